@@ -34,7 +34,10 @@ export interface ComputeSettings {
 }
 
 /** Settings of a service. */
-export interface ServiceSettings extends ModelSettings, Limits, ComputeSettings {}
+export interface ServiceSettings extends ModelSettings, Limits, ComputeSettings {
+  /** Folder of adapters that requests may load and remove (default: none, and such requests are refused). */
+  adapterFolder?: string
+}
 
 /** Called while a service is opened and used. */
 export interface ServiceHooks extends LoadHooks {
@@ -51,6 +54,7 @@ export class Service {
   readonly models: ServedModels
   readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
   readonly batchTokens: number
+  readonly adapterFolder: string | undefined
   readonly metrics = new Metrics()
   readonly batcher = new Batcher()
   readonly #hooks: ServiceHooks
@@ -69,6 +73,7 @@ export class Service {
       requestSeconds: settings.requestSeconds ?? 600,
       maxTexts: settings.maxTexts ?? 128,
     }
+    this.adapterFolder = settings.adapterFolder
     this.batchTokens = settings.batchTokens ?? 2048
     this.#maxRows = settings.maxRows ?? 16
     this.#hooks = hooks

@@ -9,6 +9,7 @@ export {
   type EncodedAnswer,
   type EncodedChat,
   encodeChatAnswer,
+  encodeChatPrompt,
   encodeNextTurns,
   type NextTurnsOptions,
   type RenderOptions,

@@ -53,12 +53,18 @@ export const makeTokenizer = async (folder: string, chatTemplate: string = CHAT_
   return folder
 }
 
-export const makeFolders = async (): Promise<ModelFolders> => {
+export const makeFolders = async ({
+  chatTemplate,
+  maxPositions = 256,
+}: {
+  chatTemplate?: string
+  maxPositions?: number
+} = {}): Promise<ModelFolders> => {
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-serving-'))
-  const tokenizer = await makeTokenizer(join(folder, 'tokenizer'))
+  const tokenizer = await makeTokenizer(join(folder, 'tokenizer'), chatTemplate)
   const { maxId } = await loadTokenizer(tokenizer)
   const definition = models.llama as unknown as ModelDefinition
-  const config = definition.adjust(definition.presets.test, { vocabSize: maxId + 1, maxPositions: 256 })
+  const config = definition.adjust(definition.presets.test, { vocabSize: maxId + 1, maxPositions })
   const build = () => buildModel(definition, config, 'causal-lm').initialize({ std: 0.3, generator: new Generator(3) })
   const base = join(folder, 'base')
   await saveModel(build(), base, { tokenizer })

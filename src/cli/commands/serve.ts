@@ -38,6 +38,10 @@ export const serve = defineCommand({
       .describe(
         'host names that requests may be sent to (default: those of the loopback interface, if it listens there)',
       ),
+    adapterFolder: z
+      .string()
+      .optional()
+      .describe('folder of adapters that requests may load and remove while the server runs (default: none)'),
     template: z.string().optional().describe('chat template for a model without one: a preset or Jinja source'),
     dtype: z.enum(['float32', 'bfloat16']).optional().describe('dtype of the weights in memory'),
     context: z

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { RankedToken } from '../../generation/index.ts'
-import { applyChatTemplate, type ChatMessage, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
+import { type ChatMessage, encodeChatPrompt, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
+import { formatConstraint, responseFormat } from '../texts/output-format.ts'
 import { samplingFields, textSettings } from '../texts/sampling.ts'
 import {
   type FinishedText,
@@ -17,6 +18,15 @@ import {
   usageOf,
 } from '../texts/text-run.ts'
 import { tokenEntry } from '../texts/token-text.ts'
+import {
+  type ChosenTools,
+  chooseTools,
+  mayBeCall,
+  type ToolCall,
+  toolCall,
+  toolCallsOf,
+  toolFields,
+} from '../texts/tools.ts'
 import { type Call, defineEndpoint } from './endpoint.ts'
 
 const parts = z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)
@@ -26,6 +36,9 @@ const message = z.strictObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
   content: content.nullish(),
   name: z.string().max(256).nullish(),
+  tool_calls: z.array(toolCall).max(128).nullish(),
+  tool_call_id: z.string().max(256).nullish(),
+  refusal: z.null().optional(),
 })
 
 /** Schema of a conversation. */
@@ -38,20 +51,36 @@ const body = z.strictObject({
   max_completion_tokens: z.int().positive().nullish().describe('the newer name of `max_tokens`'),
   logprobs: z.boolean().nullish().describe('log-probabilities of the new tokens'),
   top_logprobs: z.int().min(0).max(20).nullish().describe('most likely tokens to show for each new token'),
+  response_format: responseFormat.nullish().describe('text, any JSON object, or JSON of a schema'),
+  ...toolFields,
   ...samplingFields,
 })
 
 type Body = z.output<typeof body>
 
+/** A call as templates take it: with its arguments as values. */
+const callOf = ({ function: called, ...call }: ToolCall, where: string) => {
+  try {
+    return { ...call, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } }
+  } catch {
+    throw badRequest(
+      `Expected JSON for \`${where}.function.arguments\`, got another text.`,
+      `${where}.function.arguments`,
+    )
+  }
+}
+
 /** The conversation as the template takes it. */
 export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] =>
-  given.map(({ role, content: text, name }, i) => {
-    if (text == null)
+  given.map(({ role, content: text, name, tool_calls: calls, tool_call_id: id }, i) => {
+    if (text == null && calls == null)
       throw badRequest(`Expected text for \`messages[${i}].content\`, got none.`, `messages[${i}].content`)
     return {
       role: role === 'developer' ? 'system' : role,
-      content: typeof text === 'string' ? text : text.map((part) => part.text).join(''),
+      content: text == null ? '' : typeof text === 'string' ? text : text.map((part) => part.text).join(''),
       ...(name == null ? {} : { name }),
+      ...(id == null ? {} : { tool_call_id: id }),
+      ...(calls == null ? {} : { tool_calls: calls.map((call, c) => callOf(call, `messages[${i}].tool_calls[${c}]`)) }),
     }
   })
 
@@ -70,7 +99,13 @@ const entryOf = (tokenizer: Tokenizer, token: GeneratedToken) => ({
   top_logprobs: token.alternatives.map((one: RankedToken) => tokenEntry(tokenizer, one)),
 })
 
-const startChat = (call: Call<Body>, model: ServedModel): TextRun[] => {
+/** The texts of a request, and the functions that they may call. */
+interface Chat {
+  runs: TextRun[]
+  tools: ChosenTools
+}
+
+const startChat = (call: Call<Body>, model: ServedModel): Chat => {
   const { body: given, service, signal } = call
   if (given.max_tokens != null && given.max_completion_tokens != null)
     throw badRequest('Expected either `max_tokens` or `max_completion_tokens`, got both.', 'max_tokens')
@@ -81,42 +116,77 @@ const startChat = (call: Call<Body>, model: ServedModel): TextRun[] => {
   const messages = messagesOf(given.messages)
   const characters = messages.reduce((sum, { content: text }) => sum + String(text).length, 0)
   service.expectLength(characters, model, 'messages')
-  const { ids } = applyChatTemplate(model.tokenizer, messages, { template, addGenerationPrompt: true })
+  const { tokenizer } = model
+  const tools = chooseTools(given, tokenizer, template)
+  const format = formatConstraint(tokenizer, given.response_format)
+  if (format !== undefined && tools.constraint !== undefined)
+    throw badRequest('Expected either a required `tool_choice` or a `response_format`, got both.', 'response_format')
+  const { forTemplate } = tools
+  const ids = encodeChatPrompt(tokenizer, messages, {
+    template,
+    ...(forTemplate === undefined ? {} : { variables: { tools: forTemplate } }),
+  })
   const requested = given.max_completion_tokens ?? given.max_tokens ?? undefined
   const maxNewTokens = newTokensOf(service, model, ids.length, requested, 'messages')
-  const settings = textSettings(model, given, maxNewTokens, turnEnds(model.tokenizer, { template }))
+  const settings = textSettings(model, given, maxNewTokens, turnEnds(tokenizer, { template }))
+  const constraint = tools.constraint ?? format
+  if (constraint !== undefined)
+    settings.processors.push(constraint.processor([settings.options.eosTokenIds ?? []].flat()))
   const n = given.n ?? 1
   service.admit(n)
   const topLogProbs = given.logprobs === true ? (given.top_logprobs ?? 0) : undefined
-  return startTexts({ model, prompt: ids, n, ...settings, topLogProbs, signal })
+  return { runs: startTexts({ model, prompt: ids, n, ...settings, topLogProbs, signal }), tools }
 }
 
-const choiceOf = ({ text, tokens, reason }: FinishedText, index: number, model: ServedModel, logprobs: boolean) => ({
-  index,
-  message: { role: 'assistant', content: text, refusal: null },
-  logprobs: logprobs ? { content: tokens.map((token) => entryOf(model.tokenizer, token)), refusal: null } : null,
-  finish_reason: reason,
-})
+const choiceOf = (
+  { text, tokens, reason }: FinishedText,
+  index: number,
+  { model, tools, logprobs }: { model: ServedModel; tools: ChosenTools; logprobs: boolean },
+) => {
+  const called = toolCallsOf(text, tools.functions)
+  return {
+    index,
+    message: {
+      role: 'assistant',
+      content: called === undefined ? text : null,
+      refusal: null,
+      ...(called === undefined ? {} : { tool_calls: called }),
+    },
+    logprobs: logprobs ? { content: tokens.map((token) => entryOf(model.tokenizer, token)), refusal: null } : null,
+    finish_reason: called === undefined ? reason : 'tool_calls',
+  }
+}
 
-/** Sends one text as events. */
+/** Sends one text as events. A text that may be a call is sent when it is known. */
 const streamChoice = async (
   call: Call<Body>,
-  run: TextRun,
-  index: number,
+  { run, index, tools }: { run: TextRun; index: number; tools: ChosenTools },
   send: (choice: object) => void,
 ): Promise<FinishedText> => {
   const { tokenizer } = run.model
   send({ index, delta: { role: 'assistant', content: '', refusal: null }, logprobs: null, finish_reason: null })
   let tokens: GeneratedToken[] = []
-  const finished = await readText(call.service, run, call.timedOut, ({ text, id, logProb, alternatives = [] }) => {
-    if (id !== undefined && logProb !== undefined) tokens.push({ id, logProb, alternatives })
-    if (text === '' && tokens.length === 0) return
+  let waiting = ''
+  let begun = false
+  const sendText = (delta: object) => {
     const logprobs =
       tokens.length === 0 ? null : { content: tokens.map((one) => entryOf(tokenizer, one)), refusal: null }
     tokens = []
-    send({ index, delta: { content: text }, logprobs, finish_reason: null })
+    send({ index, delta, logprobs, finish_reason: null })
+  }
+  const finished = await readText(call.service, run, call.timedOut, ({ text, id, logProb, alternatives = [] }) => {
+    if (id !== undefined && logProb !== undefined) tokens.push({ id, logProb, alternatives })
+    waiting += text
+    if (tools.functions.length > 0 && !begun && mayBeCall(waiting)) return
+    if (waiting === '' && tokens.length === 0) return
+    sendText({ content: waiting })
+    begun = true
+    waiting = ''
   })
-  send({ index, delta: {}, logprobs: null, finish_reason: finished.reason })
+  const called = toolCallsOf(finished.text, tools.functions)
+  if (called !== undefined) sendText({ tool_calls: called.map((one, i) => ({ index: i, ...one })) })
+  else if (waiting !== '' || tokens.length > 0) sendText({ content: waiting })
+  send({ index, delta: {}, logprobs: null, finish_reason: called === undefined ? finished.reason : 'tool_calls' })
   return finished
 }
 
@@ -137,14 +207,14 @@ export const chatCompletions = defineEndpoint({
   async answer(call) {
     const { body: given, service } = call
     const model = call.model(given.model)
-    const runs = startChat(call, model)
+    const { runs, tools } = startChat(call, model)
     const head = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: model.name }
     if (given.stream !== true) {
       const texts = await Promise.all(runs.map((run) => readText(service, run, call.timedOut)))
       return Response.json({
         ...head,
         object: 'chat.completion',
-        choices: texts.map((text, i) => choiceOf(text, i, model, given.logprobs === true)),
+        choices: texts.map((text, i) => choiceOf(text, i, { model, tools, logprobs: given.logprobs === true })),
         usage: usageOf(service, model, [texts]),
       })
     }
@@ -153,7 +223,7 @@ export const chatCompletions = defineEndpoint({
       const chunk = { ...head, object: 'chat.completion.chunk' }
       const sendChoice = (choice: object) =>
         send({ ...chunk, choices: [choice], ...(withUsage ? { usage: null } : {}) })
-      const texts = await Promise.all(runs.map((run, i) => streamChoice(call, run, i, sendChoice)))
+      const texts = await Promise.all(runs.map((run, index) => streamChoice(call, { run, index, tools }, sendChoice)))
       const usage = usageOf(service, model, [texts])
       if (withUsage) send({ ...chunk, choices: [], usage })
     })

@@ -1,4 +1,5 @@
 // The registry of endpoints.
+import { loadAdapterByName, unloadAdapterByName } from './adapters.ts'
 import { chatCompletions } from './chat.ts'
 import { completions } from './completions.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -24,4 +25,6 @@ export const endpoints: readonly Endpoint[] = [
   tokenize,
   detokenize,
   applyTemplate,
+  loadAdapterByName,
+  unloadAdapterByName,
 ]

@@ -1,6 +1,6 @@
 // Texts as tokens and back, and conversations as their chat template writes them.
 import { z } from 'zod'
-import { applyChatTemplate, renderChatFor } from '../../tokenizers/index.ts'
+import { encodeChatPrompt, renderChatFor } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
 import { tokenText } from '../texts/token-text.ts'
 import { chatMessages, messagesOf, templateOf } from './chat.ts'
@@ -29,10 +29,7 @@ export const tokenize = defineEndpoint({
     const ids =
       prompt != null
         ? Array.from(tokenizer.encode(prompt, { addSpecialTokens: special ?? true }).ids)
-        : applyChatTemplate(tokenizer, messagesOf(messages ?? []), {
-            template: templateOf(model),
-            addGenerationPrompt: true,
-          }).ids
+        : encodeChatPrompt(tokenizer, messagesOf(messages ?? []), { template: templateOf(model) })
     return Response.json({
       count: ids.length,
       max_model_len: model.context,

@@ -67,6 +67,32 @@ export const applyChatTemplate = (
   return { text, ids, assistantMask, spans }
 }
 
+/** A conversation as text, with the places of the message contents where the template shows them. */
+const renderPrompt = (messages: readonly ChatMessage[], options: RenderOptions, ends: readonly string[]) => {
+  try {
+    return renderWithSpans(messages, options, [...ends])
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return { text: renderChat(messages, options), contents: undefined }
+  }
+}
+
+/**
+ * Encodes a conversation up to the beginning of the next answer. Unlike `applyChatTemplate` it marks no answers, so any
+ * template will do: where the contents cannot be found in the text, only special tokens in messages are refused.
+ * Throws ConfigError.
+ */
+export const encodeChatPrompt = (
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: ChatOptions = {},
+): number[] => {
+  const complete = { ...completeOptions(tokenizer, options), addGenerationPrompt: true }
+  const { text, contents } = renderPrompt(messages, complete, endsOf(tokenizer))
+  rejectSpecialTokens(tokenizer, messages, contents !== undefined)
+  return Array.from(tokenizer.encode(text, { addSpecialTokens: false, literal: contents }).ids)
+}
+
 /** An answer to a prompt, encoded as the continuation of the prompt. */
 export interface EncodedAnswer {
   /** The answer up to its end token, which is included; what the template writes after it is left out. */

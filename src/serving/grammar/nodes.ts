@@ -1,0 +1,195 @@
+// Grammars over bytes: nodes that describe texts, and a machine that reads a text byte by byte and tells which bytes may come
+// next. Nodes may be recursive, so the machine keeps a stack; equal stacks are one object, so that states can be compared and
+// cached by number.
+
+/** A set of bytes: 256 flags. */
+export type Bytes = Uint8Array
+
+/** A part of a grammar. */
+export type Node =
+  | { kind: 'bytes'; bytes: Bytes }
+  | { kind: 'sequence'; parts: readonly Node[] }
+  | { kind: 'choice'; parts: readonly Node[] }
+  | { kind: 'repeat'; part: Node; min: number; max: number }
+  | { kind: 'reference'; resolve(): Node }
+
+/** The text of nothing. */
+export const nothing: Node = { kind: 'sequence', parts: [] }
+export const sequence = (...parts: Node[]): Node => ({ kind: 'sequence', parts })
+export const choice = (...parts: Node[]): Node => (parts.length === 1 ? parts[0] : { kind: 'choice', parts })
+export const optional = (part: Node): Node => choice(part, nothing)
+export const repeat = (part: Node, min = 0, max = Number.POSITIVE_INFINITY): Node => ({
+  kind: 'repeat',
+  part,
+  min,
+  max,
+})
+export const reference = (resolve: () => Node): Node => ({ kind: 'reference', resolve })
+
+/** One byte of several ranges, each `[first, last]`. */
+export const oneOf = (...ranges: readonly (readonly [number, number])[]): Node => {
+  const bytes = new Uint8Array(256)
+  for (const [first, last] of ranges) bytes.fill(1, first, last + 1)
+  return { kind: 'bytes', bytes }
+}
+
+const singles = Array.from({ length: 256 }, (_, byte) => oneOf([byte, byte]))
+
+/** A text as it is. */
+export const literal = (text: string): Node => sequence(...[...Buffer.from(text, 'utf8')].map((byte) => singles[byte]))
+
+/** Any of the characters, all ASCII. */
+export const anyOf = (characters: string): Node =>
+  oneOf(...[...Buffer.from(characters, 'latin1')].map((byte) => [byte, byte] as const))
+
+/** What is still to be read: a node, then the rest. */
+interface Stack {
+  readonly id: number
+  readonly node: Node
+  readonly rest: Stack | undefined
+}
+
+/** Where a machine is in a text. Equal places are the same object. */
+export interface State {
+  readonly id: number
+  /** Whether the text may end here. */
+  readonly ends: boolean
+  /** Whether another byte may come. */
+  readonly continues: boolean
+}
+
+interface FullState extends State {
+  /** Stacks whose top is a set of bytes. */
+  readonly stacks: readonly Stack[]
+  readonly next: Map<number, FullState | null>
+}
+
+/** Reads texts of one grammar. */
+export class Machine {
+  readonly start: State
+  readonly #nodes = new Map<Node, number>()
+  readonly #stacks = new Map<string, Stack>()
+  readonly #states = new Map<string, FullState>()
+  /** A repetition after one of its parts, by the node and the number of parts so far. */
+  readonly #repeated = new Map<string, Node>()
+
+  constructor(grammar: Node) {
+    this.start = this.#stateOf([this.#push(grammar, undefined)])
+  }
+
+  /** The state after a byte; undefined for one that may not come. */
+  next(state: State, byte: number): State | undefined {
+    const full = state as FullState
+    const known = full.next.get(byte)
+    if (known !== undefined) return known ?? undefined
+    const after: (Stack | undefined)[] = []
+    for (const { node, rest } of full.stacks) if (node.kind === 'bytes' && node.bytes[byte] === 1) after.push(rest)
+    const found = after.length === 0 ? null : this.#stateOf(after)
+    full.next.set(byte, found)
+    return found ?? undefined
+  }
+
+  #push(node: Node, rest: Stack | undefined): Stack {
+    let number = this.#nodes.get(node)
+    if (number === undefined) {
+      number = this.#nodes.size
+      this.#nodes.set(node, number)
+    }
+    const key = `${number}:${rest?.id ?? ''}`
+    const known = this.#stacks.get(key)
+    if (known !== undefined) return known
+    const made = { id: this.#stacks.size, node, rest }
+    this.#stacks.set(key, made)
+    return made
+  }
+
+  #stateOf(tops: readonly (Stack | undefined)[]): FullState {
+    const found = new Map<number, Stack>()
+    const seen = new Set<number>()
+    let ends = false
+    const todo = [...tops]
+    while (todo.length > 0) {
+      const top = todo.pop()
+      if (top === undefined) ends = true
+      else if (!seen.has(top.id)) {
+        seen.add(top.id)
+        if (top.node.kind === 'bytes') found.set(top.id, top)
+        else todo.push(...this.#expand(top))
+      }
+    }
+    const stacks = [...found.values()].sort((a, b) => a.id - b.id)
+    const key = `${ends ? '!' : ''}${stacks.map(({ id }) => id).join()}`
+    const known = this.#states.get(key)
+    if (known !== undefined) return known
+    const state = { id: this.#states.size, ends, continues: stacks.length > 0, stacks, next: new Map() }
+    this.#states.set(key, state)
+    return state
+  }
+
+  #expand({ node, rest }: Stack): (Stack | undefined)[] {
+    switch (node.kind) {
+      case 'sequence': {
+        let stack = rest
+        for (const part of node.parts.toReversed()) stack = this.#push(part, stack)
+        return [stack]
+      }
+      case 'choice':
+        return node.parts.map((part) => this.#push(part, rest))
+      case 'reference':
+        return [this.#push(node.resolve(), rest)]
+      case 'repeat': {
+        const again = node.max > 0 ? [this.#push(node.part, this.#push(this.#less(node), rest))] : []
+        return node.min > 0 ? again : [...again, rest]
+      }
+      default:
+        return []
+    }
+  }
+
+  /** The repetition with one part less. */
+  #less(node: Extract<Node, { kind: 'repeat' }>): Node {
+    const { part, min, max } = node
+    if (min === 0 && max === Number.POSITIVE_INFINITY) return node
+    const number = this.#nodes.get(part) ?? this.#push(part, undefined).id
+    const key = `${this.#nodes.get(part) ?? number}:${min}:${max}`
+    const known = this.#repeated.get(key) ?? repeat(part, Math.max(0, min - 1), max - 1)
+    this.#repeated.set(key, known)
+    return known
+  }
+}
+
+/** Whether a grammar has any text at all: one that only refers to itself has none. */
+export const hasText = (grammar: Node): boolean => {
+  const nodes = new Set<Node>()
+  const collect = (node: Node): void => {
+    const todo = [node]
+    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+      if (nodes.has(next)) continue
+      nodes.add(next)
+      if (next.kind === 'sequence' || next.kind === 'choice') todo.push(...next.parts)
+      else if (next.kind === 'repeat') todo.push(next.part)
+      else if (next.kind === 'reference') todo.push(next.resolve())
+    }
+  }
+  collect(grammar)
+  const productive = new Set<Node>()
+  const isProductive = (node: Node): boolean => {
+    switch (node.kind) {
+      case 'bytes':
+        return node.bytes.includes(1)
+      case 'sequence':
+        return node.parts.every((part) => productive.has(part))
+      case 'choice':
+        return node.parts.some((part) => productive.has(part))
+      case 'repeat':
+        return node.max >= node.min && (node.min === 0 || productive.has(node.part))
+      default:
+        return productive.has(node.resolve())
+    }
+  }
+  for (let before = -1; before < productive.size; ) {
+    before = productive.size
+    for (const node of nodes) if (isProductive(node)) productive.add(node)
+  }
+  return productive.has(grammar)
+}

@@ -1,0 +1,149 @@
+// Tools: functions that a model may ask its caller to run. A call that is required is held by a grammar, so that its arguments
+// are valid by the schema of the function; a call that the model chooses itself is recognised in its text.
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import type { Constraint } from '../grammar/constrain.ts'
+import { jsonSchemaGrammar } from '../grammar/json-schema.ts'
+import { choice, literal, sequence } from '../grammar/nodes.ts'
+import { badRequest } from '../http/errors.ts'
+import { constraintOf } from './output-format.ts'
+
+const functionName = z.string().regex(/^[\w-]{1,64}$/)
+
+/** Fields of a chat with tools. */
+export const toolFields = {
+  tools: z
+    .array(
+      z.strictObject({
+        type: z.literal('function'),
+        function: z.strictObject({
+          name: functionName,
+          description: z.string().nullish(),
+          parameters: z.record(z.string(), z.unknown()).nullish(),
+          strict: z.boolean().nullish(),
+        }),
+      }),
+    )
+    .max(128)
+    .nullish()
+    .describe('functions that the model may call'),
+  tool_choice: z
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: functionName }) }),
+    ])
+    .nullish()
+    .describe('whether the model must call a function, and which (default: auto)'),
+  parallel_tool_calls: z.boolean().nullish().describe('accepted; a required call is always one'),
+}
+
+/** A call in a message of the conversation. */
+export const toolCall = z.strictObject({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+})
+
+/** A call in an answer. */
+export type ToolCall = z.output<typeof toolCall>
+
+type Tools = z.output<(typeof toolFields)['tools']>
+type ToolChoice = z.output<(typeof toolFields)['tool_choice']>
+type Function = NonNullable<Tools>[number]['function']
+
+/** The tools of a request. */
+export interface ChosenTools {
+  /** As the template takes them; undefined for none. */
+  forTemplate: object[] | undefined
+  functions: readonly Function[]
+  /** Of a call that is required. */
+  constraint: Constraint | undefined
+}
+
+const noParameters = { type: 'object', properties: {}, additionalProperties: false }
+
+/** A call as it is written by a model that must call one of some functions. */
+const callGrammar = (functions: readonly Function[]) =>
+  choice(
+    ...functions.map(({ name, parameters }) =>
+      sequence(
+        literal(`{"name": ${JSON.stringify(name)}, "arguments": `),
+        jsonSchemaGrammar(parameters ?? noParameters, `the parameters of ${name}`),
+        literal('}'),
+      ),
+    ),
+  )
+
+/**
+ * @param template source of the chat template
+ * @throws ApiError for a choice without tools, an unknown function, or a template that writes no tools
+ */
+export const chooseTools = (
+  given: { tools?: Tools; tool_choice?: ToolChoice },
+  tokenizer: Tokenizer,
+  template: string,
+): ChosenTools => {
+  const tools = given.tools ?? []
+  const wanted = given.tool_choice ?? 'auto'
+  if (tools.length === 0) {
+    if (given.tool_choice != null && given.tool_choice !== 'none' && given.tool_choice !== 'auto')
+      throw badRequest('`tool_choice` needs `tools`: name some functions.', 'tool_choice')
+    return { forTemplate: undefined, functions: [], constraint: undefined }
+  }
+  if (wanted === 'none') return { forTemplate: undefined, functions: [], constraint: undefined }
+  if (!/\btools\b/.test(template))
+    throw badRequest(
+      'The chat template of this model writes no tools, so that it would not know of them. Choose another model.',
+      'tools',
+      'model_not_supported',
+    )
+  const all = tools.map((tool) => tool.function)
+  const twice = all.find(({ name }, i) => all.findIndex((other) => other.name === name) !== i)
+  if (twice !== undefined) throw badRequest(`Expected different names for \`tools\`, got ${twice.name} twice.`, 'tools')
+  const named = typeof wanted === 'object' ? all.filter(({ name }) => name === wanted.function.name) : all
+  if (named.length === 0)
+    throw badRequest(`Expected one of ${all.map(({ name }) => name).join(', ')} for \`tool_choice\`.`, 'tool_choice')
+  const constraint =
+    wanted === 'auto'
+      ? undefined
+      : constraintOf(tokenizer, `tools ${JSON.stringify(named)}`, 'tools', () => callGrammar(named))
+  return { forTemplate: tools, functions: named, constraint }
+}
+
+const idOf = () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`
+
+/** A call as models write it: `arguments` by most, `parameters` by Llama 3. */
+const asCall = (value: unknown, functions: readonly Function[]): ToolCall | undefined => {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { name, arguments: given, parameters } = value as Record<string, unknown>
+  const values = given ?? parameters ?? {}
+  if (!functions.some((one) => one.name === name) || typeof values !== 'object') return undefined
+  return { id: idOf(), type: 'function', function: { name: String(name), arguments: JSON.stringify(values) } }
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const openTag = '<tool_call>'
+const tagged = /<tool_call>\s*([\s\S]*?)\s*<\/tool_call>/g
+
+/** Whether an answer that begins so may be a call. Only an answer that begins with a call is one, streamed or not. */
+export const mayBeCall = (text: string): boolean => {
+  const start = text.trimStart()
+  return start === '' || /^[{[]/.test(start) || openTag.startsWith(start.slice(0, openTag.length))
+}
+
+/** The calls of an answer; undefined for one that is text. */
+export const toolCallsOf = (text: string, functions: readonly Function[]): ToolCall[] | undefined => {
+  if (functions.length === 0 || !mayBeCall(text)) return undefined
+  const inTags = [...text.matchAll(tagged)]
+  const values = inTags.length > 0 ? inTags.map(([, inner]) => parsed(inner)) : [parsed(text.trim())].flat()
+  const calls = values.map((value) => asCall(value, functions))
+  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[])
+}

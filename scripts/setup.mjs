@@ -15,7 +15,7 @@ import { findTools } from './setup/tools.mjs'
 import { compileTypescript, sourceDigest } from './setup/typescript.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const command = isDependency(root) ? 'npx tunesmith setup' : 'npm run setup'
+const command = isDependency(root) ? `${process.env.TUNESMITH_CALL ?? 'npx tunesmith'} setup` : 'npm run setup'
 const separator = isDependency(root) ? '' : ' --'
 
 const help = `Usage: ${command}${separator} [options]

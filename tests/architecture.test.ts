@@ -126,6 +126,19 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.hintsNameTheCall,
+    good: {
+      'src/cli/a.ts':
+        "// `tunesmith resume` continues.\nexport const a = { example: 'tunesmith a --b', notes: ['bash: tunesmith completion bash'] }\nconst format = 'tunesmith-corpus'\nconst log = 'Run ' + programCall('resume', out)\n",
+    },
+    bad: [
+      [{ 'src/runs/a.ts': 'throw new Error(`Continue it (\\`tunesmith resume \\`).`)' }, 'without programCall'],
+      [{ 'src/cli/a.ts': "log('Next: npx tunesmith doctor')" }, 'without programCall'],
+      [{ 'src/cli/a.ts': "log('Run tunesmith --help.')" }, 'without programCall'],
+      [{ 'src/core/a.ts': "log('Run `npm run setup`.')" }, 'without programCall'],
+    ],
+  },
+  {
     rule: rules.nothingIsUnfinished,
     good: { 'src/core/a.ts': "// what is left to do is in the issues\nconst photo = 'todo'" },
     bad: [

@@ -11,7 +11,8 @@ export const isDependency = (root) => root.split(sep).includes('node_modules')
 
 /** The command that runs set-up where the user is: a clone has an npm script, a project has npx. */
 export const setupCommand = (root) => {
-  if (isDependency(root)) return '`npx tunesmith setup`'
+  // The program knows how it was called and passes that on; started alone, the script is called through npm.
+  if (isDependency(root)) return `\`${process.env.TUNESMITH_CALL ?? 'npx tunesmith'} setup\``
   return process.cwd().startsWith(root) ? '`npm run setup`' : `\`npm run setup\` in \`${root}\``
 }
 

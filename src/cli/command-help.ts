@@ -1,6 +1,8 @@
 // The help of a command as plain data: what `--help` prints, completion offers and the parser of its command line knows.
 // It can be written to a file and read again, without the command's code or its schema.
+
 import { Argument as CommanderArgument, Command as CommanderCommand, Option } from 'commander'
+import { programName, withProgramName } from '../core/index.ts'
 import type { ArgumentSpec, Command } from './command.ts'
 import { arity, choicesOf, type Flag, flagsOf, isList, placeholder } from './flags.ts'
 
@@ -78,7 +80,7 @@ export const takesRecipe = ({ flags, ownRecipe }: CommandHelp): boolean => flags
 
 /** The commander parser of a command line; it reads values as texts. */
 export const parserOf = (help: CommandHelp): CommanderCommand => {
-  const parser = new CommanderCommand(`tunesmith ${help.name}`)
+  const parser = new CommanderCommand(`${programName()} ${help.name}`)
     .summary(help.summary)
     .description(`${help.summary}.`)
     .allowExcessArguments(false)
@@ -94,8 +96,8 @@ export const parserOf = (help: CommandHelp): CommanderCommand => {
   if (takesRecipe(help))
     parser.option('--recipe <file>', 'options from a .ts, .yaml or .json file; flags override them')
   parser.option('--json', 'print the result as one JSON document on stdout')
-  const notes = help.notes.map((line) => `${line}\n`).join('')
-  parser.addHelpText('after', `\nExample:\n  $ ${help.example}\n${notes === '' ? '' : `\n${notes}`}`)
+  const notes = help.notes.map((line) => `${withProgramName(line)}\n`).join('')
+  parser.addHelpText('after', `\nExample:\n  $ ${withProgramName(help.example)}\n${notes === '' ? '' : `\n${notes}`}`)
   parser.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120) })
   return parser
 }

@@ -1,6 +1,6 @@
 // Parses the command line of one command: flags, recipe and arguments become checked options. Prints nothing itself.
 import { type Command as CommanderCommand, CommanderError, Option } from 'commander'
-import { parseConfig } from '../core/index.ts'
+import { parseConfig, programCall } from '../core/index.ts'
 import type { Command } from './command.ts'
 import { helpOf, parserOf } from './command-help.ts'
 import { coerceTexts, type Flag, flagsOf, kebab, mergeOver, setAt, spellMapFlags, withDefaultKinds } from './flags.ts'
@@ -64,7 +64,7 @@ export const parseCommandLine = async (command: Command, argv: readonly string[]
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help }
-    throw new UsageError(`${oneLine(error.message)} Run \`tunesmith ${command.name} --help\`.`)
+    throw new UsageError(`${oneLine(error.message)} Run \`${programCall(command.name)} --help\`.`)
   }
   const given = readFlags(parser, flags)
   const path = parser.getOptionValue('recipe')

@@ -1,6 +1,14 @@
 // The program around the commands: finds the command, runs it, and prints its result or its error. Independent of single
 // commands: it gets their registry.
-import { ConfigError, createProgress, setAddonInstaller, suggest, TunesmithError } from '../core/index.ts'
+import {
+  ConfigError,
+  createProgress,
+  programCall,
+  programName,
+  setAddonInstaller,
+  suggest,
+  TunesmithError,
+} from '../core/index.ts'
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
 import { parseCommandLine, UsageError, usesModules } from './command-line.ts'
@@ -108,13 +116,13 @@ const withoutCommand = async (
       else terminal.stderr(text)
       return asksHelp ? 0 : 2
     }
-    terminal.stderr(`error: Expected a command before \`${stray}\`, got none. Run \`tunesmith --help\`.\n`)
+    terminal.stderr(`error: Expected a command before \`${stray}\`, got none. Run \`${programCall('--help')}\`.\n`)
     return 2
   }
   const typed = words.slice(0, unknownInGroup ? 2 : 1).join(' ')
   const near = suggest(typed, names) ?? suggest(words.slice(0, 2).join(' '), names)
   const hint = near === undefined ? '' : ` Did you mean \`${near}\`?`
-  terminal.stderr(`error: Unknown command \`${typed}\`.${hint} Run \`tunesmith --help\` for the list.\n`)
+  terminal.stderr(`error: Unknown command \`${typed}\`.${hint} Run \`${programCall('--help')}\` for the list.\n`)
   return 2
 }
 
@@ -137,15 +145,14 @@ const overview = async (
   const width = Math.max(0, ...names.map((name) => name.length)) + 2
   const lines = rows.map(([name, summary]) => `  ${name.padEnd(width)}${summary}`)
   return [
-    'Usage: tunesmith <command> [options]',
+    `Usage: ${programName()} <command> [options]`,
     '',
     'Pretrain and fine-tune language models in TypeScript.',
     '',
     'Commands:',
     ...lines,
     '',
-    'Run `tunesmith <command> --help` for its options and an example.',
-    'In a project or a clone, type `npx tunesmith` instead of `tunesmith`.',
+    `Run \`${programName()} <command> --help\` for its options and an example.`,
     '',
   ].join('\n')
 }

@@ -2,7 +2,7 @@
 // The script shares no code with this folder, because it must run before anything is installed.
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { packageRoot, SetupError, setupCommand } from '../core/index.ts'
+import { packageRoot, SetupError, setupCall } from '../core/index.ts'
 
 /** What set-up did, as its `--json` prints it. */
 export interface SetupResult {
@@ -41,7 +41,7 @@ export const runSetup = async (flags: readonly string[], signal: AbortSignal): P
   })
   if (ending !== 0) {
     const reason = failure.replace(/^error: /, '').trimEnd()
-    throw new SetupError(reason || `Set-up was stopped (${ending}). Run ${setupCommand()} again to continue it.`)
+    throw new SetupError(reason || `Set-up was stopped (${ending}). Run ${setupCall()} again to continue it.`)
   }
   return JSON.parse(stdout) as SetupResult
 }
@@ -52,5 +52,5 @@ export const setUpNow = (): void => {
   const { status, signal } = spawnSync(process.execPath, [script()], { stdio: ['ignore', 'ignore', 'inherit'] })
   if (status === 0) return
   const reason = signal === null ? 'failed; the reason is above' : `was stopped by ${signal}`
-  throw new SetupError(`Set-up ${reason}. Run ${setupCommand()}, or this command again, to continue it.`)
+  throw new SetupError(`Set-up ${reason}. Run ${setupCall()}, or this command again, to continue it.`)
 }

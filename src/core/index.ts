@@ -13,7 +13,6 @@ export {
   packageRoot,
   packageVersion,
   setAddonInstaller,
-  setupCommand,
 } from './installation.ts'
 export { type JsonOrigin, parseJson } from './json.ts'
 export { createLogger } from './logger.ts'
@@ -21,6 +20,15 @@ export { makeFolder } from './make-folder.ts'
 export { type Named, named, openEnum, openObject, openUnion } from './open-schemas.ts'
 export { permutedIndex } from './permutation.ts'
 export { type PortableError, packError, unpackError } from './portable-error.ts'
+export {
+  installCall,
+  passProgramName,
+  programCall,
+  programName,
+  setupCall,
+  shellWord,
+  withProgramName,
+} from './program-call.ts'
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts'
 export { createRandom, type Random, type RandomState, restoreRandom } from './random.ts'
 export { type ByType, type Definition, Registry } from './registry.ts'

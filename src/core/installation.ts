@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join, sep } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from './errors.ts'
 
@@ -22,12 +22,6 @@ export const packageRoot = (): string => {
 /** The package's version, from package.json. */
 export const packageVersion = (root = packageRoot()): string =>
   (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version
-
-/** The command that runs set-up, in backquotes: an npm script in a clone, npx in a project. */
-export const setupCommand = (root = packageRoot()): string => {
-  if (root.split(sep).includes('node_modules')) return '`npx tunesmith setup`'
-  return process.cwd().startsWith(root) ? '`npm run setup`' : `\`npm run setup\` in \`${root}\``
-}
 
 /** Folders where set-up may have left the addon: the user's own build, then the package's. */
 export const buildFolders = (root = packageRoot()): string[] => {

@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ConfigError } from './errors.ts'
 import { packageRoot } from './installation.ts'
+import { installCall } from './program-call.ts'
 
 let registered = false
 /** Makes each read run a file again, as its text or the environment may have changed. */
@@ -72,7 +73,7 @@ export const resolveUserModule = (specifier: string, from: string): string => {
   throw new ConfigError(
     isPath
       ? `Expected a module for \`use\`, found no file ${file}. Check the path.`
-      : `Expected an installed package or a path that begins with ./ for \`use\`, got ${specifier}. Install it (\`npm install ${specifier}\`), or correct the path.`,
+      : `Expected an installed package or a path that begins with ./ for \`use\`, got ${specifier}. Install it (\`${installCall(specifier)}\`), or correct the path.`,
   )
 }
 

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { DataError, parseConfig, parseJson } from '../core/index.ts'
+import { DataError, parseConfig, parseJson, programCall } from '../core/index.ts'
 
 export const manifestName = 'corpus.json'
 export const manifestFormat = 'tunesmith-corpus'
@@ -54,7 +54,7 @@ export const readManifest = async (folder: string): Promise<CorpusManifest> => {
   const manifest = await readManifestIfAny(folder)
   if (manifest === undefined) {
     throw new DataError(
-      `Expected a corpus, got no ${manifestName}. Build one with \`tunesmith corpus build\`, or resume a stopped build.`,
+      `Expected a corpus, got no ${manifestName}. Build one with \`${programCall('corpus build')}\`, or resume a stopped build.`,
       folder,
     )
   }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, DataError, parseConfig } from '../core/index.ts'
+import { ConfigError, DataError, parseConfig, programCall } from '../core/index.ts'
 
 const count = z.number().int().nonnegative()
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
@@ -77,7 +77,7 @@ export const readShardManifest = async (folder: string): Promise<ShardManifest> 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new DataError(
-        'Expected a folder of token shards, got one without manifest.json. Run `tunesmith tokenizer encode` first.',
+        `Expected a folder of token shards, got one without manifest.json. Run \`${programCall('tokenizer encode')}\` first.`,
         folder,
       )
     }

@@ -1,7 +1,7 @@
 // Names of devices, checked once: in flags and recipes by the schema, in functions by `expectDevice`, and in operators, so that a wrong
 // name never reaches libtorch.
 import { z } from 'zod'
-import { ConfigError, show } from '../core/index.ts'
+import { ConfigError, setupCall, show } from '../core/index.ts'
 import { type Dtype, dtypeFacts, expectDtype } from './dtype.ts'
 import { native } from './native.ts'
 
@@ -20,7 +20,7 @@ const deviceRemedy = (device: unknown): string | undefined => {
   if (index === undefined && device !== 'cuda') return 'Choose cpu, cuda or cuda:0.'
   cuda ??= cudaFacts()
   const { built, devices } = cuda
-  if (!built) return 'This libtorch has no CUDA: choose cpu, or run `tunesmith setup --cuda`.'
+  if (!built) return `This libtorch has no CUDA: choose cpu, or run ${setupCall('--cuda')}.`
   if (Number(index ?? 0) < devices) return undefined
   if (devices === 0) return 'This machine has no CUDA device that libtorch can use: choose cpu.'
   return `This machine has ${devices} CUDA ${devices === 1 ? 'device' : 'devices'}, numbered from 0: choose one of them, or cpu.`

@@ -2,7 +2,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
-import { buildFolders, installAddon, packageRoot, SetupError, setupCommand } from '../core/index.ts'
+import { buildFolders, installAddon, packageRoot, SetupError, setupCall } from '../core/index.ts'
 
 /** An operator's schema in libtorch's dispatcher. */
 export interface OperatorSchema {
@@ -142,12 +142,12 @@ export const readNativeBuild = (): NativeBuild => {
   const records = buildFolders(root).flatMap((folder) => readRecord(folder) ?? [])
   const usable = records.find((build) => isReadable(build.addon) && isReadable(build.libtorch))
   if (usable !== undefined) return usable
-  if (records.length === 0) throw new SetupError(`The native addon is not built. Run ${setupCommand(root)}.`)
+  if (records.length === 0) throw new SetupError(`The native addon is not built. Run ${setupCall('', { root })}.`)
   const [{ addon, libtorch }] = records
   const missing = isReadable(addon) ? libtorch : addon
   throw new SetupError(
     `Expected ${missing === addon ? 'the native addon' : 'libtorch'} in \`${missing}\`, which is missing or which this ` +
-      `user may not read. Run ${setupCommand(root)} as this user; or, in an image, run it with TUNESMITH_CACHE set to a ` +
+      `user may not read. Run ${setupCall('', { root })} as this user; or, in an image, run it with TUNESMITH_CACHE set to a ` +
       'folder that every user can read.',
   )
 }
@@ -211,7 +211,7 @@ const load = (): Native => {
     process.dlopen(module, build.addon)
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
-    throw new SetupError(`Cannot load the native addon (${reason}). Run ${setupCommand()} to build it again.`)
+    throw new SetupError(`Cannot load the native addon (${reason}). Run ${setupCall()} to build it again.`)
   }
   return module.exports as Native
 }

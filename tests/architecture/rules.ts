@@ -212,6 +212,29 @@ export const codeHasOneStyle: Rule = (tree) =>
       return [...functions, ...matches(tree, path, /^\s+private (?!constructor)/gm, 'is not #private')]
     })
 
+/**
+ * Messages name commands as the user's project calls them, with src/core/program-call.ts. Examples and notes of commands are
+ * rewritten by the help.
+ */
+export const hintsNameTheCall: Rule = (tree) =>
+  [...tree.keys()]
+    .filter((path) => /^src\/.*\.ts$/.test(path) && !isTest(path) && !isFixture(path))
+    .filter((path) => path !== 'src/core/program-call.ts')
+    .flatMap((path) => {
+      const text = withoutComments(tree.get(path) ?? '').replace(
+        /\b(example:\s*(['"`])[^\n]*\2,|notes: \[[^\]]*\])/g,
+        (shown) => shown.replace(/[^\n]/g, ' '),
+      )
+      const call =
+        /\b(npx|pnpm exec|yarn) tunesmith\b|(['"`\s(])tunesmith (?=--|[a-z]+[\s`'"])[^\n]*|\bnpm (install|run|exec) /g
+      return matches(
+        new Map([[path, text]]),
+        path,
+        call,
+        'names a command without programCall, setupCall or installCall',
+      )
+    })
+
 /** Unfinished work is finished, or in the issue tracker. */
 export const nothingIsUnfinished: Rule = (tree) =>
   [...tree.keys()]

@@ -123,7 +123,7 @@ describe('pretrain', () => {
     })
     const again = await runHere(flagsOf(out, 30))
     expect(again).toMatchObject({ code: 2, stdout: '' })
-    expect(again.stderr).toMatch(/^error: Expected a new folder.*tunesmith resume .*\n$/)
+    expect(again.stderr).toMatch(/^error: Expected a new folder.*node bin\/tunesmith\.js resume .*\n$/)
   })
 
   it('says in one line what is wrong, and exits with 2', async () => {
@@ -156,7 +156,9 @@ describe('pretrain', () => {
       }
     })
     expect(first.code).toBe(130)
-    expect(first.stdout).toMatch(/^Stopped: \d+ steps, .*\nResume with: npx tunesmith resume .*stopped\n$/)
+    expect(first.stdout).toMatch(
+      /^Stopped: \d+ steps, .*\nResume with: node --import tsx src\/cli\/main\.ts resume .*stopped\n$/,
+    )
     const steps = Number(/Stopped: (\d+) steps/.exec(first.stdout)?.[1])
     expect(steps).toBeGreaterThan(0)
     expect(steps).toBeLessThan(60)

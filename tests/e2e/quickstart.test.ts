@@ -65,7 +65,9 @@ describe('quickstart', () => {
     const commands = third.stdout.split('\n').filter((line) => line.includes(root))
     for (const line of [...third.stdout.split('\n'), ...third.stderr.split('\n')])
       if (!line.includes(root) && !line.includes('YOURS.csv')) expect(line.length, line).toBeLessThanOrEqual(80)
-    expect(commands.filter((line) => line.trim().startsWith('npx tunesmith ')).length).toBeGreaterThanOrEqual(3)
+    expect(
+      commands.filter((line) => line.trim().startsWith('node --import tsx src/cli/main.ts ')).length,
+    ).toBeGreaterThanOrEqual(3)
 
     const page = readFileSync(join(interrupted, 'quickstart.html'), 'utf8')
     for (const title of ['Pipeline', 'Comparison', 'Cost', 'Curves', 'Samples', 'Next'])

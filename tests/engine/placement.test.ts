@@ -14,7 +14,7 @@ const unknown = 'Expected a valid `device`, got "foo". Choose cpu, cuda or cuda:
 const { cuda, cudaDevices } = buildFacts()
 const absent = cuda
   ? /^Expected a valid `device`, got "cuda:99"\. This machine has /
-  : /^Expected a valid `device`, got "cuda:99"\. This libtorch has no CUDA: choose cpu, or run `tunesmith setup --cuda`\.$/
+  : /^Expected a valid `device`, got "cuda:99"\. This libtorch has no CUDA: choose cpu, or run `npm run setup -- --cuda`\.$/
 
 describe('a device', () => {
   it.each<[string, (device: string) => unknown]>([

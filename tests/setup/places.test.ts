@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { buildFolders, setupCommand as programsCommand } from '../../src/core/index.ts'
+import { buildFolders, setupCall } from '../../src/core/index.ts'
 import { loadScript } from './load-script.ts'
 
 type Places = {
@@ -44,6 +44,7 @@ const withHome = (home: string, cache?: string) =>
 
 describe('the command that runs set-up', () => {
   it('is npx in a project, and the npm script of a clone with its folder where that is not the current one', () => {
+    const programsCommand = (at: string) => setupCall('', { root: at, env: {} })
     for (const command of [setupCommand, programsCommand]) {
       expect(command(root)).toBe('`npx tunesmith setup`')
       expect(command(process.cwd())).toBe('`npm run setup`')

@@ -153,9 +153,7 @@ describe('compare', () => {
     const base = await runHere(['compare', at('base')])
     expect(base).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(
-        /Expected a fine-tuning run or an alignment run, found one of `tunesmith pretrain`/,
-      ),
+      stderr: expect.stringMatching(/Expected a fine-tuning run or an alignment run, found one of `pretrain`/),
     })
     writeFileSync(at('lora', 'samples.json'), '[{"id":1}]')
     const broken = await runHere(['compare', at('lora')])

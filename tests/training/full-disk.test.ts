@@ -60,7 +60,7 @@ describe.skipIf(!mayMount)('a full disk (needs to mount a small one)', () => {
     const end = lines.indexOf('status 1')
     expect(end, stdout + stderr).toBeGreaterThan(0)
     expect(lines[end - 1]).toMatch(
-      /^failed CheckpointError: Disk full while writing `.*run`\. Earlier checkpoints are intact: free space, then `tunesmith resume .*run`\.$/,
+      /^failed CheckpointError: Disk full while writing `.*run`\. Earlier checkpoints are intact: free space, then `node bin\/tunesmith.js resume .*run`\.$/,
     )
     expect(lines.filter((line) => line.startsWith('has '))).toEqual(names.slice(0, 2).map((name) => `has ${name}`))
     expect(lines.at(-1)).toBe('ended finished')

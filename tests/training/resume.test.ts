@@ -224,7 +224,7 @@ it('a full disk during a checkpoint loses nothing older, is a one-line error, an
   expect(failed).toHaveLength(1)
   expect(lines.at(-1)).toBe(failed[0])
   expect(failed[0]).toMatch(
-    /^failed CheckpointError: File size limit reached while writing `.*full`\. Earlier checkpoints are intact: free space, then `tunesmith resume .*full`\.$/,
+    /^failed CheckpointError: File size limit reached while writing `.*full`\. Earlier checkpoints are intact: free space, then `node bin\/tunesmith.js resume .*full`\.$/,
   )
   expect(readdirSync(join(recipe.out, 'checkpoints')).sort()).toEqual(before)
   await resume(recipe.out)

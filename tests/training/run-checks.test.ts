@@ -112,7 +112,7 @@ describe('a run that was started with relative paths', () => {
 
 it('compare says that a run is one of pretraining', async () => {
   await expect(compareRuns([at('base')])).rejects.toThrow(
-    /base: Expected a fine-tuning run or an alignment run, found one of `tunesmith pretrain`\. Fine-tune its model/,
+    /base: Expected a fine-tuning run or an alignment run, found one of `pretrain`\. Fine-tune its model/,
   )
 })
 

@@ -1,7 +1,7 @@
 // Alarms of reinforcement learning: what usually means that the policy no longer learns what was meant. They compare the measures of a rollout
 // with those before; each is raised once until its condition has passed. Audits, not proofs: a quiet run may be wrong too.
 import { z } from 'zod'
-import { CheckpointError } from '../../core/index.ts'
+import { CheckpointError, programCall } from '../../core/index.ts'
 
 /** Settings of the alarms. */
 export const alarmSchema = z.strictObject({
@@ -116,7 +116,7 @@ export class Alarms {
     return [
       {
         kind: 'reward-hacking',
-        message: `The reward on validation prompts rose from ${round(best.reward)} to ${round(reward)} while the independent judge fell from ${round(best.judge)} to ${round(judge)}: the policy may exploit the reward. Read its answers (\`tunesmith rollouts\`), and keep the checkpoint with the best judge.`,
+        message: `The reward on validation prompts rose from ${round(best.reward)} to ${round(reward)} while the independent judge fell from ${round(best.judge)} to ${round(judge)}: the policy may exploit the reward. Read its answers (\`${programCall('rollouts')}\`), and keep the checkpoint with the best judge.`,
       },
     ]
   }

@@ -1,6 +1,6 @@
 // `tunesmith doctor`: the machine, the engine and their speed. It also works when the addon is not built.
 import { z } from 'zod'
-import { formatBytes, SetupError } from '../../core/index.ts'
+import { formatBytes, SetupError, setupCall } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
 import { inspectMachine, type Machine } from '../parts/machine.ts'
 
@@ -66,7 +66,7 @@ export const doctor = defineCommand({
     }
     if (engine !== undefined && engine.cudaDevices === 0 && machine.gpus.length > 0) {
       faults.push(
-        `This machine has an ${machine.gpus[0].name}, and this libtorch has no CUDA. Run \`npx tunesmith setup --cuda\`.`,
+        `This machine has an ${machine.gpus[0].name}, and this libtorch has no CUDA. Run ${setupCall('--cuda')}.`,
       )
     }
     const algorithms = rl && engine !== undefined ? await checkAlgorithms(faults) : undefined

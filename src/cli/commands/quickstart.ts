@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { ConfigError, parseJson, SetupError, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, parseJson, programCall, SetupError, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { runFiles } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { type BaseResult, trainBase } from '../quickstart/base-model.ts'
@@ -83,18 +83,29 @@ const nextCommands = (
   isOwnBase: boolean,
   [{ best }]: readonly SpecialistResult[],
 ): string[] => {
-  const quoted = (path: string) => (/^[\w./@-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
-  const inOut = (...path: string[]) => quoted(join(out, ...path))
+  const within = (...path: string[]) => join(out, ...path)
+  const textClassifier = '--task sequence-classification --data YOURS.csv --text-column COLUMN --label-column COLUMN'
   return [
-    `npx tunesmith predict --model ${quoted(best)} --text "Who built the first steam engine?"`,
-    `npx tunesmith compare ${inOut('specialists', 'routing')}/*`,
+    `${programCall('predict --model', best)} --text "Who built the first steam engine?"`,
+    `${programCall('compare', within('specialists', 'routing'))}/*`,
     ...(isOwnBase
       ? [
-          `npx tunesmith generate --model ${inOut('base')} --prompt "The sea"`,
-          `npx tunesmith pretrain --model.type bert --model.preset mini --objective.type masked-lm --data ${inOut('shards')} --tokenizer ${inOut('tokenizer')} --out ${inOut('bert')} --budget.minutes 10`,
+          `${programCall('generate --model', within('base'))} --prompt "The sea"`,
+          programCall(
+            ...(['pretrain --model.type bert --model.preset mini --objective.type masked-lm', '--data'] as const),
+            ...[
+              within('shards'),
+              '--tokenizer',
+              within('tokenizer'),
+              '--out',
+              within('bert'),
+              '--budget.minutes',
+              '10',
+            ],
+          ),
         ]
       : []),
-    `npx tunesmith finetune --base ${quoted(base)} --task sequence-classification --data YOURS.csv --text-column COLUMN --label-column COLUMN --variant lora --out ${inOut('mine')}`,
+    `${programCall('finetune --base', base)} ${textClassifier} --variant lora --out ${shellWord(within('mine'))}`,
   ]
 }
 

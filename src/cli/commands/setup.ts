@@ -1,5 +1,7 @@
 // `tunesmith setup`: the same as `npm run setup` in a clone.
+
 import { z } from 'zod'
+import { programCall } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
 import { runSetup, type SetupResult } from '../set-up.ts'
 
@@ -27,7 +29,7 @@ export const setup = defineCommand({
       ready ? 'Set up already.' : `Set up in ${seconds.toFixed(1)} s.`,
       `libtorch  ${libtorch.version} (${libtorch.cuda ? 'CUDA' : 'CPU'}), ${libtorch.source}: ${libtorch.folder}`,
       `addon     ${addon}`,
-      'next      npx tunesmith doctor, npx tunesmith quickstart, or npx tunesmith --help',
+      `next      ${programCall('doctor')}, ${programCall('quickstart')}, or ${programCall('--help')}`,
       ...(prebuilt === undefined ? [] : [`prebuilt  ${prebuilt}`]),
     ].join('\n'),
 })

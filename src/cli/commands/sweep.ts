@@ -1,6 +1,6 @@
 // `tunesmith sweep`: one recipe at every point of a grid, resumable. The work is `sweep` of src/runs.
 import { z } from 'zod'
-import { ConfigError, formatDuration } from '../../core/index.ts'
+import { ConfigError, formatDuration, programCall, shellWord } from '../../core/index.ts'
 import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as startSweep } from '../../runs/index.ts'
 import type { TaskType } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
@@ -109,7 +109,7 @@ export const sweep = defineCommand({
       reason === 'interrupted'
         ? `Stopped with ${left.length} of ${runs.length} runs left. Run the same command again to continue.`
         : '',
-      `Details: ${out}/summary.json, and tunesmith compare ${out}/*/`,
+      `Details: ${out}/summary.json, and ${programCall('compare')} ${shellWord(out)}/*/`,
     ]
       .filter((line) => line !== '')
       .join('\n')

@@ -1,5 +1,6 @@
 // Completion scripts of the shells, from the catalogue of commands. They are complete in themselves: pressing Tab starts no
 // process of ours.
+import { programCall } from '../../core/index.ts'
 import { type Catalogue, type CommandHelp, type FlagHelp, takesRecipe } from '../command-help.ts'
 
 /** The shells that have a completion script. */
@@ -67,7 +68,7 @@ const bash = (catalogue: Catalogue): string => {
       return `    '${name} ${flag}') values=${quoted(offered === 'none' ? '' : offered.join(' '))}; value=1 ;;`
     }),
   )
-  return `# bash completion of tunesmith. Install: tunesmith completion bash > ~/.local/share/bash-completion/completions/tunesmith
+  return `# bash completion of tunesmith. Install: ${programCall('completion bash')} > ~/.local/share/bash-completion/completions/tunesmith
 _tunesmith() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
   local command="\${COMP_WORDS[1]}" flags='' words='' values='' value='' files=''
@@ -126,7 +127,7 @@ const zsh = (catalogue: Catalogue): string => {
       `    ${first}) if (( CURRENT == 3 )); then entries=(${menu(names.map((second) => [second, catalogue[`${first} ${second}`].summary]))}); _describe command entries; return; fi; command="$command $words[3]"; shift words; (( CURRENT-- )) ;;`,
   )
   return `#compdef tunesmith
-# zsh completion of tunesmith. Install: tunesmith completion zsh > "\${fpath[1]}/_tunesmith"
+# zsh completion of tunesmith. Install: ${programCall('completion zsh')} > "\${fpath[1]}/_tunesmith"
 _tunesmith() {
   local -a entries
   local command="$words[2]"
@@ -175,7 +176,7 @@ const fish = (catalogue: Catalogue): string => {
       lines.push(`complete -c tunesmith -n '${condition}' -l ${flag.slice(2)}${takesValue ? offered : ''} -d ${text}`)
     }
   }
-  return `# fish completion of tunesmith. Install: tunesmith completion fish > ~/.config/fish/completions/tunesmith.fish\n${lines.join('\n')}\n`
+  return `# fish completion of tunesmith. Install: ${programCall('completion fish')} > ~/.config/fish/completions/tunesmith.fish\n${lines.join('\n')}\n`
 }
 
 const fishQuoted = (text: string): string => `'${text.replace(/['\\]/g, '\\$&')}'`

@@ -1,5 +1,5 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
-import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
 import { describeReferences, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
@@ -92,7 +92,7 @@ export const renderRun = (result: RunResult): string => {
   ]
   const validation = Object.keys(metrics).length === 0 ? [] : [`validation: ${describeMetrics(metrics)}`]
   if (reason === 'interrupted')
-    return [`Stopped: ${facts.join(', ')}.`, `Resume with: npx tunesmith resume ${out}`].join('\n')
+    return [`Stopped: ${facts.join(', ')}.`, `Resume with: ${programCall('resume', out)}`].join('\n')
   const compared = describeReferences({ ...result, results: metrics })
   return [
     `Finished: ${facts.join(', ')}`,

@@ -11,6 +11,7 @@ import {
   type Progress,
   type ProgressOptions,
   parseConfig,
+  programCall,
   sha256,
   writeFileAtomic,
 } from '../../core/index.ts'
@@ -379,7 +380,9 @@ class Build {
       report: { path: reportPath, bytes: Buffer.byteLength(text), sha256: sha256(text) },
     }
     if (manifest.documents === 0)
-      this.#context.warn?.('The filters dropped every document. See the reasons with `tunesmith corpus inspect`.')
+      this.#context.warn?.(
+        `The filters dropped every document. See the reasons with \`${programCall('corpus inspect')}\`.`,
+      )
     await writeFileAtomic(join(this.#out, manifestName), encodeManifest(manifest))
     await this.#tidy(build.dataName)
     return { out: this.#out, unchanged: false, manifest, report }

@@ -222,7 +222,7 @@ const prove = async (
     ]
     const opened = { target: comparison.target, reference: runner }
     const inConsumer = await proveInLlamaCpp(source, path, texts, opened, limits.llamaCpp)
-    if (inConsumer === undefined) note(missingConsumer)
+    if (inConsumer === undefined) note(missingConsumer())
     return [...rows, ...(inConsumer ?? [])]
   } finally {
     freeModel(model)

@@ -1,7 +1,9 @@
 // The target `ollama`: a GGUF file and a Modelfile with the context, the sampling settings and the ends of answers. Ollama's
 // own defaults differ (a context of 2048, temperature 0.8, a penalty for repetition), so that every setting is written.
+
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { programCall } from '../../core/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
 import { gguf, ggufFileName } from '../gguf/gguf.ts'
 
@@ -54,7 +56,7 @@ export const ollama: ExportTarget = {
     await writeFile(join(folder, 'Modelfile'), modelfileOf(source, variant))
     if (source.chatTemplate !== undefined)
       context.note(
-        "The Modelfile has no TEMPLATE: Ollama guesses one from the chat template in the GGUF file. Compare a conversation with `tunesmith chat`, or write the template in Ollama's language.",
+        `The Modelfile has no TEMPLATE: Ollama guesses one from the chat template in the GGUF file. Compare a conversation with \`${programCall('chat')}\`, or write the template in Ollama's language.`,
       )
   },
   prove: async (source, variant, folder, context) => {

@@ -1,4 +1,5 @@
 // Runs an ONNX export in onnxruntime-node, where it is installed, and its tokenizer in transformers.js.
+import { installCall } from '../../core/index.ts'
 import type { ExportSource, ProofContext, ProofRow } from '../export-target.ts'
 import { compareLogits, compareRunner } from '../proof/compare-models.ts'
 import { compareScores } from '../proof/compare-scores.ts'
@@ -67,7 +68,7 @@ export const proveOnnx = async (
   const inTransformersJs = await proveInTransformersJs(source, folder, texts, target)
   const runtime = await loadRuntime()
   if (runtime === undefined) {
-    note('The ONNX files were not run: `npm install onnxruntime-node` compares them.')
+    note(`The ONNX files were not run: \`${installCall('onnxruntime-node')}\` compares them.`)
     return inTransformersJs
   }
   const format = formatOf(variant)

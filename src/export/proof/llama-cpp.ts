@@ -1,5 +1,6 @@
 // llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids, logits and greedy tokens.
 import { availableParallelism } from 'node:os'
+import { installCall } from '../../core/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
@@ -38,8 +39,8 @@ const load = async (): Promise<Package | undefined> => {
 }
 
 /** Note where the package is missing. */
-export const missingConsumer =
-  'GGUF files were read back by Tunesmith only: `npm install node-llama-cpp` compares them in llama.cpp too.'
+export const missingConsumer = (): string =>
+  `GGUF files were read back by Tunesmith only: \`${installCall('node-llama-cpp')}\` compares them in llama.cpp too.`
 
 /** Tokens of a text that are compared: each takes a pass through the vocabulary in JavaScript. */
 const maxTokens = 24

@@ -2,7 +2,7 @@
 // model. Independent of task and variant.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { DataError, exists, parseJson } from '../../core/index.ts'
+import { DataError, exists, parseJson, programCall } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
 import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
@@ -116,13 +116,13 @@ const readRun = async (folder: string): Promise<ReadRun> => {
   const { comparison } = kindOf(recipe.command)
   if (comparison === undefined)
     throw new DataError(
-      `${folder}: Expected a fine-tuning run or an alignment run, found one of \`tunesmith ${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
+      `${folder}: Expected a fine-tuning run or an alignment run, found one of \`${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
     )
   const model = join(folder, runFiles.model)
   const evaluation = await readEvaluation(model)
   if (evaluation === undefined)
     throw new DataError(
-      `${folder}: Expected a finished run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`tunesmith resume ${folder}\`.`,
+      `${folder}: Expected a finished run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`${programCall('resume', folder)}\`.`,
     )
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)

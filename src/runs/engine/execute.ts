@@ -1,5 +1,5 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
-import { CheckpointError, diskFault, TunesmithError } from '../../core/index.ts'
+import { CheckpointError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
@@ -13,7 +13,7 @@ export const explainDiskFault = (error: unknown, out: string): unknown => {
   const fault = diskFault(error)
   if (fault === undefined || error instanceof TunesmithError) return error
   return new CheckpointError(
-    `${fault} while writing \`${out}\`. Earlier checkpoints are intact: free space, then \`tunesmith resume ${out}\`.`,
+    `${fault} while writing \`${out}\`. Earlier checkpoints are intact: free space, then \`${programCall('resume', out)}\`.`,
   )
 }
 

@@ -1,7 +1,7 @@
 // A run's folder as a whole: whether it is new, finished, and its recipe. `runFiles` in tracking lists every file of it.
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, exists, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, exists, programCall, writeFileAtomic } from '../../core/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
@@ -13,7 +13,7 @@ export const expectNewFolder = async (out: string): Promise<void> => {
   const present: string[] = await readdir(out).catch(() => [])
   if ([runFiles.recipe, runFiles.events, runFiles.checkpoints].some((name) => present.includes(name)))
     throw new ConfigError(
-      `Expected a new folder for \`out\`, found a run in ${out}. Continue it (\`tunesmith resume ${out}\`), or name another folder.`,
+      `Expected a new folder for \`out\`, found a run in ${out}. Continue it (\`${programCall('resume', out)}\`), or name another folder.`,
     )
 }
 

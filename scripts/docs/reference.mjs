@@ -19,9 +19,14 @@ const flagOf = ({ name, placeholder, arity, on }) => {
 }
 
 /** The page of one command. */
-const commandPage = ({ name, summary, example, notes, arguments: specs, flags }) => {
+const commandPage = ({ name, summary, example, notes, arguments: specs, flags, choices }) => {
+  const chosen = new Set(
+    choices.flatMap(({ types }) => Object.values(types).flatMap((own) => own.map(({ name }) => name))),
+  )
+  const general = flags.filter(({ name }) => !chosen.has(name))
+  const byChoice = choices.flatMap(({ types }) => Object.values(types).flat())
   const groups = new Map()
-  for (const flag of flags) groups.set(flag.group, [...(groups.get(flag.group) ?? []), flag])
+  for (const flag of [...general, ...byChoice]) groups.set(flag.group, [...(groups.get(flag.group) ?? []), flag])
   const tables = [...groups].flatMap(([group, own]) => [
     `## ${group.replace(/:$/, '')}`,
     '',

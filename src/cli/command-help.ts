@@ -1,10 +1,11 @@
 // The help of a command as plain data: what `--help` prints, completion offers and the parser of its command line knows.
 // It can be written to a file and read again, without the command's code or its schema.
 
-import { Argument as CommanderArgument, Command as CommanderCommand, Option } from 'commander'
+import { Argument as CommanderArgument, Command as CommanderCommand, Help, Option } from 'commander'
 import { programName, withProgramName } from '../core/index.ts'
 import type { ArgumentSpec, Command } from './command.ts'
 import { arity, choicesOf, type Flag, flagsOf, isList, placeholder } from './flags.ts'
+import { type ChoiceHelp, choiceLines, choicesHelp, chosenFlags, flagsChosenBy, wrapNote } from './help-choices.ts'
 
 export interface FlagHelp {
   /** Without its dashes: `vocab-size`, `model.hidden-size`. */
@@ -31,6 +32,8 @@ export interface CommandHelp {
   notes: readonly string[]
   arguments: readonly ArgumentSpec[]
   flags: FlagHelp[]
+  /** Flags by the choice that has them; the general help leaves them out. */
+  choices: ChoiceHelp[]
   /** The command defines `--recipe` itself. */
   ownRecipe: boolean
 }
@@ -42,9 +45,10 @@ export type Catalogue = Record<string, CommandHelp>
 export const helpOf = (command: Command): CommandHelp => {
   const flags = flagsOf(command.options)
   const { name, summary, example, notes = [], arguments: specs = [] } = command
+  const choices = choicesHelp(flags, command.choices?.() ?? [], flagHelp)
   const ownRecipe = flags.some((flag) => flag.name === 'recipe')
   const sorted = flags.map(flagHelp).sort((a, b) => Number(b.required) - Number(a.required))
-  return { name, summary, example, notes, arguments: specs, flags: sorted, ownRecipe }
+  return { name, summary, example, notes, arguments: specs, flags: sorted, choices, ownRecipe }
 }
 
 const flagHelp = (flag: Flag): FlagHelp => ({
@@ -79,7 +83,7 @@ const describe = (flag: Flag): string => {
 export const takesRecipe = ({ flags, ownRecipe }: CommandHelp): boolean => flags.length > 0 && !ownRecipe
 
 /** The commander parser of a command line; it reads values as texts. */
-export const parserOf = (help: CommandHelp): CommanderCommand => {
+export const parserOf = (help: CommandHelp, notes: readonly string[] = []): CommanderCommand => {
   const parser = new CommanderCommand(`${programName()} ${help.name}`)
     .summary(help.summary)
     .description(`${help.summary}.`)
@@ -96,9 +100,11 @@ export const parserOf = (help: CommandHelp): CommanderCommand => {
   if (takesRecipe(help))
     parser.option('--recipe <file>', 'options from a .ts, .yaml or .json file; flags override them')
   parser.option('--json', 'print the result as one JSON document on stdout')
-  const notes = help.notes.map((line) => `${withProgramName(line)}\n`).join('')
-  parser.addHelpText('after', `\nExample:\n  $ ${withProgramName(help.example)}\n${notes === '' ? '' : `\n${notes}`}`)
-  parser.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120) })
+  parser.addHelpText(
+    'after',
+    `\nExample:\n  $ ${withProgramName(help.example)}\n${notes.length === 0 ? '' : `\n${notes.flatMap((line) => wrapNote(withProgramName(line))).join('\n')}\n`}`,
+  )
+  parser.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 80, 120), padWidth, formatItem })
   return parser
 }
 
@@ -119,10 +125,33 @@ const addFlag = (parser: CommanderCommand, flag: FlagHelp, spread: boolean): voi
   parser.addOption(positive).addOption(negative)
 }
 
-/** The text of `--help`. */
-export const helpText = (help: CommandHelp): string => {
+/** Column of the descriptions at most; longer flags have a line of their own. */
+const widestFlag = 32
+
+const padWidth = (command: CommanderCommand, helper: Help): number =>
+  Math.min(widestFlag, Help.prototype.padWidth.call(helper, command, helper))
+
+function formatItem(this: Help, term: string, width: number, text: string, helper: Help): string {
+  const format = (flag: string) => Help.prototype.formatItem.call(this, flag, width, text, helper)
+  return term.length <= width || text === '' ? format(term) : `  ${term}\n${format('')}`
+}
+
+/** The text of `--help`: general flags, or those of the choices that the command line makes. */
+export const helpText = (help: CommandHelp, argv: readonly string[] = []): string => {
+  const { choices, arguments: specs, flags } = help
+  const chosen = flagsChosenBy(argv, choices, specs)
+  const call = `${programName()} ${help.name}`
+  const hidden = chosenFlags(choices)
+  const notes =
+    chosen === undefined
+      ? [...help.notes, ...spaced(choiceLines(choices, call, specs), help.notes.length > 0)]
+      : [`General options: ${call} --help`]
+  const shown = { ...help, flags: chosen ?? flags.filter(({ name }) => !hidden.has(name)) }
   let text = ''
-  const parser = parserOf(help).configureOutput({ writeOut: (part) => (text += part), writeErr: () => {} })
+  const parser = parserOf(shown, notes).configureOutput({ writeOut: (part) => (text += part), writeErr: () => {} })
   parser.outputHelp()
   return text
 }
+
+const spaced = (lines: readonly string[], after: boolean): string[] =>
+  lines.length > 0 && after ? ['', ...lines] : [...lines]

@@ -2,7 +2,7 @@
 import { type Command as CommanderCommand, CommanderError, Option } from 'commander'
 import { parseConfig, programCall } from '../core/index.ts'
 import type { Command } from './command.ts'
-import { helpOf, parserOf } from './command-help.ts'
+import { helpOf, helpText, parserOf } from './command-help.ts'
 import { coerceTexts, type Flag, flagsOf, kebab, mergeOver, setAt, spellMapFlags, withDefaultKinds } from './flags.ts'
 import { readRecipeFile } from './recipe-file.ts'
 
@@ -24,6 +24,12 @@ export type ParsedLine =
 export const usesModules = (argv: readonly string[]): boolean =>
   argv.some((word) => word === '--use' || word.startsWith('--use='))
 
+/** Whether a command line asks for help, before a `--`. */
+export const wantsHelp = (argv: readonly string[]): boolean => {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end < 0 ? argv.length : end).some((word) => word === '--help' || word === '-h')
+}
+
 /** The words that a command line has for a flag, before it is parsed. */
 const wordsOf = (argv: readonly string[], flag: string): string[] => {
   const words: string[] = []
@@ -40,8 +46,7 @@ const importModules = async (command: Command, argv: readonly string[]) => {
   if (!('use' in command.options.shape)) return undefined
   const named = wordsOf(argv, '--use')
   const [path] = wordsOf(argv, '--recipe')
-  const asksHelp = argv.some((word) => word === '--help' || word === '-h')
-  const recipe = path === undefined || asksHelp ? undefined : await readRecipeFile(path)
+  const recipe = path === undefined || wantsHelp(argv) ? undefined : await readRecipeFile(path)
   const use = named.length > 0 ? named : recipe?.use
   const [model] = 'model' in command.options.shape ? wordsOf(argv, '--model') : []
   if (use !== undefined || model !== undefined) {
@@ -56,14 +61,14 @@ const importModules = async (command: Command, argv: readonly string[]) => {
 export const parseCommandLine = async (command: Command, argv: readonly string[]): Promise<ParsedLine> => {
   const recipe = await importModules(command, argv)
   const flags = flagsOf(command.options)
-  let help = ''
-  const parser = parserOf(helpOf(command))
-  parser.configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} })
+  const page = helpOf(command)
+  if (wantsHelp(argv)) return { kind: 'help', text: helpText(page, argv) }
+  const parser = parserOf(page)
+  parser.configureOutput({ writeOut: () => {}, writeErr: () => {} })
   try {
     parser.parse(spellMapFlags(argv, flags), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help }
     throw new UsageError(`${oneLine(error.message)} Run \`${programCall(command.name)} --help\`.`)
   }
   const given = readFlags(parser, flags)

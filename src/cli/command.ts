@@ -14,6 +14,15 @@ export interface ArgumentSpec {
   choices?: readonly string[]
 }
 
+/** Flags that depend on the value of another flag or argument. */
+export interface HelpChoice {
+  /** Flag or first argument that chooses: `task`. */
+  choice: string
+  /** Prefix of the flags: `settings`; empty for flags of the command itself. */
+  part: string
+  schemas: Readonly<Record<string, z.ZodObject>>
+}
+
 export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
   [Spec in Specs[number] as Spec['name']]: string extends Spec['name']
     ? string | string[] | undefined
@@ -53,6 +62,8 @@ export interface Command<
   example: string
   /** Lines of `--help` below the example. */
   notes?: readonly string[]
+  /** Flags that `--help` shows only with the choice that has them. Called after the user's modules are imported. */
+  choices?(): readonly HelpChoice[]
   arguments?: Arguments
   /** False for a command that works without the addon; others build it when they first need it. */
   engine?: boolean

@@ -136,7 +136,7 @@ describe('flags from a schema', () => {
     expect(line.text).not.toContain('--shuffle ')
     expect(line.text).toContain('model options:')
     expect(line.text).toContain('--model.type <bert|gpt2>')
-    expect(line.text).toContain('$ tunesmith try --rate 1e-3')
+    expect(line.text).toContain('$ node bin/tunesmith.js try --rate 1e-3')
   })
 
   it('marks what must be given', () => {

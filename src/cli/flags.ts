@@ -16,6 +16,8 @@ export interface Flag {
   /** The branches of a union that share the key have different defaults. */
   defaultVaries: boolean
   required: boolean
+  /** The flag that chooses a branch of a union, with the branches that have this flag; left out if all have it. */
+  of?: { choice: string; types: string[] }
 }
 
 /** The flags of an options schema, one for each leaf. */
@@ -25,19 +27,25 @@ export const flagsOf = (schema: z.ZodObject): Flag[] => {
   return [...flags.values()]
 }
 
-const collect = (schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void => {
+const collect = (
+  schema: z.ZodType,
+  path: readonly string[],
+  required: boolean,
+  flags: Map<string, Flag>,
+  of?: Flag['of'],
+): void => {
   // Keys of files alone, such as the kind of a recipe.
   if (schema.meta()?.flag === false) return
   const unchecked = uncheckedParts.get(schema)
   if (unchecked !== undefined) {
-    collect(unchecked, path, required, flags)
+    collect(unchecked, path, required, flags, of)
     return
   }
   const mustBeGiven = required && !schema.safeParse(undefined).success
   const bare = unwrap(schema)
   if (bare instanceof z.ZodObject) {
     for (const [key, field] of Object.entries(bare.shape)) {
-      collect(field as z.ZodType, [...path, key], path.length === 0 || mustBeGiven, flags)
+      collect(field as z.ZodType, [...path, key], path.length === 0 || mustBeGiven, flags, of)
     }
     return
   }
@@ -52,19 +60,25 @@ const collect = (schema: z.ZodType, path: readonly string[], required: boolean, 
     const shared = (key: string) => objects.every((other) => other instanceof z.ZodObject && key in other.shape)
     for (const [key, field] of Object.entries(object.shape)) {
       if (key === kinds) continue
-      collect(field as z.ZodType, [...path, key], mustBeGiven && shared(key), flags)
+      const types = kinds === undefined ? [] : kindsOf(object, kinds)
+      const own = shared(key) || types.length === 0 ? of : { choice: [...path, kinds!].map(kebab).join('.'), types }
+      collect(field as z.ZodType, [...path, key], mustBeGiven && shared(key), flags, own)
     }
   }
   const leaves = branches.filter((branch) => !(branch instanceof z.ZodObject))
   if (leaves.length === 0) return
   // A key that would read as a negation declares another name for its flag.
-  const called = schema.meta()?.flag
+  const called = layersOf(schema)
+    .map((layer) => layer.meta()?.flag)
+    .find((name) => name !== undefined)
   const name = [
     ...path.slice(0, -1).map(kebab),
     typeof called === 'string' ? called : kebab(path[path.length - 1]),
   ].join('.')
   const known = flags.get(name)
   if (known !== undefined) {
+    if (known.of !== undefined && of?.choice === known.of.choice)
+      known.of = { ...of, types: [...new Set([...known.of.types, ...of.types])] }
     known.schemas.push(...leaves)
     known.defaultVaries ||= JSON.stringify(defaultOf(schema)) !== JSON.stringify(known.defaultValue)
     return
@@ -81,7 +95,14 @@ const collect = (schema: z.ZodType, path: readonly string[], required: boolean, 
     defaultValue: defaultOf(schema),
     defaultVaries: false,
     required: mustBeGiven,
+    ...(of === undefined ? {} : { of }),
   })
+}
+
+/** The values of the key that chooses a branch. */
+const kindsOf = (object: z.ZodObject, key: string): string[] => {
+  const kind = unwrap(object.shape[key] as z.ZodType)
+  return kind instanceof z.ZodLiteral ? [...kind.values].map(String) : []
 }
 
 /** The flag that chooses a branch of a union, described by what it chooses and not by one of the branches. */
@@ -129,6 +150,12 @@ const defaultOf = (schema: z.ZodType): unknown => {
     if (layer instanceof z.ZodDefault || layer instanceof z.ZodPrefault) return layer.def.defaultValue
   }
   return undefined
+}
+
+/** A schema and those that it wraps, such as that of an optional field. */
+const layersOf = (schema: z.ZodType): z.ZodType[] => {
+  const below = inner(schema)
+  return below === undefined ? [schema] : [schema, ...layersOf(below)]
 }
 
 const inner = (schema: z.ZodType): z.ZodType | undefined => {

@@ -146,7 +146,7 @@ describe('runProgram', () => {
     expect(stdout).toMatch(/broken +\(cannot load: Error: no addon/)
     expect((await run(['data', '--help'])).stdout).not.toContain('echo ')
     expect(await run([])).toMatchObject({ code: 2, stdout: '' })
-    expect((await run(['help', 'echo'])).stdout).toContain('$ tunesmith echo hello --times 2')
+    expect((await run(['help', 'echo'])).stdout).toContain('$ node bin/tunesmith.js echo hello --times 2')
     expect(await run(['--version'])).toMatchObject({ code: 0, stdout: '1.2.3\n' })
   })
 })

@@ -11,7 +11,7 @@ import {
 } from '../core/index.ts'
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
-import { parseCommandLine, UsageError, usesModules } from './command-line.ts'
+import { parseCommandLine, UsageError, usesModules, wantsHelp } from './command-line.ts'
 
 /** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
@@ -48,7 +48,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
   const rest = argv.slice(name.split(' ').length)
   const page = options.catalogue?.[name]
   if (page !== undefined && wantsHelp(rest) && !usesModules(rest)) {
-    terminal.stdout(helpText(page))
+    terminal.stdout(helpText(page, rest))
     return 0
   }
   let json = false
@@ -86,11 +86,6 @@ export class Interruption extends Error {
 
 const exitCodeOf = (signal: AbortSignal): number => {
   return signal.reason instanceof Interruption ? signal.reason.exitCode : 130
-}
-
-const wantsHelp = (argv: readonly string[]): boolean => {
-  const end = argv.indexOf('--')
-  return argv.slice(0, end < 0 ? argv.length : end).some((word) => word === '--help' || word === '-h')
 }
 
 const leadingWords = (argv: readonly string[]): string[] => {

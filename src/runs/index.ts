@@ -44,7 +44,6 @@ export {
   type SavedSample,
   type SpecialistTask,
 } from './finetune/specialist-files.ts'
-export { variantSettings } from './finetune/variant-settings.ts'
 export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'
 export {
   type DataInspection,
@@ -71,6 +70,7 @@ export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
 export { type SizeRule, sizeRule } from './pretrain/size-rule.ts'
+export { recipeParts } from './recipe-parts.ts'
 export { type RecipeCommand, recipeJsonSchema } from './recipe-schema.ts'
 export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'

@@ -80,10 +80,12 @@ describe.skipIf(!compiled)('a package named by `use` (needs dist/, which `npm ru
       .map(({ loss }) => loss)
 
   it('adds its flags to --help', () => {
-    const help = run('pretrain', '--use', 'scaled-objective', '--help').stdout
+    const choice = ['--objective.type', 'scaled-lm']
+    const help = run('pretrain', '--use', 'scaled-objective', '--help', ...choice).stdout
     expect(help).toContain('--objective.factor <n>')
     expect(help).toContain('factor of the loss')
-    expect(run('pretrain', '--help').stdout).not.toContain('--objective.factor')
+    expect(run('pretrain', '--use', 'scaled-objective', '--help').stdout).toContain('scaled-lm')
+    expect(run('pretrain', '--help', ...choice).stdout).not.toContain('--objective.factor')
   }, 120_000)
 
   it('trains with its objective, named by a flag', () => {

@@ -2,6 +2,7 @@
 import { type AlignInput, alignSchema, align as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
+import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
 
 export const align = defineCommand({
@@ -10,6 +11,7 @@ export const align = defineCommand({
   example:
     'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
   notes: objectiveNotes,
+  choices: () => recipeChoices('align'),
   options: alignSchema,
   async run(options, _args, context) {
     const display = displayRun(context, { label: 'Aligning', ...options })

@@ -8,14 +8,29 @@ import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { taskSchemas } from '../parts/recipe-choices.ts'
 
 const entries = evaluationTypes().flatMap((type) => findEvaluation(type) ?? [])
 const shape = sharedShape(entries)
+
+/** The options of an evaluation beside the settings of its task. */
+const withoutSettings = (type: string): z.ZodObject => {
+  const { settings: _, ...own } = findEvaluation(type)?.options.shape ?? {}
+  return z.strictObject(own)
+}
 
 export const evaluate = defineCommand({
   name: 'evaluate',
   summary: 'Measure a model on data, with confidence intervals',
   example: 'tunesmith evaluate --model runs/bert --task language-modelling --data shards',
+  choices: () => [
+    { choice: 'task', part: 'settings', schemas: taskSchemas() },
+    {
+      choice: 'task',
+      part: '',
+      schemas: Object.fromEntries(evaluationTypes().map((type) => [type, withoutSettings(type)])),
+    },
+  ],
   options: withFields(
     z.strictObject({
       ...modelFields,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
 import { exportModel, exportTargets, type ProofRow, targetNames } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
+import { wrapWords } from '../help-choices.ts'
 import { loadHooks, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
@@ -16,7 +17,14 @@ export const exportCommand = defineCommand({
   name: 'export',
   summary: 'Write a model in the formats of other programs, and prove that it computes the same',
   example: 'tunesmith export runs/support-bot --to merged gguf:q8_0 --out exported',
-  notes: ['Formats:', ...listed, `All names: ${targetNames().join(', ')}`],
+  notes: [
+    'Formats:',
+    ...listed,
+    ...wrapWords(
+      'All names:',
+      targetNames().map((name, i, all) => (i < all.length - 1 ? `${name},` : name)),
+    ),
+  ],
   arguments: [
     { name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' },
     { name: 'formats', description: 'further formats after --to', variadic: true, optional: true },

@@ -1,16 +1,16 @@
 // `tunesmith finetune`: the recipe of a fine-tuning run as flags. The work is `finetune` of src/runs.
 import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
-import { variantNotes } from '../parts/variant-notes.ts'
 
 export const finetune = defineCommand({
   name: 'finetune',
   summary: 'Fine-tune a base model on a task; Ctrl-C saves and stops, `resume` continues',
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
-  notes: variantNotes,
+  choices: () => recipeChoices('finetune'),
   options: finetuneSchema.extend(taskColumns),
   async run(options, _args, context) {
     const { textColumn, pairColumn, labelColumn, ...recipe } = options

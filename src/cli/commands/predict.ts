@@ -15,6 +15,13 @@ export const predict = defineCommand({
   name: 'predict',
   summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
+  choices: () => [
+    {
+      choice: 'head',
+      part: '',
+      schemas: Object.fromEntries(Object.entries(predictions).map(([head, { options }]) => [head, options])),
+    },
+  ],
   options: withFields(
     z.strictObject({
       ...modelFields,

@@ -1,6 +1,7 @@
 // `tunesmith pretrain`: the recipe of a pretraining run as flags. The work is `pretrain` of src/runs.
 import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
 
 export const pretrain = defineCommand({
@@ -14,6 +15,7 @@ export const pretrain = defineCommand({
     'and 524,288. Settings that you give beside it are kept.',
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
+  choices: () => recipeChoices('pretrain'),
   options: pretrainSchema,
   async run(options, _args, context) {
     const display = displayRun(context, { label: 'Pretraining', ...options })

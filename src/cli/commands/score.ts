@@ -5,6 +5,7 @@ import { type ScoreResult, score as scorePredictions } from '../../inference/ind
 import { anyTaskSettings, tasks } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 import { useField } from '../parts/model-flags.ts'
+import { taskSchemas } from '../parts/recipe-choices.ts'
 
 const names = Object.keys(tasks)
 
@@ -13,6 +14,7 @@ export const score = defineCommand({
   summary: "Score any program's predictions with a task's official metrics and confidence intervals",
   example: 'tunesmith score extractive-qa --dataset squad-v2 --references dev-v2.0.json --predictions predictions.json',
   arguments: [{ name: 'task', description: `task: ${names.join(', ')}` }],
+  choices: () => [{ choice: 'task', part: 'settings', schemas: taskSchemas() }],
   options: z.strictObject({
     use: useField.describe('packages or files to import first, which register their own tasks or metrics'),
     references: z.string().describe('file or folder with the references'),

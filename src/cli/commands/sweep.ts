@@ -5,10 +5,10 @@ import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as sta
 import type { TaskType } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFields, withoutDefaults } from '../flags.ts'
+import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
 import { renderTable } from '../parts/table.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
-import { variantNotes } from '../parts/variant-notes.ts'
 import { readRecipeFile } from '../recipe-file.ts'
 
 const { command: _, out: __, ...recipeFields } = withoutDefaults(finetuneSchema, "the recipe's")
@@ -36,12 +36,11 @@ export const sweep = defineCommand({
   example:
     'tunesmith sweep --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --over.learning-rate 1e-4,5e-4 --over.seed 0,1,2 --over.variant full,lora --out sweeps/stars',
   notes: [
-    ...variantNotes,
-    '',
     'Any key of the recipe can vary: --over.batch.sequences 16,32 --over.adapter.rank 4,8; in a recipe file `over` is a map of lists.',
     'Run the same command again to continue: finished runs are skipped, a stopped one is resumed, and values may be added.',
     'Pretraining recipes can vary too: --recipe pretrain.ts, with `command: "pretrain"` inside.',
   ],
+  choices: () => recipeChoices('finetune'),
   options: withFields(
     z.strictObject({
       out: z.string().optional().describe('folder of the sweep, with one folder per run'),

@@ -131,7 +131,7 @@ describe('tokenizer train and tokenizer encode', () => {
 
   test('show an example in their help', async () => {
     for (const name of ['train', 'encode'])
-      expect((await run(name, '--help')).stdout).toContain(`tunesmith tokenizer ${name} --`)
+      expect((await run(name, '--help')).stdout).toContain(`node bin/tunesmith.js tokenizer ${name} --`)
   })
 })
 

@@ -21,7 +21,11 @@ interface Completion {
 }
 
 const completionsOf = (help: CommandHelp): Completion[] => {
-  const own = help.flags.map((flag) => ({
+  const names = new Set(help.flags.map(({ name }) => name))
+  // Settings of a map, such as those of a variant.
+  const inMaps = help.choices.flatMap(({ types }) => Object.values(types).flat()).filter(({ name }) => !names.has(name))
+  const distinct = new Map([...help.flags, ...inMaps].map((flag) => [flag.name, flag]))
+  const own = [...distinct.values()].map((flag) => ({
     flag: flag.on ? `--no-${flag.name}` : `--${flag.name}`,
     description: flag.on ? `turn off: ${flag.text}` : flag.text,
     takesValue: flag.arity === 'value',

@@ -7,7 +7,6 @@ const notes = (): string[] => {
   return [
     'Objectives, with the data that they learn from:',
     ...objectives.map(({ type, data, summary }) => `  ${type.padEnd(width)}${data.padEnd(9)}${summary}`),
-    'Settings of variants are flags as in `finetune`: --adapter.rank 16.',
   ]
 }
 

@@ -139,6 +139,13 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.castsHaveReasons,
+    good: { 'src/core/a.ts': '// The check above has looked at every field.\nconst a = b as unknown as A\n' },
+    bad: [
+      [{ 'src/core/a.ts': 'const url = `https://x`\nconst a = b as unknown as A\n' }, 'src/core/a.ts:2: casts without'],
+    ],
+  },
+  {
     rule: rules.nothingIsUnfinished,
     good: { 'src/core/a.ts': "// what is left to do is in the issues\nconst photo = 'todo'" },
     bad: [

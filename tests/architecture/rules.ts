@@ -235,6 +235,20 @@ export const hintsNameTheCall: Rule = (tree) =>
       )
     })
 
+/** A cast past the compiler says why it is right, on its line or just above. */
+export const castsHaveReasons: Rule = (tree) =>
+  sources(tree)
+    .filter((path) => !isTest(path) && !isFixture(path))
+    .flatMap((path) => {
+      const lines = (tree.get(path) ?? '').split('\n')
+      return lines.flatMap((line, i) =>
+        /\bas unknown as\b/.test(line) &&
+        !lines.slice(Math.max(0, i - 2), i + 1).some((near) => /(^|\s)\/\/ /.test(near))
+          ? [`${path}:${i + 1}: casts without a reason beside it`]
+          : [],
+      )
+    })
+
 /** Unfinished work is finished, or in the issue tracker. */
 export const nothingIsUnfinished: Rule = (tree) =>
   [...tree.keys()]

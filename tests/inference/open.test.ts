@@ -1,6 +1,6 @@
 // `open` and its methods on small random models: each method equals the lower-level function it stands for, and a model with another head
 // is refused by name.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +11,7 @@ import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { evaluate, open, predict, score } from '../../src/inference/index.ts'
 import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, models } from '../../src/models/index.ts'
+import { defineTask, registerTask, tasks } from '../../src/tasks/index.ts'
 import { Generator, liveTensors, setThreads } from '../../src/tensor/index.ts'
 
 const golden = (name: string) => fileURLToPath(new URL(`../language-modelling/golden/${name}`, import.meta.url))
@@ -48,6 +49,30 @@ describe('open', () => {
     expect(await model.predict(['a'])).toEqual([{ text: 'a', ...(await model.classify('a')) }])
     expect(model.labels).toEqual(['bad', 'good'])
     model.close()
+  })
+
+  it('predicts with the task that a run recorded, where a package registered it', async () => {
+    const { type: _, ...parts } = tasks['sequence-classification']
+    const own = defineTask({
+      ...parts,
+      type: 'reviews-with-their-ending',
+      recordFromInput: (fields, id, config) =>
+        parts.recordFromInput({ ...fields, text: `${fields.text} and the ships` }, id, config),
+    })
+    registerTask(own as never)
+    cpSync(at('classes'), at('own-task'), { recursive: true })
+    writeFileSync(
+      join(at('own-task'), 'task.json'),
+      JSON.stringify({ task: own.type, settings: { text: 'text', label: 'label' } }),
+    )
+    const [plain, recorded] = [await open(at('classes')), await open(at('own-task'))]
+    const wanted = await plain.classify('the sea and the ships')
+    expect(await recorded.classify('the sea')).toEqual(wanted)
+    expect(wanted).not.toEqual(await plain.classify('the sea'))
+    const { predictions } = await predict({ model: at('own-task'), texts: ['the sea'] })
+    expect(predictions).toEqual([{ text: 'the sea', ...wanted }])
+    plain.close()
+    recorded.close()
   })
 
   it('predicts a number with a regression model', async () => {

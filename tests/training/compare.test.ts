@@ -54,6 +54,18 @@ beforeAll(async () => {
 afterAll(() => data.dispose())
 
 describe('compare', () => {
+  it('names the versions of runs that other versions of the package made', async () => {
+    cpSync(at('lora'), at('older'), { recursive: true })
+    const path = at('older', 'run-card.json')
+    const card = JSON.parse(readFileSync(path, 'utf8'))
+    expect(card.versions.tunesmith).toMatch(/^\d+\.\d+/)
+    writeFileSync(path, JSON.stringify({ ...card, versions: { ...card.versions, tunesmith: '0.0.1' } }))
+    const { warnings } = await compareJson(['full', 'older'])
+    expect(warnings).toEqual([
+      `Runs were made by different versions of tunesmith: ${card.versions.tunesmith} (full); 0.0.1 (older). Scores may differ by that.`,
+    ])
+  })
+
   it('shows score and cost of each run', async () => {
     const { runs, references, warnings } = await compareJson(['full', 'lora', 'still', 'random'])
     expect(warnings).toEqual([])

@@ -60,6 +60,7 @@ const asValues = ({ name }: RewardFunction, samples: readonly RewardSample[], re
   const advice = 'Return a list with a number or null for each sample, in their order.'
   if (!Array.isArray(result) && !ArrayBuffer.isView(result))
     throw new RewardError(`${expected}, got ${show(result)}. ${advice}`, { failure: 'wrong-count' })
+  // A typed array: its classes have no common type with elements.
   const list: unknown[] = Array.isArray(result) ? result : Array.from(result as unknown as ArrayLike<number>)
   if (list.length !== samples.length)
     throw new RewardError(`${expected}, got ${list.length}. ${advice}`, { failure: 'wrong-count' })

@@ -160,6 +160,7 @@ const rowOf = (fields: unknown, path: string): RolloutRow => {
     if (name.startsWith(rewardPrefix))
       rewards[name.slice(rewardPrefix.length)] = typeof value === 'number' ? value : null
     else known[name] = value
+  // The schema has checked the fields; the loop above has only renamed those of rewards.
   const row = known as unknown as RolloutRow
   // Files of earlier versions have no mask: the policy wrote every token.
   return { ...row, mask: row.mask ?? row.completionIds.map(() => 1), rewards }

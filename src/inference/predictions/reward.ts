@@ -20,6 +20,7 @@ export interface Reward {
 }
 
 /** The task of a reward head. */
+// The registry gives a task with its own types, and generic code uses it without them.
 export const rewardTask = (): TaskChoice => ({ task: tasks.reward as unknown as TaskDefinition })
 
 /** The reward of each answer, in order. @throws ConfigError for an input without an answer */
@@ -31,6 +32,7 @@ export const rewardsOf = async (
   const fields = inputs.map((input) => (typeof input === 'string' ? { text: input } : { ...input }))
   const predictions = await predictFields(loaded, rewardTask(), fields, options)
   return predictions.map(({ prediction }) => {
+    // The fields of a reward prediction: generic code has every task as one type, without its own predictions.
     const { rewards, logits = rewards } = prediction as unknown as RewardPrediction
     return { reward: rewards[0], logit: logits[0] }
   })

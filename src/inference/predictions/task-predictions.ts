@@ -1,7 +1,16 @@
 // Predictions of models with a task's head, such as classes or tags: the task of the specialist, applied to one text.
 import { z } from 'zod'
-import type { HeadOptions } from '../../models/index.ts'
-import { predictTask, type TaskDefinition, type TaskPrediction, taskConfig, tasks } from '../../tasks/index.ts'
+import type { HeadOptions, HeadType } from '../../models/index.ts'
+import type { SpecialistTask } from '../../runs/index.ts'
+import {
+  findTask,
+  predictTask,
+  type TaskDefinition,
+  type TaskPrediction,
+  taskConfig,
+  tasks,
+  taskTypes,
+} from '../../tasks/index.ts'
 import type { InferenceModel } from '../load.ts'
 import { definePrediction, recordedTask, taskPredictionOptions } from './prediction.ts'
 
@@ -27,6 +36,14 @@ export const taggingTask = (): TaskChoice => ({ task: anyTask(tasks['token-class
 /** The task of a question answering head. */
 export const spanTask = (): TaskChoice => ({ task: anyTask(tasks['extractive-qa']) })
 
+/** The recorded task of a specialist, which a package may have registered, or else the task that the head implies. */
+const taskFor = (headType: HeadType, implied: TaskChoice, recorded: SpecialistTask | undefined): TaskChoice => {
+  if (recorded === undefined || recorded.task === implied.task.type || !taskTypes().includes(recorded.task))
+    return implied
+  const task = findTask(recorded.task)
+  return [task.head].flat().includes(headType) ? { task } : implied
+}
+
 /** One prediction, with the parts of the text it refers to where the task has such, such as the words that were tagged. */
 export interface TaskTextPrediction {
   prediction: TaskPrediction & { [field: string]: unknown }
@@ -40,12 +57,13 @@ export interface TaskTextPrediction {
  */
 export const predictFields = async (
   loaded: InferenceModel,
-  { task, settings }: TaskChoice,
+  implied: TaskChoice,
   inputs: readonly { [field: string]: unknown }[],
   { maxLength, signal }: { maxLength?: number; signal?: AbortSignal } = {},
 ): Promise<TaskTextPrediction[]> => {
   const { model, tokenizer } = loaded
   const recorded = await recordedTask(loaded)
+  const { task, settings } = taskFor(model.headType, implied, recorded)
   const own = recorded?.task === task.type ? recorded : undefined
   const config = taskConfig(task, settings, undefined, own?.settings)
   const records = inputs.map((fields, i) => task.recordFromInput(fields, String(i), config))

@@ -65,6 +65,7 @@ const ratings: AlignmentData<RatingRecord, RatedCompletion> = {
 
 /** The kinds of data that preference objectives learn from. */
 export const alignmentData = {
+  // Each kind of data keeps its own type of record to itself, so that one list holds both.
   pairs: pairs as unknown as AlignmentData,
   ratings: ratings as unknown as AlignmentData,
 }

@@ -98,6 +98,8 @@ interface ReadRun {
   recipe: BaseRunRecipe
   comparison: RunComparison<RunRecipe>
   evaluation: Evaluation
+  /** Versions of the package and of libtorch; empty without a run card. */
+  versions: { [name: string]: string }
 }
 
 /** Files that are not needed to use the model. */
@@ -153,7 +155,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
   }
-  return { row, recipe, comparison, evaluation }
+  return { row, recipe, comparison, evaluation, versions: card?.versions ?? {} }
 }
 
 /** The last parts of the paths, as many as make them differ. */
@@ -259,7 +261,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
   }
   all.sort((a, b) => a.row.task.localeCompare(b.row.task) || rank(b) - rank(a) || a.row.name.localeCompare(b.row.name))
   const groups = groupBy(all, groupOf)
-  const warnings = warningsOf(groups)
+  const warnings = [...warningsOf(groups), ...versionWarnings(all)]
   const [references, samples]: [ComparedReference[], ComparedSample[]] = [[], []]
   for (const group of groups.values()) {
     const elsewhere = [...groups.values()].some((other) => other !== group && other[0].row.task === group[0].row.task)
@@ -303,6 +305,15 @@ const groupBy = <Item>(items: readonly Item[], keyOf: (item: Item) => string): M
   }
   return groups
 }
+
+/** Names the versions where runs differ in what computes: their scores may differ by it. */
+const versionWarnings = (runs: readonly ReadRun[]): string[] =>
+  ['tunesmith', 'libtorch'].flatMap((name) => {
+    const byVersion = groupBy(runs, ({ versions }) => versions[name] ?? 'unknown')
+    if (byVersion.size < 2) return []
+    const listed = [...byVersion].map(([version, own]) => `${version} (${own.map(({ row }) => row.name).join(', ')})`)
+    return [`Runs were made by different versions of ${name}: ${listed.join('; ')}. Scores may differ by that.`]
+  })
 
 const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] => {
   const byTask = groupBy([...groups.values()], ([{ row }]) => row.task)

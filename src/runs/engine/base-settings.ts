@@ -15,7 +15,7 @@ export const baseFields = {
     .gt(0)
     .lt(1)
     .default(0.1)
-    .describe('share of `data` to validate on, chosen by hash, if there is no `validation`'),
+    .describe('approximate share of `data` to validate on, if there is no `validation`: a hash decides on each record'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
   frozenWeights: z
     .enum(['float32', ...quantizations])

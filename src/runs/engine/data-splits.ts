@@ -90,6 +90,16 @@ export const splitRecords = <Record extends TaskRecord>(
   return { train, validation }
 }
 
+/** The real share where it is far from the one asked for: a hash decides on each record, so few records scatter widely. */
+export const describeShare = (train: number, validation: number, share: number): string[] => {
+  const real = validation / (train + validation)
+  if (Math.abs(real - share) <= 0.2 * share) return []
+  const percent = (part: number) => `${Number((100 * part).toPrecision(2))} %`
+  return [
+    `Validating on ${validation} of ${train + validation} records, ${percent(real)} where \`validationShare\` is ${percent(share)}: a hash decides on each record. For a certain number, give a file for \`validation\`.`,
+  ]
+}
+
 /** One line for each reason for which records were skipped. */
 export const describeSkipped = (skipped: { readonly [reason: string]: Skipped } = {}): string[] =>
   Object.entries(skipped).map(
@@ -128,7 +138,11 @@ export const readSplits = async <Record extends TaskRecord>(
 ): Promise<SplitRecords<Record>> => {
   const { records: all, report } = await read(data)
   const notes = [...describeUnread(report), ...describeSkipped(report.skipped)]
-  if (path === undefined) return { ...splitRecords(all, validationShare), notes, files: report.files }
+  if (path === undefined) {
+    const { train, validation } = splitRecords(all, validationShare)
+    const share = describeShare(train.length, validation.length, validationShare)
+    return { train, validation, notes: [...notes, ...share], files: report.files }
+  }
   const validation = await read(path)
   return {
     train: all,

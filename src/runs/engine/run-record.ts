@@ -1,7 +1,8 @@
 // The record of a run, whatever it does: events, sessions, run card and reports in its folder, and the lines for its listener.
+
 import { arch } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { writeFileAtomic } from '../../core/index.ts'
+import { packageVersion, writeFileAtomic } from '../../core/index.ts'
 import { buildFacts } from '../../tensor/index.ts'
 import {
   type CutRecords,
@@ -36,6 +37,7 @@ export interface RunFacts extends FinalScores {
 }
 
 const versions = (): Record<string, string> => ({
+  tunesmith: packageVersion(),
   node: process.version,
   libtorch: buildFacts().torchVersion,
   platform: `${process.platform} ${arch()}`,

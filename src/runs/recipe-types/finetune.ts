@@ -284,7 +284,10 @@ export interface FinetuneSettings {
   data: string
   /** File or folder with validation data (default: a share of `data`). */
   validation?: string
-  /** Share of `data` to validate on, chosen by hash, if there is no `validation`. Default: `0.1`. */
+  /**
+   * Approximate share of `data` to validate on, if there is no `validation`: a hash decides on each
+   * record. Default: `0.1`.
+   */
   validationShare?: number
   /**
    * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)

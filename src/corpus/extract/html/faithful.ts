@@ -11,6 +11,7 @@ export const readableContent = (html: string): { html: string; title: string } |
     const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
     // Readability keeps these on small pages, where it has few candidates.
     for (const element of document.querySelectorAll('nav, [role=navigation], body > footer')) element.remove()
+    // Readability asks for the DOM's own type, and reads only the part of it that linkedom has.
     const article = new Readability(document as unknown as ReadabilityDocument, { maxElemsToParse: 200_000 }).parse()
     if (article === null || typeof article.content !== 'string') return undefined
     return { html: article.content, title: article.title ?? '' }

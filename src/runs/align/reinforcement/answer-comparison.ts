@@ -32,6 +32,7 @@ export const answerComparison: RunComparison<AlignRecipe> = {
   async predictions(path, records) {
     const lines = await readPredictionLines(path)
     return records.map(({ id }: TaskRecord): AnswerPrediction => {
+      // A line of JSON: its fields are checked below.
       const found = lines.get(id) as unknown as AnswerPrediction | undefined
       if (typeof found?.answer !== 'string' || typeof found.rewards !== 'object')
         throw new DataError(`Expected an answer with rewards for record ${id}, found none.`, path)

@@ -83,7 +83,7 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   }
 }
 
-/** Metrics on validation examples; with perplexity if the loss is that of tokens alone. */
+/** Metrics on validation examples; with the perplexity of a single term, without its factor in the loss. */
 const evaluationOf = (
   { validationExamples, batch: { padded, microTokens: most }, device }: PretrainRecipe,
   trainable: TrainableModel,
@@ -93,7 +93,8 @@ const evaluationOf = (
     const metrics = await evaluateValidation(trainable, stream, { examples, microTokens, padded, device })
     // A loss with several terms does not measure language alone.
     const terms = Object.keys(trainable.objective.weights(stream.example(0).example))
-    return terms.length > 1 ? metrics : { ...metrics, perplexity: Math.exp(metrics.loss) }
+    const [term] = terms
+    return terms.length > 1 ? metrics : { ...metrics, perplexity: Math.exp(metrics[term] ?? metrics.loss) }
   }
   return {
     metrics: { known: ['loss'], measure: async () => Object.keys(await measure(1, most)) },

@@ -22,6 +22,7 @@ export interface Endpoint<Body extends z.ZodType = z.ZodType> {
 }
 
 /** Declares an endpoint; index.ts lists it. */
+// The type of its own body stays inside the endpoint, which parses it with its own schema.
 export const defineEndpoint = <Body extends z.ZodType>(endpoint: Endpoint<Body>): Endpoint =>
   endpoint as unknown as Endpoint
 

@@ -39,6 +39,7 @@ export class Batcher {
     const key = `${this.#numbers.get(model)} ${kind}`
     return new Promise<Output[]>((resolve, reject) => {
       const list = this.#waiting.get(key) ?? []
+      // One list holds calls of every type; each is resolved with what its own `compute` gives.
       list.push({ inputs, signal, compute, resolve, reject } as unknown as Pending)
       this.#waiting.set(key, list)
       if (list.length === 1) this.#queue(model, key)

@@ -8,22 +8,24 @@ import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 let data: SmallData
 beforeAll(async () => {
   data = await makeSmallData('bpe')
-  const { type: _, ...plain } = objectives['causal-lm']
+  const { config, head, create } = objectives['causal-lm']
   registerObjective(
     defineObjective({
-      ...plain,
       type: 'tripled-lm',
-      create(config, context) {
-        const own = plain.create(config, context)
+      source: 'a test',
+      config,
+      head,
+      create(settings, context) {
+        const own = create(settings, context)
         return {
           ...own,
-          loss(...given) {
-            const { terms, metrics } = own.loss(...given)
+          loss(model, batch, options) {
+            const { terms, metrics } = own.loss(model, batch, options)
             return { terms: terms.map((term) => ({ ...term, scale: 3 * term.scale })), metrics }
           },
         }
       },
-    } as never),
+    }),
   )
 })
 afterAll(() => data.dispose())

@@ -35,9 +35,6 @@ export const limited = (plan: QuickstartPlan, maxSteps = Number.POSITIVE_INFINIT
 
 export const vocabSize = 6144
 
-/** Tokens that end a text and frame the turns of a conversation, so that the base can also be taught to write and to chat. */
-export const writingTokens = { eos: '<|endoftext|>', turns: ['<|im_start|>', '<|im_end|>'] } as const
-
 interface TextFolders {
   shards: string
   tokenizer: string

@@ -6,7 +6,7 @@ import type { CommandContext } from '../command.ts'
 import { corpusBuild } from '../commands/corpus-build.ts'
 import { tokenizerEncode } from '../commands/tokenizer-encode.ts'
 import { tokenizerTrain } from '../commands/tokenizer-train.ts'
-import { corpusSources, vocabSize, writingTokens } from './plan.ts'
+import { corpusSources, vocabSize } from './plan.ts'
 import type { StoryProgress } from './story-progress.ts'
 
 export interface TextFolders {
@@ -50,11 +50,7 @@ export const buildText = async (
   progress.finish({ skipped: unchanged })
   progress.next()
   // Case is kept: it tells names from other words.
-  const training = {
-    ...{ type: 'wordpiece', vocabSize, lowercase: false, corpus: [corpus], out: tokenizer, overwrite: true },
-    specialTokens: { pad: '[PAD]', unk: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]', eos: writingTokens.eos },
-    extraTokens: writingTokens.turns,
-  }
+  const training = { type: 'wordpiece', vocabSize, lowercase: false, corpus: [corpus], out: tokenizer, overwrite: true }
   const trained = await tokenizerTrain.run(
     parseConfig(tokenizerTrain.options, training, 'tokenizer train'),
     { files: [] },

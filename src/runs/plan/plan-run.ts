@@ -205,6 +205,7 @@ export const planPretraining = async (base: PlannedBase, length: number, tokens:
         learningRate: 1e-4,
         length: runLength(settings.budget, { examplesPerStep: 1, tokensPerStep: tokens, examplesPerEpoch: 1 }),
         state: initialState(settings, model.facts.numLayers),
+        // The criterion's type of example is the objective's own, which its registry does not know.
       } as unknown as TrainingRun<never>
     },
     { steps: 1 },

@@ -208,6 +208,7 @@ export const replayRollouts = async (
   input: ReplayInput,
 ): Promise<ReplayedRow[]> => {
   const replay = parseConfig(replaySchema, input, 'rollouts')
+  // The file's recipe is of any command: its name is checked before anything else is read.
   const recipe = (await readRunRecipe(run)) as unknown as AlignRecipe
   if (recipe.command !== 'align')
     throw new DataError(`${run}: Expected a run of \`tunesmith align\`, found another one.`)

@@ -53,16 +53,18 @@ const flagsOf = (out: string, steps: number) => [
   '16',
 ]
 
-/** Every weight, by file. */
+/** Every file of the model, by its name; the card names the run and its time. */
 const modelHash = (run: string): Record<string, string> => {
   const folder = join(run, 'model')
   return Object.fromEntries(
-    readdirSync(folder).map((file) => [
-      file,
-      createHash('sha256')
-        .update(readFileSync(join(folder, file)))
-        .digest('hex'),
-    ]),
+    readdirSync(folder)
+      .filter((file) => file !== 'README.md')
+      .map((file) => [
+        file,
+        createHash('sha256')
+          .update(readFileSync(join(folder, file)))
+          .digest('hex'),
+      ]),
   )
 }
 

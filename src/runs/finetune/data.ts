@@ -10,7 +10,7 @@ import {
   type TaskRecord,
 } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { describeOverlap, describeSkipped, describeUnread, readSplits } from '../engine/data-splits.ts'
+import { describeOverlap, describeShare, describeSkipped, describeUnread, readSplits } from '../engine/data-splits.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
 import { isCached, openLargeData } from '../examples/large-data.ts'
@@ -111,6 +111,7 @@ export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildCon
       ...describeUnread(report),
       ...describeSkipped(report.skipped),
       ...describeSkipped(validationReport?.skipped),
+      ...(validationPath === undefined ? describeShare(trained.records, validation.length, validationShare) : []),
       ...describeOverlap(shared ?? 0, validation.length),
       ...more,
     ],

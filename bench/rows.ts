@@ -52,7 +52,7 @@ const makeBase = async (root: string): Promise<string> => {
     maxLength: 64,
     batch: { sequences: 8 },
     budget: { steps: 2 },
-  } as never)
+  })
   return base
 }
 

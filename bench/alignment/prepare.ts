@@ -70,19 +70,20 @@ const inventedPairs = (): Comparison[] => {
     .map((line) => ({ prompt: line.slice(0, 24), chosen: line.slice(24, 48), rejected: line.slice(48, 72) }))
 }
 
-const encodePairs = (encoder: CompletionEncoder, records: readonly Comparison[]): PairRow[] =>
-  records.flatMap(({ prompt, chosen, rejected }): PairRow[] => {
-    const [better, worse] = [chosen, rejected].map((one) => encoder.completion(prompt, one))
-    if (better === undefined || worse === undefined) return []
-    const completion = ({ ids, promptTokens }: typeof better) => Array.from(ids.subarray(promptTokens))
-    return [
-      {
-        prompt: Array.from(better.ids.subarray(0, better.promptTokens)),
-        chosen: completion(better),
-        rejected: completion(worse),
-      },
-    ]
-  })
+/** A comparison as token ids; undefined where an answer is dropped. */
+export const pairRowOf = (
+  encoder: CompletionEncoder,
+  { prompt, chosen, rejected }: Comparison,
+): PairRow | undefined => {
+  const [better, worse] = [chosen, rejected].map((one) => encoder.completion(prompt, one))
+  if (better === undefined || worse === undefined) return undefined
+  const completion = ({ ids, promptTokens }: typeof better) => Array.from(ids.subarray(promptTokens))
+  return {
+    prompt: Array.from(better.ids.subarray(0, better.promptTokens)),
+    chosen: completion(better),
+    rejected: completion(worse),
+  }
+}
 
 const fillOf = (rows: readonly PairRow[], batch: number) => {
   let [real, padded, steps] = [0, 0, 0]
@@ -106,7 +107,7 @@ export const prepare = async (job: Job, data: string, base: string | undefined, 
   const tokenizer = await loadTokenizer(source)
   const encoder = createCompletionEncoder(tokenizer, { maxLength: job.length, tooLong: 'drop' })
   const records = base === undefined ? inventedPairs() : await publishedPairs(data)
-  const pairs = job.data === 'pairs' ? encodePairs(encoder, records) : []
+  const pairs = job.data === 'pairs' ? records.flatMap((record) => pairRowOf(encoder, record) ?? []) : []
   createRandom('bench/pairs').shuffle(pairs)
   const texts = base === undefined ? records.map(({ prompt }) => prompt) : publishedPrompts(data)
   const prompts = texts.flatMap((text): PromptRow[] => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { createCompletionEncoder, preferenceSchema, readPreferences } from '../../src/tasks/index.ts'
-import type { PairRow } from '../alignment/prepare.ts'
+import { type PairRow, pairRowOf } from '../alignment/prepare.ts'
 
 export interface PairSizes {
   train: number
@@ -55,16 +55,10 @@ export const writePairs = async (source: string, base: string, folder: string, s
         { prompt, completion: rejected, label: false },
       ]),
     )
-    rows[name] = part.map(({ prompt, chosen, rejected }) => {
-      const [better, worse] = [chosen, rejected].map((answer) => {
-        const found = encoder.completion(prompt, answer)
-        if (found === undefined) throw new Error('Expected an answer that fits, got one that was dropped.')
-        return {
-          before: [...found.ids.subarray(0, found.promptTokens)],
-          after: [...found.ids.subarray(found.promptTokens)],
-        }
-      })
-      return { prompt: better.before, chosen: better.after, rejected: worse.after }
+    rows[name] = part.map((record) => {
+      const row = pairRowOf(encoder, record)
+      if (row === undefined) throw new Error('Expected answers that fit, got one that was dropped.')
+      return row
     })
   }
   writeFileSync(join(folder, 'rows.json'), JSON.stringify(rows))

@@ -33,6 +33,7 @@ export { createProgress, type Progress, type ProgressOptions } from './progress.
 export { createRandom, type Random, type RandomState, restoreRandom } from './random.ts'
 export { type ByType, type Definition, Registry } from './registry.ts'
 export { didYouMean, suggest } from './suggest.ts'
+export { userCache } from './user-cache.ts'
 export { importUserModule, resolveUserModule } from './user-modules.ts'
 export { startProcess, startWorker } from './worker.ts'
 export { type PoolOptions, runPool, type ServeOptions, serveTasks } from './worker-pool.ts'

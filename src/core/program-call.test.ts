@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('the name of the program', () => {
   const npx = { npm_config_user_agent: 'npm/11.0.0 node/v22.0.0 linux x64' }
-  const cases: [string, () => CallFacts, string][] = [
+  const cases: [string, () => CallFacts, string | (() => string)][] = [
     ['npx', () => ({ env: npx, entry: project('node_modules/.bin/tunesmith') }), 'npx tunesmith'],
     [
       'pnpm exec',
@@ -72,7 +72,7 @@ describe('the name of the program', () => {
       () => ({ root: clone(), cwd: project(), entry: clone('bin/tunesmith.js') }),
       // The folder of the test has no character that a shell would need quoted.
       () => `node ${clone('bin', 'tunesmith.js')}`,
-    ] as unknown as [string, () => CallFacts, string],
+    ],
     [
       'the sources of a clone',
       () => ({ root: clone(), cwd: clone(), entry: clone('src/cli/main.ts') }),
@@ -84,7 +84,7 @@ describe('the name of the program', () => {
       'pnpm exec tunesmith',
     ],
   ]
-  it.each(cases)('is that of %s', (_title, facts, expected: string | (() => string)) => {
+  it.each(cases)('is that of %s', (_title, facts, expected) => {
     const found = programName({ root: project('node_modules', 'tunesmith'), cwd: project(), env: {}, ...facts() })
     expect(found).toBe(typeof expected === 'string' ? expected : expected())
   })

@@ -85,6 +85,8 @@ export interface ExportTarget {
   folder: string
   /** The Hub's name of the library that opens the files (default: transformers). */
   pipelineLibrary?: string
+  /** Whether the matrices have fewer bits than their numbers, with scales (default: never). */
+  quantises?(variant: string): boolean
   /** Refuses before anything is written. @throws ConfigError with the reason */
   check?(source: ExportSource, variant: string): void | Promise<void>
   /** Writes files into `folder`, beside those of other variants. */

@@ -37,19 +37,16 @@ interface CardContext {
   license?: string
 }
 
-const relationOf = (
-  facts: CardFacts,
-  { chosen, quantised }: { chosen: readonly ChosenTarget[]; quantised: boolean },
-) => {
-  if (facts.base !== undefined) return 'finetune'
-  return quantised && chosen.length > 0 ? 'quantized' : undefined
+const relationOf = ({ base }: CardFacts, chosen: readonly ChosenTarget[]): ModelCardInput['relation'] => {
+  if (base !== undefined) return 'finetune'
+  return chosen.some(({ target, variant }) => target.quantises?.(variant)) ? 'quantized' : undefined
 }
 
 /** The card of some targets of an export. */
 const cardOf = (source: ExportSource, facts: CardFacts, context: CardContext): ModelCardInput => {
   const { chosen, proof, notes, license } = context
   const names = chosen.map(({ name }) => name)
-  const relation = relationOf(facts, { chosen, quantised: names.some((name) => /:(i?q\d|mxfp4)/.test(name)) })
+  const relation = relationOf(facts, chosen)
   const base = facts.base ?? source.hubId
   const rows = proof.filter(({ target }) => names.includes(target)).map(proofRow)
   const found = license ?? facts.license

@@ -40,7 +40,8 @@ const nameOf = (model: string): string => {
 
 const floatDtypes: Record<string, Dtype> = { float32: 'float32', float16: 'float16', bfloat16: 'bfloat16' }
 
-const storedDtype = (model: Model): Dtype => {
+/** dtype of the weights in the files of a model. */
+export const storedDtype = (model: Model): Dtype => {
   const { dtype, torch_dtype: older } = sourceOf(model)?.fields ?? {}
   return floatDtypes[String(dtype ?? older)] ?? 'float32'
 }

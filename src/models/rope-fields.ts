@@ -149,7 +149,7 @@ export const rotaryDimOf = (headDim: number, share: number, scaling: RopeScaling
     throw new ConfigError(
       `Expected an even number of rotated elements of a head, got ${share} of ${headDim}. Change \`partialRotaryFactor\`.`,
     )
-  if (scaling.kind === 'longrope')
+  if ('longFactor' in scaling)
     for (const name of ['shortFactor', 'longFactor'] as const)
       if (scaling[name].length !== rotaryDim / 2)
         throw new ConfigError(

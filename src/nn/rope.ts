@@ -85,25 +85,31 @@ const frequenciesOf: {
   },
 }
 
-/** What the frequencies depend on, where they change with the length of the input: lengths of one regime share them. */
-const regimeOf = (scaling: RopeScaling, length: number): number => {
-  if (!changesWithLength(scaling)) return 0
-  const { originalPositions } = scaling
-  if (scaling.kind === 'dynamic') return Math.max(length, originalPositions)
-  return length > originalPositions ? 1 : 0
+type ByKind<Result, Rest extends unknown[] = []> = {
+  [Kind in RopeScaling['kind']]?: (scaling: Extract<RopeScaling, { kind: Kind }>, ...rest: Rest) => Result
 }
 
-/** Whether the frequencies change with the length of the input. */
-const changesWithLength = (scaling: RopeScaling): scaling is Extract<RopeScaling, { kind: 'dynamic' | 'longrope' }> =>
-  scaling.kind === 'dynamic' || scaling.kind === 'longrope'
+/** By kind, where the frequencies change with the length of the input: lengths of one regime share them. */
+const regimes: ByKind<number, [length: number]> = {
+  dynamic: ({ originalPositions }, length) => Math.max(length, originalPositions),
+  longrope: ({ originalPositions }, length) => Number(length > originalPositions),
+}
+
+const regimeOf = (scaling: RopeScaling, length: number): number =>
+  (regimes[scaling.kind] as ((scaling: RopeScaling, length: number) => number) | undefined)?.(scaling, length) ?? 0
+
+/** By kind, the factor of cosines and sines for contexts that are longer by a factor above 1. */
+const magnitudes: ByKind<number> = {
+  yarn: ({ factor }) => 0.1 * Math.log(factor) + 1,
+  longrope: ({ factor, originalPositions }) => Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions)),
+}
 
 /** Factor of cosines and sines: 1, except with YaRN and LongRoPE. */
 const magnitudeOf = (scaling: RopeScaling): number => {
-  if (scaling.kind !== 'yarn' && scaling.kind !== 'longrope') return 1
-  if (scaling.attentionFactor !== undefined) return scaling.attentionFactor
-  if (scaling.factor <= 1) return 1
-  if (scaling.kind === 'yarn') return 0.1 * Math.log(scaling.factor) + 1
-  return Math.sqrt(1 + Math.log(scaling.factor) / Math.log(scaling.originalPositions))
+  if (!(scaling.kind in magnitudes)) return 1
+  const { attentionFactor, factor } = scaling as { attentionFactor?: number; factor: number }
+  if (attentionFactor !== undefined) return attentionFactor
+  return factor <= 1 ? 1 : (magnitudes[scaling.kind] as (scaling: RopeScaling) => number)(scaling)
 }
 
 /** Tables of cosines and sines, extended for longer inputs. */
@@ -133,7 +139,7 @@ export class RotaryTable {
       // Published models compute angles in float32: the same rounding gives the same logits.
       frequencies: Float32Array.from(derive(this.#options, scaling, length)),
       magnitude: magnitudeOf(scaling),
-      lengthDependent: changesWithLength(scaling),
+      lengthDependent: scaling.kind in regimes,
     }
   }
 

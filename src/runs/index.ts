@@ -31,7 +31,7 @@ export { comparisonTables, renderComparisonPage, rewardTable } from './compare/p
 export type { ComparedDifference } from './compare/paired-differences.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
 export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
-export { type CardFacts, readCardFacts } from './engine/card-facts.ts'
+export { type CardFacts, publicName, readCardFacts } from './engine/card-facts.ts'
 export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'
 export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'

@@ -53,10 +53,6 @@ class Metric {
     if (at >= 0) series.counts[at]++
   }
 
-  value(labels: Labels): number {
-    return this.#of(labels).value
-  }
-
   #of(labels: Labels): Series {
     const key = labelText(labels)
     const found = this.#series.get(key) ?? { labels, value: 0 }

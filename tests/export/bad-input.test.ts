@@ -30,19 +30,23 @@ beforeAll(async () => {
   await saveModel(oddModel('llama', 'causal-lm', { vocabSize: 300 }), at('model'), { tokenizer: at('tokenizer') })
 })
 
-/** Runs an export in a process of its own, which this test may kill. */
-const exportElsewhere = (input: object, before = '') => {
+/** A program that exports. */
+const exportScript = (input: object): string => {
   const source = pathToFileURL(join(repository, 'src', 'export', 'index.ts')).href
   const script = at(`run-${Object.keys(input).length}-${Math.round(performance.now())}.mts`)
   writeFileSync(
     script,
     `import { exportModel } from ${JSON.stringify(source)}
-${before}
 await exportModel(${JSON.stringify(input)}, { onProgress: (line) => console.log(line) })
 console.log('exported')
 `,
   )
-  const child = spawn(process.execPath, ['--import', 'tsx', script], {
+  return script
+}
+
+/** Runs an export in a process of its own, which this test may kill. */
+const exportElsewhere = (input: object) => {
+  const child = spawn(process.execPath, ['--import', 'tsx', exportScript(input)], {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -82,11 +86,7 @@ describe('an export', () => {
           '-c',
           `ulimit -f 8; trap '' XFSZ; exec "$0" --import tsx "$1"`,
           process.execPath,
-          (() => {
-            const { child } = exportElsewhere({ model: at('model'), to, out, prove: false })
-            child.kill('SIGKILL')
-            return child.spawnargs[child.spawnargs.length - 1]
-          })(),
+          exportScript({ model: at('model'), to, out, prove: false }),
         ],
         { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] },
       )

@@ -92,16 +92,12 @@ const nextCommands = (
       ? [
           `${programCall('generate --model', within('base'))} --prompt "The sea"`,
           programCall(
-            ...(['pretrain --model.type bert --model.preset mini --objective.type masked-lm', '--data'] as const),
-            ...[
-              within('shards'),
-              '--tokenizer',
-              within('tokenizer'),
-              '--out',
-              within('bert'),
-              '--budget.minutes',
-              '10',
-            ],
+            'pretrain --model.type bert --model.preset mini --objective.type masked-lm --budget.minutes 10 --data',
+            within('shards'),
+            '--tokenizer',
+            within('tokenizer'),
+            '--out',
+            within('bert'),
           ),
         ]
       : []),

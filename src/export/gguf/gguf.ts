@@ -23,7 +23,7 @@ import { compareWeights } from '../proof/compare-weights.ts'
 import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
-import { mixes, typeOf } from './mixes.ts'
+import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
 import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
@@ -237,6 +237,7 @@ export const gguf: ExportTarget = {
   pipelineLibrary: 'gguf',
   folder: 'gguf',
   sharesFolder: true,
+  quantises: (variant) => isQuantised(mixes[variant]),
   check,
   write: async (source, variant, folder, { onProgress, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)

@@ -75,13 +75,15 @@ const getsMore = ({ more }: Mix, name: string, layer: number, layers: number): b
   return more === 'first' && layer < (name === 'attn_v' ? 4 : eighth)
 }
 
+/** Whether matrices are written as blocks of integers with scales. */
+export const isQuantised = ({ type }: Mix): boolean => Object.hasOwn(quantizers, type)
+
 /** ggml's name of the type of a tensor. @param tied the token embedding is the output layer too */
 export const typeOf = (mix: Mix, name: string, shape: readonly number[], layers: number, tied: boolean): string => {
   const row = shape.at(-1) ?? 1
   if (shape.length < 2 || name.includes('_norm')) return 'F32'
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
-  const quantised = Object.hasOwn(quantizers, mix.type)
-  if (isOutput && quantised && mix.type !== 'Q8_0') return row % 256 === 0 ? 'Q6_K' : fitting('Q8_0', row)
+  if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return row % 256 === 0 ? 'Q6_K' : fitting('Q8_0', row)
   const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
   const more = (part === 'attn_v' || part === 'ffn_down') && getsMore(mix, part, Number(layer), layers)
   return fitting(more && mix.moreType !== undefined ? mix.moreType : mix.type, row)

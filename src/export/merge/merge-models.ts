@@ -1,19 +1,22 @@
 // `mergeModels`: several whole models of one architecture become one, parameter by parameter in float32.
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
+import { isAdapterFolder } from '../../adapters/index.ts'
 import { loadModelWithReport, resolveModel, saveModel } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig, sha256File } from '../../core/index.ts'
 import { expectFinite, type Model } from '../../models/index.ts'
+import { publicName } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
 import { modelFiles, renderModelCard } from '../../tracking/index.ts'
+import { storedDtype } from '../open-source.ts'
 import { type MergeMethod, type MergeSettings, mergeMethods, mergeParameter } from './merge-methods.ts'
 
 const methodNames = mergeMethods.map(({ type }) => type)
 
 /** Settings of a merge. */
 export const mergeSchema = z.strictObject({
-  method: z.enum(methodNames as [string, ...string[]]).describe('how the weights are combined'),
+  method: z.enum(methodNames).describe('merge method'),
   base: z.string().optional().describe('model that the others were trained from: a folder, a run or a Hub id'),
   weights: z.array(z.number()).optional().describe('weight of each model (default: 1 each)'),
   density: z
@@ -61,9 +64,6 @@ const open = async (given: string): Promise<Opened> => {
   expectFinite(model.parameters(), given)
   return { given, model: model.eval(), ...(folder === undefined ? {} : { folder }) }
 }
-
-const isAdapter = async (given: string): Promise<boolean> =>
-  exists(join(await resolveModel(given), 'adapter_config.json'))
 
 /** @throws ConfigError where the parameters are not those of the first model */
 const expectSameShape = (first: Opened, other: Opened): void => {
@@ -123,14 +123,13 @@ const settingsOf = (
   return { weights: all, density: given.density ?? 0.5, scale: given.scale ?? 1, seed: given.seed ?? 0 }
 }
 
-const cardOf = ({ models, base, method }: MergeInput, out: string): string => {
-  // Ids of the Hub, or names of folders: no path of this machine.
-  const names = models.map((one) => (/^[\w.-]+\/[\w.-]+$/.test(one) ? one : basename(one)))
+const cardOf = async ({ models, base, method }: MergeInput, out: string): Promise<string> => {
+  const names = await Promise.all(models.map(publicName))
   return renderModelCard({
     name: basename(out),
     summary: `${names.join(', ')} merged by ${method}.`,
     library: 'transformers',
-    ...(base === undefined ? {} : { base: /^[\w.-]+\/[\w.-]+$/.test(base) ? base : basename(base) }),
+    ...(base === undefined ? {} : { base: await publicName(base) }),
     relation: 'merge',
     limitations: ['A merge was not trained: evaluate it before you use it.'],
   })
@@ -150,7 +149,7 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
   const opened: Opened[] = []
   for (const given of [...(parsed.base === undefined ? [] : [parsed.base]), ...models]) {
     signal?.throwIfAborted()
-    if (await isAdapter(given))
+    if (await isAdapterFolder(await resolveModel(given)))
       throw new ConfigError(`Expected whole models to merge, got the adapter ${given}. Export it to merged first.`)
     onProgress?.(`Opening ${given}`)
     opened.push(await open(given))
@@ -170,23 +169,13 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
     )
   }
   const { model, folder } = opened[0]
-  const stored = String((await storedDtype(folder)) ?? 'float32')
   const parameters = model.parameterCount
   model.replaceParameters((name, parameter) => merged.get(name) ?? parameter)
   onProgress?.(`Writing ${out}`)
   await saveModel(model, out, {
-    dtype: stored === 'bfloat16' || stored === 'float16' ? stored : 'float32',
+    dtype: storedDtype(model),
     ...(folder === undefined ? {} : { tokenizer: folder }),
-    addFiles: (target) => writeFile(join(target, modelFiles.card), cardOf(input, out)),
+    addFiles: async (target) => writeFile(join(target, modelFiles.card), await cardOf(input, out)),
   })
   return { out, method: method.type, models: [...models], parameters }
-}
-
-const storedDtype = async (folder: string | undefined): Promise<unknown> => {
-  if (folder === undefined) return undefined
-  const { dtype, torch_dtype: older } = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as Record<
-    string,
-    unknown
-  >
-  return dtype ?? older
 }

@@ -50,6 +50,7 @@ export const ollama: ExportTarget = {
   defaultVariant: gguf.defaultVariant,
   pipelineLibrary: 'gguf',
   folder: 'ollama',
+  quantises: gguf.quantises,
   check: gguf.check,
   write: async (source, variant, folder, context) => {
     await gguf.write(source, variant, folder, context)

@@ -167,7 +167,7 @@ const frequenciesOf = (graph: ModelGraph, table: RotaryTable, mask: string): str
   const constant = (name: string, values: Float32Array) =>
     graph.constant(valuesConstant(`rotary.${name}`, 'float32', [count], values))
   if (!lengthDependent || !('originalPositions' in scaling)) return constant('frequencies', frequencies)
-  if (scaling.kind === 'longrope') {
+  if ('longFactor' in scaling) {
     const beyond = graph.node('Greater', [
       graph.cast(graph.size(mask, 1), 'float32'),
       graph.scalar(scaling.originalPositions),

@@ -25,14 +25,15 @@ export const onnx: ExportTarget = {
   sharesFolder: true,
   pipelineLibrary: 'transformers.js',
   folder: 'onnx',
+  quantises: (variant) => graphFormatOf(formatOf(variant)).matrices !== 'float',
   check: ({ model }, variant) => {
     for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()
   },
   write: async (source, variant, folder, { onProgress }) => {
     if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
-    onProgress?.(`Writing ONNX in ${formatOf(variant)}`)
-    // One outlier would make the steps of a whole matrix with one scale coarse, as in MiniLM's first layer.
-    await writeOnnx(source.model, folder, { format: formatOf(variant), scalePerOutput: true })
+    const format = formatOf(variant)
+    onProgress?.(`Writing ONNX in ${format}`)
+    await writeOnnx(source.model, folder, { format, scalePerOutput: graphFormatOf(format).scalePerOutput })
   },
   prove: proveOnnx,
 }

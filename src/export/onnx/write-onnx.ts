@@ -104,8 +104,8 @@ export const writeOnnx = async (model: Model, folder: string, options: WriteOnnx
     throw new ConfigError(
       `Expected one of ${onnxFormats.join(', ')} for the ONNX format, got ${format}.${didYouMean(format, onnxFormats)}`,
     )
-  const { suffix, type, matrices } = formats[format]
-  const graphs = modelGraphs(model, { type, matrices, scalePerOutput, operators })
+  const { suffix } = formats[format]
+  const graphs = modelGraphs(model, { ...graphFormatOf(format), scalePerOutput, operators })
   await mkdir(join(folder, 'onnx'), { recursive: true })
   const written: string[] = []
   const declared: Record<string, number> = {}
@@ -133,7 +133,10 @@ export const formatOf = (variant: string): OnnxFormat => onnxFormats.find((forma
 /** Name of a file of a format. */
 export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${formats[format].suffix}.onnx`
 
-/** How the graphs of an export compute: 8-bit matrices have a scale for each output. */
+/**
+ * How the graphs of an export compute. 8-bit matrices have a scale for each output: one outlier would make the steps of a
+ * whole matrix with one scale coarse, as in MiniLM's first layer.
+ */
 export const graphFormatOf = (format: OnnxFormat): GraphFormat => ({
   type: formats[format].type,
   matrices: formats[format].matrices,

@@ -17,11 +17,11 @@ export interface Comparison {
 /** A measured value with three digits. */
 export const rounded = (value: number): number => Number(value.toPrecision(3))
 
-/** Index of the largest element from `from` on. */
-export const argmax = (values: ArrayLike<number>, from = 0, to = values.length): number => {
-  let best = from
-  for (let i = from; i < to; i++) if (values[i] > values[best]) best = i
-  return best - from
+/** Index of the largest element. */
+export const argmax = (values: ArrayLike<number>): number => {
+  let best = 0
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
+  return best
 }
 
 /** log-softmax of one row. */
@@ -51,11 +51,6 @@ export class RelativeDifference {
 
   get value(): number {
     return this.#largest / Math.max(this.#scale, 1e-12)
-  }
-
-  /** Largest magnitude of the first lists. */
-  get scale(): number {
-    return this.#scale
   }
 }
 

@@ -1,5 +1,4 @@
 // The reference model of an alignment run: the base with adapters off, a copy of the adapter, or a frozen copy of the model; its log-probabilities may be cached on disk.
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import {
@@ -14,15 +13,14 @@ import {
   type ScoreCompletionsOptions,
   scoreCompletions,
 } from '../../alignment/index.ts'
-import { ConfigError, sha256File } from '../../core/index.ts'
+import { ConfigError, sha256File, userCache } from '../../core/index.ts'
 import { type Model, quantizationOf } from '../../models/index.ts'
 import { findBase } from '../engine/base-files.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import type { AlignRecipe } from './recipe.ts'
 
 /** Folder of cached log-probabilities. */
-const cacheFolder = (): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'reference')
+const cacheFolder = (): string => userCache('reference')
 
 /** What distinguishes the weights of the base, and the precision in which the reference computes. */
 const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promise<string> => {

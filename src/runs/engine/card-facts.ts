@@ -17,7 +17,6 @@ import { readEvaluation } from './evaluation-files.ts'
 
 /** The fields of a recipe that a card shows. */
 interface CardRecipe {
-  command?: string
   base?: string
   data?: unknown
   validation?: unknown
@@ -29,7 +28,7 @@ const dataNames = (value: unknown, use: string): CardData[] =>
   [value].flat().flatMap((one) => (typeof one === 'string' ? [{ name: basename(one), use }] : []))
 
 /** A Hub id, or the name of a folder: no path of this machine goes into a card. */
-const publicName = async (base: string): Promise<string> => ((await exists(base)) ? nameOfFolder(base) : base)
+export const publicName = async (base: string): Promise<string> => ((await exists(base)) ? nameOfFolder(base) : base)
 
 const nameOfFolder = (path: string): string =>
   basename(path) === runFiles.model ? basename(dirname(path)) : basename(path)

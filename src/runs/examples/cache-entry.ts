@@ -1,23 +1,21 @@
 // Folders of a cache on disk: each is written whole or not at all, checked before it is used, and made again when it is damaged. Does not
 // know what is in it.
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import {
   ConfigError,
+  diskFault,
   folderOwner,
   lockFolder,
   parseJson,
   sha256,
   sha256File,
+  userCache,
   writeFolderAtomic,
 } from '../../core/index.ts'
 
 /** Where encoded examples are kept. */
-export const exampleCache = (): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'examples')
+export const exampleCache = (): string => userCache('examples')
 
 const manifestFile = 'manifest.json'
 const version = 1
@@ -114,13 +112,8 @@ const makeRoom = async (root: string, keep: string): Promise<void> => {
 const filesOf = async (folder: string): Promise<Manifest<unknown>['files']> => {
   const files: Manifest<unknown>['files'] = {}
   for (const name of (await readdir(folder)).filter((one) => one !== '.lock').sort()) {
-    const hash = createHash('sha256')
-    let bytes = 0
-    for await (const chunk of createReadStream(join(folder, name), { highWaterMark: 1 << 20 })) {
-      hash.update(chunk as Buffer)
-      bytes += (chunk as Buffer).length
-    }
-    files[name] = { bytes, sha256: hash.digest('hex') }
+    const path = join(folder, name)
+    files[name] = { bytes: (await stat(path)).size, sha256: await sha256File(path) }
   }
   return files
 }
@@ -158,9 +151,10 @@ export const cacheEntry = async <Meta>(
       await unlock()
     })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    const fault = diskFault(error)
+    if (fault === undefined) throw error
     throw new ConfigError(
-      `Disk full while writing the cache of encoded examples in ${root}. Free space, set XDG_CACHE_HOME to a folder on another disk, or set \`exampleCache\` off.`,
+      `${fault} while writing the cache of encoded examples in ${root}. Free space, set XDG_CACHE_HOME to a folder on another disk, or set \`exampleCache\` off.`,
     )
   }
   await makeRoom(root, name)

@@ -27,7 +27,7 @@ import {
   toolCallsOf,
   toolFields,
 } from '../texts/tools.ts'
-import { type Call, defineEndpoint } from './endpoint.ts'
+import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const parts = z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)
 const content = z.union([z.string(), parts])
@@ -45,7 +45,7 @@ const message = z.strictObject({
 export const chatMessages = z.array(message).min(1).max(4096)
 
 const body = z.strictObject({
-  model: z.string().describe('name of a model'),
+  model: modelName,
   messages: chatMessages.describe('the conversation so far'),
   max_tokens: z.int().positive().nullish().describe('maximum number of new tokens (default: as many as fit)'),
   max_completion_tokens: z.int().positive().nullish().describe('the newer name of `max_tokens`'),

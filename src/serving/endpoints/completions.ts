@@ -18,14 +18,14 @@ import {
   usageOf,
 } from '../texts/text-run.ts'
 import { tokenText, tokenTexts } from '../texts/token-text.ts'
-import { type Call, defineEndpoint } from './endpoint.ts'
+import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const maxPrompts = 128
 const id = z.int().nonnegative()
 const ids = z.array(id).min(1)
 
 const body = z.strictObject({
-  model: z.string().describe('name of a model'),
+  model: modelName,
   prompt: z
     .union([z.string(), z.array(z.string()).min(1).max(maxPrompts), ids, z.array(ids).min(1).max(maxPrompts)])
     .describe('text, token ids, or a list of either'),

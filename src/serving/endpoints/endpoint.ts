@@ -1,6 +1,6 @@
 // What an endpoint declares, and what it may use while it answers. The app, the OpenAPI document and the tests derive from it.
 import type { Context } from 'hono'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { checkBody, readJson, type UnsupportedFields } from '../http/body.ts'
 import { ApiError } from '../http/errors.ts'
 import { eventStream } from '../http/event-stream.ts'
@@ -20,6 +20,9 @@ export interface Endpoint<Body extends z.ZodType = z.ZodType> {
   unsupported?: UnsupportedFields
   answer(call: Call<z.output<Body>>): Promise<Response> | Response
 }
+
+/** The field of a body that names a model. */
+export const modelName = z.string().describe('name of a model')
 
 /** Declares an endpoint; index.ts lists it. */
 // The type of its own body stays inside the endpoint, which parses it with its own schema.

@@ -3,12 +3,11 @@ import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
 import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { type Call, defineEndpoint } from './endpoint.ts'
-import { classifyAll, countTokens, embed, inBatch, maxInputs, textsOf } from './text-tasks.ts'
+import { type Call, defineEndpoint, modelName } from './endpoint.ts'
+import { classifyAll, embed, inBatch, maxInputs, textsOf, usageOf } from './text-tasks.ts'
 
 const text = z.string().min(1)
 const texts = z.union([text, z.array(text).min(1).max(maxInputs)])
-const modelName = z.string().describe('name of a model')
 
 /** The number of a classification: a value, or the probability of the last label, which is the positive one of two. */
 const numberOf = (result: Classification): number => {
@@ -76,12 +75,11 @@ export const score = defineEndpoint({
       throw badRequest(`Expected one text or ${second.length} texts for \`text_1\`, got ${first.length}.`, 'text_1')
     const pairs = second.map((other, i) => [first[first.length === 1 ? 0 : i], other] as const)
     const scores = await scorePairs(call, model, pairs)
-    const total = countTokens(model, pairs.flat())
     return Response.json({
       object: 'list',
       data: scores.map((value, index) => ({ index, object: 'score', score: value })),
       model: model.name,
-      usage: { prompt_tokens: total, total_tokens: total },
+      usage: usageOf(model, pairs.flat()),
     })
   },
 })
@@ -92,7 +90,7 @@ export const rerank = defineEndpoint({
   summary: 'Documents in the order in which they fit a query',
   body: z.strictObject({
     model: modelName,
-    query: text.describe('what is searched for'),
+    query: text.describe('search query'),
     documents: z.array(text).min(1).max(maxInputs).describe('texts to order'),
     top_n: z.int().positive().nullish().describe('number of documents to return (default: all)'),
     return_documents: z.boolean().nullish().describe('return the texts with the scores'),
@@ -115,7 +113,6 @@ export const rerank = defineEndpoint({
       }))
       .sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index)
       .slice(0, top ?? documents.length)
-    const total = countTokens(model, [query, ...documents])
-    return Response.json({ model: model.name, results, usage: { prompt_tokens: total, total_tokens: total } })
+    return Response.json({ model: model.name, results, usage: usageOf(model, [query, ...documents]) })
   },
 })

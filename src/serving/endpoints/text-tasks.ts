@@ -3,17 +3,12 @@ import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
 import { ApiError, badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { type Call, defineEndpoint } from './endpoint.ts'
+import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 export const maxInputs = 2048
 const text = z.string().min(1)
 const texts = z.union([text, z.array(text).min(1).max(maxInputs)]).describe('one text, or a list of texts')
-const modelName = z.string().describe('name of a model')
 const user = z.string().max(512).nullish().describe('label of the end user; not used')
-
-/** Tokens of texts, as they are counted for the usage. */
-export const countTokens = ({ tokenizer }: ServedModel, all: readonly string[]): number =>
-  all.reduce((sum, one) => sum + tokenizer.encode(one).ids.length, 0)
 
 /** Computes inputs of a request in a batch with those of others. @throws ApiError for a request that is too large or too late */
 export const inBatch = async <Input, Output>(
@@ -50,8 +45,9 @@ const expectHead = ({ text: { head }, name }: ServedModel, heads: readonly strin
     )
 }
 
-const usageOf = (model: ServedModel, all: readonly string[]) => {
-  const tokens = countTokens(model, all)
+/** The tokens of texts, as the answer states them. */
+export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) => {
+  const tokens = all.reduce((sum, one) => sum + tokenizer.encode(one).ids.length, 0)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
 

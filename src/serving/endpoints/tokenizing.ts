@@ -4,9 +4,7 @@ import { encodeChatPrompt, renderChatFor } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
 import { tokenText } from '../texts/token-text.ts'
 import { chatMessages, messagesOf, templateOf } from './chat.ts'
-import { defineEndpoint } from './endpoint.ts'
-
-const modelName = z.string().describe('name of a model')
+import { defineEndpoint, modelName } from './endpoint.ts'
 
 export const tokenize = defineEndpoint({
   method: 'post',

@@ -88,8 +88,19 @@ export const anyJsonObject = anyObject
 
 /** Keywords that say nothing of which values are valid. */
 const annotations = [
-  ...['title', 'description', 'default', 'examples', 'deprecated', 'readOnly', 'writeOnly'],
-  ...['$schema', '$id', '$comment', '$defs', 'definitions', 'nullable'],
+  'title',
+  'description',
+  'default',
+  'examples',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+  '$schema',
+  '$id',
+  '$comment',
+  '$defs',
+  'definitions',
+  'nullable',
 ]
 
 /** Keywords of each type. */

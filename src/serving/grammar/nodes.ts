@@ -54,8 +54,6 @@ export interface State {
   readonly id: number
   /** Whether the text may end here. */
   readonly ends: boolean
-  /** Whether another byte may come. */
-  readonly continues: boolean
 }
 
 interface FullState extends State {
@@ -89,13 +87,14 @@ export class Machine {
     return found ?? undefined
   }
 
+  #numberOf(node: Node): number {
+    const number = this.#nodes.get(node) ?? this.#nodes.size
+    this.#nodes.set(node, number)
+    return number
+  }
+
   #push(node: Node, rest: Stack | undefined): Stack {
-    let number = this.#nodes.get(node)
-    if (number === undefined) {
-      number = this.#nodes.size
-      this.#nodes.set(node, number)
-    }
-    const key = `${number}:${rest?.id ?? ''}`
+    const key = `${this.#numberOf(node)}:${rest?.id ?? ''}`
     const known = this.#stacks.get(key)
     if (known !== undefined) return known
     const made = { id: this.#stacks.size, node, rest }
@@ -121,7 +120,7 @@ export class Machine {
     const key = `${ends ? '!' : ''}${stacks.map(({ id }) => id).join()}`
     const known = this.#states.get(key)
     if (known !== undefined) return known
-    const state = { id: this.#states.size, ends, continues: stacks.length > 0, stacks, next: new Map() }
+    const state = { id: this.#states.size, ends, stacks, next: new Map() }
     this.#states.set(key, state)
     return state
   }
@@ -150,8 +149,7 @@ export class Machine {
   #less(node: Extract<Node, { kind: 'repeat' }>): Node {
     const { part, min, max } = node
     if (min === 0 && max === Number.POSITIVE_INFINITY) return node
-    const number = this.#nodes.get(part) ?? this.#push(part, undefined).id
-    const key = `${this.#nodes.get(part) ?? number}:${min}:${max}`
+    const key = `${this.#numberOf(part)}:${min}:${max}`
     const known = this.#repeated.get(key) ?? repeat(part, Math.max(0, min - 1), max - 1)
     this.#repeated.set(key, known)
     return known

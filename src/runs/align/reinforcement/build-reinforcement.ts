@@ -199,8 +199,21 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
   return {
-    ...{ objective, settings, rollout, files, tokenizer, environment, records, applied, prompts },
-    ...{ how, reference, critic, scores, sampler, decode },
+    objective,
+    settings,
+    rollout,
+    files,
+    tokenizer,
+    environment,
+    records,
+    applied,
+    prompts,
+    how,
+    reference,
+    critic,
+    scores,
+    sampler,
+    decode,
     sample: sampler(applied.model),
     updates: updatesOf(recipe, rollout),
     notes: [
@@ -266,7 +279,13 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
   const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, sample, judge, method, alarms }
   const stream = new RolloutSource({ ...source, decode, files: written })
   const evaluation: AnswerEvaluation = {
-    ...{ prompts: prompts.validation, seed: recipe.seed, sample, rewards: judge, reference, how, decode },
+    prompts: prompts.validation,
+    seed: recipe.seed,
+    sample,
+    rewards: judge,
+    reference,
+    how,
+    decode,
     ...(independent === undefined ? {} : { judge: independent }),
   }
   const switchBack = switchExact(rollout)
@@ -289,7 +308,13 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     check: () => {
       const { model } = applied
       return checkFirstAnswers({
-        ...{ model, prompts: prompts.train, sample, rewards, reference, how, decode },
+        model,
+        prompts: prompts.train,
+        sample,
+        rewards,
+        reference,
+        how,
+        decode,
         seed: recipe.seed,
       })
     },

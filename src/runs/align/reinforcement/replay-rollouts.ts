@@ -71,7 +71,11 @@ const episodeOf = ({ messages, turns, completion, rewards, end }: RolloutRow): R
   const from = own[0] ?? all.length
   const ends = end as NonNullable<RolloutAnswer['episode']>['end']
   return {
-    ...{ prompt: all.slice(0, from), messages: all.slice(from), completion, turns, end: ends },
+    prompt: all.slice(0, from),
+    messages: all.slice(from),
+    completion,
+    turns,
+    end: ends,
     reward: rewards.environment ?? null,
   }
 }
@@ -83,7 +87,11 @@ const placedOf = (row: RolloutRow, record: PromptRecord): Placed => {
     row: { ...row, before: { reward, rewards, advantage, kl } },
     prompt: { record, ids: row.promptIds, endTokens: [] },
     answer: {
-      ...{ prompt: 0, group: row.group, member: row.member, reward, rewards: Object.values(rewards) },
+      prompt: 0,
+      group: row.group,
+      member: row.member,
+      reward,
+      rewards: Object.values(rewards),
       ids: Uint32Array.from(row.completionIds),
       mask: Uint8Array.from(row.mask),
       finishReason: row.finishReason as FinishReason,

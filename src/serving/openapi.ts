@@ -54,7 +54,7 @@ export const openApiDocument = (endpoints: readonly Endpoint[]): object => {
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Tunesmith', version: packageVersion },
+    info: { title: 'Tunesmith', version: packageVersion() },
     paths,
     components: {
       schemas: { Error: errorSchema },

@@ -195,8 +195,10 @@ describe('the server', () => {
     expect(text).toMatch(/^vllm:generation_tokens_total\{model_name="base"\} [1-9]/m)
     expect(text).toMatch(/^vllm:time_to_first_token_seconds_bucket\{model_name="base",le="\+Inf"\} [1-9]/m)
     const document = (await (await fetch(`${url}/openapi.json`, { headers })).json()) as {
+      info: { version?: string }
       paths: Record<string, never>
     }
+    expect(document.info.version).toMatch(/^\d+\.\d+\.\d+/)
     const { post: chats } = document.paths['/v1/chat/completions'] as {
       post: { requestBody: { content: Record<string, { schema: { properties: object } }> } }
     }

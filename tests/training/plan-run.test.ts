@@ -1,6 +1,8 @@
 // `planRun`: what a run costs, by its recipe. Expected numbers come from the run itself and from arithmetic.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { planRun } from '../../src/runs/index.ts'
+import { planRun, pretrain } from '../../src/runs/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -43,5 +45,31 @@ describe('a plan of a pretraining run', () => {
     await expect(planRun(recipe(), { count: 2 })).rejects.toThrow(/need a graphics card/)
     await expect(planRun(recipe(), { gpu: 't4', measure: true })).rejects.toThrow(/remove `gpu`/)
     await expect(planRun(recipe(), { gpu: 't4', fit: { memory: 1000 } })).rejects.toThrow(/`fit.memory`/)
+  })
+})
+
+describe('a plan of a fine-tuning run', () => {
+  const words = ['the', 'house', 'river', 'old', 'bird', 'rain', 'stone']
+  let asked: object
+  beforeAll(async () => {
+    const base = join(data.root, 'base')
+    await pretrain(smallRecipe(data, base, { budget: { steps: 2 } }))
+    const rows = Array.from({ length: 60 }, (_, i) => ({ text: `${words[i % 7]} ${words[i % 5]}`, label: `${i % 2}` }))
+    const file = join(data.root, 'rows.jsonl')
+    writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'))
+    asked = { command: 'finetune', base, task: 'sequence-classification', data: file, out: join(data.root, 'tuned') }
+  })
+
+  test.each(['full', 'lora', 'feature-based'])('of %s has the other methods beside it', async (variant) => {
+    const { rows, notes } = await planRun({ ...asked, variant }, { gpu: 't4' })
+    const others = ['full', 'lora', 'feature-based'].filter((name) => name !== variant)
+    expect(rows.map(({ name }) => name)).toEqual([variant, ...others, 'pretraining the base'])
+    const of = (name: string) => rows.find((row) => row.name === name)!
+    expect(of('full').trainedParameters).toBe(of('full').parameters)
+    expect(of('lora').trainedParameters).toBeLessThan(of('full').trainedParameters)
+    expect(of('feature-based')).toMatchObject({ trainedParameters: 0, diskBytes: 0 })
+    // One pass forward, beside three with gradients.
+    expect(of('feature-based').flops).toBeLessThan(of('full').flops / 6)
+    expect(notes.filter((note) => note.includes('is not planned'))).toEqual([])
   })
 })

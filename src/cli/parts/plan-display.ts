@@ -34,7 +34,7 @@ const waterfall = ({ memory }: PlannedRow): string[] => {
     const bar = '█'.repeat(Math.round((20 * bytes) / memory.peakBytes))
     return `  ${`${label} ${operator}`.trim().padEnd(width)}  ${formatBytes(bytes).padStart(8)} ${bar}`.trimEnd()
   })
-  const where = memory.operator === '' ? memory.phase : `${memory.phase}, ${memory.operator}`
+  const where = [memory.phase, memory.operator].filter((part) => part !== '').join(', ')
   return [`Peak of ${formatBytes(memory.peakBytes)} in ${where}, held by`, ...lines]
 }
 

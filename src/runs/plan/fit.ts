@@ -32,20 +32,15 @@ const candidates = (recipe: CommonRecipe): Candidate[] => {
   change({}, {})
   for (let most = Math.floor(microTokens / 2); most >= 256; most = Math.floor(most / 2))
     change({ 'batch.microTokens': most }, { batch: { ...recipe.batch, microTokens: most } })
-  const small = { ...recipe.batch, microTokens: Math.min(microTokens, 1024) }
-  change({ 'batch.microTokens': small.microTokens, recompute: 'all' }, { batch: small, recompute: 'all' })
-  const { variant } = recipe as { variant?: string }
-  if (recipe.precision === 'float32')
+  const small = Math.min(microTokens, 1024)
+  const least = (more: Record<string, unknown> = {}) =>
     change(
-      { 'batch.microTokens': small.microTokens, recompute: 'all', precision: 'bfloat16' },
-      { batch: small, recompute: 'all', precision: 'bfloat16' },
+      { 'batch.microTokens': small, recompute: 'all', ...more },
+      { batch: { ...recipe.batch, microTokens: small }, recompute: 'all', ...more },
     )
-  if (variant === 'full')
-    change({ 'batch.microTokens': small.microTokens, recompute: 'all', variant: 'lora' }, {
-      batch: small,
-      recompute: 'all',
-      variant: 'lora',
-    } as Partial<CommonRecipe>)
+  least()
+  if (recipe.precision === 'float32') least({ precision: 'bfloat16' })
+  if ((recipe as { variant?: string }).variant === 'full') least({ variant: 'lora' })
   return result
 }
 

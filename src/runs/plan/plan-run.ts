@@ -4,6 +4,7 @@ import { buildModel, type ModelDefinition } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import { createOptimizer } from '../../optim/index.ts'
 import {
+  dtypeFacts,
   type MemoryHolder,
   noteTensors,
   type Plan,
@@ -51,9 +52,9 @@ export interface RunPlan {
   diskBytes: number
 }
 
-const bytesOf = (tensors: Iterable<Pick<Tensor, 'size' | 'dtype'>>): number => {
+const bytesOf = (tensors: Iterable<Tensor>): number => {
   let bytes = 0
-  for (const { size, dtype } of tensors) bytes += size * (dtype === 'float32' ? 4 : dtype === 'bfloat16' ? 2 : 1)
+  for (const { size, dtype } of tensors) bytes += size * dtypeFacts(dtype).bytes
   return bytes
 }
 
@@ -148,12 +149,15 @@ export const planBuiltRun = async (kind: RunKind, recipe: CommonRecipe): Promise
   }
 }
 
-/** Plans one pass over the examples of a run without gradients, as features of a frozen base take it. */
+/**
+ * Plans one pass over the examples of a run without gradients, as features of a frozen base take it. The pass is that of a
+ * run that trains the whole model.
+ */
 export const planFeatures = async (kind: RunKind, recipe: CommonRecipe): Promise<RunPlan & { base: PlannedBase }> => {
   let run: BuiltRun | undefined
   try {
     const planned = await plan(async () => {
-      run = await kind.build(recipe, { say: () => {} })
+      run = await kind.build({ ...recipe, variant: 'full', adapter: {} } as CommonRecipe, { say: () => {} })
       const { trainable, stream } = run
       const { microTokens, padded } = recipe.batch
       const { examples, tokens } = takeBatch(stream, trainable.objective.tokens, 0, { tokens: microTokens })

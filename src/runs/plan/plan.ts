@@ -3,7 +3,8 @@ import { dirname } from 'node:path'
 import { ConfigError } from '../../core/index.ts'
 import { readRunCard } from '../../tracking/index.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
-import type { CommonRecipe } from '../engine/run-kind.ts'
+import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import { nonIterativeVariants } from '../finetune/variant-names.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
 import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
@@ -86,23 +87,27 @@ const rowOf = (
 }
 
 /** Fine-tuning methods that are planned beside the one of the recipe. */
-const comparedVariants = ['full', 'lora', 'feature-based']
+const comparedVariants = ({ nonIterative }: RunKind): string[] => [
+  'full',
+  'lora',
+  ...(nonIterative === undefined ? [] : nonIterativeVariants),
+]
 
 /** Rows of the other methods; those that the task or the recipe rules out are named in the notes. */
 const planVariants = async (
+  asked: string | undefined,
   recipe: CommonRecipe,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
   notes: string[],
 ): Promise<PlannedRow[]> => {
   const kind = kindOf(recipe.command)
   const rows: PlannedRow[] = []
-  for (const variant of comparedVariants) {
-    if (variant === variantOf(recipe)) continue
-    const other = { ...recipe, variant, adapter: {} } as CommonRecipe
+  for (const variant of comparedVariants(kind)) {
+    if (variant === asked) continue
     try {
-      if (variant !== 'feature-based') rows.push(toRow(variant, await planBuiltRun(kind, other)))
-      else if (kind.nonIterative !== undefined)
-        rows.push(toRow(variant, await planFeatures(kind, { ...recipe, variant: 'full', adapter: {} } as CommonRecipe)))
+      const other = { ...recipe, variant, adapter: {} } as CommonRecipe
+      const plan = kind.nonIterative?.(other) === undefined ? planBuiltRun : planFeatures
+      rows.push(toRow(variant, await plan(kind, other)))
     } catch (error) {
       notes.push(`${variant} is not planned: ${(error as Error).message}`)
     }
@@ -166,16 +171,16 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const notes: string[] = []
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
-  const planned = features
-    ? await planFeatures(kind, { ...recipe, variant: 'full', adapter: {} } as CommonRecipe)
-    : await planBuiltRun(kind, recipe)
+  // A method without steps has no budget and no batches: those of a run with steps are planned, as it has them by default.
+  const stepwise = features ? await startOf(command).resolve({ ...given, variant: 'full', adapter: {} }) : recipe
+  const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe)
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push('No time is known for this machine yet: add `measure` to time two steps, or choose a `gpu`.')
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, speed, memoryBytes, prices })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
   if (options.story !== false && variantOf(recipe) !== undefined) {
-    rows.push(...(await planVariants(recipe, toRow, notes)))
+    rows.push(...(await planVariants(variantOf(recipe), stepwise, toRow, notes)))
     const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { speed, memoryBytes, prices })
     if (planned.base !== undefined)
       rows.push(...(await planBase(recipe as { base?: string }, planned.base, options, plain, notes)))

@@ -1,8 +1,8 @@
 // How fast a planned run computes: measured in two steps of the run, remembered from earlier measurements, or from a table of cards.
 import { mkdir, readFile } from 'node:fs/promises'
-import { cpus, homedir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { DataError, writeFileAtomic } from '../../core/index.ts'
+import { cpus } from 'node:os'
+import { dirname } from 'node:path'
+import { DataError, userCache, writeFileAtomic } from '../../core/index.ts'
 import { getThreads } from '../../tensor/index.ts'
 import { train } from '../../training/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -19,8 +19,7 @@ interface Calibration {
   time: string
 }
 
-const calibrationFile = (): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'plan-calibrations.json')
+const calibrationFile = (): string => userCache('plan-calibrations.json')
 
 const processor = (): string => cpus()[0]?.model.trim() || 'unknown'
 

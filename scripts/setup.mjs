@@ -1,4 +1,4 @@
-// Set-up: npm packages, libtorch, the addon, dist/. Does only what is missing. It runs in a new clone, so it needs
+// Set-up: npm packages, libtorch, the addon, dist/ with the studio's pages. Does only what is missing. It runs in a new clone, so it needs
 // nothing but Node.
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -13,6 +13,7 @@ import { mayHavePrebuilt, prebuiltTarget, writePrebuilt } from './setup/prebuilt
 import { SetupFault, say, setQuiet } from './setup/report.mjs'
 import { findTools } from './setup/tools.mjs'
 import { compileTypescript, sourceDigest } from './setup/typescript.mjs'
+import { buildWeb, webDigest } from './setup/web.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const command = isDependency(root) ? `${process.env.TUNESMITH_CALL ?? 'npx tunesmith'} setup` : 'npm run setup'
@@ -21,7 +22,7 @@ const separator = isDependency(root) ? '' : ' --'
 const help = `Usage: ${command}${separator} [options]
 
 Installs the npm packages of the lock file (in a clone), finds or fetches libtorch ${acceptedVersions}, builds the addon or
-takes a prebuilt one, and compiles src to dist (in a clone). Takes seconds when nothing has changed.
+takes a prebuilt one, and compiles src and the pages of the studio to dist (in a clone). Takes seconds when nothing has changed.
 
 libtorch is looked for in this order: the folder in LIBTORCH; an earlier download; the torch of a Python on this
 machine; a wheel fetched with pip; the official archive; Debian's libtorch-dev.
@@ -126,7 +127,7 @@ const sameWishes = (record, wishes) =>
 const inputsDigest = () => {
   const scripts = digestTree(root, [join(root, 'scripts', 'setup'), join(root, 'scripts', 'setup.mjs')])
   const native = digestTree(root, [join(root, 'native')])
-  return digest(process.versions.modules, process.arch, scripts, native, sourceDigest(root))
+  return digest(process.versions.modules, process.arch, scripts, native, sourceDigest(root), webDigest(root))
 }
 
 const setUp = async (build, wishes) => {
@@ -155,6 +156,7 @@ const setUp = async (build, wishes) => {
   // The addon works before dist is compiled, so its record is written first and marked as incomplete.
   writeRecord(build, { ...record, inputs: '' })
   await compileTypescript(root)
+  await buildWeb(root)
   writeRecord(build, record)
   return record
 }

@@ -5,6 +5,7 @@
 const needs = [
   { words: /shared data|\.\.\/shared/i, reason: 'no ../shared/data' },
   { words: /python|bench\/peers/i, reason: 'no Python of bench/peers' },
+  { words: /chromium/i, reason: 'no Chromium (`apt-get install chromium`, or TUNESMITH_BROWSER)' },
 ]
 
 export default class SummaryReporter {

@@ -18,6 +18,7 @@ function run(script, args, env = {}) {
 
 const steps = [
   ['types', bin('typescript', 'bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']],
+  ['types of the pages', bin('typescript', 'bin/tsc'), ['-p', 'web/tsconfig.json', '--noEmit']],
   ['style', bin('@biomejs/biome', 'bin/biome'), ['check', '--error-on-warnings', '.']],
   ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]

@@ -173,7 +173,8 @@ const findCut = async (path: string, step: number): Promise<CutRecords & { bytes
   return { ...cut, removed: total - cut.kept }
 }
 
-interface Line {
+/** One line of events.jsonl. */
+export interface Line {
   text: string
   /** 1-based */
   number: number
@@ -181,8 +182,17 @@ interface Line {
   end: number
 }
 
+/** Where reading begins: the end of a line, and the number of lines before it. */
+interface Start {
+  end: number
+  number: number
+}
+
 /** The complete lines of a file, in chunks; an incomplete last line is left out. */
-async function* readLines(path: string): AsyncGenerator<Line[], void, undefined> {
+export async function* readLines(
+  path: string,
+  from: Start = { end: 0, number: 0 },
+): AsyncGenerator<Line[], void, undefined> {
   let handle: Awaited<ReturnType<typeof open>>
   try {
     handle = await open(path, 'r')
@@ -196,8 +206,8 @@ async function* readLines(path: string): AsyncGenerator<Line[], void, undefined>
     const chunk = Buffer.allocUnsafe(readBytes)
     let parts: Buffer[] = []
     let partBytes = 0
-    let position = 0
-    let number = 0
+    let position = from.end
+    let { number } = from
     for (;;) {
       const { bytesRead } = await handle.read(chunk, 0, chunk.length, position)
       if (bytesRead === 0) return

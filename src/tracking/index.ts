@@ -2,6 +2,7 @@
 export type { AxisKind, Series } from './chart-scale.ts'
 export { type CurveOptions, renderCurves } from './curve.ts'
 export { type EnergyMeter, startEnergyMeter } from './energy.ts'
+export { type DamagedLine, EventTail, type TailListener, type TailState } from './event-tail.ts'
 export type {
   CheckpointEvent,
   EndEvent,

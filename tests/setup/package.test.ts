@@ -75,7 +75,7 @@ describe('the packed package', () => {
     expect([...kinds].filter((kind) => !kind.startsWith('quickstart ')).sort()).toEqual([
       ...['ARCHITECTURE.md .md', 'CONTRIBUTING.md .md', 'LICENSE ', 'LOG.md .md', 'README.md .md'],
       'bin .js',
-      ...['dist .d.ts', 'dist .js', 'dist .json', 'dist .mjs'],
+      ...['dist .css', 'dist .d.ts', 'dist .html', 'dist .js', 'dist .json', 'dist .mjs', 'dist .svg'],
       ...['docs .json', 'docs .md', 'docs .svg'],
       ...['native .cmake', 'native .cpp', 'native .h', 'native .txt'],
       'package.json .json',
@@ -84,6 +84,7 @@ describe('the packed package', () => {
     ])
     expect(contents.filter((path) => /\.test\.|fixtures|golden|\.map$/.test(path))).toEqual([])
     expect(contents).toContain('dist/cli/catalogue.json')
+    expect(contents).toContain('dist/web/index.html')
     expect(contents.some((path) => path.startsWith('quickstart/data/'))).toBe(true)
   })
 

@@ -35,5 +35,6 @@ export const commands: CommandRegistry = {
   sweep: async () => (await import('./sweep.ts')).sweep,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,
+  ui: async () => (await import('./ui.ts')).ui,
   'verify-resume': async () => (await import('./verify-resume.ts')).verifyResume,
 }

@@ -1,18 +1,10 @@
 // `tunesmith serve`: models behind an HTTP port, in OpenAI's form. The work is `createServer` of src/serving.
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
 import { createServer } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { namedFolders } from '../parts/named-folders.ts'
-
-/** The token in a file, without the line break at its end. */
-const readToken = async (file: string): Promise<string> => {
-  const token = (await readFile(file, 'utf8')).trim()
-  if (token !== '' && !/\s/.test(token)) return token
-  throw new ConfigError(`Expected one line with a token in \`${file}\`, got something else.`)
-}
+import { readToken } from '../parts/read-token.ts'
 
 const mebibyte = 2 ** 20
 
@@ -66,7 +58,7 @@ export const serve = defineCommand({
   }),
   async run({ use: _, tokenFile, specialist, allowedHost, prefixCache, ...options }, _args, context) {
     const { signal, log } = context
-    const token = tokenFile === undefined ? undefined : await readToken(tokenFile)
+    const token = await readToken(tokenFile)
     const server = await createServer(
       {
         ...options,

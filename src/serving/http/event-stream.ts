@@ -1,4 +1,5 @@
 // Server-sent events in OpenAI's form: one JSON document an event, then `[DONE]`. Comments keep a silent connection open.
+// An event may have an id, which a browser that reconnects sends back.
 import { toApiError } from './errors.ts'
 
 /** Milliseconds without an event after which a comment is sent. */
@@ -9,7 +10,7 @@ const pingInterval = 15_000
  * @param onCancel called when the client leaves
  */
 export const eventStream = (
-  run: (send: (event: object) => void) => Promise<void>,
+  run: (send: (event: object, id?: string | number) => void) => Promise<void>,
   { onCancel, onError }: { onCancel(): void; onError(error: unknown): void },
 ): Response => {
   const encoder = new TextEncoder()
@@ -27,9 +28,9 @@ export const eventStream = (
         }
       }
       ping = setInterval(() => write(': ping\n\n'), pingInterval)
-      void run((event) => {
+      void run((event, id) => {
         ping?.refresh()
-        write(`data: ${JSON.stringify(event)}\n\n`)
+        write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`)
       })
         .catch((error) => {
           onError(error)

@@ -11,6 +11,15 @@ const openPaths = new Set(['/health'])
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
+/** Whether a text is the token, in a time that tells nothing of it: digests have one length. */
+export const tokenTest = (token: string): ((given: string | undefined) => boolean) => {
+  const wanted = digest(token)
+  return (given) => given !== undefined && timingSafeEqual(digest(given), wanted)
+}
+
+/** The token in the header of a request. */
+export const bearerToken = (header: string | undefined): string | undefined => /^Bearer (.+)$/i.exec(header ?? '')?.[1]
+
 /**
  * Refuses requests for other host names, which a web page can send to a local server by changing its own DNS record.
  * @param hosts names without ports
@@ -30,12 +39,9 @@ export const checkHost =
 
 /** Refuses requests without the token. */
 export const checkToken = (token: string): MiddlewareHandler => {
-  const wanted = digest(token)
+  const fits = tokenTest(token)
   return async (c, next) => {
-    const given = /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    // Digests have one length, so that the time of the comparison tells nothing of the token.
-    const fits = given !== undefined && timingSafeEqual(digest(given), wanted)
-    if (!fits && !openPaths.has(c.req.path))
+    if (!fits(bearerToken(c.req.header('authorization'))) && !openPaths.has(c.req.path))
       throw new ApiError(401, 'Expected the token of this server in the header `authorization: Bearer …`.', {
         code: 'invalid_api_key',
         headers: { 'www-authenticate': 'Bearer' },

@@ -1,0 +1,43 @@
+// `tunesmith ui`: the studio, runs and models in the browser. The work is `createStudio` of src/serving.
+import { z } from 'zod'
+import { createStudio } from '../../serving/index.ts'
+import { defineCommand } from '../command.ts'
+import { openBrowser } from '../parts/open-browser.ts'
+import { readToken } from '../parts/read-token.ts'
+
+export const ui = defineCommand({
+  name: 'ui',
+  summary: 'Show runs, data and models in the browser, while they train',
+  example: 'tunesmith ui runs',
+  notes: ['Press Ctrl-C to stop. The state of runs is in their folders: closing the studio stops no run.'],
+  arguments: [
+    { name: 'runs', description: 'folders of runs, or runs (default: runs)', variadic: true, optional: true },
+  ],
+  engine: false,
+  options: z.strictObject({
+    port: z.int().min(0).max(65_535).default(7878).describe('port to listen on; 0 takes one that is free'),
+    host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
+    tokenFile: z.string().optional().describe('file with the token that pages must have'),
+    open: z.boolean().default(true).describe('whether to open the browser'),
+  }),
+  async run({ tokenFile, open, ...options }, { runs }, context) {
+    const { signal, log } = context
+    const token = await readToken(tokenFile)
+    const roots = runs === undefined || runs.length === 0 ? ['runs'] : typeof runs === 'string' ? [runs] : runs
+    const studio = await createStudio(
+      { ...options, roots, token },
+      { onError: (error) => context.warn(error instanceof Error ? (error.stack ?? error.message) : String(error)) },
+    )
+    const { url, port } = studio
+    if (context.json) context.emit({ url, runs: roots })
+    log(`The studio shows ${roots.join(', ')} on ${url}. Press Ctrl-C to stop.`)
+    if (open && !context.json) openBrowser(url)
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    await studio.close()
+    return { url, port, runs: roots }
+  },
+  render: () => '',
+})

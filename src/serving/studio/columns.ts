@@ -1,0 +1,116 @@
+// The numbers of a run's events as columns that grow, and their reduction to the buckets of a chart.
+import type { BucketedCurve } from './api-types.ts'
+
+/** Numbers that grow at the end, without a boxed value for each. */
+class Growing {
+  #values = new Float64Array(256)
+  length = 0
+
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const larger = new Float64Array(2 * this.length)
+      larger.set(this.#values)
+      this.#values = larger
+    }
+    this.#values[this.length++] = value
+  }
+
+  at(i: number): number {
+    return this.#values[i]
+  }
+
+  /** First index whose value is at least `value`; the values must not fall. */
+  firstAtLeast(value: number): number {
+    let low = 0
+    let high = this.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#values[middle] < value) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+/** A column with its own steps. */
+interface Column {
+  steps: Growing
+  values: Growing
+}
+
+/** A range of steps and the number of buckets that it is divided into. */
+export interface BucketRange {
+  /** First step (default: the first of the column). */
+  from?: number
+  /** Last step (default: the last of the column). */
+  to?: number
+  buckets: number
+}
+
+const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null)
+
+/** Columns by name. */
+export class Columns {
+  readonly #columns = new Map<string, Column>()
+
+  get names(): string[] {
+    return [...this.#columns.keys()]
+  }
+
+  has(name: string): boolean {
+    return this.#columns.has(name)
+  }
+
+  add(name: string, step: number, value: number): void {
+    let column = this.#columns.get(name)
+    if (column === undefined) this.#columns.set(name, (column = { steps: new Growing(), values: new Growing() }))
+    column.steps.push(step)
+    column.values.push(value)
+  }
+
+  /** The newest value of a column. */
+  last(name: string): number | undefined {
+    const values = this.#columns.get(name)?.values
+    return values === undefined ? undefined : values.at(values.length - 1)
+  }
+
+  clear(): void {
+    this.#columns.clear()
+  }
+
+  /** Value of the last entry at or before a step; undefined before the first. */
+  valueAt(name: string, step: number): number | undefined {
+    const column = this.#columns.get(name)
+    if (column === undefined) return undefined
+    const i = column.steps.firstAtLeast(step + 1) - 1
+    return i < 0 ? undefined : column.values.at(i)
+  }
+
+  /** The column in at most `buckets` buckets of an equal number of entries. An unknown name gives an empty curve. */
+  bucketed(name: string, { from, to, buckets }: BucketRange): BucketedCurve {
+    const curve: BucketedCurve = { name, steps: [], min: [], max: [], last: [] }
+    const column = this.#columns.get(name)
+    if (column === undefined) return curve
+    const { steps, values } = column
+    const first = from === undefined ? 0 : steps.firstAtLeast(from)
+    const end = to === undefined ? steps.length : steps.firstAtLeast(to + 1)
+    const count = end - first
+    const used = Math.min(count, buckets)
+    for (let bucket = 0; bucket < used; bucket++) {
+      const start = first + Math.floor((bucket * count) / used)
+      const stop = first + Math.floor(((bucket + 1) * count) / used)
+      let min = Number.POSITIVE_INFINITY
+      let max = Number.NEGATIVE_INFINITY
+      for (let i = start; i < stop; i++) {
+        const value = values.at(i)
+        if (value < min) min = value
+        if (value > max) max = value
+      }
+      curve.steps.push(steps.at(start))
+      curve.min.push(finiteOrNull(min))
+      curve.max.push(finiteOrNull(max))
+      curve.last.push(finiteOrNull(values.at(stop - 1)))
+    }
+    return curve
+  }
+}

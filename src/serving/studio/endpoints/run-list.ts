@@ -1,0 +1,32 @@
+// The table of runs: once, and then its changes.
+import type { RunList } from '../api-types.ts'
+import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+
+export const runList = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs',
+  summary: 'List the runs, newest first',
+  async answer({ studio: { runs } }): Promise<RunList> {
+    await runs.refresh({ scan: true })
+    return { runs: runs.rows, roots: [...runs.roots] }
+  },
+})
+
+export const runChanges = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/changes',
+  summary: 'Follow the rows of the table: all of them, then those that change',
+  answer: (request) =>
+    studioStream(request, async (send, signal) => {
+      const { runs } = request.studio
+      const stop = runs.follow(send)
+      try {
+        // A page that reconnects may have missed any number of changes.
+        await runs.refresh({ scan: true })
+        send({ runs: runs.rows, removed: [] })
+        while (!signal.aborted) await pause(60_000, signal)
+      } finally {
+        stop()
+      }
+    }),
+})

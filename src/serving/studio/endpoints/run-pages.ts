@@ -1,0 +1,96 @@
+// One run: what it is, its curves in buckets, and its events as they happen.
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
+import type { Curves, RunDetails, RunEventMessage } from '../api-types.ts'
+import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+
+/** Events that are sent with `details`; later ones come by the stream. */
+const maxMarks = 2000
+
+export const runDetails = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs/:run',
+  summary: 'Describe a run: its recipe, its card, its curves and what happened',
+  async answer({ studio, run }): Promise<RunDetails> {
+    const entry = await run()
+    const names = (await studio.runs.columns(entry)).names
+    const { marks, evaluations, samples, damage } = entry.outline
+    const under = (prefix: string) => names.filter((name) => name.startsWith(`${prefix}/`))
+    return {
+      row: entry.row,
+      recipe: entry.recipe ?? null,
+      card: (await entry.readJson(runFiles.card)) ?? null,
+      columns: {
+        training: names.filter((name) => !name.includes('/') || name.startsWith('term/')),
+        measured: under('metric'),
+        rollouts: under('rollout'),
+        evaluations: under('evaluation'),
+      },
+      marks: marks.slice(-maxMarks),
+      evaluations: evaluations.slice(-maxMarks),
+      samples: samples.length,
+      damage: damage.slice(0, 100),
+      offset: entry.offset,
+    }
+  },
+})
+
+const wholeNumber = z.coerce.number().int().nonnegative()
+
+export const runCurves = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs/:run/curves',
+  summary: 'Curves of a run in buckets of steps, with the exact extremes of each bucket',
+  query: z.strictObject({
+    names: z
+      .string()
+      .min(1)
+      .describe('names of columns, separated by commas')
+      .transform((names) => names.split(',').slice(0, 64)),
+    from: wholeNumber.optional().describe('first step'),
+    to: wholeNumber.optional().describe('last step'),
+    buckets: wholeNumber.min(1).max(10_000).default(1000).describe('maximum number of buckets'),
+  }),
+  async answer({ studio, run, query: { names, ...range } }): Promise<Curves> {
+    const entry = await run()
+    const columns = await studio.runs.columns(entry)
+    const loss = columns.bucketed('loss', range)
+    return {
+      curves: names.map((name) => columns.bucketed(name, range)),
+      lastStep: entry.row.step,
+      axis: {
+        steps: loss.steps,
+        tokens: loss.steps.map((step) => columns.valueAt('tokens', step) ?? 0),
+        seconds: loss.steps.map((step) => columns.valueAt('elapsed', step) ?? 0),
+      },
+    }
+  },
+})
+
+/** A `last-event-id` that is no offset begins anew. */
+const offset = wholeNumber.catch(0)
+
+/** Milliseconds between two looks at a file that a page follows. */
+const tailInterval = 250
+
+export const runEvents = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs/:run/events',
+  summary: 'Follow the events of a run from a byte offset',
+  query: z.strictObject({ from: wholeNumber.default(0).describe('bytes of events.jsonl that the page has') }),
+  async answer(request) {
+    const entry = await request.run()
+    const after = offset.parse(request.lastEventId ?? request.query.from)
+    return studioStream(request, async (send, signal) => {
+      const message = (value: RunEventMessage, id?: number) => send(value, id)
+      const listener = {
+        onEvent: (event: TrainingEvent, end: number) => message({ event }, end),
+        onDamage: (damage: DamagedLine) => message({ damage }),
+        onRestart: () => message({ restart: true }),
+      }
+      const tail = new EventTail(join(entry.folder, runFiles.events), listener, after)
+      while (!signal.aborted && (await tail.read()) !== 'missing') await pause(tailInterval, signal)
+    })
+  },
+})

@@ -1,0 +1,25 @@
+// What a run trains, in a few words from its recipe.
+import type { RunRow } from './api-types.ts'
+
+type Fields = Record<string, unknown>
+
+const asFields = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {})
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+
+/** Name of a choice, given as a name or as an object with its type. */
+const choice = (value: unknown): string | undefined => text(value) ?? text(asFields(value).type)
+
+const lastPart = (path: string | undefined): string | undefined => path?.split(/[\\/]/).filter(Boolean).at(-1)
+
+/** The command and the title of a row; a missing or foreign recipe gives an empty title. */
+export const recipeTitle = (recipe: Fields | undefined): Pick<RunRow, 'command' | 'title'> => {
+  const { command, model, base, objective, task, variant } = recipe ?? {}
+  const architecture = [text(asFields(model).type), text(asFields(model).preset)].filter(Boolean).join(' ')
+  const parts = [
+    architecture || lastPart(text(base)),
+    choice(task) ?? choice(objective),
+    task === undefined ? undefined : choice(variant),
+  ]
+  return { command: text(command) ?? null, title: parts.filter((part) => part !== undefined).join(' · ') }
+}

@@ -1,0 +1,243 @@
+// One run of the studio: its row of the table, kept current by reading what its events file gained, and its columns once a page asks.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  bestOf,
+  type DamagedLine,
+  type EvaluationEvent,
+  EventTail,
+  isLowerBetter,
+  runFiles,
+  runOwner,
+  type SampleEvent,
+  type StepEvent,
+  type TrainingEvent,
+} from '../../tracking/index.ts'
+import type { Mark, RunRow, RunState } from './api-types.ts'
+import { Columns } from './columns.ts'
+import { recipeTitle } from './recipe-title.ts'
+import { Sparkline } from './sparkline.ts'
+
+/** More marks, samples or damaged lines of one run are counted, but not kept. */
+const maxKept = 10_000
+
+/** Steps whose speed makes the estimate of the time left. */
+const recentSteps = 20
+
+/** Fields of a step that are curves of their own. */
+const stepColumns = ['loss', 'learningRate', 'gradientNorm', 'tokensPerSecond', 'memoryBytes', 'dataSeconds'] as const
+
+/** What a run's events say, without the numbers of each step. */
+class Outline {
+  step = 0
+  totalSteps: number | null = null
+  loss: number | null = null
+  tokens = 0
+  tokensPerSecond: number | null = null
+  seconds = 0
+  recent: number[] = []
+  started: string | null = null
+  updated: string | null = null
+  end: { reason: RunState; message: string | null } | undefined
+  best: RunRow['best'] = null
+  incidents = 0
+  readonly spark = new Sparkline()
+  readonly marks: Mark[] = []
+  readonly evaluations: EvaluationEvent[] = []
+  readonly samples: SampleEvent[] = []
+  readonly damage: DamagedLine[] = []
+
+  take(event: TrainingEvent): void {
+    this.started ??= event.time
+    this.updated = event.time
+    this.step = Math.max(this.step, event.step)
+    // A resumed run continues after the end of the session before.
+    this.end = event.type === 'end' ? { reason: event.reason, message: event.message ?? null } : undefined
+    if (event.type === 'step') this.#takeStep(event)
+    else if (event.type === 'evaluation') this.#takeEvaluation(event)
+    else if (event.type === 'sample') keep(this.samples, event)
+    else if (event.type !== 'rollout') {
+      if (event.type === 'start') this.totalSteps = event.totalSteps ?? this.totalSteps
+      if (event.type === 'incident') this.incidents += 1
+      keep(this.marks, event)
+    }
+  }
+
+  #takeStep(event: StepEvent): void {
+    this.loss = Number.isFinite(event.loss) ? event.loss : null
+    this.tokens = event.tokens
+    this.tokensPerSecond = Number.isFinite(event.tokensPerSecond) ? event.tokensPerSecond : null
+    this.seconds += event.seconds
+    this.totalSteps = event.totalSteps || this.totalSteps
+    this.recent.push(event.seconds)
+    if (this.recent.length > recentSteps) this.recent.shift()
+    this.spark.add(event.loss)
+  }
+
+  #takeEvaluation(event: EvaluationEvent): void {
+    keep(this.evaluations, event)
+    const metric = this.best?.metric ?? Object.keys(event.metrics)[0]
+    const value = event.metrics[metric]
+    if (value === undefined) return
+    const { best } = this
+    const steps = best === null ? [event.step] : [best.step, event.step]
+    const values = best === null ? [value] : [best.value, value]
+    const found = bestOf({ [metric]: { steps, values } }, metric)
+    if (found !== undefined) this.best = { ...found, lower: isLowerBetter(metric) }
+  }
+
+  get secondsLeft(): number | null {
+    if (this.totalSteps === null || this.recent.length === 0) return null
+    const mean = this.recent.reduce((sum, seconds) => sum + seconds, 0) / this.recent.length
+    return Math.max(0, this.totalSteps - this.step) * mean
+  }
+}
+
+const keep = <T>(list: T[], value: T): void => {
+  if (list.length < maxKept) list.push(value)
+}
+
+/** A run in one of the studio's folders. */
+export class RunEntry {
+  readonly id: string
+  readonly folder: string
+  /** Written by the studio's pages; the library reads and stores them. */
+  tags: string[] = []
+  #outline = new Outline()
+  #state: RunState = 'interrupted'
+  #recipe: Record<string, unknown> | undefined
+  #columns: Columns | undefined
+  readonly #tail: EventTail
+  #columnTail: EventTail | undefined
+  #row: RunRow | undefined
+
+  constructor(id: string, folder: string) {
+    this.id = id
+    this.folder = folder
+    this.#tail = new EventTail(join(folder, runFiles.events), {
+      onEvent: (event) => this.#outline.take(event),
+      onDamage: (damage) => keep(this.#outline.damage, damage),
+      onRestart: () => {
+        this.#outline = new Outline()
+      },
+    })
+  }
+
+  /** Reads what is new. @returns whether the row has changed, or `missing` for a run whose events are gone */
+  async refresh(): Promise<boolean | 'missing'> {
+    const found = await this.#tail.read()
+    if (found === 'missing') return 'missing'
+    const before = this.#state
+    this.#state = await this.#currentState()
+    this.#recipe ??= await this.readJson(runFiles.recipe)
+    const changed = found === 'read' || before !== this.#state || this.#row === undefined
+    if (changed) this.#row = undefined
+    return changed
+  }
+
+  async #currentState(): Promise<RunState> {
+    const { end, damage } = this.#outline
+    if ((await runOwner(this.folder)) !== undefined) return 'running'
+    if (damage.length > 0) return 'damaged'
+    return end?.reason ?? 'interrupted'
+  }
+
+  /** What was read of the events, apart from the numbers of each step. */
+  get outline(): Pick<Outline, 'marks' | 'evaluations' | 'samples' | 'damage'> {
+    return this.#outline
+  }
+
+  /** Bytes of events.jsonl that the outline includes. */
+  get offset(): number {
+    return this.#tail.offset
+  }
+
+  get recipe(): Record<string, unknown> | undefined {
+    return this.#recipe
+  }
+
+  /** The process that writes in the run's folder, if there is one. */
+  owner(): Promise<number | undefined> {
+    return runOwner(this.folder)
+  }
+
+  /** A JSON file of the run's folder; undefined if it is missing or damaged. */
+  async readJson(name: string): Promise<Record<string, unknown> | undefined> {
+    try {
+      const value = JSON.parse(await readFile(join(this.folder, name), 'utf8')) as unknown
+      return typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as Record<string, unknown>)
+        : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The row of the table. */
+  get row(): RunRow {
+    this.#row ??= this.#makeRow()
+    return { ...this.#row, tags: this.tags }
+  }
+
+  #makeRow(): RunRow {
+    const { end, damage, spark, secondsLeft, best, step, totalSteps, loss, tokens, tokensPerSecond } = this.#outline
+    const { seconds, started, updated, incidents } = this.#outline
+    const running = this.#state === 'running'
+    return {
+      ...{ id: this.id, folder: this.folder, state: this.#state },
+      ...recipeTitle(this.#recipe),
+      ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, best, incidents, started, updated },
+      secondsLeft: running ? secondsLeft : null,
+      spark: spark.values,
+      message:
+        this.#state === 'damaged'
+          ? `Line ${damage[0].line} of events.jsonl is damaged: expected ${damage[0].expected}.`
+          : running
+            ? null
+            : (end?.message ?? null),
+      cost: costOf(this.#recipe, seconds),
+      tags: [],
+    }
+  }
+
+  /** The numbers of each step as columns, up to date. The first call reads the whole file. */
+  async columns(): Promise<Columns> {
+    const columns = (this.#columns ??= new Columns())
+    this.#columnTail ??= new EventTail(this.#tail.path, {
+      onEvent: (event) => addNumbers(columns, event),
+      onDamage: () => undefined,
+      onRestart: () => columns.clear(),
+    })
+    await this.#columnTail.read()
+    return columns
+  }
+
+  /** Frees the columns; the next call of `columns` reads them again. */
+  dropColumns(): void {
+    this.#columns = undefined
+    this.#columnTail = undefined
+  }
+}
+
+/** Price of the time of a run, from the price per hour of its recipe. */
+const costOf = (recipe: Record<string, unknown> | undefined, seconds: number): RunRow['cost'] => {
+  const { pricePerHour, currency } = (recipe ?? {}) as { pricePerHour?: unknown; currency?: unknown }
+  if (typeof pricePerHour !== 'number') return null
+  return { amount: (pricePerHour * seconds) / 3600, currency: typeof currency === 'string' ? currency : 'USD' }
+}
+
+/** Adds the numbers of an event under the names of `BucketedCurve`. */
+const addNumbers = (columns: Columns, event: TrainingEvent): void => {
+  const { step } = event
+  if (event.type === 'step') {
+    for (const name of stepColumns) columns.add(name, step, event[name])
+    columns.add('tokens', step, event.tokens)
+    columns.add('seconds', step, event.seconds)
+    columns.add('elapsed', step, (columns.last('elapsed') ?? 0) + event.seconds)
+    for (const [name, value] of Object.entries(event.terms ?? {})) columns.add(`term/${name}`, step, value)
+    for (const [name, value] of Object.entries(event.metrics ?? {})) columns.add(`metric/${name}`, step, value)
+  } else if (event.type === 'evaluation')
+    for (const [name, value] of Object.entries(event.metrics)) columns.add(`evaluation/${name}`, step, value)
+  else if (event.type === 'rollout')
+    for (const [name, value] of Object.entries(event.metrics)) columns.add(`rollout/${name}`, step, value)
+}

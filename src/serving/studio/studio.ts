@@ -1,0 +1,54 @@
+// What the endpoints of a studio share: its runs and its end. The state of runs is in their folders, so a studio can be killed at any time.
+import { RunLibrary } from './run-library.ts'
+
+/** Settings of a studio, apart from its port. */
+export interface StudioSettings {
+  /** Folders of runs, or runs (default: `runs`). */
+  roots?: readonly string[]
+}
+
+/** Called while a studio is used. */
+export interface StudioHooks {
+  /** A request failed by a fault of the server. */
+  onError?(error: unknown): void
+}
+
+/** Milliseconds between two looks at the runs while a page is open. */
+const followInterval = 500
+
+/** The studio behind its pages. Call `close` at the end. */
+export class Studio {
+  readonly runs: RunLibrary
+  readonly #hooks: StudioHooks
+  readonly #closed = new AbortController()
+  readonly #timer: NodeJS.Timeout
+
+  private constructor(runs: RunLibrary, hooks: StudioHooks) {
+    this.runs = runs
+    this.#hooks = hooks
+    this.#timer = setInterval(() => {
+      if (this.runs.followed) void this.runs.refresh().catch((error) => this.report(error))
+    }, followInterval)
+    this.#timer.unref()
+  }
+
+  /** @throws ConfigError for a folder that is missing */
+  static async open({ roots = ['runs'] }: StudioSettings, hooks: StudioHooks = {}): Promise<Studio> {
+    return new Studio(await RunLibrary.open(roots), hooks)
+  }
+
+  /** Fires when the studio closes. */
+  get closed(): AbortSignal {
+    return this.#closed.signal
+  }
+
+  /** Reports a fault of the server. */
+  report(error: unknown): void {
+    this.#hooks.onError?.(error)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#closed.abort()
+  }
+}

@@ -1,0 +1,95 @@
+// The table of runs and the page of one run, from files that grow while the pages are open.
+import { appendFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Curves, RunDetails, RunList } from '../../src/serving/studio/api-types.ts'
+import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
+
+const runs = runsFolder()
+const studio = new StudioUnderTest()
+studio.use({ roots: [runs] })
+
+const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => stepEvent(from + i))
+
+describe('the runs of a folder', () => {
+  it('are listed with their state, title and losses, however deep they lie', async () => {
+    await writeEvents(join(runs, 'sweep/a'), steps(1, 300))
+    await writeJson(join(runs, 'sweep/a/run.json'), {
+      command: 'finetune',
+      base: 'x/bert',
+      task: 'regression',
+      variant: 'lora',
+    })
+    const { runs: rows } = await studio.json<RunList>('/api/runs')
+    expect(rows).toMatchObject([{ id: 'sweep/a', state: 'interrupted', title: 'bert · regression · lora', step: 300 }])
+    expect(rows[0].spark.length).toBeGreaterThan(60)
+    expect(rows[0].spark[0]).toBe(5)
+  })
+
+  it('keep every spike in their buckets, at the exact value', async () => {
+    await writeEvents(join(runs, 'spike'), [...steps(1, 4999), stepEvent(5000, { loss: 77.5 }), ...steps(5001, 9000)])
+    const { curves } = await studio.json<Curves>('/api/runs/spike/curves?names=loss&buckets=100')
+    expect(curves[0].steps).toHaveLength(100)
+    expect(Math.max(...curves[0].max.map((value) => value ?? 0))).toBe(77.5)
+    const near = await studio.json<Curves>('/api/runs/spike/curves?names=loss&from=4999&to=5001&buckets=100')
+    expect(near.curves[0].max).toEqual([5 / Math.sqrt(4999), 77.5, 5 / Math.sqrt(5001)])
+  })
+
+  it('name damaged lines and keep the events around them', async () => {
+    await writeEvents(join(runs, 'damaged'), steps(1, 3))
+    await appendFile(join(runs, 'damaged/events.jsonl'), '{"type":"step","step":\n')
+    await writeEvents(join(runs, 'damaged'), steps(4, 5))
+    const { row, damage } = await studio.json<RunDetails>('/api/runs/damaged')
+    expect(row).toMatchObject({ state: 'damaged', step: 5, message: expect.stringContaining('Line 4') })
+    expect(damage).toEqual([{ line: 4, expected: 'JSON' }])
+  })
+
+  it('are read again from the start when their events were cut back', async () => {
+    const folder = join(runs, 'cut')
+    await writeEvents(folder, steps(1, 50))
+    expect((await studio.json<RunDetails>('/api/runs/cut')).row.step).toBe(50)
+    await rm(join(folder, 'events.jsonl'))
+    await writeEvents(folder, steps(1, 20))
+    const { row, columns } = await studio.json<RunDetails>('/api/runs/cut')
+    expect(row.step).toBe(20)
+    expect(columns.training).toContain('loss')
+    const { curves } = await studio.json<Curves>('/api/runs/cut/curves?names=loss')
+    expect(curves[0].steps.at(-1)).toBe(20)
+  })
+
+  it('give an error that says what is wrong for unknown runs, fields and hosts', async () => {
+    expect(await studio.json('/api/runs/none')).toMatchObject({
+      error: { message: expect.stringContaining('no run none') },
+    })
+    expect(await studio.json('/api/runs/..%2F..%2Fetc')).toMatchObject({ error: { code: 'run_not_found' } })
+    expect(await studio.json('/api/runs/spike/curves?names=loss&bucket=3')).toMatchObject({
+      error: { message: expect.stringContaining('Did you mean `buckets`?') },
+    })
+    const response = await fetch(`${studio.url}/api/runs/spike`, {
+      headers: { 'sec-fetch-site': 'cross-site' },
+      method: 'POST',
+    })
+    expect(response.status).toBe(403)
+  })
+})
+
+describe.skipIf(browserPath === undefined)('the pages in Chromium', () => {
+  it('show a new run within seconds, without a reload', async () => {
+    const watched = await studio.open('#/runs')
+    const { page } = watched
+    await page.getByRole('link', { name: 'spike' }).waitFor()
+    await writeEvents(join(runs, 'late'), steps(1, 10))
+    await page.getByRole('link', { name: 'late' }).waitFor()
+    const row = page.getByRole('row').filter({ hasText: 'late' })
+    await row.getByText('10 / 1000').waitFor()
+    await writeEvents(join(runs, 'late'), steps(11, 12))
+    await row.getByText('12 / 1000').waitFor()
+    await studio.checkAndClose(watched)
+  })
+
+  it('open one run with its curves', async () => {
+    const watched = await studio.open('#/runs/spike')
+    await watched.page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()
+    await studio.checkAndClose(watched)
+  })
+})

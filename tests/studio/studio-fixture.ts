@@ -1,0 +1,125 @@
+// A studio over real folders, its pages in a real Chromium, and runs whose events the test writes. Every page is watched: an error in its
+// console or a request to another server fails the test.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { appendFile, mkdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { AxeBuilder } from '@axe-core/playwright'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { createStudio, type RunningStudio } from '../../src/serving/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { loadScript } from '../setup/load-script.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
+const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
+
+/** Path of the browser; undefined where there is none. */
+export const browserPath = findBrowser()
+
+/** A folder for the runs of a test file, removed at its end. */
+export const runsFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-studio-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Writes events into a run's folder, after those that are there. */
+export const writeEvents = async (folder: string, events: readonly TrainingEvent[]): Promise<void> => {
+  await mkdir(folder, { recursive: true })
+  await appendFile(join(folder, 'events.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''))
+}
+
+/** Writes a JSON file of a run. */
+export const writeJson = async (path: string, value: unknown): Promise<void> => {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, JSON.stringify(value))
+}
+
+/** The event of a step whose loss falls. */
+export const stepEvent = (
+  step: number,
+  more: Partial<Extract<TrainingEvent, { type: 'step' }>> = {},
+): TrainingEvent => ({
+  type: 'step',
+  time: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString(),
+  step,
+  loss: 5 / Math.sqrt(step),
+  learningRate: 1e-3,
+  gradientNorm: 1,
+  tokens: step * 1000,
+  tokensPerSecond: 1000,
+  seconds: 1,
+  dataSeconds: 0.01,
+  memoryBytes: 2 ** 30,
+  totalSteps: 1000,
+  ...more,
+})
+
+/** A page that is watched until it is closed. */
+export interface WatchedPage {
+  page: Page
+  /** Errors of its console and requests to other servers, so far. */
+  faults: string[]
+}
+
+/** A studio and a browser for all tests of a file. */
+export class StudioUnderTest {
+  studio: RunningStudio | undefined
+  #browser: Browser | undefined
+
+  /** Address of the studio. */
+  get url(): string {
+    return this.studio!.url
+  }
+
+  /** Starts both before the tests and ends them after. */
+  use(settings: Parameters<typeof createStudio>[0]): void {
+    beforeAll(async () => {
+      await buildWeb(root)
+      this.studio = await createStudio({ port: 0, ...settings })
+      if (browserPath !== undefined)
+        this.#browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
+    })
+    afterAll(async () => {
+      await this.#browser?.close()
+      await this.studio?.close()
+    })
+  }
+
+  /** Opens a page of the studio: `#/runs`. */
+  async open(
+    hash: string,
+    { width = 1280, height = 800 }: { width?: number; height?: number } = {},
+  ): Promise<WatchedPage> {
+    const context = await this.#browser!.newContext({ viewport: { width, height } })
+    const page = await context.newPage()
+    const faults: string[] = []
+    page.on('console', (message) => {
+      if (message.type() === 'error') faults.push(`console: ${message.text()}`)
+    })
+    page.on('pageerror', (error) => faults.push(`error: ${error.message}`))
+    page.on('request', (request) => {
+      const { protocol, hostname } = new URL(request.url())
+      if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.push(`foreign request: ${request.url()}`)
+    })
+    await page.goto(`${this.url}/${hash}`)
+    return { page, faults }
+  }
+
+  /** Checks that a page is without faults and, by axe, accessible; then closes it. */
+  async checkAndClose({ page, faults }: WatchedPage): Promise<void> {
+    const { violations } = await new AxeBuilder({ page }).analyze()
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)).toEqual([])
+    expect(faults).toEqual([])
+    await page.context().close()
+  }
+
+  /** The answer of the API, as JSON. */
+  async json<T>(path: string, init?: RequestInit): Promise<T> {
+    const response = await fetch(`${this.url}${path}`, init)
+    return (await response.json()) as T
+  }
+}

@@ -1,0 +1,74 @@
+// Requests to the studio's server: JSON, and streams that come back by themselves after the server was away.
+import { signal } from '@preact/signals'
+import type { ApiErrorBody } from '../src/serving/studio/api-types.ts'
+
+/** Whether the streams of this page are connected. */
+export const connected = signal(true)
+
+/** An answer of the server that is no success, with its own message. */
+export class RequestError extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+const read = async <T>(request: Promise<Response>): Promise<T> => {
+  const response = await request.catch(() => {
+    throw new RequestError(0, 'The studio does not answer. Is `tunesmith ui` still running?')
+  })
+  if (response.ok) return (await response.json()) as T
+  const body = (await response.json().catch(() => undefined)) as ApiErrorBody | undefined
+  throw new RequestError(response.status, body?.error.message ?? `The server answered with status ${response.status}.`)
+}
+
+/** Reads JSON. @throws RequestError */
+export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> => read<T>(fetch(path, { signal }))
+
+/** Sends JSON. @throws RequestError */
+export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> =>
+  read<T>(
+    fetch(path, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    }),
+  )
+
+/** The path of a run's API. */
+export const runPath = (id: string, rest = ''): string => `/api/runs/${encodeURIComponent(id)}${rest}`
+
+const retryMs = 1000
+
+/**
+ * Follows a stream of events until the returned function is called. After a break the browser connects again and says what it has.
+ * @param from offset to begin at, for a stream that has one
+ * @param onMessage called with the data of each event
+ */
+export const follow = <T>(path: string, onMessage: (message: T) => void, from?: number): (() => void) => {
+  let source: EventSource | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let lastId = from === undefined ? '' : String(from)
+  const open = () => {
+    source = new EventSource(lastId === '' ? path : `${path}?from=${lastId}`)
+    source.onopen = () => {
+      connected.value = true
+    }
+    source.onmessage = ({ data, lastEventId }) => {
+      if (data === '[DONE]') return
+      lastId = lastEventId || lastId
+      onMessage(JSON.parse(data) as T)
+    }
+    source.onerror = () => {
+      connected.value = false
+      // A server that was restarted answers some requests with an error first, after which a browser gives up.
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, retryMs)
+    }
+  }
+  open()
+  return () => {
+    clearTimeout(timer)
+    source?.close()
+  }
+}

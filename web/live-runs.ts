@@ -1,0 +1,32 @@
+// The rows of all runs, kept current by one stream for all pages.
+import { computed, signal } from '@preact/signals'
+import type { RunChanges, RunRow } from '../src/serving/studio/api-types.ts'
+import { follow } from './api.ts'
+
+const rows = signal<ReadonlyMap<string, RunRow>>(new Map())
+
+/** Whether the first answer has come. */
+export const runsLoaded = signal(false)
+
+/** All runs, newest first. */
+export const runRows = computed(() =>
+  [...rows.value.values()].sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.id.localeCompare(b.id)),
+)
+
+/** One run; undefined for an unknown one. */
+export const runRow = (id: string): RunRow | undefined => rows.value.get(id)
+
+let started = false
+
+/** Begins to follow the runs; later calls do nothing. */
+export const followRuns = (): void => {
+  if (started) return
+  started = true
+  follow<RunChanges>('/api/changes', ({ runs, removed }) => {
+    const next = new Map(rows.value)
+    for (const run of runs) next.set(run.id, run)
+    for (const id of removed) next.delete(id)
+    rows.value = next
+    runsLoaded.value = true
+  })
+}

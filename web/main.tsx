@@ -1,0 +1,60 @@
+// The studio: navigation, the page of the address, and what all pages have in common.
+import { useSignal } from '@preact/signals'
+import type { ComponentType } from 'preact'
+import { render } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { connected } from './api.ts'
+import { followRuns } from './live-runs.ts'
+import { type Page, pages } from './pages/index.ts'
+import { linkTo, route } from './router.ts'
+import { theme, toggleTheme } from './theme.ts'
+
+const pageOf = (name: string | undefined): Page => pages.find((page) => page.path === (name ?? 'runs')) ?? pages[0]
+
+const Navigation = ({ current }: { current: Page }) => (
+  <nav class="side" aria-label="Pages">
+    <div class="brand">Tunesmith</div>
+    {pages.map((page) => (
+      <a key={page.path} href={linkTo([page.path])} aria-current={page === current ? 'page' : undefined}>
+        {page.title}
+      </a>
+    ))}
+    <div class="foot">
+      <button
+        type="button"
+        onClick={toggleTheme}
+        aria-label={`Use the ${theme.value === 'dark' ? 'light' : 'dark'} theme`}
+      >
+        {theme.value === 'dark' ? 'Light' : 'Dark'}
+      </button>
+      <div role="status">{connected.value ? '' : 'Reconnecting …'}</div>
+    </div>
+  </nav>
+)
+
+const Shell = () => {
+  const current = pageOf(route.value.parts[0])
+  const content = useSignal<{ page: Page; View: ComponentType } | undefined>(undefined)
+  const main = useRef<HTMLElement>(null)
+  useEffect(() => {
+    document.title = `${current.title} · Tunesmith`
+    void current.load().then(({ default: View }) => {
+      content.value = { page: current, View }
+    })
+  }, [current])
+  const shown = content.value
+  return (
+    <div class="shell">
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
+      <Navigation current={current} />
+      <main ref={main} tabIndex={-1}>
+        {shown?.page === current ? <shown.View /> : <p class="muted">Loading …</p>}
+      </main>
+    </div>
+  )
+}
+
+followRuns()
+render(<Shell />, document.getElementById('app')!)

@@ -1,0 +1,10 @@
+// The pages by the first part of their address. Each is loaded when it is first shown.
+import type { ComponentType } from 'preact'
+
+export interface Page {
+  path: string
+  title: string
+  load(): Promise<{ default: ComponentType }>
+}
+
+export const pages: readonly Page[] = [{ path: 'runs', title: 'Runs', load: () => import('./runs/page.tsx') }]

@@ -1,0 +1,205 @@
+// Curves on a canvas, by uPlot: extremes as a band, marks on the axis, zoom by dragging that other charts can share.
+import { useEffect, useRef } from 'preact/hooks'
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { colorOf, curveColor, theme } from '../theme.ts'
+
+/** One curve. */
+export interface ChartCurve {
+  name: string
+  x: readonly number[]
+  /** Null where there is no value. */
+  y: readonly (number | null)[]
+  /** Extremes around `y`, drawn as a band. */
+  low?: readonly (number | null)[]
+  high?: readonly (number | null)[]
+  /** Number of the colour, from 0 (default: the position of the curve). */
+  color?: number
+  dashed?: boolean
+}
+
+/** A line across the chart. */
+export interface ChartMark {
+  x: number
+  /** A variable of styles/base.css, such as `--bad`. */
+  color: string
+  label: string
+}
+
+interface ChartProps {
+  /** What the chart shows, for people who cannot see it. */
+  label: string
+  curves: readonly ChartCurve[]
+  marks?: readonly ChartMark[]
+  height?: number
+  logX?: boolean
+  logY?: boolean
+  /** Charts of one key move their cursors together. */
+  syncKey?: string
+  /** Range of x that is shown (default: all). */
+  range?: readonly [number, number] | undefined
+  /** Called with a range when the user drags, and with undefined when the user wants all again. */
+  onRange?(range: [number, number] | undefined): void
+  /** Called with the x of a click. */
+  onPick?(x: number): void
+  formatX?(x: number): string
+}
+
+/** Columns of uPlot: a common x, and for each curve its values and, if it has them, its extremes. */
+const alignedData = (curves: readonly ChartCurve[]): uPlot.AlignedData => {
+  const tables = curves.map(({ x, y, low, high }) =>
+    low !== undefined && high !== undefined ? [x, y, low, high] : [x, y],
+  ) as unknown as uPlot.AlignedData[]
+  return tables.length === 0 ? ([[]] as unknown as uPlot.AlignedData) : uPlot.join(tables)
+}
+
+const seriesOf = (curves: readonly ChartCurve[]): { series: uPlot.Series[]; bands: uPlot.Band[] } => {
+  const series: uPlot.Series[] = [{}]
+  const bands: uPlot.Band[] = []
+  curves.forEach(({ name, color, dashed, low, high }, i) => {
+    const stroke = curveColor(color ?? i)
+    const points = { show: curves[i].x.length < 40 }
+    series.push({ label: name, stroke, width: 1.5, points, spanGaps: true, ...(dashed ? { dash: [6, 4] } : {}) })
+    if (low === undefined || high === undefined) return
+    const edge = { stroke: 'transparent', points: { show: false }, spanGaps: true, width: 0 }
+    series.push({ ...edge, label: `${name}, lowest` }, { ...edge, label: `${name}, highest` })
+    bands.push({ series: [series.length - 1, series.length - 2], fill: `${stroke}33` })
+  })
+  return { series, bands }
+}
+
+const drawMarks = (plot: uPlot, marks: readonly ChartMark[]): void => {
+  const { ctx, bbox } = plot
+  ctx.save()
+  for (const { x, color } of marks) {
+    const at = plot.valToPos(x, 'x', true)
+    if (at < bbox.left || at > bbox.left + bbox.width) continue
+    ctx.strokeStyle = colorOf(color)
+    ctx.lineWidth = devicePixelRatio
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio])
+    ctx.beginPath()
+    ctx.moveTo(at, bbox.top)
+    ctx.lineTo(at, bbox.top + bbox.height)
+    ctx.stroke()
+  }
+  ctx.restore()
+}
+
+const axisOf = (more: Partial<uPlot.Axis>): uPlot.Axis => ({
+  stroke: colorOf('--muted'),
+  grid: { stroke: colorOf('--line'), width: 1 },
+  ticks: { stroke: colorOf('--line'), width: 1 },
+  ...more,
+})
+
+/** Pixels that the mouse may move in a click. */
+const clickSlack = 3
+
+const optionsOf = (props: ChartProps, width: number, current: () => ChartProps): uPlot.Options => {
+  const { curves, height = 240, logX, logY, syncKey, range } = props
+  const { series, bands } = seriesOf(curves)
+  return {
+    width,
+    height,
+    series,
+    bands,
+    legend: { show: false },
+    scales: {
+      x: {
+        time: false,
+        distr: logX ? 3 : 1,
+        ...(range === undefined ? {} : { range: () => [...range] as [number, number] }),
+      },
+      y: { distr: logY ? 3 : 1 },
+    },
+    axes: [
+      axisOf({ values: (_, splits) => splits.map((x) => (x === null ? '' : (current().formatX ?? String)(x))) }),
+      axisOf({ size: 64 }),
+    ],
+    cursor: {
+      ...(syncKey === undefined ? {} : { sync: { key: syncKey } }),
+      drag: { x: true, y: false, setScale: false },
+    },
+    hooks: {
+      draw: [(plot) => drawMarks(plot, current().marks ?? [])],
+      setSelect: [
+        (plot) => {
+          const { left, width: selected } = plot.select
+          if (selected <= clickSlack) return
+          current().onRange?.([plot.posToVal(left, 'x'), plot.posToVal(left + selected, 'x')])
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+        },
+      ],
+    },
+  }
+}
+
+/** What must be equal for the plot to be kept while its data change. */
+const shapeOf = ({ curves, height, logX, logY, syncKey, range }: ChartProps): string =>
+  JSON.stringify([
+    curves.map(({ name, low, color, dashed }) => [name, low !== undefined, color, dashed]),
+    height,
+    logX,
+    logY,
+    syncKey,
+    range,
+  ])
+
+export const Chart = (props: ChartProps) => {
+  const { label, curves, onPick, onRange } = props
+  const frame = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot | null>(null)
+  const latest = useRef(props)
+  latest.current = props
+  const shape = `${shapeOf(props)} ${theme.value}`
+  useEffect(() => {
+    const element = frame.current!
+    const made = new uPlot(
+      optionsOf(latest.current, element.clientWidth || 600, () => latest.current),
+      alignedData(latest.current.curves),
+      element,
+    )
+    plot.current = made
+    const resize = new ResizeObserver(() =>
+      made.setSize({ width: element.clientWidth, height: latest.current.height ?? 240 }),
+    )
+    resize.observe(element)
+    const over = made.over
+    let downAt = 0
+    over.addEventListener('mousedown', ({ clientX }) => {
+      downAt = clientX
+    })
+    over.addEventListener('click', ({ clientX }) => {
+      if (Math.abs(clientX - downAt) > clickSlack) return
+      latest.current.onPick?.(made.posToVal(made.cursor.left ?? 0, 'x'))
+    })
+    over.addEventListener('dblclick', () => latest.current.onRange?.(undefined))
+    return () => {
+      resize.disconnect()
+      made.destroy()
+      plot.current = null
+    }
+  }, [shape])
+  useEffect(() => {
+    plot.current?.setData(alignedData(curves))
+  }, [curves, props.marks])
+  const last = ({ y }: ChartCurve) => y.findLast((value) => value !== null)
+  return (
+    <figure class="chart" aria-label={label}>
+      <div class="legend">
+        {curves.map((curve, i) => (
+          <span key={curve.name}>
+            <span class="swatch" style={{ background: `var(--curve-${((curve.color ?? i) % 8) + 1})` }} />
+            {curve.name} <span class="muted">{last(curve)?.toPrecision(4)}</span>
+          </span>
+        ))}
+      </div>
+      <div ref={frame} style={{ cursor: onPick === undefined ? 'default' : 'pointer' }} />
+      {onRange !== undefined && props.range !== undefined && (
+        <button type="button" onClick={() => onRange(undefined)}>
+          Show all
+        </button>
+      )}
+    </figure>
+  )
+}

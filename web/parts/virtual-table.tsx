@@ -1,0 +1,113 @@
+// A table of any number of rows: only those in view are in the page.
+import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { useRef } from 'preact/hooks'
+
+export interface TableColumn<Row> {
+  key: string
+  title: string
+  /** Numbers are on the right. */
+  number?: boolean
+  cell(row: Row): ComponentChildren
+  /** What the column is sorted by (default: it cannot be sorted). */
+  sort?(row: Row): number | string | null
+}
+
+interface TableProps<Row> {
+  label: string
+  columns: readonly TableColumn<Row>[]
+  rows: readonly Row[]
+  rowKey(row: Row): string
+  /** Pixels of a row; all rows have the same. */
+  rowHeight?: number
+}
+
+const overscan = 10
+
+const compare = (a: number | string | null, b: number | string | null): number => {
+  if (a === b) return 0
+  // Missing values come last in either order, which the caller relies on.
+  if (a === null) return 1
+  if (b === null) return -1
+  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))
+}
+
+export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 34 }: TableProps<Row>) => {
+  const frame = useRef<HTMLDivElement>(null)
+  const top = useSignal(0)
+  const order = useSignal<{ key: string; down: boolean } | undefined>(undefined)
+  const by = columns.find(({ key }) => key === order.value?.key)?.sort
+  const sign = order.value?.down ? -1 : 1
+  const sorted =
+    by === undefined
+      ? rows
+      : [...rows].sort((a, b) => {
+          const [x, y] = [by(a), by(b)]
+          return (x === null || y === null ? 1 : sign) * compare(x, y)
+        })
+  const visible = Math.ceil((frame.current?.clientHeight ?? 800) / rowHeight)
+  const first = Math.max(0, Math.min(sorted.length - visible, Math.floor(top.value / rowHeight)) - overscan)
+  const last = Math.min(sorted.length, first + visible + 2 * overscan)
+  const toggle = (key: string) => {
+    order.value = { key, down: order.value?.key === key && !order.value.down }
+  }
+  return (
+    <section
+      class="scroll window"
+      ref={frame}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard
+      tabIndex={0}
+      aria-label={label}
+      onScroll={(event) => {
+        top.value = event.currentTarget.scrollTop
+      }}
+    >
+      <table aria-rowcount={sorted.length + 1}>
+        <thead>
+          <tr>
+            {columns.map(({ key, title, number, sort }) => (
+              <th
+                key={key}
+                class={number ? 'number' : undefined}
+                scope="col"
+                aria-sort={order.value?.key === key ? (order.value.down ? 'descending' : 'ascending') : undefined}
+              >
+                {sort === undefined ? (
+                  title
+                ) : (
+                  <button type="button" onClick={() => toggle(key)}>
+                    {title}
+                  </button>
+                )}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {first > 0 && (
+            <tr>
+              <td colSpan={columns.length} style={{ height: `${first * rowHeight}px`, padding: '0' }} />
+            </tr>
+          )}
+          {sorted.slice(first, last).map((row, i) => (
+            <tr key={rowKey(row)} aria-rowindex={first + i + 2} style={{ height: `${rowHeight}px` }}>
+              {columns.map(({ key, number, cell }) => (
+                <td key={key} class={number ? 'number' : undefined}>
+                  {cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+          {last < sorted.length && (
+            <tr>
+              <td
+                colSpan={columns.length}
+                style={{ height: `${(sorted.length - last) * rowHeight}px`, padding: '0' }}
+              />
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </section>
+  )
+}

@@ -1,0 +1,48 @@
+// Addresses of the pages: `#/runs/NAME?tab=samples`. They are behind the `#`, so that a shared file has them too.
+import { computed, signal } from '@preact/signals'
+
+/** An address in parts. */
+export interface Route {
+  /** Decoded parts of the path. */
+  parts: string[]
+  query: URLSearchParams
+}
+
+const parse = (hash: string): Route => {
+  const [path, query = ''] = hash.replace(/^#\/?/, '').split('?')
+  const decode = (part: string) => {
+    try {
+      return decodeURIComponent(part)
+    } catch {
+      return part
+    }
+  }
+  return { parts: path.split('/').filter(Boolean).map(decode), query: new URLSearchParams(query) }
+}
+
+const hash = signal(location.hash)
+addEventListener('hashchange', () => {
+  hash.value = location.hash
+})
+
+/** The address of the page that is shown. */
+export const route = computed(() => parse(hash.value))
+
+/** The address of a page. */
+export const linkTo = (parts: readonly string[], query: Record<string, string | undefined> = {}): string => {
+  const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const search = new URLSearchParams(set).toString()
+  return `#/${parts.map(encodeURIComponent).join('/')}${search === '' ? '' : `?${search}`}`
+}
+
+/** Shows another page. */
+export const goTo = (parts: readonly string[], query?: Record<string, string | undefined>): void => {
+  location.hash = linkTo(parts, query)
+}
+
+/** Changes fields of the address without a new entry in the history; undefined removes a field. */
+export const setQuery = (changes: Record<string, string | undefined>): void => {
+  const { parts, query } = route.value
+  history.replaceState(null, '', linkTo(parts, { ...Object.fromEntries(query), ...changes }))
+  hash.value = location.hash
+}

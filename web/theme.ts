@@ -1,0 +1,25 @@
+// Light or dark: as the system has it, until the user chooses.
+import { effect, signal } from '@preact/signals'
+
+export type Theme = 'light' | 'dark'
+
+const stored = localStorage.getItem('theme')
+const system = matchMedia('(prefers-color-scheme: dark)')
+
+export const theme = signal<Theme>(stored === 'light' || stored === 'dark' ? stored : system.matches ? 'dark' : 'light')
+
+effect(() => {
+  document.documentElement.dataset.theme = theme.value
+})
+
+export const toggleTheme = (): void => {
+  theme.value = theme.value === 'dark' ? 'light' : 'dark'
+  localStorage.setItem('theme', theme.value)
+}
+
+/** The value of a colour of styles/base.css, such as `--curve-1`, for drawing on a canvas. */
+export const colorOf = (name: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+
+/** Colour of the n-th curve, from 0. */
+export const curveColor = (n: number): string => colorOf(`--curve-${(n % 8) + 1}`)

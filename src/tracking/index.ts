@@ -59,6 +59,13 @@ export {
 export { checkpointFiles, modelFiles, runFiles } from './run-files.ts'
 export { lockRun, runOwner } from './run-lock.ts'
 export {
+  type ComparedCost,
+  compareCosts,
+  describePrediction,
+  type RunMeasurement,
+  type RunPrediction,
+} from './run-prediction.ts'
+export {
   type RunTracker,
   type TrackerOptions,
   trackRun,

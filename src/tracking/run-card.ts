@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { formatBytes, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
 
 import { runFiles } from './run-files.ts'
+import { compareCosts, type RunMeasurement, type RunPrediction } from './run-prediction.ts'
 
 /** The machine of a run. */
 export interface Hardware {
@@ -53,6 +54,10 @@ export interface RunCardInput {
   references?: { name: string; metrics: Record<string, number> }[]
   /** Sentences about results that show that the model learned little. */
   warnings?: string[]
+  /** What the plan predicted before the first step. */
+  prediction?: RunPrediction
+  /** What the training steps took. */
+  measured?: RunMeasurement
   /** How often the run was resumed. */
   resumed?: number
 }
@@ -134,12 +139,23 @@ export const renderRunCard = (card: RunCard): string => {
     `# ${card.name.replace(/\s+/g, ' ')}`,
     table(['What', 'Value'], runCardRows(card)),
     ...(results.length === 0 ? [] : ['## Results', table(['Metric', 'Value'], results)]),
+    ...predictionSection(card),
     '## Data',
     table(['What', 'SHA-256'], Object.entries(card.dataHashes)),
     '## Configuration',
     `${fence}json\n${config}\n${fence}`,
     '',
   ].join('\n\n')
+}
+
+/** What the plan predicted beside what was measured; empty for runs without a plan. */
+const predictionSection = ({ prediction, measured }: RunCard): string[] => {
+  if (prediction === undefined) return []
+  const rows = compareCosts(prediction, measured).map(({ name, predicted, measured: taken, difference }) =>
+    [name, predicted, taken, difference].map(cell),
+  )
+  const lines = [['What', 'Predicted', 'Measured', 'Difference'], ['---', '---', '---', '---'], ...rows]
+  return ['## Plan', lines.map((row) => `| ${row.join(' | ')} |`).join('\n')]
 }
 
 const cell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ')

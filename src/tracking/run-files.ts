@@ -8,6 +8,8 @@ export const runFiles = {
   events: 'events.jsonl',
   /** Wall and CPU time and energy of each session: a run has one more after each `resume`. */
   sessions: 'sessions.json',
+  /** What the run was predicted to take before its first step (`RunPrediction`). */
+  plan: 'plan.json',
   /** The process that writes in the folder; removed when it ends. */
   lock: '.lock',
   /** A folder `step-00000400` for each kept checkpoint; `checkpointFiles` lists what is in them. */

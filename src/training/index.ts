@@ -21,7 +21,7 @@ export {
 export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
-export { type PlannedSteps, planSteps } from './plan-steps.ts'
+export { evaluationPhase, type PlanExtent, type PlannableRun, type PlannedSteps, planSteps } from './plan-steps.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
 export {

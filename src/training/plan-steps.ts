@@ -1,6 +1,9 @@
 // Plans the steps of a run: the loop itself, without arithmetic and without the memory of tensors.
-import { noteTensors, type Plan, plan } from '../tensor/index.ts'
+
+import { notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
+import { takeBatch } from './example-stream.ts'
 import { type TrainingRun, train } from './train.ts'
+import { evaluateValidation } from './validation.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
 const plannedSteps = 2
@@ -25,24 +28,69 @@ export interface PlannedSteps {
   steps: number
   tokens: number
   examples: number
+  /** Tokens of the first whole step, of which a bounded plan takes a part. */
+  tokensPerStep: number
+}
+
+/** How much of a run is planned. */
+export interface PlanExtent {
+  steps?: number
+  /** Most micro-batches of a step; the others take the memory of these (default: all). */
+  microBatches?: number
+}
+
+/** The examples of a step that fill some micro-batches, and the tokens of the whole step. */
+const boundedBatch = (
+  { trainable: { objective }, stream, settings: { batch } }: TrainingRun<never>,
+  microBatches: number | undefined,
+): { batch: TrainingRun['settings']['batch']; tokensPerStep: number } => {
+  const whole = takeBatch(stream, objective.tokens, 0, batch)
+  const most = (microBatches ?? Number.POSITIVE_INFINITY) * batch.microTokens
+  if (whole.tokens <= most) return { batch, tokensPerStep: whole.tokens }
+  const { examples } = takeBatch(stream, objective.tokens, 0, { tokens: most })
+  return { batch: { ...batch, tokens: undefined, sequences: examples.length }, tokensPerStep: whole.tokens }
+}
+
+/** A run to plan. */
+export interface PlannableRun extends TrainingRun<never> {
+  /** Validation examples of an evaluation; undefined for a run without evaluations. */
+  evaluationExamples?: number | undefined
+}
+
+/** A phase of plans that is no part of the steps. */
+export const evaluationPhase = 'evaluation'
+
+/** Plans a pass without gradients over as many examples as an evaluation has, or as fill two micro-batches. Training examples stand in. */
+const planEvaluation = async (run: PlannableRun): Promise<void> => {
+  const { trainable, stream, average, settings, state, device, evaluationExamples = 0 } = run
+  if (evaluationExamples === 0) return
+  const { microTokens } = state
+  const filling = takeBatch(stream, trainable.objective.tokens, 0, { tokens: 2 * microTokens }).examples.length
+  notePhase(evaluationPhase)
+  average?.swapIn()
+  const examples = Math.min(evaluationExamples, filling)
+  await evaluateValidation(trainable, stream, { examples, microTokens, padded: settings.batch.padded, device })
 }
 
 /**
- * Plans a run: builds it, and takes steps of its loop.
+ * Plans a run: builds it, takes steps of its loop, and evaluates once.
  *
  * @param build makes everything that the run needs; its tensors have shapes only
  */
 export const planSteps = (
-  build: () => Promise<TrainingRun<never>>,
-  { steps = plannedSteps }: { steps?: number } = {},
+  build: () => Promise<PlannableRun>,
+  { steps = plannedSteps, microBatches }: PlanExtent = {},
 ): Promise<Plan<PlannedSteps>> =>
   plan(async () => {
     const run = await build()
     noteModel(run)
     const length = { timed: false, totalSteps: () => steps, done: ({ step }: { step: number }) => step >= steps }
-    const events = train({ ...run, length, evaluate: undefined, sample: undefined, save: undefined })
+    const { batch, tokensPerStep } = boundedBatch(run, microBatches)
+    const settings = { ...run.settings, batch }
+    const events = train({ ...run, settings, length, evaluate: undefined, sample: undefined, save: undefined })
     let next = await events.next()
     while (next.done !== true) next = await events.next()
     const { step, tokens, position } = next.value
-    return { steps: step, tokens, examples: position }
+    await planEvaluation(run)
+    return { steps: step, tokens, examples: position, tokensPerStep }
   })

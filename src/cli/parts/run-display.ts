@@ -1,7 +1,7 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
-import { describeReferences, type TrainingEvent } from '../../tracking/index.ts'
+import { describePrediction, describeReferences, type RunPrediction, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
 import { matmulSpeed } from './matmul-speed.ts'
@@ -15,15 +15,23 @@ export interface RunDisplay extends RunListener {
 const share = (value: number) => `${(100 * value).toFixed(1)} %`
 const number = (value: number) => String(Number(value.toPrecision(4)))
 
-export const describePreFlight = (facts: PreFlight): string[] => {
-  const { parameters, gradients, optimizer, activations, available } = facts.memory
+/** Lines about the memory that a run takes: by its plan, or estimated for a run that cannot be planned. */
+const memoryLines = ({ memory }: PreFlight, prediction: RunPrediction | undefined): string[] => {
+  const { parameters, gradients, optimizer, activations, available } = memory
+  if (prediction !== undefined) return describePrediction(prediction, available).map((line) => `  ${line}`)
   const total = parameters + gradients + optimizer + activations
+  return [
+    `  memory about ${formatBytes(total)} (weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimizer ${formatBytes(optimizer)}, activations ${formatBytes(activations)}) of ${formatBytes(available)}`,
+    ...(total > available ? ['  warning: this may not fit; micro-batches are halved when memory runs out'] : []),
+  ]
+}
+
+export const describePreFlight = (facts: PreFlight, prediction?: RunPrediction): string[] => {
   return [
     'Before the first step',
     ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
     `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens per step, ${share(facts.trainedShare)} of them with a target of the loss, ${share(facts.truncatedShare)} truncated`,
-    `  memory about ${formatBytes(total)} (weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimizer ${formatBytes(optimizer)}, activations ${formatBytes(activations)}) of ${formatBytes(available)}`,
-    ...(total > available ? ['  warning: this may not fit; micro-batches are halved when memory runs out'] : []),
+    ...memoryLines(facts, prediction),
     ...facts.warnings.map((warning) => `  warning: ${warning}`),
   ]
 }
@@ -60,8 +68,8 @@ export const displayRun = (
   let bar = new TrainingBar({ label })
   return {
     signal: context.signal,
-    onPreFlight(facts, { resumed, step }) {
-      if (!resumed) for (const line of describePreFlight(facts)) bar.line(line)
+    onPreFlight(facts, { resumed, step, prediction }) {
+      if (!resumed) for (const line of describePreFlight(facts, prediction)) bar.line(line)
       if (resumed) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({

@@ -18,6 +18,7 @@ import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamp
 import { type AdaptedBase, adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
+import { once } from '../engine/shared-data.ts'
 import { type AlignmentData, dataOf } from './data.ts'
 import { withoutDropout } from './dropout.ts'
 import { exportAligned } from './export-aligned.ts'
@@ -128,10 +129,10 @@ const encodeRecords = (
 /** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const restored = await restoreFunctions(recipe)
-  const inputs = await readInputs(recipe)
+  const inputs = await once(context, 'inputs', () => readInputs(recipe))
   const { objective, data, files, tokenizer, records } = inputs
   const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
-  const encoded = encodeRecords(inputs, applied)
+  const encoded = await once(context, 'encoded', async () => encodeRecords(inputs, applied))
   const judge = await openJudge(inputs, applied, (line) => void notes.push(line))
   const definition = findPreference(objective.type)
   const all = () => [...encoded.train, ...encoded.validation].flatMap((example) => data.completions(example))
@@ -158,7 +159,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, files.base, { start: files.start }),
+    hashes: await once(context, 'hashes', () => hashesOf(records.files, files.base, { start: files.start })),
     notes: [
       ...restored,
       ...notes,
@@ -185,7 +186,7 @@ const evaluationOf = (
   trainable: TrainableModel,
   validation: readonly TaskExample[],
   mainMetric: string,
-): Required<Pick<BuiltRun, 'evaluate' | 'metrics'>> => {
+): Required<Pick<BuiltRun, 'evaluate' | 'evaluationExamples' | 'metrics'>> => {
   const source = (examples: readonly TaskExample[]): ExampleSource<unknown> => ({
     perEpoch: examples.length,
     example: (position) => ({ example: examples[position], cut: 0 }),
@@ -202,6 +203,7 @@ const evaluationOf = (
       known: ['loss', mainMetric],
       measure: async () => Object.keys(await measure(validation.slice(0, 2), batch.microTokens)),
     },
+    evaluationExamples: validation.length,
     evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validation, microTokens),
   }
 }

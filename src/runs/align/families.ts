@@ -15,6 +15,8 @@ import { refuseRolloutSettings } from './rollout-settings.ts'
 
 /** A family of objectives. */
 export interface AlignFamily {
+  /** Whether runs make their examples themselves, as rollouts do. */
+  makesExamples: boolean
   /** Fills in what the recipe leaves open. @throws ConfigError for settings that do not fit each other */
   complete(recipe: AlignRecipe): void
   build(recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun>
@@ -22,6 +24,7 @@ export interface AlignFamily {
 }
 
 const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
+  makesExamples: false,
   complete(recipe) {
     refuseRolloutSettings(recipe)
     checkRewards(recipe)
@@ -34,7 +37,12 @@ const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
 const families: Record<DataKind, AlignFamily> = {
   pairs: preferences('pairs'),
   ratings: preferences('ratings'),
-  prompts: { complete: completeReinforcement, build: buildReinforcement, comparison: answerComparison },
+  prompts: {
+    makesExamples: true,
+    complete: completeReinforcement,
+    build: buildReinforcement,
+    comparison: answerComparison,
+  },
 }
 
 /** The family of the objective of a recipe. @throws ConfigError for an unknown objective */

@@ -26,6 +26,7 @@ import { checkBestMetric } from './best-metric.ts'
 import { explainDiskFault } from './execute.ts'
 import { exportModel, partsOf } from './export-model.ts'
 import { expectBudgetFits } from './memory-limits.ts'
+import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
 import type { BuiltRun } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openRecord, type RunRecord } from './run-record.ts'
@@ -41,10 +42,16 @@ interface Latest {
   /** Step of the best evaluation by `keep.best`. */
   best?: number
   rise: RiseWatch
+  costs: StepCosts
   reason: RunResult['reason']
 }
 
-export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunListener): Promise<RunResult> => {
+export const executeSteps = async (
+  run: BuiltRun,
+  mode: RunMode,
+  listener: RunListener,
+  start: StartCosts,
+): Promise<RunResult> => {
   const { recipe, trainable } = run
   const record = await openRecord(recipe, mode, listener)
   const flight = checkRun(run)
@@ -52,7 +59,8 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
   if (mode === 'new') await checkNew(run, listener)
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
-  await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step })
+  const { prediction } = start
+  await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step, prediction })
   const { step, tokens, position: examples } = state
   const latest: Latest = {
     step,
@@ -61,17 +69,20 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
     loss: Number.NaN,
     metrics: {},
     rise: new RiseWatch(),
+    costs: new StepCosts(),
     reason: 'interrupted',
   }
   if (state.best !== null) latest.best = state.best.step
   try {
     await startRecord(record, run, saved, flight, latest)
+    if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
     await trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal: listener.signal })
     record.close()
   } catch (error) {
     await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
     throw error
   }
+  const measured = latest.costs.measurement(start)
   const { reason, step: steps, tokens: seen, loss } = latest
   const { model, scores } = reason === 'finished' ? await exportModel(run, latest.best) : {}
   const { parameters } = flight
@@ -86,7 +97,9 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
     ...scores,
     ...(reason === 'finished' && { warnings: [...latest.rise.warnings(), ...(scores?.warnings ?? [])] }),
     parameters,
-    flops: flight.flopsPerToken * seen,
+    flops: measured.flops ?? flight.flopsPerToken * seen,
+    prediction,
+    measured,
     hashes: run.hashes,
   })
 }
@@ -155,7 +168,10 @@ const startRecord = async (
     return
   }
   for await (const event of readEvents(join(out, runFiles.events))) {
-    if (event.type === 'step') latest.loss = event.loss
+    if (event.type === 'step') {
+      latest.loss = event.loss
+      latest.costs.add(event)
+    }
     if (event.type === 'step' && stream.online === undefined) latest.rise.add(event.loss)
     if (event.type === 'evaluation') latest.metrics = event.metrics
   }
@@ -196,7 +212,10 @@ const trainRun = async (
   const take = (event: TrainingEvent): void => {
     // A run that was stopped before its first step has its start event already.
     if (event.type === 'start' && isResumed) return
-    if (event.type === 'step') Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
+    if (event.type === 'step') {
+      Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
+      latest.costs.add(event)
+    }
     if (event.type === 'evaluation') latest.metrics = event.metrics
     if (event.type === 'evaluation' && event.best) latest.best = event.step
     if (event.type === 'end' && event.reason === 'finished') latest.reason = 'finished'

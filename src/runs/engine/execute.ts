@@ -2,11 +2,14 @@
 import { CheckpointError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
+import { predictRun } from '../plan/predict-run.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
 import { explainBudget } from './memory-limits.ts'
+import { readPrediction, watchMemory } from './run-costs.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
+import { SharedData } from './shared-data.ts'
 
 /** A full disk as one line with the remedy; other errors unchanged. */
 export const explainDiskFault = (error: unknown, out: string): unknown => {
@@ -35,20 +38,26 @@ export const execute = async <Recipe extends CommonRecipe>(
 ): Promise<RunResult> => {
   const { out, memoryBudget } = recipe
   const unlock = await lockRun(out)
+  const shared = new SharedData()
   let run: BuiltRun | undefined
   try {
-    if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const fit = kind.nonIterative?.(recipe)
+    if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
-    const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal }
+    const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
+    const prediction = mode === 'new' ? await predictRun(kind as RunKind, recipe, context) : await readPrediction(out)
+    // Only now, as plans of larger runs than the budget allows are made too.
+    if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
+    const memory = watchMemory()
     run = await within(memoryBudget, () => kind.build(recipe, context))
     for (const note of run.notes) listener.onNote?.(note)
-    return await executeSteps(run, mode, listener)
+    return await executeSteps(run, mode, listener, { prediction, memory })
   } catch (error) {
     throw explainDiskFault(error, out)
   } finally {
     if (memoryBudget !== undefined) setMemoryLimit(undefined)
     run?.close()
+    await shared.close()
     await unlock()
   }
 }

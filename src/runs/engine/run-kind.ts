@@ -13,6 +13,8 @@ import type {
   TrainingSettings,
 } from '../../training/index.ts'
 
+import type { SharedData } from './shared-data.ts'
+
 /** The settings that every kind of recipe has. */
 export interface CommonRecipe extends TrainingSettings {
   /** The kind of run. */
@@ -59,6 +61,8 @@ export interface BuiltRun {
   length: RunLength
   /** Fewest steps that can teach this model anything; the pre-flight warns of fewer. */
   enoughSteps?: number
+  /** Examples of an evaluation while training. */
+  evaluationExamples?: number
   /** Documents of the validation split, where the data is split by document and evaluated. */
   validationDocuments?: number
   /** SHA-256 of what the run depends on. */
@@ -107,6 +111,8 @@ export interface BuildContext {
   /** Shows a line without storing it. */
   say(line: string): void
   signal?: AbortSignal
+  /** What the plan of a run and the run itself share (default: every build makes its own). */
+  shared?: SharedData
 }
 
 /** A place on the chart of reward against KL divergence from the base. */
@@ -148,6 +154,8 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
   build(recipe: Recipe, context: BuildContext): Promise<BuiltRun>
+  /** Whether a run makes its examples itself while it trains, which no plan can foresee (default: false). */
+  makesExamples?(recipe: Recipe): boolean
   /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
   /** How its finished runs are compared; undefined for runs without an evaluation of records. */

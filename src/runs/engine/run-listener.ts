@@ -1,14 +1,22 @@
 // What a caller of a run may listen to, and what it gets back. Independent of the kind of run.
-import type { TrainingEvent } from '../../tracking/index.ts'
+import type { RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 
 /** Whether a run is started in a new folder, or continued from what is in its folder. */
 export type RunMode = 'new' | 'resume'
 
+/** How a run starts. */
+export interface RunStartFacts {
+  resumed: boolean
+  step: number
+  /** What the run was predicted to take; undefined for runs that cannot be planned. */
+  prediction?: RunPrediction | undefined
+}
+
 /** Callbacks of a run, and the signal that stops it. */
 export interface RunListener {
   /** Called before the first step, which waits for it; `resumed` is true if the run continues from a checkpoint. */
-  onPreFlight?(facts: PreFlight, start: { resumed: boolean; step: number }): void | Promise<void>
+  onPreFlight?(facts: PreFlight, start: RunStartFacts): void | Promise<void>
   /** Called for each event, in order. Notes are passed to `onNote` instead. */
   onEvent?(event: TrainingEvent): void
   /** Called with each line for people. */

@@ -8,6 +8,8 @@ import {
   type CutRecords,
   makeRunCard,
   modelFiles,
+  type RunMeasurement,
+  type RunPrediction,
   type RunTracker,
   type TrainingEvent,
   trackRun,
@@ -32,6 +34,9 @@ export interface RunFacts extends FinalScores {
   parameters: number
   /** Floating-point operations, estimated. */
   flops: number
+  /** What the plan predicted before the first step, and what the steps took. */
+  prediction?: RunPrediction
+  measured?: RunMeasurement
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
 }
@@ -129,7 +134,7 @@ export class RunRecord {
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
     const { reason, model, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
-    const { mainMetric, references, warnings = [] } = facts
+    const { mainMetric, references, warnings = [], prediction, measured } = facts
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const card = makeRunCard({
       name: out,
@@ -150,6 +155,8 @@ export class RunRecord {
       results: { ...metrics },
       ...compared,
       ...(warnings.length > 0 ? { warnings } : {}),
+      ...(prediction && { prediction }),
+      ...(measured && { measured }),
     })
     await writeRunCard(out, card)
     if (model !== undefined)

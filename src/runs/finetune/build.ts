@@ -15,6 +15,7 @@ import { describeSkipped, hashesOf, isValidation, shuffledExamples } from '../en
 import { adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
+import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { openTrainingData, type TrainingData } from './data.ts'
@@ -34,16 +35,21 @@ const encodeRecords = async (
   recipe: FinetuneRecipe,
   { task, config, tokenizer, trained, encode }: TrainingData,
   { model, virtualTokens }: AppliedAdapter,
+  context: BuildContext,
 ): Promise<EncodedRecords> => {
   const maxLength = recipe.maxLength ?? taskMaxLength(model, tokenizer, task) - virtualTokens
   expectPositions(model.facts, maxLength, virtualTokens)
   const { causal, maxPositions, decoderStartTokenId } = model.facts
   const options = { maxLength, headOptions: model.headOptions, facts: { causal, maxPositions, decoderStartTokenId } }
   const prepared = task.prepare(tokenizer, config, { ...options, trainedOn: trained })
-  const encoded = await encode(prepared, options)
+  // Encoding adds to the notes of the prepared task.
+  const encoded = await once(context, 'encoded', async () => {
+    const set = await encode(prepared, options)
+    return { ...set, notes: [...set.notes, ...(prepared.notes ?? [])] }
+  })
   const { records, skipped, truncated } = encoded.tally
   expectFewSkipped(skipped, records, prepared.maxSkipped ?? 1, recipe.data)
-  const notes = [...encoded.notes, ...(prepared.notes ?? []), ...describeSkipped(skipped)]
+  const notes = [...encoded.notes, ...describeSkipped(skipped)]
   if (truncated > 0)
     notes.push(
       `${truncated} of ${encoded.examples.length} examples are longer than ${maxLength} tokens and are truncated.`,
@@ -52,9 +58,9 @@ const encodeRecords = async (
 }
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
-  const data = await openTrainingData(recipe, context)
+  const data = await once(context, 'data', () => openTrainingData(recipe, context))
   const { applied, hasNewHead, notes } = await openAdaptedBase(recipe, data)
-  const { prepared, encoded, maxLength, notes: encodingNotes } = await encodeRecords(recipe, data, applied)
+  const { prepared, encoded, maxLength, notes: encodingNotes } = await encodeRecords(recipe, data, applied, context)
   if (recipe.priorBias && hasNewHead)
     setPriorBias(applied.model, applied.trainable.values(), prepared, encoded.tally.targets)
   const trainable: TrainableModel = {
@@ -77,16 +83,18 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(files, base, { known: hashes }),
+    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes })),
     notes: [...notes, ...data.notes, ...encodingNotes],
     metrics: {
       known: [task.mainMetric(config)],
       measure: async () =>
         Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, records.validation.slice(0, 2)))),
     },
+    evaluationExamples: records.validation.length,
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
     exportModel: (folder) => exportSpecialist(specialist, folder),
-    close: () => encoded.close(),
+    // What is shared is closed by its owner.
+    close: () => void (context.shared ?? encoded.close()),
   }
 }
 

@@ -2,7 +2,7 @@
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { affordableFlops, type Limits, type Prices, type Speed } from './costs.ts'
-import { planBuiltRun, type RunPlan } from './plan-run.ts'
+import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
 
 /** A run within limits. */
 export interface Fit {
@@ -44,15 +44,34 @@ const candidates = (recipe: CommonRecipe): Candidate[] => {
   return result
 }
 
-/** The first change of the recipe whose memory fits; undefined where none does. */
-const nearestFit = async (
+/** Settings of a recipe that change, and the plan with them. */
+export interface NearestFit {
+  changes: Record<string, unknown>
+  plan: RunPlan
+}
+
+/** Settings as words: `batch.microTokens 1024 and recompute all`. */
+export const describeChanges = (changes: Record<string, unknown>): string =>
+  Object.entries(changes)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(' and ')
+
+/** The first change of the recipe whose plan fits; undefined where none does. Changes that the run does not allow are left out. */
+export const nearestFit = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  memoryBytes: number,
-): Promise<{ changes: Record<string, unknown>; plan: RunPlan } | undefined> => {
+  fits: (plan: RunPlan) => boolean,
+  context: PlanContext = {},
+): Promise<NearestFit | undefined> => {
   for (const { changes, recipe: changed } of candidates(recipe)) {
-    const plan = await planBuiltRun(kind, changed)
-    if (heldBy(plan) <= memoryBytes) return { changes, plan }
+    // Another method may encode the records otherwise.
+    const shared = context.shared?.without('encoded')
+    try {
+      const plan = await planBuiltRun(kind, changed, { ...context, shared })
+      if (fits(plan)) return { changes, plan }
+    } catch (error) {
+      if (Object.keys(changes).length === 0 || !(error instanceof ConfigError)) throw error
+    }
   }
   return undefined
 }
@@ -65,7 +84,10 @@ export const fitRun = async (
   { limits, speed, prices }: { limits: Limits; speed: Speed | undefined; prices: Prices },
 ): Promise<Fit> => {
   const { memory } = limits
-  const found = memory === undefined ? { changes: {}, plan: planned } : await nearestFit(kind, recipe, memory)
+  const found =
+    memory === undefined
+      ? { changes: {}, plan: planned }
+      : await nearestFit(kind, recipe, (plan) => heldBy(plan) <= memory)
   if (found === undefined)
     throw new ConfigError(
       `Expected at least ${formatBytes(planned.memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0))} for \`fit.memory\`, which weights, gradients and optimizer state take, got ${formatBytes(memory ?? 0)}. Choose a smaller model or a method that trains less.`,

@@ -14,7 +14,10 @@ import {
 } from '../../tensor/index.ts'
 import {
   evaluateValidation,
+  evaluationPhase,
   initialState,
+  type PlanExtent,
+  type PlannableRun,
   type PlannedSteps,
   planSteps,
   runLength,
@@ -24,6 +27,7 @@ import {
   trainingSchema,
 } from '../../training/index.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import type { SharedData } from '../engine/shared-data.ts'
 
 /** Memory and arithmetic of a run. */
 export interface RunPlan {
@@ -105,14 +109,21 @@ const factsOf = (run: BuiltRun): BuiltFacts => {
 }
 
 /** What a plan counted, for each of its steps. */
-const summaryOf = (planned: Plan<PlannedSteps>): Omit<RunPlan, keyof BuiltFacts> => {
+const summaryOf = (
+  planned: Plan<Omit<PlannedSteps, 'tokensPerStep'>>,
+  { tokensPerStep, evaluations = [evaluationPhase] }: { tokensPerStep?: number; evaluations?: string[] } = {},
+): Omit<RunPlan, keyof BuiltFacts> => {
   const { steps, tokens } = planned.result
-  const sum = (key: 'flops' | 'plainFlops') => planned.operations.reduce((total, one) => total + one[key], 0)
   const { peakBytes, heldBytes, phases, operations } = planned
+  // A bounded plan takes a part of each step.
+  const share = tokensPerStep === undefined ? 1 : Math.max(1, (tokensPerStep * steps) / tokens)
+  const stepOperations = operations.filter(({ phase }) => !evaluations.includes(phase))
+  const perStep = (key: 'flops' | 'plainFlops') =>
+    (share * stepOperations.reduce((total, one) => total + one[key], 0)) / steps
   return {
-    tokensPerStep: tokens / steps,
-    flopsPerStep: sum('flops') / steps,
-    plainFlopsPerStep: sum('plainFlops') / steps,
+    tokensPerStep: (share * tokens) / steps,
+    flopsPerStep: perStep('flops'),
+    plainFlopsPerStep: perStep('plainFlops'),
     memory: { peakBytes, heldBytes, ...planned.peak, phases },
     operations,
   }
@@ -129,21 +140,32 @@ const expectOffline = ({ stream }: BuiltRun): void => {
     throw new DataError('A run that generates its own examples while it trains has no plan yet: plan its base instead.')
 }
 
+/** How a run is planned. */
+export interface PlanContext extends PlanExtent {
+  /** Data that the run shares with its plan. */
+  shared?: SharedData
+  signal?: AbortSignal
+}
+
 /**
  * Plans a run by its complete recipe. Reads its data; loads, allocates and computes nothing.
  * @throws DataError for a run that generates its own examples
  */
-export const planBuiltRun = async (kind: RunKind, recipe: CommonRecipe): Promise<RunPlan & { base: PlannedBase }> => {
+export const planBuiltRun = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  { shared, signal, ...extent }: PlanContext = {},
+): Promise<RunPlan & { base: PlannedBase }> => {
   let run: BuiltRun | undefined
   let facts: BuiltFacts | undefined
   try {
     const planned = await planSteps(async () => {
-      run = await kind.build(withoutCache(recipe), { say: () => {} })
+      run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal })
       expectOffline(run)
       facts = factsOf(run)
-      return trainingOf(run) as TrainingRun<never>
-    })
-    return { ...facts!, ...summaryOf(planned) }
+      return { ...trainingOf(run), evaluationExamples: run.evaluationExamples } as PlannableRun
+    }, extent)
+    return { ...facts!, ...summaryOf(planned, planned.result) }
   } finally {
     run?.close()
   }
@@ -168,7 +190,7 @@ export const planFeatures = async (kind: RunKind, recipe: CommonRecipe): Promise
     })
     const { facts, examples } = planned.result
     const batches = Math.ceil(run!.stream.perEpoch / examples)
-    return { ...facts, trainedParameters: 0, steps: batches, diskBytes: 0, ...summaryOf(planned) }
+    return { ...facts, trainedParameters: 0, steps: batches, diskBytes: 0, ...summaryOf(planned, { evaluations: [] }) }
   } finally {
     run?.close()
   }

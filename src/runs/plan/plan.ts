@@ -7,11 +7,12 @@ import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { nonIterativeVariants } from '../finetune/variant-names.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
+import { rememberedSpeed } from './calibration.ts'
 import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
 import { findAccelerator } from './machines.ts'
 import { type PlannedBase, planBuiltRun, planFeatures, planPretraining, type RunPlan } from './plan-run.ts'
-import { measureSpeed, rememberedSpeed, tableSpeed } from './speed.ts'
+import { measureSpeed, tableSpeed } from './speed.ts'
 
 /** Settings of a plan. */
 export interface PlanOptions extends Prices {
@@ -142,7 +143,7 @@ const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions
   const { gpu, count, utilisation, measure } = options
   if (gpu !== undefined) return tableSpeed({ gpu, count, utilisation }, recipe.precision)
   if (measure) return measureSpeed(kindOf(recipe.command), recipe, plan)
-  return rememberedSpeed(recipe.precision)
+  return rememberedSpeed(recipe.precision, plan.flopsPerStep / plan.tokensPerStep)
 }
 
 const expectOptions = ({ gpu, count, utilisation, measure, fit, ...prices }: PlanOptions): void => {

@@ -11,7 +11,8 @@ import {
   trainedParameters,
 } from '../../training/index.ts'
 import { setOptimization } from '../engine/optimization.ts'
-import type { BuiltRun, RunKind } from '../engine/run-kind.ts'
+import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
+import { once } from '../engine/shared-data.ts'
 import { makeAuxiliary, makeModel } from './make-model.ts'
 import { checkTokenizer, openData } from './open-data.ts'
 import { setFrequencyBias } from './output-bias.ts'
@@ -43,16 +44,19 @@ const prepareModels = (
 }
 
 /** Builds everything that a pretraining run needs. @throws ConfigError or DataError for what cannot be trained */
-export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
+export const buildRun = async (
+  recipe: PretrainRecipe,
+  context: Pick<BuildContext, 'shared'> = {},
+): Promise<BuiltRun> => {
   const hashes = await checkTokenizer(recipe)
-  const tokenizer = await loadTokenizer(recipe.tokenizer)
+  const tokenizer = await once(context, 'tokenizer', () => loadTokenizer(recipe.tokenizer))
   const vocabulary = vocabularyFacts(tokenizer)
   const { type, ...config } = recipe.objective
   const definition = objectives[type] as ObjectiveDefinition
   const { model, notes } = await makeModel(recipe, definition.head, vocabulary)
   const objective = definition.create(config, { vocabulary, maxLength: lengthOf(recipe, model) })
   const train = await openData(recipe, 'train', objective)
-  if (recipe.outputBias === 'frequencies') setFrequencyBias(model, train.sources, recipe.dataWeights)
+  if (recipe.outputBias === 'frequencies') await setFrequencyBias(model, train.sources, recipe.dataWeights, context)
   const auxiliary = makeAuxiliary(definition, config, model, recipe.seed)
   prepareModels(recipe, definition, model, auxiliary)
   const trainable: TrainableModel = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
@@ -88,7 +92,7 @@ const evaluationOf = (
   { validationExamples, batch: { padded, microTokens: most }, device }: PretrainRecipe,
   trainable: TrainableModel,
   stream: ExampleStream<unknown>,
-): Required<Pick<BuiltRun, 'evaluate' | 'metrics'>> => {
+): Required<Pick<BuiltRun, 'evaluate' | 'evaluationExamples' | 'metrics'>> => {
   const measure = async (examples: number, microTokens: number) => {
     const metrics = await evaluateValidation(trainable, stream, { examples, microTokens, padded, device })
     // A loss with several terms does not measure language alone.
@@ -98,6 +102,7 @@ const evaluationOf = (
   }
   return {
     metrics: { known: ['loss'], measure: async () => Object.keys(await measure(1, most)) },
+    evaluationExamples: Math.min(validationExamples, stream.perEpoch),
     evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validationExamples, microTokens),
   }
 }

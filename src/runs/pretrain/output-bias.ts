@@ -4,6 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { TokenSource } from '../../data/index.ts'
 import { LanguageHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { once, type SharedData } from '../engine/shared-data.ts'
 
 /** Tokens that are read at once. */
 const piece = 1 << 16
@@ -24,16 +25,18 @@ const sharesOf = (sources: readonly TokenSource[], weights: readonly number[] | 
 }
 
 /** Sets the output bias to the log frequencies. @throws ConfigError for a model without an output bias */
-export const setFrequencyBias = (
+export const setFrequencyBias = async (
   { head, headType }: Model,
   sources: readonly TokenSource[],
   weights?: readonly number[],
-): void => {
+  context: { shared?: SharedData } = {},
+): Promise<void> => {
   const bias = head instanceof LanguageHead ? head.lmHead.bias : undefined
   if (bias === undefined)
     throw new ConfigError(
       `\`outputBias\` frequencies needs a head with an output bias, which ${headType} of this model has not: set it to zero.`,
     )
-  const logs = Float32Array.from(sharesOf(sources, weights, bias.size), Math.log)
+  const shares = await once(context, 'frequencies', async () => sharesOf(sources, weights, bias.size))
+  const logs = Float32Array.from(shares, Math.log)
   scope(() => noGrad(() => void bias.copy_(Tensor.from(logs, { shape: [bias.size] }))))
 }

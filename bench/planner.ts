@@ -1,0 +1,117 @@
+// Plans against short real runs: the peak of tensors, the memory of the process and the time, predicted before the first step and measured
+// after the last. Each run has a process of its own.
+// Options: --set first,second --only TEXT --calibrate (learn rates and margins from the runs of `first`) --out FILE.jsonl
+import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { runInSubprocess } from '../src/runs/index.ts'
+import { readRunCard } from '../src/tracking/index.ts'
+import type { BenchOptions } from './main.ts'
+import { plannerCases } from './planner/cases.ts'
+import { makePlannerData } from './planner/data.ts'
+import { printTable } from './side-by-side.ts'
+
+interface Outcome {
+  name: string
+  set: string
+  /** Predicted and measured, in bytes and seconds. */
+  peak: [number, number]
+  rss: [number, number]
+  seconds: [number | undefined, number]
+  planSeconds: number
+}
+
+const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+const percent = ([predicted, measured]: [number, number]): string =>
+  `${measured >= predicted ? '+' : '−'}${Math.abs(100 * (measured / predicted - 1)).toFixed(1)} %`
+
+const rowOf = ({ name, set, peak, rss, seconds: [predicted, measured] }: Outcome): string[] => [
+  name,
+  set,
+  ...peak.map(megabytes),
+  percent(peak),
+  ...rss.map(megabytes),
+  percent(rss),
+  predicted === undefined
+    ? '–'
+    : `${predicted.toFixed(2)} / ${measured.toFixed(2)} (${percent([predicted, measured])})`,
+]
+
+/** How many outcomes are within a share of their prediction. */
+const within = (pairs: readonly (readonly [number, number])[], share: number): string => {
+  const count = pairs.filter(([predicted, measured]) => Math.abs(measured / predicted - 1) <= share).length
+  return `${count} of ${pairs.length} within ${100 * share} %`
+}
+
+export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
+  const { values } = parseArgs({
+    args: rest,
+    options: {
+      set: { type: 'string', default: 'first,second' },
+      only: { type: 'string', default: '' },
+      out: { type: 'string' },
+    },
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-planner-'))
+  const outcomes: Outcome[] = []
+  try {
+    const data = await makePlannerData(folder)
+    const folders = new Map<string, string>()
+    const runOf = (name: string): string => folders.get(name) ?? join(folder, 'missing')
+    const sets = values.set.split(',')
+    for (const [name, { set, recipe }] of Object.entries(plannerCases)) {
+      if (smoke && outcomes.length === 2) break
+      const out = join(folder, `run-${folders.size}`)
+      folders.set(name, out)
+      const shown = sets.includes(set) && name.includes(values.only)
+      // Runs that others start from are always made.
+      if (!shown && !isBase(name)) continue
+      const whole = { ...recipe(data, runOf), out }
+      await runInSubprocess(whole)
+      const card = await readRunCard(out)
+      if (!shown) continue
+      if (card?.prediction === undefined || card.measured === undefined) throw new Error(`${name} has no prediction.`)
+      const { prediction, measured } = card
+      const outcome: Outcome = {
+        name,
+        set,
+        peak: [prediction.peakBytes, measured.peakBytes],
+        rss: [prediction.rssBytes, measured.rssBytes],
+        seconds: [prediction.seconds, measured.seconds],
+        planSeconds: prediction.planSeconds,
+      }
+      outcomes.push(outcome)
+      console.error(rowOf(outcome).join(' | '))
+      if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(outcome)}\n`)
+    }
+  } finally {
+    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true })
+  }
+  const head = ['run', 'set', 'tensors, MiB', 'measured', 'difference', 'process, MiB', 'measured', 'difference']
+  printTable([[...head, 'time, s'], ...outcomes.map(rowOf)])
+  console.log(
+    `tensors: ${within(
+      outcomes.map(({ peak }) => peak),
+      0.01,
+    )}`,
+  )
+  console.log(
+    `process: ${within(
+      outcomes.map(({ rss }) => rss),
+      0.1,
+    )}`,
+  )
+}
+
+/** Whether a later run starts from the model of this one. */
+const isBase = (name: string): boolean => {
+  const asked = new Set<string>()
+  const files = new Proxy({}, { get: () => ({ bpe: {}, wordpiece: {} }) }) as never
+  for (const { recipe } of Object.values(plannerCases))
+    recipe(files, (base) => {
+      asked.add(base)
+      return ''
+    })
+  return asked.has(name)
+}

@@ -1,0 +1,100 @@
+// Short runs that plans are compared with: architectures, fine-tuning methods, precisions, objectives and alignment. The runs of `first` were
+// looked at while the planner was written; those of `second` were chosen after it was done.
+import type { PlannerData } from './data.ts'
+
+/** A recipe without folder, or a function of the folders of earlier runs. */
+type Recipe = (data: PlannerData, runOf: (name: string) => string) => { command: string } & Record<string, unknown>
+
+export interface PlannerCase {
+  set: 'first' | 'second'
+  recipe: Recipe
+}
+
+const size = { hiddenSize: 256, numLayers: 4, numHeads: 4 }
+const gated = { ...size, intermediateSize: 768, numKvHeads: 2 }
+const encoder = { ...size, intermediateSize: 1024, maxPositions: 256 }
+
+interface Pretraining {
+  type: string
+  config: object
+  objective?: string
+  tokenizer?: 'bpe' | 'wordpiece'
+  more?: object
+}
+
+/** A run of a few steps on rows of 128 tokens. */
+const pretraining =
+  ({ type, config, objective = 'causal-lm', tokenizer = 'bpe', more = {} }: Pretraining): Recipe =>
+  ({ shards }) => ({
+    command: 'pretrain',
+    model: { type, preset: 'test', config },
+    objective: { type: objective },
+    ...shards[tokenizer],
+    maxLength: 128,
+    batch: { sequences: 16, microTokens: 1024 },
+    budget: { steps: 6 },
+    ...more,
+  })
+
+const steps = { batch: { sequences: 16, microTokens: 1024 }, budget: { steps: 6 } }
+
+/** A run on the model of an earlier one. */
+const tuning =
+  (base: string, task: string, file: keyof PlannerData, more: object = {}): Recipe =>
+  (data, runOf) => ({ command: 'finetune', base: runOf(base), task, data: data[file], ...steps, ...more })
+
+const aligning =
+  (base: string, objective: string, more: object = {}): Recipe =>
+  (data, runOf) => ({
+    command: 'align',
+    objective,
+    base: runOf(base),
+    data: objective === 'kto' ? data.ratings : data.pairs,
+    ...steps,
+    ...more,
+  })
+
+const first = (recipe: Recipe): PlannerCase => ({ set: 'first', recipe })
+
+/** Runs by name; those that others start from come before them. */
+export const plannerCases: Readonly<Record<string, PlannerCase>> = {
+  'gpt2, causal': first(pretraining({ type: 'gpt2', config: { ...size, maxPositions: 256 } })),
+  'llama, bfloat16': first(pretraining({ type: 'llama', config: gated, more: { precision: 'bfloat16' } })),
+  'bert, masked': first(pretraining({ type: 'bert', config: encoder, objective: 'masked-lm', tokenizer: 'wordpiece' })),
+  't5, span corruption': first(
+    pretraining({ type: 't5', config: { ...size, intermediateSize: 768 }, objective: 'span-corruption' }),
+  ),
+  'qwen3, average of weights, Lion': first(
+    pretraining({
+      type: 'qwen3',
+      config: { ...gated, headDim: 64 },
+      more: { average: {}, optimizer: { type: 'lion' } },
+    }),
+  ),
+  'electra, replaced tokens': first(
+    pretraining({
+      type: 'electra',
+      config: encoder,
+      objective: 'replaced-token-detection',
+      tokenizer: 'wordpiece',
+    }),
+  ),
+  'gpt2, all layers recomputed, Muon': first(
+    pretraining({
+      type: 'gpt2',
+      config: { ...size, maxPositions: 256 },
+      more: { recompute: 'all', optimizer: { type: 'muon' } },
+    }),
+  ),
+  'bert, classification, full': first(tuning('bert, masked', 'sequence-classification', 'labels')),
+  'bert, classification, LoRA': first(tuning('bert, masked', 'sequence-classification', 'labels', { variant: 'lora' })),
+  'bert, tags, bfloat16': first(tuning('bert, masked', 'token-classification', 'words', { precision: 'bfloat16' })),
+  'gpt2, instructions, full': first(tuning('gpt2, causal', 'instructions', 'chats')),
+  'llama, instructions, LoRA on NF4': first(
+    tuning('llama, bfloat16', 'instructions', 'chats', { variant: 'lora', frozenWeights: 'nf4' }),
+  ),
+  't5, summaries, full': first(tuning('t5, span corruption', 'summarization', 'summaries')),
+  'llama, DPO, LoRA': first(aligning('llama, bfloat16', 'dpo', { variant: 'lora' })),
+  'gpt2, DPO, full': first(aligning('gpt2, causal', 'dpo')),
+  'gpt2, KTO, LoRA': first(aligning('gpt2, causal', 'kto', { variant: 'lora' })),
+}

@@ -1,0 +1,120 @@
+// The plan that every run makes of itself before it is built: what it will take, and whether the memory of the machine can hold it at all.
+import { memoryUsage } from 'node:process'
+import { ConfigError, formatBytes } from '../../core/index.ts'
+import type { RunPrediction } from '../../tracking/index.ts'
+import { machineMemory } from '../engine/memory-limits.ts'
+import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import type { SharedData } from '../engine/shared-data.ts'
+import { rememberedMargin, rememberedSpeed } from './calibration.ts'
+import { costsOf } from './costs.ts'
+import { describeChanges, nearestFit } from './fit.ts'
+import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
+
+/** Micro-batches of a step that are planned before a run: more take the same memory, and their FLOPs follow from their tokens. */
+const plannedMicroBatches = 3
+
+/** Memory that tensors may take, and the setting that limits it. */
+export interface TensorRoom {
+  bytes: number
+  /** Where the limit comes from, as in "of this machine". */
+  limit: string
+}
+
+/** Memory for the tensors of a run in this process. */
+const roomOf = ({ memoryBudget }: CommonRecipe): TensorRoom => {
+  const machine = machineMemory() - memoryUsage.rss()
+  return memoryBudget !== undefined && memoryBudget < machine
+    ? { bytes: memoryBudget, limit: 'of `memoryBudget`' }
+    : { bytes: machine, limit: 'that this machine has left for tensors' }
+}
+
+/** What the loop does by itself when memory runs out: single examples, then all layers recomputed. */
+const smallest = (recipe: CommonRecipe): CommonRecipe => ({
+  ...recipe,
+  batch: { ...recipe.batch, microTokens: 1 },
+  recompute: 'all',
+})
+
+/**
+ * Notes about a run whose first micro-batch does not fit, which the loop makes smaller.
+ * @throws ConfigError for a run that does not fit even with one example at a time, which names the nearest change that fits
+ */
+const checkMemory = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  plan: RunPlan,
+  { room = roomOf(recipe), ...context }: PlanContext & { room?: TensorRoom },
+): Promise<string[]> => {
+  const peakOf = ({ memory }: RunPlan) => memory.peakBytes
+  const fits = (one: RunPlan) => peakOf(one) <= room.bytes
+  if (fits(plan)) return []
+  const least = await planBuiltRun(kind, smallest(recipe), { ...context, microBatches: 1 })
+  const nearest = await nearestFit(kind, recipe, fits, context)
+  const remedy = nearest === undefined ? undefined : describeChanges(nearest.changes)
+  const needs = `${formatBytes(peakOf(plan))} of tensors at its peak, and ${formatBytes(room.bytes)} are those ${room.limit}`
+  if (fits(least))
+    return [
+      `The run takes ${needs}: micro-batches will be halved until they fit.${remedy === undefined ? '' : ` It fits with ${remedy}.`}`,
+    ]
+  throw new ConfigError(
+    `Expected a run that fits in memory, got one that takes ${needs}; with one example at a time and all layers recomputed it takes ${formatBytes(peakOf(least))}. ${remedy === undefined ? 'Choose a smaller model or a method that trains less.' : `It fits with ${remedy}.`}`,
+  )
+}
+
+/** Options of a prediction. */
+export interface PredictOptions {
+  /** Data that the run shares with its plan. */
+  shared?: SharedData
+  signal?: AbortSignal
+  /** Memory for tensors (default: that of the machine or of the recipe's budget). */
+  room?: TensorRoom
+}
+
+/** The plan of a run; undefined for runs without steps, those that make their examples themselves, and those whose build fails. */
+const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext): Promise<RunPlan | undefined> => {
+  if (kind.makesExamples?.(recipe) || kind.nonIterative?.(recipe) !== undefined) return undefined
+  try {
+    return await planBuiltRun(kind, recipe, context)
+  } catch {
+    context.signal?.throwIfAborted()
+    // The build of the run itself says what is wrong. An architecture of a user's own may use operators that cannot be planned.
+    return undefined
+  }
+}
+
+/**
+ * Predicts what a run takes, from its complete recipe.
+ * @throws ConfigError for a run that cannot fit in memory, which names the nearest change that fits
+ */
+export const predictRun = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  { shared, signal, room }: PredictOptions = {},
+): Promise<RunPrediction | undefined> => {
+  const started = performance.now()
+  const context: PlanContext = { shared, signal, microBatches: plannedMicroBatches }
+  const plan = await planOf(kind, recipe, context)
+  if (plan === undefined) return undefined
+  const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan
+  const notes = await checkMemory(kind, recipe, plan, { ...context, ...(room && { room }) })
+  const speed = await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep)
+  const marginBytes = await rememberedMargin()
+  const flops = steps === undefined ? undefined : steps * flopsPerStep
+  const costs = speed === undefined || flops === undefined ? undefined : costsOf(flops, speed)
+  return {
+    peakBytes: memory.peakBytes,
+    heldBytes: memory.heldBytes,
+    rssBytes: memoryUsage.rss() + memory.heldBytes + marginBytes,
+    marginBytes,
+    phase: memory.phase,
+    parameters,
+    trainedParameters,
+    ...(steps === undefined ? {} : { steps }),
+    tokensPerStep,
+    flopsPerStep,
+    ...(flops === undefined ? {} : { flops }),
+    ...(costs === undefined ? {} : { seconds: costs.seconds, range: costs.range, source: speed!.source }),
+    planSeconds: (performance.now() - started) / 1000,
+    notes,
+  }
+}

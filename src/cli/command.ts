@@ -65,6 +65,8 @@ export interface Command<
   /** Flags that `--help` shows only with the choice that has them. Called after the user's modules are imported. */
   choices?(): readonly HelpChoice[]
   arguments?: Arguments
+  /** What Ctrl-C begins (default: stopping after the current step). */
+  stopping?: string
   /** False for a command that works without the addon; others build it when they first need it. */
   engine?: boolean
   /** A strict object; each field is a flag and its `.describe()` the help. */

@@ -15,6 +15,8 @@ describe('the process', () => {
   ] as const)('finishes its step after one $signal and quits after two ($count sent)', async (row) => {
     const child = start('work', String(row.count))
     let output = ''
+    let errors = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text
       if (text.includes('still working')) child.kill(row.signal)
@@ -23,6 +25,7 @@ describe('the process', () => {
     expect(await codeOf(child)).toBe(row.code)
     expect(output).toContain(row.output)
     expect(output.includes('finished in order')).toBe(row.count === 1)
+    expect(errors).toContain('Leaving the fixture. Press Ctrl-C again')
   })
 
   it.skipIf(process.platform === 'win32')('goes on after SIGHUP under nohup, and still stops at SIGTERM', async () => {

@@ -38,11 +38,12 @@ export const runAsProcess = async (argv: readonly string[], options: ProcessOpti
   const stdout = new Output(process.stdout)
   const stderr = new Output(process.stderr)
   const outlivesTerminal = startedByNohup()
+  let stopping = 'Stopping after the current step'
   for (const [signal, exitCode] of Object.entries(exitCodes)) {
     process.on(signal, () => {
       if (signal === 'SIGHUP' && outlivesTerminal) return
       if (controller.signal.aborted) process.exit(exitCode)
-      stderr.write('\nStopping after the current step. Press Ctrl-C again to quit now.\n')
+      stderr.write(`\n${stopping}. Press Ctrl-C again to quit now.\n`)
       controller.abort(new Interruption(exitCode))
     })
   }
@@ -60,7 +61,14 @@ export const runAsProcess = async (argv: readonly string[], options: ProcessOpti
     },
     stderr: (text: string) => stderr.write(text),
   }
-  const exitCode = await runProgram(argv, { ...options, signal: controller.signal, terminal })
+  const exitCode = await runProgram(argv, {
+    ...options,
+    signal: controller.signal,
+    terminal,
+    onCommand: (command) => {
+      stopping = command.stopping ?? stopping
+    },
+  })
   // Leave only when the last output is written: a pipe takes it later.
   await stdout.flushed()
   await stderr.flushed()

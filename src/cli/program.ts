@@ -30,6 +30,8 @@ export interface ProgramOptions {
   catalogue?: Catalogue
   /** Builds the addon for a command that needs it; left out, the command fails and names set-up. */
   installEngine?: () => void
+  /** Called with the command before it runs. */
+  onCommand?: (command: Command) => void
 }
 
 /** Runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
@@ -61,6 +63,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     }
     json = line.json
     setAddonInstaller(command.engine === false ? undefined : options.installEngine)
+    options.onCommand?.(command)
     const result = await command.run(line.options, line.args, createContext(json, terminal, signal))
     const text = json ? `${toJson(result)}\n` : (command.render?.(result) ?? '')
     if (text !== '') terminal.stdout(text.endsWith('\n') ? text : `${text}\n`)

@@ -13,6 +13,7 @@ export const serve = defineCommand({
   summary: "Serve a model and its specialists over HTTP, in the form of OpenAI's API",
   example: 'tunesmith serve --model runs/gpt --specialist support=runs/support --port 8080',
   notes: ['Press Ctrl-C to stop: running requests finish first.'],
+  stopping: 'Finishing the running requests',
   options: z.strictObject({
     ...modelFields,
     name: z.string().optional().describe("name of the model in requests (default: its folder's name, or the Hub id)"),

@@ -13,6 +13,7 @@ export const ui = defineCommand({
   arguments: [
     { name: 'runs', description: 'folders of runs, or runs (default: runs)', variadic: true, optional: true },
   ],
+  stopping: 'Closing the studio; runs continue',
   engine: false,
   options: z.strictObject({
     port: z.int().min(0).max(65_535).default(7878).describe('port to listen on; 0 takes one that is free'),

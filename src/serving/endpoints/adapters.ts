@@ -32,10 +32,19 @@ export const loadAdapterByName = defineEndpoint({
   body: z.strictObject({
     lora_name: z.string().min(1).max(128).describe('name of the model in requests'),
     lora_path: z.string().min(1).max(1024).describe('folder, relative to the folder of adapters'),
-    load_inplace: z.boolean().nullish().describe('accepted; an adapter is always replaced'),
+    load_inplace: z
+      .boolean()
+      .nullish()
+      .describe('whether an adapter of this name is replaced (default: true); otherwise it is an error'),
   }),
   async answer({ body, service }) {
     const folder = await folderOf(service, body.lora_path)
+    if (body.load_inplace === false && service.models.list.some(({ name }) => name === body.lora_name))
+      throw badRequest(
+        `There is a model \`${body.lora_name}\` already. Choose another name, or set \`load_inplace\` to true.`,
+        'lora_name',
+        'adapter_exists',
+      )
     try {
       const { name, text } = await service.models.load(body.lora_name, folder)
       return Response.json({ status: 'loaded', model: name, head: text.head })

@@ -4,6 +4,7 @@ import { chatCompletions } from './chat.ts'
 import { completions } from './completions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { health, listModels, metrics, showModel } from './models.ts'
+import { responses } from './responses.ts'
 import { rerank, score } from './scores.ts'
 import { answers, classify, embeddings, fill, tokens } from './text-tasks.ts'
 import { applyTemplate, detokenize, tokenize } from './tokenizing.ts'
@@ -15,6 +16,7 @@ export const endpoints: readonly Endpoint[] = [
   showModel,
   chatCompletions,
   completions,
+  responses,
   embeddings,
   classify,
   tokens,

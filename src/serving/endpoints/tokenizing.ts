@@ -2,8 +2,8 @@
 import { z } from 'zod'
 import { encodeChatPrompt, renderChatFor } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
+import { chatMessages, messagesOf, templateOf } from '../texts/chat-run.ts'
 import { tokenText } from '../texts/token-text.ts'
-import { chatMessages, messagesOf, templateOf } from './chat.ts'
 import { defineEndpoint, modelName } from './endpoint.ts'
 
 export const tokenize = defineEndpoint({

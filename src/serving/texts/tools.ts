@@ -35,7 +35,10 @@ export const toolFields = {
     ])
     .nullish()
     .describe('whether the model must call a function, and which (default: auto)'),
-  parallel_tool_calls: z.boolean().nullish().describe('accepted; a required call is always one'),
+  parallel_tool_calls: z
+    .boolean()
+    .nullish()
+    .describe('whether an answer may be several calls (default: true); a required call is always one'),
 }
 
 /** A call in a message of the conversation. */
@@ -59,6 +62,8 @@ export interface ChosenTools {
   functions: readonly Function[]
   /** Of a call that is required. */
   constraint: Constraint | undefined
+  /** Maximum number of calls in an answer. */
+  maxCalls: number
 }
 
 const noParameters = { type: 'object', properties: {}, additionalProperties: false }
@@ -80,18 +85,21 @@ const callGrammar = (functions: readonly Function[]) =>
  * @throws ApiError for a choice without tools, an unknown function, or a template that writes no tools
  */
 export const chooseTools = (
-  given: { tools?: Tools; tool_choice?: ToolChoice },
+  given: { tools?: Tools; tool_choice?: ToolChoice; parallel_tool_calls?: boolean | null },
   tokenizer: Tokenizer,
   template: string,
 ): ChosenTools => {
   const tools = given.tools ?? []
   const wanted = given.tool_choice ?? 'auto'
+  const none: ChosenTools = { forTemplate: undefined, functions: [], constraint: undefined, maxCalls: 0 }
   if (tools.length === 0) {
+    if (given.parallel_tool_calls != null)
+      throw badRequest('`parallel_tool_calls` needs `tools`: name some functions.', 'parallel_tool_calls')
     if (given.tool_choice != null && given.tool_choice !== 'none' && given.tool_choice !== 'auto')
       throw badRequest('`tool_choice` needs `tools`: name some functions.', 'tool_choice')
-    return { forTemplate: undefined, functions: [], constraint: undefined }
+    return none
   }
-  if (wanted === 'none') return { forTemplate: undefined, functions: [], constraint: undefined }
+  if (wanted === 'none') return none
   if (!/\btools\b/.test(template))
     throw badRequest(
       'The chat template of this model writes no tools, so that it would not know of them. Choose another model.',
@@ -108,7 +116,8 @@ export const chooseTools = (
     wanted === 'auto'
       ? undefined
       : constraintOf(tokenizer, `tools ${JSON.stringify(named)}`, 'tools', () => callGrammar(named))
-  return { forTemplate: tools, functions: named, constraint }
+  const maxCalls = given.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY
+  return { forTemplate: tools, functions: named, constraint, maxCalls }
 }
 
 const idOf = () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`
@@ -139,11 +148,11 @@ export const mayBeCall = (text: string): boolean => {
   return start === '' || /^[{[]/.test(start) || openTag.startsWith(start.slice(0, openTag.length))
 }
 
-/** The calls of an answer; undefined for one that is text. */
-export const toolCallsOf = (text: string, functions: readonly Function[]): ToolCall[] | undefined => {
+/** The calls of an answer, at most as many as the request wants; undefined for an answer that is text. */
+export const toolCallsOf = (text: string, { functions, maxCalls }: ChosenTools): ToolCall[] | undefined => {
   if (functions.length === 0 || !mayBeCall(text)) return undefined
   const inTags = [...text.matchAll(tagged)]
   const values = inTags.length > 0 ? inTags.map(([, inner]) => parsed(inner)) : [parsed(text.trim())].flat()
   const calls = values.map((value) => asCall(value, functions))
-  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[])
+  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[]).slice(0, maxCalls)
 }

@@ -1,0 +1,172 @@
+// A conversation as texts of the scheduler: what every endpoint with messages has in common.
+import { z } from 'zod'
+import type { RankedToken } from '../../generation/index.ts'
+import { type ChatMessage, encodeChatPrompt, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
+import { badRequest } from '../http/errors.ts'
+import type { ServedModel } from '../models/served-models.ts'
+import type { Service } from '../service.ts'
+import { formatConstraint, responseFormat } from './output-format.ts'
+import { samplingFields, textSettings } from './sampling.ts'
+import {
+  type FinishedText,
+  type GeneratedToken,
+  newTokensOf,
+  readText,
+  schedulerOf,
+  startTexts,
+  type TextRun,
+} from './text-run.ts'
+import { tokenEntry } from './token-text.ts'
+import { type ChosenTools, chooseTools, mayBeCall, type ToolCall, toolCall, toolCallsOf, toolFields } from './tools.ts'
+
+const parts = z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)
+const content = z.union([z.string(), parts])
+
+const message = z.strictObject({
+  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  content: content.nullish(),
+  name: z.string().max(256).nullish(),
+  tool_calls: z.array(toolCall).max(128).nullish(),
+  tool_call_id: z.string().max(256).nullish(),
+  refusal: z.null().optional(),
+})
+
+/** Schema of a conversation. */
+export const chatMessages = z.array(message).min(1).max(4096)
+
+/** Fields of a request for an answer to a conversation. */
+export const chatFields = {
+  messages: chatMessages.describe('the conversation so far'),
+  max_tokens: z.int().positive().nullish().describe('maximum number of new tokens (default: as many as fit)'),
+  max_completion_tokens: z.int().positive().nullish().describe('the newer name of `max_tokens`'),
+  logprobs: z.boolean().nullish().describe('log-probabilities of the new tokens'),
+  top_logprobs: z.int().min(0).max(20).nullish().describe('most likely tokens to show for each new token'),
+  response_format: responseFormat.nullish().describe('text, any JSON object, or JSON of a schema'),
+  ...toolFields,
+  ...samplingFields,
+}
+
+/** The values of the fields. */
+export type ChatRequest = z.output<z.ZodObject<typeof chatFields>>
+
+/** A call as templates take it: with its arguments as values. */
+const callOf = ({ function: called, ...call }: ToolCall, where: string) => {
+  try {
+    return { ...call, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } }
+  } catch {
+    throw badRequest(
+      `Expected JSON for \`${where}.function.arguments\`, got another text.`,
+      `${where}.function.arguments`,
+    )
+  }
+}
+
+/** The conversation as the template takes it. */
+export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] =>
+  given.map(({ role, content: text, name, tool_calls: calls, tool_call_id: id }, i) => {
+    if (text == null && calls == null)
+      throw badRequest(`Expected text for \`messages[${i}].content\`, got none.`, `messages[${i}].content`)
+    return {
+      role: role === 'developer' ? 'system' : role,
+      content: text == null ? '' : typeof text === 'string' ? text : text.map((part) => part.text).join(''),
+      ...(name == null ? {} : { name }),
+      ...(id == null ? {} : { tool_call_id: id }),
+      ...(calls == null ? {} : { tool_calls: calls.map((call, c) => callOf(call, `messages[${i}].tool_calls[${c}]`)) }),
+    }
+  })
+
+/** @throws ApiError for a model without a chat template */
+export const templateOf = ({ template, name }: ServedModel): string => {
+  if (template !== undefined) return template
+  throw badRequest(
+    `The model \`${name}\` has no chat template. Start the server with \`--template\`, or call /v1/completions.`,
+    'model',
+    'model_not_supported',
+  )
+}
+
+/** A token with its alternatives, as OpenAI shows it. */
+export const entryOf = (tokenizer: Tokenizer, token: GeneratedToken) => ({
+  ...tokenEntry(tokenizer, token),
+  top_logprobs: token.alternatives.map((one: RankedToken) => tokenEntry(tokenizer, one)),
+})
+
+/** The texts of a request, and the functions that they may call. */
+export interface Chat {
+  runs: TextRun[]
+  tools: ChosenTools
+}
+
+/** Starts the texts of a request. @throws ApiError for settings that do not fit the model or each other */
+export const startChat = (
+  { service, signal }: { service: Service; signal: AbortSignal },
+  given: ChatRequest,
+  model: ServedModel,
+): Chat => {
+  if (given.max_tokens != null && given.max_completion_tokens != null)
+    throw badRequest('Expected either `max_tokens` or `max_completion_tokens`, got both.', 'max_tokens')
+  if (given.top_logprobs != null && given.logprobs !== true)
+    throw badRequest('`top_logprobs` needs `logprobs`: set it to true.', 'top_logprobs')
+  schedulerOf(model)
+  const template = templateOf(model)
+  const messages = messagesOf(given.messages)
+  const characters = messages.reduce((sum, { content: text }) => sum + String(text).length, 0)
+  service.expectLength(characters, model, 'messages')
+  const { tokenizer } = model
+  const tools = chooseTools(given, tokenizer, template)
+  const format = formatConstraint(tokenizer, given.response_format)
+  if (format !== undefined && tools.constraint !== undefined)
+    throw badRequest('Expected either a required `tool_choice` or a `response_format`, got both.', 'response_format')
+  const { forTemplate } = tools
+  const ids = encodeChatPrompt(tokenizer, messages, {
+    template,
+    ...(forTemplate === undefined ? {} : { variables: { tools: forTemplate } }),
+  })
+  const requested = given.max_completion_tokens ?? given.max_tokens ?? undefined
+  const maxNewTokens = newTokensOf(service, model, ids.length, requested, 'messages')
+  const settings = textSettings(model, given, maxNewTokens, turnEnds(tokenizer, { template }))
+  const constraint = tools.constraint ?? format
+  if (constraint !== undefined)
+    settings.processors.push(constraint.processor([settings.options.eosTokenIds ?? []].flat()))
+  const n = given.n ?? 1
+  service.admit(n)
+  const topLogProbs = given.logprobs === true ? (given.top_logprobs ?? 0) : undefined
+  return { runs: startTexts({ model, prompt: ids, n, ...settings, topLogProbs, signal }), tools }
+}
+
+/** An answer that is done: its text, or the calls that it is. */
+export interface FinishedAnswer extends FinishedText {
+  /** Undefined for text. */
+  calls: ToolCall[] | undefined
+}
+
+/**
+ * Reads an answer to its end.
+ * @param onText called with each piece of a text and its tokens; an answer that may be a call is given when it is known to be none
+ */
+export const readAnswer = async (
+  { service, timedOut }: { service: Service; timedOut: () => boolean },
+  run: TextRun,
+  tools: ChosenTools,
+  onText: (text: string, tokens: GeneratedToken[]) => void = () => undefined,
+): Promise<FinishedAnswer> => {
+  let tokens: GeneratedToken[] = []
+  let waiting = ''
+  let begun = false
+  const pass = () => {
+    if (waiting === '' && tokens.length === 0) return
+    const given: [string, GeneratedToken[]] = [waiting, tokens]
+    waiting = ''
+    tokens = []
+    begun = true
+    onText(...given)
+  }
+  const finished = await readText(service, run, timedOut, ({ text, id, logProb, alternatives = [] }) => {
+    if (id !== undefined && logProb !== undefined) tokens.push({ id, logProb, alternatives })
+    waiting += text
+    if (tools.functions.length === 0 || begun || !mayBeCall(waiting)) pass()
+  })
+  const calls = toolCallsOf(finished.text, tools)
+  if (calls === undefined) pass()
+  return { ...finished, calls }
+}

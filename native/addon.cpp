@@ -54,7 +54,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
   napi_set_instance_data(env, environment, nullptr, nullptr);
   napi_add_env_cleanup_hook(env, clean_up, environment);
   for (const auto& list : {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(),
-                           memory_exports(), tensor_file_exports(), planning_exports()})
+                           memory_exports(), tensor_file_exports(), planning_exports(), process_group_exports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

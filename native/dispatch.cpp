@@ -70,7 +70,9 @@ Kind kind_of(const c10::TypePtr& type, bool& optional) {
     case T::BoolType:
     case T::SymBoolType: return Kind::boolean;
     case T::NumberType: return Kind::scalar;
-    case T::StringType: return Kind::string;
+    case T::StringType:
+    // The group of a collective: its name.
+    case T::AnyType: return Kind::string;
     case T::DeviceObjType: return Kind::device;
     case T::GeneratorType: return Kind::generator;
     case T::ListType: {

@@ -23,6 +23,19 @@ export type { NestedArray, TensorValues } from './nested-values.ts'
 export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
 export { type MemoryHolder, notePhase, noteTensors, type Plan, type PlannedOperations, plan } from './planning.ts'
 export {
+  allGather,
+  allReduce_,
+  broadcast_,
+  dropGroup,
+  type GroupPlace,
+  ProcessStore,
+  reduceScatter,
+  stopWatch,
+  type WatchTimes,
+  waitTensor,
+  watchFailure,
+} from './process-groups.ts'
+export {
   buildFacts,
   emptyCache,
   getThreads,

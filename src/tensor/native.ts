@@ -123,6 +123,28 @@ export interface Native {
   planPhase(name: string): void
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord
+  // Process groups: absent where libtorch has no Gloo.
+  openStore(host: string, port: number, server: boolean, timeoutMs: number): External
+  closeStore(store: External): void
+  storePort(store: External): number
+  storeSet(store: External, key: string, value: string): void
+  storeGet(store: External, key: string): string | undefined
+  storeDelete(store: External, key: string): boolean
+  storeAdd(store: External, key: string, amount: number): number
+  makeGroup(
+    name: string,
+    store: External,
+    prefix: string,
+    rank: number,
+    size: number,
+    address: string,
+    networkInterface: string,
+    timeoutMs: number,
+  ): void
+  dropGroup(name: string): void
+  startWatch(host: string, port: number, prefix: string, rank: number, names: string[], times: number[]): void
+  watchFailure(urgent: boolean): string | undefined
+  stopWatch(): void
 }
 
 /** The record that set-up wrote of the addon. */

@@ -88,7 +88,7 @@ const acceptsValue = (name: string, type: string, value: unknown): boolean => {
   if (plain === 'ScalarType') return typeof value === 'string' && isDtype(value)
   if (plain === 'Generator') return value instanceof Generator
   if (plain === 'bool') return typeof value === 'boolean'
-  if (plain === 'str' || plain === 'Device') return typeof value === 'string'
+  if (plain === 'str' || plain === 'Device' || plain === 'Any') return typeof value === 'string'
   if (name === 'reduction') return typeof value === 'string' && Object.hasOwn(reductions, value)
   if (plain === 'Scalar' || plain === 'number') return /^(number|boolean|bigint)$/.test(typeof value)
   return typeof value === 'number' || typeof value === 'bigint'

@@ -10,7 +10,7 @@ export type Rule = (tree: Tree) => string[]
 const tiers: Record<string, number> = {
   core: 0,
   ...{ files: 1, tensor: 1, tokenizers: 1, tracking: 1 },
-  ...{ nn: 2, optim: 2, corpus: 2, data: 2 },
+  ...{ nn: 2, optim: 2, corpus: 2, data: 2, distributed: 2 },
   models: 3,
   ...{ checkpoint: 4, generation: 4, objectives: 4 },
   ...{ adapters: 5, tasks: 5 },

@@ -16,6 +16,7 @@ export const commands: CommandRegistry = {
   finetune: async () => (await import('./finetune.ts')).finetune,
   generate: async () => (await import('./generate.ts')).generate,
   inspect: async () => (await import('./inspect.ts')).inspect,
+  launch: async () => (await import('./launch.ts')).launch,
   merge: async () => (await import('./merge.ts')).merge,
   'plan align': async () => (await import('./plan.ts')).planAlign,
   'plan finetune': async () => (await import('./plan.ts')).planFinetune,

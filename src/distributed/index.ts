@@ -1,0 +1,5 @@
+// Training in several processes: joining them, what they exchange, and starting them. What other folders may use of it.
+export { joinProcesses } from './join.ts'
+export { type EndedProcess, type LaunchOptions, type LaunchResult, launchProcesses } from './launch.ts'
+export { type Launch, readLaunch } from './launch-environment.ts'
+export { GroupError, ProcessGroup } from './process-group.ts'

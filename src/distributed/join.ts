@@ -1,0 +1,125 @@
+// Joins the processes that a launcher started: finds the store, waits for all of them, and makes the group.
+import { hostname } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import { ConfigError, NativeError } from '../core/index.ts'
+import { ProcessStore } from '../tensor/index.ts'
+import { type Launch, readLaunch } from './launch-environment.ts'
+import { addressTowards, isListening, isLoopback } from './network-address.ts'
+import { ProcessGroup } from './process-group.ts'
+
+/** What each process says of itself in the store. */
+interface Member {
+  host: string
+  pid: number
+  address: string
+}
+
+const beatMs = 500
+const urgentMs = 3000
+const graceMs = 2000
+/** A collective that takes longer than this is a hang: the others wait in it while one computes. */
+const collectiveMs = 30 * 60_000
+
+/** Seconds from an environment variable. */
+const secondsFrom = (env: NodeJS.ProcessEnv, name: string, otherwise: number): number => {
+  const text = env[name]
+  if (text === undefined || text === '') return otherwise
+  const seconds = Number(text)
+  if (Number.isFinite(seconds) && seconds > 0) return seconds
+  throw new ConfigError(`Expected seconds above 0 for the environment variable ${name}, got "${text}".`)
+}
+
+/** Stores that this process has opened. One that it serves stays open between groups, as the others may come back first. */
+const stores = new Map<string, ProcessStore>()
+
+const openStore = async (launch: Launch, seconds: number): Promise<ProcessStore> => {
+  const { rank, host, port, agentStore, launcher } = launch
+  const place = `${host}:${port}`
+  const known = stores.get(place)
+  if (known !== undefined) return known
+  const server = rank === 0 && !agentStore
+  if (!server && !(await isListening(host, port, seconds * 1000)))
+    throw new NativeError(
+      `Rank ${rank} found no store at ${place} within ${seconds} s: ${agentStore ? `the agent of ${launcher} has ended` : 'rank 0 has not started, or the address is not its own'}. Check MASTER_ADDR and MASTER_PORT.`,
+    )
+  let store: ProcessStore
+  try {
+    store = new ProcessStore(host, port, { server, timeoutMs: seconds * 1000 })
+  } catch (error) {
+    const { message } = error as Error
+    if (server && /EADDRINUSE|address already in use/i.test(message))
+      throw new NativeError(`Port ${port} of ${host} is in use by another program: set MASTER_PORT to a free port.`)
+    throw new NativeError(`Rank ${rank} cannot ${server ? 'serve' : 'reach'} the store at ${place}: ${message}`)
+  }
+  stores.set(place, store)
+  return store
+}
+
+/** Waits for every process. @throws NativeError that names the ranks that are missing */
+const waitForAll = async (store: ProcessStore, prefix: string, launch: Launch, seconds: number): Promise<Member[]> => {
+  const { size, launcher } = launch
+  const members: (Member | undefined)[] = new Array(size).fill(undefined)
+  for (const until = Date.now() + seconds * 1000; ; await setTimeout(20)) {
+    for (let rank = 0; rank < size; rank++) {
+      if (members[rank] !== undefined) continue
+      const text = store.get(`${prefix}member/${rank}`)
+      if (text !== undefined) members[rank] = JSON.parse(text) as Member
+    }
+    const missing = [...members.keys()].filter((rank) => members[rank] === undefined)
+    if (missing.length === 0) return members as Member[]
+    if (Date.now() < until) continue
+    throw new NativeError(
+      `${size - missing.length} of ${size} processes of ${launcher} have connected within ${seconds} s. Missing: rank ${missing.join(', ')}. Check that each was started, or set TUNESMITH_CONNECT_SECONDS higher.`,
+    )
+  }
+}
+
+/** The address for Gloo: on the way to rank 0, or, where that is this machine itself, to a process of another machine. */
+const addressFor = async (own: string, members: readonly Member[], port: number): Promise<string> => {
+  const other = members.find(({ address }) => !isLoopback(address))
+  return isLoopback(own) && other !== undefined ? addressTowards(other.address, port) : own
+}
+
+/**
+ * Joins the group that a launcher started this process for; undefined for a process that runs alone.
+ *
+ * @throws ConfigError for variables of a launcher that are half set or contradict each other; NativeError for processes
+ * that do not connect in time
+ */
+export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promise<ProcessGroup | undefined> => {
+  const launch = readLaunch(env)
+  if (launch === undefined) return undefined
+  const { rank, size, host, port, attempt, agentStore } = launch
+  const seconds = secondsFrom(env, 'TUNESMITH_CONNECT_SECONDS', 30)
+  const deadlineMs = 1000 * secondsFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 10)
+  const route = await addressTowards(host, port)
+  const store = await openStore(launch, seconds)
+  // Commands that run one after the other share a store, each with groups of its own.
+  const session = store.add(`tunesmith/${attempt}/sessions/${rank}`, 1)
+  const prefix = `tunesmith/${attempt}/${session}/`
+  if (rank === 0) store.set(`${prefix}abort`, '')
+  store.set(`${prefix}beat/${rank}`, '0')
+  const own: Member = { host: hostname(), pid: process.pid, address: route }
+  store.set(`${prefix}member/${rank}`, JSON.stringify(own))
+  const members = await waitForAll(store, prefix, launch, seconds)
+  const names = members.map((member, i) => `Rank ${i} (${member.host}, process ${member.pid})`)
+  const name = `tunesmith-${attempt}-${session}`
+  // c10d puts a slash behind a prefix.
+  store.watch(prefix.slice(0, -1), rank, names, {
+    beatMs,
+    deadlineMs,
+    urgentMs: Math.min(urgentMs, deadlineMs),
+    graceMs,
+  })
+  const address = await addressFor(route, members, port)
+  store.makeGroup(name, {
+    prefix: `${prefix}gloo`,
+    rank,
+    size,
+    address,
+    networkInterface: env.GLOO_SOCKET_IFNAME,
+    timeoutMs: collectiveMs,
+  })
+  const servesStore = rank === 0 && !agentStore
+  return new ProcessGroup({ name, rank, size, members: names, servesStore, urgentMs }, store, prefix)
+}

@@ -1,0 +1,217 @@
+// A group of processes that train together: what they tell each other, and how they end together. Independent of training.
+import { setTimeout } from 'node:timers/promises'
+import { ConfigError, NativeError } from '../core/index.ts'
+import {
+  allGather,
+  allReduce_,
+  broadcast_,
+  dropGroup,
+  type ProcessStore,
+  reduceScatter,
+  stopWatch,
+  Tensor,
+  waitTensor,
+  watchFailure,
+} from '../tensor/index.ts'
+
+/** Facts of a group and of this process in it. */
+export interface GroupFacts {
+  name: string
+  rank: number
+  size: number
+  /** What messages call each process, by rank. */
+  members: readonly string[]
+  /** Whether this process serves the store, and so leaves last. */
+  servesStore: boolean
+  /** Time after which silence counts as the end of a process, once a collective has failed. */
+  urgentMs: number
+}
+
+/** Bytes of a message that need one exchange; longer ones need a second one. */
+const shortMessage = 2048
+const headerBytes = 4
+
+/** The processes of a run. Every method but `abort` must be called by all of them, in the same order. */
+export class ProcessGroup {
+  readonly rank: number
+  readonly size: number
+  readonly members: readonly string[]
+  readonly #facts: GroupFacts
+  readonly #get: (key: string) => string | undefined
+  readonly #set: (key: string, value: string) => void
+  readonly #delete: (key: string) => void
+  #values = 0
+  #left = false
+
+  constructor(facts: GroupFacts, store: ProcessStore, prefix: string) {
+    this.#facts = facts
+    this.rank = facts.rank
+    this.size = facts.size
+    this.members = facts.members
+    this.#get = (key) => store.get(`${prefix}${key}`)
+    this.#set = (key, value) => store.set(`${prefix}${key}`, value)
+    this.#delete = (key) => store.delete(`${prefix}${key}`)
+  }
+
+  /** Whether this is the process that writes and shows. */
+  get first(): boolean {
+    return this.rank === 0
+  }
+
+  /** The value that each process gives, by rank. Values survive as in JSON, NaN and infinities too. */
+  async gather<Value>(value: Value): Promise<Value[]> {
+    const own = new TextEncoder().encode(packJson(value))
+    const first = await this.#gatherBytes(own, shortMessage)
+    const longest = Math.max(...first.map(({ length }) => length))
+    const all = longest + headerBytes <= shortMessage ? first : await this.#gatherBytes(own, longest + headerBytes)
+    return all.map(({ bytes }) => unpackJson(new TextDecoder().decode(bytes)) as Value)
+  }
+
+  /** Messages of at most `room` bytes, with their lengths in front; of longer ones the length alone. */
+  async #gatherBytes(own: Uint8Array, room: number): Promise<{ length: number; bytes: Uint8Array }[]> {
+    const message = new Uint8Array(room)
+    new DataView(message.buffer).setUint32(0, own.length)
+    message.set(own.subarray(0, room - headerBytes), headerBytes)
+    const sent = Tensor.from(message, { shape: [room] })
+    const received = await this.#collective(() => waitTensor(allGather(sent, this.size, this.#facts.name)))
+    const all = received.toTypedArray() as Uint8Array
+    sent.free()
+    received.free()
+    return Array.from({ length: this.size }, (_, rank) => {
+      const part = all.subarray(rank * room, (rank + 1) * room)
+      const length = new DataView(part.buffer, part.byteOffset).getUint32(0)
+      return { length, bytes: part.subarray(headerBytes, headerBytes + length) }
+    })
+  }
+
+  /** Sums tensors over the group, in place; all are on their way at once. */
+  async sum_(tensors: Iterable<Tensor>): Promise<void> {
+    await this.#collective(() => {
+      const begun = [...tensors].map((tensor) => allReduce_(tensor, 'sum', this.#facts.name))
+      for (const tensor of begun) waitTensor(tensor)
+    })
+  }
+
+  /** The sum over the group of [size * n]; each process gets its part [n]. */
+  sumParts(tensor: Tensor): Promise<Tensor> {
+    return this.#collective(() => waitTensor(reduceScatter(tensor, 'sum', this.size, this.#facts.name)))
+  }
+
+  /** The parts [n] of all processes as [size * n]. */
+  collect(tensor: Tensor): Promise<Tensor> {
+    return this.#collective(() => waitTensor(allGather(tensor, this.size, this.#facts.name)))
+  }
+
+  /** Copies the tensor of the process `source` to all, in place. */
+  async copyFrom_(source: number, tensor: Tensor): Promise<void> {
+    await this.#collective(() => waitTensor(broadcast_(tensor, source, this.#facts.name)))
+  }
+
+  /**
+   * What the first process makes, as JSON gives it back, while the others wait for as long as it takes. An error there ends all of them.
+   */
+  async fromFirst<Result>(work: () => Promise<Result> | Result): Promise<Result> {
+    const key = `value/${this.#values++}`
+    if (this.first) {
+      const result = await work()
+      this.#set(key, packJson(result))
+      await this.gather(0)
+      this.#delete(key)
+      return result
+    }
+    const text = await this.#waitFor(key)
+    await this.gather(0)
+    return unpackJson(text) as Result
+  }
+
+  /** Runs work on the first process before the others do, which find its caches then. */
+  async firstBefore<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.first ? await work() : undefined
+    await this.fromFirst(() => null)
+    return this.first ? (done as Result) : work()
+  }
+
+  /** @throws ConfigError that names facts which differ between processes, and where */
+  async expectEqual(facts: Readonly<Record<string, string>>): Promise<void> {
+    const all = await this.gather(facts)
+    const names = [...new Set(all.flatMap((one) => Object.keys(one)))]
+    const faults = names.flatMap((name) => {
+      const other = all.findIndex((one) => one[name] !== all[0][name])
+      if (other < 0) return []
+      return `Expected the same ${name} on every process, got ${all[0][name] ?? 'none'} on ${this.members[0]} and ${all[other][name] ?? 'none'} on ${this.members[other]}.`
+    })
+    if (faults.length > 0) throw new ConfigError(faults)
+  }
+
+  async #waitFor(key: string): Promise<string> {
+    for (let pause = 5; ; pause = Math.min(100, pause * 1.5)) {
+      this.#expectAll()
+      const value = this.#get(key)
+      if (value !== undefined) return value
+      await setTimeout(pause)
+    }
+  }
+
+  #expectAll(): void {
+    const failure = watchFailure(false)
+    if (failure !== undefined) throw new GroupError(failure)
+  }
+
+  /** @throws GroupError that names the process which ended a collective */
+  async #collective<Result>(work: () => Result): Promise<Result> {
+    this.#expectAll()
+    try {
+      return work()
+    } catch (error) {
+      // The watch knows more than a broken connection does, but it needs a moment.
+      for (const until = Date.now() + this.#facts.urgentMs + 2000; Date.now() < until; await setTimeout(50)) {
+        const failure = watchFailure(true)
+        if (failure !== undefined) throw new GroupError(failure)
+      }
+      throw new GroupError(
+        `The processes of the group lost each other: ${(error as Error).message} Each is alive: check the network, or raise the time of a step.`,
+      )
+    }
+  }
+
+  /** Ends the other processes with this one's error, unless it is one that they have too. */
+  abort(error: Error): void {
+    if (error instanceof GroupError) return
+    try {
+      this.#set('abort', `${this.members[this.rank]} failed: ${error.message.split('\n')[0]}`)
+    } catch {
+      // Without the store the others notice by their own watch.
+    }
+  }
+
+  /** Leaves the group in order, the process that serves the store last. After an error nothing is waited for. */
+  async leave({ failed }: { failed: boolean }): Promise<void> {
+    if (this.#left) return
+    this.#left = true
+    // A process that failed stays on watch until it ends, so that it cannot hang; but it says that it leaves.
+    stopWatch()
+    if (!failed && this.#facts.servesStore) await this.#waitForOthers()
+    dropGroup(this.#facts.name)
+  }
+
+  async #waitForOthers(): Promise<void> {
+    const beats = Array.from({ length: this.size }, (_, rank) => `beat/${rank}`)
+    for (const until = Date.now() + 10_000; Date.now() < until; await setTimeout(20))
+      if (beats.every((key) => this.#get(key) === 'left')) return
+  }
+}
+
+/** The end of a group because of another process. */
+export class GroupError extends NativeError {
+  override name = 'GroupError'
+}
+
+const packJson = (value: unknown): string =>
+  JSON.stringify(value ?? null, (_, part: unknown) =>
+    typeof part === 'number' && !Number.isFinite(part) ? { $number: String(part) } : part,
+  )
+
+const unpackJson = (text: string): unknown =>
+  JSON.parse(text, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && '$number' in part ? Number(part.$number) : part,
+  )

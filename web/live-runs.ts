@@ -16,13 +16,17 @@ export const runRows = computed(() =>
 /** One run; undefined for an unknown one. */
 export const runRow = (id: string): RunRow | undefined => rows.value.get(id)
 
+/** Whether the studio has said that it ends, with the run that it shows. */
+export const studioEnded = signal(false)
+
 let started = false
 
 /** Begins to follow the runs; later calls do nothing. */
 export const followRuns = (): void => {
   if (started) return
   started = true
-  follow<RunChanges>('/api/changes', ({ runs, removed }) => {
+  follow<RunChanges>('/api/changes', ({ runs, removed, ended }) => {
+    studioEnded.value = ended === true
     const next = new Map(rows.value)
     for (const run of runs) next.set(run.id, run)
     for (const id of removed) next.delete(id)

@@ -4,7 +4,7 @@ import type { ComponentType } from 'preact'
 import { render } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { connected } from './api.ts'
-import { followRuns } from './live-runs.ts'
+import { followRuns, studioEnded } from './live-runs.ts'
 import { type Page, pages } from './pages/index.ts'
 import { linkTo, route } from './router.ts'
 import { theme, toggleTheme } from './theme.ts'
@@ -27,7 +27,9 @@ const Navigation = ({ current }: { current: Page }) => (
       >
         {theme.value === 'dark' ? 'Light' : 'Dark'}
       </button>
-      <div role="status">{connected.value ? '' : 'Reconnecting …'}</div>
+      <div role="status">
+        {connected.value ? '' : studioEnded.value ? 'The run has ended, and this page with it.' : 'Reconnecting …'}
+      </div>
     </div>
   </nav>
 )

@@ -36,7 +36,7 @@ export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/
 export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
-export type { RunListener, RunResult } from './engine/run-listener.ts'
+export type { ModelInTraining, ModelVisitor, RunListener, RunResult } from './engine/run-listener.ts'
 export { finetune } from './finetune/finetune.ts'
 export { type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
 export {

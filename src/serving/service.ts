@@ -1,10 +1,11 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
 
-import type { LoadHooks } from '../inference/index.ts'
+import type { InferenceModel, LoadHooks } from '../inference/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
 import { Metrics } from './metrics.ts'
 import { Batcher } from './models/batcher.ts'
+import type { EngineOptions } from './models/engine.ts'
 import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
 
 /** Limits of a server, each checked before the work that it limits. */
@@ -49,6 +50,12 @@ const mebibyte = 2 ** 20
 /** More than any text has on average: a longer one need not be tokenised to be refused. */
 const charactersPerToken = 64
 
+const engineOptions = ({
+  maxRows = 16,
+  prefillTokens = 256,
+  prefixCacheBytes = 256 * mebibyte,
+}: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes })
+
 /** The models of a server and the work on them. Call `close` to free them. */
 export class Service {
   readonly models: ServedModels
@@ -59,12 +66,12 @@ export class Service {
   readonly batcher = new Batcher()
   readonly #hooks: ServiceHooks
   readonly #maxRows: number
-  readonly #batchInvariantBefore: boolean
+  readonly #batchInvariantBefore: boolean | undefined
   readonly #open = new Set<() => void>()
   #idle: (() => void)[] = []
   #draining = false
 
-  private constructor(models: ServedModels, settings: ServiceSettings, hooks: ServiceHooks, before: boolean) {
+  private constructor(models: ServedModels, settings: ServiceSettings, hooks: ServiceHooks, before?: boolean) {
     this.models = models
     this.limits = {
       maxBodyBytes: settings.maxBodyBytes ?? 4 * mebibyte,
@@ -82,12 +89,25 @@ export class Service {
 
   /** Loads the models. @throws CheckpointError and ConfigError as `ServedModels.open` */
   static async open(settings: ServiceSettings, hooks: ServiceHooks = {}): Promise<Service> {
-    const { maxRows = 16, prefillTokens = 256, prefixCacheBytes = 256 * mebibyte } = settings
-    const models = await ServedModels.open(settings, { maxRows, prefillTokens, prefixCacheBytes }, hooks)
+    const models = await ServedModels.open(settings, engineOptions(settings), hooks)
     // An answer must not depend on the other requests of its batch.
     const before = isBatchInvariant()
     setBatchInvariant(true)
     return new Service(models, settings, hooks, before)
+  }
+
+  /**
+   * Serves a model whose weights belong to another part of the program, which keeps them. That part also sets `setBatchInvariant`.
+   * @param version a number that changes whenever the weights do
+   */
+  static async borrow(
+    loaded: InferenceModel,
+    version: () => number,
+    settings: ServiceSettings & { name: string },
+    hooks: ServiceHooks = {},
+  ): Promise<Service> {
+    const options = { ...engineOptions(settings), borrowed: version }
+    return new Service(await ServedModels.around(loaded, settings, options), settings, hooks)
   }
 
   /** Whether new requests are refused, since the server is about to stop. */
@@ -158,13 +178,16 @@ export class Service {
   /** Refuses new requests and waits for those that run; after some seconds they are ended. */
   async drain(seconds: number): Promise<void> {
     this.#draining = true
-    if (this.#open.size === 0) return
-    const idle = new Promise<void>((resolve) => this.#idle.push(resolve))
     const timer = setTimeout(() => {
       for (const abort of this.#open) abort()
     }, seconds * 1000)
-    await idle
+    await this.idle()
     clearTimeout(timer)
+  }
+
+  /** Resolves when no request is being answered. */
+  async idle(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
 
   /** Frees the models. Requests that run are ended. */
@@ -172,6 +195,6 @@ export class Service {
     this.#draining = true
     for (const abort of this.#open) abort()
     this.models.close()
-    setBatchInvariant(this.#batchInvariantBefore)
+    if (this.#batchInvariantBefore !== undefined) setBatchInvariant(this.#batchInvariantBefore)
   }
 }

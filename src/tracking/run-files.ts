@@ -12,6 +12,8 @@ export const runFiles = {
   plan: 'plan.json',
   /** The process that writes in the folder; removed when it ends. */
   lock: '.lock',
+  /** Address and token of the model in training, while a command with `--ui` runs; only its user can read it. */
+  live: '.live.json',
   /** A folder `step-00000400` for each kept checkpoint; `checkpointFiles` lists what is in them. */
   checkpoints: 'checkpoints',
   /** A report `step-00000400.json` for each step that was not finite. */

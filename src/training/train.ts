@@ -35,6 +35,8 @@ export interface TrainingRun<Example = unknown> {
   /** Metrics of the current weights on the validation data. */
   evaluate?(state: LoopState): Promise<Record<string, number>>
   sample?(): Promise<{ prompt?: string; text: string }[]>
+  /** Called before each step, which waits for it: the weights are those of the state's step until then. It must leave them as they are. */
+  beforeStep?(state: LoopState): Promise<void> | undefined
   /** Writes a checkpoint and returns its path. */
   save?(state: LoopState): Promise<string>
   /** Restores the newest checkpoint and returns its state; undefined without one. */
@@ -101,7 +103,11 @@ class TrainingLoop<Example> {
     try {
       // A checkpoint is written before its step is evaluated, so a resumed run may still owe the evaluation.
       yield* this.#finishStep(this.#state.pending)
-      while (!this.#done() && !signal?.aborted) yield* this.#step()
+      while (!this.#done() && !signal?.aborted) {
+        const asked = this.#run.beforeStep?.(this.#state)
+        if (asked !== undefined) await asked
+        yield* this.#step()
+      }
       yield* this.#save()
     } catch (error) {
       yield* this.#rescue()

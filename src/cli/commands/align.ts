@@ -4,6 +4,7 @@ import { defineCommand } from '../command.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
+import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const align = defineCommand({
   name: 'align',
@@ -12,11 +13,13 @@ export const align = defineCommand({
     'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
   notes: objectiveNotes,
   choices: () => recipeChoices('align'),
-  options: alignSchema,
-  async run(options, _args, context) {
+  options: alignSchema.extend(studioFields),
+  async run({ ui, uiPort, ...options }, _args, context) {
     const display = displayRun(context, { label: 'Aligning', ...options })
     try {
-      return await startRun(options as AlignInput, display)
+      return await withStudio(context, { ui, uiPort }, (watched) =>
+        startRun(options as AlignInput, { ...display, ...watched }),
+      )
     } finally {
       display.stop()
     }

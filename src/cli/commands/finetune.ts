@@ -3,6 +3,7 @@ import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../
 import { defineCommand } from '../command.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
+import { studioFields, withStudio } from '../parts/run-studio.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
 export const finetune = defineCommand({
@@ -11,13 +12,15 @@ export const finetune = defineCommand({
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
   choices: () => recipeChoices('finetune'),
-  options: finetuneSchema.extend(taskColumns),
+  options: finetuneSchema.extend(taskColumns).extend(studioFields),
   async run(options, _args, context) {
-    const { textColumn, pairColumn, labelColumn, ...recipe } = options
+    const { ui, uiPort, textColumn, pairColumn, labelColumn, ...recipe } = options
     const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
-      return await startRun({ ...recipe, settings } as FinetuneInput, display)
+      return await withStudio(context, { ui, uiPort }, (watched) =>
+        startRun({ ...recipe, settings } as FinetuneInput, { ...display, ...watched }),
+      )
     } finally {
       display.stop()
     }

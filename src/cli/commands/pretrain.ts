@@ -3,6 +3,7 @@ import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../
 import { defineCommand } from '../command.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
+import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const pretrain = defineCommand({
   name: 'pretrain',
@@ -16,11 +17,13 @@ export const pretrain = defineCommand({
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
   choices: () => recipeChoices('pretrain'),
-  options: pretrainSchema,
-  async run(options, _args, context) {
+  options: pretrainSchema.extend(studioFields),
+  async run({ ui, uiPort, ...options }, _args, context) {
     const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
-      return await startRun(options as PretrainInput, display)
+      return await withStudio(context, { ui, uiPort }, (watched) =>
+        startRun(options as PretrainInput, { ...display, ...watched }),
+      )
     } finally {
       display.stop()
     }

@@ -3,17 +3,18 @@ import { z } from 'zod'
 import { resume as resumeRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
+import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const resume = defineCommand({
   name: 'resume',
   summary: 'Resume a run that was stopped or killed; the result is bit for bit the same as without the stop',
   example: 'tunesmith resume runs/bert',
   arguments: [{ name: 'run', description: 'folder of the run' }],
-  options: z.strictObject({}),
-  async run(_options, { run }, context) {
+  options: z.strictObject(studioFields),
+  async run(flags, { run }, context) {
     const display = displayRun(context, { label: 'Resuming' })
     try {
-      return await resumeRun(run, display)
+      return await withStudio(context, flags, (watched) => resumeRun(run, { ...display, ...watched }))
     } finally {
       display.stop()
     }

@@ -1,4 +1,5 @@
 // `tunesmith sweep`: one recipe at every point of a grid, resumable. The work is `sweep` of src/runs.
+import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { ConfigError, formatDuration, programCall, shellWord } from '../../core/index.ts'
 import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as startSweep } from '../../runs/index.ts'
@@ -7,6 +8,7 @@ import { defineCommand } from '../command.ts'
 import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFields, withoutDefaults } from '../flags.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
+import { studioFields, withStudio } from '../parts/run-studio.ts'
 import { renderTable } from '../parts/table.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 import { readRecipeFile } from '../recipe-file.ts'
@@ -50,11 +52,12 @@ export const sweep = defineCommand({
         .describe('values of a recipe key, comma-separated: --over.KEY A,B'),
       recipe: z.string().optional().describe('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
       ...taskColumns,
+      ...studioFields,
     }),
     recipeFields,
   ),
   async run(options, _args, context): Promise<SweepResult> {
-    const { out, over, recipe: file, textColumn, pairColumn, labelColumn, ...flags } = options
+    const { out, over, recipe: file, textColumn, pairColumn, labelColumn, ui, uiPort, ...flags } = options
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
     const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipeFile(file)
     const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
@@ -67,17 +70,21 @@ export const sweep = defineCommand({
     const folder = out ?? merged.out
     if (typeof folder !== 'string') throw new ConfigError('`sweep` needs a folder for its runs: set `--out`.')
     const axes = axesOf(mergeOver(ownOver, over) as Record<string, unknown>, schema)
-    return startSweep(
-      { recipe: { ...merged, ...settings }, over: axes, out: folder },
-      {
-        signal: context.signal,
-        onSkip: ({ name }) => context.log(`${name}: already finished, skipped`),
-        onRun({ name, number, of }) {
-          context.log(`${number} of ${of}: ${name}`)
-          return displayRun(context, { label: `${number}/${of}` })
+    return withStudio(context, { ui, uiPort }, async (watched) => {
+      if (ui) await mkdir(folder, { recursive: true })
+      await watched.onFolder?.(folder)
+      return startSweep(
+        { recipe: { ...merged, ...settings }, over: axes, out: folder },
+        {
+          signal: context.signal,
+          onSkip: ({ name }) => context.log(`${name}: already finished, skipped`),
+          onRun({ name, number, of }) {
+            context.log(`${number} of ${of}: ${name}`)
+            return displayRun(context, { label: `${number}/${of}` })
+          },
         },
-      },
-    )
+      )
+    })
   },
   render({ out, reason, metric, settings, runs, clear }) {
     const axes = Object.keys(runs[0].over).filter((axis) => axis !== 'seed')

@@ -18,15 +18,20 @@ export const ui = defineCommand({
   options: z.strictObject({
     port: z.int().min(0).max(65_535).default(7878).describe('port to listen on; 0 takes one that is free'),
     host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
+    model: z
+      .array(z.string())
+      .default([])
+      .describe('models for the playground, beside those of the runs: folders, .gguf files or Hub ids'),
+    maxModels: z.int().min(1).max(64).default(3).describe('maximum number of models of the playground in memory'),
     tokenFile: z.string().optional().describe('file with the token that pages must have'),
     open: z.boolean().default(true).describe('whether to open the browser'),
   }),
-  async run({ tokenFile, open, ...options }, { runs }, context) {
+  async run({ tokenFile, open, model: models, ...options }, { runs }, context) {
     const { signal, log } = context
     const token = await readToken(tokenFile)
     const roots = runs === undefined || runs.length === 0 ? ['runs'] : typeof runs === 'string' ? [runs] : runs
     const studio = await createStudio(
-      { ...options, roots, token },
+      { ...options, models, roots, token },
       { onError: (error) => context.warn(error instanceof Error ? (error.stack ?? error.message) : String(error)) },
     )
     const { url, port } = studio

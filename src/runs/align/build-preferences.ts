@@ -1,6 +1,6 @@
 // Builds a run that learns preferences from its recipe: base with adapter, encoded records, reference, criterion, optimizer. Writes nothing before the end.
 import { findPreference } from '../../alignment/index.ts'
-import { loadTokenizer } from '../../checkpoint/index.ts'
+import { loadTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type Criterion, vocabularyFacts } from '../../objectives/index.ts'
@@ -11,7 +11,6 @@ import {
   type TaskExample,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type ExampleSource, evaluateValidation, type LoopState, type TrainableModel } from '../../training/index.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
@@ -35,7 +34,7 @@ export interface AlignInputs {
   objective: AlignObjective
   data: AlignmentData
   files: BaseFiles
-  tokenizer: Tokenizer
+  tokenizer: ModelTokenizer
   records: SplitRecords<TaskRecord>
 }
 
@@ -151,6 +150,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     recipe: evaluateEachEpoch({ ...recipe, settings }, trainable, stream),
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
+    ...(encoded.usesTemplate ? { chatTemplate: encoded.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
     trainable,
     stream,

@@ -28,7 +28,7 @@ import { exportModel, partsOf } from './export-model.ts'
 import { expectBudgetFits } from './memory-limits.ts'
 import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
 import type { BuiltRun } from './run-kind.ts'
-import type { RunListener, RunMode, RunResult } from './run-listener.ts'
+import type { ModelVisitor, RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openRecord, type RunRecord } from './run-record.ts'
 
 /** What is known of a run's last step and evaluation. */
@@ -76,7 +76,10 @@ export const executeSteps = async (
   try {
     await startRecord(record, run, saved, flight, latest)
     if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
-    await trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal: listener.signal })
+    const { signal } = listener
+    await withVisitor(run, listener, (visitor) =>
+      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor }),
+    )
     record.close()
   } catch (error) {
     await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
@@ -102,6 +105,26 @@ export const executeSteps = async (
     measured,
     hashes: run.hashes,
   })
+}
+
+/** Trains with what the listener has look at the model, if it has something. */
+const withVisitor = async (
+  { trainable: { model }, tokenizer, chatTemplate, recipe: { out } }: BuiltRun,
+  listener: RunListener,
+  trainWith: (visitor: ModelVisitor | undefined) => Promise<void>,
+): Promise<void> => {
+  const template = chatTemplate ?? tokenizer.chatTemplate
+  const visitor = await listener.onModel?.({
+    model,
+    tokenizer,
+    folder: out,
+    ...(template === undefined ? {} : { template }),
+  })
+  try {
+    await trainWith(visitor)
+  } finally {
+    await visitor?.close()
+  }
 }
 
 /** The checks of a run that has not begun. */
@@ -186,12 +209,13 @@ interface TrainOptions {
   isResumed: boolean
   latest: Latest
   signal?: AbortSignal
+  visitor: ModelVisitor | undefined
 }
 
 const trainRun = async (
   record: RunRecord,
   run: BuiltRun,
-  { state, isResumed, latest, signal }: TrainOptions,
+  { state, isResumed, latest, signal, visitor }: TrainOptions,
 ): Promise<void> => {
   const { trainable, stream, optimizer, average, learningRate, length, evaluate, sample, recipe } = run
   const events = train({
@@ -207,6 +231,7 @@ const trainRun = async (
     signal,
     evaluate,
     sample,
+    ...(visitor === undefined ? {} : { beforeStep: ({ step }: LoopState) => visitor.beforeStep(step) }),
     ...callbacksOf(record, run, latest),
   })
   const take = (event: TrainingEvent): void => {

@@ -41,6 +41,7 @@ export const execute = async <Recipe extends CommonRecipe>(
   const shared = new SharedData()
   let run: BuiltRun | undefined
   try {
+    await listener.onFolder?.(out)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))

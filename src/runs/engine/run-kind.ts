@@ -1,9 +1,9 @@
 // The contract of a kind of run: its recipe, and how everything that the training loop needs is built from it.
 import type { z } from 'zod'
+import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
 import type { ScoredUnits, ScoreIntervals, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
 import type {
   ExampleSource,
   LoopState,
@@ -47,9 +47,11 @@ export interface FinalScores {
 /** Everything that the training loop and the folder of a run need. */
 export interface BuiltRun {
   recipe: CommonRecipe
-  tokenizer: Tokenizer
+  tokenizer: ModelTokenizer
   /** Folder whose tokenizer files are copied into checkpoints (default: the base's). */
   tokenizerFiles?: string
+  /** Chat template that prompts are rendered with in training (default: the tokenizer's). */
+  chatTemplate?: string
   vocabulary: VocabularyFacts
   trainable: TrainableModel
   stream: ExampleSource<unknown>

@@ -1,4 +1,6 @@
 // What a caller of a run may listen to, and what it gets back. Independent of the kind of run.
+import type { ModelTokenizer } from '../../checkpoint/index.ts'
+import type { Model } from '../../models/index.ts'
 import type { RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 
@@ -13,10 +15,32 @@ export interface RunStartFacts {
   prediction?: RunPrediction | undefined
 }
 
+/** The model that a run trains, as it is in memory. Its weights change with each step. */
+export interface ModelInTraining {
+  model: Model
+  tokenizer: ModelTokenizer
+  /** Chat template of its prompts, where it has one. */
+  template?: string
+  /** Folder of the run. */
+  folder: string
+}
+
+/** What looks at a model in training. */
+export interface ModelVisitor {
+  /** Called before each step, which waits for it. The weights, their mode and all settings must be as before when it is done. */
+  beforeStep(step: number): Promise<void> | undefined
+  /** Called after the last step, before the model is exported. */
+  close(): Promise<void>
+}
+
 /** Callbacks of a run, and the signal that stops it. */
 export interface RunListener {
   /** Called before the first step, which waits for it; `resumed` is true if the run continues from a checkpoint. */
   onPreFlight?(facts: PreFlight, start: RunStartFacts): void | Promise<void>
+  /** Called once the folder of the run is there and locked, before anything is loaded. */
+  onFolder?(folder: string): void | Promise<void>
+  /** Called before the first step with the model; what it returns may use the model between the steps. */
+  onModel?(model: ModelInTraining): Promise<ModelVisitor>
   /** Called for each event, in order. Notes are passed to `onNote` instead. */
   onEvent?(event: TrainingEvent): void
   /** Called with each line for people. */

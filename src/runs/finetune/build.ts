@@ -75,6 +75,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     recipe: evaluateEachEpoch(recipe, trainable, stream),
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
+    chatTemplate: prepared.generation?.template,
     vocabulary: vocabularyFacts(tokenizer),
     trainable,
     stream,

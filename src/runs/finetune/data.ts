@@ -1,5 +1,5 @@
 // Reads what a fine-tuning run starts from: task, tokenizer, and the records to train and to validate on. Independent of task and variant.
-import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import type { HeadOptions, HeadType } from '../../models/index.ts'
 import {
   type PreparedTask,
@@ -9,7 +9,6 @@ import {
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
 import { describeOverlap, describeShare, describeSkipped, describeUnread, readSplits } from '../engine/data-splits.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
@@ -24,7 +23,7 @@ export interface FinetuneData {
   /** Folder or file of the base. */
   base: string
   head: HeadType | readonly HeadType[]
-  tokenizer: Tokenizer
+  tokenizer: ModelTokenizer
   records: { validation: TaskRecord[] }
   /** Statistics of the training records. */
   trained: RecordStatistics

@@ -141,9 +141,11 @@ const checkFields = ({ body: given }: Call<Body>): void => {
 }
 
 const scorePrompt = (model: ServedModel, tokens: readonly number[], top: number): Promise<ScoredToken[]> =>
-  model.engine.inTurn(async () =>
-    adaptersOf(model.engine.loaded.model).using(model.adapter, (active) => promptLogProbs(active, tokens, top)),
-  )
+  model.engine.inTurn(async () => {
+    const { model: base } = model.engine.loaded
+    if (model.adapter === undefined) return promptLogProbs(base, tokens, top)
+    return adaptersOf(base).using(model.adapter, (active) => promptLogProbs(active, tokens, top))
+  })
 
 const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> => {
   const { body: given, service, signal } = call

@@ -1,16 +1,24 @@
 // Which models there are, and whether the server is up.
+import { answeredPaths } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { defineEndpoint } from './endpoint.ts'
 
-const describe = ({ name, created, parent, text, context }: ServedModel) => ({
-  id: name,
-  object: 'model',
-  created,
-  owned_by: 'tunesmith',
-  parent: parent ?? null,
-  head: text.head,
-  max_model_len: context,
-})
+const describe = (model: ServedModel) => {
+  const { name, created, parent, text, tokenizer, context } = model
+  return {
+    id: name,
+    object: 'model',
+    created,
+    owned_by: 'tunesmith',
+    parent: parent ?? null,
+    head: text.head,
+    labels: [...text.labels],
+    mask_token: tokenizer.special.mask?.token ?? null,
+    parameters: text.model.parameterCount,
+    max_model_len: context,
+    endpoints: answeredPaths(model),
+  }
+}
 
 export const listModels = defineEndpoint({
   method: 'get',

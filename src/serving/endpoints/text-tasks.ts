@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
 import { ApiError, badRequest } from '../http/errors.ts'
+import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
@@ -33,16 +34,6 @@ export const textsOf = (call: Call, model: ServedModel, input: string | readonly
   const all = [input].flat() as string[]
   for (const one of all) call.service.expectLength(one.length, model, 'input')
   return all
-}
-
-/** @throws ApiError for a model with another head */
-const expectHead = ({ text: { head }, name }: ServedModel, heads: readonly string[]): void => {
-  if (!heads.includes(head))
-    throw badRequest(
-      `Expected a model with the head ${heads.join(' or ')}, got \`${name}\` with ${head}.`,
-      'model',
-      'model_not_supported',
-    )
 }
 
 /** The tokens of texts, as the answer states them. */
@@ -97,7 +88,7 @@ export const classifyAll = (
   model: ServedModel,
   inputs: readonly (string | { text: string; pair: string })[],
 ): Promise<Classification[]> => {
-  expectHead(model, ['sequence-classification'])
+  expectHead(model, '/v1/classify')
   return inBatch(call, model, 'classify', inputs, (all) => model.text.classify(all))
 }
 
@@ -128,7 +119,7 @@ export const tokens = defineEndpoint({
   body: z.strictObject({ model: modelName, input: texts, user }),
   async answer(call) {
     const model = call.model(call.body.model)
-    expectHead(model, ['token-classification'])
+    expectHead(model, '/v1/tokens')
     const all = textsOf(call, model, call.body.input)
     const results = await inBatch(call, model, 'tokens', all, (inputs) => model.text.extract(inputs))
     const data = results.map((entities, index) => ({ index, entities }))
@@ -149,7 +140,7 @@ export const answers = defineEndpoint({
   }),
   async answer(call) {
     const model = call.model(call.body.model)
-    expectHead(model, ['question-answering'])
+    expectHead(model, '/v1/answer')
     const questions = [call.body.input].flat()
     const all = textsOf(
       call,
@@ -179,7 +170,7 @@ export const fill = defineEndpoint({
   }),
   async answer(call) {
     const model = call.model(call.body.model)
-    expectHead(model, ['masked-lm'])
+    expectHead(model, '/v1/fill')
     const topK = call.body.top_k ?? 5
     const all = textsOf(call, model, call.body.input)
     const results = await inBatch(call, model, `fill ${topK}`, all, async (inputs) =>

@@ -9,7 +9,8 @@ const tooLarge = (limit: number): ApiError =>
     headers: { connection: 'close' },
   })
 
-const readBytes = async (request: Request, limit: number): Promise<Uint8Array> => {
+/** The body of a request. @throws ApiError for one that is too large, or ends early */
+export const readBytes = async (request: Request, limit: number): Promise<Uint8Array> => {
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > limit) throw tooLarge(limit)
   const parts: Uint8Array[] = []

@@ -13,6 +13,11 @@ export interface EngineOptions {
   prefillTokens: number
   /** Maximum bytes of keys and values of earlier prompts. */
   prefixCacheBytes: number
+  /**
+   * For weights that belong to another part of the program, such as a training loop: their adapters stay active as they are, and they
+   * are not freed. Its value changes whenever the weights do.
+   */
+  borrowed?: () => number
 }
 
 /** Whether a model continues texts. */
@@ -22,26 +27,30 @@ export const writesText = ({ head, facts }: Model): boolean =>
 /** A base and its work. */
 export class Engine {
   readonly loaded: InferenceModel
-  /** Adapter that the base itself was loaded with; null for none. */
-  readonly ownAdapter: string | null
+  /** Adapter that the base itself was loaded with; null for none, and undefined for whatever is active on borrowed weights. */
+  readonly ownAdapter: string | null | undefined
   /** Undefined for a base that does not write text. */
   readonly scheduler: GenerationScheduler | undefined
+  readonly #borrowed: boolean
   #turn: Promise<unknown> = Promise.resolve()
   #queued = 0
 
-  constructor(loaded: InferenceModel, options: EngineOptions) {
+  constructor(loaded: InferenceModel, { borrowed, ...options }: EngineOptions) {
     this.loaded = loaded
+    this.#borrowed = borrowed !== undefined
     const { model } = loaded
     model.eval()
     const bank = adaptersOf(model)
-    this.ownAdapter = bank.active.at(-1) ?? null
-    bank.activate([])
+    if (borrowed === undefined) {
+      this.ownAdapter = bank.active.at(-1) ?? null
+      bank.activate([])
+    }
     if (writesText(model))
       this.scheduler = new GenerationScheduler(model, {
         ...options,
         idlePrefillTokens: options.prefillTokens,
         tokenizer: loaded.tokenizer,
-        adapters: adapterRouting(model),
+        ...(borrowed === undefined ? { adapters: adapterRouting(model) } : { version: borrowed }),
       })
   }
 
@@ -68,9 +77,10 @@ export class Engine {
     }
   }
 
-  /** Ends all texts and frees caches and weights. */
+  /** Ends all texts and frees caches, and the weights if they are its own. */
   close(): void {
     this.scheduler?.free()
+    if (this.#borrowed) return
     const { model } = this.loaded
     adaptersOf(model).activate([])
     for (const tensor of new Set(model.parameters().values())) tensor.free()

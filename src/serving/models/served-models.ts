@@ -5,7 +5,14 @@ import { adaptersOf } from '../../adapters/index.ts'
 import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError, didYouMean, exists } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
-import { generationDefaults, hasTokenizer, type LoadHooks, loadToOpen, TextModel } from '../../inference/index.ts'
+import {
+  generationDefaults,
+  hasTokenizer,
+  type InferenceModel,
+  type LoadHooks,
+  loadToOpen,
+  TextModel,
+} from '../../inference/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type AttachedSpecialist, specialistKindOf } from '../../runs/index.ts'
 import { fitTemplate } from '../../tokenizers/index.ts'
@@ -40,8 +47,8 @@ export interface ServedModel {
   /** Name of the base in whose memory it is. */
   readonly parent: string | undefined
   readonly engine: Engine
-  /** Its adapter in the engine; null for none. */
-  readonly adapter: string | null
+  /** Its adapter in the engine; null for none, and undefined for whatever is active. */
+  readonly adapter: string | null | undefined
   /** Its methods, which need `activate` first. */
   readonly text: TextModel
   readonly tokenizer: ModelTokenizer
@@ -123,6 +130,18 @@ export class ServedModels {
       models.close()
       throw error
     }
+    return models
+  }
+
+  /** Serves one model that is in memory already. */
+  static async around(
+    loaded: InferenceModel,
+    settings: ModelSettings & { name: string },
+    engineOptions: EngineOptions,
+  ): Promise<ServedModels> {
+    const models = new ServedModels(settings, engineOptions, {})
+    models.#base = await models.#serveWhole(settings.name, loaded)
+    models.#entries.set(settings.name, models.#base)
     return models
   }
 
@@ -232,7 +251,10 @@ export class ServedModels {
 
   async #loadWhole(name: string, folder: string, revision?: string): Promise<Entry> {
     const { device, dtype } = this.#settings
-    const loaded = await loadToOpen(folder, { revision, device, dtype, ...this.#hooks })
+    return this.#serveWhole(name, await loadToOpen(folder, { revision, device, dtype, ...this.#hooks }))
+  }
+
+  async #serveWhole(name: string, loaded: InferenceModel): Promise<Entry> {
     const engine = new Engine(loaded, this.#engineOptions)
     this.#engines.add(engine)
     const bank = adaptersOf(loaded.model)
@@ -240,7 +262,9 @@ export class ServedModels {
       parent: undefined,
       template: loaded.tokenizer.chatTemplate,
       defaultsFolder: loaded.folder,
-      activate: () => void bank.activate(engine.ownAdapter ?? []),
+      activate: () => {
+        if (engine.ownAdapter !== undefined) bank.activate(engine.ownAdapter ?? [])
+      },
     })
     const free = () => {
       this.#engines.delete(engine)
@@ -252,7 +276,7 @@ export class ServedModels {
   async #describe(
     name: string,
     engine: Engine,
-    adapter: string | null,
+    adapter: string | null | undefined,
     text: TextModel,
     more: { parent?: string; template?: string; defaultsFolder?: string; activate(): void },
   ): Promise<ServedModel> {

@@ -48,6 +48,8 @@ export interface RunList {
 export interface RunChanges {
   runs: RunRow[]
   removed: string[]
+  /** The command that showed its run in this studio has ended, and the studio ends with it. */
+  ended?: true
 }
 
 /** One kind of event that the curves mark on their axis. */

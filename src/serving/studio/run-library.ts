@@ -82,6 +82,11 @@ export class RunLibrary {
     this.#tell({ runs: [], removed: [entry.id] })
   }
 
+  /** Tells the listeners that the studio ends now, with the run that it shows. */
+  announceEnd(): void {
+    this.#tell({ runs: [], removed: [], ended: true })
+  }
+
   /** Calls `listener` with changes until the returned function is called. */
   follow(listener: (changes: RunChanges) => void): () => void {
     this.#listeners.add(listener)

@@ -1,10 +1,15 @@
 // What the endpoints of a studio share: its runs and its end. The state of runs is in their folders, so a studio can be killed at any time.
+import { ModelHosts } from '../playground/model-hosts.ts'
 import { RunLibrary } from './run-library.ts'
 
 /** Settings of a studio, apart from its port. */
 export interface StudioSettings {
   /** Folders of runs, or runs (default: `runs`). */
   roots?: readonly string[]
+  /** Models for the playground, beside those of the runs: folders, files or Hub ids. */
+  models?: readonly string[]
+  /** Maximum number of models in memory (default: 3). */
+  maxModels?: number
 }
 
 /** Called while a studio is used. */
@@ -19,12 +24,18 @@ const followInterval = 500
 /** The studio behind its pages. Call `close` at the end. */
 export class Studio {
   readonly runs: RunLibrary
+  /** Models of the playground that are in no run. */
+  readonly models: readonly string[]
+  /** Models of the playground that are in memory. */
+  readonly hosts: ModelHosts
   readonly #hooks: StudioHooks
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  private constructor(runs: RunLibrary, hooks: StudioHooks) {
+  private constructor(runs: RunLibrary, { models = [], maxModels = 3 }: StudioSettings, hooks: StudioHooks) {
     this.runs = runs
+    this.models = models
+    this.hosts = new ModelHosts(maxModels)
     this.#hooks = hooks
     this.#timer = setInterval(() => {
       if (this.runs.followed) void this.runs.refresh().catch((error) => this.report(error))
@@ -33,8 +44,8 @@ export class Studio {
   }
 
   /** @throws ConfigError for a folder that is missing */
-  static async open({ roots = ['runs'] }: StudioSettings, hooks: StudioHooks = {}): Promise<Studio> {
-    return new Studio(await RunLibrary.open(roots), hooks)
+  static async open(settings: StudioSettings, hooks: StudioHooks = {}): Promise<Studio> {
+    return new Studio(await RunLibrary.open(settings.roots ?? ['runs']), settings, hooks)
   }
 
   /** Fires when the studio closes. */
@@ -50,5 +61,6 @@ export class Studio {
   close(): void {
     clearInterval(this.#timer)
     this.#closed.abort()
+    this.hosts.close()
   }
 }

@@ -2,6 +2,7 @@
 import { ConfigError } from '../../core/index.ts'
 import type { FinishReason, GenerationHandle, RankedToken, TextPiece } from '../../generation/index.ts'
 import { ApiError, badRequest } from '../http/errors.ts'
+import { writes } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import type { TextSettings } from './sampling.ts'
@@ -49,8 +50,9 @@ const reasons: Record<FinishReason, 'stop' | 'length'> = {
 }
 
 /** @throws ApiError for a model that does not write text */
-export const schedulerOf = ({ engine, name, text }: ServedModel) => {
-  if (engine.scheduler !== undefined && ['causal-lm', 'seq2seq-lm'].includes(text.head)) return engine.scheduler
+export const schedulerOf = (model: ServedModel) => {
+  const { engine, name, text } = model
+  if (engine.scheduler !== undefined && writes(model)) return engine.scheduler
   throw badRequest(
     `The model \`${name}\` does not write text: its head is ${text.head}.`,
     'model',

@@ -295,6 +295,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     recipe: completed,
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
+    ...(prompts.usesTemplate ? { chatTemplate: prompts.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
     trainable,
     stream,

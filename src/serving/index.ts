@@ -2,6 +2,7 @@
 export { type AppSettings, createApp } from './app.ts'
 export { ApiError, type ErrorBody } from './http/errors.ts'
 export { type LiveHooks, type LiveLimits, LiveModel } from './live/live-model.ts'
+export { type McpHooks, type McpSettings, type RunningMcp, serveMcp } from './mcp/serve-mcp.ts'
 export type { ModelSettings, ServedModel } from './models/served-models.ts'
 export { createServer, type RunningServer, type ServerSettings } from './server.ts'
 export { type ComputeSettings, type Limits, Service, type ServiceHooks, type ServiceSettings } from './service.ts'

@@ -17,6 +17,7 @@ export const commands: CommandRegistry = {
   generate: async () => (await import('./generate.ts')).generate,
   inspect: async () => (await import('./inspect.ts')).inspect,
   launch: async () => (await import('./launch.ts')).launch,
+  mcp: async () => (await import('./mcp.ts')).mcp,
   merge: async () => (await import('./merge.ts')).merge,
   'plan align': async () => (await import('./plan.ts')).planAlign,
   'plan finetune': async () => (await import('./plan.ts')).planFinetune,

@@ -57,8 +57,18 @@ export class Columns {
     return [...this.#columns.keys()]
   }
 
-  has(name: string): boolean {
-    return this.#columns.has(name)
+  /** Number of values in all columns. */
+  get size(): number {
+    let size = 0
+    for (const { values } of this.#columns.values()) size += values.length
+    return size
+  }
+
+  /** Every step of a column with its value. */
+  entries(name: string): [step: number, value: number][] {
+    const column = this.#columns.get(name)
+    if (column === undefined) return []
+    return Array.from({ length: column.values.length }, (_, i) => [column.steps.at(i), column.values.at(i)])
   }
 
   add(name: string, step: number, value: number): void {

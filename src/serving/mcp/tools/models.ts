@@ -1,0 +1,61 @@
+// Tools that use models: text, classes and scores.
+import { z } from 'zod'
+import { evaluate } from '../../../inference/index.ts'
+import { defineTool } from '../tool.ts'
+
+const model = z.string().describe('run, folder, .gguf file or Hub id')
+
+/** The scores of single records stay out: a model reads the answer. */
+const maxListed = 100
+
+export const generateText = defineTool({
+  name: 'generate_text',
+  title: 'Generate text',
+  description: 'Continue a prompt with a language model, or answer a message with a chat model.',
+  input: z.strictObject({
+    model,
+    prompt: z.string().min(1).describe('text to continue, or the message with `chat`'),
+    chat: z.boolean().default(false).describe("whether the prompt is a message, written by the model's chat template"),
+    system: z.string().optional().describe('system prompt of a chat'),
+    maxNewTokens: z.int().min(1).max(2048).default(128).describe('maximum number of new tokens'),
+    temperature: z.number().min(0).max(2).default(0).describe('sampling temperature; 0 takes the most likely token'),
+    seed: z.int().nonnegative().default(0).describe('random seed'),
+  }),
+  run({ model: name, prompt, chat, system, maxNewTokens, temperature, seed }, { models, signal }) {
+    const sampling = temperature === 0 ? { sample: false } : { sample: true, temperature, seed }
+    const generation = { ...sampling, maxNewTokens }
+    return models.use(name, async (opened) => {
+      if (!chat) return { text: await opened.generate(prompt, { ...generation, signal }) }
+      const conversation = await opened.chat({ system, generation })
+      conversation.add({ role: 'user', content: prompt })
+      return { text: (await conversation.answer(undefined, signal)).content }
+    })
+  },
+})
+
+export const classifyTexts = defineTool({
+  name: 'classify_texts',
+  title: 'Classify texts',
+  description: 'Give the class of each text with the probability of every label, by a fine-tuned classifier.',
+  input: z.strictObject({ model, texts: z.array(z.string()).min(1).max(256).describe('texts to classify') }),
+  run: ({ model: name, texts }, { models, signal }) =>
+    models.use(name, async (opened) => ({ classes: await opened.classify(texts, { signal }) })),
+})
+
+export const evaluateModel = defineTool({
+  name: 'evaluate_model',
+  title: 'Evaluate a model',
+  description:
+    "Score a model on a data file with confidence intervals: a specialist on its own task, or any task's metrics.",
+  input: z.strictObject({
+    model,
+    task: z.string().optional().describe('what to measure (default: the task of the specialist)'),
+    data: z.array(z.string()).min(1).describe('files or folders'),
+    options: z.record(z.string(), z.unknown()).default({}).describe('options of the evaluation'),
+  }),
+  async run({ model: name, ...input }, { models, signal }) {
+    const found = await models.inTurn(() => evaluate({ model: name, ...input }, { signal }))
+    const isShort = (value: unknown) => !Array.isArray(value) || value.length <= maxListed
+    return Object.fromEntries(Object.entries(found).filter(([, value]) => isShort(value)))
+  },
+})

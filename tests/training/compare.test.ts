@@ -54,6 +54,18 @@ beforeAll(async () => {
 afterAll(() => data.dispose())
 
 describe('compare', () => {
+  it('shows what a point of score cost, and what pretraining the base had cost', async () => {
+    const { runs, references } = await compareJson(['full', 'still'])
+    const [full] = runs
+    const above = references.find(({ name }) => name === full.pointCosts?.above)!
+    expect(full.pointCosts!.points).toBeCloseTo(100 * (full.value - above.value))
+    expect(full.pointCosts!.seconds * full.pointCosts!.points).toBeCloseTo(full.seconds)
+    const card = JSON.parse(readFileSync(at('base', 'run-card.json'), 'utf8'))
+    expect(full.baseCosts).toEqual({ seconds: card.wallSeconds, flops: card.flops })
+    // What learned nothing has bought no points.
+    expect(runs.find(({ name }) => name.endsWith('still'))?.pointCosts).toBeUndefined()
+  })
+
   it('names the versions of runs that other versions of the package made', async () => {
     cpSync(at('lora'), at('older'), { recursive: true })
     const path = at('older', 'run-card.json')

@@ -1,9 +1,10 @@
 // `tunesmith align`: the recipe of an alignment run as flags. The work is `align` of src/runs.
-import { type AlignInput, alignSchema, align as startRun } from '../../runs/index.ts'
+import { type AlignInput, alignSchema, planRun, align as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun, renderRun } from '../parts/run-display.ts'
+import { displayRun } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const align = defineCommand({
@@ -13,8 +14,9 @@ export const align = defineCommand({
     'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
   notes: objectiveNotes,
   choices: () => recipeChoices('align'),
-  options: alignSchema.extend(studioFields),
-  async run({ ui, uiPort, ...options }, _args, context) {
+  options: alignSchema.extend(studioFields).extend(dryRunField),
+  async run({ ui, uiPort, dryRun, ...options }, _args, context) {
+    if (dryRun) return planRun({ ...options, command: 'align' })
     const display = displayRun(context, { label: 'Aligning', ...options })
     try {
       return await withStudio(context, { ui, uiPort }, (watched) =>
@@ -24,5 +26,5 @@ export const align = defineCommand({
       display.stop()
     }
   },
-  render: renderRun,
+  render: renderRunOrPlan,
 })

@@ -1,8 +1,9 @@
 // `tunesmith finetune`: the recipe of a fine-tuning run as flags. The work is `finetune` of src/runs.
-import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../runs/index.ts'
+import { type FinetuneInput, finetuneSchema, planRun, finetune as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun, renderRun } from '../parts/run-display.ts'
+import { displayRun } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
@@ -12,10 +13,11 @@ export const finetune = defineCommand({
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
   choices: () => recipeChoices('finetune'),
-  options: finetuneSchema.extend(taskColumns).extend(studioFields),
+  options: finetuneSchema.extend(taskColumns).extend(studioFields).extend(dryRunField),
   async run(options, _args, context) {
-    const { ui, uiPort, textColumn, pairColumn, labelColumn, ...recipe } = options
+    const { ui, uiPort, dryRun, textColumn, pairColumn, labelColumn, ...recipe } = options
     const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
+    if (dryRun) return planRun({ ...recipe, settings, command: 'finetune' })
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await withStudio(context, { ui, uiPort }, (watched) =>
@@ -25,5 +27,5 @@ export const finetune = defineCommand({
       display.stop()
     }
   },
-  render: renderRun,
+  render: renderRunOrPlan,
 })

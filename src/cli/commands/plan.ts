@@ -1,17 +1,21 @@
-// `tunesmith plan pretrain`, `plan finetune` and `plan align`: what a run costs, with the flags of the command that it plans. The work is
-// `planRun` of src/runs.
+// `tunesmith plan pretrain`, `plan finetune` and `plan align`: what a run costs, with the flags of the command that it plans. `plan RUN` and
+// `plan calibrate` look at runs that were made. The work is that of src/runs.
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, writeFileAtomic } from '../../core/index.ts'
 import {
   acceleratorNames,
   alignSchema,
+  calibratePlans,
   finetuneSchema,
   type Limits,
   planRun,
   pretrainSchema,
+  type RunPlans,
+  readRunPlan,
+  renderPlanPage,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { renderPlan } from '../parts/plan-display.ts'
+import { renderCalibrations, renderPlan, renderStartedPlan } from '../parts/plan-display.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
 /** Flags of a plan beside those of the run. */
@@ -33,6 +37,7 @@ const planFields = {
   watts: z.number().positive().optional().describe('power of the machine'),
   pricePerKilowattHour: z.number().positive().optional().describe('price of energy'),
   fit: z.string().optional().describe('limits to find the largest run within, such as memory=16GB,hours=8,money=50'),
+  html: z.string().optional().describe('HTML file to write, with the table and the memory of each run'),
 }
 
 const units: Record<string, number> = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 }
@@ -51,13 +56,29 @@ export const parseLimits = (text: string): Limits => {
   return limits
 }
 
-type PlanFlags = { fit?: string | undefined } & Record<string, unknown>
+type PlanFlags = { fit?: string | undefined; html?: string | undefined } & Record<string, unknown>
 
-const split = (options: PlanFlags) => {
-  const { gpu, count, utilisation, measure, story, pretrainingTokens, watts, pricePerKilowattHour, fit, ...recipe } =
-    options
+/** Plans the run of a command line, and writes the page. */
+const planned = async (command: string, options: PlanFlags): Promise<RunPlans & { html?: string }> => {
+  const {
+    gpu,
+    count,
+    utilisation,
+    measure,
+    story,
+    pretrainingTokens,
+    watts,
+    pricePerKilowattHour,
+    fit,
+    html,
+    ...recipe
+  } = options
   const settings = { gpu, count, utilisation, measure, story, pretrainingTokens, watts, pricePerKilowattHour }
-  return { recipe, settings: { ...settings, ...(fit === undefined ? {} : { fit: parseLimits(fit) }) } as object }
+  const limits = fit === undefined ? {} : { fit: parseLimits(fit) }
+  const plans = await planRun({ ...recipe, command }, { ...settings, ...limits } as object)
+  if (html === undefined) return plans
+  await writeFileAtomic(html, renderPlanPage(plans))
+  return { ...plans, html }
 }
 
 export const planPretrain = defineCommand({
@@ -66,10 +87,7 @@ export const planPretrain = defineCommand({
   example:
     'tunesmith plan pretrain --model.type gpt2 --model.preset small --objective.type causal-lm --data shards --tokenizer tokenizer --out runs/gpt2 --budget.epochs 1 --gpu h100 --price-per-hour 3',
   options: pretrainSchema.extend(planFields),
-  run(options) {
-    const { recipe, settings } = split(options)
-    return planRun({ ...recipe, command: 'pretrain' }, settings)
-  },
+  run: (options) => planned('pretrain', options),
   render: renderPlan,
 })
 
@@ -81,9 +99,8 @@ export const planFinetune = defineCommand({
   options: finetuneSchema.extend(taskColumns).extend(planFields),
   run(options) {
     const { textColumn, pairColumn, labelColumn, ...rest } = options
-    const { recipe, settings } = split(rest)
-    const columns = withColumns(rest.task, { textColumn, pairColumn, labelColumn }, rest.settings)
-    return planRun({ ...recipe, settings: columns, command: 'finetune' }, settings)
+    const settings = withColumns(rest.task, { textColumn, pairColumn, labelColumn }, rest.settings)
+    return planned('finetune', { ...rest, settings })
   },
   render: renderPlan,
 })
@@ -94,9 +111,30 @@ export const planAlign = defineCommand({
   example:
     'tunesmith plan align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --out runs/aligned --gpu a100',
   options: alignSchema.extend(planFields),
-  run(options) {
-    const { recipe, settings } = split(options)
-    return planRun({ ...recipe, command: 'align' }, settings)
-  },
+  run: (options) => planned('align', options),
   render: renderPlan,
+})
+
+export const planOfRun = defineCommand({
+  name: 'plan',
+  summary: 'Show what a run was predicted to take, beside what it took',
+  example: 'tunesmith plan runs/stars',
+  notes: [
+    'Runs that do not exist yet: `plan pretrain`, `plan finetune` and `plan align`, with the flags of the command, or `--dry-run` there.',
+    '`plan calibrate` learns the speed of this machine from finished runs; `plan scaling` predicts losses from small runs.',
+  ],
+  arguments: [{ name: 'run', description: 'folder of the run' }],
+  options: z.strictObject({}),
+  run: (_options, { run }) => readRunPlan(run),
+  render: renderStartedPlan,
+})
+
+export const planCalibrate = defineCommand({
+  name: 'plan calibrate',
+  summary: 'Learn the speed and the memory of this machine from finished runs, for later plans',
+  example: 'tunesmith plan calibrate runs/bert runs/stars',
+  arguments: [{ name: 'runs', description: 'folders of finished runs of this machine', variadic: true }],
+  options: z.strictObject({}),
+  run: (_options, { runs }) => calibratePlans(runs),
+  render: renderCalibrations,
 })

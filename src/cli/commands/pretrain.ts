@@ -1,8 +1,9 @@
 // `tunesmith pretrain`: the recipe of a pretraining run as flags. The work is `pretrain` of src/runs.
-import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
+import { type PretrainInput, planRun, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun, renderRun } from '../parts/run-display.ts'
+import { displayRun } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const pretrain = defineCommand({
@@ -17,8 +18,9 @@ export const pretrain = defineCommand({
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
   choices: () => recipeChoices('pretrain'),
-  options: pretrainSchema.extend(studioFields),
-  async run({ ui, uiPort, ...options }, _args, context) {
+  options: pretrainSchema.extend(studioFields).extend(dryRunField),
+  async run({ ui, uiPort, dryRun, ...options }, _args, context) {
+    if (dryRun) return planRun({ ...options, command: 'pretrain' })
     const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
       return await withStudio(context, { ui, uiPort }, (watched) =>
@@ -28,5 +30,5 @@ export const pretrain = defineCommand({
       display.stop()
     }
   },
-  render: renderRun,
+  render: renderRunOrPlan,
 })

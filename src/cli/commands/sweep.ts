@@ -2,10 +2,20 @@
 import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { ConfigError, formatDuration, programCall, shellWord } from '../../core/index.ts'
-import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as startSweep } from '../../runs/index.ts'
+import {
+  finetuneSchema,
+  planSweep,
+  type RunPlans,
+  type SweepAxes,
+  type SweepResult,
+  startOf,
+  sweep as startSweep,
+} from '../../runs/index.ts'
 import type { TaskType } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFields, withoutDefaults } from '../flags.ts'
+import { dryRunField } from '../parts/dry-run.ts'
+import { renderPlan } from '../parts/plan-display.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
@@ -53,11 +63,12 @@ export const sweep = defineCommand({
       recipe: z.string().optional().describe('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
       ...taskColumns,
       ...studioFields,
+      ...dryRunField,
     }),
     recipeFields,
   ),
-  async run(options, _args, context): Promise<SweepResult> {
-    const { out, over, recipe: file, textColumn, pairColumn, labelColumn, ui, uiPort, ...flags } = options
+  async run(options, _args, context): Promise<SweepResult | RunPlans> {
+    const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ui, uiPort, ...flags } = options
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
     const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipeFile(file)
     const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
@@ -70,23 +81,24 @@ export const sweep = defineCommand({
     const folder = out ?? merged.out
     if (typeof folder !== 'string') throw new ConfigError('`sweep` needs a folder for its runs: set `--out`.')
     const axes = axesOf(mergeOver(ownOver, over) as Record<string, unknown>, schema)
+    const input = { recipe: { ...merged, ...settings }, over: axes, out: folder }
+    if (dryRun) return planSweep(input)
     return withStudio(context, { ui, uiPort }, async (watched) => {
       if (ui) await mkdir(folder, { recursive: true })
       await watched.onFolder?.(folder)
-      return startSweep(
-        { recipe: { ...merged, ...settings }, over: axes, out: folder },
-        {
-          signal: context.signal,
-          onSkip: ({ name }) => context.log(`${name}: already finished, skipped`),
-          onRun({ name, number, of }) {
-            context.log(`${number} of ${of}: ${name}`)
-            return displayRun(context, { label: `${number}/${of}` })
-          },
+      return startSweep(input, {
+        signal: context.signal,
+        onSkip: ({ name }) => context.log(`${name}: already finished, skipped`),
+        onRun({ name, number, of }) {
+          context.log(`${number} of ${of}: ${name}`)
+          return displayRun(context, { label: `${number}/${of}` })
         },
-      )
+      })
     })
   },
-  render({ out, reason, metric, settings, runs, clear }) {
+  render(result) {
+    if ('rows' in result) return renderPlan(result)
+    const { out, reason, metric, settings, runs, clear } = result
     const axes = Object.keys(runs[0].over).filter((axis) => axis !== 'seed')
     const several = settings.some(({ runs: own }) => own.length > 1)
     const head = [...axes, metric ?? 'score', ...(several ? ['spread', 'lowest', 'highest'] : []), 'runs', 'time']
@@ -120,7 +132,7 @@ export const sweep = defineCommand({
       .filter((line) => line !== '')
       .join('\n')
   },
-  exitCode: ({ runs }) => (runs.some(({ status }) => status === 'failed') ? 1 : 0),
+  exitCode: (result) => ('runs' in result && result.runs.some(({ status }) => status === 'failed') ? 1 : 0),
 })
 
 const expectTask = (task: unknown): TaskType => {

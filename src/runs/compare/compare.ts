@@ -10,6 +10,7 @@ import { kindOf } from '../kinds.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 import { type RewardChart, rewardCharts } from './reward-charts.ts'
+import { baseCosts, type Costs, costsOfPoints, type PointCosts } from './run-costs.ts'
 
 /** A run as a row of the comparison. */
 export interface ComparedRun {
@@ -42,6 +43,10 @@ export interface ComparedRun {
   tokensPerSecond: number
   /** Training examples per second. */
   examplesPerSecond?: number
+  /** What a point of score cost. */
+  pointCosts?: PointCosts
+  /** What the pretraining of the base cost, where its run card is there. */
+  baseCosts?: Costs
   /** This run minus the best run on the same records. */
   difference?: ComparedDifference
   /** Effect of pretraining: this run minus the same one with a randomly initialised base. */
@@ -136,6 +141,11 @@ const readRun = async (folder: string): Promise<ReadRun> => {
         tokens = event.tokens
         seconds += event.seconds
       }
+  const references = (evaluation.references ?? []).flatMap(({ name, metrics: theirs }) =>
+    theirs[mainMetric] === undefined ? [] : [{ name, value: theirs[mainMetric].value }],
+  )
+  const pointCosts = costsOfPoints(card, { metric: mainMetric, value: metrics[mainMetric].value }, references)
+  const pretraining = recipe.randomInit === true ? undefined : await baseCosts(recipe.base)
   const trainedParameters = parameters?.trained ?? card?.parameters ?? 0
   const row: ComparedRun = {
     run: folder,
@@ -153,6 +163,8 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     peakBytes,
     fileBytes: await sizeOf(model),
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    ...(pointCosts && { pointCosts }),
+    ...(pretraining && { baseCosts: pretraining }),
     ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
   }
   return { row, recipe, comparison, evaluation, versions: card?.versions ?? {} }

@@ -16,6 +16,7 @@ import {
 import type { ComparedRun, ComparedSample, Comparison } from './compare.ts'
 import type { ComparedDifference } from './paired-differences.ts'
 import type { RewardChart } from './reward-charts.ts'
+import type { Costs } from './run-costs.ts'
 
 const score = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
 const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
@@ -32,6 +33,14 @@ const describeVariant = ({ variant, randomInit }: ComparedRun): string =>
 
 const describeTrained = ({ trainedParameters, trainedShare }: ComparedRun): string =>
   `${formatCount(trainedParameters)}${trainedShare === undefined ? '' : ` (${Number((100 * trainedShare).toPrecision(3))} %)`}`
+
+/** `12.3 s, 4.5e+12 FLOPs, 0.02 USD`. */
+const describeCosts = ({ seconds, flops, money }: Costs): string =>
+  [
+    formatDuration(1000 * seconds),
+    ...(flops === undefined ? [] : [`${flops.toExponential(1)} FLOPs`]),
+    ...(money === undefined ? [] : [`${Number(money.amount.toPrecision(2))} ${money.currency}`]),
+  ].join(', ')
 
 /** The columns of a task's runs that at least one of them has. */
 const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(row: ComparedRun): string }[] => {
@@ -51,6 +60,16 @@ const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(r
     },
     { head: 'trained', cell: describeTrained },
     { head: 'time', cell: ({ seconds }) => formatDuration(seconds * 1000) },
+    {
+      head: 'a point costs',
+      cell: ({ pointCosts }) => (pointCosts === undefined ? '' : describeCosts(pointCosts)),
+      shown: rows.some(({ pointCosts }) => pointCosts !== undefined),
+    },
+    {
+      head: 'pretraining cost',
+      cell: ({ baseCosts }) => (baseCosts === undefined ? '' : describeCosts(baseCosts)),
+      shown: rows.some(({ baseCosts }) => baseCosts !== undefined),
+    },
     { head: 'memory', cell: ({ peakBytes }) => (peakBytes === 0 ? '' : formatBytes(peakBytes)) },
     { head: 'file', cell: ({ fileBytes }) => formatBytes(fileBytes) },
     {
@@ -192,7 +211,7 @@ export const renderComparisonPage = async (compared: Comparison): Promise<string
   const warnings = compared.warnings.map((warning) => `<p><b>${escapeHtml(warning)}</b></p>`)
   const notes =
     '<p>Intervals are 95 % bootstrap intervals over the validation records. Differences are between predictions of the same records: the run minus ' +
-    'the other, with the probability that chance alone gives one as large.</p>'
+    'the other, with the probability that chance alone gives one as large. A point is 0.01 of the metric above the best score that takes no training.</p>'
   return htmlPage(
     'Comparison',
     ['<h1>Comparison</h1>', ...warnings, notes, ...(await Promise.all(sections)), ...rewards].join('\n'),

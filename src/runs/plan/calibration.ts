@@ -92,7 +92,7 @@ export const rememberedSpeed = async (precision: string, flopsPerToken: number):
 }
 
 /** Memory that code and buffers of the kernels take once they have run, where nothing is known. */
-const usualMargin = 100e6
+const usualMargin = 20e6
 
 /** Memory of the process that plans do not see, by finished runs on this machine. */
 export const rememberedMargin = async (): Promise<number> => {

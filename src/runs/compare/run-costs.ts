@@ -1,0 +1,56 @@
+// What fine-tuned runs cost: for each point of score that they gained, and beside the pretraining of their base.
+import { dirname } from 'node:path'
+import { isLowerBetter, type RunCard, readRunCard } from '../../tracking/index.ts'
+
+/** What a run took. */
+export interface Costs {
+  seconds: number
+  flops?: number
+  money?: { amount: number; currency: string }
+}
+
+/** What a point of score cost: 0.01 of the metric above the best score that takes no training. */
+export interface PointCosts extends Costs {
+  /** Points above the reference. */
+  points: number
+  /** The reference. */
+  above: string
+}
+
+const costsOfCard = ({ wallSeconds, flops, cost }: RunCard): Costs => ({
+  seconds: wallSeconds,
+  ...(flops === undefined ? {} : { flops }),
+  ...(cost === undefined ? {} : { money: { amount: cost.amount, currency: cost.currency } }),
+})
+
+/** The costs of the run that made a base: a run's folder or its model. Undefined for a base without a run card. */
+export const baseCosts = async (base: string): Promise<Costs | undefined> => {
+  for (const folder of [base, dirname(base)]) {
+    const card = await readRunCard(folder).catch(() => undefined)
+    if (card !== undefined) return costsOfCard(card)
+  }
+  return undefined
+}
+
+/** The costs of each point; undefined for a run that gained none, or without a reference on the same records. */
+export const costsOfPoints = (
+  card: RunCard | undefined,
+  { metric, value }: { metric: string; value: number },
+  references: readonly { name: string; value: number }[],
+): PointCosts | undefined => {
+  const sign = isLowerBetter(metric) ? -1 : 1
+  const [best] = references
+    .filter((reference) => Number.isFinite(reference.value))
+    .sort((a, b) => sign * (b.value - a.value))
+  if (card === undefined || best === undefined) return undefined
+  const points = 100 * sign * (value - best.value)
+  if (!(points > 0)) return undefined
+  const { seconds, flops, money } = costsOfCard(card)
+  return {
+    points,
+    above: best.name,
+    seconds: seconds / points,
+    ...(flops === undefined ? {} : { flops: flops / points }),
+    ...(money === undefined ? {} : { money: { ...money, amount: money.amount / points } }),
+  }
+}

@@ -1,0 +1,85 @@
+// Plans as tables, and as one self-contained HTML page.
+import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { escapeHtml, htmlPage, htmlTable } from '../../tracking/index.ts'
+import { describeChanges } from './fit.ts'
+import type { PlannedRow, RunPlans } from './plan.ts'
+
+const flopsText = (flops: number): string => (flops === 0 ? '–' : flops.toExponential(2))
+
+const timeText = ({ costs }: PlannedRow): string =>
+  costs === undefined
+    ? '–'
+    : `${formatDuration(1000 * costs.seconds)} (${costs.range.map((seconds) => formatDuration(1000 * seconds)).join(' to ')})`
+
+const optional = (value: number | undefined, text: (value: number) => string): string =>
+  value === undefined ? '–' : text(value)
+
+/** The runs of a plan as a table. */
+export const planTable = ({ rows }: RunPlans): { head: string[]; rows: string[][] } => ({
+  head: ['run', 'trained', 'memory', 'FLOPs', 'time', 'money', 'energy', 'disk'],
+  rows: rows.map((row) => [
+    row.name,
+    formatCount(row.trainedParameters),
+    `${formatBytes(row.memory.peakBytes)}${row.fits ? '' : ' (too much)'}`,
+    flopsText(row.flops),
+    timeText(row),
+    optional(row.costs?.money, (money) => money.toPrecision(3)),
+    optional(row.costs?.kilowattHours, (energy) => `${energy.toPrecision(3)} kWh`),
+    formatBytes(row.diskBytes),
+  ]),
+})
+
+/** Holders of memory that are listed. */
+const mostHolders = 8
+
+/** What holds the memory at the peak, largest first, as shares of it. */
+export const peakHolders = ({ memory }: PlannedRow): { name: string; bytes: number; share: number }[] =>
+  memory.holders.slice(0, mostHolders).map(({ label, operator, bytes }) => ({
+    name: `${label} ${operator}`.trim(),
+    bytes,
+    share: bytes / memory.peakBytes,
+  }))
+
+/** `1.2 GiB in backward, aten::mm`. */
+export const describePeak = ({ memory }: PlannedRow): string =>
+  `${formatBytes(memory.peakBytes)} in ${[memory.phase, memory.operator].filter((part) => part !== '').join(', ')}`
+
+/** Lines about the run that was asked for, the source of its speed, and the limits. */
+export const planFacts = ({ rows: [asked], speed, memoryBytes, fit }: RunPlans): string[] => {
+  const steps = asked.steps === undefined ? 'unknown steps' : `${formatCount(asked.steps)} steps`
+  return [
+    `${steps} of ${formatCount(asked.tokensPerStep)} tokens, ${formatCount(asked.parameters)} parameters; memory of ${formatBytes(memoryBytes)}`,
+    ...(speed === undefined ? [] : [`time by ${speed.source}`]),
+    ...(fit === undefined
+      ? []
+      : [
+          Object.keys(fit.changes).length === 0
+            ? 'fits within the limits as it is'
+            : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
+        ]),
+  ]
+}
+
+const bar = ({ name, bytes, share }: ReturnType<typeof peakHolders>[number]): string => {
+  const width = (100 * share).toFixed(1)
+  return (
+    `<tr><td>${escapeHtml(name)}</td><td class="number">${escapeHtml(formatBytes(bytes))}</td>` +
+    `<td style="width:50%"><svg viewBox="0 0 100 4" preserveAspectRatio="none" style="height:1em" class="s0" role="img" ` +
+    `aria-label="${width} %"><rect width="${width}" height="4" fill="currentColor"/></svg></td></tr>`
+  )
+}
+
+const waterfall = (row: PlannedRow): string =>
+  `<section><h2>${escapeHtml(row.name)}: peak of ${escapeHtml(describePeak(row))}</h2>` +
+  `<table style="width:100%"><tr><th>held by</th><th>bytes</th><th>share of the peak</th></tr>${peakHolders(row).map(bar).join('')}</table>` +
+  `${htmlTable(
+    ['phase', 'largest memory'],
+    row.memory.phases.map(({ phase, peakBytes }) => [phase === '' ? 'building' : phase, formatBytes(peakBytes)]),
+  )}</section>`
+
+/** The plan as a page: its table, and the memory of each run at its peak. */
+export const renderPlanPage = (plans: RunPlans): string => {
+  const { head, rows } = planTable(plans)
+  const lines = [...planFacts(plans), ...plans.notes].map((line) => `<p>${escapeHtml(line)}</p>`)
+  return htmlPage('Plan', ['<h1>Plan</h1>', htmlTable(head, rows), ...lines, ...plans.rows.map(waterfall)].join('\n'))
+}

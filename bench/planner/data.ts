@@ -18,6 +18,9 @@ export interface PlannerData {
   ratings: string
 }
 
+/** Sentinels of span corruption. */
+const sentinels = Array.from({ length: 60 }, (_, i) => `<extra_id_${i}>`)
+
 const syllables = 'ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu'.split(' ')
 
 const sentence = (random: Random, words: readonly string[], length: number): string =>
@@ -46,7 +49,7 @@ export const makePlannerData = async (folder: string): Promise<PlannerData> => {
   const shardsOf = async (type: 'bpe' | 'wordpiece') => {
     const tokenizer = join(folder, `${type}-tokenizer`)
     const data = join(folder, `${type}-shards`)
-    const { files } = await trainTokenizer(documents, { type, vocabSize: 4096 }, { workers: 1 })
+    const { files } = await trainTokenizer(documents, { type, vocabSize: 4096, extraTokens: sentinels }, { workers: 1 })
     await writeTokenizerFolder(tokenizer, files)
     await encodeShards(documents, tokenizer, data, { validation: 0.05 }, { workers: 1 })
     return { tokenizer, data }

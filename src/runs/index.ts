@@ -68,7 +68,23 @@ export { acceleratorNames } from './plan/machines.ts'
 export { describePeak, peakHolders, planFacts, planTable, renderPlanPage } from './plan/page.ts'
 export { type PlannedRow, type PlanOptions, planRun, type RunPlans } from './plan/plan.ts'
 export type { RunPlan } from './plan/plan-run.ts'
+export {
+  planScaling,
+  type ScalingInput,
+  type ScalingResult,
+  type ScalingRun,
+} from './plan/plan-scaling.ts'
 export { planSweep } from './plan/plan-sweep.ts'
+export {
+  type Bounded,
+  boundedBy,
+  fitScalingLaw,
+  lossOf,
+  optimalSplit,
+  type ScalingFit,
+  type ScalingLaw,
+  type ScalingPoint,
+} from './plan/scaling-law.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
@@ -96,13 +112,7 @@ export {
 } from './specialists/specialists.ts'
 export { runInSubprocess } from './subprocess/run-in-subprocess.ts'
 export type { SweepAxes } from './sweep/points.ts'
+export type { SweepListener, SweptRun } from './sweep/run-points.ts'
 export type { SweepSetting } from './sweep/summary.ts'
-export {
-  SWEEP_FILE,
-  type SweepInput,
-  type SweepListener,
-  type SweepResult,
-  type SweptRun,
-  sweep,
-} from './sweep/sweep.ts'
+export { SWEEP_FILE, type SweepInput, type SweepResult, sweep } from './sweep/sweep.ts'
 export { useModules, useModulesOf } from './use-modules.ts'

@@ -23,6 +23,7 @@ export const commands: CommandRegistry = {
   'plan align': async () => (await import('./plan.ts')).planAlign,
   'plan calibrate': async () => (await import('./plan.ts')).planCalibrate,
   'plan finetune': async () => (await import('./plan.ts')).planFinetune,
+  'plan scaling': async () => (await import('./plan-scaling.ts')).planScalingCommand,
   'plan pretrain': async () => (await import('./plan.ts')).planPretrain,
   predict: async () => (await import('./predict.ts')).predict,
   pretrain: async () => (await import('./pretrain.ts')).pretrain,

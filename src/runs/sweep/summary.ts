@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
 import { readEvaluation } from '../engine/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
-import type { SweptRun } from './sweep.ts'
+import type { SweptRun } from './run-points.ts'
 
 /** The runs of a sweep that differ in their seeds alone. */
 export interface SweepSetting {

@@ -3,13 +3,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../../core/index.ts'
-import { isFinished } from '../engine/run-folder.ts'
-import type { RunListener } from '../engine/run-listener.ts'
+import { ConfigError, DataError, parseConfig, writeFileAtomic } from '../../core/index.ts'
 import { startOf } from '../kinds.ts'
-import { runInSubprocess } from '../subprocess/run-in-subprocess.ts'
 import { withModules } from '../use-modules.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
+import { runPoints, type SweepListener, type SweptRun } from './run-points.ts'
 import { type SweepSetting, summarize } from './summary.ts'
 
 /** Name of the file in a sweep folder that holds the recipe and the axes. */
@@ -23,26 +21,6 @@ export interface SweepInput {
   over: SweepAxes
   /** Folder of the sweep, with one folder per run. */
   out: string
-}
-
-/** Callbacks of a sweep. */
-export interface SweepListener {
-  /** Called before each run; the listener that it returns is stopped after the run. */
-  onRun?(run: { name: string; folder: string; number: number; of: number }): RunListener & { stop?(): void }
-  onSkip?(run: { name: string }): void
-  signal?: AbortSignal
-}
-
-/** A run of a sweep. */
-export interface SweptRun extends SweepPoint {
-  folder: string
-  status: 'finished' | 'interrupted' | 'failed' | 'waiting'
-  /** Why the run failed. */
-  message?: string
-  /** Main metric of a finished run. */
-  value?: number
-  /** Wall time of all sessions. */
-  seconds?: number
 }
 
 /** The outcome of a sweep. */
@@ -152,43 +130,15 @@ export const sweep = async (input: SweepInput, listener: SweepListener = {}): Pr
   await expectSameSweep(out, recipe, over)
   await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify({ recipe, over }, null, 2)}\n`)
   const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
-  for (const [i, run] of runs.entries()) {
-    if (await isFinished(run.folder)) {
-      run.status = 'finished'
-      listener.onSkip?.(run)
-      continue
-    }
-    if (listener.signal?.aborted) break
-    await runPoint(run, recipe, { number: i + 1, of: runs.length }, listener)
-    await writeSummary(out, runs)
-    if (run.status === 'interrupted') break
-  }
-  const reason = runs.some(({ status }) => status === 'waiting' || status === 'interrupted')
-    ? 'interrupted'
-    : 'finished'
+  const reason = await runPoints(
+    runs,
+    (run) => recipeAt(recipe, run),
+    listener,
+    async () => {
+      await writeSummary(out, runs)
+    },
+  )
   return { out, reason, ...(await writeSummary(out, runs)), runs }
-}
-
-const runPoint = async (
-  run: SweptRun,
-  recipe: object,
-  place: { number: number; of: number },
-  listener: SweepListener,
-): Promise<void> => {
-  const { name, folder } = run
-  const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
-  const watching: RunListener = { ...own, signal: listener.signal }
-  try {
-    const { reason } = await runInSubprocess({ ...recipeAt(recipe, run), out: folder }, watching)
-    run.status = reason
-  } catch (error) {
-    // A run that fails in training, for instance by a loss that is not finite, does not stop the others.
-    if (listener.signal?.aborted && (error as Error).name === 'AbortError') run.status = 'interrupted'
-    else if (error instanceof NativeError) Object.assign(run, { status: 'failed', message: error.message })
-    else throw error
-  } finally {
-    stop?.()
-  }
 }
 
 const writeSummary = async (out: string, runs: SweptRun[]) => {

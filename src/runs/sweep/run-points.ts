@@ -1,0 +1,72 @@
+// Runs that belong together, one after another, each in a subprocess. Started again, finished ones are skipped and a stopped one is resumed.
+import { NativeError } from '../../core/index.ts'
+import { isFinished } from '../engine/run-folder.ts'
+import type { RunListener } from '../engine/run-listener.ts'
+import { runInSubprocess } from '../subprocess/run-in-subprocess.ts'
+import type { SweepPoint } from './points.ts'
+
+/** Callbacks of a sweep. */
+export interface SweepListener {
+  /** Called before each run; the listener that it returns is stopped after the run. */
+  onRun?(run: { name: string; folder: string; number: number; of: number }): RunListener & { stop?(): void }
+  onSkip?(run: { name: string }): void
+  signal?: AbortSignal
+}
+
+/** A run of a sweep. */
+export interface SweptRun extends SweepPoint {
+  folder: string
+  status: 'finished' | 'interrupted' | 'failed' | 'waiting'
+  /** Why the run failed. */
+  message?: string
+  /** Main metric of a finished run. */
+  value?: number
+  /** Wall time of all sessions. */
+  seconds?: number
+}
+
+/**
+ * Runs every point that has not finished, and notes in each what became of it.
+ * @param after called after each run
+ */
+export const runPoints = async (
+  runs: readonly SweptRun[],
+  recipeOf: (run: SweptRun) => object,
+  listener: SweepListener,
+  after: () => Promise<void> = async () => {},
+): Promise<'finished' | 'interrupted'> => {
+  for (const [i, run] of runs.entries()) {
+    if (await isFinished(run.folder)) {
+      run.status = 'finished'
+      listener.onSkip?.(run)
+      continue
+    }
+    if (listener.signal?.aborted) break
+    await runPoint(run, recipeOf(run), { number: i + 1, of: runs.length }, listener)
+    await after()
+    if (run.status === 'interrupted') break
+  }
+  return runs.some(({ status }) => status === 'waiting' || status === 'interrupted') ? 'interrupted' : 'finished'
+}
+
+const runPoint = async (
+  run: SweptRun,
+  recipe: object,
+  place: { number: number; of: number },
+  listener: SweepListener,
+): Promise<void> => {
+  const { name, folder } = run
+  const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
+  const watching: RunListener = { ...own, signal: listener.signal }
+  try {
+    const { reason } = await runInSubprocess({ ...recipe, out: folder }, watching)
+    run.status = reason
+  } catch (error) {
+    // A run that fails in training, for instance by a loss that is not finite, does not stop the others.
+    if (listener.signal?.aborted && (error as Error).name === 'AbortError') run.status = 'interrupted'
+    else if (error instanceof NativeError) Object.assign(run, { status: 'failed', message: error.message })
+    else throw error
+  } finally {
+    stop?.()
+  }
+}

@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { runInSubprocess } from '../src/runs/index.ts'
+import { calibratePlans, runInSubprocess } from '../src/runs/index.ts'
 import { readRunCard } from '../src/tracking/index.ts'
 import type { BenchOptions } from './main.ts'
 import { plannerCases } from './planner/cases.ts'
@@ -51,10 +51,14 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       set: { type: 'string', default: 'first,second' },
       only: { type: 'string', default: '' },
       out: { type: 'string' },
+      calibrate: { type: 'boolean', default: false },
     },
   })
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-planner-'))
+  // What the user's runs have taught stays out of it.
+  process.env.XDG_CACHE_HOME = join(folder, 'cache')
   const outcomes: Outcome[] = []
+  const unplanned: string[] = []
   try {
     const data = await makePlannerData(folder)
     const folders = new Map<string, string>()
@@ -71,7 +75,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       await runInSubprocess(whole)
       const card = await readRunCard(out)
       if (!shown) continue
-      if (card?.prediction === undefined || card.measured === undefined) throw new Error(`${name} has no prediction.`)
+      if (card?.prediction === undefined || card.measured === undefined) {
+        unplanned.push(name)
+        continue
+      }
       const { prediction, measured } = card
       const outcome: Outcome = {
         name,
@@ -82,6 +89,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
         planSeconds: prediction.planSeconds,
       }
       outcomes.push(outcome)
+      if (values.calibrate && set === 'first') await calibratePlans([out])
       console.error(rowOf(outcome).join(' | '))
       if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(outcome)}\n`)
     }

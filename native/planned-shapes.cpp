@@ -129,6 +129,10 @@ const std::unordered_map<std::string, Rule>& rules() {
        }},
       {"aten::native_layer_norm", layer_norm},
       {"aten::native_layer_norm_backward", layer_norm_backward},
+      {"aten::searchsorted",
+       [](const Stack& a, Stack& out) {
+         out.emplace_back(meta_of(tensor_at(a, 1).sizes(), a[2].toBool() ? at::kInt : at::kLong));
+       }},
       {"aten::max", scalar},
       {"aten::min", scalar},
       {"aten::prod", scalar},

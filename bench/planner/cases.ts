@@ -56,6 +56,8 @@ const aligning =
 
 const first = (recipe: Recipe): PlannerCase => ({ set: 'first', recipe })
 
+const second = (recipe: Recipe): PlannerCase => ({ set: 'second', recipe })
+
 /** Runs by name; those that others start from come before them. */
 export const plannerCases: Readonly<Record<string, PlannerCase>> = {
   'gpt2, causal': first(pretraining({ type: 'gpt2', config: { ...size, maxPositions: 256 } })),
@@ -97,4 +99,63 @@ export const plannerCases: Readonly<Record<string, PlannerCase>> = {
   'llama, DPO, LoRA': first(aligning('llama, bfloat16', 'dpo', { variant: 'lora' })),
   'gpt2, DPO, full': first(aligning('gpt2, causal', 'dpo')),
   'gpt2, KTO, LoRA': first(aligning('gpt2, causal', 'kto', { variant: 'lora' })),
+  'gpt-neox, causal, bfloat16': second(
+    pretraining({ type: 'gpt-neox', config: { ...encoder }, more: { precision: 'bfloat16' } }),
+  ),
+  'modernbert, masked': second(
+    pretraining({
+      type: 'modernbert',
+      config: { ...size, intermediateSize: 768 },
+      objective: 'masked-lm',
+      tokenizer: 'wordpiece',
+    }),
+  ),
+  'gemma3, causal, rows of 256': second(
+    pretraining({
+      type: 'gemma3',
+      config: { ...gated, headDim: 64, slidingWindow: 64 },
+      more: { maxLength: 256, batch: { sequences: 12, microTokens: 2048 } },
+    }),
+  ),
+  'phi3, causal, bfloat16, average of weights': second(
+    pretraining({ type: 'phi3', config: gated, more: { precision: 'bfloat16', average: {} } }),
+  ),
+  'olmo2, causal, Adafactor': second(
+    pretraining({ type: 'olmo2', config: gated, more: { optimizer: { type: 'adafactor' } } }),
+  ),
+  'smollm3, causal, two layers recomputed, SGD': second(
+    pretraining({ type: 'smollm3', config: gated, more: { recompute: 2, optimizer: { type: 'sgd' } } }),
+  ),
+  'distilbert, masked, padded': second(
+    pretraining({
+      type: 'distilbert',
+      config: encoder,
+      objective: 'masked-lm',
+      tokenizer: 'wordpiece',
+      more: { batch: { sequences: 16, microTokens: 1024, padded: true } },
+    }),
+  ),
+  'bert, classification, BitFit': second(
+    tuning('bert, masked', 'sequence-classification', 'labels', { variant: 'bitfit' }),
+  ),
+  'bert, classification, Houlsby, bfloat16': second(
+    tuning('bert, masked', 'sequence-classification', 'labels', { variant: 'houlsby', precision: 'bfloat16' }),
+  ),
+  'modernbert, tags, full': second(tuning('modernbert, masked', 'token-classification', 'words')),
+  'gpt2, instructions, prefix tuning': second(
+    tuning('gpt2, causal', 'instructions', 'chats', { variant: 'prefix-tuning' }),
+  ),
+  'gpt-neox, instructions, LoRA on int8': second(
+    tuning('gpt-neox, causal, bfloat16', 'instructions', 'chats', { variant: 'lora', frozenWeights: 'int8' }),
+  ),
+  't5, summaries, LoRA': second(tuning('t5, span corruption', 'summarization', 'summaries', { variant: 'lora' })),
+  'phi3, instructions, full, all layers recomputed': second(
+    tuning('phi3, causal, bfloat16, average of weights', 'instructions', 'chats', { recompute: 'all' }),
+  ),
+  'llama, ORPO, full': second(aligning('llama, bfloat16', 'orpo')),
+  'gpt2, SimPO, LoRA, bfloat16': second(aligning('gpt2, causal', 'simpo', { variant: 'lora', precision: 'bfloat16' })),
+  'phi3, KTO, full': second(aligning('phi3, causal, bfloat16, average of weights', 'kto')),
+  'gpt2, IPO, LoRA, three layers recomputed': second(
+    aligning('gpt2, causal', 'ipo', { variant: 'lora', recompute: 3 }),
+  ),
 }

@@ -100,8 +100,11 @@ const smallRecipe = (recipe: Record<string, unknown>, depth: number, tokens: num
   }
 }
 
+// As `kinds.ts` has it: a kind reads only recipes that its own schema has made.
+const kind = pretrainKind as unknown as RunKind
+
 const planOf = (recipe: PretrainRecipe): Promise<RunPlan & { base: PlannedBase }> =>
-  planBuiltRun(pretrainKind as unknown as RunKind, recipe, { microBatches: 2, steps: 1 })
+  planBuiltRun(kind, recipe, { microBatches: 2, steps: 1 })
 
 const targetOf = (plan: RunPlan): ScalingResult['target'] => {
   if (plan.steps === undefined)

@@ -37,6 +37,8 @@ export interface PlanExtent {
   steps?: number
   /** Most micro-batches of a step; the others take the memory of these (default: all). */
   microBatches?: number
+  /** Take no further step once planning has taken this long, in seconds: steps differ little (default: no limit). */
+  seconds?: number
 }
 
 /** The examples of a step that fill some micro-batches, and the tokens of the whole step. */
@@ -79,12 +81,15 @@ const planEvaluation = async (run: PlannableRun): Promise<void> => {
  */
 export const planSteps = (
   build: () => Promise<PlannableRun>,
-  { steps = plannedSteps, microBatches }: PlanExtent = {},
+  { steps = plannedSteps, microBatches, seconds = Number.POSITIVE_INFINITY }: PlanExtent = {},
 ): Promise<Plan<PlannedSteps>> =>
   plan(async () => {
     const run = await build()
     noteModel(run)
-    const length = { timed: false, totalSteps: () => steps, done: ({ step }: { step: number }) => step >= steps }
+    const started = performance.now()
+    const isLate = () => performance.now() - started > 1000 * seconds
+    const done = ({ step }: { step: number }) => step >= steps || (step > 0 && isLate())
+    const length = { timed: false, totalSteps: () => steps, done }
     const { batch, tokensPerStep } = boundedBatch(run, microBatches)
     const settings = { ...run.settings, batch }
     const events = train({ ...run, settings, length, evaluate: undefined, sample: undefined, save: undefined })

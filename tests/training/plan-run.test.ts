@@ -46,6 +46,14 @@ describe('a plan of a pretraining run', () => {
     await expect(planRun(recipe(), { gpu: 't4', measure: true })).rejects.toThrow(/remove `gpu`/)
     await expect(planRun(recipe(), { gpu: 't4', fit: { memory: 1000 } })).rejects.toThrow(/`fit.memory`/)
   })
+
+  test('refuses limits that nothing stays within, and names the one that binds', async () => {
+    const start = (fit: object, more: object = {}) => planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit, ...more })
+    await expect(start({ hours: 1e-12, money: 50 })).rejects.toThrow(/Expected more for `fit.hours`: one step takes/)
+    await expect(start({ hours: 8, money: 1e-12 })).rejects.toThrow(/Expected more for `fit.money`: one step takes/)
+    await expect(start({ memory: 1000, hours: 1e-12 })).rejects.toThrow(/at least .* for `fit.memory`/)
+    await expect(start({ money: 5 }, { pricePerHour: undefined })).rejects.toThrow(/needs a price/)
+  })
 })
 
 describe('a plan of a fine-tuning run', () => {

@@ -147,6 +147,20 @@ describe('a plan', () => {
     expect(memoryStatistics().inUse - before).toBeLessThan(2 ** 20)
   })
 
+  test('of a part of each step has the memory and the tokens of whole steps', async () => {
+    const batch = { sequences: 24, microTokens: 600 }
+    const make = async () => makeRun({ model: 'gpt2', config: size, settings: { batch } })
+    const whole = await planSteps(make)
+    const part = await planSteps(make, { microBatches: 3 })
+    expect(part.result.tokens).toBeLessThan(whole.result.tokens / 2)
+    expect(part.result.tokensPerStep).toBe(whole.result.tokensPerStep)
+    expect(Math.abs(part.peakBytes / whole.peakBytes - 1)).toBeLessThan(0.01)
+    // Steps of rows of other lengths differ little.
+    const late = await planSteps(make, { microBatches: 3, seconds: 0 })
+    expect(late.result.steps).toBe(1)
+    expect(Math.abs(late.peakBytes / part.peakBytes - 1)).toBeLessThan(0.01)
+  })
+
   test('refuses a tensor outside of it, and another plan inside', async () => {
     const { result } = await plan(() => keep(zeros([4, 4])))
     expect(() => result.add(1)).toThrow(/one of a plan, which has a shape only/)

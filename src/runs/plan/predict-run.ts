@@ -13,6 +13,9 @@ import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
 /** Micro-batches of a step that are planned before a run: more take the same memory, and their FLOPs follow from their tokens. */
 const plannedMicroBatches = 3
 
+/** Seconds after which a plan before a run takes no second step, as for very deep models. */
+const mostSeconds = 0.5
+
 /** Memory that tensors may take, and the setting that limits it. */
 export interface TensorRoom {
   bytes: number
@@ -92,7 +95,7 @@ export const predictRun = async (
   { shared, signal, room }: PredictOptions = {},
 ): Promise<RunPrediction | undefined> => {
   const started = performance.now()
-  const context: PlanContext = { shared, signal, microBatches: plannedMicroBatches }
+  const context: PlanContext = { shared, signal, microBatches: plannedMicroBatches, seconds: mostSeconds }
   const plan = await planOf(kind, recipe, context)
   if (plan === undefined) return undefined
   const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan

@@ -42,6 +42,8 @@ export interface BatchGradients {
   terms: Record<string, number>
   /** What the criterion measured beside its loss. */
   metrics: Record<string, number>
+  /** The same as sums and their weights. */
+  measured: Record<string, { sum: number; weight: number }>
   gradients: Map<string, Tensor>
   /** Number of micro-batches. */
   microBatches: number
@@ -49,9 +51,15 @@ export interface BatchGradients {
   release(): void
 }
 
-/** Seeds the generator of a step: its random numbers depend on the seed and the number of the step alone. */
-export const reseed = (generator: Generator, seed: number, step: number): Generator =>
-  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
+/** Seeds the generator of a step: its random numbers depend on the seed, the number of the step and the rank of the process alone. */
+export const reseed = (generator: Generator, seed: number, step: number, rank = 0): Generator =>
+  generator.seed(createRandom(`${seed}/step/${step}${rank === 0 ? '' : `/rank/${rank}`}`).integer(2 ** 53 - 1))
+
+/** Means of what was measured. */
+export const metricsOf = (measured: BatchGradients['measured']): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(measured).flatMap(([name, { sum, weight }]) => (weight > 0 ? [[name, sum / weight]] : [])),
+  )
 
 /** The total weight of each loss term of a batch. @throws DataError for a batch without trained tokens */
 export const totalWeights = <Example>(objective: Criterion<Example>, examples: readonly Example[]) => {
@@ -65,21 +73,26 @@ export const totalWeights = <Example>(objective: Criterion<Example>, examples: r
   return totals
 }
 
-/** Gradients of the loss over `examples`; each term is divided once, by its weight over all of them. */
+/**
+ * Gradients of the loss over `examples`; each term is divided once, by its weight over all of them.
+ * @param totals weights of the global batch, where `examples` are some of its rows
+ */
 export const computeGradients = async <Example>(
   { model, auxiliary, objective, parameters }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
+  totals?: Record<string, number>,
 ): Promise<BatchGradients> => {
-  const totals = totalWeights(objective, examples)
+  const weights = totals ?? totalWeights(objective, examples)
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]
   clearGrads(all)
-  const sums = new GradientSums(parameters, microBatches.length > 1)
+  // Sums over processes are of float32 too.
+  const sums = new GradientSums(parameters, microBatches.length > 1 || totals !== undefined)
   const terms: Record<string, number> = {}
-  const measured = new Map<string, { sum: number; weight: number }>()
+  const measured: BatchGradients['measured'] = {}
   let loss = 0
   try {
     for (const indices of microBatches) {
@@ -95,12 +108,12 @@ export const computeGradients = async <Example>(
         let total: Tensor | undefined
         const result = objective.loss(model, batch, { generator: options.generator, auxiliary })
         for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
-          const before = measured.get(name) ?? { sum: 0, weight: 0 }
+          const before = measured[name] ?? { sum: 0, weight: 0 }
           const own = typeof sum === 'number' ? sum : sum.item()
-          measured.set(name, { sum: before.sum + own, weight: before.weight + weight })
+          measured[name] = { sum: before.sum + own, weight: before.weight + weight }
         }
         for (const term of result.terms) {
-          const weight = totals[term.name]
+          const weight = weights[term.name]
           if (!(weight > 0)) continue
           const share = term.sum.mul(term.scale / weight)
           terms[term.name] = (terms[term.name] ?? 0) + term.sum.item() / weight
@@ -118,12 +131,11 @@ export const computeGradients = async <Example>(
   }
   const gradients = sums.gradients()
   noteTensors('gradients', gradients.values())
-  const metrics: Record<string, number> = {}
-  for (const [name, { sum, weight }] of measured) if (weight > 0) metrics[name] = sum / weight
   return {
     loss,
     terms,
-    metrics,
+    metrics: metricsOf(measured),
+    measured,
     gradients,
     microBatches: microBatches.length,
     release: () => sums.release(),

@@ -18,11 +18,14 @@ export interface NonFiniteReport {
 
 const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
 
-/** Computes the examples of a failed step one by one to find those that make it fail. */
+/**
+ * Computes the examples of a failed step one by one to find those that make it fail.
+ * @param positions of the examples in the data
+ */
 export const diagnose = async <Example>(
   trainable: TrainableModel<Example>,
   examples: readonly Example[],
-  position: number,
+  positions: readonly number[],
   result: Pick<BatchGradients, 'loss' | 'gradients'>,
   options: GradientOptions,
 ): Promise<NonFiniteReport> => {
@@ -39,7 +42,7 @@ export const diagnose = async <Example>(
     if (!weights.some((weight) => weight > 0)) continue
     const alone = await computeGradients(trainable, [example], options)
     if (!Number.isFinite(alone.loss) || [...alone.gradients.values()].some((gradient) => badValues(gradient) > 0))
-      report.examples.push(position + i)
+      report.examples.push(positions[i])
     alone.release()
   }
   return report

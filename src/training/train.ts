@@ -2,11 +2,13 @@
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
+import { assignRows, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import {
   type BatchGradients,
@@ -14,6 +16,7 @@ import {
   type GradientOptions,
   reseed,
   type TrainableModel,
+  totalWeights,
 } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
@@ -43,6 +46,10 @@ export interface TrainingRun<Example = unknown> {
   rollBack?(): Promise<LoopState | undefined>
   /** Stores a report of a step that was not applied and returns its path. */
   recordIncident?(step: number, report: NonFiniteReport): Promise<string>
+  /** The processes that share each batch. All run this loop, with callbacks that agree. */
+  group?: ProcessGroup
+  /** Writes a checkpoint after an error, when the other processes may be gone (default: `save`). */
+  rescue?(state: LoopState): Promise<string | undefined>
   /** When it is aborted, the loop finishes the current step, saves and ends. */
   signal?: AbortSignal
 }
@@ -76,6 +83,9 @@ class TrainingLoop<Example> {
   #failures = 0
   /** False while weights and state do not belong together, or the weights are damaged: nothing may be saved then. */
   #sound = true
+  /** Whether the processes of a group agreed to stop. */
+  #agreedStop = false
+  #gradientNorm = 0
 
   constructor(run: TrainingRun<Example>) {
     const { settings, state } = run
@@ -93,7 +103,7 @@ class TrainingLoop<Example> {
   }
 
   async *run(): AsyncGenerator<TrainingEvent, LoopState> {
-    const { trainable, length, signal } = this.#run
+    const { trainable, length } = this.#run
     trainable.model.train()
     trainable.auxiliary?.train()
     if (this.#state.step === 0) {
@@ -103,7 +113,7 @@ class TrainingLoop<Example> {
     try {
       // A checkpoint is written before its step is evaluated, so a resumed run may still owe the evaluation.
       yield* this.#finishStep(this.#state.pending)
-      while (!this.#done() && !signal?.aborted) {
+      while (!this.#done() && !this.#stopping()) {
         const asked = this.#run.beforeStep?.(this.#state)
         if (asked !== undefined) await asked
         yield* this.#step()
@@ -115,6 +125,11 @@ class TrainingLoop<Example> {
     }
     yield { ...this.#stamp(), type: 'end', reason: this.#done() ? 'finished' : 'interrupted' }
     return { ...this.#state, losses: [...this.#watch.window] }
+  }
+
+  /** A process of a group stops when all do. */
+  #stopping(): boolean {
+    return this.#run.group === undefined ? this.#run.signal?.aborted === true : this.#agreedStop
   }
 
   #done(): boolean {
@@ -132,15 +147,15 @@ class TrainingLoop<Example> {
   }
 
   async *#step(): AsyncGenerator<TrainingEvent> {
-    const { trainable, stream, average, settings, length, signal } = this.#run
+    const { trainable, stream, average, settings, length } = this.#run
     yield* this.#fill()
     // A signal during the rollout ends it early: its examples are not complete.
-    if (signal?.aborted && stream.online !== undefined) return
+    if (this.#stopping() && stream.online !== undefined) return
     const from = performance.now()
     const batch = takeBatch(stream, trainable.objective.tokens, this.#state.position, settings.batch)
     yield* this.#prepare(batch)
     const dataSeconds = (performance.now() - from) / 1000
-    const result = yield* this.#gradients(batch)
+    const result = await this.#reduced(yield* this.#gradients(batch))
     const totalSteps = length.totalSteps(this.#state)
     const learningRate = this.#run.learningRate * scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
     const spike = this.#watch.check(result.loss)
@@ -162,6 +177,7 @@ class TrainingLoop<Example> {
       if (settings.onNonFinite !== 'roll-back' || this.#savedAt < 0) this.#failures = 0
     }
     const seconds = (performance.now() - from) / 1000
+    this.#gradientNorm = update.gradientNorm
     this.#advance(batch)
     // Only now do weights and state belong together: a listener that throws at an event ends the run after a save.
     if (incident !== undefined) yield incident
@@ -191,7 +207,7 @@ class TrainingLoop<Example> {
     this.#state.pending = [...(evaluate ? ['evaluate' as const] : []), ...(now.sample ? ['sample' as const] : [])]
     // Saved first, so that an evaluation that fails or is killed costs no step.
     const canBeBest = evaluate && settings.keep.best !== undefined
-    if (now.checkpoint || canBeBest || last || signal?.aborted) yield* this.#save()
+    if (now.checkpoint || canBeBest || last || this.#stopping()) yield* this.#save()
     yield* this.#finishStep(this.#state.pending)
   }
 
@@ -242,12 +258,16 @@ class TrainingLoop<Example> {
     return update
   }
 
+  #seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#started) / 1000
+  }
+
   #advance(batch: TakenBatch<Example>): void {
     const state = this.#state
     state.step++
     state.position = batch.next
     state.tokens += batch.tokens
-    state.seconds = this.#secondsBefore + (performance.now() - this.#started) / 1000
+    if (this.#run.group === undefined) state.seconds = this.#seconds()
     this.#sound = true
   }
 
@@ -286,14 +306,14 @@ class TrainingLoop<Example> {
     return true
   }
 
-  async *#save(): AsyncGenerator<TrainingEvent> {
-    const { save } = this.#run
+  async *#save(save: TrainingRun['rescue'] = this.#run.save): AsyncGenerator<TrainingEvent> {
     if (save === undefined || this.#savedAt === this.#state.step) return
     const from = performance.now()
     const path = await save({ ...this.#state, losses: [...this.#watch.window], ...this.#carried() })
     this.#savedAt = this.#state.step
     this.#failures = 0
-    yield { ...this.#stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000 }
+    if (path !== undefined)
+      yield { ...this.#stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000 }
   }
 
   #carried(): Pick<LoopState, 'carried'> {
@@ -305,7 +325,7 @@ class TrainingLoop<Example> {
   async *#rescue(): AsyncGenerator<TrainingEvent> {
     if (!this.#sound || this.#state.step === this.#run.state.step) return
     try {
-      yield* this.#save()
+      yield* this.#save(this.#run.rescue ?? this.#run.save)
     } catch {
       // The error that ends the run is thrown by the caller.
     }
@@ -314,15 +334,38 @@ class TrainingLoop<Example> {
   #gradientOptions(): GradientOptions {
     const { settings, device } = this.#run
     const { microTokens, recompute, step } = this.#state
-    const generator = reseed(this.#generator, settings.seed, step)
+    const generator = reseed(this.#generator, settings.seed, step, this.#run.group?.rank)
     return { microTokens, padded: settings.batch.padded, recompute, generator, device }
   }
 
+  /** The examples of a batch that this process computes, with their positions in the data. */
+  #own({ examples, position }: TakenBatch<Example>): { examples: Example[]; positions: number[] } {
+    const { group, trainable } = this.#run
+    if (group === undefined) return { examples, positions: examples.map((_, i) => position + i) }
+    const tokens = examples.map((example) => trainable.objective.tokens(example))
+    const rows = assignRows(tokens, group.size)[group.rank]
+    return { examples: rows.map((row) => examples[row]), positions: rows.map((row) => position + row) }
+  }
+
+  /** The gradients of the whole batch, from those of this process's rows. */
+  async #reduced(own: BatchGradients): Promise<BatchGradients> {
+    const { group, trainable, signal } = this.#run
+    if (group === undefined) return own
+    notePhase('communication')
+    const report = { stop: signal?.aborted === true, seconds: this.#seconds(), gradientNorm: this.#gradientNorm }
+    const { result, stop, seconds } = await reduceGradients(group, trainable.parameters, own, report)
+    this.#agreedStop = stop
+    this.#state.seconds = seconds
+    return result
+  }
+
   async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
-    const { trainable } = this.#run
+    const { trainable, group } = this.#run
+    const { examples } = this.#own(batch)
+    const totals = group === undefined ? undefined : totalWeights(trainable.objective, batch.examples)
     for (;;) {
       try {
-        return await computeGradients(trainable, batch.examples, this.#gradientOptions())
+        return await computeGradients(trainable, examples, this.#gradientOptions(), totals)
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error
         clearGrads([...trainable.parameters.values()])
@@ -359,8 +402,8 @@ class TrainingLoop<Example> {
     batch: TakenBatch<Example>,
     result: BatchGradients,
   ): AsyncGenerator<TrainingEvent, boolean, void> {
-    const { trainable, settings, stream } = this.#run
-    const report = await diagnose(trainable, batch.examples, batch.position, result, this.#gradientOptions())
+    const { settings, stream } = this.#run
+    const report = await this.#diagnose(batch, result)
     for (const position of report.examples) {
       const place = stream.place?.(position)
       if (place !== undefined) report.places.push(place)
@@ -388,6 +431,16 @@ class TrainingLoop<Example> {
         `Training stopped in step ${step}: ${this.#failures === 1 ? 'skipping the batch' : `skipping ${this.#failures} batches`} did not help.${details} Lower the learning rate, or look at the data.`,
       )
     return false
+  }
+
+  /** The processes of a group look at their own rows. */
+  async #diagnose(batch: TakenBatch<Example>, result: BatchGradients): Promise<NonFiniteReport> {
+    const { trainable, group } = this.#run
+    const { examples, positions } = this.#own(batch)
+    const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions())
+    const found = (await group?.gather(report.examples)) ?? [report.examples]
+    report.examples = found.flat().sort((a, b) => a - b)
+    return report
   }
 
   /** Weights and schedule go back to a checkpoint; the data continues after the batch that failed. */

@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { readEvents, runFiles, type TrainingEvent } from '../../tracking/index.ts'
 import {
   initialState,
@@ -51,13 +52,14 @@ export const executeSteps = async (
   mode: RunMode,
   listener: RunListener,
   start: StartCosts,
+  group?: ProcessGroup,
 ): Promise<RunResult> => {
   const { recipe, trainable } = run
-  const record = await openRecord(recipe, mode, listener)
+  const record = await openRecord(recipe, mode, listener, { silent: group !== undefined && !group.first })
   const flight = checkRun(run)
   expectBudgetFits(recipe.memoryBudget, flight.memory.gradients)
-  if (mode === 'new') await checkNew(run, listener)
-  const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
+  if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
+  const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line), group) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
   const { prediction } = start
   await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step, prediction })
@@ -78,7 +80,7 @@ export const executeSteps = async (
     if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
     const { signal } = listener
     await withVisitor(run, listener, (visitor) =>
-      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor }),
+      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, group }),
     )
     record.close()
   } catch (error) {
@@ -87,7 +89,9 @@ export const executeSteps = async (
   }
   const measured = latest.costs.measurement(start)
   const { reason, step: steps, tokens: seen, loss } = latest
-  const { model, scores } = reason === 'finished' ? await exportModel(run, latest.best) : {}
+  const exported = () => exportModel(run, latest.best)
+  const { model, scores }: Partial<Awaited<ReturnType<typeof exported>>> =
+    reason === 'finished' ? await onFirst(group, exported) : {}
   const { parameters } = flight
   return record.finish({
     reason,
@@ -127,6 +131,12 @@ const withVisitor = async (
   }
 }
 
+/** Work of one process of a group, whose result all get. */
+const onFirst = async <Result>(
+  group: ProcessGroup | undefined,
+  work: () => Promise<Result> | Result,
+): Promise<Result> => (group === undefined ? work() : group.fromFirst(work))
+
 /** The checks of a run that has not begun. */
 const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => {
   await checkBestMetric(run)
@@ -155,10 +165,16 @@ const checkRun = (run: BuiltRun): PreFlight => {
 }
 
 /** The state of the newest intact checkpoint, restored; undefined if the run has none yet. */
-const savedState = async (run: BuiltRun, note: (line: string) => void): Promise<LoopState | undefined> => {
+const savedState = async (
+  run: BuiltRun,
+  note: (line: string) => void,
+  group?: ProcessGroup,
+): Promise<LoopState | undefined> => {
   const { recipe, trainable } = run
-  await removeLeftovers(recipe.out)
-  const { found, damaged } = await newestSnapshot(recipe.out)
+  const { found, damaged } = await onFirst(group, async () => {
+    await removeLeftovers(recipe.out)
+    return newestSnapshot(recipe.out)
+  })
   for (const line of damaged) note(line)
   if (found === undefined) {
     if (damaged.length > 0)
@@ -167,7 +183,7 @@ const savedState = async (run: BuiltRun, note: (line: string) => void): Promise<
     return undefined
   }
   const state = await restore(run, found.path)
-  await setAsideAfter(recipe.out, state.step)
+  await onFirst(group, () => setAsideAfter(recipe.out, state.step))
   return resumedState(state, recipe, trainable.model.facts.numLayers)
 }
 
@@ -210,12 +226,13 @@ interface TrainOptions {
   latest: Latest
   signal?: AbortSignal
   visitor: ModelVisitor | undefined
+  group?: ProcessGroup
 }
 
 const trainRun = async (
   record: RunRecord,
   run: BuiltRun,
-  { state, isResumed, latest, signal, visitor }: TrainOptions,
+  { state, isResumed, latest, signal, visitor, group }: TrainOptions,
 ): Promise<void> => {
   const { trainable, stream, optimizer, average, learningRate, length, evaluate, sample, recipe } = run
   const events = train({
@@ -229,10 +246,11 @@ const trainRun = async (
     state,
     device: recipe.device,
     signal,
-    evaluate,
-    sample,
     ...(visitor === undefined ? {} : { beforeStep: ({ step }: LoopState) => visitor.beforeStep(step) }),
-    ...callbacksOf(record, run, latest),
+    group,
+    evaluate: evaluate && ((at) => onFirst(group, () => evaluate(at))),
+    sample: sample && (() => onFirst(group, sample)),
+    ...callbacksOf(record, run, latest, group),
   })
   const take = (event: TrainingEvent): void => {
     // A run that was stopped before its first step has its start event already.
@@ -280,23 +298,30 @@ const callbacksOf = (
   record: RunRecord,
   run: BuiltRun,
   latest: Latest,
-): Pick<TrainingRun, 'save' | 'rollBack' | 'recordIncident'> => {
+  group?: ProcessGroup,
+): Pick<TrainingRun, 'save' | 'rescue' | 'rollBack' | 'recordIncident'> => {
   const { out, keep } = run.recipe
+  const save = async (state: LoopState): Promise<string> => {
+    record.sync()
+    const path = await writeSnapshot(out, partsOf(run), state, { tokenizer: run.tokenizerFiles })
+    await record.noteSession()
+    await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
+    return relative(out, path)
+  }
   return {
     save: async (state) => {
-      record.sync()
-      const path = await writeSnapshot(out, partsOf(run), state, { tokenizer: run.tokenizerFiles })
       latest.examples = state.position
-      await record.noteSession()
-      await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
-      return relative(out, path)
+      return onFirst(group, () => save(state))
     },
+    // Whoever else is left may not be here.
+    ...(group && { rescue: async (state: LoopState) => (group.first ? save(state) : undefined) }),
     rollBack: async () => {
-      const { found } = await newestSnapshot(out)
+      const { found } = await onFirst(group, () => newestSnapshot(out))
       return found === undefined ? undefined : restore(run, found.path)
     },
     recordIncident: async (step, report) => {
       const path = join(runFiles.incidents, `${stepName(step)}.json`)
+      if (group !== undefined && !group.first) return path
       await mkdir(join(out, runFiles.incidents), { recursive: true })
       await writeFileAtomic(join(out, path), `${JSON.stringify(report, null, 2)}\n`)
       return path

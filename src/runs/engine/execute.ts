@@ -1,10 +1,12 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
-import { CheckpointError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
+import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
+import { joinProcesses, type ProcessGroup } from '../../distributed/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
+import { expectGroupFits } from './group-checks.ts'
 import { explainBudget } from './memory-limits.ts'
 import { readPrediction, watchMemory } from './run-costs.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
@@ -29,30 +31,70 @@ const within = async <Result>(memoryBudget: number | undefined, work: () => Prom
   }
 }
 
-/** Executes a run of the given kind: from its start, or from the newest intact checkpoint in its folder. */
+/**
+ * Executes a run of the given kind: from its start, or from the newest intact checkpoint in its folder. Processes that a launcher
+ * started execute it together: the first one writes and shows it.
+ */
 export const execute = async <Recipe extends CommonRecipe>(
   kind: RunKind<Recipe>,
   recipe: Recipe,
   mode: RunMode,
   listener: RunListener = {},
 ): Promise<RunResult> => {
+  const group = await joinProcesses()
+  if (group === undefined) return executeInFolder(kind, recipe, mode, listener)
+  try {
+    const result = await executeInFolder(
+      kind,
+      recipe,
+      mode,
+      group.first ? listener : { signal: listener.signal },
+      group,
+    )
+    await group.leave({ failed: false })
+    return result
+  } catch (error) {
+    group.abort(error as Error)
+    throw error
+  } finally {
+    await group.leave({ failed: true })
+  }
+}
+
+const executeInFolder = async <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  recipe: Recipe,
+  mode: RunMode,
+  listener: RunListener,
+  group?: ProcessGroup,
+): Promise<RunResult> => {
   const { out, memoryBudget } = recipe
-  const unlock = await lockRun(out)
+  const unlock = group === undefined || group.first ? await lockRun(out) : async () => {}
   const shared = new SharedData()
   let run: BuiltRun | undefined
   try {
     await listener.onFolder?.(out)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
+    if (fit !== undefined && group !== undefined)
+      throw new ConfigError('This variant is fitted without steps, in one process: start it without a launcher.')
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
-    const prediction = mode === 'new' ? await predictRun(kind as RunKind, recipe, context) : await readPrediction(out)
+    const prediction =
+      group !== undefined && !group.first
+        ? undefined
+        : mode === 'new'
+          ? await predictRun(kind as RunKind, recipe, context)
+          : await readPrediction(out)
     // Only now, as plans of larger runs than the budget allows are made too.
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const memory = watchMemory()
-    run = await within(memoryBudget, () => kind.build(recipe, context))
+    // The others find what the first process encoded in the cache.
+    const build = () => within(memoryBudget, () => kind.build(recipe, context))
+    run = group === undefined ? await build() : await group.firstBefore(build)
+    if (group !== undefined) await expectGroupFits(group, run)
     for (const note of run.notes) listener.onNote?.(note)
-    return await executeSteps(run, mode, listener, { prediction, memory })
+    return await executeSteps(run, mode, listener, { prediction, memory }, group)
   } catch (error) {
     throw explainDiskFault(error, out)
   } finally {

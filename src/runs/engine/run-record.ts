@@ -48,18 +48,25 @@ const versions = (): Record<string, string> => ({
   platform: `${process.platform} ${arch()}`,
 })
 
-/** Begins a session of a run. */
-export const openRecord = async (recipe: CommonRecipe, mode: RunMode, listener: RunListener): Promise<RunRecord> =>
-  new RunRecord(recipe, mode, listener, await openSessions(recipe.out, { first: mode === 'new' }))
+/** Begins a session of a run. Of the processes of a group one writes; the others keep `silent` records. */
+export const openRecord = async (
+  recipe: CommonRecipe,
+  mode: RunMode,
+  listener: RunListener,
+  { silent = false }: { silent?: boolean } = {},
+): Promise<RunRecord> =>
+  new RunRecord(recipe, mode, silent ? {} : listener, await openSessions(recipe.out, { first: mode === 'new' }), silent)
 
 export class RunRecord {
   readonly #recipe: CommonRecipe
   readonly #mode: RunMode
   readonly #listener: RunListener
   readonly #sessions: Sessions
+  readonly #silent: boolean
   #tracker: RunTracker | undefined
 
-  constructor(recipe: CommonRecipe, mode: RunMode, listener: RunListener, sessions: Sessions) {
+  constructor(recipe: CommonRecipe, mode: RunMode, listener: RunListener, sessions: Sessions, silent: boolean) {
+    this.#silent = silent
     this.#recipe = recipe
     this.#mode = mode
     this.#listener = listener
@@ -72,6 +79,7 @@ export class RunRecord {
    */
   async start(resumeAt?: number): Promise<CutRecords | undefined> {
     const { out } = this.#recipe
+    if (this.#silent) return undefined
     if (this.#mode === 'new') await writeRecipe(this.#recipe)
     this.#tracker = await trackRun(out, this.#mode === 'new' ? {} : { resumeAt: resumeAt ?? -1 })
     return this.#tracker.cut
@@ -117,7 +125,7 @@ export class RunRecord {
     } catch {
       // A full disk may refuse this record too; the error itself is thrown.
     }
-    await this.#sessions.note().catch(() => {})
+    if (!this.#silent) await this.#sessions.note().catch(() => {})
     this.#sessions.stop()
   }
 
@@ -130,7 +138,7 @@ export class RunRecord {
   async finish(facts: RunFacts): Promise<RunResult> {
     const { out, seed, pricePerHour } = this.#recipe
     this.close()
-    await this.#sessions.note()
+    if (!this.#silent) await this.#sessions.note()
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
     const { reason, model, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
@@ -158,10 +166,12 @@ export class RunRecord {
       ...(prediction && { prediction }),
       ...(measured && { measured }),
     })
-    await writeRunCard(out, card)
-    if (model !== undefined)
-      await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
-    await writeReports(out)
+    if (!this.#silent) {
+      await writeRunCard(out, card)
+      if (model !== undefined)
+        await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
+      await writeReports(out)
+    }
     return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics, ...compared, warnings }
   }
 }

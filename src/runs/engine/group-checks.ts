@@ -1,0 +1,46 @@
+// What must be the same on every process before the first step of a run, and what several processes cannot do.
+import { basename, dirname } from 'node:path'
+import { ConfigError, packageVersion, sha256 } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
+import { buildFacts, readNativeBuild, type Tensor } from '../../tensor/index.ts'
+import type { BuiltRun } from './run-kind.ts'
+
+/** A number that changes with every bit of the tensors. */
+const checksumOf = (parameters: ReadonlyMap<string, Tensor>): string => {
+  let sum = 0
+  for (const parameter of parameters.values()) {
+    const { buffer, byteOffset, byteLength } = parameter.toTypedArray()
+    const half = new Uint16Array(buffer, byteOffset, byteLength / 2)
+    for (let i = 0; i < half.length; i++) sum = (Math.imul(sum, 31) + half[i]) | 0
+  }
+  return String(sum >>> 0)
+}
+
+const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
+
+/**
+ * @throws ConfigError for processes that would not train the same model on the same data, for fewer rows than processes, and for
+ * what runs in one process only
+ */
+export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promise<void> => {
+  const { recipe, hashes, trainable, stream } = run
+  const { sequences } = recipe.batch
+  if (recipe.device !== 'cpu')
+    throw new ConfigError(`Expected the device cpu for several processes, got ${recipe.device}. Gloo has no other.`)
+  if (stream.online !== undefined)
+    throw new ConfigError('Reinforcement learning makes its examples in one process: start it without a launcher.')
+  if (sequences !== undefined && sequences < group.size)
+    throw new ConfigError(
+      `Expected at least ${group.size} for \`batch.sequences\`, one row for each process, got ${sequences}. Start fewer processes, or raise it.`,
+    )
+  const { out: _, ...settings } = recipe
+  await group.expectEqual({
+    version: packageVersion(),
+    libtorch: buildFacts().torchVersion,
+    addon: basename(dirname(readNativeBuild().addon)),
+    recipe: shortHash(settings),
+    data: shortHash(Object.values(hashes)),
+    parameters: shortHash([...trainable.parameters].map(([path, { shape, dtype }]) => [path, shape, dtype])),
+    'initial weights': checksumOf(trainable.parameters),
+  })
+}

@@ -81,6 +81,7 @@ export const adamw = defineOptimizer({
     eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square, for stability'),
     ...groupFields(0.01),
   }),
+  elementwise: true,
   defaultLearningRate: () => 1e-3,
   slots: (_, { shape }) => adamwSlots(shape),
   update: adamwUpdate,

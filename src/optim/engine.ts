@@ -84,7 +84,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     checkParameters(parameters)
     this.#definition = definition
     this.#config = config
-    this.groups = parameterGroups(config, parameters, options)
+    this.groups = options.groups ?? parameterGroups(config, parameters, options)
     const groupOf = new Map(this.groups.flatMap((group) => group.paths.map((path) => [path, group] as const)))
     for (const [path, facts] of parameterFacts(parameters, options))
       this.#entries.set(

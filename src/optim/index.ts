@@ -10,6 +10,7 @@ import { muon } from './muon.ts'
 import type { Optimizer, OptimizerDefinition, ParameterFacts } from './optimizer.ts'
 import type { GroupOptions } from './parameter-groups.ts'
 import { sgd } from './sgd.ts'
+import { ShardedOptimizer, type ShardPlace } from './shard.ts'
 
 export { type AverageConfig, averageSchema, createAverage, type WeightAverage } from './average.ts'
 export {
@@ -24,6 +25,7 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
+export { ShardedOptimizer, type ShardPlace } from './shard.ts'
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 
@@ -57,6 +59,17 @@ export const createOptimizer = (
   parameters: ReadonlyMap<string, Tensor>,
   options: GroupOptions = {},
 ): Optimizer => new RunningOptimizer(definitionOf(config), config, parameters, options)
+
+/**
+ * Creates one part of the optimizer of a checked config, for processes that share its state.
+ * @throws ConfigError for an optimizer that cannot be divided
+ */
+export const createShardedOptimizer = (
+  config: OptimizerConfig,
+  parameters: ReadonlyMap<string, Tensor>,
+  options: GroupOptions,
+  place: ShardPlace,
+): ShardedOptimizer => new ShardedOptimizer(definitionOf(config), config, parameters, options, place)
 
 /** Default learning rate of an optimizer: that of its reference implementation. */
 export const defaultLearningRate = (config: OptimizerConfig): number => definitionOf(config).defaultLearningRate(config)

@@ -14,6 +14,7 @@ export const lion = defineOptimizer({
     beta2: averageField(0.99).describe('decay of the average gradient'),
     ...groupFields(0),
   }),
+  elementwise: true,
   defaultLearningRate: () => 1e-4,
   slots: (_, { shape }) => ({ first_moment: shape }),
   update: ({ beta1, beta2 }, updates, scale) =>

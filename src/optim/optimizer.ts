@@ -37,6 +37,8 @@ export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type 
   readonly summary: string
   /** Settings, `type` included. */
   readonly config: Schema
+  /** Whether each element is updated by itself, so that the state can be divided anywhere. */
+  readonly elementwise?: boolean
   /** Default learning rate: that of the reference implementation. */
   defaultLearningRate(config: z.output<Schema>): number
   /** Names and shapes of a parameter's state: float32 tensors, initially zeros. */

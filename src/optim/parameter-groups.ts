@@ -5,6 +5,8 @@ import type { GroupConfig, ParameterFacts, ParameterGroup } from './optimizer.ts
 
 /** How parameters are grouped. */
 export interface GroupOptions {
+  /** The groups, where they are known already. */
+  groups?: readonly ParameterGroup[]
   /** Layer of a path, from 0, or undefined outside the layers (default: N of `….layers.N.…`). */
   layerOf?(path: string): number | undefined
   /** Number of layers (default: one more than the highest of `layerOf`). */

@@ -30,6 +30,7 @@ export const sgd = defineOptimizer({
       path: ['dampening'],
       message: '`dampening` needs momentum: set `momentum` above 0.',
     }),
+  elementwise: true,
   defaultLearningRate: () => 1e-3,
   slots: ({ momentum }, { shape }): Record<string, readonly number[]> => (momentum === 0 ? {} : { momentum: shape }),
   update: ({ momentum, dampening, nesterov }, updates, scale) =>

@@ -2,7 +2,8 @@
 // divided by its weight over the whole batch, the sums are the gradients of one process. Independent of the loop.
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
-import { cat, freeTensors, keepUntilFreed, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
+import { type Optimizer, type OptimizerState, ShardedOptimizer } from '../optim/index.ts'
+import { cat, freeTensors, keepUntilFreed, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
 /**
@@ -41,34 +42,131 @@ const bucketBytes = 25 * 2 ** 20
 /** The gradients of the whole batch on every process, and what the processes agreed on. Frees the gradients of this process. */
 export const reduceGradients = async (
   group: ProcessGroup,
-  parameters: ReadonlyMap<string, Tensor>,
+  { parameters, optimizer }: { parameters: ReadonlyMap<string, Tensor>; optimizer: Optimizer },
   own: BatchGradients,
   report: StepReport,
-): Promise<{ result: BatchGradients; stop: boolean; seconds: number }> => {
+): Promise<{ result: ReducedGradients; stop: boolean; seconds: number }> => {
   const paths = [...parameters.keys()]
   const { loss, terms, measured, microBatches, gradients } = own
   const missing = paths.flatMap((path, i) => (gradients.has(path) ? [] : [i]))
   const all = await group.gather<FullReport>({ ...report, loss, terms, measured, microBatches, missing })
   expectSameNorm(group, all)
   const present = paths.filter((_, i) => all.some((one) => !one.missing.includes(i)))
-  const buckets = fillBuckets(present, parameters, gradients)
-  own.release()
-  await group.sum_(buckets.map(({ flat }) => flat))
-  const summed = new Map(noGrad(() => scope(() => buckets.flatMap(viewsOf))))
-  const result: BatchGradients = {
+  const summed =
+    optimizer instanceof ShardedOptimizer
+      ? await sumOwnPart(group, optimizer, own, new Set(present))
+      : await sumEverywhere(group, parameters, own, present)
+  const result: ReducedGradients = {
     loss: all.reduce((sum, one) => sum + one.loss, 0),
     terms: sumByName(all.map((one) => one.terms)),
     measured: addMeasured(all.map((one) => one.measured)),
     metrics: {},
-    // In the order of the parameters, in which norms are computed.
-    gradients: new Map(present.map((path) => [path, summed.get(path) as Tensor])),
+    ...summed,
     microBatches: all.reduce((sum, one) => sum + one.microBatches, 0),
-    release() {
-      freeTensors([...summed.values(), ...buckets.map(({ flat }) => flat)])
-    },
   }
   result.metrics = metricsOf(result.measured)
   return { result, stop: all.some(({ stop }) => stop), seconds: all[0].seconds }
+}
+
+/** Gradients of the whole batch, or of a part of the parameters. */
+export interface ReducedGradients extends BatchGradients {
+  /** Global norm, where this process has a part of the gradients only. */
+  gradientNorm?: number
+}
+
+type Summed = Pick<ReducedGradients, 'gradients' | 'gradientNorm' | 'release'>
+
+/** All gradients on every process, in the order of the parameters, in which norms are computed. */
+const sumEverywhere = async (
+  group: ProcessGroup,
+  parameters: ReadonlyMap<string, Tensor>,
+  own: BatchGradients,
+  present: readonly string[],
+): Promise<Summed> => {
+  const buckets = fillBuckets(present, parameters, own.gradients)
+  own.release()
+  await group.sum_(buckets.map(({ flat }) => flat))
+  const summed = new Map(noGrad(() => scope(() => buckets.flatMap(viewsOf))))
+  return {
+    gradients: new Map(present.map((path) => [path, summed.get(path) as Tensor])),
+    release: () => freeTensors([...summed.values(), ...buckets.map(({ flat }) => flat)]),
+  }
+}
+
+/** The gradients of one part of the parameters on each process, and the norm of all. */
+const sumOwnPart = async (
+  group: ProcessGroup,
+  { layout, pieces, place, parameters }: ShardedOptimizer,
+  own: BatchGradients,
+  present: ReadonlySet<string>,
+): Promise<Summed> => {
+  const { partSize } = layout
+  const flat = noGrad(() =>
+    scope(() => {
+      const parts = [...parameters].map(
+        ([path, { size }]) => own.gradients.get(path)?.to('float32').reshape([-1]) ?? zeros([size]),
+      )
+      const used = parts.reduce((sum, { size }) => sum + size, 0)
+      const all = cat([...parts, zeros([partSize * place.count - used])], 0)
+      keepUntilFreed([all])
+      return all
+    }),
+  )
+  own.release()
+  const part = await group.sumParts(flat)
+  flat.free()
+  keepUntilFreed([part])
+  const gradients = new Map(
+    noGrad(() =>
+      scope(() =>
+        pieces
+          .filter(({ path }) => present.has(path))
+          .map(({ path, at, size }) => {
+            const view = part.narrow(0, at, size)
+            keepUntilFreed([view])
+            return [path, view] as const
+          }),
+      ),
+    ),
+  )
+  const squares = await group.gather(scope(() => part.norm().item()) ** 2)
+  const gradientNorm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0))
+  return { gradients, gradientNorm, release: () => freeTensors([...gradients.values(), part]) }
+}
+
+/** Brings the weights that each process has updated to all. */
+export const collectWeights = async (group: ProcessGroup, optimizer: ShardedOptimizer): Promise<void> => {
+  const own = optimizer.ownWeights()
+  const all = await group.collect(own)
+  optimizer.writeWeights(all)
+  freeTensors([own, all])
+}
+
+/** The state of an optimizer of which each process has a part, whole on the first process; the others get none. */
+export const collectState = async (
+  group: ProcessGroup,
+  optimizer: ShardedOptimizer,
+): Promise<OptimizerState | undefined> => {
+  const { tensors, step } = optimizer.state()
+  const whole = new Map<string, Tensor>()
+  for (const slot of optimizer.slotNames) {
+    const own = optimizer.flatten((path) => tensors.get(`${path}/${slot}`) as Tensor)
+    const all = await group.collect(own)
+    own.free()
+    if (!group.first) all.free()
+    else
+      for (const [path, offset] of optimizer.layout.offsets()) {
+        const { size, shape } = optimizer.parameters.get(path) as Tensor
+        whole.set(
+          `${path}/${slot}`,
+          noGrad(() => all.narrow(0, offset, size).view(shape)),
+        )
+      }
+  }
+  const counts = [...tensors].flatMap(([key, tensor]) => (tensor.ndim === 0 ? [[key, tensor.item()] as const] : []))
+  for (const [key, count] of (await group.gather(counts)).flat())
+    whole.set(key, Tensor.from(BigInt64Array.of(BigInt(count)), { shape: [] }))
+  return group.first ? { tensors: whole, step } : undefined
 }
 
 interface Bucket {

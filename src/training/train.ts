@@ -4,11 +4,11 @@ import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
-import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
+import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
-import { assignRows, reduceGradients } from './data-parallel.ts'
+import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import {
   type BatchGradients,
@@ -161,7 +161,7 @@ class TrainingLoop<Example> {
     const spike = this.#watch.check(result.loss)
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
-    const update = finite && !skip ? this.#update(result, learningRate) : notApplied
+    const update = finite && !skip ? await this.#update(result, learningRate) : notApplied
     let incident: TrainingEvent | undefined
     if (!update.applied && !skip) {
       if (yield* this.#handleNonFinite(batch, result)) return
@@ -249,11 +249,15 @@ class TrainingLoop<Example> {
     }
   }
 
-  #update(result: BatchGradients, learningRate: number): Update {
-    const { maxGradientNorm } = this.#run.settings
+  async #update({ gradients, gradientNorm }: ReducedGradients, learningRate: number): Promise<Update> {
+    const { optimizer, group, settings } = this.#run
+    const { maxGradientNorm } = settings
     this.#sound = false
     notePhase('optimizer')
-    const update = this.#run.optimizer.step(result.gradients, { learningRate, maxGradientNorm })
+    const known = gradientNorm === undefined ? {} : { gradientNorm }
+    const update = optimizer.step(gradients, { learningRate, maxGradientNorm, ...known })
+    if (update.applied && group !== undefined && optimizer instanceof ShardedOptimizer)
+      await collectWeights(group, optimizer)
     this.#sound = !update.applied
     return update
   }
@@ -348,12 +352,13 @@ class TrainingLoop<Example> {
   }
 
   /** The gradients of the whole batch, from those of this process's rows. */
-  async #reduced(own: BatchGradients): Promise<BatchGradients> {
-    const { group, trainable, signal } = this.#run
+  async #reduced(own: BatchGradients): Promise<ReducedGradients> {
+    const { group, trainable, optimizer, signal } = this.#run
+    const { parameters } = trainable
     if (group === undefined) return own
     notePhase('communication')
     const report = { stop: signal?.aborted === true, seconds: this.#seconds(), gradientNorm: this.#gradientNorm }
-    const { result, stop, seconds } = await reduceGradients(group, trainable.parameters, own, report)
+    const { result, stop, seconds } = await reduceGradients(group, { parameters, optimizer }, own, report)
     this.#agreedStop = stop
     this.#state.seconds = seconds
     return result
@@ -438,8 +443,10 @@ class TrainingLoop<Example> {
     const { trainable, group } = this.#run
     const { examples, positions } = this.#own(batch)
     const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions())
-    const found = (await group?.gather(report.examples)) ?? [report.examples]
-    report.examples = found.flat().sort((a, b) => a - b)
+    const found = (await group?.gather(report)) ?? [report]
+    report.examples = found.flatMap((one) => one.examples).sort((a, b) => a - b)
+    const known = new Map(found.flatMap((one) => one.parameters).map((one) => [one.path, one]))
+    report.parameters = [...known.values()]
     return report
   }
 

@@ -4,8 +4,10 @@ import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
+import { type OptimizerState, ShardedOptimizer } from '../../optim/index.ts'
 import { readEvents, runFiles, type TrainingEvent } from '../../tracking/index.ts'
 import {
+  collectState,
   initialState,
   type LoopState,
   newestSnapshot,
@@ -301,9 +303,11 @@ const callbacksOf = (
   group?: ProcessGroup,
 ): Pick<TrainingRun, 'save' | 'rescue' | 'rollBack' | 'recordIncident'> => {
   const { out, keep } = run.recipe
-  const save = async (state: LoopState): Promise<string> => {
+  const save = async (state: LoopState, whole?: OptimizerState): Promise<string> => {
     record.sync()
-    const path = await writeSnapshot(out, partsOf(run), state, { tokenizer: run.tokenizerFiles })
+    const parts = partsOf(run)
+    const optimizer = whole === undefined ? parts.optimizer : { ...parts.optimizer, state: () => whole }
+    const path = await writeSnapshot(out, { ...parts, optimizer }, state, { tokenizer: run.tokenizerFiles })
     await record.noteSession()
     await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
     return relative(out, path)
@@ -311,10 +315,16 @@ const callbacksOf = (
   return {
     save: async (state) => {
       latest.examples = state.position
-      return onFirst(group, () => save(state))
+      const { optimizer } = run
+      if (group === undefined || !(optimizer instanceof ShardedOptimizer)) return onFirst(group, () => save(state))
+      const whole = await collectState(group, optimizer)
+      return group.fromFirst(() => save(state, whole))
     },
     // Whoever else is left may not be here.
-    ...(group && { rescue: async (state: LoopState) => (group.first ? save(state) : undefined) }),
+    ...(group && {
+      rescue: async (state: LoopState) =>
+        group.first && !(run.optimizer instanceof ShardedOptimizer) ? save(state) : undefined,
+    }),
     rollBack: async () => {
       const { found } = await onFirst(group, () => newestSnapshot(out))
       return found === undefined ? undefined : restore(run, found.path)

@@ -73,6 +73,10 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
   const shared = new SharedData()
   let run: BuiltRun | undefined
   try {
+    if (mode === 'new' && group === undefined && recipe.shard !== 'none')
+      throw new ConfigError(
+        `Expected several processes for \`shard\` ${recipe.shard}, got one. Start the run with \`launch\`, or set \`shard\` to none.`,
+      )
     await listener.onFolder?.(out)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
@@ -80,6 +84,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
       throw new ConfigError('This variant is fitted without steps, in one process: start it without a launcher.')
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
+    const processes = group === undefined ? {} : { processes: { index: group.rank, count: group.size } }
     const prediction =
       group !== undefined && !group.first
         ? undefined
@@ -90,7 +95,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const memory = watchMemory()
     // The others find what the first process encoded in the cache.
-    const build = () => within(memoryBudget, () => kind.build(recipe, context))
+    const build = () => within(memoryBudget, () => kind.build(recipe, { ...context, ...processes }))
     run = group === undefined ? await build() : await group.firstBefore(build)
     if (group !== undefined) await expectGroupFits(group, run)
     for (const note of run.notes) listener.onNote?.(note)

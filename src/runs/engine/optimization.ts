@@ -3,9 +3,11 @@ import { ConfigError } from '../../core/index.ts'
 import {
   createAverage,
   createOptimizer,
+  createShardedOptimizer,
   defaultLearningRate,
   type GroupOptions,
   type Optimizer,
+  type ShardPlace,
   type WeightAverage,
 } from '../../optim/index.ts'
 import { type ExampleSource, type RunLength, runLength, type TrainableModel } from '../../training/index.ts'
@@ -63,17 +65,25 @@ export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,
   stream: ExampleSource<unknown>,
-  options: GroupOptions = {},
+  options: GroupOptions & { processes?: ShardPlace | undefined } = {},
 ): Optimization => {
   const { parameters } = trainable
+  const { processes, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
-  const optimizer = createOptimizer(recipe.optimizer, parameters, options)
+  const sharded = recipe.shard === 'optimizer' && processes !== undefined
+  if (sharded && recipe.average !== undefined && [...parameters.values()].some(({ dtype }) => dtype !== 'float32'))
+    throw new ConfigError(
+      '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
+    )
+  const optimizer = sharded
+    ? createShardedOptimizer(recipe.optimizer, parameters, groups, processes)
+    : createOptimizer(recipe.optimizer, parameters, groups)
   return {
     optimizer,
     average:
       recipe.average === undefined
         ? undefined
-        : createAverage(recipe.average, parameters, { weights: optimizer.weights }),
+        : createAverage(recipe.average, parameters, sharded ? {} : { weights: optimizer.weights }),
     learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
     length: runLength(recipe.budget, {
       examplesPerStep,

@@ -1,0 +1,78 @@
+// ZeRO-1: the optimizer's state is divided among processes. Losses are those of one process, checkpoints open with any number of
+// processes, and a run that is killed or stopped resumes: with the same bits at the same number.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type PretrainInput, pretrain, resume } from '../../src/runs/index.ts'
+import { setThreads } from '../../src/tensor/index.ts'
+import { makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { largestDifference, lossesOf, runTogether } from './parallel-runs.ts'
+
+let data: SmallData
+const recipe = (name: string, more: object = {}): PretrainInput & { out: string } => ({
+  ...smallRecipe(data, join(data.root, name), {
+    model: { type: 'bert', preset: 'test', config: { numLayers: 1, hiddenDropout: 0, attentionDropout: 0 } },
+    batch: { sequences: 5 },
+    budget: { steps: 24 },
+    evaluate: {},
+    checkpoint: { steps: 8 },
+    keep: { last: 4 },
+    ...more,
+  }),
+  out: join(data.root, name),
+})
+const sharded = (name: string) => recipe(name, { shard: 'optimizer' })
+/** The loss of every step, of a run that was resumed in between too. */
+let one: number[]
+
+beforeAll(async () => {
+  setThreads(1)
+  data = await makeSmallData()
+  await pretrain(recipe('one'))
+  one = await lossesOf(recipe('one'))
+}, 120_000)
+afterAll(() => data.dispose())
+
+describe('a sharded optimizer', () => {
+  it('gives the losses of one process, and files that one process continues', async () => {
+    const { codes, lines } = await runTogether(3, [sharded('three')], 'interrupt:1:10')
+    expect(lines.filter((line) => line.includes('error'))).toEqual([])
+    expect(codes).toEqual([0, 0, 0])
+    const stopped = await lossesOf(sharded('three'))
+    expect(stopped.length).toBeGreaterThanOrEqual(10)
+    expect(stopped.length).toBeLessThan(24)
+    expect(largestDifference(stopped, one.slice(0, stopped.length))).toBeLessThan(1e-6)
+    // Three processes, then two, then one.
+    const again = await runTogether(2, [sharded('three')], 'interrupt:0:17')
+    expect(again.codes).toEqual([0, 0])
+    const { reason } = await resume(sharded('three').out)
+    expect(reason).toBe('finished')
+    expect(largestDifference(await lossesOf(sharded('three')), one)).toBeLessThan(1e-6)
+    const last = ({ out }: { out: string }) => Object.keys(remainsOf(out)).filter((name) => /^model|0024/.test(name))
+    expect(last(sharded('three'))).toEqual(last(recipe('one')))
+  }, 240_000)
+
+  it('resumes with the same bits after a rank was killed', async () => {
+    await runTogether(2, [sharded('whole')])
+    const killed = await runTogether(2, [sharded('killed')], 'SIGKILL:1:12')
+    expect(killed.codes[0]).toBe(1)
+    expect(killed.codes[1]).toBe(137)
+    const { codes } = await runTogether(2, [sharded('killed')])
+    expect(codes).toEqual([0, 0])
+    expect(remainsOf(sharded('killed').out)).toEqual(remainsOf(sharded('whole').out))
+    expect(await lossesOf(sharded('killed'))).toEqual(await lossesOf(sharded('whole')))
+  }, 240_000)
+
+  it('refuses what has no effect or cannot be divided', async () => {
+    await expect(pretrain(sharded('alone'))).rejects.toThrow(
+      /Expected several processes for `shard` optimizer, got one/,
+    )
+    const muon = { ...sharded('muon'), optimizer: { type: 'muon' } } as unknown as PretrainInput & { out: string }
+    const { codes, lines } = await runTogether(2, [muon])
+    expect(codes).toEqual([1, 1])
+    expect(lines.join()).toMatch(/divided by elements for `shard`, got muon/)
+    expect(existsSync(join(muon.out, 'run.json'))).toBe(false)
+    const few = recipe('few', { batch: { sequences: 1 } })
+    expect((await runTogether(2, [few])).lines.join()).toMatch(/Expected at least 2 for `batch.sequences`/)
+  }, 120_000)
+})

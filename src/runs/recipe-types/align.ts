@@ -148,6 +148,11 @@ export interface AlignSettings {
         /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
+  /**
+   * What several processes divide among them: nothing, or the state of the optimizer (ZeRO-1). Default:
+   * `none`.
+   */
+  shard?: 'none' | 'optimizer'
   /** Peak learning rate (default: the objective's; ten times as much for adapters). */
   learningRate?: number
   /** Default: `{"type":"linear","warmupShare":0.05}`. */

@@ -1,5 +1,6 @@
 // A group of processes that train together: what they tell each other, and how they end together. Independent of training.
 import { setTimeout } from 'node:timers/promises'
+import { deserialize, serialize } from 'node:v8'
 import { ConfigError, NativeError } from '../core/index.ts'
 import {
   allGather,
@@ -58,13 +59,13 @@ export class ProcessGroup {
     return this.rank === 0
   }
 
-  /** The value that each process gives, by rank. Values survive as in JSON, NaN and infinities too. */
+  /** The value that each process gives, by rank: plain data, typed arrays too. */
   async gather<Value>(value: Value): Promise<Value[]> {
-    const own = new TextEncoder().encode(packJson(value))
+    const own = new Uint8Array(serialize(value))
     const first = await this.#gatherBytes(own, shortMessage)
     const longest = Math.max(...first.map(({ length }) => length))
     const all = longest + headerBytes <= shortMessage ? first : await this.#gatherBytes(own, longest + headerBytes)
-    return all.map(({ bytes }) => unpackJson(new TextDecoder().decode(bytes)) as Value)
+    return all.map(({ bytes }) => deserialize(bytes) as Value)
   }
 
   /** Messages of at most `room` bytes, with their lengths in front; of longer ones the length alone. */
@@ -108,20 +109,20 @@ export class ProcessGroup {
   }
 
   /**
-   * What the first process makes, as JSON gives it back, while the others wait for as long as it takes. An error there ends all of them.
+   * What the first process makes, plain data, while the others wait for as long as it takes. An error there ends all of them.
    */
   async fromFirst<Result>(work: () => Promise<Result> | Result): Promise<Result> {
     const key = `value/${this.#values++}`
     if (this.first) {
       const result = await work()
-      this.#set(key, packJson(result))
+      this.#set(key, serialize(result).toString('base64'))
       await this.gather(0)
       this.#delete(key)
       return result
     }
     const text = await this.#waitFor(key)
     await this.gather(0)
-    return unpackJson(text) as Result
+    return deserialize(Buffer.from(text, 'base64')) as Result
   }
 
   /** Runs work on the first process before the others do, which find its caches then. */
@@ -205,13 +206,3 @@ export class ProcessGroup {
 export class GroupError extends NativeError {
   override name = 'GroupError'
 }
-
-const packJson = (value: unknown): string =>
-  JSON.stringify(value ?? null, (_, part: unknown) =>
-    typeof part === 'number' && !Number.isFinite(part) ? { $number: String(part) } : part,
-  )
-
-const unpackJson = (text: string): unknown =>
-  JSON.parse(text, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && '$number' in part ? Number(part.$number) : part,
-  )

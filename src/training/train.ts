@@ -213,7 +213,9 @@ class TrainingLoop<Example> {
 
   /** Makes the examples of the next batch, where the run makes them itself. */
   async *#fill(): AsyncGenerator<TrainingEvent> {
-    const { stream, settings, device, signal } = this.#run
+    const { stream, settings, device, group } = this.#run
+    // Processes of a group stop together, after a step.
+    const signal = group === undefined ? this.#run.signal : undefined
     const { position, step, microTokens } = this.#state
     const { padded } = settings.batch
     notePhase('rollouts')

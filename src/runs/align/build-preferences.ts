@@ -156,7 +156,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     stream,
     ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
-      processes: context.processes,
+      group: context.group,
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,

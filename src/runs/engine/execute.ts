@@ -84,7 +84,6 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
       throw new ConfigError('This variant is fitted without steps, in one process: start it without a launcher.')
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
-    const processes = group === undefined ? {} : { processes: { index: group.rank, count: group.size } }
     const prediction =
       group !== undefined && !group.first
         ? undefined
@@ -95,7 +94,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const memory = watchMemory()
     // The others find what the first process encoded in the cache.
-    const build = () => within(memoryBudget, () => kind.build(recipe, { ...context, ...processes }))
+    const build = () => within(memoryBudget, () => kind.build(recipe, { ...context, ...(group && { group }) }))
     run = group === undefined ? await build() : await group.firstBefore(build)
     if (group !== undefined) await expectGroupFits(group, run)
     for (const note of run.notes) listener.onNote?.(note)

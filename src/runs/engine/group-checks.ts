@@ -1,9 +1,21 @@
 // What must be the same on every process before the first step of a run, and what several processes cannot do.
-import { basename, dirname } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { ConfigError, packageVersion, sha256 } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import { buildFacts, readNativeBuild, type Tensor } from '../../tensor/index.ts'
 import type { BuiltRun } from './run-kind.ts'
+
+const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
+
+/** The package's own code, sources or built. */
+const codeHash = async (): Promise<string> => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const files = (await readdir(root, { recursive: true })).filter((name) => /\.[jt]s$/.test(name)).sort()
+  const texts = await Promise.all(files.map((name) => readFile(join(root, name))))
+  return shortHash(files.map((name, i) => [name, sha256(texts[i])]))
+}
 
 /** A number that changes with every bit of the tensors. */
 const checksumOf = (parameters: ReadonlyMap<string, Tensor>): string => {
@@ -16,19 +28,15 @@ const checksumOf = (parameters: ReadonlyMap<string, Tensor>): string => {
   return String(sum >>> 0)
 }
 
-const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
-
 /**
  * @throws ConfigError for processes that would not train the same model on the same data, for fewer rows than processes, and for
  * what runs in one process only
  */
 export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promise<void> => {
-  const { recipe, hashes, trainable, stream } = run
+  const { recipe, hashes, trainable } = run
   const { sequences } = recipe.batch
   if (recipe.device !== 'cpu')
     throw new ConfigError(`Expected the device cpu for several processes, got ${recipe.device}. Gloo has no other.`)
-  if (stream.online !== undefined)
-    throw new ConfigError('Reinforcement learning makes its examples in one process: start it without a launcher.')
   if (sequences !== undefined && sequences < group.size)
     throw new ConfigError(
       `Expected at least ${group.size} for \`batch.sequences\`, one row for each process, got ${sequences}. Start fewer processes, or raise it.`,
@@ -36,6 +44,7 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
   const { out: _, ...settings } = recipe
   await group.expectEqual({
     version: packageVersion(),
+    code: await codeHash(),
     libtorch: buildFacts().torchVersion,
     addon: basename(dirname(readNativeBuild().addon)),
     recipe: shortHash(settings),

@@ -1,5 +1,6 @@
 // Turns a recipe's optimizer, schedule and budget into those of one run. Independent of the kind of run.
 import { ConfigError } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import {
   createAverage,
   createOptimizer,
@@ -7,7 +8,6 @@ import {
   defaultLearningRate,
   type GroupOptions,
   type Optimizer,
-  type ShardPlace,
   type WeightAverage,
 } from '../../optim/index.ts'
 import { type ExampleSource, type RunLength, runLength, type TrainableModel } from '../../training/index.ts'
@@ -65,18 +65,18 @@ export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,
   stream: ExampleSource<unknown>,
-  options: GroupOptions & { processes?: ShardPlace | undefined } = {},
+  options: GroupOptions & { group?: ProcessGroup | undefined } = {},
 ): Optimization => {
   const { parameters } = trainable
-  const { processes, ...groups } = options
+  const { group, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
-  const sharded = recipe.shard === 'optimizer' && processes !== undefined
+  const sharded = recipe.shard === 'optimizer' && group !== undefined
   if (sharded && recipe.average !== undefined && [...parameters.values()].some(({ dtype }) => dtype !== 'float32'))
     throw new ConfigError(
       '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
     )
   const optimizer = sharded
-    ? createShardedOptimizer(recipe.optimizer, parameters, groups, processes)
+    ? createShardedOptimizer(recipe.optimizer, parameters, groups, { index: group.rank, count: group.size })
     : createOptimizer(recipe.optimizer, parameters, groups)
   return {
     optimizer,

@@ -1,8 +1,9 @@
 // The contract of a kind of run: its recipe, and how everything that the training loop needs is built from it.
 import type { z } from 'zod'
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { VocabularyFacts } from '../../objectives/index.ts'
-import type { Optimizer, ShardPlace, WeightAverage } from '../../optim/index.ts'
+import type { Optimizer, WeightAverage } from '../../optim/index.ts'
 import type { ScoredUnits, ScoreIntervals, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import type {
   ExampleSource,
@@ -110,8 +111,8 @@ export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
 /** What the building of a run may use. */
 export interface BuildContext {
-  /** The place of this process among those that train together. */
-  processes?: ShardPlace
+  /** The processes that train together. */
+  group?: ProcessGroup
   /** Shows a line without storing it. */
   say(line: string): void
   signal?: AbortSignal

@@ -81,7 +81,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
-      processes: context.processes,
+      group: context.group,
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,

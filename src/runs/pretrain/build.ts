@@ -46,7 +46,7 @@ const prepareModels = (
 /** Builds everything that a pretraining run needs. @throws ConfigError or DataError for what cannot be trained */
 export const buildRun = async (
   recipe: PretrainRecipe,
-  context: Pick<BuildContext, 'shared' | 'processes'> = {},
+  context: Pick<BuildContext, 'shared' | 'group'> = {},
 ): Promise<BuiltRun> => {
   const hashes = await checkTokenizer(recipe)
   const tokenizer = await once(context, 'tokenizer', () => loadTokenizer(recipe.tokenizer))
@@ -72,7 +72,7 @@ export const buildRun = async (
     vocabulary,
     trainable,
     stream,
-    ...setOptimization(recipe, trainable, stream, { processes: context.processes }),
+    ...setOptimization(recipe, trainable, stream, { group: context.group }),
     enoughSteps: recipe.base === undefined ? 100 : 10,
     validationDocuments:
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),

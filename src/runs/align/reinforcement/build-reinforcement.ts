@@ -50,6 +50,7 @@ import { type CriticSettings, openCritic, weightsWithCritic } from './critic-wei
 import { exportAnswers } from './export-answers.ts'
 import { functionOf, restoreFunctions } from './recipe-functions.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
+import { shareJudge, shareSampler } from './shared-rollouts.ts'
 
 /** Prompts that rollouts and evaluations answer. */
 export interface EncodedPrompts {
@@ -276,8 +277,12 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
   const { rewards, judge, independent } = scores
   const alarms = new Alarms(recipe.alarms)
   const written = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
-  const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, sample, judge, method, alarms }
-  const stream = new RolloutSource({ ...source, decode, files: written })
+  const { group } = context
+  const shared =
+    group === undefined ? { sample, judge } : { sample: shareSampler(group, sample), judge: shareJudge(group, judge) }
+  const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, ...shared, method, alarms }
+  const recorded = group === undefined || group.first ? { files: written } : {}
+  const stream = new RolloutSource({ ...source, decode, ...recorded })
   const evaluation: AnswerEvaluation = {
     prompts: prompts.validation,
     seed: recipe.seed,
@@ -301,6 +306,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     stream,
     ...setOptimization({ ...completed, learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
+      group,
     }),
     weights: savedWeights(recipe, parts),
     enoughSteps: 10,

@@ -12,6 +12,7 @@ describe('the process', () => {
     { signal: 'SIGINT', count: 2, code: 130, output: 'still working' },
     { signal: 'SIGTERM', count: 1, code: 143, output: 'finished in order' },
     { signal: 'SIGHUP', count: 1, code: 129, output: 'finished in order' },
+    { signal: 'SIGUSR1', count: 1, code: 138, output: 'finished in order' },
   ] as const)('finishes its step after one $signal and quits after two ($count sent)', async (row) => {
     const child = start('work', String(row.count))
     let output = ''

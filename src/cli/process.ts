@@ -11,8 +11,11 @@ export interface ProcessOptions {
   installEngine?: () => void
 }
 
-/** Exit codes of a program that a signal ends: 128 and the signal's number. A closed terminal sends SIGHUP. */
-const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
+/**
+ * Exit codes of a program that a signal ends: 128 and the signal's number. A closed terminal sends SIGHUP, and a scheduler
+ * SIGUSR1 before the time of a job is over.
+ */
+const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGUSR1: 138 }
 
 /** The file that an output stream goes to, where the system tells (Linux). */
 const fileOfStream = (descriptor: number): string | undefined => {

@@ -38,13 +38,17 @@ const openStore = async (launch: Launch, seconds: number): Promise<ProcessStore>
   const known = stores.get(place)
   if (known !== undefined) return known
   const server = rank === 0 && !agentStore
-  if (!server && !(await isListening(host, port, seconds * 1000)))
+  if (!server && !(await isListening(host, port, seconds * 1000))) {
+    // A name that is not known says more than that nothing listens there.
+    await addressTowards(host, port)
     throw new NativeError(
       `Rank ${rank} found no store at ${place} within ${seconds} s: ${agentStore ? `the agent of ${launcher} has ended` : 'rank 0 has not started, or the address is not its own'}. Check MASTER_ADDR and MASTER_PORT.`,
     )
+  }
   let store: ProcessStore
   try {
-    store = new ProcessStore(host, port, { server, timeoutMs: seconds * 1000 })
+    // Its own name need not be known on the machine that serves it, such as that of a pod that has just started.
+    store = new ProcessStore(server ? '127.0.0.1' : host, port, { server, timeoutMs: seconds * 1000 })
   } catch (error) {
     const { message } = error as Error
     if (server && /EADDRINUSE|address already in use/i.test(message))
@@ -92,8 +96,12 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
   const { rank, size, host, port, attempt, agentStore } = launch
   const seconds = secondsFrom(env, 'TUNESMITH_CONNECT_SECONDS', 30)
   const deadlineMs = 1000 * secondsFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 10)
-  const route = await addressTowards(host, port)
   const store = await openStore(launch, seconds)
+  const serves = rank === 0 && !agentStore
+  const route = await addressTowards(host, port).catch((error) => {
+    if (serves) return '127.0.0.1'
+    throw error
+  })
   // Commands that run one after the other share a store, each with groups of its own.
   const session = store.add(`tunesmith/${attempt}/sessions/${rank}`, 1)
   const prefix = `tunesmith/${attempt}/${session}/`
@@ -120,6 +128,5 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     networkInterface: env.GLOO_SOCKET_IFNAME,
     timeoutMs: collectiveMs,
   })
-  const servesStore = rank === 0 && !agentStore
-  return new ProcessGroup({ name, rank, size, members: names, servesStore, urgentMs }, store, prefix)
+  return new ProcessGroup({ name, rank, size, members: names, servesStore: serves, urgentMs }, store, prefix)
 }

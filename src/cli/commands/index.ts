@@ -37,6 +37,7 @@ export const commands: CommandRegistry = {
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
   specialists: async () => (await import('./specialists.ts')).specialists,
+  submit: async () => (await import('./submit.ts')).submit,
   sweep: async () => (await import('./sweep.ts')).sweep,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,

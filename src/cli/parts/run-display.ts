@@ -1,5 +1,6 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
+import { readLaunch } from '../../distributed/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
 import { describePrediction, describeReferences, type RunPrediction, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
@@ -89,8 +90,10 @@ export const displayRun = (
   }
 }
 
-/** The result of a run as text for a terminal. */
-export const renderRun = (result: RunResult): string => {
+/** The result of a run as text for a terminal; of several processes that train together the first one shows it. */
+export const renderRun = (result: RunResult): string => ((readLaunch()?.rank ?? 0) > 0 ? '' : describeResult(result))
+
+const describeResult = (result: RunResult): string => {
   const { out, model, reason, steps, tokens, seconds, loss, metrics, warnings } = result
   const facts = [
     `${steps} steps`,

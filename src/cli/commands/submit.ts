@@ -1,0 +1,97 @@
+// `tunesmith submit`: a training command as a job of Slurm or Kubernetes. The files are made by src/distributed.
+import { spawnSync } from 'node:child_process'
+import { argv, execArgv, execPath } from 'node:process'
+import { z } from 'zod'
+import { ConfigError, SetupError, shellWord, writeFileAtomic } from '../../core/index.ts'
+import { kubernetesManifest, slurmScript } from '../../distributed/index.ts'
+import { defineCommand } from '../command.ts'
+import { readRecipeFile } from '../recipe-file.ts'
+
+const flagValue = (words: readonly string[], flag: string): string | undefined => {
+  const at = words.findIndex((word) => word === flag || word.startsWith(`${flag}=`))
+  if (at < 0) return undefined
+  return words[at] === flag ? words[at + 1] : words[at].slice(flag.length + 1)
+}
+
+const training = ['pretrain', 'finetune', 'align', 'resume']
+
+/** The folder that a training command writes. @throws ConfigError for another command, or one without a folder */
+const outOf = async (words: readonly string[]): Promise<string> => {
+  if (!training.includes(words[0]))
+    throw new ConfigError(`Expected one of ${training.join(', ')} after \`--\`, got \`${words.join(' ')}\`.`)
+  if (words[0] === 'resume' && words[1] !== undefined) return words[1]
+  const path = flagValue(words, '--recipe')
+  const out = flagValue(words, '--out') ?? (path === undefined ? undefined : (await readRecipeFile(path)).out)
+  if (typeof out === 'string') return out
+  throw new ConfigError(
+    '`submit` needs the folder of the run, to resume it: give `--out` in the command, or in its recipe.',
+  )
+}
+
+/** Submits a job script. @returns what sbatch says */
+const submitScript = (file: string): string => {
+  const { status, stdout, stderr, error } = spawnSync('sbatch', [file], { encoding: 'utf8' })
+  if (error !== undefined)
+    throw new SetupError(`Cannot find sbatch: submit \`${file}\` on a machine with Slurm, or add \`--no-start\`.`)
+  if (status !== 0) throw new SetupError(`sbatch refused \`${file}\`: ${stderr.trim()}`)
+  return stdout.trim()
+}
+
+export const submit = defineCommand({
+  name: 'submit',
+  summary: 'Write and submit the job of a training command for Slurm, or its manifest for Kubernetes',
+  example:
+    'tunesmith submit --slurm --processes 4 --nodes 2 --threads 8 --time 24:00:00 -- tunesmith pretrain --recipe recipes/bert-from-scratch.ts',
+  notes: [
+    'A job that was preempted, or whose time is nearly over, saves, is queued again and resumes: see docs/clusters.md.',
+  ],
+  arguments: [{ name: 'command', description: 'training command, after `--`', variadic: true }],
+  engine: false,
+  options: z.strictObject({
+    slurm: z.boolean().default(false).describe('write a job script for Slurm, and submit it'),
+    kubernetes: z.boolean().default(false).describe('write an Indexed Job with its service for Kubernetes'),
+    processes: z.int().positive().describe('number of processes'),
+    threads: z.int().positive().default(1).describe('compute threads of a process'),
+    name: z.string().default('tunesmith').describe('name of the job'),
+    file: z.string().optional().describe('file to write (default: the name with .sh or .yaml)'),
+    memory: z.string().optional().describe('memory of a node (Slurm: 64G) or a pod (Kubernetes: 16Gi)'),
+    start: z.boolean().default(true).describe('submit the job script (Slurm)'),
+    nodes: z.int().positive().optional().describe('number of machines (Slurm; default: 1)'),
+    time: z.string().optional().describe('time limit, such as 24:00:00 (Slurm)'),
+    partition: z.string().optional().describe('partition (Slurm)'),
+    account: z.string().optional().describe('account (Slurm)'),
+    image: z.string().optional().describe('container image with Tunesmith (Kubernetes)'),
+    claim: z.string().optional().describe('persistent volume claim with data and runs (Kubernetes)'),
+    folder: z.string().optional().describe('folder at which the claim is mounted (Kubernetes; default: /work)'),
+    namespace: z.string().optional().describe('namespace (Kubernetes)'),
+  }),
+  async run(options, { command }) {
+    const { slurm, kubernetes, processes, threads, name, memory, nodes, time, partition, account, start } = options
+    const { image, claim, folder, namespace } = options
+    if (slurm === kubernetes) throw new ConfigError('Expected `--slurm` or `--kubernetes`, one of them.')
+    const foreign = Object.entries(slurm ? { image, claim, folder, namespace } : { nodes, time, partition, account })
+    for (const [flag, value] of foreign)
+      if (value !== undefined)
+        throw new ConfigError(`\`--${flag}\` has no effect with \`--${slurm ? 'slurm' : 'kubernetes'}\`: leave it out.`)
+    const words = command[0] === 'tunesmith' ? command.slice(1) : command
+    const out = await outOf(words)
+    const job = { name, command: words, out, processes, threads }
+    const file = options.file ?? `${name}.${slurm ? 'sh' : 'yaml'}`
+    if (slurm) {
+      const program = [execPath, ...execArgv, argv[1]]
+      await writeFileAtomic(
+        file,
+        slurmScript({ ...job, program }, { nodes: nodes ?? 1, time, partition, account, memory }),
+      )
+      return { file, next: `sbatch ${shellWord(file)}`, ...(start ? { submitted: submitScript(file) } : {}) }
+    }
+    if (!start)
+      throw new ConfigError('`--no-start` has no effect with `--kubernetes`, which only writes: leave it out.')
+    if (image === undefined || claim === undefined)
+      throw new ConfigError('`--kubernetes` needs `--image` and `--claim`: set both.')
+    const request = { image, claim, folder: folder ?? '/work', memory, namespace }
+    await writeFileAtomic(file, kubernetesManifest({ ...job, program: ['tunesmith'] }, request))
+    return { file, next: `kubectl apply -f ${shellWord(file)}` }
+  },
+  render: ({ file, next, submitted }) => `Wrote ${file}\n${submitted ?? `Start it with: ${next}`}`,
+})

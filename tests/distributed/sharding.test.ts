@@ -53,11 +53,10 @@ describe('a sharded optimizer', () => {
   }, 240_000)
 
   it('resumes with the same bits after a rank was killed', async () => {
-    await runTogether(2, [sharded('whole')])
     const killed = await runTogether(2, [sharded('killed')], 'SIGKILL:1:12')
     expect(killed.codes[0]).toBe(1)
     expect(killed.codes[1]).toBe(137)
-    const { codes } = await runTogether(2, [sharded('killed')])
+    const { codes } = await runTogether(2, [sharded('killed'), sharded('whole')])
     expect(codes).toEqual([0, 0])
     expect(remainsOf(sharded('killed').out)).toEqual(remainsOf(sharded('whole').out))
     expect(await lossesOf(sharded('killed'))).toEqual(await lossesOf(sharded('whole')))
@@ -68,11 +67,11 @@ describe('a sharded optimizer', () => {
       /Expected several processes for `shard` optimizer, got one/,
     )
     const muon = { ...sharded('muon'), optimizer: { type: 'muon' } } as unknown as PretrainInput & { out: string }
-    const { codes, lines } = await runTogether(2, [muon])
+    const few = recipe('few', { batch: { sequences: 1 } })
+    const { codes, lines } = await runTogether(2, [muon, few])
     expect(codes).toEqual([1, 1])
     expect(lines.join()).toMatch(/divided by elements for `shard`, got muon/)
     expect(existsSync(join(muon.out, 'run.json'))).toBe(false)
-    const few = recipe('few', { batch: { sequences: 1 } })
-    expect((await runTogether(2, [few])).lines.join()).toMatch(/Expected at least 2 for `batch.sequences`/)
+    expect(lines.join()).toMatch(/Expected at least 2 for `batch.sequences`/)
   }, 120_000)
 })

@@ -320,7 +320,7 @@ const callbacksOf = (
       const whole = await collectState(group, optimizer)
       return group.fromFirst(() => save(state, whole))
     },
-    // Whoever else is left may not be here.
+    // The other processes may be gone.
     ...(group && {
       rescue: async (state: LoopState) =>
         group.first && !(run.optimizer instanceof ShardedOptimizer) ? save(state) : undefined,

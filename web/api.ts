@@ -1,6 +1,7 @@
 // Requests to the studio's server: JSON, and streams that come back by themselves after the server was away.
 import { signal } from '@preact/signals'
 import type { ApiErrorBody } from '../src/serving/studio/api-types.ts'
+import { sharedAnswer, sharedFile } from './shared-file.ts'
 
 /** Whether the streams of this page are connected. */
 export const connected = signal(true)
@@ -24,8 +25,9 @@ const read = async <T>(request: Promise<Response>): Promise<T> => {
   throw new RequestError(response.status, body?.error.message ?? `The server answered with status ${response.status}.`)
 }
 
-/** Reads JSON. @throws RequestError */
-export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> => read<T>(fetch(path, { signal }))
+/** Reads JSON, or takes it from the file that the page is. @throws RequestError */
+export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> =>
+  sharedFile === undefined ? read<T>(fetch(path, { signal })) : Promise.resolve().then(() => sharedAnswer(path) as T)
 
 /** Sends JSON. @throws RequestError */
 export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> =>
@@ -47,6 +49,7 @@ const retryMs = 1000
  * @param onMessage called with the data of each event
  */
 export const follow = <T>(path: string, onMessage: (message: T) => void, from?: number): (() => void) => {
+  if (sharedFile !== undefined) return () => undefined
   let source: EventSource | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let lastId = from === undefined ? '' : String(from)

@@ -1,7 +1,8 @@
 // The rows of all runs, kept current by one stream for all pages.
 import { computed, signal } from '@preact/signals'
-import type { RunChanges, RunRow } from '../src/serving/studio/api-types.ts'
+import type { RunChanges, RunList, RunRow } from '../src/serving/studio/api-types.ts'
 import { follow } from './api.ts'
+import { sharedAnswer, sharedFile } from './shared-file.ts'
 
 const rows = signal<ReadonlyMap<string, RunRow>>(new Map())
 
@@ -25,6 +26,11 @@ let started = false
 export const followRuns = (): void => {
   if (started) return
   started = true
+  if (sharedFile !== undefined) {
+    const { runs } = sharedAnswer('/api/runs') as RunList
+    rows.value = new Map(runs.map((run) => [run.id, run]))
+    runsLoaded.value = true
+  }
   follow<RunChanges>('/api/changes', ({ runs, removed, ended }) => {
     studioEnded.value = ended === true
     const next = new Map(rows.value)

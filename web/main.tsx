@@ -7,14 +7,18 @@ import { connected } from './api.ts'
 import { followRuns, studioEnded } from './live-runs.ts'
 import { type Page, pages } from './pages/index.ts'
 import { linkTo, route } from './router.ts'
+import { sharedFile } from './shared-file.ts'
 import { theme, toggleTheme } from './theme.ts'
 
 const pageOf = (name: string | undefined): Page => pages.find((page) => page.path === (name ?? 'runs')) ?? pages[0]
 
+/** A saved file has only some of the pages. */
+const isShown = ({ path }: Page): boolean => sharedFile === undefined || sharedFile.pages.includes(path)
+
 const Navigation = ({ current }: { current: Page }) => (
   <nav class="side" aria-label="Pages">
     <div class="brand">Tunesmith</div>
-    {pages.map((page) => (
+    {pages.filter(isShown).map((page) => (
       <a key={page.path} href={linkTo([page.path])} aria-current={page === current ? 'page' : undefined}>
         {page.title}
       </a>
@@ -39,7 +43,7 @@ const Shell = () => {
   const content = useSignal<{ page: Page; View: ComponentType } | undefined>(undefined)
   const main = useRef<HTMLElement>(null)
   useEffect(() => {
-    document.title = `${current.title} · Tunesmith`
+    document.title = `${sharedFile?.title ?? current.title} · Tunesmith`
     void current.load().then(({ default: View }) => {
       content.value = { page: current, View }
     })
@@ -58,5 +62,6 @@ const Shell = () => {
   )
 }
 
+if (sharedFile !== undefined && location.hash.length < 2) location.hash = sharedFile.home
 followRuns()
 render(<Shell />, document.getElementById('app')!)

@@ -3,7 +3,16 @@ import { effect, signal } from '@preact/signals'
 
 export type Theme = 'light' | 'dark'
 
-const stored = localStorage.getItem('theme')
+/** A page of a saved file may have no storage. */
+const storage = (): Storage | undefined => {
+  try {
+    return localStorage
+  } catch {
+    return undefined
+  }
+}
+
+const stored = storage()?.getItem('theme')
 const system = matchMedia('(prefers-color-scheme: dark)')
 
 export const theme = signal<Theme>(stored === 'light' || stored === 'dark' ? stored : system.matches ? 'dark' : 'light')
@@ -14,7 +23,7 @@ effect(() => {
 
 export const toggleTheme = (): void => {
   theme.value = theme.value === 'dark' ? 'light' : 'dark'
-  localStorage.setItem('theme', theme.value)
+  storage()?.setItem('theme', theme.value)
 }
 
 /** The value of a colour of styles/base.css, such as `--curve-1`, for drawing on a canvas. */

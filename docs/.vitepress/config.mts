@@ -38,6 +38,7 @@ export default defineConfig({
           page('Alignment', '/alignment'),
           page('Inference and evaluation', '/inference'),
           page('Serving', '/serving'),
+          page('Studio', '/studio'),
           page('Exporting', '/exporting'),
           page('Recipes', '/recipes'),
           page('The run folder', '/run-folder'),

@@ -14,14 +14,12 @@ export const buildWeb = async (root) => {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest && existsSync(join(out, 'index.html'))) return
   say('building the pages of the studio')
   const { build } = await import('vite')
+  const common = { configFile: false, root: source, base: './', logLevel: 'error' }
+  const target = { outDir: out, target: 'es2022', assetsDir: '' }
   try {
-    await build({
-      configFile: false,
-      root: source,
-      base: './',
-      logLevel: 'error',
-      build: { outDir: out, emptyOutDir: true, target: 'es2022', assetsDir: '', assetsInlineLimit: 0 },
-    })
+    await build({ ...common, build: { ...target, emptyOutDir: true, assetsInlineLimit: 0 } })
+    // The same pages as one script and one style sheet, for runs that are saved as one file.
+    await build({ ...common, build: { ...target, emptyOutDir: false, cssCodeSplit: false, ...sharedBundle(source) } })
   } catch (error) {
     throw new SetupFault(`the pages of the studio could not be built: ${String(error.message).split('\n')[0]}`)
   }
@@ -29,6 +27,17 @@ export const buildWeb = async (root) => {
   writeFileSync(stamp, digest)
 }
 
+const sharedBundle = (source) => ({
+  copyPublicDir: false,
+  rollupOptions: {
+    input: join(source, 'share.tsx'),
+    output: { codeSplitting: false, entryFileNames: 'share.js', assetFileNames: 'share[extname]' },
+  },
+})
+
 /** The pages import types, and a few functions, of src. */
 export const webDigest = (root) =>
-  digestTree(root, [join(root, 'web'), join(root, 'src', 'serving', 'studio'), join(root, 'src', 'core')])
+  digestTree(root, [
+    join(root, 'web'),
+    ...['serving/studio', 'core', 'tracking', 'runs/batch-rows'].map((folder) => join(root, 'src', folder)),
+  ])

@@ -54,7 +54,7 @@ export interface LogProbOptions {
 }
 
 /** Index of the first token with a log-probability: the first of a sequence without a prompt has none. */
-const firstScored = ({ promptTokens }: Pick<CompletionTokens, 'promptTokens'>) => Math.max(1, promptTokens)
+export const firstScored = ({ promptTokens }: Pick<CompletionTokens, 'promptTokens'>) => Math.max(1, promptTokens)
 
 /** Number of completion tokens with a log-probability, the end token included. */
 export const completionLength = (example: Pick<CompletionTokens, 'ids' | 'promptTokens'>): number =>

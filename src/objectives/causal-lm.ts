@@ -6,6 +6,7 @@ import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength, layOut } from './row-layout.ts'
 import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
+import { type ShownTokens, sequencesOf } from './shown-tokens.ts'
 
 const schema = z.strictObject({
   documents: z
@@ -95,9 +96,22 @@ export const causalLm = defineObjective({
             return `${decode([ids[start]])}⟦${decode([...ids.subarray(start + 1, end), ...(last === -100 ? [] : [last])])}⟧`
           })
           .join('\n'),
+      show: showCausal,
     }
   },
 })
+
+/** Each sequence with the token after its last input. */
+const showCausal = ({ ids, starts, labels }: CausalExample): ShownTokens[] =>
+  sequencesOf(starts, ids.length).map(({ start, end }) => {
+    const shown = [ids[start]]
+    const losses = new Map<number, number>()
+    for (let i = start; i < end; i++) {
+      if (labels[i] !== -100) losses.set(shown.length, i)
+      if (labels[i] !== -100 || i + 1 < end) shown.push(labels[i] === -100 ? ids[i + 1] : labels[i])
+    }
+    return { ids: shown, losses }
+  })
 
 /** Inputs are the sequences without their last token; labels are the sequences without their first. */
 const shifted = (ids: Uint32Array, starts: readonly number[], cut: number): CausalExample => {

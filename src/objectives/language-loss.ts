@@ -2,8 +2,8 @@
 // batch, and the number of correct predictions. Independent of objectives.
 import { ConfigError } from '../core/index.ts'
 import { type HeadType, LanguageHead, type Model } from '../models/index.ts'
-import { linear, linearCrossEntropy, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
-import type { Metric } from './objective.ts'
+import { linear, linearCrossEntropy, noGrad, scope, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+import type { LossOptions, Metric } from './objective.ts'
 
 /** The model's language modelling head. @throws ConfigError for another head */
 export const vocabularyHead = ({ head, headType }: Model, needed: HeadType): LanguageHead => {
@@ -25,11 +25,16 @@ export const vocabularyLoss = (
   head: LanguageHead,
   hidden: Tensor,
   labels: Tensor,
-  options: { metrics?: boolean } = {},
+  options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> = {},
 ): { sum: Tensor; correct?: Tensor; prepared: Tensor } => {
   const prepared = head.prepare(hidden)
   const { weight, bias = null } = head.lmHead
   const [sum] = linearCrossEntropy(prepared, weight, bias, labels)
+  if (options.onLabelLosses !== undefined)
+    noGrad(() => {
+      const [logProbs] = tokenLogProbs(prepared, weight, bias, labels.clamp({ min: 0 }))
+      options.onLabelLosses?.(logProbs.neg().mul(labels.ge(0)))
+    })
   return { sum, prepared, ...(options.metrics ? { correct: countCorrect(prepared, weight, bias, labels) } : {}) }
 }
 

@@ -9,6 +9,7 @@ import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from
 import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
 import { expectLength, type Layout, layOut } from './row-layout.ts'
 import { type PlacedBatch, placeSequences, placesOf, type Sequences, toInt64 } from './sequences.ts'
+import { type ShownTokens, sequencesOf } from './shown-tokens.ts'
 
 const schema = z
   .strictObject({
@@ -71,6 +72,7 @@ export const maskedLm = defineObjective({
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },
       describe: describeMasked,
+      show: showMasked,
     }
   },
 })
@@ -125,6 +127,23 @@ export const hiddenOf = (
   const { hidden, onlyRead } = model.bodyForward({ ...inputs, read })
   const flat = hidden.flatten(0, 1)
   return onlyRead ? flat : flat.indexSelect(0, picked)
+}
+
+/** Each sequence with its predicted tokens as they were before masking. */
+export const showMasked = ({ ids, starts, positions, originals }: Sequences & Masked): ShownTokens[] => {
+  let at = 0
+  return sequencesOf(starts, ids.length).map(({ start, end }) => {
+    const shown = Array.from(ids.subarray(start, end))
+    const seen = new Map<number, number>()
+    const losses = new Map<number, number>()
+    for (; at < positions.length && positions[at] < end; at++) {
+      const i = positions[at] - start
+      if (shown[i] !== originals[at]) seen.set(i, shown[i])
+      shown[i] = originals[at]
+      losses.set(i, at)
+    }
+    return { ids: shown, seen, losses }
+  })
 }
 
 /** The text with each predicted token as ⟦label|input⟧. */

@@ -6,6 +6,7 @@ import type { Row } from '../data/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 import type { Sequences } from './sequences.ts'
+import type { ShownTokens } from './shown-tokens.ts'
 
 /** Facts about a tokenizer for objectives; see `vocabularyFacts`. */
 export interface VocabularyFacts {
@@ -87,6 +88,11 @@ export interface LossOptions {
   metrics?: boolean
   /** The second model, if the objective has one. */
   auxiliary?: Model
+  /**
+   * Receives the loss of each label in the order of the batch, float32 [N], 0 where a label is -100, without a gradient.
+   * Called once by criteria whose `show` names places in it.
+   */
+  onLabelLosses?(losses: Tensor): void
 }
 
 /** What `Criterion.prepare` may use. */
@@ -144,6 +150,8 @@ export interface Criterion<Example = unknown> {
   loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
   /** The example as readable text, with its trained tokens marked. */
   describe(example: Example, decode: (ids: readonly number[]) => string): string
+  /** The example as its tokens, with the trained ones and their places among the losses of `onLabelLosses`. */
+  show?(example: Example): ShownTokens[]
 }
 
 /** Whether batches must be padded, because the criterion or the model does not support packed rows. */

@@ -14,6 +14,7 @@ import {
   type MaskedBatch,
   type MaskedExample,
   predictedTokens,
+  showMasked,
 } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type AuxiliaryModel, defineObjective, type Metric, type Objective } from './objective.ts'
@@ -143,6 +144,7 @@ export const replacedTokenDetection = defineObjective({
         }
       },
       describe: describeMasked,
+      show: showMasked,
     }
   },
   auxiliary: generatorModel(),

@@ -8,7 +8,7 @@ import type { IdArray } from '../data/index.ts'
 import { type Model, type ReadTokens, SentencePretrainingHead } from '../models/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import { vocabularyLoss, wrongHead } from './language-loss.ts'
-import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
+import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens, showMasked } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import {
   defineObjective,
@@ -115,6 +115,7 @@ export const sentencePretraining = defineObjective({
         const labels: Record<number, string> = { 0: 'first, then second', 1: 'not in sequence' }
         return `${describeMasked(example, decode)} (${labels[example.relation] ?? 'too short for a relation'})`
       },
+      show: showMasked,
     }
   },
 })

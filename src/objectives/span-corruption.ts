@@ -9,6 +9,7 @@ import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength } from './row-layout.ts'
 import { toInt64 } from './sequences.ts'
+import { inputAndTarget } from './shown-tokens.ts'
 
 const schema = z.strictObject({
   noiseShare: z.number().gt(0).lt(1).default(0.15).describe('share of noise tokens, which are replaced by sentinels'),
@@ -110,6 +111,7 @@ export const spanCorruption = defineObjective({
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },
       describe: ({ inputs, targets }, decode) => `${decode([...inputs])}\n⟦${decode([...targets])}⟧`,
+      show: ({ inputs, targets }) => inputAndTarget(inputs, targets),
     }
   },
 })

@@ -19,6 +19,9 @@ export {
   replayRollouts,
   replaySchema,
 } from './align/reinforcement/replay-rollouts.ts'
+export { BatchRowsProcess } from './batch-rows/batch-rows-process.ts'
+export type { BatchPart, BatchRow, BatchRows } from './batch-rows/batch-rows-types.ts'
+export { BatchReader } from './batch-rows/read-batch.ts'
 export {
   type ComparedReference,
   type ComparedRun,

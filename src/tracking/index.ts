@@ -16,7 +16,7 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './event-types.ts'
-export { type CutRecords, type EventLog, openEvents, readEvents } from './events.ts'
+export { type CutRecords, type EventLog, openEvents, outlineEvents, readEvents } from './events.ts'
 export {
   type Best,
   bestOf,

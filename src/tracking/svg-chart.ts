@@ -8,8 +8,48 @@ const size = { width: 640, height: 280, left: 64, right: 12, top: 12, bottom: 32
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
-/** A line chart as SVG text. */
-export const renderSvg = ({ title, series, axis }: Chart): string => {
+/** A line chart as a figure with SVG for a page, whose style sheet has the colours. */
+export const renderSvg = (chart: Chart): string => {
+  const { title, series, axis } = chart
+  const legend =
+    series.length < 2
+      ? ''
+      : `<p class="legend">${series.map(({ name }, i) => `<span class="s${i % 6}">${escapeHtml(name)}</span>`).join('')}</p>`
+  return (
+    `<figure><figcaption>${escapeHtml(title)}${axis === 'log' ? ' (log scale)' : ''}</figcaption>${legend}` +
+    `<svg viewBox="0 0 ${size.width} ${size.height}" role="img" aria-label="${escapeHtml(title)}">${drawing(chart)}</svg></figure>`
+  )
+}
+
+/** Okabe and Ito's palette, which colour-blind readers tell apart. */
+const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']
+
+const lineHeight = 18
+
+/** A line chart as an SVG file of its own, with its title, legend and colours. */
+export const svgDocument = (chart: Chart): string => {
+  const { title, series, axis } = chart
+  const heading = 26 + lineHeight * series.length
+  const style = [
+    'text{font:12px system-ui,sans-serif;fill:#1c1f23}.y{text-anchor:end}.x{text-anchor:middle}',
+    '.grid{stroke:#d9dbde}.axis{stroke:#5a6068;fill:none}.line{fill:none;stroke-width:1.5}.line circle{stroke:none}',
+    ...colors.map((color, i) => `.s${i}{stroke:${color}}.s${i} circle{fill:${color}}`),
+  ].join('')
+  const legend = series.map(
+    ({ name }, i) =>
+      `<path class="line s${i % 6}" d="M${size.left} ${22 + lineHeight * (i + 0.5)}h18"/>` +
+      `<text x="${size.left + 24}" y="${26 + lineHeight * (i + 0.5)}">${escapeHtml(name)}</text>`,
+  )
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${size.height + heading}">` +
+    `<title>${escapeHtml(title)}</title><style>${style}</style><rect width="100%" height="100%" fill="#ffffff"/>` +
+    `<text x="${size.left}" y="18" font-weight="bold">${escapeHtml(title)}${axis === 'log' ? ' (log scale)' : ''}</text>` +
+    `${legend.join('')}<g transform="translate(0 ${heading})">${drawing(chart)}</g></svg>\n`
+  )
+}
+
+/** Axes and lines. */
+const drawing = ({ series, axis }: Chart): string => {
   const xScale = scaleOver(series.map(({ x }) => x))
   const yScale = scaleOver(
     series.map(({ y }) => y),
@@ -33,15 +73,9 @@ export const renderSvg = ({ title, series, axis }: Chart): string => {
     const name = `<title>${escapeHtml(each.name)}</title>`
     return `<g class="line s${i % 6}">${name}${pathsOf(each, xAt, yAt)}</g>`
   })
-  const legend =
-    series.length < 2
-      ? ''
-      : `<p class="legend">${series.map(({ name }, i) => `<span class="s${i % 6}">${escapeHtml(name)}</span>`).join('')}</p>`
   return (
-    `<figure><figcaption>${escapeHtml(title)}${axis === 'log' ? ' (log scale)' : ''}</figcaption>${legend}` +
-    `<svg viewBox="0 0 ${size.width} ${size.height}" role="img" aria-label="${escapeHtml(title)}">` +
     `${horizontal.join('')}${vertical.join('')}<path class="axis" d="M${size.left} ${size.top}V${bottom}H${right}"/>` +
-    `${lines.join('')}</svg></figure>`
+    lines.join('')
   )
 }
 

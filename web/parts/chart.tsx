@@ -1,69 +1,41 @@
 // Curves on a canvas, by uPlot: extremes as a band, marks on the axis, zoom by dragging that other charts can share.
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { saveCsv, saveSvg } from './chart-files.ts'
+import type { ChartCurve, ChartMark, ChartProps } from './chart-types.ts'
 import 'uplot/dist/uPlot.min.css'
+import { formatCount, formatValue } from '../format.ts'
 import { colorOf, curveColor, theme } from '../theme.ts'
 
-/** One curve. */
-export interface ChartCurve {
-  name: string
-  x: readonly number[]
-  /** Null where there is no value. */
-  y: readonly (number | null)[]
-  /** Extremes around `y`, drawn as a band. */
-  low?: readonly (number | null)[]
-  high?: readonly (number | null)[]
-  /** Number of the colour, from 0 (default: the position of the curve). */
-  color?: number
-  dashed?: boolean
-}
+export type { ChartCurve, ChartMark } from './chart-types.ts'
 
-/** A line across the chart. */
-export interface ChartMark {
-  x: number
-  /** A variable of styles/base.css, such as `--bad`. */
-  color: string
-  label: string
-}
-
-interface ChartProps {
-  /** What the chart shows, for people who cannot see it. */
-  label: string
-  curves: readonly ChartCurve[]
-  marks?: readonly ChartMark[]
-  height?: number
-  logX?: boolean
-  logY?: boolean
-  /** Charts of one key move their cursors together. */
-  syncKey?: string
-  /** Range of x that is shown (default: all). */
-  range?: readonly [number, number] | undefined
-  /** Called with a range when the user drags, and with undefined when the user wants all again. */
-  onRange?(range: [number, number] | undefined): void
-  /** Called with the x of a click. */
-  onPick?(x: number): void
-  formatX?(x: number): string
-}
+const isSame = (a: readonly number[], b: readonly number[]): boolean =>
+  a === b || (a.length === b.length && a.every((value, i) => value === b[i]))
 
 /** Columns of uPlot: a common x, and for each curve its values and, if it has them, its extremes. */
 const alignedData = (curves: readonly ChartCurve[]): uPlot.AlignedData => {
   const tables = curves.map(({ x, y, low, high }) =>
     low !== undefined && high !== undefined ? [x, y, low, high] : [x, y],
   ) as unknown as uPlot.AlignedData[]
-  return tables.length === 0 ? ([[]] as unknown as uPlot.AlignedData) : uPlot.join(tables)
+  if (tables.length === 0) return [[]] as unknown as uPlot.AlignedData
+  // Joining sorts all values, which takes longer than drawing them.
+  const shared = curves.every(({ x }) => isSame(x, curves[0].x))
+  if (shared) return [tables[0][0], ...tables.flatMap((table) => table.slice(1))] as unknown as uPlot.AlignedData
+  return uPlot.join(tables)
 }
 
 const seriesOf = (curves: readonly ChartCurve[]): { series: uPlot.Series[]; bands: uPlot.Band[] } => {
   const series: uPlot.Series[] = [{}]
   const bands: uPlot.Band[] = []
-  curves.forEach(({ name, color, dashed, low, high }, i) => {
-    const stroke = curveColor(color ?? i)
+  curves.forEach(({ name, color, dashed, faint, low, high }, i) => {
+    const full = curveColor(color ?? i)
+    const stroke = faint ? `${full}55` : full
     const points = { show: curves[i].x.length < 40 }
     series.push({ label: name, stroke, width: 1.5, points, spanGaps: true, ...(dashed ? { dash: [6, 4] } : {}) })
     if (low === undefined || high === undefined) return
     const edge = { stroke: 'transparent', points: { show: false }, spanGaps: true, width: 0 }
     series.push({ ...edge, label: `${name}, lowest` }, { ...edge, label: `${name}, highest` })
-    bands.push({ series: [series.length - 1, series.length - 2], fill: `${stroke}33` })
+    bands.push({ series: [series.length - 1, series.length - 2], fill: `${full}${faint ? '1c' : '33'}` })
   })
   return { series, bands }
 }
@@ -92,6 +64,10 @@ const axisOf = (more: Partial<uPlot.Axis>): uPlot.Axis => ({
   ...more,
 })
 
+/** A value of y in few characters. */
+const formatTick = (y: number): string =>
+  Math.abs(y) >= 10_000 ? formatCount(y) : Math.abs(y) < 0.001 && y !== 0 ? y.toExponential(1) : formatValue(y)
+
 /** Pixels that the mouse may move in a click. */
 const clickSlack = 3
 
@@ -114,7 +90,10 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
     },
     axes: [
       axisOf({ values: (_, splits) => splits.map((x) => (x === null ? '' : (current().formatX ?? String)(x))) }),
-      axisOf({ size: 64 }),
+      axisOf({
+        size: 64,
+        values: (_, splits) => splits.map((y) => (y === null ? '' : (current().formatY ?? formatTick)(y))),
+      }),
     ],
     cursor: {
       ...(syncKey === undefined ? {} : { sync: { key: syncKey } }),
@@ -137,7 +116,7 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
 /** What must be equal for the plot to be kept while its data change. */
 const shapeOf = ({ curves, height, logX, logY, syncKey, range }: ChartProps): string =>
   JSON.stringify([
-    curves.map(({ name, low, color, dashed }) => [name, low !== undefined, color, dashed]),
+    curves.map(({ name, low, color, dashed, faint }) => [name, low !== undefined, color, dashed, faint]),
     height,
     logX,
     logY,
@@ -183,14 +162,32 @@ export const Chart = (props: ChartProps) => {
   useEffect(() => {
     plot.current?.setData(alignedData(curves))
   }, [curves, props.marks])
-  const last = ({ y }: ChartCurve) => y.findLast((value) => value !== null)
+  const lastText = ({ y }: ChartCurve) => {
+    const last = y.findLast((value) => value !== null)
+    return last === undefined || last === null ? '' : (props.formatY ?? formatValue)(last)
+  }
   return (
     <figure class="chart" aria-label={label}>
+      {(props.title !== undefined || props.exportName !== undefined) && (
+        <div class="row spread">
+          <h2>{props.title}</h2>
+          {props.exportName !== undefined && (
+            <div class="row export">
+              <button type="button" aria-label={`${label} as SVG`} onClick={() => saveSvg(props)}>
+                SVG
+              </button>
+              <button type="button" aria-label={`${label} as CSV`} onClick={() => saveCsv(props)}>
+                CSV
+              </button>
+            </div>
+          )}
+        </div>
+      )}
       <div class="legend">
         {curves.map((curve, i) => (
           <span key={curve.name}>
             <span class="swatch" style={{ background: `var(--curve-${((curve.color ?? i) % 8) + 1})` }} />
-            {curve.name} <span class="muted">{last(curve)?.toPrecision(4)}</span>
+            {curve.name} <span class="muted">{lastText(curve)}</span>
           </span>
         ))}
       </div>

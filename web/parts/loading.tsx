@@ -1,7 +1,7 @@
 // What a page shows until its data are there, and when they cannot be had.
 import { type Signal, useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { getJson } from '../api.ts'
 
 /** Data that are loaded from a path. */
@@ -10,22 +10,38 @@ export interface Loaded<T> {
   error: string | undefined
 }
 
-/** Loads JSON whenever the path changes; undefined loads nothing. Earlier data stay until the new ones are there. */
-export const useJson = <T,>(path: string | undefined): Signal<Loaded<T>> => {
+/**
+ * Loads JSON whenever the path or the version changes; undefined loads nothing. Earlier data stay until the new ones are there, and a version
+ * that is loading is finished before the next.
+ */
+export const useJson = <T,>(path: string | undefined, version: number = 0): Signal<Loaded<T>> => {
   const state = useSignal<Loaded<T>>({ data: undefined, error: undefined })
+  const busy = useRef<{ path: string; again: boolean } | undefined>(undefined)
+  const load = async (wanted: string): Promise<void> => {
+    const own = { path: wanted, again: false }
+    busy.current = own
+    try {
+      const data = await getJson<T>(wanted)
+      if (busy.current === own) state.value = { data, error: undefined }
+    } catch (error) {
+      if (busy.current === own) state.value = { data: undefined, error: (error as Error).message }
+    }
+    // Another path was wanted meanwhile, or the page has gone.
+    if (busy.current !== own) return
+    busy.current = undefined
+    if (own.again) await load(wanted)
+  }
   useEffect(() => {
     if (path === undefined) return
-    const controller = new AbortController()
-    getJson<T>(path, controller.signal).then(
-      (data) => {
-        state.value = { data, error: undefined }
-      },
-      (error: Error) => {
-        if (!controller.signal.aborted) state.value = { data: undefined, error: error.message }
-      },
-    )
-    return () => controller.abort()
-  }, [path])
+    if (busy.current?.path === path) busy.current.again = true
+    else void load(path)
+  }, [path, version])
+  useEffect(
+    () => () => {
+      busy.current = { path: '', again: false }
+    },
+    [],
+  )
   return state
 }
 

@@ -8,9 +8,11 @@ import type {
   CarriedState,
   CollateOptions,
   Criterion,
+  LossOptions,
   LossTerm,
   Metric,
   PrepareContext,
+  ShownTokens,
 } from '../../objectives/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import {
@@ -28,7 +30,7 @@ import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
 import { betaField, followFields, type RatingDefinition, syncOf } from './objective.ts'
 import { expectReference, lessLikely, lowVarianceKl, shareAbove } from './pair-criterion.ts'
-import { describeCompletion, preparedOf, type RatedCompletion } from './pairs.ts'
+import { describeCompletion, preparedOf, type RatedCompletion, showCompletion } from './pairs.ts'
 import { ReferenceSync } from './reference-sync.ts'
 
 const weightField = (kind: string) =>
@@ -194,13 +196,18 @@ class RatingCriterion implements Criterion<RatedCompletion> {
     return `${example.good ? 'good' : 'bad'}: ${describeCompletion(example, decode)}`
   }
 
+  show(example: RatedCompletion): ShownTokens[] {
+    return [showCompletion(example, { name: example.good ? 'good' : 'bad' })]
+  }
+
   loss(
     model: Model,
     given: Parameters<Criterion['loss']>[1],
-    how: LogProbOptions = {},
+    how: LogProbOptions & Pick<LossOptions, 'onLabelLosses'> = {},
   ): { terms: LossTerm[]; metrics: Record<string, Metric> } {
     const batch = given as RatingBatch
     const tokens = completionLogProbs(model, batch, { generator: how.generator })
+    how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
     const ratio = wideSumByCompletion(tokens.logProbs.to('float64').sub(batch.reference), batch) // [S]
     const above = ratio.sub(batch.baselines).mul(batch.signs)
     const losses = above.mul(this.#config.beta).sigmoid().neg().add(1).mul(batch.weights)

@@ -7,9 +7,11 @@ import {
   type CarriedState,
   type CollateOptions,
   type Criterion,
+  type LossOptions,
   type LossTerm,
   type Metric,
   type PrepareContext,
+  type ShownTokens,
   sharesPrompts,
 } from '../../objectives/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
@@ -35,7 +37,7 @@ import type {
   PreferenceContext,
   PreferenceDefinition,
 } from './objective.ts'
-import { describeCompletion, type PreferencePair, preparedOf } from './pairs.ts'
+import { describeCompletion, type PreferencePair, preparedOf, showCompletion } from './pairs.ts'
 import { ReferenceSync } from './reference-sync.ts'
 
 /** A batch of P pairs with N scored tokens; completions are in the order chosen, rejected, chosen … */
@@ -246,14 +248,23 @@ class PairCriterion implements Criterion<PreferencePair> {
     return `chosen: ${describeCompletion(chosen, decode)}\nrejected: ${describeCompletion(rejected, decode)}`
   }
 
+  show({ chosen, rejected }: PreferencePair): ShownTokens[] {
+    const scored = this.#scored(chosen)
+    return [
+      showCompletion(scored, { name: 'chosen' }),
+      showCompletion(rejected, { name: 'rejected', firstLoss: completionLength(scored) }),
+    ]
+  }
+
   loss(
     model: Model,
     given: Parameters<Criterion['loss']>[1],
-    how: LogProbOptions = {},
+    how: LogProbOptions & Pick<LossOptions, 'onLabelLosses'> = {},
   ): { terms: LossTerm[]; metrics: Record<string, Metric> } {
     const batch = given as PairBatch
     const { options } = this.#objective
     const tokens = completionLogProbs(model, batch, { generator: how.generator })
+    how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
     const wide = tokens.logProbs.to('float64') // [N]
     const values = pairValues(wide, batch)
     let losses = this.#objective.loss(values)

@@ -1,7 +1,8 @@
 // Examples of preference objectives: two completions of one prompt, or one completion that was rated.
 import { invariant } from '../../core/index.ts'
+import { type ShownTokens, trainedFrom } from '../../objectives/index.ts'
 import type { CompletionExample, TaskExample } from '../../tasks/index.ts'
-import type { CompletionTokens } from '../log-probs.ts'
+import { type CompletionTokens, firstScored } from '../log-probs.ts'
 
 /** Two completions of one prompt, of which the first is better; both are always in one micro-batch. */
 export interface PreferencePair extends TaskExample {
@@ -66,3 +67,9 @@ export const describeCompletion = (
   { ids, promptTokens }: CompletionTokens,
   decode: (ids: readonly number[]) => string,
 ): string => `${decode([...ids.subarray(0, promptTokens)])}⟦${decode([...ids.subarray(promptTokens)])}⟧`
+
+/** A completion as its tokens: those with a log-probability are trained. */
+export const showCompletion = (
+  completion: CompletionTokens,
+  options: { name?: string; firstLoss?: number } = {},
+): ShownTokens => trainedFrom(completion.ids, firstScored(completion), options)

@@ -22,5 +22,6 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
       return criterion.loss(model, batch, how)
     },
     describe: (example, decode) => criterion.describe(example, decode),
+    ...(criterion.show === undefined ? {} : { show: (example) => criterion.show?.(example) ?? [] }),
   }
 }

@@ -74,6 +74,12 @@ export class Columns {
   add(name: string, step: number, value: number): void {
     let column = this.#columns.get(name)
     if (column === undefined) this.#columns.set(name, (column = { steps: new Growing(), values: new Growing() }))
+    // After weights went back to a checkpoint, steps come again; those that count are the later ones.
+    if (column.steps.length > 0 && step < column.steps.at(column.steps.length - 1)) {
+      const kept = column.steps.firstAtLeast(step)
+      column.steps.length = kept
+      column.values.length = kept
+    }
     column.steps.push(step)
     column.values.push(value)
   }

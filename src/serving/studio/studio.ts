@@ -1,5 +1,6 @@
 // What the endpoints of a studio share: its runs and its end. The state of runs is in their folders, so a studio can be killed at any time.
 import { ModelHosts } from '../playground/model-hosts.ts'
+import { BatchRowsProcess } from '../../runs/index.ts'
 import { RunLibrary } from './run-library.ts'
 
 /** Settings of a studio, apart from its port. */
@@ -28,6 +29,8 @@ export class Studio {
   readonly models: readonly string[]
   /** Models of the playground that are in memory. */
   readonly hosts: ModelHosts
+  /** Reads the rows of batches in a process of its own. */
+  readonly batches = new BatchRowsProcess()
   readonly #hooks: StudioHooks
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -60,6 +63,7 @@ export class Studio {
 
   close(): void {
     clearInterval(this.#timer)
+    this.batches.close()
     this.#closed.abort()
     this.hosts.close()
   }

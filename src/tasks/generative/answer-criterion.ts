@@ -8,8 +8,10 @@ import {
   type Batch,
   type CollateOptions,
   type Criterion,
+  inputAndTarget,
   placeSequences,
   placesOf,
+  type ShownTokens,
   toInt64,
   vocabularyHead,
   vocabularyLoss,
@@ -54,6 +56,7 @@ const createCriterion = <Example extends { targets: Uint32Array }>(options: {
   tokens(example: Example): number
   collate(examples: readonly Example[], options: CollateOptions): AnswerBatch
   describe: Criterion<Example>['describe']
+  show(example: Example): ShownTokens[]
 }): AnswerCriterion<Example> => {
   const hiddenOf = (model: Model, { inputs, places }: AnswerBatch, generator?: Batch['inputs']['generator']) =>
     model
@@ -64,6 +67,7 @@ const createCriterion = <Example extends { targets: Uint32Array }>(options: {
     unpadded: options.unpadded,
     tokens: options.tokens,
     describe: options.describe,
+    show: options.show,
     weights: ({ targets }) => ({ [term]: targets.length }),
     collate: options.collate,
     loss(model, batch, lossOptions = {}) {
@@ -135,6 +139,12 @@ export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExam
       if (shown < ids.length) parts.push(decode(Array.from(ids.subarray(shown))))
       return parts.join('')
     },
+    show({ ids, positions, targets }) {
+      const shown = Array.from(ids)
+      // The last target may be after the last input.
+      if (positions.at(-1) === ids.length - 1) shown.push(targets[targets.length - 1])
+      return [{ ids: shown, losses: new Map(Array.from(positions, (position, i) => [position + 1, i])) }]
+    },
   })
 
 /** For an encoder-decoder. */
@@ -184,4 +194,5 @@ export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCr
       }
     },
     describe: ({ ids, targets }, decode) => `${decode(Array.from(ids))}\n⟦${decode(Array.from(targets))}⟧`,
+    show: ({ ids, targets }) => inputAndTarget(ids, targets),
   })

@@ -1,6 +1,13 @@
 // The criterion of tasks with one output row per example: classes, labels or numbers. Targets and loss function are options.
 import type { HeadType, Model } from '../../models/index.ts'
-import { type Batch, type Criterion, type Metric, placeSequences, wrongHead } from '../../objectives/index.ts'
+import {
+  type Batch,
+  type Criterion,
+  type Metric,
+  placeSequences,
+  trainedFrom,
+  wrongHead,
+} from '../../objectives/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 
@@ -55,6 +62,7 @@ export const createRowCriterion = <Example extends TaskExample>(
     }
   },
   describe: (example, decode) => `${decode(Array.from(example.ids))} → ${options.describeTarget(example)}`,
+  show: (example) => [trainedFrom(example.ids, example.ids.length, { name: options.describeTarget(example) })],
 })
 
 /** @throws ConfigError for a model with another head */

@@ -73,19 +73,17 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
         spans: spansOf(examples, placed),
       }
     },
-    loss(model, batch, { generator, metrics } = {}) {
+    loss(model, batch, { generator, metrics, onLabelLosses } = {}) {
       const { inputs, labels, weight, labelled } = batch as TokenBatch
       expectHead(model, 'token-classification')
       const logits = model
         .forward({ ...inputs, generator })
         .logits.to('float32')
         .flatten(0, 1) // [B*T,L]
-      const sum = logits.crossEntropy(labels, {
-        weight: weights && Tensor.from(weights, { shape: [weights.length], device: logits.device }),
-        reduction: 'sum',
-        ignoreIndex: -100,
-        labelSmoothing,
-      })
+      const classWeights = weights && Tensor.from(weights, { shape: [weights.length], device: logits.device })
+      const how = { weight: classWeights, ignoreIndex: -100, labelSmoothing }
+      const sum = logits.crossEntropy(labels, { ...how, reduction: 'sum' })
+      onLabelLosses?.(noGrad(() => logits.crossEntropy(labels, { ...how, reduction: 'none' })))
       const measured: Record<string, Metric> = {}
       if (metrics) measured.accuracy = { sum: noGrad(() => logits.argmax(-1).eq(labels).sum()), weight: labelled }
       return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: measured }
@@ -94,6 +92,16 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
       Array.from(ids, (id, i) => (labels[i] === -100 ? decode([id]) : `${decode([id])}⟦${names[labels[i]]}⟧`)).join(
         ' ',
       ),
+    show({ ids, labels }) {
+      const classes = new Map<number, string>()
+      const losses = new Map<number, number>()
+      for (const [i, label] of labels.entries())
+        if (label !== -100) {
+          classes.set(i, names[label])
+          losses.set(i, i)
+        }
+      return [{ ids: Array.from(ids), classes, losses }]
+    },
   }
 }
 

@@ -3,6 +3,8 @@ import type { StudioEndpoint } from '../endpoint.ts'
 import { askPlayground, loadPlaygroundModel, playgroundState, runModels, unloadPlaygroundModel } from './playground.ts'
 import { runChanges, runList } from './run-list.ts'
 import { runCurves, runDetails, runEvents } from './run-pages.ts'
+import { runBatch, runFilesOnDisk, runSamples } from './run-parts.ts'
+import { runShare } from './run-share.ts'
 
 export const studioEndpoints: readonly StudioEndpoint[] = [
   runList,
@@ -15,4 +17,8 @@ export const studioEndpoints: readonly StudioEndpoint[] = [
   loadPlaygroundModel,
   unloadPlaygroundModel,
   askPlayground,
+  runBatch,
+  runSamples,
+  runFilesOnDisk,
+  runShare,
 ]

@@ -1,0 +1,188 @@
+// Runs as one HTML file that needs no server: the studio's own pages with the answers of its API in them. What names places of this machine is
+// shortened, and what may be a secret is left out.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import type { Hono } from 'hono'
+import { ConfigError, exists, packageRoot, SetupError, setupCall, writeFileAtomic } from '../../core/index.ts'
+import { escapeHtml } from '../../tracking/index.ts'
+import type { RunDetails, RunList } from './api-types.ts'
+import type { RunSamples } from './run-types.ts'
+import type { SharedFile } from './share-types.ts'
+import { Studio } from './studio.ts'
+import { createStudioApp } from './studio-app.ts'
+
+/** What a shared file has, apart from the answers. */
+export interface ShareSettings {
+  title: string
+  /** Address of the first page, such as `#/runs/base`. */
+  home: string
+  /** Pages that the file has, by their paths. */
+  pages: string[]
+}
+
+/** Buckets of the curves of a shared file: its zoom is no finer. */
+const buckets = 2000
+
+/** Names of settings whose value may be a secret. */
+const secret = /api[-_]?key|secret|password|passwd|authorization|^headers?$|^token$|credential/i
+
+/** Steps whose samples a file has. */
+const maxSampleSteps = 200
+
+/** Folders of this machine that the values name, longest first. */
+const foldersIn = (value: unknown, roots: readonly string[]): string[] => {
+  const found = new Set(roots.map((root) => resolve(root)))
+  const visit = (each: unknown): void => {
+    if (typeof each === 'string' && isAbsolute(each) && !each.includes('\n')) found.add(dirname(each))
+    else if (Array.isArray(each)) each.forEach(visit)
+    else if (typeof each === 'object' && each !== null)
+      for (const [name, inner] of Object.entries(each)) {
+        visit(name)
+        visit(inner)
+      }
+  }
+  visit(value)
+  // The root of the file system is in every path, but is no place.
+  return [...found].filter((folder) => dirname(folder) !== folder).sort((a, b) => b.length - a.length)
+}
+
+/** The value without folders of this machine, passwords in addresses, and settings that may be secrets. */
+export const withoutPlaces = (value: unknown, roots: readonly string[] = []): unknown => {
+  const folders = foldersIn(value, [...roots, process.cwd(), homedir()])
+  const clean = (text: string): string => {
+    let result = text.replace(/(\w+:\/\/)[^\s/@]+@/g, '$1')
+    for (const folder of folders) {
+      result = result.replaceAll(`${folder}${sep}`, '')
+      if (result === folder) result = basename(folder)
+    }
+    return result
+  }
+  const visit = (each: unknown): unknown => {
+    if (typeof each === 'string') return clean(each)
+    if (Array.isArray(each)) return each.map(visit)
+    if (typeof each !== 'object' || each === null) return each
+    return Object.fromEntries(
+      Object.entries(each).map(([name, inner]) => [
+        clean(name),
+        secret.test(name) && inner !== null && typeof inner !== 'number' && typeof inner !== 'boolean'
+          ? '(left out)'
+          : visit(inner),
+      ]),
+    )
+  }
+  return visit(value)
+}
+
+/** Text in a script element. */
+const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll('<', '\\u003c')
+
+const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+
+/** The whole page. @throws SetupError if set-up has not built the pages */
+export const renderSharedFile = async (file: SharedFile): Promise<string> => {
+  const folder = join(packageRoot(), 'dist', 'web')
+  if (!(await exists(join(folder, 'share.js'))))
+    throw new SetupError(`The pages of the studio are not built: run \`${setupCall()}\`.`)
+  const read = (name: string) => readFile(join(folder, name), 'utf8')
+  const script = (await read('share.js')).replaceAll('</script', '<\\/script')
+  const style = await read('share.css')
+  // Nothing can be loaded or sent, and no other script runs.
+  const policy = `default-src 'none'; script-src ${hashOf(script)}; style-src 'unsafe-inline'; img-src data: blob:`
+  return [
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+    `<meta http-equiv="content-security-policy" content="${escapeHtml(policy)}">`,
+    '<meta name="viewport" content="width=device-width, initial-scale=1">',
+    `<title>${escapeHtml(file.title)}</title><style>${style}</style></head><body><div id="app"></div>`,
+    `<script type="application/json" id="shared">${scriptJson(file)}</script>`,
+    `<script type="module">${script}</script></body></html>\n`,
+  ].join('\n')
+}
+
+/** Answers of the API by their path. @throws ConfigError with the message of an answer that is an error */
+const answersOf = async (app: Hono, paths: Record<string, string>): Promise<Record<string, unknown>> => {
+  const answers: Record<string, unknown> = {}
+  for (const [key, path] of Object.entries(paths)) {
+    const response = await app.request(path)
+    const body = (await response.json()) as { error?: { message: string } }
+    if (!response.ok) throw new ConfigError(body.error?.message ?? `${path} gave status ${response.status}.`)
+    answers[key] = body
+  }
+  return answers
+}
+
+/** Answers that the page of a run asks for. */
+const runAnswers = async (app: Hono, id: string): Promise<Record<string, unknown>> => {
+  const path = `/api/runs/${encodeURIComponent(id)}`
+  const { [path]: details, [`${path}/samples`]: list } = await answersOf(app, {
+    [path]: path,
+    [`${path}/samples`]: `${path}/samples`,
+  })
+  const { columns } = details as RunDetails
+  const names = Object.values(columns).flat()
+  const { steps } = list as RunSamples
+  const samples: RunSamples['samples'] = []
+  const every = Math.ceil(steps.length / maxSampleSteps)
+  const kept = steps.filter((_, i) => i % every === 0 || i === steps.length - 1)
+  for (let i = 0; i < kept.length; i += 8) {
+    const part = `${path}/samples?steps=${kept.slice(i, i + 8).join(',')}`
+    samples.push(...((await answersOf(app, { part })).part as RunSamples).samples)
+  }
+  const curves = `${path}/curves?names=${encodeURIComponent(names.slice(0, 64).join(','))}&buckets=${buckets}`
+  const more = names.length === 0 ? {} : { [`${path}/curves`]: curves }
+  return {
+    [path]: details,
+    [`${path}/samples`]: { steps: kept, samples },
+    ...(await answersOf(app, { ...more, [`${path}/files`]: `${path}/files` })),
+  }
+}
+
+/**
+ * Runs of a studio, and further answers of its API, as the text of an HTML file.
+ * @param more paths of the API whose answers other pages ask for, such as a comparison
+ * @throws ConfigError for an unknown run
+ */
+export const sharePages = async (
+  studio: Studio,
+  ids: readonly string[],
+  settings: ShareSettings,
+  more: readonly string[] = [],
+): Promise<string> => {
+  const app = createStudioApp(studio, { pages: '' })
+  const answers: Record<string, unknown> = {}
+  for (const id of ids) Object.assign(answers, await runAnswers(app, id))
+  Object.assign(answers, await answersOf(app, Object.fromEntries(more.map((path) => [path, path]))))
+  const { '/api/runs': list } = await answersOf(app, { '/api/runs': '/api/runs' })
+  const runs = (list as RunList).runs.filter(({ id }) => ids.includes(id))
+  answers['/api/runs'] = { runs, roots: [] } satisfies RunList
+  const made = new Date().toISOString()
+  // The paths of the API are no paths of this machine.
+  const values = withoutPlaces(Object.values(answers), studio.runs.roots) as unknown[]
+  const clean = Object.fromEntries(Object.keys(answers).map((path, i) => [path, values[i]]))
+  return renderSharedFile({ ...settings, answers: clean, made })
+}
+
+/** One run of a studio as the text of an HTML file. */
+export const shareRun = (studio: Studio, id: string): Promise<string> =>
+  sharePages(studio, [id], { title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] })
+
+/**
+ * Writes runs as one HTML file that needs no server.
+ * @param folders of the runs
+ * @throws ConfigError for a folder without a run
+ */
+export const shareRuns = async (folders: readonly string[], path: string): Promise<void> => {
+  const studio = await Studio.open({ roots: folders })
+  try {
+    await studio.runs.refresh({ scan: true })
+    const ids = studio.runs.rows.map(({ id }) => id)
+    if (ids.length === 0)
+      throw new ConfigError(`Expected runs in \`${folders.join(', ')}\`, got none. Check the paths.`)
+    const home = ids.length === 1 ? `#/runs/${encodeURIComponent(ids[0])}` : '#/runs'
+    const title = ids.length === 1 ? ids[0] : `${ids.length} runs`
+    await writeFileAtomic(path, await sharePages(studio, ids, { title, home, pages: ['runs'] }))
+  } finally {
+    studio.close()
+  }
+}

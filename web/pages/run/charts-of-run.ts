@@ -1,0 +1,89 @@
+// Which charts a run has, and the curves of each from the answer of the server.
+import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import { formatBytes } from '../../format.ts'
+import type { ChartCurve } from '../../parts/chart.tsx'
+import type { RunAxis } from './axes.ts'
+import { smooth } from './smoothing.ts'
+
+/** One chart: its title and the names of its columns. */
+export interface RunChart {
+  key: string
+  title: string
+  columns: string[]
+  /** How values are written (default: as numbers). */
+  format?(value: number): string
+  /** Whether a click reads the batch of the step. */
+  ofBatches: boolean
+}
+
+const training: Record<string, string> = {
+  learningRate: 'Learning rate',
+  gradientNorm: 'Gradient norm',
+  tokensPerSecond: 'Tokens per second',
+  memoryBytes: 'Memory of the process',
+  dataSeconds: 'Seconds of preparing data in a step',
+}
+
+const shortName = (column: string): string => column.slice(column.indexOf('/') + 1)
+
+/** The charts of a run, most important first. */
+export const chartsOfRun = ({ training: own, measured, rollouts, evaluations }: RunDetails['columns']): RunChart[] => {
+  const terms = own.filter((name) => name.startsWith('term/'))
+  const validation = evaluations.filter((name) => name === 'evaluation/loss')
+  const charts: RunChart[] = []
+  if (own.includes('loss'))
+    charts.push({ key: 'loss', title: 'Loss', columns: ['loss', ...validation], ofBatches: true })
+  if (terms.length > 0) charts.push({ key: 'terms', title: 'Terms of the loss', columns: terms, ofBatches: true })
+  for (const [name, title] of Object.entries(training))
+    if (own.includes(name))
+      charts.push({
+        ...{ key: name, title, columns: [name], ofBatches: name === 'gradientNorm' },
+        ...(name === 'memoryBytes' ? { format: formatBytes } : {}),
+      })
+  for (const name of evaluations)
+    if (name !== 'evaluation/loss' || !own.includes('loss'))
+      charts.push({ key: name, title: `Evaluation: ${shortName(name)}`, columns: [name], ofBatches: false })
+  for (const name of measured)
+    charts.push({ key: name, title: `In training batches: ${shortName(name)}`, columns: [name], ofBatches: true })
+  for (const name of rollouts)
+    charts.push({ key: name, title: `Rollouts: ${shortName(name)}`, columns: [name], ofBatches: false })
+  return charts
+}
+
+const labels: Record<string, string> = {
+  loss: 'training',
+  'evaluation/loss': 'validation',
+  learningRate: 'learning rate',
+  gradientNorm: 'norm',
+  tokensPerSecond: 'tokens per second',
+  memoryBytes: 'memory',
+  dataSeconds: 'seconds',
+}
+
+/** What a chart is drawn with. */
+export interface CurveView {
+  axis: RunAxis
+  /** Weight of the past; 0 for none. */
+  smoothing: number
+  logY: boolean
+}
+
+const positive = (values: readonly (number | null)[]) =>
+  values.map((value) => (value !== null && value > 0 ? value : null))
+
+/** The curves of a chart: raw ones with their extremes, fainter where a smoothed one is over them. */
+export const curvesOf = (chart: RunChart, { curves }: Curves, { axis, smoothing, logY }: CurveView): ChartCurve[] => {
+  const found = chart.columns.flatMap((name) => curves.find((curve) => curve.name === name) ?? [])
+  const drawn = (values: readonly (number | null)[]) => (logY ? positive(values) : values)
+  return found.flatMap((curve: BucketedCurve, color): ChartCurve[] => {
+    const name = labels[curve.name] ?? shortName(curve.name)
+    const x = curve.steps.map((step) => axis.ofStep(step))
+    const raw = { name, x, y: drawn(curve.last), low: drawn(curve.min), high: drawn(curve.max), color }
+    // Evaluations are few, and each is a mean already.
+    if (smoothing === 0 || curve.name.startsWith('evaluation/')) return [raw]
+    return [
+      { ...raw, faint: true },
+      { name: `${name}, smoothed`, x, y: drawn(smooth(curve.last, smoothing)), color },
+    ]
+  })
+}

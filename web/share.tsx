@@ -1,0 +1,3 @@
+// The entry of a page that is saved as one file: everything in one bundle.
+import './styles/base.css'
+import './main.tsx'

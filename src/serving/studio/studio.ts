@@ -1,6 +1,7 @@
 // What the endpoints of a studio share: its runs and its end. The state of runs is in their folders, so a studio can be killed at any time.
-import { ModelHosts } from '../playground/model-hosts.ts'
+
 import { BatchRowsProcess } from '../../runs/index.ts'
+import { ModelHosts } from '../playground/model-hosts.ts'
 import { RunLibrary } from './run-library.ts'
 
 /** Settings of a studio, apart from its port. */

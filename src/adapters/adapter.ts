@@ -52,6 +52,9 @@ export interface AnyConfig {
   trainHead?: boolean
 }
 
+/** Families of fine-tuning methods: `features` trains a head alone, `selective` some of the model's own parameters. */
+export type MethodFamily = 'full' | 'features' | 'selective' | 'adapter' | 'lora'
+
 /** A fine-tuning method: its settings, what it inserts into a model, and its files. */
 export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string> {
   /** Name in recipes, flags and files. */
@@ -74,6 +77,8 @@ export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Typ
   trainsMatrices?: boolean
   /** Trains the model's own parameters instead of copies: the base cannot be restored. */
   inPlace?: boolean
+  /** Which methods comparisons draw alike (default: `adapter`). */
+  family?: MethodFamily
   /** Whether the head is trained, whatever `trainHead` is. */
   trainsHead?: boolean
   /** Whether it can be active together with other adapters (default: true). */

@@ -92,6 +92,7 @@ export {
   type Attachment,
   adapterFields,
   defineAdapter,
+  type MethodFamily,
   type Placement,
 } from './adapter.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'

@@ -3,6 +3,7 @@
 export { modelFiles, runFiles } from '../tracking/index.ts'
 export { align } from './align/align.ts'
 export { alignObjectives } from './align/objectives.ts'
+export { type PreferenceMargin, readPreferenceMargins, type ScoredAnswerText } from './align/preference-margins.ts'
 export { type AlignRecipe, alignSchema } from './align/recipe.ts'
 export {
   browseRollouts,
@@ -32,6 +33,7 @@ export {
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage, rewardTable } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
+export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
 export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
 export { type CardFacts, publicName, readCardFacts } from './engine/card-facts.ts'

@@ -143,6 +143,7 @@ export { type PromptForm, type PromptSettings, readPrompts } from './preferences
 export { type RatingSettings, readRatings } from './preferences/read-ratings.ts'
 export {
   type ComparisonRecord,
+  contentOf,
   type PreferenceRecord,
   type PromptRecord,
   type PromptText,

@@ -35,6 +35,7 @@ export const lora = defineAdapter({
   source: 'arXiv:2106.09685',
   config: schema,
   learningRate: 1e-3,
+  family: 'lora',
   plan: (model, config, context) => {
     const { rank, alpha, rsLora, dora, dropout } = config
     const shape: LoraShape = { rank, alpha, rsLora, dora, dropout }

@@ -10,6 +10,7 @@ export const bitfit = defineAdapter({
   source: 'arXiv:2106.10199',
   config: schema,
   learningRate: 2e-3,
+  family: 'selective',
   plan: (model) => {
     const trained = [...model.parameters().keys()].filter((path) => path.startsWith('body.') && path.endsWith('.bias'))
     if (trained.length === 0)

@@ -11,5 +11,6 @@ export const full = defineAdapter({
   learningRate: 5e-5,
   trainsMatrices: true,
   inPlace: true,
+  family: 'full',
   plan: (model) => ({ placements: [], trained: [...model.parameters().keys()] }),
 })

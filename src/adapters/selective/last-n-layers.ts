@@ -15,6 +15,7 @@ export const lastNLayers = defineAdapter({
   source: 'arXiv:1911.03090',
   config: schema,
   learningRate: 2e-4,
+  family: 'selective',
   trainsMatrices: true,
   plan: (model, { layers }) => {
     const paths = [...model.parameters().keys()]

@@ -9,6 +9,7 @@ export const linearProbe = defineAdapter({
   source: 'arXiv:1610.01644',
   config: schema,
   learningRate: 5e-3,
+  family: 'features',
   trainsHead: true,
   plan: () => ({ placements: [], trained: [] }),
 })

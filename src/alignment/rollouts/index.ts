@@ -14,7 +14,15 @@ export {
   type RolloutGroup,
   type RolloutPrompt,
 } from './rollout.ts'
-export { type RolloutRow, readRollout, rolloutFile, rolloutFiles } from './rollout-files.ts'
+export {
+  type RolloutOutline,
+  type RolloutRow,
+  readRollout,
+  readRolloutOutline,
+  readRolloutRange,
+  rolloutFile,
+  rolloutFiles,
+} from './rollout-files.ts'
 export {
   type AnswerJudge,
   type AnswerSampler,

@@ -5,7 +5,7 @@ import { asyncBufferFromFile } from 'hyparquet'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { z } from 'zod'
 import { DataError, makeFolder, writeFileAtomic } from '../../core/index.ts'
-import { readParquetMetadata, readParquetRows } from '../../files/index.ts'
+import { type ParquetRange, readParquetMetadata, readParquetRows } from '../../files/index.ts'
 
 /** An answer of a rollout as it is stored. */
 export interface RolloutRow {
@@ -147,16 +147,19 @@ const rowSchema = z.looseObject({
   referenceLogProbs: z.array(z.number()),
 })
 
+const checked = <Row>(schema: z.ZodType<Row>, fields: unknown, path: string): Row => {
+  const parsed = schema.safeParse(fields)
+  if (parsed.success) return parsed.data
+  throw new DataError(
+    'Expected the columns of a rollout, got others. The file is damaged, or of another program.',
+    path,
+  )
+}
+
 const rowOf = (fields: unknown, path: string): RolloutRow => {
-  const parsed = rowSchema.safeParse(fields)
-  if (!parsed.success)
-    throw new DataError(
-      'Expected the columns of a rollout, got others. The file is damaged, or of another program.',
-      path,
-    )
   const rewards: RolloutRow['rewards'] = {}
   const known: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(parsed.data))
+  for (const [name, value] of Object.entries(checked(rowSchema, fields, path)))
     if (name.startsWith(rewardPrefix))
       rewards[name.slice(rewardPrefix.length)] = typeof value === 'number' ? value : null
     else known[name] = value
@@ -175,15 +178,49 @@ export const rolloutFiles = async (folder: string): Promise<string[]> => {
     .map((name) => join(folder, name))
 }
 
-/** The rows of one file. @throws DataError for a damaged file */
-export const readRollout = async (path: string): Promise<RolloutRow[]> => {
+/** Opens a file for `read`. @throws DataError for a damaged file */
+const withParquet = async <Result>(
+  path: string,
+  read: (file: Pick<ParquetRange, 'file' | 'metadata'>, count: number) => Promise<Result>,
+): Promise<Result> => {
   try {
     const file = await asyncBufferFromFile(path)
     const metadata = await readParquetMetadata(file)
-    const rows = await readParquetRows({ file, metadata, rowStart: 0, rowEnd: Number(metadata.num_rows) })
-    return rows.map((row) => rowOf(row, path))
+    return await read({ file, metadata }, Number(metadata.num_rows))
   } catch (error) {
     if (error instanceof DataError) throw error
     throw new DataError(`Expected a Parquet file, got one with a fault: ${(error as Error).message}.`, path)
   }
 }
+
+/** Some rows of one file. @param from first row @param to row after the last one @throws DataError for a damaged file */
+export const readRolloutRange = (path: string, from: number, to: number): Promise<RolloutRow[]> =>
+  withParquet(path, async (parquet, count) => {
+    const rowEnd = Math.min(to, count)
+    const rowStart = Math.min(from, rowEnd)
+    const rows = rowStart === rowEnd ? [] : await readParquetRows({ ...parquet, rowStart, rowEnd })
+    return rows.map((row) => rowOf(row, path))
+  })
+
+/** The rows of one file. @throws DataError for a damaged file */
+export const readRollout = (path: string): Promise<RolloutRow[]> => readRolloutRange(path, 0, Number.POSITIVE_INFINITY)
+
+const outlineSchema = rowSchema.pick({
+  step: true,
+  group: true,
+  trained: true,
+  reward: true,
+  advantage: true,
+  kl: true,
+})
+
+/** What is known of an answer without its texts and tokens. */
+export type RolloutOutline = Pick<RolloutRow, 'step' | 'group' | 'trained' | 'reward' | 'advantage' | 'kl'>
+
+/** The outline of every row of one file, in their order. @throws DataError for a damaged file */
+export const readRolloutOutline = (path: string): Promise<RolloutOutline[]> =>
+  withParquet(path, async (parquet, rowEnd) => {
+    const columns = Object.keys(outlineSchema.shape)
+    const rows = rowEnd === 0 ? [] : await readParquetRows({ ...parquet, rowStart: 0, rowEnd, columns })
+    return rows.map((row) => checked(outlineSchema, row, path))
+  })

@@ -16,6 +16,9 @@ import { columnsOf } from './columns.ts'
 import type { AlignObjective } from './objectives.ts'
 import { type AlignmentScores, pairScores, ratingScores } from './scores.ts'
 
+/** What preference data says of an answer. */
+export type AnswerQuality = 'chosen' | 'rejected' | 'good' | 'bad'
+
 /** A kind of data: records, their examples, and the scores of a model on them. */
 export interface AlignmentData<Record extends TaskRecord = TaskRecord, Example extends TaskExample = TaskExample> {
   /** One noun for messages. */
@@ -25,6 +28,8 @@ export interface AlignmentData<Record extends TaskRecord = TaskRecord, Example e
   /** @throws DataError with file and line */
   read(path: string, columns: object): Promise<TaskData<Record>>
   promptOf(record: Record): PromptText
+  /** The completions of a record, in the order in which `scores` takes them, and what the data says of each. */
+  answersOf(record: Record): { quality: AnswerQuality; text: PromptText }[]
   /** The best answer to the prompt that the record has. */
   bestAnswer(record: Record): PromptText
   /** Undefined for a record that is dropped as too long, which the encoder counts. */
@@ -39,6 +44,10 @@ const pairs: AlignmentData<PreferenceRecord, PreferencePair> = {
   mainMetric: 'accuracy',
   read: (path, columns) => readPreferences(path, columnsOf('pairs', columns)),
   promptOf: ({ prompt }) => prompt,
+  answersOf: ({ chosen, rejected }) => [
+    { quality: 'chosen', text: chosen },
+    { quality: 'rejected', text: rejected },
+  ],
   bestAnswer: ({ chosen }) => chosen,
   encode(encoder, { prompt, chosen, rejected, file, line }) {
     const better = encoder.completion(prompt, chosen, { file, line })
@@ -54,6 +63,7 @@ const ratings: AlignmentData<RatingRecord, RatedCompletion> = {
   mainMetric: 'loss',
   read: (path, columns) => readRatings(path, columnsOf('ratings', columns)),
   promptOf: ({ prompt }) => prompt,
+  answersOf: ({ completion, good }) => [{ quality: good ? 'good' : 'bad', text: completion }],
   bestAnswer: ({ completion }) => completion,
   encode(encoder, { prompt, completion, good, file, line }) {
     const example = encoder.completion(prompt, completion, { file, line })

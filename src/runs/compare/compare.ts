@@ -2,15 +2,14 @@
 // model. Independent of task and variant.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { DataError, exists, parseJson, programCall } from '../../core/index.ts'
+import type { MethodFamily } from '../../adapters/index.ts'
+import { DataError, exists, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
-import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
-import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
-import { kindOf } from '../kinds.ts'
-import { readRunRecipe } from '../run-recipe.ts'
+import { variantFamily } from '../finetune/variant-names.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 import { type RewardChart, rewardCharts } from './reward-charts.ts'
 import { baseCosts, type Costs, costsOfPoints, type PointCosts } from './run-costs.ts'
+import { type BaseRunRecipe, openScoredRun, type ScoredRun } from './scored-run.ts'
 
 /** A run as a row of the comparison. */
 export interface ComparedRun {
@@ -21,6 +20,7 @@ export interface ComparedRun {
   base: string
   task: string
   variant: string
+  family: MethodFamily
   /** Whether the base was randomly initialised. */
   randomInit: boolean
   seed: number | string
@@ -35,6 +35,10 @@ export interface ComparedRun {
   trainedShare?: number
   /** Wall time of training and evaluation, in all sessions. */
   seconds: number
+  /** Measured energy of the processor; undefined on machines that do not count it. */
+  energyJoules?: number
+  /** Price of the time, where the recipe has a price per hour. */
+  cost?: { amount: number; currency: string }
   /** Peak memory of the process. */
   peakBytes: number
   /** Size of the model's files: the whole model, or the adapter alone. */
@@ -89,20 +93,12 @@ export interface CompareOptions {
   /** Bootstrap samples behind the differences. */
   resamples?: number
   seed?: number
+  /** Called with a folder that cannot be compared, and why, which is then left out (default: it is an error). */
+  onSkip?(folder: string, error: TunesmithError): void
 }
 
-/** A recipe of a run on a base. */
-interface BaseRunRecipe extends RunRecipe {
-  base: string
-  variant: string
-  randomInit?: boolean
-}
-
-interface ReadRun {
+interface ReadRun extends ScoredRun {
   row: ComparedRun
-  recipe: BaseRunRecipe
-  comparison: RunComparison<RunRecipe>
-  evaluation: Evaluation
   /** Versions of the package and of libtorch; empty without a run card. */
   versions: { [name: string]: string }
 }
@@ -119,18 +115,9 @@ const sizeOf = async (folder: string): Promise<number> => {
 }
 
 const readRun = async (folder: string): Promise<ReadRun> => {
-  const recipe = (await readRunRecipe(folder)) as BaseRunRecipe
-  const { comparison } = kindOf(recipe.command)
-  if (comparison === undefined)
-    throw new DataError(
-      `${folder}: Expected a fine-tuning run or an alignment run, found one of \`${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
-    )
+  const run = await openScoredRun(folder)
+  const { recipe, comparison, evaluation } = run
   const model = join(folder, runFiles.model)
-  const evaluation = await readEvaluation(model)
-  if (evaluation === undefined)
-    throw new DataError(
-      `${folder}: Expected a finished run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`${programCall('resume', folder)}\`.`,
-    )
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
   let [peakBytes, tokens, seconds] = [0, 0, 0]
@@ -152,6 +139,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     name: folder,
     base: recipe.base,
     ...comparison.describe(recipe),
+    family: variantFamily(recipe.variant),
     randomInit: recipe.randomInit ?? false,
     seed: recipe.seed,
     metric: mainMetric,
@@ -160,6 +148,8 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     trainedParameters,
     ...(parameters === undefined ? {} : { trainedShare: trainedParameters / parameters.total }),
     seconds: card?.wallSeconds ?? seconds,
+    ...(card?.energyJoules === undefined ? {} : { energyJoules: card.energyJoules }),
+    ...(card?.cost === undefined ? {} : { cost: { amount: card.cost.amount, currency: card.cost.currency } }),
     peakBytes,
     fileBytes: await sizeOf(model),
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
@@ -167,7 +157,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     ...(pretraining && { baseCosts: pretraining }),
     ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
   }
-  return { row, recipe, comparison, evaluation, versions: card?.versions ?? {} }
+  return { ...run, row, versions: card?.versions ?? {} }
 }
 
 /** The last parts of the paths, as many as make them differ. */
@@ -256,12 +246,25 @@ const parseSamples = (text: string, path: string): RunSample[] => {
   })
 }
 
+const readRuns = async (folders: readonly string[], { onSkip }: CompareOptions): Promise<ReadRun[]> => {
+  const read = [...new Set(folders)].map(async (folder) => {
+    try {
+      return await readRun(folder)
+    } catch (error) {
+      if (onSkip === undefined || !(error instanceof TunesmithError)) throw error
+      onSkip(folder, error)
+      return undefined
+    }
+  })
+  return (await Promise.all(read)).filter((run) => run !== undefined)
+}
+
 /**
  * Compares runs with each other and with references; differences need predictions of the same records.
  * @throws DataError for folders without a finished fine-tuning run
  */
 export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
-  const all = await Promise.all([...new Set(folders)].map(readRun))
+  const all = await readRuns(folders, options)
   const names = shortNames(all.map(({ row }) => row.run))
   all.forEach(({ row }, i) => {
     row.name = names[i]
@@ -283,7 +286,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
     const [best] = group
     if (group.length < 2) continue
     const pairs = createPairs(options)
-    const side = ({ row, recipe, comparison, evaluation }: ReadRun) => ({ ...row, recipe, comparison, evaluation })
+    const side = ({ row: { name, metric }, ...run }: ReadRun) => ({ ...run, name, metric })
     for (const run of group) {
       const twin = twinOf(run, group)
       const between = async (other: ReadRun | undefined) =>

@@ -70,6 +70,17 @@ const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(r
       cell: ({ baseCosts }) => (baseCosts === undefined ? '' : describeCosts(baseCosts)),
       shown: rows.some(({ baseCosts }) => baseCosts !== undefined),
     },
+    {
+      head: 'energy',
+      cell: ({ energyJoules }) =>
+        energyJoules === undefined ? '' : `${Number((energyJoules / 1000).toPrecision(3))} kJ`,
+      shown: rows.some(({ energyJoules }) => energyJoules !== undefined),
+    },
+    {
+      head: 'cost',
+      cell: ({ cost }) => (cost === undefined ? '' : `${Number(cost.amount.toPrecision(3))} ${cost.currency}`),
+      shown: rows.some(({ cost }) => cost !== undefined),
+    },
     { head: 'memory', cell: ({ peakBytes }) => (peakBytes === 0 ? '' : formatBytes(peakBytes)) },
     { head: 'file', cell: ({ fileBytes }) => formatBytes(fileBytes) },
     {

@@ -1,12 +1,8 @@
 // Whether two runs differ by more than chance: their predictions of the same records, scored in pairs. Independent of the task.
 
-import { join } from 'node:path'
-import { DataError, TunesmithError } from '../../core/index.ts'
+import { TunesmithError } from '../../core/index.ts'
 import { pairedDifferences, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
-import { modelFiles, runFiles } from '../../tracking/index.ts'
-import { hashOfRecords } from '../engine/data-splits.ts'
-import type { Evaluation } from '../engine/evaluation-files.ts'
-import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
+import { type ScoredRun, scoredPredictions, scoredRecords } from './scored-run.ts'
 
 /** The difference of two runs with its confidence interval. */
 export interface ComparedDifference {
@@ -20,13 +16,9 @@ export interface ComparedDifference {
   probability: number
 }
 
-interface Side {
-  run: string
+interface Side extends ScoredRun {
   name: string
   metric: string
-  recipe: RunRecipe
-  comparison: RunComparison<RunRecipe>
-  evaluation: Evaluation
 }
 
 /** Differences between pairs of runs. */
@@ -51,30 +43,19 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
       return undefined
     }
   }
-  const recordsOf = async (side: Side): Promise<TaskRecord[]> => {
-    const validation = await side.comparison.records(side.recipe)
-    if (hashOfRecords(validation) === side.evaluation.records?.sha256) return validation
-    throw new DataError(
-      `Expected the records that ${side.name} was scored on, found others: the file has changed since. Restore it to compare.`,
-      validation.at(0)?.file ?? side.run,
-    )
-  }
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
-    let found = predictions.get(side.run)
-    if (found === undefined) {
-      const path = join(side.run, runFiles.model, modelFiles.predictions)
-      predictions.set(side.run, (found = orFault(side.comparison.predictions(path, records, side.recipe))))
-    }
+    let found = predictions.get(side.folder)
+    if (found === undefined) predictions.set(side.folder, (found = orFault(scoredPredictions(side, records))))
     return found
   }
   return {
     faults,
     async difference(run, other) {
-      const key = `${run.run}\0${other.run}`
+      const key = `${run.folder}\0${other.folder}`
       const before = done.get(key)
       if (before !== undefined) return before
       if (run.evaluation.records === undefined || other.evaluation.records === undefined) return undefined
-      known ??= orFault(recordsOf(other))
+      known ??= orFault(scoredRecords(other, other.name))
       const records = await known
       if (records === undefined) return undefined
       const [own, others] = [await predictionsOf(run, records), await predictionsOf(other, records)]

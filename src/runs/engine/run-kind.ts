@@ -141,6 +141,8 @@ export interface RunComparison<Recipe> {
   describe(recipe: Recipe): { task: string; variant: string }
   /** The validation records, read again. @throws DataError for data that is no longer there */
   records(recipe: Recipe): Promise<TaskRecord[]>
+  /** Fields of a record that are its reference answer (default: none). */
+  answerFields?(recipe: Recipe): readonly string[]
   /** The predictions in a file, in the order of the records. @throws DataError for a damaged file */
   predictions(path: string, records: readonly TaskRecord[], recipe: Recipe): Promise<TaskPrediction[]>
   /** @param labels of the predicting head, where there is one */

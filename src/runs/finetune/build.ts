@@ -111,6 +111,7 @@ const comparison: RunComparison<FinetuneRecipe> = {
     })
     return records
   },
+  answerFields: (recipe) => taskOf(recipe).task.answerFields ?? [],
   predictions(path, records, recipe) {
     const { task, config } = taskOf(recipe)
     return readPredictions(path, task, records, config)

@@ -15,6 +15,7 @@ import {
 } from '../../tasks/index.ts'
 import { describePlace } from '../engine/data-splits.ts'
 import { streamRecords } from '../examples/survey-records.ts'
+import { recordParts } from '../record-parts.ts'
 import { useModules } from '../use-modules.ts'
 import { NearCopies } from './near-copies.ts'
 
@@ -127,17 +128,9 @@ const textsIn = (value: unknown): string[] => {
 
 /** The input of a record as one text, and its reference answer. */
 const partsOf = (record: TaskRecord, answerFields: readonly string[]): { text: string; answer: string } => {
-  const { id: _, file: __, line: ___, group: ____, ...content } = record
-  const fields: [string, unknown][] = Object.entries(content)
-  const inputs = fields.filter(([name]) => !answerFields.includes(name))
-  const answers = fields.filter(([name, value]) => answerFields.includes(name) && value !== undefined)
-  return {
-    text: textsIn(Object.fromEntries(inputs)).join('\n'),
-    answer: answers.map(([, value]) => (Array.isArray(value) ? value : [value]).map(shown).join(', ')).join('; '),
-  }
+  const { inputs, answer } = recordParts(record, answerFields)
+  return { text: textsIn(Object.fromEntries(inputs)).join('\n'), answer }
 }
-
-const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
 class PairCounter {
   count = 0

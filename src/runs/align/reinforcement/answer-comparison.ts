@@ -29,6 +29,7 @@ export const answerComparison: RunComparison<AlignRecipe> = {
     const scored = await scoredIds(recipe.out)
     return held.filter(({ id }) => scored.has(id))
   },
+  answerFields: () => ['reference'],
   async predictions(path, records) {
     const lines = await readPredictionLines(path)
     return records.map(({ id }: TaskRecord): AnswerPrediction => {

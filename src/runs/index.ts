@@ -15,6 +15,7 @@ export {
 export { hasRecipeFunctions } from './align/reinforcement/recipe-functions.ts'
 export {
   isReplay,
+  loadRolloutTokenizer,
   type ReplayedRow,
   type ReplayInput,
   replayRollouts,

@@ -19,6 +19,10 @@ export interface ComparedRun {
   name: string
   base: string
   task: string
+  /** Path of the validation data, as the recipe has it. */
+  data: string
+  /** SHA-256 of the records that it was scored on; undefined for evaluations of earlier versions. */
+  records?: string
   variant: string
   family: MethodFamily
   /** Whether the base was randomly initialised. */
@@ -139,6 +143,8 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     name: folder,
     base: recipe.base,
     ...comparison.describe(recipe),
+    data: recipe.validation ?? recipe.data,
+    ...(evaluation.records === undefined ? {} : { records: evaluation.records.sha256 }),
     family: variantFamily(recipe.variant),
     randomInit: recipe.randomInit ?? false,
     seed: recipe.seed,

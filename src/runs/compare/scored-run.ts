@@ -12,6 +12,8 @@ import { readRunRecipe } from '../run-recipe.ts'
 /** A recipe of a run on a base. */
 export interface BaseRunRecipe extends RunRecipe {
   base: string
+  data: string
+  validation?: string
   variant: string
   randomInit?: boolean
 }

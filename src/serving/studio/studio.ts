@@ -2,6 +2,7 @@
 
 import { BatchRowsProcess } from '../../runs/index.ts'
 import { ModelHosts } from '../playground/model-hosts.ts'
+import { AnalysisQueue } from './analysis/analysis-queue.ts'
 import { RunLibrary } from './run-library.ts'
 
 /** Settings of a studio, apart from its port. */
@@ -32,6 +33,8 @@ export class Studio {
   readonly hosts: ModelHosts
   /** Reads the rows of batches in a process of its own. */
   readonly batches = new BatchRowsProcess()
+  /** What takes too long for the event loop. */
+  readonly analyses = new AnalysisQueue()
   readonly #hooks: StudioHooks
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -65,6 +68,7 @@ export class Studio {
   close(): void {
     clearInterval(this.#timer)
     this.batches.close()
+    this.analyses.close()
     this.#closed.abort()
     this.hosts.close()
   }

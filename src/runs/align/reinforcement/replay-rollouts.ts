@@ -18,6 +18,7 @@ import { loadModel, loadTokenizer } from '../../../checkpoint/index.ts'
 import { ConfigError, DataError, parseConfig, parseJson } from '../../../core/index.ts'
 import type { FinishReason } from '../../../generation/index.ts'
 import { type PromptRecord, readPrompts, type Turn } from '../../../tasks/index.ts'
+import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { findBase } from '../../engine/base-files.ts'
 import { readRunRecipe } from '../../run-recipe.ts'
 import { columnsOf } from '../columns.ts'
@@ -116,10 +117,23 @@ const recordsOf = async ({ data, columns }: AlignRecipe, rows: readonly RolloutR
   }
 }
 
+const tokenizerOf = async ({ base, tokenizer }: AlignRecipe): Promise<Tokenizer> =>
+  loadTokenizer(tokenizer ?? (await findBase(base)).tokenizer)
+
+const alignRecipe = async (run: string): Promise<AlignRecipe> => {
+  // The file's recipe is of any command: its name is checked before anything else is read.
+  const recipe = (await readRunRecipe(run)) as unknown as AlignRecipe
+  if (recipe.command !== 'align')
+    throw new DataError(`${run}: Expected a run of \`tunesmith align\`, found another one.`)
+  return recipe
+}
+
+/** The tokenizer that the answers of a run were written with. @throws DataError for a run of another kind */
+export const loadRolloutTokenizer = async (run: string): Promise<Tokenizer> => tokenizerOf(await alignRecipe(run))
+
 /** Scores by other rewards. @returns the weights of the rewards */
 const scoreAgain = async (inputs: readonly unknown[], recipe: AlignRecipe, placed: readonly Placed[]) => {
-  const { tokenizer: files } = await findBase(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? files)
+  const tokenizer = await tokenizerOf(recipe)
   const functions = await openRewards(inputs as RewardInput[], { tokenizer, device: recipe.device, openFolder })
   try {
     const samples = placed.map(({ prompt, answer, row }) => sampleOf(prompt, answer, row.completion))
@@ -216,10 +230,7 @@ export const replayRollouts = async (
   input: ReplayInput,
 ): Promise<ReplayedRow[]> => {
   const replay = parseConfig(replaySchema, input, 'rollouts')
-  // The file's recipe is of any command: its name is checked before anything else is read.
-  const recipe = (await readRunRecipe(run)) as unknown as AlignRecipe
-  if (recipe.command !== 'align')
-    throw new DataError(`${run}: Expected a run of \`tunesmith align\`, found another one.`)
+  const recipe = await alignRecipe(run)
   const recordOf = await recordsOf(recipe, rows)
   const placed = rows.map((row) => placedOf(row, recordOf(row)))
   if (placed.length === 0) return []

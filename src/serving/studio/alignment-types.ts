@@ -1,0 +1,115 @@
+// What the page "Alignment" and the server say to each other. Only types, and independent of Node, since the pages import it too.
+
+/** What a run of alignment learned from. */
+export type AlignmentKind = 'rollouts' | 'preferences'
+
+/** Answer of `GET /api/runs/:run/alignment`. */
+export interface AlignmentFacts {
+  objective: string
+  kind: AlignmentKind
+  /** Numbers of the rollouts whose files are there, in their order, at most 20,000 of them. */
+  rollouts: number[]
+  /** Whether the model is finished and its validation records were scored. */
+  scored: boolean
+}
+
+/** An answer of a rollout, without its tokens; long texts are cut. */
+export interface RolloutAnswerRow {
+  /** Position in the file, from 0. */
+  row: number
+  step: number
+  group: number
+  member: number
+  id: string
+  prompt: string
+  completion: string
+  reference: string | null
+  tokens: number
+  finishReason: string
+  trained: boolean
+  reward: number | null
+  rewards: Record<string, number | null>
+  advantage: number | null
+  kl: number | null
+}
+
+/** A group of answers to one prompt whose rewards are all equal: it teaches nothing to objectives that compare within groups. */
+export interface EqualGroup {
+  group: number
+  /** Rows of its first answer and of the one after its last. */
+  from: number
+  to: number
+  reward: number | null
+}
+
+/** Answer of `GET /api/runs/:run/rollouts/:rollout`. */
+export interface RolloutPage {
+  rollout: number
+  step: number | null
+  /** Answers in the file. */
+  total: number
+  from: number
+  rows: RolloutAnswerRow[]
+  groups: number
+  /** At most 500 of them; `equalCount` counts all. */
+  equalGroups: EqualGroup[]
+  equalCount: number
+  untrained: number
+  reward: { mean: number | null; min: number | null; max: number | null }
+  /** Mean KL divergence from the reference; null without one. */
+  kl: number | null
+}
+
+/** A token of an answer. */
+export interface AnswerToken {
+  /** Its text; empty for one that only completes a character, or a special token. */
+  text: string
+  id: number
+  /** False for tokens of an environment, which are not trained. */
+  chosen: boolean
+  logProb: number | null
+  /** Log-probability minus that under the reference; null without one. */
+  ratio: number | null
+}
+
+/** Answer of `GET /api/runs/:run/rollouts/:rollout/answers/:row`. */
+export interface RolloutAnswer extends RolloutAnswerRow {
+  /** The first 4,000 tokens. */
+  answerTokens: AnswerToken[]
+  /** Why tokens have no text, where the tokenizer is not there. */
+  note: string | null
+}
+
+/** An answer of preference data. */
+export interface PreferenceAnswer {
+  quality: 'chosen' | 'rejected' | 'good' | 'bad'
+  text: string
+  logProb: number
+  ratio: number | null
+  tokens: number
+}
+
+/** A validation record with its margin. */
+export interface PreferenceRow {
+  id: string
+  prompt: string
+  answers: PreferenceAnswer[]
+  margin: number | null
+  displaced: boolean
+}
+
+/** Orders of preferences: displaced ones first, the smallest or largest margins first, or as in the data. */
+export type PreferenceOrder = 'displaced' | 'smallest' | 'largest' | 'data'
+
+/** Answer of `GET /api/runs/:run/preferences`. */
+export interface PreferencePage {
+  total: number
+  from: number
+  rows: PreferenceRow[]
+  displaced: number
+  /** Pairs whose rejected answer is preferred by the model. */
+  wrong: number
+  margin: { mean: number | null; min: number | null; max: number | null }
+  /** Numbers of margins in bins of equal width; empty without margins. */
+  histogram: { from: number; to: number; count: number }[]
+}

@@ -1,0 +1,89 @@
+// Chosen runs side by side, for the page "Compare".
+import { join } from 'node:path'
+import { type ComparedDifference, type ComparedRun, compareRuns } from '../../../runs/index.ts'
+import { isLowerBetter, modelFiles, runFiles } from '../../../tracking/index.ts'
+import type { ComparedRunRow, IntervalValue, PairedDifference, RunComparisonAnswer } from '../compare-types.ts'
+import { Recent } from './recent.ts'
+import { finiteOrNull } from './shown-text.ts'
+
+/** A run that a page chose. */
+export interface ChosenRun {
+  id: string
+  folder: string
+}
+
+const recent = new Recent<RunComparisonAnswer>(8)
+
+const intervalOf = ({ value, low, high }: { value: number; low: number; high: number }): IntervalValue => ({
+  value: finiteOrNull(value),
+  low: finiteOrNull(low),
+  high: finiteOrNull(high),
+})
+
+const differenceOf = (
+  difference: ComparedDifference | undefined,
+  idOf: (name: string) => string,
+): PairedDifference | null =>
+  difference === undefined
+    ? null
+    : {
+        ...intervalOf(difference),
+        to: idOf(difference.to),
+        probability: finiteOrNull(difference.probability),
+      }
+
+const rowOf = (run: ComparedRun, idOf: (name: string) => string): ComparedRunRow => ({
+  id: idOf(run.name),
+  ...{ base: run.base, task: run.task, variant: run.variant, family: run.family, randomInit: run.randomInit },
+  data: run.data.split('/').slice(-2).join('/'),
+  group: JSON.stringify([run.task, run.metric, run.records ?? null]),
+  seed: String(run.seed),
+  metric: run.metric,
+  lowerIsBetter: isLowerBetter(run.metric),
+  ...intervalOf(run),
+  trainedParameters: run.trainedParameters,
+  trainedShare: run.trainedShare ?? null,
+  seconds: run.seconds,
+  energyJoules: run.energyJoules ?? null,
+  cost: run.cost ?? null,
+  ...{ peakBytes: run.peakBytes, fileBytes: run.fileBytes },
+  difference: differenceOf(run.difference, idOf),
+  pretraining: differenceOf(run.pretraining, idOf),
+})
+
+/** Compares the runs; those without a score are named with the reason. */
+export const compareChosen = ({ runs }: { runs: readonly ChosenRun[] }): Promise<RunComparisonAnswer> => {
+  const files = runs.flatMap(({ folder }) =>
+    [modelFiles.evaluation, modelFiles.predictions].map((name) => join(folder, runFiles.model, name)),
+  )
+  return recent.of(JSON.stringify(runs), files, async () => {
+    const ids = new Map(runs.map(({ id, folder }) => [folder, id]))
+    const skipped: RunComparisonAnswer['skipped'] = []
+    const compared = await compareRuns(
+      runs.map(({ folder }) => folder),
+      // The page says which run it is; its path says no more.
+      { onSkip: (folder, error) => skipped.push({ id: ids.get(folder) ?? folder, reason: error.message }) },
+    )
+    const names = new Map(compared.runs.map(({ name, run }) => [name, ids.get(run) ?? name]))
+    const idOf = (name: string) => names.get(name) ?? name
+    return {
+      runs: compared.runs.map((run) => rowOf(run, idOf)),
+      references: compared.references.map(({ task, metric, name, ...interval }) => ({
+        ...{ task, metric, name },
+        ...intervalOf(interval),
+      })),
+      rewards: compared.rewards.map(({ reward, points }) => ({
+        reward,
+        points: points.map(({ name, method, kl, ...interval }) => ({
+          ...{ name: idOf(name), method, kl },
+          ...intervalOf(interval),
+        })),
+      })),
+      warnings: compared.warnings,
+      skipped: skipped.map(({ id, reason }) => ({
+        id,
+        reason: reason.replace(`${runs.find((run) => run.id === id)?.folder}: `, ''),
+      })),
+    }
+  })
+}

@@ -1,0 +1,125 @@
+// What the page "Compare" and the server say to each other. Only types, and independent of Node, since the pages import it too.
+
+/** Families of fine-tuning methods, which have a shape and a colour of their own. */
+export type MethodFamily = 'full' | 'features' | 'selective' | 'adapter' | 'lora'
+
+/** A value with its confidence interval; null where it is undefined. */
+export interface IntervalValue {
+  value: number | null
+  low: number | null
+  high: number | null
+}
+
+/** The difference of two runs on the same records. */
+export interface PairedDifference extends IntervalValue {
+  /** Id of the other run. */
+  to: string
+  /** Two-sided p-value; null where it is undefined. */
+  probability: number | null
+}
+
+/** A finished run of a comparison. */
+export interface ComparedRunRow extends IntervalValue {
+  id: string
+  base: string
+  /** What it learned; runs of one task are compared with each other. */
+  task: string
+  /** Name of its validation data. */
+  data: string
+  /** Runs with equal keys were scored on the same records by the same metric. */
+  group: string
+  variant: string
+  family: MethodFamily
+  randomInit: boolean
+  seed: string
+  metric: string
+  lowerIsBetter: boolean
+  trainedParameters: number
+  trainedShare: number | null
+  seconds: number
+  energyJoules: number | null
+  cost: { amount: number; currency: string } | null
+  peakBytes: number
+  fileBytes: number
+  /** This run minus the best one on the same records. */
+  difference: PairedDifference | null
+  /** This run minus the same one with a randomly initialised base. */
+  pretraining: PairedDifference | null
+}
+
+/** The score of a baseline without training. */
+export interface ReferenceRow extends IntervalValue {
+  task: string
+  metric: string
+  name: string
+}
+
+/** A place on a chart of reward against KL divergence. */
+export interface RewardPlace extends IntervalValue {
+  /** Id of the run, or what else has this place. */
+  name: string
+  method: string
+  kl: number
+}
+
+/** Answer of `GET /api/comparison?runs=…`. */
+export interface RunComparisonAnswer {
+  /** By task, the best first. */
+  runs: ComparedRunRow[]
+  references: ReferenceRow[]
+  rewards: { reward: string; points: RewardPlace[] }[]
+  warnings: string[]
+  /** Chosen runs without a score, and why. */
+  skipped: { id: string; reason: string }[]
+}
+
+/** Which pairs of predictions are shown: by which run has the better score for a record. */
+export type PairFilter = 'all' | 'changed' | 'first' | 'second' | 'both-right' | 'both-wrong'
+
+/** A record with the predictions of two runs; long texts are cut. */
+export interface PredictionRow {
+  id: string
+  inputs: [name: string, value: string][]
+  answer: string
+  predictions: [PredictionText, PredictionText]
+  scores: [number | null, number | null]
+}
+
+/** A prediction in a few words, with the most probable classes where they are known. */
+export interface PredictionText {
+  text: string
+  probabilities: [name: string, probability: number][]
+}
+
+/** Answer of `GET /api/comparison/predictions?first=…&second=…`. */
+export interface PredictionPage {
+  metric: string
+  lowerIsBetter: boolean
+  /** Whether a prediction is right or wrong; otherwise one is better than the other. */
+  rightOrWrong: boolean
+  counts: Record<PairFilter, number>
+  /** Records that fit the filter and the search. */
+  total: number
+  from: number
+  rows: PredictionRow[]
+}
+
+/** A bin of a reliability diagram. */
+export interface CalibrationBin {
+  from: number
+  to: number
+  units: number
+  confidence: number
+  accuracy: number
+}
+
+/** Answer of `GET /api/runs/:run/evaluation`. */
+export interface RunEvaluation {
+  mainMetric: string
+  metrics: Record<string, IntervalValue>
+  records: number | null
+  /** Rows are reference classes, columns predicted ones. Null for tasks without classes. */
+  confusion: { labels: string[]; cells: number[][]; omitted: number } | null
+  /** Null where predictions carry no probabilities. */
+  calibration: CalibrationBin[] | null
+}

@@ -1,0 +1,117 @@
+// Runs side by side: scores against costs, predictions where two of them differ, confusion and calibration.
+import { join } from 'node:path'
+import { z } from 'zod'
+import { readEvaluation } from '../../../runs/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
+import { ApiError, badRequest } from '../../http/errors.ts'
+import { finiteOrNull } from '../analysis/shown-text.ts'
+import type {
+  CalibrationBin,
+  PairFilter,
+  PredictionPage,
+  RunComparisonAnswer,
+  RunEvaluation,
+} from '../compare-types.ts'
+import { defineStudioEndpoint } from '../endpoint.ts'
+
+/** Runs that are compared at once. */
+const maxRuns = 32
+
+/** Ids, each encoded, with commas between them: ids may have commas themselves. */
+const decodeIds = (value: string): string[] => {
+  try {
+    return [...new Set(value.split(',').filter(Boolean).map(decodeURIComponent))]
+  } catch {
+    throw badRequest('Expected encoded ids of runs, separated by commas, for `runs`, got something else.', 'runs')
+  }
+}
+
+export const comparison = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/comparison',
+  summary: 'Compare runs: scores with intervals, costs, and differences on the same records',
+  query: z.strictObject({ runs: z.string().min(1).describe('encoded ids of runs, separated by commas') }),
+  async answer({ studio, query }): Promise<RunComparisonAnswer> {
+    const ids = decodeIds(query.runs)
+    if (ids.length > maxRuns)
+      throw badRequest(`Expected at most ${maxRuns} runs for \`runs\`, got ${ids.length}.`, 'runs')
+    const found = await Promise.allSettled(ids.map((id) => studio.runs.get(id)))
+    const runs = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const gone = ids.filter((_, i) => found[i].status === 'rejected')
+    const answer = await studio.analyses.ask('compareChosen', {
+      runs: runs.map(({ id, folder }) => ({ id, folder })),
+    })
+    const reason = 'There is no such run. It may have been deleted.'
+    return { ...answer, skipped: [...answer.skipped, ...gone.map((id) => ({ id, reason }))] }
+  },
+})
+
+const filters = ['all', 'changed', 'first', 'second', 'both-right', 'both-wrong'] as const satisfies PairFilter[]
+
+const wholeNumber = z.coerce.number().int().nonnegative()
+
+export const comparedPredictions = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/comparison/predictions',
+  summary: 'Read predictions of two runs for the same records',
+  query: z.strictObject({
+    first: z.string().min(1).describe('id of a run'),
+    second: z.string().min(1).describe('id of another run'),
+    filter: z.enum(filters).default('changed').describe('which records'),
+    search: z.string().max(1000).default('').describe('text that the record or a prediction contains'),
+    from: wholeNumber.default(0).describe('first record'),
+    count: wholeNumber.min(1).max(200).default(50).describe('number of records'),
+  }),
+  async answer({ studio, query: { first, second, ...rest } }): Promise<PredictionPage> {
+    const [one, other] = [await studio.runs.get(first), await studio.runs.get(second)]
+    return studio.analyses.ask('predictionPage', { ...rest, first: one.folder, second: other.folder })
+  },
+})
+
+/** Classes of a confusion matrix that are sent: those with the most records. */
+const maxClasses = 40
+
+const confusionOf = ({ labels, confusion }: { [name: string]: unknown }): RunEvaluation['confusion'] => {
+  if (!Array.isArray(labels) || !Array.isArray(confusion)) return null
+  // Rows of equal length, as `details` of the scores writes them.
+  const cells = confusion as number[][]
+  const records = cells.map((row) => row.reduce((sum, count) => sum + count, 0))
+  const kept = labels
+    .map((_, i) => i)
+    .sort((a, b) => records[b] - records[a])
+    .slice(0, maxClasses)
+    .sort((a, b) => a - b)
+  return {
+    labels: kept.map((i) => String(labels[i])),
+    cells: kept.map((i) => kept.map((j) => cells[i][j])),
+    omitted: labels.length - kept.length,
+  }
+}
+
+export const runEvaluation = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs/:run/evaluation',
+  summary: 'Read the final evaluation of a run: scores, confusion matrix and calibration',
+  async answer({ run }): Promise<RunEvaluation> {
+    const { id, folder } = await run()
+    const evaluation = await readEvaluation(join(folder, runFiles.model))
+    if (evaluation === undefined)
+      throw new ApiError(404, `The run ${id} has no evaluation yet: it is written when the run has finished.`, {
+        code: 'evaluation_not_found',
+      })
+    const { mainMetric, metrics, details, records } = evaluation
+    const bins = details.calibration
+    return {
+      mainMetric,
+      metrics: Object.fromEntries(
+        Object.entries(metrics).map(([name, { value, low, high }]) => [
+          name,
+          { value: finiteOrNull(value), low: finiteOrNull(low), high: finiteOrNull(high) },
+        ]),
+      ),
+      records: records?.count ?? null,
+      confusion: confusionOf(details),
+      calibration: Array.isArray(bins) ? (bins as CalibrationBin[]) : null,
+    }
+  },
+})

@@ -7,4 +7,8 @@ export interface Page {
   load(): Promise<{ default: ComponentType }>
 }
 
-export const pages: readonly Page[] = [{ path: 'runs', title: 'Runs', load: () => import('./runs/page.tsx') }]
+export const pages: readonly Page[] = [
+  { path: 'runs', title: 'Runs', load: () => import('./runs/page.tsx') },
+  { path: 'compare', title: 'Compare', load: () => import('./compare/page.tsx') },
+  { path: 'alignment', title: 'Alignment', load: () => import('./alignment/page.tsx') },
+]

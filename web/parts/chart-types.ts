@@ -12,6 +12,8 @@ export interface ChartCurve {
   /** Number of the colour, from 0 (default: the position of the curve). */
   color?: number
   dashed?: boolean
+  /** Lengths of dashes and gaps in pixels (default: those of `dashed`). */
+  dash?: readonly number[]
   /** Draws it pale, under a curve that is smoothed. */
   faint?: boolean
 }

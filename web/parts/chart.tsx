@@ -27,11 +27,11 @@ const alignedData = (curves: readonly ChartCurve[]): uPlot.AlignedData => {
 const seriesOf = (curves: readonly ChartCurve[]): { series: uPlot.Series[]; bands: uPlot.Band[] } => {
   const series: uPlot.Series[] = [{}]
   const bands: uPlot.Band[] = []
-  curves.forEach(({ name, color, dashed, faint, low, high }, i) => {
+  curves.forEach(({ name, color, dashed, dash = dashed ? [6, 4] : [], faint, low, high }, i) => {
     const full = curveColor(color ?? i)
     const stroke = faint ? `${full}55` : full
     const points = { show: curves[i].x.length < 40 }
-    series.push({ label: name, stroke, width: 1.5, points, spanGaps: true, ...(dashed ? { dash: [6, 4] } : {}) })
+    series.push({ label: name, stroke, width: 1.5, points, spanGaps: true, dash: [...dash] })
     if (low === undefined || high === undefined) return
     const edge = { stroke: 'transparent', points: { show: false }, spanGaps: true, width: 0 }
     series.push({ ...edge, label: `${name}, lowest` }, { ...edge, label: `${name}, highest` })
@@ -116,7 +116,7 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
 /** What must be equal for the plot to be kept while its data change. */
 const shapeOf = ({ curves, height, logX, logY, syncKey, range }: ChartProps): string =>
   JSON.stringify([
-    curves.map(({ name, low, color, dashed, faint }) => [name, low !== undefined, color, dashed, faint]),
+    curves.map(({ name, low, color, dashed, dash, faint }) => [name, low !== undefined, color, dashed, dash, faint]),
     height,
     logX,
     logY,

@@ -1,0 +1,169 @@
+// Preferences with their margins under the finished model: the displaced ones first.
+import type {
+  AlignmentFacts,
+  PreferenceAnswer,
+  PreferenceOrder,
+  PreferencePage,
+  PreferenceRow,
+} from '../../../src/serving/studio/alignment-types.ts'
+import { runPath } from '../../api.ts'
+import { formatValue } from '../../format.ts'
+import { Show, useJson } from '../../parts/loading.tsx'
+import { Pager } from '../../parts/pager.tsx'
+import { route, setQuery } from '../../router.ts'
+
+const size = 25
+
+const orders: Record<PreferenceOrder, string> = {
+  displaced: 'Displaced first',
+  smallest: 'Smallest margin first',
+  largest: 'Largest margin first',
+  data: 'As in the data',
+}
+
+const frame = { width: 640, height: 150, bottom: 24, left: 8, right: 8 }
+
+const Histogram = ({ bins }: { bins: PreferencePage['histogram'] }) => {
+  if (bins.length === 0) return null
+  const most = Math.max(...bins.map(({ count }) => count))
+  const width = (frame.width - frame.left - frame.right) / bins.length
+  const [low, high] = [bins[0].from, bins[bins.length - 1].to]
+  const xAt = (value: number) =>
+    frame.left + ((value - low) / (high - low || 1)) * (frame.width - frame.left - frame.right)
+  const floor = frame.height - frame.bottom
+  return (
+    <figure class="scatter" aria-label="Histogram of margins">
+      <svg viewBox={`0 0 ${frame.width} ${frame.height}`} width="100%">
+        <title>Histogram of margins</title>
+        {bins.map(({ from, to, count }, i) => (
+          <rect
+            key={from}
+            x={frame.left + i * width + 1}
+            y={floor - (count / most) * (floor - 8)}
+            width={width - 2}
+            height={(count / most) * (floor - 8)}
+            fill={to <= 0 ? 'var(--curve-2)' : 'var(--curve-1)'}
+          >
+            <title>{`${formatValue(from)} to ${formatValue(to)}: ${count}`}</title>
+          </rect>
+        ))}
+        <path class="axis" d={`M${frame.left} ${floor}H${frame.width - frame.right}`} />
+        {low < 0 && high > 0 && <path class="reference" d={`M${xAt(0)} 4V${floor}`} />}
+        <text x={frame.left} y={frame.height - 6}>
+          {formatValue(low)}
+        </text>
+        <text x={frame.width - frame.right} y={frame.height - 6} text-anchor="end">
+          {formatValue(high)}
+        </text>
+        <text x={frame.width / 2} y={frame.height - 6} text-anchor="middle">
+          margin in nats
+        </text>
+      </svg>
+    </figure>
+  )
+}
+
+const Answer = ({ quality, text, logProb, ratio, tokens }: PreferenceAnswer) => (
+  <div class="preference">
+    <span class={quality === 'chosen' || quality === 'good' ? 'verdict good' : 'verdict bad'}>{quality}</span>{' '}
+    <span class="text">{text}</span>
+    <div class="muted">
+      log-probability {formatValue(logProb)} over {tokens} tokens
+      {ratio !== null &&
+        `, ${ratio < 0 ? 'less' : 'more'} likely than under the base by ${formatValue(Math.abs(ratio))}`}
+    </div>
+  </div>
+)
+
+const Pair = ({ row }: { row: PreferenceRow }) => (
+  <tr>
+    <td class="muted">{row.id}</td>
+    <td class="record text">{row.prompt}</td>
+    <td>
+      {row.answers.map((answer) => (
+        <Answer key={answer.quality} {...answer} />
+      ))}
+    </td>
+    <td class="number">{row.margin === null ? '–' : formatValue(row.margin)}</td>
+    <td>{row.displaced && <span class="verdict bad">displaced</span>}</td>
+  </tr>
+)
+
+const isOrder = (value: string | null): value is PreferenceOrder => value !== null && value in orders
+
+export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFacts }) => {
+  const asked = route.value.query.get('order')
+  const order: PreferenceOrder = isOrder(asked) ? asked : 'displaced'
+  const from = Math.max(0, Number.parseInt(route.value.query.get('from') ?? '0', 10) || 0)
+  const page = useJson<PreferencePage>(
+    facts.scored ? runPath(id, `/preferences?order=${order}&from=${from}&count=${size}`) : undefined,
+  )
+  if (!facts.scored)
+    return <p class="panel muted">Margins are measured when the run has finished. Its curves have those of training.</p>
+  return (
+    <Show of={page.value}>
+      {(data) => (
+        <>
+          <section class="panel">
+            <h2>Margins on the validation records</h2>
+            <div class="row muted">
+              <span>{data.total} records</span>
+              {data.margin.mean !== null && <span>mean margin {formatValue(data.margin.mean)} nats</span>}
+              {data.margin.mean !== null && <span>{data.wrong} prefer the rejected answer</span>}
+              <span>{data.displaced} displaced: the preferred answer became less likely than under the base</span>
+            </div>
+            <Histogram bins={data.histogram} />
+          </section>
+          <section class="panel" aria-label="Preferences">
+            <div class="row controls">
+              <label>
+                Order{' '}
+                <select
+                  value={order}
+                  onChange={(event) => setQuery({ order: event.currentTarget.value, from: undefined })}
+                >
+                  {Object.entries(orders).map(([key, title]) => (
+                    <option key={key} value={key}>
+                      {title}
+                    </option>
+                  ))}
+                </select>
+              </label>
+            </div>
+            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
+            <section class="scroll" tabIndex={0} aria-label="Records with margins">
+              <table class="predictions">
+                <thead>
+                  <tr>
+                    <th scope="col">Id</th>
+                    <th scope="col">Prompt</th>
+                    <th scope="col">Answers</th>
+                    <th scope="col" class="number">
+                      Margin
+                    </th>
+                    <th scope="col">
+                      <span class="visually-hidden">Displaced</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {data.rows.map((row) => (
+                    <Pair key={row.id} row={row} />
+                  ))}
+                </tbody>
+              </table>
+            </section>
+            <Pager
+              from={data.from}
+              shown={data.rows.length}
+              total={data.total}
+              size={size}
+              noun="records"
+              onFrom={(next) => setQuery({ from: next === 0 ? undefined : String(next) })}
+            />
+          </section>
+        </>
+      )}
+    </Show>
+  )
+}

@@ -1,0 +1,103 @@
+// Chooses the runs of a comparison: a search, a list with checkboxes, and what is chosen.
+import { useSignal } from '@preact/signals'
+import type { RunRow } from '../../../src/serving/studio/api-types.ts'
+import { formatValue } from '../../format.ts'
+import { runRows, runsLoaded } from '../../live-runs.ts'
+import { linkTo } from '../../router.ts'
+import { chosenIds, dashes, maxChosen, maxCurves, setChosen, shortName, toggleChosen } from './selection.ts'
+
+/** Rows of the list; the search finds the others. */
+const maxListed = 100
+
+const fits = ({ id, title, state, tags, command }: RunRow, words: readonly string[]): boolean => {
+  const text = [id, title, state, command ?? '', ...tags].join(' ').toLowerCase()
+  return words.every((word) => text.includes(word))
+}
+
+/** The line of a run's curve. */
+export const CurveSample = ({ n }: { n: number }) => (
+  <svg width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">
+    <path
+      d="M0 4H26"
+      stroke={`var(--curve-${(n % 8) + 1})`}
+      stroke-width="2.5"
+      stroke-dasharray={dashes[n % dashes.length].join(' ') || undefined}
+    />
+  </svg>
+)
+
+const Listed = ({ row, chosen, full }: { row: RunRow; chosen: boolean; full: boolean }) => (
+  <label class="choice">
+    <input type="checkbox" checked={chosen} disabled={full && !chosen} onChange={() => toggleChosen(row.id)} />
+    <span class="choice-name">{row.id}</span>
+    <span class="muted">{row.title}</span>
+    <span class="muted">{row.best && `${row.best.metric} ${formatValue(row.best.value)}`}</span>
+    <span class={`state ${row.state}`}>{row.state}</span>
+  </label>
+)
+
+export const Chooser = () => {
+  const search = useSignal('')
+  const ids = chosenIds()
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean)
+  const found = runRows.value.filter((row) => fits(row, words))
+  const addable = found.filter(({ id }) => !ids.includes(id)).slice(0, maxChosen - ids.length)
+  return (
+    <details class="panel chooser" open={ids.length < 2}>
+      <summary>Choose runs</summary>
+      <div class="row">
+        <label class="grow">
+          <span class="visually-hidden">Search runs</span>
+          <input
+            type="search"
+            placeholder="Name, base, task, method, tag …"
+            value={search.value}
+            onInput={(event) => {
+              search.value = event.currentTarget.value
+            }}
+          />
+        </label>
+        <button
+          type="button"
+          disabled={addable.length === 0}
+          onClick={() => setChosen([...ids, ...addable.map(({ id }) => id)])}
+        >
+          Choose {addable.length === found.length ? 'all' : 'these'} {addable.length}
+        </button>
+        <button type="button" disabled={ids.length === 0} onClick={() => setChosen([])}>
+          Clear
+        </button>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
+      <section class="scroll choices" tabIndex={0} aria-label="Runs to choose">
+        {!runsLoaded.value && <p class="muted">Loading …</p>}
+        {runsLoaded.value && found.length === 0 && <p class="muted">No run fits.</p>}
+        {found.slice(0, maxListed).map((row) => (
+          <Listed key={row.id} row={row} chosen={ids.includes(row.id)} full={ids.length >= maxChosen} />
+        ))}
+      </section>
+      {found.length > maxListed && <p class="muted">{found.length - maxListed} more runs: search to see them.</p>}
+    </details>
+  )
+}
+
+/** The chosen runs with their lines. */
+export const Chosen = () => {
+  const ids = chosenIds()
+  if (ids.length === 0) return null
+  return (
+    <fieldset class="row plain" aria-label="Chosen runs">
+      {ids.map((id, i) => (
+        <span class="chip" key={id}>
+          {i < maxCurves && <CurveSample n={i} />}
+          <a href={linkTo(['runs', id])} title={id}>
+            {shortName(id, ids)}
+          </a>
+          <button type="button" aria-label={`Remove ${id}`} onClick={() => toggleChosen(id)}>
+            ×
+          </button>
+        </span>
+      ))}
+    </fieldset>
+  )
+}

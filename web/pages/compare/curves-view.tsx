@@ -1,0 +1,273 @@
+// Curves of the chosen runs in one chart, by step, tokens, time or money.
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import { getJson, runPath } from '../../api.ts'
+import { formatCount, formatDuration, formatValue } from '../../format.ts'
+import { runRow } from '../../live-runs.ts'
+import { Chart, type ChartCurve } from '../../parts/chart.tsx'
+import { route, setQuery } from '../../router.ts'
+import { chosenIds, dashes, maxCurves, shortName } from './selection.ts'
+
+const axes = { step: 'Step', tokens: 'Tokens', time: 'Time', money: 'Money' } as const
+type Axis = keyof typeof axes
+
+const isAxis = (value: string | null): value is Axis => value !== null && value in axes
+
+const formatAxis: Record<Axis, (x: number) => string> = {
+  step: (x) => formatCount(x),
+  tokens: (x) => formatCount(x),
+  time: (x) => formatDuration(x * 1000),
+  money: (x) => formatValue(x),
+}
+
+const buckets = 600
+const refreshMs = 2000
+
+interface RunCurves {
+  id: string
+  answer: Curves | undefined
+  names: string[]
+  error: string | undefined
+}
+
+const namesOf = ({ columns }: RunDetails): string[] => [
+  ...columns.training,
+  ...columns.evaluations,
+  ...columns.rollouts,
+  ...columns.measured,
+]
+
+const loadCurves = async (id: string, name: string, signal: AbortSignal): Promise<RunCurves> => {
+  try {
+    const [details, answer] = await Promise.all([
+      getJson<RunDetails>(runPath(id), signal),
+      getJson<Curves>(runPath(id, `/curves?names=${encodeURIComponent(name)}&buckets=${buckets}`), signal),
+    ])
+    return { id, answer, names: namesOf(details), error: undefined }
+  } catch (error) {
+    return { id, answer: undefined, names: [], error: (error as Error).message }
+  }
+}
+
+/** The curves of some runs, again and again while one of them is running. */
+const useCurves = (ids: readonly string[], name: string): RunCurves[] | undefined => {
+  const state = useSignal<RunCurves[] | undefined>(undefined)
+  useEffect(() => {
+    const controller = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const load = async () => {
+      const found = await Promise.all(ids.map((id) => loadCurves(id, name, controller.signal)))
+      if (controller.signal.aborted) return
+      state.value = found
+      const wait = () => {
+        if (ids.some((id) => runRow(id)?.state === 'running')) void load()
+        else timer = setTimeout(wait, refreshMs)
+      }
+      timer = setTimeout(wait, refreshMs)
+    }
+    void load()
+    return () => {
+      controller.abort()
+      clearTimeout(timer)
+    }
+  }, [ids.join('\n'), name])
+  return state.value
+}
+
+/** Tokens or seconds at a step, between the buckets of the axis. */
+const along = (steps: readonly number[], values: readonly number[], step: number): number => {
+  let low = 0
+  let high = steps.length - 1
+  if (high < 0) return Number.NaN
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if (steps[middle] <= step) low = middle
+    else high = middle - 1
+  }
+  const next = Math.min(low + 1, steps.length - 1)
+  const width = steps[next] - steps[low]
+  const share = width > 0 ? Math.min(1, Math.max(0, (step - steps[low]) / width)) : 0
+  return values[low] + share * (values[next] - values[low])
+}
+
+/** Price per hour: that of the recipe, else the one that was typed. */
+const priceOf = (id: string, typed: number | undefined): number | undefined => {
+  const row = runRow(id)
+  return row?.cost && row.seconds > 0 ? (row.cost.amount / row.seconds) * 3600 : typed
+}
+
+/** Exponential moving average without the pull of its first value. @source Kingma and Ba 2015, section 3 */
+const smooth = (values: readonly (number | null)[], weight: number): (number | null)[] => {
+  let [mean, mass] = [0, 0]
+  return values.map((value) => {
+    if (value === null) return null
+    mean = weight * mean + (1 - weight) * value
+    mass = weight * mass + (1 - weight)
+    return mean / mass
+  })
+}
+
+const xOf =
+  ({ axis }: Curves, kind: Axis, price: number | undefined) =>
+  (step: number) => {
+    if (kind === 'step') return step
+    if (kind === 'tokens') return along(axis.steps, axis.tokens, step)
+    const seconds = along(axis.steps, axis.seconds, step)
+    return kind === 'time' ? seconds : (seconds / 3600) * (price ?? Number.NaN)
+  }
+
+interface CurveOptions {
+  axis: Axis
+  smoothing: number
+  price: number | undefined
+  ids: readonly string[]
+}
+
+const chartCurve = (
+  { id, answer }: RunCurves,
+  curve: BucketedCurve,
+  { axis, smoothing, price, ids }: CurveOptions,
+): ChartCurve => {
+  const n = ids.indexOf(id)
+  const band = smoothing === 0 ? { low: curve.min, high: curve.max } : {}
+  return {
+    name: shortName(id, ids),
+    x: curve.steps.map(xOf(answer!, axis, priceOf(id, price))),
+    y: smoothing === 0 ? curve.last : smooth(curve.last, smoothing),
+    color: n,
+    dash: dashes[n % dashes.length],
+    ...band,
+  }
+}
+
+const Controls = ({ names, name, axis }: { names: readonly string[]; name: string; axis: Axis }) => {
+  const { query } = route.value
+  return (
+    <div class="row controls">
+      <label>
+        Curve{' '}
+        <select value={name} onChange={(event) => setQuery({ curve: event.currentTarget.value })}>
+          {names.map((each) => (
+            <option key={each} value={each}>
+              {each}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        By{' '}
+        <select value={axis} onChange={(event) => setQuery({ by: event.currentTarget.value })}>
+          {Object.entries(axes).map(([key, title]) => (
+            <option key={key} value={key}>
+              {title}
+            </option>
+          ))}
+        </select>
+      </label>
+      {axis === 'money' && (
+        <label>
+          Price per hour{' '}
+          <input
+            type="number"
+            min="0"
+            step="any"
+            value={query.get('price') ?? ''}
+            onInput={(event) => setQuery({ price: event.currentTarget.value || undefined })}
+          />
+        </label>
+      )}
+      <label>
+        Smoothing{' '}
+        <input
+          type="range"
+          min="0"
+          max="0.99"
+          step="0.01"
+          value={query.get('smooth') ?? '0'}
+          onInput={(event) =>
+            setQuery({ smooth: event.currentTarget.value === '0' ? undefined : event.currentTarget.value })
+          }
+        />
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          checked={query.get('log') === '1'}
+          onChange={(event) => setQuery({ log: event.currentTarget.checked ? '1' : undefined })}
+        />{' '}
+        Log scale
+      </label>
+    </div>
+  )
+}
+
+const numberIn = (value: string | null): number | undefined => {
+  const number = value === null || value === '' ? Number.NaN : Number(value)
+  return Number.isFinite(number) && number >= 0 ? number : undefined
+}
+
+export const CurvesView = () => {
+  const { query } = route.value
+  const all = chosenIds()
+  const ids = all.slice(0, maxCurves)
+  const name = query.get('curve') ?? 'loss'
+  const by = query.get('by')
+  const axis: Axis = isAxis(by) ? by : 'step'
+  const price = numberIn(query.get('price'))
+  const smoothing = Math.min(0.99, numberIn(query.get('smooth')) ?? 0)
+  const range = useSignal<[number, number] | undefined>(undefined)
+  useEffect(() => {
+    range.value = undefined
+  }, [axis, name])
+  const loaded = useCurves(ids, name)
+  if (loaded === undefined) return <p class="muted">Loading …</p>
+  const names = [...new Set([name, ...loaded.flatMap((run) => run.names)])]
+  const drawn = loaded.filter(({ answer }) => (answer?.curves[0]?.steps.length ?? 0) > 0)
+  const unpriced = axis === 'money' ? drawn.filter(({ id }) => priceOf(id, price) === undefined) : []
+  const curves = drawn
+    .filter((run) => !unpriced.includes(run))
+    .map((run) => chartCurve(run, run.answer!.curves[0], { axis, smoothing, price, ids }))
+  const without = loaded.filter((run) => run.error === undefined && !drawn.includes(run))
+  return (
+    <section class="panel" aria-label="Curves">
+      <Controls names={names} name={name} axis={axis} />
+      {all.length > maxCurves && (
+        <p class="muted">
+          Curves of the first {maxCurves} of {all.length} runs.
+        </p>
+      )}
+      {unpriced.length > 0 && (
+        <p class="muted">
+          No price per hour in the recipe of {unpriced.map(({ id }) => id).join(', ')}: type one to place{' '}
+          {unpriced.length === 1 ? 'it' : 'them'}.
+        </p>
+      )}
+      {without.length > 0 && (
+        <p class="muted">
+          {without.map(({ id }) => id).join(', ')}: no values of {name}.
+        </p>
+      )}
+      {loaded.map(({ id, error }) =>
+        error === undefined ? null : (
+          <p class="error" role="alert" key={id}>
+            {id}: {error}
+          </p>
+        ),
+      )}
+      {curves.length > 0 && (
+        <Chart
+          label={`${name} by ${axes[axis].toLowerCase()}`}
+          curves={curves}
+          height={380}
+          logY={query.get('log') === '1'}
+          range={range.value}
+          onRange={(next) => {
+            range.value = next
+          }}
+          formatX={formatAxis[axis]}
+        />
+      )}
+    </section>
+  )
+}

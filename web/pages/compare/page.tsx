@@ -1,0 +1,101 @@
+// Runs side by side: curves, scores against costs, specialists by task, predictions that differ, classes.
+import type { ComponentType } from 'preact'
+import type { RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
+import { Show, useJson } from '../../parts/loading.tsx'
+import { route, setQuery } from '../../router.ts'
+import { Chooser, Chosen } from './chooser.tsx'
+import { ClassesView } from './classes-view.tsx'
+import './compare.css'
+import { CurvesView } from './curves-view.tsx'
+import { PredictionsView } from './predictions-view.tsx'
+import { ScoresView } from './scores-view.tsx'
+import { chosenIds, encodeIds } from './selection.ts'
+import { TasksView } from './tasks-view.tsx'
+
+/** Views of scored runs; the curves, which any run has, come before them. */
+const scoredViews: Record<string, { title: string; View: ComponentType<{ answer: RunComparisonAnswer }> }> = {
+  scores: { title: 'Scores and costs', View: ScoresView },
+  tasks: { title: 'Specialists by task', View: TasksView },
+  predictions: { title: 'Predictions', View: PredictionsView },
+  classes: { title: 'Confusion and calibration', View: ClassesView },
+}
+
+const Tabs = ({ current }: { current: string }) => (
+  <div class="tabs" role="tablist" aria-label="Views">
+    {[['curves', 'Curves'], ...Object.entries(scoredViews).map(([key, { title }]) => [key, title])].map(
+      ([key, title]) => (
+        <button
+          type="button"
+          role="tab"
+          key={key}
+          aria-selected={key === current}
+          aria-controls="compare-view"
+          onClick={() => setQuery({ view: key === 'curves' ? undefined : key })}
+        >
+          {title}
+        </button>
+      ),
+    )}
+  </div>
+)
+
+const Scored = ({ view, ids }: { view: string; ids: readonly string[] }) => {
+  const loaded = useJson<RunComparisonAnswer>(`/api/comparison?runs=${encodeURIComponent(encodeIds(ids))}`)
+  const { View } = scoredViews[view]
+  return (
+    <Show of={loaded.value}>
+      {(answer) => (
+        <>
+          {answer.warnings.map((warning) => (
+            <p class="panel warning" key={warning}>
+              {warning}
+            </p>
+          ))}
+          {answer.skipped.length > 0 && (
+            <details class="panel">
+              <summary>
+                {answer.skipped.length} of the chosen runs {answer.skipped.length === 1 ? 'has' : 'have'} no score
+              </summary>
+              <ul>
+                {answer.skipped.map(({ id, reason }) => (
+                  <li key={id}>
+                    <b>{id}</b>: {reason}
+                  </li>
+                ))}
+              </ul>
+            </details>
+          )}
+          {answer.runs.length === 0 ? (
+            <p class="muted">None of the chosen runs has a score: choose finished fine-tuning or alignment runs.</p>
+          ) : (
+            <View answer={answer} />
+          )}
+        </>
+      )}
+    </Show>
+  )
+}
+
+export default () => {
+  const ids = chosenIds()
+  const asked = route.value.query.get('view') ?? 'curves'
+  const view = asked in scoredViews ? asked : 'curves'
+  return (
+    <>
+      <div class="head">
+        <h1>Compare</h1>
+        <span class="muted">{ids.length === 0 ? 'Choose runs to compare' : `${ids.length} runs`}</span>
+      </div>
+      <Chooser />
+      <Chosen />
+      {ids.length > 0 && (
+        <>
+          <Tabs current={view} />
+          <div id="compare-view" role="tabpanel" aria-label="View" class="stack">
+            {view === 'curves' ? <CurvesView /> : <Scored view={view} ids={ids} />}
+          </div>
+        </>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,58 @@
+// The runs that are compared: in the address, so that a link has them.
+import { linkTo, route, setQuery } from '../../router.ts'
+
+/** Runs that can be chosen, and those of them that have curves at a time. */
+export const maxChosen = 32
+export const maxCurves = 8
+
+/** Ids with commas between them; an id may have commas itself. */
+export const encodeIds = (ids: readonly string[]): string => ids.map(encodeURIComponent).join(',')
+
+const decodeIds = (value: string): string[] =>
+  value
+    .split(',')
+    .filter(Boolean)
+    .flatMap((id) => {
+      try {
+        return [decodeURIComponent(id)]
+      } catch {
+        return []
+      }
+    })
+
+/** The chosen runs, in the order in which they were chosen. */
+export const chosenIds = (): string[] =>
+  [...new Set(decodeIds(route.value.query.get('runs') ?? ''))].slice(0, maxChosen)
+
+export const setChosen = (ids: readonly string[]): void =>
+  setQuery({ runs: ids.length === 0 ? undefined : encodeIds(ids) })
+
+export const toggleChosen = (id: string): void => {
+  const ids = chosenIds()
+  setChosen(ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id])
+}
+
+/** The address that compares some runs. */
+export const compareLink = (ids: readonly string[]): string => linkTo(['compare'], { runs: encodeIds(ids) })
+
+/** Dashes of curves, so that colours are not all that tells them apart. */
+export const dashes: readonly (readonly number[])[] = [
+  [],
+  [7, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+  [],
+  [7, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+]
+
+/** The last part of an id that tells it from the others. */
+export const shortName = (id: string, ids: readonly string[]): string => {
+  const parts = id.split('/')
+  for (let count = 1; count <= parts.length; count++) {
+    const name = parts.slice(-count).join('/')
+    if (!ids.some((other) => other !== id && (other === name || other.endsWith(`/${name}`)))) return name
+  }
+  return id
+}

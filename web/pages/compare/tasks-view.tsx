@@ -1,0 +1,102 @@
+// Specialists against tasks: a score where a specialist was evaluated on a task.
+import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
+import { Marker } from '../../parts/scatter.tsx'
+import { linkTo, route, setQuery } from '../../router.ts'
+import { families, formatInterval, methodOf } from './families.ts'
+import { groupsOf } from './scores-view.tsx'
+import { shortName } from './selection.ts'
+
+interface Row {
+  key: string
+  title: string
+  runs: ComparedRunRow[]
+}
+
+const lastPart = (path: string): string => path.split('/').filter(Boolean).slice(-2).join('/')
+
+/** One row for each run, or one for each method on a base, which has the specialists of several tasks. */
+const rowsOf = (runs: readonly ComparedRunRow[], byMethod: boolean): Row[] => {
+  const ids = runs.map(({ id }) => id)
+  if (!byMethod) return runs.map((run) => ({ key: run.id, title: shortName(run.id, ids), runs: [run] }))
+  const rows = new Map<string, Row>()
+  for (const run of runs) {
+    const title = `${methodOf(run)} on ${lastPart(run.base)}`
+    const key = JSON.stringify([run.base, run.variant, run.randomInit])
+    const row = rows.get(key) ?? { key, title, runs: [] }
+    row.runs.push(run)
+    rows.set(key, row)
+  }
+  return [...rows.values()]
+}
+
+const Cell = ({ runs, best }: { runs: readonly ComparedRunRow[]; best: string }) => {
+  const [first, ...others] = runs
+  if (first === undefined)
+    return (
+      <td class="number muted" title="not evaluated on this task">
+        –
+      </td>
+    )
+  return (
+    <td class="number">
+      <a href={linkTo(['runs', first.id])}>{formatInterval(first)}</a>
+      {first.id === best && <div class="badge">best</div>}
+      {others.length > 0 && <div class="muted">best of {runs.length} runs</div>}
+    </td>
+  )
+}
+
+export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => {
+  const byMethod = route.value.query.get('rows') === 'methods'
+  const columns = groupsOf(answer.runs)
+  return (
+    <section class="panel">
+      <div class="row controls">
+        <label>
+          Rows{' '}
+          <select
+            value={byMethod ? 'methods' : 'runs'}
+            onChange={(event) => setQuery({ rows: event.currentTarget.value === 'methods' ? 'methods' : undefined })}
+          >
+            <option value="runs">Specialists</option>
+            <option value="methods">Methods, the best specialist of each</option>
+          </select>
+        </label>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
+      <section class="scroll" tabIndex={0} aria-label="Scores by specialist and task">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{byMethod ? 'Method' : 'Specialist'}</th>
+              {columns.map(([{ group, task, data, metric }]) => (
+                <th key={group} scope="col" class="number">
+                  {task}
+                  <div class="muted">
+                    {data}, {metric}
+                  </div>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rowsOf(answer.runs, byMethod).map(({ key, title, runs }) => (
+              <tr key={key}>
+                <th scope="row">
+                  <Marker {...families[runs[0].family]} hollow={runs[0].randomInit} /> {title}
+                </th>
+                {columns.map((column) => (
+                  <Cell
+                    key={column[0].group}
+                    runs={runs.filter(({ group }) => group === column[0].group)}
+                    best={column[0].id}
+                  />
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </section>
+  )
+}

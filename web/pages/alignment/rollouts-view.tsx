@@ -13,7 +13,7 @@ const size = 50
 const finished: Record<string, string> = {
   eos: 'finished',
   stop: 'finished at a stop string',
-  length: 'cut at the maximum length',
+  length: 'cut at the limit',
   aborted: 'aborted',
 }
 
@@ -46,7 +46,7 @@ const AnswerRow = ({ row, names, current }: { row: RolloutAnswerRow; names: read
     <td class="number">{row.advantage === null ? '–' : formatValue(row.advantage)}</td>
     <td class="number">{row.kl === null ? '–' : formatValue(row.kl)}</td>
     <td class="number">{row.tokens}</td>
-    <td>{finished[row.finishReason] ?? row.finishReason}</td>
+    <td class="nowrap">{finished[row.finishReason] ?? row.finishReason}</td>
     <td>{row.trained ? 'yes' : 'no'}</td>
   </tr>
 )
@@ -96,7 +96,7 @@ const Answers = ({ page }: { page: RolloutPage }) => {
                 </th>
               ))}
               <th scope="col">End</th>
-              <th scope="col">Trained on</th>
+              <th scope="col">Trained</th>
             </tr>
           </thead>
           <tbody>

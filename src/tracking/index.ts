@@ -66,6 +66,13 @@ export {
   type RunPrediction,
 } from './run-prediction.ts'
 export {
+  isStopping,
+  requestCheckpoint,
+  type StopAnswer,
+  stopRun,
+  takeCheckpointRequest,
+} from './run-requests.ts'
+export {
   type RunTracker,
   type TrackerOptions,
   trackRun,

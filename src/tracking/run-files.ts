@@ -14,6 +14,14 @@ export const runFiles = {
   lock: '.lock',
   /** Address and token of the model in training, while a command with `--ui` runs; only its user can read it. */
   live: '.live.json',
+  /** Asks the run for a checkpoint; the run removes it. */
+  checkpointRequest: '.checkpoint-request',
+  /** The process that was asked to stop; removed when it ends. */
+  stopRequest: '.stop-request',
+  /** The recipe of a run that the studio started, as its form had it. */
+  form: 'form.json',
+  /** What the program of a run printed, if the studio started it. */
+  console: 'console.log',
   /** A folder `step-00000400` for each kept checkpoint; `checkpointFiles` lists what is in them. */
   checkpoints: 'checkpoints',
   /** A report `step-00000400.json` for each step that was not finite. */

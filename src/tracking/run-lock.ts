@@ -2,6 +2,7 @@
 import { mkdir, rmdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { folderOwner, lockFolder } from '../core/index.ts'
+import { clearRequests } from './run-requests.ts'
 
 /**
  * Locks a run's folder and returns the function that unlocks it, and that removes the folder again if the lock made it and the run wrote
@@ -13,7 +14,10 @@ export const lockRun = async (folder: string): Promise<() => Promise<void>> => {
     folder,
     (owner) => `The run in \`${folder}\` is being written by process ${owner}: wait for it, or stop it.`,
   )
+  // A killed process may have left them.
+  await clearRequests(folder)
   return async () => {
+    await clearRequests(folder)
     await unlock()
     if (made !== undefined) await removeEmpty(resolve(folder), resolve(made))
   }

@@ -50,6 +50,8 @@ export interface TrainingRun<Example = unknown> {
   group?: ProcessGroup
   /** Writes a checkpoint after an error, when the other processes may be gone (default: `save`). */
   rescue?(state: LoopState): Promise<string | undefined>
+  /** Whether somebody asks for a checkpoint now; called after each step. */
+  wantsCheckpoint?(state: LoopState): boolean | Promise<boolean>
   /** When it is aborted, the loop finishes the current step, saves and ends. */
   signal?: AbortSignal
 }
@@ -207,7 +209,8 @@ class TrainingLoop<Example> {
     this.#state.pending = [...(evaluate ? ['evaluate' as const] : []), ...(now.sample ? ['sample' as const] : [])]
     // Saved first, so that an evaluation that fails or is killed costs no step.
     const canBeBest = evaluate && settings.keep.best !== undefined
-    if (now.checkpoint || canBeBest || last || this.#stopping()) yield* this.#save()
+    const wanted = (await this.#run.wantsCheckpoint?.(this.#state)) ?? false
+    if (wanted || now.checkpoint || canBeBest || last || this.#stopping()) yield* this.#save()
     yield* this.#finishStep(this.#state.pending)
   }
 

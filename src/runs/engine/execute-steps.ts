@@ -5,7 +5,7 @@ import { join, relative } from 'node:path'
 import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import { type OptimizerState, ShardedOptimizer } from '../../optim/index.ts'
-import { readEvents, runFiles, type TrainingEvent } from '../../tracking/index.ts'
+import { readEvents, runFiles, type TrainingEvent, takeCheckpointRequest } from '../../tracking/index.ts'
 import {
   collectState,
   initialState,
@@ -295,13 +295,16 @@ const endWith = async (
   throw error
 }
 
+/** Steps between two looks of a group of processes at requests for a checkpoint. */
+const groupRequestSteps = 10
+
 /** How the loop saves, restores and reports in the run's folder. */
 const callbacksOf = (
   record: RunRecord,
   run: BuiltRun,
   latest: Latest,
   group?: ProcessGroup,
-): Pick<TrainingRun, 'save' | 'rescue' | 'rollBack' | 'recordIncident'> => {
+): Pick<TrainingRun, 'save' | 'rescue' | 'wantsCheckpoint' | 'rollBack' | 'recordIncident'> => {
   const { out, keep } = run.recipe
   const save = async (state: LoopState, whole?: OptimizerState): Promise<string> => {
     record.sync()
@@ -325,6 +328,11 @@ const callbacksOf = (
       rescue: async (state: LoopState) =>
         group.first && !(run.optimizer instanceof ShardedOptimizer) ? save(state) : undefined,
     }),
+    wantsCheckpoint: ({ step }) => {
+      if (group === undefined) return takeCheckpointRequest(out)
+      // All processes agree, which takes a message: not after every step.
+      return step % groupRequestSteps === 0 && group.fromFirst(() => takeCheckpointRequest(out))
+    },
     rollBack: async () => {
       const { found } = await onFirst(group, () => newestSnapshot(out))
       return found === undefined ? undefined : restore(run, found.path)

@@ -15,13 +15,25 @@ export const parseConfig = <Schema extends z.ZodType>(
 ): z.output<Schema> => {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
-  throw new ConfigError([...new Set(describeIssues(result.error.issues, schema, where))])
+  throw new ConfigError([...new Set(describeIssues(result.error.issues, schema, where).map(({ message }) => message))])
+}
+
+/** A fault of a config, and the key that has it. */
+export interface ConfigFault {
+  path: readonly PropertyKey[]
+  message: string
+}
+
+/** Every fault of a value by the key that has it, for forms; empty for a value that fits. `where` as for `parseConfig`. */
+export const configFaults = (schema: z.ZodType, value: unknown, where: Where): ConfigFault[] => {
+  const result = schema.safeParse(value, { reportInput: true })
+  return result.success ? [] : describeIssues(result.error.issues, schema, where)
 }
 
 type Issue = z.core.$ZodIssue
 type Where = string | ((path: readonly PropertyKey[]) => string)
 
-const describeIssues = (issues: readonly Issue[], schema: z.ZodType, where: Where): string[] =>
+const describeIssues = (issues: readonly Issue[], schema: z.ZodType, where: Where): ConfigFault[] =>
   withStrictestLimits(issues).flatMap((issue) => describeIssue(issue, schema, where))
 
 /** The limit of an issue, such that the larger one is the stricter; undefined for issues without one. */
@@ -43,41 +55,44 @@ const withStrictestLimits = (issues: readonly Issue[]): Issue[] =>
     )
   })
 
-const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): string[] => {
-  const place = placeOf(where, issue.path)
+const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): ConfigFault[] => {
+  const { path } = issue
+  const place = placeOf(where, path)
+  const fault = (message: string): ConfigFault[] => [{ path, message }]
   switch (issue.code) {
     case 'unrecognized_keys': {
       const known = knownKeys(schema, issue.path)
       return issue.keys.map((key) => {
         const expected = known.length > 0 ? `one of ${list(known)}` : 'no such key'
-        return `Expected ${expected} for \`${place}\`, got the unknown key \`${key}\`.${didYouMean(key, known) || ' Remove it.'}`
+        const message = `Expected ${expected} for \`${place}\`, got the unknown key \`${key}\`.${didYouMean(key, known) || ' Remove it.'}`
+        return { path: [...path, key], message }
       })
     }
     case 'invalid_value': {
       const values = issue.values.map(String)
       const hint = typeof issue.input === 'string' ? didYouMean(issue.input, values) : ''
-      return [
+      return fault(
         `Expected ${values.length === 1 ? `\`${values[0]}\`` : `one of ${list(values)}`} for \`${place}\`, got ${show(issue.input)}.${hint}`,
-      ]
+      )
     }
     case 'invalid_union': {
-      if (issue.errors.length === 0) return [discriminatorFault(issue, schema, place)]
+      if (issue.errors.length === 0) return fault(discriminatorFault(issue, schema, place))
       const shapes = issue.errors.map((branch) =>
         branch.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })),
       )
       const deepest = shapes.reduce((best, branch) => (depthOf(branch) > depthOf(best) ? branch : best))
       if (depthOf(deepest) > issue.path.length) return describeIssues(deepest, schema, where)
       const wants = [...new Set(shapes.flat().map(expectation))]
-      return [`Expected ${wants.join(' or ')} for \`${place}\`, got ${show(issue.input)}.`]
+      return fault(`Expected ${wants.join(' or ')} for \`${place}\`, got ${show(issue.input)}.`)
     }
     case 'custom':
-      return [
+      return fault(
         /^Expected /.test(issue.message)
           ? issue.message
           : `Expected a valid \`${place}\`, got ${show(issue.input)}. ${issue.message}`,
-      ]
+      )
     default:
-      return [`Expected ${expectation(issue)} for \`${place}\`, got ${show(issue.input)}.`]
+      return fault(`Expected ${expectation(issue)} for \`${place}\`, got ${show(issue.input)}.`)
   }
 }
 

@@ -96,7 +96,13 @@ export { pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
 export { type SizeRule, sizeRule } from './pretrain/size-rule.ts'
 export { recipeParts } from './recipe-parts.ts'
-export { type RecipeCommand, recipeJsonSchema } from './recipe-schema.ts'
+export {
+  type RecipeCommand,
+  recipeFaults,
+  recipeFormSchemas,
+  recipeJsonSchema,
+  type SchemaPart,
+} from './recipe-schema.ts'
 export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export { readRunRecipe } from './run-recipe.ts'

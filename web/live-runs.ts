@@ -6,8 +6,11 @@ import { sharedAnswer, sharedFile } from './shared-file.ts'
 
 const rows = signal<ReadonlyMap<string, RunRow>>(new Map())
 
-/** Whether the first answer has come. */
+/** Whether every run has been read once. */
 export const runsLoaded = signal(false)
+
+/** Runs that were found, including those that the server has not read yet. */
+export const runTotal = signal(0)
 
 /** All runs, newest first. */
 export const runRows = computed(() =>
@@ -31,12 +34,17 @@ export const followRuns = (): void => {
     rows.value = new Map(runs.map((run) => [run.id, run]))
     runsLoaded.value = true
   }
-  follow<RunChanges>('/api/changes', ({ runs, removed, ended }) => {
+  follow<RunChanges>('/api/changes', ({ runs, removed, total, all, ended }) => {
     studioEnded.value = ended === true
     const next = new Map(rows.value)
     for (const run of runs) next.set(run.id, run)
     for (const id of removed) next.delete(id)
+    if (all !== undefined) {
+      const known = new Set(all)
+      for (const id of next.keys()) if (!known.has(id)) next.delete(id)
+      runsLoaded.value = true
+    }
     rows.value = next
-    runsLoaded.value = true
+    runTotal.value = total
   })
 }

@@ -6,6 +6,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import { connected } from './api.ts'
 import { followRuns, studioEnded } from './live-runs.ts'
 import { type Page, pages } from './pages/index.ts'
+import { Messages } from './parts/messages.tsx'
 import { linkTo, route } from './router.ts'
 import { sharedFile } from './shared-file.ts'
 import { theme, toggleTheme } from './theme.ts'
@@ -13,7 +14,8 @@ import { theme, toggleTheme } from './theme.ts'
 const pageOf = (name: string | undefined): Page => pages.find((page) => page.path === (name ?? 'runs')) ?? pages[0]
 
 /** A saved file has only some of the pages. */
-const isShown = ({ path }: Page): boolean => sharedFile === undefined || sharedFile.pages.includes(path)
+const isShown = ({ path, isHidden }: Page): boolean =>
+  !isHidden && (sharedFile === undefined || sharedFile.pages.includes(path))
 
 const Navigation = ({ current }: { current: Page }) => (
   <nav class="side" aria-label="Pages">
@@ -58,6 +60,7 @@ const Shell = () => {
       <main ref={main} tabIndex={-1}>
         {shown?.page === current ? <shown.View /> : <p class="muted">Loading …</p>}
       </main>
+      <Messages />
     </div>
   )
 }

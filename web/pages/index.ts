@@ -4,6 +4,8 @@ import type { ComponentType } from 'preact'
 export interface Page {
   path: string
   title: string
+  /** Reached from another page: not in the navigation. */
+  isHidden?: boolean
   load(): Promise<{ default: ComponentType }>
 }
 

@@ -20,6 +20,15 @@ interface TableProps<Row> {
   rowKey(row: Row): string
   /** Pixels of a row; all rows have the same. */
   rowHeight?: number
+  /** The order, where the page keeps it, such as in its address (default: the table keeps it). */
+  order?: TableOrder
+  onOrder?(order: TableOrder): void
+}
+
+/** The column by which rows are sorted, and whether the largest value comes first. */
+export interface TableOrder {
+  key: string
+  down: boolean
 }
 
 const overscan = 10
@@ -32,12 +41,13 @@ const compare = (a: number | string | null, b: number | string | null): number =
   return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))
 }
 
-export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 34 }: TableProps<Row>) => {
+export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 34, ...kept }: TableProps<Row>) => {
   const frame = useRef<HTMLDivElement>(null)
   const top = useSignal(0)
-  const order = useSignal<{ key: string; down: boolean } | undefined>(undefined)
-  const by = columns.find(({ key }) => key === order.value?.key)?.sort
-  const sign = order.value?.down ? -1 : 1
+  const own = useSignal<TableOrder | undefined>(undefined)
+  const order = kept.onOrder === undefined ? own.value : kept.order
+  const by = columns.find(({ key }) => key === order?.key)?.sort
+  const sign = order?.down ? -1 : 1
   const sorted =
     by === undefined
       ? rows
@@ -49,7 +59,9 @@ export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 3
   const first = Math.max(0, Math.min(sorted.length - visible, Math.floor(top.value / rowHeight)) - overscan)
   const last = Math.min(sorted.length, first + visible + 2 * overscan)
   const toggle = (key: string) => {
-    order.value = { key, down: order.value?.key === key && !order.value.down }
+    const next = { key, down: order?.key === key && !order.down }
+    if (kept.onOrder === undefined) own.value = next
+    else kept.onOrder(next)
   }
   return (
     <section
@@ -70,7 +82,7 @@ export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 3
                 key={key}
                 class={number ? 'number' : undefined}
                 scope="col"
-                aria-sort={order.value?.key === key ? (order.value.down ? 'descending' : 'ascending') : undefined}
+                aria-sort={order?.key === key ? (order.down ? 'descending' : 'ascending') : undefined}
               >
                 {sort === undefined ? (
                   title

@@ -24,6 +24,10 @@ export interface RunRow {
   seconds: number
   /** Estimated seconds to the end, of a running run. */
   secondsLeft: number | null
+  /** Step of the newest checkpoint. */
+  checkpoint: number | null
+  /** Whether the running run was asked to stop. */
+  stopping: boolean
   best: { metric: string; value: number; step: number; lower: boolean } | null
   /** Losses of the whole run, at most 120 of them, evenly spaced. */
   spark: number[]
@@ -40,6 +44,8 @@ export interface RunRow {
 /** Answer of `GET /api/runs`. */
 export interface RunList {
   runs: RunRow[]
+  /** Runs that were found, of which `runs` are those that have been read. */
+  total: number
   /** Folders that the studio shows. */
   roots: string[]
 }
@@ -50,6 +56,10 @@ export interface RunChanges {
   removed: string[]
   /** The command that showed its run in this studio has ended, and the studio ends with it. */
   ended?: true
+  /** Runs that were found; those that have not been read yet follow. */
+  total: number
+  /** Once every run has been read: the ids of all, so that a page that was away drops others. */
+  all?: string[]
 }
 
 /** One kind of event that the curves mark on their axis. */

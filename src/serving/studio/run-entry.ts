@@ -1,12 +1,14 @@
 // One run of the studio: its row of the table, kept current by reading what its events file gained, and its columns once a page asks.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { exists } from '../../core/index.ts'
 import {
   bestOf,
   type DamagedLine,
   type EvaluationEvent,
   EventTail,
   isLowerBetter,
+  isStopping,
   runFiles,
   runOwner,
   type SampleEvent,
@@ -15,7 +17,9 @@ import {
 } from '../../tracking/index.ts'
 import type { Mark, RunRow, RunState } from './api-types.ts'
 import { Columns } from './columns.ts'
+import { consoleError } from './console-tail.ts'
 import { recipeTitle } from './recipe-title.ts'
+import type { RunProcesses } from './run-processes.ts'
 import { Sparkline } from './sparkline.ts'
 
 /** More marks, samples or damaged lines of one run are counted, but not kept. */
@@ -40,6 +44,7 @@ class Outline {
   updated: string | null = null
   end: { reason: RunState; message: string | null } | undefined
   best: RunRow['best'] = null
+  checkpoint: number | null = null
   incidents = 0
   readonly spark = new Sparkline()
   readonly marks: Mark[] = []
@@ -59,6 +64,7 @@ class Outline {
     else if (event.type !== 'rollout') {
       if (event.type === 'start') this.totalSteps = event.totalSteps ?? this.totalSteps
       if (event.type === 'incident') this.incidents += 1
+      if (event.type === 'checkpoint') this.checkpoint = event.step
       keep(this.marks, event)
     }
   }
@@ -105,15 +111,24 @@ export class RunEntry {
   tags: string[] = []
   #outline = new Outline()
   #state: RunState = 'interrupted'
+  #stopping = false
+  /** Why a program that wrote no event ended. */
+  #failure: string | undefined
+  readonly #processes: RunProcesses | undefined
   #recipe: Record<string, unknown> | undefined
+  /** Whether the recipe is that of run.json. */
+  #isComplete = false
+  #isRead = false
   #columns: Columns | undefined
   readonly #tail: EventTail
   #columnTail: EventTail | undefined
   #row: RunRow | undefined
 
-  constructor(id: string, folder: string) {
+  /** @param processes - programs that were started here, whose runs count as running before they have locked their folders */
+  constructor(id: string, folder: string, processes?: RunProcesses) {
     this.id = id
     this.folder = folder
+    this.#processes = processes
     this.#tail = new EventTail(join(folder, runFiles.events), {
       onEvent: (event) => this.#outline.take(event),
       onDamage: (damage) => keep(this.#outline.damage, damage),
@@ -123,23 +138,50 @@ export class RunEntry {
     })
   }
 
-  /** Reads what is new. @returns whether the row has changed, or `missing` for a run whose events are gone */
+  /** Reads what is new. @returns whether the row has changed, or `missing` for a run whose files are gone */
   async refresh(): Promise<boolean | 'missing'> {
     const found = await this.#tail.read()
-    if (found === 'missing') return 'missing'
-    const before = this.#state
-    this.#state = await this.#currentState()
-    this.#recipe ??= await this.readJson(runFiles.recipe)
-    const changed = found === 'read' || before !== this.#state || this.#row === undefined
+    // A run that was started here has no events before its first step.
+    const isBare = found === 'missing'
+    if (isBare && !(await exists(join(this.folder, runFiles.console)))) return 'missing'
+    const before = JSON.stringify([this.#state, this.#stopping, this.#failure])
+    await this.#readState(isBare)
+    if (!this.#isComplete) await this.#readRecipe()
+    const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
+    const changed = found === 'read' || !isSame || this.#row === undefined
     if (changed) this.#row = undefined
+    this.#isRead = true
     return changed
   }
 
-  async #currentState(): Promise<RunState> {
+  async #readState(isBare: boolean): Promise<void> {
     const { end, damage } = this.#outline
-    if ((await runOwner(this.folder)) !== undefined) return 'running'
-    if (damage.length > 0) return 'damaged'
-    return end?.reason ?? 'interrupted'
+    const running = (await runOwner(this.folder)) !== undefined
+    this.#stopping = running && (await isStopping(this.folder))
+    this.#failure = undefined
+    if (running || this.#processes?.has(this.folder)) this.#state = 'running'
+    else if (isBare) {
+      this.#failure = await consoleError(join(this.folder, runFiles.console))
+      this.#state = this.#failure === undefined ? 'interrupted' : 'failed'
+    } else this.#state = damage.length > 0 ? 'damaged' : (end?.reason ?? 'interrupted')
+  }
+
+  /** The recipe: run.json, or what the form had while there is none. */
+  async #readRecipe(): Promise<void> {
+    const complete = await this.readJson(runFiles.recipe)
+    this.#isComplete = complete !== undefined
+    const recipe = complete ?? (await this.readJson(runFiles.form))
+    if (this.#isComplete || this.#recipe === undefined) this.#row = undefined
+    this.#recipe = recipe
+  }
+
+  /** Whether the files have been read once. */
+  get isRead(): boolean {
+    return this.#isRead
+  }
+
+  get state(): RunState {
+    return this.#state
   }
 
   /** What was read of the events, apart from the numbers of each step. */
@@ -181,12 +223,13 @@ export class RunEntry {
 
   #makeRow(): RunRow {
     const { end, damage, spark, secondsLeft, best, step, totalSteps, loss, tokens, tokensPerSecond } = this.#outline
-    const { seconds, started, updated, incidents } = this.#outline
+    const { seconds, started, updated, incidents, checkpoint } = this.#outline
     const running = this.#state === 'running'
     return {
       ...{ id: this.id, folder: this.folder, state: this.#state },
       ...recipeTitle(this.#recipe),
-      ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, best, incidents, started, updated },
+      ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, best, incidents, started, updated, checkpoint },
+      stopping: this.#stopping,
       secondsLeft: running ? secondsLeft : null,
       spark: spark.values,
       message:
@@ -194,7 +237,7 @@ export class RunEntry {
           ? `Line ${damage[0].line} of events.jsonl is damaged: expected ${damage[0].expected}.`
           : running
             ? null
-            : (end?.message ?? null),
+            : (this.#failure ?? end?.message ?? null),
       cost: costOf(this.#recipe, seconds),
       tags: [],
     }

@@ -7,6 +7,7 @@ import { ApiError } from '../http/errors.ts'
 import type { RunChanges, RunRow } from './api-types.ts'
 import type { Columns } from './columns.ts'
 import { RunEntry } from './run-entry.ts'
+import { RunProcesses } from './run-processes.ts'
 import { RunTags } from './run-tags.ts'
 
 /** Depth of folders below a root in which runs are found: a quickstart or a sweep has runs in folders of its own. */
@@ -21,14 +22,19 @@ const maxColumns = 8
 /** Files that are read at the same time. */
 const parallel = 16
 
+/** Milliseconds after which rows that have been read are sent, while others are still being read. */
+const tellInterval = 60
+
 /** The runs of some folders. */
 export class RunLibrary {
   readonly roots: readonly string[]
+  /** Programs that were started here. */
+  readonly processes = new RunProcesses()
   readonly #entries = new Map<string, RunEntry>()
   readonly #tags = new Map<string, RunTags>()
   #withColumns: RunEntry[] = []
   #scanned = Number.NEGATIVE_INFINITY
-  #refreshing: Promise<RunChanges> | undefined
+  #refreshing: Promise<void> | undefined
   readonly #listeners = new Set<(changes: RunChanges) => void>()
 
   private constructor(roots: readonly string[]) {
@@ -46,8 +52,27 @@ export class RunLibrary {
   /** The rows, newest first. */
   get rows(): RunRow[] {
     return [...this.#entries.values()]
+      .filter(({ isRead }) => isRead)
       .map(({ row }) => row)
       .sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.id.localeCompare(b.id))
+  }
+
+  /** The recipes of the runs by id, as far as they have been read. */
+  get recipes(): Map<string, Record<string, unknown>> {
+    return new Map(
+      [...this.#entries.values()].flatMap(({ id, recipe }) => (recipe === undefined ? [] : [[id, recipe]])),
+    )
+  }
+
+  /** Number of runs that were found, including those that have not been read yet. */
+  get total(): number {
+    return this.#entries.size
+  }
+
+  /** The run of a folder; undefined for one that is not in the studio's folders. */
+  async inFolder(folder: string): Promise<RunEntry | undefined> {
+    await this.refresh({ scan: true })
+    return [...this.#entries.values()].find((entry) => resolve(entry.folder) === resolve(folder))
   }
 
   /** The run of an id. @throws ApiError for an unknown one */
@@ -71,14 +96,24 @@ export class RunLibrary {
 
   /** Sets the tags of a run, which are stored in a file of its root folder. */
   async setTags(entry: RunEntry, tags: readonly string[]): Promise<void> {
-    const root = this.roots.find((each) => isInside(entry.folder, each)) ?? entry.folder
-    entry.tags = await this.#tagsOf(root).set(entry.id, tags)
+    entry.tags = await this.#tagsOf(this.rootOf(entry.folder) ?? entry.folder).set(entry.id, tags)
+    this.tell(entry)
+  }
+
+  /** The root that a folder is, or is in; undefined for one outside. */
+  rootOf(folder: string): string | undefined {
+    return this.roots.find((each) => isInside(folder, each))
+  }
+
+  /** Tells the pages the row of a run. */
+  tell(entry: RunEntry): void {
     this.#tell({ runs: [entry.row], removed: [] })
   }
 
-  /** Forgets a run whose folder was deleted. */
-  forget(entry: RunEntry): void {
+  /** Forgets a run whose folder was deleted, with its tags. */
+  async forget(entry: RunEntry): Promise<void> {
     this.#entries.delete(entry.id)
+    if (entry.tags.length > 0) await this.#tagsOf(this.rootOf(entry.folder) ?? entry.folder).set(entry.id, [])
     this.#tell({ runs: [], removed: [entry.id] })
   }
 
@@ -99,7 +134,7 @@ export class RunLibrary {
   }
 
   /** Reads what is new of every run and tells the listeners. Calls at the same time share one reading. */
-  refresh({ scan = false }: { scan?: boolean } = {}): Promise<RunChanges> {
+  refresh({ scan = false }: { scan?: boolean } = {}): Promise<void> {
     if (scan) this.#scanned = Number.NEGATIVE_INFINITY
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
@@ -107,26 +142,38 @@ export class RunLibrary {
     return this.#refreshing
   }
 
-  async #refresh(): Promise<RunChanges> {
-    if (performance.now() - this.#scanned > scanInterval) await this.#scan()
-    const changes: RunChanges = { runs: [], removed: [] }
-    const waiting = [...this.#entries.values()]
+  async #refresh(): Promise<void> {
+    const isScan = performance.now() - this.#scanned > scanInterval
+    if (isScan) await this.#scan()
+    let runs: RunRow[] = []
+    let removed: string[] = []
+    let told = performance.now()
+    const tell = () => {
+      if (runs.length + removed.length > 0) this.#tell({ runs, removed })
+      runs = []
+      removed = []
+      told = performance.now()
+    }
+    // A run that is over changes only when it is resumed or deleted, which the next scan sees. Those that run come first.
+    const isLive = (entry: RunEntry) => !entry.isRead || entry.state === 'running'
+    const all = [...this.#entries.values()]
+    const waiting = isScan ? [...all.filter((entry) => !isLive(entry)), ...all.filter(isLive)] : all.filter(isLive)
     const work = async () => {
       for (let entry = waiting.pop(); entry !== undefined; entry = waiting.pop()) {
         const changed = await entry.refresh()
         if (changed === 'missing') {
           this.#entries.delete(entry.id)
-          changes.removed.push(entry.id)
-        } else if (changed) changes.runs.push(entry.row)
+          removed.push(entry.id)
+        } else if (changed) runs.push(entry.row)
+        if (performance.now() - told > tellInterval) tell()
       }
     }
     await Promise.all(Array.from({ length: parallel }, work))
-    if (changes.runs.length + changes.removed.length > 0) this.#tell(changes)
-    return changes
+    tell()
   }
 
-  #tell(changes: RunChanges): void {
-    for (const listener of this.#listeners) listener(changes)
+  #tell(changes: Omit<RunChanges, 'total'>): void {
+    for (const listener of this.#listeners) listener({ ...changes, total: this.total })
   }
 
   async #scan(): Promise<void> {
@@ -136,7 +183,7 @@ export class RunLibrary {
       const prefix = this.roots.length > 1 ? `${basename(resolve(root))}/` : ''
       for (const path of await findRuns(root)) {
         const id = `${prefix}${path === '' ? basename(resolve(root)) : path}`
-        const entry = this.#entries.get(id) ?? new RunEntry(id, path === '' ? root : join(root, path))
+        const entry = this.#entries.get(id) ?? new RunEntry(id, path === '' ? root : join(root, path), this.processes)
         this.#entries.set(id, entry)
         entry.tags = tags[id] ?? []
       }
@@ -151,6 +198,9 @@ export class RunLibrary {
   }
 }
 
+/** Files by which a folder is a run: one that has just been started has no events yet. */
+const markers: readonly string[] = [runFiles.events, runFiles.console]
+
 const isInside = (folder: string, root: string): boolean => {
   const outer = resolve(root)
   return resolve(folder) === outer || resolve(folder).startsWith(`${outer}/`)
@@ -162,7 +212,7 @@ const findRuns = async (root: string): Promise<string[]> => {
   const search = async (path: string, depth: number): Promise<void> => {
     // A folder that may not be read, or that was removed meanwhile, has no runs to show.
     const entries = await readdir(join(root, path), { withFileTypes: true }).catch(() => [])
-    if (entries.some((entry) => entry.isFile() && entry.name === runFiles.events)) {
+    if (entries.some((entry) => entry.isFile() && markers.includes(entry.name))) {
       found.push(path)
       return
     }

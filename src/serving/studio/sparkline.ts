@@ -20,6 +20,7 @@ export class Sparkline {
   }
 
   get values(): number[] {
-    return [...this.#values]
+    // Three digits are finer than a pixel, and short to send.
+    return this.#values.map((value) => Number(value.toPrecision(3)))
   }
 }

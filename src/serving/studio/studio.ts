@@ -3,6 +3,8 @@
 import { BatchRowsProcess } from '../../runs/index.ts'
 import { ModelHosts } from '../playground/model-hosts.ts'
 import { AnalysisQueue } from './analysis/analysis-queue.ts'
+import { RecipePlanner } from './recipe-planner.ts'
+import { RunFilter } from './run-filter.ts'
 import { RunLibrary } from './run-library.ts'
 
 /** Settings of a studio, apart from its port. */
@@ -35,6 +37,8 @@ export class Studio {
   readonly batches = new BatchRowsProcess()
   /** What takes too long for the event loop. */
   readonly analyses = new AnalysisQueue()
+  readonly filter: RunFilter
+  readonly planner: RecipePlanner
   readonly #hooks: StudioHooks
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -43,6 +47,8 @@ export class Studio {
     this.runs = runs
     this.models = models
     this.hosts = new ModelHosts(maxModels)
+    this.filter = new RunFilter(runs, this.#closed.signal)
+    this.planner = new RecipePlanner(this.#closed.signal)
     this.#hooks = hooks
     this.#timer = setInterval(() => {
       if (this.runs.followed) void this.runs.refresh().catch((error) => this.report(error))

@@ -2,7 +2,10 @@
 import type { StudioEndpoint } from '../endpoint.ts'
 import { alignmentFacts, answerOfRollout, preferences, rollout } from './alignment.ts'
 import { comparedPredictions, comparison, runEvaluation } from './comparison.ts'
+import { checkNewRun, newRunForm, planNewRun, startNewRun } from './new-run.ts'
 import { askPlayground, loadPlaygroundModel, playgroundState, runModels, unloadPlaygroundModel } from './playground.ts'
+import { checkpointNow, deleteRun, resumeRun, runConsole, stop, tagRun } from './run-control.ts'
+import { filterFields, filterRuns } from './run-filter.ts'
 import { runChanges, runList } from './run-list.ts'
 import { runCurves, runDetails, runEvents } from './run-pages.ts'
 import { runBatch, runFilesOnDisk, runSamples } from './run-parts.ts'
@@ -13,4 +16,6 @@ export const studioEndpoints: readonly StudioEndpoint[] = [
   ...[comparison, comparedPredictions, runEvaluation],
   ...[alignmentFacts, rollout, answerOfRollout, preferences],
   ...[playgroundState, runModels, loadPlaygroundModel, unloadPlaygroundModel, askPlayground],
+  ...[stop, resumeRun, checkpointNow, deleteRun, tagRun, runConsole, filterRuns, filterFields],
+  ...[newRunForm, checkNewRun, planNewRun, startNewRun],
 ]

@@ -8,7 +8,7 @@ export const runList = defineStudioEndpoint({
   summary: 'List the runs, newest first',
   async answer({ studio: { runs } }): Promise<RunList> {
     await runs.refresh({ scan: true })
-    return { runs: runs.rows, roots: [...runs.roots] }
+    return { runs: runs.rows, total: runs.total, roots: [...runs.roots] }
   },
 })
 
@@ -21,9 +21,10 @@ export const runChanges = defineStudioEndpoint({
       const { runs } = request.studio
       const stop = runs.follow(send)
       try {
-        // A page that reconnects may have missed any number of changes.
+        // A page that reconnects may have missed any number of changes. What is known comes first, what is read meanwhile follows.
+        if (runs.total > 0) send({ runs: runs.rows, removed: [], total: runs.total })
         await runs.refresh({ scan: true })
-        send({ runs: runs.rows, removed: [] })
+        send({ runs: [], removed: [], total: runs.total, all: runs.rows.map(({ id }) => id) })
         while (!signal.aborted) await pause(60_000, signal)
       } finally {
         stop()

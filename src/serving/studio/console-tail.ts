@@ -1,0 +1,55 @@
+// The end of what a program printed, and what it prints from then on, as text without the codes of terminals.
+import { open } from 'node:fs/promises'
+
+/** Bytes that are shown of a long output. */
+const tailBytes = 64 * 1024
+
+/** A part of an output. */
+export interface ConsolePart {
+  text: string
+  /** Bytes of the file up to the end of the part. */
+  end: number
+  /** Whether output before the part was left out, or the file was begun anew. */
+  fresh: boolean
+}
+
+/** Colours and movements of the cursor (ECMA-48). */
+const terminalCodes = /\u001b\[[0-?]*[ -/]*[@-~]/g
+
+/** Text as a terminal leaves it: a carriage return begins its line again. */
+const plainText = (text: string): string =>
+  text
+    .replaceAll(terminalCodes, '')
+    .replaceAll('\r\n', '\n')
+    .replaceAll(/[^\n]*\r(?=[^\n])/g, '')
+    .replaceAll('\r', '')
+
+/** The output after `from` bytes, at most its last 64 kB; undefined if the file is missing. */
+export const readConsole = async (path: string, from?: number): Promise<ConsolePart | undefined> => {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+    throw error
+  })
+  if (file === undefined) return undefined
+  try {
+    const { size } = await file.stat()
+    const wanted = from === undefined || from > size ? 0 : from
+    const start = Math.max(wanted, size - tailBytes)
+    const bytes = Buffer.alloc(size - start)
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
+    return {
+      text: plainText(bytes.subarray(0, bytesRead).toString('utf8')),
+      end: start + bytesRead,
+      fresh: from === undefined || start !== from,
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** The error that a program ended with, from the end of its output. */
+export const consoleError = async (path: string): Promise<string | undefined> => {
+  const { text } = (await readConsole(path)) ?? { text: '' }
+  const at = Math.max(text.lastIndexOf('\nerror: '), text.startsWith('error: ') ? 0 : -1)
+  return at < 0 ? undefined : text.slice(at).trim().slice('error: '.length, 2000)
+}

@@ -11,6 +11,7 @@ export interface Page {
 
 export const pages: readonly Page[] = [
   { path: 'runs', title: 'Runs', load: () => import('./runs/page.tsx') },
+  { path: 'new', title: 'New run', isHidden: true, load: () => import('./new/page.tsx') },
   { path: 'compare', title: 'Compare', load: () => import('./compare/page.tsx') },
   { path: 'alignment', title: 'Alignment', load: () => import('./alignment/page.tsx') },
 ]

@@ -32,6 +32,7 @@ export const followRuns = (): void => {
   if (sharedFile !== undefined) {
     const { runs } = sharedAnswer('/api/runs') as RunList
     rows.value = new Map(runs.map((run) => [run.id, run]))
+    runTotal.value = runs.length
     runsLoaded.value = true
   }
   follow<RunChanges>('/api/changes', ({ runs, removed, total, all, ended }) => {

@@ -62,6 +62,8 @@ describe('the fields of a form', () => {
     const recipe = JSON.parse(JSON.stringify(smallRecipe(data, '', { prompts: ['a, b', 'c'], recompute: 1 })))
     const values = valuesOf(pretraining, recipe)
     const { out: _, ...rest } = recipe
+    // Two checkpoints are kept by default.
+    rest.keep = { best: 'loss' }
     expect(recipeOf(fieldsOf(pretraining, values), values)).toEqual({ ...rest, data: [recipe.data] })
   })
 })

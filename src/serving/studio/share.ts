@@ -155,7 +155,7 @@ export const sharePages = async (
   Object.assign(answers, await answersOf(app, Object.fromEntries(more.map((path) => [path, path]))))
   const { '/api/runs': list } = await answersOf(app, { '/api/runs': '/api/runs' })
   const runs = (list as RunList).runs.filter(({ id }) => ids.includes(id))
-  answers['/api/runs'] = { runs, roots: [] } satisfies RunList
+  answers['/api/runs'] = { runs, total: runs.length, roots: [] } satisfies RunList
   const made = new Date().toISOString()
   // The paths of the API are no paths of this machine.
   const values = withoutPlaces(Object.values(answers), studio.runs.roots) as unknown[]

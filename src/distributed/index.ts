@@ -2,7 +2,7 @@
 export { joinProcesses } from './join.ts'
 export { type KubernetesRequest, kubernetesManifest } from './kubernetes-job.ts'
 export { type EndedProcess, type LaunchOptions, type LaunchResult, launchProcesses } from './launch.ts'
-export { type Launch, readLaunch } from './launch-environment.ts'
+export { expectOneProcess, type Launch, readLaunch } from './launch-environment.ts'
 export { GroupError, ProcessGroup } from './process-group.ts'
 export { type SlurmRequest, slurmScript } from './slurm-job.ts'
 export type { TrainingJob } from './training-job.ts'

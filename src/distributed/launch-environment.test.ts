@@ -1,6 +1,6 @@
 // The variables that launchers set. Names and meanings are those of torchrun (torch 2.13), Slurm 24.11, Kubernetes 1.32 and OpenMPI 4.
 import { describe, expect, it } from 'vitest'
-import { firstHost, readLaunch } from './launch-environment.ts'
+import { expectOneProcess, firstHost, readLaunch } from './launch-environment.ts'
 
 const torchrun = { RANK: '1', WORLD_SIZE: '4', LOCAL_RANK: '1', MASTER_ADDR: 'head', MASTER_PORT: '29400' }
 const slurm = {
@@ -50,6 +50,19 @@ describe('readLaunch', () => {
     [{ ...slurm, ...torchrun }, 'one launcher, got torchrun with rank 1 of 4 and Slurm with rank 3 of 4'],
   ])('refuses %j', (env, message) => {
     expect(() => readLaunch(env)).toThrow(new RegExp(message))
+  })
+})
+
+describe('expectOneProcess', () => {
+  it('refuses a group, and takes a process alone', () => {
+    expect(() => expectOneProcess('sweep')).not.toThrow()
+    const before = { ...process.env }
+    Object.assign(process.env, torchrun)
+    try {
+      expect(() => expectOneProcess('sweep')).toThrow('Expected one process for sweep, got 4 of torchrun')
+    } finally {
+      process.env = before
+    }
   })
 })
 

@@ -172,3 +172,12 @@ export const readLaunch = (env: Environment = process.env): Launch | undefined =
   expectAgreement(env, first, second)
   return first.size === 1 ? undefined : first
 }
+
+/** @throws ConfigError inside a group, for work that one process does alone */
+export const expectOneProcess = (work: string): void => {
+  const launch = readLaunch()
+  if (launch !== undefined)
+    throw new ConfigError(
+      `Expected one process for ${work}, got ${launch.size} of ${launch.launcher}: start it without a launcher.`,
+    )
+}

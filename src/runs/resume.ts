@@ -4,6 +4,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
+import { expectOneProcess } from '../distributed/index.ts'
 import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
 import { listSnapshots, type RunState } from '../training/index.ts'
 import { execute } from './engine/execute.ts'
@@ -69,6 +70,7 @@ export const verifyResume = async (
   options: { steps?: number; keep?: boolean } = {},
   listener: RunListener = {},
 ): Promise<ResumeProof> => {
+  expectOneProcess('verify-resume')
   const recipe = await readRunRecipe(folder)
   if (kindOf(recipe.command).nonIterative?.(recipe) !== undefined)
     throw new ConfigError(

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, parseConfig, writeFileAtomic } from '../../core/index.ts'
+import { expectOneProcess } from '../../distributed/index.ts'
 import { startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
@@ -116,6 +117,7 @@ const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string)
  * @throws ConfigError before the first run for a point that cannot run, and for a folder with another sweep
  */
 export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
+  expectOneProcess('sweep')
   const { out } = input
   const { out: _, ...given } = input.recipe as Record<string, unknown>
   const recipe = await withModules(plain({ command: 'finetune', ...given }) as object)

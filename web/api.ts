@@ -75,3 +75,49 @@ export const follow = <T>(path: string, onMessage: (message: T) => void, from?: 
     source?.close()
   }
 }
+
+/** How a stream that has an end is read. */
+export interface StreamReader<T> {
+  onMessage(message: T): void
+  /** Called once, with what went wrong if something did. */
+  onEnd(error: string | undefined): void
+}
+
+/** The data of each event of a response. */
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader()
+  let waiting = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    const events = (waiting + value).split('\n\n')
+    waiting = events.pop() ?? ''
+    for (const event of events) {
+      const data = event.split('\n').find((line) => line.startsWith('data: '))
+      if (data !== undefined) yield data.slice('data: '.length)
+    }
+  }
+}
+
+/** Reads a stream to its end, until the returned function is called. Unlike `follow`, it does not connect again. */
+export const readStream = <T extends object>(path: string, { onMessage, onEnd }: StreamReader<T>): (() => void) => {
+  const controller = new AbortController()
+  const { signal } = controller
+  const readAll = async (): Promise<void> => {
+    const response = await fetch(path, { signal })
+    if (!response.ok || response.body === null) return void (await read(Promise.resolve(response)))
+    for await (const data of eventsOf(response.body)) {
+      if (data === '[DONE]') return
+      const message = JSON.parse(data) as T | ApiErrorBody
+      if ('error' in message) throw new RequestError(response.status, (message as ApiErrorBody).error.message)
+      onMessage(message)
+    }
+  }
+  readAll().then(
+    () => onEnd(undefined),
+    (error: Error) => {
+      if (!signal.aborted) onEnd(error instanceof RequestError ? error.message : 'The studio broke off. Try again.')
+    },
+  )
+  return () => controller.abort()
+}

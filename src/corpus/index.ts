@@ -2,6 +2,7 @@
 
 export { type BuildContext, type BuildResult, buildCorpus } from './build/build.ts'
 export { type CorpusBuildOptions, corpusBuildSchema } from './build/options.ts'
+export { corpusWindow, droppedDocuments, type NumberedDocument } from './corpus-window.ts'
 export { createMinhasher } from './dedup/minhash.ts'
 export type { CorpusDocument, DocumentSource } from './document.ts'
 export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.ts'

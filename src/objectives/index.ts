@@ -74,4 +74,5 @@ export { type PlacedBatch, placeSequences, placesOf, type Sequences, spread, toI
 export { type SharedRow, shareBeginnings, sharesPrompts } from './shared-prompts.ts'
 export { inputAndTarget, type ShownTokens, sequencesOf, trainedFrom } from './shown-tokens.ts'
 export type { SpanExample } from './span-corruption.ts'
+export { type SequenceView, type TokenView, viewExample } from './view-example.ts'
 export { vocabularyFacts } from './vocabulary.ts'

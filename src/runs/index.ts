@@ -56,12 +56,21 @@ export {
   type Finding,
   type InspectDataInput,
   type InspectedPart,
+  type InspectionHooks,
   inspectData,
   inspectDataSchema,
   type Lengths,
   type Overlap,
   type RecordPair,
 } from './inspect/inspect-data.ts'
+export {
+  dataOfRecipe,
+  inspectRecipeRecords,
+  type RecipeData,
+  type RecordReading,
+  readRecipeRecords,
+  type TaskReading,
+} from './inspect/recipe-data.ts'
 export {
   renderInspection as renderDataInspection,
   renderInspectionPage as renderDataInspectionPage,
@@ -91,6 +100,7 @@ export {
   type ScalingLaw,
   type ScalingPoint,
 } from './plan/scaling-law.ts'
+export { openPretrainingRows, type PretrainingRow, type PretrainingRows } from './pretrain/browse-rows.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'

@@ -14,4 +14,5 @@ export const pages: readonly Page[] = [
   { path: 'new', title: 'New run', isHidden: true, load: () => import('./new/page.tsx') },
   { path: 'compare', title: 'Compare', load: () => import('./compare/page.tsx') },
   { path: 'alignment', title: 'Alignment', load: () => import('./alignment/page.tsx') },
+  { path: 'data', title: 'Data', load: () => import('./data/page.tsx') },
 ]

@@ -1,7 +1,7 @@
 // A table of any number of rows: only those in view are in the page.
-import { useSignal } from '@preact/signals'
+import { type Signal, useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
 export interface TableColumn<Row> {
   key: string
@@ -13,11 +13,16 @@ export interface TableColumn<Row> {
   sort?(row: Row): number | string | null
 }
 
+/** Rows of a table: a list, or rows that are loaded when they come into view. */
+export type TableRows<Row> = Pick<readonly Row[], 'length' | 'slice'>
+
 interface TableProps<Row> {
   label: string
   columns: readonly TableColumn<Row>[]
-  rows: readonly Row[]
+  rows: TableRows<Row>
   rowKey(row: Row): string
+  /** A row to scroll to, from 0; set to undefined once it is done. */
+  jump?: Signal<number | undefined>
   /** Pixels of a row; all rows have the same. */
   rowHeight?: number
   /** The order, where the page keeps it, such as in its address (default: the table keeps it). */
@@ -33,6 +38,9 @@ export interface TableOrder {
 
 const overscan = 10
 
+/** Pixels of all rows: browsers draw nothing beyond some 33 million. Of more rows, scrolling skips some. */
+const maxHeight = 30_000_000
+
 const compare = (a: number | string | null, b: number | string | null): number => {
   if (a === b) return 0
   // Missing values come last in either order, which the caller relies on.
@@ -41,7 +49,15 @@ const compare = (a: number | string | null, b: number | string | null): number =
   return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))
 }
 
-export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 34, ...kept }: TableProps<Row>) => {
+export const VirtualTable = <Row,>({
+  label,
+  columns,
+  rows,
+  rowKey,
+  jump,
+  rowHeight = 34,
+  ...kept
+}: TableProps<Row>) => {
   const frame = useRef<HTMLDivElement>(null)
   const top = useSignal(0)
   const own = useSignal<TableOrder | undefined>(undefined)
@@ -51,13 +67,23 @@ export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 3
   const sorted =
     by === undefined
       ? rows
-      : [...rows].sort((a, b) => {
+      : rows.slice(0).sort((a, b) => {
           const [x, y] = [by(a), by(b)]
           return (x === null || y === null ? 1 : sign) * compare(x, y)
         })
   const visible = Math.ceil((frame.current?.clientHeight ?? 800) / rowHeight)
-  const first = Math.max(0, Math.min(sorted.length - visible, Math.floor(top.value / rowHeight)) - overscan)
+  const height = Math.min(sorted.length * rowHeight, maxHeight)
+  /** Pixels of scrolling for a row, which are fewer than its height in a table of millions. */
+  const step = sorted.length === 0 ? rowHeight : height / sorted.length
+  const first = Math.max(0, Math.min(sorted.length - visible, Math.floor(top.value / step)) - overscan)
   const last = Math.min(sorted.length, first + visible + 2 * overscan)
+  const above = Math.min(first * step, height - (last - first) * rowHeight)
+  useEffect(() => {
+    const wanted = jump?.value
+    if (wanted === undefined || wanted >= sorted.length || frame.current === null) return
+    frame.current.scrollTop = wanted * step
+    jump!.value = undefined
+  })
   const toggle = (key: string) => {
     const next = { key, down: order?.key === key && !order.down }
     if (kept.onOrder === undefined) own.value = next
@@ -98,7 +124,7 @@ export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 3
         <tbody>
           {first > 0 && (
             <tr>
-              <td colSpan={columns.length} style={{ height: `${first * rowHeight}px`, padding: '0' }} />
+              <td colSpan={columns.length} style={{ height: `${above}px`, padding: '0' }} />
             </tr>
           )}
           {sorted.slice(first, last).map((row, i) => (
@@ -114,7 +140,7 @@ export const VirtualTable = <Row,>({ label, columns, rows, rowKey, rowHeight = 3
             <tr>
               <td
                 colSpan={columns.length}
-                style={{ height: `${(sorted.length - last) * rowHeight}px`, padding: '0' }}
+                style={{ height: `${height - above - (last - first) * rowHeight}px`, padding: '0' }}
               />
             </tr>
           )}

@@ -192,12 +192,21 @@ const labelsOf = (task: TaskDefinition, statistics: RecordStatistics): Inspected
   return counts.map(([label, count]) => ({ label, count, share: count / whole }))
 }
 
+/** Called while `inspectData` works. */
+export interface InspectionHooks {
+  /** Records looked at so far, of both parts. */
+  onProgress?(records: number): void
+}
+
+/** Records between two calls of `onProgress`. */
+const progressStep = 1000
+
 /** Reads one part. `others` has the texts of the training data, where this is the validation data. */
 const inspectPart = async (
   path: string,
   task: TaskDefinition,
   config: object,
-  { settings, measure, unit, others }: Measured & { others?: Index },
+  { settings, measure, unit, onRecord, others }: Measured & { others?: Index },
 ): Promise<{ part: InspectedPart; index: Index; shared: { texts: Finding; near: Finding } }> => {
   const { examples, similarity, nearRecords, maxLength } = settings
   const counter = () => new PairCounter(examples)
@@ -210,6 +219,7 @@ const inspectPart = async (
     task.statistics.add(statistics, record)
     const { text, answer } = partsOf(record, task.answerFields ?? [])
     const seen: Seen = { place: describePlace(record), answer }
+    onRecord()
     lengths.push(measure(text))
     const hash = sha256(text)
     const sameText = others?.exact.get(hash)
@@ -244,6 +254,7 @@ const inspectPart = async (
 
 interface Measured {
   settings: Settings
+  onRecord(): void
   measure(text: string): number
   unit: Lengths['unit']
 }
@@ -259,13 +270,22 @@ const measureOf = async (folder: string | undefined): Promise<Pick<Measured, 'me
  * @param data file or folder with training data
  * @throws DataError with file and line for records that cannot be read
  */
-export const inspectData = async (data: string, input: InspectDataInput): Promise<DataInspection> => {
+export const inspectData = async (
+  data: string,
+  input: InspectDataInput,
+  { onProgress }: InspectionHooks = {},
+): Promise<DataInspection> => {
   await useModules(input.use)
   const settings = parseConfig(inspectDataSchema, input, 'inspect')
   const { task: type, dataset, validation: path, similarity, nearRecords } = settings
   const task = findTask(type)
   const config = taskConfig(task, settings.settings, dataset)
-  const measured = { settings, ...(await measureOf(settings.tokenizer)) }
+  let records = 0
+  const onRecord = () => {
+    records++
+    if (records % progressStep === 0) onProgress?.(records)
+  }
+  const measured = { settings, onRecord, ...(await measureOf(settings.tokenizer)) }
   const { part: train, index } = await inspectPart(data, task, config, measured)
   const common = { task: type, train, nearRecords: Math.min(nearRecords, train.report.records), similarity }
   if (path === undefined) return common

@@ -33,6 +33,12 @@ export const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFac
   })
 }
 
+/** Most tokens of an example that a new model takes: Infinity for one without a limit, undefined for a base, which would have to be read. */
+export const positionLimit = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): number | undefined =>
+  recipe.base === undefined
+    ? (definitionOf(recipe).facts(newModelConfig(recipe, vocabulary)).maxPositions ?? Number.POSITIVE_INFINITY)
+    : undefined
+
 const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, head: HeadType) => {
   if (outputBias !== 'zero')
     throw new ConfigError(

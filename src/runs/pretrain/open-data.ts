@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ConfigError, sha256File } from '../../core/index.ts'
 import {
   mixture,
+  type OpenTokensOptions,
   openTokens,
   packedRows,
   readShardManifest,
@@ -29,6 +30,7 @@ export const openData = async (
   { data, dataWeights, seed }: PretrainRecipe,
   split: SplitName,
   { rows: { length, overlap } }: Objective,
+  options: OpenTokensOptions = {},
 ): Promise<OpenedData> => {
   if (dataWeights !== undefined && dataWeights.length !== data.length)
     throw new ConfigError(
@@ -37,7 +39,7 @@ export const openData = async (
   const sources: TokenSource[] = []
   const samplers: Sampler[] = []
   for (const folder of data) {
-    const source = await openTokens(folder, split)
+    const source = await openTokens(folder, split, options)
     sources.push(source)
     if (source.tokens >= length)
       samplers.push(packedRows(source, { seed, length, overlap, shuffle: split === 'train' ? 'rows' : 'none' }))

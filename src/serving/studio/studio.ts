@@ -3,6 +3,7 @@
 import { BatchRowsProcess } from '../../runs/index.ts'
 import { ModelHosts } from '../playground/model-hosts.ts'
 import { AnalysisQueue } from './analysis/analysis-queue.ts'
+import { DataSession } from './data/data-session.ts'
 import { RecipePlanner } from './recipe-planner.ts'
 import { RunFilter } from './run-filter.ts'
 import { RunLibrary } from './run-library.ts'
@@ -39,6 +40,7 @@ export class Studio {
   readonly analyses = new AnalysisQueue()
   readonly filter: RunFilter
   readonly planner: RecipePlanner
+  readonly data: DataSession
   readonly #hooks: StudioHooks
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -49,6 +51,7 @@ export class Studio {
     this.hosts = new ModelHosts(maxModels)
     this.filter = new RunFilter(runs, this.#closed.signal)
     this.planner = new RecipePlanner(this.#closed.signal)
+    this.data = new DataSession(runs)
     this.#hooks = hooks
     this.#timer = setInterval(() => {
       if (this.runs.followed) void this.runs.refresh().catch((error) => this.report(error))
@@ -77,5 +80,6 @@ export class Studio {
     this.analyses.close()
     this.#closed.abort()
     this.hosts.close()
+    this.data.close()
   }
 }

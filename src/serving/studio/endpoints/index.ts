@@ -2,6 +2,7 @@
 import type { StudioEndpoint } from '../endpoint.ts'
 import { alignmentFacts, answerOfRollout, preferences, rollout } from './alignment.ts'
 import { comparedPredictions, comparison, runEvaluation } from './comparison.ts'
+import { dataEndpoints } from './data.ts'
 import { checkNewRun, newRunForm, planNewRun, startNewRun } from './new-run.ts'
 import { askPlayground, loadPlaygroundModel, playgroundState, runModels, unloadPlaygroundModel } from './playground.ts'
 import { checkpointNow, deleteRun, resumeRun, runConsole, stop, tagRun } from './run-control.ts'
@@ -18,4 +19,5 @@ export const studioEndpoints: readonly StudioEndpoint[] = [
   ...[playgroundState, runModels, loadPlaygroundModel, unloadPlaygroundModel, askPlayground],
   ...[stop, resumeRun, checkpointNow, deleteRun, tagRun, runConsole, filterRuns, filterFields],
   ...[newRunForm, checkNewRun, planNewRun, startNewRun],
+  ...dataEndpoints,
 ]

@@ -1,0 +1,199 @@
+// What a studio keeps of the data that its pages look at: opened files, tokenizers, temporary files, and what was computed of them. All
+// of it can be made again, and ends with the studio.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { loadTokenizer } from '../../../checkpoint/index.ts'
+import { sha256File } from '../../../core/index.ts'
+import type { Tokenizer } from '../../../tokenizers/index.ts'
+import { ApiError } from '../../http/errors.ts'
+import type { RunLibrary } from '../run-library.ts'
+import { type CatalogEntry, DataCatalog } from './catalog.ts'
+import type { ReaderRequest } from './reader-messages.ts'
+import { type ReaderJob, ReaderQueue } from './reader-process.ts'
+import { fileVersion, LineStore, maxSpillBytes, ParquetStore, type RowStore, SpillStore, unpack } from './row-store.ts'
+
+/** Sources whose rows are kept open. */
+const maxStores = 8
+/** Tokenizers that are kept in memory. */
+const maxTokenizers = 4
+
+interface OpenedStore {
+  store: RowStore
+  version: string | undefined
+  /** The reading of the records, whose result counts what was left out. */
+  job: ReaderJob | undefined
+  close(): void
+}
+
+/** An inspection, and how many pages wait for it. */
+interface StartedInspection {
+  version: string
+  job: ReaderJob
+  watchers: number
+  done: boolean
+}
+
+/** The oldest entries of a map beyond a number, removed. */
+const removeOldest = <Value>(map: Map<string, Value>, most: number): Value[] => {
+  const old: Value[] = []
+  for (const [key, value] of map) {
+    if (map.size <= most) break
+    map.delete(key)
+    old.push(value)
+  }
+  return old
+}
+
+/** An entry as the newest of a map. */
+const touch = <Value>(map: Map<string, Value>, key: string, value: Value): Value => {
+  map.delete(key)
+  map.set(key, value)
+  return value
+}
+
+/** The data of a studio while it runs. */
+export class DataSession {
+  readonly catalog: DataCatalog
+  /** Rows are waited for, and inspections of large files take long: they do not wait for each other. */
+  readonly #spillQueue = new ReaderQueue()
+  readonly #inspectionQueue = new ReaderQueue()
+  readonly #stores = new Map<string, OpenedStore>()
+  readonly #inspections = new Map<string, StartedInspection>()
+  readonly #tokenizers = new Map<string, Promise<Tokenizer>>()
+  #folder: Promise<string> | undefined
+  #spills = 0
+  #closed = false
+
+  constructor(runs: RunLibrary) {
+    this.catalog = new DataCatalog(runs)
+  }
+
+  /** The rows of a source of records. @throws ApiError for other sources and for files that are gone */
+  async rows(entry: CatalogEntry): Promise<Pick<OpenedStore, 'store' | 'job'>> {
+    const { source } = entry
+    if (entry.reading === undefined)
+      throw new ApiError(404, `The ${source.kind} ${source.name} has documents, not rows.`, { code: 'no_rows' })
+    const version = await fileVersion(source.path)
+    if (version === undefined && (source.bytes !== null || source.state === 'missing'))
+      throw new ApiError(404, `The file ${source.path} is gone. It was deleted or moved.`, { code: 'file_gone' })
+    const known = this.#stores.get(source.id)
+    if (known !== undefined && known.version === version) return touch(this.#stores, source.id, known)
+    known?.close()
+    const opened = await this.#open(entry, version)
+    touch(this.#stores, source.id, opened)
+    for (const { close } of removeOldest(this.#stores, maxStores)) close()
+    return opened
+  }
+
+  async #open({ source, reading }: CatalogEntry, version: string | undefined): Promise<OpenedStore> {
+    const name = basename(source.path).toLowerCase()
+    const isFile = source.bytes !== null
+    const open = (store: RowStore): OpenedStore => ({ store, version, job: undefined, close: () => store.close() })
+    if (reading?.kind === 'records' && isFile && /\.(jsonl|ndjson)$/.test(name)) return open(new LineStore(source.path))
+    if (reading?.kind === 'records' && isFile && name.endsWith('.parquet')) return open(new ParquetStore(source.path))
+    const file = await this.#newFile()
+    const stop = new AbortController()
+    const packed = reading?.kind === 'records' && isFile && /\.(jsonl|ndjson)\.(gz|bz2|zst)$/.test(name)
+    const job = packed
+      ? undefined
+      : this.#spillQueue.add({ work: 'spill', path: source.path, reading: reading!, file, maxBytes: maxSpillBytes })
+    const store = new SpillStore(
+      file,
+      basename(source.path),
+      !packed,
+      job?.result ?? unpack(source.path, file, stop.signal),
+    )
+    const close = () => {
+      store.close()
+      stop.abort()
+      job?.stop()
+      void rm(file, { force: true })
+    }
+    return { store, version, job, close }
+  }
+
+  async #newFile(): Promise<string> {
+    this.#folder ??= mkdtemp(join(tmpdir(), 'tunesmith-data-'))
+    const file = join(await this.#folder, `${this.#spills++}.jsonl`)
+    // It is looked at before its writer has begun.
+    await writeFile(file, '')
+    return file
+  }
+
+  /**
+   * The inspection of a source of records, begun unless it is known of the same files; of alignment data, its reading. An inspection that
+   * every page has left before its end is stopped: call `leave` once.
+   */
+  async inspect(entry: CatalogEntry): Promise<{ job: ReaderJob; leave(): void }> {
+    const { source, reading } = entry
+    if (reading?.kind !== 'records') {
+      const { job } = await this.rows(entry)
+      if (job !== undefined) return { job, leave() {} }
+      throw new ApiError(404, `There is nothing to inspect in ${source.name}.`, { code: 'no_rows' })
+    }
+    const other = source.validation === null ? undefined : (await this.catalog.get(source.validation)).source
+    const version = [await fileVersion(source.path), other && (await fileVersion(other.path))].join(' | ')
+    const known = this.#inspections.get(source.id)
+    const inspection =
+      known?.version === version
+        ? known
+        : this.#startInspection(source.id, version, {
+            work: 'inspect',
+            path: source.path,
+            validation: other?.path,
+            reading,
+          })
+    inspection.watchers++
+    const leave = () => {
+      inspection.watchers--
+      if (inspection.watchers > 0 || inspection.done) return
+      if (this.#inspections.get(source.id) === inspection) this.#inspections.delete(source.id)
+      inspection.job.stop()
+    }
+    return { job: inspection.job, leave }
+  }
+
+  #startInspection(id: string, version: string, request: ReaderRequest): StartedInspection {
+    const job = this.#inspectionQueue.add(request)
+    const inspection: StartedInspection = { version, job, watchers: 0, done: false }
+    this.#inspections.set(id, inspection)
+    job.result.then(
+      () => {
+        inspection.done = true
+      },
+      // A reading that failed is tried again when the page asks again.
+      () => {
+        if (this.#inspections.get(id) === inspection) this.#inspections.delete(id)
+      },
+    )
+    return inspection
+  }
+
+  /** A tokenizer of a folder that a recipe names, or that lies under the roots. */
+  tokenizer(folder: string): Promise<Tokenizer> {
+    const tokenizer = this.#tokenizers.get(folder) ?? loadTokenizer(folder)
+    tokenizer.catch(() => this.#tokenizers.delete(folder))
+    touch(this.#tokenizers, folder, tokenizer)
+    removeOldest(this.#tokenizers, maxTokenizers)
+    return tokenizer
+  }
+
+  /** The first of some folders, and of those under the roots, whose tokenizer has this hash. */
+  async tokenizerOf(hash: string, named: readonly string[]): Promise<string | undefined> {
+    for (const folder of new Set([...named, ...this.catalog.tokenizers])) {
+      const found = await sha256File(join(folder, 'tokenizer.json')).catch(() => undefined)
+      if (found === hash) return folder
+    }
+    return undefined
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#spillQueue.close()
+    this.#inspectionQueue.close()
+    for (const { close } of this.#stores.values()) close()
+    void this.#folder?.then((folder) => rm(folder, { recursive: true, force: true }))
+  }
+}

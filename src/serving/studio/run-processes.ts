@@ -1,19 +1,15 @@
 // The programs that the studio starts: training in processes of their own, which outlive it. Their output goes to a file of the run's folder.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { packageRoot } from '../../core/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 
-/** Words for Node that start the program: from its sources in a clone, else as it is installed. */
-const programWords = (): string[] => {
-  const source = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
-  return existsSync(source)
-    ? ['--import', import.meta.resolve('tsx'), source]
+/** Words for Node that start the program: from its sources where this file is one, else as it is installed. */
+const programWords = (): string[] =>
+  import.meta.url.endsWith('.ts')
+    ? ['--import', import.meta.resolve('tsx'), join(packageRoot(), 'src', 'cli', 'main.ts')]
     : [join(packageRoot(), 'bin', 'tunesmith.js')]
-}
 
 /** The programs that were started here and have not ended. */
 export class RunProcesses {

@@ -1,7 +1,7 @@
 // Plans the steps of a run: the loop itself, without arithmetic and without the memory of tensors.
 
 import { notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
-import { takeBatch } from './example-stream.ts'
+import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainingRun, train } from './train.ts'
 import { evaluateValidation } from './validation.ts'
 
@@ -28,7 +28,7 @@ export interface PlannedSteps {
   steps: number
   tokens: number
   examples: number
-  /** Tokens of the first whole step, of which a bounded plan takes a part. */
+  /** Mean tokens of whole steps, of which a bounded plan takes a part. */
   tokensPerStep: number
 }
 
@@ -37,26 +37,57 @@ export interface PlanExtent {
   steps?: number
   /** Most micro-batches of a step; the others take the memory of these (default: all). */
   microBatches?: number
+  /** Plan the largest of this many first steps, as lengths vary (default: the first). */
+  largestOf?: number
   /** Take no further step once planning has taken this long, in seconds: steps differ little (default: no limit). */
   seconds?: number
 }
 
-/** The examples of a step that fill some micro-batches, and the tokens of the whole step. */
-const boundedBatch = (
-  { trainable: { objective }, stream, settings: { batch } }: TrainingRun<never>,
-  microBatches: number | undefined,
-): { batch: TrainingRun['settings']['batch']; tokensPerStep: number } => {
-  const whole = takeBatch(stream, objective.tokens, 0, batch)
+/** Examples that are looked at for the largest step. */
+const mostExamples = 4096
+
+/** The part of a run that its plan takes. */
+interface PlannedPart {
+  stream: ExampleSource<never>
+  batch: TrainingRun['settings']['batch']
+  /** Mean tokens of the steps that were looked at. */
+  tokensPerStep: number
+}
+
+/**
+ * The examples of a step that fill some micro-batches; where a step is smaller, the largest of the first steps, as their lengths vary.
+ * @param last number of steps that are looked at
+ */
+const boundedPart = (run: TrainingRun<never>, microBatches: number | undefined, last: number): PlannedPart => {
+  const { trainable, stream, settings } = run
+  const { batch } = settings
+  const { tokens: tokensOf } = trainable.objective
+  const whole = takeBatch(stream, tokensOf, 0, batch)
   const most = (microBatches ?? Number.POSITIVE_INFINITY) * batch.microTokens
-  if (whole.tokens <= most) return { batch, tokensPerStep: whole.tokens }
-  const { examples } = takeBatch(stream, objective.tokens, 0, { tokens: most })
-  return { batch: { ...batch, tokens: undefined, sequences: examples.length }, tokensPerStep: whole.tokens }
+  if (whole.tokens > most) {
+    const { examples } = takeBatch(stream, tokensOf, 0, { tokens: most })
+    const part = { ...batch, tokens: undefined, sequences: examples.length }
+    return { stream, batch: part, tokensPerStep: whole.tokens }
+  }
+  let [largest, start, before, sum, steps] = [whole, 0, 0, 0, 0]
+  for (let one = whole; ; one = takeBatch(stream, tokensOf, one.next, batch)) {
+    sum += one.tokens
+    steps++
+    // The step before it is planned too, as it leaves blocks of memory behind.
+    if (one.tokens > largest.tokens) [largest, start] = [one, before]
+    before = one.position
+    if (steps >= last || one.next >= mostExamples) break
+  }
+  const moved = { ...stream, perEpoch: stream.perEpoch, example: (at: number) => stream.example(at + start) }
+  return { stream: start === 0 ? stream : moved, batch, tokensPerStep: sum / steps }
 }
 
 /** A run to plan. */
 export interface PlannableRun extends TrainingRun<never> {
   /** Validation examples of an evaluation; undefined for a run without evaluations. */
   evaluationExamples?: number | undefined
+  /** Tokens of a batch of an evaluation (default: those of a micro-batch). */
+  evaluationTokens?: number | undefined
 }
 
 /** A phase of plans that is no part of the steps. */
@@ -66,7 +97,7 @@ export const evaluationPhase = 'evaluation'
 const planEvaluation = async (run: PlannableRun): Promise<void> => {
   const { trainable, stream, average, settings, state, device, evaluationExamples = 0 } = run
   if (evaluationExamples === 0) return
-  const { microTokens } = state
+  const { evaluationTokens: microTokens = state.microTokens } = run
   const filling = takeBatch(stream, trainable.objective.tokens, 0, { tokens: 2 * microTokens }).examples.length
   notePhase(evaluationPhase)
   average?.swapIn()
@@ -81,7 +112,7 @@ const planEvaluation = async (run: PlannableRun): Promise<void> => {
  */
 export const planSteps = (
   build: () => Promise<PlannableRun>,
-  { steps = plannedSteps, microBatches, seconds = Number.POSITIVE_INFINITY }: PlanExtent = {},
+  { steps = plannedSteps, microBatches, largestOf = 1, seconds = Number.POSITIVE_INFINITY }: PlanExtent = {},
 ): Promise<Plan<PlannedSteps>> =>
   plan(async () => {
     const run = await build()
@@ -90,9 +121,10 @@ export const planSteps = (
     const isLate = () => performance.now() - started > 1000 * seconds
     const done = ({ step }: { step: number }) => step >= steps || (step > 0 && isLate())
     const length = { timed: false, totalSteps: () => steps, done }
-    const { batch, tokensPerStep } = boundedBatch(run, microBatches)
+    const all = run.length.timed ? Number.POSITIVE_INFINITY : run.length.totalSteps(run.state)
+    const { stream, batch, tokensPerStep } = boundedPart(run, microBatches, Math.min(all, largestOf))
     const settings = { ...run.settings, batch }
-    const events = train({ ...run, settings, length, evaluate: undefined, sample: undefined, save: undefined })
+    const events = train({ ...run, stream, settings, length, evaluate: undefined, sample: undefined, save: undefined })
     let next = await events.next()
     while (next.done !== true) next = await events.next()
     const { step, tokens, position } = next.value

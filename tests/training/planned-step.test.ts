@@ -153,7 +153,8 @@ describe('a plan', () => {
     const whole = await planSteps(make)
     const part = await planSteps(make, { microBatches: 3 })
     expect(part.result.tokens).toBeLessThan(whole.result.tokens / 2)
-    expect(part.result.tokensPerStep).toBe(whole.result.tokensPerStep)
+    // The tokens of the first step stand for those of all.
+    expect(Math.abs(part.result.tokensPerStep / whole.result.tokensPerStep - 1)).toBeLessThan(0.05)
     expect(Math.abs(part.peakBytes / whole.peakBytes - 1)).toBeLessThan(0.01)
     // Steps of rows of other lengths differ little.
     const late = await planSteps(make, { microBatches: 3, seconds: 0 })

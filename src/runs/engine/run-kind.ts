@@ -66,6 +66,8 @@ export interface BuiltRun {
   enoughSteps?: number
   /** Examples of an evaluation while training. */
   evaluationExamples?: number
+  /** Tokens of a batch of such an evaluation (default: `batch.microTokens`). */
+  evaluationTokens?: number
   /** Documents of the validation split, where the data is split by document and evaluated. */
   validationDocuments?: number
   /** SHA-256 of what the run depends on. */

@@ -1,7 +1,9 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
 import type { AppliedAdapter } from '../../adapters/index.ts'
+import { parseConfig } from '../../core/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import {
+  evaluateTaskSchema,
   expectFewSkipped,
   expectPositions,
   type PreparedTask,
@@ -93,6 +95,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
         Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, records.validation.slice(0, 2)))),
     },
     evaluationExamples: records.validation.length,
+    evaluationTokens: parseConfig(evaluateTaskSchema, {}, 'settings').batchTokens,
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
     exportModel: (folder) => exportSpecialist(specialist, folder),
     // What is shared is closed by its owner.

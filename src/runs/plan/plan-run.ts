@@ -116,7 +116,7 @@ const summaryOf = (
   const { steps, tokens } = planned.result
   const { peakBytes, heldBytes, phases, operations } = planned
   // A bounded plan takes a part of each step.
-  const share = tokensPerStep === undefined ? 1 : Math.max(1, (tokensPerStep * steps) / tokens)
+  const share = tokensPerStep === undefined ? 1 : (tokensPerStep * steps) / tokens
   const stepOperations = operations.filter(({ phase }) => !evaluations.includes(phase))
   const perStep = (key: 'flops' | 'plainFlops') =>
     (share * stepOperations.reduce((total, one) => total + one[key], 0)) / steps
@@ -154,17 +154,24 @@ export interface PlanContext extends PlanExtent {
 export const planBuiltRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, ...extent }: PlanContext = {},
+  { shared, signal, largestOf = 64, ...extent }: PlanContext = {},
 ): Promise<RunPlan & { base: PlannedBase }> => {
   let run: BuiltRun | undefined
   let facts: BuiltFacts | undefined
   try {
-    const planned = await planSteps(async () => {
-      run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal })
-      expectOffline(run)
-      facts = factsOf(run)
-      return { ...trainingOf(run), evaluationExamples: run.evaluationExamples } as PlannableRun
-    }, extent)
+    const planned = await planSteps(
+      async () => {
+        run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal })
+        expectOffline(run)
+        facts = factsOf(run)
+        return {
+          ...trainingOf(run),
+          evaluationExamples: run.evaluationExamples,
+          evaluationTokens: run.evaluationTokens,
+        } as PlannableRun
+      },
+      { ...extent, largestOf },
+    )
     return { ...facts!, ...summaryOf(planned, planned.result) }
   } finally {
     run?.close()

@@ -29,7 +29,7 @@ const AnswerRow = ({ row, names, current }: { row: RolloutAnswerRow; names: read
       <button
         type="button"
         aria-pressed={current}
-        aria-label={`Read answer ${row.row}`}
+        aria-label={`Read answer ${row.row}, number ${row.group}.${row.member}`}
         onClick={() => setQuery({ answer: current ? undefined : String(row.row) })}
       >
         {row.group}.{row.member}

@@ -16,18 +16,29 @@ export class RequestError extends Error {
   }
 }
 
-const read = async <T>(request: Promise<Response>): Promise<T> => {
+/** A response that is a success. @throws RequestError */
+const succeed = async (request: Promise<Response>, signal?: AbortSignal): Promise<Response> => {
   const response = await request.catch(() => {
-    throw new RequestError(0, 'The studio does not answer. Is `tunesmith ui` still running?')
+    throw new RequestError(
+      0,
+      signal?.aborted ? 'Stopped.' : 'The studio does not answer. Is `tunesmith ui` still running?',
+    )
   })
-  if (response.ok) return (await response.json()) as T
+  if (response.ok) return response
   const body = (await response.json().catch(() => undefined)) as ApiErrorBody | undefined
   throw new RequestError(response.status, body?.error.message ?? `The server answered with status ${response.status}.`)
 }
 
+<<<<<<< HEAD
 /** Reads JSON, or takes it from the file that the page is. @throws RequestError */
 export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> =>
   sharedFile === undefined ? read<T>(fetch(path, { signal })) : Promise.resolve().then(() => sharedAnswer(path) as T)
+=======
+const read = async <T>(request: Promise<Response>): Promise<T> => (await (await succeed(request)).json()) as T
+
+/** Reads JSON. @throws RequestError */
+export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> => read<T>(fetch(path, { signal }))
+>>>>>>> b5b9f21 (Add the playground: one or two models, asked the same question with the same seed)
 
 /** Sends JSON. @throws RequestError */
 export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> =>
@@ -36,6 +47,18 @@ export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unkn
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     }),
+  )
+
+/** Sends JSON for an answer that may arrive piece by piece. @throws RequestError */
+export const postJson = (path: string, body: unknown, signal: AbortSignal): Promise<Response> =>
+  succeed(
+    fetch(path, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+      signal,
+    }),
+    signal,
   )
 
 /** The path of a run's API. */

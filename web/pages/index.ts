@@ -15,4 +15,5 @@ export const pages: readonly Page[] = [
   { path: 'compare', title: 'Compare', load: () => import('./compare/page.tsx') },
   { path: 'alignment', title: 'Alignment', load: () => import('./alignment/page.tsx') },
   { path: 'data', title: 'Data', load: () => import('./data/page.tsx') },
+  { path: 'playground', title: 'Playground', load: () => import('./playground/page.tsx') },
 ]

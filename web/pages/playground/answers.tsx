@@ -1,0 +1,68 @@
+// The answers of the models, side by side.
+import { formatCount } from '../../format.ts'
+import type { Answer, Turn } from './session.ts'
+import { TokenText } from './token-text.tsx'
+
+/** How people call a version: `step 1,200, live`. */
+export const versionOf = (model: string, step: number | null): string => {
+  if (step !== null) return `step ${formatCount(step)}, live`
+  const version = model.slice(model.lastIndexOf('@') + 1)
+  return /^\d+$/.test(version) ? `step ${formatCount(Number(version))}` : version === 'live' ? 'in training' : model
+}
+
+const waitingText = (model: string): string =>
+  model.endsWith('@live') ? 'Waiting for the end of the step …' : 'Waiting for the answer …'
+
+const AnswerView = ({ answer, turn }: { answer: Answer; turn: Turn }) => {
+  const { model, step, state, text, tokens, body, error } = answer
+  return (
+    <article class="answer">
+      <header class="muted">{versionOf(model, step)}</header>
+      {state === 'waiting' && <p class="muted">{waitingText(model)}</p>}
+      {tokens.length > 0 ? <TokenText tokens={tokens} /> : text !== '' && <p class="written">{text}</p>}
+      {state === 'done' && turn.mode.writes && text === '' && <p class="muted">(an empty text)</p>}
+      {state === 'done' && turn.mode.view?.(body, turn.question)}
+      {error !== undefined && (
+        <p class="error" role="alert">
+          {error}
+        </p>
+      )}
+    </article>
+  )
+}
+
+/** The answers of one model to one question: the newest, and the earlier ones below. */
+const Pane = ({ turn, place }: { turn: Turn; place: number }) => {
+  const answers = turn.answers[place]
+  const newest = answers.at(-1)
+  if (newest === undefined) return null
+  const earlier = answers.slice(0, -1).reverse()
+  return (
+    <section class="panel pane" aria-label={`Answer of ${newest.model}`}>
+      <AnswerView answer={newest} turn={turn} />
+      {earlier.length > 0 && (
+        <details open>
+          <summary>Earlier answers ({earlier.length})</summary>
+          {earlier.map((answer) => (
+            <AnswerView key={answer.number} answer={answer} turn={turn} />
+          ))}
+        </details>
+      )}
+    </section>
+  )
+}
+
+export const Answers = ({ turns }: { turns: readonly Turn[] }) => (
+  <div class="turns" aria-live="off">
+    {turns.map((turn) => (
+      <div key={turn.number} class="turn">
+        {turn.mode.chat && <p class="said">{turn.question.text}</p>}
+        <div class="panes">
+          {turn.answers.map((_, place) => (
+            <Pane key={place} turn={turn} place={place} />
+          ))}
+        </div>
+      </div>
+    ))}
+  </div>
+)

@@ -1,0 +1,73 @@
+// A generated text whose tokens show what else could have been there: by the mouse, or by the arrow keys.
+import { useSignal } from '@preact/signals'
+import { useRef } from 'preact/hooks'
+import type { ShownToken } from '../../../src/serving/studio/playground-types.ts'
+import { Bars } from './bars.tsx'
+
+/** Keys that move from token to token. */
+const moves: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }
+
+/** Class of a token by its probability: the unlikely ones stand out. */
+const rankOf = (logprob: number): string => {
+  const share = Math.exp(logprob)
+  return share >= 0.5 ? 'likely' : share >= 0.1 ? 'possible' : 'unlikely'
+}
+
+/** A token as it can be read: what is invisible has a sign. */
+const shown = (token: string): string =>
+  token === '' ? '(empty)' : token.startsWith('bytes:') ? token : token.replace(/\n/g, '↵').replace(/ /g, '␣')
+
+export const TokenText = ({ tokens }: { tokens: readonly ShownToken[] }) => {
+  const chosen = useSignal<number | undefined>(undefined)
+  const group = useRef<HTMLDivElement>(null)
+  const at = chosen.value ?? 0
+  const token = chosen.value === undefined ? undefined : tokens[chosen.value]
+  const move = (event: KeyboardEvent) => {
+    const step = moves[event.key]
+    if (step === undefined) return
+    event.preventDefault()
+    const next = Math.max(0, Math.min(tokens.length - 1, at + step))
+    chosen.value = next
+    ;(group.current?.children[next] as HTMLElement | undefined)?.focus()
+  }
+  const chances =
+    token === undefined
+      ? []
+      : [token, ...token.alternatives.filter((one) => one.token !== token.token)].sort((a, b) => b.logprob - a.logprob)
+  return (
+    <>
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields of a form */}
+      <div ref={group} class="tokens" role="group" aria-label="Tokens of the answer" onKeyDown={move}>
+        {tokens.map((each, i) => (
+          <button
+            key={i}
+            type="button"
+            class={`token ${rankOf(each.logprob)}`}
+            tabIndex={i === Math.min(at, tokens.length - 1) ? 0 : -1}
+            aria-pressed={i === chosen.value}
+            onMouseEnter={() => {
+              chosen.value = i
+            }}
+            onFocus={() => {
+              chosen.value = i
+            }}
+          >
+            {each.token.startsWith('bytes:') ? '\ufffd' : each.token}
+          </button>
+        ))}
+      </div>
+      {token !== undefined && (
+        <div class="alternatives" role="status">
+          <Bars
+            label={`Likeliest tokens in place of ${shown(token.token)}`}
+            bars={chances.map((one) => ({
+              name: shown(one.token),
+              share: Math.exp(one.logprob),
+              strong: one.token === token.token,
+            }))}
+          />
+        </div>
+      )}
+    </>
+  )
+}

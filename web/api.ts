@@ -29,16 +29,11 @@ const succeed = async (request: Promise<Response>, signal?: AbortSignal): Promis
   throw new RequestError(response.status, body?.error.message ?? `The server answered with status ${response.status}.`)
 }
 
-<<<<<<< HEAD
+const read = async <T>(request: Promise<Response>): Promise<T> => (await (await succeed(request)).json()) as T
+
 /** Reads JSON, or takes it from the file that the page is. @throws RequestError */
 export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> =>
   sharedFile === undefined ? read<T>(fetch(path, { signal })) : Promise.resolve().then(() => sharedAnswer(path) as T)
-=======
-const read = async <T>(request: Promise<Response>): Promise<T> => (await (await succeed(request)).json()) as T
-
-/** Reads JSON. @throws RequestError */
-export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> => read<T>(fetch(path, { signal }))
->>>>>>> b5b9f21 (Add the playground: one or two models, asked the same question with the same seed)
 
 /** Sends JSON. @throws RequestError */
 export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> =>

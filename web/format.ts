@@ -7,3 +7,6 @@ export const formatValue = (value: number | null | undefined): string =>
 
 /** An ISO time as date and time here. */
 export const formatTime = (iso: string | null): string => (iso === null ? '' : new Date(iso).toLocaleString())
+
+/** The number of a step, in full: 1,200. */
+export const formatStep = (step: number): string => step.toLocaleString('en')

@@ -1,13 +1,13 @@
 // The answers of the models, side by side.
-import { formatCount } from '../../format.ts'
+import { formatStep } from '../../format.ts'
 import type { Answer, Turn } from './session.ts'
 import { TokenText } from './token-text.tsx'
 
 /** How people call a version: `step 1,200, live`. */
 export const versionOf = (model: string, step: number | null): string => {
-  if (step !== null) return `step ${formatCount(step)}, live`
+  if (step !== null) return `step ${formatStep(step)}, live`
   const version = model.slice(model.lastIndexOf('@') + 1)
-  return /^\d+$/.test(version) ? `step ${formatCount(Number(version))}` : version === 'live' ? 'in training' : model
+  return /^\d+$/.test(version) ? `step ${formatStep(Number(version))}` : version === 'live' ? 'in training' : model
 }
 
 const waitingText = (model: string): string =>

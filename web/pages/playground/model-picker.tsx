@@ -8,7 +8,7 @@ import type {
   RunModels,
 } from '../../../src/serving/studio/playground-types.ts'
 import { getJson, runPath, sendJson } from '../../api.ts'
-import { formatBytes, formatCount } from '../../format.ts'
+import { formatBytes, formatCount, formatStep } from '../../format.ts'
 import { runRow, runRows } from '../../live-runs.ts'
 
 const givenPrefix = 'given/'
@@ -70,7 +70,7 @@ const useVersions = (run: string | undefined): Signal<RunModels | undefined> => 
   return versions
 }
 
-const titleOf = ({ title, step }: PlaygroundModel): string => (step === null ? title : `step ${formatCount(step)}`)
+const titleOf = ({ title, step }: PlaygroundModel): string => (step === null ? title : `step ${formatStep(step)}`)
 
 interface PickerProps {
   /** Which of the models it is: `Model`, `Second model`. */

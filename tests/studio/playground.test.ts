@@ -175,7 +175,7 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
       await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
     }
     expect(await page.getByRole('region', { name: /^Answer of/ }).count()).toBe(2)
-    expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true)
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
     await studio.checkAndClose(watched)
   }, 60_000)
 
@@ -194,7 +194,9 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await page.goto(`${studio.url}/#/playground?a=masks%40model`)
     await page.getByRole('button', { name: 'Insert [MASK]' }).click()
     await page.getByRole('button', { name: 'Ask', exact: true }).click()
-    expect(await page.getByRole('table', { name: 'Tokens for mask 1' }).getByRole('row').count()).toBe(8)
+    const tokens = page.getByRole('table', { name: 'Tokens for mask 1' })
+    await tokens.waitFor()
+    expect(await tokens.getByRole('row').count()).toBe(8)
 
     await page.goto(`${studio.url}/#/playground?a=spans%40model`)
     await page.getByLabel('Context, which holds the answer').fill(seaTexts[0])
@@ -206,6 +208,7 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await page.locator('.marked').waitFor()
     await page.getByRole('tab', { name: 'Embeddings' }).click()
     await page.getByRole('button', { name: 'Ask', exact: true }).click()
+    await page.getByLabel('Neighbours of').waitFor()
     await page.getByLabel('Neighbours of').selectOption({ index: 2 })
     expect(
       await page

@@ -31,14 +31,18 @@ const AnswerView = ({ answer, turn }: { answer: Answer; turn: Turn }) => {
   )
 }
 
+/** Two models may be the same, and a chat has many answers. @param index number of the turn, from 0 */
+const labelOf = (model: string, place: number, index: number | undefined): string =>
+  `Answer of ${model}${place > 0 ? ', second model' : ''}${index === undefined ? '' : `, turn ${index + 1}`}`
+
 /** The answers of one model to one question: the newest, and the earlier ones below. */
-const Pane = ({ turn, place }: { turn: Turn; place: number }) => {
+const Pane = ({ turn, place, index }: { turn: Turn; place: number; index: number }) => {
   const answers = turn.answers[place]
   const newest = answers.at(-1)
   if (newest === undefined) return null
   const earlier = answers.slice(0, -1).reverse()
   return (
-    <section class="panel pane" aria-label={`Answer of ${newest.model}`}>
+    <section class="panel pane" aria-label={labelOf(newest.model, place, turn.mode.chat ? index : undefined)}>
       <AnswerView answer={newest} turn={turn} />
       {earlier.length > 0 && (
         <details open>
@@ -54,12 +58,12 @@ const Pane = ({ turn, place }: { turn: Turn; place: number }) => {
 
 export const Answers = ({ turns }: { turns: readonly Turn[] }) => (
   <div class="turns" aria-live="off">
-    {turns.map((turn) => (
+    {turns.map((turn, index) => (
       <div key={turn.number} class="turn">
         {turn.mode.chat && <p class="said">{turn.question.text}</p>}
         <div class="panes">
           {turn.answers.map((_, place) => (
-            <Pane key={place} turn={turn} place={place} />
+            <Pane key={place} turn={turn} place={place} index={index} />
           ))}
         </div>
       </div>

@@ -45,6 +45,7 @@ export const TokenText = ({ tokens }: { tokens: readonly ShownToken[] }) => {
             class={`token ${rankOf(each.logprob)}`}
             tabIndex={i === Math.min(at, tokens.length - 1) ? 0 : -1}
             aria-pressed={i === chosen.value}
+            aria-label={each.token.trim() === '' ? shown(each.token) : undefined}
             onMouseEnter={() => {
               chosen.value = i
             }}

@@ -68,7 +68,7 @@ export class ModelHosts {
       ended = true
     }
     try {
-      return await forward(await host.ready, request, end)
+      return await forward(await unlessAborted(host.ready, request.signal), request, end)
     } catch (error) {
       end()
       throw error
@@ -140,6 +140,15 @@ export class ModelHosts {
     }
   }
 }
+
+/** @throws the reason of the signal when a client leaves while its model is loaded */
+const unlessAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
+  new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const leave = () => reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
 
 /** The cause in its own words: who opens the studio may know the folders of this machine. */
 const loadingError = (id: string, error: unknown): ApiError =>

@@ -1,5 +1,6 @@
 // The answers of the models, side by side.
 import { formatStep } from '../../format.ts'
+import { nameOf } from './model-picker.tsx'
 import type { Answer, Turn } from './session.ts'
 import { TokenText } from './token-text.tsx'
 
@@ -7,7 +8,11 @@ import { TokenText } from './token-text.tsx'
 export const versionOf = (model: string, step: number | null): string => {
   if (step !== null) return `step ${formatStep(step)}, live`
   const version = model.slice(model.lastIndexOf('@') + 1)
-  return /^\d+$/.test(version) ? `step ${formatStep(Number(version))}` : version === 'live' ? 'in training' : model
+  return /^\d+$/.test(version)
+    ? `step ${formatStep(Number(version))}`
+    : version === 'live'
+      ? 'in training'
+      : nameOf(model)
 }
 
 const waitingText = (model: string): string =>
@@ -33,7 +38,7 @@ const AnswerView = ({ answer, turn }: { answer: Answer; turn: Turn }) => {
 
 /** Two models may be the same, and a chat has many answers. @param index number of the turn, from 0 */
 const labelOf = (model: string, place: number, index: number | undefined): string =>
-  `Answer of ${model}${place > 0 ? ', second model' : ''}${index === undefined ? '' : `, turn ${index + 1}`}`
+  `Answer of ${nameOf(model)}${place > 0 ? ', second model' : ''}${index === undefined ? '' : `, turn ${index + 1}`}`
 
 /** The answers of one model to one question: the newest, and the earlier ones below. */
 const Pane = ({ turn, place, index }: { turn: Turn; place: number; index: number }) => {

@@ -17,6 +17,9 @@ const givenPrefix = 'given/'
 export const runOfModel = (id: string): string | undefined =>
   id.startsWith(givenPrefix) ? undefined : id.slice(0, id.lastIndexOf('@'))
 
+/** A model as people name it. */
+export const nameOf = (id: string): string => (id.startsWith(givenPrefix) ? id.slice(givenPrefix.length) : id)
+
 /** A model on its way to memory, or there. */
 export interface ChosenModel {
   id: string
@@ -179,11 +182,12 @@ export const InMemory = ({ state, onChange }: { state: PlaygroundState; onChange
       {state.loaded.map(({ id, state: at, memoryBytes }) => (
         <li key={id} class="row spread">
           <span>
-            {id} <span class="muted">{at === 'loading' ? 'loading' : memoryBytes && formatBytes(memoryBytes)}</span>
+            {nameOf(id)}{' '}
+            <span class="muted">{at === 'loading' ? 'loading' : memoryBytes && formatBytes(memoryBytes)}</span>
           </span>
           <button
             type="button"
-            aria-label={`Unload ${id}`}
+            aria-label={`Unload ${nameOf(id)}`}
             onClick={() => void sendJson('POST', '/api/playground/unload', { model: id }).finally(onChange)}
           >
             Unload

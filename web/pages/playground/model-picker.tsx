@@ -27,6 +27,11 @@ export interface ChosenModel {
   error: string | undefined
 }
 
+/** Whether a model is in training. */
+export const isLive = (id: string | undefined): id is string => id?.endsWith('@live') === true
+
+const retryMs = 1500
+
 /** Loads a model whenever its id changes. */
 export const useModel = (id: string | undefined): Signal<ChosenModel | undefined> => {
   const chosen = useSignal<ChosenModel | undefined>(undefined)
@@ -34,16 +39,23 @@ export const useModel = (id: string | undefined): Signal<ChosenModel | undefined
     chosen.value = id === undefined ? undefined : { id, facts: undefined, error: undefined }
     if (id === undefined) return
     let left = false
-    sendJson<LoadedModel>('POST', '/api/playground/load', { model: id }).then(
-      (facts) => {
-        if (!left) chosen.value = { id, facts, error: undefined }
-      },
-      (error: Error) => {
-        if (!left) chosen.value = { id, facts: undefined, error: error.message }
-      },
-    )
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const load = () =>
+      sendJson<LoadedModel>('POST', '/api/playground/load', { model: id }).then(
+        (facts) => {
+          if (!left) chosen.value = { id, facts, error: undefined }
+        },
+        (error: Error) => {
+          if (left) return
+          chosen.value = { id, facts: undefined, error: error.message }
+          // A run that was just started loads its data first, and its model answers after that.
+          if (isLive(id)) timer = setTimeout(load, retryMs)
+        },
+      )
+    void load()
     return () => {
       left = true
+      clearTimeout(timer)
     }
   }, [id])
   return chosen

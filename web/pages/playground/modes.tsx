@@ -31,7 +31,8 @@ export interface Mode {
   writes: boolean
   /** Whether earlier turns belong to the question. */
   chat?: boolean
-  request(question: Question, turns: readonly ChatTurn[]): Record<string, unknown>
+  /** @param context maximum tokens of a prompt with its answer */
+  request(question: Question, context: number, turns: readonly ChatTurn[]): Record<string, unknown>
   /** The answer of a mode that does not write. */
   view?(body: unknown, question: Question): ComponentChildren
 }
@@ -147,7 +148,7 @@ export const modes: readonly Mode[] = [
     example: '',
     writes: true,
     chat: true,
-    request: ({ text }, turns) => {
+    request: ({ text }, context, turns) => {
       const system = systemPrompt()
       return {
         messages: [
@@ -157,7 +158,7 @@ export const modes: readonly Mode[] = [
         ],
         logprobs: true,
         top_logprobs: topTokens,
-        ...samplingOf(),
+        ...samplingOf(context),
       }
     },
   },
@@ -167,7 +168,7 @@ export const modes: readonly Mode[] = [
     field: 'Prompt',
     example: 'Once upon a time',
     writes: true,
-    request: ({ text }) => ({ prompt: text, logprobs: topTokens, ...samplingOf() }),
+    request: ({ text }, context) => ({ prompt: text, logprobs: topTokens, ...samplingOf(context) }),
   },
   {
     path: '/v1/fill',
@@ -203,7 +204,7 @@ export const modes: readonly Mode[] = [
     example: '',
     context: { field: 'Context, which holds the answer', example: '' },
     writes: false,
-    request: ({ text, context }) => ({ input: { question: text, context } }),
+    request: ({ text, context: passage }) => ({ input: { question: text, context: passage } }),
     view: viewAnswer,
   },
   {

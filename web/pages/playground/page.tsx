@@ -6,7 +6,7 @@ import { getJson } from '../../api.ts'
 import { runRow } from '../../live-runs.ts'
 import { route, setQuery } from '../../router.ts'
 import { Answers } from './answers.tsx'
-import { type ChosenModel, InMemory, ModelFacts, ModelPicker, runOfModel, useModel } from './model-picker.tsx'
+import { type ChosenModel, InMemory, isLive, ModelFacts, ModelPicker, runOfModel, useModel } from './model-picker.tsx'
 import { type Mode, modesOf, type Question } from './modes.tsx'
 import './playground.css'
 import { Session } from './session.ts'
@@ -35,8 +35,6 @@ const useState = () => {
   }, [])
   return { state: state.value, refresh }
 }
-
-const isLive = (id: string | undefined): id is string => id?.endsWith('@live') === true
 
 /** Asks the last question again whenever the models in training have done some steps. */
 const usePinned = (session: Session, ids: readonly (string | undefined)[], every: number | undefined): void => {
@@ -189,6 +187,7 @@ export default () => {
   const chosen = [useModel(ids[0]).value, useModel(ids[1]).value]
   const models = factsOf(chosen)
   const asked = ids.filter((id): id is string => id !== undefined)
+  session.context = Math.min(...models.map(({ context }) => context))
   const ready = models.length === asked.length
   const modes = ready ? modesOf(models) : []
   const mode = modes.find(({ path }) => path === query.get('mode')) ?? modes[0]

@@ -33,6 +33,8 @@ let count = 0
 
 export class Session {
   readonly turns = signal<readonly Turn[]>([])
+  /** Maximum tokens of a prompt with its answer, of the model that has the fewest. */
+  context = 0
   readonly #running = signal(0)
   #controller = new AbortController()
 
@@ -80,7 +82,7 @@ export class Session {
     })
     this.#running.value++
     try {
-      const request = mode.request(question, this.#earlierTurns(number, place))
+      const request = mode.request(question, this.context, this.#earlierTurns(number, place))
       if (mode.writes) await this.#write(model, mode, request, stopped, set)
       else {
         const { step, body } = await ask(model, mode.path, request, stopped)

@@ -2,19 +2,22 @@
 import { signal } from '@preact/signals'
 
 /** What the fields have, as text: an empty field leaves the setting to the model. */
-const fields = signal({ temperature: '0.7', topP: '', maxTokens: '96', seed: '0', stop: '', system: '' })
+const fields = signal({ temperature: '0.7', topP: '', maxTokens: '', seed: '0', stop: '', system: '' })
 
 type FieldName = keyof (typeof fields)['value']
 
 const number = (text: string): number | undefined => (text.trim() === '' ? undefined : Number(text))
 
-/** The sampling fields of a request. The server checks them. */
-export const samplingOf = (): Record<string, unknown> => {
+/** New tokens of a text whose number is not set, where half of the context is more. */
+const defaultTokens = 128
+
+/** The sampling fields of a request. The server checks them. @param context tokens of a prompt with its answer */
+export const samplingOf = (context: number): Record<string, unknown> => {
   const { temperature, topP, maxTokens, seed, stop } = fields.value
   const values = {
     temperature: number(temperature),
     top_p: number(topP),
-    max_tokens: number(maxTokens),
+    max_tokens: number(maxTokens) ?? Math.min(defaultTokens, Math.max(1, Math.floor(context / 2))),
     seed: number(seed),
     stop: stop === '' ? undefined : stop.split('\n').filter((line) => line !== ''),
   }
@@ -56,7 +59,7 @@ export const Settings = ({ chat }: { chat: boolean }) => (
     <div class="fields">
       <NumberField name="temperature" title="Temperature (0: likeliest token)" min="0" max="2" step="0.1" />
       <NumberField name="topP" title="Top-p" min="0.01" max="1" step="0.01" />
-      <NumberField name="maxTokens" title="Maximum new tokens" min="1" step="1" />
+      <NumberField name="maxTokens" title="Maximum new tokens (empty: 128, or half of the context)" min="1" step="1" />
       <NumberField name="seed" title="Random seed, the same for both models" step="1" />
       <label>
         Stop strings, one a line

@@ -45,6 +45,7 @@ const isPreferred: Record<AnswerQuality, boolean> = { chosen: true, good: true, 
  */
 export const readPreferenceMargins = async (folder: string): Promise<PreferenceMargin[]> => {
   const run = await openScoredRun(folder)
+  // The next line checks that it is a recipe of `align`.
   const recipe = run.recipe as unknown as AlignRecipe
   if (recipe.command !== 'align' || findObjective(recipe.objective).data === 'prompts')
     throw new DataError(`${folder}: Expected a run that learned from preferences, found another one.`)

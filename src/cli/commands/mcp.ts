@@ -15,15 +15,17 @@ export const mcp = defineCommand({
   arguments: [
     { name: 'runs', description: 'folders of runs, or runs (default: runs)', variadic: true, optional: true },
   ],
-  options: z.strictObject({}),
-  async run(_options, { runs }, { signal, warn }) {
+  options: z.strictObject({
+    allowStart: z.boolean().default(false).describe('let the agent start and stop runs'),
+  }),
+  async run({ allowStart }, { runs }, { signal, warn }) {
     const roots = runs === undefined || runs.length === 0 ? ['runs'] : [runs].flat()
     const ended = new Promise<void>((resolve) => {
       process.stdin.once('end', resolve)
       signal.addEventListener('abort', () => resolve(), { once: true })
     })
     const server = await serveMcp(
-      { roots },
+      { roots, allowStart },
       { onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)) },
     )
     await ended

@@ -14,6 +14,8 @@ import { mcpTools } from './tools/index.ts'
 export interface McpSettings {
   /** Folders of runs, or runs (default: `runs`). */
   roots?: readonly string[]
+  /** Whether tools may start and stop runs (default: false, and there are no such tools). */
+  allowStart?: boolean
   /** Where messages come from and go to (default: standard input and output). */
   input?: Readable
   output?: Writable
@@ -55,18 +57,19 @@ const answerOf = async (
  * @throws ConfigError for a folder that is missing
  */
 export const serveMcp = async (settings: McpSettings = {}, hooks: McpHooks = {}): Promise<RunningMcp> => {
-  const { roots = ['runs'], input, output } = settings
+  const { roots = ['runs'], allowStart = false, input, output } = settings
   const onError = (error: unknown) => hooks.onError?.(error)
   const runs = await RunLibrary.open(roots)
   const models = new LoadedModels()
   const closed = new AbortController()
+  const tools = mcpTools.filter(({ changes = false }) => allowStart || !changes)
   const makeServer = () => {
     const server = new McpServer({ name: 'tunesmith', version: packageVersion() }, { capabilities: { tools: {} } })
-    for (const tool of mcpTools) {
-      const { name, title, description, input: inputSchema } = tool
+    for (const tool of tools) {
+      const { name, title, description, input: inputSchema, changes = false } = tool
       server.registerTool(
         name,
-        { title, description, inputSchema, annotations: { readOnlyHint: true, openWorldHint: false } },
+        { title, description, inputSchema, annotations: { readOnlyHint: !changes, openWorldHint: false } },
         (args, { mcpReq: { signal } }) =>
           answerOf(tool, args, { runs, models, signal: AbortSignal.any([signal, closed.signal]) }, onError),
       )
@@ -78,7 +81,7 @@ export const serveMcp = async (settings: McpSettings = {}, hooks: McpHooks = {})
     transport: new StdioServerTransport(input, output),
   })
   return {
-    tools: mcpTools.map(({ name }) => name),
+    tools: tools.map(({ name }) => name),
     async close() {
       closed.abort()
       await handle.close()

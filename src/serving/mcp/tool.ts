@@ -18,6 +18,8 @@ export interface McpTool<Input extends z.ZodObject = z.ZodObject> {
   title: string
   /** For the model that chooses a tool. */
   description: string
+  /** Whether it starts or stops runs, which the user must allow. */
+  changes?: boolean
   /** Strict schema of the arguments. */
   input: Input
   /** @throws TunesmithError whose message is the answer */

@@ -39,7 +39,12 @@ export interface StudioRequest<Query, Body> {
   param(name: string): string
   /** The run that the path names. @throws ApiError for an unknown one */
   run(): Promise<RunEntry>
+  /** Asks another path of the API. */
+  ask: Ask
 }
+
+/** Answers a path of the API, without a connection. */
+export type Ask = (path: string) => Promise<Response>
 
 /** Answers with events until `run` is done or the page leaves. */
 export const studioStream = (

@@ -1,5 +1,6 @@
 // A condition that a page sends, before a database sees it: that it is one expression, and the dotted names of settings.
 import { badRequest } from '../http/errors.ts'
+import { quoteName } from '../sql/sandbox.ts'
 
 const maxLength = 4000
 
@@ -27,9 +28,6 @@ export const expectOneCondition = (text: string): void => {
   }
   if (depth > 0) throw fault('A parenthesis is not closed.')
 }
-
-/** Quotes a name for SQL. */
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /** Quotes the dotted names of settings, such as `batch.sequences`, which SQL would take for a table and its column. */
 export const quoteSettings = (text: string, names: ReadonlySet<string>): string =>

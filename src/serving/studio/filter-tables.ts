@@ -3,8 +3,6 @@ import {
   BOOLEAN,
   DOUBLE,
   type DuckDBConnection,
-  DuckDBDataChunk,
-  DuckDBInstance,
   DuckDBTimestampValue,
   type DuckDBType,
   DuckDBTypeId,
@@ -15,35 +13,27 @@ import {
   VARCHAR,
 } from '@duckdb/node-api'
 import { ConfigError, didYouMean } from '../../core/index.ts'
+import { openSandbox, type SqlColumn, writeTable } from '../sql/sandbox.ts'
 import type { RunRow } from './api-types.ts'
-import { quoteName, quoteSettings } from './filter-condition.ts'
+import { quoteSettings } from './filter-condition.ts'
 import type { FilterFields } from './filter-types.ts'
 
 /** More different settings are left out. */
 const maxSettings = 1500
-
-/** Rows of a chunk, at most DuckDB's own size of 2,048. */
-const chunkRows = 1024
-
-interface Column<Row> {
-  name: string
-  type: DuckDBType
-  value(row: Row): DuckDBValue
-}
 
 const texts = (values: readonly string[]): DuckDBValue => listValue([...values])
 
 const time = (iso: string | null): DuckDBValue =>
   iso === null ? null : new DuckDBTimestampValue(BigInt(Date.parse(iso)) * 1000n)
 
-const column = (name: string, type: DuckDBType, value: (row: RunRow) => DuckDBValue): Column<RunRow> => ({
+const column = (name: string, type: DuckDBType, value: (row: RunRow) => DuckDBValue): SqlColumn<RunRow> => ({
   name,
   type,
   value,
 })
 
 /** The fields of the table. */
-const runColumns: readonly Column<RunRow>[] = [
+const runColumns: readonly SqlColumn<RunRow>[] = [
   column('run', VARCHAR, ({ id }) => id),
   column('state', VARCHAR, ({ state }) => state),
   column('command', VARCHAR, ({ command }) => command),
@@ -98,7 +88,7 @@ const valueFor = (value: unknown, type: DuckDBType): DuckDBValue => {
 type Settings = { run: string; values: Map<string, unknown> }
 
 /** One column for each setting that a recipe has. Names that differ in case alone are one for SQL: the first is kept. */
-const settingColumns = (rows: readonly Settings[]): Column<Settings>[] => {
+const settingColumns = (rows: readonly Settings[]): SqlColumn<Settings>[] => {
   const found = new Map<string, { name: string; values: unknown[] }>()
   for (const { values } of rows)
     for (const [name, value] of values) {
@@ -113,31 +103,6 @@ const settingColumns = (rows: readonly Settings[]): Column<Settings>[] => {
   })
 }
 
-const writeTable = async <Row>(
-  connection: DuckDBConnection,
-  table: string,
-  columns: readonly Column<Row>[],
-  rows: readonly Row[],
-): Promise<void> => {
-  const fields = columns.map(({ name, type }) => `${quoteName(name)} ${type}`)
-  await connection.run(`create or replace table ${table} (${fields.join(', ')})`)
-  const appender = await connection.createAppender(table)
-  for (let first = 0; first < rows.length; first += chunkRows) {
-    const part = rows.slice(first, first + chunkRows)
-    const chunk = DuckDBDataChunk.create(
-      columns.map(({ type }) => type),
-      part.length,
-    )
-    columns.forEach(({ value }, i) => {
-      chunk.setColumnValues(i, part.map(value))
-    })
-    appender.appendDataChunk(chunk)
-    // Other requests get a turn.
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  appender.closeSync()
-}
-
 const settingsTable = 'recipe_settings'
 
 /** What is filtered: the rows, and the recipes by the id of their run. */
@@ -150,24 +115,14 @@ export interface FilteredRuns {
 /** The tables. */
 export class FilterTables {
   readonly #connection: DuckDBConnection
-  #settings: Column<Settings>[] = []
+  #settings: SqlColumn<Settings>[] = []
 
   private constructor(connection: DuckDBConnection) {
     this.#connection = connection
   }
 
   static async open(): Promise<FilterTables> {
-    const instance = await DuckDBInstance.create(':memory:', {
-      enable_external_access: 'false',
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-      threads: '1',
-      memory_limit: '256MB',
-    })
-    const connection = await instance.connect()
-    await connection.run("set timezone = 'UTC'")
-    await connection.run('set lock_configuration = true')
-    return new FilterTables(connection)
+    return new FilterTables(await openSandbox())
   }
 
   /** Replaces the tables. */
@@ -179,7 +134,7 @@ export class FilterTables {
         return { run, values }
       })
       this.#settings = settingColumns(settings)
-      const key: Column<Settings> = { name: 'run', type: VARCHAR, value: ({ run }) => run }
+      const key: SqlColumn<Settings> = { name: 'run', type: VARCHAR, value: ({ run }) => run }
       await writeTable(this.#connection, settingsTable, [key, ...this.#settings], settings)
     }
     await writeTable(this.#connection, 'runs', runColumns, rows)
@@ -187,7 +142,7 @@ export class FilterTables {
 
   /** The fields that conditions may use. */
   get fields(): FilterFields {
-    const describe = <Row>({ name, type }: Column<Row>) => ({ name, type: String(type) })
+    const describe = <Row>({ name, type }: SqlColumn<Row>) => ({ name, type: String(type) })
     return { runs: runColumns.map(describe), settings: this.#settings.map(describe) }
   }
 

@@ -20,7 +20,7 @@ const scanInterval = 2000
 const maxColumns = 8
 
 /** Files that are read at the same time. */
-const parallel = 16
+const parallel = 4
 
 /** Milliseconds after which rows that have been read are sent, while others are still being read. */
 const tellInterval = 60

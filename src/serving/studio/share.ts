@@ -4,14 +4,13 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
-import type { Hono } from 'hono'
-import { ConfigError, exists, packageRoot, SetupError, setupCall, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, exists, packageRoot, SetupError, setupCall } from '../../core/index.ts'
 import { escapeHtml } from '../../tracking/index.ts'
 import type { RunDetails, RunList } from './api-types.ts'
+import type { Ask } from './endpoint.ts'
 import type { RunSamples } from './run-types.ts'
 import type { SharedFile } from './share-types.ts'
-import { Studio } from './studio.ts'
-import { createStudioApp } from './studio-app.ts'
+import type { Studio } from './studio.ts'
 
 /** What a shared file has, apart from the answers. */
 export interface ShareSettings {
@@ -100,11 +99,17 @@ export const renderSharedFile = async (file: SharedFile): Promise<string> => {
   ].join('\n')
 }
 
+/** A studio, and how its API is asked. */
+export interface SharedStudio {
+  studio: Studio
+  ask: Ask
+}
+
 /** Answers of the API by their path. @throws ConfigError with the message of an answer that is an error */
-const answersOf = async (app: Hono, paths: Record<string, string>): Promise<Record<string, unknown>> => {
+const answersOf = async (ask: Ask, paths: Record<string, string>): Promise<Record<string, unknown>> => {
   const answers: Record<string, unknown> = {}
   for (const [key, path] of Object.entries(paths)) {
-    const response = await app.request(path)
+    const response = await ask(path)
     const body = (await response.json()) as { error?: { message: string } }
     if (!response.ok) throw new ConfigError(body.error?.message ?? `${path} gave status ${response.status}.`)
     answers[key] = body
@@ -113,9 +118,9 @@ const answersOf = async (app: Hono, paths: Record<string, string>): Promise<Reco
 }
 
 /** Answers that the page of a run asks for. */
-const runAnswers = async (app: Hono, id: string): Promise<Record<string, unknown>> => {
+const runAnswers = async (ask: Ask, id: string): Promise<Record<string, unknown>> => {
   const path = `/api/runs/${encodeURIComponent(id)}`
-  const { [path]: details, [`${path}/samples`]: list } = await answersOf(app, {
+  const { [path]: details, [`${path}/samples`]: list } = await answersOf(ask, {
     [path]: path,
     [`${path}/samples`]: `${path}/samples`,
   })
@@ -127,14 +132,14 @@ const runAnswers = async (app: Hono, id: string): Promise<Record<string, unknown
   const kept = steps.filter((_, i) => i % every === 0 || i === steps.length - 1)
   for (let i = 0; i < kept.length; i += 8) {
     const part = `${path}/samples?steps=${kept.slice(i, i + 8).join(',')}`
-    samples.push(...((await answersOf(app, { part })).part as RunSamples).samples)
+    samples.push(...((await answersOf(ask, { part })).part as RunSamples).samples)
   }
   const curves = `${path}/curves?names=${encodeURIComponent(names.slice(0, 64).join(','))}&buckets=${buckets}`
   const more = names.length === 0 ? {} : { [`${path}/curves`]: curves }
   return {
     [path]: details,
     [`${path}/samples`]: { steps: kept, samples },
-    ...(await answersOf(app, { ...more, [`${path}/files`]: `${path}/files` })),
+    ...(await answersOf(ask, { ...more, [`${path}/files`]: `${path}/files` })),
   }
 }
 
@@ -144,16 +149,15 @@ const runAnswers = async (app: Hono, id: string): Promise<Record<string, unknown
  * @throws ConfigError for an unknown run
  */
 export const sharePages = async (
-  studio: Studio,
+  { studio, ask }: SharedStudio,
   ids: readonly string[],
   settings: ShareSettings,
   more: readonly string[] = [],
 ): Promise<string> => {
-  const app = createStudioApp(studio, { pages: '' })
   const answers: Record<string, unknown> = {}
-  for (const id of ids) Object.assign(answers, await runAnswers(app, id))
-  Object.assign(answers, await answersOf(app, Object.fromEntries(more.map((path) => [path, path]))))
-  const { '/api/runs': list } = await answersOf(app, { '/api/runs': '/api/runs' })
+  for (const id of ids) Object.assign(answers, await runAnswers(ask, id))
+  Object.assign(answers, await answersOf(ask, Object.fromEntries(more.map((path) => [path, path]))))
+  const { '/api/runs': list } = await answersOf(ask, { '/api/runs': '/api/runs' })
   const runs = (list as RunList).runs.filter(({ id }) => ids.includes(id))
   answers['/api/runs'] = { runs, total: runs.length, roots: [] } satisfies RunList
   const made = new Date().toISOString()
@@ -164,25 +168,5 @@ export const sharePages = async (
 }
 
 /** One run of a studio as the text of an HTML file. */
-export const shareRun = (studio: Studio, id: string): Promise<string> =>
-  sharePages(studio, [id], { title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] })
-
-/**
- * Writes runs as one HTML file that needs no server.
- * @param folders of the runs
- * @throws ConfigError for a folder without a run
- */
-export const shareRuns = async (folders: readonly string[], path: string): Promise<void> => {
-  const studio = await Studio.open({ roots: folders })
-  try {
-    await studio.runs.refresh({ scan: true })
-    const ids = studio.runs.rows.map(({ id }) => id)
-    if (ids.length === 0)
-      throw new ConfigError(`Expected runs in \`${folders.join(', ')}\`, got none. Check the paths.`)
-    const home = ids.length === 1 ? `#/runs/${encodeURIComponent(ids[0])}` : '#/runs'
-    const title = ids.length === 1 ? ids[0] : `${ids.length} runs`
-    await writeFileAtomic(path, await sharePages(studio, ids, { title, home, pages: ['runs'] }))
-  } finally {
-    studio.close()
-  }
-}
+export const shareRun = (from: SharedStudio, id: string): Promise<string> =>
+  sharePages(from, [id], { title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] })

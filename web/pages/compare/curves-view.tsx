@@ -6,6 +6,7 @@ import { getJson, runPath } from '../../api.ts'
 import { formatCount, formatDuration, formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Chart, type ChartCurve } from '../../parts/chart.tsx'
+import { smooth } from '../../parts/smoothing.ts'
 import { route, setQuery } from '../../router.ts'
 import { chosenIds, dashes, maxCurves, shortName } from './selection.ts'
 
@@ -95,17 +96,6 @@ const along = (steps: readonly number[], values: readonly number[], step: number
 const priceOf = (id: string, typed: number | undefined): number | undefined => {
   const row = runRow(id)
   return row?.cost && row.seconds > 0 ? (row.cost.amount / row.seconds) * 3600 : typed
-}
-
-/** Exponential moving average without the pull of its first value. @source Kingma and Ba 2015, section 3 */
-const smooth = (values: readonly (number | null)[], weight: number): (number | null)[] => {
-  let [mean, mass] = [0, 0]
-  return values.map((value) => {
-    if (value === null) return null
-    mean = weight * mean + (1 - weight) * value
-    mass = weight * mass + (1 - weight)
-    return mean / mass
-  })
 }
 
 const xOf =

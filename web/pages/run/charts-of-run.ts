@@ -2,8 +2,8 @@
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
 import { formatBytes } from '../../format.ts'
 import type { ChartCurve } from '../../parts/chart.tsx'
+import { smooth } from '../../parts/smoothing.ts'
 import type { RunAxis } from './axes.ts'
-import { smooth } from './smoothing.ts'
 
 /** One chart: its title and the names of its columns. */
 export interface RunChart {

@@ -4,6 +4,7 @@ import { runPath } from '../../api.ts'
 import { formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
+import { RunControls } from '../../parts/run-controls.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { Batch } from './batch.tsx'
@@ -82,6 +83,7 @@ export const RunPage = ({ id }: { id: string }) => {
         {sharedFile === undefined ? (
           <>
             <a href={linkTo(['runs'])}>All runs</a>
+            {row && <RunControls run={row} />}
             <a href={runPath(id, '/share')} download>
               Download as one HTML file
             </a>

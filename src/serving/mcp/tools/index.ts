@@ -1,5 +1,6 @@
 // The registry of tools.
 import type { McpTool } from '../tool.ts'
+import { startTool, stopTool } from './control.ts'
 import { queryMetrics } from './metrics.ts'
 import { classifyTexts, evaluateModel, generateText } from './models.ts'
 import { planTool } from './plans.ts'
@@ -13,4 +14,6 @@ export const mcpTools: readonly McpTool[] = [
   evaluateModel,
   generateText,
   classifyTexts,
+  startTool,
+  stopTool,
 ]

@@ -1,4 +1,5 @@
 // Smoothing of curves for the eye: an exponential moving average, unbiased at its start.
+// Source: Kingma and Ba 2015, section 3.
 
 /** @param weight of the past, from 0 (none) to below 1; values that are null are skipped */
 export const smooth = (values: readonly (number | null)[], weight: number): (number | null)[] => {

@@ -1,0 +1,53 @@
+// A new run from a recipe that a page or an agent has filled in, in a process of its own.
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { recipeFaults } from '../../runs/index.ts'
+import { runFiles } from '../../tracking/index.ts'
+import { ApiError, badRequest } from '../http/errors.ts'
+import type { FormCommand, RecipeFault, StartAnswer } from './new-run-types.ts'
+import type { RunLibrary } from './run-library.ts'
+
+/** Faults by the setting. With modules of the user, only the command itself knows all names: it checks the recipe when it starts. */
+export const faultsOf = (command: FormCommand, recipe: Record<string, unknown>): RecipeFault[] =>
+  'use' in recipe
+    ? []
+    : recipeFaults(command, recipe).map(({ path, message }) => ({ name: path.map(String).join('.'), message }))
+
+/** Makes the folder of a new run. @throws ApiError for one that is outside the studio's folders or there already */
+const makeFolder = async (runs: RunLibrary, out: string): Promise<string> => {
+  const folder = resolve(out)
+  const root = runs.rootOf(folder)
+  if (root === undefined || resolve(root) === folder)
+    throw badRequest(
+      `Expected a folder below ${runs.roots.join(' or ')} for \`out\`, got ${out}. The studio shows only runs there.`,
+      'out',
+    )
+  await mkdir(dirname(folder), { recursive: true })
+  // Of two pages that start the same run, one makes the folder.
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+    throw new ApiError(409, `The folder ${out} is there already: choose another one for \`out\`.`, { param: 'out' })
+  })
+  return folder
+}
+
+/**
+ * Writes a recipe into the new folder of its `out`, and starts its command.
+ * @throws ApiError for settings at fault, and for a folder that is there already or is not below a root
+ */
+export const startRun = async (
+  runs: RunLibrary,
+  command: FormCommand,
+  recipe: Record<string, unknown>,
+): Promise<StartAnswer> => {
+  const [fault] = faultsOf(command, recipe)
+  if (fault !== undefined) throw badRequest(fault.message, fault.name || undefined, 'invalid_recipe')
+  const folder = await makeFolder(runs, String(recipe.out ?? ''))
+  const form = join(folder, runFiles.form)
+  await writeFile(form, `${JSON.stringify({ ...recipe, command, out: folder }, null, 2)}\n`)
+  const pid = await runs.processes.start(folder, [command, '--recipe', form])
+  const entry = await runs.inFolder(folder)
+  if (entry === undefined)
+    throw new ApiError(409, `The folder ${folder} is too deep or hidden: the studio does not show the run in it.`)
+  return { id: entry.id, message: `Started ${entry.id} in process ${pid}.` }
+}

@@ -1,0 +1,50 @@
+// Takes the pictures of docs/studio.md: `node --import tsx scripts/docs/studio-screenshots.mjs RUNS` with a folder of runs, such as
+// one of `quickstart`. Needs a Chromium.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+import { createStudio } from '../../src/serving/index.ts'
+import { findBrowser } from '../setup/browser.mjs'
+import { SetupFault } from '../setup/report.mjs'
+import { buildWeb } from '../setup/web.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const images = join(root, 'docs', 'images')
+const size = { width: 1200, height: 760 }
+
+/** Pages by the name of their picture; `ready` is a text that shows that a page is complete. */
+const shots = (base, first, second) => [
+  { name: 'runs', hash: '#/runs', ready: base },
+  { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'learningRate', dark: true },
+  { name: 'compare', hash: `#/compare?runs=${[first, second].map(encodeURIComponent).join(',')}&view=scores`, ready: first },
+  { name: 'data', hash: '#/data', ready: 'corpus' },
+  { name: 'playground', hash: '#/playground', ready: 'Model', dark: true },
+]
+
+const [folder] = process.argv.slice(2)
+const browserPath = findBrowser()
+if (folder === undefined || browserPath === undefined)
+  throw new SetupFault('The pictures need a folder of runs as an argument, and a Chromium.')
+await buildWeb(root)
+await mkdir(images, { recursive: true })
+const studio = await createStudio({ port: 0, roots: [folder] })
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
+try {
+  const { runs } = await (await fetch(`${studio.url}/api/runs`)).json()
+  const ids = runs.map(({ id }) => id)
+  const base = ids.find((id) => id === 'base') ?? ids[0]
+  const scored = runs.filter(({ best }) => best !== null && best.metric !== 'loss').map(({ id }) => id)
+  for (const { name, hash, ready, dark = false } of shots(base, scored[0], scored[1])) {
+    const page = await browser.newPage({ viewport: size, colorScheme: dark ? 'dark' : 'light' })
+    await page.goto(`${studio.url}/${hash}`)
+    await page.getByText(ready).first().waitFor({ timeout: 20_000 }).catch(() => console.warn(`${name}: no ${ready}`))
+    await page.waitForTimeout(1500)
+    await page.screenshot({ path: join(images, `studio-${name}.png`) })
+    await page.close()
+    console.log(`wrote docs/images/studio-${name}.png`)
+  }
+} finally {
+  await browser.close()
+  await studio.close()
+}

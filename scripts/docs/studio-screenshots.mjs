@@ -17,7 +17,11 @@ const size = { width: 1200, height: 760 }
 const shots = (base, first, second) => [
   { name: 'runs', hash: '#/runs', ready: base },
   { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'learningRate', dark: true },
-  { name: 'compare', hash: `#/compare?runs=${[first, second].map(encodeURIComponent).join(',')}&view=scores`, ready: first },
+  {
+    name: 'compare',
+    hash: `#/compare?runs=${[first, second].map(encodeURIComponent).join(',')}&view=scores`,
+    ready: first,
+  },
   { name: 'data', hash: '#/data', ready: 'corpus' },
   { name: 'playground', hash: '#/playground', ready: 'Model', dark: true },
 ]
@@ -38,7 +42,11 @@ try {
   for (const { name, hash, ready, dark = false } of shots(base, scored[0], scored[1])) {
     const page = await browser.newPage({ viewport: size, colorScheme: dark ? 'dark' : 'light' })
     await page.goto(`${studio.url}/${hash}`)
-    await page.getByText(ready).first().waitFor({ timeout: 20_000 }).catch(() => console.warn(`${name}: no ${ready}`))
+    await page
+      .getByText(ready)
+      .first()
+      .waitFor({ timeout: 20_000 })
+      .catch(() => console.warn(`${name}: no ${ready}`))
     await page.waitForTimeout(1500)
     await page.screenshot({ path: join(images, `studio-${name}.png`) })
     await page.close()

@@ -1,0 +1,123 @@
+// `npm run bench -- studio`: how long the pages of the studio take in Chromium, with 1,000 runs, with 8 runs of 50,000 steps as curves, and
+// with a run of 1,000,000 steps; and how long the server is deaf meanwhile. These are times of this machine, not ratios: the issue
+// that asks for them has limits of its own.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdir, open, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { createStudio, type RunningStudio } from '../src/serving/index.ts'
+import type { BenchOptions } from './main.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const script = (name: string) => import(join(root, 'scripts', 'setup', name))
+
+/** Writes the events of a run whose loss falls, with noise that is a function of the step. */
+const writeRun = async (folder: string, steps: number): Promise<void> => {
+  await mkdir(folder, { recursive: true })
+  const file = await open(join(folder, 'events.jsonl'), 'w')
+  for (let first = 1; first <= steps; first += 10_000) {
+    const lines: string[] = []
+    for (let step = first; step < Math.min(first + 10_000, steps + 1); step++)
+      lines.push(
+        JSON.stringify({
+          ...{ type: 'step', time: new Date(1.77e12 + step * 1000).toISOString(), step },
+          ...{ loss: 2 + 5 / Math.sqrt(step) + Math.sin(step * 12.9898) / 5, learningRate: 1e-3 / step },
+          ...{ gradientNorm: 1 + Math.cos(step) / 2, tokens: step * 4096, tokensPerSecond: 1e4 + (step % 97) },
+          ...{ seconds: 0.4, dataSeconds: 0.01, memoryBytes: 2 ** 30 + step, totalSteps: steps },
+        }),
+      )
+    await file.write(`${lines.join('\n')}\n`)
+  }
+  await file.close()
+  await writeFile(join(folder, 'run.json'), '{"command":"pretrain","model":{"type":"gpt2","preset":"small"}}')
+}
+
+interface Measured {
+  what: string
+  seconds: number
+  /** Longest time in which the server answered nobody, in seconds. */
+  deaf: number
+}
+
+/** Opens a page in a new browser window and waits for what makes it complete. */
+const timePage = async (
+  browser: Browser,
+  { url }: RunningStudio,
+  { what, hash, ready }: { what: string; hash: string; ready(page: Page): Promise<unknown> },
+): Promise<Measured> => {
+  const page = await browser.newPage()
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  const started = performance.now()
+  await page.goto(`${url}/${hash}`)
+  await ready(page)
+  const seconds = (performance.now() - started) / 1000
+  delay.disable()
+  await page.close()
+  return { what, seconds, deaf: delay.max / 1e9 }
+}
+
+const paint = (page: Page) => page.waitForFunction("performance.getEntriesByName('first-contentful-paint').length > 0")
+
+/** Milliseconds in which a page that has its data draws curves: from a change of an axis to the next frame. */
+const timeRedraw = async (browser: Browser, { url }: RunningStudio, hash: string): Promise<number> => {
+  const page = await browser.newPage()
+  await page.goto(`${url}/${hash}`)
+  await page.locator('canvas').first().waitFor()
+  await page.waitForTimeout(1000)
+  const milliseconds = (await page.evaluate(`new Promise((resolve) => {
+    const box = [...document.querySelectorAll('input[type=checkbox]')].find((one) => /log/i.test(one.parentElement.textContent))
+    const started = performance.now()
+    box.click()
+    requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - started)))
+  })`)) as number
+  await page.close()
+  return milliseconds
+}
+
+export const run = async ({ smoke }: BenchOptions): Promise<void> => {
+  const { findBrowser } = (await script('browser.mjs')) as { findBrowser(): string | undefined }
+  const { buildWeb } = (await script('web.mjs')) as { buildWeb(root: string): Promise<void> }
+  const executablePath = findBrowser()
+  if (executablePath === undefined) throw new Error('Expected a Chromium, found none: install one.')
+  await buildWeb(root)
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-bench-studio-'))
+  const [many, steps, long] = smoke ? [20, 500, 5000] : [1000, 50_000, 1_000_000]
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  try {
+    for (let i = 0; i < many; i++) await writeRun(join(folder, 'many', `run-${i}`), 300)
+    for (let i = 0; i < 8; i++) await writeRun(join(folder, 'curves', `run-${i}`), steps)
+    await writeRun(join(folder, 'long', 'run'), long)
+    const chosen = Array.from({ length: 8 }, (_, i) => `run-${i}`).join(',')
+    const results: Measured[] = []
+    const table = await createStudio({ port: 0, roots: [join(folder, 'many')] })
+    const asTable = { hash: '#/runs', ready: paint }
+    results.push(await timePage(browser, table, { what: `first paint, ${many} runs, new server`, ...asTable }))
+    results.push(await timePage(browser, table, { what: `first paint, ${many} runs`, ...asTable }))
+    const firstRow = (page: Page) => page.getByRole('link', { name: /^run-/ }).first().waitFor()
+    results.push(await timePage(browser, table, { what: `first rows, ${many} runs`, hash: '#/runs', ready: firstRow }))
+    await table.close()
+    const curves = await createStudio({ port: 0, roots: [join(folder, 'curves')] })
+    const canvas = (page: Page) => page.locator('canvas').first().waitFor()
+    const hash = `#/compare?runs=${chosen}`
+    results.push(
+      await timePage(browser, curves, { what: `8 curves of ${steps} steps, new server`, hash, ready: canvas }),
+    )
+    results.push(await timePage(browser, curves, { what: `8 curves of ${steps} steps`, hash, ready: canvas }))
+    console.log(`redrawing 8 curves of ${steps} steps: ${(await timeRedraw(browser, curves, hash)).toFixed(0)} ms`)
+    await curves.close()
+    const one = await createStudio({ port: 0, roots: [join(folder, 'long')] })
+    const asRun = { hash: '#/runs/run', ready: canvas }
+    results.push(await timePage(browser, one, { what: `a run of ${long} steps, new server`, ...asRun }))
+    results.push(await timePage(browser, one, { what: `a run of ${long} steps`, ...asRun }))
+    await one.close()
+    for (const { what, seconds, deaf } of results)
+      console.log(`${what}: ${seconds.toFixed(2)} s; longest pause of the server ${(deaf * 1000).toFixed(0)} ms`)
+  } finally {
+    await browser.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

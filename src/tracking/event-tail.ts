@@ -3,6 +3,7 @@
 import { open } from 'node:fs/promises'
 import { eventFromLine, type TrainingEvent } from './event-types.ts'
 import { type Line, readLines } from './events.ts'
+import { StepLines, type StepOutline } from './step-lines.ts'
 
 /** A line that is no event. */
 export interface DamagedLine {
@@ -16,6 +17,8 @@ export interface DamagedLine {
 export interface TailListener {
   /** @param end bytes of the file up to the end of the event's line */
   onEvent(event: TrainingEvent, end: number): void
+  /** Takes most steps in place of `onEvent`, with only some fields, which is several times as fast. */
+  onOutline?(step: StepOutline): void
   onDamage(damage: DamagedLine): void
   /** What was read before is void: the file was cut back or replaced, and is read again from its start. */
   onRestart(): void
@@ -28,6 +31,7 @@ export type TailState = 'unchanged' | 'read' | 'missing'
 export class EventTail {
   readonly path: string
   readonly #listener: TailListener
+  readonly #steps = new StepLines()
   #end = 0
   #number = 0
   #numbered: boolean
@@ -70,9 +74,16 @@ export class EventTail {
     this.#end = end
     this.#number = number
     this.#last = text
+    const outline = this.#listener.onOutline === undefined ? undefined : this.#steps.read(text)
+    if (outline !== undefined) {
+      this.#listener.onOutline?.(outline)
+      return
+    }
     const read = eventFromLine(text)
-    if ('event' in read) this.#listener.onEvent(read.event, end)
-    else this.#listener.onDamage({ line: this.#numbered ? number : null, expected: read.fault })
+    if ('event' in read) {
+      this.#steps.learn(read.event)
+      this.#listener.onEvent(read.event, end)
+    } else this.#listener.onDamage({ line: this.#numbered ? number : null, expected: read.fault })
   }
 
   /** The size of the file, after the position was set back if the file is no longer the one that was read. */

@@ -79,6 +79,7 @@ export {
   writeToTensorBoard,
 } from './run-tracker.ts'
 export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
+export type { StepOutline } from './step-lines.ts'
 export { escapeHtml, renderSvg } from './svg-chart.ts'
 export { renderScatter, type Scatter, type ScatterPoint } from './svg-scatter.ts'
 export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'

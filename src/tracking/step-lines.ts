@@ -5,7 +5,7 @@ import type { StepEvent, TrainingEvent } from './event-types.ts'
 /** The fields of a step that a summary needs. */
 export type StepOutline = Pick<StepEvent, (typeof kept)[number]>
 
-const kept = ['type', 'time', 'step', 'loss', 'tokens', 'seconds'] as const
+const kept = ['type', 'time', 'step', 'loss', 'tokens', 'tokensPerSecond', 'seconds', 'totalSteps'] as const
 
 /** Layouts per file, as a resumed run may have other fields. After these, lines are parsed. */
 const mostForms = 16
@@ -18,7 +18,9 @@ const known: Record<string, string> = {
   step: String.raw`(0|[1-9]\d{0,14})`,
   loss: `(${number})`,
   tokens: `(${number})`,
+  tokensPerSecond: `(${number})`,
   seconds: `(${number})`,
+  totalSteps: `(${number})`,
 }
 
 const literal = (text: string) => JSON.stringify(text).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
@@ -52,7 +54,9 @@ export class StepLines {
       step: Number(found[at.step]),
       loss: Number(found[at.loss]),
       tokens: Number(found[at.tokens]),
+      tokensPerSecond: Number(found[at.tokensPerSecond]),
       seconds: Number(found[at.seconds]),
+      totalSteps: Number(found[at.totalSteps]),
     }
   }
 

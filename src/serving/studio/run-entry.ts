@@ -12,7 +12,7 @@ import {
   runFiles,
   runOwner,
   type SampleEvent,
-  type StepEvent,
+  type StepOutline,
   type TrainingEvent,
 } from '../../tracking/index.ts'
 import type { Mark, RunRow, RunState } from './api-types.ts'
@@ -52,7 +52,7 @@ class Outline {
   readonly samples: SampleEvent[] = []
   readonly damage: DamagedLine[] = []
 
-  take(event: TrainingEvent): void {
+  take(event: TrainingEvent | StepOutline): void {
     this.started ??= event.time
     this.updated = event.time
     this.step = Math.max(this.step, event.step)
@@ -69,7 +69,7 @@ class Outline {
     }
   }
 
-  #takeStep(event: StepEvent): void {
+  #takeStep(event: StepOutline): void {
     this.loss = Number.isFinite(event.loss) ? event.loss : null
     this.tokens = event.tokens
     this.tokensPerSecond = Number.isFinite(event.tokensPerSecond) ? event.tokensPerSecond : null
@@ -131,6 +131,7 @@ export class RunEntry {
     this.#processes = processes
     this.#tail = new EventTail(join(folder, runFiles.events), {
       onEvent: (event) => this.#outline.take(event),
+      onOutline: (step) => this.#outline.take(step),
       onDamage: (damage) => keep(this.#outline.damage, damage),
       onRestart: () => {
         this.#outline = new Outline()

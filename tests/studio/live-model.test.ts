@@ -3,11 +3,11 @@ import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FinetuneInput, finetune, pretrain, type RunListener } from '../../src/runs/index.ts'
-import { createServer, LiveModel } from '../../src/serving/index.ts'
+import { createServer, LiveModel, type StudioProcess, startStudioProcess } from '../../src/serving/index.ts'
 import { readLiveFile } from '../../src/serving/live/live-file.ts'
 import { isBatchInvariant } from '../../src/tensor/index.ts'
 import { eventsOf, makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
-import { runsFolder } from './studio-fixture.ts'
+import { browserPath, runsFolder, StudioUnderTest } from './studio-fixture.ts'
 
 const runs = runsFolder()
 let data: SmallData
@@ -183,4 +183,72 @@ describe('a model in training', () => {
     expect(await readLiveFile(out)).toBeUndefined()
     await rm(out, { recursive: true })
   })
+})
+
+const studio = new StudioUnderTest()
+studio.use({ roots: [runs] })
+
+describe.skipIf(browserPath === undefined)('the page of a run in training', () => {
+  it('asks the weights of a step, asks again as they change, and connects again after a kill of the studio', async () => {
+    const out = join(runs, 'watched')
+    const stop = new AbortController()
+    let shown: (process: StudioProcess) => void = () => undefined
+    const started = new Promise<StudioProcess>((resolve) => {
+      shown = resolve
+    })
+    const endless = { budget: { steps: 1_000_000 }, evaluate: {}, checkpoint: { steps: 1000 }, keep: { last: 1 } }
+    const ended = pretrain(causal(out, endless), {
+      signal: stop.signal,
+      onFolder: async (folder) => shown(await startStudioProcess({ roots: [folder], port: 0 })),
+      onModel: (model) => LiveModel.open(model),
+    })
+    try {
+      const process_ = await started
+      const watched = await studio.open('#/playground?a=watched%40live', { url: process_.url })
+      const { page } = watched
+      await page.getByLabel('Prompt').fill('the river')
+      await page.getByRole('button', { name: 'Ask', exact: true }).click()
+      const pane = page.getByRole('region', { name: 'Answer of watched@live' })
+      const stepOf = async (nth: number) =>
+        Number(/step ([\d,]+), live/.exec((await pane.locator('header').nth(nth).textContent())!)![1].replace(/,/g, ''))
+      const again = page.getByRole('button', { name: 'Ask again' })
+      const isDone = () => again.and(page.locator(':enabled')).waitFor()
+      await isDone()
+      const first = await stepOf(0)
+      await again.click()
+      await pane.getByText('Earlier answers (1)').waitFor()
+      await isDone()
+      expect(await stepOf(0)).toBeGreaterThan(first)
+      expect(await stepOf(1)).toBe(first)
+      await page.getByLabel('Steps between two answers').fill('5')
+      await page.getByLabel('every', { exact: false }).first().check()
+      await pane.getByText('Earlier answers (3)').waitFor()
+      await page.getByLabel('every', { exact: false }).first().uncheck()
+      await isDone()
+      expect(watched.faults).toEqual([])
+
+      const before = process_.processId!
+      const step = await stepOf(0)
+      process.kill(before, 'SIGKILL')
+      const status = page.getByRole('navigation').getByRole('status')
+      await status.getByText('Reconnecting …').waitFor()
+      await status.getByText('Reconnecting …').waitFor({ state: 'detached' })
+      expect(process_.processId).not.toBe(before)
+      await again.click()
+      await isDone()
+      expect(await stepOf(0)).toBeGreaterThan(step)
+
+      stop.abort()
+      expect((await ended).reason).toBe('interrupted')
+      await process_.close()
+      await status.getByText('The run has ended, and this page with it.').waitFor()
+      // The browser itself reports the connections that the kill broke.
+      expect(watched.faults.filter((fault) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY/.test(fault))).toEqual([])
+      await page.context().close()
+    } finally {
+      stop.abort()
+      await ended
+      await (await started).close()
+    }
+  }, 120_000)
 })

@@ -89,10 +89,10 @@ export class StudioUnderTest {
     })
   }
 
-  /** Opens a page of the studio: `#/runs`. */
+  /** Opens a page of the studio: `#/runs`. @param options.url of another studio */
   async open(
     hash: string,
-    { width = 1280, height = 800 }: { width?: number; height?: number } = {},
+    { width = 1280, height = 800, url = this.url }: { width?: number; height?: number; url?: string } = {},
   ): Promise<WatchedPage> {
     const context = await this.#browser!.newContext({ viewport: { width, height } })
     const page = await context.newPage()
@@ -105,7 +105,7 @@ export class StudioUnderTest {
       const { protocol, hostname } = new URL(request.url())
       if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.push(`foreign request: ${request.url()}`)
     })
-    await page.goto(`${this.url}/${hash}`)
+    await page.goto(`${url}/${hash}`)
     return { page, faults }
   }
 

@@ -113,19 +113,17 @@ const viewAnswer = (body: unknown, { context }: Question): ComponentChildren => 
     no_answer_probability: number | null
     alternatives: { answer: string; probability: number }[]
   }>(body)
+  const others = [
+    ...alternatives.map(({ answer: name, probability: share }) => ({ name, share, strong: name === answer })),
+    ...(none === null ? [] : [{ name: '(no answer)', share: none }]),
+  ]
   const start = answer === '' ? -1 : context.indexOf(answer)
   const spans = start < 0 ? [] : [{ start, end: start + answer.length, kind: 'answer' }]
   return (
     <>
       <p>{answer === '' ? 'The context has no answer.' : <strong>{answer}</strong>}</p>
       <MarkedText text={context} spans={spans} />
-      <Bars
-        label="Further answers"
-        bars={[
-          ...alternatives.map(({ answer: name, probability: share }) => ({ name, share, strong: name === answer })),
-          ...(none === null ? [] : [{ name: '(no answer)', share: none }]),
-        ]}
-      />
+      {others.length > 0 && <Bars label="Further answers" bars={others} />}
     </>
   )
 }

@@ -13,9 +13,20 @@ const rankOf = (logprob: number): string => {
   return share >= 0.5 ? 'likely' : share >= 0.1 ? 'possible' : 'unlikely'
 }
 
+/** Signs of the usual invisible characters. */
+const signs: Record<string, string> = { ' ': '␣', '\n': '↵', '\t': '→' }
+
 /** A token as it can be read: what is invisible has a sign. */
 const shown = (token: string): string =>
-  token === '' ? '(empty)' : token.startsWith('bytes:') ? token : token.replace(/\n/g, '↵').replace(/ /g, '␣')
+  token === ''
+    ? '(empty)'
+    : token.replace(
+        /[\p{C}\p{Z}]/gu,
+        (sign) => signs[sign] ?? `U+${sign.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+      )
+
+/** Whether a token cannot be seen, so that a screen reader has nothing to say for it. */
+const isInvisible = (token: string): boolean => /^[\p{C}\p{Z}\p{M}]*$/u.test(token)
 
 export const TokenText = ({ tokens }: { tokens: readonly ShownToken[] }) => {
   const chosen = useSignal<number | undefined>(undefined)
@@ -45,7 +56,7 @@ export const TokenText = ({ tokens }: { tokens: readonly ShownToken[] }) => {
             class={`token ${rankOf(each.logprob)}`}
             tabIndex={i === Math.min(at, tokens.length - 1) ? 0 : -1}
             aria-pressed={i === chosen.value}
-            aria-label={each.token.trim() === '' ? shown(each.token) : undefined}
+            aria-label={isInvisible(each.token) ? shown(each.token) : undefined}
             onMouseEnter={() => {
               chosen.value = i
             }}

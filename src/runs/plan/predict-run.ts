@@ -54,7 +54,7 @@ const checkMemory = async (
   const least = await planBuiltRun(kind, smallest(recipe), { ...context, microBatches: 1 })
   const nearest = await nearestFit(kind, recipe, fits, context)
   const remedy = nearest === undefined ? undefined : describeChanges(nearest.changes)
-  const needs = `${formatBytes(peakOf(plan))} of tensors at its peak, and ${formatBytes(room.bytes)} are those ${room.limit}`
+  const needs = `${formatBytes(peakOf(plan))} of tensors at its peak, more than the ${formatBytes(room.bytes)} ${room.limit}`
   if (fits(least))
     return [
       `The run takes ${needs}: micro-batches will be halved until they fit.${remedy === undefined ? '' : ` It fits with ${remedy}.`}`,

@@ -1,7 +1,7 @@
 // Takes the pictures of docs/studio.md: `node --import tsx scripts/docs/studio-screenshots.mjs RUNS` with a folder of runs, such as
 // one of `quickstart`. Needs a Chromium.
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import { createStudio } from '../../src/serving/index.ts'
@@ -14,16 +14,14 @@ const images = join(root, 'docs', 'images')
 const size = { width: 1200, height: 760 }
 
 /** Pages by the name of their picture; `ready` is a text that shows that a page is complete. */
-const shots = (base, first, second) => [
+const shots = (base, compared) => [
   { name: 'runs', hash: '#/runs', ready: base },
-  { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'learningRate', dark: true },
+  { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'Learning rate', dark: true },
   {
     name: 'compare',
-    hash: `#/compare?runs=${[first, second].map(encodeURIComponent).join(',')}&view=scores`,
-    ready: first,
+    hash: `#/compare?runs=${compared.map(encodeURIComponent).join(',')}&view=scores`,
+    ready: 'confidence interval',
   },
-  { name: 'data', hash: '#/data', ready: 'corpus' },
-  { name: 'playground', hash: '#/playground', ready: 'Model', dark: true },
 ]
 
 const [folder] = process.argv.slice(2)
@@ -38,8 +36,10 @@ try {
   const { runs } = await (await fetch(`${studio.url}/api/runs`)).json()
   const ids = runs.map(({ id }) => id)
   const base = ids.find((id) => id === 'base') ?? ids[0]
-  const scored = runs.filter(({ best }) => best !== null && best.metric !== 'loss').map(({ id }) => id)
-  for (const { name, hash, ready, dark = false } of shots(base, scored[0], scored[1])) {
+  // The variants of one task: runs of one folder whose best score is that of the task.
+  const scored = runs.filter(({ best }) => best?.metric === 'accuracy').map(({ id }) => id)
+  const compared = scored.filter((id) => dirname(id) === dirname(scored[0]))
+  for (const { name, hash, ready, dark = false } of shots(base, compared)) {
     const page = await browser.newPage({ viewport: size, colorScheme: dark ? 'dark' : 'light' })
     await page.goto(`${studio.url}/${hash}`)
     await page

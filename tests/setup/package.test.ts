@@ -76,7 +76,7 @@ describe('the packed package', () => {
       ...['ARCHITECTURE.md .md', 'CONTRIBUTING.md .md', 'LICENSE ', 'LOG.md .md', 'README.md .md'],
       'bin .js',
       ...['dist .css', 'dist .d.ts', 'dist .html', 'dist .js', 'dist .json', 'dist .mjs', 'dist .svg'],
-      ...['docs .json', 'docs .md', 'docs .svg'],
+      ...['docs .json', 'docs .md', 'docs .png', 'docs .svg'],
       ...['native .cmake', 'native .cpp', 'native .h', 'native .txt'],
       'package.json .json',
       'recipes .ts',

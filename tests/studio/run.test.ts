@@ -75,7 +75,7 @@ describe('the parts of a run', () => {
       (await studio.json<{ error: { message: string } }>(`/api/runs/all/${path}`)).error.message
     expect(await message('samples?steps=1;2')).toContain('for `steps`, got "1;2"')
     expect(await message('batch?step=0')).toContain('step')
-    expect(await message('batch?step=99999')).toContain('no step 99999')
+    expect(await message('batch?step=3')).toContain('The line is damaged')
   })
 
   it('are curves whose steps count once, after weights went back', async () => {
@@ -83,6 +83,9 @@ describe('the parts of a run', () => {
     const { curves } = await studio.json<Curves>('/api/runs/back/curves?names=loss')
     expect(curves[0].steps).toEqual(Array.from({ length: 25 }, (_, i) => i + 1))
     expect(curves[0].last.slice(18)).toEqual([9, 9, 1, 1, 1, 1, 1])
+    await writeJson(join(runs, 'back/run.json'), { command: 'pretrain' })
+    const { error } = await studio.json<{ error: { message: string } }>('/api/runs/back/batch?step=99999')
+    expect(error.message).toContain('no step 99999')
   })
 })
 

@@ -1,6 +1,6 @@
 // Compiles src/ to dist/, which the installed command and the package's exports use. Runs only when src has changed.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { digestTree, listFiles } from './hashes.mjs'
 import { faultLine, runProgram } from './programs.mjs'
 import { SetupFault, say, warn } from './report.mjs'
@@ -56,8 +56,10 @@ export const sourceDigest = (root) => {
   )
 }
 
+/** Removes what was compiled from sources that are gone. dist/web has the pages, which vite builds from web/. */
 const removeOrphans = (source, dist) => {
-  for (const file of listFiles([dist], (path) => path.endsWith('.js'))) {
+  const pages = join(dist, 'web', sep)
+  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !path.startsWith(pages))) {
     const base = relative(dist, file).replace(/\.js$/, '')
     if (existsSync(join(source, `${base}.ts`)) || existsSync(join(source, `${base}.js`))) continue
     for (const end of ['.js', '.js.map', '.d.ts']) rmSync(join(dist, base + end), { force: true })

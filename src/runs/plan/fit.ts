@@ -1,6 +1,7 @@
 // The largest run within limits of memory, time and money: the micro-batch, then recomputation and precision, then the budget of tokens.
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import { variantFamily } from '../finetune/variant-names.ts'
 import { affordableFlops, type Limits, type Prices, type Speed } from './costs.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
 
@@ -40,7 +41,8 @@ const candidates = (recipe: CommonRecipe): Candidate[] => {
     )
   least()
   if (recipe.precision === 'float32') least({ precision: 'bfloat16' })
-  if ((recipe as { variant?: string }).variant === 'full') least({ variant: 'lora' })
+  const { variant } = recipe as { variant?: string }
+  if (variant !== undefined && variantFamily(variant) === 'full') least({ variant: 'lora' })
   return result
 }
 

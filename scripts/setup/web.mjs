@@ -53,5 +53,6 @@ const sharedBundle = (source) => ({
 export const webDigest = (root) =>
   digestTree(root, [
     join(root, 'web'),
+    join(root, 'package-lock.json'),
     ...['serving/studio', 'core', 'tracking', 'runs/batch-rows'].map((folder) => join(root, 'src', folder)),
   ])

@@ -70,3 +70,7 @@ export class SetupError extends TunesmithError {
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Broken invariant: ${message} This is a fault in Tunesmith; please report it.`)
 }
+
+/** An error of any kind as text for a log, with its stack. */
+export const faultText = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error)

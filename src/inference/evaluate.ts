@@ -8,7 +8,7 @@ import type { ModelChoice } from './load.ts'
 
 /** Which model is evaluated on what. */
 export interface EvaluateInput extends ModelChoice {
-  /** What to measure: a task, `language-modelling` or `ranked-choices` (default: the task of the specialist). */
+  /** Task whose metrics are computed, `language-modelling` or `ranked-choices` (default: the task of the specialist). */
   task?: string
   /** Files, folders, corpora or token shards. */
   data?: string | readonly string[]

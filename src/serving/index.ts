@@ -1,4 +1,4 @@
-// Models behind an HTTP port, in OpenAI's form: many specialists on one base in memory.
+// Models behind an HTTP port in OpenAI's form (many specialists on one base in memory), the studio, and tools for agents.
 export { type AppSettings, createApp } from './app.ts'
 export { ApiError, type ErrorBody } from './http/errors.ts'
 export { type LiveHooks, type LiveLimits, LiveModel } from './live/live-model.ts'
@@ -6,7 +6,7 @@ export { type McpHooks, type McpSettings, type RunningMcp, serveMcp } from './mc
 export type { ModelSettings, ServedModel } from './models/served-models.ts'
 export { createServer, type RunningServer, type ServerSettings } from './server.ts'
 export { type ComputeSettings, type Limits, Service, type ServiceHooks, type ServiceSettings } from './service.ts'
-export { createStudio, type RunningStudio, type StudioServerSettings } from './studio/create-studio.ts'
+export { createStudio, type RunningStudio, type StudioServerSettings, studioPort } from './studio/create-studio.ts'
 export { type StudioProcess, type StudioProcessSettings, startStudioProcess } from './studio/process/studio-process.ts'
 export { shareRuns } from './studio/share-runs.ts'
 export { Studio, type StudioHooks, type StudioSettings } from './studio/studio.ts'

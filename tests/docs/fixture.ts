@@ -5,6 +5,7 @@ import { loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { buildCorpus, readCorpus } from '../../src/corpus/index.ts'
 import { encodeShards } from '../../src/data/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../../src/models/index.ts'
+import { pretrain } from '../../src/runs/index.ts'
 import { Generator } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES, trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
 import { root } from './pages.ts'
@@ -92,4 +93,14 @@ export const makeWorkFolder = async (folder: string): Promise<void> => {
   await saveSmall(folder, 'bert-folder', 'bert', 'masked-lm', join(folder, 'tokenizer'))
   await saveSmall(folder, 'models/decoder', 'gpt2', 'causal-lm', join(folder, 'bpe'))
   await saveSmall(folder, 'models/chat', 'gpt2', 'causal-lm', join(folder, 'bpe'))
+  await pretrain({
+    model: { type: 'bert', preset: 'test' },
+    objective: { type: 'masked-lm' },
+    data: join(folder, 'shards'),
+    tokenizer: join(folder, 'tokenizer'),
+    maxLength: 64,
+    batch: { sequences: 2 },
+    budget: { steps: 2 },
+    out: join(folder, 'runs/books'),
+  })
 }

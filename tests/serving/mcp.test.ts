@@ -1,5 +1,5 @@
 // The tools for agents, by the protocol's own client over the standard streams of the real command.
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,7 +66,7 @@ afterAll(async () => {
 })
 
 describe('mcp', () => {
-  it('offers its tools with schemas, none of which changes anything', async () => {
+  it('offers its tools with schemas, all marked as read-only', async () => {
     const { tools } = await client.listTools()
     expect(tools.map(({ name }) => name).sort()).toEqual([
       ...['classify_texts', 'evaluate_model', 'generate_text', 'list_runs', 'plan_run', 'query_metrics', 'show_run'],
@@ -130,7 +130,7 @@ describe('mcp', () => {
     expect(await call('generate_text', { model: join(runs, 'none'), prompt: 'x' })).toMatchObject({ isError: true })
   })
 
-  it('evaluates and plans, with the errors of both', async () => {
+  it('evaluates, with the errors of an evaluation and of a plan, and writes and imports nothing', async () => {
     const data = join(runs, 'text.txt')
     writeFileSync(data, 'The sea was calm and the ship sailed on.\n')
     const found = await answer<Record<string, unknown>>('evaluate_model', {
@@ -142,11 +142,19 @@ describe('mcp', () => {
     expect(await call('evaluate_model', { model: folders.base, task: 'tagging', data: [data] })).toMatchObject({
       isError: true,
     })
+    const written = join(runs, 'written.jsonl')
+    const options = { predictions: written }
+    expect(await call('evaluate_model', { model: folders.base, data: [data], options })).toMatchObject({
+      isError: true,
+    })
+    expect(existsSync(written)).toBe(false)
+    const used = await call('plan_run', { command: 'finetune', recipe: { use: [join(runs, 'x.mjs')] } })
+    expect(used).toMatchObject({ isError: true, text: expect.stringMatching(/imports a module/) })
     const plan = await call('plan_run', { command: 'finetune', recipe: { base: folders.base } })
     expect(plan).toMatchObject({ isError: true, text: expect.stringMatching(/data|task|out/) })
   })
 
-  it('starts and stops runs where the user allows it, with the faults of a recipe in words', async () => {
+  it('starts a run where the user allows it, with the faults of a recipe in words, and stops none that is over', async () => {
     const allowed = await connect('--allow-start')
     try {
       const names = (await allowed.listTools()).tools.map(({ name }) => name)

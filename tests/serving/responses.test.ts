@@ -146,7 +146,7 @@ describe('/v1/responses', () => {
     await refused({ tools: [{ type: 'web_search' }] }).toMatchObject({ status: 400 })
     await refused({ max_tokens: 4 }).toThrow(/max_output_tokens|max_tokens/)
     await refused({ input: '' }).toMatchObject({ status: 400 })
-    await refused({ top_logprobs: 2 }).toThrow(/top_logprobs/)
+    await refused({ top_logprobs: 2 }).toThrow(/needs "message.output_text.logprobs" in `include`/)
     await refused({ parallel_tool_calls: false }).toThrow(/needs `tools`/)
   })
 })

@@ -34,7 +34,9 @@ export const evaluate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
-      task: openEnum(evaluationTypes).optional().describe('what to measure (default: the task of the specialist)'),
+      task: openEnum(evaluationTypes)
+        .optional()
+        .describe('task whose metrics are computed (default: the task of the specialist)'),
       data: z
         .array(z.string())
         .default([])

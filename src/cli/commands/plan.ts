@@ -131,7 +131,7 @@ export const planOfRun = defineCommand({
 
 export const planCalibrate = defineCommand({
   name: 'plan calibrate',
-  summary: 'Learn the speed and the memory of this machine from finished runs, for later plans',
+  summary: 'Learn from finished runs how fast this machine trains and how much memory a process takes beside its plan',
   example: 'tunesmith plan calibrate runs/bert runs/stars',
   arguments: [{ name: 'runs', description: 'folders of finished runs of this machine', variadic: true }],
   options: z.strictObject({}),

@@ -1,5 +1,6 @@
 // `tunesmith serve`: models behind an HTTP port, in OpenAI's form. The work is `createServer` of src/serving.
 import { z } from 'zod'
+import { faultText } from '../../core/index.ts'
 import { createServer } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
@@ -70,7 +71,7 @@ export const serve = defineCommand({
       },
       {
         ...loadHooks(context),
-        onError: (error) => context.warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+        onError: (error) => context.warn(faultText(error)),
       },
     )
     const { url, port, service } = server

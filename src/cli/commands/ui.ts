@@ -1,22 +1,22 @@
 // `tunesmith ui`: the studio, runs and models in the browser. The work is `createStudio` of src/serving.
 import { z } from 'zod'
-import { createStudio } from '../../serving/index.ts'
+import { faultText } from '../../core/index.ts'
+import { createStudio, studioPort } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { openBrowser } from '../parts/open-browser.ts'
 import { readToken } from '../parts/read-token.ts'
+import { rootsOf, runsArgument } from '../parts/run-folders.ts'
 
 export const ui = defineCommand({
   name: 'ui',
   summary: 'Show runs, data and models in the browser, while they train',
   example: 'tunesmith ui runs',
   notes: ['Press Ctrl-C to stop. The state of runs is in their folders: closing the studio stops no run.'],
-  arguments: [
-    { name: 'runs', description: 'folders of runs, or runs (default: runs)', variadic: true, optional: true },
-  ],
+  arguments: [runsArgument],
   stopping: 'Closing the studio; runs continue',
   engine: false,
   options: z.strictObject({
-    port: z.int().min(0).max(65_535).default(7878).describe('port to listen on; 0 takes one that is free'),
+    port: z.int().min(0).max(65_535).default(studioPort).describe('port to listen on; 0 takes one that is free'),
     host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
     model: z
       .array(z.string())
@@ -29,10 +29,10 @@ export const ui = defineCommand({
   async run({ tokenFile, open, model: models, ...options }, { runs }, context) {
     const { signal, log } = context
     const token = await readToken(tokenFile)
-    const roots = runs === undefined || runs.length === 0 ? ['runs'] : typeof runs === 'string' ? [runs] : runs
+    const roots = rootsOf(runs)
     const studio = await createStudio(
       { ...options, models, roots, token },
-      { onError: (error) => context.warn(error instanceof Error ? (error.stack ?? error.message) : String(error)) },
+      { onError: (error) => context.warn(faultText(error)) },
     )
     const { url, port } = studio
     if (context.json) context.emit({ url, runs: roots })

@@ -1,11 +1,12 @@
 // `/v1/responses`: an answer in OpenAI's newer form, as far as it maps to a conversation. Nothing is stored.
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { type ChatRequest, entryOf, type FinishedAnswer, readAnswer, startChat } from '../texts/chat-run.ts'
+import { badRequest } from '../http/errors.ts'
+import { type ChatRequest, chatFields, entryOf, type FinishedAnswer, readAnswer, startChat } from '../texts/chat-run.ts'
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
 import { samplingFields } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import type { ChosenTools } from '../texts/tools.ts'
+import { type ChosenTools, functionName } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const format = z.discriminatedUnion('type', [
@@ -22,7 +23,7 @@ const format = z.discriminatedUnion('type', [
 
 const tool = z.strictObject({
   type: z.literal('function'),
-  name: z.string(),
+  name: functionName,
   description: z.string().nullish(),
   parameters: z.record(z.string(), z.unknown()).nullish(),
   strict: z.boolean().nullish(),
@@ -36,16 +37,16 @@ const body = z.strictObject({
   model: modelName,
   input: responseInput.describe('a text, or messages, calls and their results'),
   instructions: z.string().nullish().describe('system message before the input'),
-  max_output_tokens: z.int().positive().nullish().describe('maximum number of new tokens (default: as many as fit)'),
+  max_output_tokens: chatFields.max_tokens,
   text: z.strictObject({ format: format.nullish() }).nullish().describe('text, any JSON object, or JSON of a schema'),
   tools: z.array(tool).max(128).nullish().describe('functions that the model may call'),
   tool_choice: z
-    .union([z.enum(['none', 'auto', 'required']), z.strictObject({ type: z.literal('function'), name: z.string() })])
+    .union([z.enum(['none', 'auto', 'required']), z.strictObject({ type: z.literal('function'), name: functionName })])
     .nullish()
     .describe('whether the model must call a function, and which (default: auto)'),
-  parallel_tool_calls: z.boolean().nullish().describe('whether an answer may be several calls (default: true)'),
+  parallel_tool_calls: chatFields.parallel_tool_calls,
   include: z.array(z.literal(withLogprobs)).nullish().describe('log-probabilities of the new tokens'),
-  top_logprobs: z.int().min(0).max(20).nullish().describe('most likely tokens to show for each new token'),
+  top_logprobs: chatFields.top_logprobs,
   store: z.literal(false).nullish().describe('responses are never stored'),
   truncation: z.literal('disabled').nullish().describe('inputs are never shortened'),
   metadata: z.record(z.string().max(64), z.string().max(512)).nullish().describe('labels that the response repeats'),
@@ -56,6 +57,8 @@ type Body = z.output<typeof body>
 
 /** The request as one of a chat. */
 const chatOf = (given: Body): ChatRequest => {
+  if (given.top_logprobs != null && !given.include?.length)
+    throw badRequest(`\`top_logprobs\` needs "${withLogprobs}" in \`include\`: add it.`, 'top_logprobs')
   const { tool_choice: choice, text } = given
   const form = text?.format
   return {

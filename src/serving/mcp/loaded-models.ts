@@ -38,9 +38,11 @@ export class LoadedModels {
     return model
   }
 
-  /** Frees all models. */
-  close(): void {
-    for (const model of this.#models.values()) model.close()
-    this.#models.clear()
+  /** Frees all models, after the work that is begun. */
+  close(): Promise<void> {
+    return this.inTurn(async () => {
+      for (const model of this.#models.values()) model.close()
+      this.#models.clear()
+    })
   }
 }

@@ -85,7 +85,7 @@ export const serveMcp = async (settings: McpSettings = {}, hooks: McpHooks = {})
     async close() {
       closed.abort()
       await handle.close()
-      models.close()
+      await models.close()
     },
   }
 }

@@ -22,7 +22,7 @@ export interface McpTool<Input extends z.ZodObject = z.ZodObject> {
   changes?: boolean
   /** Strict schema of the arguments. */
   input: Input
-  /** @throws TunesmithError whose message is the answer */
+  /** @throws TunesmithError or ApiError, whose message is the answer */
   run(input: z.output<Input>, context: ToolContext): Promise<object> | object
 }
 

@@ -18,10 +18,12 @@ const headsByPath = {
 export const writes = ({ engine, text }: ServedModel): boolean =>
   engine.scheduler !== undefined && writingHeads.includes(text.head)
 
-/** Paths that a model answers, apart from those that every model does. */
+/** Paths that a model answers; tokenising, scoring and reranking are left out. */
 export const answeredPaths = (model: ServedModel): string[] => {
   const { text, template } = model
-  const writing = writes(model) ? [...(template === undefined ? [] : ['/v1/chat/completions']), '/v1/completions'] : []
+  const writing = writes(model)
+    ? [...(template === undefined ? [] : ['/v1/chat/completions', '/v1/responses']), '/v1/completions']
+    : []
   const byHead = Object.entries(headsByPath).flatMap(([path, head]) => (head === text.head ? [path] : []))
   return [...writing, ...byHead, '/v1/embeddings']
 }

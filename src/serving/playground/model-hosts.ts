@@ -119,6 +119,7 @@ export class ModelHosts {
         if (message.type === 'ready') resolve(message.address)
         else if (message.type === 'error') reject(loadingError(id, unpackError(message.error)))
       })
+      child.on('error', (error) => reject(loadingError(id, error)))
       child.once('exit', () =>
         reject(
           new ApiError(503, `The process of the model ${id} has ended while it was loaded.`, { code: 'model_gone' }),

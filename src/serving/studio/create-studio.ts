@@ -5,6 +5,9 @@ import { checkAccess, hostsOf, listen } from '../http/listen.ts'
 import { Studio, type StudioHooks, type StudioSettings } from './studio.ts'
 import { createStudioApp } from './studio-app.ts'
 
+/** Port of a studio, unless another is given. */
+export const studioPort = 7878
+
 /** Settings of a studio that listens. */
 export interface StudioServerSettings extends StudioSettings {
   /** Port to listen on; 0 for any that is free (default: 7878). */
@@ -39,7 +42,7 @@ export const createStudio = async (
   settings: StudioServerSettings = {},
   hooks: StudioHooks = {},
 ): Promise<RunningStudio> => {
-  const { port = 7878, host = '127.0.0.1', token } = settings
+  const { port = studioPort, host = '127.0.0.1', token } = settings
   checkAccess(host, token)
   const pages = await builtPages()
   const studio = await Studio.open(settings, hooks)

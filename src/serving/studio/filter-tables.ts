@@ -32,8 +32,8 @@ const column = (name: string, type: DuckDBType, value: (row: RunRow) => DuckDBVa
   value,
 })
 
-/** The fields of the table. */
-const runColumns: readonly SqlColumn<RunRow>[] = [
+/** The fields of the table of runs. */
+export const runColumns: readonly SqlColumn<RunRow>[] = [
   column('run', VARCHAR, ({ id }) => id),
   column('state', VARCHAR, ({ state }) => state),
   column('command', VARCHAR, ({ command }) => command),

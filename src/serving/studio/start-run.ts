@@ -1,11 +1,15 @@
 // A new run from a recipe that a page or an agent has filled in, in a process of its own.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
 import { recipeFaults } from '../../runs/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { ApiError, badRequest } from '../http/errors.ts'
 import type { FormCommand, RecipeFault, StartAnswer } from './new-run-types.ts'
 import type { RunLibrary } from './run-library.ts'
+
+/** Commands that the studio and agents start. */
+export const startCommand = z.enum(['pretrain', 'finetune', 'align'])
 
 /** Faults by the setting. With modules of the user, only the command itself knows all names: it checks the recipe when it starts. */
 export const faultsOf = (command: FormCommand, recipe: Record<string, unknown>): RecipeFault[] =>

@@ -9,7 +9,8 @@ import { choice, literal, sequence } from '../grammar/nodes.ts'
 import { badRequest } from '../http/errors.ts'
 import { constraintOf } from './output-format.ts'
 
-const functionName = z.string().regex(/^[\w-]{1,64}$/)
+/** Name of a function, as OpenAI allows it. */
+export const functionName = z.string().regex(/^[\w-]{1,64}$/)
 
 /** Fields of a chat with tools. */
 export const toolFields = {

@@ -1,7 +1,7 @@
 // Tools that start and stop runs. The user must allow them.
 import { z } from 'zod'
 import { stopRun } from '../../../tracking/index.ts'
-import { startRun } from '../../studio/start-run.ts'
+import { startCommand, startRun } from '../../studio/start-run.ts'
 import { defineTool } from '../tool.ts'
 
 export const startTool = defineTool({
@@ -11,8 +11,8 @@ export const startTool = defineTool({
     'Start a training run in a process of its own. The recipe has the keys of run.json, with `out` a new folder below the folders of runs. Plan it first with plan_run.',
   changes: true,
   input: z.strictObject({
-    command: z.enum(['pretrain', 'finetune', 'align']).describe('kind of run'),
-    recipe: z.record(z.string(), z.unknown()).describe('settings that are not by default'),
+    command: startCommand.describe('kind of run'),
+    recipe: z.record(z.string(), z.unknown()).describe('settings that differ from their defaults'),
   }),
   run: ({ command, recipe }, { runs }) => startRun(runs, command, recipe),
 })

@@ -3,8 +3,8 @@ import { DOUBLE, INTEGER, VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
 import { openSandbox, queryWithin, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
-import type { RunRow } from '../../studio/api-types.ts'
 import type { Columns } from '../../studio/columns.ts'
+import { runColumns } from '../../studio/filter-tables.ts'
 import { defineTool } from '../tool.ts'
 
 const timeLimit = 10_000
@@ -26,20 +26,6 @@ const metricColumns: readonly SqlColumn<Metric>[] = [
   { name: 'value', type: DOUBLE, value: ({ value }) => (Number.isFinite(value) ? value : null) },
 ]
 
-const runColumns: readonly SqlColumn<RunRow>[] = [
-  { name: 'run', type: VARCHAR, value: ({ id }) => id },
-  { name: 'state', type: VARCHAR, value: ({ state }) => state },
-  { name: 'command', type: VARCHAR, value: ({ command }) => command },
-  { name: 'trains', type: VARCHAR, value: ({ title }) => title },
-  { name: 'step', type: DOUBLE, value: ({ step }) => step },
-  { name: 'loss', type: DOUBLE, value: ({ loss }) => loss },
-  { name: 'best', type: DOUBLE, value: ({ best }) => best?.value ?? null },
-  { name: 'metric', type: VARCHAR, value: ({ best }) => best?.metric ?? null },
-  { name: 'tokens', type: DOUBLE, value: ({ tokens }) => tokens },
-  { name: 'seconds', type: DOUBLE, value: ({ seconds }) => seconds },
-  { name: 'cost', type: DOUBLE, value: ({ cost }) => cost?.amount ?? null },
-]
-
 const metricsOf = (run: string, columns: Columns): Metric[] =>
   columns.names.flatMap((name) => columns.entries(name).map(([step, value]) => ({ run, step, name, value })))
 
@@ -47,7 +33,8 @@ export const queryMetrics = defineTool({
   name: 'query_metrics',
   title: 'Query metrics',
   description:
-    'Run one SELECT of DuckDB SQL over the metrics of runs. Tables: metrics(run, step, name, value), with names such as loss, learningRate, evaluation/accuracy, rollout/reward; runs(run, state, command, trains, step, loss, best, metric, tokens, seconds, cost).',
+    'Run one SELECT of DuckDB SQL over the metrics of runs. Tables: metrics(run, step, name, value), with names such as loss, learningRate, evaluation/accuracy, rollout/reward; ' +
+    `runs(${runColumns.map(({ name }) => name).join(', ')}).`,
   input: z.strictObject({
     sql: z.string().min(1).max(20_000).describe('one SELECT'),
     runs: z.array(z.string()).min(1).max(50).describe('runs whose metrics the table has, as list_runs names them'),

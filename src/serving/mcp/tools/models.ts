@@ -1,11 +1,12 @@
 // Tools that use models: text, classes and scores.
 import { z } from 'zod'
+import { ConfigError } from '../../../core/index.ts'
 import { evaluate } from '../../../inference/index.ts'
 import { defineTool } from '../tool.ts'
 
-const model = z.string().describe('run, folder, .gguf file or Hub id')
+const model = z.string().describe('folder of a run (`folder` in list_runs), folder of a model, .gguf file or Hub id')
 
-/** The scores of single records stay out: a model reads the answer. */
+/** Longest list in an answer; longer ones, such as scores of single records, would fill the context of the agent. */
 const maxListed = 100
 
 export const generateText = defineTool({
@@ -49,11 +50,20 @@ export const evaluateModel = defineTool({
     "Score a model on a data file with confidence intervals: a specialist on its own task, or any task's metrics.",
   input: z.strictObject({
     model,
-    task: z.string().optional().describe('what to measure (default: the task of the specialist)'),
+    task: z
+      .string()
+      .optional()
+      .describe(
+        'task whose metrics are computed, language-modelling or ranked-choices (default: the task of the specialist)',
+      ),
     data: z.array(z.string()).min(1).describe('files or folders'),
     options: z.record(z.string(), z.unknown()).default({}).describe('options of the evaluation'),
   }),
   async run({ model: name, ...input }, { models, signal }) {
+    if ('predictions' in input.options)
+      throw new ConfigError(
+        '`predictions` writes a file, which no tool does: leave it out, or run `evaluate` in a terminal.',
+      )
     const found = await models.inTurn(() => evaluate({ model: name, ...input }, { signal }))
     const isShort = (value: unknown) => !Array.isArray(value) || value.length <= maxListed
     return Object.fromEntries(Object.entries(found).filter(([, value]) => isShort(value)))

@@ -1,6 +1,8 @@
 // The plan of a run, before it is paid for.
 import { z } from 'zod'
+import { ConfigError } from '../../../core/index.ts'
 import { planRun } from '../../../runs/index.ts'
+import { startCommand } from '../../studio/start-run.ts'
 import { defineTool } from '../tool.ts'
 
 export const planTool = defineTool({
@@ -9,12 +11,16 @@ export const planTool = defineTool({
   description:
     'Plan a training run without starting it: memory, FLOPs, time and cost, for the recipe and its alternatives. The recipe has the keys of run.json.',
   input: z.strictObject({
-    command: z.enum(['pretrain', 'finetune', 'align']).describe('kind of run'),
+    command: startCommand.describe('kind of run'),
     recipe: z.record(z.string(), z.unknown()).describe('settings of the run, such as base, task, data and variant'),
     gpu: z.string().optional().describe('graphics card to plan for, such as h100'),
     count: z.int().positive().optional().describe('number of graphics cards'),
     pricePerHour: z.number().positive().optional().describe('price of the machine'),
     story: z.boolean().default(false).describe('plan other methods and the pretraining of the base too'),
   }),
-  run: ({ command, recipe, ...options }) => planRun({ ...recipe, command }, options),
+  run({ command, recipe, ...options }) {
+    if ('use' in recipe)
+      throw new ConfigError('`use` imports a module, which this tool does not do: run `plan` in a terminal.')
+    return planRun({ ...recipe, command }, options)
+  },
 })

@@ -26,7 +26,8 @@ export const listRuns = defineTool({
 export const showRun = defineTool({
   name: 'show_run',
   title: 'Show a run',
-  description: 'Show one run: its recipe with every setting, its card, its last evaluations, incidents and notes.',
+  description:
+    'Show one run: its recipe with every setting, its run card, its last evaluations, events (incidents, checkpoints, notes) and samples, and damaged lines.',
   input: z.strictObject({ run }),
   async run({ run: id }, { runs }) {
     const entry = await runs.get(id)

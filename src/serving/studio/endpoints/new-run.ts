@@ -5,15 +5,13 @@ import { defineStudioEndpoint, type StudioRequest } from '../endpoint.ts'
 import type { FormCommand, RecipeCheck, RecipeForm, RecipePlan, StartAnswer } from '../new-run-types.ts'
 import { formSchemas, recipeForm } from '../recipe-form.ts'
 import { commandLineOf } from '../recipe-words.ts'
-import { faultsOf, startRun } from '../start-run.ts'
-
-const commandSchema = z.enum(['pretrain', 'finetune', 'align'])
+import { faultsOf, startCommand, startRun } from '../start-run.ts'
 
 /** The command that the path names. @throws ApiError for another one */
 const commandOf = ({ param }: Pick<StudioRequest<unknown, unknown>, 'param'>): FormCommand => {
-  const parsed = commandSchema.safeParse(param('command'))
+  const parsed = startCommand.safeParse(param('command'))
   if (parsed.success) return parsed.data
-  throw new ApiError(404, `Expected ${commandSchema.options.join(', ')} for the command, got ${param('command')}.`)
+  throw new ApiError(404, `Expected ${startCommand.options.join(', ')} for the command, got ${param('command')}.`)
 }
 
 const body = z.strictObject({ recipe: z.record(z.string(), z.unknown()).describe('settings that are not by default') })

@@ -11,6 +11,7 @@ import type { ConsoleMessage, ControlAnswer } from '../control-types.ts'
 import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
 import type { RunEntry } from '../run-entry.ts'
 import type { RunProcesses } from '../run-processes.ts'
+import { startCommand } from '../start-run.ts'
 import type { Studio } from '../studio.ts'
 
 const nothing = z.strictObject({})
@@ -52,7 +53,7 @@ export const stop = defineStudioEndpoint({
 })
 
 /** The part of a form's recipe that names the command. */
-const formSchema = z.looseObject({ command: z.enum(['pretrain', 'finetune', 'align']) })
+const formSchema = z.looseObject({ command: startCommand })
 
 /** The words of the command that continues a run, or begins one whose program failed before it wrote anything. */
 const wordsToResume = async ({ folder }: RunEntry): Promise<string[]> => {

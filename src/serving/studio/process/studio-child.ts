@@ -1,5 +1,5 @@
 // The process of a studio, which `studio-process.ts` starts: serves until its parent says that the run has ended, or is gone itself.
-import { packError } from '../../../core/index.ts'
+import { faultText, packError } from '../../../core/index.ts'
 import { createStudio, type RunningStudio } from '../create-studio.ts'
 import type { MessageFromStudio, MessageToStudio } from './studio-process.ts'
 
@@ -28,8 +28,7 @@ process.on('message', async (message: MessageToStudio) => {
   if (message.type === 'end') return end()
   try {
     studio = await createStudio(message.settings, {
-      onError: (error) =>
-        send({ type: 'fault', text: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      onError: (error) => send({ type: 'fault', text: faultText(error) }),
     })
     send({ type: 'ready', url: studio.url, port: studio.port })
   } catch (error) {

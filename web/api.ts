@@ -1,10 +1,13 @@
 // Requests to the studio's server: JSON, and streams that come back by themselves after the server was away.
-import { signal } from '@preact/signals'
+import { computed, signal } from '@preact/signals'
 import type { ApiErrorBody } from '../src/serving/studio/api-types.ts'
 import { sharedAnswer, sharedFile } from './shared-file.ts'
 
+/** Streams of this page that have lost their server. */
+const away = signal(0)
+
 /** Whether the streams of this page are connected. */
-export const connected = signal(true)
+export const connected = computed(() => away.value === 0)
 
 /** An answer of the server that is no success, with its own message. */
 export class RequestError extends Error {
@@ -35,26 +38,18 @@ const read = async <T>(request: Promise<Response>): Promise<T> => (await (await 
 export const getJson = <T>(path: string, signal?: AbortSignal): Promise<T> =>
   sharedFile === undefined ? read<T>(fetch(path, { signal })) : Promise.resolve().then(() => sharedAnswer(path) as T)
 
+type SendMethod = 'POST' | 'DELETE'
+
+const send = (method: SendMethod, path: string, body: unknown, signal?: AbortSignal): Promise<Response> =>
+  fetch(path, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' }, signal })
+
 /** Sends JSON. @throws RequestError */
-export const sendJson = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> =>
-  read<T>(
-    fetch(path, {
-      method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    }),
-  )
+export const sendJson = <T>(method: SendMethod, path: string, body: unknown): Promise<T> =>
+  read<T>(send(method, path, body))
 
 /** Sends JSON for an answer that may arrive piece by piece. @throws RequestError */
 export const postJson = (path: string, body: unknown, signal: AbortSignal): Promise<Response> =>
-  succeed(
-    fetch(path, {
-      method: 'POST',
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-      signal,
-    }),
-    signal,
-  )
+  succeed(send('POST', path, body, signal), signal)
 
 /** The path of a run's API. */
 export const runPath = (id: string, rest = ''): string => `/api/runs/${encodeURIComponent(id)}${rest}`
@@ -71,18 +66,21 @@ export const follow = <T>(path: string, onMessage: (message: T) => void, from?: 
   let source: EventSource | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let lastId = from === undefined ? '' : String(from)
+  let isAway = false
+  const setAway = (now: boolean) => {
+    if (now !== isAway) away.value += now ? 1 : -1
+    isAway = now
+  }
   const open = () => {
     source = new EventSource(lastId === '' ? path : `${path}?from=${lastId}`)
-    source.onopen = () => {
-      connected.value = true
-    }
+    source.onopen = () => setAway(false)
     source.onmessage = ({ data, lastEventId }) => {
       if (data === '[DONE]') return
       lastId = lastEventId || lastId
       onMessage(JSON.parse(data) as T)
     }
     source.onerror = () => {
-      connected.value = false
+      setAway(true)
       // A server that was restarted answers some requests with an error first, after which a browser gives up.
       if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, retryMs)
     }
@@ -91,6 +89,7 @@ export const follow = <T>(path: string, onMessage: (message: T) => void, from?: 
   return () => {
     clearTimeout(timer)
     source?.close()
+    setAway(false)
   }
 }
 
@@ -101,12 +100,14 @@ export interface StreamReader<T> {
   onEnd(error: string | undefined): void
 }
 
-/** The data of each event of a response. */
-async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+/** The data of each event of a response. @param lost message for a connection that breaks. @throws RequestError for one */
+export async function* eventsOf(body: ReadableStream<Uint8Array>, lost: string): AsyncGenerator<string> {
   const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader()
   let waiting = ''
   for (;;) {
-    const { done, value } = await reader.read()
+    const { done, value } = await reader.read().catch(() => {
+      throw new RequestError(0, lost)
+    })
     if (done) return
     const events = (waiting + value).split('\n\n')
     waiting = events.pop() ?? ''
@@ -117,6 +118,8 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<strin
   }
 }
 
+const brokeOff = 'The studio broke off. Try again.'
+
 /** Reads a stream to its end, until the returned function is called. Unlike `follow`, it does not connect again. */
 export const readStream = <T extends object>(path: string, { onMessage, onEnd }: StreamReader<T>): (() => void) => {
   const controller = new AbortController()
@@ -124,7 +127,7 @@ export const readStream = <T extends object>(path: string, { onMessage, onEnd }:
   const readAll = async (): Promise<void> => {
     const response = await fetch(path, { signal })
     if (!response.ok || response.body === null) return void (await read(Promise.resolve(response)))
-    for await (const data of eventsOf(response.body)) {
+    for await (const data of eventsOf(response.body, brokeOff)) {
       if (data === '[DONE]') return
       const message = JSON.parse(data) as T | ApiErrorBody
       if ('error' in message) throw new RequestError(response.status, (message as ApiErrorBody).error.message)
@@ -134,7 +137,7 @@ export const readStream = <T extends object>(path: string, { onMessage, onEnd }:
   readAll().then(
     () => onEnd(undefined),
     (error: Error) => {
-      if (!signal.aborted) onEnd(error instanceof RequestError ? error.message : 'The studio broke off. Try again.')
+      if (!signal.aborted) onEnd(error instanceof RequestError ? error.message : brokeOff)
     },
   )
   return () => controller.abort()

@@ -20,6 +20,16 @@ export const runRows = computed(() =>
 /** One run; undefined for an unknown one. */
 export const runRow = (id: string): RunRow | undefined => rows.value.get(id)
 
+/** The runs that have every word of a text in their name, title, tags or state. */
+export const withWords = (runs: readonly RunRow[], text: string): readonly RunRow[] => {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+  if (words.length === 0) return runs
+  return runs.filter(({ id, title, tags, state, command }) => {
+    const own = [id, title, state, command, ...tags].join('\n').toLowerCase()
+    return words.every((word) => own.includes(word))
+  })
+}
+
 /** Whether the studio has said that it ends, with the run that it shows. */
 export const studioEnded = signal(false)
 

@@ -40,15 +40,29 @@ const Navigation = ({ current }: { current: Page }) => (
   </nav>
 )
 
+const NotLoaded = () => (
+  <p class="error" role="alert">
+    This page could not be loaded. Is `tunesmith ui` still running? Reload the page.
+  </p>
+)
+
 const Shell = () => {
   const current = pageOf(route.value.parts[0])
   const content = useSignal<{ page: Page; View: ComponentType } | undefined>(undefined)
   const main = useRef<HTMLElement>(null)
   useEffect(() => {
     document.title = `${sharedFile?.title ?? current.title} · Tunesmith`
-    void current.load().then(({ default: View }) => {
-      content.value = { page: current, View }
-    })
+    let isLeft = false
+    const show = (View: ComponentType) => {
+      if (!isLeft) content.value = { page: current, View }
+    }
+    current.load().then(
+      ({ default: View }) => show(View),
+      () => show(NotLoaded),
+    )
+    return () => {
+      isLeft = true
+    }
   }, [current])
   const shown = content.value
   return (
@@ -57,7 +71,7 @@ const Shell = () => {
         Skip to the content
       </button>
       <Navigation current={current} />
-      <main ref={main} tabIndex={-1}>
+      <main ref={main} tabIndex={-1} data-page={current.path}>
         {shown?.page === current ? <shown.View /> : <p class="muted">Loading …</p>}
       </main>
       <Messages />

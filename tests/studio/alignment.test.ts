@@ -151,7 +151,7 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
   it('shows displaced preferences first, narrow', async () => {
     const watched = await studio.open('#/alignment/displaced', { width: 380 })
     const { page } = watched
-    await page.getByRole('table').getByText('displaced', { exact: true }).first().waitFor()
+    await page.getByRole('table').getByRole('row').nth(1).getByText('displaced', { exact: true }).waitFor()
     await page.getByRole('figure', { name: 'Histogram of margins' }).waitFor()
     await page.getByLabel('Order').selectOption('largest')
     expect(page.url()).toContain('order=largest')

@@ -50,16 +50,13 @@ describe('a condition', () => {
     ["'y' in prompts", ['a']],
     ['average.decay is not null', ['b']],
     ["run = 'it''s'", ["it's"]],
-    ["run like 'a%' or title = 'batch.sequences'", 'There is no field title.'],
     ["updated > '2026-01-01 00:01:00'", ['a']],
     ['updated < now() - interval 1 day', ['a', 'b', "it's"]],
     ['progress < 0.05', ['b', "it's"]],
     ["state = 'running'", []],
     ['1 = 1', ['a', 'b', "it's"]],
   ])('%s', async (where, expected) => {
-    const found = await find(where)
-    if (typeof expected === 'string') expect(found).toContain(expected)
-    else expect(found).toEqual(expected)
+    expect(await find(where)).toEqual(expected)
   })
 
   it('sees a tag at once', async () => {
@@ -81,6 +78,7 @@ describe('a condition', () => {
 describe('a wrong condition gets an answer in words:', () => {
   it.each([
     ['los < 2', 'There is no field los. Did you mean `loss`?'],
+    ["run like 'a%' or title = 'batch.sequences'", 'There is no field title.'],
     ['batch.sequence = 2', 'batch'],
     ['loss <', 'incomplete'],
     ["loss < 'abc'", "Could not convert string 'abc' to DOUBLE"],

@@ -130,7 +130,6 @@ describe('a recipe', () => {
 
 describe.skipIf(browserPath === undefined)('the page', () => {
   it('is filled from a run, shows faults and a plan, and starts a run that trains to its end', async () => {
-    await writeEvents(join(runs, 'before'), [])
     await writeEvents(join(runs, 'before'), [{ type: 'start', time: new Date().toISOString(), step: 0, totalSteps: 5 }])
     const { average: _, keep: __, evaluate: ___, ...recipe } = smallRecipe(data, 'x', { budget: { steps: 30 } })
     await writeJson(join(runs, 'before/run.json'), { command: 'pretrain', ...recipe, data: [recipe.data] })
@@ -148,7 +147,9 @@ describe.skipIf(browserPath === undefined)('the page', () => {
     await setting('out').fill(join(runs, 'after'))
     const start = page.getByRole('button', { name: 'Start the run' })
     await expect.poll(() => start.isEnabled()).toBe(true)
-    await studio.checkAndClose({ page: (await studio.open('#/new/align')).page, faults: [] })
+    const other = await studio.open('#/new/align')
+    await other.page.getByRole('heading', { name: 'Essentials' }).waitFor()
+    await studio.checkAndClose(other)
     await start.click()
     const row = page.getByRole('row').filter({ hasText: 'after' })
     await row.getByText('finished').waitFor({ timeout: 90_000 })

@@ -57,7 +57,7 @@ describe('the runs of a folder', () => {
     expect(curves[0].steps.at(-1)).toBe(20)
   })
 
-  it('give an error that says what is wrong for unknown runs, fields and hosts', async () => {
+  it('give an error that says what is wrong for unknown runs and fields, and for requests of other sites', async () => {
     expect(await studio.json('/api/runs/none')).toMatchObject({
       error: { message: expect.stringContaining('no run none') },
     })

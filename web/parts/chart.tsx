@@ -4,7 +4,8 @@ import uPlot from 'uplot'
 import { saveCsv, saveSvg } from './chart-files.ts'
 import type { ChartCurve, ChartMark, ChartProps } from './chart-types.ts'
 import 'uplot/dist/uPlot.min.css'
-import { formatCount, formatValue } from '../format.ts'
+import { formatTick } from '../../src/tracking/chart-scale.ts'
+import { formatValue } from '../format.ts'
 import { colorOf, curveColor, theme } from '../theme.ts'
 
 export type { ChartCurve, ChartMark } from './chart-types.ts'
@@ -63,10 +64,6 @@ const axisOf = (more: Partial<uPlot.Axis>): uPlot.Axis => ({
   ticks: { stroke: colorOf('--line'), width: 1 },
   ...more,
 })
-
-/** A value of y in few characters. */
-const formatTick = (y: number): string =>
-  Math.abs(y) >= 10_000 ? formatCount(y) : Math.abs(y) < 0.001 && y !== 0 ? y.toExponential(1) : formatValue(y)
 
 /** Pixels that the mouse may move in a click. */
 const clickSlack = 3

@@ -91,7 +91,7 @@ export const VirtualTable = <Row,>({
   }
   return (
     <section
-      class="scroll window"
+      class="scroll window virtual"
       ref={frame}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard
       tabIndex={0}

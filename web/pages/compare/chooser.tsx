@@ -2,20 +2,15 @@
 import { useSignal } from '@preact/signals'
 import type { RunRow } from '../../../src/serving/studio/api-types.ts'
 import { formatValue } from '../../format.ts'
-import { runRows, runsLoaded } from '../../live-runs.ts'
+import { runRows, runsLoaded, withWords } from '../../live-runs.ts'
 import { linkTo } from '../../router.ts'
 import { chosenIds, dashes, maxChosen, maxCurves, setChosen, shortName, toggleChosen } from './selection.ts'
 
 /** Rows of the list; the search finds the others. */
 const maxListed = 100
 
-const fits = ({ id, title, state, tags, command }: RunRow, words: readonly string[]): boolean => {
-  const text = [id, title, state, command ?? '', ...tags].join(' ').toLowerCase()
-  return words.every((word) => text.includes(word))
-}
-
 /** The line of a run's curve. */
-export const CurveSample = ({ n }: { n: number }) => (
+const CurveSample = ({ n }: { n: number }) => (
   <svg width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">
     <path
       d="M0 4H26"
@@ -39,8 +34,7 @@ const Listed = ({ row, chosen, full }: { row: RunRow; chosen: boolean; full: boo
 export const Chooser = () => {
   const search = useSignal('')
   const ids = chosenIds()
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean)
-  const found = runRows.value.filter((row) => fits(row, words))
+  const found = withWords(runRows.value, search.value)
   const addable = found.filter(({ id }) => !ids.includes(id)).slice(0, maxChosen - ids.length)
   return (
     <details class="panel chooser" open={ids.length < 2}>

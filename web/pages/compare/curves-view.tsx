@@ -3,8 +3,9 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
 import { getJson, runPath } from '../../api.ts'
-import { formatCount, formatDuration, formatValue } from '../../format.ts'
+import { formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
+import { axisFormats, runAxis } from '../../parts/axes.ts'
 import { Chart, type ChartCurve } from '../../parts/chart.tsx'
 import { smooth } from '../../parts/smoothing.ts'
 import { route, setQuery } from '../../router.ts'
@@ -14,13 +15,6 @@ const axes = { step: 'Step', tokens: 'Tokens', time: 'Time', money: 'Money' } as
 type Axis = keyof typeof axes
 
 const isAxis = (value: string | null): value is Axis => value !== null && value in axes
-
-const formatAxis: Record<Axis, (x: number) => string> = {
-  step: (x) => formatCount(x),
-  tokens: (x) => formatCount(x),
-  time: (x) => formatDuration(x * 1000),
-  money: (x) => formatValue(x),
-}
 
 const buckets = 600
 const refreshMs = 2000
@@ -76,36 +70,18 @@ const useCurves = (ids: readonly string[], name: string): RunCurves[] | undefine
   return state.value
 }
 
-/** Tokens or seconds at a step, between the buckets of the axis. */
-const along = (steps: readonly number[], values: readonly number[], step: number): number => {
-  let low = 0
-  let high = steps.length - 1
-  if (high < 0) return Number.NaN
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (steps[middle] <= step) low = middle
-    else high = middle - 1
-  }
-  const next = Math.min(low + 1, steps.length - 1)
-  const width = steps[next] - steps[low]
-  const share = width > 0 ? Math.min(1, Math.max(0, (step - steps[low]) / width)) : 0
-  return values[low] + share * (values[next] - values[low])
-}
-
 /** Price per hour: that of the recipe, else the one that was typed. */
 const priceOf = (id: string, typed: number | undefined): number | undefined => {
   const row = runRow(id)
   return row?.cost && row.seconds > 0 ? (row.cost.amount / row.seconds) * 3600 : typed
 }
 
-const xOf =
-  ({ axis }: Curves, kind: Axis, price: number | undefined) =>
-  (step: number) => {
-    if (kind === 'step') return step
-    if (kind === 'tokens') return along(axis.steps, axis.tokens, step)
-    const seconds = along(axis.steps, axis.seconds, step)
-    return kind === 'time' ? seconds : (seconds / 3600) * (price ?? Number.NaN)
-  }
+/** Where a step is on an axis; money is time at a price. */
+const xOf = (kind: Axis, axis: Curves['axis'], price: number | undefined): ((step: number) => number) => {
+  if (kind !== 'money') return runAxis(kind, axis).ofStep
+  const { ofStep } = runAxis('time', axis)
+  return (step) => (ofStep(step) / 3600) * (price ?? Number.NaN)
+}
 
 interface CurveOptions {
   axis: Axis
@@ -123,7 +99,7 @@ const chartCurve = (
   const band = smoothing === 0 ? { low: curve.min, high: curve.max } : {}
   return {
     name: shortName(id, ids),
-    x: curve.steps.map(xOf(answer!, axis, priceOf(id, price))),
+    x: curve.steps.map(xOf(axis, answer!.axis, priceOf(id, price))),
     y: smoothing === 0 ? curve.last : smooth(curve.last, smoothing),
     color: n,
     dash: dashes[n % dashes.length],
@@ -210,7 +186,8 @@ export const CurvesView = () => {
   useEffect(() => {
     range.value = undefined
   }, [axis, name])
-  const loaded = useCurves(ids, name)
+  // A run that is no longer chosen stays until the others are loaded without it.
+  const loaded = useCurves(ids, name)?.filter(({ id }) => ids.includes(id))
   if (loaded === undefined) return <p class="muted">Loading …</p>
   const names = [...new Set([name, ...loaded.flatMap((run) => run.names)])]
   const drawn = loaded.filter(({ answer }) => (answer?.curves[0]?.steps.length ?? 0) > 0)
@@ -255,7 +232,7 @@ export const CurvesView = () => {
           onRange={(next) => {
             range.value = next
           }}
-          formatX={formatAxis[axis]}
+          formatX={axis === 'money' ? formatValue : axisFormats[axis]}
         />
       )}
     </section>

@@ -74,7 +74,7 @@ export const Documents = ({ id, split, columns }: DocumentsProps) => {
         noun="documents"
         onOpen={({ number }) => showRow(number)}
       />
-      {open !== undefined && <WholeDocument path={path} index={open} />}
+      {open !== undefined && <WholeDocument key={open} path={path} index={open} />}
       <PagedRows<DataDocument>
         label="Documents"
         noun="documents"

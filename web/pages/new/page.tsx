@@ -1,6 +1,6 @@
 // The form of a new run: settings from the schemas of its recipe, checked and planned while they change.
-import { useComputed, useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useSignal } from '@preact/signals'
+import { useEffect, useMemo } from 'preact/hooks'
 import type { RunDetails } from '../../../src/serving/studio/api-types.ts'
 import type {
   FormCommand,
@@ -49,15 +49,20 @@ const planMs = 800
 const useCheck = (command: FormCommand, text: string) => {
   const state = useSignal<{ of: string; check?: RecipeCheck; error?: string } | undefined>(undefined)
   useEffect(() => {
+    let isOld = false
     const timer = setTimeout(async () => {
       const body = { recipe: JSON.parse(text) as object }
       try {
-        state.value = { of: text, check: await sendJson<RecipeCheck>('POST', `/api/new-run/${command}/check`, body) }
+        const check = await sendJson<RecipeCheck>('POST', `/api/new-run/${command}/check`, body)
+        if (!isOld) state.value = { of: text, check }
       } catch (error) {
-        state.value = { of: text, error: (error as Error).message }
+        if (!isOld) state.value = { of: text, error: (error as Error).message }
       }
     }, checkMs)
-    return () => clearTimeout(timer)
+    return () => {
+      isOld = true
+      clearTimeout(timer)
+    }
   }, [command, text])
   return state.value
 }
@@ -96,8 +101,8 @@ const Form = ({ form, start }: FormProps) => {
   const { command } = form
   const values = useSignal<Values>({ ...start, out: form.out })
   const tried = useSignal(false)
-  const fields = useComputed(() => fieldsOf(form, values.value)).value
-  const recipe = useComputed(() => recipeOf(fieldsOf(form, values.value), values.value)).value
+  const fields = useMemo(() => fieldsOf(form, values.value), [form, values.value])
+  const recipe = useMemo(() => recipeOf(fields, values.value), [fields, values.value])
   const text = JSON.stringify(recipe)
   const checked = useCheck(command, text)
   const faults = checked?.check?.faults ?? []

@@ -1,6 +1,6 @@
 // Requests to models: whole answers, and answers that arrive piece by piece.
 import type { PlaygroundPath, PlaygroundRequest, ShownToken } from '../../../src/serving/studio/playground-types.ts'
-import { postJson } from '../../api.ts'
+import { eventsOf, postJson } from '../../api.ts'
 
 /** What a model answered. */
 export interface ModelAnswer {
@@ -86,24 +86,14 @@ export const askText = async (
 ): Promise<void> => {
   const response = await send({ model, path, request: { ...request, stream: true } }, signal)
   onStart(stepOf(response))
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-  let rest = ''
-  for (;;) {
-    const { done, value } = await reader.read().catch(() => {
-      throw new Error(signal.aborted ? 'Stopped.' : 'The connection was lost before the end of the answer. Ask again.')
-    })
-    if (done) break
-    const events = (rest + value).split('\n\n')
-    rest = events.pop() ?? ''
-    for (const event of events) {
-      const data = event.replace(/^data: /, '')
-      if (data === '[DONE]') return
-      // Comments keep the connection open.
-      if (data.startsWith(':')) continue
-      const chunk = JSON.parse(data) as Chunk
-      if (chunk.error !== undefined) throw new Error(chunk.error.message)
-      onPiece(pieceOf(chunk))
-    }
+  for await (const data of eventsOf(
+    response.body!,
+    'The connection was lost before the end of the answer. Ask again.',
+  )) {
+    if (data === '[DONE]') return
+    const chunk = JSON.parse(data) as Chunk
+    if (chunk.error !== undefined) throw new Error(chunk.error.message)
+    onPiece(pieceOf(chunk))
   }
   throw new Error('The answer broke off: the model or the studio has ended. Ask again.')
 }

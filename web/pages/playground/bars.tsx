@@ -11,7 +11,7 @@ export interface Bar {
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.001 ? 3 : 1)} %`
 
 export const Bars = ({ label, bars }: { label: string; bars: readonly Bar[] }) => (
-  <table class="bars" aria-label={label}>
+  <table class="chances" aria-label={label}>
     <tbody>
       {bars.map(({ name, share, strong }, i) => (
         <tr key={`${i} ${name}`}>

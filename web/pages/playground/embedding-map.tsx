@@ -1,5 +1,7 @@
 // Texts as points of a plane: near each other where the model finds them alike.
-import { useComputed, useSignal } from '@preact/signals'
+import { useSignal } from '@preact/signals'
+import { useMemo } from 'preact/hooks'
+import { scaleOver } from '../../../src/tracking/chart-scale.ts'
 import { nearest, principalComponents } from './projection.ts'
 
 const width = 520
@@ -15,9 +17,8 @@ const short = (text: string): string => (text.length > maxLabel ? `${text.slice(
 
 /** Where values of a range are on a side of the picture. */
 const scaleOf = (values: readonly number[], from: number, to: number): ((value: number) => number) => {
-  const low = Math.min(...values)
-  const range = Math.max(...values) - low
-  return (value) => (range === 0 ? (from + to) / 2 : from + ((value - low) / range) * (to - from))
+  const { place } = scaleOver([values])
+  return (value) => from + place(value) * (to - from)
 }
 
 export const EmbeddingMap = ({
@@ -28,7 +29,7 @@ export const EmbeddingMap = ({
   vectors: readonly (readonly number[])[]
 }) => {
   const chosen = useSignal(0)
-  const map = useComputed(() => principalComponents(vectors)).value
+  const map = useMemo(() => principalComponents(vectors), [vectors])
   const x = scaleOf(
     map.points.map(([value]) => value),
     margin,

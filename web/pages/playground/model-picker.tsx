@@ -10,6 +10,7 @@ import type {
 import { getJson, runPath, sendJson } from '../../api.ts'
 import { formatBytes, formatCount, formatStep } from '../../format.ts'
 import { runRow, runRows } from '../../live-runs.ts'
+import { attempt } from '../../parts/messages.tsx'
 
 const givenPrefix = 'given/'
 
@@ -178,6 +179,12 @@ export const ModelFacts = ({ chosen }: { chosen: ChosenModel | undefined }) => {
   )
 }
 
+const unload = (model: string): Promise<boolean> =>
+  attempt(async () => {
+    await sendJson('POST', '/api/playground/unload', { model })
+    return undefined
+  })
+
 /** Models in memory, which can be unloaded. */
 export const InMemory = ({ state, onChange }: { state: PlaygroundState; onChange(): void }) => (
   <details class="panel settings">
@@ -197,11 +204,7 @@ export const InMemory = ({ state, onChange }: { state: PlaygroundState; onChange
             {nameOf(id)}{' '}
             <span class="muted">{at === 'loading' ? 'loading' : memoryBytes && formatBytes(memoryBytes)}</span>
           </span>
-          <button
-            type="button"
-            aria-label={`Unload ${nameOf(id)}`}
-            onClick={() => void sendJson('POST', '/api/playground/unload', { model: id }).finally(onChange)}
-          >
+          <button type="button" aria-label={`Unload ${nameOf(id)}`} onClick={() => void unload(id).finally(onChange)}>
             Unload
           </button>
         </li>

@@ -103,7 +103,8 @@ const QuestionForm = ({ mode, models, session, onAsk }: FormProps) => {
             text.value = event.currentTarget.value
           }}
           onKeyDown={(event) => {
-            if (event.key !== 'Enter' || event.shiftKey || !mode.writes) return
+            // Enter that ends the composition of a character is part of writing.
+            if (event.key !== 'Enter' || event.shiftKey || event.isComposing || !mode.writes) return
             event.preventDefault()
             send()
           }}
@@ -193,6 +194,7 @@ export default () => {
   const mode = modes.find(({ path }) => path === query.get('mode')) ?? modes[0]
   useEffect(() => session.clear(), [mode, ids.join(' ')])
   useEffect(refresh, [models.length])
+  useEffect(() => () => session.stop(), [])
   return (
     <>
       <div class="head">

@@ -1,9 +1,9 @@
 // Which charts a run has, and the curves of each from the answer of the server.
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
 import { formatBytes } from '../../format.ts'
+import type { RunAxis } from '../../parts/axes.ts'
 import type { ChartCurve } from '../../parts/chart.tsx'
 import { smooth } from '../../parts/smoothing.ts'
-import type { RunAxis } from './axes.ts'
 
 /** One chart: its title and the names of its columns. */
 export interface RunChart {

@@ -3,8 +3,8 @@ import { useSignal } from '@preact/signals'
 import type { Mark, RunDetails } from '../../../src/serving/studio/api-types.ts'
 import type { EvaluationEvent } from '../../../src/tracking/event-types.ts'
 import { formatTime, formatValue } from '../../format.ts'
+import type { RunAxis } from '../../parts/axes.ts'
 import type { ChartMark } from '../../parts/chart.tsx'
-import type { RunAxis } from './axes.ts'
 
 /** A mark with its text. */
 export interface RunMark {

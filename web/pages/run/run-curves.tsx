@@ -1,11 +1,11 @@
 // The curves of a run: live, smoothed, zoomed together, over steps, tokens or time. Every choice is in the address.
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
 import { getJson, runPath } from '../../api.ts'
+import { type AxisName, axisNames, runAxis } from '../../parts/axes.ts'
 import { Chart } from '../../parts/chart.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
-import { type AxisName, axisNames, runAxis } from './axes.ts'
 import { chartsOfRun, curvesOf, type RunChart } from './charts-of-run.ts'
 import { linesOf, MarkStrip, marksOf } from './marks.tsx'
 

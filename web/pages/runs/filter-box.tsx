@@ -85,6 +85,7 @@ export const FilterBox = ({ value, error, busy, onChange }: FilterBoxProps) => {
     // The address was changed by a link or by going back.
     if (typed.peek().trim() !== value) typed.value = value
   }, [value])
+  useEffect(() => () => clearTimeout(timer.current), [])
   const use = (text: string, wait = 0) => {
     typed.value = text
     clearTimeout(timer.current)

@@ -1,22 +1,16 @@
 // The filter of the table: plain words match names, anything else is a condition in SQL that the server computes.
-import { useComputed, useSignal } from '@preact/signals'
+import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { RunRow } from '../../../src/serving/studio/api-types.ts'
 import type { FilterAnswer } from '../../../src/serving/studio/filter-types.ts'
 import { getJson } from '../../api.ts'
-import { runRows } from '../../live-runs.ts'
+import { runRows, withWords } from '../../live-runs.ts'
 
 /** Words of SQL by which a text is a condition even without a sign such as `=`. */
 const sqlWord = /\b(and|or|not|in|is|like|ilike|between|exists)\b/i
 
 /** Whether a text is plain words, which match names. */
-export const isPlain = (text: string): boolean => /^[\p{L}\p{N}\s_./:@+-]*$/u.test(text) && !sqlWord.test(text)
-
-/** Whether every word is in the name, title, tags or state of a run. */
-const matchesWords = ({ id, title, tags, state, command }: RunRow, words: readonly string[]): boolean => {
-  const text = [id, title, state, command, ...tags].join('\n').toLowerCase()
-  return words.every((word) => text.includes(word))
-}
+const isPlain = (text: string): boolean => /^[\p{L}\p{N}\s_./:@+-]*$/u.test(text) && !sqlWord.test(text)
 
 /** Milliseconds between two computations of a condition while runs change. */
 const interval = 1000
@@ -51,11 +45,10 @@ export const useFilter = (text: string): { rows: readonly RunRow[]; error: strin
       clearTimeout(timer)
     }
   }, [text, plain])
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean)
-  const all = useComputed(() => runRows.value).value
+  const all = runRows.value
   if (plain)
     return {
-      rows: words.length === 0 ? all : all.filter((row) => matchesWords(row, words)),
+      rows: withWords(all, text),
       error: undefined,
       busy: false,
     }

@@ -1,10 +1,18 @@
-// The x axis of a run's curves: steps, tokens or time. Ranges of an axis become ranges of steps, which the server understands.
-import type { Curves } from '../../../src/serving/studio/api-types.ts'
-import { formatCount, formatDuration } from '../../format.ts'
+// The x axis of curves: steps, tokens or time. Ranges of an axis become ranges of steps, which the server understands.
+import type { Curves } from '../../src/serving/studio/api-types.ts'
+import { formatTick } from '../../src/tracking/chart-scale.ts'
+import { formatDuration } from '../format.ts'
 
 export type AxisName = 'step' | 'tokens' | 'time'
 
 export const axisNames: readonly AxisName[] = ['step', 'tokens', 'time']
+
+/** How values of an axis are written. */
+export const axisFormats: Record<AxisName, (value: number) => string> = {
+  step: String,
+  tokens: formatTick,
+  time: (seconds) => formatDuration(seconds * 1000),
+}
 
 /** An axis: from steps to its values and back. */
 export interface RunAxis {
@@ -30,11 +38,12 @@ const interpolate = (x: readonly number[], y: readonly number[], at: number): nu
 
 /** The axis of a name, over the buckets of the loss. */
 export const runAxis = (name: AxisName, { steps, tokens, seconds }: Curves['axis']): RunAxis => {
-  if (name === 'step') return { ofStep: (step) => step, toStep: (value) => value, format: String }
+  const format = axisFormats[name]
+  if (name === 'step') return { ofStep: (step) => step, toStep: (value) => value, format }
   const values = name === 'tokens' ? tokens : seconds
   return {
     ofStep: (step) => interpolate(steps, values, step),
     toStep: (value) => interpolate(values, steps, value),
-    format: name === 'tokens' ? formatCount : (value) => formatDuration(value * 1000),
+    format,
   }
 }

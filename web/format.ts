@@ -1,4 +1,6 @@
 // Numbers and times as the pages show them.
+import type { RunRow } from '../src/serving/studio/api-types.ts'
+
 export { formatBytes, formatCount, formatDuration } from '../src/core/format.ts'
 
 /** A value of a metric or loss; empty without one. */
@@ -8,5 +10,9 @@ export const formatValue = (value: number | null | undefined): string =>
 /** An ISO time as date and time here. */
 export const formatTime = (iso: string | null): string => (iso === null ? '' : new Date(iso).toLocaleString())
 
-/** The number of a step, in full: 1,200. */
-export const formatStep = (step: number): string => step.toLocaleString('en')
+/** A whole number in full: 1,200. */
+export const formatWhole = (value: number): string => value.toLocaleString('en')
+
+/** What a run cost; empty without a price. */
+export const formatCost = (cost: RunRow['cost']): string =>
+  cost === null ? '' : `${cost.amount < 0.1 ? cost.amount.toPrecision(2) : cost.amount.toFixed(2)} ${cost.currency}`

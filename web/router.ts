@@ -28,6 +28,19 @@ addEventListener('hashchange', () => {
 /** The address of the page that is shown. */
 export const route = computed(() => parse(hash.value))
 
+/** A number of the address; undefined without one. */
+export const queryNumber = (name: string): number | undefined => {
+  const value = route.value.query.get(name)?.trim()
+  const number = Number(value)
+  return value && Number.isFinite(number) ? number : undefined
+}
+
+/** A whole number of the address that is not negative, such as an offset. */
+export const queryWhole = (name: string): number | undefined => {
+  const number = queryNumber(name)
+  return Number.isSafeInteger(number) && number! >= 0 ? number : undefined
+}
+
 /** The address of a page. */
 export const linkTo = (parts: readonly string[], query: Record<string, string | undefined> = {}): string => {
   const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined)
@@ -36,8 +49,8 @@ export const linkTo = (parts: readonly string[], query: Record<string, string | 
 }
 
 /** Shows another page. */
-export const goTo = (parts: readonly string[], query?: Record<string, string | undefined>): void => {
-  location.hash = linkTo(parts, query)
+export const goTo = (parts: readonly string[]): void => {
+  location.hash = linkTo(parts)
 }
 
 /** Changes fields of the address without a new entry in the history; undefined removes a field. */

@@ -1,7 +1,7 @@
 // Light or dark: as the system has it, until the user chooses.
 import { effect, signal } from '@preact/signals'
 
-export type Theme = 'light' | 'dark'
+type Theme = 'light' | 'dark'
 
 /** A page of a saved file may have no storage. */
 const storage = (): Storage | undefined => {
@@ -30,5 +30,5 @@ export const toggleTheme = (): void => {
 export const colorOf = (name: string): string =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-/** Colour of the n-th curve, from 0. */
-export const curveColor = (n: number): string => colorOf(`--curve-${(n % 8) + 1}`)
+/** The variable of styles/base.css with the colour of the n-th curve, from 0. */
+export const curveVariable = (n: number): string => `--curve-${(n % 8) + 1}`

@@ -2,7 +2,7 @@
 import { formatCount } from '../format.ts'
 import { SafeText } from './safe-text.tsx'
 
-export interface Bar {
+interface Bar {
   name: string
   count: number
 }
@@ -12,11 +12,12 @@ interface BarsProps {
   /** Heads of the two columns. */
   head: readonly [string, string]
   bars: readonly Bar[]
-  /** Bars that are shown (default: 30). */
-  most?: number
 }
 
-export const Bars = ({ label, head, bars, most = 30 }: BarsProps) => {
+/** Bars that are shown. */
+const most = 30
+
+export const Bars = ({ label, head, bars }: BarsProps) => {
   const largest = bars.reduce((max, { count }) => Math.max(max, count), 1)
   const sum = bars.reduce((total, { count }) => total + count, 0)
   return (

@@ -11,8 +11,7 @@ export interface ChartCurve {
   high?: readonly (number | null)[]
   /** Number of the colour, from 0 (default: the position of the curve). */
   color?: number
-  dashed?: boolean
-  /** Lengths of dashes and gaps in pixels (default: those of `dashed`). */
+  /** Lengths of dashes and gaps in pixels (default: none). */
   dash?: readonly number[]
   /** Draws it pale, under a curve that is smoothed. */
   faint?: boolean
@@ -23,7 +22,6 @@ export interface ChartMark {
   x: number
   /** A variable of styles/base.css, such as `--bad`. */
   color: string
-  label: string
 }
 
 /** What a chart shows, and how. */

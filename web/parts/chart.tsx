@@ -6,7 +6,7 @@ import type { ChartCurve, ChartMark, ChartProps } from './chart-types.ts'
 import 'uplot/dist/uPlot.min.css'
 import { formatTick } from '../../src/tracking/chart-scale.ts'
 import { formatValue } from '../format.ts'
-import { colorOf, curveColor, theme } from '../theme.ts'
+import { colorOf, curveVariable, theme } from '../theme.ts'
 
 export type { ChartCurve, ChartMark } from './chart-types.ts'
 
@@ -28,8 +28,8 @@ const alignedData = (curves: readonly ChartCurve[]): uPlot.AlignedData => {
 const seriesOf = (curves: readonly ChartCurve[]): { series: uPlot.Series[]; bands: uPlot.Band[] } => {
   const series: uPlot.Series[] = [{}]
   const bands: uPlot.Band[] = []
-  curves.forEach(({ name, color, dashed, dash = dashed ? [6, 4] : [], faint, low, high }, i) => {
-    const full = curveColor(color ?? i)
+  curves.forEach(({ name, color, dash = [], faint, low, high }, i) => {
+    const full = colorOf(curveVariable(color ?? i))
     const stroke = faint ? `${full}55` : full
     const points = { show: curves[i].x.length < 40 }
     series.push({ label: name, stroke, width: 1.5, points, spanGaps: true, dash: [...dash] })
@@ -113,7 +113,7 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
 /** What must be equal for the plot to be kept while its data change. */
 const shapeOf = ({ curves, height, logX, logY, syncKey, range }: ChartProps): string =>
   JSON.stringify([
-    curves.map(({ name, low, color, dashed, dash, faint }) => [name, low !== undefined, color, dashed, dash, faint]),
+    curves.map(({ name, low, color, dash, faint }) => [name, low !== undefined, color, dash, faint]),
     height,
     logX,
     logY,
@@ -183,7 +183,7 @@ export const Chart = (props: ChartProps) => {
       <div class="legend">
         {curves.map((curve, i) => (
           <span key={curve.name}>
-            <span class="swatch" style={{ background: `var(--curve-${((curve.color ?? i) % 8) + 1})` }} />
+            <span class="swatch" style={{ background: `var(${curveVariable(curve.color ?? i)})` }} />
             {curve.name} <span class="muted">{lastText(curve)}</span>
           </span>
         ))}

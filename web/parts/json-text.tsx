@@ -1,12 +1,8 @@
 // A value as indented JSON, in an area that scrolls.
+import { Scroll } from './scroll.tsx'
 
 export const JsonText = ({ value, label }: { value: unknown; label: string }) => (
-  <section
-    class="scroll json"
-    aria-label={label}
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard
-    tabIndex={0}
-  >
+  <Scroll label={label} kind="scroll json">
     <pre>{typeof value === 'string' ? value : JSON.stringify(value, null, 2)}</pre>
-  </section>
+  </Scroll>
 )

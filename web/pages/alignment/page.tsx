@@ -11,7 +11,8 @@ import { RolloutsView } from './rollouts-view.tsx'
 
 const AlignmentRun = ({ id }: { id: string }) => {
   const row = runRow(id)
-  // A run that goes on has more rollouts now and then; the streamed row says when.
+  // A run that goes on has more rollouts now and then; the streamed row says when. Once more when it ends: the step stays, the final scores
+  // are new.
   const version = row?.step ?? 0
   const facts = useJson<AlignmentFacts>(runPath(id, '/alignment'), row?.state === 'running' ? version : version + 0.5)
   return (

@@ -10,7 +10,8 @@ import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
-import { route, setQuery } from '../../router.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { queryWhole, route, setQuery } from '../../router.ts'
 
 const size = 25
 
@@ -94,7 +95,7 @@ const isOrder = (value: string | null): value is PreferenceOrder => value !== nu
 export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFacts }) => {
   const asked = route.value.query.get('order')
   const order: PreferenceOrder = isOrder(asked) ? asked : 'displaced'
-  const from = Math.max(0, Number.parseInt(route.value.query.get('from') ?? '0', 10) || 0)
+  const from = queryWhole('from') ?? 0
   const page = useJson<PreferencePage>(
     facts.scored ? runPath(id, `/preferences?order=${order}&from=${from}&count=${size}`) : undefined,
   )
@@ -130,8 +131,7 @@ export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFac
                 </select>
               </label>
             </div>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-            <section class="scroll" tabIndex={0} aria-label="Records with margins">
+            <Scroll label="Records with margins">
               <table class="predictions">
                 <thead>
                   <tr>
@@ -152,7 +152,7 @@ export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFac
                   ))}
                 </tbody>
               </table>
-            </section>
+            </Scroll>
             <Pager
               from={data.from}
               shown={data.rows.length}

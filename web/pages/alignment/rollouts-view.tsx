@@ -4,7 +4,8 @@ import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
-import { route, setQuery } from '../../router.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { queryWhole, setQuery } from '../../router.ts'
 import { RewardChart } from './reward-chart.tsx'
 import { AnswerPanel } from './tokens.tsx'
 
@@ -15,12 +16,6 @@ const finished: Record<string, string> = {
   stop: 'finished at a stop string',
   length: 'cut at the limit',
   aborted: 'aborted',
-}
-
-const numberIn = (name: string): number | undefined => {
-  const value = route.value.query.get(name)
-  const number = value === null ? Number.NaN : Number(value)
-  return Number.isInteger(number) && number >= 0 ? number : undefined
 }
 
 const AnswerRow = ({ row, names, current }: { row: RolloutAnswerRow; names: readonly string[]; current: boolean }) => (
@@ -79,11 +74,10 @@ const Answers = ({ page }: { page: RolloutPage }) => {
   const all = Object.keys(page.rows[0]?.rewards ?? {})
   // One function alone is the reward itself.
   const names = all.length > 1 ? all : []
-  const current = numberIn('answer')
+  const current = queryWhole('answer')
   return (
     <section class="panel" aria-label="Answers">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll window" tabIndex={0} aria-label="Answers of the rollout">
+      <Scroll label="Answers of the rollout" kind="scroll window">
         <table class="answers">
           <thead>
             <tr>
@@ -105,7 +99,7 @@ const Answers = ({ page }: { page: RolloutPage }) => {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
       <Pager
         from={page.from}
         shown={page.rows.length}
@@ -170,14 +164,14 @@ const Slider = ({ rollouts, at, page }: { rollouts: readonly number[]; at: numbe
 
 export const RolloutsView = ({ id, facts, version }: { id: string; facts: AlignmentFacts; version: number }) => {
   const { rollouts } = facts
-  const asked = numberIn('rollout')
+  const asked = queryWhole('rollout')
   const found = asked === undefined ? -1 : rollouts.indexOf(asked)
   const at = found < 0 ? rollouts.length - 1 : found
-  const from = numberIn('from') ?? 0
+  const from = queryWhole('from') ?? 0
   const page = useJson<RolloutPage>(
     at < 0 ? undefined : runPath(id, `/rollouts/${rollouts[at]}?from=${from}&count=${size}`),
   )
-  const answer = numberIn('answer')
+  const answer = queryWhole('answer')
   return (
     <>
       <RewardChart id={id} scored={facts.scored} version={version} step={page.value.data?.step ?? null} />

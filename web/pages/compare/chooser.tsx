@@ -3,7 +3,9 @@ import { useSignal } from '@preact/signals'
 import type { RunRow } from '../../../src/serving/studio/api-types.ts'
 import { formatValue } from '../../format.ts'
 import { runRows, runsLoaded, withWords } from '../../live-runs.ts'
+import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo } from '../../router.ts'
+import { curveVariable } from '../../theme.ts'
 import { chosenIds, dashes, maxChosen, maxCurves, setChosen, shortName, toggleChosen } from './selection.ts'
 
 /** Rows of the list; the search finds the others. */
@@ -14,7 +16,7 @@ const CurveSample = ({ n }: { n: number }) => (
   <svg width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">
     <path
       d="M0 4H26"
-      stroke={`var(--curve-${(n % 8) + 1})`}
+      stroke={`var(${curveVariable(n)})`}
       stroke-width="2.5"
       stroke-dasharray={dashes[n % dashes.length].join(' ') || undefined}
     />
@@ -62,14 +64,13 @@ export const Chooser = () => {
           Clear
         </button>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll choices" tabIndex={0} aria-label="Runs to choose">
+      <Scroll label="Runs to choose" kind="scroll choices">
         {!runsLoaded.value && <p class="muted">Loading …</p>}
         {runsLoaded.value && found.length === 0 && <p class="muted">No run fits.</p>}
         {found.slice(0, maxListed).map((row) => (
           <Listed key={row.id} row={row} chosen={ids.includes(row.id)} full={ids.length >= maxChosen} />
         ))}
-      </section>
+      </Scroll>
       {found.length > maxListed && <p class="muted">{found.length - maxListed} more runs: search to see them.</p>}
     </details>
   )

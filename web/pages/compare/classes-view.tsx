@@ -2,6 +2,7 @@
 import type { CalibrationBin, RunComparisonAnswer, RunEvaluation } from '../../../src/serving/studio/compare-types.ts'
 import { runPath } from '../../api.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import { formatInterval } from './families.ts'
 import { shortName } from './selection.ts'
 
@@ -18,8 +19,7 @@ const Confusion = ({ confusion, name }: { confusion: NonNullable<RunEvaluation['
         Rows are references, columns predictions; the shade is the share of the row.
         {omitted > 0 && ` The ${omitted} classes with the fewest records are left out.`}
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label={`Confusion matrix of ${name}`}>
+      <Scroll label={`Confusion matrix of ${name}`}>
         <table class="confusion">
           <thead>
             <tr>
@@ -55,7 +55,7 @@ const Confusion = ({ confusion, name }: { confusion: NonNullable<RunEvaluation['
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </>
   )
 }

@@ -8,7 +8,8 @@ import { runRow } from '../../live-runs.ts'
 import { axisFormats, runAxis } from '../../parts/axes.ts'
 import { Chart, type ChartCurve } from '../../parts/chart.tsx'
 import { smooth } from '../../parts/smoothing.ts'
-import { route, setQuery } from '../../router.ts'
+import { queryNumber, route, setQuery } from '../../router.ts'
+import { PriceField, typedPrice } from './price-field.tsx'
 import { chosenIds, dashes, maxCurves, shortName } from './selection.ts'
 
 const axes = { step: 'Step', tokens: 'Tokens', time: 'Time', money: 'Money' } as const
@@ -131,18 +132,7 @@ const Controls = ({ names, name, axis }: { names: readonly string[]; name: strin
           ))}
         </select>
       </label>
-      {axis === 'money' && (
-        <label>
-          Price per hour{' '}
-          <input
-            type="number"
-            min="0"
-            step="any"
-            value={query.get('price') ?? ''}
-            onInput={(event) => setQuery({ price: event.currentTarget.value || undefined })}
-          />
-        </label>
-      )}
+      {axis === 'money' && <PriceField title="Price per hour" />}
       <label>
         Smoothing{' '}
         <input
@@ -168,11 +158,6 @@ const Controls = ({ names, name, axis }: { names: readonly string[]; name: strin
   )
 }
 
-const numberIn = (value: string | null): number | undefined => {
-  const number = value === null || value === '' ? Number.NaN : Number(value)
-  return Number.isFinite(number) && number >= 0 ? number : undefined
-}
-
 export const CurvesView = () => {
   const { query } = route.value
   const all = chosenIds()
@@ -180,8 +165,8 @@ export const CurvesView = () => {
   const name = query.get('curve') ?? 'loss'
   const by = query.get('by')
   const axis: Axis = isAxis(by) ? by : 'step'
-  const price = numberIn(query.get('price'))
-  const smoothing = Math.min(0.99, numberIn(query.get('smooth')) ?? 0)
+  const price = typedPrice()
+  const smoothing = Math.min(0.99, Math.max(0, queryNumber('smooth') ?? 0))
   const range = useSignal<[number, number] | undefined>(undefined)
   useEffect(() => {
     range.value = undefined

@@ -2,6 +2,7 @@
 import type { ComponentType } from 'preact'
 import type { RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
+import { type Tab, Tabs } from '../../parts/tabs.tsx'
 import { route, setQuery } from '../../router.ts'
 import { Chooser, Chosen } from './chooser.tsx'
 import { ClassesView } from './classes-view.tsx'
@@ -20,24 +21,10 @@ const scoredViews: Record<string, { title: string; View: ComponentType<{ answer:
   classes: { title: 'Confusion and calibration', View: ClassesView },
 }
 
-const Tabs = ({ current }: { current: string }) => (
-  <div class="tabs" role="tablist" aria-label="Views">
-    {[['curves', 'Curves'], ...Object.entries(scoredViews).map(([key, { title }]) => [key, title])].map(
-      ([key, title]) => (
-        <button
-          type="button"
-          role="tab"
-          key={key}
-          aria-selected={key === current}
-          aria-controls="compare-view"
-          onClick={() => setQuery({ view: key === 'curves' ? undefined : key })}
-        >
-          {title}
-        </button>
-      ),
-    )}
-  </div>
-)
+const tabs: readonly Tab[] = [
+  { key: 'curves', title: 'Curves' },
+  ...Object.entries(scoredViews).map(([key, { title }]) => ({ key, title })),
+]
 
 const Scored = ({ view, ids }: { view: string; ids: readonly string[] }) => {
   const loaded = useJson<RunComparisonAnswer>(`/api/comparison?runs=${encodeURIComponent(encodeIds(ids))}`)
@@ -89,12 +76,14 @@ export default () => {
       <Chooser />
       <Chosen />
       {ids.length > 0 && (
-        <>
-          <Tabs current={view} />
-          <div id="compare-view" role="tabpanel" aria-label="View" class="stack">
-            {view === 'curves' ? <CurvesView /> : <Scored view={view} ids={ids} />}
-          </div>
-        </>
+        <Tabs
+          label="Views"
+          tabs={tabs}
+          open={view}
+          onOpen={(key) => setQuery({ view: key === tabs[0].key ? undefined : key })}
+        >
+          {view === 'curves' ? <CurvesView /> : <Scored view={view} ids={ids} />}
+        </Tabs>
       )}
     </>
   )

@@ -11,7 +11,8 @@ import type {
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
-import { route, setQuery } from '../../router.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { queryWhole, route, setQuery } from '../../router.ts'
 import { groupsOf } from './scores-view.tsx'
 import { shortName } from './selection.ts'
 
@@ -141,7 +142,7 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
   const known = (id: string | null): id is string => id !== null && ids.includes(id)
   const [first, second] = [query.get('a'), query.get('b')].map((id, i) => (known(id) ? id : usual[i]?.id))
   const filter: PairFilter = isFilter(query.get('filter')) ? (query.get('filter') as PairFilter) : 'changed'
-  const from = Math.max(0, Number.parseInt(query.get('page') ?? '0', 10) || 0)
+  const from = queryWhole('page') ?? 0
   const search = useSignal('')
   const searched = useSignal('')
   useEffect(() => {
@@ -181,8 +182,7 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
           {(data) => (
             <>
               <Filters page={data} filter={filter} />
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-              <section class="scroll" tabIndex={0} aria-label="Records with both predictions">
+              <Scroll label="Records with both predictions">
                 <table class="predictions">
                   <thead>
                     <tr>
@@ -199,7 +199,7 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
                     ))}
                   </tbody>
                 </table>
-              </section>
+              </Scroll>
               <Pager
                 from={data.from}
                 shown={data.rows.length}

@@ -7,12 +7,16 @@ import type {
 import { formatBytes, formatCount, formatDuration } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Marker, Scatter, type ScatterMark } from '../../parts/scatter.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
 import { families, formatInterval, methodOf } from './families.ts'
+import { PriceField, typedPrice } from './price-field.tsx'
 import { shortName } from './selection.ts'
 
 interface Cost {
   title: string
+  /** Head of its column in the table. */
+  column: string
   of(run: ComparedRunRow): number | null
   show(value: number): string
 }
@@ -22,24 +26,31 @@ const moneyOf = ({ id, seconds, cost }: ComparedRunRow): number | null => {
   if (cost !== null) return cost.amount
   const row = runRow(id)
   if (row?.cost) return row.cost.amount
-  const typed = Number(route.value.query.get('price') || Number.NaN)
-  return Number.isFinite(typed) ? (typed * seconds) / 3600 : null
+  const price = typedPrice()
+  return price === undefined ? null : (price * seconds) / 3600
 }
 
 const costs: Record<string, Cost> = {
-  time: { title: 'Time in seconds', of: ({ seconds }) => seconds, show: (seconds) => formatDuration(seconds * 1000) },
+  time: {
+    title: 'Time in seconds',
+    column: 'Time',
+    of: ({ seconds }) => seconds,
+    show: (seconds) => formatDuration(seconds * 1000),
+  },
   energy: {
     title: 'Energy of the processor in joules',
+    column: 'Energy',
     of: ({ energyJoules }) => energyJoules,
     show: (joules) => `${formatCount(Math.round(joules))} J`,
   },
-  money: { title: 'Money', of: moneyOf, show: (amount) => String(Number(amount.toPrecision(3))) },
+  money: { title: 'Money', column: 'Money', of: moneyOf, show: (amount) => String(Number(amount.toPrecision(3))) },
   parameters: {
     title: 'Trained parameters',
+    column: 'Trained parameters',
     of: ({ trainedParameters }) => trainedParameters,
     show: (count) => formatCount(count),
   },
-  disk: { title: 'Bytes on disk', of: ({ fileBytes }) => fileBytes, show: formatBytes },
+  disk: { title: 'Bytes on disk', column: 'On disk', of: ({ fileBytes }) => fileBytes, show: formatBytes },
 }
 
 const Legend = ({ runs }: { runs: readonly ComparedRunRow[] }) => (
@@ -85,8 +96,7 @@ const ScoreTable = ({ runs, ids }: { runs: readonly ComparedRunRow[]; ids: reado
   const shownCosts = Object.entries(costs).filter(([, { of }]) => runs.some((run) => of(run) !== null))
   const hasTwin = runs.some(({ pretraining }) => pretraining !== null)
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={`Scores of ${runs[0].task} as a table`}>
+    <Scroll label={`Scores of ${runs[0].task} as a table`}>
       <table>
         <thead>
           <tr>
@@ -103,9 +113,9 @@ const ScoreTable = ({ runs, ids }: { runs: readonly ComparedRunRow[]; ids: reado
                 Pretraining brought
               </th>
             )}
-            {shownCosts.map(([key, { title }]) => (
+            {shownCosts.map(([key, { column }]) => (
               <th key={key} scope="col" class="number">
-                {title.split(' ')[0] === 'Bytes' ? 'On disk' : title.replace(/ in .*| of .*/, '')}
+                {column}
               </th>
             ))}
           </tr>
@@ -137,7 +147,7 @@ const ScoreTable = ({ runs, ids }: { runs: readonly ComparedRunRow[]; ids: reado
           ))}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   )
 }
 
@@ -203,18 +213,7 @@ export const ScoresView = ({ answer }: { answer: RunComparisonAnswer }) => {
             ))}
           </select>
         </label>
-        {cost === costs.money && (
-          <label>
-            Price per hour, where a recipe has none{' '}
-            <input
-              type="number"
-              min="0"
-              step="any"
-              value={route.value.query.get('price') ?? ''}
-              onInput={(event) => setQuery({ price: event.currentTarget.value || undefined })}
-            />
-          </label>
-        )}
+        {cost === costs.money && <PriceField title="Price per hour, where a recipe has none" />}
       </div>
       {groupsOf(answer.runs).map((runs) => (
         <TaskScores key={runs[0].group} runs={runs} answer={answer} cost={cost} />

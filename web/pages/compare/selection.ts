@@ -1,5 +1,5 @@
 // The runs that are compared: in the address, so that a link has them.
-import { linkTo, route, setQuery } from '../../router.ts'
+import { route, setQuery } from '../../router.ts'
 
 /** Runs that can be chosen, and those of them that have curves at a time. */
 export const maxChosen = 32
@@ -32,20 +32,8 @@ export const toggleChosen = (id: string): void => {
   setChosen(ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id])
 }
 
-/** The address that compares some runs. */
-export const compareLink = (ids: readonly string[]): string => linkTo(['compare'], { runs: encodeIds(ids) })
-
 /** Dashes of curves, so that colours are not all that tells them apart. */
-export const dashes: readonly (readonly number[])[] = [
-  [],
-  [7, 4],
-  [2, 3],
-  [10, 3, 2, 3],
-  [],
-  [7, 4],
-  [2, 3],
-  [10, 3, 2, 3],
-]
+export const dashes: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]]
 
 /** The last part of an id that tells it from the others. */
 export const shortName = (id: string, ids: readonly string[]): string => {

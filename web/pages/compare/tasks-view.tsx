@@ -1,6 +1,7 @@
 // Specialists against tasks: a score where a specialist was evaluated on a task.
 import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
 import { Marker } from '../../parts/scatter.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
 import { families, formatInterval, methodOf } from './families.ts'
 import { groupsOf } from './scores-view.tsx'
@@ -63,8 +64,7 @@ export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => {
           </select>
         </label>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label="Scores by specialist and task">
+      <Scroll label="Scores by specialist and task">
         <table>
           <thead>
             <tr>
@@ -96,7 +96,7 @@ export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => {
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </section>
   )
 }

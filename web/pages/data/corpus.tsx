@@ -2,11 +2,13 @@
 import type { CorpusOverview, DropReason } from '../../../src/serving/studio/data-types.ts'
 import { formatBytes, formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'
+import { Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { SafeText } from '../../parts/safe-text.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import { Documents, textColumn } from './documents.tsx'
-import { Facts, SourceHead, sourcePath } from './source-head.tsx'
-import { Tabs } from './tabs.tsx'
+import { SourceHead, sourcePath } from './source-head.tsx'
+import { SourceTabs } from './tabs.tsx'
 
 const Reason = ({ stage, reason, count, examples }: DropReason) => (
   <details>
@@ -35,8 +37,7 @@ const Dropped = ({ drops, stages }: Pick<CorpusOverview, 'drops' | 'stages'>) =>
   <div class="grid">
     <section class="panel" aria-label="Stages">
       <h2>Stages</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label="Table of stages">
+      <Scroll label="Table of stages">
         <table>
           <thead>
             <tr>
@@ -61,7 +62,7 @@ const Dropped = ({ drops, stages }: Pick<CorpusOverview, 'drops' | 'stages'>) =>
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
     </section>
     <section class="panel" aria-label="Why documents were dropped">
       <h2>Why documents were dropped</h2>
@@ -139,7 +140,7 @@ export const CorpusPage = ({ id }: { id: string }) => {
               ]}
             />
           </div>
-          <Tabs
+          <SourceTabs
             tabs={[
               { key: 'content', title: 'Content', content: () => <Content {...corpus} /> },
               { key: 'dropped', title: 'Dropped', content: () => <Dropped {...corpus} /> },

@@ -4,6 +4,7 @@ import { getJson } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { SafeText } from '../../parts/safe-text.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import type { TableColumn } from '../../parts/virtual-table.tsx'
 import { openRow, PagedRows, showRow } from './paged-rows.tsx'
 import { Search } from './search.tsx'
@@ -50,10 +51,9 @@ const WholeDocument = ({ path, index }: { path: string; index: number }) => {
                   {name}: <SafeText {...value} />
                 </p>
               ))}
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-              <section class="whole-text" tabIndex={0} aria-label="Text">
+              <Scroll label="Text" kind="whole-text">
                 {document.text && <SafeText {...document.text} />}
-              </section>
+              </Scroll>
             </>
           )
         }

@@ -6,8 +6,10 @@ import type { InspectionMessage, ShownFinding, ShownPart, ShownReport } from '..
 import { readStream } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'
+import { Facts } from '../../parts/facts.tsx'
 import { SafeText } from '../../parts/safe-text.tsx'
-import { Facts, sourcePath } from './source-head.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
+import { sourcePath } from './source-head.tsx'
 
 /** The state of an inspection. */
 export interface InspectionState {
@@ -40,8 +42,7 @@ const FindingRow = ({ title, finding: { count, examples } }: { title: string; fi
       <summary>
         {title}: <strong>{formatCount(count)}</strong>
       </summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label={`Examples: ${title}`}>
+      <Scroll label={`Examples: ${title}`}>
         <table>
           <thead>
             <tr>
@@ -67,7 +68,7 @@ const FindingRow = ({ title, finding: { count, examples } }: { title: string; fi
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroll>
       {count > examples.length && <p class="muted">The first {examples.length} are listed.</p>}
     </details>
   )

@@ -2,9 +2,10 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo } from 'preact/hooks'
+import { formatWhole } from '../../format.ts'
 import { type LoadedRows, type PagedRow, Pages } from '../../parts/pages.ts'
 import { type TableColumn, VirtualTable } from '../../parts/virtual-table.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryWhole, setQuery } from '../../router.ts'
 
 interface PagedRowsProps<Row> {
   label: string
@@ -20,8 +21,8 @@ interface PagedRowsProps<Row> {
 
 /** The row that the address names, from 0. */
 export const openRow = (): number | undefined => {
-  const row = Number(route.value.query.get('row') ?? Number.NaN)
-  return Number.isSafeInteger(row) && row >= 1 ? row - 1 : undefined
+  const row = queryWhole('row') ?? 0
+  return row >= 1 ? row - 1 : undefined
 }
 
 /** Opens a row, or closes it. */
@@ -86,7 +87,7 @@ export const PagedRows = <Row,>({ label, noun, source, load, columns, wide }: Pa
     <div class="panel data-table">
       <div class="row spread">
         <span class="muted" role="status">
-          {total.toLocaleString('en')} {noun}
+          {formatWhole(total)} {noun}
           {pages.complete.value || pages.error.value !== undefined ? '' : ', counting …'}
         </span>
         <JumpBox

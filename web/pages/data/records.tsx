@@ -6,12 +6,13 @@ import { getJson } from '../../api.ts'
 import { formatBytes } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { namedCharacters, SafeText } from '../../parts/safe-text.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import type { TableColumn } from '../../parts/virtual-table.tsx'
 import { Inspection, type InspectionState, Report, useInspection } from './inspection.tsx'
 import { openRow, PagedRows, showRow } from './paged-rows.tsx'
 import { Search } from './search.tsx'
 import { SourceHead, sourcePath } from './source-head.tsx'
-import { Tabs } from './tabs.tsx'
+import { SourceTabs } from './tabs.tsx'
 import { type DiffPart, diffWords } from './word-diff.ts'
 
 const noText: CutText = { text: '' }
@@ -42,20 +43,18 @@ const Pair = ({ cells }: { cells: Record<string, CutText> }) => {
   return (
     <>
       <h3>Prompt</h3>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-      <section class="whole-text" tabIndex={0} aria-label="Prompt">
+      <Scroll label="Prompt" kind="whole-text">
         <SafeText {...prompt} />
-      </section>
+      </Scroll>
       <div class="pair">
         {answers.map(({ name, title, parts, text: { text, length } }) => (
           <div class={name} key={name}>
             <h3>{title}</h3>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-            <section class="whole-text" tabIndex={0} aria-label={title}>
+            <Scroll label={title} kind="whole-text">
               <Marked parts={parts} />
               {length !== undefined && <SafeText text="" length={length} />}
               {text === '' && <span class="muted">empty</span>}
-            </section>
+            </Scroll>
           </div>
         ))}
       </div>
@@ -71,10 +70,9 @@ const Cells = ({ cells }: { cells: Record<string, CutText> }) => (
       .map(([column, text]) => (
         <div key={column}>
           <h3>{column}</h3>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled area must be reachable by keyboard */}
-          <section class="whole-text" tabIndex={0} aria-label={column}>
+          <Scroll label={column} kind="whole-text">
             <SafeText {...text} />
-          </section>
+          </Scroll>
         </div>
       ))}
   </>
@@ -175,7 +173,7 @@ const PresentRecords = ({ source }: { source: DataSource }) => {
   return (
     <>
       <SourceHead source={source} />
-      <Tabs tabs={[rows, found]} />
+      <SourceTabs tabs={[rows, found]} />
     </>
   )
 }

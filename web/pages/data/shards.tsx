@@ -9,12 +9,13 @@ import type {
   ShownToken,
 } from '../../../src/serving/studio/data-types.ts'
 import { formatBytes, formatCount } from '../../format.ts'
+import { Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { namedCharacters, SafeText } from '../../parts/safe-text.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryWhole, route, setQuery } from '../../router.ts'
 import { Documents, textColumn } from './documents.tsx'
-import { Facts, SourceHead, sourcePath } from './source-head.tsx'
-import { Tabs } from './tabs.tsx'
+import { SourceHead, sourcePath } from './source-head.tsx'
+import { SourceTabs } from './tabs.tsx'
 
 const classOf = ({ special, trained, label }: ShownToken): string | undefined =>
   [label === undefined ? (special ? 'special' : '') : 'masked', trained && label === undefined ? 'trained' : '']
@@ -67,7 +68,7 @@ const Rows = ({ id, runs }: { id: string; runs: readonly ShardRun[] }) => {
   const { query } = route.value
   const run = runs.find((one) => one.run === query.get('run')) ?? runs[0]
   const split = query.get('split') === 'validation' ? 'validation' : 'train'
-  const position = Math.max(0, Math.floor(Number(query.get('position') ?? 0)) || 0)
+  const position = queryWhole('position') ?? 0
   const seed = query.get('seed')
   const typed = useSignal({ position: String(position), seed: seed ?? '' })
   const fields = { run: run.run, split, position: String(position), count: String(rowsPerPage) }
@@ -225,7 +226,9 @@ export const ShardsPage = ({ id }: { id: string }) => {
                 {shards.tokenizerFault}
               </p>
             )}
-            {shards.tokenizerFault === null && <Tabs tabs={shards.runs.length > 0 ? [rows, documents] : [documents]} />}
+            {shards.tokenizerFault === null && (
+              <SourceTabs tabs={shards.runs.length > 0 ? [rows, documents] : [documents]} />
+            )}
           </>
         )
       }}

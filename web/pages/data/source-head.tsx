@@ -1,5 +1,4 @@
 // What all pages of a source begin with: its name, its place, and the runs that use it.
-import type { ComponentChildren } from 'preact'
 import type { DataKind, DataSource } from '../../../src/serving/studio/data-types.ts'
 import { linkTo } from '../../router.ts'
 
@@ -30,7 +29,7 @@ export const RunLinks = ({ uses }: Pick<DataSource, 'uses'>) => (
   </>
 )
 
-export const SourceHead = ({ source, children }: { source: DataSource; children?: ComponentChildren }) => (
+export const SourceHead = ({ source }: { source: DataSource }) => (
   <>
     <div class="head">
       <h1>{source.name}</h1>
@@ -50,18 +49,5 @@ export const SourceHead = ({ source, children }: { source: DataSource; children?
         Nothing is there any more: it was deleted or moved after the run.
       </p>
     )}
-    {children}
   </>
-)
-
-/** Names with values. */
-export const Facts = ({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }) => (
-  <dl class="facts">
-    {facts.map(([name, value]) => (
-      <div key={name}>
-        <dt>{name}</dt>
-        <dd>{value}</dd>
-      </div>
-    ))}
-  </dl>
 )

@@ -1,15 +1,15 @@
 // The answers of the models, side by side.
-import { formatStep } from '../../format.ts'
+import { formatWhole } from '../../format.ts'
 import { nameOf } from './model-picker.tsx'
 import type { Answer, Turn } from './session.ts'
 import { TokenText } from './token-text.tsx'
 
 /** How people call a version: `step 1,200, live`. */
-export const versionOf = (model: string, step: number | null): string => {
-  if (step !== null) return `step ${formatStep(step)}, live`
+const versionOf = (model: string, step: number | null): string => {
+  if (step !== null) return `step ${formatWhole(step)}, live`
   const version = model.slice(model.lastIndexOf('@') + 1)
   return /^\d+$/.test(version)
-    ? `step ${formatStep(Number(version))}`
+    ? `step ${formatWhole(Number(version))}`
     : version === 'live'
       ? 'in training'
       : nameOf(model)

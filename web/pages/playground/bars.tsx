@@ -1,6 +1,6 @@
 // Probabilities as bars.
 
-export interface Bar {
+interface Bar {
   name: string
   /** From 0 to 1. */
   share: number

@@ -1,4 +1,5 @@
 // A text with spans of it marked, each with its kind.
+import { curveVariable } from '../../theme.ts'
 
 export interface Span {
   start: number
@@ -6,11 +7,9 @@ export interface Span {
   kind: string
 }
 
-/** Colours of kinds, in the order in which they first occur. */
-const colorOf = (kinds: readonly string[], kind: string): string => `var(--curve-${(kinds.indexOf(kind) % 8) + 1})`
-
 /** Spans that overlap an earlier one are left out. */
 export const MarkedText = ({ text, spans }: { text: string; spans: readonly Span[] }) => {
+  // Colours of kinds are in the order in which they first occur.
   const kinds = [...new Set(spans.map(({ kind }) => kind))]
   const sorted = [...spans].sort((a, b) => a.start - b.start)
   const parts = []
@@ -19,7 +18,7 @@ export const MarkedText = ({ text, spans }: { text: string; spans: readonly Span
     if (start < at || end > text.length) continue
     parts.push(text.slice(at, start))
     parts.push(
-      <mark key={start} style={{ 'border-color': colorOf(kinds, kind) }}>
+      <mark key={start} style={{ 'border-color': `var(${curveVariable(kinds.indexOf(kind))})` }}>
         {text.slice(start, end)}
         <span class="kind">{kind}</span>
       </mark>,

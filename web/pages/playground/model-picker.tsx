@@ -8,7 +8,7 @@ import type {
   RunModels,
 } from '../../../src/serving/studio/playground-types.ts'
 import { getJson, runPath, sendJson } from '../../api.ts'
-import { formatBytes, formatCount, formatStep } from '../../format.ts'
+import { formatBytes, formatCount, formatWhole } from '../../format.ts'
 import { runRow, runRows } from '../../live-runs.ts'
 import { attempt } from '../../parts/messages.tsx'
 
@@ -86,7 +86,7 @@ const useVersions = (run: string | undefined): Signal<RunModels | undefined> => 
   return versions
 }
 
-const titleOf = ({ title, step }: PlaygroundModel): string => (step === null ? title : `step ${formatStep(step)}`)
+const titleOf = ({ title, step }: PlaygroundModel): string => (step === null ? title : `step ${formatWhole(step)}`)
 
 interface PickerProps {
   /** Which of the models it is: `Model`, `Second model`. */

@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import type { LoadedModel, PlaygroundState } from '../../../src/serving/studio/playground-types.ts'
 import { getJson } from '../../api.ts'
 import { runRow } from '../../live-runs.ts'
+import { Tabs } from '../../parts/tabs.tsx'
 import { route, setQuery } from '../../router.ts'
 import { Answers } from './answers.tsx'
 import { type ChosenModel, InMemory, isLive, ModelFacts, ModelPicker, runOfModel, useModel } from './model-picker.tsx'
@@ -221,20 +222,12 @@ export default () => {
         </p>
       )}
       {mode !== undefined && (
-        <>
-          <div class="tabs" role="tablist" aria-label="Modes">
-            {modes.map((each) => (
-              <button
-                key={each.path}
-                type="button"
-                role="tab"
-                aria-selected={each === mode}
-                onClick={() => setQuery({ mode: each.path })}
-              >
-                {each.title}
-              </button>
-            ))}
-          </div>
+        <Tabs
+          label="Modes"
+          tabs={modes.map(({ path, title }) => ({ key: path, title }))}
+          open={mode.path}
+          onOpen={(path) => setQuery({ mode: path })}
+        >
           {mode.writes && <Settings chat={mode.chat === true} />}
           {mode.chat && <Answers turns={session.turns.value} />}
           <QuestionForm
@@ -246,7 +239,7 @@ export default () => {
           />
           <AskAgain session={session} ids={ids} />
           {!mode.chat && <Answers turns={session.turns.value} />}
-        </>
+        </Tabs>
       )}
       <InMemory state={state} onChange={refresh} />
     </>

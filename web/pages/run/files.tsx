@@ -5,6 +5,7 @@ import { runPath } from '../../api.ts'
 import { formatBytes, formatTime } from '../../format.ts'
 import { JsonText } from '../../parts/json-text.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 
 const Checkpoints = ({ files }: { files: RunFilesAnswer }) => (
   <section class="panel" aria-label="Checkpoints">
@@ -12,7 +13,7 @@ const Checkpoints = ({ files }: { files: RunFilesAnswer }) => (
     {files.checkpoints.length === 0 ? (
       <p class="muted">No checkpoint is on disk.</p>
     ) : (
-      <div class="scroll">
+      <Scroll label="Table of checkpoints">
         <table>
           <thead>
             <tr>
@@ -40,7 +41,7 @@ const Checkpoints = ({ files }: { files: RunFilesAnswer }) => (
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     )}
     <p class="muted">
       {formatBytes(files.checkpoints.reduce((sum, { bytes }) => sum + bytes, 0))} in checkpoints
@@ -53,7 +54,7 @@ const Costs = ({ costs }: { costs: RunFilesAnswer['costs'] }) =>
   costs.length === 0 ? null : (
     <section class="panel" aria-label="Predicted and measured">
       <h2>Predicted and measured</h2>
-      <div class="scroll">
+      <Scroll label="Table of predicted and measured costs">
         <table>
           <thead>
             <tr>
@@ -74,7 +75,7 @@ const Costs = ({ costs }: { costs: RunFilesAnswer['costs'] }) =>
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </section>
   )
 

@@ -5,6 +5,7 @@ import type { EvaluationEvent } from '../../../src/tracking/event-types.ts'
 import { formatTime, formatValue } from '../../format.ts'
 import type { RunAxis } from '../../parts/axes.ts'
 import type { ChartMark } from '../../parts/chart.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 
 /** A mark with its text. */
 export interface RunMark {
@@ -24,7 +25,7 @@ const colors: Record<RunMark['kind'], string> = {
   start: '--muted',
 }
 
-/** Marks that a strip shows; the list has all. */
+/** Marks that a strip shows; the list has more. */
 const maxInStrip = 120
 
 const ofEvent = (event: Mark, i: number, all: readonly Mark[]): RunMark[] => {
@@ -54,7 +55,7 @@ const drawn = (mark: RunMark): boolean => mark.kind !== 'note' && mark.kind !== 
 
 /** The lines of a chart. */
 export const linesOf = (marks: readonly RunMark[], axis: RunAxis): ChartMark[] =>
-  marks.filter(drawn).map(({ step, kind, text }) => ({ x: axis.ofStep(step), color: colors[kind], label: text }))
+  marks.filter(drawn).map(({ step, kind }) => ({ x: axis.ofStep(step), color: colors[kind] }))
 
 interface MarksProps {
   marks: readonly RunMark[]
@@ -103,9 +104,9 @@ export const MarkStrip = ({ marks, axis, range: [from, to], onStep }: MarksProps
 /** Marks that a list shows. */
 const maxInList = 300
 
-/** All marks, newest first. */
+/** The newest marks, the last one first. */
 export const MarkList = ({ marks, onStep }: Pick<MarksProps, 'marks' | 'onStep'>) => (
-  <div class="scroll window">
+  <Scroll label="Marks" kind="scroll window">
     <table>
       <thead>
         <tr>
@@ -138,5 +139,5 @@ export const MarkList = ({ marks, onStep }: Pick<MarksProps, 'marks' | 'onStep'>
         The newest {maxInList} of {marks.length} are listed.
       </p>
     )}
-  </div>
+  </Scroll>
 )

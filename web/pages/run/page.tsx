@@ -1,11 +1,13 @@
 // One run: its state, its curves, the rows of its batches, its samples, its settings and its files.
 import type { RunDetails } from '../../../src/serving/studio/api-types.ts'
 import { runPath } from '../../api.ts'
-import { formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
+import { formatCost, formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
+import { type Fact, Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { RunControls } from '../../parts/run-controls.tsx'
-import { linkTo, route, setQuery } from '../../router.ts'
+import { type Tab, Tabs } from '../../parts/tabs.tsx'
+import { linkTo, queryWhole, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { Batch } from './batch.tsx'
 import { Files } from './files.tsx'
@@ -16,52 +18,29 @@ import { RunCurves } from './run-curves.tsx'
 import { Samples } from './samples.tsx'
 import { Settings } from './settings.tsx'
 
-const tabs = { curves: 'Curves', marks: 'Incidents', samples: 'Samples', settings: 'Settings', files: 'Files' } as const
-type Tab = keyof typeof tabs
+const tabs: readonly Tab[] = [
+  { key: 'curves', title: 'Curves' },
+  { key: 'marks', title: 'Incidents' },
+  { key: 'samples', title: 'Samples' },
+  { key: 'settings', title: 'Settings' },
+  { key: 'files', title: 'Files' },
+]
 
-const tabOf = (value: string | null): Tab => (Object.keys(tabs) as Tab[]).find((name) => name === value) ?? 'curves'
+const tabOf = (value: string | null): string => (tabs.find(({ key }) => key === value) ?? tabs[0]).key
 
-const Tabs = ({ current }: { current: Tab }) => (
-  <div class="tabs" role="tablist" aria-label="Parts of the run">
-    {(Object.keys(tabs) as Tab[]).map((name) => (
-      <button
-        type="button"
-        role="tab"
-        key={name}
-        id={`tab-${name}`}
-        aria-selected={name === current}
-        aria-controls="run-part"
-        onClick={() => setQuery({ tab: name === 'curves' ? undefined : name })}
-      >
-        {tabs[name]}
-      </button>
-    ))}
-  </div>
-)
-
-const Facts = ({ row }: { row: RunDetails['row'] }) => (
-  <dl class="facts">
-    {(
-      [
-        ['Step', row.totalSteps === null ? String(row.step) : `${row.step} of ${row.totalSteps}`],
-        ['Loss', formatValue(row.loss)],
-        ['Best', row.best === null ? '' : `${row.best.metric} ${formatValue(row.best.value)} at ${row.best.step}`],
-        ['Tokens', formatCount(row.tokens)],
-        ['Time', formatDuration(row.seconds * 1000)],
-        ['Left', row.secondsLeft === null ? '' : formatDuration(row.secondsLeft * 1000)],
-        ['Cost', row.cost === null ? '' : `${row.cost.amount.toFixed(2)} ${row.cost.currency}`],
-        ['Incidents', String(row.incidents)],
-      ] as const
-    )
-      .filter(([, value]) => value !== '')
-      .map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-  </dl>
-)
+const factsOf = (row: RunDetails['row']): Fact[] => {
+  const facts: Fact[] = [
+    ['Step', row.totalSteps === null ? String(row.step) : `${row.step} of ${row.totalSteps}`],
+    ['Loss', formatValue(row.loss)],
+    ['Best', row.best === null ? '' : `${row.best.metric} ${formatValue(row.best.value)} at ${row.best.step}`],
+    ['Tokens', formatCount(row.tokens)],
+    ['Time', formatDuration(row.seconds * 1000)],
+    ['Left', row.secondsLeft === null ? '' : formatDuration(row.secondsLeft * 1000)],
+    ['Cost', formatCost(row.cost)],
+    ['Incidents', String(row.incidents)],
+  ]
+  return facts.filter(([, value]) => value !== '')
+}
 
 const readBatch = (step: number) => setQuery({ tab: undefined, step: String(step) })
 
@@ -71,9 +50,8 @@ export const RunPage = ({ id }: { id: string }) => {
   const newer = useJson<RunDetails>(version === 0 ? undefined : runPath(id), version)
   const details = newer.value.data ?? first.value.data
   const row = runRow(id) ?? details?.row
-  const { query } = route.value
-  const tab = tabOf(query.get('tab'))
-  const step = Number(query.get('step') ?? Number.NaN)
+  const tab = tabOf(route.value.query.get('tab'))
+  const step = queryWhole('step')
   return (
     <>
       <div class="head">
@@ -95,11 +73,15 @@ export const RunPage = ({ id }: { id: string }) => {
       <Show of={{ data: details, error: newer.value.error ?? first.value.error }}>
         {(found) => (
           <>
-            <Facts row={row ?? found.row} />
+            <Facts facts={factsOf(row ?? found.row)} />
             {found.row.message !== null && <p class="error">{found.row.message}</p>}
-            <Tabs current={tab} />
-            <div id="run-part" class="part" role="tabpanel" aria-labelledby={`tab-${tab}`}>
-              {tab === 'curves' && Number.isInteger(step) && sharedFile === undefined && (
+            <Tabs
+              label="Parts of the run"
+              tabs={tabs}
+              open={tab}
+              onOpen={(key) => setQuery({ tab: key === tabs[0].key ? undefined : key })}
+            >
+              {tab === 'curves' && step !== undefined && sharedFile === undefined && (
                 <Batch key={step} id={id} step={step} lastStep={found.row.step} onStep={readBatch} />
               )}
               {tab === 'curves' && <RunCurves id={id} details={found} version={version} onStep={readBatch} />}
@@ -107,7 +89,7 @@ export const RunPage = ({ id }: { id: string }) => {
               {tab === 'samples' && <Samples id={id} version={version} />}
               {tab === 'settings' && <Settings id={id} recipe={found.recipe} />}
               {tab === 'files' && <Files id={id} details={found} version={version} />}
-            </div>
+            </Tabs>
           </>
         )}
       </Show>

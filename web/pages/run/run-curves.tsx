@@ -4,7 +4,7 @@ import { getJson, runPath } from '../../api.ts'
 import { type AxisName, axisNames, runAxis } from '../../parts/axes.ts'
 import { Chart } from '../../parts/chart.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryNumber, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { chartsOfRun, curvesOf, type RunChart } from './charts-of-run.ts'
 import { linesOf, MarkStrip, marksOf } from './marks.tsx'
@@ -19,14 +19,9 @@ const maxSmoothing = 0.999
 
 const axisOf = (value: string | null): AxisName => axisNames.find((name) => name === value) ?? 'step'
 
-const numberOf = (value: string | null): number | undefined => {
-  const number = Number(value)
-  return value === null || value === '' || !Number.isFinite(number) ? undefined : number
-}
-
 const Controls = () => {
   const { query } = route.value
-  const smoothing = numberOf(query.get('smooth')) ?? 0
+  const smoothing = queryNumber('smooth') ?? 0
   const toggle = (name: string) => setQuery({ [name]: query.get(name) === null ? '1' : undefined })
   return (
     <fieldset class="row controls">
@@ -95,11 +90,10 @@ interface RunCurvesProps {
 }
 
 export const RunCurves = ({ id, details, version, onStep }: RunCurvesProps) => {
-  const { query } = route.value
   const charts = chartsOfRun(details.columns)
   const shown = charts.slice(0, maxCharts)
   const names = shown.flatMap(({ columns }) => columns).slice(0, 64)
-  const range = [numberOf(query.get('from')), numberOf(query.get('to'))] as const
+  const range = [queryNumber('from'), queryNumber('to')] as const
   const limits = range.map((at, i) =>
     at === undefined ? '' : `&${i === 0 ? 'from' : 'to'}=${Math.max(0, Math.round(at))}`,
   )
@@ -135,7 +129,7 @@ const Charts = ({ id, charts, answer, marks, range, onStep }: ChartsProps) => {
   const axis = runAxis(name, answer.axis)
   const logX = query.get('logx') !== null
   const logY = query.get('logy') !== null
-  const view = { axis, smoothing: Math.min(maxSmoothing, numberOf(query.get('smooth')) ?? 0), logY }
+  const view = { axis, smoothing: Math.min(maxSmoothing, queryNumber('smooth') ?? 0), logY }
   const steps = answer.axis.steps
   const [from, to] = [range[0] ?? steps[0] ?? 0, range[1] ?? answer.lastStep]
   const zoomed = range[0] !== undefined || range[1] !== undefined

@@ -2,12 +2,12 @@
 import type { RunSamples } from '../../../src/serving/studio/run-types.ts'
 import { runPath } from '../../api.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryNumber, setQuery } from '../../router.ts'
 
 /** The index of the step nearest to a wanted one. */
-const indexOf = (steps: readonly number[], wanted: string | null, otherwise: number): number => {
-  if (wanted === null) return otherwise
-  const distance = (at: number) => Math.abs(steps[at] - Number(wanted))
+const indexOf = (steps: readonly number[], wanted: number | undefined, otherwise: number): number => {
+  if (wanted === undefined) return otherwise
+  const distance = (at: number) => Math.abs(steps[at] - wanted)
   return steps.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0)
 }
 
@@ -27,9 +27,8 @@ export const Samples = ({ id, version }: { id: string; version: number }) => {
 }
 
 const Compared = ({ id, steps }: { id: string; steps: readonly number[] }) => {
-  const { query } = route.value
-  const left = indexOf(steps, query.get('left'), 0)
-  const right = indexOf(steps, query.get('right'), steps.length - 1)
+  const left = indexOf(steps, queryNumber('left'), 0)
+  const right = indexOf(steps, queryNumber('right'), steps.length - 1)
   const texts = useJson<RunSamples>(runPath(id, `/samples?steps=${steps[left]},${steps[right]}`))
   const slider = (name: 'left' | 'right', index: number) => (
     <label class="slider">

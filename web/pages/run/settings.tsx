@@ -4,6 +4,7 @@ import { runPath } from '../../api.ts'
 import { runRows } from '../../live-runs.ts'
 import { JsonText } from '../../parts/json-text.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
 import { route, setQuery } from '../../router.ts'
 import { changesBetween, type SettingChange } from './settings-changes.ts'
 
@@ -11,7 +12,7 @@ const shown = (value: unknown): string =>
   value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value)
 
 const Changes = ({ changes, names }: { changes: readonly SettingChange[]; names: [string, string] }) => (
-  <div class="scroll">
+  <Scroll label="Settings that differ">
     <p class="muted">
       {changes.length === 0 ? 'Both runs have the same settings.' : `${changes.length} settings differ.`}
     </p>
@@ -37,7 +38,7 @@ const Changes = ({ changes, names }: { changes: readonly SettingChange[]; names:
         </tbody>
       </table>
     )}
-  </div>
+  </Scroll>
 )
 
 const Difference = ({ id, other, recipe }: { id: string; other: string; recipe: Record<string, unknown> }) => {

@@ -1,7 +1,7 @@
 // The table of all runs.
 import { useSignal } from '@preact/signals'
 import type { RunRow } from '../../../src/serving/studio/api-types.ts'
-import { formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
+import { formatCost, formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
 import { runRow, runRows, runsLoaded, runTotal } from '../../live-runs.ts'
 import { Modal } from '../../parts/modal.tsx'
 import { Progress } from '../../parts/progress.tsx'
@@ -30,9 +30,6 @@ const StepCell = ({ run }: { run: RunRow }) => {
     </span>
   )
 }
-
-const formatCost = ({ cost }: RunRow): string =>
-  cost === null ? '' : `${cost.amount < 0.1 ? cost.amount.toPrecision(2) : cost.amount.toFixed(2)} ${cost.currency}`
 
 const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>[] => [
   { key: 'run', title: 'Run', cell: (run) => <a href={linkTo(['runs', run.id])}>{run.id}</a>, sort: ({ id }) => id },
@@ -95,7 +92,13 @@ const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>
     cell: ({ seconds }) => formatDuration(seconds * 1000),
     sort: ({ seconds }) => seconds,
   },
-  { key: 'cost', title: 'Cost', number: true, cell: formatCost, sort: ({ cost }) => cost?.amount ?? null },
+  {
+    key: 'cost',
+    title: 'Cost',
+    number: true,
+    cell: ({ cost }) => formatCost(cost),
+    sort: ({ cost }) => cost?.amount ?? null,
+  },
   { key: 'tags', title: 'Tags', cell: (run) => <Tags run={run} />, sort: ({ tags }) => tags.join(' ') || null },
   { key: 'updated', title: 'Last event', cell: ({ updated }) => formatTime(updated), sort: ({ updated }) => updated },
 ]

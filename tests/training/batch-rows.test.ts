@@ -8,7 +8,7 @@ import { BatchReader, type BatchRows, execute } from '../../src/runs/index.ts'
 import { kindOf, startOf } from '../../src/runs/kinds.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { makeSmallAlignment, pairRows, ratingRows, type SmallAlignment } from '../alignment/small-alignment.ts'
-import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 /** What a step trained on: the ids of each of its examples, in any order, and its recorded loss. */
 interface SeenStep {

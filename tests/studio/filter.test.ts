@@ -15,12 +15,7 @@ const find = async (where: string) => {
   return answer.ids?.sort() ?? answer.error?.message
 }
 
-const tag = (id: string, tags: string[]) =>
-  studio.json(`/api/runs/${encodeURIComponent(id)}/tags`, {
-    method: 'POST',
-    body: JSON.stringify({ tags }),
-    headers: { 'content-type': 'application/json' },
-  })
+const tag = (id: string, tags: string[]) => studio.post(`/api/runs/${encodeURIComponent(id)}/tags`, { tags })
 
 beforeAll(async () => {
   const recipe = { command: 'pretrain', model: { type: 'bert' }, batch: { sequences: 8 }, optimizer: { type: 'adamw' } }

@@ -20,12 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => data.dispose())
 
-const ask = <T>(path: string, recipe: object): Promise<T> =>
-  studio.json<T>(`/api/new-run/${path}`, {
-    method: 'POST',
-    body: JSON.stringify({ recipe }),
-    headers: { 'content-type': 'application/json' },
-  })
+const ask = <T>(path: string, recipe: object): Promise<T> => studio.post<T>(`/api/new-run/${path}`, { recipe })
 
 const form = (command: string) => studio.json<RecipeForm>(`/api/new-run/${command}`)
 

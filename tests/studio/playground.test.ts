@@ -51,14 +51,9 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => folders?.remove())
 
-const post = (path: string, body: object) =>
-  studio.json<Record<string, unknown>>(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const post = (path: string, body: object) => studio.post<Record<string, unknown>>(path, body)
 
-const load = (model: string) => post('/api/playground/load', { model }) as Promise<unknown> as Promise<LoadedModel>
+const load = (model: string) => studio.post<LoadedModel>('/api/playground/load', { model })
 
 describe('the models of the playground', () => {
   it('are those of a run that open as a model', async () => {

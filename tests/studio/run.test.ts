@@ -11,14 +11,19 @@ import { changesBetween } from '../../web/pages/run/settings-changes.ts'
 import { csvOf } from '../../web/parts/chart-csv.ts'
 import { smooth } from '../../web/parts/smoothing.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
-import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
+import {
+  browserPath,
+  runsFolder,
+  StudioUnderTest,
+  stepEvent,
+  stepEvents,
+  writeEvents,
+  writeJson,
+} from './studio-fixture.ts'
 
 const runs = runsFolder()
 const studio = new StudioUnderTest()
 studio.use({ roots: [runs] })
-
-const steps = (from: number, to: number, more: object = {}) =>
-  Array.from({ length: to - from + 1 }, (_, i) => stepEvent(from + i, more))
 
 const at = (step: number) => ({ time: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString(), step })
 
@@ -27,14 +32,14 @@ const html = '<img src=x onerror="document.title=1">'
 /** A run with everything that a page shows. */
 const events: TrainingEvent[] = [
   { type: 'start', ...at(0), totalSteps: 600 },
-  ...steps(1, 200),
+  ...stepEvents(1, 200),
   { type: 'evaluation', ...at(200), metrics: { loss: 0.5, accuracy: 0.7 }, seconds: 1, best: true },
   { type: 'sample', ...at(200), prompt: 'Once', text: ' upon a time' },
   { type: 'checkpoint', ...at(200), path: 'checkpoints/step-00000200', seconds: 1 },
-  ...steps(201, 299),
+  ...stepEvents(201, 299),
   { type: 'incident', ...at(300), kind: 'spike', message: 'Loss 9 is 8.0 standard deviations above its recent mean.' },
   stepEvent(300, { loss: 9 }),
-  ...steps(301, 400),
+  ...stepEvents(301, 400),
   { type: 'evaluation', ...at(400), metrics: { loss: 0.6, accuracy: 0.6 }, seconds: 1, best: false },
   { type: 'sample', ...at(400), prompt: html, text: html },
   { type: 'end', ...at(400), reason: 'interrupted' },
@@ -48,7 +53,7 @@ beforeAll(async () => {
   await writeEvents(join(runs, 'all'), events)
   await writeJson(join(runs, 'all/run.json'), recipe)
   await writeJson(join(runs, 'other/run.json'), { ...recipe, learningRate: 0.002, model: { type: 'gpt2' }, batch: 8 })
-  await writeEvents(join(runs, 'other'), steps(1, 5))
+  await writeEvents(join(runs, 'other'), stepEvents(1, 5))
   await mkdir(join(runs, 'all/checkpoints/step-00000200/model'), { recursive: true })
   await writeFile(join(runs, 'all/checkpoints/step-00000200/model/weights'), 'x'.repeat(5000))
   await appendFile(join(runs, 'all/events.jsonl'), 'damaged\n')
@@ -79,7 +84,7 @@ describe('the parts of a run', () => {
   })
 
   it('are curves whose steps count once, after weights went back', async () => {
-    await writeEvents(join(runs, 'back'), [...steps(1, 30, { loss: 9 }), ...steps(21, 25, { loss: 1 })])
+    await writeEvents(join(runs, 'back'), [...stepEvents(1, 30, { loss: 9 }), ...stepEvents(21, 25, { loss: 1 })])
     const { curves } = await studio.json<Curves>('/api/runs/back/curves?names=loss')
     expect(curves[0].steps).toEqual(Array.from({ length: 25 }, (_, i) => i + 1))
     expect(curves[0].last.slice(18)).toEqual([9, 9, 1, 1, 1, 1, 1])
@@ -116,14 +121,14 @@ describe('what the page computes', () => {
 describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
   it('shows new steps in its facts and its curves without a reload', async () => {
     const folder = join(runs, 'live')
-    await writeEvents(folder, steps(1, 20))
+    await writeEvents(folder, stepEvents(1, 20))
     const watched = await studio.open('#/runs/live')
     const { page } = watched
     await page.getByText('20 of 1000').waitFor()
     const curve = page.waitForResponse(
       async (response) => response.url().includes('/curves?') && ((await response.json()) as Curves).lastStep === 23,
     )
-    await writeEvents(folder, steps(21, 23))
+    await writeEvents(folder, stepEvents(21, 23))
     await page.getByText('23 of 1000').waitFor()
     const { curves } = (await (await curve).json()) as Curves
     expect(curves.find(({ name }) => name === 'loss')?.steps.at(-1)).toBe(23)

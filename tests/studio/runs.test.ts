@@ -3,17 +3,23 @@ import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Curves, RunDetails, RunList } from '../../src/serving/studio/api-types.ts'
-import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
+import {
+  browserPath,
+  runsFolder,
+  StudioUnderTest,
+  stepEvent,
+  stepEvents,
+  writeEvents,
+  writeJson,
+} from './studio-fixture.ts'
 
 const runs = runsFolder()
 const studio = new StudioUnderTest()
 studio.use({ roots: [runs] })
 
-const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => stepEvent(from + i))
-
 describe('the runs of a folder', () => {
   it('are listed with their state, title and losses, however deep they lie', async () => {
-    await writeEvents(join(runs, 'sweep/a'), steps(1, 300))
+    await writeEvents(join(runs, 'sweep/a'), stepEvents(1, 300))
     await writeJson(join(runs, 'sweep/a/run.json'), {
       command: 'finetune',
       base: 'x/bert',
@@ -27,7 +33,11 @@ describe('the runs of a folder', () => {
   })
 
   it('keep every spike in their buckets, at the exact value', async () => {
-    await writeEvents(join(runs, 'spike'), [...steps(1, 4999), stepEvent(5000, { loss: 77.5 }), ...steps(5001, 9000)])
+    await writeEvents(join(runs, 'spike'), [
+      ...stepEvents(1, 4999),
+      stepEvent(5000, { loss: 77.5 }),
+      ...stepEvents(5001, 9000),
+    ])
     const { curves } = await studio.json<Curves>('/api/runs/spike/curves?names=loss&buckets=100')
     expect(curves[0].steps).toHaveLength(100)
     expect(Math.max(...curves[0].max.map((value) => value ?? 0))).toBe(77.5)
@@ -36,9 +46,9 @@ describe('the runs of a folder', () => {
   })
 
   it('name damaged lines and keep the events around them', async () => {
-    await writeEvents(join(runs, 'damaged'), steps(1, 3))
+    await writeEvents(join(runs, 'damaged'), stepEvents(1, 3))
     await appendFile(join(runs, 'damaged/events.jsonl'), '{"type":"step","step":\n')
-    await writeEvents(join(runs, 'damaged'), steps(4, 5))
+    await writeEvents(join(runs, 'damaged'), stepEvents(4, 5))
     const { row, damage } = await studio.json<RunDetails>('/api/runs/damaged')
     expect(row).toMatchObject({ state: 'damaged', step: 5, message: expect.stringContaining('Line 4') })
     expect(damage).toEqual([{ line: 4, expected: 'JSON' }])
@@ -46,10 +56,10 @@ describe('the runs of a folder', () => {
 
   it('are read again from the start when their events were cut back', async () => {
     const folder = join(runs, 'cut')
-    await writeEvents(folder, steps(1, 50))
+    await writeEvents(folder, stepEvents(1, 50))
     expect((await studio.json<RunDetails>('/api/runs/cut')).row.step).toBe(50)
     await rm(join(folder, 'events.jsonl'))
-    await writeEvents(folder, steps(1, 20))
+    await writeEvents(folder, stepEvents(1, 20))
     const { row, columns } = await studio.json<RunDetails>('/api/runs/cut')
     expect(row.step).toBe(20)
     expect(columns.training).toContain('loss')
@@ -78,11 +88,11 @@ describe.skipIf(browserPath === undefined)('the pages in Chromium', () => {
     const watched = await studio.open('#/runs')
     const { page } = watched
     await page.getByRole('link', { name: 'spike' }).waitFor()
-    await writeEvents(join(runs, 'late'), steps(1, 10))
+    await writeEvents(join(runs, 'late'), stepEvents(1, 10))
     await page.getByRole('link', { name: 'late' }).waitFor()
     const row = page.getByRole('row').filter({ hasText: 'late' })
     await row.getByText('10 / 1000').waitFor()
-    await writeEvents(join(runs, 'late'), steps(11, 12))
+    await writeEvents(join(runs, 'late'), stepEvents(11, 12))
     await row.getByText('12 / 1000').waitFor()
     await studio.checkAndClose(watched)
   })

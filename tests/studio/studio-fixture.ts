@@ -58,6 +58,10 @@ export const stepEvent = (
   ...more,
 })
 
+/** The events of steps whose loss falls. */
+export const stepEvents = (from: number, to: number, more: Parameters<typeof stepEvent>[1] = {}): TrainingEvent[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => stepEvent(from + i, more))
+
 /** A page that is watched until it is closed. */
 export interface WatchedPage {
   page: Page
@@ -121,5 +125,11 @@ export class StudioUnderTest {
   async json<T>(path: string, init?: RequestInit): Promise<T> {
     const response = await fetch(`${this.url}${path}`, init)
     return (await response.json()) as T
+  }
+
+  /** The answer of the API to JSON. */
+  post<T>(path: string, body: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' }
+    return this.json<T>(path, { method: 'POST', body: JSON.stringify(body), headers })
   }
 }

@@ -7,7 +7,7 @@ import { type Launch, readLaunch } from './launch-environment.ts'
 import { addressTowards, isListening, isLoopback } from './network-address.ts'
 import { ProcessGroup } from './process-group.ts'
 
-/** What each process says of itself in the store. */
+/** Facts of a process, as it writes them to the store. */
 interface Member {
   host: string
   pid: number
@@ -119,14 +119,22 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     urgentMs: Math.min(urgentMs, deadlineMs),
     graceMs,
   })
-  const address = await addressFor(route, members, port)
-  store.makeGroup(name, {
-    prefix: `${prefix}gloo`,
-    rank,
-    size,
-    address,
-    networkInterface: env.GLOO_SOCKET_IFNAME,
-    timeoutMs: collectiveMs,
-  })
-  return new ProcessGroup({ name, rank, size, members: names, servesStore: serves, urgentMs }, store, prefix)
+  // The watch runs from here on: it must end where joining fails.
+  const group = new ProcessGroup({ name, rank, size, members: names, servesStore: serves, urgentMs }, store, prefix)
+  try {
+    const address = await addressFor(route, members, port)
+    store.makeGroup(name, {
+      prefix: `${prefix}gloo`,
+      rank,
+      size,
+      address,
+      networkInterface: env.GLOO_SOCKET_IFNAME,
+      timeoutMs: collectiveMs,
+    })
+    return group
+  } catch (error) {
+    group.abort(error as Error)
+    await group.leave({ failed: true })
+    throw error
+  }
 }

@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import { ConfigError } from '../core/index.ts'
 import { checkedName, startOrResume, type TrainingJob } from './training-job.ts'
 
-/** What Kubernetes is asked for. */
+/** Settings of a job for Kubernetes. */
 export interface KubernetesRequest {
   /** Container image with Tunesmith. */
   image: string
@@ -29,9 +29,11 @@ export const kubernetesManifest = (job: TrainingJob, request: KubernetesRequest)
   const { processes, threads } = job
   const { image, claim, folder, memory, namespace } = request
   const name = checkedName(job.name)
+  // That of a service, unlike that of a job, of a claim or of a namespace.
+  if (!/^[a-z]/.test(name)) throw new ConfigError(`Expected a letter first for \`name\`, got "${name}".`)
   if (!folder.startsWith('/'))
     throw new ConfigError(`Expected an absolute folder for \`folder\`, got "${folder}". It is a path in the container.`)
-  const metadata = { name, ...(namespace === undefined ? {} : { namespace: checkedName(namespace) }) }
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace: checkedName(namespace, 'namespace') }) }
   const resources = { cpu: String(threads), ...(memory === undefined ? {} : { memory }) }
   const env = {
     WORLD_SIZE: String(processes),
@@ -77,7 +79,7 @@ export const kubernetesManifest = (job: TrainingJob, request: KubernetesRequest)
           // A pod that is evicted saves first.
           terminationGracePeriodSeconds: 120,
           containers: [container],
-          volumes: [{ name: 'work', persistentVolumeClaim: { claimName: checkedName(claim) } }],
+          volumes: [{ name: 'work', persistentVolumeClaim: { claimName: checkedName(claim, 'claim') } }],
         },
       },
     },

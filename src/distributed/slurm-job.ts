@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/index.ts'
 import { checkedName, startOrResume, type TrainingJob } from './training-job.ts'
 
-/** What Slurm is asked for. */
+/** Settings of a job for Slurm. */
 export interface SlurmRequest {
   nodes: number
   /** Time limit as Slurm takes it, such as `24:00:00`. */
@@ -47,6 +47,8 @@ export const slurmScript = (job: TrainingJob, { nodes, time, partition, account,
     '#!/bin/sh',
     ...directives.map((directive) => `#SBATCH --${directive}`),
     '',
+    // Since Slurm 22.05, srun does not take this from sbatch.
+    'export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
     'export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"',
     ...startOrResume(job),
     // A rank that fails ends the others by itself, with its name; Slurm waits for that.

@@ -31,7 +31,7 @@ const runScript = (text: string, code: number) => {
   const stand = (name: string, exit: number) => {
     writeFileSync(
       join(bin, name),
-      `#!/bin/sh\nprintf '%s|' ${name} "$OMP_NUM_THREADS" "$@" >> '${log}'\nexit ${exit}\n`,
+      `#!/bin/sh\nprintf '%s|' ${name} "$OMP_NUM_THREADS" "$SRUN_CPUS_PER_TASK" "$@" >> '${log}'\nexit ${exit}\n`,
     )
     chmodSync(join(bin, name), 0o755)
   }
@@ -62,17 +62,17 @@ describe('slurmScript', () => {
   it('begins the run, and passes its words on as they are', () => {
     const { status, calls } = runScript(script, 0)
     expect(status).toBe(0)
-    expect(calls).toBe(`srun|8|--kill-on-bad-exit=0|npx|tunesmith|pretrain|--out|${out}|--note|it's|`)
+    expect(calls).toBe(`srun|8|8|--kill-on-bad-exit=0|npx|tunesmith|pretrain|--out|${out}|--note|it's|`)
   })
 
   it('is requeued when the run has saved, and then resumes it', () => {
     const first = runScript(script, 138)
     expect(first.status).toBe(138)
-    expect(first.calls).toMatch(/scontrol\|8\|requeue\|7\|$/)
+    expect(first.calls).toMatch(/scontrol\|8\|8\|requeue\|7\|$/)
     mkdirSync(out, { recursive: true })
     writeFileSync(join(out, 'run.json'), '{}')
     const second = runScript(script, 1)
-    expect(second).toEqual({ status: 1, calls: `srun|8|--kill-on-bad-exit=0|npx|tunesmith|resume|${out}|` })
+    expect(second).toEqual({ status: 1, calls: `srun|8|8|--kill-on-bad-exit=0|npx|tunesmith|resume|${out}|` })
   })
 
   it('refuses what a line cannot hold', () => {
@@ -111,5 +111,13 @@ describe('kubernetesManifest', () => {
 
   it('refuses a folder that is not absolute', () => {
     expect(() => kubernetesManifest(job, { image: 'x', claim: 'work', folder: 'work' })).toThrow(/an absolute folder/)
+  })
+
+  it('refuses names that Kubernetes does not take, and says which', () => {
+    const request = { image: 'x', claim: '7b', folder: '/work', namespace: '7b' }
+    expect(() => kubernetesManifest(job, request)).not.toThrow()
+    expect(() => kubernetesManifest({ ...job, name: '7b' }, request)).toThrow('a letter first for `name`, got "7b"')
+    expect(() => kubernetesManifest(job, { ...request, claim: 'Work' })).toThrow('hyphens for `claim`, got "Work"')
+    expect(() => kubernetesManifest(job, { ...request, namespace: 'a_b' })).toThrow('for `namespace`, got "a_b"')
   })
 })

@@ -16,10 +16,10 @@ export interface TrainingJob {
   threads: number
 }
 
-/** @throws ConfigError for a name that clusters do not take */
-export const checkedName = (name: string): string => {
+/** @throws ConfigError for a name that clusters do not take, with the field that has it */
+export const checkedName = (name: string, field = 'name'): string => {
   if (/^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$/.test(name)) return name
-  throw new ConfigError(`Expected lower-case letters, digits and hyphens for \`name\`, got "${name}".`)
+  throw new ConfigError(`Expected up to 52 lower-case letters, digits and hyphens for \`${field}\`, got "${name}".`)
 }
 
 const shellLine = (words: readonly string[]): string => words.map(shellWord).join(' ')

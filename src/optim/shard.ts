@@ -13,14 +13,14 @@ import type {
 } from './optimizer.ts'
 import { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 
-/** Which part of how many. */
+/** Number of a part, from 0, and the number of parts. */
 export interface ShardPlace {
   index: number
   count: number
 }
 
 /** Elements of a parameter that belong to the part, and where they are in it. */
-interface Piece {
+export interface Piece {
   path: string
   /** First element in the parameter, flattened. */
   from: number
@@ -91,21 +91,17 @@ export class ShardedOptimizer implements Optimizer {
     this.place = place
     this.parameters = parameters
     this.layout = new ShardLayout(parameters, place.count)
+    // The last part is the smallest.
+    if (this.layout.piecesOf(place.count - 1).length === 0)
+      throw new ConfigError(
+        `Expected more trained elements for \`shard\` in ${place.count} processes, got too few. Set \`shard\` to none.`,
+      )
     this.pieces = this.layout.piecesOf(place.index)
     this.groups = parameterGroups(config, parameters, options)
-    const groupOf = new Map(this.groups.flatMap((group) => group.paths.map((path) => [path, group] as const)))
-    const views = noGrad(
-      () =>
-        new Map(
-          this.pieces.map(({ path, from, size }) => [
-            path,
-            flatOf(parameters.get(path) as Tensor).narrow(0, from, size),
-          ]),
-        ),
-    )
+    const views = noGrad(() => new Map(this.pieces.map((piece) => [piece.path, this.#viewOf(piece)])))
     this.#inner = new RunningOptimizer(definition, config, views, {
       groups: this.groups.flatMap((group) => {
-        const paths = group.paths.filter((path) => views.has(path) && groupOf.get(path) === group)
+        const paths = group.paths.filter((path) => views.has(path))
         return paths.length === 0 ? [] : [{ ...group, paths }]
       }),
     })
@@ -115,7 +111,7 @@ export class ShardedOptimizer implements Optimizer {
     return this.#inner.type
   }
 
-  /** Of the part alone. */
+  /** float32 weights of this part, flat, by path. */
   get weights(): ReadonlyMap<string, Tensor> {
     return this.#inner.weights
   }
@@ -137,7 +133,6 @@ export class ShardedOptimizer implements Optimizer {
   /** Names of the state of a parameter, `first_moment` and so on. */
   get slotNames(): string[] {
     const [piece] = this.pieces
-    if (piece === undefined) return []
     return [...this.state().tensors.keys()].flatMap((key) =>
       key.startsWith(`${piece.path}/`) && !key.endsWith('/updates') ? [key.slice(piece.path.length + 1)] : [],
     )
@@ -170,13 +165,12 @@ export class ShardedOptimizer implements Optimizer {
     return flatOf(this.parameters.get(path) as Tensor).narrow(0, from, size)
   }
 
-  /** The updated weights of this part. */
+  /** The updated weights of this part, [partSize]. */
   ownWeights(): Tensor {
-    const pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
-    return noGrad(() => this.flatten((path) => this.#viewOf(pieces.get(path) as Piece)))
+    return this.flatten((piece) => this.#viewOf(piece))
   }
 
-  /** Writes the weights of the other parts into the parameters. */
+  /** Writes the weights of the other parts into the parameters. @param all weights of all parts, [count * partSize] */
   writeWeights(all: Tensor): void {
     const { count, index } = this.place
     noGrad(() =>
@@ -190,12 +184,12 @@ export class ShardedOptimizer implements Optimizer {
   }
 
   /** This part of values that every piece has, as one vector, padded with zeros. */
-  flatten(tensorOf: (path: string) => Tensor): Tensor {
+  flatten(tensorOf: (piece: Piece) => Tensor): Tensor {
     return noGrad(() =>
       scope(() => {
         const used = this.pieces.reduce((sum, { size }) => sum + size, 0)
-        const values = this.pieces.map(({ path }) => tensorOf(path).view([-1]))
-        const { dtype } = values[0] ?? { dtype: 'float32' as const }
+        const values = this.pieces.map((piece) => tensorOf(piece).view([-1]))
+        const { dtype } = values[0]
         return keep(cat([...values, zeros([this.layout.partSize - used], { dtype })], 0))
       }),
     )

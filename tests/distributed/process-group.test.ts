@@ -92,6 +92,12 @@ describe('connecting', () => {
     expect(text).toContain('Rank 2 found no store at 127.0.0.1:28412 within 1 s')
   })
 
+  it('leaves no watch behind where it fails', async () => {
+    const { lines, codes } = await launch(2, ['no-interface'], { TUNESMITH_HEARTBEAT_SECONDS: '1' })
+    expect(lines.join()).toContain('no-such-one')
+    expect(codes).toEqual([0, 0])
+  })
+
   it('names a port in use', async () => {
     const server = createServer().listen(28413, '0.0.0.0')
     const { text } = await alone({ ...variables, RANK: '0', MASTER_PORT: '28413' })

@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun } from '../parts/run-display.ts'
+import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const align = defineCommand({
@@ -27,4 +27,5 @@ export const align = defineCommand({
     }
   },
   render: renderRunOrPlan,
+  exitCode: runExitCode,
 })

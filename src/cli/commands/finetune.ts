@@ -3,7 +3,7 @@ import { type FinetuneInput, finetuneSchema, planRun, finetune as startRun } fro
 import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun } from '../parts/run-display.ts'
+import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
@@ -28,4 +28,5 @@ export const finetune = defineCommand({
     }
   },
   render: renderRunOrPlan,
+  exitCode: runExitCode,
 })

@@ -3,7 +3,7 @@ import { type PretrainInput, planRun, pretrainSchema, pretrain as startRun } fro
 import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun } from '../parts/run-display.ts'
+import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const pretrain = defineCommand({
@@ -31,4 +31,5 @@ export const pretrain = defineCommand({
     }
   },
   render: renderRunOrPlan,
+  exitCode: runExitCode,
 })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { resume as resumeRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { displayRun, renderRun } from '../parts/run-display.ts'
+import { displayRun, renderRun, runExitCode } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
 
 export const resume = defineCommand({
@@ -20,4 +20,5 @@ export const resume = defineCommand({
     }
   },
   render: renderRun,
+  exitCode: runExitCode,
 })

@@ -19,12 +19,12 @@ const training = ['pretrain', 'finetune', 'align', 'resume']
 const outOf = async (words: readonly string[]): Promise<string> => {
   if (!training.includes(words[0]))
     throw new ConfigError(`Expected one of ${training.join(', ')} after \`--\`, got \`${words.join(' ')}\`.`)
-  if (words[0] === 'resume' && words[1] !== undefined) return words[1]
+  if (words[0] === 'resume' && words[1] !== undefined && !words[1].startsWith('-')) return words[1]
   const path = flagValue(words, '--recipe')
   const out = flagValue(words, '--out') ?? (path === undefined ? undefined : (await readRecipeFile(path)).out)
   if (typeof out === 'string') return out
   throw new ConfigError(
-    '`submit` needs the folder of the run, to resume it: give `--out` in the command, or in its recipe.',
+    '`submit` needs the folder of the run, to resume it: give `--out` in the command or in its recipe, or the folder first after `resume`.',
   )
 }
 

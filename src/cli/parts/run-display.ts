@@ -1,7 +1,8 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
+import { constants } from 'node:os'
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import { readLaunch } from '../../distributed/index.ts'
-import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
+import type { PretrainRecipe, RunListener, RunPlans, RunResult } from '../../runs/index.ts'
 import { describePrediction, describeReferences, type RunPrediction, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
@@ -92,6 +93,13 @@ export const displayRun = (
 
 /** The result of a run as text for a terminal; of several processes that train together the first one shows it. */
 export const renderRun = (result: RunResult): string => ((readLaunch()?.rank ?? 0) > 0 ? '' : describeResult(result))
+
+/**
+ * The exit code of a run: that of SIGTERM where another process of the group was told to stop. The launcher then starts all of
+ * them again, as it does for the one that got the signal.
+ */
+export const runExitCode = (result: RunResult | RunPlans): number =>
+  'reason' in result && result.reason === 'interrupted' ? 128 + constants.signals.SIGTERM : 0
 
 const describeResult = (result: RunResult): string => {
   const { out, model, reason, steps, tokens, seconds, loss, metrics, warnings } = result

@@ -1,8 +1,7 @@
 // Process groups of torch.distributed's c10d: stores, Gloo groups by name, and a watch over the other processes.
 // Collectives are ordinary operators (`_c10d_functional::…`) that find a group by its name.
-#include "process-groups.h"
-
 #include "binding.h"
+#include "watch.h"
 
 #ifdef TUNESMITH_GLOO
 
@@ -13,6 +12,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <map>
+#include <mutex>
 
 namespace tunesmith {
 namespace {

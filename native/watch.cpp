@@ -1,6 +1,6 @@
 // Two threads: one beats and reads the others' beats, and may be stuck in a store that no longer answers; the other one
 // judges by the clock, and ends the process if the main thread does not after a failure.
-#include "process-groups.h"
+#include "watch.h"
 
 #include <unistd.h>
 

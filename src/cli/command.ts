@@ -36,7 +36,7 @@ export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
 export interface CommandContext {
   /** True with `--json`: stdout then belongs to the one JSON document. */
   json: boolean
-  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP: finish what must be finished, then return or throw. */
+  /** Aborted by the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1: finish what must be finished, then return or throw. */
   signal: AbortSignal
   /** A progress bar on stderr; the command stops it. */
   progress(options: ProgressOptions): Progress
@@ -65,7 +65,7 @@ export interface Command<
   /** Flags that `--help` shows only with the choice that has them. Called after the user's modules are imported. */
   choices?(): readonly HelpChoice[]
   arguments?: Arguments
-  /** What Ctrl-C begins (default: stopping after the current step). */
+  /** Text that the first Ctrl-C shows (default: "Stopping after the current step"). */
   stopping?: string
   /** False for a command that works without the addon; others build it when they first need it. */
   engine?: boolean

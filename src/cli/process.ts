@@ -1,5 +1,6 @@
 // The process around the program: signals, the output streams and the exit code. Independent of the commands it runs.
 import { readlinkSync } from 'node:fs'
+import { constants } from 'node:os'
 import { basename } from 'node:path'
 import type { Catalogue } from './command-help.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
@@ -12,10 +13,9 @@ export interface ProcessOptions {
 }
 
 /**
- * Exit codes of a program that a signal ends: 128 and the signal's number. A closed terminal sends SIGHUP, and a scheduler
- * SIGUSR1 before the time of a job is over.
+ * The signals that stop a program: a closed terminal sends SIGHUP, and a scheduler SIGUSR1 before the time of a job is over.
  */
-const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGUSR1: 138 }
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const
 
 /** The file that an output stream goes to, where the system tells (Linux). */
 const fileOfStream = (descriptor: number): string | undefined => {
@@ -42,7 +42,8 @@ export const runAsProcess = async (argv: readonly string[], options: ProcessOpti
   const stderr = new Output(process.stderr)
   const outlivesTerminal = startedByNohup()
   let stopping = 'Stopping after the current step'
-  for (const [signal, exitCode] of Object.entries(exitCodes)) {
+  for (const signal of signals) {
+    const exitCode = 128 + constants.signals[signal]
     process.on(signal, () => {
       if (signal === 'SIGHUP' && outlivesTerminal) return
       if (controller.signal.aborted) process.exit(exitCode)

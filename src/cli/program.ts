@@ -79,7 +79,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
   }
 }
 
-/** The reason of a command's aborted signal after Ctrl-C, SIGTERM or SIGHUP, or when the reader of stdout has left. */
+/** The reason of a command's aborted signal after Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, or when the reader of stdout has left. */
 export class Interruption extends Error {
   override name = 'AbortError'
   constructor(readonly exitCode: number) {

@@ -25,6 +25,7 @@ export {
   passProgramName,
   programCall,
   programName,
+  selfCall,
   setupCall,
   shellWord,
   withProgramName,

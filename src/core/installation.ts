@@ -2,10 +2,10 @@
 // missing. scripts/setup/places.mjs has the same rules for folders, because set-up runs before anything is compiled.
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from './errors.ts'
+import { userCache } from './user-cache.ts'
 
 /** The folder with the package's package.json: the clone, or node_modules/tunesmith. */
 export const packageRoot = (): string => {
@@ -25,8 +25,7 @@ export const packageVersion = (root = packageRoot()): string =>
 
 /** Folders where set-up may have left the addon: the user's own build, then the package's. */
 export const buildFolders = (root = packageRoot()): string[] => {
-  const cache =
-    process.env.TUNESMITH_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tunesmith')
+  const cache = process.env.TUNESMITH_CACHE || userCache()
   const place = createHash('sha256').update(root).digest('hex').slice(0, 12)
   return [join(cache, 'builds', `${packageVersion(root)}-${place}`), join(root, 'build')]
 }

@@ -87,6 +87,9 @@ export const shellWord = (word: string): string =>
 export const programCall = (command: string, ...words: string[]): string =>
   [programName(), command, ...words.map(shellWord)].join(' ')
 
+/** The words that start this program again, for processes that it starts. */
+export const selfCall = (): [string, ...string[]] => [process.execPath, ...process.execArgv, process.argv[1]]
+
 /** The command that runs set-up: an npm script in a clone, which may not be compiled yet. */
 export const setupCall = (flags = '', facts: CallFacts = {}): string => {
   const { root, cwd } = withDefaults(facts)

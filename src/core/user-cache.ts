@@ -4,4 +4,4 @@ import { join } from 'node:path'
 
 /** A path in the cache: below XDG_CACHE_HOME, or ~/.cache where that is not set. */
 export const userCache = (...parts: string[]): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', ...parts)
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tunesmith', ...parts)

@@ -1,6 +1,7 @@
 // The manifest of a training command for Kubernetes: an Indexed Job with the headless service by which its pods find the first one.
 import { stringify } from 'yaml'
 import { ConfigError } from '../core/index.ts'
+import { defaultPort } from './launch-environment.ts'
 import { checkedName, startOrResume, type TrainingJob } from './training-job.ts'
 
 /** Settings of a job for Kubernetes. */
@@ -15,8 +16,6 @@ export interface KubernetesRequest {
   memory?: string | undefined
   namespace?: string | undefined
 }
-
-const port = 29500
 
 /** Restarts of a pod before the job fails. A pod that ends takes the others with it, so each counts. */
 const restarts = 10
@@ -38,7 +37,7 @@ export const kubernetesManifest = (job: TrainingJob, request: KubernetesRequest)
   const env = {
     WORLD_SIZE: String(processes),
     MASTER_ADDR: `${name}-0.${name}`,
-    MASTER_PORT: String(port),
+    MASTER_PORT: String(defaultPort),
     OMP_NUM_THREADS: String(threads),
     TUNESMITH_CONNECT_SECONDS: String(connectSeconds),
   }
@@ -51,7 +50,7 @@ export const kubernetesManifest = (job: TrainingJob, request: KubernetesRequest)
       // The first pod is found before it is ready.
       publishNotReadyAddresses: true,
       selector: { 'job-name': name },
-      ports: [{ name: 'store', port }],
+      ports: [{ name: 'store', port: defaultPort }],
     },
   }
   const container = {

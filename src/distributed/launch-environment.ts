@@ -8,14 +8,12 @@ export interface Launch {
   launcher: string
   rank: number
   size: number
-  /** Rank among the processes of this machine, where it is known. */
-  localRank?: number
-  /** Where the store is. */
+  /** Host of the store. */
   host: string
   port: number
   /** Whether a process of the launcher serves the store: then no rank does. */
   agentStore: boolean
-  /** Of the keys in a store that outlives a restart. */
+  /** Number of this start: part of the keys in a store that outlives restarts. */
   attempt: string
 }
 
@@ -35,7 +33,7 @@ const optionalNumber = (env: Environment, name: string): number | undefined =>
   isSet(env[name]) ? wholeNumber(env, name) : undefined
 
 /** The default port of torch.distributed. */
-const defaultPort = 29500
+export const defaultPort = 29500
 
 const portOf = (env: Environment, otherwise = defaultPort): number => {
   const port = isSet(env.MASTER_PORT) ? wholeNumber(env, 'MASTER_PORT', 1) : otherwise
@@ -44,8 +42,6 @@ const portOf = (env: Environment, otherwise = defaultPort): number => {
 }
 
 const checked = (launch: Launch): Launch => {
-  if (launch.size < 1)
-    throw new ConfigError(`Expected at least one process from ${launch.launcher}, got ${launch.size}.`)
   if (launch.rank >= launch.size)
     throw new ConfigError(
       `Expected a rank below the ${launch.size} processes of ${launch.launcher}, got ${launch.rank}. Check the launcher's variables.`,
@@ -68,12 +64,10 @@ const torchrunNames = ['RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT']
 const fromTorchrun = (env: Environment): Launch | undefined => {
   if (!isSet(env.RANK) && (!isSet(env.WORLD_SIZE) || isSet(env.JOB_COMPLETION_INDEX))) return undefined
   expectAll(env, torchrunNames, 'torchrun')
-  const localRank = optionalNumber(env, 'LOCAL_RANK')
   return {
     launcher: env.TUNESMITH_LAUNCHER ?? 'torchrun',
     rank: wholeNumber(env, 'RANK'),
     size: wholeNumber(env, 'WORLD_SIZE', 1),
-    ...(localRank === undefined ? {} : { localRank }),
     host: env.MASTER_ADDR ?? '',
     port: portOf(env),
     agentStore: env.TORCHELASTIC_USE_AGENT_STORE === 'True',
@@ -93,12 +87,10 @@ const fromSlurm = (env: Environment): Launch | undefined => {
   const sizeName = isSet(env.SLURM_STEP_NUM_TASKS) ? 'SLURM_STEP_NUM_TASKS' : 'SLURM_NTASKS'
   const listName = isSet(env.SLURM_STEP_NODELIST) ? 'SLURM_STEP_NODELIST' : 'SLURM_JOB_NODELIST'
   expectAll(env, ['SLURM_PROCID', sizeName, 'SLURM_JOB_ID', listName], 'Slurm')
-  const localRank = optionalNumber(env, 'SLURM_LOCALID')
   return {
     launcher: 'Slurm',
     rank: wholeNumber(env, 'SLURM_PROCID'),
     size: wholeNumber(env, sizeName, 1),
-    ...(localRank === undefined ? {} : { localRank }),
     host: isSet(env.MASTER_ADDR) ? env.MASTER_ADDR : firstHost(env[listName] ?? ''),
     // Jobs of one machine need ports of their own, below those that the system gives out.
     port: portOf(env, 10_000 + (wholeNumber(env, 'SLURM_JOB_ID') % 20_000)),
@@ -123,7 +115,7 @@ const fromKubernetes = (env: Environment): Launch | undefined => {
 }
 
 const fromOpenMpi = (env: Environment): Launch | undefined => {
-  const [rankName, sizeName, localName] = ['RANK', 'SIZE', 'LOCAL_RANK'].map((name) => `OMPI_COMM_WORLD_${name}`)
+  const [rankName, sizeName] = ['OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE']
   if (!isSet(env[rankName]) && !isSet(env[sizeName])) return undefined
   expectAll(env, [rankName, sizeName], 'OpenMPI')
   const size = wholeNumber(env, sizeName, 1)
@@ -132,12 +124,10 @@ const fromOpenMpi = (env: Environment): Launch | undefined => {
     throw new ConfigError(
       'OpenMPI started processes on several machines: set MASTER_ADDR to the machine of rank 0 (mpirun -x MASTER_ADDR=HOST).',
     )
-  const localRank = optionalNumber(env, localName)
   return {
     launcher: 'OpenMPI',
     rank: wholeNumber(env, rankName),
     size,
-    ...(localRank === undefined ? {} : { localRank }),
     host: isSet(env.MASTER_ADDR) ? env.MASTER_ADDR : '127.0.0.1',
     port: portOf(env),
     agentStore: false,

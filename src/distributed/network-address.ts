@@ -15,11 +15,10 @@ export const addressTowards = async (host: string, port: number): Promise<string
   const { address, family } = isIP(host) ? { address: host, family: isIP(host) } : await resolveHost(host)
   const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
   try {
-    const failed = once(socket, 'error').then(([error]) => {
-      throw error
-    })
+    // `once` rejects on 'error'.
+    const connected = once(socket, 'connect')
     socket.connect(port, address)
-    await Promise.race([once(socket, 'connect'), failed])
+    await connected
     return socket.address().address
   } catch (error) {
     throw new NativeError(`There is no route to ${host}: ${(error as Error).message}. Check the address of rank 0.`)

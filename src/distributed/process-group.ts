@@ -170,7 +170,7 @@ export class ProcessGroup {
         if (failure !== undefined) throw new GroupError(failure)
       }
       throw new GroupError(
-        `The processes of the group lost each other: ${(error as Error).message} Each is alive: check the network, or raise the time of a step.`,
+        `The processes of the group lost each other: ${(error as Error).message} Each is alive: check the network between them.`,
       )
     }
   }
@@ -189,7 +189,7 @@ export class ProcessGroup {
   async leave({ failed }: { failed: boolean }): Promise<void> {
     if (this.#left) return
     this.#left = true
-    // A process that failed stays on watch until it ends, so that it cannot hang; but it says that it leaves.
+    // The watch ends here after an error too: this process says that it leaves, so that its silence names nobody.
     stopWatch()
     if (!failed && this.#facts.servesStore) await this.#waitForOthers()
     dropGroup(this.#facts.name)

@@ -113,7 +113,8 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
   step(gradients: ReadonlyMap<string, Tensor>, options: StepOptions): StepResult {
     checkOptions(options)
     const updates = [...gradients].map(([path, gradient]) => this.#prepare(path, gradient, options.learningRate))
-    if (updates.length === 0)
+    // Of a sharded optimizer, another part may have all gradients of a step.
+    if (updates.length === 0 && options.gradientNorm === undefined)
       throw new ShapeError('`step` needs at least one gradient: check that the loss depends on the parameters.')
     return inScope(() => {
       const { gradientNorm, factor } = measureGradients([...gradients.values()], options)
@@ -196,7 +197,8 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
 }
 
 const masterName = 'master'
-const countName = 'updates'
+/** Name of the own count of updates of a parameter that had no gradient in some steps. */
+export const countName = 'updates'
 
 const statesOf = ({ parameter, weight, slots }: Entry): [string, Tensor][] => [
   ...(weight === parameter ? [] : ([[masterName, weight]] as [string, Tensor][])),

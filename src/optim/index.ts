@@ -25,7 +25,7 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
-export { ShardedOptimizer, type ShardPlace } from './shard.ts'
+export { isCount, ShardedOptimizer, type ShardPlace } from './shard.ts'
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 

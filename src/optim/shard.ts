@@ -2,7 +2,7 @@
 // each process updates a range. Independent of how processes talk.
 import { CheckpointError, ConfigError } from '../core/index.ts'
 import { cat, keep, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
-import { RunningOptimizer } from './engine.ts'
+import { countName, RunningOptimizer } from './engine.ts'
 import type {
   GroupConfig,
   Optimizer,
@@ -62,6 +62,9 @@ export class ShardLayout {
     return pieces
   }
 }
+
+/** Whether a tensor of a state is the count of updates of a parameter, which has no elements. */
+export const isCount = (key: string): boolean => key.endsWith(`/${countName}`)
 
 const flatOf = (tensor: Tensor): Tensor => tensor.detach().view([-1])
 
@@ -134,7 +137,7 @@ export class ShardedOptimizer implements Optimizer {
   get slotNames(): string[] {
     const [piece] = this.pieces
     return [...this.state().tensors.keys()].flatMap((key) =>
-      key.startsWith(`${piece.path}/`) && !key.endsWith('/updates') ? [key.slice(piece.path.length + 1)] : [],
+      key.startsWith(`${piece.path}/`) && !isCount(key) ? [key.slice(piece.path.length + 1)] : [],
     )
   }
 
@@ -151,10 +154,9 @@ export class ShardedOptimizer implements Optimizer {
           throw new CheckpointError(`Expected the state of the parameters that are trained, got one of \`${path}\`.`)
         const piece = pieces.get(path)
         if (piece === undefined) continue
-        const isCount = tensor.ndim === 0
-        if (!isCount && tensor.size !== parameter.size)
+        if (!isCount(key) && tensor.size !== parameter.size)
           throw new CheckpointError(`Expected ${parameter.size} elements for \`${key}\`, got ${tensor.size}.`)
-        own.set(key, isCount ? tensor : tensor.view([-1]).narrow(0, piece.from, piece.size))
+        own.set(key, isCount(key) ? tensor : tensor.view([-1]).narrow(0, piece.from, piece.size))
       }
       this.#inner.loadState({ tensors: own, step })
     })

@@ -86,7 +86,7 @@ export class ProcessStore {
 
 /** A process's place in a group. */
 export interface GroupPlace {
-  /** Of the group's keys in the store. */
+  /** Prefix of the group's keys in the store. */
   prefix: string
   rank: number
   size: number
@@ -124,8 +124,8 @@ const collective = <Signature>(name: string, overload: string): Signature => {
   return ((...values: unknown[]) => inOneLine(() => call(...values))) as Signature
 }
 
-/** Begins to sum a tensor over the group, in place, where `operation` is `sum`; `waitTensor` ends it. */
-export const allReduce_ = collective<(tensor: Tensor, operation: 'sum' | 'max', group: string) => Tensor>(
+/** Begins to sum a tensor over the group, in place; `waitTensor` ends it. */
+export const allReduce_ = collective<(tensor: Tensor, operation: 'sum', group: string) => Tensor>(
   'allReduce_',
   '_c10d_functional::all_reduce_(input, reduce_op, group_name)',
 )

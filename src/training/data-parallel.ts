@@ -2,7 +2,7 @@
 // divided by its weight over the whole batch, the sums are the gradients of one process. Independent of the loop.
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
-import { type Optimizer, type OptimizerState, ShardedOptimizer } from '../optim/index.ts'
+import { isCount, type Optimizer, type OptimizerState, ShardedOptimizer } from '../optim/index.ts'
 import { cat, freeTensors, keepUntilFreed, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
@@ -21,7 +21,7 @@ export const assignRows = (tokens: readonly number[], size: number): number[][] 
   return shares.map(({ rows }) => rows.sort((a, b) => a - b))
 }
 
-/** What a process says of its step besides gradients. */
+/** Facts that a process adds to the gradients of a step. */
 export interface StepReport {
   /** Whether it was told to stop. */
   stop: boolean
@@ -56,15 +56,15 @@ export const reduceGradients = async (
     optimizer instanceof ShardedOptimizer
       ? await sumOwnPart(group, optimizer, own, new Set(present))
       : await sumEverywhere(group, parameters, own, present)
+  const together = addMeasured(all.map((one) => one.measured))
   const result: ReducedGradients = {
     loss: all.reduce((sum, one) => sum + one.loss, 0),
     terms: sumByName(all.map((one) => one.terms)),
-    measured: addMeasured(all.map((one) => one.measured)),
-    metrics: {},
+    measured: together,
+    metrics: metricsOf(together),
     ...summed,
     microBatches: all.reduce((sum, one) => sum + one.microBatches, 0),
   }
-  result.metrics = metricsOf(result.measured)
   return { result, stop: all.some(({ stop }) => stop), seconds: all[0].seconds }
 }
 
@@ -75,6 +75,10 @@ export interface ReducedGradients extends BatchGradients {
 }
 
 type Summed = Pick<ReducedGradients, 'gradients' | 'gradientNorm' | 'release'>
+
+/** A gradient as a float32 vector; zeros where this process has none. */
+const flatGradient = (gradient: Tensor | undefined, size: number): Tensor =>
+  gradient?.to('float32').reshape([-1]) ?? zeros([size])
 
 /** All gradients on every process, in the order of the parameters, in which norms are computed. */
 const sumEverywhere = async (
@@ -103,9 +107,7 @@ const sumOwnPart = async (
   const { partSize } = layout
   const flat = noGrad(() =>
     scope(() => {
-      const parts = [...parameters].map(
-        ([path, { size }]) => own.gradients.get(path)?.to('float32').reshape([-1]) ?? zeros([size]),
-      )
+      const parts = [...parameters].map(([path, { size }]) => flatGradient(own.gradients.get(path), size))
       const used = parts.reduce((sum, { size }) => sum + size, 0)
       const all = cat([...parts, zeros([partSize * place.count - used])], 0)
       keepUntilFreed([all])
@@ -150,7 +152,7 @@ export const collectState = async (
   const { tensors, step } = optimizer.state()
   const whole = new Map<string, Tensor>()
   for (const slot of optimizer.slotNames) {
-    const own = optimizer.flatten((path) => tensors.get(`${path}/${slot}`) as Tensor)
+    const own = optimizer.flatten(({ path }) => tensors.get(`${path}/${slot}`) as Tensor)
     const all = await group.collect(own)
     own.free()
     if (!group.first) all.free()
@@ -163,7 +165,7 @@ export const collectState = async (
         )
       }
   }
-  const counts = [...tensors].flatMap(([key, tensor]) => (tensor.ndim === 0 ? [[key, tensor.item()] as const] : []))
+  const counts = [...tensors].flatMap(([key, tensor]) => (isCount(key) ? [[key, tensor.item()] as const] : []))
   for (const [key, count] of (await group.gather(counts)).flat())
     whole.set(key, Tensor.from(BigInt64Array.of(BigInt(count)), { shape: [] }))
   return group.first ? { tensors: whole, step } : undefined
@@ -195,7 +197,7 @@ const fillBuckets = (
     scope(() =>
       buckets.map((parts) => {
         const flat = cat(
-          parts.map(({ path, size }) => gradients.get(path)?.to('float32').reshape([-1]) ?? zeros([size])),
+          parts.map(({ path, size }) => flatGradient(gradients.get(path), size)),
           0,
         )
         keepUntilFreed([flat])

@@ -1,6 +1,6 @@
 // Training: the loop and its parts. What other folders may use of it.
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
-export { assignRows, collectState } from './data-parallel.ts'
+export { collectState } from './data-parallel.ts'
 export {
   type BatchSize,
   type ExampleSource,

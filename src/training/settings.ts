@@ -58,7 +58,7 @@ export const trainingSchema = z.strictObject({
   shard: z
     .enum(['none', 'optimizer'])
     .default('none')
-    .describe('what several processes divide among them: nothing, or the state of the optimizer (ZeRO-1)'),
+    .describe('training state to shard across processes: none, or the optimizer state (ZeRO-1)'),
   learningRate: z.number().positive().optional().describe("peak learning rate (default: the optimizer's)"),
   schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),
   maxGradientNorm: z.number().positive().default(1).describe('clip gradients to this global norm'),

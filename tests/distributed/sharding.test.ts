@@ -22,7 +22,7 @@ const recipe = (name: string, more: object = {}): PretrainInput & { out: string 
   out: join(data.root, name),
 })
 const sharded = (name: string) => recipe(name, { shard: 'optimizer' })
-/** The loss of every step, of a run that was resumed in between too. */
+/** The losses of one process without a stop. */
 let one: number[]
 
 beforeAll(async () => {

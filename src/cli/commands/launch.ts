@@ -1,13 +1,12 @@
 // `tunesmith launch`: a command as several processes on this machine. The work is `launchProcesses` of src/distributed.
-import { argv, execArgv, execPath } from 'node:process'
 import { z } from 'zod'
-import { programName } from '../../core/index.ts'
+import { selfCall } from '../../core/index.ts'
 import { launchProcesses } from '../../distributed/index.ts'
 import { defineCommand } from '../command.ts'
 
-/** The command, with this program where its name is given. */
+/** The command, with this program itself for its name. */
 const resolveCommand = ([program, ...rest]: readonly string[]): [string, ...string[]] =>
-  program === 'tunesmith' || program === programName() ? [execPath, ...execArgv, argv[1], ...rest] : [program, ...rest]
+  program === 'tunesmith' ? [...selfCall(), ...rest] : [program, ...rest]
 
 export const launch = defineCommand({
   name: 'launch',

@@ -1,8 +1,7 @@
 // `tunesmith submit`: a training command as a job of Slurm or Kubernetes. The files are made by src/distributed.
 import { spawnSync } from 'node:child_process'
-import { argv, execArgv, execPath } from 'node:process'
 import { z } from 'zod'
-import { ConfigError, SetupError, shellWord, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, SetupError, selfCall, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { kubernetesManifest, slurmScript } from '../../distributed/index.ts'
 import { defineCommand } from '../command.ts'
 import { readRecipeFile } from '../recipe-file.ts'
@@ -78,10 +77,9 @@ export const submit = defineCommand({
     const job = { name, command: words, out, processes, threads }
     const file = options.file ?? `${name}.${slurm ? 'sh' : 'yaml'}`
     if (slurm) {
-      const program = [execPath, ...execArgv, argv[1]]
       await writeFileAtomic(
         file,
-        slurmScript({ ...job, program }, { nodes: nodes ?? 1, time, partition, account, memory }),
+        slurmScript({ ...job, program: selfCall() }, { nodes: nodes ?? 1, time, partition, account, memory }),
       )
       return { file, next: `sbatch ${shellWord(file)}`, ...(start ? { submitted: submitScript(file) } : {}) }
     }

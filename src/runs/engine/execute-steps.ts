@@ -113,7 +113,7 @@ export const executeSteps = async (
   })
 }
 
-/** Trains with what the listener has look at the model, if it has something. */
+/** Trains, with the visitor that the listener opens on the model, if there is one. */
 const withVisitor = async (
   { trainable: { model }, tokenizer, chatTemplate, recipe: { out } }: BuiltRun,
   listener: RunListener,

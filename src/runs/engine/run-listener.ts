@@ -25,7 +25,7 @@ export interface ModelInTraining {
   folder: string
 }
 
-/** What looks at a model in training. */
+/** A reader of the model in training, called between steps. */
 export interface ModelVisitor {
   /** Called before each step, which waits for it. The weights, their mode and all settings must be as before when it is done. */
   beforeStep(step: number): Promise<void> | undefined

@@ -2,6 +2,7 @@
 // that it failed, ends the others. Independent of c10d.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>

@@ -9,6 +9,7 @@ import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
 import { align, resume } from '../../src/runs/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
+import { program } from '../setup/program.ts'
 import { makeSmallAlignment, pairRows, type SmallAlignment } from './small-alignment.ts'
 
 let small: SmallAlignment
@@ -229,7 +230,7 @@ describe('functions of a recipe file', () => {
     // Another process has no functions: the run is resumed in one.
     const { spawnSync } = await import('node:child_process')
     const repository = join(import.meta.dirname, '..', '..')
-    const argv = ['--import', 'tsx', 'src/cli/main.ts', 'verify-resume', small.at('from-file'), '--steps', '1']
+    const argv = [...program, 'verify-resume', small.at('from-file'), '--steps', '1']
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { cwd: repository, encoding: 'utf8' })
     expect(`${status} ${stderr}`).toMatch(/^0 /)
     expect(`${stdout}${stderr}`).toMatch(/functions of the recipe again from|equal/i)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { createRandom, type Random } from '../../src/core/index.ts'
+import { program } from '../setup/program.ts'
 
 const repository = new URL('../../', import.meta.url).pathname
 
@@ -28,12 +29,12 @@ export interface CliOptions {
   input?: string | Buffer
 }
 
-/** Runs `tunesmith` from the sources. */
+/** Runs `tunesmith`. */
 export const runCli = (
   args: readonly string[],
   { onSpawn, onStart, shellPrefix, input }: CliOptions = {},
 ): Promise<CliResult> => {
-  const command = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', ...args]
+  const command = [process.execPath, ...program, ...args]
   const child =
     shellPrefix === undefined
       ? spawn(command[0]!, command.slice(1), { cwd: repository })

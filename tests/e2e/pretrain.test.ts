@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { memoryStatistics } from '../../src/tensor/index.ts'
+import { program } from '../setup/program.ts'
 import { makeDocuments, makeTextFolder, repository, runChild, runHere, type TextFolder } from './run-folder.ts'
 
 let text: TextFolder
@@ -186,7 +187,7 @@ describe('pretrain', () => {
 
   it('continues to the end when its output is piped into `head`', async () => {
     const out = join(text.path, 'piped')
-    const run = ['--import', 'tsx', 'src/cli/main.ts', ...flagsOf(out, 30)]
+    const run = [...program, ...flagsOf(out, 30)]
     const script = '("$0" "$@" 2>&1; echo "rc $?" >&3) 3>&2 | head -n 2 >/dev/null'
     const { stderr } = spawnSync('sh', ['-c', script, process.execPath, ...run], { cwd: repository, encoding: 'utf8' })
     expect(stderr).toBe('rc 0\n')

@@ -9,6 +9,7 @@ import { runProgram } from '../../src/cli/program.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { encodeShards } from '../../src/data/index.ts'
 import { type TokenizerTrainInput, trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { program } from '../setup/program.ts'
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -70,7 +71,7 @@ export const runChild = (
   argv: readonly string[],
   onText: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
 ): Promise<ProgramResult> => {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...argv], { cwd: repository })
+  const child = spawn(process.execPath, [...program, ...argv], { cwd: repository })
   return new Promise((resolve, reject) => {
     let stdout = ''
     let stderr = ''

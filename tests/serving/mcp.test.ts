@@ -2,11 +2,11 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { open } from '../../src/inference/index.ts'
+import { program } from '../setup/program.ts'
 import { runsFolder, stepEvent, writeEvents, writeJson } from '../studio/studio-fixture.ts'
 import { type ModelFolders, makeFolders } from './fixture.ts'
 
@@ -14,11 +14,9 @@ const runs = runsFolder()
 let folders: ModelFolders
 let client: Client
 
-const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-
 const connect = async (...flags: string[]): Promise<Client> => {
   const made = new Client({ name: 'test', version: '1' })
-  const args = ['--import', 'tsx', program, 'mcp', runs, ...flags]
+  const args = [...program, 'mcp', runs, ...flags]
   await made.connect(new StdioClientTransport({ command: process.execPath, args, stderr: 'inherit' }))
   return made
 }

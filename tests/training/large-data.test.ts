@@ -102,7 +102,7 @@ describe('a run through the cache', () => {
   it('starts from the cache the second time, and is compared', async () => {
     const file = lines('again.jsonl', rows.texts())
     const validation = lines('again-validation.jsonl', rows.texts().slice(0, 40))
-    const settings = { task: 'sequence-classification', data: file, validation, exampleCache: 'on' }
+    const settings = { task: 'sequence-classification', data: file, validation, exampleCache: 'on', workers: 0 }
     const first = await run('again-1', settings)
     expect(first.notes.join('\n')).toMatch(/40 of 40 validation records are in the training data too/)
     const second = await run('again-2', settings)
@@ -224,7 +224,7 @@ describe('the cache', () => {
   })
 
   it('is made again when the process was killed while it wrote', async () => {
-    lines('cached.jsonl', Array.from({ length: 40 }, rows.texts).flat())
+    lines('cached.jsonl', Array.from({ length: 15 }, rows.texts).flat())
     mkdirSync(cache(), { recursive: true })
     const child = fork(fileURLToPath(new URL('cache-child.ts', import.meta.url)), {
       execArgv: ['--import', import.meta.resolve('tsx')],
@@ -252,7 +252,7 @@ describe('the cache', () => {
     const set = await encode({ tokenizer: data.tokenizer, options })
     set.close()
     expect(set.notes[0]).toBe('The cache of encoded examples was unfinished: made again.')
-    expect(set.examples.length).toBeGreaterThan(80_000)
+    expect(set.examples.length).toBeGreaterThan(30_000)
     expect(readdirSync(cache()).filter((name) => name.startsWith('.'))).toEqual([])
   })
 })

@@ -13,6 +13,7 @@ import { type FinetuneInput, finetune, openSpecialists, pretrain } from '../../s
 import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { memoryStatistics } from '../../src/tensor/index.ts'
 import { repository, runHere } from '../e2e/run-folder.ts'
+import { program } from '../setup/program.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -278,11 +279,9 @@ describe('specialists', () => {
     ])
 
     // The same holds for lines that come in.
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'src/cli/main.ts', 'specialists', '--base', at('base'), ...given, '--input', '-'],
-      { cwd: repository },
-    )
+    const child = spawn(process.execPath, [...program, 'specialists', '--base', at('base'), ...given, '--input', '-'], {
+      cwd: repository,
+    })
     let answered = ''
     child.stdout.on('data', (chunk: Buffer) => {
       answered += chunk.toString()

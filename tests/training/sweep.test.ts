@@ -72,7 +72,7 @@ describe('sweep', () => {
     expect(existsSync(at('grid', names[0], 'model'))).toBe(true)
     expect(existsSync(at('grid', names[3]))).toBe(false)
 
-    const { code, stdout, stderr } = await runHere(commandLine('grid', grid, ['--json']))
+    const { code, stdout, stderr } = await runChild(commandLine('grid', grid, ['--json']))
     expect(code).toBe(0)
     expect(stderr).toContain(`${names[0]}: already finished, skipped`)
     const result = JSON.parse(stdout) as SweepResult
@@ -134,7 +134,7 @@ describe('sweep', () => {
     const missing = await runHere(commandLine('missing', ['--over.seed', '0,1', '--data', at('nothing.jsonl')]))
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: .*nothing\.jsonl/m) })
     const wild = ['--over.learning-rate', '1e30,1e-3', '--json']
-    const { code, stdout } = await runHere(commandLine('wild', wild))
+    const { code, stdout } = await runChild(commandLine('wild', wild))
     expect(code).toBe(1)
     const { runs } = JSON.parse(stdout) as SweepResult
     expect(runs.map(({ status }) => status)).toEqual(['failed', 'finished'])
@@ -154,7 +154,7 @@ describe('sweep', () => {
     expect(await fails(grid, ['--weight-decay', '0.5'])).toMatch(/weightDecay|weight-decay/)
     writeFileSync(at('stranger'), '')
     expect((await runHere(commandLine('stranger', grid))).code).not.toBe(0)
-    const more = await runHere(commandLine('grid', [...grid.slice(0, 2), '--over.seed', '0,1,2', ...grid.slice(4)]))
+    const more = await runChild(commandLine('grid', [...grid.slice(0, 2), '--over.seed', '0,1,2', ...grid.slice(4)]))
     expect(more.code).toBe(0)
     expect(more.stderr.match(/already finished, skipped/g)).toHaveLength(4)
     expect(more.stdout).toMatch(/variant.*accuracy.*spread/)
@@ -195,7 +195,7 @@ describe('sweep', () => {
     })
     writeFileSync(file, JSON.stringify({ command: 'pretrain', ...recipe, over: { learningRate: [1e-3, 1e-5] } }))
     const more = ['--optimizer.weight-decay', '0.02', '--batch.micro-tokens', '999']
-    const { code, stdout, stderr } = await runHere([
+    const { code, stdout, stderr } = await runChild([
       ...['sweep', '--recipe', file, '--out', at('pretraining'), '--json'],
       ...more,
     ])

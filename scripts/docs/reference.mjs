@@ -1,5 +1,5 @@
 // Writes docs/reference: a page for each command from the catalogue of the compiled program, and the JSON schemas of recipes.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -59,8 +59,8 @@ export const writeReference = async (root) => {
   const out = join(root, 'docs/reference')
   await rm(out, { recursive: true, force: true })
   await mkdir(join(out, 'commands'), { recursive: true })
-  const catalogue = JSON.parse(await readFile(join(root, 'dist/cli/catalogue.json'), 'utf8'))
-  const commands = Object.values(catalogue)
+  const { readCatalogue } = await import(pathToFileURL(join(root, 'dist/cli/catalogue.js')).href)
+  const commands = Object.values(readCatalogue())
   const slug = (name) => name.replaceAll(' ', '-')
   for (const command of commands)
     await writeFile(join(out, 'commands', `${slug(command.name)}.md`), `${commandPage(command)}\n`)

@@ -1,5 +1,5 @@
 // Compiles src/ to dist/, which the installed command and the package's exports use. Runs only when src has changed.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { digestTree, listFiles } from './hashes.mjs'
 import { faultLine, runProgram } from './programs.mjs'
@@ -22,6 +22,7 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
   const compiled = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
   if (compiled === digest || (compiled === `${digest} with errors` && !strict)) return
   say('compiling src to dist (about half a minute)')
+  const started = Date.now()
   rmSync(stamp, { force: true })
   removeOrphans(source, dist)
   const { code, output } = await runProgram(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')])
@@ -31,17 +32,30 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
     if (strict) throw new SetupFault(message)
     warn(message)
   }
+  await stripComments(dist, started)
   copyAssets(source, dist)
   const sound = (await writeCatalogue(root, dist, strict)) && code === 0
   writeFileSync(stamp, sound ? digest : `${digest} with errors`)
 }
 
-/** dist/cli/catalogue.json: help and completion of every command, so that neither has to load one. */
+/** Takes the comments out of what was compiled since a time, a fifth of its packed size: the declarations beside it keep theirs. */
+const stripComments = async (dist, since) => {
+  const { default: typescript } = await import('typescript')
+  const printer = typescript.createPrinter({ removeComments: true })
+  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !isPage(dist, path))) {
+    if (statSync(file).mtimeMs < since) continue
+    const code = readFileSync(file, 'utf8')
+    const parsed = typescript.createSourceFile(file, code, typescript.ScriptTarget.ES2023)
+    writeFileSync(file, printer.printFile(parsed))
+  }
+}
+
+/** dist/cli/catalogue.json.br: help and completion of every command, so that neither has to load one. */
 const writeCatalogue = async (root, dist, strict) => {
   const script = join(root, 'scripts', 'write-catalogue.mjs')
   const { code, output } = await runProgram(process.execPath, [script])
   if (code === 0) return true
-  rmSync(join(dist, 'cli', 'catalogue.json'), { force: true })
+  rmSync(join(dist, 'cli', 'catalogue.json.br'), { force: true })
   const message = `the catalogue of commands could not be written: ${faultLine(output)}`
   if (strict) throw new SetupFault(message)
   warn(message)
@@ -56,13 +70,15 @@ export const sourceDigest = (root) => {
   )
 }
 
-/** Removes what was compiled from sources that are gone. dist/web has the pages, which vite builds from web/. */
+/** Whether a file belongs to the pages, which vite builds from web/. */
+const isPage = (dist, path) => path.startsWith(join(dist, 'web', sep))
+
+/** Removes what was compiled from sources that are gone. */
 const removeOrphans = (source, dist) => {
-  const pages = join(dist, 'web', sep)
-  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !path.startsWith(pages))) {
+  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !isPage(dist, path))) {
     const base = relative(dist, file).replace(/\.js$/, '')
     if (existsSync(join(source, `${base}.ts`)) || existsSync(join(source, `${base}.js`))) continue
-    for (const end of ['.js', '.js.map', '.d.ts']) rmSync(join(dist, base + end), { force: true })
+    for (const end of ['.js', '.d.ts']) rmSync(join(dist, base + end), { force: true })
     // tsc skips what its record lists as written, so the record goes too.
     rmSync(join(dist, '.tsbuildinfo'), { force: true })
   }

@@ -1,5 +1,5 @@
 // Compiling a small tree: what was compiled from sources that are gone is removed, and what set-up builds beside it stays.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ beforeAll(() => {
   symlinkSync(packages, join(root, 'node_modules'))
   write('package.json', '{"type": "module"}')
   write('scripts/write-catalogue.mjs', '')
-  write('src/a.ts', 'export const a: number = 1\n')
+  write('src/a.ts', '/** One. */\nexport const a: number = 1 // "//"\nexport const b = "// kept"\n')
   write(
     'tsconfig.build.json',
     '{"compilerOptions": {"rootDir": "src", "outDir": "dist", "module": "nodenext", "types": []}, "include": ["src"]}',
@@ -30,4 +30,8 @@ it('removes the output of sources that are gone, and keeps the pages of the stud
   await compileTypescript(root)
   const isThere = (path: string) => existsSync(join(root, 'dist', path))
   expect(['a.js', 'gone.js', 'web/page-1a2b.js'].map(isThere)).toEqual([true, false, true])
+})
+
+it('leaves comments out of the JavaScript, and nothing else', () => {
+  expect(readFileSync(join(root, 'dist/a.js'), 'utf8')).toBe('export const a = 1;\nexport const b = "// kept";\n')
 })

@@ -183,35 +183,6 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
   return {results[0], results[1], results[2]};
 }
 
-// The same from logits, without gradients: for tokens that are sampled.
-std::tuple<Tensor, Tensor, Tensor> logit_log_probs(const Tensor& logits, const Tensor& targets, double temperature) {
-  const char* op = "logit_log_probs";
-  check_float(logits, op, "logits");
-  TORCH_CHECK(logits.dim() == 2 && logits.size(1) > 0,
-              "Expected shape [N,V] for `logits` of tunesmith::logit_log_probs, got ", logits.sizes(), ".");
-  check_targets(targets, logits.sizes().slice(0, 1), logits.size(1), op);
-  check_temperature(temperature, op);
-  const Tensor rows = logits.contiguous(), ids = targets.contiguous();
-  const auto options = logits.options().dtype(at::kFloat);
-  Tensor log_probs = at::empty({rows.size(0)}, options), entropy = at::empty({rows.size(0)}, options),
-         log_power = at::empty({rows.size(0)}, options);
-  const int64_t* tokens = ids.const_data_ptr<int64_t>();
-  char* base = const_cast<char*>(static_cast<const char*>(address(rows)));
-  const int64_t bytes = rows.size(1) * rows.element_size();
-  float *of_tokens = log_probs.mutable_data_ptr<float>(), *of_entropy = entropy.mutable_data_ptr<float>(),
-        *of_power = log_power.mutable_data_ptr<float>();
-  over_values(0, rows.size(0), 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++) {
-      const LogProbRow row{rows.size(1), tokens[i], float(1 / temperature), false, 1.0f};
-      const LogProbResult result = kernels().log_prob_row(row, base + i * bytes, type_of(rows));
-      of_tokens[i] = result.log_prob;
-      of_entropy[i] = result.entropy;
-      of_power[i] = result.log_power;
-    }
-  });
-  return {log_probs, entropy, log_power};
-}
-
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
@@ -219,10 +190,6 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
       "token_log_probs(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, float temperature=1.0, "
       "int chunk_size=512) -> (Tensor log_probs, Tensor entropy, Tensor log_power)",
       &token_log_probs);
-  m.def(
-      "logit_log_probs(Tensor logits, Tensor targets, float temperature=1.0) -> (Tensor log_probs, Tensor entropy, "
-      "Tensor log_power)",
-      &logit_log_probs);
 }
 
 }  // namespace tunesmith

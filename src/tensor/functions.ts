@@ -266,14 +266,6 @@ export const tokenLogProbs = operator<
 >('tokenLogProbs', 'tunesmith::token_log_probs(hidden, weight, bias, targets, *temperature, *chunkSize)')
 
 /**
- * The same as `tokenLogProbs` from logits [N,V] that exist already, as of tokens that were just sampled; without gradients.
- * @throws ShapeError for other shapes, and for a target outside the vocabulary, which is named with its row
- */
-export const logitLogProbs = operator<
-  (logits: T, targets: T, options?: { temperature?: number }) => [logProbs: T, entropy: T, logPower: T]
->('logitLogProbs', 'tunesmith::logit_log_probs(logits, targets, *temperature)')
-
-/**
  * Chooses kernels in this process so that a row of float32 results has the same bits in any batch: whatever the other rows,
  * the padding, the packing, and whether earlier tokens come from a cache. Costs speed where few rows are computed. Returns
  * the setting before.

@@ -29,7 +29,7 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
 const checkedElsewhere = [
   ...['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages'],
   // Against the composition in float64: log-probs.test.ts.
-  ...['tunesmith::token_log_probs', 'tunesmith::logit_log_probs'],
+  'tunesmith::token_log_probs',
   // Sampling, against a plain loop: generation-kernels.test.ts in src/tensor.
   'tunesmith::choose_tokens',
   // A setting, whose effect src/alignment/on-policy.test.ts checks.

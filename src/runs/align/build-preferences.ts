@@ -12,9 +12,9 @@ import {
   type TaskRecord,
 } from '../../tasks/index.ts'
 import { type ExampleSource, evaluateValidation, type LoopState, type TrainableModel } from '../../training/index.ts'
+import { type AdaptedBase, adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
-import { type AdaptedBase, adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
@@ -130,7 +130,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
   const restored = await restoreFunctions(recipe)
   const inputs = await once(context, 'inputs', () => readInputs(recipe))
   const { objective, data, files, tokenizer, records } = inputs
-  const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
+  const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const encoded = await once(context, 'encoded', async () => encodeRecords(inputs, applied))
   const judge = await openJudge(inputs, applied, (line) => void notes.push(line))
   const definition = findPreference(objective.type)

@@ -10,7 +10,7 @@ import {
 } from '../../alignment/index.ts'
 import { type ScoreIntervals, scoreIntervals } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { withUntrainedBase } from '../engine/open-base.ts'
+import { withUntrainedBase } from '../engine/adapted-base.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
 import { evaluateAnswers, scoreAnswers } from './reinforcement/answer-evaluation.ts'
 import { openRunRewards, rewardJudge } from './reinforcement/reward-judge.ts'

@@ -1,4 +1,4 @@
-// Opens the base of a run: loads or randomly initialises it, quantises what stays frozen, and applies the adapter. Exports it again.
+// The base of a run: loaded or randomly initialised, with what stays frozen quantised and the adapter on it, and exported again.
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
@@ -18,7 +18,7 @@ import type { BaseRecipe } from './base-settings.ts'
 import type { BuiltRun } from './run-kind.ts'
 import { applyVariant, mergeStart } from './start-adapter.ts'
 
-/** Which files to open, and with which head. */
+/** Which files to load, and with which head. */
 export interface BaseChoice {
   /** Folder or file of the base. */
   base: string
@@ -59,7 +59,7 @@ const expectHeadStored = ({ inPlace, trainable, model }: AppliedAdapter, newHead
 }
 
 /** Loads the base of a recipe and puts its adapter on it. @throws ConfigError, CheckpointError */
-export const openAdaptedBase = async (
+export const loadAdaptedBase = async (
   recipe: BaseRecipe,
   { base, start, head, headOptions, tokenizer }: BaseChoice,
 ): Promise<AdaptedBase> => {

@@ -13,8 +13,8 @@ import {
   taskMaxLength,
 } from '../../tasks/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
+import { adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
 import { describeSkipped, hashesOf, isValidation, shuffledExamples } from '../engine/data-splits.ts'
-import { adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
@@ -61,7 +61,7 @@ const encodeRecords = async (
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
-  const { applied, hasNewHead, notes } = await openAdaptedBase(recipe, data)
+  const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
   const { prepared, encoded, maxLength, notes: encodingNotes } = await encodeRecords(recipe, data, applied, context)
   if (recipe.priorBias && hasNewHead)
     setPriorBias(applied.model, applied.trainable.values(), prepared, encoded.tally.targets)

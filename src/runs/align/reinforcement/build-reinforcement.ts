@@ -32,9 +32,9 @@ import { setBatchInvariant, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import type { TrainableModel } from '../../../training/index.ts'
+import { adapterWeights, loadAdaptedBase } from '../../engine/adapted-base.ts'
 import { findBase } from '../../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
-import { adapterWeights, openAdaptedBase } from '../../engine/open-base.ts'
 import { setOptimization } from '../../engine/optimization.ts'
 import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
 import { columnsOf } from '../columns.ts'
@@ -184,7 +184,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const restored = await restoreFunctions(recipe)
   const environment = openEnvironment(recipe)
   const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
-  const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
+  const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
   const { microTokens, padded } = recipe.batch
   const how = { microTokens, padded, device: recipe.device, temperature: rollout.temperature }

@@ -23,7 +23,7 @@ import { compareState, describeReport } from '../../../nn/index.ts'
 import { noGrad, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { checkpointFiles } from '../../../tracking/index.ts'
-import { adapterWeights } from '../../engine/open-base.ts'
+import { adapterWeights } from '../../engine/adapted-base.ts'
 import type { BuiltRun } from '../../engine/run-kind.ts'
 import type { AlignRecipe } from '../recipe.ts'
 

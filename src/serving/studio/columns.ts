@@ -1,5 +1,6 @@
 // The numbers of a run's events as columns that grow, and their reduction to the buckets of a chart.
 import type { BucketedCurve } from './api-types.ts'
+import { finiteOrNull } from './shown-values.ts'
 
 /** Numbers that grow at the end, without a boxed value for each. */
 class Growing {
@@ -46,8 +47,6 @@ export interface BucketRange {
   to?: number
   buckets: number
 }
-
-const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 /** Columns by name. */
 export class Columns {

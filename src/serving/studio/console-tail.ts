@@ -1,5 +1,6 @@
 // The end of what a program printed, and what it prints from then on, as text without the codes of terminals.
 import { open } from 'node:fs/promises'
+import { StringDecoder } from 'node:string_decoder'
 
 /** Bytes that are shown of a long output. */
 const tailBytes = 64 * 1024
@@ -24,6 +25,20 @@ const plainText = (text: string): string =>
     .replaceAll(/[^\n]*\r(?=[^\n])/g, '')
     .replaceAll('\r', '')
 
+/** Bytes of UTF-8 without the rest of a character at their start, and without the beginning of one at their end. */
+const wholeCharacters = (bytes: Buffer): Buffer => {
+  let start = 0
+  while (start < Math.min(3, bytes.length) && (bytes[start] & 0xc0) === 0x80) start++
+  const rest = bytes.subarray(start)
+  const decoded = new StringDecoder('utf8').write(rest)
+  // Damaged bytes are shown as they are; only a character that is not whole yet is left to the next part.
+  for (let cut = 0; cut < Math.min(4, rest.length); cut++) {
+    const part = rest.subarray(0, rest.length - cut)
+    if (part.toString('utf8') === decoded) return part
+  }
+  return rest
+}
+
 /** The output after `from` bytes, at most its last 64 kB; undefined if the file is missing. */
 export const readConsole = async (path: string, from?: number): Promise<ConsolePart | undefined> => {
   const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
@@ -37,9 +52,10 @@ export const readConsole = async (path: string, from?: number): Promise<ConsoleP
     const start = Math.max(wanted, size - tailBytes)
     const bytes = Buffer.alloc(size - start)
     const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
+    const read = wholeCharacters(bytes.subarray(0, bytesRead))
     return {
-      text: plainText(bytes.subarray(0, bytesRead).toString('utf8')),
-      end: start + bytesRead,
+      text: plainText(read.toString('utf8')),
+      end: start + read.byteOffset - bytes.byteOffset + read.length,
       fresh: from === undefined || start !== from,
     }
   } finally {

@@ -1,7 +1,6 @@
 // The studio behind a port: `tunesmith ui`, and `--ui` of the commands that train.
-import { join } from 'node:path'
-import { exists, packageRoot, SetupError, setupCall } from '../../core/index.ts'
 import { checkAccess, hostsOf, listen } from '../http/listen.ts'
+import { builtPages } from './built-pages.ts'
 import { Studio, type StudioHooks, type StudioSettings } from './studio.ts'
 import { createStudioApp } from './studio-app.ts'
 
@@ -27,13 +26,6 @@ export interface RunningStudio {
   close(): Promise<void>
 }
 
-/** Folder of the built pages. @throws SetupError if set-up has not built them */
-const builtPages = async (): Promise<string> => {
-  const folder = join(packageRoot(), 'dist', 'web')
-  if (await exists(join(folder, 'index.html'))) return folder
-  throw new SetupError(`The pages of the studio are not built: run \`${setupCall()}\`.`)
-}
-
 /**
  * Opens the runs and listens.
  * @throws ConfigError for a folder that is missing, a port that is taken, or a host that needs a token
@@ -44,7 +36,7 @@ export const createStudio = async (
 ): Promise<RunningStudio> => {
   const { port = studioPort, host = '127.0.0.1', token } = settings
   checkAccess(host, token)
-  const pages = await builtPages()
+  const pages = await builtPages('index.html')
   const studio = await Studio.open(settings, hooks)
   const app = createStudioApp(studio, { pages, token, allowedHosts: hostsOf(host) })
   const { server, port: bound, url } = await listen(host, port, app.fetch)

@@ -1,8 +1,11 @@
 // What an endpoint of the studio declares, and what it may use while it answers. The app derives from it.
-import type { z } from 'zod'
+import { z } from 'zod'
 import { eventStream } from '../http/event-stream.ts'
 import type { RunEntry } from './run-entry.ts'
 import type { Studio } from './studio.ts'
+
+/** A whole number of a query or a path, which arrive as text. */
+export const wholeNumber = z.coerce.number().int().nonnegative()
 
 /** One path of the studio's API. */
 export interface StudioEndpoint<Query extends z.ZodObject = z.ZodObject, Body extends z.ZodType = z.ZodType> {

@@ -7,10 +7,11 @@ process.on('disconnect', () => process.exit(0))
 // Ctrl-C in the terminal of the studio reaches this process too: the studio ends it.
 process.on('SIGINT', () => {})
 
-const tables = await FilterTables.open()
+const opened = FilterTables.open()
 
 const answer = async ({ runs, where }: FilterRequest): Promise<FilterReply> => {
   try {
+    const tables = await opened
     if (runs !== undefined) await tables.load(runs)
     return where === undefined ? { fields: tables.fields } : { ids: await tables.find(where) }
   } catch (error) {
@@ -21,4 +22,3 @@ const answer = async ({ runs, where }: FilterRequest): Promise<FilterReply> => {
 process.on('message', async (request: FilterRequest) => {
   process.send?.(await answer(request))
 })
-process.send?.({ ready: true } satisfies FilterReply)

@@ -17,9 +17,17 @@ export const expectOneCondition = (text: string): void => {
   if (text.length > maxLength)
     throw fault(`Expected a condition of at most ${maxLength} characters, got ${text.length}.`)
   let depth = 0
+  let before = ''
   for (const [part] of text.matchAll(parts)) {
     if (part === "'" || part === '"') throw fault(`The quote ${part} is not closed. Write text as 'text'.`)
-    if (part[0] === "'" || part[0] === '"') continue
+    if (part[0] === "'" || part[0] === '"') {
+      // Such as E'…', in which a backslash may keep the quote from closing.
+      if (part[0] === "'" && /[\w$\u0080-\uffff]/.test(before))
+        throw fault(`Expected an operator or a space before ${part.slice(0, 20)}. Write text as 'text'.`)
+      before = ''
+      continue
+    }
+    before = part.slice(-1)
     if (/;|--|\/\*|\$|\0/.test(part)) throw fault('Expected one condition, without `;`, `$` or comments.')
     for (const [bracket] of part.matchAll(/[()]/g)) {
       depth += bracket === '(' ? 1 : -1

@@ -18,8 +18,10 @@ import {
 import type { Mark, RunRow, RunState } from './api-types.ts'
 import { Columns } from './columns.ts'
 import { consoleError } from './console-tail.ts'
+import { fileVersion } from './file-version.ts'
 import { recipeTitle } from './recipe-title.ts'
 import type { RunProcesses } from './run-processes.ts'
+import { finiteOrNull } from './shown-values.ts'
 import { Sparkline } from './sparkline.ts'
 
 /** More marks, samples or damaged lines of one run are counted, but not kept. */
@@ -70,9 +72,9 @@ class Outline {
   }
 
   #takeStep(event: StepOutline): void {
-    this.loss = Number.isFinite(event.loss) ? event.loss : null
+    this.loss = finiteOrNull(event.loss)
     this.tokens = event.tokens
-    this.tokensPerSecond = Number.isFinite(event.tokensPerSecond) ? event.tokensPerSecond : null
+    this.tokensPerSecond = finiteOrNull(event.tokensPerSecond)
     this.seconds += event.seconds
     this.totalSteps = event.totalSteps || this.totalSteps
     this.recent.push(event.seconds)
@@ -116,8 +118,8 @@ export class RunEntry {
   #failure: string | undefined
   readonly #processes: RunProcesses | undefined
   #recipe: Record<string, unknown> | undefined
-  /** Whether the recipe is that of run.json. */
-  #isComplete = false
+  /** Version of the file that the recipe was read from. */
+  #recipeVersion: string | undefined
   #isRead = false
   #columns: Columns | undefined
   readonly #tail: EventTail
@@ -147,7 +149,7 @@ export class RunEntry {
     if (isBare && !(await exists(join(this.folder, runFiles.console)))) return 'missing'
     const before = JSON.stringify([this.#state, this.#stopping, this.#failure])
     await this.#readState(isBare)
-    if (!this.#isComplete) await this.#readRecipe()
+    await this.#readRecipe()
     const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
     const changed = found === 'read' || !isSame || this.#row === undefined
     if (changed) this.#row = undefined
@@ -169,11 +171,13 @@ export class RunEntry {
 
   /** The recipe: run.json, or what the form had while there is none. */
   async #readRecipe(): Promise<void> {
-    const complete = await this.readJson(runFiles.recipe)
-    this.#isComplete = complete !== undefined
-    const recipe = complete ?? (await this.readJson(runFiles.form))
-    if (this.#isComplete || this.#recipe === undefined) this.#row = undefined
-    this.#recipe = recipe
+    const complete = await fileVersion(join(this.folder, runFiles.recipe))
+    const name = complete === undefined ? runFiles.form : runFiles.recipe
+    const version = complete ?? (await fileVersion(join(this.folder, name)))
+    if (version === this.#recipeVersion) return
+    this.#recipeVersion = version
+    this.#recipe = await this.readJson(name)
+    this.#row = undefined
   }
 
   /** Whether the files have been read once. */

@@ -1,13 +1,12 @@
 // Conditions in SQL over the runs of a library. They are computed in a process of their own, which is killed with one that takes too long:
 // some functions of a database cannot be interrupted.
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { type PortableError, startProcess, unpackError } from '../../core/index.ts'
+import { type PortableError, unpackError } from '../../core/index.ts'
 import { badRequest } from '../http/errors.ts'
 import type { RunRow } from './api-types.ts'
 import { expectOneCondition } from './filter-condition.ts'
 import type { FilteredRuns } from './filter-tables.ts'
 import type { FilterFields } from './filter-types.ts'
+import { AnsweringProcess } from './process/answering-process.ts'
 import type { RunLibrary } from './run-library.ts'
 
 /** A question to the process: a condition, or without one the fields. */
@@ -18,7 +17,7 @@ export interface FilterRequest {
 }
 
 /** An answer of the process. */
-export type FilterReply = { ready: true } | { ids: string[] } | { fields: FilterFields } | { error: PortableError }
+export type FilterReply = { ids: string[] } | { fields: FilterFields } | { error: PortableError }
 
 /** Milliseconds after which a condition is stopped. */
 const timeLimit = 2000
@@ -27,22 +26,24 @@ const timeLimit = 2000
 const startLimit = 30_000
 
 /** Milliseconds without a question after which the process ends. */
-const idleLimit = 5 * 60_000
+const idleMs = 5 * 60_000
 
 /** Filters the runs of a library. */
 export class RunFilter {
   readonly #runs: RunLibrary
-  readonly #closed: AbortSignal
-  #child: ChildProcess | undefined
+  readonly #process: AnsweringProcess
   #recipes: Record<string, unknown>[] = []
   #last: Promise<unknown> = Promise.resolve()
-  #idle: NodeJS.Timeout | undefined
 
   /** @param closed - fires when the studio closes */
   constructor(runs: RunLibrary, closed: AbortSignal) {
     this.#runs = runs
-    this.#closed = closed
-    closed.addEventListener('abort', () => this.#stop())
+    this.#process = new AnsweringProcess(new URL('./filter-child.ts', import.meta.url), { idleMs, closed })
+  }
+
+  /** Id of the process that filters; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#process.pid
   }
 
   /** The fields that conditions may use. */
@@ -66,12 +67,9 @@ export class RunFilter {
   }
 
   async #ask(request: FilterRequest): Promise<FilterReply> {
-    clearTimeout(this.#idle)
-    const child = this.#child ?? (await this.#start())
     // A condition's time does not include that of the tables, which every condition needs.
-    const loaded = await this.#exchange(child, { runs: this.#changes() }, startLimit)
-    const reply = request.where === undefined ? loaded : await this.#exchange(child, request, timeLimit)
-    this.#idle = setTimeout(() => this.#stop(), idleLimit).unref()
+    const loaded = await this.#exchange({ runs: this.#changes() }, startLimit)
+    const reply = request.where === undefined ? loaded : await this.#exchange(request, timeLimit)
     if (!('error' in reply)) return reply
     throw badRequest((unpackError(reply.error) as Error).message, 'where', 'invalid_filter')
   }
@@ -80,51 +78,20 @@ export class RunFilter {
   #changes(): FilteredRuns {
     const { rows, recipes } = this.#runs
     const all = [...recipes.values()]
-    const isSame = all.length === this.#recipes.length && all.every((recipe, i) => recipe === this.#recipes[i])
+    const known = this.#process.pid === undefined ? [] : this.#recipes
+    const isSame = all.length === known.length && all.every((recipe, i) => recipe === known[i])
     this.#recipes = all
     const bare = rows.map((row): RunRow => ({ ...row, spark: [] }))
     return { rows: bare, ...(isSame && all.length > 0 ? {} : { recipes: [...recipes] }) }
   }
 
-  async #start(): Promise<ChildProcess> {
-    this.#closed.throwIfAborted()
-    const child = startProcess(new URL('./filter-child.ts', import.meta.url), {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    this.#child = child
-    this.#recipes = []
-    await once(child, 'message', { signal: AbortSignal.timeout(startLimit) }).catch((error: unknown) => {
-      this.#stop()
-      throw error
-    })
-    return child
-  }
-
-  async #exchange(child: ChildProcess, request: FilterRequest, limit: number): Promise<FilterReply> {
-    const done = new AbortController()
-    const timer = setTimeout(() => done.abort(), limit)
-    const ended = () => done.abort()
-    child.once('exit', ended)
-    try {
-      child.send(request, () => {})
-      const [reply] = (await once(child, 'message', { signal: done.signal })) as [FilterReply]
-      return reply
-    } catch {
-      this.#stop()
-      throw badRequest(
-        `The condition took more than ${timeLimit / 1000} seconds or too much memory, and was stopped. Write a simpler one.`,
-        'where',
-        'invalid_filter',
-      )
-    } finally {
-      clearTimeout(timer)
-      child.off('exit', ended)
-    }
-  }
-
-  #stop(): void {
-    clearTimeout(this.#idle)
-    this.#child?.kill('SIGKILL')
-    this.#child = undefined
+  async #exchange(request: FilterRequest, limit: number): Promise<FilterReply> {
+    const reply = await this.#process.ask<FilterReply>(request, limit)
+    if (reply !== undefined) return reply
+    throw badRequest(
+      `The condition took more than ${timeLimit / 1000} seconds or too much memory, and was stopped. Write a simpler one.`,
+      'where',
+      'invalid_filter',
+    )
   }
 }

@@ -1,6 +1,6 @@
 // The runs in the studio's folders. Their state is in their own files; what is here is only what was read of them.
 import { readdir } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { ConfigError, exists } from '../../core/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { ApiError } from '../http/errors.ts'
@@ -35,6 +35,7 @@ export class RunLibrary {
   #withColumns: RunEntry[] = []
   #scanned = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | undefined
+  #nextScan: Promise<void> | undefined
   readonly #listeners = new Set<(changes: RunChanges) => void>()
 
   private constructor(roots: readonly string[]) {
@@ -96,7 +97,7 @@ export class RunLibrary {
 
   /** Sets the tags of a run, which are stored in a file of its root folder. */
   async setTags(entry: RunEntry, tags: readonly string[]): Promise<void> {
-    entry.tags = await this.#tagsOf(this.rootOf(entry.folder) ?? entry.folder).set(entry.id, tags)
+    entry.tags = await this.#storeTags(entry, tags)
     this.tell(entry)
   }
 
@@ -113,7 +114,7 @@ export class RunLibrary {
   /** Forgets a run whose folder was deleted, with its tags. */
   async forget(entry: RunEntry): Promise<void> {
     this.#entries.delete(entry.id)
-    if (entry.tags.length > 0) await this.#tagsOf(this.rootOf(entry.folder) ?? entry.folder).set(entry.id, [])
+    if (entry.tags.length > 0) await this.#storeTags(entry, [])
     this.#tell({ runs: [], removed: [entry.id] })
   }
 
@@ -133,8 +134,20 @@ export class RunLibrary {
     return this.#listeners.size > 0
   }
 
-  /** Reads what is new of every run and tells the listeners. Calls at the same time share one reading. */
+  /**
+   * Reads what is new of every run and tells the listeners. Calls at the same time share one reading.
+   * @param options.scan whether the folders are searched for runs that are there now
+   */
   refresh({ scan = false }: { scan?: boolean } = {}): Promise<void> {
+    // A search that has begun may have passed a folder that is new: another one follows it.
+    if (scan && this.#refreshing !== undefined) {
+      const again = () => {
+        this.#nextScan = undefined
+        return this.refresh({ scan })
+      }
+      this.#nextScan ??= this.#refreshing.then(again, again)
+      return this.#nextScan
+    }
     if (scan) this.#scanned = Number.NEGATIVE_INFINITY
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
@@ -185,10 +198,15 @@ export class RunLibrary {
         const id = `${prefix}${path === '' ? basename(resolve(root)) : path}`
         const entry = this.#entries.get(id) ?? new RunEntry(id, path === '' ? root : join(root, path), this.processes)
         this.#entries.set(id, entry)
-        entry.tags = tags[id] ?? []
+        entry.tags = tags[tagKey(root, entry.folder)] ?? []
       }
     }
     this.#scanned = performance.now()
+  }
+
+  #storeTags({ folder }: RunEntry, tags: readonly string[]): Promise<string[]> {
+    const root = this.rootOf(folder) ?? folder
+    return this.#tagsOf(root).set(tagKey(root, folder), tags)
   }
 
   #tagsOf(root: string): RunTags {
@@ -197,6 +215,9 @@ export class RunLibrary {
     return found
   }
 }
+
+/** Name of a run in the file of tags: unlike its id, it does not depend on the other folders that the studio shows. */
+const tagKey = (root: string, folder: string): string => relative(root, folder) || '.'
 
 /** Files by which a folder is a run: one that has just been started has no events yet. */
 const markers: readonly string[] = [runFiles.events, runFiles.console]

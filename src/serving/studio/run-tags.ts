@@ -8,7 +8,7 @@ const fileName = '.studio-tags.json'
 const maxTags = 32
 const maxLength = 64
 
-type TagsById = Record<string, string[]>
+type TagsByPath = Record<string, string[]>
 
 /** The tags of the runs in one folder. */
 export class RunTags {
@@ -19,21 +19,21 @@ export class RunTags {
     this.#path = join(folder, fileName)
   }
 
-  /** Tags by the id of the run. A missing or damaged file counts as no tags. */
-  async read(): Promise<TagsById> {
+  /** Tags by the path of the run in the folder. A missing or damaged file counts as no tags. */
+  async read(): Promise<TagsByPath> {
     try {
       const value = JSON.parse(await readFile(this.#path, 'utf8')) as unknown
       if (typeof value !== 'object' || value === null) return {}
       return Object.fromEntries(
         Object.entries(value).filter(([, tags]) => Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')),
-      ) as TagsById
+      ) as TagsByPath
     } catch {
       return {}
     }
   }
 
   /** Stores the tags of a run: without repetitions, sorted. @throws ApiError for too many or too long ones */
-  async set(id: string, tags: readonly string[]): Promise<string[]> {
+  async set(path: string, tags: readonly string[]): Promise<string[]> {
     const clean = [...new Set(tags.map((tag) => tag.trim()).filter(Boolean))].sort()
     if (clean.length > maxTags || clean.some((tag) => tag.length > maxLength))
       throw badRequest(
@@ -41,8 +41,8 @@ export class RunTags {
         'tags',
       )
     const write = async () => {
-      const { [id]: _, ...others } = await this.read()
-      const all = clean.length === 0 ? others : { ...others, [id]: clean }
+      const { [path]: _, ...others } = await this.read()
+      const all = clean.length === 0 ? others : { ...others, [path]: clean }
       await writeFileAtomic(this.#path, `${JSON.stringify(all, null, 2)}\n`)
     }
     // One after the other, or two pages would lose each other's tags.

@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
-import { ConfigError, exists, packageRoot, SetupError, setupCall } from '../../core/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import { escapeHtml } from '../../tracking/index.ts'
 import type { RunDetails, RunList } from './api-types.ts'
+import { builtPages } from './built-pages.ts'
 import type { Ask } from './endpoint.ts'
 import type { RunSamples } from './run-types.ts'
 import type { SharedFile } from './share-types.ts'
@@ -81,9 +82,7 @@ const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(
 
 /** The whole page. @throws SetupError if set-up has not built the pages */
 export const renderSharedFile = async (file: SharedFile): Promise<string> => {
-  const folder = join(packageRoot(), 'dist', 'web')
-  if (!(await exists(join(folder, 'share.js'))))
-    throw new SetupError(`The pages of the studio are not built: run \`${setupCall()}\`.`)
+  const folder = await builtPages('share.js')
   const read = (name: string) => readFile(join(folder, name), 'utf8')
   const script = (await read('share.js')).replaceAll('</script', '<\\/script')
   const style = await read('share.css')

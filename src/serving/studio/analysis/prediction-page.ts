@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { comparePredictions, type PredictionPair, type PredictionPairs } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import type { PairFilter, PredictionPage, PredictionRow, PredictionText } from '../compare-types.ts'
+import { finiteOrNull, listedValue } from '../shown-values.ts'
 import { Recent } from './recent.ts'
-import { finiteOrNull, shownText } from './shown-text.ts'
 
 /** What a page of predictions is made from. */
 export interface PredictionQuery {
@@ -37,7 +37,7 @@ const predictionText = (fields: { [field: string]: unknown }): PredictionText =>
   const value = name === undefined ? others : fields[name]
   const isList = Array.isArray(value) && name === 'labels'
   return {
-    text: isList ? value.map(String).join(', ') : shownText(value),
+    text: isList ? value.map(String).join(', ') : listedValue(value),
     probabilities: probabilitiesOf(probabilities),
   }
 }
@@ -60,8 +60,8 @@ const contains = (pair: PredictionPair, search: string): boolean =>
 
 const rowOf = ({ id, inputs, answer, predictions, scores }: PredictionPair): PredictionRow => ({
   id,
-  inputs: inputs.map(([name, value]) => [name, shownText(value)]),
-  answer: shownText(answer),
+  inputs: inputs.map(([name, value]) => [name, listedValue(value)]),
+  answer: listedValue(answer),
   predictions: [predictionText(predictions[0]), predictionText(predictions[1])],
   scores: [finiteOrNull(scores[0]), finiteOrNull(scores[1])],
 })

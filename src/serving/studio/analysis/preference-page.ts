@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { type PreferenceMargin, readPreferenceMargins } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import type { PreferenceOrder, PreferencePage, PreferenceRow } from '../alignment-types.ts'
+import { listedText, spreadOf } from '../shown-values.ts'
 import { Recent } from './recent.ts'
-import { cutText, spreadOf } from './shown-text.ts'
 
 /** Which records in which order. */
 export interface PreferenceQuery {
@@ -41,8 +41,8 @@ const histogramOf = (values: readonly number[]): PreferencePage['histogram'] => 
 
 const rowOf = ({ id, prompt, answers, margin: value, displaced }: PreferenceMargin): PreferenceRow => ({
   id,
-  prompt: cutText(prompt),
-  answers: answers.map((answer) => ({ ...answer, text: cutText(answer.text) })),
+  prompt: listedText(prompt),
+  answers: answers.map((answer) => ({ ...answer, text: listedText(answer.text) })),
   margin: value,
   displaced,
 })

@@ -1,5 +1,5 @@
 // Results that are kept while the files that they were made from stay as they are.
-import { stat } from 'node:fs/promises'
+import { fileVersion } from '../file-version.ts'
 
 /** The last results by their key. */
 export class Recent<Value> {
@@ -12,8 +12,8 @@ export class Recent<Value> {
 
   /** The result of `make`, made again when one of the files has changed. */
   async of(key: string, files: readonly string[], make: () => Promise<Value>): Promise<Value> {
-    const stamps = await Promise.all(files.map(stampOf))
-    const full = JSON.stringify([key, files, stamps])
+    const versions = await Promise.all(files.map(fileVersion))
+    const full = JSON.stringify([key, files, versions])
     const found = this.#results.get(full) ?? make()
     this.#results.delete(full)
     this.#results.set(full, found)
@@ -25,9 +25,4 @@ export class Recent<Value> {
     }
     return found
   }
-}
-
-const stampOf = async (path: string): Promise<string> => {
-  const found = await stat(path).catch(() => undefined)
-  return found === undefined ? 'missing' : `${found.mtimeMs} ${found.size}`
 }

@@ -13,8 +13,8 @@ import { loadRolloutTokenizer } from '../../../runs/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import type { AnswerToken, EqualGroup, RolloutAnswer, RolloutAnswerRow, RolloutPage } from '../alignment-types.ts'
+import { finiteOrNull, listedText, spreadOf } from '../shown-values.ts'
 import { Recent } from './recent.ts'
-import { cutText, finiteOrNull, spreadOf } from './shown-text.ts'
 
 /** Which answers of which rollout. */
 export interface RolloutQuery {
@@ -33,9 +33,9 @@ const tokenizers = new Recent<Tokenizer>(2)
 const answerRow = (row: RolloutRow, at: number): RolloutAnswerRow => ({
   row: at,
   ...{ step: row.step, group: row.group, member: row.member, id: row.id },
-  prompt: cutText(row.prompt),
-  completion: cutText(row.completion),
-  reference: row.reference === null ? null : cutText(row.reference),
+  prompt: listedText(row.prompt),
+  completion: listedText(row.completion),
+  reference: row.reference === null ? null : listedText(row.reference),
   tokens: row.completionIds.length,
   ...{ finishReason: row.finishReason, trained: row.trained },
   reward: finiteOrNull(row.reward),

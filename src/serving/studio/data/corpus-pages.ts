@@ -14,7 +14,7 @@ import type {
   DroppedExample,
   DropReason,
 } from '../data-types.ts'
-import { cellLength, cutText, valueText, wholeLength } from './cut-text.ts'
+import { cellLength, cutText, valueText, wholeLength } from '../shown-values.ts'
 import type { SearchedText } from './text-search.ts'
 
 /** Examples of a reason. */

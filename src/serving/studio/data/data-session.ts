@@ -7,11 +7,13 @@ import { loadTokenizer } from '../../../checkpoint/index.ts'
 import { sha256File } from '../../../core/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { ApiError } from '../../http/errors.ts'
+import { Recent } from '../analysis/recent.ts'
+import { fileVersion } from '../file-version.ts'
 import type { RunLibrary } from '../run-library.ts'
 import { type CatalogEntry, DataCatalog } from './catalog.ts'
 import type { ReaderRequest } from './reader-messages.ts'
 import { type ReaderJob, ReaderQueue } from './reader-process.ts'
-import { fileVersion, LineStore, maxSpillBytes, ParquetStore, type RowStore, SpillStore, unpack } from './row-store.ts'
+import { LineStore, maxSpillBytes, ParquetStore, type RowStore, SpillStore, unpack } from './row-store.ts'
 
 /** Sources whose rows are kept open. */
 const maxStores = 8
@@ -20,7 +22,6 @@ const maxTokenizers = 4
 
 interface OpenedStore {
   store: RowStore
-  version: string | undefined
   /** The reading of the records, whose result counts what was left out. */
   job: ReaderJob | undefined
   close(): void
@@ -34,22 +35,17 @@ interface StartedInspection {
   done: boolean
 }
 
-/** The oldest entries of a map beyond a number, removed. */
-const removeOldest = <Value>(map: Map<string, Value>, most: number): Value[] => {
-  const old: Value[] = []
-  for (const [key, value] of map) {
-    if (map.size <= most) break
-    map.delete(key)
-    old.push(value)
-  }
-  return old
+/** A store that is opened once, however many requests come at the same time. */
+interface KeptStore {
+  version: string | undefined
+  opened: Promise<OpenedStore>
 }
 
-/** An entry as the newest of a map. */
-const touch = <Value>(map: Map<string, Value>, key: string, value: Value): Value => {
-  map.delete(key)
-  map.set(key, value)
-  return value
+const closeStore = ({ opened }: KeptStore): void => {
+  opened.then(
+    ({ close }) => close(),
+    () => undefined,
+  )
 }
 
 /** The data of a studio while it runs. */
@@ -58,9 +54,9 @@ export class DataSession {
   /** Rows are waited for, and inspections of large files take long: they do not wait for each other. */
   readonly #spillQueue = new ReaderQueue()
   readonly #inspectionQueue = new ReaderQueue()
-  readonly #stores = new Map<string, OpenedStore>()
+  readonly #stores = new Map<string, KeptStore>()
   readonly #inspections = new Map<string, StartedInspection>()
-  readonly #tokenizers = new Map<string, Promise<Tokenizer>>()
+  readonly #tokenizers = new Recent<Tokenizer>(maxTokenizers)
   #folder: Promise<string> | undefined
   #spills = 0
   #closed = false
@@ -77,19 +73,26 @@ export class DataSession {
     const version = await fileVersion(source.path)
     if (version === undefined && (source.bytes !== null || source.state === 'missing'))
       throw new ApiError(404, `The file ${source.path} is gone. It was deleted or moved.`, { code: 'file_gone' })
+    if (this.#closed) throw new Error('The studio was closed.')
     const known = this.#stores.get(source.id)
-    if (known !== undefined && known.version === version) return touch(this.#stores, source.id, known)
-    known?.close()
-    const opened = await this.#open(entry, version)
-    touch(this.#stores, source.id, opened)
-    for (const { close } of removeOldest(this.#stores, maxStores)) close()
-    return opened
+    const kept = known?.version === version ? known! : { version, opened: this.#open(entry) }
+    if (known !== undefined && known !== kept) closeStore(known)
+    // One that cannot be opened is tried again.
+    kept.opened.catch(() => this.#stores.get(source.id) === kept && this.#stores.delete(source.id))
+    this.#stores.delete(source.id)
+    this.#stores.set(source.id, kept)
+    for (const [id, oldest] of this.#stores) {
+      if (this.#stores.size <= maxStores) break
+      this.#stores.delete(id)
+      closeStore(oldest)
+    }
+    return kept.opened
   }
 
-  async #open({ source, reading }: CatalogEntry, version: string | undefined): Promise<OpenedStore> {
+  async #open({ source, reading }: CatalogEntry): Promise<OpenedStore> {
     const name = basename(source.path).toLowerCase()
     const isFile = source.bytes !== null
-    const open = (store: RowStore): OpenedStore => ({ store, version, job: undefined, close: () => store.close() })
+    const open = (store: RowStore): OpenedStore => ({ store, job: undefined, close: () => store.close() })
     if (reading?.kind === 'records' && isFile && /\.(jsonl|ndjson)$/.test(name)) return open(new LineStore(source.path))
     if (reading?.kind === 'records' && isFile && name.endsWith('.parquet')) return open(new ParquetStore(source.path))
     const file = await this.#newFile()
@@ -110,7 +113,7 @@ export class DataSession {
       job?.stop()
       void rm(file, { force: true })
     }
-    return { store, version, job, close }
+    return { store, job, close }
   }
 
   async #newFile(): Promise<string> {
@@ -172,11 +175,7 @@ export class DataSession {
 
   /** A tokenizer of a folder that a recipe names, or that lies under the roots. */
   tokenizer(folder: string): Promise<Tokenizer> {
-    const tokenizer = this.#tokenizers.get(folder) ?? loadTokenizer(folder)
-    tokenizer.catch(() => this.#tokenizers.delete(folder))
-    touch(this.#tokenizers, folder, tokenizer)
-    removeOldest(this.#tokenizers, maxTokenizers)
-    return tokenizer
+    return this.#tokenizers.of(folder, [join(folder, 'tokenizer.json')], () => loadTokenizer(folder))
   }
 
   /** The first of some folders, and of those under the roots, whose tokenizer has this hash. */
@@ -193,7 +192,7 @@ export class DataSession {
     this.#closed = true
     this.#spillQueue.close()
     this.#inspectionQueue.close()
-    for (const { close } of this.#stores.values()) close()
+    for (const store of this.#stores.values()) closeStore(store)
     void this.#folder?.then((folder) => rm(folder, { recursive: true, force: true }))
   }
 }

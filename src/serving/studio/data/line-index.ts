@@ -1,5 +1,6 @@
 // Lines of a large file by their number, without reading it whole: the offset of every 64th line, found step by step while others work.
 import { type FileHandle, open } from 'node:fs/promises'
+import { StringDecoder } from 'node:string_decoder'
 import { setImmediate } from 'node:timers/promises'
 
 /** Lines between two known offsets. */
@@ -20,7 +21,11 @@ export interface FileLine {
 /** Shown of a line that is too long. */
 const startBytes = 1000
 
-const firstOf = (line: Buffer): string => line.toString('utf8', 0, startBytes)
+/** Begins the files of some programs, and belongs to no line. */
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf])
+
+/** The beginning of a line, without a last character that is cut. */
+const firstOf = (line: Buffer): string => new StringDecoder('utf8').write(line.subarray(0, startBytes))
 
 /** The lines of a file that others may still write at its end. */
 export class LineIndex {
@@ -60,14 +65,18 @@ export class LineIndex {
 
   /** Looks at the file from where it stopped, to its present end. Calls at the same time share one look. */
   index(): Promise<void> {
+    if (this.#closed) return Promise.resolve()
     this.#working ??= this.#index().finally(() => {
       this.#working = undefined
     })
     return this.#working
   }
 
+  /** Ends the look at the file: whoever waits for more lines gets no more. */
   close(): void {
     this.#closed = true
+    if (!this.#complete) this.#problem ??= 'The rest of the file was not read, as it was closed. Load the page again.'
+    this.#complete = true
   }
 
   async #index(): Promise<void> {
@@ -83,7 +92,7 @@ export class LineIndex {
         this.#take(buffer.subarray(0, bytesRead))
         await setImmediate()
       }
-      this.#complete = !this.#closed
+      this.#complete = true
     } catch (error) {
       this.#problem = (error as Error).message
       this.#complete = true
@@ -134,7 +143,9 @@ async function* linesFrom(file: FileHandle, offset: number, first: number): Asyn
   let at = offset
   const finish = (rest: Buffer): FileLine => {
     const bytes = length + rest.length
-    const line = Buffer.concat([...parts, rest])
+    const all = Buffer.concat([...parts, rest])
+    const isMarked = number === 0 && all.subarray(0, byteOrderMark.length).equals(byteOrderMark)
+    const line = isMarked ? all.subarray(byteOrderMark.length) : all
     parts = []
     length = 0
     const whole = bytes <= maxLineBytes

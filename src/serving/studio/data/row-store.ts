@@ -1,7 +1,6 @@
 // The rows of a data file by their number, however many there are: plain JSON lines and Parquet where they are, other formats from a
 // temporary file of JSON lines that another process or a stream writes.
 import { createWriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate } from 'node:timers/promises'
@@ -225,10 +224,4 @@ export const unpack = async (from: string, to: string, signal: AbortSignal): Pro
     }
   }
   await pipeline(limited(), createWriteStream(to, { flags: 'w' }), { signal })
-}
-
-/** Whether a file is there, and what tells it from a later one; undefined for a missing one. */
-export const fileVersion = async (path: string): Promise<string | undefined> => {
-  const facts = await stat(path).catch(() => undefined)
-  return facts && [facts.dev, facts.ino, facts.size, facts.mtimeMs].join(' ')
 }

@@ -17,8 +17,8 @@ import type {
   ShownToken,
 } from '../data-types.ts'
 import type { RunEntry } from '../run-entry.ts'
+import { cellLength, cutText, wholeLength } from '../shown-values.ts'
 import type { Studio } from '../studio.ts'
-import { cellLength, cutText, wholeLength } from './cut-text.ts'
 import type { SearchedText } from './text-search.ts'
 
 /** Tokens of a document that are decoded for a list, and for itself. */

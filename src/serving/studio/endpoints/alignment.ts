@@ -8,7 +8,7 @@ import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import type { AlignmentFacts, PreferenceOrder, PreferencePage, RolloutAnswer, RolloutPage } from '../alignment-types.ts'
 import { rolloutPath } from '../analysis/rollout-page.ts'
-import { defineStudioEndpoint } from '../endpoint.ts'
+import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import type { RunEntry } from '../run-entry.ts'
 
 /** Numbers of rollouts that are sent. */
@@ -37,8 +37,6 @@ export const alignmentFacts = defineStudioEndpoint({
     }
   },
 })
-
-const wholeNumber = z.coerce.number().int().nonnegative()
 
 const expectRollout = async ({ folder }: RunEntry, text: string): Promise<number> => {
   const rollout = wholeNumber.safeParse(text)

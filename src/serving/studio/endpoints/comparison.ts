@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { readEvaluation } from '../../../runs/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
-import { finiteOrNull } from '../analysis/shown-text.ts'
 import type {
   CalibrationBin,
   PairFilter,
@@ -12,7 +11,8 @@ import type {
   RunComparisonAnswer,
   RunEvaluation,
 } from '../compare-types.ts'
-import { defineStudioEndpoint } from '../endpoint.ts'
+import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
+import { finiteOrNull } from '../shown-values.ts'
 
 /** Runs that are compared at once. */
 const maxRuns = 32
@@ -47,8 +47,6 @@ export const comparison = defineStudioEndpoint({
 })
 
 const filters = ['all', 'changed', 'first', 'second', 'both-right', 'both-wrong'] as const satisfies PairFilter[]
-
-const wholeNumber = z.coerce.number().int().nonnegative()
 
 export const comparedPredictions = defineStudioEndpoint({
   method: 'get',

@@ -17,10 +17,9 @@ import type {
   SearchMessage,
   ShardOverview,
 } from '../data-types.ts'
-import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
 import type { Studio } from '../studio.ts'
 
-const wholeNumber = z.coerce.number().int().nonnegative()
 const split = z.enum(['train', 'validation']).default('train').describe('split of shards')
 
 const expectKind = (kind: DataKind, wanted: DataKind): void => {
@@ -130,8 +129,6 @@ export const dataInspection = defineStudioEndpoint({
     const { studio, param } = request
     const { job, leave } = await studio.data.inspect(await studio.data.catalog.get(param('source')))
     return studioStream(request, async (send, signal) => {
-      signal.addEventListener('abort', leave, { once: true })
-      const message = (value: InspectionMessage) => send(value)
       const done = job.result.then(
         () => true,
         () => true,
@@ -140,15 +137,17 @@ export const dataInspection = defineStudioEndpoint({
       const progress = (value: InspectionMessage) => {
         if (JSON.stringify(value) === sent) return
         sent = JSON.stringify(value)
-        message(value)
+        send(value)
       }
-      for (;;) {
-        const ended = await Promise.race([done, pause(progressInterval, signal).then(() => false)])
-        if (signal.aborted) return
-        if (ended) break
-        progress(job.started ? { progress: job.progress } : { waiting: true })
+      try {
+        while (!(await Promise.race([done, pause(progressInterval, signal).then(() => false)]))) {
+          if (signal.aborted) return
+          progress(job.started ? { progress: job.progress } : { waiting: true })
+        }
+        send((await job.result) satisfies InspectionMessage)
+      } finally {
+        leave()
       }
-      message(await job.result)
     })
   },
 })

@@ -8,7 +8,7 @@ import { lockRun, requestCheckpoint, runFiles, stopRun } from '../../../tracking
 import { ApiError, badRequest } from '../../http/errors.ts'
 import { readConsole } from '../console-tail.ts'
 import type { ConsoleMessage, ControlAnswer } from '../control-types.ts'
-import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
 import type { RunEntry } from '../run-entry.ts'
 import type { RunProcesses } from '../run-processes.ts'
 import { startCommand } from '../start-run.ts'
@@ -174,7 +174,7 @@ export const runConsole = defineStudioEndpoint({
   method: 'get',
   path: '/api/runs/:run/console',
   summary: 'Follow what the program of a run prints, from the end of what it has printed',
-  query: z.strictObject({ from: z.coerce.number().int().nonnegative().optional().describe('bytes that the page has') }),
+  query: z.strictObject({ from: wholeNumber.optional().describe('bytes that the page has') }),
   async answer(request) {
     const entry = await request.run()
     const last = request.lastEventId === undefined ? request.query.from : Number(request.lastEventId)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
 import type { Curves, RunDetails, RunEventMessage } from '../api-types.ts'
-import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
 
 /** Events that are sent with `details`; later ones come by the stream. */
 const maxMarks = 2000
@@ -35,8 +35,6 @@ export const runDetails = defineStudioEndpoint({
     }
   },
 })
-
-const wholeNumber = z.coerce.number().int().nonnegative()
 
 export const runCurves = defineStudioEndpoint({
   method: 'get',

@@ -8,17 +8,15 @@ import { compareCosts, type RunMeasurement, type RunPrediction, runFiles } from 
 import { listSnapshots } from '../../../training/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import type { Columns } from '../columns.ts'
-import { defineStudioEndpoint } from '../endpoint.ts'
+import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import type { RunEntry } from '../run-entry.ts'
 import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../run-types.ts'
-
-const stepNumber = z.coerce.number().int().nonnegative()
 
 export const runBatch = defineStudioEndpoint({
   method: 'get',
   path: '/api/runs/:run/batch',
   summary: 'Read the rows that a run trained on in a step, with the loss of each token',
-  query: z.strictObject({ step: stepNumber.min(1).describe('optimizer step') }),
+  query: z.strictObject({ step: wholeNumber.min(1).describe('optimizer step') }),
   async answer({ studio, run, query: { step } }): Promise<BatchRows> {
     const { folder, offset } = await run()
     try {

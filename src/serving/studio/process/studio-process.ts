@@ -3,11 +3,8 @@ import type { ChildProcess } from 'node:child_process'
 import { type PortableError, startProcess, unpackError } from '../../../core/index.ts'
 import type { StudioServerSettings } from '../create-studio.ts'
 
-/** Settings of a studio in a process of its own. */
-export type StudioProcessSettings = StudioServerSettings
-
 /** Messages to the process; `end` tells its pages that the run has ended, then ends it. */
-export type MessageToStudio = { type: 'start'; settings: StudioProcessSettings } | { type: 'end' }
+export type MessageToStudio = { type: 'start'; settings: StudioServerSettings } | { type: 'end' }
 
 /** Messages from the process. */
 export type MessageFromStudio =
@@ -34,45 +31,50 @@ export interface StudioProcessHooks {
 const maxRestarts = 5
 
 const start = (
-  settings: StudioProcessSettings,
+  settings: StudioServerSettings,
   { onError }: StudioProcessHooks,
-): Promise<{ child: ChildProcess; url: string; port: number }> =>
-  new Promise((resolve, reject) => {
-    const child = startProcess(new URL('./studio-child.ts', import.meta.url), {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
+): { child: ChildProcess; ready: Promise<{ url: string; port: number }> } => {
+  const child = startProcess(new URL('./studio-child.ts', import.meta.url), {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const ready = new Promise<{ url: string; port: number }>((resolve, reject) => {
     child.on('message', (message: MessageFromStudio) => {
-      if (message.type === 'ready') resolve({ child, ...message })
+      if (message.type === 'ready') resolve(message)
       else if (message.type === 'error') reject(unpackError(message.error))
       else onError?.(message.text)
     })
+    // A process that could not be started has no exit.
+    child.on('error', reject)
     child.once('exit', (code, signal) => reject(new Error(`The studio ended with ${signal ?? `exit code ${code}`}.`)))
-    child.send({ type: 'start', settings } satisfies MessageToStudio)
+    // If it has ended, `exit` tells it.
+    child.send({ type: 'start', settings } satisfies MessageToStudio, () => undefined)
   })
+  return { child, ready }
+}
 
 /**
  * Starts a studio in a process of its own. If it is killed, it starts again on the same port, and its pages connect again.
  * @throws ConfigError as `createStudio`
  */
 export const startStudioProcess = async (
-  settings: StudioProcessSettings,
+  settings: StudioServerSettings,
   hooks: StudioProcessHooks = {},
 ): Promise<StudioProcess> => {
-  const first = await start(settings, hooks)
-  const { url, port } = first
+  const first = start(settings, hooks)
+  const { url, port } = await first.ready
   let { child } = first
   let closing = false
   let restarts = 0
-  const restart = async (): Promise<void> => {
+  const watch = () => child.once('exit', restart)
+  const restart = (): void => {
     if (closing || restarts++ >= maxRestarts) return
-    try {
-      child = (await start({ ...settings, port }, hooks)).child
-      watch()
-    } catch (error) {
-      hooks.onError?.(error)
-    }
+    const next = start({ ...settings, port }, hooks)
+    // At once, so that `close` ends it while it starts too.
+    child = next.child
+    next.ready.then(watch, (error: unknown) => {
+      if (!closing) hooks.onError?.(error)
+    })
   }
-  const watch = () => child.once('exit', () => void restart())
   watch()
   return {
     url,
@@ -82,7 +84,8 @@ export const startStudioProcess = async (
     },
     async close() {
       closing = true
-      if (child.exitCode !== null || child.signalCode !== null) return
+      // Without an id, it could not be started.
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
       const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       if (child.connected) child.send({ type: 'end' } satisfies MessageToStudio, () => undefined)
       const timer = setTimeout(() => child.kill('SIGKILL'), 5000)

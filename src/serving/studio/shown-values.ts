@@ -1,0 +1,64 @@
+// Values of any size for a page: texts that are cut between characters, and numbers that JSON can have.
+import type { CutText } from './data-types.ts'
+
+/** Characters of a cell in a table. */
+export const cellLength = 300
+/** Characters of a text that is shown by itself. */
+export const wholeLength = 65_536
+/** Characters of a text in a list of records. */
+const listedLength = 4000
+
+/** The beginning of a text, with the length of the whole. */
+export const cutText = (text: string, most: number): CutText => {
+  if (text.length <= most) return { text }
+  // A surrogate pair is one character.
+  const end = /[\ud800-\udbff]/.test(text[most - 1]) ? most - 1 : most
+  return { text: text.slice(0, end), length: text.length }
+}
+
+/** A text as a list of records shows it: one that is too long says how much is left out. */
+export const listedText = (text: string): string => {
+  const { text: start, length } = cutText(text, listedLength)
+  return length === undefined ? start : `${start} … (${length - start.length} more characters)`
+}
+
+const isTurn = (value: unknown): value is { role: string; content: string } =>
+  typeof value === 'object' &&
+  value !== null &&
+  typeof (value as { role?: unknown }).role === 'string' &&
+  typeof (value as { content?: unknown }).content === 'string'
+
+const replaceBytes = (_: string, value: unknown): unknown => {
+  if (typeof value === 'bigint') return String(value)
+  return value instanceof Uint8Array ? `<${value.length} bytes>` : value
+}
+
+/** Any value of a row as text: texts as they are, turns with their role, others as JSON. */
+export const valueText = (value: unknown): string => {
+  if (typeof value === 'string') return value
+  if (value === undefined || value === null) return ''
+  if (Array.isArray(value) && value.length > 0 && value.every(isTurn))
+    return value.map(({ role, content }) => `${role}: ${content}`).join('\n\n')
+  return JSON.stringify(value, replaceBytes) ?? String(value)
+}
+
+/** A value as a list of records shows it: the words of a list in one line. */
+export const listedValue = (value: unknown): string =>
+  listedText(Array.isArray(value) && value.every((one) => typeof one === 'string') ? value.join(' ') : valueText(value))
+
+/** A number that JSON can have; null for NaN and infinities. */
+export const finiteOrNull = (value: number | null | undefined): number | null =>
+  value !== null && value !== undefined && Number.isFinite(value) ? value : null
+
+/** Mean, smallest and largest of the values that are finite. */
+export const spreadOf = (values: readonly (number | null)[]) => {
+  const known = values.filter((value): value is number => value !== null && Number.isFinite(value))
+  if (known.length === 0) return { mean: null, min: null, max: null }
+  let [sum, min, max] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const value of known) {
+    sum += value
+    min = Math.min(min, value)
+    max = Math.max(max, value)
+  }
+  return { mean: sum / known.length, min, max }
+}

@@ -1,0 +1,199 @@
+// The studio's server without its pages: what happens when requests meet, when processes end, and when files change between two looks.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Studio, startStudioProcess } from '../../src/serving/index.ts'
+import { readConsole } from '../../src/serving/studio/console-tail.ts'
+import { LineIndex } from '../../src/serving/studio/data/line-index.ts'
+import { dataInspection } from '../../src/serving/studio/endpoints/data.ts'
+import { expectOneCondition } from '../../src/serving/studio/filter-condition.ts'
+import { runsFolder, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
+
+const runs = runsFolder()
+const other = runsFolder()
+let studio: Studio
+
+beforeAll(async () => {
+  await writeEvents(join(runs, 'a'), [stepEvent(1)])
+  await writeFile(join(runs, 'data.csv'), 'text,label\nfine,yes\nbad,no\n')
+  const recipe = { command: 'finetune', task: { type: 'classify' }, data: join(runs, 'data.csv') }
+  await writeJson(join(runs, 'a/run.json'), recipe)
+  studio = await Studio.open({ roots: [runs] })
+})
+afterAll(() => studio.close())
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+const until = async (isDone: () => boolean): Promise<void> => {
+  while (!isDone()) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+const source = async () => {
+  const { sources } = await studio.data.catalog.list()
+  return studio.data.catalog.get(sources.find(({ kind }) => kind === 'records')!.id)
+}
+
+describe('a condition', () => {
+  it.each([
+    "state = E'\\'' ) or (select 1) = 1 --'",
+    "state = e'x'",
+    "state in (E'\\'')",
+    "1e'\\'' = state",
+    "title = $$ ' $$",
+    "title = $a$ ' $a$ or ('",
+    "updated > date'2026-01-01'",
+  ])('may not have text that closes in another way: %s', (where) => {
+    expect(() => expectOneCondition(where)).toThrow(/Expected/)
+  })
+
+  it.each([
+    "state = 'E' or title='it''s'",
+    `"it's"='x'`,
+    "title in ('a','b') and tags = ['x']",
+    `state like'a%'`.replace("like'", "like '"),
+  ])('may have ordinary text: %s', (where) => {
+    expect(() => expectOneCondition(where)).not.toThrow()
+  })
+})
+
+describe('the runs', () => {
+  it('of a search that is wanted during another one are found', async () => {
+    const library = studio.runs
+    let second: Promise<void> | undefined
+    // The first search has passed the folders when it tells its rows.
+    const stop = library.follow(() => {
+      if (second !== undefined) return
+      mkdirSync(join(runs, 'late'))
+      writeFileSync(join(runs, 'late/events.jsonl'), `${JSON.stringify(stepEvent(1))}\n`)
+      second = library.refresh({ scan: true })
+    })
+    await library.refresh({ scan: true })
+    await second
+    stop()
+    expect(library.rows.map(({ id }) => id)).toContain('late')
+  })
+
+  it('keep their tags when the studio shows further folders', async () => {
+    await studio.runs.setTags(await studio.runs.get('a'), ['keep'])
+    const both = await Studio.open({ roots: [runs, other] })
+    await both.runs.refresh({ scan: true })
+    expect(both.runs.rows.find(({ id }) => id.endsWith('/a'))?.tags).toEqual(['keep'])
+    both.close()
+  })
+
+  it('have their recipe read again only when its file has changed', async () => {
+    await writeEvents(join(runs, 'form'), [stepEvent(1)])
+    const path = join(runs, 'form/recipe.json')
+    await writeJson(path, { command: 'pretrain', seed: 1 })
+    const entry = await studio.runs.get('form')
+    const first = entry.recipe
+    await entry.refresh()
+    expect(first).toMatchObject({ seed: 1 })
+    expect(entry.recipe).toBe(first)
+    await writeJson(join(runs, 'form/run.json'), { command: 'pretrain', seed: 2 })
+    await entry.refresh()
+    expect(entry.recipe).toMatchObject({ seed: 2 })
+    await writeJson(join(runs, 'form/new.json'), { command: 'pretrain', seed: 3 })
+    await rename(join(runs, 'form/new.json'), join(runs, 'form/run.json'))
+    await entry.refresh()
+    expect(entry.recipe).toMatchObject({ seed: 3 })
+  })
+})
+
+describe('data', () => {
+  it('that two requests ask for at once is opened once', async () => {
+    const entry = { ...(await source()), reading: { kind: 'pairs' } as never }
+    const [first, second] = await Promise.all([studio.data.rows(entry), studio.data.rows(entry)])
+    expect(first.store).toBe(second.store)
+  })
+
+  it('is no longer inspected when its page had left before the stream began', async () => {
+    const entry = await source()
+    const first = await studio.data.inspect(entry)
+    const request = { studio, param: () => entry.source.id, signal: AbortSignal.abort() }
+    const response = (await dataInspection.answer(request as never)) as Response
+    await response.text()
+    first.leave()
+    const second = await studio.data.inspect(entry)
+    expect(second.job).not.toBe(first.job)
+    second.leave()
+  })
+
+  it('has lines without a byte order mark, whose beginnings end with a whole character', async () => {
+    const path = join(other, 'marked.jsonl')
+    await writeFile(path, `\ufeff{"a":1}\n{"a":"${'é'.repeat(1000)}"}\n`)
+    const index = new LineIndex(path)
+    await index.index()
+    const lines = []
+    for await (const line of index.read(0, 2)) lines.push(line)
+    expect(lines[0].text).toBe('{"a":1}')
+    expect(lines[1].start).toMatch(/^\{"a":"é+$/)
+  })
+
+  it('that is closed while it is read is complete, and says why', async () => {
+    const index = new LineIndex(join(other, 'marked.jsonl'))
+    const reading = index.index()
+    index.close()
+    await reading
+    expect(index).toMatchObject({ complete: true, problem: expect.stringContaining('closed') })
+  })
+})
+
+it('shows output in whole characters, wherever a read begins or ends', async () => {
+  const path = join(other, 'console.txt')
+  const bytes = Buffer.from('aé€😀b')
+  let text = ''
+  let end = 0
+  for (let written = 1; written <= bytes.length; written++) {
+    await writeFile(path, bytes.subarray(0, written))
+    const part = await readConsole(path, end)
+    text += part!.text
+    end = part!.end
+  }
+  expect([text, end]).toEqual(['aé€😀b', bytes.length])
+  expect((await readConsole(path, 2))!.text).toBe('€😀b')
+  await writeFile(path, Buffer.from([0x61, 0xff, 0x62]))
+  expect((await readConsole(path))!.text).toBe('a\ufffdb')
+})
+
+describe('a process of the studio', () => {
+  it('that was killed between two questions is started again', async () => {
+    expect(await studio.filter.find("run = 'a'")).toEqual(['a'])
+    const pid = studio.filter.pid!
+    process.kill(pid, 'SIGKILL')
+    await until(() => !isAlive(pid))
+    expect(await studio.filter.find("run = 'a' and step = 1")).toEqual(['a'])
+  })
+
+  it('plans one recipe after the other, and answers each with its own plan', async () => {
+    const plan = (name: string) => studio.planner.plan({ command: 'pretrain', [name]: 1 })
+    const first = plan('wrongOne')
+    const second = plan('wrongTwo')
+    const third = first.then(() => plan('wrongThree'))
+    const faults = (await Promise.all([first, second, third])).map(({ fault }) => fault)
+    expect(faults).toEqual(['wrongOne', 'wrongTwo', 'wrongThree'].map((name) => expect.stringContaining(name)))
+  })
+
+  it('that starts again is ended too', async () => {
+    const folder = join(other, 'shown')
+    await mkdir(folder)
+    const shown = await startStudioProcess({ roots: [folder], port: 0 })
+    const pid = shown.processId!
+    process.kill(pid, 'SIGKILL')
+    await until(() => !isAlive(pid))
+    await new Promise((resolve) => setImmediate(resolve))
+    await shown.close()
+    const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim()
+    const alive = children.split(' ').filter((child) => {
+      return child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('studio-child')
+    })
+    expect(alive).toEqual([])
+  })
+})

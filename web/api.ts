@@ -1,6 +1,6 @@
 // Requests to the studio's server: JSON, and streams that come back by themselves after the server was away.
 import { computed, signal } from '@preact/signals'
-import type { ApiErrorBody } from '../src/serving/studio/api-types.ts'
+import type { ApiErrorBody } from '../src/serving/studio/types/api-types.ts'
 import { sharedAnswer, sharedFile } from './shared-file.ts'
 
 /** Streams of this page that have lost their server. */

@@ -1,5 +1,5 @@
 // Numbers and times as the pages show them.
-import type { RunRow } from '../src/serving/studio/api-types.ts'
+import type { RunRow } from '../src/serving/studio/types/api-types.ts'
 
 export { formatBytes, formatCount, formatDuration } from '../src/core/format.ts'
 

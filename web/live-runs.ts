@@ -1,6 +1,6 @@
 // The rows of all runs, kept current by one stream for all pages.
 import { computed, signal } from '@preact/signals'
-import type { RunChanges, RunList, RunRow } from '../src/serving/studio/api-types.ts'
+import type { RunChanges, RunList, RunRow } from '../src/serving/studio/types/api-types.ts'
 import { follow } from './api.ts'
 import { sharedAnswer, sharedFile } from './shared-file.ts'
 

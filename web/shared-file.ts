@@ -1,7 +1,7 @@
 // A page that was saved as one file: the answers of the server are in it, and nothing is asked of a server.
-import type { Curves } from '../src/serving/studio/api-types.ts'
-import type { RunSamples } from '../src/serving/studio/run-types.ts'
-import type { SharedFile } from '../src/serving/studio/share-types.ts'
+import type { Curves } from '../src/serving/studio/types/api-types.ts'
+import type { RunSamples } from '../src/serving/studio/types/run-types.ts'
+import type { SharedFile } from '../src/serving/studio/types/share-types.ts'
 
 const embedded = document.getElementById('shared')?.textContent
 

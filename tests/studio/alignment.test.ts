@@ -9,7 +9,7 @@ import type {
   PreferencePage,
   RolloutAnswer,
   RolloutPage,
-} from '../../src/serving/studio/alignment-types.ts'
+} from '../../src/serving/studio/types/alignment-types.ts'
 import { makeSmallAlignment, pairRows, type SmallAlignment } from '../alignment/small-alignment.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 

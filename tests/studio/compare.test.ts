@@ -3,7 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeEvaluationFiles } from '../../src/runs/engine/evaluation-files.ts'
-import type { PredictionPage, RunComparisonAnswer, RunEvaluation } from '../../src/serving/studio/compare-types.ts'
+import type {
+  PredictionPage,
+  RunComparisonAnswer,
+  RunEvaluation,
+} from '../../src/serving/studio/types/compare-types.ts'
 import { findTask, scoreIntervals, type TaskRecord, taskConfig } from '../../src/tasks/index.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 

@@ -16,7 +16,7 @@ import type {
   RowPage,
   SearchMessage,
   ShardOverview,
-} from '../../src/serving/studio/data-types.ts'
+} from '../../src/serving/studio/types/data-types.ts'
 import { diffWords } from '../../web/pages/data/word-diff.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'

@@ -2,7 +2,7 @@
 import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Curves, RunDetails, RunList } from '../../src/serving/studio/api-types.ts'
+import type { Curves, RunDetails, RunList } from '../../src/serving/studio/types/api-types.ts'
 import {
   browserPath,
   runsFolder,

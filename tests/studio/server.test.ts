@@ -4,10 +4,10 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Studio, startStudioProcess } from '../../src/serving/index.ts'
-import { readConsole } from '../../src/serving/studio/console-tail.ts'
 import { LineIndex } from '../../src/serving/studio/data/line-index.ts'
 import { dataInspection } from '../../src/serving/studio/endpoints/data.ts'
-import { expectOneCondition } from '../../src/serving/studio/filter-condition.ts'
+import { expectOneCondition } from '../../src/serving/studio/filter/filter-condition.ts'
+import { readConsole } from '../../src/serving/studio/runs/console-tail.ts'
 import { runsFolder, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 
 const runs = runsFolder()

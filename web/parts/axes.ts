@@ -1,5 +1,5 @@
 // The x axis of curves: steps, tokens or time. Ranges of an axis become ranges of steps, which the server understands.
-import type { Curves } from '../../src/serving/studio/api-types.ts'
+import type { Curves } from '../../src/serving/studio/types/api-types.ts'
 import { formatTick } from '../../src/tracking/chart-scale.ts'
 import { formatDuration } from '../format.ts'
 

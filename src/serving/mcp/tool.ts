@@ -1,6 +1,6 @@
 // What a tool of the MCP server declares, and what it may use. The server and its documentation derive from it.
 import type { z } from 'zod'
-import type { RunLibrary } from '../studio/run-library.ts'
+import type { RunLibrary } from '../studio/runs/run-library.ts'
 import type { LoadedModels } from './loaded-models.ts'
 
 /** What tools share. */

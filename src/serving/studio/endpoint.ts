@@ -1,7 +1,7 @@
 // What an endpoint of the studio declares, and what it may use while it answers. The app derives from it.
 import { z } from 'zod'
 import { eventStream } from '../http/event-stream.ts'
-import type { RunEntry } from './run-entry.ts'
+import type { RunEntry } from './runs/run-entry.ts'
 import type { Studio } from './studio.ts'
 
 /** A whole number of a query or a path, which arrive as text. */

@@ -1,5 +1,5 @@
 // Values of any size for a page: texts that are cut between characters, and numbers that JSON can have.
-import type { CutText } from './data-types.ts'
+import type { CutText } from './types/data-types.ts'
 
 /** Characters of a cell in a table. */
 export const cellLength = 300

@@ -4,9 +4,9 @@ import { BatchRowsProcess } from '../../runs/index.ts'
 import { ModelHosts } from '../playground/model-hosts.ts'
 import { AnalysisQueue } from './analysis/analysis-queue.ts'
 import { DataSession } from './data/data-session.ts'
-import { RecipePlanner } from './recipe-planner.ts'
-import { RunFilter } from './run-filter.ts'
-import { RunLibrary } from './run-library.ts'
+import { RunFilter } from './filter/run-filter.ts'
+import { RecipePlanner } from './new-run/recipe-planner.ts'
+import { RunLibrary } from './runs/run-library.ts'
 
 /** Settings of a studio, apart from its port. */
 export interface StudioSettings {

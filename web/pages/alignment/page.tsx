@@ -1,5 +1,5 @@
 // Runs of alignment: what the policy wrote and earned, or how its preferences stand.
-import type { AlignmentFacts } from '../../../src/serving/studio/alignment-types.ts'
+import type { AlignmentFacts } from '../../../src/serving/studio/types/alignment-types.ts'
 import { runPath } from '../../api.ts'
 import { runRow, runRows, runsLoaded } from '../../live-runs.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

@@ -5,7 +5,7 @@ import type {
   PreferenceOrder,
   PreferencePage,
   PreferenceRow,
-} from '../../../src/serving/studio/alignment-types.ts'
+} from '../../../src/serving/studio/types/alignment-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

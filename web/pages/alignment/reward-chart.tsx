@@ -1,6 +1,6 @@
 // Reward against KL divergence from the reference: where the run was step by step, and what the best of n answers of the base reach.
-import type { Curves } from '../../../src/serving/studio/api-types.ts'
-import type { RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
+import type { Curves } from '../../../src/serving/studio/types/api-types.ts'
+import type { RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

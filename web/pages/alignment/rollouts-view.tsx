@@ -1,5 +1,9 @@
 // The rollouts of a run: a slider over them, their answers with rewards, and groups that teach nothing.
-import type { AlignmentFacts, RolloutAnswerRow, RolloutPage } from '../../../src/serving/studio/alignment-types.ts'
+import type {
+  AlignmentFacts,
+  RolloutAnswerRow,
+  RolloutPage,
+} from '../../../src/serving/studio/types/alignment-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

@@ -1,5 +1,5 @@
 // One answer of a rollout, token by token: the advantage, the divergence from the reference or the log-probability as heat.
-import type { AnswerToken, RolloutAnswer } from '../../../src/serving/studio/alignment-types.ts'
+import type { AnswerToken, RolloutAnswer } from '../../../src/serving/studio/types/alignment-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

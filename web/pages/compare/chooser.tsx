@@ -1,6 +1,6 @@
 // Chooses the runs of a comparison: a search, a list with checkboxes, and what is chosen.
 import { useSignal } from '@preact/signals'
-import type { RunRow } from '../../../src/serving/studio/api-types.ts'
+import type { RunRow } from '../../../src/serving/studio/types/api-types.ts'
 import { formatValue } from '../../format.ts'
 import { runRows, runsLoaded, withWords } from '../../live-runs.ts'
 import { Scroll } from '../../parts/scroll.tsx'

@@ -1,5 +1,9 @@
 // Confusion matrices and reliability diagrams of the chosen runs.
-import type { CalibrationBin, RunComparisonAnswer, RunEvaluation } from '../../../src/serving/studio/compare-types.ts'
+import type {
+  CalibrationBin,
+  RunComparisonAnswer,
+  RunEvaluation,
+} from '../../../src/serving/studio/types/compare-types.ts'
 import { runPath } from '../../api.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Scroll } from '../../parts/scroll.tsx'

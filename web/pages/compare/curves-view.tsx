@@ -1,7 +1,7 @@
 // Curves of the chosen runs in one chart, by step, tokens, time or money.
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { getJson, runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'

@@ -1,5 +1,5 @@
 // Shape and colour of each family of fine-tuning methods.
-import type { ComparedRunRow, MethodFamily } from '../../../src/serving/studio/compare-types.ts'
+import type { ComparedRunRow, MethodFamily } from '../../../src/serving/studio/types/compare-types.ts'
 import type { Shape } from '../../parts/scatter.tsx'
 
 export const families: Record<MethodFamily, { title: string; shape: Shape; color: string }> = {

@@ -1,6 +1,6 @@
 // Runs side by side: curves, scores against costs, specialists by task, predictions that differ, classes.
 import type { ComponentType } from 'preact'
-import type { RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
+import type { RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { type Tab, Tabs } from '../../parts/tabs.tsx'
 import { route, setQuery } from '../../router.ts'

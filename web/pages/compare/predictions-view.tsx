@@ -7,7 +7,7 @@ import type {
   PredictionRow,
   PredictionText,
   RunComparisonAnswer,
-} from '../../../src/serving/studio/compare-types.ts'
+} from '../../../src/serving/studio/types/compare-types.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'

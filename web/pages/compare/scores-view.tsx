@@ -3,7 +3,7 @@ import type {
   ComparedRunRow,
   PairedDifference,
   RunComparisonAnswer,
-} from '../../../src/serving/studio/compare-types.ts'
+} from '../../../src/serving/studio/types/compare-types.ts'
 import { formatBytes, formatCount, formatDuration } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Marker, Scatter, type ScatterMark } from '../../parts/scatter.tsx'

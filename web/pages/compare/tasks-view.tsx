@@ -1,5 +1,5 @@
 // Specialists against tasks: a score where a specialist was evaluated on a task.
-import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/studio/compare-types.ts'
+import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
 import { Marker } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'

@@ -1,5 +1,5 @@
 // A corpus: what its build kept and dropped, and its documents.
-import type { CorpusOverview, DropReason } from '../../../src/serving/studio/data-types.ts'
+import type { CorpusOverview, DropReason } from '../../../src/serving/studio/types/data-types.ts'
 import { formatBytes, formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'
 import { Facts } from '../../parts/facts.tsx'

@@ -1,5 +1,5 @@
 // Documents of a corpus or of shards: a table of all, and one of them as it is.
-import type { DataDocument, DocumentPage } from '../../../src/serving/studio/data-types.ts'
+import type { DataDocument, DocumentPage } from '../../../src/serving/studio/types/data-types.ts'
 import { getJson } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

@@ -2,7 +2,12 @@
 // in another process while the page is open, and kept for the next time.
 import { type Signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { InspectionMessage, ShownFinding, ShownPart, ShownReport } from '../../../src/serving/studio/data-types.ts'
+import type {
+  InspectionMessage,
+  ShownFinding,
+  ShownPart,
+  ShownReport,
+} from '../../../src/serving/studio/types/data-types.ts'
 import { readStream } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'

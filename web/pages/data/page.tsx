@@ -1,5 +1,5 @@
 // The data of the runs: a table of all sources, or the source that the address names.
-import type { DataSource, DataSourceList } from '../../../src/serving/studio/data-types.ts'
+import type { DataSource, DataSourceList } from '../../../src/serving/studio/types/data-types.ts'
 import { formatBytes } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { type TableColumn, VirtualTable } from '../../parts/virtual-table.tsx'

@@ -1,7 +1,7 @@
 // Records of any kind: all rows in a table, one row as it is, and what a look at all of them found.
 import { useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
-import type { CutText, DataRow, DataSource, RowDetails, RowPage } from '../../../src/serving/studio/data-types.ts'
+import type { CutText, DataRow, DataSource, RowDetails, RowPage } from '../../../src/serving/studio/types/data-types.ts'
 import { getJson } from '../../api.ts'
 import { formatBytes } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

@@ -1,7 +1,7 @@
 // Search in the texts of one source: results are shown as they are found, and the search ends with the page.
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { SearchHit, SearchMessage } from '../../../src/serving/studio/data-types.ts'
+import type { SearchHit, SearchMessage } from '../../../src/serving/studio/types/data-types.ts'
 import { readStream } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { namedCharacters } from '../../parts/safe-text.tsx'

@@ -7,7 +7,7 @@ import type {
   ShownRow,
   ShownSequence,
   ShownToken,
-} from '../../../src/serving/studio/data-types.ts'
+} from '../../../src/serving/studio/types/data-types.ts'
 import { formatBytes, formatCount } from '../../format.ts'
 import { Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'

@@ -1,5 +1,5 @@
 // What all pages of a source begin with: its name, its place, and the runs that use it.
-import type { DataKind, DataSource } from '../../../src/serving/studio/data-types.ts'
+import type { DataKind, DataSource } from '../../../src/serving/studio/types/data-types.ts'
 import { linkTo } from '../../router.ts'
 
 /** What the kinds are called. */

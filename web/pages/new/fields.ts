@@ -1,5 +1,5 @@
 // The fields of a recipe's form from its JSON schemas, and the recipe from what was typed. Independent of the page.
-import type { FormSchema, RecipeForm } from '../../../src/serving/studio/new-run-types.ts'
+import type { FormSchema, RecipeForm } from '../../../src/serving/studio/types/new-run-types.ts'
 
 /** What was typed, by the dotted name of the setting; settings without an entry have their defaults. */
 export type Values = Readonly<Record<string, string>>

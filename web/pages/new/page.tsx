@@ -1,14 +1,14 @@
 // The form of a new run: settings from the schemas of its recipe, checked and planned while they change.
 import { useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
-import type { RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import type {
   FormCommand,
   RecipeCheck,
   RecipeForm,
   RecipePlan,
   StartAnswer,
-} from '../../../src/serving/studio/new-run-types.ts'
+} from '../../../src/serving/studio/types/new-run-types.ts'
 import { RequestError, runPath, sendJson } from '../../api.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { attempt } from '../../parts/messages.tsx'

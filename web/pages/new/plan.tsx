@@ -1,5 +1,5 @@
 // What a run will take, beside its form: memory, arithmetic, time and disk, planned while settings change.
-import type { RecipePlan } from '../../../src/serving/studio/new-run-types.ts'
+import type { RecipePlan } from '../../../src/serving/studio/types/new-run-types.ts'
 import { formatBytes, formatCount, formatDuration } from '../../format.ts'
 import { Progress } from '../../parts/progress.tsx'
 

@@ -1,5 +1,5 @@
 // Which charts a run has, and the curves of each from the answer of the server.
-import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { formatBytes } from '../../format.ts'
 import type { RunAxis } from '../../parts/axes.ts'
 import type { ChartCurve } from '../../parts/chart.tsx'

@@ -1,7 +1,7 @@
 // One run while it trains: a version that rises when there is something new to read.
 import { type Signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { RunEventMessage } from '../../../src/serving/studio/api-types.ts'
+import type { RunEventMessage } from '../../../src/serving/studio/types/api-types.ts'
 import { follow, runPath } from '../../api.ts'
 
 /** Milliseconds between two readings of a page that follows a run. */

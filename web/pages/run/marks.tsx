@@ -1,6 +1,6 @@
 // Incidents, checkpoints, stops and the best evaluation of a run: as lines in its charts, as a strip above them, and as a list.
 import { useSignal } from '@preact/signals'
-import type { Mark, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { Mark, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import type { EvaluationEvent } from '../../../src/tracking/event-types.ts'
 import { formatTime, formatValue } from '../../format.ts'
 import type { RunAxis } from '../../parts/axes.ts'

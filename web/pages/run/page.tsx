@@ -1,5 +1,5 @@
 // One run: its state, its curves, the rows of its batches, its samples, its settings and its files.
-import type { RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath } from '../../api.ts'
 import { formatCost, formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'

@@ -1,5 +1,5 @@
 // The curves of a run: live, smoothed, zoomed together, over steps, tokens or time. Every choice is in the address.
-import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { getJson, runPath } from '../../api.ts'
 import { type AxisName, axisNames, runAxis } from '../../parts/axes.ts'
 import { Chart } from '../../parts/chart.tsx'

@@ -1,5 +1,5 @@
 // The settings of a run: its recipe, and how it differs from that of another run.
-import type { RunDetails } from '../../../src/serving/studio/api-types.ts'
+import type { RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath } from '../../api.ts'
 import { runRows } from '../../live-runs.ts'
 import { JsonText } from '../../parts/json-text.tsx'

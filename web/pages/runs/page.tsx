@@ -1,6 +1,6 @@
 // The table of all runs.
 import { useSignal } from '@preact/signals'
-import type { RunRow } from '../../../src/serving/studio/api-types.ts'
+import type { RunRow } from '../../../src/serving/studio/types/api-types.ts'
 import { formatCost, formatCount, formatDuration, formatTime, formatValue } from '../../format.ts'
 import { runRow, runRows, runsLoaded, runTotal } from '../../live-runs.ts'
 import { Modal } from '../../parts/modal.tsx'

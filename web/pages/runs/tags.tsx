@@ -1,7 +1,7 @@
 // The tags of a run in the table, and their editor.
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { RunRow } from '../../../src/serving/studio/api-types.ts'
+import type { RunRow } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath, sendJson } from '../../api.ts'
 import { attempt } from '../../parts/messages.tsx'
 

@@ -1,7 +1,7 @@
 // Tools that start and stop runs. The user must allow them.
 import { z } from 'zod'
 import { stopRun } from '../../../tracking/index.ts'
-import { startCommand, startRun } from '../../studio/start-run.ts'
+import { startCommand, startRun } from '../../studio/new-run/start-run.ts'
 import { defineTool } from '../tool.ts'
 
 export const startTool = defineTool({

@@ -3,8 +3,8 @@ import { DOUBLE, INTEGER, VARCHAR } from '@duckdb/node-api'
 import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
 import { openSandbox, queryWithin, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
-import type { Columns } from '../../studio/columns.ts'
-import { runColumns } from '../../studio/filter-tables.ts'
+import { runColumns } from '../../studio/filter/filter-tables.ts'
+import type { Columns } from '../../studio/runs/columns.ts'
 import { defineTool } from '../tool.ts'
 
 const timeLimit = 10_000

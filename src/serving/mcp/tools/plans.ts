@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
 import { planRun } from '../../../runs/index.ts'
-import { startCommand } from '../../studio/start-run.ts'
+import { startCommand } from '../../studio/new-run/start-run.ts'
 import { defineTool } from '../tool.ts'
 
 export const planTool = defineTool({

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { type ComparedDifference, type ComparedRun, compareRuns } from '../../../runs/index.ts'
 import { isLowerBetter, modelFiles, runFiles } from '../../../tracking/index.ts'
-import type { ComparedRunRow, IntervalValue, PairedDifference, RunComparisonAnswer } from '../compare-types.ts'
 import { finiteOrNull } from '../shown-values.ts'
+import type { ComparedRunRow, IntervalValue, PairedDifference, RunComparisonAnswer } from '../types/compare-types.ts'
 import { Recent } from './recent.ts'
 
 /** A run that a page chose. */

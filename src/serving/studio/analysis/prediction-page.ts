@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { comparePredictions, type PredictionPair, type PredictionPairs } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
-import type { PairFilter, PredictionPage, PredictionRow, PredictionText } from '../compare-types.ts'
 import { finiteOrNull, listedValue } from '../shown-values.ts'
+import type { PairFilter, PredictionPage, PredictionRow, PredictionText } from '../types/compare-types.ts'
 import { Recent } from './recent.ts'
 
 /** What a page of predictions is made from. */

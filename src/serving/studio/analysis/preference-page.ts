@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { type PreferenceMargin, readPreferenceMargins } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
-import type { PreferenceOrder, PreferencePage, PreferenceRow } from '../alignment-types.ts'
 import { listedText, spreadOf } from '../shown-values.ts'
+import type { PreferenceOrder, PreferencePage, PreferenceRow } from '../types/alignment-types.ts'
 import { Recent } from './recent.ts'
 
 /** Which records in which order. */

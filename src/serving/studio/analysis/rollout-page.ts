@@ -12,8 +12,8 @@ import { TextAssembler } from '../../../generation/index.ts'
 import { loadRolloutTokenizer } from '../../../runs/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
-import type { AnswerToken, EqualGroup, RolloutAnswer, RolloutAnswerRow, RolloutPage } from '../alignment-types.ts'
 import { finiteOrNull, listedText, spreadOf } from '../shown-values.ts'
+import type { AnswerToken, EqualGroup, RolloutAnswer, RolloutAnswerRow, RolloutPage } from '../types/alignment-types.ts'
 import { Recent } from './recent.ts'
 
 /** Which answers of which rollout. */

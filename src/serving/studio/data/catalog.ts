@@ -5,8 +5,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { sha256 } from '../../../core/index.ts'
 import { dataOfRecipe, type RecordReading, runFiles } from '../../../runs/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import type { DataKind, DataSource, DataSourceList, DataUse } from '../data-types.ts'
-import type { RunLibrary } from '../run-library.ts'
+import type { RunLibrary } from '../runs/run-library.ts'
+import type { DataKind, DataSource, DataSourceList, DataUse } from '../types/data-types.ts'
 
 /** Depth of folders below a root that are searched, as for runs. */
 const maxDepth = 4

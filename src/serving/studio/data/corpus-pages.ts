@@ -6,6 +6,7 @@ import {
   inspectCorpus,
   readManifest,
 } from '../../../corpus/index.ts'
+import { cellLength, cutText, valueText, wholeLength } from '../shown-values.ts'
 import type {
   CorpusOverview,
   DataDocument,
@@ -13,8 +14,7 @@ import type {
   DocumentPage,
   DroppedExample,
   DropReason,
-} from '../data-types.ts'
-import { cellLength, cutText, valueText, wholeLength } from '../shown-values.ts'
+} from '../types/data-types.ts'
 import type { SearchedText } from './text-search.ts'
 
 /** Examples of a reason. */

@@ -1,7 +1,7 @@
 // Rows of records for the page: cut to what a table shows, and one row as it is.
 import { setTimeout } from 'node:timers/promises'
-import type { DataRow, RowPage } from '../data-types.ts'
 import { cellLength, cutText, valueText, wholeLength } from '../shown-values.ts'
+import type { DataRow, RowPage } from '../types/data-types.ts'
 import type { RowStore, StoredRow } from './row-store.ts'
 import type { SearchedText } from './text-search.ts'
 

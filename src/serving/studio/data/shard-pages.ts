@@ -5,6 +5,9 @@ import type { SequenceView } from '../../../objectives/index.ts'
 import { openPretrainingRows, type PretrainingRow, type PretrainRecipe, pretrainSchema } from '../../../runs/index.ts'
 import { type Tokenizer, tokenBytes } from '../../../tokenizers/index.ts'
 import { badRequest } from '../../http/errors.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
+import { cellLength, cutText, wholeLength } from '../shown-values.ts'
+import type { Studio } from '../studio.ts'
 import type {
   DataDocument,
   DataSource,
@@ -15,10 +18,7 @@ import type {
   ShownRow,
   ShownSequence,
   ShownToken,
-} from '../data-types.ts'
-import type { RunEntry } from '../run-entry.ts'
-import { cellLength, cutText, wholeLength } from '../shown-values.ts'
-import type { Studio } from '../studio.ts'
+} from '../types/data-types.ts'
 import type { SearchedText } from './text-search.ts'
 
 /** Tokens of a document that are decoded for a list, and for itself. */

@@ -1,5 +1,5 @@
 // Finds a text in texts that are streamed: case is ignored, and time and matches have a limit.
-import type { SearchHit, SearchMessage } from '../data-types.ts'
+import type { SearchHit, SearchMessage } from '../types/data-types.ts'
 
 /** Milliseconds after which a search ends. */
 const maxMs = 30_000

@@ -6,10 +6,16 @@ import { exists } from '../../../core/index.ts'
 import { alignObjectives } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import type { AlignmentFacts, PreferenceOrder, PreferencePage, RolloutAnswer, RolloutPage } from '../alignment-types.ts'
 import { rolloutPath } from '../analysis/rollout-page.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
-import type { RunEntry } from '../run-entry.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
+import type {
+  AlignmentFacts,
+  PreferenceOrder,
+  PreferencePage,
+  RolloutAnswer,
+  RolloutPage,
+} from '../types/alignment-types.ts'
 
 /** Numbers of rollouts that are sent. */
 const maxRollouts = 20_000

@@ -4,15 +4,15 @@ import { z } from 'zod'
 import { readEvaluation } from '../../../runs/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
+import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
+import { finiteOrNull } from '../shown-values.ts'
 import type {
   CalibrationBin,
   PairFilter,
   PredictionPage,
   RunComparisonAnswer,
   RunEvaluation,
-} from '../compare-types.ts'
-import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
-import { finiteOrNull } from '../shown-values.ts'
+} from '../types/compare-types.ts'
 
 /** Runs that are compared at once. */
 const maxRuns = 32

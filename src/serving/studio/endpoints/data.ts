@@ -5,6 +5,8 @@ import { corpusDocuments, corpusOverview, corpusTexts } from '../data/corpus-pag
 import { rowPage, rowTexts, wholeRow } from '../data/row-pages.ts'
 import { packedRows, shardDocuments, shardOverview, shardTexts } from '../data/shard-pages.ts'
 import { type SearchedText, searchTexts } from '../data/text-search.ts'
+import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
+import type { Studio } from '../studio.ts'
 import type {
   CorpusOverview,
   DataKind,
@@ -16,9 +18,7 @@ import type {
   RowPage,
   SearchMessage,
   ShardOverview,
-} from '../data-types.ts'
-import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
-import type { Studio } from '../studio.ts'
+} from '../types/data-types.ts'
 
 const split = z.enum(['train', 'validation']).default('train').describe('split of shards')
 

@@ -2,10 +2,10 @@
 import { z } from 'zod'
 import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, type StudioRequest } from '../endpoint.ts'
-import type { FormCommand, RecipeCheck, RecipeForm, RecipePlan, StartAnswer } from '../new-run-types.ts'
-import { formSchemas, recipeForm } from '../recipe-form.ts'
-import { commandLineOf } from '../recipe-words.ts'
-import { faultsOf, startCommand, startRun } from '../start-run.ts'
+import { formSchemas, recipeForm } from '../new-run/recipe-form.ts'
+import { commandLineOf } from '../new-run/recipe-words.ts'
+import { faultsOf, startCommand, startRun } from '../new-run/start-run.ts'
+import type { FormCommand, RecipeCheck, RecipeForm, RecipePlan, StartAnswer } from '../types/new-run-types.ts'
 
 /** The command that the path names. @throws ApiError for another one */
 const commandOf = ({ param }: Pick<StudioRequest<unknown, unknown>, 'param'>): FormCommand => {

@@ -11,9 +11,15 @@ import { liveModelName } from '../../live/live-model.ts'
 import { type ForwardedRequest, forward } from '../../playground/forward.ts'
 import type { ModelSource } from '../../playground/model-hosts.ts'
 import { defineStudioEndpoint } from '../endpoint.ts'
-import type { LoadedModel, PlaygroundModel, PlaygroundPath, PlaygroundState, RunModels } from '../playground-types.ts'
-import type { RunEntry } from '../run-entry.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
 import type { Studio } from '../studio.ts'
+import type {
+  LoadedModel,
+  PlaygroundModel,
+  PlaygroundPath,
+  PlaygroundState,
+  RunModels,
+} from '../types/playground-types.ts'
 
 const givenPrefix = 'given/'
 

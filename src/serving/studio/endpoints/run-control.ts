@@ -6,13 +6,13 @@ import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
 import { lockRun, requestCheckpoint, runFiles, stopRun } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
-import { readConsole } from '../console-tail.ts'
-import type { ConsoleMessage, ControlAnswer } from '../control-types.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
-import type { RunEntry } from '../run-entry.ts'
-import type { RunProcesses } from '../run-processes.ts'
-import { startCommand } from '../start-run.ts'
+import { startCommand } from '../new-run/start-run.ts'
+import { readConsole } from '../runs/console-tail.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
+import type { RunProcesses } from '../runs/run-processes.ts'
 import type { Studio } from '../studio.ts'
+import type { ConsoleMessage, ControlAnswer } from '../types/control-types.ts'
 
 const nothing = z.strictObject({})
 

@@ -1,7 +1,7 @@
 // Filters of the table of runs: a condition in SQL, and the fields that it may use.
 import { z } from 'zod'
 import { defineStudioEndpoint } from '../endpoint.ts'
-import type { FilterAnswer, FilterFields } from '../filter-types.ts'
+import type { FilterAnswer, FilterFields } from '../types/filter-types.ts'
 
 export const filterRuns = defineStudioEndpoint({
   method: 'get',

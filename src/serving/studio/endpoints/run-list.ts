@@ -1,6 +1,7 @@
 // The table of runs: once, and then its changes.
-import type { RunList } from '../api-types.ts'
+
 import { defineStudioEndpoint, pause, studioStream } from '../endpoint.ts'
+import type { RunList } from '../types/api-types.ts'
 
 export const runList = defineStudioEndpoint({
   method: 'get',

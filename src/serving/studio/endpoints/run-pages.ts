@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
-import type { Curves, RunDetails, RunEventMessage } from '../api-types.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
+import type { Curves, RunDetails, RunEventMessage } from '../types/api-types.ts'
 
 /** Events that are sent with `details`; later ones come by the stream. */
 const maxMarks = 2000

@@ -7,10 +7,10 @@ import { TunesmithError } from '../../../core/index.ts'
 import { compareCosts, type RunMeasurement, type RunPrediction, runFiles } from '../../../tracking/index.ts'
 import { listSnapshots } from '../../../training/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import type { Columns } from '../columns.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
-import type { RunEntry } from '../run-entry.ts'
-import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../run-types.ts'
+import type { Columns } from '../runs/columns.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
+import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../types/run-types.ts'
 
 export const runBatch = defineStudioEndpoint({
   method: 'get',

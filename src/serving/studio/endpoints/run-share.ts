@@ -1,6 +1,6 @@
 // A run as one HTML file.
 import { defineStudioEndpoint } from '../endpoint.ts'
-import { shareRun } from '../share.ts'
+import { shareRun } from '../share/share.ts'
 
 export const runShare = defineStudioEndpoint({
   method: 'get',

@@ -1,6 +1,6 @@
 // A condition that a page sends, before a database sees it: that it is one expression, and the dotted names of settings.
-import { badRequest } from '../http/errors.ts'
-import { quoteName } from '../sql/sandbox.ts'
+import { badRequest } from '../../http/errors.ts'
+import { quoteName } from '../../sql/sandbox.ts'
 
 const maxLength = 4000
 

@@ -1,8 +1,8 @@
 // Tags of runs, in a file of the folder that has the runs: they outlive the studio and belong to no run's own results.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic } from '../../core/index.ts'
-import { badRequest } from '../http/errors.ts'
+import { writeFileAtomic } from '../../../core/index.ts'
+import { badRequest } from '../../http/errors.ts'
 
 const fileName = '.studio-tags.json'
 const maxTags = 32

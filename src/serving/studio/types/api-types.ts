@@ -1,5 +1,5 @@
 // What the studio's pages and its server say to each other. Only types, and independent of Node, since the pages import it too.
-import type { EvaluationEvent, TrainingEvent } from '../../tracking/index.ts'
+import type { EvaluationEvent, TrainingEvent } from '../../../tracking/index.ts'
 
 /** State of a run; an `interrupted` run, stopped or killed, can be resumed. */
 export type RunState = 'running' | 'finished' | 'interrupted' | 'failed' | 'damaged'

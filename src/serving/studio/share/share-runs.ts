@@ -1,8 +1,8 @@
 // Runs as one HTML file, without a studio that listens.
-import { ConfigError, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, writeFileAtomic } from '../../../core/index.ts'
+import { Studio } from '../studio.ts'
+import { createStudioApp } from '../studio-app.ts'
 import { sharePages } from './share.ts'
-import { Studio } from './studio.ts'
-import { createStudioApp } from './studio-app.ts'
 
 /**
  * Writes runs as one HTML file that needs no server.

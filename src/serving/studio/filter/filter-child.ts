@@ -1,5 +1,5 @@
 // The process of the filter, which `run-filter.ts` starts: a condition that takes too long ends with it.
-import { packError } from '../../core/index.ts'
+import { packError } from '../../../core/index.ts'
 import { FilterTables } from './filter-tables.ts'
 import type { FilterReply, FilterRequest } from './run-filter.ts'
 

@@ -1,7 +1,7 @@
 // The process of the planner, which `recipe-planner.ts` starts: plans one recipe after the other, without arithmetic.
-import { TunesmithError } from '../../core/index.ts'
-import { planRun } from '../../runs/index.ts'
-import type { RecipePlan } from './new-run-types.ts'
+import { TunesmithError } from '../../../core/index.ts'
+import { planRun } from '../../../runs/index.ts'
+import type { RecipePlan } from '../types/new-run-types.ts'
 
 process.on('disconnect', () => process.exit(0))
 // Ctrl-C in the terminal of the studio reaches this process too: the studio ends it.

@@ -1,11 +1,11 @@
 // The form of a new run: the schemas of its recipe, what is asked first, and values that other runs have.
 import { resolve } from 'node:path'
-import { exists } from '../../core/index.ts'
-import { models } from '../../models/index.ts'
-import { recipeFormSchemas } from '../../runs/index.ts'
-import { runFiles } from '../../tracking/index.ts'
-import type { FormCommand, RecipeForm } from './new-run-types.ts'
-import type { RunLibrary } from './run-library.ts'
+import { exists } from '../../../core/index.ts'
+import { models } from '../../../models/index.ts'
+import { recipeFormSchemas } from '../../../runs/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
+import type { RunLibrary } from '../runs/run-library.ts'
+import type { FormCommand, RecipeForm } from '../types/new-run-types.ts'
 
 const data = ['data', 'validation', 'validationShare'] as const
 const training = [

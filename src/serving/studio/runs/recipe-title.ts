@@ -1,5 +1,5 @@
 // What a run trains, in a few words from its recipe.
-import type { RunRow } from './api-types.ts'
+import type { RunRow } from '../types/api-types.ts'
 
 type Fields = Record<string, unknown>
 

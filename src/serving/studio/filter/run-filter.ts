@@ -1,13 +1,13 @@
 // Conditions in SQL over the runs of a library. They are computed in a process of their own, which is killed with one that takes too long:
 // some functions of a database cannot be interrupted.
-import { type PortableError, unpackError } from '../../core/index.ts'
-import { badRequest } from '../http/errors.ts'
-import type { RunRow } from './api-types.ts'
+import { type PortableError, unpackError } from '../../../core/index.ts'
+import { badRequest } from '../../http/errors.ts'
+import { AnsweringProcess } from '../process/answering-process.ts'
+import type { RunLibrary } from '../runs/run-library.ts'
+import type { RunRow } from '../types/api-types.ts'
+import type { FilterFields } from '../types/filter-types.ts'
 import { expectOneCondition } from './filter-condition.ts'
 import type { FilteredRuns } from './filter-tables.ts'
-import type { FilterFields } from './filter-types.ts'
-import { AnsweringProcess } from './process/answering-process.ts'
-import type { RunLibrary } from './run-library.ts'
 
 /** A question to the process: a condition, or without one the fields. */
 export interface FilterRequest {

@@ -1,6 +1,6 @@
 // A recipe as the command line that starts it.
-import { programCall } from '../../core/index.ts'
-import type { FormCommand, FormSchema, RecipeForm } from './new-run-types.ts'
+import { programCall } from '../../../core/index.ts'
+import type { FormCommand, FormSchema, RecipeForm } from '../types/new-run-types.ts'
 
 type Fields = Record<string, unknown>
 

@@ -1,5 +1,5 @@
 // What the page of one run gets beside `RunDetails`. Only types, and independent of Node, since the page imports them.
-export type { BatchPart, BatchRow, BatchRows } from '../../runs/index.ts'
+export type { BatchPart, BatchRow, BatchRows } from '../../../runs/index.ts'
 
 /** Texts that the model wrote after a step. */
 export interface RunSamples {

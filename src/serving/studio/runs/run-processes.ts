@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { packageRoot } from '../../core/index.ts'
-import { runFiles } from '../../tracking/index.ts'
+import { packageRoot } from '../../../core/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
 
 /** Words for Node that start the program: from its sources where this file is one, else as it is installed. */
 const programWords = (): string[] =>

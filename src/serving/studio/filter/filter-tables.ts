@@ -12,11 +12,11 @@ import {
   TIMESTAMP,
   VARCHAR,
 } from '@duckdb/node-api'
-import { ConfigError, didYouMean } from '../../core/index.ts'
-import { openSandbox, type SqlColumn, writeTable } from '../sql/sandbox.ts'
-import type { RunRow } from './api-types.ts'
+import { ConfigError, didYouMean } from '../../../core/index.ts'
+import { openSandbox, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
+import type { RunRow } from '../types/api-types.ts'
+import type { FilterFields } from '../types/filter-types.ts'
 import { quoteSettings } from './filter-condition.ts'
-import type { FilterFields } from './filter-types.ts'
 
 /** More different settings are left out. */
 const maxSettings = 1500

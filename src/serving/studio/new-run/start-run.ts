@@ -2,11 +2,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { recipeFaults } from '../../runs/index.ts'
-import { runFiles } from '../../tracking/index.ts'
-import { ApiError, badRequest } from '../http/errors.ts'
-import type { FormCommand, RecipeFault, StartAnswer } from './new-run-types.ts'
-import type { RunLibrary } from './run-library.ts'
+import { recipeFaults } from '../../../runs/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
+import { ApiError, badRequest } from '../../http/errors.ts'
+import type { RunLibrary } from '../runs/run-library.ts'
+import type { FormCommand, RecipeFault, StartAnswer } from '../types/new-run-types.ts'
 
 /** Commands that the studio and agents start. */
 export const startCommand = z.enum(['pretrain', 'finetune', 'align'])

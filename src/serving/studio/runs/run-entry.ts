@@ -1,7 +1,7 @@
 // One run of the studio: its row of the table, kept current by reading what its events file gained, and its columns once a page asks.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { exists } from '../../core/index.ts'
+import { exists } from '../../../core/index.ts'
 import {
   bestOf,
   type DamagedLine,
@@ -14,14 +14,14 @@ import {
   type SampleEvent,
   type StepOutline,
   type TrainingEvent,
-} from '../../tracking/index.ts'
-import type { Mark, RunRow, RunState } from './api-types.ts'
+} from '../../../tracking/index.ts'
+import { fileVersion } from '../file-version.ts'
+import { finiteOrNull } from '../shown-values.ts'
+import type { Mark, RunRow, RunState } from '../types/api-types.ts'
 import { Columns } from './columns.ts'
 import { consoleError } from './console-tail.ts'
-import { fileVersion } from './file-version.ts'
 import { recipeTitle } from './recipe-title.ts'
 import type { RunProcesses } from './run-processes.ts'
-import { finiteOrNull } from './shown-values.ts'
 import { Sparkline } from './sparkline.ts'
 
 /** More marks, samples or damaged lines of one run are counted, but not kept. */

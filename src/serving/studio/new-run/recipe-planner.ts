@@ -1,8 +1,8 @@
 // Plans of recipes while a form is filled in, in a process of its own with low priority: planning may take seconds.
 import { setPriority } from 'node:os'
-import { ApiError } from '../http/errors.ts'
-import type { RecipePlan } from './new-run-types.ts'
-import { AnsweringProcess } from './process/answering-process.ts'
+import { ApiError } from '../../http/errors.ts'
+import { AnsweringProcess } from '../process/answering-process.ts'
+import type { RecipePlan } from '../types/new-run-types.ts'
 
 /** Milliseconds after which a plan is given up. */
 const timeLimit = 120_000

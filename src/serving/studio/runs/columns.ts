@@ -1,6 +1,7 @@
 // The numbers of a run's events as columns that grow, and their reduction to the buckets of a chart.
-import type { BucketedCurve } from './api-types.ts'
-import { finiteOrNull } from './shown-values.ts'
+
+import { finiteOrNull } from '../shown-values.ts'
+import type { BucketedCurve } from '../types/api-types.ts'
 
 /** Numbers that grow at the end, without a boxed value for each. */
 class Growing {

@@ -17,7 +17,13 @@ let studio: Studio
 beforeAll(async () => {
   await writeEvents(join(runs, 'a'), [stepEvent(1)])
   await writeFile(join(runs, 'data.csv'), 'text,label\nfine,yes\nbad,no\n')
-  const recipe = { command: 'finetune', task: { type: 'classify' }, data: join(runs, 'data.csv') }
+  const recipe = {
+    command: 'finetune',
+    task: 'sequence-classification',
+    base: 'x/base',
+    settings: {},
+    data: join(runs, 'data.csv'),
+  }
   await writeJson(join(runs, 'a/run.json'), recipe)
   studio = await Studio.open({ roots: [runs] })
 })

@@ -32,7 +32,7 @@ const wholeCharacters = (bytes: Buffer): Buffer => {
   const rest = bytes.subarray(start)
   const decoded = new StringDecoder('utf8').write(rest)
   // Damaged bytes are shown as they are; only a character that is not whole yet is left to the next part.
-  for (let cut = 0; cut < Math.min(4, rest.length); cut++) {
+  for (let cut = 0; cut <= Math.min(3, rest.length); cut++) {
     const part = rest.subarray(0, rest.length - cut)
     if (part.toString('utf8') === decoded) return part
   }

@@ -1,7 +1,7 @@
 // What specialists say of texts: classes, entities, answers, filled masks and vectors.
 import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
-import { ApiError, badRequest } from '../http/errors.ts'
+import { badRequest, endedEarly } from '../http/errors.ts'
 import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
@@ -23,8 +23,7 @@ export const inBatch = async <Input, Output>(
   try {
     return await call.service.batcher.run(model, kind, inputs, compute, call.signal)
   } catch (error) {
-    if (call.timedOut())
-      throw new ApiError(504, 'The request took longer than this server allows. Send fewer texts.', { code: 'timeout' })
+    if (call.signal.aborted) throw endedEarly(call.timedOut(), 'Send fewer texts.')
     throw error
   }
 }

@@ -46,6 +46,12 @@ export class ApiError extends Error {
 export const badRequest = (message: string, param?: string, code?: string): ApiError =>
   new ApiError(400, message, { param, code })
 
+/** A request that ended before its answer: its time was over, or the server stops. A client that left does not see it. */
+export const endedEarly = (timedOut: boolean, advice: string): ApiError =>
+  timedOut
+    ? new ApiError(504, `The request took longer than this server allows. ${advice}`, { code: 'timeout' })
+    : new ApiError(503, 'The server ended this request, since it stops.', { code: 'server_stopping' })
+
 /** What a client gets for an error of any kind: its own faults in full, those of the server without details. */
 export const toApiError = (error: unknown): ApiError => {
   if (error instanceof ApiError) return error

@@ -1,7 +1,7 @@
 // Texts of one request: submitted to the scheduler together, read piece by piece, and counted.
 import { ConfigError } from '../../core/index.ts'
 import type { FinishReason, GenerationHandle, RankedToken, TextPiece } from '../../generation/index.ts'
-import { ApiError, badRequest } from '../http/errors.ts'
+import { badRequest, endedEarly } from '../http/errors.ts'
 import { writes } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
@@ -148,10 +148,7 @@ export const readText = async (
   metrics.requestNewTokens.observe(labels, ids.length)
   metrics.latency.observe(labels, (performance.now() - started) / 1000)
   metrics.finished.add({ ...labels, finished_reason: reason === 'aborted' ? 'abort' : reasons[reason] })
-  if (reason === 'aborted')
-    throw timedOut()
-      ? new ApiError(504, 'The request took longer than this server allows. Ask for fewer tokens.', { code: 'timeout' })
-      : new ApiError(503, 'The server ended this request, since it stops.', { code: 'server_stopping' })
+  if (reason === 'aborted') throw endedEarly(timedOut(), 'Ask for fewer tokens.')
   return { text, ids, tokens, reason: reasons[reason], promptTokens, cachedTokens: handle.reusedTokens }
 }
 

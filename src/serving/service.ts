@@ -1,12 +1,14 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
 
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
+import { isRunReference } from '../runs/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
 import { Metrics } from './metrics.ts'
 import { Batcher } from './models/batcher.ts'
 import type { EngineOptions } from './models/engine.ts'
 import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
+import { SpecialistWatch } from './models/specialist-watch.ts'
 
 /** Limits of a server, each checked before the work that it limits. */
 export interface Limits {
@@ -38,6 +40,8 @@ export interface ComputeSettings {
 export interface ServiceSettings extends ModelSettings, Limits, ComputeSettings {
   /** Folder of adapters that requests may load and remove (default: none, and such requests are refused). */
   adapterFolder?: string
+  /** Folder whose adapters are served by the names of their folders, and follow their files (default: none). */
+  watchFolder?: string
 }
 
 /** Called while a service is opened and used. */
@@ -56,6 +60,19 @@ const engineOptions = ({
   prefixCacheBytes = 256 * mebibyte,
 }: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes })
 
+/** Follows the adapters of the watched folder, and the specialists that are the newest model of a run. */
+const startWatch = async (
+  models: ServedModels,
+  { watchFolder, specialists = {} }: ServiceSettings,
+  { onNote = () => undefined }: ServiceHooks,
+): Promise<SpecialistWatch | undefined> => {
+  const newest = Object.entries(specialists).filter(([, model]) => isRunReference(model) && !/@\d+$/.test(model))
+  if (watchFolder === undefined && newest.length === 0) return undefined
+  const watch = new SpecialistWatch(models, { folder: watchFolder, runs: Object.fromEntries(newest) }, onNote)
+  await watch.start()
+  return watch
+}
+
 /** The models of a server and the work on them. Call `close` to free them. */
 export class Service {
   readonly models: ServedModels
@@ -67,11 +84,17 @@ export class Service {
   readonly #hooks: ServiceHooks
   readonly #maxRows: number
   readonly #batchInvariantBefore: boolean | undefined
+  readonly #watch: SpecialistWatch | undefined
   readonly #open = new Set<() => void>()
   #idle: (() => void)[] = []
   #draining = false
 
-  private constructor(models: ServedModels, settings: ServiceSettings, hooks: ServiceHooks, before?: boolean) {
+  private constructor(
+    models: ServedModels,
+    settings: ServiceSettings,
+    hooks: ServiceHooks,
+    own: { before?: boolean; watch?: SpecialistWatch } = {},
+  ) {
     this.models = models
     this.limits = {
       maxBodyBytes: settings.maxBodyBytes ?? 4 * mebibyte,
@@ -84,16 +107,21 @@ export class Service {
     this.batchTokens = settings.batchTokens ?? 2048
     this.#maxRows = settings.maxRows ?? 16
     this.#hooks = hooks
-    this.#batchInvariantBefore = before
+    this.#batchInvariantBefore = own.before
+    this.#watch = own.watch
   }
 
   /** Loads the models. @throws CheckpointError and ConfigError as `ServedModels.open` */
   static async open(settings: ServiceSettings, hooks: ServiceHooks = {}): Promise<Service> {
     const models = await ServedModels.open(settings, engineOptions(settings), hooks)
+    const watch = await startWatch(models, settings, hooks).catch((error: unknown) => {
+      models.close()
+      throw error
+    })
     // An answer must not depend on the other requests of its batch.
     const before = isBatchInvariant()
     setBatchInvariant(true)
-    return new Service(models, settings, hooks, before)
+    return new Service(models, settings, hooks, { before, watch })
   }
 
   /**
@@ -193,6 +221,7 @@ export class Service {
   /** Frees the models. Requests that run are ended. */
   close(): void {
     this.#draining = true
+    this.#watch?.close()
     for (const abort of this.#open) abort()
     this.models.close()
     if (this.#batchInvariantBefore !== undefined) setBatchInvariant(this.#batchInvariantBefore)

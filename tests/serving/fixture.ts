@@ -89,8 +89,9 @@ export const makeFolders = async ({
 export const startServer = async (
   settings: ServerSettings,
   onError: (error: unknown) => void = (error) => console.error(error),
+  onNote?: (line: string) => void,
 ): Promise<{ server: RunningServer; client: OpenAI; url: string }> => {
-  const server = await createServer({ port: 0, ...settings }, { onError })
+  const server = await createServer({ port: 0, ...settings }, { onError, onNote })
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: settings.token ?? 'none', maxRetries: 0 })
   return { server, client, url: server.url }
 }

@@ -21,7 +21,10 @@ export const serve = defineCommand({
     specialist: z
       .array(z.string())
       .default([])
-      .describe('specialist as NAME=RUN: a run, an adapter, a feature-based specialist or a whole model')
+      .describe(
+        'specialist as NAME=RUN: a run, an adapter, a feature-based specialist, a whole model, or run:FOLDER@STEP for a checkpoint ' +
+          '(run:FOLDER follows the newest model of a run that trains)',
+      )
       .meta({ commas: false }),
     port: z.int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes one that is free'),
     host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
@@ -36,6 +39,12 @@ export const serve = defineCommand({
       .string()
       .optional()
       .describe('folder of adapters that requests may load and remove while the server runs (default: none)'),
+    watch: z
+      .string()
+      .optional()
+      .describe(
+        'folder of adapters that are served by the names of their folders while they come, change and go (default: none)',
+      ),
     template: z.string().optional().describe('chat template for a model without one: a preset or Jinja source'),
     dtype: z.enum(['float32', 'bfloat16']).optional().describe('dtype of the weights in memory'),
     context: z
@@ -58,7 +67,7 @@ export const serve = defineCommand({
     requestSeconds: z.number().positive().default(600).describe('maximum time of a request'),
     drainSeconds: z.number().nonnegative().default(30).describe('time for running requests when the server stops'),
   }),
-  async run({ use: _, tokenFile, specialist, allowedHost, prefixCache, ...options }, _args, context) {
+  async run({ use: _, tokenFile, specialist, allowedHost, prefixCache, watch, ...options }, _args, context) {
     const { signal, log } = context
     const token = await readToken(tokenFile)
     const server = await createServer(
@@ -66,6 +75,7 @@ export const serve = defineCommand({
         ...options,
         token,
         allowedHosts: allowedHost,
+        watchFolder: watch,
         specialists: namedFolders(specialist, '--specialist'),
         prefixCacheBytes: prefixCache * mebibyte,
       },

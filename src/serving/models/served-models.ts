@@ -14,21 +14,24 @@ import {
   TextModel,
 } from '../../inference/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
-import { type AttachedSpecialist, specialistKindOf } from '../../runs/index.ts'
+import { type AttachedSpecialist, findRunModel, isRunReference, specialistKindOf } from '../../runs/index.ts'
 import { fitTemplate } from '../../tokenizers/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { Engine, type EngineOptions } from './engine.ts'
 
 /** Which models are served. */
 export interface ModelSettings {
-  /** The base: a folder, a run, an adapter, a .gguf file or a Hub id. */
+  /** The base: a folder, a run, a model of a run (`run:FOLDER@STEP`), an adapter, a .gguf file or a Hub id. */
   model: string
   revision?: string
   device?: string
   dtype?: 'float32' | 'bfloat16'
   /** Name of the base in requests (default: its folder's name, or the Hub id). */
   name?: string
-  /** Specialists by name: runs, adapters, feature-based specialists, or whole models in memory of their own. */
+  /**
+   * Specialists by name: runs, models of runs (`run:FOLDER@STEP`, or `run:FOLDER` for the newest), adapters, feature-based specialists, or
+   * whole models in memory of their own.
+   */
   specialists?: Readonly<Record<string, string>>
   /** Chat template for models without one: a preset's name or Jinja source. */
   template?: string
@@ -78,11 +81,16 @@ const checkName = (name: string, where: string): string => {
   )
 }
 
+/** The folder that a reference to a model of a run names; other names stay as they are. */
+const folderOf = async (model: string): Promise<string> =>
+  isRunReference(model) ? (await findRunModel(model)).path : model
+
 /** Folder names may have other characters than names of models. */
 const baseNameOf = async ({ model, name }: ModelSettings): Promise<string> => {
   if (name !== undefined) return checkName(name, 'name')
-  if (!(await exists(model))) return model
-  return basename(resolve(model)).replace(/[^\w.-]+/g, '-')
+  const [, run] = /^run:(.+?)(?:@\d+)?$/.exec(model) ?? []
+  if (run === undefined && !(await exists(model))) return model
+  return basename(resolve(run ?? model)).replace(/[^\w.-]+/g, '-')
 }
 
 const contextOf = (model: Model, requested: number | undefined): number => {
@@ -122,7 +130,7 @@ export class ServedModels {
     const models = new ServedModels(settings, engineOptions, hooks)
     try {
       const name = await baseNameOf(settings)
-      models.#base = await models.#loadWhole(name, settings.model, settings.revision)
+      models.#base = await models.#loadWhole(name, await folderOf(settings.model), settings.revision)
       models.#entries.set(name, models.#base)
       for (const [specialist, folder] of Object.entries(settings.specialists ?? {}))
         await models.load(specialist, folder)
@@ -185,10 +193,11 @@ export class ServedModels {
    * Loads a specialist. One of the same name is replaced for new requests; those that run keep the old one.
    * @throws CheckpointError for files that do not fit the base
    */
-  async load(name: string, folder: string): Promise<ServedModel> {
+  async load(name: string, model: string): Promise<ServedModel> {
     checkName(name, 'specialist')
     if (name === this.#base?.served.name)
       throw new ConfigError(`Expected another name than that of the base for \`specialist\`, got "${name}".`)
+    const folder = await folderOf(model)
     const path = await resolveModel(folder, { onProgress: this.#hooks.onDownload })
     const entry = await this.#loadSpecialist(name, folder, path)
     const before = this.#entries.get(name)

@@ -1,16 +1,13 @@
 // The playground: models of runs, of checkpoints, in training, and of `--model`, asked through the ordinary endpoints of serving.
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { z } from 'zod'
-import { exists } from '../../../core/index.ts'
-import { checkpointFiles, runFiles } from '../../../tracking/index.ts'
-import { listSnapshots } from '../../../training/index.ts'
+import { listRunModels } from '../../../runs/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { readLiveFile } from '../../live/live-file.ts'
 import { liveModelName } from '../../live/live-model.ts'
 import { type ForwardedRequest, forward } from '../../playground/forward.ts'
 import type { ModelSource } from '../../playground/model-hosts.ts'
 import { defineStudioEndpoint } from '../endpoint.ts'
+import { fileVersion } from '../file-version.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
 import type { Studio } from '../studio.ts'
 import type {
@@ -23,8 +20,11 @@ import type {
 
 const givenPrefix = 'given/'
 
-/** Checkpoints of a run that are offered, newest first. */
-const maxCheckpoints = 200
+/** Names the finished model in an id, where checkpoints have their step. */
+const finishedVersion = 'model'
+
+/** Models of a run that are offered, newest first. */
+const maxModels = 200
 
 const paths: Record<PlaygroundPath, true> = {
   '/v1/chat/completions': true,
@@ -55,9 +55,6 @@ export const playgroundState = defineStudioEndpoint({
   }),
 })
 
-/** Whether a checkpoint opens as a model: one of an adapter has only its tensors. */
-const opens = (path: string): Promise<boolean> => exists(join(path, checkpointFiles.model, 'config.json'))
-
 export const runModels = defineStudioEndpoint({
   method: 'get',
   path: '/api/runs/:run/models',
@@ -67,14 +64,14 @@ export const runModels = defineStudioEndpoint({
     const models: PlaygroundModel[] = []
     if ((await readLiveFile(folder)) !== undefined)
       models.push({ id: `${id}@live`, title: 'in training', kind: 'live', step: null })
-    const finished = await stat(join(folder, runFiles.model)).catch(() => undefined)
-    if (finished?.isDirectory())
-      models.push({ id: `${id}@model`, title: 'finished model', kind: 'finished', step: null })
-    const snapshots = (await listSnapshots(folder)).slice(0, maxCheckpoints)
-    const found = await Promise.all(snapshots.map(({ path }) => opens(path)))
-    for (const [i, { step }] of snapshots.entries())
-      if (found[i]) models.push({ id: `${id}@${step}`, title: `step ${step}`, kind: 'checkpoint', step })
-    return { models, unopened: found.filter((each) => !each).length }
+    const found = (await listRunModels(folder)).slice(0, maxModels)
+    for (const { step } of found.filter(({ opens }) => opens))
+      models.push(
+        step === undefined
+          ? { id: `${id}@${finishedVersion}`, title: 'finished model', kind: 'finished', step: null }
+          : { id: `${id}@${step}`, title: `step ${step}`, kind: 'checkpoint', step },
+      )
+    return { models, unopened: found.filter(({ opens }) => !opens).length }
   },
 })
 
@@ -90,14 +87,11 @@ const unknownModel = (id: string): ApiError =>
 
 /** The files of a run's model. @throws ApiError if there are none */
 const sourceOf = async (id: string, { folder }: RunEntry, version: string): Promise<ModelSource> => {
-  const snapshot =
-    version === 'model' ? undefined : (await listSnapshots(folder)).find(({ step }) => String(step) === version)
-  const model =
-    version === 'model' ? join(folder, runFiles.model) : snapshot && join(snapshot.path, checkpointFiles.model)
-  const found = model === undefined ? undefined : await stat(model).catch(() => undefined)
+  const model = (await listRunModels(folder)).find(({ step }) => String(step ?? finishedVersion) === version)
+  const found = model && (await fileVersion(model.path))
   if (model === undefined || found === undefined) throw unknownModel(id)
   // A run that was deleted and trained again has other weights under the same name.
-  return { model, version: String(found.mtimeMs) }
+  return { model: model.path, version: found }
 }
 
 /** Sends a request to a model, wherever it is. @throws ApiError for one that is not there */

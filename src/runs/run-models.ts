@@ -1,0 +1,59 @@
+// The models of a run: the finished one, and those of its checkpoints while it trains or was stopped.
+import { join } from 'node:path'
+import { CheckpointError, exists } from '../core/index.ts'
+import { checkpointFiles, runFiles } from '../tracking/index.ts'
+import { listSnapshots } from '../training/index.ts'
+
+/** A model of a run. */
+export interface RunModel {
+  /** Folder with the files of the model. */
+  path: string
+  /** Step of its checkpoint; undefined for the finished model. */
+  step: number | undefined
+  /** Whether it opens as a model: a checkpoint of an adapter has only its tensors. */
+  opens: boolean
+}
+
+const prefix = 'run:'
+
+/** Whether a text names a model of a run: `run:FOLDER` or `run:FOLDER@STEP`. */
+export const isRunReference = (text: string): boolean => text.startsWith(prefix)
+
+/** The models of a run that exist now: the finished one first, then checkpoints, newest first. */
+export const listRunModels = async (folder: string): Promise<RunModel[]> => {
+  const finished = join(folder, runFiles.model)
+  const checkpoints = (await listSnapshots(folder)).map(async ({ path, step }): Promise<RunModel> => {
+    const model = join(path, checkpointFiles.model)
+    return { path: model, step, opens: await exists(join(model, 'config.json')) }
+  })
+  return [
+    ...((await exists(finished)) ? [{ path: finished, step: undefined, opens: true }] : []),
+    ...(await Promise.all(checkpoints)),
+  ]
+}
+
+/**
+ * The model that a reference names: without a step the finished one, and until the run has finished that of its newest checkpoint.
+ * @throws CheckpointError for a run without such a model
+ */
+export const findRunModel = async (reference: string): Promise<RunModel> => {
+  const [, folder = '', step] = /^run:(.+?)(?:@(\d+))?$/.exec(reference) ?? []
+  if (!(await exists(join(folder, runFiles.recipe))))
+    throw new CheckpointError(
+      `Expected a run for \`${reference}\`, found none in \`${folder}\`. Write run:FOLDER@STEP.`,
+    )
+  const models = await listRunModels(folder)
+  const wanted = step === undefined ? models : models.filter((model) => model.step === Number(step))
+  const found = wanted.find(({ opens }) => opens)
+  if (found !== undefined) return found
+  if (wanted.length > 0)
+    throw new CheckpointError(
+      `Expected a whole model in a checkpoint of \`${folder}\`, found only the tensors of an adapter. Wait for the end of the run, which writes the adapter.`,
+    )
+  const steps = models.flatMap((model) => (model.step === undefined ? [] : [model.step]))
+  throw new CheckpointError(
+    step === undefined
+      ? `\`${reference}\` needs a checkpoint: the run has written none yet.`
+      : `Expected a step with a checkpoint for \`${reference}\`, got ${step}. Choose one of ${steps.join(', ') || 'none'}.`,
+  )
+}

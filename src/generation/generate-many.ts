@@ -6,11 +6,14 @@ import { generate } from './generate.ts'
 import type { AbortOptions, GenerationResult, Prompt } from './job.ts'
 import { type GenerationOptions, parseGeneration } from './options.ts'
 import { GenerationScheduler } from './scheduler.ts'
+import type { SpeculationOptions } from './speculation.ts'
 
 /** Options of `generateMany`. */
 export interface GenerateManyOptions extends AbortOptions {
   /** Maximum number of texts that are computed together; in beam search, prompts in a batch (default: 8). */
   batchSize?: number
+  /** Proposes the next tokens of texts, which are computed at once (default: none are proposed). */
+  speculation?: SpeculationOptions
   /** Called whenever `batchSize` more prompts are done, and at the end, with their results and the progress. */
   onBatch?(results: readonly GenerationResult[], done: { prompts: number; of: number }): void
 }
@@ -28,6 +31,7 @@ interface Plan {
   prompts: readonly PlacedPrompt[]
   options: GenerationOptions
   batchSize: number
+  speculation: SpeculationOptions | undefined
   signal: AbortSignal | undefined
   /** Gets the results of each prompt. */
   done(results: GenerationResult[]): void
@@ -48,8 +52,17 @@ const searchBatches = async ({ model, tokenizer, prompts, options, batchSize, si
   }
 }
 
-const schedule = async ({ model, tokenizer, prompts, options, batchSize, signal, done }: Plan): Promise<void> => {
-  const scheduler = new GenerationScheduler(model, { tokenizer, maxRows: batchSize })
+const schedule = async ({
+  model,
+  tokenizer,
+  prompts,
+  options,
+  batchSize,
+  speculation,
+  signal,
+  done,
+}: Plan): Promise<void> => {
+  const scheduler = new GenerationScheduler(model, { tokenizer, maxRows: batchSize, speculation })
   try {
     const groups = prompts.map((prompt) => {
       const handles = scheduler.submitGroup({ prompt: prompt.ids, options: optionsFor(options, prompt), signal })
@@ -78,7 +91,7 @@ export const generateMany = async (
   tokenizer: Tokenizer,
   prompts: readonly Prompt[],
   options: GenerationOptions = {},
-  { batchSize = 8, onBatch, signal }: GenerateManyOptions = {},
+  { batchSize = 8, speculation, onBatch, signal }: GenerateManyOptions = {},
 ): Promise<GenerationResult[]> => {
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     throw new ConfigError(`Expected a whole number above 0 for \`batchSize\`, got ${batchSize}.`)
@@ -103,7 +116,9 @@ export const generateMany = async (
     if (finished % batchSize === 0) report()
   }
   const longestFirst = rows.sort((a, b) => b.ids.length - a.ids.length)
-  const plan = { model, tokenizer, prompts: longestFirst, options, batchSize, signal, done }
+  const plan = { model, tokenizer, prompts: longestFirst, options, batchSize, speculation, signal, done }
+  if (speculation !== undefined && (numBeams > 1 || !useCache))
+    throw new ConfigError('`speculation` works without beams and with `useCache`. Remove it, `numBeams` or `useCache`.')
   if (numBeams > 1 || !useCache) await searchBatches(plan)
   else await schedule(plan)
   report()

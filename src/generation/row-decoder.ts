@@ -4,7 +4,7 @@ import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type LanguageModel, logitsOf } from './decoding-batch.ts'
 import type { Piece, SlotCache } from './slot-cache.ts'
 
-/** Runs the tokens through the model and caches them. @returns logits after the last token of each piece, float32 [n,V] */
+/** Runs the tokens through the model and caches them. @returns logits after the last `wanted` tokens of each piece, float32 [n,V] */
 export const nextLogits = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[]): Tensor => {
   cache.begin(pieces)
   try {
@@ -22,14 +22,16 @@ const forward = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[
   const inputIds = new BigInt64Array(total)
   const positionIds = new BigInt64Array(total)
   const starts = new BigInt64Array(pieces.length + 1)
+  const ends: bigint[] = []
   let at = 0
-  pieces.forEach(({ slot, ids }, piece) => {
+  pieces.forEach(({ slot, ids, wanted = 1 }, piece) => {
     const before = cache.length(slot)
     ids.forEach((id, i) => {
       inputIds[at] = BigInt(id)
       positionIds[at++] = BigInt(before + i)
     })
     starts[piece + 1] = BigInt(at)
+    for (let end = at - wanted; end < at; end++) ends.push(BigInt(end))
   })
   const { hidden } = model.body.forward({
     inputIds: Tensor.from(inputIds, { shape: [1, total] }),
@@ -37,7 +39,7 @@ const forward = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[
     starts: Tensor.from(starts),
     cache: cache.layers,
   })
-  const ends = Tensor.from(starts.slice(1).map((end) => end - 1n))
-  const last = total === pieces.length ? hidden.squeeze(0) : hidden.squeeze(0).indexSelect(0, ends)
+  const rows = hidden.squeeze(0)
+  const last = total === ends.length ? rows : rows.indexSelect(0, Tensor.from(BigInt64Array.from(ends)))
   return logitsOf(model, last)
 }

@@ -16,6 +16,7 @@ import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
 import { type GenerationHandle, type GenerationRequest, PromptGroup, ScheduledText } from './scheduled-text.ts'
 import { SlotCache } from './slot-cache.ts'
+import { Speculation, type SpeculationOptions } from './speculation.ts'
 import { chooseTokens, type TokenChoice, TokenChooser } from './token-choice.ts'
 
 /** Settings of a scheduler. */
@@ -40,6 +41,8 @@ export interface SchedulerOptions {
    * with other weights is used again.
    */
   version?: () => number | string
+  /** Proposes the next tokens of texts, which the model then computes at once (default: none are proposed). */
+  speculation?: SpeculationOptions
 }
 
 /** The next tokens of a text in a forward pass. */
@@ -48,6 +51,8 @@ interface Part {
   ids: readonly number[]
   /** Tokens that are cached before them. */
   from: number
+  /** The last of them, which are proposed and not the text's yet. */
+  drafts: readonly number[]
 }
 
 /** Prompt tokens of a step in which no text waits for its next token. */
@@ -73,6 +78,7 @@ export class GenerationScheduler {
   readonly #mostIdlePrefill: number
   readonly #cache: SlotCache
   readonly #prefixes: PrefixStore | undefined
+  readonly #speculation: Speculation | undefined
   readonly #signals = new AbortListeners()
   #cohorts: Cohort[] = []
   /** In order of arrival. */
@@ -105,9 +111,15 @@ export class GenerationScheduler {
     this.#idlePrefill = this.#mostIdlePrefill
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
+    if (options.speculation !== undefined) this.#speculation = new Speculation(this.#model, options.speculation)
     model.ready()
     // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
     model.body.makeContiguous()
+  }
+
+  /** Tokens that were proposed for texts, and those of them that the texts then had. */
+  get speculated(): Readonly<Speculation['counts']> {
+    return this.#speculation?.counts ?? { proposed: 0, accepted: 0 }
   }
 
   /** Texts that wait and texts that are computed. */
@@ -168,6 +180,7 @@ export class GenerationScheduler {
     for (const text of [...this.#waiting, ...this.#running]) text.cancel()
     this.#forgetSlots()
     this.#cache.free()
+    this.#speculation?.free()
     this.#prefixes?.clear()
     this.#freeCohorts()
     this.#resetLimits()
@@ -251,8 +264,21 @@ export class GenerationScheduler {
   #stepDecoder(): void {
     this.#admit()
     const decoding = this.#running.filter((text) => !this.#follows(text) && this.#pending(text) === 1)
-    this.#compute(decoding.map((text) => this.#partOf(text, 1)))
+    const drafts = this.#draftsFor(decoding)
+    this.#compute(decoding.map((text) => this.#partOf(text, 1, drafts.get(text))))
     this.#prefill(decoding.length === 0 ? this.#idlePrefill : this.#prefillTokens)
+  }
+
+  /** Tokens that may follow texts. Without them, or without memory for them, texts grow by one token. */
+  #draftsFor(texts: readonly ScheduledText[]): ReadonlyMap<ScheduledText, readonly number[]> {
+    if (this.#speculation === undefined || texts.length === 0) return new Map()
+    try {
+      return this.#speculation.propose(texts, this.#rows)
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+      this.#speculation.free()
+      return new Map()
+    }
   }
 
   /** Starts waiting texts in free rows, in their order. */
@@ -308,7 +334,8 @@ export class GenerationScheduler {
   #storePrefix({ text, slot, weights }: ScheduledText): void {
     if (slot === undefined || weights === undefined) return
     const read = (from: number, count: number) => this.#cache.read(slot, from, count)
-    this.#prefixes?.add(weights, text.seen, this.#cache.length(slot), read)
+    // Neither the newest token nor what was proposed after it is computed as a part of the text.
+    this.#prefixes?.add(weights, text.seen, Math.min(this.#cache.length(slot), text.seen.length - 1), read)
   }
 
   /** Starts a text with the prompt of another text of its group. @returns whether there is one */
@@ -329,10 +356,10 @@ export class GenerationScheduler {
     return true
   }
 
-  /** Passes the logits after a prompt on to the other texts of its group. @param logits float32 [1,V] */
-  #shareLogits({ group, slot }: ScheduledText, logits: Tensor): void {
+  /** Passes the logits after a prompt on to the other texts of its group. @param logits float32 [n,V] */
+  #shareLogits({ group, slot }: ScheduledText, logits: Tensor, row: number): void {
     if (slot !== undefined) this.#own(slot, group)
-    if (group.unstarted > 1) group.logits = noGrad(() => keep(logits.clone()))
+    if (group.unstarted > 1) group.logits = noGrad(() => keep(logits.narrow(0, row, 1).clone()))
   }
 
   #accept(text: ScheduledText, choice: TokenChoice): void {
@@ -413,9 +440,9 @@ export class GenerationScheduler {
   }
 
   /** The next `count` tokens of a text that are not cached. */
-  #partOf(text: ScheduledText, count: number): Part {
+  #partOf(text: ScheduledText, count: number, drafts: readonly number[] = []): Part {
     const from = this.#cache.length(text.slot as number)
-    return { text, ids: text.text.seen.slice(from, from + count), from }
+    return { text, ids: [...text.text.seen.slice(from, from + count), ...drafts], from, drafts }
   }
 
   /** Computes parts in one forward pass for each kind of adapter, and chooses the next tokens. */
@@ -452,28 +479,49 @@ export class GenerationScheduler {
   }
 
   #forward(batch: readonly Part[]): void {
-    const pieces = batch.map(({ text, ids }) => ({ slot: text.slot as number, ids }))
+    const pieces = batch.map(({ text, ids, drafts }) => ({ slot: text.slot as number, ids, wanted: 1 + drafts.length }))
     const run = (model: Model) => nextLogits(model as LanguageModel, this.#cache, pieces)
     const { adapter } = batch[0].text
     const segments = batch.map(({ text, ids }) => ({ adapter: text.adapter ?? null, tokens: ids.length }))
     const logits = adapter === undefined ? run(this.#model) : this.#routing(adapter).run(segments, run)
-    const done = batch.flatMap(({ text }, row) => (this.#pending(text) === 0 ? [{ text, row }] : []))
-    if (done.length === 0) return
-    const wanted =
-      done.length === batch.length ? logits : noGrad(() => logits.indexSelect(0, int64(done.map(({ row }) => row))))
-    const choices = chooseTokens(
-      wanted,
-      done.map(({ text }) => text),
-    )
-    done.forEach(({ text }, i) => {
-      if (text.group.leader === text && text.unstarted)
-        this.#shareLogits(
-          text,
-          noGrad(() => wanted.narrow(0, i, 1)),
-        )
-      this.#accept(text, choices[i])
-    })
+    let row = 0
+    const done: { part: Part; row: number }[] = []
+    for (const part of batch) {
+      if (this.#pending(part.text) <= 0) done.push({ part, row })
+      row += 1 + part.drafts.length
+    }
+    if (done.length > 0) this.#chooseNext(logits, done)
   }
+
+  /** Chooses the next token of each text, and those after it as long as they are the proposed ones. @param logits float32 [n,V] */
+  #chooseNext(logits: Tensor, done: readonly { part: Part; row: number }[]): void {
+    let growing = done
+    for (let at = 0; growing.length > 0; at++) {
+      const rows = growing.map(({ row }) => row + at)
+      const wanted = rows.length === logits.shape[0] ? logits : noGrad(() => logits.indexSelect(0, int64(rows)))
+      const texts = growing.map(({ part }) => part.text)
+      const choices = chooseTokens(wanted, texts)
+      growing = growing.filter(({ part: { text, drafts } }, i) => {
+        const leads = text.group.leader === text && text.unstarted
+        if (leads) this.#shareLogits(text, wanted, i)
+        this.#accept(text, choices[i])
+        return text.slot !== undefined && drafts[at] === choices[i].id
+      })
+    }
+    for (const { part } of done) this.#dropDrafts(part)
+  }
+
+  /** Forgets what was cached of proposed tokens that the text does not have. */
+  #dropDrafts({ text, from, ids, drafts }: Part): void {
+    if (drafts.length === 0) return
+    const { seen } = text.text
+    const known = from + ids.length - drafts.length
+    let accepted = 0
+    while (accepted < drafts.length && seen[known + accepted] === drafts[accepted]) accepted++
+    this.#speculation?.learn(text, drafts.length, accepted)
+    if (text.slot !== undefined) this.#cache.truncate(text.slot, seen.length - 1)
+  }
+
   /** The decoders of rows with an encoder are in step, so rows begin together: when half of them are free. */
   #stepEncoderDecoder(): void {
     const free = this.#rows - this.#running.length

@@ -9,6 +9,8 @@ import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 export interface Piece {
   slot: number
   ids: readonly number[]
+  /** Number of the last tokens after which logits are wanted (default: 1). */
+  wanted?: number
 }
 
 /** Positions in the buffer that a forward pass uses. */

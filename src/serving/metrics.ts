@@ -97,6 +97,16 @@ export class Metrics {
     'counter',
     'Prompt tokens that the prefix cache had.',
   )
+  readonly draftTokens = new Metric(
+    'vllm:spec_decode_num_draft_tokens_total',
+    'counter',
+    'Tokens that speculative decoding proposed.',
+  )
+  readonly acceptedTokens = new Metric(
+    'vllm:spec_decode_num_accepted_tokens_total',
+    'counter',
+    'Proposed tokens that the texts then had.',
+  )
   readonly finished = new Metric('vllm:request_success_total', 'counter', 'Finished texts by reason.')
   readonly firstToken = new Metric(
     'vllm:time_to_first_token_seconds',

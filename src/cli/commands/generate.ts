@@ -4,13 +4,22 @@ import { ConfigError, formatCount, writeFileAtomic } from '../../core/index.ts'
 import {
   type GenerationOptions,
   type GenerationResult,
+  GenerationScheduler,
   generateMany,
   generationSchema,
   type Prompt,
+  type SpeculationOptions,
   streamText,
   withDefaults,
 } from '../../generation/index.ts'
-import { AdapterSwitch, generationDefaults, loadLanguageModel, parseAdapters } from '../../inference/index.ts'
+import {
+  AdapterSwitch,
+  generationDefaults,
+  loadLanguageModel,
+  openSpeculation,
+  parseAdapters,
+  speculationFields,
+} from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
@@ -68,17 +77,23 @@ const stream = async (
   prompt: Prompt,
   settings: GenerationOptions,
   context: CommandContext,
+  speculation: SpeculationOptions | undefined,
 ): Promise<GenerationResult[]> => {
+  const scheduler = speculation && new GenerationScheduler(model, { tokenizer, speculation })
+  const pieces =
+    scheduler?.submit({ prompt, options: settings, signal: context.signal }) ??
+    streamText(model, tokenizer, prompt, settings, context)
   const ids: number[] = []
   let text = ''
   let finishReason: GenerationResult['finishReason'] = 'aborted'
-  for await (const piece of streamText(model, tokenizer, prompt, settings, context)) {
+  for await (const piece of pieces) {
     text += piece.text
     if (piece.text !== '') context.write(piece.text)
     if (piece.id !== undefined) ids.push(piece.id)
     finishReason = piece.finishReason ?? finishReason
   }
   context.write('\n')
+  scheduler?.free()
   return [{ promptIndex: 0, text, ids, finishReason, promptTokens: prompt.length, newTokens: ids.length }]
 }
 
@@ -103,6 +118,7 @@ export const generate = defineCommand({
         .describe('file of prompts: .txt with one per line, or .jsonl; - reads standard input'),
       promptField: z.string().default('prompt').describe('field of a .jsonl file that holds the prompt'),
       out: z.string().optional().describe('file for the texts, one JSON object per line'),
+      ...speculationFields,
       batchSize: z.int().positive().default(8).describe('prompts per batch'),
       adapter: z
         .array(z.string())
@@ -125,7 +141,7 @@ export const generate = defineCommand({
   ),
   async run(options, _args, context) {
     const { use: _, model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
-    const { adapter, chat, system, template, ...given } = others
+    const { adapter, chat, system, template, promptLookup, draftModel, draftTokens, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
     const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField, context.warn))]
@@ -133,6 +149,7 @@ export const generate = defineCommand({
     const named = parseAdapters(adapter)
     const hooks = loadHooks(context)
     const loaded = await loadLanguageModel({ model: where, revision, device }, hooks)
+    const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
     const plain = withDefaults(await generationDefaults(loaded), given as GenerationOptions)
     const single = (plain.numBeams ?? 1) === 1 && (plain.numReturnSequences ?? 1) === 1
@@ -154,9 +171,10 @@ export const generate = defineCommand({
         const prompts = texts.map((text) => promptOf(tokenizer, text, form))
         const before = generated.length
         const results: GenerationResult[] = streamed
-          ? await stream(model, tokenizer, prompts[0], settings, context)
+          ? await stream(model, tokenizer, prompts[0], settings, context, speculation?.options)
           : await generateMany(model, tokenizer, prompts, settings, {
               batchSize,
+              speculation: speculation?.options,
               signal: context.signal,
               onBatch: (_, done) => progress.update(before + done.prompts),
             })
@@ -165,6 +183,7 @@ export const generate = defineCommand({
       }
     } finally {
       progress.stop()
+      speculation?.close()
     }
     const seconds = (performance.now() - started) / 1000
     const newTokens = generated.reduce((sum, result) => sum + result.newTokens, 0)

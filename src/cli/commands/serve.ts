@@ -1,6 +1,7 @@
 // `tunesmith serve`: models behind an HTTP port, in OpenAI's form. The work is `createServer` of src/serving.
 import { z } from 'zod'
 import { faultText } from '../../core/index.ts'
+import { speculationFields } from '../../inference/index.ts'
 import { createServer } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
@@ -52,6 +53,7 @@ export const serve = defineCommand({
       .positive()
       .optional()
       .describe('maximum tokens of a prompt with its completion (default: the context length of the model)'),
+    ...speculationFields,
     maxRows: z.int().positive().default(16).describe('maximum number of texts that are generated together'),
     maxWaiting: z
       .int()
@@ -67,7 +69,22 @@ export const serve = defineCommand({
     requestSeconds: z.number().positive().default(600).describe('maximum time of a request'),
     drainSeconds: z.number().nonnegative().default(30).describe('time for running requests when the server stops'),
   }),
-  async run({ use: _, tokenFile, specialist, allowedHost, prefixCache, watch, ...options }, _args, context) {
+  async run(
+    {
+      use: _,
+      tokenFile,
+      specialist,
+      allowedHost,
+      prefixCache,
+      watch,
+      promptLookup,
+      draftModel,
+      draftTokens,
+      ...options
+    },
+    _args,
+    context,
+  ) {
     const { signal, log } = context
     const token = await readToken(tokenFile)
     const server = await createServer(
@@ -76,6 +93,7 @@ export const serve = defineCommand({
         token,
         allowedHosts: allowedHost,
         watchFolder: watch,
+        speculation: { promptLookup, draftModel, draftTokens },
         specialists: namedFolders(specialist, '--specialist'),
         prefixCacheBytes: prefixCache * mebibyte,
       },

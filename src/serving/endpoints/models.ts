@@ -52,6 +52,11 @@ export const metrics = defineEndpoint({
     service.metrics.waiting.set(labels, waiting)
     service.metrics.running.set(labels, running)
     service.metrics.models.set({}, service.models.list.length)
+    const speculated = service.models.base.engine.scheduler?.speculated
+    if (speculated !== undefined && speculated.proposed > 0) {
+      service.metrics.draftTokens.set(labels, speculated.proposed)
+      service.metrics.acceptedTokens.set(labels, speculated.accepted)
+    }
     return new Response(service.metrics.render(), {
       headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
     })

@@ -1,7 +1,7 @@
 // One base in memory with what computes on it: the scheduler of its texts, and a queue for everything else. Both run on the
 // event loop of the process, a step at a time, so requests are accepted meanwhile.
 import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
-import { GenerationScheduler } from '../../generation/index.ts'
+import { GenerationScheduler, type SpeculationOptions } from '../../generation/index.ts'
 import type { InferenceModel } from '../../inference/index.ts'
 import { LanguageHead, type Model } from '../../models/index.ts'
 
@@ -18,6 +18,8 @@ export interface EngineOptions {
    * are not freed. Its value changes whenever the weights do.
    */
   borrowed?: () => number
+  /** Proposes the next tokens of texts; a model that does not continue texts ignores it. */
+  speculation?: SpeculationOptions
 }
 
 /** Whether a model continues texts. */
@@ -35,7 +37,7 @@ export class Engine {
   #turn: Promise<unknown> = Promise.resolve()
   #queued = 0
 
-  constructor(loaded: InferenceModel, { borrowed, ...options }: EngineOptions) {
+  constructor(loaded: InferenceModel, { borrowed, speculation, ...options }: EngineOptions) {
     this.loaded = loaded
     this.#borrowed = borrowed !== undefined
     const { model } = loaded
@@ -50,6 +52,7 @@ export class Engine {
         ...options,
         idlePrefillTokens: options.prefillTokens,
         tokenizer: loaded.tokenizer,
+        ...(model.facts.causal ? { speculation } : {}),
         ...(borrowed === undefined ? { adapters: adapterRouting(model) } : { version: borrowed }),
       })
   }

@@ -4,13 +4,16 @@ import { basename, resolve } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
 import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError, didYouMean, exists } from '../../core/index.ts'
-import type { GenerationOptions } from '../../generation/index.ts'
+import type { GenerationOptions, SpeculationOptions } from '../../generation/index.ts'
 import {
   generationDefaults,
   hasTokenizer,
   type InferenceModel,
   type LoadHooks,
   loadToOpen,
+  type OpenedSpeculation,
+  openSpeculation,
+  type SpeculationSettings,
   TextModel,
 } from '../../inference/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
@@ -37,6 +40,8 @@ export interface ModelSettings {
   template?: string
   /** Maximum tokens of a prompt with its completion (default: the context length of the model). */
   context?: number
+  /** Speculative decoding; a draft model proposes for the base and its adapters (default: none). */
+  speculation?: SpeculationSettings
 }
 
 /** Tokens of a prompt with its completion, for models whose files name no limit. */
@@ -110,6 +115,7 @@ export class ServedModels {
   readonly #entries = new Map<string, Entry>()
   readonly #engines = new Set<Engine>()
   #base: Entry | undefined
+  #speculation: OpenedSpeculation | undefined
   #loads = 0
 
   private constructor(settings: ModelSettings, engineOptions: EngineOptions, hooks: LoadHooks) {
@@ -130,7 +136,7 @@ export class ServedModels {
     const models = new ServedModels(settings, engineOptions, hooks)
     try {
       const name = await baseNameOf(settings)
-      models.#base = await models.#loadWhole(name, await folderOf(settings.model), settings.revision)
+      models.#base = await models.#loadBase(name)
       models.#entries.set(name, models.#base)
       for (const [specialist, folder] of Object.entries(settings.specialists ?? {}))
         await models.load(specialist, folder)
@@ -219,6 +225,8 @@ export class ServedModels {
     for (const engine of this.#engines) engine.close()
     this.#engines.clear()
     this.#entries.clear()
+    this.#speculation?.close()
+    this.#speculation = undefined
   }
 
   async #loadSpecialist(name: string, folder: string, path: string): Promise<Entry> {
@@ -258,13 +266,22 @@ export class ServedModels {
     return { served, users: 0, retired: false, free }
   }
 
-  async #loadWhole(name: string, folder: string, revision?: string): Promise<Entry> {
-    const { device, dtype } = this.#settings
-    return this.#serveWhole(name, await loadToOpen(folder, { revision, device, dtype, ...this.#hooks }))
+  async #loadBase(name: string): Promise<Entry> {
+    const { model, revision, device, dtype, speculation = {} } = this.#settings
+    const loaded = await loadToOpen(await folderOf(model), { revision, device, dtype, ...this.#hooks })
+    this.#speculation = await openSpeculation(loaded, speculation, { device, dtype, ...this.#hooks })
+    return this.#serveWhole(name, loaded, this.#speculation?.options)
   }
 
-  async #serveWhole(name: string, loaded: InferenceModel): Promise<Entry> {
-    const engine = new Engine(loaded, this.#engineOptions)
+  async #loadWhole(name: string, folder: string): Promise<Entry> {
+    const { device, dtype, speculation: { promptLookup, draftTokens } = {} } = this.#settings
+    const loaded = await loadToOpen(folder, { device, dtype, ...this.#hooks })
+    // A draft model has the vocabulary of the base.
+    return this.#serveWhole(name, loaded, promptLookup ? { maxDraftTokens: draftTokens } : undefined)
+  }
+
+  async #serveWhole(name: string, loaded: InferenceModel, speculation?: SpeculationOptions): Promise<Entry> {
+    const engine = new Engine(loaded, { ...this.#engineOptions, speculation })
     this.#engines.add(engine)
     const bank = adaptersOf(loaded.model)
     const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {

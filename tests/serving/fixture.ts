@@ -22,6 +22,10 @@ export const seaTexts = [
   'Grüße aus Köln, señor! 你好 — 🙂 and so on, they wrote in the log of the ship.',
 ]
 
+/** A chat template that knows tools. */
+export const toolTemplate =
+  '{% for message in messages %}{{ message.role }}: {{ message.content }}{% if message.tool_calls %}{{ message.tool_calls | tojson }}{% endif %}\n{% endfor %}{% if tools %}{{ tools | tojson }}\n{% endif %}{% if add_generation_prompt %}assistant: {% endif %}'
+
 export const random = (model: Model, name: string, seed: number): void =>
   noGrad(() => {
     for (const tensor of adaptersOf(model).tensorsOf(name).values())

@@ -8,17 +8,14 @@ import type OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunningServer } from '../../src/serving/index.ts'
 import { liveTensors } from '../../src/tensor/index.ts'
-import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
-
-const template =
-  '{% for message in messages %}{{ message.role }}: {{ message.content }}{% if message.tool_calls %}{{ message.tool_calls | tojson }}{% endif %}\n{% endfor %}{% if tools %}{{ tools | tojson }}\n{% endif %}{% if add_generation_prompt %}assistant: {% endif %}'
+import { type ModelFolders, makeFolders, startServer, toolTemplate } from './fixture.ts'
 
 let folders: ModelFolders
 let server: RunningServer
 let client: OpenAI
 
 beforeAll(async () => {
-  folders = await makeFolders({ chatTemplate: template, maxPositions: 2048 })
+  folders = await makeFolders({ chatTemplate: toolTemplate, maxPositions: 2048 })
   mkdirSync(join(folders.folder, 'adapters'))
   for (const name of ['low', 'other'])
     cpSync(folders[name as 'low'], join(folders.folder, 'adapters', name), { recursive: true })

@@ -10,3 +10,4 @@ export { createStudio, type RunningStudio, type StudioServerSettings, studioPort
 export { type StudioProcess, startStudioProcess } from './studio/process/studio-process.ts'
 export { shareRuns } from './studio/share/share-runs.ts'
 export { Studio, type StudioHooks, type StudioSettings } from './studio/studio.ts'
+export type { SpanAttributes, Telemetry, TraceSpan } from './tracing.ts'

@@ -9,6 +9,7 @@ import { Batcher } from './models/batcher.ts'
 import type { EngineOptions } from './models/engine.ts'
 import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
 import { SpecialistWatch } from './models/specialist-watch.ts'
+import type { Telemetry } from './tracing.ts'
 
 /** Limits of a server, each checked before the work that it limits. */
 export interface Limits {
@@ -46,6 +47,8 @@ export interface ServiceSettings extends ModelSettings, Limits, ComputeSettings 
 
 /** Called while a service is opened and used. */
 export interface ServiceHooks extends LoadHooks {
+  /** The API of OpenTelemetry, `@opentelemetry/api`: each request is a span (default: no traces). */
+  telemetry?: Telemetry
   /** A request failed by a fault of the server. */
   onError?(error: unknown): void
 }
@@ -136,6 +139,11 @@ export class Service {
   ): Promise<Service> {
     const options = { ...engineOptions(settings), borrowed: version }
     return new Service(await ServedModels.around(loaded, settings, options), settings, hooks)
+  }
+
+  /** The API for traces of requests. */
+  get telemetry(): Telemetry | undefined {
+    return this.#hooks.telemetry
   }
 
   /** Whether new requests are refused, since the server is about to stop. */

@@ -2,13 +2,20 @@
 import { z } from 'zod'
 import { faultText } from '../../core/index.ts'
 import { speculationFields } from '../../inference/index.ts'
-import { createServer } from '../../serving/index.ts'
+import { createServer, type Telemetry } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { namedFolders } from '../parts/named-folders.ts'
 import { readToken } from '../parts/read-token.ts'
 
 const mebibyte = 2 ** 20
+
+/** The API of OpenTelemetry where the user has it: without a provider that is registered, its spans cost nothing. */
+const findTelemetry = async (): Promise<Telemetry | undefined> => {
+  // No dependency of this package, so that its type is not known.
+  const name = '@opentelemetry/api'
+  return (await import(name).catch(() => undefined)) as Telemetry | undefined
+}
 
 export const serve = defineCommand({
   name: 'serve',
@@ -99,6 +106,7 @@ export const serve = defineCommand({
       },
       {
         ...loadHooks(context),
+        telemetry: await findTelemetry(),
         onError: (error) => context.warn(faultText(error)),
       },
     )

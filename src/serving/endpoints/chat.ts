@@ -62,7 +62,7 @@ export const chatCompletions = defineEndpoint({
     web_search_options: 'the server reaches no other host.',
   },
   async answer(call) {
-    const { body: given, service } = call
+    const { body: given } = call
     const model = call.model(given.model)
     const { runs, tools } = startChat(call, given, model)
     const head = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: model.name }
@@ -72,7 +72,7 @@ export const chatCompletions = defineEndpoint({
         ...head,
         object: 'chat.completion',
         choices: texts.map((text, i) => choiceOf(text, i, { model, logprobs: given.logprobs === true })),
-        usage: usageOf(service, model, [texts]),
+        usage: usageOf(call, model, [texts]),
       })
     }
     const withUsage = given.stream_options?.include_usage === true
@@ -81,7 +81,7 @@ export const chatCompletions = defineEndpoint({
       const sendChoice = (choice: object) =>
         send({ ...chunk, choices: [choice], ...(withUsage ? { usage: null } : {}) })
       const texts = await Promise.all(runs.map((run, index) => streamChoice(call, { run, index, tools }, sendChoice)))
-      const usage = usageOf(service, model, [texts])
+      const usage = usageOf(call, model, [texts])
       if (withUsage) send({ ...chunk, choices: [], usage })
     })
   },

@@ -252,7 +252,7 @@ export const completions = defineEndpoint({
       const choices = texts.flatMap((group, p) =>
         group.map((text, i) => choiceOf(given, model, started[p].prompt, text, p * n + i)),
       )
-      return Response.json({ ...head, choices, usage: usageOf(service, model, texts) })
+      return Response.json({ ...head, choices, usage: usageOf(call, model, texts) })
     }
     const withUsage = given.stream_options?.include_usage === true
     return call.stream(async (send) => {
@@ -262,7 +262,7 @@ export const completions = defineEndpoint({
           Promise.all(runs.map((run, i) => streamChoice(call, { prompt, run, index: p * n + i }, sendChoice))),
         ),
       )
-      const usage = usageOf(service, model, texts)
+      const usage = usageOf(call, model, texts)
       if (withUsage) send({ ...head, choices: [], usage })
     })
   },

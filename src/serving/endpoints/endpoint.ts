@@ -2,10 +2,11 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { checkBody, readJson, type UnsupportedFields } from '../http/body.ts'
-import { ApiError } from '../http/errors.ts'
+import { ApiError, toApiError } from '../http/errors.ts'
 import { eventStream } from '../http/event-stream.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
+import { RequestTrace, type SpanAttributes } from '../tracing.ts'
 
 /** One path of the API. */
 export interface Endpoint<Body extends z.ZodType = z.ZodType> {
@@ -37,11 +38,13 @@ export class Call<Body = unknown> {
   readonly #controller = new AbortController()
   readonly #releases: (() => void)[] = []
   readonly #timer: NodeJS.Timeout
+  readonly #trace: RequestTrace
   #timedOut = false
   #streams = false
 
-  constructor(service: Service, context: Context, body: Body) {
+  constructor(service: Service, context: Context, body: Body, trace: RequestTrace) {
     this.service = service
+    this.#trace = trace
     this.#context = context
     this.body = body
     const { signal } = context.req.raw
@@ -67,6 +70,9 @@ export class Call<Body = unknown> {
   /** Whether the time of the request is over. */
   readonly timedOut = (): boolean => this.#timedOut
 
+  /** Adds values to the trace of the request. */
+  readonly describe = (attributes: SpanAttributes): void => this.#trace.describe(attributes)
+
   /** A part of the path. */
   param(name: string): string {
     return this.#context.req.param(name) ?? ''
@@ -76,6 +82,7 @@ export class Call<Body = unknown> {
   model(name: string): ServedModel {
     const { model, release } = this.service.models.acquire(name)
     this.#releases.push(release)
+    this.describe({ 'gen_ai.request.model': name })
     return model
   }
 
@@ -85,27 +92,40 @@ export class Call<Body = unknown> {
     return eventStream((send) => run(send).finally(() => this.#end()), {
       onCancel: () => this.#controller.abort(),
       onError: (error) => {
-        if (!(error instanceof ApiError)) this.service.report(error)
+        if (error instanceof ApiError) return
+        this.service.report(error)
+        this.#trace.fail(error)
       },
     })
   }
 
   /** Answers the request. */
   static async answer(service: Service, endpoint: Endpoint, context: Context): Promise<Response> {
-    const { body: schema, unsupported } = endpoint
-    const value = schema === undefined ? undefined : await readJson(context.req.raw, service.limits.maxBodyBytes)
-    const call = new Call(service, context, schema === undefined ? undefined : checkBody(schema, value, unsupported))
+    const { method, path, body: schema, unsupported } = endpoint
+    const { headers } = context.req.raw
+    const trace = new RequestTrace(service.telemetry, method.toUpperCase(), path, headers)
+    let call: Call | undefined
     try {
-      return await endpoint.answer(call)
+      const value = schema === undefined ? undefined : await readJson(context.req.raw, service.limits.maxBodyBytes)
+      const body = schema === undefined ? undefined : checkBody(schema, value, unsupported)
+      call = new Call(service, context, body, trace)
+      const response = await endpoint.answer(call)
+      trace.describe({ 'http.response.status_code': response.status })
+      return response
     } catch (error) {
-      call.#streams = false
+      if (call !== undefined) call.#streams = false
+      const { status } = toApiError(error)
+      trace.describe({ 'http.response.status_code': status })
+      if (status >= 500) trace.fail(error)
       throw error
     } finally {
-      if (!call.#streams) call.#end()
+      if (call === undefined) trace.end()
+      else if (!call.#streams) call.#end()
     }
   }
 
   #end(): void {
     for (const release of this.#releases.splice(0)) release()
+    this.#trace.end()
   }
 }

@@ -185,7 +185,7 @@ class ResponseBuilder {
   }
 
   #usage(answer: FinishedAnswer): object {
-    const usage = usageOf(this.#call.service, this.#run.model, [[answer]])
+    const usage = usageOf(this.#call, this.#run.model, [[answer]])
     return {
       input_tokens: usage.prompt_tokens,
       input_tokens_details: usage.prompt_tokens_details,

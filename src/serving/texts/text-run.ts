@@ -5,6 +5,7 @@ import { badRequest, endedEarly } from '../http/errors.ts'
 import { writes } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
+import type { SpanAttributes } from '../tracing.ts'
 import type { TextSettings } from './sampling.ts'
 
 /** Texts to generate from one prompt. */
@@ -162,7 +163,11 @@ export const countPrompt = ({ metrics }: Service, { name }: ServedModel, tokens:
 }
 
 /** OpenAI's usage of prompts, each with its texts. */
-export const usageOf = (service: Service, model: ServedModel, prompts: readonly (readonly FinishedText[])[]) => {
+export const usageOf = (
+  { service, describe }: { service: Service; describe(attributes: SpanAttributes): void },
+  model: ServedModel,
+  prompts: readonly (readonly FinishedText[])[],
+) => {
   let prompt = 0
   let completion = 0
   let cached = 0
@@ -173,6 +178,11 @@ export const usageOf = (service: Service, model: ServedModel, prompts: readonly 
     countPrompt(service, model, first.promptTokens, first.cachedTokens)
     for (const { ids } of texts) completion += ids.length
   }
+  describe({
+    'gen_ai.usage.input_tokens': prompt,
+    'gen_ai.usage.output_tokens': completion,
+    'gen_ai.response.finish_reasons': prompts.flat().map(({ reason }) => reason),
+  })
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,

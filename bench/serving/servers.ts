@@ -1,0 +1,102 @@
+// The servers of bench/serving.ts as processes: ours, llama.cpp's, and a plain one of FastAPI and transformers.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { cacheFolder } from '../side-by-side.ts'
+
+/** A server that answers. */
+export interface PeerServer {
+  url: string
+  stop(): Promise<void>
+}
+
+/** A port that is free now. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+
+const start = async (
+  name: string,
+  command: (port: number) => { words: string[]; environment?: Record<string, string> },
+): Promise<PeerServer> => {
+  const port = await freePort()
+  const { words, environment = {} } = command(port)
+  const env = { ...process.env, HF_HUB_OFFLINE: '1', ...environment }
+  const child: ChildProcess = spawn(words[0], words.slice(1), { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  let fault = ''
+  child.stderr?.on('data', (part) => {
+    fault = (fault + part).slice(-2000)
+  })
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const url = `http://127.0.0.1:${port}`
+  for (let tries = 0; ; tries++) {
+    const answer = await fetch(`${url}/health`).catch(() => undefined)
+    if (answer?.ok) break
+    if (child.exitCode !== null || tries > 1200) {
+      child.kill('SIGKILL')
+      throw new Error(`${name} did not start: ${fault.trim()}`)
+    }
+    await sleep(100)
+  }
+  return {
+    url,
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+/** Our server. @param flags of `tunesmith serve` beside the port */
+export const startOurs = (flags: readonly string[], threads: number): Promise<PeerServer> =>
+  start('tunesmith', (port) => ({
+    words: [process.execPath, '--import', 'tsx', main, 'serve', '--port', String(port), ...flags],
+    environment: { OMP_NUM_THREADS: String(threads) },
+  }))
+
+/** Path of llama.cpp's server: TUNESMITH_LLAMA_SERVER, or what set-up of the peers has built; undefined without one. */
+export const llamaServer = (): string | undefined =>
+  [process.env.TUNESMITH_LLAMA_SERVER, join(cacheFolder(), 'llama.cpp', 'bin', 'llama-server')].find(
+    (path) => path !== undefined && existsSync(path),
+  )
+
+export const startLlama = (path: string, gguf: string, { threads, rows }: { threads: number; rows: number }) =>
+  start('llama.cpp', (port) => ({
+    words: [
+      ...[path, '--model', gguf, '--port', String(port), '--threads', String(threads), '--parallel', String(rows)],
+      ...['--ctx-size', String(512 * rows), '--no-webui'],
+    ],
+  }))
+
+/** FastAPI and uvicorn, fetched with pip when they are not there yet. */
+const fastApiFolder = (python: string): string => {
+  const folder = join(cacheFolder(), 'packages', 'fastapi-0.115')
+  if (existsSync(join(folder, 'fastapi'))) return folder
+  mkdirSync(folder, { recursive: true })
+  const packages = ['fastapi>=0.115,<1', 'uvicorn>=0.30,<1']
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '--target', folder, ...packages], { stdio: 'inherit' })
+  return folder
+}
+
+const script = fileURLToPath(new URL('../peers/serving.py', import.meta.url))
+
+export const startFastApi = (
+  python: string,
+  kind: 'completions' | 'embeddings' | 'classify',
+  { folder, threads, dtype }: { folder: string; threads: number; dtype: string },
+): Promise<PeerServer> =>
+  start('FastAPI', (port) => ({
+    words: [python, script, kind, folder, String(port), String(threads), dtype],
+    environment: { PYTHONPATH: fastApiFolder(python) },
+  }))

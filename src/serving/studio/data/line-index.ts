@@ -72,7 +72,7 @@ export class LineIndex {
     return this.#working
   }
 
-  /** Ends the look at the file: whoever waits for more lines gets no more. */
+  /** Ends the look at the file: no more lines become known. */
   close(): void {
     this.#closed = true
     if (!this.#complete) this.#problem ??= 'The rest of the file was not read, as it was closed. Load the page again.'

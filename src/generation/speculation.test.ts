@@ -33,13 +33,13 @@ const build = (type: 'gpt2' | 'llama' | 'mistral' | 't5', seed: number, std = 0.
   return buildModel(definition as never, config, head).initialize({ std, generator: new Generator(seed) })
 }
 
-const prompts = ['abcabcabcabc', 'a long prompt that fills much, a long prompt', 'xyxyxyx', 'of middle length']
+const prompts = ['abcabcabcabc', 'a long prompt that fills much, a long prompt']
 
 const requests = prompts.flatMap((prompt, i): { prompt: string; options: GenerationOptions }[] => [
   { prompt, options: { maxNewTokens: 12 + i } },
   { prompt, options: { maxNewTokens: 20, sample: true, seed: i, temperature: 0.3 } },
   { prompt, options: { maxNewTokens: 9, sample: true, seed: i, topP: 0.8, repetitionPenalty: 1.2 } },
-  { prompt, options: { maxNewTokens: 30, stop: ['e', 'aa'], numReturnSequences: 2, sample: true, seed: 1 } },
+  { prompt, options: { maxNewTokens: 20, stop: ['e', 'aa'], numReturnSequences: 2, sample: true, seed: 1 } },
 ])
 
 const textsOf = async (model: Model, options: SchedulerOptions) => {
@@ -55,14 +55,13 @@ describe.each(['gpt2', 'llama', 'mistral'] as const)('texts of %s', (type) => {
   const model = build(type, 5)
   const draft = build(type, 6)
 
-  it.each([1, 3, 16])('are the same with proposals, %i at a time', async (maxRows) => {
+  it.each([1, 4, 10])('are the same with proposals, %i at a time', async (maxRows) => {
     const { results: wanted } = await textsOf(model, { maxRows })
     const lookup = await textsOf(model, { maxRows, speculation: {} })
     expect(lookup.results).toEqual(wanted)
     const other = await textsOf(model, { maxRows, speculation: { draft, maxDraftTokens: 3 }, prefixCacheBytes: 1e6 })
     expect(other.results).toEqual(wanted)
-    // With as many texts as rows, nothing is proposed.
-    if (maxRows < 16) expect(other.speculated.proposed).toBeGreaterThan(0)
+    expect(other.speculated.proposed).toBeGreaterThan(0)
   })
 
   it('take over what repeats, in far fewer steps', async () => {
@@ -106,7 +105,7 @@ it('a text that was sampled with a draft has the distribution of the model', asy
   const [first] = softmax(logits([[1, 2]]))
   const second = softmax(logits(tokens.map((id) => [1, 2, id])))
   const scheduler = new GenerationScheduler(model, { maxRows: 64, speculation: { draft, maxDraftTokens: 2 } })
-  const count = 1600
+  const count = 960
   const seen = new Map<string, number>()
   for (let seed = 0; seed < count; ) {
     const options = { maxNewTokens: 3, sample: true }

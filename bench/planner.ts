@@ -1,7 +1,7 @@
 // Plans against short real runs: the peak of tensors, the memory of the process and the time, predicted before the first step and measured
 // after the last. Each run has a process of its own.
 // Options: --set first,second --only TEXT --calibrate (learn rates and margins from the runs of `first`) --out FILE.jsonl
-import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -94,10 +94,11 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(outcome)}\n`)
     }
   } finally {
-    if (existsSync(folder)) rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   }
   const head = ['run', 'set', 'tensors, MiB', 'measured', 'difference', 'process, MiB', 'measured', 'difference']
   printTable([[...head, 'time, s'], ...outcomes.map(rowOf)])
+  if (unplanned.length > 0) console.log(`without a plan: ${unplanned.join(', ')}`)
   console.log(
     `tensors: ${within(
       outcomes.map(({ peak }) => peak),

@@ -8,15 +8,12 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Browser, chromium } from 'playwright-core'
 import { readRunCard } from '../src/tracking/index.ts'
+import { loadScript } from '../tests/setup/load-script.ts'
 import { makeSmallData, type SmallData } from '../tests/training/small-run.ts'
 import type { BenchOptions } from './main.ts'
 import { median, printTable } from './side-by-side.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-
-/** Loads a set-up script. */
-const setUp = async <Exports>(name: string): Promise<Exports> =>
-  (await import(join(root, 'scripts', 'setup', name))) as Exports
 
 /** A model whose steps take some milliseconds: the less the arithmetic, the more any other work of a step counts. */
 const flagsOf = ({ shards, tokenizer }: SmallData, out: string, steps: number): string[] => [
@@ -53,8 +50,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({ args: rest, options: { pairs: { type: 'string' }, steps: { type: 'string' } } })
   const pairs = Number(values.pairs ?? (smoke ? 1 : 6))
   const steps = Number(values.steps ?? (smoke ? 20 : 3000))
-  const { findBrowser } = await setUp<{ findBrowser(): string | undefined }>('browser.mjs')
-  const { buildWeb } = await setUp<{ buildWeb(root: string): Promise<void> }>('web.mjs')
+  const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
+  const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
   await buildWeb(root)
   const browser = await chromium.launch({ executablePath: findBrowser(), args: ['--no-sandbox'] })
   const data = await makeSmallData('bpe')

@@ -1,6 +1,6 @@
 // `npm run bench -- studio`: how long the pages of the studio take in Chromium, with 1,000 runs, with 8 runs of 50,000 steps as curves, and
-// with a run of 1,000,000 steps; and how long the server is deaf meanwhile. These are times of this machine, not ratios: the issue
-// that asks for them has limits of its own.
+// with a run of 1,000,000 steps; and how long the server is deaf meanwhile. These are times of this machine, not ratios
+// to another program.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,10 +9,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { createStudio, type RunningStudio } from '../src/serving/index.ts'
+import { loadScript } from '../tests/setup/load-script.ts'
 import type { BenchOptions } from './main.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const script = (name: string) => import(join(root, 'scripts', 'setup', name))
 
 /** Writes the events of a run whose loss falls, with noise that is a function of the step. */
 const writeRun = async (folder: string, steps: number): Promise<void> => {
@@ -79,8 +79,8 @@ const timeRedraw = async (browser: Browser, { url }: RunningStudio, hash: string
 }
 
 export const run = async ({ smoke }: BenchOptions): Promise<void> => {
-  const { findBrowser } = (await script('browser.mjs')) as { findBrowser(): string | undefined }
-  const { buildWeb } = (await script('web.mjs')) as { buildWeb(root: string): Promise<void> }
+  const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
+  const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
   const executablePath = findBrowser()
   if (executablePath === undefined) throw new Error('Expected a Chromium, found none: install one.')
   await buildWeb(root)

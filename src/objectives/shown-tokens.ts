@@ -3,15 +3,15 @@
 
 /** A sequence of an example. */
 export interface ShownTokens {
-  /** What it is, where an example has several or a target: `chosen`, `rejected`, `input`, `target`, or the class. */
+  /** Role of the sequence (`chosen`, `rejected`, `input`, `target`), or its class. */
   name?: string
-  /** The text's own tokens: a masked one is there as what it was. */
+  /** Token ids of the text before masking. */
   ids: readonly number[]
-  /** What the model reads in place of a token, by its index. */
+  /** Ids that the model reads instead, such as a mask, by the token's index. */
   seen?: ReadonlyMap<number, number>
   /** The label of a token, by its index, where it is no token itself. */
   classes?: ReadonlyMap<number, string>
-  /** By the index of each trained token, the index of its loss. */
+  /** Index among the label losses of each trained token, by the token's index. */
   losses: ReadonlyMap<number, number>
 }
 

@@ -111,7 +111,7 @@ export const spanCorruption = defineObjective({
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },
       describe: ({ inputs, targets }, decode) => `${decode([...inputs])}\n⟦${decode([...targets])}⟧`,
-      show: ({ inputs, targets }) => inputAndTarget(inputs, targets),
+      show: ({ inputs, targets, trained }) => inputAndTarget(inputs, trained > 0 ? targets : []),
     }
   },
 })

@@ -2,6 +2,7 @@
 // the forms of examples, not the objectives: a registered objective whose examples have none of the forms has no view.
 import type { CausalExample } from './causal-lm.ts'
 import type { MaskedExample } from './masked-lm.ts'
+import { sequencesOf } from './shown-tokens.ts'
 import type { SpanExample } from './span-corruption.ts'
 
 /** A token of an example. */
@@ -26,26 +27,25 @@ const isMasked = (example: object): example is MaskedExample => 'positions' in e
 const isCausal = (example: object): example is CausalExample => 'labels' in example && 'starts' in example
 const isSpans = (example: object): example is SpanExample => 'inputs' in example && 'targets' in example
 
-/** First token and the token after the last one of each sequence. */
-const rangesOf = ({ ids, starts }: { ids: Uint32Array; starts: readonly number[] }): [number, number][] =>
-  starts.map((start, i) => [start, starts[i + 1] ?? ids.length])
-
 const maskedView = (example: MaskedExample): SequenceView[] => {
   const tokens = plain(example.ids, false)
   example.positions.forEach((position, i) => {
     tokens[position] = { id: tokens[position].id, trained: true, label: example.originals[i] }
   })
-  return rangesOf(example).map(([from, to]) => ({ role: 'text', tokens: tokens.slice(from, to) }))
+  return sequencesOf(example.starts, tokens.length).map(({ start, end }) => ({
+    role: 'text',
+    tokens: tokens.slice(start, end),
+  }))
 }
 
 /** Labels are the next tokens: with the first input, they are the whole sequence. */
-const causalView = (example: CausalExample): SequenceView[] =>
-  rangesOf(example).map(([from, to]) => ({
+const causalView = ({ ids, starts, labels }: CausalExample): SequenceView[] =>
+  sequencesOf(starts, ids.length).map(({ start, end }) => ({
     role: 'text',
     tokens: [
-      { id: example.ids[from], trained: false },
+      { id: ids[start], trained: false },
       ...plain(
-        example.labels.subarray(from, to).filter((label) => label >= 0),
+        labels.subarray(start, end).filter((label) => label >= 0),
         true,
       ),
     ],

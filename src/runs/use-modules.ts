@@ -1,6 +1,6 @@
 // `recipe.use`: modules of users that are imported before a recipe is checked, and register their own objectives, tasks, models, adapters
 // and metrics.
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { ConfigError, importUserModule, parseJson, resolveUserModule, sha256, TunesmithError } from '../core/index.ts'
@@ -26,11 +26,10 @@ const packageOf = async (file: string): Promise<string> => {
 
 /**
  * Imports the modules of `use`, each once. Returns the paths of their files, which mean the same from any folder.
- * @param from folder that paths are relative to, and that packages are installed in
  * @throws ConfigError for a module that is not there, or that throws
  */
-export const useModules = async (use: unknown, from = process.cwd()): Promise<string[]> => {
-  const files = listOf(use).map((specifier) => resolveUserModule(specifier, from))
+export const useModules = async (use: unknown): Promise<string[]> => {
+  const files = listOf(use).map((specifier) => resolveUserModule(specifier, process.cwd()))
   for (const file of files) {
     try {
       const identity = sha256(`${await packageOf(file)}\0${await readFile(file, 'utf8')}`)
@@ -48,10 +47,28 @@ export const useModules = async (use: unknown, from = process.cwd()): Promise<st
 }
 
 /** A recipe with its modules imported, and named by their files. */
-export const withModules = async <Recipe extends object>(recipe: Recipe, from?: string): Promise<Recipe> => {
+export const withModules = async <Recipe extends object>(recipe: Recipe): Promise<Recipe> => {
   const { use } = recipe as { use?: unknown }
-  return use === undefined ? recipe : { ...recipe, use: await useModules(use, from) }
+  return use === undefined ? recipe : { ...recipe, use: await useModules(use) }
 }
+
+const realPath = (path: string): string => {
+  try {
+    // The native one gives one spelling also where a file system ignores case.
+    return realpathSync.native(path)
+  } catch {
+    // No import finds what is not there.
+    return resolve(path)
+  }
+}
+
+/** Whether a file is in the folder of a run: code that comes along with a run is not run. */
+export const comesWith = (run: string, file: string): boolean =>
+  `${realPath(file)}${sep}`.startsWith(`${realPath(run)}${sep}`)
+
+/** The modules of a recipe in a run's folder, which names files by their absolute paths, without those in that folder. */
+export const modulesOutside = (run: string, use: unknown): string[] =>
+  listOf(use).filter((file) => isAbsolute(file) && !comesWith(run, file))
 
 /**
  * Imports the modules that the run of a model was started with, which registered its task, adapter or architecture. Modules that are no
@@ -66,10 +83,7 @@ export const useModulesOf = async (model: string): Promise<void> => {
     const text = await readFile(path, 'utf8').catch(() => undefined)
     if (text === undefined) continue
     const { use } = parseJson(text, { path }) as { use?: unknown }
-    const present = listOf(use).filter((file) => existsSync(file))
-    // A recipe names files by their absolute paths. Code that comes along with a model is not run.
-    const own = present.filter((file) => isAbsolute(file) && !file.startsWith(`${run}${sep}`))
-    await useModules(own)
+    await useModules(modulesOutside(run, use).filter((file) => existsSync(file)))
     return
   }
 }

@@ -5,7 +5,7 @@ import { formatBytes, formatDuration } from '../core/index.ts'
 export interface RunPrediction {
   /** Largest memory of tensors in training, in bytes. */
   peakBytes: number
-  /** Together with freed blocks that the allocator keeps. */
+  /** Largest memory of tensors and of freed blocks that the allocator keeps, in bytes. */
   heldBytes: number
   /** Memory of the whole process, with `marginBytes` for what a plan does not see. */
   rssBytes: number
@@ -18,15 +18,15 @@ export interface RunPrediction {
   steps?: number
   tokensPerStep: number
   flopsPerStep: number
-  /** Of the whole run. */
+  /** FLOPs of the whole run; undefined for a budget of minutes. */
   flops?: number
   /** Time of all training steps; undefined where the machine's speed is not known. */
   seconds?: number
   /** Bounds of the time. */
   range?: [number, number]
-  /** Where the speed was taken from. */
+  /** Source of the speed, in words. */
   source?: string
-  /** How long the plan itself took. */
+  /** Time that planning took, in seconds. */
   planSeconds: number
   /** Sentences about memory that is short. */
   notes: string[]
@@ -40,7 +40,7 @@ export interface RunMeasurement {
   rssBytes: number
   /** Time of all training steps. */
   seconds: number
-  /** By the operations that the plan counted for each token. */
+  /** FLOPs of the steps, by those that the plan counted for each token. */
   flops?: number
   /** Compute threads. */
   threads: number

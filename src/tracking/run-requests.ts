@@ -10,7 +10,7 @@ import { runFiles } from './run-files.ts'
 export const requestCheckpoint = (folder: string): Promise<void> =>
   writeFile(join(folder, runFiles.checkpointRequest), '')
 
-/** Whether a checkpoint was asked for since the last call. The run calls it after each step. */
+/** Whether a checkpoint was asked for since the last call. The run calls it between steps. */
 export const takeCheckpointRequest = (folder: string): boolean => {
   const path = join(folder, runFiles.checkpointRequest)
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return false

@@ -1,4 +1,5 @@
 // The form of a new run: its fields from the schemas, its check, its plan, its command line, and a run that it starts.
+import { existsSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -110,6 +111,17 @@ describe('a recipe', () => {
     const none = await ask<RecipePlan>('pretrain/plan', smallRecipe(data, join(runs, 'planned'), { data: '/nowhere' }))
     expect(none).toMatchObject({ plan: null, fault: expect.stringContaining('nowhere') })
   }, 60_000)
+
+  it('runs no module of a recipe before its start', async () => {
+    const mark = join(runs, 'was-run')
+    const module = join(runs, 'module.mjs')
+    writeFileSync(module, `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(mark)}, '')\n`)
+    for (const own of [{ use: [module] }, { use: module }, { recipeFile: module }]) {
+      const planned = await ask<RecipePlan>('pretrain/plan', { ...smallRecipe(data, join(runs, 'planned')), ...own })
+      expect(planned).toEqual({ plan: null, fault: 'A recipe with modules of its own is planned when it starts.' })
+    }
+    expect(existsSync(mark)).toBe(false)
+  })
 
   it('starts only in a new folder below the runs', async () => {
     for (const out of ['/tmp/elsewhere', runs, join(runs, '../x')]) {

@@ -1,6 +1,6 @@
 // The rows of a step's batch, against what a hook saw of the real training: the ids of every step, and the loss that the run recorded, where
 // the weights of the step before were kept. Dropout is 0, so that both losses are of the same function.
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
@@ -124,6 +124,20 @@ describe('causal language modelling', () => {
       expect(rows).toHaveLength(seen.get(step)?.ids.length as number)
       expect(tokens).toBe(seen.get(step)?.ids.reduce((sum, line) => sum + (JSON.parse(line) as number[]).length, 0))
     }
+  })
+
+  it('are those of the run that is in the folder now', async () => {
+    const out = join(data.root, 'again')
+    const short = { budget: { steps: 2 }, evaluate: {} }
+    await trainWatched('pretrain', causal(out, short))
+    await reader.read(out, 2)
+    rmSync(out, { recursive: true })
+    const seen = await trainWatched('pretrain', causal(out, { ...short, seed: 5 }))
+    const tokenizer = await loadTokenizer(data.tokenizer)
+    const { rows } = await reader.read(out, 2)
+    const inputs = rows.map(({ parts }) => (parts ?? []).map(({ texts }) => texts.slice(0, -1).join('')).join(''))
+    const wanted = (seen.get(2)?.ids ?? []).map((line) => tokenizer.decode(JSON.parse(line) as number[]))
+    expect(inputs.sort()).toEqual(wanted.sort())
   })
 
   it('refuses a step that the run has not taken', async () => {

@@ -34,10 +34,9 @@ it('is written after the current step, and changes nothing else', async () => {
   expect(remainsOf(asked)).toEqual(remainsOf(plain))
 })
 
-it('is not written for a request that an earlier process left', async () => {
+it('is forgotten when the run ends', async () => {
   const out = join(data.root, 'left')
   await pretrain(smallRecipe(data, out, { budget: { steps: 4 } }), {
-    onPreFlight: () => undefined,
     onEvent: (event) => {
       if (event.type === 'end') writeFileSync(join(out, runFiles.checkpointRequest), '')
     },

@@ -1,7 +1,7 @@
 // `plan scaling`: one small run is real, the others are copies of it whose cards have the losses of a known law.
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { lossOf, planScaling, type ScalingInput, type ScalingLaw, type ScalingResult } from '../../src/runs/index.ts'
 import type { RunCard } from '../../src/tracking/index.ts'
 import { makeSmallData, type SmallData } from './small-run.ts'
@@ -21,7 +21,8 @@ beforeAll(async () => {
     budget: { tokens: 100_000 },
     validationExamples: 4,
   }
-  input = { recipe, out: join(data.root, 'grid'), depths: [1, 2, 3], tokens: [1500, 3000, 6000] }
+  // What is named twice is run once.
+  input = { recipe, out: join(data.root, 'grid'), depths: [1, 2, 3, 2], tokens: [1500, 3000, 6000, 6000] }
   const aborter = new AbortController()
   first = await planScaling(input, {
     signal: aborter.signal,
@@ -116,6 +117,19 @@ describe('a grid of small runs', () => {
     await expect(planScaling(input)).rejects.toThrow(/at least 6 runs.*got 4 .*Left out: depth=1,.*not finite/)
   })
 
+  test('is run by one process', async () => {
+    for (const [name, value] of Object.entries({
+      ...{ RANK: '0', WORLD_SIZE: '4', LOCAL_RANK: '0', LOCAL_WORLD_SIZE: '4' },
+      ...{ MASTER_ADDR: '127.0.0.1', MASTER_PORT: '29500' },
+    }))
+      vi.stubEnv(name, value)
+    try {
+      await expect(planScaling(input)).rejects.toThrow('Expected one process for plan scaling, got 4 of torchrun')
+    } finally {
+      vi.unstubAllEnvs()
+    }
+  })
+
   test('refuses what cannot be fitted or does not belong to it', async () => {
     const { recipe } = input
     const start = (change: object, more: Partial<ScalingInput> = {}) =>
@@ -125,6 +139,11 @@ describe('a grid of small runs', () => {
     await expect(start({ seed: 3 })).rejects.toThrow(/that the grid in .* was started with/)
     await expect(start({}, { tokens: [100] })).rejects.toThrow(/for `tokens`, which are 20 steps/)
     await expect(start({}, { out: data.root })).rejects.toThrow(/found \d+ other files/)
+    await expect(start({ validationExamples: 0 })).rejects.toThrow(/needs validation losses.*`validationExamples`/)
+    const damaged = join(data.root, 'damaged')
+    mkdirSync(damaged)
+    writeFileSync(join(damaged, 'scaling.json'), '{"model"')
+    await expect(start({}, { out: damaged })).rejects.toThrow(/scaling\.json.*The file is damaged: start another grid/)
     const large = { depths: [7], out: join(data.root, 'large'), tokens: [90_000] }
     await expect(start({}, large)).rejects.toThrow(/at least 6 runs/)
   })

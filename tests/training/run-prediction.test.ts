@@ -2,7 +2,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { SharedData } from '../../src/runs/engine/shared-data.ts'
 import { finetune, pretrain, type RunListener, resume, runInSubprocess } from '../../src/runs/index.ts'
+import { kindOf, startOf } from '../../src/runs/kinds.ts'
+import { predictRun } from '../../src/runs/plan/predict-run.ts'
 import { type RunPrediction, readRunCard } from '../../src/tracking/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -65,7 +68,7 @@ describe('a run', () => {
     expect(measured!.flops).toBeCloseTo((prediction!.flopsPerStep / prediction!.tokensPerStep) * tokens)
   })
 
-  test('reads its data once for plan and run', async () => {
+  test('that fine-tunes has every note once, and a prediction', async () => {
     const base = folder('whole')
     const file = folder('rows.jsonl')
     const rows = Array.from({ length: 40 }, (_, i) => ({ text: `the house ${i}`, label: `${i % 2}` }))
@@ -92,6 +95,35 @@ describe('a run', () => {
 })
 
 describe('memory that is short', () => {
+  test('lets all changes of a run share its data, but for another method', async () => {
+    const shared = new SharedData()
+    const seen = new Set<string>()
+    const real = kindOf('finetune')
+    const kind: typeof real = {
+      ...real,
+      build: (recipe, context) => {
+        const { variant } = recipe as { variant?: string }
+        seen.add(
+          `${variant} ${context.shared === shared ? 'shares' : context.shared === undefined ? 'alone' : 'copies'}`,
+        )
+        return real.build(recipe, context)
+      },
+    }
+    const input = {
+      base: folder('whole'),
+      task: 'sequence-classification',
+      data: folder('rows.jsonl'),
+      out: folder('x'),
+    }
+    const recipe = await startOf('finetune').resolve({ ...input, variant: 'full', memoryBudget: 1 })
+    try {
+      await expect(predictRun(kind, recipe, { shared })).rejects.toThrow(/Expected a run that fits in memory/)
+    } finally {
+      await shared.close()
+    }
+    expect([...seen].sort()).toEqual(['full shares', 'lora alone'])
+  })
+
   const batch = { sequences: 16, microTokens: 512 }
 
   test('is a note where smaller micro-batches fit', async () => {

@@ -50,7 +50,7 @@ export const renderStartedPlan = ({ prediction, measured, costs }: StartedPlan):
   ].join('\n')
 
 /** What was learned from runs as text. */
-export const renderCalibrations = (learned: readonly Omit<LearnedCalibration, 'time'>[]): string =>
+export const renderCalibrations = (learned: readonly LearnedCalibration[]): string =>
   renderTable(
     ['run', 'precision', 'threads', 'GFLOP/s', 'memory beside the plan', 'time predicted', 'measured'],
     learned.map(({ run, precision, threads, flopsPerSecond, marginBytes = 0, predictedSeconds, measuredSeconds }) => [

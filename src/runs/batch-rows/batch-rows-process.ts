@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
 import type { BatchRows } from './batch-rows-types.ts'
+import { recipeVersion } from './recipe-version.ts'
 
 /** A message to the process. */
 export interface BatchQuestion {
@@ -34,10 +35,10 @@ export class BatchRowsProcess {
 
   /**
    * The rows of the batch of a step, as `BatchReader.read` gives them.
-   * @param version of the run's files: rows that are kept are those of the same version
+   * @param version of the run's events: rows that are kept are those of the same version, and of the same recipe
    */
   async read(folder: string, step: number, version: string | number): Promise<BatchRows> {
-    const key = JSON.stringify([folder, step, version])
+    const key = JSON.stringify([folder, step, version, await recipeVersion(folder)])
     const known = this.#kept.get(key)
     if (known !== undefined) return known
     const rows = await this.#ask(folder, step)
@@ -52,7 +53,8 @@ export class BatchRowsProcess {
     return new Promise((resolve, reject) => {
       const id = this.#next++
       this.#waiting.set(id, { resolve, reject })
-      child.send({ id, folder, step } satisfies BatchQuestion)
+      // If it has ended, 'close' rejects.
+      child.send({ id, folder, step } satisfies BatchQuestion, () => undefined)
     })
   }
 
@@ -86,7 +88,8 @@ export class BatchRowsProcess {
     const child = this.#child
     this.#child = undefined
     child?.kill('SIGKILL')
-    for (const { reject } of this.#waiting.values()) reject(new NativeError('The studio was closed.'))
+    for (const { reject } of this.#waiting.values())
+      reject(new NativeError('The process that reads batches was ended.'))
     this.#waiting.clear()
   }
 }

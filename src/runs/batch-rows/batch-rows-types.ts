@@ -2,7 +2,7 @@
 
 /** A sequence of a row as the texts of its tokens. */
 export interface BatchPart {
-  /** What it is, where a row has several or a target: `chosen`, `rejected`, `input`, `target`, or the class. */
+  /** Role of the sequence (`chosen`, `rejected`, `input`, `target`), or its class. */
   name: string | null
   /** The text of each token; a masked token is there as what it was. */
   texts: string[]
@@ -36,9 +36,9 @@ export interface BatchRows {
   step: number
   /** Loss that the run recorded for the step. */
   recordedLoss: number | null
-  /** Mean loss of the batch under the weights; undefined without losses. */
+  /** Mean loss of the batch under these weights; null without losses, or if rows are left out. */
   loss: number | null
-  /** The weights that gave the losses; step 0 are those before the first step. */
+  /** Step of the weights that gave the losses (0: before the first step); null without losses. */
   weightsOfStep: number | null
   /** Why there are no losses. */
   withoutLosses: string | null

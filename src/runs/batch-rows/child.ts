@@ -8,7 +8,11 @@ import { BatchReader } from './read-batch.ts'
 /** Nice value: a run that trains on this machine goes first. */
 const lowPriority = 10
 
-setPriority(lowPriority)
+try {
+  setPriority(lowPriority)
+} catch {
+  // A system that does not allow it reads at the usual priority.
+}
 setThreads(1)
 process.on('disconnect', () => process.exit(0))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})

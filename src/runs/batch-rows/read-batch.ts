@@ -14,6 +14,7 @@ import { kindOf } from '../kinds.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import type { BatchPart, BatchRow, BatchRows } from './batch-rows-types.ts'
 import { type BatchLocation, locateBatch } from './locate-batch.ts'
+import { recipeVersion } from './recipe-version.ts'
 import { tokenTexts } from './token-texts.ts'
 
 /** Rows of an answer, and tokens whose text it has. */
@@ -31,6 +32,8 @@ interface RowLoss {
 /** Reads batches of one run at a time, which stays in memory. Call `close` at the end. */
 export class BatchReader {
   #folder: string | undefined
+  /** Of the folder's recipe when the run was built. */
+  #version = ''
   #run: BuiltRun | undefined
   /** Step of the weights that the model has. */
   #weightsOf = 0
@@ -75,9 +78,11 @@ export class BatchReader {
     this.#folder = undefined
   }
 
-  /** The run, built again if it is another one, or if its weights were replaced by those of a checkpoint and the first ones are needed. */
+  /** The run, built again if it is another one, also in the same folder, or if its weights were replaced by those of a checkpoint and the first ones are needed. */
   async #open(folder: string, { snapshot }: BatchLocation): Promise<BuiltRun> {
-    const usable = this.#folder === folder && (snapshot !== undefined || this.#weightsOf === 0)
+    const version = await recipeVersion(folder)
+    const usable =
+      this.#folder === folder && this.#version === version && (snapshot !== undefined || this.#weightsOf === 0)
     if (this.#run !== undefined && usable) return this.#run
     this.close()
     const recipe = await readRunRecipe(folder)
@@ -85,6 +90,7 @@ export class BatchReader {
     if (kind.nonIterative?.(recipe) !== undefined) throw new DataError('This method has no steps.', folder)
     this.#run = await kind.build(recipe, { say: () => undefined })
     this.#folder = folder
+    this.#version = version
     this.#weightsOf = 0
     this.#notes = await changedData(folder, this.#run)
     return this.#run

@@ -61,7 +61,7 @@ const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(r
     { head: 'trained', cell: describeTrained },
     { head: 'time', cell: ({ seconds }) => formatDuration(seconds * 1000) },
     {
-      head: 'a point costs',
+      head: 'cost per point',
       cell: ({ pointCosts }) => (pointCosts === undefined ? '' : describeCosts(pointCosts)),
       shown: rows.some(({ pointCosts }) => pointCosts !== undefined),
     },

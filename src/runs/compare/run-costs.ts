@@ -1,6 +1,6 @@
 // What fine-tuned runs cost: for each point of score that they gained, and beside the pretraining of their base.
-import { dirname } from 'node:path'
-import { isLowerBetter, type RunCard, readRunCard } from '../../tracking/index.ts'
+import { isLowerBetter, type RunCard } from '../../tracking/index.ts'
+import { readBaseCard } from '../engine/base-files.ts'
 
 /** What a run took. */
 export interface Costs {
@@ -25,11 +25,8 @@ const costsOfCard = ({ wallSeconds, flops, cost }: RunCard): Costs => ({
 
 /** The costs of the run that made a base: a run's folder or its model. Undefined for a base without a run card. */
 export const baseCosts = async (base: string): Promise<Costs | undefined> => {
-  for (const folder of [base, dirname(base)]) {
-    const card = await readRunCard(folder).catch(() => undefined)
-    if (card !== undefined) return costsOfCard(card)
-  }
-  return undefined
+  const card = await readBaseCard(base)
+  return card && costsOfCard(card)
 }
 
 /** The costs of each point; undefined for a run that gained none, or without a reference on the same records. */

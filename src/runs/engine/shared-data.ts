@@ -10,11 +10,7 @@ const isClosable = (value: unknown): value is Closable =>
 
 /** Data by name. */
 export class SharedData {
-  readonly #made: Map<string, Promise<unknown>>
-
-  constructor(made: Iterable<readonly [string, Promise<unknown>]> = []) {
-    this.#made = new Map(made)
-  }
+  readonly #made = new Map<string, Promise<unknown>>()
 
   /** The value of a name, which is made unless it is known. A value that could not be made is tried again. */
   async once<Value>(name: string, make: () => Promise<Value>): Promise<Value> {
@@ -28,11 +24,6 @@ export class SharedData {
       this.#made.delete(name)
       throw error
     }
-  }
-
-  /** The same data without the named ones, for a build with other settings. */
-  without(...names: string[]): SharedData {
-    return new SharedData([...this.#made].filter(([name]) => !names.includes(name)))
   }
 
   /** Closes the values that can be closed. */

@@ -99,7 +99,9 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
     exportModel: (folder) => exportSpecialist(specialist, folder),
     // What is shared is closed by its owner.
-    close: () => void (context.shared ?? encoded.close()),
+    close: () => {
+      if (context.shared === undefined) encoded.close()
+    },
   }
 }
 

@@ -37,9 +37,9 @@ export const readRunPlan = async (folder: string): Promise<StartedPlan> => {
 }
 
 /** What was learned from a run. */
-export interface LearnedCalibration extends Calibration {
+export interface LearnedCalibration extends Omit<Calibration, 'time'> {
   run: string
-  /** Of the speed that plans would have taken before, where one was predicted. */
+  /** Time of the steps that the plan predicted, in seconds; undefined where it knew no speed. */
   predictedSeconds?: number
   measuredSeconds: number
 }
@@ -47,7 +47,7 @@ export interface LearnedCalibration extends Calibration {
 /** Steps whose mean is a speed: the first warms up. */
 const leastSteps = 3
 
-const learnFrom = async (folder: string): Promise<Omit<LearnedCalibration, 'time'>> => {
+const learnFrom = async (folder: string): Promise<LearnedCalibration> => {
   const { precision } = await readRunRecipe(folder)
   const { prediction, measured } = await readRunPlan(folder)
   const card = await readRunCard(folder)
@@ -91,8 +91,8 @@ const learnFrom = async (folder: string): Promise<Omit<LearnedCalibration, 'time
  * learned from before counts once.
  * @throws DataError for a run that has not ended or had no plan, ConfigError for one of another processor or with too few steps
  */
-export const calibratePlans = async (folders: readonly string[]): Promise<Omit<LearnedCalibration, 'time'>[]> => {
-  const learned: Omit<LearnedCalibration, 'time'>[] = []
+export const calibratePlans = async (folders: readonly string[]): Promise<LearnedCalibration[]> => {
+  const learned: LearnedCalibration[] = []
   for (const folder of new Set(folders.map((one) => resolve(one)))) learned.push(await learnFrom(folder))
   await rememberCalibrations(
     learned.map(({ predictedSeconds: _, measuredSeconds: __, processor: ___, ...kept }) => kept),

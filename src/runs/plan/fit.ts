@@ -65,11 +65,11 @@ export const nearestFit = async (
   fits: (plan: RunPlan) => boolean,
   context: PlanContext = {},
 ): Promise<NearestFit | undefined> => {
+  // Another method may encode the records otherwise: it shares nothing.
+  const { shared: _, ...own } = context
   for (const { changes, recipe: changed } of candidates(recipe)) {
-    // Another method may encode the records otherwise.
-    const shared = context.shared?.without('encoded')
     try {
-      const plan = await planBuiltRun(kind, changed, { ...context, shared })
+      const plan = await planBuiltRun(kind, changed, 'variant' in changes ? own : context)
       if (fits(plan)) return { changes, plan }
     } catch (error) {
       if (Object.keys(changes).length === 0 || !(error instanceof ConfigError)) throw error

@@ -111,13 +111,13 @@ const factsOf = (run: BuiltRun): BuiltFacts => {
 /** What a plan counted, for each of its steps. */
 const summaryOf = (
   planned: Plan<Omit<PlannedSteps, 'tokensPerStep'>>,
-  { tokensPerStep, evaluations = [evaluationPhase] }: { tokensPerStep?: number; evaluations?: string[] } = {},
+  tokensPerStep?: number,
 ): Omit<RunPlan, keyof BuiltFacts> => {
   const { steps, tokens } = planned.result
   const { peakBytes, heldBytes, phases, operations } = planned
   // A bounded plan takes a part of each step.
   const share = tokensPerStep === undefined ? 1 : (tokensPerStep * steps) / tokens
-  const stepOperations = operations.filter(({ phase }) => !evaluations.includes(phase))
+  const stepOperations = operations.filter(({ phase }) => phase !== evaluationPhase)
   const perStep = (key: 'flops' | 'plainFlops') =>
     (share * stepOperations.reduce((total, one) => total + one[key], 0)) / steps
   return {
@@ -172,7 +172,7 @@ export const planBuiltRun = async (
       },
       { ...extent, largestOf },
     )
-    return { ...facts!, ...summaryOf(planned, planned.result) }
+    return { ...facts!, ...summaryOf(planned, planned.result.tokensPerStep) }
   } finally {
     run?.close()
   }
@@ -197,7 +197,7 @@ export const planFeatures = async (kind: RunKind, recipe: CommonRecipe): Promise
     })
     const { facts, examples } = planned.result
     const batches = Math.ceil(run!.stream.perEpoch / examples)
-    return { ...facts, trainedParameters: 0, steps: batches, diskBytes: 0, ...summaryOf(planned, { evaluations: [] }) }
+    return { ...facts, trainedParameters: 0, steps: batches, diskBytes: 0, ...summaryOf(planned) }
   } finally {
     run?.close()
   }

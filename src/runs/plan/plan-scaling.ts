@@ -3,8 +3,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ConfigError, DataError, formatCount, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, DataError, formatCount, parseJson, writeFileAtomic } from '../../core/index.ts'
+import { expectOneProcess } from '../../distributed/index.ts'
 import { readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
+import { evaluationPhase } from '../../training/index.ts'
 import type { RunKind } from '../engine/run-kind.ts'
 import { pretrainKind } from '../pretrain/build.ts'
 import { resolvePretraining } from '../pretrain/pretrain.ts'
@@ -116,6 +118,14 @@ const targetOf = (plan: RunPlan): ScalingResult['target'] => {
   return { size, tokens, flops: 6 * size * tokens }
 }
 
+/** @throws ConfigError for a run whose loss is not evaluated */
+const expectValidation = ({ operations }: RunPlan): void => {
+  if (!operations.some(({ phase }) => phase === evaluationPhase))
+    throw new ConfigError(
+      'A scaling law needs validation losses: encode the corpus with a `--validation` share, and leave `validationExamples` above 0.',
+    )
+}
+
 /** @throws ConfigError for a folder with another grid, or with other files */
 const expectSameGrid = async (out: string, own: object): Promise<void> => {
   const text = await readFile(join(out, gridFile), 'utf8').catch(() => undefined)
@@ -127,7 +137,10 @@ const expectSameGrid = async (out: string, own: object): Promise<void> => {
       )
     return
   }
-  const known = JSON.parse(text) as object
+  const known = parseJson(text, {
+    path: join(out, gridFile),
+    advice: () => 'The file is damaged: start another grid in a new folder.',
+  })
   if (!isDeepStrictEqual(known, own))
     throw new ConfigError(
       `Expected the recipe that the grid in ${out} was started with. Depths and tokens may change, other settings not: start another grid in a new folder.`,
@@ -229,6 +242,7 @@ const fitRuns = (runs: readonly ScalingRun[], target: ScalingResult['target']): 
  * @throws ConfigError for a grid that does not fit the planned run; DataError for too few runs, or too many that diverged
  */
 export const planScaling = async (input: ScalingInput, listener: SweepListener = {}): Promise<ScalingResult> => {
+  expectOneProcess('plan scaling')
   const { out } = input
   const { out: _, command: __, ...recipe } = JSON.parse(JSON.stringify(input.recipe)) as Record<string, unknown>
   const { base } = recipe as { base?: string }
@@ -236,10 +250,12 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
     throw new ConfigError(`Expected a new \`model\` for a scaling law, got the base ${base}. Remove it.`)
   const plan = await planOf(await resolvePretraining({ ...recipe, out }))
   const target = targetOf(plan)
+  expectValidation(plan)
   const { numLayers: layers } = plan.base.definition.facts(plan.base.config)
-  const depths = input.depths ?? [...new Set(layerShares.map((share) => Math.max(1, Math.round(share * layers))))]
-  const tokens = input.tokens ?? tokenShares.map((share) => Math.round(share * target.tokens))
-  const { points, flops: gridFlops, notes } = await gridOf(recipe, target, { depths, tokens })
+  // The name of a run has its depth and its tokens: each is there once.
+  const depths = new Set(input.depths ?? layerShares.map((share) => Math.max(1, Math.round(share * layers))))
+  const tokens = new Set(input.tokens ?? tokenShares.map((share) => Math.round(share * target.tokens)))
+  const { points, flops: gridFlops, notes } = await gridOf(recipe, target, { depths: [...depths], tokens: [...tokens] })
   await expectSameGrid(out, recipe)
   await writeFileAtomic(join(out, gridFile), `${JSON.stringify(recipe, null, 2)}\n`)
   const swept: SweptRun[] = points.map(({ depth, tokens: budget }) => {

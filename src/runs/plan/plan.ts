@@ -1,7 +1,6 @@
 // What a run costs before it starts: memory, arithmetic, time, money and energy, for each fine-tuning method, beside pretraining the base.
-import { dirname } from 'node:path'
 import { ConfigError } from '../../core/index.ts'
-import { readRunCard } from '../../tracking/index.ts'
+import { readBaseCard } from '../engine/base-files.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { nonIterativeVariants } from '../finetune/variant-names.ts'
@@ -127,8 +126,7 @@ const planBase = async (
   if (base === undefined) return []
   const length = Math.min(512, planned.definition.facts(planned.config).maxPositions ?? 512)
   const step = await planPretraining(planned, length, 16 * length)
-  const card =
-    (await readRunCard(base).catch(() => undefined)) ?? (await readRunCard(dirname(base)).catch(() => undefined))
+  const card = await readBaseCard(base)
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   if (pretrainingTokens === undefined)
     notes.push(

@@ -17,7 +17,7 @@ const plannedMicroBatches = 3
 const mostSeconds = 0.5
 
 /** Memory that tensors may take, and the setting that limits it. */
-export interface TensorRoom {
+interface TensorRoom {
   bytes: number
   /** Where the limit comes from, as in "of this machine". */
   limit: string
@@ -46,8 +46,9 @@ const checkMemory = async (
   kind: RunKind,
   recipe: CommonRecipe,
   plan: RunPlan,
-  { room = roomOf(recipe), ...context }: PlanContext & { room?: TensorRoom },
+  context: PlanContext,
 ): Promise<string[]> => {
+  const room = roomOf(recipe)
   const peakOf = ({ memory }: RunPlan) => memory.peakBytes
   const fits = (one: RunPlan) => peakOf(one) <= room.bytes
   if (fits(plan)) return []
@@ -69,8 +70,6 @@ export interface PredictOptions {
   /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal
-  /** Memory for tensors (default: that of the machine or of the recipe's budget). */
-  room?: TensorRoom
 }
 
 /** The plan of a run; undefined for runs without steps, those that make their examples themselves, and those whose build fails. */
@@ -92,14 +91,14 @@ const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext)
 export const predictRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, room }: PredictOptions = {},
+  { shared, signal }: PredictOptions = {},
 ): Promise<RunPrediction | undefined> => {
   const started = performance.now()
   const context: PlanContext = { shared, signal, microBatches: plannedMicroBatches, seconds: mostSeconds }
   const plan = await planOf(kind, recipe, context)
   if (plan === undefined) return undefined
   const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan
-  const notes = await checkMemory(kind, recipe, plan, { ...context, ...(room && { room }) })
+  const notes = await checkMemory(kind, recipe, plan, context)
   const speed = await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep)
   const marginBytes = await rememberedMargin()
   const flops = steps === undefined ? undefined : steps * flopsPerStep

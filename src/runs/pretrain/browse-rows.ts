@@ -1,6 +1,5 @@
 // The rows of a pretraining run as its steps see them, by their position in the data: documents packed together, with the masks of the
 // objective. Builds no model and reads no weights.
-import { loadTokenizer } from '../../checkpoint/index.ts'
 import { DataError } from '../../core/index.ts'
 import { placeAt, rowAt, type SplitName } from '../../data/index.ts'
 import {
@@ -35,7 +34,6 @@ export interface PretrainingRow {
 
 /** The opened rows of one split. */
 export interface PretrainingRows {
-  tokenizer: Tokenizer
   vocabulary: VocabularyFacts
   /** Rows per epoch; Infinity for a mixture. */
   readonly perEpoch: number
@@ -45,21 +43,16 @@ export interface PretrainingRows {
   close(): void
 }
 
-/** What the tokenizer and its vocabulary are, for callers that keep them. */
-export interface RowsTokenizer {
-  tokenizer?: Tokenizer
-}
-
 /**
  * Opens the rows of a run's recipe. The hashes of the shards are not checked, which writes nothing beside them.
+ * @param tokenizer of the recipe
  * @throws ConfigError or DataError for data that cannot be opened
  */
 export const openPretrainingRows = async (
   recipe: PretrainRecipe,
   split: SplitName,
-  { tokenizer: given }: RowsTokenizer = {},
+  tokenizer: Tokenizer,
 ): Promise<PretrainingRows> => {
-  const tokenizer = given ?? (await loadTokenizer(recipe.tokenizer))
   const vocabulary = vocabularyFacts(tokenizer)
   const { type, ...config } = recipe.objective
   const limit = positionLimit(recipe, vocabulary)
@@ -77,7 +70,6 @@ export const openPretrainingRows = async (
   const folders = sources.filter(({ tokens }) => tokens >= objective.rows.length).map(({ folder }) => folder)
   const decode = (ids: readonly number[]) => tokenizer.decode(ids)
   return {
-    tokenizer,
     vocabulary,
     perEpoch: sampler.rowsPerEpoch,
     maxLength,

@@ -166,7 +166,7 @@ export const packedRows = async (
   const stored = recipeOf(await studio.runs.get(run))
   const recipe = { ...stored, seed: seed ?? stored.seed }
   const tokenizer = await studio.data.tokenizer(recipe.tokenizer)
-  const opened = await openPretrainingRows(recipe, split, { tokenizer })
+  const opened = await openPretrainingRows(recipe, split, tokenizer)
   try {
     const { perEpoch, maxLength, vocabulary } = opened
     const view = viewOf(tokenizer, vocabulary.specialIds)

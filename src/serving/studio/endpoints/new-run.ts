@@ -43,8 +43,14 @@ export const planNewRun = defineStudioEndpoint({
   path: '/api/new-run/:command/plan',
   summary: 'Plan a recipe: memory, FLOPs and, where the speed of the machine is known, time',
   body,
-  answer: (request): Promise<RecipePlan> =>
-    request.studio.planner.plan({ ...request.body.recipe, command: commandOf(request) }),
+  answer(request): RecipePlan | Promise<RecipePlan> {
+    const command = commandOf(request)
+    const { recipe } = request.body
+    // The form plans by itself, and a recipe may be that of a run from somebody else: its code runs only once it is started.
+    if ('use' in recipe || 'recipeFile' in recipe)
+      return { plan: null, fault: 'A recipe with modules of its own is planned when it starts.' }
+    return request.studio.planner.plan({ ...recipe, command })
+  },
 })
 
 export const startNewRun = defineStudioEndpoint({

@@ -16,7 +16,7 @@ const makeRun = (name: string, more: object): string => {
   mkdirSync(join(folder, 'node_modules', 'evil'), { recursive: true })
   for (const file of ['x.mjs', 'node_modules/evil/index.js'])
     writeFileSync(join(folder, file), 'throw new Error("code of a run")')
-  const recipe = { command: 'align', objective: 'dpo', base: 'base', data: 'rows.jsonl', ...more }
+  const recipe = { command: 'align', objective: 'dpo', base: 'base', data: 'rows.jsonl', out: folder, ...more }
   writeFileSync(join(folder, 'run.json'), JSON.stringify(recipe))
   return folder
 }

@@ -73,6 +73,7 @@ export {
   type TaskResult,
   taskMaxLength,
 } from './evaluation/evaluate-task.ts'
+export { largestRecords } from './evaluation/largest-records.ts'
 export { readPredictions } from './evaluation/read-predictions.ts'
 export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
 export type { GeneratedPrediction } from './generative/answer-scores.ts'

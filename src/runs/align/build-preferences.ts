@@ -11,7 +11,13 @@ import {
   type TaskExample,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import { type ExampleSource, evaluateValidation, type LoopState, type TrainableModel } from '../../training/index.ts'
+import {
+  type ExampleSource,
+  evaluateLargest,
+  evaluateValidation,
+  type LoopState,
+  type TrainableModel,
+} from '../../training/index.ts'
 import { type AdaptedBase, adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
@@ -187,24 +193,23 @@ const evaluationOf = (
   trainable: TrainableModel,
   validation: readonly TaskExample[],
   mainMetric: string,
-): Required<Pick<BuiltRun, 'evaluate' | 'evaluationExamples' | 'metrics'>> => {
+): Required<Pick<BuiltRun, 'evaluate' | 'evaluateLargest' | 'metrics'>> => {
   const source = (examples: readonly TaskExample[]): ExampleSource<unknown> => ({
     perEpoch: examples.length,
     example: (position) => ({ example: examples[position], cut: 0 }),
   })
+  const optionsOf = ({ length: examples }: readonly TaskExample[], microTokens: number) => ({
+    ...{ examples, microTokens, padded: batch.padded, device },
+  })
   const measure = (examples: readonly TaskExample[], microTokens: number) =>
-    evaluateValidation(trainable, source(examples), {
-      examples: examples.length,
-      microTokens,
-      padded: batch.padded,
-      device,
-    })
+    evaluateValidation(trainable, source(examples), optionsOf(examples, microTokens))
   return {
     metrics: {
       known: ['loss', mainMetric],
       measure: async () => Object.keys(await measure(validation.slice(0, 2), batch.microTokens)),
     },
-    evaluationExamples: validation.length,
     evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validation, microTokens),
+    evaluateLargest: ({ microTokens }: Pick<LoopState, 'microTokens'>) =>
+      evaluateLargest(trainable, source(validation), optionsOf(validation, microTokens)),
   }
 }

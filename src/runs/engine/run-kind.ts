@@ -64,10 +64,6 @@ export interface BuiltRun {
   length: RunLength
   /** Fewest steps that can teach this model anything; the pre-flight warns of fewer. */
   enoughSteps?: number
-  /** Examples of an evaluation while training. */
-  evaluationExamples?: number
-  /** Tokens of a batch of such an evaluation (default: `batch.microTokens`). */
-  evaluationTokens?: number
   /** Documents of the validation split, where the data is split by document and evaluated. */
   validationDocuments?: number
   /** SHA-256 of what the run depends on. */
@@ -78,6 +74,8 @@ export interface BuiltRun {
   /** Equalities that hold before the first step of a new run, as lines for people. @throws ConfigError for one that does not */
   check?(): Promise<string[]>
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
+  /** Evaluates those validation examples that take the most memory, for a plan. */
+  evaluateLargest?(state: Pick<LoopState, 'microTokens'>): Promise<unknown>
   sample?(): Promise<GeneratedSample[]>
   /** Writes the finished model, if it is not a copy of a checkpoint's, and returns its final evaluation. */
   exportModel?(folder: string): Promise<FinalScores>

@@ -1,9 +1,7 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
 import type { AppliedAdapter } from '../../adapters/index.ts'
-import { parseConfig } from '../../core/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import {
-  evaluateTaskSchema,
   expectFewSkipped,
   expectPositions,
   type PreparedTask,
@@ -21,7 +19,7 @@ import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { openTrainingData, type TrainingData } from './data.ts'
-import { evaluateSpecialist, exportSpecialist } from './export-specialist.ts'
+import { evaluateSpecialist, exportSpecialist, predictLargest } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
 import { nonIterativeFits } from './variants.ts'
@@ -94,9 +92,8 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
       measure: async () =>
         Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, records.validation.slice(0, 2)))),
     },
-    evaluationExamples: records.validation.length,
-    evaluationTokens: parseConfig(evaluateTaskSchema, {}, 'settings').batchTokens,
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
+    evaluateLargest: () => predictLargest(specialist, recipe.answers.duringTraining),
     exportModel: (folder) => exportSpecialist(specialist, folder),
     // What is shared is closed by its owner.
     close: () => {

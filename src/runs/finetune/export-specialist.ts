@@ -1,8 +1,16 @@
 // Exports what a fine-tuning run made: the model or adapter, its evaluation, its task, and samples of tasks that generate text.
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
-import { writeFileAtomic } from '../../core/index.ts'
-import { evaluateTask, type PreparedTask, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
+import { parseConfig, writeFileAtomic } from '../../core/index.ts'
+import {
+  evaluateTask,
+  evaluateTaskSchema,
+  largestRecords,
+  type PreparedTask,
+  predictTask,
+  type TaskRecord,
+  type TaskResult,
+} from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
@@ -26,6 +34,26 @@ export const evaluateSpecialist = (
   answers: number,
   validation: readonly TaskRecord[] = records.validation,
 ): Promise<TaskResult> => evaluateTask(applied.model, tokenizer, task, validation, config, { maxLength, answers })
+
+/** Records that are few enough to be predicted in a plan. */
+const fewRecords = 64
+
+/** Predicts those of the validation records that take the most memory, for a plan. */
+export const predictLargest = async (specialist: Specialist, answers: number): Promise<void> => {
+  const { data, applied, prepared, maxLength } = specialist
+  const { tokenizer, task, records, config } = data
+  const { validation } = records
+  const predict = (part: readonly TaskRecord[], answered: number) =>
+    predictTask(applied.model, tokenizer, task, part, config, { maxLength, answers: answered })
+  if (validation.length <= fewRecords) {
+    await predict(validation, answers)
+    return
+  }
+  const { batchTokens } = parseConfig(evaluateTaskSchema, {}, 'settings')
+  for (const part of await largestRecords(applied.model, prepared, validation, batchTokens)) await predict(part, 0)
+  const answered = Math.min(answers, fewRecords)
+  if (prepared.generation !== undefined && answered > 0) await predict(validation.slice(0, answered), answered)
+}
 
 /** Writes the specialist into a folder and returns its final evaluation. */
 export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<FinalScores> => {

@@ -140,8 +140,14 @@ const expectOffline = ({ stream }: BuiltRun): void => {
     throw new DataError('A run that generates its own examples while it trains has no plan yet: plan its base instead.')
 }
 
+/** First steps of a run that are looked at, and those of them that are planned, as lengths vary. */
+const [lookedSteps, variedSteps] = [64, 8]
+
+/** Seconds after which no further step is planned: very deep models have less to gain. */
+const mostSeconds = 2
+
 /** How a run is planned. */
-export interface PlanContext extends PlanExtent {
+export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
   /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal
@@ -154,7 +160,7 @@ export interface PlanContext extends PlanExtent {
 export const planBuiltRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, largestOf = 64, ...extent }: PlanContext = {},
+  { shared, signal, ...extent }: PlanContext = {},
 ): Promise<RunPlan & { base: PlannedBase }> => {
   let run: BuiltRun | undefined
   let facts: BuiltFacts | undefined
@@ -164,13 +170,14 @@ export const planBuiltRun = async (
         run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal })
         expectOffline(run)
         facts = factsOf(run)
+        const training = trainingOf(run)
+        const { evaluateLargest } = run
         return {
-          ...trainingOf(run),
-          evaluationExamples: run.evaluationExamples,
-          evaluationTokens: run.evaluationTokens,
+          ...training,
+          ...(evaluateLargest && { evaluateLargest: () => evaluateLargest(training.state) }),
         } as PlannableRun
       },
-      { ...extent, largestOf },
+      { steps: variedSteps, seconds: mostSeconds, ...extent, largestOf: lookedSteps },
     )
     return { ...facts!, ...summaryOf(planned, planned.result.tokensPerStep) }
   } finally {

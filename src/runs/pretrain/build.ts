@@ -5,6 +5,7 @@ import type { Model } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
 import {
   ExampleStream,
+  evaluateLargest,
   evaluateValidation,
   type LoopState,
   type TrainableModel,
@@ -92,7 +93,7 @@ const evaluationOf = (
   { validationExamples, batch: { padded, microTokens: most }, device }: PretrainRecipe,
   trainable: TrainableModel,
   stream: ExampleStream<unknown>,
-): Required<Pick<BuiltRun, 'evaluate' | 'evaluationExamples' | 'metrics'>> => {
+): Required<Pick<BuiltRun, 'evaluate' | 'evaluateLargest' | 'metrics'>> => {
   const measure = async (examples: number, microTokens: number) => {
     const metrics = await evaluateValidation(trainable, stream, { examples, microTokens, padded, device })
     // A loss with several terms does not measure language alone.
@@ -102,8 +103,9 @@ const evaluationOf = (
   }
   return {
     metrics: { known: ['loss'], measure: async () => Object.keys(await measure(1, most)) },
-    evaluationExamples: Math.min(validationExamples, stream.perEpoch),
     evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validationExamples, microTokens),
+    evaluateLargest: ({ microTokens }: Pick<LoopState, 'microTokens'>) =>
+      evaluateLargest(trainable, stream, { examples: validationExamples, microTokens, padded, device }),
   }
 }
 

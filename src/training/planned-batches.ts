@@ -1,0 +1,165 @@
+// Which batches of a run its plan takes: those whose micro-batches take the most memory, as lengths vary.
+import { planMicroBatches } from '../data/index.ts'
+import { mustPad, positionsIn } from '../objectives/index.ts'
+import { type ExampleSource, takeBatch } from './example-stream.ts'
+import type { TrainableModel } from './gradients.ts'
+import { evaluateValidation, type ValidationOptions } from './validation.ts'
+
+/** Examples that are looked at. */
+const mostExamples = 4096
+
+/** How examples are split into micro-batches. */
+interface Splitting {
+  microTokens: number
+  padded: boolean
+}
+
+/** Examples of a micro-batch, and measures of the memory that it takes. */
+interface MicroBatch<Example> {
+  examples: Example[]
+  /** Positions with padding, trained tokens, and the area of attention. */
+  sizes: number[]
+}
+
+const splitterOf = <Example>({ model, objective }: TrainableModel<Example>, { microTokens, padded }: Splitting) => {
+  const isPadded = padded || mustPad(objective, model)
+  const positions = positionsIn(objective, model)
+  return (examples: readonly Example[]): MicroBatch<Example>[] => {
+    const lengths = examples.map(positions)
+    return planMicroBatches(lengths, microTokens, isPadded).map((indices) => {
+      const longest = Math.max(...indices.map((i) => lengths[i]))
+      const own = indices.map((i) => (isPadded ? longest : lengths[i]))
+      const trained = indices.flatMap((i) => Object.values(objective.weights(examples[i])))
+      const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+      const area = sum(own.map((length) => length ** 2))
+      return { examples: indices.map((i) => examples[i]), sizes: [sum(own), sum(trained), area] }
+    })
+  }
+}
+
+/** The entries by falling size, the largest of each measure first; each is there once. */
+const bySize = <Entry>(entries: readonly Entry[], sizesOf: (entry: Entry) => readonly number[]): Entry[] => {
+  const measures = entries.length === 0 ? 0 : sizesOf(entries[0]).length
+  const rankings = Array.from({ length: measures }, (_, k) =>
+    [...entries].sort((a, b) => sizesOf(b)[k] - sizesOf(a)[k]),
+  )
+  return [...new Set(entries.flatMap((_, rank) => rankings.map((ranking) => ranking[rank])))]
+}
+
+/** A part of a step: some of its micro-batches. */
+interface StepPart<Example> {
+  /** Number of the step. */
+  step: number
+  examples: Example[]
+  sizes: number[]
+}
+
+/**
+ * The micro-batches of a step that take the most memory, with some before them: gradients are summed from the second one on, so that the
+ * largest of the later ones counts, and the largest of all if it is another one.
+ */
+const largestParts = <Example>(
+  step: number,
+  parts: readonly MicroBatch<Example>[],
+  microBatches: number,
+): StepPart<Example>[] => {
+  const largestFrom = (first: number): number =>
+    parts.reduce((most, { sizes }, i) => (i > first && sizes[0] > parts[most].sizes[0] ? i : most), first)
+  const found: StepPart<Example>[] = []
+  let [from, to] = [0, 0]
+  for (const at of [largestFrom(Math.min(1, parts.length - 1)), largestFrom(0)]) {
+    if (at >= from && at < to) continue
+    from = Math.max(0, at + 1 - Math.max(2, microBatches))
+    to = Math.max(at + 1, microBatches)
+    const shown = parts.slice(from, to)
+    const most = (k: number) => Math.max(...shown.map(({ sizes }) => sizes[k]))
+    const { sizes } = parts[at]
+    const examples = shown.flatMap((part) => part.examples)
+    found.push({ step, examples, sizes: [at > 0 ? sizes[0] : 0, ...sizes.map((_, k) => most(k))] })
+  }
+  return found
+}
+
+/** Batches of a plan. */
+export interface PlannedBatches<Example> {
+  /** Examples of each step that is planned. */
+  batches: Example[][]
+  /** Mean tokens of whole steps. */
+  tokensPerStep: number
+}
+
+/** What of a run is looked at, and how much of it is planned. */
+export interface PlannedShare extends Splitting {
+  batch: { sequences?: number | undefined; tokens?: number | undefined }
+  /** Steps that are looked at. */
+  last: number
+  /** Steps that are planned. */
+  steps: number
+  /** Micro-batches of a step that are planned. */
+  microBatches: number
+}
+
+/**
+ * The batches of a plan: the run's own steps in their order if that are few, else those that take the most memory. Of these the
+ * first one comes first, as planning may end after it, then each after the step before it in the run: which blocks are free, and
+ * how well they fit, depends on that.
+ */
+export const plannedBatches = <Example>(
+  trainable: TrainableModel<Example>,
+  stream: ExampleSource<Example>,
+  { batch, last, steps, microBatches, ...splitting }: PlannedShare,
+): PlannedBatches<Example> => {
+  const split = splitterOf(trainable, splitting)
+  const parts: StepPart<Example>[][] = []
+  let [tokens, position] = [0, 0]
+  do {
+    const taken = takeBatch(stream, trainable.objective.tokens, position, batch as { sequences: number })
+    tokens += taken.tokens
+    position = taken.next
+    parts.push(largestParts(parts.length, split(taken.examples), microBatches))
+  } while (parts.length < last && position < mostExamples)
+  const inOrder = parts.map(([part]) => part)
+  const byMemory = (): StepPart<Example>[] => {
+    const found = bySize(parts.flat(), ({ sizes }) => sizes)
+    return [found[0], ...found.flatMap((part) => [...inOrder.slice(Math.max(0, part.step - 1), part.step), part])]
+  }
+  const ordered = last <= steps ? inOrder : byMemory()
+  // A single step is planned again: the second one finds the blocks of the first.
+  const planned = Array.from({ length: steps }, (_, i) => ordered[i % ordered.length].examples)
+  return { batches: planned, tokensPerStep: tokens / parts.length }
+}
+
+/** A source whose batches are given. */
+export const sourceOfBatches = <Example>(batches: readonly (readonly Example[])[]): ExampleSource<Example> => {
+  const examples = batches.flat()
+  const ends: number[] = []
+  for (const { length } of batches) ends.push((ends.at(-1) ?? 0) + length)
+  return {
+    perEpoch: examples.length,
+    example: (position) => ({ example: examples[position], cut: 0 }),
+    batchEnd: (position) => ends.find((end) => end > position) ?? examples.length,
+  }
+}
+
+/** Micro-batches of an evaluation that are planned together in their order, and largest ones besides. */
+const [firstParts, otherParts] = [4, 2]
+
+/** Evaluates those of the validation examples that take the most memory, for a plan. */
+export const evaluateLargest = async <Example>(
+  trainable: TrainableModel<Example>,
+  stream: ExampleSource<Example>,
+  { examples: count, ...options }: ValidationOptions,
+): Promise<void> => {
+  const examples = Array.from(
+    { length: Math.min(count, stream.perEpoch, mostExamples) },
+    (_, position) => stream.example(position).example,
+  )
+  const parts = splitterOf(trainable, options)(examples)
+  const [first, rest] = [parts.slice(0, firstParts), parts.slice(firstParts)]
+  // The first ones together, as criteria complete all examples at once; each of the others alone, so that it is split as it was.
+  const largest = bySize(rest, ({ sizes }) => sizes).slice(0, otherParts)
+  const groups = [first.flatMap((part) => part.examples), ...largest.map((part) => part.examples)]
+  for (const group of groups)
+    if (group.length > 0)
+      await evaluateValidation(trainable, sourceOfBatches([group]), { ...options, examples: group.length })
+}

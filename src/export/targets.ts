@@ -2,12 +2,13 @@
 import { ConfigError, didYouMean } from '../core/index.ts'
 import type { ExportTarget } from './export-target.ts'
 import { gguf } from './gguf/gguf.ts'
+import { ggufAdapter } from './gguf-adapter/gguf-adapter.ts'
 import { merged } from './merged/merged.ts'
 import { ollama } from './ollama/ollama.ts'
 import { onnx } from './onnx/onnx.ts'
 
 /** Every target, in the order in which `export` writes them. */
-export const exportTargets: readonly ExportTarget[] = [merged, gguf, ollama, onnx]
+export const exportTargets: readonly ExportTarget[] = [merged, gguf, ggufAdapter, ollama, onnx]
 
 /** A target with its variant. */
 export interface ChosenTarget {
@@ -33,6 +34,12 @@ export const chooseTarget = (name: string): ChosenTarget => {
   const variant = rest.join(':') || target?.defaultVariant || ''
   if (target !== undefined && rest.length <= 1 && (variant === '' || target.variants.includes(variant)))
     return { name: variant === '' ? type : `${type}:${variant}`, target, variant }
-  const names = target === undefined ? targetNames() : namesOf(target)
-  throw new ConfigError(`Expected one of ${names.join(', ')} for \`to\`, got "${name}".${didYouMean(name, names)}`)
+  if (target === undefined)
+    throw new ConfigError(
+      `Expected ${exportTargets.map((one) => one.type).join(', ')} or one of their variants for \`to\`, got "${name}".${didYouMean(name, targetNames())}`,
+    )
+  const variants = target.variants.length === 0 ? 'nothing' : `one of ${target.variants.join(', ')}`
+  throw new ConfigError(
+    `Expected ${variants} after \`${type}:\` in \`to\`, got "${name}".${didYouMean(name, namesOf(target))}`,
+  )
 }

@@ -1,13 +1,22 @@
 // `tunesmith export`: a model in the formats of other programs. The work is `exportModel` of src/export.
 import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
-import { exportModel, exportTargets, type ProofRow, targetNames } from '../../export/index.ts'
+import { exportModel, exportTargets, type ProofRow } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
-import { wrapWords } from '../help-choices.ts'
 import { loadHooks, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
-const listed = exportTargets.map(({ type, description }) => `  ${type.padEnd(8)} ${description}`)
+const column = 2 + Math.max(...exportTargets.map(({ type }) => type.length))
+
+/** Each format, and what may follow its colon below it. */
+const listed = exportTargets.flatMap(({ type, description, variants, defaultVariant }) => [
+  `  ${type.padEnd(column)}${description}`,
+  ...(variants.length === 0
+    ? []
+    : [
+        `${' '.repeat(column + 2)}${variants.map((one) => (one === defaultVariant ? `${one} (default)` : one)).join(', ')}`,
+      ]),
+])
 
 /** One comparison on one line. */
 const rowText = ({ target, consumer, check, value, limit }: ProofRow): string =>
@@ -17,14 +26,7 @@ export const exportCommand = defineCommand({
   name: 'export',
   summary: 'Write a model in the formats of other programs, and prove that it computes the same',
   example: 'tunesmith export runs/support-bot --to merged gguf:q8_0 --out exported',
-  notes: [
-    'Formats:',
-    ...listed,
-    ...wrapWords(
-      'All names:',
-      targetNames().map((name, i, all) => (i < all.length - 1 ? `${name},` : name)),
-    ),
-  ],
+  notes: ['Formats, and variants that may follow a colon, as in gguf:q4_k_m:', ...listed],
   arguments: [
     { name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' },
     { name: 'formats', description: 'further formats after --to', variadic: true, optional: true },

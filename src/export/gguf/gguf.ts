@@ -1,18 +1,9 @@
 // The target `gguf`: one file for llama.cpp and what is built on it. Names and permuted rows come from the table that GGUF
 // files are read by, so both directions agree.
 import { join } from 'node:path'
-import { z } from 'zod'
-import {
-  type GgufName,
-  ggufNames,
-  ggufType,
-  hfState,
-  loadModelWithReport,
-  loadTokenizer,
-} from '../../checkpoint/index.ts'
+import { hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { CausalLmHead, type Model } from '../../models/index.ts'
-import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import { CausalLmHead } from '../../models/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareRunner, freeModel } from '../proof/compare-models.ts'
@@ -23,47 +14,18 @@ import { compareWeights } from '../proof/compare-weights.ts'
 import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
+import { architectures, entryOf, headDimOf, namesOf, settingsOf } from './gguf-tensors.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
 import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
-
-/** ggml's name of our architectures: Mistral is a Llama there. */
-const architectures: Readonly<Record<string, string>> = {
-  llama: 'llama',
-  mistral: 'llama',
-  qwen2: 'qwen2',
-  qwen3: 'qwen3',
-}
-
-const configSchema = z.object({
-  vocabSize: z.number(),
-  hiddenSize: z.number(),
-  numLayers: z.number(),
-  numHeads: z.number(),
-  numKvHeads: z.number().optional(),
-  headDim: z.number().optional(),
-  intermediateSize: z.number(),
-  maxPositions: z.number(),
-  normEps: z.number(),
-  activation: z.string(),
-  slidingWindow: z.number().optional(),
-  useSlidingWindow: z.boolean().optional(),
-  ropeTheta: z.number(),
-  ropeScaling: z.looseObject({ kind: z.string() }),
-})
-type Settings = z.output<typeof configSchema>
-
-const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
-
-const settingsOf = (model: Model): Settings => configSchema.parse(model.config)
 
 const refuse = (source: ExportSource, what: string, instead: string): never => {
   throw new ConfigError(`Expected ${what} for \`gguf\`, got ${instead} in ${source.given}. Export to merged instead.`)
 }
 
 /** @throws ConfigError for what llama.cpp does not compute */
-const check = (source: ExportSource): void => {
+export const checkGguf = (source: ExportSource): void => {
   const { definition, head, headType, facts } = source.model
   if (!Object.hasOwn(architectures, definition.type))
     refuse(source, `one of ${Object.keys(architectures).join(', ')}`, definition.type)
@@ -115,60 +77,13 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
   ])
 }
 
-/** llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
-const permute = (tensor: Tensor, heads: number): Tensor => {
-  const { shape } = tensor
-  const [rows, ...rest] = shape
-  // [H·D,…] -> [H,2,D/2,…] -> [H,D/2,2,…] -> [H·D,…]
-  return tensor
-    .contiguous()
-    .view([heads, 2, rows / heads / 2, ...rest])
-    .transpose(1, 2)
-    .contiguous()
-    .view(shape)
-}
-
-const entryOf = (name: string, tensor: Tensor, type: string, { permutedHeads }: GgufName): GgufEntry => {
-  const { shape, size } = tensor
-  const inOrder = () => (permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)).contiguous()
-  const { code, blockSize, blockBytes, dtype } = ggufType(type)
-  const bytes = (size / blockSize) * blockBytes
-  if (dtype !== undefined) {
-    const read = () => {
-      const out = new Uint8Array(bytes)
-      noGrad(() => scope(() => inOrder().to(dtype).copyInto(out)))
-      return out
-    }
-    return { name, shape, code, bytes, read }
-  }
-  const { quantize } = quantizers[type]
-  const read = () => {
-    const out = new Uint8Array(bytes)
-    quantize(
-      noGrad(() => scope(() => inOrder().toFloat32Array())),
-      out,
-    )
-    return out
-  }
-  return { name, shape, code, bytes, read }
-}
-
 /** Tensors in the order of the table, and the factors of Llama 3's RoPE. */
 const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
-  const { numHeads: heads, numKvHeads: kvHeads = heads, numLayers: layers } = settings
-  const names = ggufNames(architectures[source.model.definition.type], {
-    hidden: settings.hiddenSize,
-    intermediate: settings.intermediateSize,
-    layers,
-    heads,
-    kvHeads,
-    headDim: headDimOf(settings),
-    vocab: settings.vocabSize,
-  })
+  const layers = settings.numLayers
   const state = hfState(source.model)
   const tied = !state.has('lm_head.weight')
-  const entries = [...(names ?? [])].flatMap(([name, entry]) => {
+  const entries = [...namesOf(source.model)].flatMap(([name, entry]) => {
     const tensor = state.get(entry.theirs)
     if (tensor === undefined) return []
     state.delete(entry.theirs)
@@ -188,6 +103,10 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
 }
 
 export const ggufFileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`
+
+/** Writes the model as it is now to a new file. */
+export const writeModelFile = (source: ExportSource, variant: string, path: string, signal?: AbortSignal) =>
+  writeGgufFile(path, metadataOf(source, variant), entriesOf(source, variant), signal)
 
 const prove = async (
   source: ExportSource,
@@ -221,7 +140,7 @@ const prove = async (
       )),
     ]
     const opened = { target: comparison.target, reference: runner }
-    const inConsumer = await proveInLlamaCpp(source, path, texts, opened, limits.llamaCpp)
+    const inConsumer = await proveInLlamaCpp(source, async () => ({ model: path }), texts, opened, limits.llamaCpp)
     if (inConsumer === undefined) note(missingConsumer())
     return [...rows, ...(inConsumer ?? [])]
   } finally {
@@ -238,11 +157,10 @@ export const gguf: ExportTarget = {
   folder: 'gguf',
   sharesFolder: true,
   quantises: (variant) => isQuantised(mixes[variant]),
-  check,
+  check: checkGguf,
   write: async (source, variant, folder, { onProgress, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)
-    const path = join(folder, ggufFileName(source, variant))
-    await writeGgufFile(path, metadataOf(source, variant), entriesOf(source, variant), signal)
+    await writeModelFile(source, variant, join(folder, ggufFileName(source, variant)), signal)
   },
   prove,
 }

@@ -42,6 +42,13 @@ const load = async (): Promise<Package | undefined> => {
 export const missingConsumer = (): string =>
   `GGUF files were read back by Tunesmith only: \`${installCall('node-llama-cpp')}\` compares them in llama.cpp too.`
 
+/** Files that llama.cpp opens. */
+interface LlamaFiles {
+  model: string
+  /** An adapter for it. */
+  lora?: string
+}
+
 /** Tokens of a text that are compared: each takes a pass through the vocabulary in JavaScript. */
 const maxTokens = 24
 
@@ -77,11 +84,12 @@ const runnerOf = (sequence: Sequence, consumer: string, vocabSize: number): Runn
 
 /**
  * Compares an export in llama.cpp with our own reading of the file, whose weights are the same.
+ * @param files called only where node-llama-cpp is installed
  * @returns undefined where node-llama-cpp is not installed
  */
 export const proveInLlamaCpp = async (
   source: ExportSource,
-  path: string,
+  files: () => Promise<LlamaFiles>,
   texts: readonly string[],
   { target, reference }: { target: string; reference: Runner },
   limits: Pick<Comparison, 'limit' | 'klLimit'>,
@@ -99,8 +107,12 @@ export const proveInLlamaCpp = async (
     maxThreads: threads,
   })
   try {
-    const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
-    const context = await model.createContext({ contextSize: 256 })
+    const { model: modelPath, lora } = await files()
+    const model = await llama.loadModel({ modelPath, gpuLayers: 0 })
+    const context = await model.createContext({
+      contextSize: 256,
+      ...(lora === undefined ? {} : { lora: { adapters: [{ filePath: lora }] } }),
+    })
     const runner = runnerOf(context.getSequence(), comparison.consumer, source.model.facts.vocabSize)
     // llama.cpp adds the start token when it evaluates, not here: texts are compared without special tokens.
     const encode = (text: string) => ({ ids: model.tokenize(text, false) })

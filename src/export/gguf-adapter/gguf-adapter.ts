@@ -1,0 +1,182 @@
+// The target `gguf-adapter`: a LoRA as a file for `--lora` of llama.cpp, beside any GGUF file of its base.
+//
+// llama.cpp multiplies a change by alpha / rank, with one alpha for the file and the rank of each matrix. Scales of another
+// kind (rsLoRA, another alpha of some layers) are written as the alpha with the same effect, or become part of B.
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { adaptersOf, baseOfAdapter, isAdapterFolder } from '../../adapters/index.ts'
+import { hfState, openGguf } from '../../checkpoint/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
+import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
+import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from '../gguf/gguf-file.ts'
+import { architectures, entryOf, namesOf, permute } from '../gguf/gguf-tensors.ts'
+import { mixes, typeOf } from '../gguf/mixes.ts'
+import { runSource } from '../proof/compare-models.ts'
+import { rounded } from '../proof/differences.ts'
+import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
+import { type LowRankChange, lowRankChanges, withBareBase } from './low-rank-changes.ts'
+
+/** Output types of llama.cpp's convert_lora_to_gguf. */
+const variants = ['f32', 'f16', 'bf16', 'q8_0']
+
+const fileName = ({ name }: ExportSource, variant: string): string => `${name}-LORA-${variant.toUpperCase()}.gguf`
+
+/** A change with ggml's name of its matrix. */
+interface NamedChange extends LowRankChange {
+  name: string
+  permutedHeads?: number
+}
+
+/** Whether the base's output matrix is its token embedding, in which llama.cpp would change the embedding too. */
+const isTied = (model: Model): boolean => adaptersOf(model).using(null, () => !hfState(model).has('lm_head.weight'))
+
+/** @throws ConfigError for a matrix that GGUF has no name for */
+const namedChanges = ({ model }: ExportSource): NamedChange[] => {
+  const names = new Map([...namesOf(model)].map(([name, entry]) => [entry.theirs, { name, ...entry }]))
+  return lowRankChanges(model).map((change) => {
+    const { name, permutedHeads } = names.get(change.key) ?? {}
+    if (name === undefined || (name === 'output.weight' && isTied(model)))
+      throw new ConfigError(
+        `\`gguf-adapter\` needs changes of matrices that llama.cpp has alone, and ${change.key} is ${name === undefined ? 'none' : 'the token embedding too'}. Export to gguf, which merges the adapter.`,
+      )
+    return { ...change, name, ...(permutedHeads === undefined ? {} : { permutedHeads }) }
+  })
+}
+
+const effectOf = ({ scale, a }: LowRankChange): number => scale * a.shape[0]
+
+/** The alpha that fits most matrices. */
+const alphaOf = (changes: readonly LowRankChange[]): number => {
+  const counts = new Map<number, number>()
+  for (const change of changes) counts.set(effectOf(change), (counts.get(effectOf(change)) ?? 0) + 1)
+  const [[alpha]] = [...counts].sort(([, a], [, b]) => b - a)
+  return alpha
+}
+
+const metadataOf = async (source: ExportSource, variant: string, alpha: number): Promise<Map<string, GgufField>> => {
+  const { folder } = source
+  const base = folder !== undefined && (await isAdapterFolder(folder)) ? await baseOfAdapter(folder) : undefined
+  // Only a Hub id names the base for others, not a folder of this machine.
+  const published = base !== undefined && /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(base)
+  return new Map<string, GgufField>([
+    ['general.architecture', text(architectures[source.model.definition.type])],
+    ['general.type', text('adapter')],
+    ['general.name', text(source.name)],
+    ...(published
+      ? ([
+          ['general.base_model.count', count(1)],
+          ['general.base_model.0.name', text(base.split('/')[1])],
+          ['general.base_model.0.repo_url', text(`https://huggingface.co/${base}`)],
+        ] as [string, GgufField][])
+      : []),
+    ['general.file_type', count(mixes[variant].code)],
+    ['general.quantization_version', count(2)],
+    ['adapter.type', text('lora')],
+    ['adapter.lora.alpha', float(alpha)],
+  ])
+}
+
+const entriesOf = (changes: readonly NamedChange[], variant: string, alpha: number): GgufEntry[] => {
+  const entry = (name: string, tensor: Tensor, permutedHeads?: number) =>
+    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, 0, false), { permutedHeads })
+  return changes.flatMap(({ name, a, b, permutedHeads, ...change }) => {
+    const factor = effectOf({ ...change, a, b }) / alpha
+    const scaled = factor === 1 ? b : noGrad(() => b.to('float32').mul(factor))
+    return [entry(`${name}.lora_a`, a.detach()), entry(`${name}.lora_b`, scaled.detach(), permutedHeads)]
+  })
+}
+
+/** Largest error of the products in the file, relative to the changes. */
+const compareChanges = async (
+  path: string,
+  changes: readonly NamedChange[],
+  target: string,
+  limit: number,
+): Promise<ProofRow> => {
+  const file = await openGguf(path)
+  let [worst, at] = [0, '']
+  try {
+    const alpha = Number(file.metadata.get('adapter.lora.alpha'))
+    for (const { name, key, a, b, scale, permutedHeads } of changes) {
+      const error = noGrad(() =>
+        scope(() => {
+          const [storedA, storedB] = ['a', 'b'].map((part) =>
+            file.tensors.get(`${name}.lora_${part}`)!.read().to('float32'),
+          )
+          const stored = storedB.matmul(storedA).mul(alpha / storedB.shape[1])
+          const own = b.to('float32').matmul(a.to('float32')).mul(scale)
+          const ours = permutedHeads === undefined ? own : permute(own, permutedHeads)
+          const size = ours.norm().item()
+          return size === 0 ? 0 : stored.sub(ours).norm().item() / size
+        }),
+      )
+      if (!(error <= worst)) [worst, at] = [error, key]
+    }
+  } finally {
+    file.close()
+  }
+  return {
+    target,
+    consumer: 'tunesmith',
+    check: 'changes, largest error of a matrix',
+    value: rounded(worst),
+    limit,
+    ok: worst <= limit,
+    ...(at === '' ? {} : { detail: at }),
+  }
+}
+
+const prove = async (
+  source: ExportSource,
+  variant: string,
+  folder: string,
+  { texts, note }: ProofContext,
+): Promise<ProofRow[]> => {
+  const target = `gguf-adapter:${variant}`
+  const path = join(folder, fileName(source, variant))
+  const { limits } = mixes[variant]
+  // A and B both have the error of their type.
+  const rows = [await compareChanges(path, namedChanges(source), target, 3 * limits.weights)]
+  const base = join(folder, '.base.gguf')
+  try {
+    const found = await proveInLlamaCpp(
+      source,
+      async () => {
+        await withBareBase(source.model, () => writeModelFile(source, 'f32', base))
+        return { model: base, lora: path }
+      },
+      texts,
+      { target, reference: runSource(source) },
+      limits.llamaCpp,
+    )
+    if (found === undefined) note(missingConsumer())
+    return [...rows, ...(found ?? [])]
+  } finally {
+    await rm(base, { force: true })
+  }
+}
+
+export const ggufAdapter: ExportTarget = {
+  type: 'gguf-adapter',
+  description: 'the LoRA alone, for `--lora` of llama.cpp beside a GGUF file of its base',
+  variants,
+  defaultVariant: 'f32',
+  pipelineLibrary: 'gguf',
+  folder: 'gguf-adapter',
+  sharesFolder: true,
+  check: (source) => {
+    checkGguf(source)
+    namedChanges(source)
+  },
+  write: async (source, variant, folder, { onProgress, signal }) => {
+    onProgress?.(`Writing ${fileName(source, variant)}`)
+    const changes = namedChanges(source)
+    const alpha = alphaOf(changes)
+    const path = join(folder, fileName(source, variant))
+    await writeGgufFile(path, await metadataOf(source, variant, alpha), entriesOf(changes, variant, alpha), signal)
+  },
+  prove,
+}

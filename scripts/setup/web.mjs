@@ -35,6 +35,11 @@ const build = async (root, source, digest) => {
     await bundle({ ...common, build: { ...target, emptyOutDir: true, assetsInlineLimit: 0 } })
     // The same pages as one script and one style sheet, for runs that are saved as one file.
     await bundle({ ...common, build: { ...target, emptyOutDir: false, cssCodeSplit: false, ...sharedBundle(source) } })
+    // The page of exported specialists; transformers.js is copied beside it by the export.
+    await bundle({
+      ...common,
+      build: { ...target, emptyOutDir: false, cssCodeSplit: false, ...specialistBundle(source) },
+    })
   } catch (error) {
     throw new SetupFault(`the pages of the studio could not be built: ${String(error.message).split('\n')[0]}`)
   }
@@ -46,6 +51,20 @@ const sharedBundle = (source) => ({
   rollupOptions: {
     input: join(source, 'share.tsx'),
     output: { codeSplitting: false, entryFileNames: 'share.js', assetFileNames: 'share[extname]' },
+  },
+})
+
+const specialistBundle = (source) => ({
+  copyPublicDir: false,
+  rollupOptions: {
+    input: join(source, 'specialist', 'main.ts'),
+    external: ['@huggingface/transformers'],
+    output: {
+      codeSplitting: false,
+      entryFileNames: 'specialist.js',
+      assetFileNames: 'specialist[extname]',
+      paths: { '@huggingface/transformers': './transformers.min.js' },
+    },
   },
 })
 

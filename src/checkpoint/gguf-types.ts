@@ -2,9 +2,8 @@
 // in double precision, so that the single rounding to float32 at the end gives the same bits as ggml.
 // @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
 import type { Dtype } from '../tensor/index.ts'
-
-/** Writes the values of `blocks` blocks from the start of `bytes` to `out`. */
-type Dequantize = (bytes: Uint8Array, blocks: number, out: Float32Array) => void
+import { type Dequantize, halfValues } from './gguf-half.ts'
+import { iq4nl, iq4xs, mxfp4, q2k, q3k } from './gguf-low-bits.ts'
 
 export interface GgufType {
   name: string
@@ -14,27 +13,6 @@ export interface GgufType {
   /** dtype of a plain type, whose values can be mapped. */
   dtype?: Dtype
   dequantize?: Dequantize
-}
-
-/** Values of all float16 bit patterns, computed when they are first used. */
-let halves: Float32Array | undefined
-const halfValues = (): Float32Array => {
-  if (halves !== undefined) return halves
-  halves = new Float32Array(65536)
-  for (let bits = 0; bits < 65536; bits++) {
-    const exponent = (bits >> 10) & 31
-    const fraction = bits & 1023
-    const size =
-      exponent === 0
-        ? fraction * 2 ** -24
-        : exponent < 31
-          ? (1024 + fraction) * 2 ** (exponent - 25)
-          : fraction === 0
-            ? Number.POSITIVE_INFINITY
-            : Number.NaN
-    halves[bits] = bits >= 0x8000 ? -size : size
-  }
-  return halves
 }
 
 const q80: Dequantize = (bytes, blocks, out) => {
@@ -201,8 +179,8 @@ export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [7, quantised('Q5_1', 32, 24, q51)],
   [8, quantised('Q8_0', 32, 34, q80)],
   [9, quantised('Q8_1', 32, 36)],
-  [10, quantised('Q2_K', 256, 84)],
-  [11, quantised('Q3_K', 256, 110)],
+  [10, quantised('Q2_K', 256, 84, q2k)],
+  [11, quantised('Q3_K', 256, 110, q3k)],
   [12, quantised('Q4_K', 256, 144, q4k)],
   [13, quantised('Q5_K', 256, 176, q5k)],
   [14, quantised('Q6_K', 256, 210, q6k)],
@@ -211,10 +189,10 @@ export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [17, quantised('IQ2_XS', 256, 74)],
   [18, quantised('IQ3_XXS', 256, 98)],
   [19, quantised('IQ1_S', 256, 50)],
-  [20, quantised('IQ4_NL', 32, 18)],
+  [20, quantised('IQ4_NL', 32, 18, iq4nl)],
   [21, quantised('IQ3_S', 256, 110)],
   [22, quantised('IQ2_S', 256, 82)],
-  [23, quantised('IQ4_XS', 256, 136)],
+  [23, quantised('IQ4_XS', 256, 136, iq4xs)],
   [24, plain('I8', 'int8', 1)],
   [25, plain('I16', 'int16', 2)],
   [26, plain('I32', 'int32', 4)],
@@ -224,7 +202,7 @@ export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [30, plain('BF16', 'bfloat16', 2)],
   [34, quantised('TQ1_0', 256, 54)],
   [35, quantised('TQ2_0', 256, 66)],
-  [39, quantised('MXFP4', 32, 17)],
+  [39, quantised('MXFP4', 32, 17, mxfp4)],
 ])
 
 /** The type of a name, with its code. @throws Error for an unknown name, which is a mistake of ours */

@@ -10,4 +10,4 @@ export {
 export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext } from './export-target.ts'
 export { type MergeMethod, mergeMethods } from './merge/merge-methods.ts'
 export { type MergeHooks, type MergeInput, type MergeResult, mergeModels, mergeSchema } from './merge/merge-models.ts'
-export { chooseTarget, exportTargets, targetNames } from './targets.ts'
+export { chooseTarget, exportTargets } from './targets.ts'

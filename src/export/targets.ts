@@ -6,9 +6,10 @@ import { ggufAdapter } from './gguf-adapter/gguf-adapter.ts'
 import { merged } from './merged/merged.ts'
 import { ollama } from './ollama/ollama.ts'
 import { onnx } from './onnx/onnx.ts'
+import { web } from './web/web.ts'
 
 /** Every target, in the order in which `export` writes them. */
-export const exportTargets: readonly ExportTarget[] = [merged, gguf, ggufAdapter, ollama, onnx]
+export const exportTargets: readonly ExportTarget[] = [merged, gguf, ggufAdapter, ollama, onnx, web]
 
 /** A target with its variant. */
 export interface ChosenTarget {
@@ -25,7 +26,7 @@ const namesOf = ({ type, variants, defaultVariant }: ExportTarget): string[] => 
 ]
 
 /** Names of all targets with their variants. */
-export const targetNames = (): string[] => exportTargets.flatMap(namesOf)
+const targetNames = (): string[] => exportTargets.flatMap(namesOf)
 
 /** The target of a name such as `gguf:q8_0`. @throws ConfigError for an unknown one, with the nearest */
 export const chooseTarget = (name: string): ChosenTarget => {

@@ -51,6 +51,7 @@ const makeOutputAdapter = async (base: string): Promise<string> => {
   const model = await loadModel(at(base))
   const [vocab, hidden] = model.parameters().get('body.embedTokens.weight')!.shape
   const generator = new Generator(5)
+  rmSync(join(folder, 'adapter_model.safetensors'))
   const random = (shape: number[]) => noGrad(() => zeros(shape).normal_(0, 0.2, { generator }))
   await saveSafetensors(
     join(folder, 'adapter_model.safetensors'),

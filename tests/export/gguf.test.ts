@@ -147,7 +147,7 @@ describe('gguf', () => {
 
   it('chooses the types of llama.cpp for rows of any length', () => {
     const type = (variant: string, name: string, shape: number[], tied = true) =>
-      typeOf(mixes[variant], name, shape, 30, tied)
+      typeOf(mixes[variant], name, shape, { layers: 30, tied })
     // SmolLM2-135M: rows of 576 are no whole blocks of 256, rows of 1536 are.
     expect(type('q4_k_m', 'token_embd.weight', [49152, 576])).toBe('Q8_0')
     expect(type('q4_k_m', 'blk.3.attn_q.weight', [576, 576])).toBe('Q5_0')

@@ -17,7 +17,7 @@ for i in range(rows * width):
         total += state / 2**32 - 0.5
     values.append(total * (0.01 if i < width else 1) * (0 if 3 * width <= i < 3 * width + 300 else 1))
 x = np.array(values, np.float32)
-types = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210)}
+types = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "Q2_K": (10, 256, 84), "Q3_K": (11, 256, 110), "IQ4_NL": (20, 32, 18), "IQ4_XS": (23, 256, 136), "MXFP4": (39, 32, 17)}
 out = {}
 for name, (code, size, block) in types.items():
     blocks = np.zeros(rows * width // size * block, np.uint8)

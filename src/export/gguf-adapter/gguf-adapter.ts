@@ -81,7 +81,7 @@ const metadataOf = async (source: ExportSource, variant: string, alpha: number):
 
 const entriesOf = (changes: readonly NamedChange[], variant: string, alpha: number): GgufEntry[] => {
   const entry = (name: string, tensor: Tensor, permutedHeads?: number) =>
-    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, 0, false), { permutedHeads })
+    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, { layers: 0, tied: false }), { permutedHeads })
   return changes.flatMap(({ name, a, b, permutedHeads, ...change }) => {
     const factor = effectOf({ ...change, a, b }) / alpha
     const scaled = factor === 1 ? b : noGrad(() => b.to('float32').mul(factor))

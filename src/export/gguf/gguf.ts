@@ -80,14 +80,14 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
 /** Tensors in the order of the table, and the factors of Llama 3's RoPE. */
 const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
-  const layers = settings.numLayers
   const state = hfState(source.model)
-  const tied = !state.has('lm_head.weight')
+  const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
+  const facts = { layers, tied: !state.has('lm_head.weight'), groups: numHeads / numKvHeads }
   const entries = [...namesOf(source.model)].flatMap(([name, entry]) => {
     const tensor = state.get(entry.theirs)
     if (tensor === undefined) return []
     state.delete(entry.theirs)
-    return [entryOf(name, tensor.detach(), typeOf(mixes[variant], name, tensor.shape, layers, tied), entry)]
+    return [entryOf(name, tensor.detach(), typeOf(mixes[variant], name, tensor.shape, facts), entry)]
   })
   if (state.size > 0)
     throw new ConfigError(

@@ -8,11 +8,21 @@ export interface Mix {
   code: number
   /** Type of most matrices. */
   type: string
-  /** Whether some layers get more bits: `half` of those of attn_v and ffn_down (`_M`), or the `first` ones (`_S`). */
-  more?: 'half' | 'first'
-  /** Type of those layers. */
-  moreType?: string
+  /** Type of a matrix that gets more bits than most. */
+  more?(place: Place): string | undefined
+  /** Type of the output matrix (default: Q6_K). */
+  output?: string
   limits: Limits
+}
+
+/** A matrix of a layer. */
+interface Place {
+  /** ggml's name of it within the layer: `attn_v` … */
+  part: string
+  layer: number
+  layers: number
+  /** Query heads for each key head. */
+  groups: number
 }
 
 /** Tolerances of a file. */
@@ -39,6 +49,42 @@ const limitsOf = (weights: number, logits: number, kl: number, limit: number, kl
   llamaCpp: { limit, klLimit },
 })
 
+/** The first and last eighth of the layers, and a third of those between. */
+const isChosen = ({ layer, layers }: Place): boolean => {
+  const eighth = Math.floor(layers / 8)
+  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2
+}
+
+const isFirst = ({ layer, layers }: Place, share: number): boolean => layer < Math.floor(layers / share)
+
+/** `_M` of Q4_K and Q5_K. @param fused type of matrices of queries, keys and values together */
+const medium =
+  (fused: string) =>
+  (place: Place): string | undefined => {
+    if (place.part === 'attn_qkv') return fused
+    return (place.part === 'attn_v' || place.part === 'ffn_down') && isChosen(place) ? 'Q6_K' : undefined
+  }
+
+/** By matrix of a layer. */
+const byPart =
+  (types: Partial<Record<string, string | ((place: Place) => string | undefined)>>) =>
+  (place: Place): string | undefined => {
+    const found = types[place.part]
+    return typeof found === 'function' ? found(place) : found
+  }
+
+const wideGroups =
+  (wide: string, narrow?: string) =>
+  ({ groups }: Place) =>
+    groups >= 4 ? wide : narrow
+
+const iq4Mix = byPart({
+  attn_v: wideGroups('Q5_K'),
+  ffn_down: (place) => (isFirst(place, 8) ? 'Q5_K' : undefined),
+})
+
+const bits3 = limitsOf(0.25, 1, 1.5, 0.1, 0.02)
+const bits2 = limitsOf(0.4, 1.2, 3, 0.1, 0.02)
 const bits4 = limitsOf(0.15, 0.8, 1, 0.1, 0.02)
 const bits5 = limitsOf(0.08, 0.5, 0.5, 0.1, 0.02)
 
@@ -49,17 +95,59 @@ export const mixes: Readonly<Record<string, Mix>> = {
   bf16: { code: 32, type: 'BF16', limits: limitsOf(5e-3, 5e-2, 1e-2, 5e-2, 1e-2) },
   q8_0: { code: 7, type: 'Q8_0', limits: limitsOf(0.01, 0.1, 0.05, 0.1, 0.02) },
   q6_k: { code: 18, type: 'Q6_K', limits: limitsOf(0.04, 0.25, 0.2, 0.1, 0.02) },
-  q5_k_m: { code: 17, type: 'Q5_K', more: 'half', moreType: 'Q6_K', limits: bits5 },
+  q5_k_m: { code: 17, type: 'Q5_K', more: medium('Q6_K'), limits: bits5 },
   q5_k_s: { code: 16, type: 'Q5_K', limits: bits5 },
-  q4_k_m: { code: 15, type: 'Q4_K', more: 'half', moreType: 'Q6_K', limits: bits4 },
-  q4_k_s: { code: 14, type: 'Q4_K', more: 'first', moreType: 'Q5_K', limits: bits4 },
+  q4_k_m: { code: 15, type: 'Q4_K', more: medium('Q5_K'), limits: bits4 },
+  q4_k_s: {
+    code: 14,
+    type: 'Q4_K',
+    more: byPart({
+      attn_v: ({ layer }) => (layer < 4 ? 'Q5_K' : undefined),
+      ffn_down: (place) => (isFirst(place, 8) ? 'Q5_K' : undefined),
+    }),
+    limits: bits4,
+  },
+  q3_k_l: {
+    code: 13,
+    type: 'Q3_K',
+    more: byPart({ attn_v: 'Q5_K', ffn_down: 'Q5_K', attn_output: 'Q5_K', attn_qkv: 'Q4_K' }),
+    limits: bits3,
+  },
+  q3_k_m: {
+    code: 12,
+    type: 'Q3_K',
+    more: byPart({
+      attn_v: ({ layer }) => (layer < 2 ? 'Q5_K' : 'Q4_K'),
+      ffn_down: (place) => (isFirst(place, 16) ? 'Q5_K' : 'Q4_K'),
+      attn_output: 'Q4_K',
+      attn_qkv: 'Q4_K',
+    }),
+    limits: bits3,
+  },
+  q3_k_s: { code: 11, type: 'Q3_K', limits: bits3 },
+  q2_k: {
+    code: 10,
+    type: 'Q2_K',
+    more: byPart({ attn_v: wideGroups('Q4_K', 'Q3_K'), ffn_down: 'Q3_K', attn_output: 'Q3_K' }),
+    limits: bits2,
+  },
+  iq4_xs: { code: 30, type: 'IQ4_XS', more: iq4Mix, limits: bits4 },
+  iq4_nl: { code: 25, type: 'IQ4_NL', more: iq4Mix, limits: bits4 },
+  mxfp4: { code: 38, type: 'MXFP4', output: 'Q8_0', limits: bits4 },
   q5_1: { code: 9, type: 'Q5_1', limits: bits5 },
   q5_0: { code: 8, type: 'Q5_0', limits: bits5 },
   q4_1: { code: 3, type: 'Q4_1', limits: bits4 },
   q4_0: { code: 2, type: 'Q4_0', limits: bits4 },
 }
 
-const fallbacks: Record<string, string> = { Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0' }
+const fallbacks: Record<string, string> = {
+  Q2_K: 'Q4_0',
+  Q3_K: 'Q4_0',
+  IQ4_XS: 'IQ4_NL',
+  Q4_K: 'Q5_0',
+  Q5_K: 'Q5_1',
+  Q6_K: 'Q8_0',
+}
 
 /** The type, or the one for rows that are not whole blocks of it. */
 const fitting = (type: string, row: number): string => {
@@ -69,22 +157,34 @@ const fitting = (type: string, row: number): string => {
   return other === undefined ? 'F16' : fitting(other, row)
 }
 
-const getsMore = ({ more }: Mix, name: string, layer: number, layers: number): boolean => {
-  const eighth = Math.floor(layers / 8)
-  if (more === 'half') return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2
-  return more === 'first' && layer < (name === 'attn_v' ? 4 : eighth)
-}
-
 /** Whether matrices are written as blocks of integers with scales. */
 export const isQuantised = ({ type }: Mix): boolean => Object.hasOwn(quantizers, type)
 
-/** ggml's name of the type of a tensor. @param tied the token embedding is the output layer too */
-export const typeOf = (mix: Mix, name: string, shape: readonly number[], layers: number, tied: boolean): string => {
+/** Tables of positions and segments, which llama.cpp never quantises. */
+const isTable = (name: string): boolean => name === 'position_embd.weight' || name === 'token_types.weight'
+
+/** What the types of a model's tensors depend on. */
+export interface MixFacts {
+  layers: number
+  /** The token embedding is the output layer too. */
+  tied: boolean
+  /** Query heads for each key head (default: 1). */
+  groups?: number
+}
+
+/** ggml's name of the type of a tensor. */
+export const typeOf = (
+  mix: Mix,
+  name: string,
+  shape: readonly number[],
+  { layers, tied, groups = 1 }: MixFacts,
+): string => {
   const row = shape.at(-1) ?? 1
   if (shape.length < 2 || name.includes('_norm')) return 'F32'
+  if (isQuantised(mix) && isTable(name)) return 'F32'
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
-  if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return row % 256 === 0 ? 'Q6_K' : fitting('Q8_0', row)
+  if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return fitting(mix.output ?? 'Q6_K', row)
   const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
-  const more = (part === 'attn_v' || part === 'ffn_down') && getsMore(mix, part, Number(layer), layers)
-  return fitting(more && mix.moreType !== undefined ? mix.moreType : mix.type, row)
+  const more = part === undefined ? undefined : mix.more?.({ part, layer: Number(layer), layers, groups })
+  return fitting(more ?? mix.type, row)
 }

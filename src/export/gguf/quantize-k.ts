@@ -6,11 +6,11 @@ import { putHalf, type Quantize } from './quantize.ts'
 
 const f = Math.fround
 /** Groups with smaller values are zero. */
-const epsilon = f(1e-15)
+export const epsilon = f(1e-15)
 
 /** Nearest integer, ties to even, of a float32 below 2^22. */
-const nearest = (value: number): number => f(f(value) + 12582912) - 12582912
-const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value))
+export const nearest = (value: number): number => f(f(value) + 12582912) - 12582912
+export const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value))
 
 /** Scale of a symmetric group of 16 values, which `levels` of -32 to 31 multiply. */
 const searchScale = (x: Float32Array, from: number): number => {
@@ -85,7 +85,12 @@ export const quantizeQ6K: Quantize = (values, out) => {
 const keptLevel = (x: Float32Array, from: number, i: number, scale: number): number =>
   scale === 0 ? 0 : 32 + clamp(nearest(f(x[from + i] / scale)), -32, 31)
 
-interface Search {
+/** How the scale of a group is searched. */
+export interface Search {
+  /** Values in a group. */
+  size: number
+  /** Sum absolute errors, not their squares. */
+  absolute?: boolean
   /** Highest level. */
   top: number
   /** First candidate, relative to the range of the values. */
@@ -93,40 +98,42 @@ interface Search {
   steps: number
 }
 
-/** Scale and minimum of a group of 32 values with levels from 0 to `top`; the levels are left in `levels`. */
-const searchRange = (
-  x: Float32Array,
-  from: number,
-  levels: Uint8Array,
-  { top, start, steps }: Search,
-): [number, number] => {
+/** Weights of the errors of a group: larger values count more. */
+const weightsOf = (x: Float32Array, from: number, { size, absolute }: Search): Float32Array => {
+  if (absolute) return Float32Array.from({ length: size }, (_, i) => Math.abs(x[from + i]))
   let total = 0
-  for (let i = 0; i < 32; i++) total = f(total + f(x[from + i] * x[from + i]))
-  const mean = f(Math.sqrt(f(total / 32)))
-  const weights = Float32Array.from({ length: 32 }, (_, i) => f(mean + Math.abs(x[from + i])))
+  for (let i = 0; i < size; i++) total = f(total + f(x[from + i] * x[from + i]))
+  const mean = f(Math.sqrt(f(total / size)))
+  return Float32Array.from({ length: size }, (_, i) => f(mean + Math.abs(x[from + i])))
+}
+
+/** Scale and minimum of a group of values with levels from 0 to `top`; the levels are left in `levels`. */
+export const searchRange = (x: Float32Array, from: number, levels: Uint8Array, search: Search): [number, number] => {
+  const { size, top, start, steps, absolute } = search
+  const weights = weightsOf(x, from, search)
   let [least, most, sumW] = [x[from], x[from], weights[0]]
   let sumX = f(sumW * x[from])
-  for (let i = 1; i < 32; i++) {
+  for (let i = 1; i < size; i++) {
     if (x[from + i] < least) least = x[from + i]
     if (x[from + i] > most) most = x[from + i]
     sumW = f(sumW + weights[i])
     sumX = f(sumX + f(weights[i] * x[from + i]))
   }
-  const own = levels.subarray(from % 256, (from % 256) + 32)
+  const own = levels.subarray(from % 256, (from % 256) + size)
   if (least > 0) least = 0
   if (most === least) {
     own.fill(0)
     return [0, -least]
   }
-  const tried = new Uint8Array(32)
+  const tried = new Uint8Array(size)
   const assign = (factor: number, to: Uint8Array) => {
-    for (let i = 0; i < 32; i++) to[i] = clamp(nearest(f(factor * f(x[from + i] - least))), 0, top)
+    for (let i = 0; i < size; i++) to[i] = clamp(nearest(f(factor * f(x[from + i] - least))), 0, top)
   }
   const errorOf = (scale: number, minimum: number, of: Uint8Array): number => {
     let error = 0
-    for (let i = 0; i < 32; i++) {
+    for (let i = 0; i < size; i++) {
       const difference = f(f(f(scale * of[i]) + minimum) - x[from + i])
-      error = f(error + f(weights[i] * f(difference * difference)))
+      error = f(error + f(weights[i] * (absolute ? Math.abs(difference) : f(difference * difference))))
     }
     return error
   }
@@ -136,9 +143,9 @@ const searchRange = (
   let best = errorOf(scale, least, own)
   for (let step = 0; step <= steps; step++) {
     // As in ggml, candidates begin at the best minimum so far.
-    assign(f(f(f(start + f(f(0.1) * step)) + top) / f(most - least)), tried)
+    assign(f(f(f(f(start) + f(f(0.1) * step)) + top) / f(most - least)), tried)
     let [sumL, sumL2, sumXL] = [0, 0, 0]
-    for (let i = 0; i < 32; i++) {
+    for (let i = 0; i < size; i++) {
       const [weight, level] = [weights[i], tried[i]]
       const weighted = f(weight * level)
       sumL = f(sumL + weighted)
@@ -222,5 +229,5 @@ const packFifth = (out: Uint8Array, at: number, levels: Uint8Array): void => {
   }
 }
 
-export const quantizeQ4K = ranged({ top: 15, start: -1, steps: 20 }, 144)
-export const quantizeQ5K = ranged({ top: 31, start: -0.5, steps: 15 }, 176)
+export const quantizeQ4K = ranged({ size: 32, top: 15, start: -1, steps: 20 }, 144)
+export const quantizeQ5K = ranged({ size: 32, top: 31, start: -0.5, steps: 15 }, 176)

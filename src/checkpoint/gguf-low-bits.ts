@@ -1,0 +1,90 @@
+// Dequantisation of blocks with two, three or four bits (Q2_K, Q3_K, IQ4_NL, IQ4_XS, MXFP4). Every product is exact in double
+// precision, as in gguf-types.ts. @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
+import { type Dequantize, halfValues } from './gguf-half.ts'
+
+/** Values of the sixteen levels of IQ4_NL and IQ4_XS. */
+export const iq4Levels: readonly number[] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+
+/** Values of the sixteen levels of MXFP4, twice those of the format: its scales are halved. */
+export const mxfp4Levels: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
+
+const halfAt = (bytes: Uint8Array, at: number): number => halfValues()[bytes[at] | (bytes[at + 1] << 8)]
+
+// Sixteen groups of 16, each with a scale and a minimum of four bits.
+export const q2k: Dequantize = (bytes, blocks, out) => {
+  for (let block = 0; block < blocks; block++) {
+    const start = block * 84
+    const [scale, least] = [halfAt(bytes, start + 80), halfAt(bytes, start + 82)]
+    for (let group = 0; group < 16; group++) {
+      const packed = bytes[start + group]
+      const [factor, shift] = [scale * (packed & 15), least * (packed >> 4)]
+      const from = start + 16 + 32 * (group >> 3) + 16 * (group & 1)
+      const bits = group & 6
+      const to = block * 256 + 16 * group
+      for (let i = 0; i < 16; i++) out[to + i] = factor * ((bytes[from + i] >> bits) & 3) - shift
+    }
+  }
+}
+
+/** The 6-bit scale of one of sixteen groups, packed into 12 bytes. */
+const scaleOf = (bytes: Uint8Array, at: number, group: number): number => {
+  const low = group < 8 ? bytes[at + group] & 15 : bytes[at + group - 8] >> 4
+  return (low | (((bytes[at + 8 + (group & 3)] >> (2 * (group >> 2))) & 3) << 4)) - 32
+}
+
+// Sixteen groups of 16 with signed scales; the third bits of all values are in front.
+export const q3k: Dequantize = (bytes, blocks, out) => {
+  for (let block = 0; block < blocks; block++) {
+    const start = block * 110
+    const scale = halfAt(bytes, start + 108)
+    for (let group = 0; group < 16; group++) {
+      const factor = scale * scaleOf(bytes, start + 96, group)
+      const half = 16 * (group & 1)
+      const from = start + 32 + 32 * (group >> 3) + half
+      const to = block * 256 + 16 * group
+      for (let i = 0; i < 16; i++) {
+        const third = (bytes[start + half + i] >> (group >> 1)) & 1
+        out[to + i] = factor * (((bytes[from + i] >> (group & 6)) & 3) - (third === 1 ? 0 : 4))
+      }
+    }
+  }
+}
+
+/** Sixteen bytes with the levels (i, i + 16). */
+const pairs = (
+  bytes: Uint8Array,
+  from: number,
+  factor: number,
+  levels: readonly number[],
+  out: Float32Array,
+  to: number,
+): void => {
+  for (let i = 0; i < 16; i++) {
+    out[to + i] = factor * levels[bytes[from + i] & 15]
+    out[to + i + 16] = factor * levels[bytes[from + i] >> 4]
+  }
+}
+
+export const iq4nl: Dequantize = (bytes, blocks, out) => {
+  for (let block = 0; block < blocks; block++)
+    pairs(bytes, 18 * block + 2, halfAt(bytes, 18 * block), iq4Levels, out, 32 * block)
+}
+
+// Eight groups of 32 with signed 6-bit scales.
+export const iq4xs: Dequantize = (bytes, blocks, out) => {
+  for (let block = 0; block < blocks; block++) {
+    const start = block * 136
+    const high = bytes[start + 2] | (bytes[start + 3] << 8)
+    for (let group = 0; group < 8; group++) {
+      const low = (bytes[start + 4 + (group >> 1)] >> (4 * (group & 1))) & 15
+      const scale = (low | (((high >> (2 * group)) & 3) << 4)) - 32
+      const factor = halfAt(bytes, start) * scale
+      pairs(bytes, start + 8 + 16 * group, factor, iq4Levels, out, block * 256 + 32 * group)
+    }
+  }
+}
+
+export const mxfp4: Dequantize = (bytes, blocks, out) => {
+  for (let block = 0; block < blocks; block++)
+    pairs(bytes, 17 * block + 1, 2 ** (bytes[17 * block] - 128), mxfp4Levels, out, 32 * block)
+}

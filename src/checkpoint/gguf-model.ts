@@ -1,4 +1,4 @@
-// A GGUF file of a Llama or Qwen model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
+// A GGUF file of a Llama, Qwen, Gemma or GPT-2 model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
 // of transformers. Settings that config.json cannot express are refused.
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
@@ -23,12 +23,25 @@ interface Architecture {
   headNorms: boolean
   /** Biases of queries, keys and values: always, or as in config.json. */
   qkvBias: 'always' | 'optional'
+  /** `hidden_act` of config.json. */
+  activation: string
+  /** What the file adds to the weights of norms. */
+  normOffset?: number
+  /** Names of the tensors, and the fields of config.json, where they are not those of a Llama. */
+  own?: {
+    names(sizes: GgufSizes): Map<string, GgufName>
+    config(fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown>
+  }
 }
 
+const plain = { permuted: false, headNorms: false, qkvBias: 'optional', activation: 'silu' } as const
+
 const architectures: Record<string, Architecture> = {
-  llama: { className: 'LlamaForCausalLM', permuted: true, headNorms: false, qkvBias: 'optional' },
-  qwen2: { className: 'Qwen2ForCausalLM', permuted: false, headNorms: false, qkvBias: 'always' },
-  qwen3: { className: 'Qwen3ForCausalLM', permuted: false, headNorms: true, qkvBias: 'optional' },
+  llama: { ...plain, className: 'LlamaForCausalLM', permuted: true },
+  qwen2: { ...plain, className: 'Qwen2ForCausalLM', qkvBias: 'always' },
+  qwen3: { ...plain, className: 'Qwen3ForCausalLM', headNorms: true },
+  gemma: { ...plain, className: 'GemmaForCausalLM', activation: 'gelu_pytorch_tanh', normOffset: 1 },
+  gpt2: { ...plain, className: 'GPT2LMHeadModel', own: { names: gpt2Names, config: gpt2Config } },
 }
 
 // Settings that change what the model computes and that config.json of these architectures cannot express.
@@ -68,6 +81,7 @@ export interface GgufSizes {
   kvHeads: number
   headDim: number
   vocab: number
+  positions: number
 }
 
 const readSizes = (fields: GgufFields): GgufSizes => {
@@ -103,6 +117,7 @@ const readSizes = (fields: GgufFields): GgufSizes => {
     kvHeads,
     headDim,
     vocab: embedding.shape[0],
+    positions: fields.need('context_length'),
   }
 }
 
@@ -113,11 +128,65 @@ export interface GgufName {
   required: boolean
   /** Heads whose rows llama.cpp permuted. */
   permutedHeads?: number
+  /** Whether the matrix is transposed in Hugging Face's files. */
+  transposed?: boolean
+  /** What the file adds to the values. */
+  offset?: number
+}
+
+/** The tensors of a GPT-2, whose queries, keys and values are one matrix. */
+function gpt2Names({ hidden, intermediate, layers, vocab, positions }: GgufSizes): Map<string, GgufName> {
+  const names = new Map<string, GgufName>()
+  const add = (ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}) =>
+    names.set(ours, { theirs, shape, required: true, ...more })
+  const both = (ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}) => {
+    add(`${ours}.weight`, `${theirs}.weight`, shape, more)
+    add(`${ours}.bias`, `${theirs}.bias`, shape.slice(0, 1))
+  }
+  add('token_embd.weight', 'transformer.wte.weight', [vocab, hidden])
+  add('position_embd.weight', 'transformer.wpe.weight', [positions, hidden])
+  both('output_norm', 'transformer.ln_f', [hidden])
+  add('output.weight', 'lm_head.weight', [vocab, hidden], { required: false })
+  const transposed = { transposed: true }
+  for (let i = 0; i < layers; i++) {
+    const [from, to] = [`blk.${i}`, `transformer.h.${i}`]
+    both(`${from}.attn_norm`, `${to}.ln_1`, [hidden])
+    both(`${from}.attn_qkv`, `${to}.attn.c_attn`, [3 * hidden, hidden], transposed)
+    both(`${from}.attn_output`, `${to}.attn.c_proj`, [hidden, hidden], transposed)
+    both(`${from}.ffn_norm`, `${to}.ln_2`, [hidden])
+    both(`${from}.ffn_up`, `${to}.mlp.c_fc`, [intermediate, hidden], transposed)
+    both(`${from}.ffn_down`, `${to}.mlp.c_proj`, [hidden, intermediate], transposed)
+  }
+  return names
+}
+
+function gpt2Config(fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> {
+  return {
+    vocab_size: sizes.vocab,
+    n_embd: sizes.hidden,
+    n_layer: sizes.layers,
+    n_head: sizes.heads,
+    n_inner: sizes.intermediate,
+    n_positions: sizes.positions,
+    activation_function: 'gelu_new',
+    layer_norm_epsilon: positive(fields, 'attention.layer_norm_epsilon'),
+    tie_word_embeddings: tied,
+  }
+}
+
+/** A positive number as the shortest decimal: the file has a float32, config.json a decimal. */
+function positive(fields: GgufFields, name: string): number {
+  const value = fields.number(name)
+  if (value === undefined || value <= 0) throw fields.fault('a positive number', fields.key(name), value)
+  return shortest(value)
 }
 
 /** Key in Hugging Face checkpoints, and shape according to the metadata, of each tensor. */
 const expectedNames = (sizes: GgufSizes, architecture: Architecture): Map<string, GgufName> => {
+  if (architecture.own !== undefined) return architecture.own.names(sizes)
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
+  const offset = architecture.normOffset === undefined ? {} : { offset: architecture.normOffset }
+  const norm = (ours: string, theirs: string) => names.set(ours, { theirs, shape: [hidden], required: true, ...offset })
   const names = new Map<string, GgufName>()
   const add = (ours: string, theirs: string, shape: number[], more: { optional?: boolean; permuted?: number } = {}) =>
     names.set(ours, {
@@ -127,7 +196,7 @@ const expectedNames = (sizes: GgufSizes, architecture: Architecture): Map<string
       ...(architecture.permuted && more.permuted !== undefined ? { permutedHeads: more.permuted } : {}),
     })
   add('token_embd.weight', 'model.embed_tokens.weight', [vocab, hidden])
-  add('output_norm.weight', 'model.norm.weight', [hidden])
+  norm('output_norm.weight', 'model.norm.weight')
   add('output.weight', 'lm_head.weight', [vocab, hidden], { optional: true })
   for (let i = 0; i < sizes.layers; i++) {
     const from = `blk.${i}`
@@ -137,7 +206,7 @@ const expectedNames = (sizes: GgufSizes, architecture: Architecture): Map<string
       add(`${from}.${ours}.bias`, `${to}.${theirs}.bias`, shape.slice(0, 1), { permuted, optional })
     }
     const bias = architecture.qkvBias !== 'always'
-    add(`${from}.attn_norm.weight`, `${to}.input_layernorm.weight`, [hidden])
+    norm(`${from}.attn_norm.weight`, `${to}.input_layernorm.weight`)
     linear('attn_q', 'self_attn.q_proj', [heads * headDim, hidden], heads, bias)
     linear('attn_k', 'self_attn.k_proj', [kvHeads * headDim, hidden], kvHeads, bias)
     linear('attn_v', 'self_attn.v_proj', [kvHeads * headDim, hidden], undefined, bias)
@@ -146,7 +215,7 @@ const expectedNames = (sizes: GgufSizes, architecture: Architecture): Map<string
       add(`${from}.attn_q_norm.weight`, `${to}.self_attn.q_norm.weight`, [headDim])
       add(`${from}.attn_k_norm.weight`, `${to}.self_attn.k_norm.weight`, [headDim])
     }
-    add(`${from}.ffn_norm.weight`, `${to}.post_attention_layernorm.weight`, [hidden])
+    norm(`${from}.ffn_norm.weight`, `${to}.post_attention_layernorm.weight`)
     linear('ffn_gate', 'mlp.gate_proj', [intermediate, hidden])
     linear('ffn_up', 'mlp.up_proj', [intermediate, hidden])
     linear('ffn_down', 'mlp.down_proj', [hidden, intermediate])
@@ -205,6 +274,32 @@ const unpermute = (tensor: Tensor, heads: number): Tensor => {
 
 const hasBias = (file: GgufFile, name: string): boolean => file.tensors.has(`blk.0.${name}.bias`)
 
+/** The fields of config.json that a Llama and its kin have. */
+const llamaConfig = (
+  fields: GgufFields,
+  sizes: GgufSizes,
+  { activation, qkvBias }: Architecture,
+  tied: boolean,
+): Record<string, unknown> => {
+  const { file } = fields
+  return {
+    vocab_size: sizes.vocab,
+    hidden_size: sizes.hidden,
+    intermediate_size: sizes.intermediate,
+    num_hidden_layers: sizes.layers,
+    num_attention_heads: sizes.heads,
+    num_key_value_heads: sizes.kvHeads,
+    head_dim: sizes.headDim,
+    hidden_act: activation,
+    max_position_embeddings: sizes.positions,
+    rms_norm_eps: positive(fields, 'attention.layer_norm_rms_epsilon'),
+    tie_word_embeddings: tied,
+    ...readRope(fields, sizes.headDim, file.tensors.get(ropeFactors)),
+    ...(qkvBias === 'optional' ? { attention_bias: hasBias(file, 'attn_q') } : {}),
+    ...(hasBias(file, 'ffn_up') ? { mlp_bias: true } : {}),
+  }
+}
+
 const storedDtypes: Record<string, string> = { F16: 'float16', BF16: 'bfloat16' }
 
 const tokenIds = (file: GgufFile): Record<string, number> => {
@@ -218,7 +313,7 @@ const tokenIds = (file: GgufFile): Record<string, number> => {
 }
 
 /**
- * A GGUF file of a Llama, Qwen 2 or Qwen 3 model as a Hugging Face checkpoint.
+ * A GGUF file as a Hugging Face checkpoint.
  * @throws CheckpointError for other architectures, settings that config.json cannot express, tensors that do not match
  * the metadata, and unsupported types, all before any values are read
  */
@@ -235,39 +330,28 @@ export const ggufToHf = (file: GgufFile): HfCheckpoint => {
   const names = expectedNames(sizes, architecture)
   checkNames(file, names)
   for (const [name, tensor] of file.tensors) if (!tensor.readable) throw unreadable(file.path, name, tensor.type)
-  const eps = fields.number('attention.layer_norm_rms_epsilon')
-  if (eps === undefined || eps <= 0)
-    throw fields.fault('a positive number', fields.key('attention.layer_norm_rms_epsilon'), eps)
   const tied = !file.tensors.has('output.weight')
   const config = {
     architectures: [architecture.className],
     model_type: type,
-    vocab_size: sizes.vocab,
-    hidden_size: sizes.hidden,
-    intermediate_size: sizes.intermediate,
-    num_hidden_layers: sizes.layers,
-    num_attention_heads: sizes.heads,
-    num_key_value_heads: sizes.kvHeads,
-    head_dim: sizes.headDim,
-    hidden_act: 'silu',
-    max_position_embeddings: fields.need('context_length'),
-    // The file has a float32, config.json a decimal: the shortest with the same float32 value.
-    rms_norm_eps: shortest(eps),
-    tie_word_embeddings: tied,
-    ...readRope(fields, sizes.headDim, file.tensors.get(ropeFactors)),
-    ...(architecture.qkvBias === 'optional' ? { attention_bias: hasBias(file, 'attn_q') } : {}),
-    ...(hasBias(file, 'ffn_up') ? { mlp_bias: true } : {}),
+    ...(architecture.own?.config(fields, sizes, tied) ?? llamaConfig(fields, sizes, architecture, tied)),
     ...tokenIds(file),
     dtype: storedDtypes[file.tensors.get('blk.0.ffn_up.weight')?.type ?? ''] ?? 'float32',
   }
-  const read = (tensor: GgufTensor, heads: number | undefined) => () =>
-    heads === undefined ? tensor.read() : unpermute(tensor.read(), heads)
+  const read =
+    (tensor: GgufTensor, { permutedHeads, transposed, offset }: GgufName) =>
+    () => {
+      const stored = tensor.read()
+      const inOrder = permutedHeads === undefined ? stored : unpermute(stored, permutedHeads)
+      const turned = transposed && inOrder.ndim === 2 ? inOrder.t() : inOrder
+      return offset === undefined ? turned : turned.sub(offset)
+    }
   return {
     config,
     tensors: new Map(
-      [...names].flatMap(([name, { theirs, permutedHeads }]) => {
+      [...names].flatMap(([name, entry]) => {
         const tensor = file.tensors.get(name)
-        return tensor === undefined ? [] : [[theirs, read(tensor, permutedHeads)] as const]
+        return tensor === undefined ? [] : [[entry.theirs, read(tensor, entry)] as const]
       }),
     ),
   }

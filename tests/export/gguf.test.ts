@@ -49,6 +49,9 @@ const cases: [string, ModelType, object][] = [
   ['mistral', 'mistral', { slidingWindow: 0 }],
   ['qwen2', 'qwen2', {}],
   ['qwen3', 'qwen3', { tiedEmbeddings: true }],
+  ['gemma', 'gemma', { maxPositions: 128 }],
+  ['gpt2', 'gpt2', { maxPositions: 128, intermediateSize: 48 }],
+  ['gpt2 with an output matrix', 'gpt2', { maxPositions: 128, tiedEmbeddings: false }],
 ]
 
 // An optional package, which the compiler must not look for.
@@ -59,14 +62,22 @@ const installed = await import(optional).then(
 )
 
 describe.skipIf(!installed)(`gguf in llama.cpp${installed ? '' : ' (skipped: no node-llama-cpp)'}`, () => {
-  it('has the logits of the model and the ids of a tokenizer that was trained here', async () => {
-    const folder = await make('in-llama-cpp', 'llama', { tiedEmbeddings: true })
-    const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out` })
-    const own = proof.filter(({ consumer }) => consumer.startsWith('node-llama-cpp'))
-    expect(own.map(({ check }) => check)).toContain('token ids')
-    expect(own.filter(({ ok }) => !ok)).toEqual([])
-    expect(own[0].value).toBeLessThan(5e-3)
-  }, 60_000)
+  it.each([
+    ['llama', { tiedEmbeddings: true }],
+    ['gemma', { maxPositions: 128 }],
+    ['gpt2', { maxPositions: 128 }],
+  ] as const)(
+    'has the logits of a %s and the ids of a tokenizer that was trained here',
+    async (type, changes) => {
+      const folder = await make(`${type}-in-llama-cpp`, type, changes)
+      const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out` })
+      const own = proof.filter(({ consumer }) => consumer.startsWith('node-llama-cpp'))
+      expect(own.map(({ check }) => check)).toContain('token ids')
+      expect(own.filter(({ ok }) => !ok)).toEqual([])
+      expect(own[0].value).toBeLessThan(5e-3)
+    },
+    60_000,
+  )
 })
 
 describe('gguf', () => {

@@ -135,7 +135,11 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
   }, 120_000)
 
   it('answers as we do, in a text of several windows too', async () => {
-    const folder = await make('question-answering', { task: 'extractive-qa', settings: {}, maxLength: 48 } as never)
+    const folder = await make('question-answering', {
+      task: 'extractive-qa',
+      settings: { stride: 16 },
+      maxLength: 48,
+    } as never)
     const { page, faults } = await openPage('question-answering')
     const model = await open(folder)
     for (const context of [

@@ -142,10 +142,10 @@ export const answer = async (opened: Opened, question: string, context: string):
   const asked = tokenizer.encode(question, { add_special_tokens: false })
   const frame = frameOf(tokenizer, 2)
   const capacity = Math.max(1, facts.maxLength - frameSize(frame) - asked.length)
-  const step = Math.max(1, Math.ceil(capacity / 2))
+  const step = Math.max(1, capacity - facts.stride)
   let best = { score: Number.NEGATIVE_INFINITY, start: 0, end: 0 }
   let none = Number.POSITIVE_INFINITY
-  for (let from = 0; from === 0 || from + capacity - step < ids.length; from += step) {
+  for (let from = 0; from === 0 || from + facts.stride < ids.length; from += step) {
     const { inputs, offset } = framed(frame, [asked, ids.slice(from, from + capacity)])
     const outputs = await run(opened, inputs)
     const [starts, ends] = [valuesOf(outputs.start_logits), valuesOf(outputs.end_logits)]

@@ -12,7 +12,7 @@ import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from '../gguf/gguf-file.ts'
-import { architectures, entryOf, namesOf, permute } from '../gguf/gguf-tensors.ts'
+import { architectureOf, entryOf, namesOf, permute } from '../gguf/gguf-tensors.ts'
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
 import { rounded } from '../proof/differences.ts'
@@ -62,7 +62,7 @@ const metadataOf = async (source: ExportSource, variant: string, alpha: number):
   // Only a Hub id names the base for others, not a folder of this machine.
   const published = base !== undefined && /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(base)
   return new Map<string, GgufField>([
-    ['general.architecture', text(architectures[source.model.definition.type])],
+    ['general.architecture', text(architectureOf(source.model).name)],
     ['general.type', text('adapter')],
     ['general.name', text(source.name)],
     ...(published

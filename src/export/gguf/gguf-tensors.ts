@@ -7,13 +7,39 @@ import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { GgufEntry } from './gguf-file.ts'
 import { quantizers } from './quantizers.ts'
 
-/** ggml's name of our architectures: Mistral is a Llama there. */
-export const architectures: Readonly<Record<string, string>> = {
-  llama: 'llama',
-  mistral: 'llama',
-  qwen2: 'qwen2',
-  qwen3: 'qwen3',
+/** An architecture in GGUF. */
+interface GgufArchitecture {
+  /** ggml's name. */
+  name: string
+  /** The activation that llama.cpp computes. */
+  activation: string
+  /** Key of the norms' epsilon. */
+  normKey: string
+  /** Whether positions are rotary. */
+  rope: boolean
+  /** Whether llama.cpp has no output matrix beside the token embedding. */
+  tiedOnly?: boolean
 }
+
+const llamaKin = (name: string): GgufArchitecture => ({
+  name,
+  activation: 'silu',
+  normKey: 'attention.layer_norm_rms_epsilon',
+  rope: true,
+})
+
+/** GGUF's form of our architectures: Mistral is a Llama there. */
+export const architectures: Readonly<Record<string, GgufArchitecture>> = {
+  llama: llamaKin('llama'),
+  mistral: llamaKin('llama'),
+  qwen2: llamaKin('qwen2'),
+  qwen3: llamaKin('qwen3'),
+  gemma: { ...llamaKin('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
+  gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon', rope: false },
+}
+
+/** GGUF's form of the model's architecture. */
+export const architectureOf = ({ definition }: Model): GgufArchitecture => architectures[definition.type]
 
 const configSchema = z.object({
   vocabSize: z.number(),
@@ -22,26 +48,32 @@ const configSchema = z.object({
   numHeads: z.number(),
   numKvHeads: z.number().optional(),
   headDim: z.number().optional(),
-  intermediateSize: z.number(),
+  intermediateSize: z.number().optional(),
   maxPositions: z.number(),
   normEps: z.number(),
   activation: z.string(),
   slidingWindow: z.number().optional(),
   useSlidingWindow: z.boolean().optional(),
-  ropeTheta: z.number(),
-  ropeScaling: z.looseObject({ kind: z.string() }),
+  ropeTheta: z.number().default(10_000),
+  ropeScaling: z.looseObject({ kind: z.string() }).default({ kind: 'default' }),
+  scaleAttention: z.boolean().default(true),
+  scaleAttentionByLayer: z.boolean().default(false),
+  tiedEmbeddings: z.boolean().default(false),
 })
-export type Settings = z.output<typeof configSchema>
+export type Settings = z.output<typeof configSchema> & { intermediateSize: number }
 
 export const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
 
-export const settingsOf = (model: Model): Settings => configSchema.parse(model.config)
+export const settingsOf = (model: Model): Settings => {
+  const parsed = configSchema.parse(model.config)
+  return { ...parsed, intermediateSize: parsed.intermediateSize ?? 4 * parsed.hiddenSize }
+}
 
 /** Names of all tensors of the model's architecture, by ggml's name. */
 export const namesOf = (model: Model): Map<string, GgufName> => {
   const settings = settingsOf(model)
   const { numHeads: heads, numKvHeads: kvHeads = heads, numLayers: layers } = settings
-  const names = ggufNames(architectures[model.definition.type], {
+  const names = ggufNames(architectureOf(model).name, {
     hidden: settings.hiddenSize,
     intermediate: settings.intermediateSize,
     layers,
@@ -49,6 +81,7 @@ export const namesOf = (model: Model): Map<string, GgufName> => {
     kvHeads,
     headDim: headDimOf(settings),
     vocab: settings.vocabSize,
+    positions: settings.maxPositions,
   })
   return names ?? new Map<string, GgufName>()
 }
@@ -71,10 +104,13 @@ export const entryOf = (
   name: string,
   tensor: Tensor,
   type: string,
-  { permutedHeads }: Pick<GgufName, 'permutedHeads'>,
+  { permutedHeads, offset }: Pick<GgufName, 'permutedHeads' | 'offset'>,
 ): GgufEntry => {
   const { shape, size } = tensor
-  const inOrder = () => (permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)).contiguous()
+  const inOrder = () => {
+    const ordered = permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)
+    return (offset === undefined ? ordered : ordered.add(offset)).contiguous()
+  }
   const { code, blockSize, blockBytes, dtype } = ggufType(type)
   const bytes = (size / blockSize) * blockBytes
   if (dtype !== undefined) {

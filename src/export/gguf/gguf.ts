@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { CausalLmHead } from '../../models/index.ts'
+import { CausalLmHead, type Model } from '../../models/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareRunner, freeModel } from '../proof/compare-models.ts'
@@ -14,11 +14,14 @@ import { compareWeights } from '../proof/compare-weights.ts'
 import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
-import { architectures, entryOf, headDimOf, namesOf, settingsOf } from './gguf-tensors.ts'
+import { architectureOf, architectures, entryOf, headDimOf, namesOf, settingsOf } from './gguf-tensors.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
 import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
+
+/** Whether the output matrix is the token embedding. */
+const isTied = (model: Model): boolean => !hfState(model).has('lm_head.weight')
 
 const refuse = (source: ExportSource, what: string, instead: string): never => {
   throw new ConfigError(`Expected ${what} for \`gguf\`, got ${instead} in ${source.given}. Export to merged instead.`)
@@ -31,11 +34,17 @@ export const checkGguf = (source: ExportSource): void => {
     refuse(source, `one of ${Object.keys(architectures).join(', ')}`, definition.type)
   if (!facts.causal || !(head instanceof CausalLmHead))
     refuse(source, 'a causal language model', `the head ${headType}`)
-  const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settingsOf(source.model)
-  if (activation !== 'silu') refuse(source, 'the activation silu', activation)
+  const settings = settingsOf(source.model)
+  const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settings
+  const architecture = architectureOf(source.model)
+  if (activation !== architecture.activation) refuse(source, `the activation ${architecture.activation}`, activation)
+  if (!settings.scaleAttention || settings.scaleAttentionByLayer)
+    refuse(source, 'attention scores divided by the root of the head size', 'another scale')
+  if (architecture.tiedOnly && !isTied(source.model))
+    refuse(source, 'one matrix for tokens and output', 'an output matrix of its own')
   if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
     refuse(source, `attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
-  ropeFields('', settingsOf(source.model))
+  ropeFields('', settings)
   preTokenizerName(source)
 }
 
@@ -52,7 +61,7 @@ const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
 
 const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
   const settings = settingsOf(source.model)
-  const arch = architectures[source.model.definition.type]
+  const { name: arch, normKey, rope } = architectureOf(source.model)
   const headDim = headDimOf(settings)
   return new Map<string, GgufField>([
     ['general.architecture', text(arch)],
@@ -70,9 +79,8 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
     [`${arch}.attention.head_count_kv`, count(settings.numKvHeads ?? settings.numHeads)],
     [`${arch}.attention.key_length`, count(headDim)],
     [`${arch}.attention.value_length`, count(headDim)],
-    [`${arch}.attention.layer_norm_rms_epsilon`, float(settings.normEps)],
-    [`${arch}.rope.dimension_count`, count(headDim)],
-    ...ropeFields(arch, settings),
+    [`${arch}.${normKey}`, float(settings.normEps)],
+    ...(rope ? ([[`${arch}.rope.dimension_count`, count(headDim)], ...ropeFields(arch, settings)] as const) : []),
     ...tokenizerFields(source, settings.vocabSize),
   ])
 }
@@ -82,12 +90,13 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
   const state = hfState(source.model)
   const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
-  const facts = { layers, tied: !state.has('lm_head.weight'), groups: numHeads / numKvHeads }
+  const facts = { layers, tied: isTied(source.model), groups: numHeads / numKvHeads }
   const entries = [...namesOf(source.model)].flatMap(([name, entry]) => {
     const tensor = state.get(entry.theirs)
     if (tensor === undefined) return []
     state.delete(entry.theirs)
-    return [entryOf(name, tensor.detach(), typeOf(mixes[variant], name, tensor.shape, facts), entry)]
+    const stored = entry.transposed && tensor.ndim === 2 ? tensor.detach().t() : tensor.detach()
+    return [entryOf(name, stored, typeOf(mixes[variant], name, stored.shape, facts), entry)]
   })
   if (state.size > 0)
     throw new ConfigError(

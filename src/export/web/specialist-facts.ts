@@ -23,6 +23,8 @@ export interface SpecialistFacts {
   multiLabel: boolean
   /** The text has a second one. */
   pair: boolean
+  /** Question answering: tokens that two windows of a long text share. */
+  stride: number
   /** Question answering: most tokens of an answer. */
   maxAnswerTokens: number
   /** Question answering: how much better the score of no answer must be; absent where every question has an answer. */

@@ -92,6 +92,7 @@ const factsOf = (source: ExportSource, variant: string): SpecialistFacts => {
     labels: isRegression ? [] : [...headOptions.labels],
     multiLabel: headOptions.problemType === 'multi-label',
     pair: typeof settings.textPair === 'string',
+    stride: numberOf(settings.stride) ?? 128,
     maxAnswerTokens: numberOf(settings.maxAnswerTokens) ?? 30,
     ...(settings.version === '2.0' ? { nullThreshold: numberOf(settings.nullThreshold) ?? 0 } : {}),
     chat: chatTemplate !== undefined,

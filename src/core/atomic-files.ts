@@ -1,8 +1,9 @@
 // Files and folders that are either there whole or not there at all, whatever happens to the process in between.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { exists } from './exists.ts'
+import { folderOwner } from './folder-lock.ts'
 
 /** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
 export const writeFileAtomic = async (path: string, data: string | Uint8Array): Promise<void> => {
@@ -60,6 +61,30 @@ const replaceFolder = async (temporary: string, target: string): Promise<void> =
     throw error
   }
   await rm(old, { recursive: true, force: true })
+}
+
+/**
+ * Removes temporary folders that killed processes left half-written: those that a dead process has locked, and old ones
+ * without a lock.
+ * @param name beginning of the names of the folders that were written (default: all)
+ * @returns whether there were any
+ */
+export const removeUnfinished = async (root: string, name = ''): Promise<boolean> => {
+  let found = false
+  for (const entry of await readdir(root)) {
+    if (
+      !(entry.startsWith(`.${name}`) && entry.endsWith('.tmp')) ||
+      (await folderOwner(join(root, entry))) !== undefined
+    )
+      continue
+    // A folder without a lock may have been made this moment.
+    const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
+    const isLocked = await stat(join(root, entry, '.lock')).catch(() => undefined)
+    if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
+    await rm(join(root, entry), { recursive: true, force: true })
+    found = true
+  }
+  return found
 }
 
 const temporaryBeside = (target: string): string => {

@@ -1,5 +1,5 @@
 // What every other folder may use of core.
-export { writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+export { removeUnfinished, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
 export { type ConfigFault, configFaults, parseConfig, show, unwrap } from './config.ts'
 export { diskFault } from './disk-fault.ts'
 export * from './errors.ts'

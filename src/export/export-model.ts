@@ -1,7 +1,16 @@
 // `exportModel`: one model in several formats, each compared with the model itself before the folder gets its name.
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
-import { join, relative, resolve } from 'node:path'
-import { ConfigError, diskFault, exists, sha256File, TunesmithError, writeFolderAtomic } from '../core/index.ts'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import {
+  ConfigError,
+  diskFault,
+  exists,
+  lockFolder,
+  removeUnfinished,
+  sha256File,
+  TunesmithError,
+  writeFolderAtomic,
+} from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
 import { writeModelCards } from './model-card.ts'
@@ -132,6 +141,8 @@ const fill = async (
   const note = (line: string) => void (notes.includes(line) || notes.push(line))
   const context: WriteContext = { onProgress, note, signal }
   const proof: ProofRow[] = []
+  // Says of a folder that is found later whether its process still writes.
+  const unlock = await lockFolder(folder, (owner, path) => `Process ${owner} has the lock ${path}: wait for it.`)
   for (const { name, target, variant } of chosen) {
     signal?.throwIfAborted()
     const own = join(folder, target.folder)
@@ -143,6 +154,7 @@ const fill = async (
   }
   refuseFailures(proof)
   await writeModelCards(source, folder, { chosen, proof, notes, ...(license === undefined ? {} : { license }) })
+  await unlock()
   const files = await hashAll(folder)
   await writeFile(join(folder, PROOF_FILE), `${JSON.stringify({ model: source.name, proof, notes, files }, null, 2)}\n`)
   return { files, proof, notes }
@@ -166,6 +178,8 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
   const out = resolve(input.out)
   let filled: Pick<ExportResult, 'files' | 'proof' | 'notes'> = { files: [], proof: [], notes: [] }
   try {
+    // What an export that was killed has left beside it.
+    if (await exists(dirname(out))) await removeUnfinished(dirname(out), `${basename(out)}.`)
     await writeFolderAtomic(out, async (folder) => {
       filled = await fill(source, chosen, folder, input, validation, hooks)
     })

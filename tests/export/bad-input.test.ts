@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
 import { exportModel } from '../../src/export/index.ts'
@@ -67,12 +67,14 @@ describe('an export', () => {
     await ended
     expect(text()).not.toContain('exported')
     expect(existsSync(out)).toBe(false)
+    // The folder of the killed process is hidden, and no name of a model; the next export removes it.
+    const hidden = () => readdirSync(scratch).filter((name) => name.includes('killed') && name !== 'killed')
+    expect(hidden()).toHaveLength(1)
+    expect(hidden()[0]).toMatch(/^\.killed\.\w+\.tmp$/)
     const { files } = await exportModel({ model: at('model'), to, out, prove: false })
+    expect(hidden()).toEqual([])
     for (const { name } of files) expect(existsSync(join(out, name))).toBe(true)
     await expect(loadModel(join(out, 'merged'))).resolves.toBeDefined()
-    // The folder of the killed process is hidden, and no name of a model.
-    const left = readdirSync(scratch).filter((name) => name.includes('killed') && name !== 'killed')
-    for (const name of left) expect(name).toMatch(/^\.killed\.\w+\.tmp$/)
   }, 120_000)
 
   it.each(['merged', 'gguf:f16', 'onnx'])(
@@ -149,6 +151,17 @@ describe('an export', () => {
 })
 
 describe('the proof', () => {
+  it('says which program is missing, and how to install it', async () => {
+    // A package that cannot be imported stands for one that is not installed.
+    vi.doMock('node-llama-cpp', () => {
+      throw new Error('not found')
+    })
+    const { notes, proof } = await exportModel({ model: at('model'), to: 'gguf:f16', out: at('no-consumer') })
+    vi.doUnmock('node-llama-cpp')
+    expect(notes.join()).toMatch(/read back by Tunesmith only: `npm install .*node-llama-cpp`/)
+    expect(new Set(proof.map(({ consumer }) => consumer))).toEqual(new Set(['tunesmith']))
+  })
+
   it('is in a file that says which program compared what', async () => {
     const out = at('proved')
     await exportModel({ model: at('model'), to: 'onnx', out })

@@ -83,11 +83,14 @@ describe('exportModel', () => {
     expect(apart(logitsOf(await loadModel(join(out, 'merged'))), alone)).toBeLessThan(1e-5)
   })
 
-  it('writes the same bytes twice', async () => {
+  it('writes the same bytes twice, in every format', async () => {
+    const adapter = await makeAdapter('twice', { type: 'lora', rank: 4 })
+    const to = ['merged', 'onnx', 'onnx:q8', 'onnx:q4', 'gguf:q4_k_m', 'gguf-adapter', 'ollama:q8_0']
     const [one, two] = [join(scratch, 'one'), join(scratch, 'two')]
-    const first = await exportModel({ model: base, to: 'merged', out: one })
-    const second = await exportModel({ model: base, to: 'merged', out: two })
+    const first = await exportModel({ model: adapter, to, out: one, prove: false })
+    const second = await exportModel({ model: adapter, to, out: two, prove: false })
     expect(second.files).toEqual(first.files)
+    expect(readFileSync(join(two, PROOF_FILE))).toEqual(readFileSync(join(one, PROOF_FILE)))
   })
 
   it('refuses adapters without matrices, and leaves nothing behind', async () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import {
   ConfigError,
   diskFault,
-  folderOwner,
   lockFolder,
   parseJson,
+  removeUnfinished,
   sha256,
   sha256File,
   userCache,
@@ -58,25 +58,6 @@ const verified = async <Meta>(folder: string): Promise<{ meta: Meta } | { proble
   } catch {
     return { problem: `damaged (${manifestFile})` }
   }
-}
-
-/** Removes folders that killed processes left half-written, of one entry or of all. @returns whether there were any */
-const removeUnfinished = async (root: string, name = ''): Promise<boolean> => {
-  let found = false
-  for (const entry of await readdir(root)) {
-    if (
-      !(entry.startsWith(`.${name}`) && entry.endsWith('.tmp')) ||
-      (await folderOwner(join(root, entry))) !== undefined
-    )
-      continue
-    // A folder without a lock may have been made this moment.
-    const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
-    const isLocked = await stat(join(root, entry, '.lock')).catch(() => undefined)
-    if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
-    await rm(join(root, entry), { recursive: true, force: true })
-    found = true
-  }
-  return found
 }
 
 const sizeOf = async (folder: string): Promise<number> => {

@@ -105,13 +105,17 @@ const ask = async (page: Page, fields: Record<string, string>, button: string): 
 }
 
 describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium', () => {
-  it('classifies as we do', async () => {
-    const folder = await make('sequence-classification', { task: 'sequence-classification', settings: {} })
+  it('classifies pairs of texts as we do', async () => {
+    const folder = await make('sequence-classification', {
+      task: 'sequence-classification',
+      settings: { pair: 'other' },
+    })
     const { page, faults } = await openPage('sequence-classification')
     const model = await open(folder)
     for (const text of ['the cat sat on the mat', 'the dog ran after it 1999']) {
-      const { label, probabilities } = (await model.classify(text)) as SingleLabel
-      await ask(page, { Text: text }, 'Classify')
+      const pair = 'it is 1999'
+      const { label, probabilities } = (await model.classify({ text, pair })) as SingleLabel
+      await ask(page, { Text: text, 'Second text': pair }, 'Classify')
       const row = result(page).getByRole('row').first()
       expect(await row.getByRole('rowheader').textContent()).toBe(label)
       expect(await row.getByRole('cell').first().textContent()).toBe(`${(100 * probabilities[label]).toFixed(1)} %`)

@@ -54,7 +54,8 @@ export const frameOf = (tokenizer: PreTrainedTokenizer, texts: 1 | 2): Frame => 
     parts.push(whole.slice(from, at))
     from = at + plain.length
   }
-  return { parts: [...parts, whole.slice(from)], segments: 'token_type_ids' in tokenizer('a', options) }
+  const { token_type_ids: types = { data: [] } } = tokenizer('a', { ...options, return_token_type_ids: true })
+  return { parts: [...parts, whole.slice(from)], segments: Array.from(types.data as ArrayLike<bigint>).includes(1n) }
 }
 
 /** Number of special tokens. */

@@ -40,7 +40,12 @@ const valuesOf = (tensor: Tensor): Float32Array => tensor.data as Float32Array
 const run = ({ model }: Opened, inputs: object): Promise<Outputs> => model(inputs) as Promise<Outputs>
 
 const encode = ({ tokenizer, facts }: Opened, text: string, pair?: string): object =>
-  tokenizer(text, { ...(pair === undefined ? {} : { text_pair: pair }), truncation: true, max_length: facts.maxLength })
+  tokenizer(text, {
+    // Some tokenizers leave segments out unless they are asked for.
+    ...(pair === undefined ? {} : { text_pair: pair, return_token_type_ids: true }),
+    truncation: true,
+    max_length: facts.maxLength,
+  })
 
 /** Opens the model beside the page. @param onProgress a file, and the share of it that is loaded */
 export const openSpecialist = async (

@@ -91,7 +91,7 @@ const factsOf = (source: ExportSource, variant: string): SpecialistFacts => {
     maxLength: Math.min(maxPositions, task?.maxLength ?? headOptions.maxTokens ?? 512),
     labels: isRegression ? [] : [...headOptions.labels],
     multiLabel: headOptions.problemType === 'multi-label',
-    pair: typeof settings.textPair === 'string',
+    pair: typeof settings.pair === 'string',
     stride: numberOf(settings.stride) ?? 128,
     maxAnswerTokens: numberOf(settings.maxAnswerTokens) ?? 30,
     ...(settings.version === '2.0' ? { nullThreshold: numberOf(settings.nullThreshold) ?? 0 } : {}),

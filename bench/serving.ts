@@ -166,12 +166,20 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const python = peersPython()
   if (python === undefined) throw new Error('Expected the Python peers, got none. Run node bench/peers/setup.mjs.')
   const gguf = findGguf(python)
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-smollm2-'))
   const settings: Settings = {
-    ...{ python, gguf, folder: findSmolLm2(python, gguf), dtype },
+    ...{ python, gguf, folder, dtype },
     clients: (option(rest, 'clients') ?? (smoke ? '2' : '1,4,16,64')).split(',').map(Number),
     requests: Number(option(rest, 'requests') ?? (smoke ? 1 : 4)),
     newTokens: Number(option(rest, 'new') ?? (smoke ? 3 : 64)),
     threads: Number(option(rest, 'threads') ?? availableParallelism()),
   }
-  for (const part of parts) await partsByName[part](settings)
+  try {
+    // The folder that transformers makes of the GGUF does not say that it continues texts.
+    const made = findSmolLm2(python, gguf)
+    await saveModel(await loadModel(made, { head: 'causal-lm' }), folder, { tokenizer: made })
+    for (const part of parts) await partsByName[part](settings)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }

@@ -168,6 +168,13 @@ describe('gguf', () => {
     expect(type('q4_k_m', 'blk.0.attn_norm.weight', [576])).toBe('F32')
     expect(type('q8_0', 'blk.0.attn_q.weight', [16, 16])).toBe('F16')
     expect(type('q4_0', 'output.weight', [512, 256], false)).toBe('Q6_K')
+    // As compare-with-llama-quantize.py found for models of 16 and 9 layers.
+    expect(type('q2_k', 'blk.0.ffn_down.weight', [256, 288])).toBe('Q4_0')
+    expect(type('q3_k_s', 'blk.0.attn_v.weight', [96, 288])).toBe('Q4_0')
+    expect(type('q3_k_m', 'blk.2.attn_v.weight', [64, 256])).toBe('Q4_K')
+    expect(type('q3_k_m', 'blk.1.attn_v.weight', [64, 256])).toBe('Q5_K')
+    expect(type('iq4_xs', 'blk.0.ffn_down.weight', [256, 288])).toBe('Q5_1')
+    expect(type('iq4_xs', 'blk.9.attn_q.weight', [256, 288])).toBe('IQ4_NL')
   })
 
   it('refuses what llama.cpp does not compute, before anything is written', async () => {

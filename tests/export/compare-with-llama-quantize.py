@@ -1,0 +1,47 @@
+"""Compares exported GGUF files with those that llama_model_quantize makes of the float32 file, tensor by tensor and byte by byte.
+
+Arguments: the folder of node-llama-cpp's libraries (@node-llama-cpp/linux-x64/bins/linux-x64), and a folder that
+`tunesmith export MODEL --to gguf:f32 gguf:q4_k_m ...` wrote. Needs the package gguf.
+"""
+import ctypes, glob, os, re, sys, tempfile
+import gguf
+
+libraries, folder = sys.argv[1:3]
+find = lambda name: sorted(glob.glob(os.path.join(libraries, name)))[0]
+for name in ("libggml-base.so*", "libggml.*"):
+    ggml = ctypes.CDLL(find(name), mode=ctypes.RTLD_GLOBAL)
+llama = ctypes.CDLL(find("libllama.v*"))
+ggml.ggml_backend_load.argtypes = [ctypes.c_char_p]
+ggml.ggml_backend_load(find("libggml-cpu-x64.so").encode())
+
+
+class Parameters(ctypes.Structure):
+    # Only the first fields are set; the rest is as large as in any version.
+    _fields_ = [("threads", ctypes.c_int32), ("file_type", ctypes.c_int32), ("rest", ctypes.c_uint8 * 264)]
+
+
+llama.llama_model_quantize_default_params.restype = Parameters
+llama.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(Parameters)]
+silent = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
+llama.llama_log_set(silent, None)
+codes = dict(q8_0=7, q6_k=18, q5_k_m=17, q5_k_s=16, q4_k_m=15, q4_k_s=14, q5_1=9, q5_0=8, q4_1=3, q4_0=2,
+             q3_k_l=13, q3_k_m=12, q3_k_s=11, q2_k=10, iq4_xs=30, iq4_nl=25)
+source = glob.glob(os.path.join(folder, "gguf", "*-F32.gguf"))[0]
+tensors = lambda path: {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+failed = False
+for name, code in codes.items():
+    exported = source.replace("-F32.gguf", f"-{name.upper()}.gguf")
+    if not os.path.exists(exported):
+        continue
+    parameters = llama.llama_model_quantize_default_params()
+    parameters.threads, parameters.file_type = 1, code
+    with tempfile.TemporaryDirectory() as place:
+        out = os.path.join(place, "theirs.gguf")
+        if llama.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(parameters)) != 0:
+            sys.exit(f"llama_model_quantize failed for {name}")
+        theirs, ours = tensors(out), tensors(exported)
+        types = [key for key in theirs if theirs[key].tensor_type != ours[key].tensor_type]
+        others = [key for key in theirs if key not in types and theirs[key].data.tobytes() != ours[key].data.tobytes()]
+    failed |= bool(types or others)
+    print(f"{name}: {len(theirs)} tensors, {len(types)} of another type {types[:3]}, {len(others)} with other bytes {others[:3]}")
+sys.exit(1 if failed else 0)

@@ -38,6 +38,9 @@ describe('a plan of a pretraining run', () => {
     const { fit, rows } = await planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 1 } })
     expect(fit?.binds).toEqual(['money'])
     expect(fit?.steps).toBe(Math.floor((0.5 * 3600 * 0.4 * 8.1e12) / rows[0].flopsPerStep))
+    // The price of the recipe, which is what `--price-per-hour` sets, is as good.
+    const priced = await planRun(recipe({ pricePerHour: 2 }), { gpu: 't4', fit: { hours: 1, money: 1 } })
+    expect(priced.fit?.steps).toBe(fit?.steps)
   })
 
   test('refuses an unknown card with the nearest name, and settings without effect', async () => {

@@ -144,13 +144,17 @@ const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions
   return rememberedSpeed(recipe.precision, plan.flopsPerStep / plan.tokensPerStep)
 }
 
-const expectOptions = ({ gpu, count, utilisation, measure, fit, ...prices }: PlanOptions): void => {
+const expectOptions = ({ gpu, count, utilisation, measure, ...prices }: PlanOptions): void => {
   if (gpu === undefined && (count !== undefined || utilisation !== undefined))
     throw new ConfigError('`count` and `utilisation` need a graphics card: set `gpu`.')
   if (gpu !== undefined && measure) throw new ConfigError('`measure` times this machine: remove `gpu`.')
   if (prices.pricePerKilowattHour !== undefined && prices.watts === undefined && gpu === undefined)
     throw new ConfigError('`pricePerKilowattHour` needs the power of the machine: set `watts`.')
-  if (fit?.money !== undefined && prices.pricePerHour === undefined && prices.pricePerKilowattHour === undefined)
+}
+
+/** @throws ConfigError for a limit of money where nothing has a price */
+const expectPrice = ({ fit }: PlanOptions, { pricePerHour, pricePerKilowattHour }: Prices): void => {
+  if (fit?.money !== undefined && pricePerHour === undefined && pricePerKilowattHour === undefined)
     throw new ConfigError('`fit` by money needs a price: set `pricePerHour`, or `watts` and `pricePerKilowattHour`.')
 }
 
@@ -167,6 +171,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? machineMemory()
   const watts = options.watts ?? (card === undefined ? undefined : card.watts * (options.count ?? 1))
   const prices: Prices = { ...options, watts, pricePerHour: options.pricePerHour ?? recipe.pricePerHour }
+  expectPrice(options, prices)
   const notes: string[] = []
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined

@@ -28,6 +28,8 @@ export interface StepEvent extends EventBase {
   learningRate: number
   /** Global norm of the gradients before clipping; NaN if the step was not applied. */
   gradientNorm: number
+  /** The same by layer, in steps that record it. */
+  gradientNorms?: Record<string, number>
   /** Tokens seen since step 0. */
   tokens: number
   tokensPerSecond: number
@@ -141,6 +143,11 @@ const table =
     return good ? undefined : `numbers by name for \`${name}\``
   }
 
+const optional =
+  (name: string): Check =>
+  (fields) =>
+    fields[name] === undefined ? undefined : table(name)(fields)
+
 const reasons: readonly unknown[] = ['finished', 'interrupted', 'failed'] satisfies EndReason[]
 
 const checks: Record<TrainingEvent['type'], Check> = {
@@ -157,8 +164,9 @@ const checks: Record<TrainingEvent['type'], Check> = {
       'memoryBytes',
       'totalSteps',
     )(fields) ??
-    (fields.terms === undefined ? undefined : table('terms')(fields)) ??
-    (fields.metrics === undefined ? undefined : table('metrics')(fields)),
+    optional('terms')(fields) ??
+    optional('metrics')(fields) ??
+    optional('gradientNorms')(fields),
   rollout: (fields) => table('metrics')(fields) ?? numbers('seconds')(fields),
   evaluation: (fields) =>
     table('metrics')(fields) ??
@@ -191,7 +199,7 @@ export const eventFromLine = (line: string): { event: TrainingEvent } | { fault:
   if (typeof value.time !== 'string' || Number.isNaN(Date.parse(value.time))) return { fault: 'a date for `time`' }
   if (!(Number.isSafeInteger(value.step) && (value.step as number) >= 0)) return { fault: 'a step count for `step`' }
   for (const name of lossy) if (value[name] === null) value[name] = Number.NaN
-  for (const inner of [value.terms, value.metrics]) {
+  for (const inner of [value.terms, value.metrics, value.gradientNorms]) {
     if (isObject(inner)) for (const name of Object.keys(inner)) inner[name] ??= Number.NaN
   }
   const fault = check(value)

@@ -109,6 +109,11 @@ describe('events.jsonl', () => {
     ['a bad step', '{"type":"note","time":"2026-01-01T00:00:00Z","step":-1,"message":""}', 'for `step`'],
     ['a missing number', '{"type":"step","time":"2026-01-01T00:00:00Z","step":1}', 'a number for `loss`'],
     ['a bad metric', '{"type":"evaluation","time":"2026-01-01T00:00:00Z","step":1,"metrics":{"a":"b"}}', '`metrics`'],
+    [
+      'a bad norm',
+      JSON.stringify(stepEvent(1)).replace('"gradientNorm":1', '"gradientNorm":1,"gradientNorms":{"a":"b"}'),
+      '`gradientNorms`',
+    ],
     ['a list', '[]', 'an object'],
   ])('names the line of %s', async (_, line, message) => {
     const folder = newFolder()
@@ -172,7 +177,12 @@ describe('outlineEvents', () => {
     const path = write([
       JSON.stringify({ type: 'start', time: time(), step: 0 }),
       ...Array.from({ length: 500 }, (_, i) => lineOf(i + 1, { loss: 1e-7 * i, totalSteps: 1000 })),
-      ...Array.from({ length: 500 }, (_, i) => lineOf(i + 501, { terms: { 'masked-lm': -i / 3, 'a"[b': 2e21 + i } })),
+      ...Array.from({ length: 500 }, (_, i) =>
+        lineOf(i + 501, {
+          terms: { 'masked-lm': -i / 3, 'a"[b': 2e21 + i },
+          ...(i % 5 === 0 ? { gradientNorms: { 'body.layers.0': i } } : {}),
+        }),
+      ),
     ])
     const expected = await parsed(path)
     expect(expected.events).toHaveLength(1001)

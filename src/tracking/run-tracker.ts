@@ -68,6 +68,7 @@ export const writeToTensorBoard = (board: TensorBoardWriter, event: TrainingEven
   if (event.type === 'step') {
     const { loss, learningRate, gradientNorm, tokens, tokensPerSecond, memoryBytes } = event
     scalars('train', { loss, learningRate, gradientNorm, tokens, ...event.terms, ...event.metrics })
+    scalars('gradient-norm', event.gradientNorms ?? {})
     scalars('speed', { tokensPerSecond, memoryBytes })
   } else if (event.type === 'evaluation') scalars('evaluation', event.metrics)
   else if (event.type === 'rollout') scalars('rollout', event.metrics)

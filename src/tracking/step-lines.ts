@@ -37,36 +37,43 @@ const patternOf = (fields: object, named: Record<string, string>): string | unde
   return String.raw`\{${parts.join(',')}\}`
 }
 
-/** The layouts of one file. */
-export class StepLines {
-  #form: { pattern: RegExp; at: Record<(typeof kept)[number], number> } | undefined
-  #forms = 0
+interface Form {
+  text: string
+  pattern: RegExp
+  at: Record<(typeof kept)[number], number>
+}
 
-  /** The fields of a line; undefined if it has another layout than the last one that was learned. */
+/** The layouts of one file: some steps may have fields that others have not. */
+export class StepLines {
+  readonly #forms: Form[] = []
+
+  /** The fields of a line; undefined if it has none of the layouts that were learned. */
   read(line: string): StepOutline | undefined {
-    if (this.#form === undefined) return undefined
-    const { pattern, at } = this.#form
-    const found = pattern.exec(line)
-    if (found === null) return undefined
-    return {
-      type: 'step',
-      time: found[at.time],
-      step: Number(found[at.step]),
-      loss: Number(found[at.loss]),
-      tokens: Number(found[at.tokens]),
-      tokensPerSecond: Number(found[at.tokensPerSecond]),
-      seconds: Number(found[at.seconds]),
-      totalSteps: Number(found[at.totalSteps]),
+    for (const { pattern, at } of this.#forms) {
+      const found = pattern.exec(line)
+      if (found === null) continue
+      return {
+        type: 'step',
+        time: found[at.time],
+        step: Number(found[at.step]),
+        loss: Number(found[at.loss]),
+        tokens: Number(found[at.tokens]),
+        tokensPerSecond: Number(found[at.tokensPerSecond]),
+        seconds: Number(found[at.seconds]),
+        totalSteps: Number(found[at.totalSteps]),
+      }
     }
+    return undefined
   }
 
   /** Learns the layout of a step's line that `read` did not recognise. */
   learn(event: TrainingEvent): void {
-    if (event.type !== 'step' || ++this.#forms > mostForms) return
-    const pattern = patternOf(event, known)
-    if (pattern === undefined) return
+    if (event.type !== 'step' || this.#forms.length >= mostForms) return
+    const text = patternOf(event, known)
+    // A line with a number that is not finite has a layout that is known.
+    if (text === undefined || this.#forms.some((form) => form.text === text)) return
     const order = Object.keys(event).filter((name) => (kept as readonly string[]).includes(name))
     const at = Object.fromEntries(order.map((name, i) => [name, i + 1])) as Record<(typeof kept)[number], number>
-    this.#form = { pattern: new RegExp(`^${pattern}$`), at }
+    this.#forms.push({ text, pattern: new RegExp(`^${text}$`), at })
   }
 }

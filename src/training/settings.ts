@@ -109,6 +109,9 @@ export const trainingSchema = z.strictObject({
     .enum(['note', 'skip'])
     .default('note')
     .describe('reaction to a loss far above its recent mean: record it, or skip the batch too'),
+  gradientNorms: count()
+    .optional()
+    .describe('record the gradient norm of each layer in every step that is a multiple of this'),
 })
 export type TrainingSettings = z.output<typeof trainingSchema>
 export type IntervalSettings = TrainingSettings['evaluate'] & Pick<TrainingSettings['checkpoint'], 'epochs'>

@@ -20,6 +20,7 @@ import {
 } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
+import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
 import type { TrainingSettings } from './settings.ts'
 
@@ -163,6 +164,7 @@ class TrainingLoop<Example> {
     const spike = this.#watch.check(result.loss)
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
+    const gradientNorms = await this.#layerNorms(result)
     const update = finite && !skip ? await this.#update(result, learningRate) : notApplied
     let incident: TrainingEvent | undefined
     if (!update.applied && !skip) {
@@ -191,6 +193,7 @@ class TrainingLoop<Example> {
       ...(Object.keys(result.metrics).length > 0 ? { metrics: result.metrics } : {}),
       learningRate,
       gradientNorm: update.gradientNorm,
+      ...(gradientNorms === undefined ? {} : { gradientNorms }),
       tokens: this.#state.tokens,
       tokensPerSecond: batch.tokens / seconds,
       seconds,
@@ -265,6 +268,13 @@ class TrainingLoop<Example> {
       await collectWeights(group, optimizer)
     this.#sound = !update.applied
     return update
+  }
+
+  /** Norms by layer, in the steps that record them. */
+  async #layerNorms(result: ReducedGradients): Promise<Record<string, number> | undefined> {
+    const { settings, group } = this.#run
+    if (settings.gradientNorms === undefined || (this.#state.step + 1) % settings.gradientNorms !== 0) return undefined
+    return layerNorms(result, group)
   }
 
   #seconds(): number {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type PretrainInput, pretrain, resume } from '../../src/runs/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
-import { makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { eventsOf, makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { largestDifference, lossesOf, runTogether } from './parallel-runs.ts'
 
 let data: SmallData
@@ -21,14 +21,19 @@ const recipe = (name: string, more: object = {}): PretrainInput & { out: string 
   }),
   out: join(data.root, name),
 })
-const sharded = (name: string) => recipe(name, { shard: 'optimizer' })
+const sharded = (name: string) => recipe(name, { shard: 'optimizer', gradientNorms: 2 })
+/** Norms of every layer in the steps that record them. */
+const normsOf = async ({ out }: { out: string }): Promise<number[]> =>
+  (await eventsOf(out)).flatMap((event) =>
+    'gradientNorms' in event ? Object.values(event.gradientNorms as Record<string, number>) : [],
+  )
 /** The losses of one process without a stop. */
 let one: number[]
 
 beforeAll(async () => {
   setThreads(1)
   data = await makeSmallData()
-  await pretrain(recipe('one'))
+  await pretrain(recipe('one', { gradientNorms: 2 }))
   one = await lossesOf(recipe('one'))
 }, 120_000)
 afterAll(() => data.dispose())
@@ -48,6 +53,9 @@ describe('a sharded optimizer', () => {
     const { reason } = await resume(sharded('three').out)
     expect(reason).toBe('finished')
     expect(largestDifference(await lossesOf(sharded('three')), one)).toBeLessThan(1e-6)
+    const norms = await normsOf(recipe('one'))
+    expect(norms.length).toBeGreaterThan(12 * 3)
+    expect(largestDifference(await normsOf(sharded('three')), norms)).toBeLessThan(1e-5)
     const last = ({ out }: { out: string }) => Object.keys(remainsOf(out)).filter((name) => /^model|0024/.test(name))
     expect(last(sharded('three'))).toEqual(last(recipe('one')))
   }, 240_000)

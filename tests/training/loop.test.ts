@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { optimizers, scheduleAt, scheduleSchema, schedules } from '../../src/optim/index.ts'
 import { liveTensors, noGrad, type Tensor } from '../../src/tensor/index.ts'
 import { type LoopState, type TrainingRun, train } from '../../src/training/index.ts'
+import { layerOfPath } from '../../src/training/layer-gradients.ts'
 import { eventsOf, kinds, lossesOf, objectiveOf, ofType, packedSource, runOf } from './small-loop.ts'
 
 describe('the end', () => {
@@ -247,4 +248,32 @@ it('a batch by tokens takes examples until it has them', async () => {
     expect(tokens - before).toBe(taken)
     before = tokens
   }
+})
+
+describe('gradient norms by layer', () => {
+  it('are recorded in the steps that are asked for, sum up to the norm of all, and change no bit', async () => {
+    const budget = { budget: { steps: 6 } }
+    const plain = ofType(await eventsOf(runOf('gpt2', budget)), 'step')
+    const events = ofType(await eventsOf(runOf('gpt2', { ...budget, gradientNorms: 2 })), 'step')
+    expect(events.map(({ loss, gradientNorm }) => [loss, gradientNorm])).toEqual(
+      plain.map(({ loss, gradientNorm }) => [loss, gradientNorm]),
+    )
+    expect(events.filter((event) => event.gradientNorms !== undefined).map(({ step }) => step)).toEqual([2, 4, 6])
+    for (const { gradientNorms = {}, gradientNorm } of events.filter((event) => event.gradientNorms !== undefined)) {
+      expect(Object.keys(gradientNorms)).toEqual(expect.arrayContaining(['body.layers.0', 'body.layers.1']))
+      const whole = Math.sqrt(Object.values(gradientNorms).reduce((sum, norm) => sum + norm ** 2, 0))
+      expect(whole / gradientNorm).toBeCloseTo(1, 5)
+    }
+  })
+
+  it.each([
+    ['body.layers.11.attention.query.weight', 'body.layers.11'],
+    ['body.encoder.layers.0.norm.bias', 'body.encoder.layers.0'],
+    ['auxiliary.body.layers.2.mlp.up.weight', 'auxiliary.body.layers.2'],
+    ['body.embedTokens.weight', 'body.embedTokens'],
+    ['head.dense.bias', 'head.dense'],
+    ['temperature', 'temperature'],
+  ])('take %s to %s', (path, layer) => {
+    expect(layerOfPath(path)).toBe(layer)
+  })
 })

@@ -278,6 +278,8 @@ export interface FinetuneSettings {
   onNonFinite?: 'skip' | 'roll-back' | 'stop'
   /** Reaction to a loss far above its recent mean: record it, or skip the batch too. Default: `note`. */
   onSpike?: 'note' | 'skip'
+  /** Record the gradient norm of each layer in every step that is a multiple of this. */
+  gradientNorms?: number
   /** Pretrained model: a folder, a .gguf file, a run or a Hub id. */
   base: string
   /** Known data set of the task, whose columns need not be named. */

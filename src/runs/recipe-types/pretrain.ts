@@ -278,6 +278,8 @@ export interface PretrainSettings {
   onNonFinite?: 'skip' | 'roll-back' | 'stop'
   /** Reaction to a loss far above its recent mean: record it, or skip the batch too. Default: `note`. */
   onSpike?: 'note' | 'skip'
+  /** Record the gradient norm of each layer in every step that is a multiple of this. */
+  gradientNorms?: number
   /**
    * Initial output bias: zero, or frequencies (log unigram frequency of the training data, which helps
    * short runs). Default: `zero`.

@@ -1,5 +1,5 @@
 // A page that was saved as one file: the answers of the server are in it, and nothing is asked of a server.
-import type { Curves } from '../src/serving/studio/types/api-types.ts'
+import type { ApiErrorBody, Curves } from '../src/serving/studio/types/api-types.ts'
 import type { RunSamples } from '../src/serving/studio/types/run-types.ts'
 import type { SharedFile } from '../src/serving/studio/types/share-types.ts'
 
@@ -38,7 +38,11 @@ const narrow: Record<string, (answer: unknown, query: URLSearchParams) => unknow
 /** The answer that a path would have. @throws Error for one that was not saved */
 export const sharedAnswer = (path: string): unknown => {
   const { answers = {} } = sharedFile ?? {}
-  if (Object.hasOwn(answers, path)) return answers[path]
+  if (Object.hasOwn(answers, path)) {
+    const answer = answers[path] as object | Partial<ApiErrorBody>
+    if ('error' in answer && answer.error !== undefined) throw new Error(answer.error.message)
+    return answer
+  }
   const [plain, query = ''] = path.split('?')
   const end = plain.slice(plain.lastIndexOf('/'))
   if (Object.hasOwn(answers, plain) && Object.hasOwn(narrow, end))

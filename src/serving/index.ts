@@ -8,6 +8,6 @@ export { createServer, type RunningServer, type ServerSettings } from './server.
 export { type ComputeSettings, type Limits, Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 export { createStudio, type RunningStudio, type StudioServerSettings, studioPort } from './studio/create-studio.ts'
 export { type StudioProcess, startStudioProcess } from './studio/process/studio-process.ts'
-export { shareRuns } from './studio/share/share-runs.ts'
+export { type SharedRuns, shareRuns } from './studio/share/share-runs.ts'
 export { Studio, type StudioHooks, type StudioSettings } from './studio/studio.ts'
 export type { SpanAttributes, Telemetry, TraceSpan } from './tracing.ts'

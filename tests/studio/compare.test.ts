@@ -1,8 +1,10 @@
 // The page "Compare": specialists whose predictions the test writes and the library scores, so that every number has a second source.
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeEvaluationFiles } from '../../src/runs/engine/evaluation-files.ts'
+import { shareRuns } from '../../src/serving/index.ts'
 import type {
   PredictionPage,
   RunComparisonAnswer,
@@ -63,7 +65,7 @@ const writeSpecialist = async (
       ...{ metrics: scoreIntervals(scored), mainMetric: 'accuracy', details: scored.details(), predictions },
     },
     ...{ records, labels, parameters: { trained, total: 1000 } },
-    references: [],
+    references: [{ name: 'majority class', metrics: { accuracy: { value: 0.5, low: 0.4, high: 0.6 } } }],
   })
   writeFileSync(join(folder, 'model', 'model.safetensors'), Buffer.alloc(trained))
   const recipe = {
@@ -96,6 +98,16 @@ beforeAll(async () => {
 const chosen = (...ids: string[]) => encodeURIComponent(ids.map(encodeURIComponent).join(','))
 
 describe('the comparison', () => {
+  it('has baselines of the records that each run was scored on', async () => {
+    const { references } = await studio.json<RunComparisonAnswer>(
+      `/api/comparison?runs=${chosen('full', 'lora', 'elsewhere')}`,
+    )
+    expect(references.map(({ name, runs: scored }) => [name, [...scored].sort()])).toEqual([
+      ['majority class', ['elsewhere']],
+      ['majority class', ['full', 'lora']],
+    ])
+  })
+
   it('has scores, costs, families and differences of finished runs, and names the others', async () => {
     const found = await studio.json<RunComparisonAnswer>(
       `/api/comparison?runs=${chosen('full', 'lora', 'features', 'scratch', 'pretraining', 'none')}`,
@@ -198,6 +210,15 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     const figure = page.getByRole('figure', { name: /accuracy against time/ })
     await figure.getByRole('link', { name: /^scratch: accuracy 0\.500 .*from random/ }).waitFor()
     expect(await figure.getByRole('link').count()).toBe(4)
+    const saved = async (kind: string) => {
+      const download = page.waitForEvent('download')
+      await figure.getByRole('button', { name: kind }).click()
+      return readFile(await (await download).path(), 'utf8')
+    }
+    expect(await saved('CSV')).toContain('\nmajority class,,0.5,,\n')
+    const svg = await saved('SVG')
+    expect(svg).toContain('xmlns="http://www.w3.org/2000/svg"')
+    expect(svg).not.toContain('var(')
     await page.getByRole('combobox', { name: 'Cost', exact: true }).selectOption('disk')
     await page.getByRole('figure', { name: /accuracy against bytes on disk/ }).waitFor()
     const row = page.getByRole('row').filter({ hasText: 'lora' })
@@ -223,6 +244,29 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await page.getByRole('figure', { name: 'Reliability diagram of lora' }).waitFor()
     await page.getByText('Expected calibration error 0.050').waitFor()
     expect(await page.title()).toBe('Compare · Tunesmith')
+    await studio.checkAndClose(watched)
+  })
+
+  it('is one file with every view, without a server', async () => {
+    const path = join(runs, 'comparison.html')
+    const written = await shareRuns([join(runs, 'full'), join(runs, 'lora'), join(runs, 'elsewhere')], path)
+    expect([...written.runs].sort()).toEqual(['elsewhere', 'full', 'lora'])
+    await expect(shareRuns([join(runs, 'full')], path)).rejects.toThrow('which exists')
+    const watched = await studio.openFile(path)
+    const { page } = watched
+    await page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()
+    await page.getByRole('tab', { name: 'Scores and costs' }).click()
+    await page.getByRole('row', { name: /full .*0\.900/ }).waitFor()
+    expect(await page.getByText('majority class 0.5').count()).toBe(2)
+    await page.getByRole('tab', { name: 'Predictions' }).click()
+    await page.getByRole('button', { name: /^A right, B wrong \(8\)/ }).click()
+    await page.getByText('8 of 8 records are in this file.').waitFor()
+    await page.getByRole('tab', { name: 'Confusion and calibration' }).click()
+    await page.getByText('Expected calibration error').first().waitFor()
+    await page.getByRole('link', { name: 'Runs' }).click()
+    expect(await page.getByRole('button', { name: /Resume|tags|More/ }).count()).toBe(0)
+    await page.getByRole('link', { name: 'lora', exact: true }).click()
+    await page.getByRole('figure', { name: 'Loss by step' }).locator('canvas').waitFor()
     await studio.checkAndClose(watched)
   })
 })

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { AxeBuilder } from '@axe-core/playwright'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect } from 'vitest'
@@ -12,7 +12,8 @@ import { createStudio, type RunningStudio } from '../../src/serving/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { loadScript } from '../setup/load-script.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+/** The folder of the repository. */
+export const repository = fileURLToPath(new URL('../..', import.meta.url))
 const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
 const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
 
@@ -82,7 +83,7 @@ export class StudioUnderTest {
   /** Starts both before the tests and ends them after. */
   use(settings: Parameters<typeof createStudio>[0]): void {
     beforeAll(async () => {
-      await buildWeb(root)
+      await buildWeb(repository)
       this.studio = await createStudio({ port: 0, ...settings })
       if (browserPath !== undefined)
         this.#browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
@@ -98,7 +99,16 @@ export class StudioUnderTest {
     hash: string,
     { width = 1280, height = 800, url = this.url }: { width?: number; height?: number; url?: string } = {},
   ): Promise<WatchedPage> {
-    const context = await this.#browser!.newContext({ viewport: { width, height } })
+    return this.#watch(`${url}/${hash}`, { width, height })
+  }
+
+  /** Opens a file that was saved, without a server. */
+  openFile(path: string): Promise<WatchedPage> {
+    return this.#watch(pathToFileURL(path).href, { width: 1280, height: 800 })
+  }
+
+  async #watch(address: string, viewport: { width: number; height: number }): Promise<WatchedPage> {
+    const context = await this.#browser!.newContext({ viewport })
     const page = await context.newPage()
     const faults: string[] = []
     page.on('console', (message) => {
@@ -109,7 +119,7 @@ export class StudioUnderTest {
       const { protocol, hostname } = new URL(request.url())
       if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.push(`foreign request: ${request.url()}`)
     })
-    await page.goto(`${url}/${hash}`)
+    await page.goto(address)
     return { page, faults }
   }
 

@@ -6,6 +6,10 @@ const cell = (value: string | number | null | undefined): string => {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
+/** Rows as CSV. */
+export const csvText = (rows: readonly (readonly (string | number | null | undefined)[])[]): string =>
+  rows.map((row) => `${row.map(cell).join(',')}\n`).join('')
+
 /** The values of a chart as CSV, a row for each x. */
 export const csvOf = ({ curves, exportX = 'step' }: Pick<ChartProps, 'curves'> & { exportX?: string }): string => {
   const columns = curves.flatMap(({ name, x, y, low, high }) => {
@@ -19,7 +23,5 @@ export const csvOf = ({ curves, exportX = 'step' }: Pick<ChartProps, 'curves'> &
   })
   const xs = [...new Set(curves.flatMap(({ x }) => x))].sort((a, b) => a - b)
   const rows = xs.map((x) => [x, ...columns.map(({ at, values }) => values[at.get(x) ?? -1])])
-  return [[exportX, ...columns.map(({ title }) => title)], ...rows]
-    .map((row) => `${row.map(cell).join(',')}\n`)
-    .join('')
+  return csvText([[exportX, ...columns.map(({ title }) => title)], ...rows])
 }

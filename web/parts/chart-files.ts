@@ -2,9 +2,10 @@
 import { svgDocument } from '../../src/tracking/svg-chart.ts'
 import { csvOf } from './chart-csv.ts'
 import type { ChartProps } from './chart-types.ts'
+import { fileName } from './picture-files.ts'
 import { saveFile } from './save-file.ts'
 
-const fileName = ({ exportName = 'chart' }: ChartProps): string => exportName.replace(/[^\w.-]+/g, '-')
+const nameOf = ({ exportName = 'chart' }: ChartProps): string => fileName(exportName)
 
 /** Saves a chart as an SVG file. */
 export const saveSvg = (props: ChartProps): void => {
@@ -21,8 +22,8 @@ export const saveSvg = (props: ChartProps): void => {
       : [{ name: `${name}, lowest`, x, y: numbers(low) }]),
   ])
   const svg = svgDocument({ title: title ?? label, series, axis: logY ? 'log' : 'linear' })
-  saveFile(`${fileName(props)}.svg`, svg, 'image/svg+xml')
+  saveFile(`${nameOf(props)}.svg`, svg, 'image/svg+xml')
 }
 
 /** Saves the values of a chart as a CSV file. */
-export const saveCsv = (props: ChartProps): void => saveFile(`${fileName(props)}.csv`, csvOf(props), 'text/csv')
+export const saveCsv = (props: ChartProps): void => saveFile(`${nameOf(props)}.csv`, csvOf(props), 'text/csv')

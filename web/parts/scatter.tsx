@@ -2,6 +2,10 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { type AxisKind, formatTick, scaleOver } from '../../src/tracking/chart-scale.ts'
+import { formatValue } from '../format.ts'
+import { csvText } from './chart-csv.ts'
+import { fileName, savePicture } from './picture-files.ts'
+import { saveFile } from './save-file.ts'
 
 export type Shape = 'circle' | 'square' | 'triangle' | 'diamond' | 'cross'
 
@@ -141,6 +145,25 @@ const spreadNames = (points: readonly Placed[]): Map<string, number> => {
   return found
 }
 
+/** Heights of the names of lines, moved apart where two would overlap, but not below the bottom. */
+const spreadLines = (tops: readonly number[], bottom: number): number[] => {
+  const found = [...tops]
+  const down = [...tops.keys()].sort((a, b) => tops[a] - tops[b])
+  down.forEach((i, n) => {
+    if (n > 0) found[i] = Math.max(found[i], found[down[n - 1]] + nameHeight)
+  })
+  down.reverse().forEach((i, n) => {
+    found[i] = Math.min(found[i], n === 0 ? bottom : found[down[n - 1]] - nameHeight)
+  })
+  return found
+}
+
+/** Pixels of a character, of a name beside the picture. */
+const characterWidth = 7
+
+/** Width from which names of lines are beside the picture. */
+const wide = 560
+
 const inset = { left: 58, right: 14, top: 14, bottom: 46 }
 
 export const Scatter = ({
@@ -160,7 +183,10 @@ export const Scatter = ({
     shown.flatMap(({ y, low, high }) => [y, low ?? y, high ?? y]),
     references.map(({ y }) => y),
   ])
-  const [right, bottom] = [width - inset.right, height - inset.bottom]
+  const lineTexts = references.map(({ name, y }) => `${name} ${formatValue(y)}`)
+  const beside = width >= wide && references.length > 0
+  const room = beside ? 24 + characterWidth * Math.max(...lineTexts.map(({ length }) => length)) : 0
+  const [right, bottom] = [width - inset.right - room, height - inset.bottom]
   // Some room at the sides, so that no point is on an axis.
   const xAt = (x: number) => inset.left + (0.04 + 0.92 * xScale.place(x)) * (right - inset.left)
   const yAt = (y: number) => bottom - (0.04 + 0.92 * yScale.place(y)) * (bottom - inset.top)
@@ -168,8 +194,32 @@ export const Scatter = ({
   const names = spreadNames(placed)
   const line = placed.filter(({ name }) => name === undefined)
   const columns = width < 480 ? 3 : 6
+  const lineTops = references.map(({ y }) => yAt(y))
+  const lineNames = spreadLines(beside ? lineTops : lineTops.map((top) => top - 8), bottom - (beside ? 0 : 8))
+  const rows = [
+    ...placed.map(({ key, x, y, low, high }) => [key, x, y, low, high]),
+    ...references.map(({ name, y }) => [name, null, y, null, null]),
+  ]
   return (
     <figure class="scatter" aria-label={label}>
+      <div class="row export">
+        <button
+          type="button"
+          aria-label={`${label} as SVG`}
+          onClick={() => savePicture(label, frame.current!.querySelector('svg')!)}
+        >
+          SVG
+        </button>
+        <button
+          type="button"
+          aria-label={`${label} as CSV`}
+          onClick={() =>
+            saveFile(`${fileName(label)}.csv`, csvText([['name', across, 'value', 'low', 'high'], ...rows]), 'text/csv')
+          }
+        >
+          CSV
+        </button>
+      </div>
       <div ref={frame}>
         <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
           <title>{label}</title>
@@ -187,13 +237,23 @@ export const Scatter = ({
             </text>
           ))}
           <path class="axis" d={`M${inset.left} ${inset.top}V${bottom}H${right}`} />
-          {references.map(({ name, y }) => (
-            <g key={name}>
-              <path class="reference" d={`M${inset.left} ${yAt(y)}H${right}`} />
-              <text x={right} y={yAt(y) - 4} text-anchor="end">
-                {name}
-              </text>
-            </g>
+          {references.map(({ name }, i) => (
+            <path
+              key={name}
+              class="reference"
+              d={`M${inset.left} ${lineTops[i]}H${right}${beside ? `L${right + 16} ${lineNames[i]}` : ''}`}
+            />
+          ))}
+          {references.map(({ name }, i) => (
+            <text
+              key={name}
+              class="halo"
+              x={beside ? right + 20 : right}
+              y={lineNames[i] + 4}
+              text-anchor={beside ? 'start' : 'end'}
+            >
+              {lineTexts[i]}
+            </text>
           ))}
           {path && line.length > 1 && (
             <path class="path" d={line.map(({ left, top }, i) => `${i === 0 ? 'M' : 'L'}${left} ${top}`).join('')} />

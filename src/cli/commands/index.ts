@@ -36,6 +36,7 @@ export const commands: CommandRegistry = {
   score: async () => (await import('./score.ts')).score,
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
+  share: async () => (await import('./share.ts')).share,
   specialists: async () => (await import('./specialists.ts')).specialists,
   submit: async () => (await import('./submit.ts')).submit,
   sweep: async () => (await import('./sweep.ts')).sweep,

@@ -64,7 +64,12 @@ export interface ComparedRun {
 /** The score of a baseline without training. */
 export interface ComparedReference {
   task: string
+  /** What it is, and whose records it was scored on where runs of its task have several kinds of them. */
   name: string
+  /** What it is. */
+  baseline: string
+  /** Names of the runs that were scored on the same records. */
+  runs: string[]
   metric: string
   value: number
   low: number
@@ -197,13 +202,14 @@ const twinOf = ({ recipe }: ReadRun, group: readonly ReadRun[]): ReadRun | undef
 
 const referencesOf = (group: readonly ReadRun[]): ComparedReference[] => {
   const bases = new Set(group.map(({ recipe }) => recipe.base))
+  const runs = group.map(({ row }) => row.name)
   const found = new Map<string, ComparedReference>()
   for (const { row, recipe, evaluation } of group)
     for (const { name, metrics } of evaluation.references ?? []) {
       const interval = metrics[row.metric]
       const own = name === 'untrained base' && bases.size > 1 ? `untrained ${basename(recipe.base)}` : name
       if (interval === undefined || found.has(own)) continue
-      found.set(own, { task: row.task, name: own, metric: row.metric, ...interval })
+      found.set(own, { task: row.task, name: own, baseline: own, runs, metric: row.metric, ...interval })
     }
   return [...found.values()]
 }

@@ -1,11 +1,12 @@
 // Reward against KL divergence from the reference: where the run was step by step, and what the best of n answers of the base reach.
+
+import { comparisonPath } from '../../../src/serving/studio/compare-paths.ts'
 import type { Curves } from '../../../src/serving/studio/types/api-types.ts'
 import type { RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Scatter, type ScatterMark } from '../../parts/scatter.tsx'
-import { encodeIds } from '../compare/selection.ts'
 
 const buckets = 300
 
@@ -58,9 +59,7 @@ export const RewardChart = ({ id, scored, version, step }: RewardChartProps) => 
     runPath(id, `/curves?names=${encodeURIComponent('rollout/reward,rollout/kl')}&buckets=${buckets}`),
     version,
   )
-  const compared = useJson<RunComparisonAnswer>(
-    scored ? `/api/comparison?runs=${encodeURIComponent(encodeIds([id]))}` : undefined,
-  )
+  const compared = useJson<RunComparisonAnswer>(scored ? comparisonPath([id]) : undefined)
   return (
     <section class="panel">
       <h2>Reward against KL divergence</h2>

@@ -1,27 +1,17 @@
 // Chooses the runs of a comparison: a search, a list with checkboxes, and what is chosen.
 import { useSignal } from '@preact/signals'
+import { maxCompared } from '../../../src/serving/studio/compare-paths.ts'
 import type { RunRow } from '../../../src/serving/studio/types/api-types.ts'
 import { formatValue } from '../../format.ts'
 import { runRows, runsLoaded, withWords } from '../../live-runs.ts'
+import { CurveSample } from '../../parts/curve-sample.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo } from '../../router.ts'
-import { curveVariable } from '../../theme.ts'
-import { chosenIds, dashes, maxChosen, maxCurves, setChosen, shortName, toggleChosen } from './selection.ts'
+import { sharedFile } from '../../shared-file.ts'
+import { chosenIds, dashes, maxCurves, setChosen, shortName, toggleChosen } from './selection.ts'
 
 /** Rows of the list; the search finds the others. */
 const maxListed = 100
-
-/** The line of a run's curve. */
-const CurveSample = ({ n }: { n: number }) => (
-  <svg width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">
-    <path
-      d="M0 4H26"
-      stroke={`var(${curveVariable(n)})`}
-      stroke-width="2.5"
-      stroke-dasharray={dashes[n % dashes.length].join(' ') || undefined}
-    />
-  </svg>
-)
 
 const Listed = ({ row, chosen, full }: { row: RunRow; chosen: boolean; full: boolean }) => (
   <label class="choice">
@@ -37,7 +27,7 @@ export const Chooser = () => {
   const search = useSignal('')
   const ids = chosenIds()
   const found = withWords(runRows.value, search.value)
-  const addable = found.filter(({ id }) => !ids.includes(id)).slice(0, maxChosen - ids.length)
+  const addable = found.filter(({ id }) => !ids.includes(id)).slice(0, maxCompared - ids.length)
   return (
     <details class="panel chooser" open={ids.length < 2}>
       <summary>Choose runs</summary>
@@ -68,7 +58,7 @@ export const Chooser = () => {
         {!runsLoaded.value && <p class="muted">Loading …</p>}
         {runsLoaded.value && found.length === 0 && <p class="muted">No run fits.</p>}
         {found.slice(0, maxListed).map((row) => (
-          <Listed key={row.id} row={row} chosen={ids.includes(row.id)} full={ids.length >= maxChosen} />
+          <Listed key={row.id} row={row} chosen={ids.includes(row.id)} full={ids.length >= maxCompared} />
         ))}
       </Scroll>
       {found.length > maxListed && <p class="muted">{found.length - maxListed} more runs: search to see them.</p>}
@@ -84,13 +74,15 @@ export const Chosen = () => {
     <fieldset class="row plain" aria-label="Chosen runs">
       {ids.map((id, i) => (
         <span class="chip" key={id}>
-          {i < maxCurves && <CurveSample n={i} />}
+          {i < maxCurves && <CurveSample n={i} dash={dashes[i % dashes.length]} />}
           <a href={linkTo(['runs', id])} title={id}>
             {shortName(id, ids)}
           </a>
-          <button type="button" aria-label={`Remove ${id}`} onClick={() => toggleChosen(id)}>
-            ×
-          </button>
+          {sharedFile === undefined && (
+            <button type="button" aria-label={`Remove ${id}`} onClick={() => toggleChosen(id)}>
+              ×
+            </button>
+          )}
         </span>
       ))}
     </fieldset>

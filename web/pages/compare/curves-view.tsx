@@ -217,6 +217,8 @@ export const CurvesView = () => {
           onRange={(next) => {
             range.value = next
           }}
+          exportName={`${name} of ${curves.length} runs`}
+          exportX={axis}
           formatX={axis === 'money' ? formatValue : axisFormats[axis]}
         />
       )}

@@ -1,16 +1,19 @@
 // Runs side by side: curves, scores against costs, specialists by task, predictions that differ, classes.
 import type { ComponentType } from 'preact'
+import { comparisonPath, encodeIds } from '../../../src/serving/studio/compare-paths.ts'
 import type { RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
+import { formatTime } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { type Tab, Tabs } from '../../parts/tabs.tsx'
 import { route, setQuery } from '../../router.ts'
+import { sharedFile } from '../../shared-file.ts'
 import { Chooser, Chosen } from './chooser.tsx'
 import { ClassesView } from './classes-view.tsx'
 import './compare.css'
 import { CurvesView } from './curves-view.tsx'
 import { PredictionsView } from './predictions-view.tsx'
 import { ScoresView } from './scores-view.tsx'
-import { chosenIds, encodeIds } from './selection.ts'
+import { chosenIds } from './selection.ts'
 import { TasksView } from './tasks-view.tsx'
 
 /** Views of scored runs; the curves, which any run has, come before them. */
@@ -27,7 +30,7 @@ const tabs: readonly Tab[] = [
 ]
 
 const Scored = ({ view, ids }: { view: string; ids: readonly string[] }) => {
-  const loaded = useJson<RunComparisonAnswer>(`/api/comparison?runs=${encodeURIComponent(encodeIds(ids))}`)
+  const loaded = useJson<RunComparisonAnswer>(comparisonPath(ids))
   const { View } = scoredViews[view]
   return (
     <Show of={loaded.value}>
@@ -72,8 +75,14 @@ export default () => {
       <div class="head">
         <h1>Compare</h1>
         <span class="muted">{ids.length === 0 ? 'Choose runs to compare' : `${ids.length} runs`}</span>
+        {ids.length > 1 && sharedFile === undefined && (
+          <a class="button end" href={`/api/comparison/share?runs=${encodeURIComponent(encodeIds(ids))}`} download>
+            Download as one HTML file
+          </a>
+        )}
+        {sharedFile !== undefined && <span class="muted">saved {formatTime(sharedFile.made)}</span>}
       </div>
-      <Chooser />
+      {sharedFile === undefined && <Chooser />}
       <Chosen />
       {ids.length > 0 && (
         <Tabs

@@ -1,6 +1,7 @@
 // Predictions of two runs for the same records: where one is right and the other wrong.
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import { pairFilters, predictionRows, predictionsPath } from '../../../src/serving/studio/compare-paths.ts'
 import type {
   PairFilter,
   PredictionPage,
@@ -13,10 +14,9 @@ import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { queryWhole, route, setQuery } from '../../router.ts'
+import { sharedFile } from '../../shared-file.ts'
 import { groupsOf } from './scores-view.tsx'
 import { shortName } from './selection.ts'
-
-const size = 25
 
 const filterTitle = (filter: PairFilter, rightOrWrong: boolean): string | undefined => {
   const titles: Record<PairFilter, string | undefined> = {
@@ -30,9 +30,7 @@ const filterTitle = (filter: PairFilter, rightOrWrong: boolean): string | undefi
   return titles[filter]
 }
 
-const filters: readonly PairFilter[] = ['changed', 'first', 'second', 'both-wrong', 'both-right', 'all']
-
-const isFilter = (value: string | null): value is PairFilter => filters.includes(value as PairFilter)
+const isFilter = (value: string | null): value is PairFilter => pairFilters.includes(value as PairFilter)
 
 const Answer = ({
   prediction,
@@ -117,7 +115,7 @@ const RunChoice = ({
 
 const Filters = ({ page, filter }: { page: PredictionPage; filter: PairFilter }) => (
   <fieldset class="row plain" aria-label="Which records">
-    {filters.map((each) => {
+    {pairFilters.map((each) => {
       const title = filterTitle(each, page.rightOrWrong)
       return title === undefined ? null : (
         <button
@@ -154,7 +152,7 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
   const path =
     first === undefined || second === undefined || first === second
       ? undefined
-      : `/api/comparison/predictions?${new URLSearchParams({ first, second, filter, search: searched.value, from: String(from), count: String(size) })}`
+      : predictionsPath(first, second, { filter, search: searched.value, from })
   const page = useJson<PredictionPage>(path)
   if (first === undefined || second === undefined)
     return <p class="muted">Choose two finished runs of one task to see where they differ.</p>
@@ -163,17 +161,19 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
       <div class="row controls">
         <RunChoice title="A" field="a" value={first} ids={ids} />
         <RunChoice title="B" field="b" value={second} ids={ids} />
-        <label>
-          Search{' '}
-          <input
-            type="search"
-            value={search.value}
-            onInput={(event) => {
-              search.value = event.currentTarget.value
-              setQuery({ page: undefined })
-            }}
-          />
-        </label>
+        {sharedFile === undefined && (
+          <label>
+            Search{' '}
+            <input
+              type="search"
+              value={search.value}
+              onInput={(event) => {
+                search.value = event.currentTarget.value
+                setQuery({ page: undefined })
+              }}
+            />
+          </label>
+        )}
       </div>
       {path === undefined ? (
         <p class="muted">A and B are the same run: choose another one.</p>
@@ -200,14 +200,20 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
                   </tbody>
                 </table>
               </Scroll>
-              <Pager
-                from={data.from}
-                shown={data.rows.length}
-                total={data.total}
-                size={size}
-                noun="records"
-                onFrom={(next) => setQuery({ page: next === 0 ? undefined : String(next) })}
-              />
+              {sharedFile === undefined ? (
+                <Pager
+                  from={data.from}
+                  shown={data.rows.length}
+                  total={data.total}
+                  size={predictionRows}
+                  noun="records"
+                  onFrom={(next) => setQuery({ page: next === 0 ? undefined : String(next) })}
+                />
+              ) : (
+                <p class="muted">
+                  {data.rows.length} of {data.total} records are in this file.
+                </p>
+              )}
             </>
           )}
         </Show>

@@ -166,7 +166,7 @@ const TaskScores = ({ runs, answer, cost }: { runs: ComparedRunRow[]; answer: Ru
   const [{ task, data, metric }] = runs
   const points = runs.flatMap((run) => markOf(run, cost, ids))
   const references = answer.references.filter(
-    (one) => one.task === task && one.metric === metric && !one.name.includes(' (records of ') && one.value !== null,
+    (one) => one.metric === metric && one.runs.includes(runs[0].id) && one.value !== null,
   )
   const label = `${metric} against ${cost.title.toLowerCase()}: ${task} on ${data}`
   return (

@@ -1,12 +1,9 @@
 // The runs that are compared: in the address, so that a link has them.
+import { encodeIds, maxCompared } from '../../../src/serving/studio/compare-paths.ts'
 import { route, setQuery } from '../../router.ts'
 
-/** Runs that can be chosen, and those of them that have curves at a time. */
-export const maxChosen = 32
+/** Runs that have curves at a time. */
 export const maxCurves = 8
-
-/** Ids with commas between them; an id may have commas itself. */
-export const encodeIds = (ids: readonly string[]): string => ids.map(encodeURIComponent).join(',')
 
 const decodeIds = (value: string): string[] =>
   value
@@ -22,7 +19,7 @@ const decodeIds = (value: string): string[] =>
 
 /** The chosen runs, in the order in which they were chosen. */
 export const chosenIds = (): string[] =>
-  [...new Set(decodeIds(route.value.query.get('runs') ?? ''))].slice(0, maxChosen)
+  [...new Set(decodeIds(route.value.query.get('runs') ?? ''))].slice(0, maxCompared)
 
 export const setChosen = (ids: readonly string[]): void =>
   setQuery({ runs: ids.length === 0 ? undefined : encodeIds(ids) })

@@ -68,8 +68,8 @@ export const compareChosen = ({ runs }: { runs: readonly ChosenRun[] }): Promise
     const idOf = (name: string) => names.get(name) ?? name
     return {
       runs: compared.runs.map((run) => rowOf(run, idOf)),
-      references: compared.references.map(({ task, metric, name, ...interval }) => ({
-        ...{ task, metric, name },
+      references: compared.references.map(({ task, metric, baseline, runs: scored, ...interval }) => ({
+        ...{ task, metric, name: baseline, runs: scored.map(idOf) },
         ...intervalOf(interval),
       })),
       rewards: compared.rewards.map(({ reward, points }) => ({

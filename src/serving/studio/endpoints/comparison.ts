@@ -4,37 +4,36 @@ import { z } from 'zod'
 import { readEvaluation } from '../../../runs/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
+import { maxCompared, pairFilters } from '../compare-paths.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import { finiteOrNull } from '../shown-values.ts'
-import type {
-  CalibrationBin,
-  PairFilter,
-  PredictionPage,
-  RunComparisonAnswer,
-  RunEvaluation,
-} from '../types/compare-types.ts'
+import type { CalibrationBin, PredictionPage, RunComparisonAnswer, RunEvaluation } from '../types/compare-types.ts'
 
-/** Runs that are compared at once. */
-const maxRuns = 32
+/** The runs of a comparison in an address. */
+export const comparedQuery = z.strictObject({
+  runs: z.string().min(1).describe('encoded ids of runs, separated by commas'),
+})
 
-/** Ids, each encoded, with commas between them: ids may have commas themselves. */
-const decodeIds = (value: string): string[] => {
+/** Their ids: each is encoded, as ids may have commas themselves. @throws ApiError for too many, or for another text */
+export const comparedIds = ({ runs }: z.output<typeof comparedQuery>): string[] => {
+  let ids: string[]
   try {
-    return [...new Set(value.split(',').filter(Boolean).map(decodeURIComponent))]
+    ids = [...new Set(runs.split(',').filter(Boolean).map(decodeURIComponent))]
   } catch {
     throw badRequest('Expected encoded ids of runs, separated by commas, for `runs`, got something else.', 'runs')
   }
+  if (ids.length > maxCompared)
+    throw badRequest(`Expected at most ${maxCompared} runs for \`runs\`, got ${ids.length}.`, 'runs')
+  return ids
 }
 
 export const comparison = defineStudioEndpoint({
   method: 'get',
   path: '/api/comparison',
   summary: 'Compare runs: scores with intervals, costs, and differences on the same records',
-  query: z.strictObject({ runs: z.string().min(1).describe('encoded ids of runs, separated by commas') }),
+  query: comparedQuery,
   async answer({ studio, query }): Promise<RunComparisonAnswer> {
-    const ids = decodeIds(query.runs)
-    if (ids.length > maxRuns)
-      throw badRequest(`Expected at most ${maxRuns} runs for \`runs\`, got ${ids.length}.`, 'runs')
+    const ids = comparedIds(query)
     const found = await Promise.allSettled(ids.map((id) => studio.runs.get(id)))
     const runs = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     const gone = ids.filter((_, i) => found[i].status === 'rejected')
@@ -46,8 +45,6 @@ export const comparison = defineStudioEndpoint({
   },
 })
 
-const filters = ['all', 'changed', 'first', 'second', 'both-right', 'both-wrong'] as const satisfies PairFilter[]
-
 export const comparedPredictions = defineStudioEndpoint({
   method: 'get',
   path: '/api/comparison/predictions',
@@ -55,7 +52,7 @@ export const comparedPredictions = defineStudioEndpoint({
   query: z.strictObject({
     first: z.string().min(1).describe('id of a run'),
     second: z.string().min(1).describe('id of another run'),
-    filter: z.enum(filters).default('changed').describe('which records'),
+    filter: z.enum(pairFilters).default('changed').describe('which records'),
     search: z.string().max(1000).default('').describe('text that the record or a prediction contains'),
     from: wholeNumber.default(0).describe('first record'),
     count: wholeNumber.min(1).max(200).default(50).describe('number of records'),

@@ -10,11 +10,11 @@ import { filterFields, filterRuns } from './run-filter.ts'
 import { runChanges, runList } from './run-list.ts'
 import { runCurves, runDetails, runEvents } from './run-pages.ts'
 import { runBatch, runFilesOnDisk, runSamples } from './run-parts.ts'
-import { runShare } from './run-share.ts'
+import { comparisonShare, runShare } from './run-share.ts'
 
 export const studioEndpoints: readonly StudioEndpoint[] = [
   ...[runList, runChanges, runDetails, runCurves, runEvents, runBatch, runSamples, runFilesOnDisk, runShare],
-  ...[comparison, comparedPredictions, runEvaluation],
+  ...[comparison, comparedPredictions, comparisonShare, runEvaluation],
   ...[alignmentFacts, rollout, answerOfRollout, preferences],
   ...[playgroundState, runModels, loadPlaygroundModel, unloadPlaygroundModel, askPlayground],
   ...[stop, resumeRun, checkpointNow, deleteRun, tagRun, runConsole, filterRuns, filterFields],

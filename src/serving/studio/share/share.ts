@@ -8,6 +8,7 @@ import { ConfigError } from '../../../core/index.ts'
 import { escapeHtml } from '../../../tracking/index.ts'
 import { builtPages } from '../built-pages.ts'
 import type { Ask } from '../endpoint.ts'
+import { maxCurves } from '../endpoints/run-pages.ts'
 import type { Studio } from '../studio.ts'
 import type { RunDetails, RunList } from '../types/api-types.ts'
 import type { RunSamples } from '../types/run-types.ts'
@@ -20,16 +21,12 @@ export interface ShareSettings {
   home: string
   /** Pages that the file has, by their paths. */
   pages: string[]
+  /** Buckets of curves, than which its zoom is no finer, and steps whose samples it has. */
+  content: { buckets: number; samples: number }
 }
-
-/** Buckets of the curves of a shared file: its zoom is no finer. */
-const buckets = 2000
 
 /** Names of settings whose value may be a secret. */
 const secret = /api[-_]?key|secret|password|passwd|authorization|^headers?$|^token$|credential/i
-
-/** Steps whose samples a file has. */
-const maxSampleSteps = 200
 
 /** Folders of this machine that the values name, longest first. */
 const foldersIn = (value: unknown, roots: readonly string[]): string[] => {
@@ -104,20 +101,33 @@ export interface SharedStudio {
   ask: Ask
 }
 
-/** Answers of the API by their path. @throws ConfigError with the message of an answer that is an error */
-const answersOf = async (ask: Ask, paths: Record<string, string>): Promise<Record<string, unknown>> => {
+/**
+ * Answers of the API by their path.
+ * @param options.keepErrors keeps answers that are errors, which the page shows in words
+ * @throws ConfigError with the message of an answer that is an error
+ */
+export const answersOf = async (
+  ask: Ask,
+  paths: Record<string, string>,
+  { keepErrors = false } = {},
+): Promise<Record<string, unknown>> => {
   const answers: Record<string, unknown> = {}
   for (const [key, path] of Object.entries(paths)) {
     const response = await ask(path)
     const body = (await response.json()) as { error?: { message: string } }
-    if (!response.ok) throw new ConfigError(body.error?.message ?? `${path} gave status ${response.status}.`)
+    if (!response.ok && !keepErrors)
+      throw new ConfigError(body.error?.message ?? `${path} gave status ${response.status}.`)
     answers[key] = body
   }
   return answers
 }
 
 /** Answers that the page of a run asks for. */
-const runAnswers = async (ask: Ask, id: string): Promise<Record<string, unknown>> => {
+const runAnswers = async (
+  ask: Ask,
+  id: string,
+  { buckets, samples: maxSamples }: ShareSettings['content'],
+): Promise<Record<string, unknown>> => {
   const path = `/api/runs/${encodeURIComponent(id)}`
   const { [path]: details, [`${path}/samples`]: list } = await answersOf(ask, {
     [path]: path,
@@ -127,13 +137,13 @@ const runAnswers = async (ask: Ask, id: string): Promise<Record<string, unknown>
   const names = Object.values(columns).flat()
   const { steps } = list as RunSamples
   const samples: RunSamples['samples'] = []
-  const every = Math.ceil(steps.length / maxSampleSteps)
+  const every = Math.ceil(steps.length / maxSamples)
   const kept = steps.filter((_, i) => i % every === 0 || i === steps.length - 1)
   for (let i = 0; i < kept.length; i += 8) {
     const part = `${path}/samples?steps=${kept.slice(i, i + 8).join(',')}`
     samples.push(...((await answersOf(ask, { part })).part as RunSamples).samples)
   }
-  const curves = `${path}/curves?names=${encodeURIComponent(names.slice(0, 64).join(','))}&buckets=${buckets}`
+  const curves = `${path}/curves?names=${encodeURIComponent(names.slice(0, maxCurves).join(','))}&buckets=${buckets}`
   const more = names.length === 0 ? {} : { [`${path}/curves`]: curves }
   return {
     [path]: details,
@@ -144,18 +154,17 @@ const runAnswers = async (ask: Ask, id: string): Promise<Record<string, unknown>
 
 /**
  * Runs of a studio, and further answers of its API, as the text of an HTML file.
- * @param more paths of the API whose answers other pages ask for, such as a comparison
+ * @param more answers of the API by path, which other pages ask for
  * @throws ConfigError for an unknown run
  */
 export const sharePages = async (
   { studio, ask }: SharedStudio,
   ids: readonly string[],
-  settings: ShareSettings,
-  more: readonly string[] = [],
+  { content, ...settings }: ShareSettings,
+  more: Record<string, unknown> = {},
 ): Promise<string> => {
-  const answers: Record<string, unknown> = {}
-  for (const id of ids) Object.assign(answers, await runAnswers(ask, id))
-  Object.assign(answers, await answersOf(ask, Object.fromEntries(more.map((path) => [path, path]))))
+  const answers: Record<string, unknown> = { ...more }
+  for (const id of ids) Object.assign(answers, await runAnswers(ask, id, content))
   const { '/api/runs': list } = await answersOf(ask, { '/api/runs': '/api/runs' })
   const runs = (list as RunList).runs.filter(({ id }) => ids.includes(id))
   answers['/api/runs'] = { runs, total: runs.length, roots: [] } satisfies RunList
@@ -168,4 +177,7 @@ export const sharePages = async (
 
 /** One run of a studio as the text of an HTML file. */
 export const shareRun = (from: SharedStudio, id: string): Promise<string> =>
-  sharePages(from, [id], { title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] })
+  sharePages(from, [id], {
+    ...{ title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] },
+    content: { buckets: 2000, samples: 200 },
+  })

@@ -52,6 +52,8 @@ export interface ReferenceRow extends IntervalValue {
   task: string
   metric: string
   name: string
+  /** Ids of the runs that were scored on the same records. */
+  runs: string[]
 }
 
 /** A place on a chart of reward against KL divergence. */

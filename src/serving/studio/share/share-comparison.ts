@@ -1,0 +1,48 @@
+// A comparison of runs as one HTML file: the page "Compare" with its curves, scores, predictions and matrices, and the page of each run.
+import { comparisonPath, encodeIds, maxCompared, pairFilters, predictionsPath } from '../compare-paths.ts'
+import type { RunComparisonAnswer } from '../types/compare-types.ts'
+import { answersOf, type SharedStudio, sharePages } from './share.ts'
+
+/** Runs of one task whose predictions are in the file pair by pair: the best ones. */
+const maxPaired = 4
+
+/** Buckets of curves and steps with samples of each run, of which a file has many. */
+const content = { buckets: 600, samples: 20 }
+
+/** Pairs of runs that were scored on the same records, in both orders. */
+const pairsOf = (runs: RunComparisonAnswer['runs']): [string, string][] => {
+  const groups = new Map<string, string[]>()
+  for (const { id, group } of runs) groups.set(group, [...(groups.get(group) ?? []), id])
+  return [...groups.values()].flatMap((ids) => {
+    const best = ids.slice(0, maxPaired)
+    return best.flatMap((a) => best.filter((b) => b !== a).map((b): [string, string] => [a, b]))
+  })
+}
+
+/**
+ * A comparison of runs of a studio as the text of an HTML file.
+ * @throws ConfigError for an unknown run
+ */
+export const shareComparison = async (from: SharedStudio, ids: readonly string[]): Promise<string> => {
+  const compared = ids.slice(0, maxCompared)
+  const path = comparisonPath(compared)
+  const answers = await answersOf(from.ask, { [path]: path })
+  const { runs } = answers[path] as RunComparisonAnswer
+  const paths = [
+    ...runs.map(({ id }) => `/api/runs/${encodeURIComponent(id)}/evaluation`),
+    ...pairsOf(runs).flatMap(([a, b]) => pairFilters.map((filter) => predictionsPath(a, b, { filter }))),
+  ]
+  // Some runs have no predictions: the page says why, as it does in the studio.
+  const views = await answersOf(from.ask, Object.fromEntries(paths.map((each) => [each, each])), { keepErrors: true })
+  return sharePages(
+    from,
+    ids,
+    {
+      title: `Comparison of ${ids.length} runs`,
+      home: `#/compare?runs=${encodeURIComponent(encodeIds(compared))}`,
+      pages: ['runs', 'compare'],
+      content,
+    },
+    { ...answers, ...views },
+  )
+}

@@ -61,6 +61,8 @@ export interface Lengths {
   max: number
   /** Texts longer than `maxLength`. */
   tooLong: number
+  /** Texts by length, in ranges of equal width; the last one has the longest hundredth. `to` is the first length of the next range. */
+  histogram: { from: number; to: number; count: number }[]
 }
 
 /** Two records that should not be as they are. */
@@ -171,6 +173,20 @@ interface Index {
   near: NearCopies<Seen>
 }
 
+/** Ranges of a histogram, without the last. */
+const ranges = 24
+
+const histogramOf = (sorted: Float64Array, p99: number): Lengths['histogram'] => {
+  const [low, high] = [sorted[0], sorted[sorted.length - 1]]
+  const width = Math.max(1, Math.ceil((p99 + 1 - low) / ranges))
+  const bins: Lengths['histogram'] = []
+  for (let from = low; from <= p99; from += width) bins.push({ from, to: from + width, count: 0 })
+  const end = bins[bins.length - 1].to
+  if (high >= end) bins.push({ from: end, to: high + 1, count: 0 })
+  for (const length of sorted) bins[Math.min(bins.length - 1, Math.floor((length - low) / width))].count++
+  return bins
+}
+
 const lengthsOf = (all: number[], unit: Lengths['unit'], maxLength: number): Lengths => {
   const sorted = Float64Array.from(all).sort()
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
@@ -183,6 +199,7 @@ const lengthsOf = (all: number[], unit: Lengths['unit'], maxLength: number): Len
     p99: at(0.99),
     max: sorted[sorted.length - 1],
     tooLong: sorted.length - sorted.findLastIndex((length) => length <= maxLength) - 1,
+    histogram: sorted.length === 0 ? [] : histogramOf(sorted, at(0.99)),
   }
 }
 

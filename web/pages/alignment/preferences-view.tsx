@@ -8,6 +8,7 @@ import type {
 } from '../../../src/serving/studio/types/alignment-types.ts'
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
+import { Histogram } from '../../parts/histogram.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -20,48 +21,6 @@ const orders: Record<PreferenceOrder, string> = {
   smallest: 'Smallest margin first',
   largest: 'Largest margin first',
   data: 'As in the data',
-}
-
-const frame = { width: 640, height: 150, bottom: 24, left: 8, right: 8 }
-
-const Histogram = ({ bins }: { bins: PreferencePage['histogram'] }) => {
-  if (bins.length === 0) return null
-  const most = Math.max(...bins.map(({ count }) => count))
-  const width = (frame.width - frame.left - frame.right) / bins.length
-  const [low, high] = [bins[0].from, bins[bins.length - 1].to]
-  const xAt = (value: number) =>
-    frame.left + ((value - low) / (high - low || 1)) * (frame.width - frame.left - frame.right)
-  const floor = frame.height - frame.bottom
-  return (
-    <figure class="scatter" aria-label="Histogram of margins">
-      <svg viewBox={`0 0 ${frame.width} ${frame.height}`} width="100%">
-        <title>Histogram of margins</title>
-        {bins.map(({ from, to, count }, i) => (
-          <rect
-            key={from}
-            x={frame.left + i * width + 1}
-            y={floor - (count / most) * (floor - 8)}
-            width={width - 2}
-            height={(count / most) * (floor - 8)}
-            fill={to <= 0 ? 'var(--curve-2)' : 'var(--curve-1)'}
-          >
-            <title>{`${formatValue(from)} to ${formatValue(to)}: ${count}`}</title>
-          </rect>
-        ))}
-        <path class="axis" d={`M${frame.left} ${floor}H${frame.width - frame.right}`} />
-        {low < 0 && high > 0 && <path class="reference" d={`M${xAt(0)} 4V${floor}`} />}
-        <text x={frame.left} y={frame.height - 6}>
-          {formatValue(low)}
-        </text>
-        <text x={frame.width - frame.right} y={frame.height - 6} text-anchor="end">
-          {formatValue(high)}
-        </text>
-        <text x={frame.width / 2} y={frame.height - 6} text-anchor="middle">
-          margin in nats
-        </text>
-      </svg>
-    </figure>
-  )
 }
 
 const Answer = ({ quality, text, logProb, ratio, tokens }: PreferenceAnswer) => (
@@ -113,7 +72,7 @@ export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFac
               {data.margin.mean !== null && <span>{data.wrong} prefer the rejected answer</span>}
               <span>{data.displaced} displaced: the preferred answer became less likely than under the base</span>
             </div>
-            <Histogram bins={data.histogram} />
+            <Histogram label="Histogram of margins" across="margin in nats" bins={data.histogram} signed />
           </section>
           <section class="panel" aria-label="Preferences">
             <div class="row controls">

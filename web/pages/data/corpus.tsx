@@ -3,6 +3,7 @@ import type { CorpusOverview, DropReason } from '../../../src/serving/studio/typ
 import { formatBytes, formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'
 import { Facts } from '../../parts/facts.tsx'
+import { Histogram } from '../../parts/histogram.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { SafeText } from '../../parts/safe-text.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -78,6 +79,12 @@ const Content = ({ lengths, languages, kinds, inputs, inputCount, damaged }: Cor
   <div class="grid">
     <section class="panel" aria-label="Lengths">
       <h2>Lengths in characters</h2>
+      <Histogram
+        label="Histogram of lengths"
+        across="characters of a document, doubling from bar to bar"
+        bins={lengths}
+        whole
+      />
       <Bars
         label="Lengths"
         head={['Characters', 'Documents']}

@@ -12,6 +12,7 @@ import { readStream } from '../../api.ts'
 import { formatCount } from '../../format.ts'
 import { Bars } from '../../parts/bars.tsx'
 import { Facts } from '../../parts/facts.tsx'
+import { Histogram } from '../../parts/histogram.tsx'
 import { SafeText } from '../../parts/safe-text.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { sourcePath } from './source-head.tsx'
@@ -94,7 +95,7 @@ const Skipped = ({ skipped }: Pick<ShownReport, 'skipped'>) => (
 
 const Part = ({ title, part }: { title: string; part: ShownPart }) => {
   const { report, lengths, labels } = part
-  const { unit, min, median, mean, p95, p99, max } = lengths
+  const { unit, min, median, mean, p95, p99, max, histogram } = lengths
   return (
     <section class="panel" aria-label={title}>
       <h2>{title}</h2>
@@ -107,6 +108,12 @@ const Part = ({ title, part }: { title: string; part: ShownPart }) => {
           ['95 %, 99 % are at most', `${formatCount(p95)}, ${formatCount(p99)}`],
           ['Columns nobody reads', report.unreadColumns?.join(', ') ?? 'none'],
         ]}
+      />
+      <Histogram
+        label={`Lengths of ${title}`}
+        across={`${unit} of a record${histogram.length > 1 && histogram[histogram.length - 1].to > p99 + 1 ? '; the last bar has the longest' : ''}`}
+        bins={histogram}
+        whole
       />
       <Skipped skipped={report.skipped} />
       {labels.length > 0 && (

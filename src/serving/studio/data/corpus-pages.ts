@@ -53,6 +53,18 @@ const addListed = async (folder: string, reasons: readonly DropReason[]): Promis
 
 const descending = <Row>(rows: Row[], count: (row: Row) => number): Row[] => rows.sort((a, b) => count(b) - count(a))
 
+/** Counts by power of two as ranges, with those between that have none. */
+const lengthBuckets = (counts: { [bucket: string]: number }): CorpusOverview['lengths'] => {
+  const powers = Object.keys(counts).map(Number)
+  if (powers.length === 0) return []
+  const first = Math.min(...powers)
+  return Array.from({ length: Math.max(...powers) - first + 1 }, (_, i) => ({
+    from: first + i === 0 ? 0 : 2 ** (first + i),
+    to: 2 ** (first + i + 1),
+    count: counts[first + i] ?? 0,
+  }))
+}
+
 /** What the report of a corpus says. @throws DataError for a damaged corpus */
 export const corpusOverview = async (source: DataSource): Promise<CorpusOverview> => {
   const { manifest, report } = await inspectCorpus(source.path, { samples: 0 })
@@ -72,13 +84,7 @@ export const corpusOverview = async (source: DataSource): Promise<CorpusOverview
       ...{ stage, documentsIn, documentsOut, changed, added },
     })),
     drops: descending(drops, ({ count }) => count),
-    lengths: Object.entries(statistics.lengths)
-      .map(([bucket, count]) => ({
-        from: bucket === '0' ? 0 : 2 ** Number(bucket),
-        to: 2 ** (Number(bucket) + 1),
-        count,
-      }))
-      .sort((a, b) => a.from - b.from),
+    lengths: lengthBuckets(statistics.lengths),
     languages: descending(
       Object.entries(statistics.languages).map(([language, documents]) => ({ language, documents })),
       ({ documents }) => documents,

@@ -41,7 +41,7 @@ export interface DataSourceList {
   roots: string[]
 }
 
-/** Texts by a number of characters, from a power of two to the next. */
+/** Texts by a length; `to` is the first length of the next range. */
 export interface LengthBucket {
   from: number
   to: number
@@ -221,6 +221,7 @@ export interface ShownPart {
     p95: number
     p99: number
     max: number
+    histogram: LengthBucket[]
   }
   labels: { label: string; count: number }[]
   copies: ShownFinding

@@ -6,11 +6,13 @@ interface FieldProps {
   field: Field
   value: string
   fault: string | undefined
+  /** What its last change did to the plan. */
+  effect: string | undefined
   suggestions: readonly string[]
   onChange(value: string): void
 }
 
-type InputProps = Omit<FieldProps, 'fault'> & { id: string; describedBy: string; isWrong: boolean }
+type InputProps = Omit<FieldProps, 'fault' | 'effect'> & { id: string; describedBy: string; isWrong: boolean }
 
 /** The words of a choice that leaves a setting at its default. */
 const defaultText = ({ byDefault, required }: Field): string =>
@@ -88,7 +90,7 @@ const inputOf = ({ kind }: Field, suggestions: readonly string[]) => {
   return kind === 'json' || kind === 'numbers' || (kind === 'lines' && suggestions.length === 0) ? Lines : Text
 }
 
-export const FieldRow = ({ fault, ...props }: FieldProps) => {
+export const FieldRow = ({ fault, effect, ...props }: FieldProps) => {
   const { field, suggestions } = props
   const id = useId()
   const Input = inputOf(field, suggestions)
@@ -106,6 +108,11 @@ export const FieldRow = ({ fault, ...props }: FieldProps) => {
       <Input {...props} id={id} describedBy={`${id}-help`} isWrong={fault !== undefined} />
       <p id={`${id}-help`} class="muted">
         {[field.help, ...hints].filter(Boolean).join('; ')}
+        {effect !== undefined && fault === undefined && (
+          <span class="effect" role="status">
+            {effect}
+          </span>
+        )}
         {fault !== undefined && <span class="error fault">{fault}</span>}
       </p>
     </div>

@@ -1,6 +1,6 @@
 // The form of a new run: settings from the schemas of its recipe, checked and planned while they change.
 import { useSignal } from '@preact/signals'
-import { useEffect, useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import type { RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import type {
   FormCommand,
@@ -17,7 +17,9 @@ import { CopyBox } from './copy-box.tsx'
 import { FieldRow } from './field.tsx'
 import { type Field, fieldsOf, groupsOf, recipeOf, type Values, valuesOf } from './fields.ts'
 import './new.css'
+import { changesBetween } from '../run/settings-changes.ts'
 import { PlanPanel } from './plan.tsx'
+import { effectOf } from './plan-effect.ts'
 
 const commands: readonly { command: FormCommand; title: string; help: string }[] = [
   { command: 'pretrain', title: 'Pretrain', help: 'a model on token shards, from scratch or from a base' },
@@ -92,6 +94,23 @@ const usePlan = (command: FormCommand, text: string | undefined) => {
   return state.value
 }
 
+/** What the last change of each setting did to the plan, by the name of the setting. */
+const useEffects = (planned: ReturnType<typeof usePlan>): Readonly<Record<string, string>> => {
+  const effects = useSignal<Record<string, string>>({})
+  const before = useRef(planned)
+  useEffect(() => {
+    const last = before.current
+    if (planned?.plan.plan == null) return
+    before.current = planned
+    if (last?.plan.plan == null) return
+    const changes = changesBetween(JSON.parse(last.of), JSON.parse(planned.of))
+    // Of several changes at once nobody knows which did what.
+    if (changes.length !== 1) return
+    effects.value = { ...effects.value, [changes[0].path]: effectOf(last.plan.plan, planned.plan.plan) }
+  }, [planned])
+  return effects.value
+}
+
 interface FormProps {
   form: RecipeForm
   start: Values
@@ -108,6 +127,7 @@ const Form = ({ form, start }: FormProps) => {
   const faults = checked?.check?.faults ?? []
   const isChecked = checked?.of === text
   const planned = usePlan(command, isChecked && checked.check !== undefined && faults.length === 0 ? text : undefined)
+  const effects = useEffects(planned)
   const { first, groups } = groupsOf(form, fields)
   const set = (name: string, value: string) => {
     const { [name]: _, ...others } = values.value
@@ -128,6 +148,7 @@ const Form = ({ form, start }: FormProps) => {
       field={field}
       value={values.value[field.name] ?? ''}
       fault={faultOf(field)}
+      effect={effects[field.name]}
       suggestions={suggestionsFor(field)}
       onChange={(value) => set(field.name, value)}
     />
@@ -155,7 +176,10 @@ const Form = ({ form, start }: FormProps) => {
           return (
             <details class="panel" key={name} open={wrong || undefined}>
               <summary>
-                {name} <span class="muted">{count === 0 ? `${fields.length} settings` : `${count} set`}</span>
+                {name}{' '}
+                <span class="muted">
+                  {count === 0 ? `${fields.length} ${fields.length === 1 ? 'setting' : 'settings'}` : `${count} set`}
+                </span>
               </summary>
               <div class="settings">{fields.map(row)}</div>
             </details>

@@ -5,7 +5,11 @@ export { formatBytes, formatCount, formatDuration } from '../src/core/format.ts'
 
 /** A value of a metric or loss; empty without one. */
 export const formatValue = (value: number | null | undefined): string =>
-  value === null || value === undefined ? '' : String(Number(value.toPrecision(5)))
+  value === null || value === undefined
+    ? ''
+    : Math.abs(value) < 1e-4 && value !== 0
+      ? value.toExponential(2).replace('e-', 'e−')
+      : String(Number(value.toPrecision(5)))
 
 /** An ISO time as date and time here. */
 export const formatTime = (iso: string | null): string => (iso === null ? '' : new Date(iso).toLocaleString())

@@ -1,12 +1,13 @@
 // The page of one run: live curves, zoom, smoothing and axes in the address, marks, samples, settings and files, against events that the test
 // writes and a run that trains. Rows of batches are compared with real training in tests/training/batch-rows.test.ts.
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain } from '../../src/runs/index.ts'
 import type { Curves, RunDetails } from '../../src/serving/studio/types/api-types.ts'
 import type { BatchRows, RunFilesAnswer, RunSamples } from '../../src/serving/studio/types/run-types.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { formatValue } from '../../web/format.ts'
 import { changesBetween } from '../../web/pages/run/settings-changes.ts'
 import { csvOf } from '../../web/parts/chart-csv.ts'
 import { smooth } from '../../web/parts/smoothing.ts'
@@ -191,6 +192,19 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await studio.checkAndClose(watched)
   })
 
+  it('says so when its folder is deleted, and asks no more', async () => {
+    const folder = join(runs, 'doomed')
+    await writeEvents(folder, stepEvents(1, 5))
+    const watched = await studio.open('#/runs/doomed')
+    const { page } = watched
+    await page.getByText('5 of 1000').waitFor()
+    await rm(folder, { recursive: true })
+    await page.getByText('The folder of this run was deleted.').waitFor()
+    expect(await page.getByRole('button', { name: /Resume|Delete/ }).count()).toBe(0)
+    expect(await page.getByText('Reconnecting …').count()).toBe(0)
+    await studio.checkAndClose(watched)
+  })
+
   it('lists checkpoints and damage', async () => {
     const watched = await studio.open('#/runs/all?tab=files')
     await watched.page.getByRole('row', { name: /200 4.9 KiB/ }).waitFor()
@@ -220,7 +234,9 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
   it('reads the rows of the step of a spike that is clicked', async () => {
     const out = join(runs, 'trained')
     const model = { type: 'gpt2', preset: 'test', config: { numLayers: 1 } }
-    await pretrain(smallRecipe(data, out, { model, objective: { type: 'causal-lm' }, budget: { steps: 6 } }))
+    await pretrain(
+      smallRecipe(data, out, { model, objective: { type: 'causal-lm' }, budget: { steps: 6 }, gradientNorms: 1 }),
+    )
     const watched = await studio.open('#/runs/trained')
     const { page } = watched
     const over = page.getByRole('figure', { name: 'Loss by step' }).locator('.u-over')
@@ -235,6 +251,27 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await page.getByRole('heading', { name: `Rows of step ${batch.step}` }).waitFor()
     await page.locator('.token').first().waitFor()
     expect(page.url()).toContain(`step=${batch.step}`)
+    await studio.checkAndClose(watched)
+  })
+
+  it('shows the gradient norms of its layers and the memory that was predicted', async () => {
+    const watched = await studio.open('#/runs/trained')
+    const { page } = watched
+    const { curves } = await studio.json<Curves>('/api/runs/trained/curves?names=layer/body.layers.0')
+    const [{ max }] = curves
+    expect(max).toHaveLength(6)
+    const row = page.getByRole('row', { name: /^layers\.0/ })
+    await row
+      .getByText(formatValue(Math.max(...max.map(Number))), { exact: true })
+      .first()
+      .waitFor()
+    expect(await row.locator('path').count()).toBeGreaterThan(1)
+    await page.getByRole('figure', { name: 'Memory of the process by step' }).getByText('predicted peak').waitFor()
+    const { predictedBytes } = await studio.json<RunDetails>('/api/runs/trained')
+    const { rssBytes } = JSON.parse(await readFile(join(runs, 'trained/plan.json'), 'utf8'))
+    expect(predictedBytes).toBe(rssBytes)
+    await page.getByRole('combobox', { name: 'Show' }).selectOption('lines')
+    await page.getByRole('figure', { name: 'Gradient norm by layer and step' }).getByText('layers.0').waitFor()
     await studio.checkAndClose(watched)
   })
 })

@@ -2,6 +2,7 @@
 import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { RunLibrary } from '../../src/serving/studio/runs/run-library.ts'
 import type { Curves, RunDetails, RunList } from '../../src/serving/studio/types/api-types.ts'
 import {
   browserPath,
@@ -43,6 +44,18 @@ describe('the runs of a folder', () => {
     expect(Math.max(...curves[0].max.map((value) => value ?? 0))).toBe(77.5)
     const near = await studio.json<Curves>('/api/runs/spike/curves?names=loss&from=4999&to=5001&buckets=100')
     expect(near.curves[0].max).toEqual([5 / Math.sqrt(4999), 77.5, 5 / Math.sqrt(5001)])
+  })
+
+  it('have ids of their own where folders have the same name, and are there once', async () => {
+    const roots = ['one/same', 'two/same', 'one/same/x', 'one/same'].map((path) => join(runs, 'roots', path))
+    for (const root of roots) await writeEvents(join(root, root.endsWith('x') ? '' : 'x'), stepEvents(1, 2))
+    const library = await RunLibrary.open(roots)
+    await library.refresh({ scan: true })
+    expect(library.rows.map(({ id, folder }) => [id, folder]).sort()).toEqual([
+      ['one/same/x', join(runs, 'roots/one/same/x')],
+      ['two/same/x', join(runs, 'roots/two/same/x')],
+    ])
+    await rm(join(runs, 'roots'), { recursive: true })
   })
 
   it('name damaged lines and keep the events around them', async () => {
@@ -100,6 +113,20 @@ describe.skipIf(browserPath === undefined)('the pages in Chromium', () => {
   it('open one run with its curves', async () => {
     const watched = await studio.open('#/runs/spike')
     await watched.page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()
+    await studio.checkAndClose(watched)
+  })
+
+  it('chooses runs for a comparison by keyboard', async () => {
+    const watched = await studio.open('#/runs')
+    const { page } = watched
+    for (const name of ['spike', 'sweep/a']) {
+      await page.getByRole('checkbox', { name: `Compare ${name}` }).focus()
+      await page.keyboard.press('Space')
+    }
+    await page.getByText('2 runs chosen').waitFor()
+    await page.getByRole('link', { name: 'Compare' }).last().press('Enter')
+    await page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()
+    await page.getByRole('button', { name: 'Remove sweep/a' }).waitFor()
     await studio.checkAndClose(watched)
   })
 })

@@ -45,6 +45,8 @@ export interface ChartProps {
   onPick?(x: number): void
   formatX?(x: number): string
   formatY?(y: number): string
+  /** Whether y is a number of bytes. */
+  ofBytes?: boolean
   /** Name of the files that the chart can be saved as (default: none can). */
   exportName?: string
   /** Name of the column of x in such a file (default: step). */

@@ -5,8 +5,9 @@ import { saveCsv, saveSvg } from './chart-files.ts'
 import type { ChartCurve, ChartMark, ChartProps } from './chart-types.ts'
 import 'uplot/dist/uPlot.min.css'
 import { formatTick } from '../../src/tracking/chart-scale.ts'
-import { formatValue } from '../format.ts'
+import { formatBytes, formatValue } from '../format.ts'
 import { colorOf, curveVariable, theme } from '../theme.ts'
+import { CurveSample } from './curve-sample.tsx'
 
 export type { ChartCurve, ChartMark } from './chart-types.ts'
 
@@ -65,6 +66,9 @@ const axisOf = (more: Partial<uPlot.Axis>): uPlot.Axis => ({
   ...more,
 })
 
+/** Distances of ticks that are round as bytes. */
+const byteIncrements = Array.from({ length: 60 }, (_, power) => 2 ** power)
+
 /** Pixels that the mouse may move in a click. */
 const clickSlack = 3
 
@@ -86,10 +90,17 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
       y: { distr: logY ? 3 : 1 },
     },
     axes: [
-      axisOf({ values: (_, splits) => splits.map((x) => (x === null ? '' : (current().formatX ?? String)(x))) }),
+      axisOf({
+        size: 36,
+        values: (_, splits) => splits.map((x) => (x === null ? '' : (current().formatX ?? String)(x))),
+      }),
       axisOf({
         size: 64,
-        values: (_, splits) => splits.map((y) => (y === null ? '' : (current().formatY ?? formatTick)(y))),
+        ...(current().ofBytes ? { incrs: byteIncrements } : {}),
+        values: (_, splits) =>
+          splits.map((y) =>
+            y === null ? '' : (current().ofBytes ? formatBytes : (current().formatY ?? formatTick))(y),
+          ),
       }),
     ],
     cursor: {
@@ -161,13 +172,15 @@ export const Chart = (props: ChartProps) => {
   }, [curves, props.marks])
   const lastText = ({ y }: ChartCurve) => {
     const last = y.findLast((value) => value !== null)
-    return last === undefined || last === null ? '' : (props.formatY ?? formatValue)(last)
+    return last === undefined || last === null
+      ? ''
+      : (props.ofBytes ? formatBytes : (props.formatY ?? formatValue))(last)
   }
   return (
     <figure class="chart" aria-label={label}>
       {(props.title !== undefined || props.exportName !== undefined) && (
         <div class="row spread">
-          <h2>{props.title}</h2>
+          {props.title === undefined ? <span /> : <h2>{props.title}</h2>}
           {props.exportName !== undefined && (
             <div class="row export">
               <button type="button" aria-label={`${label} as SVG`} onClick={() => saveSvg(props)}>
@@ -183,7 +196,7 @@ export const Chart = (props: ChartProps) => {
       <div class="legend">
         {curves.map((curve, i) => (
           <span key={curve.name}>
-            <span class="swatch" style={{ background: `var(${curveVariable(curve.color ?? i)})` }} />
+            <CurveSample n={curve.color ?? i} dash={curve.dash} />
             {curve.name} <span class="muted">{lastText(curve)}</span>
           </span>
         ))}

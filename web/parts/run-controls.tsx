@@ -130,7 +130,11 @@ export const RunControls = ({ run }: { run: RunRow }) => {
       >
         Console
       </button>
-      {command !== null && <a href={linkTo(['new', command], { from: id })}>New from this run</a>}
+      {command !== null && (
+        <a class="button" href={linkTo(['new', command], { from: id })}>
+          New from this run
+        </a>
+      )}
       <button
         type="button"
         class="danger"

@@ -6,6 +6,8 @@ import { useEffect, useRef } from 'preact/hooks'
 export interface TableColumn<Row> {
   key: string
   title: string
+  /** Whether only readers of the page hear the title. */
+  isTitleHidden?: boolean
   /** Numbers are on the right. */
   number?: boolean
   cell(row: Row): ComponentChildren
@@ -103,7 +105,7 @@ export const VirtualTable = <Row,>({
       <table aria-rowcount={sorted.length + 1}>
         <thead>
           <tr>
-            {columns.map(({ key, title, number, sort }) => (
+            {columns.map(({ key, title, isTitleHidden, number, sort }) => (
               <th
                 key={key}
                 class={number ? 'number' : undefined}
@@ -111,7 +113,7 @@ export const VirtualTable = <Row,>({
                 aria-sort={order?.key === key ? (order.down ? 'descending' : 'ascending') : undefined}
               >
                 {sort === undefined ? (
-                  title
+                  <span class={isTitleHidden ? 'visually-hidden' : undefined}>{title}</span>
                 ) : (
                   <button type="button" onClick={() => toggle(key)}>
                     {title}

@@ -1,6 +1,5 @@
 // Which charts a run has, and the curves of each from the answer of the server.
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
-import { formatBytes } from '../../format.ts'
 import type { RunAxis } from '../../parts/axes.ts'
 import type { ChartCurve } from '../../parts/chart.tsx'
 import { smooth } from '../../parts/smoothing.ts'
@@ -10,8 +9,8 @@ export interface RunChart {
   key: string
   title: string
   columns: string[]
-  /** How values are written (default: as numbers). */
-  format?(value: number): string
+  /** Whether values are numbers of bytes. */
+  ofBytes?: boolean
   /** Whether a click reads the batch of the step. */
   ofBatches: boolean
 }
@@ -38,7 +37,7 @@ export const chartsOfRun = ({ training: own, measured, rollouts, evaluations }: 
     if (own.includes(name))
       charts.push({
         ...{ key: name, title, columns: [name], ofBatches: name === 'gradientNorm' },
-        ...(name === 'memoryBytes' ? { format: formatBytes } : {}),
+        ofBytes: name === 'memoryBytes',
       })
   for (const name of evaluations)
     if (name !== 'evaluation/loss' || !own.includes('loss'))
@@ -71,11 +70,29 @@ export interface CurveView {
 const positive = (values: readonly (number | null)[]) =>
   values.map((value) => (value !== null && value > 0 ? value : null))
 
-/** The curves of a chart: raw ones with their extremes, fainter where a smoothed one is over them. */
-export const curvesOf = (chart: RunChart, { curves }: Curves, { axis, smoothing, logY }: CurveView): ChartCurve[] => {
+/** What was predicted, from the first to the last step. */
+const predictedCurve = ({ steps }: BucketedCurve, bytes: number, { axis }: CurveView): ChartCurve => ({
+  name: 'predicted peak',
+  x: [steps[0], steps[steps.length - 1]].map((step) => axis.ofStep(step)),
+  y: [bytes, bytes],
+  color: 1,
+  dash: [6, 4],
+})
+
+/**
+ * The curves of a chart: raw ones with their extremes, fainter where a smoothed one is over them.
+ * @param predictedBytes memory that was predicted, which is drawn beside the measured one
+ */
+export const curvesOf = (
+  chart: RunChart,
+  { curves }: Curves,
+  view: CurveView,
+  predictedBytes: number | null,
+): ChartCurve[] => {
+  const { axis, smoothing, logY } = view
   const found = chart.columns.flatMap((name) => curves.find((curve) => curve.name === name) ?? [])
   const drawn = (values: readonly (number | null)[]) => (logY ? positive(values) : values)
-  return found.flatMap((curve: BucketedCurve, color): ChartCurve[] => {
+  const drawnCurves = found.flatMap((curve: BucketedCurve, color): ChartCurve[] => {
     const name = labels[curve.name] ?? shortName(curve.name)
     const x = curve.steps.map((step) => axis.ofStep(step))
     const raw = { name, x, y: drawn(curve.last), low: drawn(curve.min), high: drawn(curve.max), color }
@@ -86,4 +103,8 @@ export const curvesOf = (chart: RunChart, { curves }: Curves, { axis, smoothing,
       { name: `${name}, smoothed`, x, y: drawn(smooth(curve.last, smoothing)), color },
     ]
   })
+  const [memory] = found
+  if (chart.key !== 'memoryBytes' || predictedBytes === null || memory === undefined || memory.steps.length < 2)
+    return drawnCurves
+  return [...drawnCurves, predictedCurve(memory, predictedBytes, view)]
 }

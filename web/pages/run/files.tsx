@@ -6,6 +6,7 @@ import { formatBytes, formatTime } from '../../format.ts'
 import { JsonText } from '../../parts/json-text.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
+import { ValueTable } from '../../parts/value-table.tsx'
 
 const Checkpoints = ({ files }: { files: RunFilesAnswer }) => (
   <section class="panel" aria-label="Checkpoints">
@@ -121,7 +122,16 @@ export const Files = ({ id, details, version }: { id: string; details: RunDetail
         {details.card === null ? (
           <p class="muted">The run card is written when a session ends.</p>
         ) : (
-          <JsonText label="Run card as JSON" value={{ ...details.card, config: undefined }} />
+          <>
+            <ValueTable
+              label="Run card"
+              value={{ ...details.card, config: undefined, prediction: undefined, measured: undefined }}
+            />
+            <details>
+              <summary>As JSON</summary>
+              <JsonText label="Run card as JSON" value={details.card} />
+            </details>
+          </>
         )}
       </section>
     </>

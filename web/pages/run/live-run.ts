@@ -7,16 +7,30 @@ import { follow, runPath } from '../../api.ts'
 /** Milliseconds between two readings of a page that follows a run. */
 const interval = 500
 
+interface LiveRun {
+  /** Rises when there is something new to read. */
+  version: Signal<number>
+  /** Whether the folder of the run was deleted meanwhile. */
+  removed: Signal<boolean>
+}
+
 /** Follows the events of a run from an offset; undefined waits until it is known. */
-export const useVersion = (id: string, from: number | undefined): Signal<number> => {
+export const useLiveRun = (id: string, from: number | undefined): LiveRun => {
   const version = useSignal(0)
+  const removed = useSignal(false)
   const known = from !== undefined
   useEffect(() => {
     if (from === undefined) return
     let timer: ReturnType<typeof setTimeout> | undefined
     const stop = follow<RunEventMessage>(
       runPath(id, '/events'),
-      () => {
+      (message) => {
+        if ('removed' in message) {
+          removed.value = true
+          clearTimeout(timer)
+          // The server would refuse every further try.
+          return stop()
+        }
         timer ??= setTimeout(() => {
           timer = undefined
           version.value += 1
@@ -30,5 +44,5 @@ export const useVersion = (id: string, from: number | undefined): Signal<number>
     }
     // The offset only says where to begin; later ones are the stream's own.
   }, [id, known])
-  return version
+  return { version, removed }
 }

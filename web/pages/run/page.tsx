@@ -11,7 +11,7 @@ import { linkTo, queryWhole, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { Batch } from './batch.tsx'
 import { Files } from './files.tsx'
-import { useVersion } from './live-run.ts'
+import { useLiveRun } from './live-run.ts'
 import { MarkList, marksOf } from './marks.tsx'
 import './run.css'
 import { RunCurves } from './run-curves.tsx'
@@ -46,7 +46,9 @@ const readBatch = (step: number) => setQuery({ tab: undefined, step: String(step
 
 export const RunPage = ({ id }: { id: string }) => {
   const first = useJson<RunDetails>(runPath(id))
-  const version = useVersion(id, first.value.data?.offset).value
+  const live = useLiveRun(id, first.value.data?.offset)
+  const version = live.version.value
+  const isRemoved = live.removed.value
   const newer = useJson<RunDetails>(version === 0 ? undefined : runPath(id), version)
   const details = newer.value.data ?? first.value.data
   const row = runRow(id) ?? details?.row
@@ -55,21 +57,37 @@ export const RunPage = ({ id }: { id: string }) => {
   return (
     <>
       <div class="head">
-        <h1>{id}</h1>
+        <h1>
+          {(sharedFile?.pages.length ?? 2) > 1 && (
+            <span class="path-up">
+              <a href={linkTo(['runs'])} aria-label="All runs">
+                Runs
+              </a>{' '}
+              /{' '}
+            </span>
+          )}
+          {id}
+        </h1>
         {row && <span class={`state ${row.state}`}>{row.state}</span>}
         <span class="muted">{row?.title}</span>
-        {sharedFile === undefined ? (
-          <>
-            <a href={linkTo(['runs'])}>All runs</a>
-            {row && <RunControls run={row} />}
-            <a href={runPath(id, '/share')} download>
-              Download as one HTML file
-            </a>
-          </>
-        ) : (
-          <span class="muted">saved {formatTime(sharedFile.made)}</span>
-        )}
+        <span class="row end">
+          {isRemoved ? null : sharedFile === undefined ? (
+            <>
+              <a class="button" href={runPath(id, '/share')} download>
+                Download as one HTML file
+              </a>
+              {row && <RunControls run={row} />}
+            </>
+          ) : (
+            <span class="muted">saved {formatTime(sharedFile.made)}</span>
+          )}
+        </span>
       </div>
+      {isRemoved && (
+        <p class="error" role="alert">
+          The folder of this run was deleted. What this page has read of it stays until you leave.
+        </p>
+      )}
       <Show of={{ data: details, error: newer.value.error ?? first.value.error }}>
         {(found) => (
           <>

@@ -7,6 +7,7 @@ import { Show, useJson } from '../../parts/loading.tsx'
 import { queryNumber, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { chartsOfRun, curvesOf, type RunChart } from './charts-of-run.ts'
+import { LayerNorms } from './layer-norms.tsx'
 import { linesOf, MarkStrip, marksOf } from './marks.tsx'
 
 /** Charts that are drawn; a run may measure hundreds of values. */
@@ -94,17 +95,19 @@ export const RunCurves = ({ id, details, version, onStep }: RunCurvesProps) => {
   const shown = charts.slice(0, maxCharts)
   const names = shown.flatMap(({ columns }) => columns).slice(0, 64)
   const range = [queryNumber('from'), queryNumber('to')] as const
-  const limits = range.map((at, i) =>
-    at === undefined ? '' : `&${i === 0 ? 'from' : 'to'}=${Math.max(0, Math.round(at))}`,
-  )
-  const path = `/curves?names=${encodeURIComponent(names.join(','))}${limits.join('')}&buckets=${buckets}`
+  const limits = range
+    .map((at, i) => (at === undefined ? '' : `&${i === 0 ? 'from' : 'to'}=${Math.max(0, Math.round(at))}`))
+    .join('')
+  const path = `/curves?names=${encodeURIComponent(names.join(','))}${limits}&buckets=${buckets}`
   const curves = useJson<Curves>(names.length === 0 ? undefined : runPath(id, path), version)
   const marks = marksOf(details)
   if (names.length === 0) return <p class="muted">There are no steps yet.</p>
   return (
     <>
       <Controls />
-      <Show of={curves.value}>{(answer) => <Charts {...{ id, charts: shown, answer, marks, range, onStep }} />}</Show>
+      <Show of={curves.value}>
+        {(answer) => <Charts {...{ id, details, charts: shown, answer, marks, range, limits, version, onStep }} />}
+      </Show>
       {charts.length > maxCharts && (
         <p class="muted">
           {maxCharts} of {charts.length} charts are drawn.
@@ -114,16 +117,16 @@ export const RunCurves = ({ id, details, version, onStep }: RunCurvesProps) => {
   )
 }
 
-interface ChartsProps {
-  id: string
+interface ChartsProps extends RunCurvesProps {
   charts: readonly RunChart[]
   answer: Curves
   marks: ReturnType<typeof marksOf>
   range: readonly [number | undefined, number | undefined]
-  onStep(step: number): void
+  /** The range as a query. */
+  limits: string
 }
 
-const Charts = ({ id, charts, answer, marks, range, onStep }: ChartsProps) => {
+const Charts = ({ id, details, charts, answer, marks, range, limits, version, onStep }: ChartsProps) => {
   const { query } = route.value
   const name = axisOf(query.get('axis'))
   const axis = runAxis(name, answer.axis)
@@ -153,7 +156,7 @@ const Charts = ({ id, charts, answer, marks, range, onStep }: ChartsProps) => {
             <Chart
               label={`${chart.title} by ${name}`}
               title={chart.title}
-              curves={curvesOf(chart, answer, view)}
+              curves={curvesOf(chart, answer, view, details.predictedBytes)}
               marks={linesOf(marks, axis)}
               {...{ logX, logY }}
               syncKey="run"
@@ -161,13 +164,21 @@ const Charts = ({ id, charts, answer, marks, range, onStep }: ChartsProps) => {
               onRange={setRange}
               {...(chart.ofBatches && sharedFile === undefined ? { onPick: (x: number) => void pick(chart, x) } : {})}
               formatX={axis.format}
-              {...(chart.format === undefined ? {} : { formatY: chart.format })}
+              ofBytes={chart.ofBytes}
               exportName={`${id} ${chart.title}`}
               exportX={name}
             />
           </div>
         ))}
       </div>
+      {details.columns.layers.length > 0 && (
+        <LayerNorms
+          {...{ id, limits, axis, version }}
+          columns={details.columns.layers}
+          axisName={name}
+          {...(sharedFile === undefined ? { onStep } : {})}
+        />
+      )}
     </>
   )
 }

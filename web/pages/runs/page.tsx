@@ -9,7 +9,9 @@ import { MainAction, RunControls } from '../../parts/run-controls.tsx'
 import { Spark } from '../../parts/spark.tsx'
 import { type TableColumn, VirtualTable } from '../../parts/virtual-table.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
+import { sharedFile } from '../../shared-file.ts'
 import { RunPage } from '../run/page.tsx'
+import { ChoiceBar, ChoiceBox } from './choice.tsx'
 import { useFilter } from './filter.ts'
 import { FilterBox } from './filter-box.tsx'
 import './runs.css'
@@ -31,7 +33,14 @@ const StepCell = ({ run }: { run: RunRow }) => {
   )
 }
 
-const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>[] => [
+const TagList = ({ tags }: RunRow) => <>{tags.join(', ')}</>
+
+/** The columns; those that change something are not in a saved file. */
+const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>[] =>
+  allColumns(onMore).filter(({ key }) => sharedFile === undefined || (key !== 'choice' && key !== 'actions'))
+
+const allColumns = (onMore: (id: string) => void): readonly TableColumn<RunRow>[] => [
+  { key: 'choice', title: 'Compare', isTitleHidden: true, cell: ({ id }) => <ChoiceBox id={id} /> },
   { key: 'run', title: 'Run', cell: (run) => <a href={linkTo(['runs', run.id])}>{run.id}</a>, sort: ({ id }) => id },
   {
     key: 'state',
@@ -42,6 +51,21 @@ const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>
       </span>
     ),
     sort: ({ state }) => state,
+  },
+  { key: 'step', title: 'Progress', cell: (run) => <StepCell run={run} />, sort: shareOf },
+  { key: 'spark', title: 'Loss so far', cell: ({ spark }) => <Spark values={spark} /> },
+  { key: 'loss', title: 'Loss', number: true, cell: ({ loss }) => formatValue(loss), sort: ({ loss }) => loss },
+  {
+    key: 'best',
+    title: 'Best score',
+    number: true,
+    cell: ({ best }) =>
+      best && (
+        <span title={`${best.lower ? 'lower' : 'higher'} is better; step ${best.step}`}>
+          {best.metric} {formatValue(best.value)} <span class="muted">{best.lower ? '↓' : '↑'}</span>
+        </span>
+      ),
+    sort: ({ best }) => best?.value ?? null,
   },
   {
     key: 'actions',
@@ -56,21 +80,6 @@ const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>
     ),
   },
   { key: 'title', title: 'Trains', cell: ({ title }) => title, sort: ({ title }) => title },
-  { key: 'spark', title: 'Loss so far', cell: ({ spark }) => <Spark values={spark} /> },
-  { key: 'step', title: 'Progress', cell: (run) => <StepCell run={run} />, sort: shareOf },
-  { key: 'loss', title: 'Loss', number: true, cell: ({ loss }) => formatValue(loss), sort: ({ loss }) => loss },
-  {
-    key: 'best',
-    title: 'Best score',
-    number: true,
-    cell: ({ best }) =>
-      best && (
-        <span title={`${best.lower ? 'lower' : 'higher'} is better; step ${best.step}`}>
-          {best.metric} {formatValue(best.value)} <span class="muted">{best.lower ? '↓' : '↑'}</span>
-        </span>
-      ),
-    sort: ({ best }) => best?.value ?? null,
-  },
   {
     key: 'tokens',
     title: 'Tokens',
@@ -99,7 +108,12 @@ const columnsWith = (onMore: (id: string) => void): readonly TableColumn<RunRow>
     cell: ({ cost }) => formatCost(cost),
     sort: ({ cost }) => cost?.amount ?? null,
   },
-  { key: 'tags', title: 'Tags', cell: (run) => <Tags run={run} />, sort: ({ tags }) => tags.join(' ') || null },
+  {
+    key: 'tags',
+    title: 'Tags',
+    cell: (run) => (sharedFile === undefined ? <Tags run={run} /> : <TagList {...run} />),
+    sort: ({ tags }) => tags.join(' ') || null,
+  },
   { key: 'updated', title: 'Last event', cell: ({ updated }) => formatTime(updated), sort: ({ updated }) => updated },
 ]
 
@@ -144,9 +158,11 @@ const RunsTable = () => {
         <span class="muted" role="status">
           {countText(rows.length)}
         </span>
-        <a class="button primary" href={linkTo(['new'])}>
-          New run
-        </a>
+        {sharedFile === undefined && (
+          <a class="button primary end" href={linkTo(['new'])}>
+            New run
+          </a>
+        )}
       </div>
       <FilterBox
         value={filter}
@@ -154,6 +170,7 @@ const RunsTable = () => {
         busy={busy}
         onChange={(text) => setQuery({ filter: text === '' ? undefined : text })}
       />
+      <ChoiceBar rows={rows} />
       <VirtualTable
         label="Runs"
         columns={columns}

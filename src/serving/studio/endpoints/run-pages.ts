@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
+import { predictionOf } from '../runs/run-prediction.ts'
 import type { Curves, RunDetails, RunEventMessage } from '../types/api-types.ts'
 
 /** Events that are sent with `details`; later ones come by the stream. */
@@ -24,9 +25,11 @@ export const runDetails = defineStudioEndpoint({
       columns: {
         training: names.filter((name) => !name.includes('/') || name.startsWith('term/')),
         measured: under('metric'),
+        layers: under('layer'),
         rollouts: under('rollout'),
         evaluations: under('evaluation'),
       },
+      predictedBytes: (await predictionOf(entry))?.rssBytes ?? null,
       marks: marks.slice(-maxMarks),
       evaluations: evaluations.slice(-maxMarks),
       samples: samples.length,
@@ -35,6 +38,9 @@ export const runDetails = defineStudioEndpoint({
     }
   },
 })
+
+/** Curves of one answer: those of every layer of a large model. */
+export const maxCurves = 256
 
 export const runCurves = defineStudioEndpoint({
   method: 'get',
@@ -45,7 +51,7 @@ export const runCurves = defineStudioEndpoint({
       .string()
       .min(1)
       .describe('names of columns, separated by commas')
-      .transform((names) => names.split(',').slice(0, 64)),
+      .transform((names) => names.split(',').slice(0, maxCurves)),
     from: wholeNumber.optional().describe('first step'),
     to: wholeNumber.optional().describe('last step'),
     buckets: wholeNumber.min(1).max(10_000).default(1000).describe('maximum number of buckets'),
@@ -88,7 +94,12 @@ export const runEvents = defineStudioEndpoint({
         onRestart: () => message({ restart: true }),
       }
       const tail = new EventTail(join(entry.folder, runFiles.events), listener, after)
-      while (!signal.aborted && (await tail.read()) !== 'missing') await pause(tailInterval, signal)
+      while (!signal.aborted) {
+        // A run that was just started has no events yet.
+        if ((await tail.read()) === 'missing' && (await entry.refresh()) === 'missing')
+          return message({ removed: true })
+        await pause(tailInterval, signal)
+      }
     })
   },
 })

@@ -4,12 +4,13 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { z } from 'zod'
 import { TunesmithError } from '../../../core/index.ts'
-import { compareCosts, type RunMeasurement, type RunPrediction, runFiles } from '../../../tracking/index.ts'
+import { compareCosts, type RunMeasurement, runFiles } from '../../../tracking/index.ts'
 import { listSnapshots } from '../../../training/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import type { Columns } from '../runs/columns.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
+import { predictionOf } from '../runs/run-prediction.ts'
 import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../types/run-types.ts'
 
 export const runBatch = defineStudioEndpoint({
@@ -109,11 +110,9 @@ const incidentReports = async (folder: string): Promise<RunFilesAnswer['incident
 
 /** What was predicted and measured; empty for a run without a plan. */
 const costsOf = async (entry: RunEntry, columns: Columns): Promise<RunFilesAnswer['costs']> => {
-  // Both files are the program's own; a value that is missing is shown as such.
-  const plan = (await entry.readJson(runFiles.plan)) as unknown as RunPrediction | undefined
-  const card = await entry.readJson(runFiles.card)
-  const prediction = plan ?? (card?.prediction as RunPrediction | undefined)
+  const prediction = await predictionOf(entry)
   if (prediction === undefined) return []
+  const card = await entry.readJson(runFiles.card)
   const measured = card?.measured as RunMeasurement | undefined
   const [{ max }] = [columns.bucketed('memoryBytes', { buckets: 1 })]
   const soFar = { rssBytes: max[0] ?? undefined, seconds: columns.last('elapsed') }

@@ -284,6 +284,7 @@ const addNumbers = (columns: Columns, event: TrainingEvent): void => {
     columns.add('elapsed', step, (columns.last('elapsed') ?? 0) + event.seconds)
     for (const [name, value] of Object.entries(event.terms ?? {})) columns.add(`term/${name}`, step, value)
     for (const [name, value] of Object.entries(event.metrics ?? {})) columns.add(`metric/${name}`, step, value)
+    for (const [name, value] of Object.entries(event.gradientNorms ?? {})) columns.add(`layer/${name}`, step, value)
   } else if (event.type === 'evaluation')
     for (const [name, value] of Object.entries(event.metrics)) columns.add(`evaluation/${name}`, step, value)
   else if (event.type === 'rollout')

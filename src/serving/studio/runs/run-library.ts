@@ -1,6 +1,6 @@
 // The runs in the studio's folders. Their state is in their own files; what is here is only what was read of them.
 import { readdir } from 'node:fs/promises'
-import { basename, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { ConfigError, exists } from '../../../core/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
@@ -47,7 +47,8 @@ export class RunLibrary {
     for (const root of roots)
       if (!(await exists(root)))
         throw new ConfigError(`Expected a folder of runs for \`${root}\`, got none. Check the path.`)
-    return new RunLibrary(roots)
+    const different = new Map(roots.map((root) => [resolve(root), root]))
+    return new RunLibrary([...different.values()])
   }
 
   /** The rows, newest first. */
@@ -190,18 +191,28 @@ export class RunLibrary {
   }
 
   async #scan(): Promise<void> {
-    for (const root of this.roots) {
+    const names = rootNames(this.roots)
+    const known = new Map([...this.#entries].map(([id, { folder }]) => [resolve(folder), id]))
+    const seen = new Set<string>()
+    for (const [i, root] of this.roots.entries()) {
       const tags = await this.#tagsOf(root).read()
-      // Two roots may have runs of the same name.
-      const prefix = this.roots.length > 1 ? `${basename(resolve(root))}/` : ''
       for (const path of await findRuns(root)) {
-        const id = `${prefix}${path === '' ? basename(resolve(root)) : path}`
-        const entry = this.#entries.get(id) ?? new RunEntry(id, path === '' ? root : join(root, path), this.processes)
+        const folder = path === '' ? root : join(root, path)
+        // A run that is in two of the folders is one run.
+        if (seen.has(resolve(folder))) continue
+        seen.add(resolve(folder))
+        const id = known.get(resolve(folder)) ?? this.#freeId(runId(names[i], path, this.roots.length), folder)
+        const entry = this.#entries.get(id) ?? new RunEntry(id, folder, this.processes)
         this.#entries.set(id, entry)
         entry.tags = tags[tagKey(root, entry.folder)] ?? []
       }
     }
     this.#scanned = performance.now()
+  }
+
+  /** An id that no other folder has. */
+  #freeId(id: string, folder: string): string {
+    return this.#entries.has(id) ? resolve(folder).slice(1) : id
   }
 
   #storeTags({ folder }: RunEntry, tags: readonly string[]): Promise<string[]> {
@@ -215,6 +226,22 @@ export class RunLibrary {
     return found
   }
 }
+
+/** Names of folders: the last parts of their paths that tell each from the others. */
+const rootNames = (roots: readonly string[]): string[] => {
+  const paths = roots.map((root) => resolve(root).split('/').filter(Boolean))
+  return paths.map((parts) => {
+    const endOf = (other: readonly string[], count: number) => other.slice(-count).join('/')
+    const isOwn = (count: number) =>
+      paths.every((other) => other === parts || endOf(other, count) !== endOf(parts, count))
+    const count = parts.findIndex((_, i) => isOwn(i + 1)) + 1
+    return endOf(parts, count || parts.length)
+  })
+}
+
+/** The id of a run at a path in a folder; the empty path is the folder itself. */
+const runId = (root: string, path: string, roots: number): string =>
+  path === '' ? root : roots > 1 ? `${root}/${path}` : path
 
 /** Name of a run in the file of tags: unlike its id, it does not depend on the other folders that the studio shows. */
 const tagKey = (root: string, folder: string): string => relative(root, folder) || '.'

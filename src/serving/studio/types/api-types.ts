@@ -73,7 +73,9 @@ export interface RunDetails {
   /** run-card.json, once a session has ended. */
   card: Record<string, unknown> | null
   /** Names of the curves by source. */
-  columns: { training: string[]; measured: string[]; rollouts: string[]; evaluations: string[] }
+  columns: Record<'training' | 'measured' | 'layers' | 'rollouts' | 'evaluations', string[]>
+  /** Memory that the plan of the run predicts, in bytes; null without a plan. */
+  predictedBytes: number | null
   marks: Mark[]
   evaluations: EvaluationEvent[]
   /** Number of samples; `GET /api/runs/:run/samples` has their texts. */
@@ -109,6 +111,8 @@ export type RunEventMessage =
   | { event: TrainingEvent }
   | { damage: { line: number | null; expected: string } }
   | { restart: true }
+  /** The folder of the run is gone, and the stream ends. */
+  | { removed: true }
 
 /** An error of the API. */
 export interface ApiErrorBody {

@@ -17,7 +17,7 @@ import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf
 import { expandRules, fromHfKeys } from './hf-keys.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
 import { sentenceOptions } from './sentence-settings.ts'
-import { openWeights } from './weights.ts'
+import { type OpenedWeights, openWeights } from './weights.ts'
 
 /** Options of `loadModel`. */
 export interface LoadModelOptions extends ResolveOptions {
@@ -146,6 +146,25 @@ const chosenHead = (
 }
 
 /**
+ * The head of files whose config.json names no class, as a body saved by hand or by an old version of transformers has it: a decoder
+ * whose files hold an output layer, or tie it to the embedding, continues texts.
+ */
+const headWithoutClass = (
+  { fields, tensors }: OpenedWeights,
+  definition: ModelDefinition,
+  config: object,
+): HeadType | undefined => {
+  if (architectureOf(fields) !== undefined) return undefined
+  const { causal, tiedEmbeddings } = definition.facts(config)
+  const entry = headsOf(definition, config)['causal-lm']
+  if (!causal || entry === undefined) return undefined
+  const held = expandRules(entry.keys, 0).some(({ theirs, others }) =>
+    [theirs, ...others].some((key) => tensors.has(key)),
+  )
+  return tiedEmbeddings || held ? 'causal-lm' : undefined
+}
+
+/**
  * As `loadModel`, with a report of what was unusual instead of warnings.
  * @throws CheckpointError that lists every key that does not fit; ConfigError for a device or dtype that cannot be used
  */
@@ -159,7 +178,11 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const hfClass = architectureOf(fields)
   const own = headOptionsOf(fields)
   const ownHead = headOfClass(definition, config, hfClass, own.labels)
-  const head = chosenHead(options.head, definition, config) ?? ownHead ?? 'embedding'
+  const head =
+    chosenHead(options.head, definition, config) ??
+    ownHead ??
+    headWithoutClass(weights, definition, config) ??
+    'embedding'
   const { bare = false } = headEntry(definition, config, head)
   const headOptions = {
     ...own,

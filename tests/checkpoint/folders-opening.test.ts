@@ -102,6 +102,32 @@ describe('a new head on a loaded body', () => {
   })
 })
 
+describe('files whose config.json names no class', () => {
+  const headOf = async () => (await loadModelWithReport(folder)).model.headType
+
+  it('continue texts if they are of a decoder with an output layer of its own or a tied one', async () => {
+    for (const tiedEmbeddings of [true, false]) {
+      const saved = await smallFolder(folder, 'llama', 'causal-lm', { config: { tiedEmbeddings } })
+      changeConfig(folder, { architectures: undefined })
+      const { model, report } = await loadModelWithReport(folder)
+      expect(model.headType).toBe('causal-lm')
+      expect(report.newHead).toEqual([])
+      expect(model.forward(batch()).logits.equal(saved.forward(batch()).logits)).toBe(true)
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it('are bodies otherwise', async () => {
+    await smallFolder(folder, 'llama', 'embedding', { config: { tiedEmbeddings: false } })
+    changeConfig(folder, { architectures: undefined })
+    expect(await headOf()).toBe('embedding')
+    rmSync(folder, { recursive: true })
+    await smallFolder(folder, 'bert', 'embedding')
+    changeConfig(folder, { architectures: undefined })
+    expect(await headOf()).toBe('embedding')
+  })
+})
+
 describe('keys that do not fit', () => {
   it('are listed in one error: missing, unexpected and of another shape', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')

@@ -96,6 +96,18 @@ describe('runProgram', () => {
     }
   })
 
+  it('lists the commands in 80 columns', async () => {
+    const summary =
+      'Turn bundled books, Wikipedia and web pages into a corpus, a tokenizer, shards and a small pretrained model'
+    const { stdout } = await run(['--help'], undefined, { catalogue: { echo: { ...echo, summary } } as never })
+    const lines = stdout.split('\n')
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80)
+    const start = lines.findIndex((line) => line.startsWith('  echo'))
+    const column = lines[start].indexOf('Turn')
+    expect(lines[start + 1]).toMatch(new RegExp(`^ {${column}}\\S`))
+    expect(`${lines[start].slice(column)} ${lines[start + 1].trim()}`).toBe(summary)
+  })
+
   it('turns errors into one line and an exit code of 1', async () => {
     expect(await run(['data', 'check'])).toMatchObject({
       code: 1,

@@ -12,6 +12,7 @@ import {
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
 import { parseCommandLine, UsageError, usesModules, wantsHelp } from './command-line.ts'
+import { wrapNote } from './help-choices.ts'
 
 /** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
@@ -141,7 +142,7 @@ const overview = async (
     }),
   )
   const width = Math.max(0, ...names.map((name) => name.length)) + 2
-  const lines = rows.map(([name, summary]) => `  ${name.padEnd(width)}${summary}`)
+  const lines = rows.flatMap(([name, summary]) => wrapNote(`  ${name.padEnd(width)}${summary}`))
   return [
     `Usage: ${programName()} <command> [options]`,
     '',

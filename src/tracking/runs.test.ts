@@ -106,6 +106,8 @@ describe('listRuns', () => {
     for (const { name } of runs) expect(table).toContain(name)
     expect(table).toContain('loss 0.4 at 2')
     expect(table).toContain('d-failed: disk full')
+    const drawn = renderRuns(runs, (head, rows) => `${head.length} by ${rows.length}`)
+    expect(drawn.split('\n')[0]).toBe(`8 by ${runs.length}`)
     expect((await listRuns(running)).map(({ name }) => name)).toEqual(['f-running'])
   })
 

@@ -94,15 +94,23 @@ const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline): void =
   }
 }
 
-/** The table that `runs` prints. */
-export const renderRuns = (runs: readonly RunSummary[]): string => {
+type DrawTable = (head: readonly string[], rows: readonly (readonly string[])[]) => string
+
+const wholeTable: DrawTable = (head, rows) => {
+  const table = new Table({ head: [...head], style: { head: [], border: [] } })
+  table.push(...rows.map((row) => [...row]))
+  return table.toString()
+}
+
+/**
+ * The table that `runs` prints.
+ * @param draw draws the table, for example for the width of a terminal
+ */
+export const renderRuns = (runs: readonly RunSummary[], draw: DrawTable = wholeTable): string => {
   if (runs.length === 0) return 'No runs found.'
-  const table = new Table({
-    head: ['run', 'status', 'step', 'loss', 'best evaluation', 'tokens', 'time', 'last event'],
-    style: { head: [], border: [] },
-  })
-  for (const { name, status, step, totalSteps, loss, best, tokens, seconds, updated } of runs) {
-    table.push([
+  const table = draw(
+    ['run', 'status', 'step', 'loss', 'best evaluation', 'tokens', 'time', 'last event'],
+    runs.map(({ name, status, step, totalSteps, loss, best, tokens, seconds, updated }) => [
       name,
       status,
       totalSteps === undefined ? String(step) : `${step}/${totalSteps}`,
@@ -111,8 +119,8 @@ export const renderRuns = (runs: readonly RunSummary[]): string => {
       formatCount(tokens),
       formatDuration(seconds * 1000),
       updated?.replace('T', ' ').slice(0, 19) ?? '',
-    ])
-  }
+    ]),
+  )
   const messages = runs.filter(({ message }) => message !== undefined).map(({ name, message }) => `${name}: ${message}`)
-  return [table.toString(), ...messages].join('\n')
+  return [table, ...messages].join('\n')
 }

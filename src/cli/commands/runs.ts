@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { listRuns, renderRuns } from '../../tracking/index.ts'
 import { defineCommand } from '../command.ts'
+import { renderTable } from '../parts/table.ts'
 
 export const runs = defineCommand({
   name: 'runs',
@@ -10,5 +11,5 @@ export const runs = defineCommand({
   arguments: [{ name: 'folder', description: 'folder of runs, or one run (default: runs)', optional: true }],
   options: z.strictObject({}),
   run: (_options, { folder }) => listRuns(folder ?? 'runs'),
-  render: (list) => renderRuns(list),
+  render: (list) => renderRuns(list, renderTable),
 })

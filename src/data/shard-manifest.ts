@@ -116,5 +116,11 @@ export const splitWarnings = ({ validation, splits }: ShardManifest): string[] =
       'The validation split is empty, because there is only one distinct document: training will not be evaluated.',
     ]
   const count = documents === 1 ? '1 document' : `${documents} documents`
-  return [`The validation split has only ${count} (${tokens} tokens), so its loss is noisy: raise \`--validation\`.`]
+  const noisy = `The validation split has only ${count} (${tokens} tokens), so its loss is noisy`
+  // A larger share of two books is one book all the same.
+  if (documents + splits.train.documents < 10 * FEW_DOCUMENTS)
+    return [
+      `${noisy}: split the text into more documents, as \`corpus build --source books,document=chapter:FILE\` does, or raise \`--validation\`.`,
+    ]
+  return [`${noisy}: raise \`--validation\`.`]
 }

@@ -78,7 +78,7 @@ export const tokenizerEncode = defineCommand({
       ...(['train', 'validation'] as const).map((name) => {
         const { tokens, documents, bytes, shards } = result[name]
         const ratio = tokens === 0 ? '-' : (bytes / tokens).toFixed(2)
-        return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} documents, ${shards} shards, ${formatBytes(bytes)} of text, ${ratio} bytes per token`
+        return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} ${documents === 1 ? 'document' : 'documents'}, ${shards} ${shards === 1 ? 'shard' : 'shards'}, ${formatBytes(bytes)} of text, ${ratio} bytes per token`
       }),
       ...result.warnings,
     ].join('\n'),

@@ -5,7 +5,15 @@ import { Argument as CommanderArgument, Command as CommanderCommand, Help, Optio
 import { programName, withProgramName } from '../core/index.ts'
 import type { ArgumentSpec, Command } from './command.ts'
 import { arity, choicesOf, type Flag, flagsOf, isList, placeholder } from './flags.ts'
-import { type ChoiceHelp, choiceLines, choicesHelp, chosenFlags, flagsChosenBy, wrapNote } from './help-choices.ts'
+import {
+  type ChoiceHelp,
+  choiceLines,
+  choicesHelp,
+  chosenFlags,
+  flagsChosenBy,
+  wrapExample,
+  wrapNote,
+} from './help-choices.ts'
 
 export interface FlagHelp {
   /** Without its dashes: `vocab-size`, `model.hidden-size`. */
@@ -102,7 +110,7 @@ export const parserOf = (help: CommandHelp, notes: readonly string[] = []): Comm
   parser.option('--json', 'print the result as one JSON document on stdout')
   parser.addHelpText(
     'after',
-    `\nExample:\n  $ ${withProgramName(help.example)}\n${notes.length === 0 ? '' : `\n${notes.flatMap((line) => wrapNote(withProgramName(line))).join('\n')}\n`}`,
+    `\nExample:\n${wrapExample(withProgramName(help.example)).join('\n')}\n${notes.length === 0 ? '' : `\n${notes.flatMap((line) => wrapNote(withProgramName(line))).join('\n')}\n`}`,
   )
   parser.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 80, 120), padWidth, formatItem })
   return parser

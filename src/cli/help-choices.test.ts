@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from './command.ts'
 import { helpOf, helpText } from './command-help.ts'
 import { commands } from './commands/index.ts'
-import { wrapNote } from './help-choices.ts'
+import { wrapExample, wrapNote } from './help-choices.ts'
 
 const paint = defineCommand({
   name: 'paint',
@@ -68,6 +68,17 @@ describe('the help of a command with choices', () => {
       '         before it is used again',
     ])
   })
+
+  it('breaks a long example before a flag, as a shell reads it', () => {
+    const call =
+      'npx tunesmith paint --wall "the wall -- of the north" --tool brush --colour.type red --colour.shade deep'
+    const lines = wrapExample(call)
+    expect(lines).toEqual([
+      '  $ npx tunesmith paint --wall "the wall -- of the north" --tool brush \\',
+      '      --colour.type red --colour.shade deep',
+    ])
+    expect(wrapExample('npx tunesmith doctor')).toEqual(['  $ npx tunesmith doctor'])
+  })
 })
 
 describe('the help of every command', () => {
@@ -77,9 +88,7 @@ describe('the help of every command', () => {
       const page = helpOf((await load()) as never)
       const lines = helpText(page).split('\n')
       expect(lines.length, name).toBeLessThan(500)
-      const wide = lines.filter(
-        (line) => line.length > 80 && /\S \S/.test(line) && !line.includes('$ ') && !line.startsWith('Usage'),
-      )
+      const wide = lines.filter((line) => line.length > 80 && /\S \S/.test(line) && !line.startsWith('Usage'))
       expect(wide, name).toEqual([])
       for (const { choice, types } of page.choices)
         for (const [type, flags] of Object.entries(types)) {

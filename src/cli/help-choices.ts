@@ -110,6 +110,19 @@ export const wrapNote = (line: string): string[] => {
   return wrapWords(`${columns}${first}`, words, columns.length)
 }
 
+/** A command line in lines that a shell reads as one: it is broken before flags alone, so that quoted texts stay whole. */
+export const wrapExample = (call: string): string[] => {
+  const lines: string[] = []
+  let line = '  $'
+  for (const part of call.split(/ (?=--\w)/)) {
+    if (line !== '  $' && line.length + part.length + 3 > 80) {
+      lines.push(`${line} \\`)
+      line = `      ${part}`
+    } else line += ` ${part}`
+  }
+  return [...lines, line]
+}
+
 /** Lines that name the choices whose flags are left out. */
 export const choiceLines = (choices: readonly ChoiceHelp[], call: string, specs: readonly ArgumentSpec[]): string[] => {
   if (choices.length === 0) return []

@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -21,6 +22,15 @@ using torch::autograd::variable_list;
 struct CallbackFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+// Stores the exception of a callback, which `through_engine` throws again.
+void keep_exception(Environment& environment) {
+  napi_value error;
+  if (napi_get_and_clear_last_exception(environment.env, &error) != napi_ok) return;
+  if (environment.callback_error != nullptr) napi_delete_reference(environment.env, environment.callback_error);
+  environment.callback_error = nullptr;
+  napi_create_reference(environment.env, error, 1, &environment.callback_error);
+}
 
 struct CallbackNode : torch::autograd::Node {
   Environment* environment;
@@ -70,12 +80,7 @@ struct CallbackNode : torch::autograd::Node {
     const napi_value arguments[] = {array, inputs};
     const napi_status status = napi_call_function(env, receiver, function, 2, arguments, &result);
     if (status != napi_ok) {
-      napi_value error;
-      if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
-        if (environment->callback_error != nullptr) napi_delete_reference(env, environment->callback_error);
-        environment->callback_error = nullptr;
-        napi_create_reference(env, error, 1, &environment->callback_error);
-      }
+      keep_exception(*environment);
       napi_close_handle_scope(env, scope);
       throw CallbackFailed("a backward callback failed");
     }
@@ -278,6 +283,64 @@ TUNESMITH_FUNCTION(clear_grads) {
   });
 }
 
+// A JavaScript function that several hooks share.
+struct SharedCallback {
+  Environment* environment;
+  napi_ref reference;
+  SharedCallback(Environment* e, napi_ref r) : environment(e), reference(r) {}
+  SharedCallback(const SharedCallback&) = delete;
+  ~SharedCallback() {
+    std::lock_guard<std::mutex> lock(environment->mutex);
+    environment->dead_references.push_back(reference);
+  }
+};
+
+struct GradientHook : torch::autograd::PostAccumulateGradHook {
+  std::shared_ptr<SharedCallback> callback;
+  size_t index;
+
+  GradientHook(std::shared_ptr<SharedCallback> shared, size_t i) : callback(std::move(shared)), index(i) {}
+
+  void operator()(const at::Tensor&) override {
+    Environment& environment = *callback->environment;
+    TORCH_CHECK(std::this_thread::get_id() == environment.thread,
+                "a watched gradient must be computed on the thread that watches it");
+    napi_env env = environment.env;
+    napi_handle_scope scope;
+    napi_open_handle_scope(env, &scope);
+    napi_value function, result, receiver = make_undefined(env);
+    napi_get_reference_value(env, callback->reference, &function);
+    const napi_value argument = make_number(env, static_cast<double>(index));
+    const napi_status status = napi_call_function(env, receiver, function, 1, &argument, &result);
+    if (status != napi_ok) keep_exception(environment);
+    napi_close_handle_scope(env, scope);
+    if (status != napi_ok) throw CallbackFailed("a callback of a gradient failed");
+  }
+};
+
+// watchGradients(handles, callback | undefined): calls it with the position of a leaf each time that a backward pass has
+// added to its gradient. Undefined removes the callback.
+TUNESMITH_FUNCTION(watch_gradients) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const auto tensors = read_tensors(env, a[0], "tensors");
+    napi_valuetype type;
+    napi_typeof(env, a[1], &type);
+    std::shared_ptr<SharedCallback> shared;
+    if (type == napi_function) {
+      napi_ref reference;
+      check(env, napi_create_reference(env, a[1], 1, &reference), "the callback");
+      shared = std::make_shared<SharedCallback>(&environment_of(env), reference);
+    }
+    for (size_t i = 0; i < tensors.size(); i++) {
+      TORCH_CHECK(tensors[i].is_leaf() && tensors[i].requires_grad(), "only gradients of leaves can be watched");
+      torch::autograd::impl::set_post_acc_grad_hooks(
+          tensors[i], shared ? std::make_unique<GradientHook>(shared, i) : nullptr);
+    }
+    return make_undefined(env);
+  });
+}
+
 // setGradMode(enabled) -> the previous mode; the mode belongs to the calling thread
 TUNESMITH_FUNCTION(set_grad_mode) {
   return guarded(env, [&] {
@@ -322,6 +385,7 @@ std::vector<Export> autograd_exports() {
           {"grad", grad},
           {"setGrad", set_grad},
           {"clearGrads", clear_grads},
+          {"watchGradients", watch_gradients},
           {"setGradMode", set_grad_mode},
           {"gradMode", grad_mode},
           {"enterInference", enter_inference},

@@ -14,19 +14,26 @@ interface Member {
   address: string
 }
 
+/** A choice from an environment variable. */
+const onOrOff = (env: NodeJS.ProcessEnv, name: string): boolean => {
+  const text = env[name] || 'on'
+  if (text === 'on' || text === 'off') return text === 'on'
+  throw new ConfigError(`Expected on or off for the environment variable ${name}, got "${text}".`)
+}
+
 const beatMs = 500
 const urgentMs = 3000
 const graceMs = 2000
 /** A collective that takes longer than this is a hang: the others wait in it while one computes. */
 const collectiveMs = 30 * 60_000
 
-/** Seconds from an environment variable. */
-const secondsFrom = (env: NodeJS.ProcessEnv, name: string, otherwise: number): number => {
+/** A number of something from an environment variable. */
+const numberFrom = (env: NodeJS.ProcessEnv, name: string, noun: string, otherwise: number): number => {
   const text = env[name]
   if (text === undefined || text === '') return otherwise
-  const seconds = Number(text)
-  if (Number.isFinite(seconds) && seconds > 0) return seconds
-  throw new ConfigError(`Expected seconds above 0 for the environment variable ${name}, got "${text}".`)
+  const value = Number(text)
+  if (Number.isFinite(value) && value > 0) return value
+  throw new ConfigError(`Expected ${noun} above 0 for the environment variable ${name}, got "${text}".`)
 }
 
 /** Stores that this process has opened. One that it serves stays open between groups, as the others may come back first. */
@@ -94,8 +101,10 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
   const launch = readLaunch(env)
   if (launch === undefined) return undefined
   const { rank, size, host, port, attempt, agentStore } = launch
-  const seconds = secondsFrom(env, 'TUNESMITH_CONNECT_SECONDS', 30)
-  const deadlineMs = 1000 * secondsFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 10)
+  const seconds = numberFrom(env, 'TUNESMITH_CONNECT_SECONDS', 'seconds', 30)
+  const deadlineMs = 1000 * numberFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 'seconds', 10)
+  const bucketBytes = 2 ** 20 * numberFrom(env, 'TUNESMITH_BUCKET_MEGABYTES', 'megabytes', 25)
+  const overlaps = onOrOff(env, 'TUNESMITH_OVERLAP')
   const store = await openStore(launch, seconds)
   const serves = rank === 0 && !agentStore
   const route = await addressTowards(host, port).catch((error) => {
@@ -120,7 +129,11 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     graceMs,
   })
   // The watch runs from here on: it must end where joining fails.
-  const group = new ProcessGroup({ name, rank, size, members: names, servesStore: serves, urgentMs }, store, prefix)
+  const group = new ProcessGroup(
+    { name, rank, size, members: names, servesStore: serves, urgentMs, bucketBytes, overlaps },
+    store,
+    prefix,
+  )
   try {
     const address = await addressFor(route, members, port)
     store.makeGroup(name, {

@@ -26,6 +26,10 @@ export interface GroupFacts {
   servesStore: boolean
   /** Time after which silence counts as the end of a process, once a collective has failed. */
   urgentMs: number
+  /** Bytes of gradients that are exchanged together. */
+  bucketBytes: number
+  /** Whether gradients are sent during the backward pass. */
+  overlaps: boolean
 }
 
 /** Bytes of a message that need one exchange; longer ones need a second one. */
@@ -83,6 +87,38 @@ export class ProcessGroup {
       const length = new DataView(part.buffer, part.byteOffset).getUint32(0)
       return { length, bytes: part.subarray(headerBytes, headerBytes + length) }
     })
+  }
+
+  get bucketBytes(): number {
+    return this.#facts.bucketBytes
+  }
+
+  get overlaps(): boolean {
+    return this.#facts.overlaps
+  }
+
+  /** Begins to sum a tensor over the group, in place. `arrived` waits for it. */
+  beginSum_(tensor: Tensor): Tensor {
+    return allReduce_(tensor, 'sum', this.#facts.name)
+  }
+
+  /** Begins to sum [size * n] over the group, of which each process gets its part [n]. `arrived` waits for it. */
+  beginSumParts(tensor: Tensor): Tensor {
+    return reduceScatter(tensor, 'sum', this.size, this.#facts.name)
+  }
+
+  /** Waits for a tensor that is on its way. */
+  arrived(begun: Tensor): Promise<Tensor> {
+    return this.#collective(() => waitTensor(begun))
+  }
+
+  /** The same where nothing else can run. @throws GroupError, which `named` explains */
+  arrivedNow(begun: Tensor): Tensor {
+    try {
+      return waitTensor(begun)
+    } catch (error) {
+      throw new GroupError((error as Error).message)
+    }
   }
 
   /** Sums tensors over the group, in place; all are on their way at once. */
@@ -164,15 +200,20 @@ export class ProcessGroup {
     try {
       return work()
     } catch (error) {
-      // The watch knows more than a broken connection does, but it needs a moment.
-      for (const until = Date.now() + this.#facts.urgentMs + 2000; Date.now() < until; await setTimeout(50)) {
-        const failure = watchFailure(true)
-        if (failure !== undefined) throw new GroupError(failure)
-      }
-      throw new GroupError(
-        `The processes of the group lost each other: ${(error as Error).message} Each is alive: check the network between them.`,
-      )
+      throw await this.named(error as Error)
     }
+  }
+
+  /** The error of a collective with the process that ended it. */
+  async named({ message }: Error): Promise<GroupError> {
+    // The watch knows more than a broken connection does, but it needs a moment.
+    for (const until = Date.now() + this.#facts.urgentMs + 2000; Date.now() < until; await setTimeout(50)) {
+      const failure = watchFailure(true)
+      if (failure !== undefined) return new GroupError(failure)
+    }
+    return new GroupError(
+      `The processes of the group lost each other: ${message} Each is alive: check the network between them.`,
+    )
   }
 
   /** Ends the other processes with this one's error, unless it is one that they have too. */

@@ -26,7 +26,7 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
-export { isCount, ShardedOptimizer, type ShardPlace } from './shard.ts'
+export { type GradientBucket, gradientBuckets, isCount, ShardedOptimizer, type ShardPlace } from './shard.ts'
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 

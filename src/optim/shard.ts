@@ -1,7 +1,7 @@
-// A part of an optimizer, for processes that share its state (ZeRO stage 1): the parameters in their order are one long vector, of which
-// each process updates a range. Independent of how processes talk.
+// A part of an optimizer, for processes that share its state (ZeRO): parameters are put into buckets, of each of which a process updates
+// a range. Independent of how processes talk.
 import { CheckpointError, ConfigError } from '../core/index.ts'
-import { cat, keep, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
+import { keep, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
 import { countName, RunningOptimizer } from './engine.ts'
 import type {
   GroupConfig,
@@ -17,6 +17,8 @@ import { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export interface ShardPlace {
   index: number
   count: number
+  /** Bytes of gradients that are exchanged together. */
+  bucketBytes: number
 }
 
 /** Elements of a parameter that belong to the part, and where they are in it. */
@@ -29,37 +31,75 @@ export interface Piece {
   at: number
 }
 
-/** The layout of parameters in one vector of equal parts; the last part is padded. */
+/** Parameters whose gradients are exchanged together. */
+export interface GradientBucket {
+  /** Parameters with their place in the bucket, flat. */
+  parts: { path: string; at: number; size: number }[]
+  /** Elements of all of them. */
+  size: number
+}
+
+/** The first bucket has at most this many bytes, as a fraction of the others: it is sent early. */
+const firstShare = 1 / 25
+
+/** Buckets of parameters in an order in which a backward pass completes gradients: the last ones first. */
+export const gradientBuckets = (parameters: ReadonlyMap<string, Tensor>, bytes: number): GradientBucket[] => {
+  const buckets: GradientBucket[] = []
+  for (const [path, { size }] of [...parameters].reverse()) {
+    const most = (buckets.length < 2 ? firstShare : 1) * bytes
+    const last = buckets.at(-1)
+    if (last === undefined || (last.size + size) * 4 > most) buckets.push({ parts: [{ path, at: 0, size }], size })
+    else {
+      last.parts.push({ path, at: last.size, size })
+      last.size += size
+    }
+  }
+  return buckets
+}
+
+/** The layout of parameters in parts: each part has an equal share of every bucket, so that buckets are exchanged one by one. */
 export class ShardLayout {
+  readonly buckets: readonly GradientBucket[]
   /** Elements of a part. */
   readonly partSize: number
-  readonly #sizes: ReadonlyMap<string, number>
+  readonly #count: number
+  readonly #starts: readonly number[]
 
-  constructor(parameters: ReadonlyMap<string, Tensor>, count: number) {
-    this.#sizes = new Map([...parameters].map(([path, { size }]) => [path, size]))
-    const total = [...this.#sizes.values()].reduce((sum, size) => sum + size, 0)
-    this.partSize = Math.ceil(total / count)
+  constructor(
+    parameters: ReadonlyMap<string, Tensor>,
+    { count, bucketBytes }: Pick<ShardPlace, 'count' | 'bucketBytes'>,
+  ) {
+    this.#count = count
+    this.buckets = gradientBuckets(parameters, bucketBytes)
+    const starts: number[] = []
+    let at = 0
+    for (const { size } of this.buckets) {
+      starts.push(at)
+      at += this.paddedSize(size) / count
+    }
+    this.#starts = starts
+    this.partSize = at
   }
 
-  /** First element of each parameter in the vector. */
-  *offsets(): Iterable<[path: string, offset: number]> {
-    let at = 0
-    for (const [path, size] of this.#sizes) {
-      yield [path, at]
-      at += size
-    }
+  /** Elements of a bucket with those that fill its last share. */
+  paddedSize(size: number): number {
+    return Math.ceil(size / this.#count) * this.#count
+  }
+
+  /** First element of the share of a bucket in each part. */
+  partStart(bucket: number): number {
+    return this.#starts[bucket]
   }
 
   piecesOf(index: number): Piece[] {
-    const [first, end] = [index * this.partSize, (index + 1) * this.partSize]
-    const pieces: Piece[] = []
-    let at = 0
-    for (const [path, size] of this.#sizes) {
-      const [from, to] = [Math.max(first, at), Math.min(end, at + size)]
-      if (from < to) pieces.push({ path, from: from - at, size: to - from, at: from - first })
-      at += size
-    }
-    return pieces
+    return this.buckets.flatMap(({ parts, size }, bucket) => {
+      const share = this.paddedSize(size) / this.#count
+      const [first, end] = [index * share, (index + 1) * share]
+      return parts.flatMap(({ path, at, size: length }) => {
+        const [from, to] = [Math.max(first, at), Math.min(end, at + length)]
+        return from < to ? [{ path, from: from - at, size: to - from, at: this.#starts[bucket] + from - first }] : []
+      })
+    })
   }
 }
 
@@ -93,7 +133,7 @@ export class ShardedOptimizer implements Optimizer {
       throw new ConfigError('Expected parameters of one dtype for `shard`, got several. Set `shard` to none.')
     this.place = place
     this.parameters = parameters
-    this.layout = new ShardLayout(parameters, place.count)
+    this.layout = new ShardLayout(parameters, place)
     // The last part is the smallest.
     if (this.layout.piecesOf(place.count - 1).length === 0)
       throw new ConfigError(
@@ -185,14 +225,27 @@ export class ShardedOptimizer implements Optimizer {
     )
   }
 
+  /** Writes values of all parts, [count * partSize], into tensors by path, flat. */
+  unflatten(all: Tensor, tensorOf: (path: string) => Tensor): void {
+    noGrad(() =>
+      scope(() => {
+        for (let part = 0; part < this.place.count; part++)
+          for (const { path, from, size, at } of this.layout.piecesOf(part))
+            tensorOf(path)
+              .narrow(0, from, size)
+              .copy_(all.narrow(0, part * this.layout.partSize + at, size))
+      }),
+    )
+  }
+
   /** This part of values that every piece has, as one vector, padded with zeros. */
   flatten(tensorOf: (piece: Piece) => Tensor): Tensor {
     return noGrad(() =>
       scope(() => {
-        const used = this.pieces.reduce((sum, { size }) => sum + size, 0)
-        const values = this.pieces.map((piece) => tensorOf(piece).view([-1]))
-        const { dtype } = values[0]
-        return keep(cat([...values, zeros([this.layout.partSize - used], { dtype })], 0))
+        const values = this.pieces.map((piece) => ({ piece, tensor: tensorOf(piece).view([-1]) }))
+        const flat = zeros([this.layout.partSize], { dtype: values[0].tensor.dtype })
+        for (const { piece, tensor } of values) flat.narrow(0, piece.at, piece.size).copy_(tensor)
+        return keep(flat)
       }),
     )
   }

@@ -76,6 +76,15 @@ export const gradients = (
   return found.map((handle) => (handle === 0 ? undefined : Tensor.fromHandle(handle)))
 }
 
+/**
+ * Calls `callback` with the position of a leaf each time that a backward pass has added to its gradient, during that pass.
+ * @returns a function that ends this
+ */
+export const watchGradients = (leaves: readonly Tensor[], callback: (position: number) => void): (() => void) => {
+  native.watchGradients(handlesOf(leaves), callback)
+  return () => native.watchGradients(handlesOf(leaves), undefined)
+}
+
 /** Frees the gradients of many tensors. */
 export const clearGrads = (tensors: readonly Tensor[]): void => native.clearGrads(handlesOf(tensors))
 

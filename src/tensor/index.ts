@@ -8,6 +8,7 @@ export {
   gradients,
   inferenceMode,
   noGrad,
+  watchGradients,
   withBackward,
 } from './autograd.ts'
 export { deviceSchema, expectDevice, expectPlacement } from './device.ts'

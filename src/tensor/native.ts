@@ -102,6 +102,7 @@ export interface Native {
   grad(handle: Handle): Handle
   setGrad(handle: Handle, gradient: Handle | null): void
   clearGrads(handles: Handle[]): void
+  watchGradients(handles: Handle[], callback: ((position: number) => void) | undefined): void
   setGradMode(enabled: boolean): boolean
   gradMode(): boolean
   enterInference(): void

@@ -2,8 +2,9 @@
 // divided by its weight over the whole batch, the sums are the gradients of one process. Independent of the loop.
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
-import { isCount, type Optimizer, type OptimizerState, ShardedOptimizer } from '../optim/index.ts'
-import { cat, freeTensors, keepUntilFreed, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
+import { isCount, type OptimizerState, type ShardedOptimizer } from '../optim/index.ts'
+import { freeTensors, Tensor, zeros } from '../tensor/index.ts'
+import type { GradientExchange } from './gradient-exchange.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
 /**
@@ -32,30 +33,33 @@ export interface StepReport {
 }
 
 interface FullReport extends StepReport, Pick<BatchGradients, 'loss' | 'terms' | 'measured' | 'microBatches'> {
-  /** Numbers of the parameters without a gradient. */
+  /** Numbers of the parameters without a gradient, and of those whose gradient came in two parts. */
   missing: number[]
+  late: number[]
 }
 
-/** Bytes of gradients that are summed at once. */
-const bucketBytes = 25 * 2 ** 20
+/** Gradients of the whole batch, or of a part of the parameters. */
+export interface ReducedGradients extends BatchGradients {
+  /** Global norm, where this process has a part of the gradients only. */
+  gradientNorm?: number
+}
 
-/** The gradients of the whole batch on every process, and what the processes agreed on. Frees the gradients of this process. */
+/** The gradients of the whole batch, and what the processes agreed on. */
 export const reduceGradients = async (
   group: ProcessGroup,
-  { parameters, optimizer }: { parameters: ReadonlyMap<string, Tensor>; optimizer: Optimizer },
+  exchange: GradientExchange,
   own: BatchGradients,
   report: StepReport,
 ): Promise<{ result: ReducedGradients; stop: boolean; seconds: number }> => {
-  const paths = [...parameters.keys()]
-  const { loss, terms, measured, microBatches, gradients } = own
-  const missing = paths.flatMap((path, i) => (gradients.has(path) ? [] : [i]))
-  const all = await group.gather<FullReport>({ ...report, loss, terms, measured, microBatches, missing })
+  const { loss, terms, measured, microBatches } = own
+  const all = await group.gather<FullReport>({ ...report, loss, terms, measured, microBatches, ...exchange.report() })
   expectSameNorm(group, all)
-  const present = paths.filter((_, i) => all.some((one) => !one.missing.includes(i)))
-  const summed =
-    optimizer instanceof ShardedOptimizer
-      ? await sumOwnPart(group, optimizer, own, new Set(present))
-      : await sumEverywhere(group, parameters, own, present)
+  const late = [...new Set(all.flatMap((one) => one.late))].sort((a, b) => a - b)
+  const summed = await exchange.collect(
+    all.map(({ missing }) => new Set(missing)),
+    late,
+  )
+  own.release()
   const together = addMeasured(all.map((one) => one.measured))
   const result: ReducedGradients = {
     loss: all.reduce((sum, one) => sum + one.loss, 0),
@@ -66,74 +70,6 @@ export const reduceGradients = async (
     microBatches: all.reduce((sum, one) => sum + one.microBatches, 0),
   }
   return { result, stop: all.some(({ stop }) => stop), seconds: all[0].seconds }
-}
-
-/** Gradients of the whole batch, or of a part of the parameters. */
-export interface ReducedGradients extends BatchGradients {
-  /** Global norm, where this process has a part of the gradients only. */
-  gradientNorm?: number
-}
-
-type Summed = Pick<ReducedGradients, 'gradients' | 'gradientNorm' | 'release'>
-
-/** A gradient as a float32 vector; zeros where this process has none. */
-const flatGradient = (gradient: Tensor | undefined, size: number): Tensor =>
-  gradient?.to('float32').reshape([-1]) ?? zeros([size])
-
-/** All gradients on every process, in the order of the parameters, in which norms are computed. */
-const sumEverywhere = async (
-  group: ProcessGroup,
-  parameters: ReadonlyMap<string, Tensor>,
-  own: BatchGradients,
-  present: readonly string[],
-): Promise<Summed> => {
-  const buckets = fillBuckets(present, parameters, own.gradients)
-  own.release()
-  await group.sum_(buckets.map(({ flat }) => flat))
-  const summed = new Map(noGrad(() => scope(() => buckets.flatMap(viewsOf))))
-  return {
-    gradients: new Map(present.map((path) => [path, summed.get(path) as Tensor])),
-    release: () => freeTensors([...summed.values(), ...buckets.map(({ flat }) => flat)]),
-  }
-}
-
-/** The gradients of one part of the parameters on each process, and the norm of all. */
-const sumOwnPart = async (
-  group: ProcessGroup,
-  { layout, pieces, place, parameters }: ShardedOptimizer,
-  own: BatchGradients,
-  present: ReadonlySet<string>,
-): Promise<Summed> => {
-  const { partSize } = layout
-  const flat = noGrad(() =>
-    scope(() => {
-      const parts = [...parameters].map(([path, { size }]) => flatGradient(own.gradients.get(path), size))
-      const used = parts.reduce((sum, { size }) => sum + size, 0)
-      const all = cat([...parts, zeros([partSize * place.count - used])], 0)
-      keepUntilFreed([all])
-      return all
-    }),
-  )
-  own.release()
-  const part = await group.sumParts(flat)
-  flat.free()
-  keepUntilFreed([part])
-  const gradients = new Map(
-    noGrad(() =>
-      scope(() =>
-        pieces
-          .filter(({ path }) => present.has(path))
-          .map(({ path, at, size }) => {
-            const view = part.narrow(0, at, size)
-            keepUntilFreed([view])
-            return [path, view] as const
-          }),
-      ),
-    ),
-  )
-  const squares = await group.gather(scope(() => part.norm().item()) ** 2)
-  const gradientNorm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0))
-  return { gradients, gradientNorm, release: () => freeTensors([...gradients.values(), part]) }
 }
 
 /** Brings the weights that each process has updated to all. */
@@ -155,66 +91,22 @@ export const collectState = async (
     const own = optimizer.flatten(({ path }) => tensors.get(`${path}/${slot}`) as Tensor)
     const all = await group.collect(own)
     own.free()
-    if (!group.first) all.free()
-    else
-      for (const [path, offset] of optimizer.layout.offsets()) {
-        const { size, shape } = optimizer.parameters.get(path) as Tensor
-        whole.set(
-          `${path}/${slot}`,
-          noGrad(() => all.narrow(0, offset, size).view(shape)),
-        )
+    if (group.first) {
+      const flat = new Map(
+        [...optimizer.parameters].map(([path, { size }]) => [path, zeros([size], { dtype: all.dtype })]),
+      )
+      optimizer.unflatten(all, (path) => flat.get(path) as Tensor)
+      for (const [path, { shape }] of optimizer.parameters) {
+        const values = flat.get(path) as Tensor
+        whole.set(`${path}/${slot}`, values.view(shape))
       }
+    }
+    all.free()
   }
   const counts = [...tensors].flatMap(([key, tensor]) => (isCount(key) ? [[key, tensor.item()] as const] : []))
   for (const [key, count] of (await group.gather(counts)).flat())
     whole.set(key, Tensor.from(BigInt64Array.of(BigInt(count)), { shape: [] }))
   return group.first ? { tensors: whole, step } : undefined
-}
-
-interface Bucket {
-  flat: Tensor
-  parts: { path: string; shape: readonly number[]; size: number }[]
-}
-
-/** The gradients of this process in flat float32 tensors, the last layers first; zeros where it has none. */
-const fillBuckets = (
-  paths: readonly string[],
-  parameters: ReadonlyMap<string, Tensor>,
-  gradients: ReadonlyMap<string, Tensor>,
-): Bucket[] => {
-  const buckets: Bucket['parts'][] = []
-  let room = 0
-  for (const path of [...paths].reverse()) {
-    const { shape, size } = parameters.get(path) as Tensor
-    if (size * 4 > room) {
-      buckets.push([])
-      room = bucketBytes
-    }
-    buckets[buckets.length - 1].push({ path, shape, size })
-    room -= size * 4
-  }
-  return noGrad(() =>
-    scope(() =>
-      buckets.map((parts) => {
-        const flat = cat(
-          parts.map(({ path, size }) => flatGradient(gradients.get(path), size)),
-          0,
-        )
-        keepUntilFreed([flat])
-        return { flat, parts }
-      }),
-    ),
-  )
-}
-
-const viewsOf = ({ flat, parts }: Bucket): [string, Tensor][] => {
-  let at = 0
-  return parts.map(({ path, shape, size }) => {
-    const view = flat.narrow(0, at, size).view(shape)
-    at += size
-    keepUntilFreed([view])
-    return [path, view]
-  })
 }
 
 const sumByName = (records: readonly Record<string, number>[]): Record<string, number> => {

@@ -51,6 +51,25 @@ export interface BatchGradients {
   release(): void
 }
 
+/** The gradients that a process has computed so far. */
+export interface GradientSource {
+  /** The gradient of a parameter, which is valid until it is dropped; undefined without one. */
+  take(path: string): Tensor | undefined
+  /** Frees gradients. */
+  drop(paths: readonly string[]): void
+}
+
+/** Takes gradients out of backward passes, to exchange them with other processes. */
+export interface GradientSink {
+  beginPass(source: GradientSource): void
+  /** Called before the forward pass of a micro-batch. */
+  openMicroBatch(isLast: boolean): void
+  /** Called after its backward pass. */
+  closeMicroBatch(): Promise<void>
+  /** @param own number of micro-batches of this process; `rounds` is the most that a process has */
+  endPass(rounds: number, own: number): Promise<void>
+}
+
 /** Seeds the generator of a step: its random numbers depend on the seed, the number of the step and the rank of the process alone. */
 export const reseed = (generator: Generator, seed: number, step: number, rank = 0): Generator =>
   generator.seed(createRandom(`${seed}/step/${step}${rank === 0 ? '' : `/rank/${rank}`}`).integer(2 ** 53 - 1))
@@ -73,35 +92,47 @@ export const totalWeights = <Example>(objective: Criterion<Example>, examples: r
   return totals
 }
 
+/** Some rows of a global batch, whose gradients other processes have a part of. */
+export interface SharedBatch {
+  /** Weights of the global batch. */
+  totals: Record<string, number>
+  sink: GradientSink
+  /** The most micro-batches that a process has, from the number of this one's. */
+  rounds(own: number): Promise<number>
+}
+
 /**
  * Gradients of the loss over `examples`; each term is divided once, by its weight over all of them.
- * @param totals weights of the global batch, where `examples` are some of its rows
+ * @param shared weights of the global batch, where `examples` are some of its rows, and what takes the gradients then
  */
 export const computeGradients = async <Example>(
   { model, auxiliary, objective, parameters }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
-  totals?: Record<string, number>,
+  shared?: SharedBatch,
 ): Promise<BatchGradients> => {
-  const weights = totals ?? totalWeights(objective, examples)
+  const weights = shared?.totals ?? totalWeights(objective, examples)
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]
   clearGrads(all)
   // Sums over processes are of float32 too.
-  const sums = new GradientSums(parameters, microBatches.length > 1 || totals !== undefined)
+  const sums = new GradientSums(parameters, microBatches.length > 1 || shared !== undefined)
   const terms: Record<string, number> = {}
   const measured: BatchGradients['measured'] = {}
   let loss = 0
   try {
-    for (const indices of microBatches) {
+    const rounds = (await shared?.rounds(microBatches.length)) ?? microBatches.length
+    shared?.sink.beginPass(sums)
+    for (const [i, indices] of microBatches.entries()) {
       // Signals and timers run between micro-batches.
       await setImmediate()
       notePhase('forward')
+      shared?.sink.openMicroBatch(i === microBatches.length - 1)
       scope(() => {
         const batch = objective.collate(
-          indices.map((i) => examples[i]),
+          indices.map((index) => examples[index]),
           { padded, device: options.device },
         )
         batch.inputs.recompute = options.recompute
@@ -124,12 +155,15 @@ export const computeGradients = async <Example>(
         total?.backward()
       })
       sums.add()
+      await shared?.sink.closeMicroBatch()
     }
+    await shared?.sink.endPass(rounds, microBatches.length)
   } catch (error) {
     sums.release()
     throw error
   }
-  const gradients = sums.gradients()
+  // Of a shared batch they are with the sink.
+  const gradients = shared === undefined ? sums.gradients() : new Map<string, Tensor>()
   noteTensors('gradients', gradients.values())
   return {
     loss,
@@ -146,7 +180,7 @@ export const computeGradients = async <Example>(
  * Sums the gradients of micro-batches. Autograd does so for float32; those of bfloat16 parameters are summed in float32 here, as each sum
  * would be rounded otherwise.
  */
-class GradientSums {
+class GradientSums implements GradientSource {
   readonly #parameters: ReadonlyMap<string, Tensor>
   readonly #sums = new Map<string, Tensor>()
   readonly #wide: boolean
@@ -170,6 +204,21 @@ class GradientSums {
       }),
     )
     clearGrads([...this.#parameters.values()])
+  }
+
+  take(path: string): Tensor | undefined {
+    const sum = this.#sums.get(path)
+    const grad = this.#parameters.get(path)?.grad
+    if (sum === undefined || grad === undefined) return sum ?? grad
+    return sum.add_(grad)
+  }
+
+  drop(paths: readonly string[]): void {
+    for (const path of paths) {
+      this.#sums.get(path)?.free()
+      this.#sums.delete(path)
+    }
+    clearGrads(paths.flatMap((path) => this.#parameters.get(path) ?? []))
   }
 
   gradients(): Map<string, Tensor> {

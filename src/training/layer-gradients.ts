@@ -26,9 +26,11 @@ const ownNorms = (gradients: ReadonlyMap<string, Tensor>): Record<string, number
 /**
  * Global norm of the gradients of each layer, before clipping. All processes of a group call it.
  * @param reduced gradients of the whole batch, or the part of them that this process has
+ * @param paths of all parameters, whose order layers have
  */
 export const layerNorms = async (
   { gradients, gradientNorm }: ReducedGradients,
+  paths: Iterable<string>,
   group?: ProcessGroup,
 ): Promise<Record<string, number>> => {
   const own = ownNorms(gradients)
@@ -37,5 +39,7 @@ export const layerNorms = async (
   const squares: Record<string, number> = {}
   for (const part of await group.gather(own))
     for (const [layer, norm] of Object.entries(part)) squares[layer] = (squares[layer] ?? 0) + norm ** 2
-  return Object.fromEntries(Object.entries(squares).map(([layer, square]) => [layer, Math.sqrt(square)]))
+  // A process may have no part of a layer.
+  const layers = [...new Set([...paths].map(layerOfPath))].filter((layer) => squares[layer] !== undefined)
+  return Object.fromEntries(layers.map((layer) => [layer, Math.sqrt(squares[layer])]))
 }

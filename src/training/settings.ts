@@ -56,9 +56,11 @@ export const trainingSchema = z.strictObject({
     .prefault({}),
   optimizer: optimizerSchema.prefault({ type: 'adamw' }),
   shard: z
-    .enum(['none', 'optimizer'])
+    .enum(['none', 'optimizer', 'gradients'])
     .default('none')
-    .describe('training state to shard across processes: none, or the optimizer state (ZeRO-1)'),
+    .describe(
+      'training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too (ZeRO-2)',
+    ),
   learningRate: z.number().positive().optional().describe("peak learning rate (default: the optimizer's)"),
   schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),
   maxGradientNorm: z.number().positive().default(1).describe('clip gradients to this global norm'),

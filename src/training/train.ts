@@ -2,7 +2,7 @@
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
-import type { ProcessGroup } from '../distributed/index.ts'
+import { GroupError, type ProcessGroup } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase } from '../tensor/index.ts'
@@ -10,6 +10,7 @@ import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
 import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
+import { GradientExchange } from './gradient-exchange.ts'
 import {
   type BatchGradients,
   computeGradients,
@@ -74,6 +75,25 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   return yield* new TrainingLoop(run).run()
 }
 
+/** How the processes of a group exchange gradients. */
+const exchangeOf = <Example>({
+  group,
+  trainable,
+  optimizer,
+  settings,
+}: TrainingRun<Example>): GradientExchange | undefined =>
+  group &&
+  new GradientExchange(group, trainable.parameters, {
+    everyMicroBatch: settings.shard === 'gradients',
+    sharded: optimizer instanceof ShardedOptimizer ? optimizer : undefined,
+  })
+
+/** The most micro-batches that a process has, where each of them is exchanged. */
+const roundsOf =
+  (group: ProcessGroup, { everyMicroBatch }: GradientExchange) =>
+  async (own: number): Promise<number> =>
+    everyMicroBatch ? Math.max(...(await group.gather(own))) : own
+
 class TrainingLoop<Example> {
   readonly #run: TrainingRun<Example>
   #state: LoopState
@@ -89,6 +109,7 @@ class TrainingLoop<Example> {
   /** Whether the processes of a group agreed to stop. */
   #agreedStop = false
   #gradientNorm = 0
+  readonly #exchange: GradientExchange | undefined
 
   constructor(run: TrainingRun<Example>) {
     const { settings, state } = run
@@ -96,6 +117,7 @@ class TrainingLoop<Example> {
     this.#state = { ...state }
     this.#watch = new SpikeWatch(state.losses)
     this.#secondsBefore = state.seconds
+    this.#exchange = exchangeOf(run)
     this.#savedAt = state.step > 0 ? state.step : -1
     if (state.step > 0) run.trainable.objective.carried?.load(state.carried)
     this.#triggers = {
@@ -125,6 +147,8 @@ class TrainingLoop<Example> {
     } catch (error) {
       yield* this.#rescue()
       throw error
+    } finally {
+      this.#exchange?.close()
     }
     yield { ...this.#stamp(), type: 'end', reason: this.#done() ? 'finished' : 'interrupted' }
     return { ...this.#state, losses: [...this.#watch.window] }
@@ -272,9 +296,9 @@ class TrainingLoop<Example> {
 
   /** Norms by layer, in the steps that record them. */
   async #layerNorms(result: ReducedGradients): Promise<Record<string, number> | undefined> {
-    const { settings, group } = this.#run
+    const { settings, group, trainable } = this.#run
     if (settings.gradientNorms === undefined || (this.#state.step + 1) % settings.gradientNorms !== 0) return undefined
-    return layerNorms(result, group)
+    return layerNorms(result, trainable.parameters.keys(), group)
   }
 
   #seconds(): number {
@@ -368,12 +392,11 @@ class TrainingLoop<Example> {
 
   /** The gradients of the whole batch, from those of this process's rows. */
   async #reduced(own: BatchGradients): Promise<ReducedGradients> {
-    const { group, trainable, optimizer, signal } = this.#run
-    const { parameters } = trainable
-    if (group === undefined) return own
+    const { group, signal } = this.#run
+    if (group === undefined || this.#exchange === undefined) return own
     notePhase('communication')
     const report = { stop: signal?.aborted === true, seconds: this.#seconds(), gradientNorm: this.#gradientNorm }
-    const { result, stop, seconds } = await reduceGradients(group, { parameters, optimizer }, own, report)
+    const { result, stop, seconds } = await reduceGradients(group, this.#exchange, own, report)
     this.#agreedStop = stop
     this.#state.seconds = seconds
     return result
@@ -382,12 +405,24 @@ class TrainingLoop<Example> {
   async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
     const { trainable, group } = this.#run
     const { examples } = this.#own(batch)
-    const totals = group === undefined ? undefined : totalWeights(trainable.objective, batch.examples)
+    const exchange = this.#exchange
+    const shared = group &&
+      exchange && {
+        totals: totalWeights(trainable.objective, batch.examples),
+        sink: exchange,
+        rounds: roundsOf(group, exchange),
+      }
+    exchange?.begin()
     for (;;) {
       try {
-        return await computeGradients(trainable, examples, this.#gradientOptions(), totals)
+        return await computeGradients(trainable, examples, this.#gradientOptions(), shared)
       } catch (error) {
+        if (group !== undefined && error instanceof GroupError) throw await group.named(error)
         if (!(error instanceof OutOfMemoryError)) throw error
+        if (exchange?.everyMicroBatch === true)
+          throw new OutOfMemoryError(
+            `${error.message} Micro-batches cannot shrink within a step with \`shard\` gradients: lower \`batch.microTokens\`, or raise \`recompute\`, and resume.`,
+          )
         clearGrads([...trainable.parameters.values()])
         const change = this.#shrink(batch)
         if (change === undefined)
@@ -460,8 +495,12 @@ class TrainingLoop<Example> {
     const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions())
     const found = (await group?.gather(report)) ?? [report]
     report.examples = found.flatMap((one) => one.examples).sort((a, b) => a - b)
-    const known = new Map(found.flatMap((one) => one.parameters).map((one) => [one.path, one]))
-    report.parameters = [...known.values()]
+    // Of a sharded gradient each process sees a part, else all see the same.
+    const isPart = this.#run.optimizer instanceof ShardedOptimizer
+    const known = new Map<string, number>()
+    for (const { path, values } of found.flatMap((one) => one.parameters))
+      known.set(path, isPart ? (known.get(path) ?? 0) + values : values)
+    report.parameters = [...known].map(([path, values]) => ({ path, values }))
     return report
   }
 

@@ -2,9 +2,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { OutOfMemoryError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
+import { assignRows } from './data-parallel.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
 
@@ -15,6 +17,8 @@ export interface ValidationOptions {
   microTokens: number
   padded: boolean
   device?: string
+  /** The processes that divide the examples; all get the same metrics. */
+  group?: ProcessGroup
 }
 
 const item = (value: number | { item(): number }) => (typeof value === 'number' ? value : value.item())
@@ -23,7 +27,7 @@ const item = (value: number | { item(): number }) => (typeof value === 'number' 
 const prepared = async <Example>(
   { model, objective }: Pick<TrainableModel<Example>, 'model' | 'objective'>,
   examples: readonly Example[],
-  { microTokens, padded, device }: Omit<ValidationOptions, 'examples'>,
+  { microTokens, padded, device }: Omit<ValidationOptions, 'examples' | 'group'>,
 ): Promise<readonly Example[]> => {
   if (objective.prepare === undefined) return examples
   const context = { model, padded, device, step: 0, position: 0, seed: 0, evaluation: true }
@@ -49,31 +53,32 @@ export const evaluateValidation = async <Example>(
     Array.from({ length: count }, (_, position) => stream.example(position).example),
     { ...options, padded },
   )
-  const lengths = examples.map((example) => objective.tokens(example))
-  const sums = new Map<string, { sum: number; weight: number; scale: number }>()
-  const add = (name: string, sum: number, weight: number, scale: number) => {
-    const before = sums.get(name) ?? { sum: 0, weight: 0, scale }
-    sums.set(name, { sum: before.sum + sum, weight: before.weight + weight, scale })
-  }
+  const { group } = options
+  const tokens = examples.map((example) => objective.tokens(example))
+  const rows = group === undefined ? [...examples.keys()] : assignRows(tokens, group.size)[group.rank]
+  const sums: Sums = new Map()
   const measure = (part: readonly number[]) =>
     noGrad(() =>
       scope(() => {
         const batch = objective.collate(
-          part.map((i) => examples[i]),
+          part.map((i) => examples[rows[i]]),
           { padded, device: options.device },
         )
         const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
         // All values are read before any is added, as a micro-batch that runs out of memory is split and computed again.
         const sumsOfTerms = terms.map(({ sum }) => sum.item())
         const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
-        for (const [i, { name, weight, scale }] of terms.entries()) add(`term ${name}`, sumsOfTerms[i], weight, scale)
-        for (const [i, [name, { weight }]] of Object.entries(metrics).entries()) add(name, sumsOfMetrics[i], weight, 0)
+        for (const [i, { name, weight, scale }] of terms.entries())
+          add(sums, `term ${name}`, { sum: sumsOfTerms[i], weight, scale })
+        for (const [i, [name, { weight }]] of Object.entries(metrics).entries())
+          add(sums, name, { sum: sumsOfMetrics[i], weight, scale: 0 })
       }),
     )
   const models = [model, auxiliary].filter((one): one is Model => one !== undefined)
   const modes = models.map(({ training }) => training)
   for (const one of models) one.eval()
   try {
+    const lengths = rows.map((row) => tokens[row])
     const parts = planMicroBatches(lengths, options.microTokens, padded)
     for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
       await setImmediate()
@@ -90,6 +95,24 @@ export const evaluateValidation = async <Example>(
       if (modes[i]) one.train()
     })
   }
+  return meansOf(group === undefined ? sums : addAll(await group.gather([...sums])))
+}
+
+/** A sum and its weight by name, and the factor in the loss; 0 for what is no term of it. */
+type Sums = Map<string, { sum: number; weight: number; scale: number }>
+
+const add = (sums: Sums, name: string, { sum, weight, scale }: { sum: number; weight: number; scale: number }) => {
+  const before = sums.get(name) ?? { sum: 0, weight: 0, scale }
+  sums.set(name, { sum: before.sum + sum, weight: before.weight + weight, scale })
+}
+
+const addAll = (parts: readonly (readonly [string, { sum: number; weight: number; scale: number }])[][]): Sums => {
+  const sums: Sums = new Map()
+  for (const [name, one] of parts.flat()) add(sums, name, one)
+  return sums
+}
+
+const meansOf = (sums: Sums): Record<string, number> => {
   const result: Record<string, number> = { loss: Number.NaN }
   const counted: number[] = []
   for (const [name, { sum, weight, scale }] of sums) {

@@ -5,7 +5,14 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type AlignInput, align } from '../../src/runs/index.ts'
 import { readEvents } from '../../src/tracking/index.ts'
 import { makeSmallAlignment, pairRows, type SmallAlignment } from '../alignment/small-alignment.ts'
-import { type GroupOutcome, largestDifference, lossesOf, runTogether } from './parallel-runs.ts'
+import {
+  evaluationsOf,
+  expectMetrics,
+  type GroupOutcome,
+  largestDifference,
+  lossesOf,
+  runTogether,
+} from './parallel-runs.ts'
 
 let small: SmallAlignment
 let outcome: GroupOutcome
@@ -62,6 +69,10 @@ it('gives the losses of one process with DPO', async () => {
   const [two, one] = [await lossesOf(dpo('two')), await lossesOf(dpo('one'))]
   expect(one).toHaveLength(12)
   expect(largestDifference(two, one)).toBeLessThan(1e-6)
+  const evaluations = await evaluationsOf(dpo('one'))
+  expect(evaluations.length).toBeGreaterThan(0)
+  // Rewards are multiples of log-probabilities of whole completions.
+  expectMetrics(await evaluationsOf(dpo('two')), evaluations, 1e-5)
 })
 
 it('samples the answers of one process with GRPO, and learns the same from them', async () => {
@@ -78,4 +89,7 @@ it('samples the answers of one process with GRPO, and learns the same from them'
     expect(two[i].completionTokens).toBeCloseTo(metrics.completionTokens, 6)
   }
   expect(largestDifference(await lossesOf(grpo('two')), await lossesOf(grpo('one')))).toBeLessThan(1e-6)
+  const evaluations = await evaluationsOf(grpo('one'))
+  expect(evaluations.length).toBeGreaterThan(0)
+  expectMetrics(await evaluationsOf(grpo('two')), evaluations, 1e-5)
 })

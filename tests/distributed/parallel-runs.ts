@@ -1,6 +1,7 @@
 // Runs in several processes: starts them over files of recipes, and reads what they leave.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
 import { eventsOf } from '../training/small-run.ts'
 
@@ -22,13 +23,14 @@ export const runTogether = async (
   processes: number,
   recipes: readonly { out: string }[],
   event = '',
+  env: Record<string, string> = {},
 ): Promise<GroupOutcome> => {
   const file = `${recipes[0].out}-${processes}.json`
   writeFileSync(file, JSON.stringify(recipes))
   const lines: string[] = []
   const before = { ...process.env }
   process.env.TUNESMITH_HEARTBEAT_SECONDS = '4'
-  process.env.OMP_NUM_THREADS = '1'
+  Object.assign(process.env, { OMP_NUM_THREADS: '1' }, env)
   try {
     const result = await launchProcesses({
       processes,
@@ -47,6 +49,30 @@ export const lossesOf = async ({ out }: { out: string }): Promise<number[]> =>
   (await eventsOf(out)).flatMap((event) =>
     'type' in event && event.type === 'step' && 'loss' in event ? [Number(event.loss)] : [],
   )
+
+/** The metrics of a run's evaluations. */
+export const evaluationsOf = async ({ out }: { out: string }): Promise<Record<string, number>[]> =>
+  (await eventsOf(out)).flatMap((event) =>
+    'type' in event && event.type === 'evaluation' && 'metrics' in event
+      ? [event.metrics as Record<string, number>]
+      : [],
+  )
+
+/** Expects the same metrics in each evaluation, up to `tolerance` relative to values above 1. */
+export const expectMetrics = (
+  own: readonly Record<string, number>[],
+  one: readonly Record<string, number>[],
+  tolerance = 1e-6,
+): void => {
+  expect(own.map((metrics) => Object.keys(metrics))).toEqual(one.map((metrics) => Object.keys(metrics)))
+  for (const [i, metrics] of one.entries())
+    for (const [name, value] of Object.entries(metrics))
+      if (!Object.is(own[i][name], value))
+        expect(
+          Math.abs(own[i][name] - value) / Math.max(1, Math.abs(value)),
+          `${name} of evaluation ${i}`,
+        ).toBeLessThan(tolerance)
+}
 
 /** The largest difference between two lists of the same length. */
 export const largestDifference = (a: readonly number[], b: readonly number[]): number =>

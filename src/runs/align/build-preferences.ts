@@ -2,6 +2,7 @@
 import { findPreference } from '../../alignment/index.ts'
 import { loadTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type Criterion, vocabularyFacts } from '../../objectives/index.ts'
 import {
@@ -138,7 +139,9 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
   const { objective, data, files, tokenizer, records } = inputs
   const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const encoded = await once(context, 'encoded', async () => encodeRecords(inputs, applied))
-  const judge = await openJudge(inputs, applied, (line) => void notes.push(line))
+  // Answers are judged once, by the process that exports the model.
+  const exports = context.group === undefined || context.group.first
+  const judge = exports ? await openJudge(inputs, applied, (line) => void notes.push(line)) : undefined
   const definition = findPreference(objective.type)
   const all = () => [...encoded.train, ...encoded.validation].flatMap((example) => data.completions(example))
   const how = { microTokens: recipe.batch.microTokens, padded: recipe.batch.padded, device: recipe.device }
@@ -181,7 +184,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
             ...how,
             exact: recipe.reference.precision === undefined,
           }),
-    ...evaluationOf(recipe, trainable, encoded.validation, data.mainMetric),
+    ...evaluationOf(recipe, trainable, encoded.validation, { mainMetric: data.mainMetric, group: context.group }),
     exportModel: (folder) => exportAligned({ inputs, encoded, applied, judge }, folder),
     close: () => void judge?.close(),
   }
@@ -192,7 +195,7 @@ const evaluationOf = (
   { batch, device }: AlignRecipe,
   trainable: TrainableModel,
   validation: readonly TaskExample[],
-  mainMetric: string,
+  { mainMetric, group }: { mainMetric: string; group: ProcessGroup | undefined },
 ): Required<Pick<BuiltRun, 'evaluate' | 'evaluateLargest' | 'metrics'>> => {
   const source = (examples: readonly TaskExample[]): ExampleSource<unknown> => ({
     perEpoch: examples.length,
@@ -201,14 +204,14 @@ const evaluationOf = (
   const optionsOf = ({ length: examples }: readonly TaskExample[], microTokens: number) => ({
     ...{ examples, microTokens, padded: batch.padded, device },
   })
-  const measure = (examples: readonly TaskExample[], microTokens: number) =>
-    evaluateValidation(trainable, source(examples), optionsOf(examples, microTokens))
+  const measure = (examples: readonly TaskExample[], microTokens: number, together?: ProcessGroup) =>
+    evaluateValidation(trainable, source(examples), { ...optionsOf(examples, microTokens), group: together })
   return {
     metrics: {
       known: ['loss', mainMetric],
       measure: async () => Object.keys(await measure(validation.slice(0, 2), batch.microTokens)),
     },
-    evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validation, microTokens),
+    evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validation, microTokens, group),
     evaluateLargest: ({ microTokens }: Pick<LoopState, 'microTokens'>) =>
       evaluateLargest(trainable, source(validation), optionsOf(validation, microTokens)),
   }

@@ -250,7 +250,7 @@ const trainRun = async (
     signal,
     ...(visitor === undefined ? {} : { beforeStep: ({ step }: LoopState) => visitor.beforeStep(step) }),
     group,
-    evaluate: evaluate && ((at) => onFirst(group, () => evaluate(at))),
+    evaluate,
     sample: sample && (() => onFirst(group, sample)),
     ...callbacksOf(record, run, latest, group),
   })

@@ -48,6 +48,7 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
     libtorch: buildFacts().torchVersion,
     addon: basename(dirname(readNativeBuild().addon)),
     recipe: shortHash(settings),
+    'size of gradient buckets': String(group.bucketBytes),
     data: shortHash(Object.values(hashes)),
     parameters: shortHash([...trainable.parameters].map(([path, { shape, dtype }]) => [path, shape, dtype])),
     'initial weights': checksumOf(trainable.parameters),

@@ -70,13 +70,17 @@ export const setOptimization = (
   const { parameters } = trainable
   const { group, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
-  const sharded = recipe.shard === 'optimizer' && group !== undefined
+  const sharded = recipe.shard !== 'none' && group !== undefined
   if (sharded && recipe.average !== undefined && [...parameters.values()].some(({ dtype }) => dtype !== 'float32'))
     throw new ConfigError(
       '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
     )
   const optimizer = sharded
-    ? createShardedOptimizer(recipe.optimizer, parameters, groups, { index: group.rank, count: group.size })
+    ? createShardedOptimizer(recipe.optimizer, parameters, groups, {
+        index: group.rank,
+        count: group.size,
+        bucketBytes: group.bucketBytes,
+      })
     : createOptimizer(recipe.optimizer, parameters, groups)
   return {
     optimizer,

@@ -73,6 +73,7 @@ export interface BuiltRun {
   metrics?: { known: readonly string[]; measure(): Promise<string[]> }
   /** Equalities that hold before the first step of a new run, as lines for people. @throws ConfigError for one that does not */
   check?(): Promise<string[]>
+  /** Metrics of the current weights. All processes of a group call it, divide the work and get the same. */
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
   /** Evaluates those validation examples that take the most memory, for a plan. */
   evaluateLargest?(state: Pick<LoopState, 'microTokens'>): Promise<unknown>

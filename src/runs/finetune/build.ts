@@ -70,7 +70,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   }
   const stream: BuiltRun['stream'] = shuffledExamples(encoded.examples, recipe.seed, (index) => encoded.placeOf(index))
   const specialist = { recipe, data, applied, prepared, maxLength }
-  const { task, config, tokenizer, records, files, base, hashes } = data
+  const { task, config, tokenizer, files, base, hashes } = data
   return {
     recipe: evaluateEachEpoch(recipe, trainable, stream),
     tokenizer,
@@ -89,10 +89,10 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     notes: [...notes, ...data.notes, ...encodingNotes],
     metrics: {
       known: [task.mainMetric(config)],
-      measure: async () =>
-        Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, records.validation.slice(0, 2)))),
+      measure: async () => Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, { limit: 2 }))),
     },
-    evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
+    evaluate: async () =>
+      scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining, { group: context.group })),
     evaluateLargest: () => predictLargest(specialist, recipe.answers.duringTraining),
     exportModel: (folder) => exportSpecialist(specialist, folder),
     // What is shared is closed by its owner.

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { parseConfig, writeFileAtomic } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import {
   evaluateTask,
   evaluateTaskSchema,
@@ -28,12 +29,20 @@ export interface Specialist {
   maxLength: number
 }
 
-/** Scores the specialist on the validation records; tasks that generate text answer the first `answers` of them. */
+/**
+ * Scores the specialist on the validation records, or on the first `limit` of them; tasks that generate text answer the first
+ * `answers`. The processes of a group divide the records.
+ */
 export const evaluateSpecialist = (
   { data: { tokenizer, task, records, config }, applied, maxLength }: Specialist,
   answers: number,
-  validation: readonly TaskRecord[] = records.validation,
-): Promise<TaskResult> => evaluateTask(applied.model, tokenizer, task, validation, config, { maxLength, answers })
+  { limit, group }: { limit?: number; group?: ProcessGroup | undefined } = {},
+): Promise<TaskResult> =>
+  evaluateTask(applied.model, tokenizer, task, records.validation.slice(0, limit), config, {
+    maxLength,
+    answers,
+    group,
+  })
 
 /** Records that are few enough to be predicted in a plan. */
 const fewRecords = 64

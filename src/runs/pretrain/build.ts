@@ -1,6 +1,7 @@
 // Builds a pretraining run from its recipe: tokenizer, model, data, optimizer. Writes nothing.
 import { loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
 import {
@@ -79,7 +80,9 @@ export const buildRun = async (
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),
     hashes,
     notes,
-    ...(validation !== undefined && validationExamples > 0 ? evaluationOf(recipe, trainable, validation) : {}),
+    ...(validation !== undefined && validationExamples > 0
+      ? evaluationOf(recipe, trainable, validation, context.group)
+      : {}),
     sample: () => takeSamples({ model, tokenizer, vocabulary, prompts, source: validation ?? stream, device }),
     close() {
       train.close()
@@ -93,9 +96,11 @@ const evaluationOf = (
   { validationExamples, batch: { padded, microTokens: most }, device }: PretrainRecipe,
   trainable: TrainableModel,
   stream: ExampleStream<unknown>,
+  group: ProcessGroup | undefined,
 ): Required<Pick<BuiltRun, 'evaluate' | 'evaluateLargest' | 'metrics'>> => {
-  const measure = async (examples: number, microTokens: number) => {
-    const metrics = await evaluateValidation(trainable, stream, { examples, microTokens, padded, device })
+  const measure = async (examples: number, microTokens: number, together?: ProcessGroup) => {
+    const how = { microTokens, padded, device, group: together }
+    const metrics = await evaluateValidation(trainable, stream, { examples, ...how })
     // A loss with several terms does not measure language alone.
     const terms = Object.keys(trainable.objective.weights(stream.example(0).example))
     const [term] = terms
@@ -103,7 +108,7 @@ const evaluationOf = (
   }
   return {
     metrics: { known: ['loss'], measure: async () => Object.keys(await measure(1, most)) },
-    evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validationExamples, microTokens),
+    evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validationExamples, microTokens, group),
     evaluateLargest: ({ microTokens }: Pick<LoopState, 'microTokens'>) =>
       evaluateLargest(trainable, stream, { examples: validationExamples, microTokens, padded, device }),
   }

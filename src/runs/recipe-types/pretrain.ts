@@ -147,8 +147,11 @@ export interface PretrainSettings {
         /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
-  /** Training state to shard across processes: none, or the optimizer state (ZeRO-1). Default: `none`. */
-  shard?: 'none' | 'optimizer'
+  /**
+   * Training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too
+   * (ZeRO-2). Default: `none`.
+   */
+  shard?: 'none' | 'optimizer' | 'gradients'
   /** Peak learning rate (default: the optimizer's). */
   learningRate?: number
   /** Default: `{"type":"linear","warmupShare":0.05}`. */

@@ -1,12 +1,14 @@
 // Predictions of a model for the records of a task, and their scores. Independent of single tasks and architectures.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { Scores } from '../metrics/scored-units.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
+import { divideRecords } from './divide-records.ts'
 import { predictByGeneration } from './predict-by-generation.ts'
 import { predictFromLogits } from './predict-from-logits.ts'
 
@@ -39,6 +41,8 @@ export interface TaskHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
   signal?: AbortSignal
+  /** The processes that divide the records; all get all predictions. */
+  group?: ProcessGroup | undefined
 }
 
 /** Predictions, and what happened on the way. */
@@ -90,7 +94,7 @@ export const predictTask = async <
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<PredictionResult<Prediction>> => {
-  const { onProgress, signal, ...settings } = options
+  const { onProgress, signal, group, ...settings } = options
   const {
     batchTokens,
     answers = records.length,
@@ -107,10 +111,11 @@ export const predictTask = async <
   const wasTraining = model.training
   model.eval()
   try {
-    const { truncated, ...predicted } =
+    const predict = (own: readonly Record[], most: number) =>
       prepared.generation === undefined
-        ? await predictFromLogits(model, prepared, records, { batchTokens, onProgress, signal })
-        : await predictByGeneration(model, tokenizer, prepared, records, { batchTokens, answers, onProgress, signal })
+        ? predictFromLogits(model, prepared, own, { batchTokens, onProgress, signal })
+        : predictByGeneration(model, tokenizer, prepared, own, { batchTokens, answers: most, onProgress, signal })
+    const { truncated, ...predicted } = await divideRecords(group, { records, answers }, predict)
     return {
       ...predicted,
       truncatedTokens: truncated.reduce((sum, tokens) => sum + tokens, 0),

@@ -50,7 +50,7 @@ import { type CriticSettings, openCritic, weightsWithCritic } from './critic-wei
 import { exportAnswers } from './export-answers.ts'
 import { functionOf, restoreFunctions } from './recipe-functions.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
-import { shareJudge, shareSampler } from './shared-rollouts.ts'
+import { shareEvaluation, shareJudge, shareSampler } from './shared-rollouts.ts'
 
 /** Prompts that rollouts and evaluations answer. */
 export interface EncodedPrompts {
@@ -279,8 +279,17 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
   const written = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
   const { group } = context
   const shared =
-    group === undefined ? { sample, judge } : { sample: shareSampler(group, sample), judge: shareJudge(group, judge) }
-  const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, ...shared, method, alarms }
+    group === undefined ? undefined : { sample: shareSampler(group, sample), judge: shareJudge(group, judge) }
+  const source = {
+    prompts: prompts.train,
+    settings: rollout,
+    seed: recipe.seed,
+    sample,
+    judge,
+    ...shared,
+    method,
+    alarms,
+  }
   const recorded = group === undefined || group.first ? { files: written } : {}
   const stream = new RolloutSource({ ...source, decode, ...recorded })
   const evaluation: AnswerEvaluation = {
@@ -293,6 +302,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     decode,
     ...(independent === undefined ? {} : { judge: independent }),
   }
+  const together = group === undefined ? evaluation : shareEvaluation(group, evaluation)
   const switchBack = switchExact(rollout)
   const learningRate = learningRateOf(recipe, objective, applied.inPlace)
   const completed = { ...withEvaluations(recipe, parts.updates), settings, rollout }
@@ -329,7 +339,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
       known: ['reward', ...(independent === undefined ? [] : ['judge'])],
       measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),
     },
-    evaluate: () => evaluate(evaluation, alarms, stream),
+    evaluate: () => evaluate(together, alarms, stream),
     exportModel: (folder) =>
       exportAnswers(
         { recipe: completed, files, tokenizer, applied, critic: parts.critic, prompts, evaluation, sampler },

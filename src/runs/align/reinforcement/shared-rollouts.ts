@@ -1,7 +1,8 @@
 // Rollouts of several processes: each samples and scores the answers to some prompts, and all get all of them. The answers to one prompt
 // stay on one process.
-import type { AnswerJudge, AnswerSampler } from '../../../alignment/index.ts'
+import type { AnswerJudge, AnswerSampler, Reference } from '../../../alignment/index.ts'
 import type { ProcessGroup } from '../../../distributed/index.ts'
+import type { AnswerEvaluation } from './answer-evaluation.ts'
 
 /** The process that answers the prompt with a number. */
 const ownerOf = ({ size }: ProcessGroup, number: number): number => number % size
@@ -30,3 +31,25 @@ export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge
     return owners.map((owner) => all[owner][next[owner]++])
   },
 })
+
+/** A reference that scores each completion on one process. Weights that follow the policy do so on every process. */
+const shareReference = (group: ProcessGroup, reference: Reference): Pick<Reference, 'summary' | 'logProbs'> => ({
+  summary: reference.summary,
+  async logProbs(completions, options) {
+    const own = completions.filter((_, i) => ownerOf(group, i) === group.rank)
+    const all = await group.gather(own.length === 0 ? [] : await reference.logProbs(own, options))
+    return completions.map((_, i) => all[ownerOf(group, i)][Math.floor(i / group.size)])
+  },
+})
+
+/** An evaluation of which each process samples and scores the answers to some prompts; all get all of them. */
+export const shareEvaluation = (group: ProcessGroup, evaluation: AnswerEvaluation): AnswerEvaluation => {
+  const { sample, rewards, judge, reference } = evaluation
+  return {
+    ...evaluation,
+    sample: shareSampler(group, sample),
+    rewards: shareJudge(group, rewards),
+    ...(judge === undefined ? {} : { judge: shareJudge(group, judge) }),
+    ...(reference === undefined ? {} : { reference: shareReference(group, reference) }),
+  }
+}

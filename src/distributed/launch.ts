@@ -12,6 +12,12 @@ export interface LaunchOptions {
   processes: number
   /** The program and its arguments. */
   command: readonly [string, ...string[]]
+  /** How often all processes are started again after one has failed (default: 0). */
+  restarts?: number
+  /** The command of such a start, such as one that resumes a run (default: `command`). */
+  commandOfRestart?(): readonly [string, ...string[]]
+  /** Called before all processes are started again. */
+  onRestart?(failed: EndedProcess, restart: number): void
   /** Ends all processes in order. */
   signal?: AbortSignal
   /** Time in which the others may end by themselves, after one has failed (default: 15 s). */
@@ -31,27 +37,51 @@ export interface EndedProcess {
 
 /** How a launch ended. */
 export interface LaunchResult {
-  /** That of the process that failed first; 0 when none did. */
+  /** That of the process that failed first, in the last start; 0 when none did. */
   exitCode: number
   processes: EndedProcess[]
+  /** Times that all processes were started again. */
+  restarts: number
 }
 
 const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
   signal === null ? (code ?? 1) : 128 + constants.signals[signal]
 
+/** Exit code of a command that was called wrongly, which a restart does not change. */
+const usageCode = 2
+
 /**
- * Runs a command as several processes of one group and waits until all have ended. When one fails, the others end too.
+ * Runs a command as several processes of one group and waits until all have ended. When one fails, the others end too, and all are
+ * started again as often as `restarts` says.
  * @throws ConfigError for fewer than one process, or inside a group; NativeError for a program that cannot be started
  */
 export const launchProcesses = async (options: LaunchOptions): Promise<LaunchResult> => {
-  const { processes, command, signal, graceMs = 15_000 } = options
+  const { processes, command, signal, restarts = 0, commandOfRestart, onRestart } = options
   if (!Number.isSafeInteger(processes) || processes < 1)
     throw new ConfigError(`Expected a whole number of at least 1 for \`processes\`, got ${processes}.`)
+  if (!Number.isSafeInteger(restarts) || restarts < 0)
+    throw new ConfigError(`Expected a whole number of at least 0 for \`restarts\`, got ${restarts}.`)
   const outer = readLaunch()
   if (outer !== undefined)
     throw new ConfigError(
       `${outer.launcher} has started this process as rank ${outer.rank} of ${outer.size} already: start the command without \`launch\`.`,
     )
+  for (let restart = 0; ; restart++) {
+    const ended = await launchOnce(
+      restart === 0 ? options : { ...options, command: commandOfRestart?.() ?? command },
+      restart,
+    )
+    const failed = ended.find(({ exitCode }) => exitCode !== 0)
+    const exitCode = failed?.exitCode ?? 0
+    if (failed === undefined || exitCode === usageCode || restart >= restarts || signal?.aborted === true)
+      return { exitCode, processes: ended.sort((a, b) => a.rank - b.rank), restarts: restart }
+    onRestart?.(failed, restart + 1)
+  }
+}
+
+/** Starts all processes once. @returns how they ended, in the order of their ends */
+const launchOnce = async (options: LaunchOptions, restart: number): Promise<EndedProcess[]> => {
+  const { processes, command, signal, graceMs = 15_000 } = options
   const store = new ProcessStore('127.0.0.1', 0, { server: true, timeoutMs: 30_000 })
   const children: ChildProcess[] = []
   const running = new Set<ChildProcess>()
@@ -64,7 +94,7 @@ export const launchProcesses = async (options: LaunchOptions): Promise<LaunchRes
   const ended: EndedProcess[] = []
   try {
     for (let rank = 0; rank < processes; rank++) {
-      const child = startRank(options, rank, store.port)
+      const child = startRank(options, rank, { port: store.port, restart })
       children.push(child)
       running.add(child)
     }
@@ -86,11 +116,14 @@ export const launchProcesses = async (options: LaunchOptions): Promise<LaunchRes
     signal?.removeEventListener('abort', stop)
     store.close()
   }
-  const exitCode = ended.find((one) => one.exitCode !== 0)?.exitCode ?? 0
-  return { exitCode, processes: ended.sort((a, b) => a.rank - b.rank) }
+  return ended
 }
 
-const startRank = ({ processes, command, stdout, onLine }: LaunchOptions, rank: number, port: number): ChildProcess => {
+const startRank = (
+  { processes, command, stdout, onLine }: LaunchOptions,
+  rank: number,
+  { port, restart }: { port: number; restart: number },
+): ChildProcess => {
   const [program, ...args] = command
   const threads = Math.max(1, Math.floor(availableParallelism() / processes))
   const first = rank === 0
@@ -109,6 +142,7 @@ const startRank = ({ processes, command, stdout, onLine }: LaunchOptions, rank: 
       MASTER_PORT: String(port),
       // The store outlives every rank, and its port is known before one starts.
       TORCHELASTIC_USE_AGENT_STORE: 'True',
+      TORCHELASTIC_RESTART_COUNT: String(restart),
       TUNESMITH_LAUNCHER: 'launch',
     },
   })

@@ -4,28 +4,7 @@ import { z } from 'zod'
 import { ConfigError, SetupError, selfCall, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { kubernetesManifest, slurmScript } from '../../distributed/index.ts'
 import { defineCommand } from '../command.ts'
-import { readRecipeFile } from '../recipe-file.ts'
-
-const flagValue = (words: readonly string[], flag: string): string | undefined => {
-  const at = words.findIndex((word) => word === flag || word.startsWith(`${flag}=`))
-  if (at < 0) return undefined
-  return words[at] === flag ? words[at + 1] : words[at].slice(flag.length + 1)
-}
-
-const training = ['pretrain', 'finetune', 'align', 'resume']
-
-/** The folder that a training command writes. @throws ConfigError for another command, or one without a folder */
-const outOf = async (words: readonly string[]): Promise<string> => {
-  if (!training.includes(words[0]))
-    throw new ConfigError(`Expected one of ${training.join(', ')} after \`--\`, got \`${words.join(' ')}\`.`)
-  if (words[0] === 'resume' && words[1] !== undefined && !words[1].startsWith('-')) return words[1]
-  const path = flagValue(words, '--recipe')
-  const out = flagValue(words, '--out') ?? (path === undefined ? undefined : (await readRecipeFile(path)).out)
-  if (typeof out === 'string') return out
-  throw new ConfigError(
-    '`submit` needs the folder of the run, to resume it: give `--out` in the command or in its recipe, or the folder first after `resume`.',
-  )
-}
+import { runFolderOf } from '../parts/training-command.ts'
 
 /** Submits a job script. @returns what sbatch says */
 const submitScript = (file: string): string => {
@@ -73,7 +52,7 @@ export const submit = defineCommand({
       if (value !== undefined)
         throw new ConfigError(`\`--${flag}\` has no effect with \`--${slurm ? 'slurm' : 'kubernetes'}\`: leave it out.`)
     const words = command[0] === 'tunesmith' ? command.slice(1) : command
-    const out = await outOf(words)
+    const out = await runFolderOf(words, 'submit')
     const job = { name, command: words, out, processes, threads }
     const file = options.file ?? `${name}.${slurm ? 'sh' : 'yaml'}`
     if (slurm) {

@@ -1,6 +1,6 @@
 // tunesmith::decoder_layer: one token of each row through one Llama-like layer in one call, caches extended in place.
 // Each row may have its own length and its own place in the caches. The result is that of the separate operators, with
-// fp32 between the products for any weight type. No gradient.
+// fp32 between the products for any weight type. Matrices may be blocks of a GGUF file. No gradient.
 #include <ATen/Parallel.h>
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
@@ -10,6 +10,8 @@
 #include <array>
 #include <vector>
 
+#include "block-matrix.h"
+#include "block-product.h"
 #include "checks.h"
 #include "scratch.h"
 
@@ -20,7 +22,8 @@ using at::Tensor;
 
 constexpr const char* op = "decoder_layer";
 constexpr int64_t most_rows = 64;
-constexpr int64_t unit = 8;  // weight rows that a thread takes at a time
+// Weight rows that a thread takes at a time, as many as the kernels multiply together.
+constexpr int64_t dense_unit = 8, block_unit = 16;
 
 // The layer's tensors in the order of the argument `parts`.
 enum Part : size_t {
@@ -46,16 +49,38 @@ enum Part : size_t {
 };
 using Parts = std::array<Tensor, part_count>;
 
+// The products of a layer in the order of their formats and low-rank changes.
+constexpr std::array<Part, 7> adapted = {q, k, v, o, gate, up, down};
+
+size_t number_of(Part part) { return size_t(std::find(adapted.begin(), adapted.end(), part) - adapted.begin()); }
+
+// The tensors of a layer, and its matrices of blocks.
+struct Weights {
+  Parts parts;
+  std::array<BlockMatrix, adapted.size()> matrices;
+
+  const Tensor& operator[](size_t part) const { return parts[part]; }
+  // Null where the matrix is dense.
+  const BlockMatrix* blocks(Part part) const {
+    const BlockMatrix& matrix = matrices[number_of(part)];
+    return matrix.blocks.defined() ? &matrix : nullptr;
+  }
+  int64_t outputs(Part part) const { return blocks(part) != nullptr ? blocks(part)->rows : parts[part].size(0); }
+  int64_t inputs(Part part) const { return blocks(part) != nullptr ? blocks(part)->columns : parts[part].size(1); }
+};
+
 struct Product {
   Matrix weight;
+  const BlockMatrix* blocks;  // null where the matrix is dense
   const Tensor* bias;
   int64_t columns;
   float* out;
 };
 
-Product product_of(const Parts& parts, Part weight, float* out) {
-  const Tensor& w = parts[weight];
-  return {{address(w), type_of(w), w.stride(0), w.stride(1)}, &parts[weight + 1], w.size(0), out};
+Product product_of(const Weights& weights, Part part, float* out) {
+  const Tensor &w = weights[part], &bias = weights[part + 1];
+  if (const BlockMatrix* blocks = weights.blocks(part)) return {{}, blocks, &bias, blocks->rows, out};
+  return {{address(w), type_of(w), w.stride(0), w.stride(1)}, nullptr, &bias, w.size(0), out};
 }
 
 // Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
@@ -63,13 +88,25 @@ template <size_t count, class After>
 void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::array<Product, count>& products,
               bool together, const After& after) {
   const Kernels& kernel = kernels();
-  float* packed = scratch(Scratch::rows, rows * depth + 16);
-  kernel.pack_few({x, type, depth, 1}, rows, depth, products[0].weight.type, packed);
+  float* packed = nullptr;
+  const void* codes = nullptr;
+  for (const Product& p : products) {
+    if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth);
+    if (p.blocks != nullptr || packed != nullptr) continue;
+    packed = scratch(Scratch::rows, rows * depth + 16);
+    kernel.pack_few({x, type, depth, 1}, rows, depth, p.weight.type, packed);
+  }
   auto run = [&](const Product& p, int64_t first, int64_t last) {
     const bool biased = p.bias->defined();
-    kernel.few_rows(packed, rows, p.weight, first, last, depth, biased ? address(*p.bias) : nullptr,
-                    biased ? type_of(*p.bias) : Type::float32, p.out, Type::float32, p.columns);
+    const void* bias = biased ? address(*p.bias) : nullptr;
+    const Type bias_type = biased ? type_of(*p.bias) : Type::float32;
+    if (p.blocks != nullptr)
+      multiply_some({codes, rows, p.columns, depth, p.blocks->view(), bias, bias_type, p.out, Type::float32, p.columns},
+                    first, last);
+    else
+      kernel.few_rows(packed, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32, p.columns);
   };
+  const int64_t unit = codes != nullptr ? block_unit : dense_unit;
   std::array<int64_t, count> units{};
   int64_t total = 0;
   for (size_t i = 0; i < count; i++) {
@@ -87,9 +124,6 @@ void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::
     after(first * unit, std::min(products[0].columns, last * unit));
   });
 }
-
-// The products of a layer in the order of their low-rank changes.
-constexpr std::array<Part, 7> adapted = {q, k, v, o, gate, up, down};
 
 // Low-rank changes of some rows, of one adapter: product i gets scale[i] · B (A x), where it has A and B.
 struct Change {
@@ -149,6 +183,12 @@ void check_matrix(const Tensor& t, int64_t outputs, int64_t inputs, const char* 
   TORCH_CHECK(t.dim() == 2 && t.size(0) == outputs && t.size(1) == inputs, "Expected shape [", outputs, ",", inputs,
               "] for `", name, "` of tunesmith::decoder_layer, got ", t.sizes(), ".");
 }
+void check_weight(const Weights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
+  if (weights.blocks(part) == nullptr) return check_matrix(weights[part], outputs, inputs, name);
+  TORCH_CHECK(weights.outputs(part) == outputs && weights.inputs(part) == inputs, "Expected shape [", outputs, ",",
+              inputs, "] for `", name, "` of tunesmith::decoder_layer, got blocks of [", weights.outputs(part), ",",
+              weights.inputs(part), "].");
+}
 void check_bias(const Tensor& t, int64_t size, const char* name) {
   if (t.defined()) check_vector(t, size, op, name);
 }
@@ -167,7 +207,7 @@ Tensor row_numbers(const Tensor& given, int64_t rows, int64_t limit, const char*
 }
 
 std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, at::ArrayRef<double> scales,
-                               const std::optional<Tensor>& given_rows, int64_t rows, const Parts& parts) {
+                               const std::optional<Tensor>& given_rows, int64_t rows, const Weights& weights) {
   constexpr auto products = int64_t(adapted.size());
   const int64_t count = given(given_rows) ? given_rows->size(0) : 0;
   TORCH_CHECK(int64_t(tensors.size()) == 2 * products * count && int64_t(scales.size()) == products * count,
@@ -192,11 +232,11 @@ std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, 
       const Tensor a = contiguous_part(tensors.get(2 * at)), b = contiguous_part(tensors.get(2 * at + 1));
       TORCH_CHECK(a.defined() == b.defined(), "Expected both matrices of a change of tunesmith::decoder_layer.");
       if (!a.defined()) continue;
-      const Tensor& weight = parts[adapted[size_t(j)]];
+      const Part part = adapted[size_t(j)];
       check_float(a, op, "changes");
       TORCH_CHECK(a.dim() == 2, "Expected a matrix in `changes` of tunesmith::decoder_layer, got ", a.sizes(), ".");
-      check_matrix(a, a.size(0), weight.size(1), "changes");
-      check_matrix(b, weight.size(0), a.size(0), "changes");
+      check_matrix(a, a.size(0), weights.inputs(part), "changes");
+      check_matrix(b, weights.outputs(part), a.size(0), "changes");
       change.a[size_t(j)] = a;
       change.b[size_t(j)] = b;
       change.scale[size_t(j)] = float(scales[at]);
@@ -206,9 +246,32 @@ std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, 
   return changes;
 }
 
+// The format of each product, by commas; empty for a dense matrix, and for all of them where nothing is given.
+Weights weights_of(const c10::List<std::optional<Tensor>>& given_parts, c10::string_view formats,
+                   const c10::List<std::optional<Tensor>>& orders) {
+  TORCH_CHECK(given_parts.size() == part_count, "Expected ", int64_t(part_count),
+              " `parts` of tunesmith::decoder_layer, got ", int64_t(given_parts.size()), ".");
+  Weights weights;
+  for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(given_parts.get(i));
+  if (formats.empty()) return weights;
+  TORCH_CHECK(std::count(formats.begin(), formats.end(), ',') + 1 == int64_t(adapted.size()) &&
+                  orders.size() == adapted.size(),
+              "Expected ", int64_t(adapted.size()), " `formats` and `orders` of tunesmith::decoder_layer, got ",
+              std::string(formats.substr(0, 80)), " and ", int64_t(orders.size()), ".");
+  size_t from = 0;
+  for (size_t i = 0; i < adapted.size(); i++) {
+    const size_t end = std::min(formats.size(), formats.find(',', from));
+    if (end > from)
+      weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats.substr(from, end - from), orders.get(i), op);
+    from = end + 1;
+  }
+  return weights;
+}
+
 Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, const Tensor& past,
                      const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
                      const std::optional<Tensor>& mask, const c10::List<std::optional<Tensor>>& given_parts,
+                     c10::string_view formats, const c10::List<std::optional<Tensor>>& orders,
                      const c10::List<std::optional<Tensor>>& given_changes, at::ArrayRef<double> scales_of_changes,
                      const std::optional<Tensor>& changed_rows, double epsilon, int64_t window, double scale) {
   check_float(stream, op, "stream");
@@ -234,25 +297,22 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   const int64_t key_heads = keys.size(2), size = keys.size(3);
   TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,
               "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layer, got ", keys.sizes(), ".");
-  TORCH_CHECK(given_parts.size() == part_count, "Expected ", int64_t(part_count),
-              " `parts` of tunesmith::decoder_layer, got ", int64_t(given_parts.size()), ".");
-  Parts parts;
-  for (size_t i = 0; i < part_count; i++) parts[i] = contiguous_part(given_parts.get(i));
+  const Weights parts = weights_of(given_parts, formats, orders);
   check_vector(parts[attention_norm], width, op, "attentionNorm");
-  check_float(parts[q], op, "qProj");
-  const int64_t heads = parts[q].size(0) / size, groups = heads / key_heads;
+  for (const Part part : {q, gate})
+    if (parts.blocks(part) == nullptr) check_float(parts[part], op, part == q ? "qProj" : "gateProj");
+  const int64_t heads = parts.outputs(q) / size, groups = heads / key_heads;
   TORCH_CHECK(heads >= 1 && heads % key_heads == 0, "Expected a multiple of ", key_heads * size,
               " rows in `qProj` of tunesmith::decoder_layer, got ", parts[q].sizes(), ".");
-  check_matrix(parts[q], heads * size, width, "qProj");
-  check_matrix(parts[k], key_heads * size, width, "kProj");
-  check_matrix(parts[v], key_heads * size, width, "vProj");
-  check_matrix(parts[o], width, heads * size, "oProj");
+  check_weight(parts, q, heads * size, width, "qProj");
+  check_weight(parts, k, key_heads * size, width, "kProj");
+  check_weight(parts, v, key_heads * size, width, "vProj");
+  check_weight(parts, o, width, heads * size, "oProj");
   check_vector(parts[mlp_norm], width, op, "mlpNorm");
-  check_float(parts[gate], op, "gateProj");
-  const int64_t inner = parts[gate].size(0);
-  check_matrix(parts[gate], inner, width, "gateProj");
-  check_matrix(parts[up], inner, width, "upProj");
-  check_matrix(parts[down], width, inner, "downProj");
+  const int64_t inner = parts.outputs(gate);
+  check_weight(parts, gate, inner, width, "gateProj");
+  check_weight(parts, up, inner, width, "upProj");
+  check_weight(parts, down, width, inner, "downProj");
   check_bias(parts[q_bias], heads * size, "qProj.bias");
   check_bias(parts[k_bias], key_heads * size, "kProj.bias");
   check_bias(parts[v_bias], key_heads * size, "vProj.bias");
@@ -262,9 +322,13 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   check_bias(parts[gate_bias], inner, "gateProj.bias");
   check_bias(parts[up_bias], inner, "upProj.bias");
   check_bias(parts[down_bias], width, "downProj.bias");
-  const Type weight_type = type_of(parts[q]);
-  for (Part part : {k, v, o, gate, up, down})
-    TORCH_CHECK(type_of(parts[part]) == weight_type, "Expected one type for all matrices of tunesmith::decoder_layer.");
+  std::optional<Type> dense_type;
+  for (const Part part : adapted) {
+    if (parts.blocks(part) != nullptr) continue;
+    TORCH_CHECK(type_of(parts[part]) == dense_type.value_or(type_of(parts[part])),
+                "Expected one type for all dense matrices of tunesmith::decoder_layer.");
+    dense_type = type_of(parts[part]);
+  }
   const std::vector<Change> changes = changes_of(given_changes, scales_of_changes, changed_rows, rows, parts);
   const bool per_row = cosine.dim() == 3;
   for (const Tensor* angles : {&cosine, &sine})
@@ -284,7 +348,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   TORCH_CHECK(window >= 0 && epsilon >= 0, "Expected at least 0 as `window` and `eps` of tunesmith::decoder_layer.");
 
   if (planning()) {
-    for (const Part part : adapted) count_product(rows, parts[part].size(0), parts[part].size(1));
+    for (const Part part : adapted) count_product(rows, parts.outputs(part), parts.inputs(part));
     for (const Change& change : changes)
       for (size_t i = 0; i < adapted.size(); i++) {
         if (!change.a[i].defined()) continue;
@@ -405,7 +469,7 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
   m.def(
       "decoder_layer(Tensor stream, Tensor keys, Tensor values, Tensor past, Tensor? slots, Tensor cos, Tensor sin, "
-      "Tensor? mask, Tensor?[] parts, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int window, "
+      "Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int window, "
       "float scale) -> Tensor",
       &decoder_layer);
 }

@@ -14,6 +14,8 @@ enum class Scratch : int {
   attention_gradient,
   rows_of_norm,
   decoder,
+  quantized,
+  block_sums,
   count
 };
 

@@ -25,6 +25,9 @@ const Kernels& table();
 namespace avx512 {
 const Kernels& table();
 }
+namespace avx512vnni {
+const Kernels& table();
+}
 namespace avx512bf16 {
 const Kernels& table();
 }
@@ -42,7 +45,9 @@ static const Kernels& choose() {
   bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (wanted != nullptr && std::strcmp(wanted, "emulated") == 0 && has_avx2) return emulated::table();
-  if (has_avx512 && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
+  const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
+  if (has_vnni && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
+  if (has_vnni && allowed("avx512vnni")) return avx512vnni::table();
   if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();

@@ -16,14 +16,29 @@ struct Matrix {
 };
 
 // A quantised matrix. int8: a code for each element and a scale for each row. nf4: two codes per byte and a scale for
-// every 64 elements, counted across all rows.
-enum class Code : int { int8 = 0, nf4 = 1 };
+// every 64 elements, counted across all rows. The others are the block formats of GGUF files, whose rows of blocks have
+// their scales among the codes; a lane of the product is a row, `row_bytes` apart.
+enum class Code : int { int8, nf4, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k };
 constexpr int64_t nf4_block = 64;
 struct PackedMatrix {
   Code code;
   const void* codes;
-  const float* scales;
+  const float* scales;  // null for blocks
   int64_t columns;
+  int64_t row_bytes = 0;           // of blocks
+  const int64_t* order = nullptr;  // of blocks: row i is stored as row order[i]; null for the same order
+};
+
+// Quantised rows times the rows of a matrix of blocks, plus a bias.
+struct BlockProduct {
+  const void* x;  // from quantize_rows
+  int64_t rows, columns, depth;
+  PackedMatrix weight;
+  const void* bias;  // one value for each column, or null
+  Type bias_type;
+  void* out;
+  Type out_type;
+  int64_t out_stride;
 };
 
 // One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
@@ -157,6 +172,12 @@ struct Kernels {
   void (*pack_few)(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed);
   void (*few_rows)(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
                    const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride);
+
+  // Rows in int8 for products with blocks: depth bytes and 16 for every 32 of them, depth being a multiple of 32.
+  void (*quantize_rows)(Matrix x, int64_t rows, int64_t depth, void* out);
+  // Columns `first` to `last` of a product; work memory of rows * lanes floats.
+  void (*block_rows)(const BlockProduct& job, int64_t first, int64_t last, float* sums);
+  bool (*finite_scales)(const PackedMatrix& matrix, int64_t first, int64_t last);
 
   void (*convert)(const void* source, Type source_type, void* target, Type target_type, int64_t count);
   void (*scale)(void* data, Type type, float factor, int64_t count);

@@ -2,7 +2,8 @@
 // of transformers. Settings that config.json cannot express are refused.
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import { standInFor } from '../nn/index.ts'
+import { Tensor } from '../tensor/index.ts'
 import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
 import { GgufFields, shortest } from './gguf-fields.ts'
 import { readRope } from './gguf-rope.ts'
@@ -272,6 +273,16 @@ const unpermute = (tensor: Tensor, heads: number): Tensor => {
     .view(shape)
 }
 
+/** The stored row of each row of a permuted matrix. */
+const permutedOrder = (rows: number, heads: number): Tensor => {
+  const half = rows / heads / 2
+  const order = BigInt64Array.from({ length: rows }, (_, row) => {
+    const [head, inHead] = [Math.floor(row / (2 * half)), row % (2 * half)]
+    return BigInt(2 * half * head + 2 * (inHead % half) + Math.floor(inHead / half))
+  })
+  return Tensor.from(order, { shape: [rows] })
+}
+
 const hasBias = (file: GgufFile, name: string): boolean => file.tensors.has(`blk.0.${name}.bias`)
 
 /** The fields of config.json that a Llama and its kin have. */
@@ -314,10 +325,12 @@ const tokenIds = (file: GgufFile): Record<string, number> => {
 
 /**
  * A GGUF file as a Hugging Face checkpoint.
+ * @param options.packed quantised matrices stay blocks in the mapped file: tensors without memory stand for them
+ *   (`blockMatrixOf`)
  * @throws CheckpointError for other architectures, settings that config.json cannot express, tensors that do not match
  * the metadata, and unsupported types, all before any values are read
  */
-export const ggufToHf = (file: GgufFile): HfCheckpoint => {
+export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean } = {}): HfCheckpoint => {
   const type = new GgufFields(file, 'general').string('architecture') ?? 'none'
   const architecture = Object.hasOwn(architectures, type) ? architectures[type] : undefined
   if (architecture === undefined)
@@ -341,6 +354,10 @@ export const ggufToHf = (file: GgufFile): HfCheckpoint => {
   const read =
     (tensor: GgufTensor, { permutedHeads, transposed, offset }: GgufName) =>
     () => {
+      if (packed && tensor.readBlocks !== undefined && !transposed && offset === undefined) {
+        const order = permutedHeads === undefined ? undefined : permutedOrder(tensor.shape[0], permutedHeads)
+        return standInFor(tensor.readBlocks(order))
+      }
       const stored = tensor.read()
       const inOrder = permutedHeads === undefined ? stored : unpermute(stored, permutedHeads)
       const turned = transposed && inOrder.ndim === 2 ? inOrder.t() : inOrder

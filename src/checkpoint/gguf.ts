@@ -1,9 +1,12 @@
-// GGUF, the file format of llama.cpp: metadata and memory-mapped tensors; quantised tensors are dequantised to float32
-// when they are read. Independent of models, which gguf-model.ts and gguf-tokenizer.ts interpret.
+// GGUF, the file format of llama.cpp: metadata and memory-mapped tensors. Quantised tensors are dequantised to float32, or
+// opened as matrices of blocks, of which nothing is copied. Independent of models, which gguf-model.ts and
+// gguf-tokenizer.ts interpret.
 import { closeSync, openSync } from 'node:fs'
 import { CheckpointError } from '../core/index.ts'
-import { empty, type MappedFile, mapFile, scope, Tensor } from '../tensor/index.ts'
+import { type BlockFormat, BlockMatrix } from '../nn/index.ts'
+import { empty, type MappedFile, mapFile, scope, Tensor, unpackBlocks } from '../tensor/index.ts'
 import { type GgufEntry, type GgufValue, readGgufHeader } from './gguf-header.ts'
+import type { Dequantize } from './gguf-half.ts'
 import { readableGgufTypes } from './gguf-types.ts'
 
 /** A tensor of a GGUF file. */
@@ -16,6 +19,11 @@ export interface GgufTensor {
   readable: boolean
   /** The values: mapped from the file for plain types, dequantised to float32 for others. */
   read(): Tensor
+  /**
+   * A matrix of blocks in the mapped file, where the type is a block format.
+   * @param order int64 [rows]: the stored row of each row
+   */
+  readBlocks?(order?: Tensor): BlockMatrix
 }
 
 /** An open GGUF file. */
@@ -28,15 +36,6 @@ export interface GgufFile {
   close(): void
 }
 
-// Values dequantised at a time: most matrices at once, but never so many that they exceed the processor's caches.
-const chunkValues = 1 << 20
-
-/** Buffers shared by all reads of a file: newly allocated pages would cost more than the work. */
-interface Scratch {
-  bytes: Uint8Array
-  values: Float32Array
-}
-
 /** The error for a type that is not supported. */
 export const unreadable = (path: string, name: string, type: string): CheckpointError =>
   new CheckpointError(
@@ -44,40 +43,57 @@ export const unreadable = (path: string, name: string, type: string): Checkpoint
       'Convert the file with `llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0`, or download its F16, BF16, Q8_0 or Q4_K_M version.',
   )
 
-const readEntry = (
+/** Rows of blocks of an entry, uint8 [rows, bytes of a row]. */
+const blocksOf = (mapped: MappedFile, { type, shape, byteOffset, bytes }: GgufEntry): Tensor => {
+  const rowBytes = ((shape.at(-1) ?? 1) / type.blockSize) * type.blockBytes
+  return mapped.tensor(byteOffset, [bytes / rowBytes, rowBytes], 'uint8')
+}
+
+/** Values of blocks that the addon does not read, a part at a time. */
+const dequantized = (
   mapped: MappedFile,
-  entry: GgufEntry,
-  scratchOf: () => Scratch,
-  where: { name: string; path: string },
+  { type, shape, byteOffset, bytes }: GgufEntry,
+  dequantize: Dequantize,
 ): Tensor => {
-  const { type, shape, byteOffset, bytes } = entry
-  if (type.dtype !== undefined) return mapped.tensor(byteOffset, shape, type.dtype)
-  if (type.dequantize === undefined) throw unreadable(where.path, where.name, type.name)
-  const { dequantize } = type
   const total = bytes / type.blockBytes
-  const most = chunkValues / type.blockSize
-  const scratch = scratchOf()
-  /** `blocks` blocks from `first` as a tensor of one dimension. */
-  const decode = (first: number, blocks: number): Tensor => {
-    const stored = scratch.bytes.subarray(0, blocks * type.blockBytes)
-    const values = scratch.values.subarray(0, blocks * type.blockSize)
-    const source = mapped.tensor(byteOffset + first * type.blockBytes, [stored.length], 'uint8')
-    source.copyInto(stored)
-    source.free()
-    dequantize(stored, blocks, values)
-    return Tensor.from(values)
-  }
-  if (total <= most) return scope(() => decode(0, total).view(shape))
+  const most = Math.min(total, (1 << 20) / type.blockSize)
+  const stored = new Uint8Array(most * type.blockBytes)
+  const values = new Float32Array(most * type.blockSize)
   const out = empty([total * type.blockSize])
   for (let first = 0; first < total; first += most)
     scope(() => {
-      const part = decode(first, Math.min(most, total - first))
-      out.narrow(0, first * type.blockSize, part.size).copy_(part)
+      const blocks = Math.min(most, total - first)
+      const part = stored.subarray(0, blocks * type.blockBytes)
+      mapped.tensor(byteOffset + first * type.blockBytes, [part.length], 'uint8').copyInto(part)
+      const read = values.subarray(0, blocks * type.blockSize)
+      dequantize(part, blocks, read)
+      out.narrow(0, first * type.blockSize, read.length).copy_(Tensor.from(read))
     })
   const shaped = out.view(shape)
   out.free()
   return shaped
 }
+
+const readEntry = (mapped: MappedFile, entry: GgufEntry, where: { name: string; path: string }): Tensor => {
+  const { type, shape, byteOffset, bytes } = entry
+  if (type.dtype !== undefined) return mapped.tensor(byteOffset, shape, type.dtype)
+  const { format, dequantize } = type
+  if (format === undefined && dequantize === undefined) throw unreadable(where.path, where.name, type.name)
+  if (bytes === 0) return empty(shape)
+  if (format === undefined) return dequantized(mapped, entry, dequantize as Dequantize)
+  return scope(() => unpackBlocks(blocksOf(mapped, entry), format).view(shape))
+}
+
+const blockReader = (
+  open: () => MappedFile,
+  entry: GgufEntry,
+  format: BlockFormat,
+): Pick<GgufTensor, 'readBlocks'> => ({
+  readBlocks: (order) => {
+    const [outputs, inputs] = entry.shape
+    return new BlockMatrix({ format, shape: [outputs, inputs], blocks: blocksOf(open(), entry), order })
+  },
+})
 
 /**
  * Opens a GGUF file of version 2 or 3 and reads its header.
@@ -93,12 +109,6 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
   try {
     const { version, metadata, tensors } = readGgufHeader(file, path)
     let mapped: MappedFile | undefined = mapFile(path)
-    let scratch: Scratch | undefined
-    const scratchOf = (): Scratch => {
-      // No supported quantised type has more than two bytes a value.
-      scratch ??= { bytes: new Uint8Array(chunkValues * 2), values: new Float32Array(chunkValues) }
-      return scratch
-    }
     const open = (): MappedFile => {
       if (mapped === undefined)
         throw new CheckpointError(`${path}: Expected an open file, got a closed one. Open it again.`)
@@ -115,13 +125,15 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
             shape: entry.shape,
             type: entry.type.name,
             readable: readableGgufTypes.includes(entry.type.name),
-            read: () => readEntry(open(), entry, scratchOf, { name, path }),
+            read: () => readEntry(open(), entry, { name, path }),
+            ...(entry.type.format !== undefined && entry.shape.length === 2 && entry.bytes > 0
+              ? blockReader(open, entry, entry.type.format)
+              : {}),
           },
         ]),
       ),
       close: () => {
         mapped = undefined
-        scratch = undefined
       },
     }
   } finally {

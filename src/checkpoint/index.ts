@@ -30,6 +30,8 @@ export {
   type ModelLoadReport,
   rememberSource,
   sourceOf,
+  type WeightForm,
+  weightForms,
 } from './load-model.ts'
 export { loadTokenizer } from './load-tokenizer.ts'
 export { ModelTokenizer, type TokenBatch, type TokenBatchOptions } from './model-tokenizer.ts'

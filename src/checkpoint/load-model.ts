@@ -3,6 +3,7 @@ import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
 import {
   buildModel,
   expectFinite,
+  expectFiniteBlocks,
   type HeadOptions,
   type HeadType,
   headEntry,
@@ -11,7 +12,18 @@ import {
   type ModelDefinition,
   modelKeys,
 } from '../models/index.ts'
-import { buildShapes, compareState, describeReport, type KeyRule, type LoadReport, materialize } from '../nn/index.ts'
+import {
+  type BlockMatrix,
+  blockMatrixOf,
+  buildShapes,
+  compareState,
+  describeReport,
+  Embedding,
+  type KeyRule,
+  Linear,
+  type LoadReport,
+  materialize,
+} from '../nn/index.ts'
 import { type Dtype, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
@@ -38,7 +50,14 @@ export interface LoadModelOptions extends ResolveOptions {
   mapEachTensor?: boolean
   /** Check that all weights are finite, before they are first used (default: true). */
   checkWeights?: boolean
+  /** Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). */
+  weights?: WeightForm
 }
+
+/** Forms of quantised matrices in memory. */
+export const weightForms = ['packed', 'unpacked'] as const
+/** Form of quantised matrices in memory. */
+export type WeightForm = (typeof weightForms)[number]
 
 /** What was unusual about the files of a model. */
 export interface ModelLoadReport {
@@ -171,7 +190,12 @@ const headWithoutClass = (
 export const loadModelWithReport = async (model: string, options: LoadModelOptions = {}): Promise<LoadedModel> => {
   expectPlacement(options)
   const path = await resolveModel(model, options)
-  const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor })
+  const packed = options.weights === 'packed'
+  if (packed && (options.dtype !== undefined || (options.device ?? 'cpu') !== 'cpu'))
+    throw new ConfigError(
+      `\`weights: packed\` needs the CPU and the matrices as stored: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or set \`weights\` to unpacked.`,
+    )
+  const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor, packed })
   const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
@@ -233,6 +257,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
   }
   built.loadState(state, { strict: false, copy: false })
+  const blocks = takeBlocks(built)
   if (newHead.length > 0) matchDtypeOfBody(built, new Set(newHead))
   if (options.dtype !== undefined || options.device !== undefined)
     built.to({ dtype: options.dtype, device: options.device })
@@ -240,7 +265,11 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
-  if (options.checkWeights ?? true) built.checkBeforeUse(() => expectFinite(built.parameters(), path))
+  if (options.checkWeights ?? true)
+    built.checkBeforeUse(() => {
+      expectFinite(built.parameters(), path)
+      expectFiniteBlocks(blocks, path)
+    })
   // Parts of the body that this head does not need, such as a decoder.
   const parameters = built.parameters()
   const idle = expandRules(usable, layersOf(definition, config)).filter(({ ours }) =>
@@ -250,9 +279,22 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   return { model: built.eval(), report: { newHead, unused, notes }, folder }
 }
 
+/** Gives layers the matrices of blocks that tensors without memory stand for. @returns these matrices, by path */
+const takeBlocks = (model: Model): Map<string, BlockMatrix> => {
+  const taken = new Map<string, BlockMatrix>()
+  for (const [path, module] of model.modules()) {
+    if (!(module instanceof Linear || module instanceof Embedding)) continue
+    const matrix = blockMatrixOf(module.weight)
+    if (matrix === undefined) continue
+    module.useBlocks(matrix)
+    taken.set(`${path}.weight`, matrix)
+  }
+  return taken
+}
+
 /** Converts a new head, which is initialised in float32, to the dtype of the body. */
 const matchDtypeOfBody = (model: Model, fresh: ReadonlySet<string>): void => {
-  const { dtype } = model.body.embedTokens.weight
+  const { dtype } = model.body.embedTokens
   model.replaceParameters((path, parameter) => (fresh.has(path) ? parameter.to(dtype) : parameter))
 }
 

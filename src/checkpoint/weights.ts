@@ -69,6 +69,8 @@ const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string())
 interface MappingOptions {
   /** Give each tensor its own mapping; see `openSafetensors`. */
   mapEachTensor?: boolean
+  /** Leave quantised matrices of a GGUF file packed; see `ggufToHf`. */
+  packed?: boolean
 }
 
 const openSharded = async (folder: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {
@@ -122,7 +124,7 @@ export const openWeights = async (path: string, options: MappingOptions = {}): P
     return { ...(await readConfig(path)), tensors: await openFolder(path, options), folder: path }
   if (path.endsWith('.gguf')) {
     const file = await openGguf(path)
-    const { config: fields, tensors } = ggufToHf(file)
+    const { config: fields, tensors } = ggufToHf(file, options)
     const { tokenizer, config } = ggufTokenizer(file)
     return {
       fields,

@@ -112,7 +112,7 @@ const featuresOf = (
   sequences: readonly FeatureSequence[],
   { layer, pooling, padId }: ExtractOptions,
 ): Float32Array[] => {
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const width = model.facts.hiddenSize
   const values = inferenceMode(() =>
     scope(() => {

@@ -93,6 +93,8 @@ describe('decoderLayer', () => {
     sin: zeros([1, 2]),
     mask: null,
     parts: parts(),
+    formats: '',
+    orders: [],
     changes: [],
     scales: [],
     changedRows: null,

@@ -10,6 +10,7 @@ import {
   loadTokenizer,
   type ModelTokenizer,
   resolveModel,
+  type WeightForm,
 } from '../checkpoint/index.ts'
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
@@ -25,6 +26,11 @@ export interface ModelChoice {
   revision?: string
   /** `cpu` (the default), `cuda` or `cuda:0`. */
   device?: string
+  /**
+   * Quantised matrices of a .gguf file: multiplied as they lie in the mapped file, or converted to float32 (default: packed
+   * on the CPU where no dtype is set).
+   */
+  weights?: WeightForm
 }
 
 /** Called while a model is loaded. */
@@ -64,19 +70,30 @@ const withRequestedHead = async (
   )
 }
 
+/** The form of quantised matrices. @throws ConfigError for a form where the files have none */
+const weightForm = (
+  path: string,
+  { weights, device, dtype }: Pick<LoadModelOptions, 'weights' | 'device' | 'dtype'>,
+): WeightForm | undefined => {
+  if (path.endsWith('.gguf')) return weights ?? (device === 'cpu' && dtype === undefined ? 'packed' : 'unpacked')
+  if (weights === undefined) return undefined
+  throw new ConfigError(`\`weights\` needs a .gguf file, got ${path}. Leave it out.`)
+}
+
 /**
  * Loads a MODEL with its tokenizer, in evaluation mode.
  * @throws CheckpointError for damaged or unsupported files; ConfigError for a head that the files do not have, and for a device or dtype
  *   that cannot be used
  */
 export const loadForInference = async (
-  { model, revision, device = 'cpu' }: ModelChoice,
+  { model, revision, device = 'cpu', weights: given }: ModelChoice,
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })
   const { onDownload: onProgress, onNote, ...opening } = options
   await useModulesOf(model)
   const path = await resolveModel(model, { revision, onProgress })
+  const weights = weightForm(path, { weights: given, device, dtype: opening.dtype })
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
     const report = { newHead: [], unused: [], notes: [] }
@@ -89,7 +106,7 @@ export const loadForInference = async (
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
     return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
-  const opened = await loadModelWithReport(model, { revision, device, onProgress, ...opening })
+  const opened = await loadModelWithReport(model, { revision, device, weights, onProgress, ...opening })
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
 }

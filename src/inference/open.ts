@@ -10,7 +10,7 @@ import {
   streamText,
   withDefaults,
 } from '../generation/index.ts'
-import { type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
+import { freeWeights, type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { entitySpans } from '../tasks/index.ts'
 import { type ChatInput, chatWith } from './chat.ts'
 import type { Conversation } from './conversation.ts'
@@ -317,7 +317,7 @@ export class TextModel {
   }
 
   /** Opens a conversation with a chat model. @throws ConfigError for a model without a chat template */
-  chat(options: Omit<ChatInput, 'model' | 'revision' | 'device'> = {}): Promise<Conversation> {
+  chat(options: Omit<ChatInput, 'model' | 'revision' | 'device' | 'weights'> = {}): Promise<Conversation> {
     this.#generativeModel('chat')
     return chatWith(this.#loaded, options)
   }
@@ -329,9 +329,8 @@ export class TextModel {
 
   /** Frees the weights. The model and its tensors must not be used afterwards. */
   close(): void {
-    const tensors = new Set(this.model.parameters().values())
-    for (const tensor of this.#embedding?.parameters().values() ?? []) tensors.add(tensor)
-    for (const tensor of tensors) tensor.free()
+    freeWeights(this.model)
+    if (this.#embedding !== undefined) freeWeights(this.#embedding)
   }
 
   #expectHead(method: string, heads: readonly HeadType[]): void {
@@ -370,11 +369,11 @@ export const open = async (model: string, settings: OpenSettings = {}): Promise<
 /** The model that `open` gives methods to, with its folder and the report of its files. @throws as `open` */
 export const loadToOpen = async (
   model: string,
-  { revision, device, ...options }: OpenSettings = {},
+  { revision, device, weights, ...options }: OpenSettings = {},
 ): Promise<InferenceModel> => {
-  const loaded = await loadForInference({ model, revision, device }, options)
+  const loaded = await loadForInference({ model, revision, device, weights }, options)
   // The files of a bare encoder or decoder name no head of their own; the language head is what most callers want of it.
   if (options.head === undefined && loaded.model.headType === 'embedding' && loaded.report.newHead.length > 0)
-    return loadLanguageModel({ model, revision, device }, options)
+    return loadLanguageModel({ model, revision, device, weights }, options)
   return loaded
 }

@@ -1,6 +1,6 @@
 // A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
 // layers without gradients, and without adapters but low-rank ones; other layers use the separate operators.
-import type { Attention, GatedMlp, LayerCache, Linear, LowRankRows, RmsNorm } from '../nn/index.ts'
+import { type Attention, BlockMatrix, type GatedMlp, type LayerCache, type Linear, type LowRankRows, type RmsNorm } from '../nn/index.ts'
 import { decoderLayer, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
@@ -20,7 +20,10 @@ export interface StepOptions {
   scale: number
 }
 
-const linear = ({ weight, bias }: Linear) => [weight, bias ?? null]
+const blocksOf = ({ quantizedMatrix: matrix }: Linear): BlockMatrix | undefined =>
+  matrix instanceof BlockMatrix ? matrix : undefined
+
+const linear = (layer: Linear) => [blocksOf(layer)?.codes ?? layer.weight, layer.bias ?? null]
 
 /** In the order of the operator's `parts`. */
 const partsOf = ({ attentionNorm, attention, mlpNorm, mlp }: StepLayer): (Tensor | null)[] => [
@@ -37,8 +40,8 @@ const partsOf = ({ attentionNorm, attention, mlpNorm, mlp }: StepLayer): (Tensor
   ...linear(mlp.downProj),
 ]
 
-/** In the order of the operator's `changes`. */
-const changedOf = ({ attention, mlp }: StepLayer): Linear[] => [
+/** The layer's matrices in the order of the operator's `formats` and `changes`. */
+const productsOf = ({ attention, mlp }: StepLayer): Linear[] => [
   attention.qProj,
   attention.kProj,
   attention.vProj,
@@ -84,7 +87,13 @@ const changesOf = (products: readonly (readonly LowRankRows[] | undefined)[]): S
 export interface StepPlan {
   layers: readonly StepLayer[]
   /** Tensors of each layer. */
-  parts: (Tensor | null)[][]
+  parts: LayerParts[]
+}
+
+interface LayerParts {
+  parts: (Tensor | null)[]
+  formats: string
+  orders: (Tensor | null)[]
 }
 
 /** Maximum number of rows of the fused call. */
@@ -125,18 +134,27 @@ export class DecoderStep {
 
   #planOf(layers: readonly StepLayer[] | undefined): StepPlan | null {
     if (layers === undefined) return null
-    const parts = layers.map(partsOf)
-    const matrices = parts.flat().filter((part) => part?.ndim === 2)
-    const dtypes = new Set(matrices.map((matrix) => matrix?.dtype))
-    const usable = dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16'))
-    if (!usable || matrices.some((matrix) => matrix?.device !== 'cpu')) return null
-    for (const part of parts.flat()) this.requestLargePages(part)
+    const products = layers.flatMap(productsOf)
+    const dtypes = new Set(products.filter((layer) => blocksOf(layer) === undefined).map(({ weight }) => weight.dtype))
+    const usable = dtypes.size === 0 || (dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16')))
+    if (!usable || products.some(({ device }) => device !== 'cpu')) return null
+    const parts = layers.map((layer): LayerParts => {
+      const blocks = productsOf(layer).map(blocksOf)
+      const packed = blocks.some((matrix) => matrix !== undefined)
+      return {
+        parts: partsOf(layer),
+        formats: packed ? blocks.map((matrix) => matrix?.format ?? '').join() : '',
+        orders: packed ? blocks.map((matrix) => matrix?.order ?? null) : [],
+      }
+    })
+    for (const part of parts.flatMap((layer) => layer.parts)) this.requestLargePages(part)
     return { layers, parts }
   }
 
   /** Asks for large pages, since every weight is read for each token. */
   requestLargePages(part: Tensor | null): void {
-    if (part === null || part.ndim < 2 || this.#requested.has(part)) return
+    // Mapped files have the pages of the system's cache.
+    if (part === null || part.ndim < 2 || part.dtype === 'uint8' || this.#requested.has(part)) return
     this.#requested.add(part)
     useLargePages(part)
   }
@@ -168,8 +186,8 @@ export class DecoderStep {
         cos,
         sin,
         mask: mask ?? null,
-        parts: parts[i],
-        ...changesOf(changedOf(layers[i]).map((layer) => layer.lowRank?.(rows))),
+        ...parts[i],
+        ...changesOf(productsOf(layers[i]).map((layer) => layer.lowRank?.(rows))),
         eps,
         window: windows[i],
         scale,

@@ -4,6 +4,7 @@ import {
   type ActivationName,
   Attention,
   activations,
+  BlockMatrix,
   Dropout,
   Embedding,
   GatedMlp,
@@ -179,7 +180,7 @@ export class DecoderBody extends Body {
     const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
     const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {
-      this.#step.requestLargePages(this.embedTokens.weight)
+      if (this.embedTokens.blocks === undefined) this.#step.requestLargePages(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
       const packed = inputs.starts !== undefined
       // [1,B,C] -> [B,1,C]
@@ -201,7 +202,8 @@ export class DecoderBody extends Body {
     const plainLinear = (layer: Linear) => {
       const adapted = [...layer.children()].length > 0
       const low = !adapted || layer.lowRank?.(1) !== undefined
-      return layer.constructor === Linear && layer.quantizedMatrix === undefined && low
+      const { quantizedMatrix: matrix } = layer
+      return layer.constructor === Linear && (matrix === undefined || matrix instanceof BlockMatrix) && low
     }
     const plain = (module: Module): boolean =>
       module instanceof Linear

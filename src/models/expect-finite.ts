@@ -1,5 +1,6 @@
 // Refuses weights that are NaN or infinite, which would make every output NaN.
 import { CheckpointError } from '../core/index.ts'
+import type { BlockMatrix } from '../nn/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
 
 const allFinite = (tensor: Tensor): boolean =>
@@ -24,6 +25,17 @@ const listed = (names: readonly string[]): string =>
 export const expectFinite = (tensors: Iterable<readonly [string, Tensor]>, where: string): void => {
   const faulty: string[] = []
   for (const [path, tensor] of tensors) if (/float/.test(tensor.dtype) && !allFinite(tensor)) faulty.push(path)
+  refuse(faulty, where)
+}
+
+/** As `expectFinite`, for matrices of blocks. @throws CheckpointError that names those with NaN or infinity */
+export const expectFiniteBlocks = (matrices: Iterable<readonly [string, BlockMatrix]>, where: string): void =>
+  refuse(
+    [...matrices].flatMap(([path, matrix]) => (matrix.isFinite ? [] : [path])),
+    where,
+  )
+
+const refuse = (faulty: readonly string[], where: string): void => {
   if (faulty.length > 0)
     throw new CheckpointError(
       `${where}: Expected finite weights, got NaN or infinity in ${listed(faulty)}. The training diverged or the file is damaged: use an earlier checkpoint, or download the files again.`,

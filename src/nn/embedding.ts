@@ -1,14 +1,16 @@
 // Embedding: a table of vectors by id.
 import { type Dtype, embedding, type Tensor } from '../tensor/index.ts'
+import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
 
 /** A table of vectors, looked up by id. */
 export class Embedding extends Module {
-  /** [entries, size] */
+  /** [entries, size]; dequantised at each access where the table is a matrix of blocks */
   weight: Tensor
   readonly #paddingIndex: number | undefined
   #outputDtype: Dtype | undefined
+  #blocks: BlockMatrix | undefined
 
   /** @param options.paddingIndex a row that starts at zero and gets no gradient. */
   constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
@@ -19,17 +21,40 @@ export class Embedding extends Module {
 
   /** int64 [...] -> [..., size] */
   forward(ids: Tensor): Tensor {
+    if (this.#blocks !== undefined) return this.#blocks.rows(ids)
     const rows = embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
     return this.#outputDtype === undefined ? rows : rows.to(this.#outputDtype)
   }
 
   /** Dtype of the output. */
   get dtype(): Dtype {
-    return this.#outputDtype ?? this.weight.dtype
+    return this.#outputDtype ?? (this.#blocks === undefined ? this.weight.dtype : 'float32')
   }
 
   get device(): string {
-    return this.weight.device
+    return (this.#blocks?.codes ?? this.weight).device
+  }
+
+  /** [entries, size] */
+  get shape(): readonly [entries: number, size: number] {
+    const { shape } = this.#blocks ?? this.weight
+    return [shape[0], shape[1]]
+  }
+
+  /** The matrix of blocks, where the table is one. */
+  get blocks(): BlockMatrix | undefined {
+    return this.#blocks
+  }
+
+  override get quantizedCount(): number {
+    return this.#blocks === undefined ? 0 : this.shape[0] * this.shape[1]
+  }
+
+  /** Takes a matrix of blocks in place of the parameter, which has no memory. Rows are float32. */
+  useBlocks(matrix: BlockMatrix): void {
+    this.#blocks = matrix
+    // Not enumerable, since enumerable tensor fields are parameters.
+    Object.defineProperty(this, 'weight', { get: () => matrix.dequantize(), enumerable: false })
   }
 
   /** Converts the output to another dtype than that of the table. */

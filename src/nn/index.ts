@@ -9,6 +9,14 @@ export {
   type LayerCache,
   type OneToken,
 } from './attention.ts'
+export {
+  type BlockFormat,
+  BlockMatrix,
+  blockFormats,
+  blockMatrixOf,
+  isBlockFormat,
+  standInFor,
+} from './block-matrix.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
 export type { KeyRule } from './key-rule.ts'

@@ -1,6 +1,7 @@
 // A linear layer: `y = x Wᵀ + b`. Its matrix may be quantised: it is no parameter then, but the layer is used in the same way.
 import { ConfigError } from '../core/index.ts'
 import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
+import type { BlockFormat, BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
 import { type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
@@ -34,8 +35,8 @@ export class Linear extends Module {
   declare lowRank?: (rows: number) => readonly LowRankRows[] | undefined
   readonly #scale: number
   readonly #tied: boolean
-  #quantized: QuantizedMatrix | undefined
-  #quantization: Quantization | undefined
+  #quantized: QuantizedMatrix | BlockMatrix | undefined
+  #quantization: Quantization | BlockFormat | undefined
 
   /**
    * @param options.initialScale factor of the initial standard deviation; GPT-2 scales layers that write to the residual stream
@@ -75,17 +76,23 @@ export class Linear extends Module {
   }
 
   /** Format of the matrix where it is quantised. */
-  get quantization(): Quantization | undefined {
+  get quantization(): Quantization | BlockFormat | undefined {
     return this.#quantization
   }
 
   /** The quantised matrix, where it is no parameter. */
-  get quantizedMatrix(): QuantizedMatrix | undefined {
+  get quantizedMatrix(): QuantizedMatrix | BlockMatrix | undefined {
     return this.#quantized
   }
 
   override get quantizedCount(): number {
-    return this.#quantized === undefined ? 0 : this.shape[0] * this.shape[1]
+    return this.#quantized === undefined || this.#tied ? 0 : this.shape[0] * this.shape[1]
+  }
+
+  /** Takes a matrix of blocks in place of the parameter, which has no memory. Inputs and outputs are float32. */
+  useBlocks(matrix: BlockMatrix): void {
+    this.#replaceWeight(matrix)
+    this.#quantization = matrix.format
   }
 
   /**
@@ -99,14 +106,15 @@ export class Linear extends Module {
       )
     const { weight } = this
     if (format === 'bfloat16') this.weight = keep(noGrad(() => weight.detach().to('bfloat16')))
-    else {
-      const quantized = new QuantizedMatrix(weight, format)
-      this.#quantized = quantized
-      // Not enumerable, since enumerable tensor fields are parameters.
-      Object.defineProperty(this, 'weight', { get: () => quantized.dequantize(), enumerable: false })
-    }
+    else this.#replaceWeight(new QuantizedMatrix(weight, format))
     this.#quantization = format
     if (weight.dtype !== format) weight.free()
+  }
+
+  #replaceWeight(matrix: QuantizedMatrix | BlockMatrix): void {
+    this.#quantized = matrix
+    // Not enumerable, since enumerable tensor fields are parameters.
+    Object.defineProperty(this, 'weight', { get: () => matrix.dequantize(), enumerable: false })
   }
 
   #multiply(input: Tensor, bias: Tensor | null): Tensor {

@@ -52,6 +52,11 @@ export class QuantizedMatrix {
     return packedLinear(input, this.codes, this.scales, this.shape[0], bias)
   }
 
+  /** All tensors that it is made of. */
+  get tensors(): readonly Tensor[] {
+    return [this.codes, ...this.scales]
+  }
+
   /** A float32 copy. */
   dequantize(): Tensor {
     return unpackMatrix(this.codes, this.scales, ...this.shape)

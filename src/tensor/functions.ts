@@ -378,6 +378,36 @@ export const packedLinear = operator<(input: T, codes: T, scales: readonly T[], 
 )
 
 /**
+ * The float32 matrix [rows,K] of uint8 `blocks` [N, bytes of a row] in a block format of GGUF files, such as Q4_K.
+ * @param order int64 [rows]: the stored row of each row of the result (default: all rows as stored)
+ */
+export const unpackBlocks = operator<(blocks: T, format: string, order?: T | null) => T>(
+  'unpackBlocks',
+  'tunesmith::unpack_blocks(blocks, format, order)',
+)
+
+/** Whether all scales of such blocks are finite. */
+export const finiteBlocks = operator<(blocks: T, format: string) => boolean>(
+  'finiteBlocks',
+  'tunesmith::finite_blocks(blocks, format)',
+)
+
+/** Rows of such blocks by id, dequantised to float32: ids int64 [...] give [...,K]. */
+export const blockEmbedding = operator<(blocks: T, format: string, ids: T) => T>(
+  'blockEmbedding',
+  'tunesmith::block_embedding(blocks, format, ids)',
+)
+
+/**
+ * `linear` with such blocks, which get no gradient and are never dequantised as a whole. Each group of 32 values of the
+ * input is quantised to int8. A row's result does not depend on the other rows.
+ */
+export const blockLinear = operator<(input: T, blocks: T, format: string, order?: T | null, bias?: T | null) => T>(
+  'blockLinear',
+  'tunesmith::block_linear(input, blocks, format, order, bias)',
+)
+
+/**
  * One decoding step through one layer of a Llama-like decoder, without gradients: stream [B,1,C] in float32 gives [B,1,C].
  * The key and value of the new token are written into the caches.
  */
@@ -400,6 +430,12 @@ export const decoderLayer = operator<
       /** Weights and biases in the order of `Part` in native/kernels/decoder-layer.cpp. */
       parts: readonly (T | null)[]
       /**
+       * Block formats of the seven matrices, joined by commas, empty for a dense one; '' where all are dense. Then `orders`
+       * has the stored row of each row, int64, for each matrix, or null.
+       */
+      formats: string
+      orders: readonly (T | null)[]
+      /**
        * Low-rank changes of some rows: for each entry of `changedRows`, int64 [n,2] with the first row and the number of rows,
        * the matrices A [R,inputs] and B [outputs,R] of the seven products in order, null for none, and their scales.
        */
@@ -415,7 +451,7 @@ export const decoderLayer = operator<
   ) => T
 >(
   'decoderLayer',
-  'tunesmith::decoder_layer(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *changes, *scales, *changedRows, *eps, *window, *scale)',
+  'tunesmith::decoder_layer(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *formats, *orders, *changes, *scales, *changedRows, *eps, *window, *scale)',
 )
 
 /**

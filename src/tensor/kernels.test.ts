@@ -499,7 +499,7 @@ describe('the same call twice', () => {
 
 const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
 const wanted = process.env.TUNESMITH_ISA
-const lanes: Record<string, number> = { baseline: 4, avx2: 8, avx512: 16, avx512bf16: 16, emulated: 16 }
+const lanes: Record<string, number> = { baseline: 4, avx2: 8, avx512: 16, avx512vnni: 16, avx512bf16: 16, emulated: 16 }
 
 describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESMITH_ISA names one)', () => {
   it(`is ${wanted}`, () => expect(vectorLanes()).toBe(lanes[wanted ?? '']))
@@ -508,11 +508,12 @@ describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESM
 describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
   'the other vector code (x86-64 with AVX2 only), in a process of its own',
   () => {
-    it.each(['baseline', 'emulated'])('%s passes every test of this file', (isa) => {
+    it.each(['baseline', 'emulated'])('%s passes every test of this file and of block-kernels.test.ts', (isa) => {
+      const files = ['kernels.test.ts', 'block-kernels.test.ts'].map((name) => fileURLToPath(new URL(name, import.meta.url)))
       const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
       const run = spawnSync(
         process.execPath,
-        [vitest, 'run', fileURLToPath(import.meta.url), '--reporter=dot', '--pool=forks'],
+        [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'],
         { encoding: 'utf8', env: { ...process.env, TUNESMITH_ISA: isa } },
       )
       expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0)

@@ -44,7 +44,7 @@ const linears = ({ body }: Model) =>
 const bytesOf = (model: Model) =>
   linears(model)
     .flatMap(({ quantizedMatrix: frozen, weight }) =>
-      frozen === undefined ? [weight] : [frozen.codes, ...frozen.scales],
+      frozen === undefined ? [weight] : frozen.tensors,
     )
     .reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 

@@ -6,10 +6,13 @@ describe('the public tensor API', () => {
   it('has no internals, neither in tunesmith/tensor nor in tunesmith', () => {
     const internals = [
       'adamw_',
+      'blockEmbedding',
+      'blockLinear',
       'buildFacts',
       'decoderLayer',
       'dtypeFacts',
       'emptyCache',
+      'finiteBlocks',
       'keepUntilFreed',
       'packInt8',
       'packNf4',
@@ -17,6 +20,7 @@ describe('the public tensor API', () => {
       'packedLinear',
       'readNativeBuild',
       'seedDefaultGenerators',
+      'unpackBlocks',
       'unpackMatrix',
       'useLargePages',
       'writeTensorFile',

@@ -1,14 +1,16 @@
 // GGUF files: every architecture and type read back with the logits of the model, byte-level tokenizers of our own, and what
 // is refused. Golden bytes of blocks are in quantize.test.ts; the reader was compared with llama.cpp in tests/checkpoint.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel, loadTokenizer, openGguf, saveModel } from '../../src/checkpoint/index.ts'
-import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
+import { isQuantised, mixes, typeOf } from '../../src/export/gguf/mixes.ts'
 import { exportModel } from '../../src/export/index.ts'
-import { buildModel, type ModelType, models } from '../../src/models/index.ts'
-import { Generator } from '../../src/tensor/index.ts'
+import { generate } from '../../src/generation/index.ts'
+import { loadForInference } from '../../src/inference/index.ts'
+import { buildModel, freeWeights, type Model, type ModelType, models } from '../../src/models/index.ts'
+import { Generator, noGrad, Tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
@@ -110,6 +112,40 @@ describe('gguf', () => {
     expect(errors.get('gguf:q8_0')).toBeLessThan(0.1)
     expect(errors.get('gguf:q6_k')).toBeLessThan(errors.get('gguf:q4_0')!)
     expect(errors.get('gguf:q5_k_m')).toBeLessThan(errors.get('gguf:q4_k_s')!)
+  })
+
+  it('is computed with its blocks as they lie in the file, near the logits of the unpacked weights', async () => {
+    const sizes = { hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKvHeads: 2, attentionBias: true }
+    const folder = await make('packed', 'llama', { ...sizes, tiedEmbeddings: true })
+    const variants = Object.keys(mixes).filter((variant) => isQuantised(mixes[variant]))
+    const to = variants.map((variant) => `gguf:${variant}`)
+    const { files } = await exportModel({ model: folder, to, out: `${folder}-out`, prove: false })
+    const ids = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
+    const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits)
+    const paths = files.filter(({ name }) => name.endsWith('.gguf')).map(({ name }) => join(`${folder}-out`, name))
+    expect(paths).toHaveLength(variants.length)
+    for (const path of paths) {
+      const [packed, unpacked] = [
+        (await loadForInference({ model: path })).model,
+        (await loadForInference({ model: path, weights: 'unpacked' })).model,
+      ]
+      expect([...packed.parameters().values()].filter(({ ndim }) => ndim > 1)).toEqual([])
+      expect(packed.parameterCount).toBe(unpacked.parameterCount)
+      const [near, exact] = [logitsOf(packed), logitsOf(unpacked)]
+      expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item(), path).toBeLessThan(0.02)
+      // Decoding with a cache, which is one call per layer, sees the same matrices.
+      const [{ ids: made }] = await generate(packed, undefined, [[5, 9, 200]], { maxNewTokens: 4 })
+      const whole = noGrad(() => packed.forward({ inputIds: Tensor.from([[5, 9, 200, ...made]], { dtype: 'int64' }) }))
+      expect(made).toEqual([...whole.logits.argmax(-1).flatten().toTypedArray()].slice(2, 6).map(Number))
+      freeWeights(packed)
+    }
+    const [path] = paths
+    const packed = (await loadForInference({ model: path })).model
+    await expect(saveModel(packed, join(scratch, 'saved'))).rejects.toThrow(/quantised to/)
+    await expect(loadForInference({ model: folder, weights: 'packed' })).rejects.toThrow(/needs a \.gguf file/)
+    await expect(loadForInference({ model: path, weights: 'packed' }, { dtype: 'float32' })).rejects.toThrow(/`dtype`/)
+    truncateSync(path, 200_000)
+    expect(() => logitsOf(packed)).toThrow(/was truncated while it is in use/)
   })
 
   it('carries the chat template, end tokens and sampling defaults', async () => {

@@ -5,6 +5,7 @@
 #include "attention-backward.h"
 #include "attention-few.h"
 #include "attention.h"
+#include "blocks.h"
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
@@ -27,6 +28,9 @@ const Kernels& table() {
                                       unpack,
                                       pack_few,
                                       few_rows,
+                                      quantize_rows,
+                                      block_rows,
+                                      finite_scales,
                                       convert,
                                       scale,
                                       column_sums,

@@ -2,6 +2,7 @@
 // @source int8 by rows: arXiv:2208.07339; NF4: arXiv:2305.14314, appendix E
 #pragma once
 #include "../table.h"
+#include "block-formats.h"
 #include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
@@ -51,6 +52,14 @@ TUNESMITH_INLINE void unpack_nf4_block(const uint8_t* codes, int64_t at, int64_t
 
 static void unpack(const PackedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
                    int64_t out_stride) {
+  if (m.code != Code::int8 && m.code != Code::nf4) {
+    with_format(m.code, [&](auto format) {
+      for (int64_t r = row; r < row + rows; r++, out += out_stride)
+        unpack_blocks(format, (const uint8_t*)m.codes + (m.order == nullptr ? r : m.order[r]) * m.row_bytes, column,
+                      columns, out);
+    });
+    return;
+  }
   for (int64_t r = 0; r < rows; r++, out += out_stride) {
     int64_t at = (row + r) * m.columns + column;
     if (m.code == Code::int8) {

@@ -93,10 +93,10 @@ const describe = ({
 
 /** The chat, with lines from any source. */
 export const runChat = async (given: Options, context: CommandContext, source: ChatInput): Promise<ChatResult> => {
-  const { use: _, model: where, revision, device, system, template, adapter, context: length, ...rest } = given
+  const { use: _, model: where, revision, device, weights, system, template, adapter, context: length, ...rest } = given
   parseAdapters(adapter)
   const hooks = loadHooks(context)
-  const loaded = await loadLanguageModel({ model: where, revision, device }, hooks)
+  const loaded = await loadLanguageModel({ model: where, revision, device, weights }, hooks)
   const chatting = {
     system,
     template,

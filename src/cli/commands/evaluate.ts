@@ -46,7 +46,7 @@ export const evaluate = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { use: _, model, revision, device, data, task: given, ...rest } = options
+    const { use: _, model, revision, device, weights, data, task: given, ...rest } = options
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
     await useModulesOf(model)
@@ -56,7 +56,7 @@ export const evaluate = defineCommand({
     let shown: string | undefined
     try {
       return await evaluateModel(
-        { model, revision, device, data, task, options: own },
+        { model, revision, device, weights, data, task, options: own },
         {
           ...hooks,
           signal: context.signal,

@@ -140,7 +140,7 @@ export const generate = defineCommand({
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),
   async run(options, _args, context) {
-    const { use: _, model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
+    const { use: _, model: where, revision, device, weights, prompt, input, promptField, out, batchSize, ...others } = options
     const { adapter, chat, system, template, promptLookup, draftModel, draftTokens, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
@@ -148,7 +148,7 @@ export const generate = defineCommand({
     if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
     const named = parseAdapters(adapter)
     const hooks = loadHooks(context)
-    const loaded = await loadLanguageModel({ model: where, revision, device }, hooks)
+    const loaded = await loadLanguageModel({ model: where, revision, device, weights }, hooks)
     const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
     const plain = withDefaults(await generationDefaults(loaded), given as GenerationOptions)

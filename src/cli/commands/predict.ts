@@ -38,10 +38,10 @@ export const predict = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { use: _, head, text, input, textColumn, model, revision, device, ...rest } = options
+    const { use: _, head, text, input, textColumn, model, revision, device, weights, ...rest } = options
     const texts = input === undefined ? text : [...text, ...(await readTexts(input, textColumn, context.warn))]
     if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
-    const loaded = await loadForInference({ model, revision, device }, { head, ...loadHooks(context) })
+    const loaded = await loadForInference({ model, revision, device, weights }, { head, ...loadHooks(context) })
     const { headType } = loaded.model
     const own = ownOptions(rest, predictions[headType], shape, `a model with the head ${headType}`)
     const progress = context.progress({

@@ -1,5 +1,6 @@
 // The flags of every command that takes a MODEL, and how such a command loads it.
 import { z } from 'zod'
+import { weightForms } from '../../checkpoint/index.ts'
 import type { LoadHooks } from '../../inference/index.ts'
 import { deviceSchema } from '../../tensor/index.ts'
 import type { CommandContext } from '../command.ts'
@@ -18,6 +19,12 @@ export const modelFields = {
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
   revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
   device: deviceSchema.default('cpu').describe('device: cpu, cuda or cuda:0'),
+  weights: z
+    .enum(weightForms)
+    .optional()
+    .describe(
+      'quantised matrices of a .gguf file: packed, as in the file, or unpacked to float32, slower and exact (default: packed on the CPU)',
+    ),
 }
 
 /** Reports downloads and unusual files of a model through a command's context. */

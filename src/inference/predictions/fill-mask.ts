@@ -46,7 +46,7 @@ export const fillMask = (
   const { maxPositions = Number.POSITIVE_INFINITY } = model.facts
   if (ids.length > maxPositions)
     throw new ConfigError(`Expected at most ${maxPositions} tokens, got ${ids.length}. Shorten the text.`)
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const candidates = inferenceMode(() =>
     scope(() => {
       const logits = model.forward({ inputIds: tensor([ids], { dtype: 'int64', device }) }).logits

@@ -1,6 +1,6 @@
 // Heads with logits over the vocabulary. The output matrix may be tied to the token embedding. Losses do not need logits: they
 // use `prepare` and `lmHead`.
-import { Linear } from '../../nn/index.ts'
+import { Linear, standInFor } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
 import { Head } from './head.ts'
@@ -11,9 +11,11 @@ export abstract class LanguageHead extends Head {
 
   constructor(body: Body, { vocabSize, tiedEmbeddings }: BodyFacts, bias: boolean) {
     super()
-    const { weight } = body.embedTokens
+    const { blocks, shape } = body.embedTokens
+    const tied = () => (blocks === undefined ? body.embedTokens.weight : standInFor(blocks))
     // As wide as the embeddings, which may be less than the hidden size (ELECTRA), tied or not.
-    this.lmHead = new Linear(weight.shape[1], vocabSize, { bias, tied: tiedEmbeddings ? weight : undefined })
+    this.lmHead = new Linear(shape[1], vocabSize, { bias, tied: tiedEmbeddings ? tied() : undefined })
+    if (tiedEmbeddings && blocks !== undefined) this.lmHead.useBlocks(blocks)
   }
 
   /** Hidden states [...,C] -> input of `lmHead` [...,W]. */

@@ -28,7 +28,7 @@ export class MaskedLmHead extends LanguageHead {
 
   constructor(body: Body, facts: BodyFacts, { activation, normEps, biases }: MaskedLmShape) {
     super(body, facts, biases?.output ?? true)
-    const width = this.lmHead.weight.shape[1]
+    const width = this.lmHead.shape[1]
     this.dense = new Linear(facts.hiddenSize, width, { bias: biases?.dense ?? true })
     this.norm = new LayerNorm(width, { eps: normEps, bias: biases?.norm ?? true })
     this.#activation = activation

@@ -3,7 +3,7 @@
 import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
 import { GenerationScheduler, type SpeculationOptions } from '../../generation/index.ts'
 import type { InferenceModel } from '../../inference/index.ts'
-import { LanguageHead, type Model } from '../../models/index.ts'
+import { freeWeights, LanguageHead, type Model } from '../../models/index.ts'
 
 /** Settings of an engine. */
 export interface EngineOptions {
@@ -86,6 +86,6 @@ export class Engine {
     if (this.#borrowed) return
     const { model } = this.loaded
     adaptersOf(model).activate([])
-    for (const tensor of new Set(model.parameters().values())) tensor.free()
+    freeWeights(model)
   }
 }

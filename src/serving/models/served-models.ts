@@ -2,7 +2,7 @@
 // replaced or removed while others answer: a request keeps the version that it began with.
 import { basename, resolve } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
-import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { loadTokenizer, type ModelTokenizer, resolveModel, type WeightForm } from '../../checkpoint/index.ts'
 import { ConfigError, didYouMean, exists } from '../../core/index.ts'
 import type { GenerationOptions, SpeculationOptions } from '../../generation/index.ts'
 import {
@@ -29,6 +29,8 @@ export interface ModelSettings {
   revision?: string
   device?: string
   dtype?: 'float32' | 'bfloat16'
+  /** Quantised matrices of .gguf files, packed or unpacked; see `open`. */
+  weights?: WeightForm
   /** Name of the base in requests (default: its folder's name, or the Hub id). */
   name?: string
   /**
@@ -267,8 +269,8 @@ export class ServedModels {
   }
 
   async #loadBase(name: string): Promise<Entry> {
-    const { model, revision, device, dtype, speculation = {} } = this.#settings
-    const loaded = await loadToOpen(await folderOf(model), { revision, device, dtype, ...this.#hooks })
+    const { model, revision, device, dtype, weights, speculation = {} } = this.#settings
+    const loaded = await loadToOpen(await folderOf(model), { revision, device, dtype, weights, ...this.#hooks })
     this.#speculation = await openSpeculation(loaded, speculation, { device, dtype, ...this.#hooks })
     return this.#serveWhole(name, loaded, this.#speculation?.options)
   }

@@ -41,7 +41,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   const items = await encodeAll(records, encode, signal)
   const losses = records.map((): AnswerLoss | undefined => undefined)
   const truncated = records.map(() => 0)
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
   for (let part = batches.shift(); part !== undefined; part = batches.shift()) {
     await setImmediate()

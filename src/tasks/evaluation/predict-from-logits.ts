@@ -91,7 +91,7 @@ const predictChunk = async <Record extends TaskRecord, Example extends TaskExamp
   const truncated = records.map(() => 0)
   for (const { example, record } of items) truncated[record] += example.truncatedTokens
   const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const logitsOf = (part: readonly number[]): Float32Array[] =>
     inferenceMode(() =>
       scope(() => {

@@ -52,7 +52,7 @@ const maskOf = (pads: readonly number[], known: number, length: number, device: 
 export const scoreContinuations = (model: ScoredModel, groups: readonly PromptContinuations[]): PieceScore[][] => {
   if (groups.length === 0) return []
   model.ready()
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const longest = Math.max(...groups.map(({ prompt }) => prompt.length))
   const pads = groups.map(({ prompt }) => longest - prompt.length)
   // One row per continuation: the index of its prompt, and its tokens.

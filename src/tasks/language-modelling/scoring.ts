@@ -3,7 +3,7 @@
 import { ConfigError } from '../../core/index.ts'
 import type { Body, BodyFacts } from '../../models/index.ts'
 import type { Linear, Module } from '../../nn/index.ts'
-import { inferenceMode, linear, scope, Tensor } from '../../tensor/index.ts'
+import { inferenceMode, scope, Tensor } from '../../tensor/index.ts'
 
 /** The part of a model that scoring uses: any `Model` with a language-modelling head has it. */
 export interface ScoredModel {
@@ -138,7 +138,7 @@ const scorePlaces = (
   model: ScoredModel,
   packed: PackedPlaces,
 ): { logProbabilities: Float32Array; correct: Uint8Array } => {
-  const { device } = vocabularyHead(model).lmHead.weight
+  const { device } = vocabularyHead(model).lmHead
   return inferenceMode(() =>
     scope(() => {
       const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
@@ -163,13 +163,13 @@ export const scoreHidden = (
   const logProbabilities = new Float32Array(count)
   const correct = new Uint8Array(count)
   const prepared = head.prepare(hidden)
-  const labels = Tensor.from(known, { shape: [count], device: lmHead.weight.device })
-  const rows = Math.max(1, Math.floor(chunkValues / lmHead.weight.shape[0]))
+  const labels = Tensor.from(known, { shape: [count], device: lmHead.device })
+  const rows = Math.max(1, Math.floor(chunkValues / lmHead.shape[0]))
   for (let start = 0; start < count; start += rows) {
     scope(() => {
       const size = Math.min(rows, count - start)
       const part = prepared.narrow(0, start, size)
-      const logits = linear(part, lmHead.weight, lmHead.bias ?? null).to('float32')
+      const logits = lmHead.forward(part).to('float32')
       const own = logits.gather(1, labels.narrow(0, start, size).unsqueeze(1)).squeeze(1)
       logProbabilities.set(own.sub(logits.logsumexp(-1)).toFloat32Array(), start)
       correct.set(own.ge(logits.amax(-1)).to('float32').toFloat32Array(), start)

@@ -93,7 +93,7 @@ const logitsOf = async (
   const examples = records.map((record) => prepared.encode(record)[0])
   const padded = mustPad(criterion, model)
   const lengths = examples.map(positionsIn(criterion, model))
-  const { device } = model.body.embedTokens.weight
+  const { device } = model.body.embedTokens
   const logits: Float32Array[] = []
   const { training } = model
   model.eval()

@@ -1,0 +1,25 @@
+// A checked matrix of blocks, from tensors.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/util/string_view.h>
+
+#include <optional>
+
+#include "table.h"
+
+namespace tunesmith {
+
+struct BlockMatrix {
+  at::Tensor blocks, order;  // `order` is undefined where rows lie in order
+  Code code = Code::q8_0;
+  int64_t rows = 0, columns = 0;
+
+  // Valid while the matrix lives.
+  PackedMatrix view() const;
+};
+
+// @param blocks uint8 [rows, bytes of a row]
+BlockMatrix block_matrix(const at::Tensor& blocks, c10::string_view format, const std::optional<at::Tensor>& order,
+                         const char* op);
+
+}  // namespace tunesmith

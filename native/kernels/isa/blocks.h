@@ -1,0 +1,453 @@
+// Products with matrices in the block formats of GGUF files. Rows of the input are quantised to int8 in groups of 32;
+// the codes of as many weight rows as a vector has lanes are laid out side by side, four columns of a row in each lane,
+// so that one integer dot product multiplies a piece of all of them. Sums of integers are exact, and the floats are
+// added group by group: a result depends neither on the number of rows nor on where a thread begins.
+#pragma once
+#include "../table.h"
+#include "block-formats.h"
+#include "vector.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+
+#if defined(__AVX512VNNI__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+#define TUNESMITH_VNNI
+#elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+// Products of bytes are added in pairs to int16, so codes of 8 bits must be signed to leave room.
+#define TUNESMITH_BYTE_PAIRS
+#endif
+
+inline constexpr int steps = group_size / 4;   // words of a group in a lane
+inline constexpr int chunk_groups = 32;        // groups of weight rows that are laid out at a time
+inline constexpr int block_tile = 4;           // rows of the input at a time
+
+// A quantised row of the input: int8 codes, then the scales of its groups, then scale times sum of the codes for every
+// group, and for both halves of every group.
+TUNESMITH_INLINE int64_t quantized_row_bytes(int64_t depth) { return depth + depth / group_size * 16; }
+
+static void quantize_rows(Matrix x, int64_t rows, int64_t depth, void* out) {
+  const int64_t groups = depth / group_size;
+  for (int64_t r = 0; r < rows; r++) {
+    int8_t* codes = (int8_t*)out + r * quantized_row_bytes(depth);
+    float* scales = (float*)(codes + depth);
+    float *sums = scales + groups, *half_sums = sums + groups;
+    for (int64_t g = 0; g < groups; g++) {
+      float values[group_size];
+      float most = 0;
+      for (int i = 0; i < group_size; i++) {
+        const int64_t at = r * x.row_stride + (g * group_size + i) * x.column_stride;
+        values[i] = x.type == Type::bfloat16 ? widen(((const uint16_t*)x.data)[at]) : ((const float*)x.data)[at];
+      }
+      Register peak = {};
+      for (int i = 0; i < group_size; i += lanes) {
+        const Register value = load(values + i);
+        peak = maximum(peak, maximum(value, -value));
+      }
+      most = largest(peak);
+      // Infinity and NaN must not become numbers: the scale passes them on.
+      bool finite = true;
+      for (int i = 0; i < group_size; i++) finite &= as<uint32_t>(values[i]) << 1 < 0xff000000u;
+      const float factor = finite && most > 0 ? 127.0f / most : 0.0f;
+      const float scale = finite ? most / 127.0f : __builtin_nanf("");
+      int32_t sum[2] = {0, 0};
+      for (int i = 0; i < group_size; i++) {
+        // Rounds to nearest even for small values.
+        constexpr float shift = 12582912.0f;
+        const float rounded = finite ? values[i] * factor + shift : shift;
+        const int32_t code = int32_t(as<uint32_t>(rounded) - as<uint32_t>(shift));
+        codes[g * group_size + i] = int8_t(code);
+        sum[i / 16] += code;
+      }
+      scales[g] = scale;
+      sums[g] = scale * float(sum[0] + sum[1]);
+      half_sums[2 * g] = scale * float(sum[0]);
+      half_sums[2 * g + 1] = scale * float(sum[1]);
+    }
+  }
+}
+
+// Codes, scales and offsets of `lanes` weight rows, lane by lane.
+struct BlockTile {
+  alignas(64) uint32_t codes[chunk_groups * steps * lanes];
+  alignas(64) float scales[chunk_groups * 2 * lanes];
+  alignas(64) float offsets[chunk_groups * 2 * lanes];
+};
+
+// Lays out 32 codes of eight rows: word s of row i goes to out[s * lanes + i].
+TUNESMITH_INLINE void turn_words(const Bytes32* rows, uint32_t* out) {
+#if defined(__AVX2__)
+  __m256i a[8], b[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    const __m256i first = as<__m256i>(rows[i]), second = as<__m256i>(rows[i + 1]);
+    a[i] = _mm256_unpacklo_epi32(first, second);
+    a[i + 1] = _mm256_unpackhi_epi32(first, second);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
+    b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
+    b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
+    b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; s++) {
+    _mm256_store_si256((__m256i*)(out + s * lanes), _mm256_permute2x128_si256(b[s], b[s + 4], 0x20));
+    _mm256_store_si256((__m256i*)(out + (s + 4) * lanes), _mm256_permute2x128_si256(b[s], b[s + 4], 0x31));
+  }
+#else
+  constexpr int count = lanes < 8 ? lanes : 8;
+  for (int i = 0; i < count; i++) {
+    uint32_t words[steps];
+    __builtin_memcpy(words, &rows[i], sizeof(words));
+    for (int s = 0; s < steps; s++) out[s * lanes + i] = words[s];
+  }
+#endif
+}
+
+// Signed codes where products of bytes are added in pairs, and unsigned ones elsewhere.
+template <class F> inline constexpr bool signed_codes =
+#if defined(TUNESMITH_BYTE_PAIRS)
+    F::bits == 8;
+#else
+    false;
+#endif
+template <class F> inline constexpr bool has_offset = F::least || (F::zero != 0 && !signed_codes<F>);
+
+#if defined(__AVX2__)
+// A float16 number of each of eight rows.
+TUNESMITH_INLINE __m256 half_values(const uint8_t* const* rows, int64_t at) {
+  uint16_t bits[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) __builtin_memcpy(bits + i, rows[i] + at, 2);
+  return _mm256_cvtph_ps(_mm_setr_epi16(short(bits[0]), short(bits[1]), short(bits[2]), short(bits[3]), short(bits[4]),
+                                        short(bits[5]), short(bits[6]), short(bits[7])));
+}
+#endif
+
+// Scales and offsets of the groups of one block of `part` rows, `stride` floats from group to group.
+template <class F, int part>
+TUNESMITH_INLINE void fill_scales(F, const uint8_t* const* rows, int64_t at, int64_t stride, float* scales,
+                                  float* offsets) {
+#if defined(__AVX2__)
+  if constexpr (F::groups == 1 && part == 8) {
+    const __m256 scale = half_values(rows, at);
+    _mm256_storeu_ps(scales, scale);
+    if constexpr (F::least)
+      _mm256_storeu_ps(offsets, half_values(rows, at + 2));
+    else if constexpr (has_offset<F>)
+      _mm256_storeu_ps(offsets, _mm256_mul_ps(scale, _mm256_set1_ps(-float(F::zero))));
+    return;
+  }
+#endif
+  for (int row = 0; row < part; row++) {
+    Scales s;
+    F::scales(rows[row] + at, s);
+    for (int i = 0; i < F::groups * F::halves; i++) {
+      scales[i * stride + row] = s.scale[i];
+      if constexpr (has_offset<F>) offsets[i * stride + row] = F::least ? s.least[i] : -float(F::zero) * s.scale[i];
+    }
+  }
+}
+
+// Fetches what the next tile of `part` rows will read of a block.
+template <class F, int part> TUNESMITH_INLINE void fetch(const uint8_t* from, int64_t block) {
+  constexpr int64_t bytes = F::bytes * part;
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + block * bytes + i, 0, 2);
+}
+
+template <class F>
+TUNESMITH_INLINE void fill_tile(F format, const uint8_t* const* rows, int64_t ahead, int64_t first, int64_t count,
+                                BlockTile& tile) {
+  constexpr int part = lanes < 8 ? lanes : 8;
+  for (int64_t g = first; g < first + count; g++) {
+    const int64_t at = g / F::groups * F::bytes;
+    uint32_t* out = tile.codes + (g - first) * steps * lanes;
+#pragma GCC unroll 2
+    for (int row = 0; row < lanes; row += part) {
+      Bytes32 codes[part];
+#pragma GCC unroll 8
+      for (int i = 0; i < part; i++) {
+        codes[i] = F::codes(rows[row + i] + at, int(g % F::groups));
+        if constexpr (signed_codes<F>) codes[i] ^= uint8_t(F::zero);
+      }
+      turn_words(codes, out + row);
+    }
+  }
+  for (int64_t g = first; g < first + count; g += F::groups) {
+    const int64_t block = g / F::groups, number = (g - first) * F::halves * lanes;
+    if (ahead > 0) fetch<F, lanes>(rows[0] + ahead, block);
+#pragma GCC unroll 2
+    for (int row = 0; row < lanes; row += part)
+      fill_scales<F, part>(format, rows + row, block * F::bytes, lanes, tile.scales + number + row,
+                           tile.offsets + number + row);
+  }
+}
+
+// Four columns of every lane: codes times the same four bytes of the input, added to int32.
+TUNESMITH_INLINE Ints dot_words(Ints sum, Words codes, uint32_t x) {
+#if defined(TUNESMITH_VNNI)
+  return as<Ints>(_mm512_dpbusd_epi32(as<__m512i>(sum), as<__m512i>(codes), _mm512_set1_epi32(int(x))));
+#else
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) sum += as<Ints>((codes >> (8 * i)) & 255u) * int32_t(int8_t(x >> (8 * i)));
+  return sum;
+#endif
+}
+
+#if defined(TUNESMITH_BYTE_PAIRS)
+typedef int16_t Shorts __attribute__((vector_size(lanes * 4)));
+
+// The same, where pairs of products become int16.
+template <bool with_signs> TUNESMITH_INLINE Shorts pair_words(Words codes, Words sizes, uint32_t x) {
+#if defined(__AVX512F__)
+  const __m512i values = _mm512_set1_epi32(int(x));
+  if constexpr (!with_signs) return as<Shorts>(_mm512_maddubs_epi16(as<__m512i>(codes), values));
+  const __mmask64 below = _mm512_movepi8_mask(as<__m512i>(codes));
+  const __m512i turned = _mm512_mask_sub_epi8(values, below, _mm512_setzero_si512(), values);
+  return as<Shorts>(_mm512_maddubs_epi16(as<__m512i>(sizes), turned));
+#else
+  const __m256i values = _mm256_set1_epi32(int(x));
+  if constexpr (!with_signs) return as<Shorts>(_mm256_maddubs_epi16(as<__m256i>(codes), values));
+  return as<Shorts>(_mm256_maddubs_epi16(as<__m256i>(sizes), _mm256_sign_epi8(values, as<__m256i>(codes))));
+#endif
+}
+TUNESMITH_INLINE Words sizes_of(Words codes) {
+#if defined(__AVX512F__)
+  return as<Words>(_mm512_abs_epi8(as<__m512i>(codes)));
+#else
+  return as<Words>(_mm256_abs_epi8(as<__m256i>(codes)));
+#endif
+}
+TUNESMITH_INLINE Ints add_pairs(Shorts x) {
+#if defined(__AVX512F__)
+  return as<Ints>(_mm512_madd_epi16(as<__m512i>(x), _mm512_set1_epi16(1)));
+#else
+  return as<Ints>(_mm256_madd_epi16(as<__m256i>(x), _mm256_set1_epi16(1)));
+#endif
+}
+#endif
+
+TUNESMITH_INLINE Words load_words(const uint32_t* p) {
+  Words x;
+  __builtin_memcpy(&x, p, sizeof(x));
+  return x;
+}
+TUNESMITH_INLINE uint32_t word_at(const int8_t* p) {
+  uint32_t x;
+  __builtin_memcpy(&x, p, 4);
+  return x;
+}
+
+// The integer sums of some steps of a group, for R rows of the input.
+template <class F, int R>
+TUNESMITH_INLINE void group_sums(const uint32_t* codes, const int8_t* const* x, int64_t at, int first, Ints* sums) {
+  constexpr int count = steps / F::halves;
+#if defined(TUNESMITH_BYTE_PAIRS)
+  // So many steps fit into int16: 2 * 127 * (2^bits - 1) each.
+  constexpr int safe = F::bits == 4 ? 8 : F::bits == 5 ? 4 : F::bits == 6 ? 2 : 1;
+  constexpr int run = safe < count ? safe : count;
+#pragma GCC unroll 8
+  for (int s = first; s < first + count; s += run) {
+    Shorts part[R] = {};
+#pragma GCC unroll 8
+    for (int t = s; t < s + run; t++) {
+      const Words word = load_words(codes + t * lanes);
+      const Words sizes = signed_codes<F> ? sizes_of(word) : word;
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Shorts product = pair_words<signed_codes<F>>(word, sizes, word_at(x[r] + at + 4 * t));
+        part[r] = t == s ? product : part[r] + product;
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) sums[r] = s == first ? add_pairs(part[r]) : sums[r] + add_pairs(part[r]);
+  }
+#else
+#pragma GCC unroll 8
+  for (int t = first; t < first + count; t++) {
+    const Words word = load_words(codes + t * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) sums[r] = dot_words(t == first ? Ints{} : sums[r], word, word_at(x[r] + at + 4 * t));
+  }
+#endif
+}
+
+// R rows of the input times a tile; `sums` [R][lanes] holds what earlier groups gave.
+template <class F, int R>
+static void multiply_tile(const BlockTile& tile, const BlockProduct& job, int64_t row, int64_t first, int64_t count,
+                          float* sums) {
+  const int64_t groups = job.depth / group_size, row_bytes = quantized_row_bytes(job.depth);
+  const int8_t* codes[R];
+  const float *scales[R], *offsets[R];
+  Register total[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+    codes[r] = (const int8_t*)job.x + (row + r) * row_bytes;
+    scales[r] = (const float*)(codes[r] + job.depth);
+    offsets[r] = scales[r] + groups * F::halves;
+    total[r] = first == 0 ? Register{} : load(sums + r * lanes);
+  }
+  for (int64_t g = 0; g < count; g++) {
+#pragma GCC unroll 2
+    for (int half = 0; half < F::halves; half++) {
+      Ints dots[R];
+      group_sums<F, R>(tile.codes + g * steps * lanes, codes, (first + g) * group_size, half * steps / F::halves, dots);
+      const int64_t number = g * F::halves + half;
+      const Register scale = load(tile.scales + number * lanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++)
+        total[r] = fused(__builtin_convertvector(dots[r], Register), scale * splat(scales[r][first + g]), total[r]);
+      if constexpr (has_offset<F>) {
+        const Register offset = load(tile.offsets + number * lanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++)
+          total[r] = fused(offset, splat(offsets[r][first * F::halves + number]), total[r]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) store(sums + r * lanes, total[r]);
+}
+
+#if defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+// Eight sums of four int32 each, in both halves of the registers: lane i of a half is that of register i.
+TUNESMITH_INLINE void turn_sums(const __m256i* x, __m256i& first, __m256i& second) {
+  __m256i pairs[4], quads[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    pairs[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm256_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++)
+    quads[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),
+                                _mm256_unpackhi_epi64(pairs[2 * i], pairs[2 * i + 1]));
+  first = _mm256_permute2x128_si256(quads[0], quads[1], 0x20);
+  second = _mm256_permute2x128_si256(quads[0], quads[1], 0x31);
+}
+
+// Products of 32 codes with 32 bytes of the input, added by fours.
+template <class F> TUNESMITH_INLINE __m256i dot_group(Bytes32 codes, __m256i x) {
+#if defined(TUNESMITH_VNNI)
+  return _mm256_dpbusd_epi32(_mm256_setzero_si256(), as<__m256i>(codes), x);
+#else
+  __m256i left = as<__m256i>(codes);
+  if constexpr (signed_codes<F>) {
+    left = as<__m256i>(codes ^ uint8_t(F::zero));
+    x = _mm256_sign_epi8(x, left);
+    left = _mm256_abs_epi8(left);
+  }
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(left, x), _mm256_set1_epi16(1));
+#endif
+}
+
+// One row of the input times eight weight rows, read in place. Every sum is added as in a tile.
+template <class F>
+static void multiply_one(F format, const BlockProduct& job, const uint8_t* const* rows, int64_t ahead, float* sums) {
+  const int64_t groups = job.depth / group_size;
+  const int8_t* codes = (const int8_t*)job.x;
+  const float* input_scales = (const float*)(codes + job.depth);
+  const float* input_sums = input_scales + groups * F::halves;
+  __m256 total = _mm256_setzero_ps();
+  for (int64_t block = 0; block < groups / F::groups; block++) {
+    const int64_t at = block * F::bytes;
+    float scales[F::groups * F::halves * 8], offsets[F::groups * F::halves * 8];
+    fill_scales<F, 8>(format, rows, at, 8, scales, offsets);
+    if (ahead > 0) fetch<F, 8>(rows[0] + ahead, block);
+#pragma GCC unroll 8
+    for (int i = 0; i < F::groups; i++) {
+      const int64_t group = block * F::groups + i;
+      const __m256i x = _mm256_loadu_si256((const __m256i*)(codes + group * group_size));
+      __m256i dots[8], halves[2];
+#pragma GCC unroll 8
+      for (int row = 0; row < 8; row++) dots[row] = dot_group<F>(F::codes(rows[row] + at, i), x);
+      turn_sums(dots, halves[0], halves[1]);
+      if constexpr (F::halves == 1) halves[0] = _mm256_add_epi32(halves[0], halves[1]);
+      const __m256 scale = _mm256_set1_ps(input_scales[group]);
+#pragma GCC unroll 2
+      for (int half = 0; half < F::halves; half++) {
+        const int number = i * F::halves + half;
+        total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(halves[half]),
+                                _mm256_mul_ps(_mm256_loadu_ps(scales + number * 8), scale), total);
+        if constexpr (has_offset<F>)
+          total = _mm256_fmadd_ps(_mm256_loadu_ps(offsets + number * 8),
+                                  _mm256_set1_ps(input_sums[group * F::halves + half]), total);
+      }
+    }
+  }
+  _mm256_storeu_ps(sums, total);
+}
+#define TUNESMITH_ONE_ROW
+#endif
+
+template <class F>
+static void block_rows_of(F format, const BlockProduct& job, int64_t first, int64_t last, float* sums) {
+  BlockTile tile;
+  const int64_t groups = job.depth / group_size;
+  const PackedMatrix& m = job.weight;
+  for (int64_t n = first; n < last; n += lanes) {
+    const uint8_t* rows[lanes];
+    const int64_t filled = last - n < lanes ? last - n : lanes;
+    for (int i = 0; i < lanes; i++) {
+      const int64_t row = n + (i < filled ? i : filled - 1);
+      rows[i] = (const uint8_t*)m.codes + (m.order == nullptr ? row : m.order[row]) * m.row_bytes;
+    }
+    const int64_t ahead = n + 2 * lanes <= last && m.order == nullptr ? lanes * m.row_bytes : 0;
+    int64_t group = 0;
+#if defined(TUNESMITH_ONE_ROW)
+    if (job.rows == 1) {
+      for (int i = 0; i < lanes; i += 8) multiply_one(format, job, rows + i, ahead, sums + i);
+      group = groups;
+    }
+#endif
+    while (group < groups) {
+      const int64_t count = groups - group < chunk_groups ? groups - group : chunk_groups;
+      fill_tile(format, rows, ahead, group, count, tile);
+      int64_t r = 0;
+      for (; r + block_tile <= job.rows; r += block_tile)
+        multiply_tile<F, block_tile>(tile, job, r, group, count, sums + r * lanes);
+      const int64_t left = job.rows - r;
+      if (left == 3)
+        multiply_tile<F, 3>(tile, job, r, group, count, sums + r * lanes);
+      else if (left == 2)
+        multiply_tile<F, 2>(tile, job, r, group, count, sums + r * lanes);
+      else if (left == 1)
+        multiply_tile<F, 1>(tile, job, r, group, count, sums + r * lanes);
+      group += count;
+    }
+    Register bias = {};
+    if (job.bias != nullptr)
+      bias = job.bias_type == Type::bfloat16 ? load_upto((const uint16_t*)job.bias + n, filled)
+                                             : load_upto((const float*)job.bias + n, filled);
+    for (int64_t r = 0; r < job.rows; r++) {
+      const Register sum = load(sums + r * lanes) + bias;
+      const int64_t at = r * job.out_stride + n;
+      if (job.out_type == Type::bfloat16)
+        store_upto((uint16_t*)job.out + at, sum, filled);
+      else
+        store_upto((float*)job.out + at, sum, filled);
+    }
+  }
+}
+
+static void block_rows(const BlockProduct& job, int64_t first, int64_t last, float* sums) {
+  with_format(job.weight.code, [&](auto format) { block_rows_of(format, job, first, last, sums); });
+}
+
+// Whether all scales and minima of some rows are finite.
+static bool finite_scales(const PackedMatrix& m, int64_t first, int64_t last) {
+  bool finite = true;
+  with_format(m.code, [&](auto format) {
+    using F = decltype(format);
+    for (int64_t row = first; row < last; row++) {
+      const uint8_t* block = (const uint8_t*)m.codes + row * m.row_bytes;
+      for (int64_t i = 0; i < m.columns / group_size; i += F::groups, block += F::bytes) {
+        Scales s;
+        F::scales(block, s);
+        for (int j = 0; j < F::groups * F::halves; j++) finite &= as<uint32_t>(s.scale[j]) << 1 < 0xff000000u;
+        for (int j = 0; F::least && j < F::groups; j++) finite &= as<uint32_t>(s.least[j]) << 1 < 0xff000000u;
+      }
+    }
+  });
+  return finite;
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

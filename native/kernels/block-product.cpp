@@ -2,10 +2,9 @@
 // second cache while the matrix passes. No result depends on either.
 #include "block-product.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
+#include "regions.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -23,7 +22,7 @@ const void* quantized(Matrix x, int64_t rows, int64_t depth) {
   const int64_t bytes = row_bytes(depth);
   char* out = reinterpret_cast<char*>(scratch(Scratch::quantized, rows * bytes / int64_t(sizeof(float)) + 16));
   const int64_t item = x.type == Type::bfloat16 ? 2 : 4;
-  at::parallel_for(0, rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, depth)), [&](int64_t first, int64_t last) {
+  share_work(rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, depth)), [&](int64_t first, int64_t last) {
     Matrix part = x;
     part.data = static_cast<const char*>(x.data) + first * x.row_stride * item;
     kernels().quantize_rows(part, last - first, depth, out + first * bytes);
@@ -48,7 +47,7 @@ void multiply(const BlockProduct& product) {
   const int64_t columns = product.columns;
   const int64_t units = (columns + column_unit - 1) / column_unit;
   const int64_t work = column_unit * std::max<int64_t>(1, product.rows * product.depth);
-  at::parallel_for(0, units, std::max<int64_t>(1, least_work / work), [&](int64_t first, int64_t last) {
+  share_work(units, std::max<int64_t>(1, least_work / work), [&](int64_t first, int64_t last) {
     multiply_some(product, first * column_unit, std::min(columns, last * column_unit));
   });
 }

@@ -1,7 +1,6 @@
 // tunesmith::decoder_layer: one token of each row through one Llama-like layer in one call, caches extended in place.
 // Each row may have its own length and its own place in the caches. The result is that of the separate operators, with
 // fp32 between the products for any weight type. Matrices may be blocks of a GGUF file. No gradient.
-#include <ATen/Parallel.h>
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -13,6 +12,7 @@
 #include "block-matrix.h"
 #include "block-product.h"
 #include "checks.h"
+#include "regions.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -114,7 +114,7 @@ void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::
     total = together ? units[i] : total + units[i];
   }
   const int64_t cost = unit * rows * std::max<int64_t>(1, depth) * (together ? int64_t(count) : 1);
-  at::parallel_for(0, total, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+  share_work(total, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
     int64_t before = 0;
     for (size_t i = 0; i < count; i++) {
       const int64_t from = std::max<int64_t>(0, first - before), to = std::min(units[i], last - before);
@@ -150,7 +150,7 @@ void add_changes(const std::vector<Change>& changes, size_t number, const void* 
                     Type::float32, rank);
     for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
     kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
-    at::parallel_for(0, columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
+    share_work(columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
       kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32, wide,
                       Type::float32, columns);
     });
@@ -408,7 +408,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
     asked = typed_query;
   }
   const int64_t cost = std::max<int64_t>(1, 2 * longest * size);
-  at::parallel_for(0, rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+  share_work(rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
     float* work = scratch(Scratch::attention, longest + size + 64);
     for (int64_t task = first; task < last; task++) {
       const int64_t r = task / heads, h = task % heads;

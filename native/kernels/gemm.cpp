@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "regions.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -258,7 +259,7 @@ void multiply(const Product& p) {
     constexpr int64_t unit = 8;
     const int64_t units = (p.columns + unit - 1) / unit;
     const int64_t grain = std::max<int64_t>(1, 65536 / (unit * p.rows * std::max<int64_t>(1, p.depth)));
-    at::parallel_for(0, units, grain, [&](int64_t first, int64_t last) {
+    share_work(units, grain, [&](int64_t first, int64_t last) {
       if (by_columns) {
         // Turned a piece at a time, so that the sums, and with them the bits, are those of the other layout.
         const int64_t end = std::min(p.columns, last * unit);

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { residentMegabytes } from './resident.mjs'
 
 const [folder, file, newTokens, runs, threads] = process.argv.slice(2)
 const prompts = JSON.parse(readFileSync(0, 'utf8'))
@@ -42,5 +43,6 @@ for (let run = 0; run < Number(runs); run++) {
   cpuSeconds.push((used.user + used.system) / 1e6)
 }
 const text = model.detokenize(made[0])
+const resident = residentMegabytes()
 await llama.dispose()
-console.log(JSON.stringify({ seconds, cpuSeconds, text }))
+console.log(JSON.stringify({ seconds, cpuSeconds, ...resident, text }))

@@ -9,3 +9,7 @@ export const prompts = [
   'Dear Sir or Madam, I am writing to ask whether',
   'The river rises in the mountains and flows',
 ]
+
+/** Prompts for any number of rows, repeated where there are not enough. */
+export const promptRows = (count: number): string[] =>
+  Array.from({ length: count }, (_, row) => prompts[row % prompts.length])

@@ -1,0 +1,9 @@
+// Resident memory of this process on Linux: all of it, and the part that no file on disk holds.
+import { readFileSync } from 'node:fs'
+
+/** Megabytes. */
+export const residentMegabytes = () => {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const of = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024
+  return { residentMegabytes: of('VmRSS'), anonymousMegabytes: of('RssAnon') }
+}

@@ -4,14 +4,16 @@
 // of it). Part `evaluation`: prompts of mixed lengths whose texts stop at the end token, in batches, as scores of written answers need them.
 // Part `scheduler`: the scheduler against static batches, several answers to a prompt, and rows with different adapters; each comparison is
 // shown as soon as it is measured. Sizes are small: 32 dialogues with 8 answers of 64 tokens had not ended after four minutes.
-// Options: --parts decoding,evaluation,scheduler, --new N tokens, --runs N, --threads N, --prompts N.
+// Part `packed`: quantised files, each beside llama.cpp with the same file, at 1, 8 and 32 rows, with resident memory. `--files` names
+// them, by commas (`tunesmith export --to gguf:q8_0` writes one).
+// Options: --parts decoding,evaluation,scheduler,packed, --new N tokens, --runs N, --threads N, --prompts N.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { evaluationPrompts } from './generation/evaluation-prompts.ts'
-import { prompts } from './generation/prompts.ts'
+import { promptRows, prompts } from './generation/prompts.ts'
 import type { Way } from './generation/schedule.ts'
 import { findGguf, findSmolLm2 } from './generation/smollm2.ts'
 import type { BenchOptions } from './main.ts'
@@ -25,6 +27,8 @@ interface Row {
   seconds: number[]
   cpuSeconds: number[]
   ids?: number[][]
+  residentMegabytes?: number
+  anonymousMegabytes?: number
   text: string
 }
 
@@ -75,7 +79,11 @@ interface Sides {
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const all = Object.keys(partsByName)
   const at = rest.indexOf('--parts')
-  const parts = at < 0 ? all : chosenParts(rest[at + 1], all)
+  const threads = option(rest, 'threads', availableParallelism())
+  const runs = smoke ? 1 : option(rest, 'runs', 3)
+  const parts =
+    at < 0 ? all.filter((part) => part !== 'packed' || rest.includes('--files')) : chosenParts(rest[at + 1], all)
+  if (String(parts) === 'packed') return packed({ threads, runs }, { smoke, rest })
   const python = peersPython()
   if (python === undefined) throw new Error('Expected the Python peers, got none. Run node bench/peers/setup.mjs.')
   const gguf = findGguf(python)
@@ -83,8 +91,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     python,
     gguf,
     folder: findSmolLm2(python, gguf),
-    threads: option(rest, 'threads', availableParallelism()),
-    runs: smoke ? 1 : option(rest, 'runs', 3),
+    threads,
+    runs,
   }
   for (const part of parts) await partsByName[part](sides, { smoke, rest })
 }
@@ -161,6 +169,51 @@ const scheduler = async ({ folder, threads, runs }: Sides, { smoke, rest }: Benc
     }
 }
 
+const hasLlama = () => existsSync(join(llamaFolder, 'node_modules', 'node-llama-cpp'))
+
+const packed = async (
+  { threads, runs }: Pick<Sides, 'threads' | 'runs'>,
+  { smoke, rest }: BenchOptions,
+): Promise<void> => {
+  const newTokens = smoke ? 2 : option(rest, 'new', 64)
+  const at = rest.indexOf('--files')
+  if (at < 0) throw new Error('The part packed needs files: set --files to .gguf files, by commas.')
+  for (const file of rest[at + 1].split(',')) {
+    console.log(`\n${basename(file)}: ${newTokens} new tokens, greedy, ${threads} threads, median of ${runs} runs`)
+    const table: (string | number)[][] = [
+      ['rows', 'side', 'tokens/s', 'CPU ms/token', 'MB resident', 'MB without files'],
+    ]
+    for (const rows of smoke ? [1] : [1, 8, 32]) {
+      const ours = (weights: string) =>
+        runOurs<Row>(join(here, 'generation', 'packed.ts'), [file, weights, rows, newTokens, runs, threads].map(String))
+      const sides: [string, () => Promise<Row>][] = [
+        ['tunesmith packed', () => ours('packed')],
+        ['tunesmith unpacked', () => ours('unpacked')],
+      ]
+      const script = join(here, 'generation', 'llama-cpp.mjs')
+      const args = [script, llamaFolder, file, newTokens, runs, threads].map(String)
+      if (hasLlama()) sides.push(['llama.cpp', () => runWithPrompts(process.execPath, args, promptRows(rows))])
+      // In turn, so that a machine that slows down slows all.
+      for (const [name, start] of sides) {
+        const row = await start()
+        table.push([
+          rows,
+          name,
+          ((rows * newTokens) / median(row.seconds)).toFixed(1),
+          ((1000 * median(row.cpuSeconds)) / (rows * newTokens)).toFixed(1),
+          row.residentMegabytes?.toFixed(0) ?? '',
+          row.anonymousMegabytes?.toFixed(0) ?? '',
+        ])
+      }
+    }
+    printTable(table)
+  }
+  if (!hasLlama()) console.log(installLlama)
+}
+
+const installLlama =
+  'llama.cpp: not installed. npm i --prefix ~/.cache/tunesmith/node-llama-cpp --omit=optional node-llama-cpp@3.21.1 @node-llama-cpp/linux-x64@3.21.1'
+
 const decoding = async (
   { python, folder, gguf, threads, runs }: Sides,
   { smoke, rest }: BenchOptions,
@@ -192,8 +245,7 @@ const decoding = async (
       ['tunesmith fp32', 4, () => ours('float32', batch)],
       ['tunesmith bf16', 2, () => ours('bfloat16', batch)],
     ]
-    if (existsSync(join(llamaFolder, 'node_modules', 'node-llama-cpp')))
-      sides.push(['llama.cpp, GGUF Q4_1', 0, () => llama(gguf, batch)])
+    if (hasLlama()) sides.push(['llama.cpp, GGUF Q4_1', 0, () => llama(gguf, batch)])
     const results: { name: string; bytes: number; row: Row }[] = []
     for (const [name, bytes, start] of sides) {
       try {
@@ -222,14 +274,12 @@ const decoding = async (
     }
   }
   printTable(table)
-  if (!existsSync(join(llamaFolder, 'node_modules', 'node-llama-cpp')))
-    console.log(
-      'llama.cpp: not installed. npm i --prefix ~/.cache/tunesmith/node-llama-cpp --omit=optional node-llama-cpp@3.21.1 @node-llama-cpp/linux-x64@3.21.1',
-    )
+  if (!hasLlama()) console.log(installLlama)
 }
 
 const partsByName: Record<string, (sides: Sides, options: BenchOptions) => Promise<void>> = {
   decoding,
   evaluation,
   scheduler,
+  packed,
 }

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { residentMegabytes } from './resident.mjs'
 
 const [folder, file, newTokens, runs, threads] = process.argv.slice(2)
 const prompts = JSON.parse(readFileSync(0, 'utf8'))
@@ -43,6 +42,8 @@ for (let run = 0; run < Number(runs); run++) {
   cpuSeconds.push((used.user + used.system) / 1e6)
 }
 const text = model.detokenize(made[0])
-const resident = residentMegabytes()
+const status = readFileSync('/proc/self/status', 'utf8')
+const megabytes = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024
+const resident = { residentMegabytes: megabytes('VmRSS'), anonymousMegabytes: megabytes('RssAnon') }
 await llama.dispose()
 console.log(JSON.stringify({ seconds, cpuSeconds, ...resident, text }))

@@ -4,7 +4,7 @@ import { generate } from '../../src/generation/index.ts'
 import { loadLanguageModel } from '../../src/inference/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { promptRows } from './prompts.ts'
-import { residentMegabytes } from './resident.mjs'
+import { residentMegabytes } from './resident.ts'
 
 const [file, weights, batch, newTokens, runs, threads] = process.argv.slice(2)
 setThreads(Number(threads))

@@ -1,10 +1,12 @@
 // The choice of threads by load, and clocks.
 #include "regions.h"
 
+#include <ATen/core/Tensor.h>
 #include <torch/library.h>
 
 #include <ctime>
 #include <mutex>
+#include <vector>
 
 namespace tunesmith {
 namespace {

@@ -2,7 +2,6 @@
 // that gets the recipe checks its keys.
 import { readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
-import { LineCounter, parseDocument } from 'yaml'
 import { ConfigError, importUserModule, resolveUserModule, show, TunesmithError } from '../core/index.ts'
 
 /**
@@ -49,6 +48,8 @@ const readers: Record<string, Reader> = {
 /** JSON is YAML too, so one parser gives line numbers for both. */
 async function readYaml(file: string, shown: string): Promise<unknown> {
   const text = await readText(file, shown)
+  // Loaded only here, as help and most commands read no recipe.
+  const { LineCounter, parseDocument } = await import('yaml')
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
   const fault = document.errors[0]

@@ -1,7 +1,10 @@
 // Progress of one long piece of work on stderr: a bar on a terminal, plain lines a few times a minute elsewhere.
-import { SingleBar } from 'cli-progress'
+import { createRequire } from 'node:module'
+import type CliProgress from 'cli-progress'
 import { formatCount, formatDuration } from './format.ts'
 import { PauseWatch } from './pause-watch.ts'
+
+const load = createRequire(import.meta.url)
 
 export interface ProgressOptions {
   label: string
@@ -49,6 +52,8 @@ export const createProgress = (options: ProgressOptions): Progress => {
   }
 
   if (stream.isTTY && total !== undefined) {
+    // Loaded with the first bar, since help needs none.
+    const { SingleBar } = load('cli-progress') as typeof CliProgress
     const bar = new SingleBar({
       format: `${label} {bar} {percentage}% · {details}`,
       stream,

@@ -34,7 +34,14 @@ const contextOf = (model: Model, requested: number | undefined): number | undefi
 /** A conversation with a model that is in memory. @throws ConfigError for a model that cannot chat */
 export const chatWith = async (
   loaded: InferenceModel,
-  { system, template, context, adapters = [], generation = {}, device }: Omit<ChatInput, 'model' | 'revision' | 'weights'>,
+  {
+    system,
+    template,
+    context,
+    adapters = [],
+    generation = {},
+    device,
+  }: Omit<ChatInput, 'model' | 'revision' | 'weights'>,
   hooks: LoadHooks = {},
 ): Promise<Conversation> => {
   const { model } = loaded
@@ -55,7 +62,10 @@ export const chatWith = async (
  * Loads a model and opens a conversation with it.
  * @throws ConfigError for a model that cannot chat, CheckpointError for files that cannot be loaded
  */
-export const chat = async ({ model, revision, weights, ...input }: ChatInput, hooks: LoadHooks = {}): Promise<Conversation> => {
+export const chat = async (
+  { model, revision, weights, ...input }: ChatInput,
+  hooks: LoadHooks = {},
+): Promise<Conversation> => {
   parseAdapters(input.adapters ?? [])
   const loaded = await loadLanguageModel({ model, revision, weights, device: input.device }, hooks)
   return chatWith(loaded, input, hooks)

@@ -1,6 +1,14 @@
 // A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
 // layers without gradients, and without adapters but low-rank ones; other layers use the separate operators.
-import { type Attention, BlockMatrix, type GatedMlp, type LayerCache, type Linear, type LowRankRows, type RmsNorm } from '../nn/index.ts'
+import {
+  type Attention,
+  BlockMatrix,
+  type GatedMlp,
+  type LayerCache,
+  type Linear,
+  type LowRankRows,
+  type RmsNorm,
+} from '../nn/index.ts'
 import { decoderLayer, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 

@@ -42,15 +42,13 @@ const fifth = (block: Uint8Array, at: number, i: number) => ((block[at + (i >> 3
 const six = (block: Uint8Array, g: number): [scale: number, least: number] =>
   g < 4
     ? [block[4 + g] & 63, block[8 + g] & 63]
-    : [
-        (block[8 + g] & 15) | ((block[g] >> 6) << 4),
-        (block[8 + g] >> 4) | ((block[4 + g] >> 6) << 4),
-      ]
+    : [(block[8 + g] & 15) | ((block[g] >> 6) << 4), (block[8 + g] >> 4) | ((block[4 + g] >> 6) << 4)]
 const large = (block: Uint8Array, i: number, level: number): number => {
   const [scale, least] = six(block, i >> 5)
   return half(block, 0) * scale * level - half(block, 2) * least
 }
-const halfByte = (block: Uint8Array, at: number, i: number) => (block[at + 32 * (i >> 6) + (i & 31)] >> ((i >> 3) & 4)) & 15
+const halfByte = (block: Uint8Array, at: number, i: number) =>
+  (block[at + 32 * (i >> 6) + (i & 31)] >> ((i >> 3) & 4)) & 15
 
 // @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
 const formats: Record<string, Format> = {
@@ -146,7 +144,13 @@ const make = (name: string, { rows, outputs, inputs, dtype = 'float32' }: Case) 
 }
 
 /** Largest difference to the reference, over the sum of the sizes of its terms. */
-const errorOf = (output: Tensor, input: Tensor, values: Float64Array, order?: readonly number[], bias?: Float32Array) => {
+const errorOf = (
+  output: Tensor,
+  input: Tensor,
+  values: Float64Array,
+  order?: readonly number[],
+  bias?: Float32Array,
+) => {
   const [rows, inputs] = input.shape
   const outputs = output.shape[1]
   const [got, x] = [output.to('float32').toFloat32Array(), quantised(input.to('float32').toFloat32Array())]
@@ -212,7 +216,13 @@ describe.each(names)('%s', (name) => {
       const [outputs, inputs] = [19, Math.ceil(1056 / unit) * unit]
       const { blocks, input } = make(name, { rows: 170, outputs, inputs })
       const all = blockLinear(input, blocks, name)
-      for (const [from, count] of [[0, 1], [1, 2], [2, 3], [164, 6], [169, 1]])
+      for (const [from, count] of [
+        [0, 1],
+        [1, 2],
+        [2, 3],
+        [164, 6],
+        [169, 1],
+      ])
         expect(bits(blockLinear(input.narrow(0, from, count), blocks, name))).toBe(bits(all.narrow(0, from, count)))
       const width = blocks.shape[1]
       const wide = cat([zeros([outputs, 1], { dtype: 'uint8' }), blocks, zeros([outputs, 2], { dtype: 'uint8' })], 1)

@@ -509,13 +509,14 @@ describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() 
   'the other vector code (x86-64 with AVX2 only), in a process of its own',
   () => {
     it.each(['baseline', 'emulated'])('%s passes every test of this file and of block-kernels.test.ts', (isa) => {
-      const files = ['kernels.test.ts', 'block-kernels.test.ts'].map((name) => fileURLToPath(new URL(name, import.meta.url)))
-      const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
-      const run = spawnSync(
-        process.execPath,
-        [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'],
-        { encoding: 'utf8', env: { ...process.env, TUNESMITH_ISA: isa } },
+      const files = ['kernels.test.ts', 'block-kernels.test.ts'].map((name) =>
+        fileURLToPath(new URL(name, import.meta.url)),
       )
+      const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
+      const run = spawnSync(process.execPath, [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'], {
+        encoding: 'utf8',
+        env: { ...process.env, TUNESMITH_ISA: isa },
+      })
       expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0)
     })
   },

@@ -43,9 +43,7 @@ const linears = ({ body }: Model) =>
 
 const bytesOf = (model: Model) =>
   linears(model)
-    .flatMap(({ quantizedMatrix: frozen, weight }) =>
-      frozen === undefined ? [weight] : frozen.tensors,
-    )
+    .flatMap(({ quantizedMatrix: frozen, weight }) => (frozen === undefined ? [weight] : frozen.tensors))
     .reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
 /** A model held in fewer bits, and a plain one of the same values. */

@@ -115,7 +115,14 @@ describe('gguf', () => {
   })
 
   it('is computed with its blocks as they lie in the file, near the logits of the unpacked weights', async () => {
-    const sizes = { hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKvHeads: 2, attentionBias: true }
+    const sizes = {
+      hiddenSize: 256,
+      intermediateSize: 512,
+      numLayers: 2,
+      numHeads: 4,
+      numKvHeads: 2,
+      attentionBias: true,
+    }
     const folder = await make('packed', 'llama', { ...sizes, tiedEmbeddings: true })
     const variants = Object.keys(mixes).filter((variant) => isQuantised(mixes[variant]))
     const to = variants.map((variant) => `gguf:${variant}`)

@@ -27,12 +27,19 @@ export const embed = defineCommand({
     textColumn: z.string().default('text').describe('column with the text, in files with columns'),
     cache: z.string().optional().describe('folder that caches vectors, so that known texts are not computed again'),
   }),
-  async run({ use: _, model, revision, device, weights, input, out, textColumn, cache: folder, ...settings }, _args, context) {
+  async run(
+    { use: _, model, revision, device, weights, input, out, textColumn, cache: folder, ...settings },
+    _args,
+    context,
+  ) {
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
     const texts = await readTexts(input, textColumn, context.warn)
-    const loaded = await loadForInference({ model, revision, device, weights }, { head: 'embedding', ...loadHooks(context) })
+    const loaded = await loadForInference(
+      { model, revision, device, weights },
+      { head: 'embedding', ...loadHooks(context) },
+    )
     const progress = context.progress({ label: 'Embedding', unit: 'texts', total: texts.length })
     try {
       const { vectors, rows } = await embedWithRows(loaded.model, loaded.tokenizer, texts, {

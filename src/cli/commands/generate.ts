@@ -140,7 +140,19 @@ export const generate = defineCommand({
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),
   async run(options, _args, context) {
-    const { use: _, model: where, revision, device, weights, prompt, input, promptField, out, batchSize, ...others } = options
+    const {
+      use: _,
+      model: where,
+      revision,
+      device,
+      weights,
+      prompt,
+      input,
+      promptField,
+      out,
+      batchSize,
+      ...others
+    } = options
     const { adapter, chat, system, template, promptLookup, draftModel, draftTokens, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)

@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs'
 
 /** Megabytes. */
-export const residentMegabytes = () => {
+export const residentMegabytes = (): { residentMegabytes: number; anonymousMegabytes: number } => {
   const status = readFileSync('/proc/self/status', 'utf8')
-  const of = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024
+  const of = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024
   return { residentMegabytes: of('VmRSS'), anonymousMegabytes: of('RssAnon') }
 }

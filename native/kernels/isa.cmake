@@ -19,7 +19,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(KERNEL_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512)
   tunesmith_add_isa(avx2 -mavx2 -mfma -mf16c)
   tunesmith_add_isa(avx512 ${KERNEL_AVX512})
-  tunesmith_add_isa(avx512vnni ${KERNEL_AVX512} -mavx512vnni)
+  # Every processor with bf16 dot products has those of int8 too.
   tunesmith_add_isa(avx512bf16 ${KERNEL_AVX512} -mavx512vnni -mavx512bf16)
   # The 16-lane logic of avx512 on a machine without it, in AVX2 code. For tests only.
   tunesmith_add_isa(emulated -mavx2 -mfma -mf16c -DTUNESMITH_EMULATE_AVX512BF16)

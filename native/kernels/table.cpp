@@ -25,9 +25,6 @@ const Kernels& table();
 namespace avx512 {
 const Kernels& table();
 }
-namespace avx512vnni {
-const Kernels& table();
-}
 namespace avx512bf16 {
 const Kernels& table();
 }
@@ -47,7 +44,6 @@ static const Kernels& choose() {
   if (wanted != nullptr && std::strcmp(wanted, "emulated") == 0 && has_avx2) return emulated::table();
   const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
   if (has_vnni && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
-  if (has_vnni && allowed("avx512vnni")) return avx512vnni::table();
   if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();

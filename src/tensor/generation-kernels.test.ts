@@ -21,10 +21,52 @@ import {
   tokenLogProbs,
   zeros,
 } from './index.ts'
+import { callable } from './operator.ts'
+import { entry } from './operator-entry.ts'
 
 const generator = new Generator(20261127)
 const int64 = (...values: number[]) => Tensor.from(BigInt64Array.from(values, BigInt))
 const difference = (a: Tensor, b: Tensor): number => a.to('float64').sub(b.to('float64')).abs().max().item()
+
+const threadChoices = callable(
+  'threadChoices',
+  entry<(times: Tensor) => number[]>('tunesmith::thread_choices(times)'),
+) as (times: Tensor) => number[]
+
+describe('the threads of decoding', () => {
+  /** Microseconds: until all threads were done, of the caller's part, of its processor time, of all processor time. */
+  type Times = [wall: number, ownWall: number, ownCpu: number, allCpu: number]
+  const [free, busy]: Times[] = [
+    [60, 58, 57, 115],
+    // Another process had the second core.
+    [8000, 60, 58, 116],
+  ]
+  const repeat = (times: Times, count: number) => Array.from({ length: count }, () => times)
+  const choices = (times: Times[]) =>
+    threadChoices(
+      Tensor.from(
+        BigInt64Array.from(times.flat(), (value) => BigInt(value * 1000)),
+        { shape: [times.length, 4] },
+      ),
+    )
+  const share = (chosen: number[]) => chosen.reduce((sum, one) => sum + one, 0) / chosen.length
+
+  it('are several where the cores are free', () => expect(share(choices(repeat(free, 500)))).toBe(1))
+
+  it('are one where others hold the cores, with rare trials', () => {
+    const chosen = choices(repeat(busy, 2000))
+    expect(share(chosen.slice(0, 32))).toBe(1)
+    expect(share(chosen.slice(32))).toBeLessThan(0.02)
+  })
+
+  it('are several again after the cores become free', () => {
+    // Regions on one thread take longer, so that the time until the next trial passes.
+    const chosen = choices([...repeat(busy, 60), ...repeat([5000, 110, 110, 110], 500), ...repeat(free, 50_000)])
+    expect(share(chosen.slice(-5000))).toBe(1)
+  })
+
+  it('refuse times of another shape', () => expect(() => threadChoices(zeros([4]))).toThrow(/int64 \[n,4\]/))
+})
 
 describe.each<Dtype>(['float32', 'bfloat16'])('%s: attention over a cache with a length for each row', (dtype) => {
   it.each([{ causal: true }, { causal: true, window: 5 }])('equals attention row by row with %j', (options) => {

@@ -10,6 +10,9 @@ export const TABLE_PATH = 'body.embedTokens.weight'
 
 /** The output layer, if its matrix is tied to the token embedding. */
 export const tiedLayer = ({ head, body }: Model): Linear | undefined =>
-  (head as Module) instanceof LanguageHead && (head as LanguageHead).lmHead.weight === body.embedTokens.weight
+  (head as Module) instanceof LanguageHead &&
+  // A matrix of blocks is no parameter, and reading it would dequantise it.
+  body.embedTokens.blocks === undefined &&
+  (head as LanguageHead).lmHead.weight === body.embedTokens.weight
     ? (head as LanguageHead).lmHead
     : undefined

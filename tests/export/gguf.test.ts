@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel, loadTokenizer, openGguf, saveModel } from '../../src/checkpoint/index.ts'
-import { isQuantised, mixes, typeOf } from '../../src/export/gguf/mixes.ts'
+import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
 import { exportModel } from '../../src/export/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
@@ -124,7 +124,8 @@ describe('gguf', () => {
       attentionBias: true,
     }
     const folder = await make('packed', 'llama', { ...sizes, tiedEmbeddings: true })
-    const variants = Object.keys(mixes).filter((variant) => isQuantised(mixes[variant]))
+    // Together they have all block formats but Q4_1, Q5_0 and Q5_1.
+    const variants = ['q8_0', 'q4_0', 'q4_k_m', 'q5_k_m']
     const to = variants.map((variant) => `gguf:${variant}`)
     const { files } = await exportModel({ model: folder, to, out: `${folder}-out`, prove: false })
     const ids = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
@@ -139,7 +140,7 @@ describe('gguf', () => {
       expect([...packed.parameters().values()].filter(({ ndim }) => ndim > 1)).toEqual([])
       expect(packed.parameterCount).toBe(unpacked.parameterCount)
       const [near, exact] = [logitsOf(packed), logitsOf(unpacked)]
-      expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item(), path).toBeLessThan(0.02)
+      expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item(), path).toBeLessThan(0.05)
       // Decoding with a cache, which is one call per layer, sees the same matrices.
       const [{ ids: made }] = await generate(packed, undefined, [[5, 9, 200]], { maxNewTokens: 4 })
       const whole = noGrad(() => packed.forward({ inputIds: Tensor.from([[5, 9, 200, ...made]], { dtype: 'int64' }) }))

@@ -121,7 +121,7 @@ export const promptFiles: PeftFormat<PromptConfig> = {
     // For an encoder-decoder PEFT also initialises vectors for the decoder, and never uses them.
     const virtualTokens = lengthOf(file, isPair(model) ? [1, 2] : [1])
     const config: PromptConfig = { type: 'prompt-tuning', virtualTokens }
-    const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.weight.shape[1]]
+    const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.shape[1]]
     return found(file, config, size, (context) =>
       attachPrompt(model, initialTokenIds(model, virtualTokens, undefined, context)),
     )

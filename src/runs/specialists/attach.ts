@@ -107,7 +107,7 @@ const asFeatureModel: SpecialistKind = {
     const bank = adaptersOf(base.model)
     bank.activate(undefined)
     const { model, facts, tensors } = await loadFeatureModel(path, { base: { ...base, files: await files } })
-    const { dtype } = base.model.body.embedTokens.weight
+    const { dtype } = base.model.body.embedTokens
     if (facts.precision !== dtype)
       note(
         `${name} was fitted to features in ${facts.precision}; the base computes them in ${dtype}, which differ slightly.`,

@@ -1,12 +1,11 @@
 // The choice of threads by load, and clocks.
 #include "regions.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <ctime>
 #include <mutex>
-#include <vector>
 
 namespace tunesmith {
 namespace {
@@ -57,24 +56,25 @@ namespace {
 
 // What a choice of its own would say after the regions of `times`, int64 [n,4] in nanoseconds, one after another; 1 for
 // several threads. Regions that it would run alone do not count. For tests.
-std::vector<int64_t> thread_choices(const at::Tensor& given) {
+at::Tensor thread_choices(const at::Tensor& given) {
   TORCH_CHECK(given.scalar_type() == at::kLong && given.dim() == 2 && given.size(1) == 4,
               "Expected int64 [n,4] as `times` of tunesmith::thread_choices, got ", given.sizes(), ".");
   const at::Tensor times = given.contiguous();
   const int64_t* value = times.const_data_ptr<int64_t>();
   ThreadChoice own;
   int64_t now = 1;
-  std::vector<int64_t> several;
+  at::Tensor several = at::empty({times.size(0)}, times.options());
   for (int64_t i = 0; i < times.size(0); i++, value += 4) {
-    several.push_back(own.several(now));
+    const bool chosen = own.several(now);
+    several.mutable_data_ptr<int64_t>()[i] = chosen;
     now += value[0];
-    if (several.back()) own.measured({value[0], value[1], value[2], value[3]}, now);
+    if (chosen) own.measured({value[0], value[1], value[2], value[3]}, now);
   }
   return several;
 }
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("thread_choices(Tensor times) -> int[]", &thread_choices); }
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("thread_choices(Tensor times) -> Tensor", &thread_choices); }
 
 }  // namespace tunesmith

@@ -30,8 +30,8 @@ const difference = (a: Tensor, b: Tensor): number => a.to('float64').sub(b.to('f
 
 const threadChoices = callable(
   'threadChoices',
-  entry<(times: Tensor) => number[]>('tunesmith::thread_choices(times)'),
-) as (times: Tensor) => number[]
+  entry<(times: Tensor) => Tensor>('tunesmith::thread_choices(times)'),
+) as (times: Tensor) => Tensor
 
 describe('the threads of decoding', () => {
   /** Microseconds: until all threads were done, of the caller's part, of its processor time, of all processor time. */
@@ -42,13 +42,10 @@ describe('the threads of decoding', () => {
     [8000, 60, 58, 116],
   ]
   const repeat = (times: Times, count: number) => Array.from({ length: count }, () => times)
-  const choices = (times: Times[]) =>
-    threadChoices(
-      Tensor.from(
-        BigInt64Array.from(times.flat(), (value) => BigInt(value * 1000)),
-        { shape: [times.length, 4] },
-      ),
-    )
+  const choices = (times: Times[]) => {
+    const nanoseconds = BigInt64Array.from(times.flat(), (value) => BigInt(value * 1000))
+    return [...threadChoices(Tensor.from(nanoseconds, { shape: [times.length, 4] })).toTypedArray()].map(Number)
+  }
   const share = (chosen: number[]) => chosen.reduce((sum, one) => sum + one, 0) / chosen.length
 
   it('are several where the cores are free', () => expect(share(choices(repeat(free, 500)))).toBe(1))

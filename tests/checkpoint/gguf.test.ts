@@ -346,9 +346,9 @@ describe('models', () => {
 
   it('with an unsupported type are refused by tensor and type, with the conversion to use', async () => {
     const file = await open(
-      writeGguf({}, { 'blk.0.x.weight': { shape: [1, 256], type: 11, bytes: new Uint8Array(110) } }),
+      writeGguf({}, { 'blk.0.x.weight': { shape: [1, 256], type: 16, bytes: new Uint8Array(66) } }),
     )
-    expect(() => file.tensors.get('blk.0.x.weight')!.read()).toThrow(/blk\.0\.x\.weight.*Q3_K.*Q8_0/s)
+    expect(() => file.tensors.get('blk.0.x.weight')!.read()).toThrow(/blk\.0\.x\.weight.*IQ2_XXS.*Q8_0/s)
     await expect(open(writeGguf({}, { y: { shape: [4], type: 777, bytes: new Uint8Array(16) } }))).rejects.toThrow(
       /"y".*777/,
     )

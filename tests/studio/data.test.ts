@@ -27,6 +27,7 @@ studio.use({ roots: [folder] })
 
 let small: SmallData
 const many = 100_000
+const million = 1_000_000
 const at = (name: string) => join(folder, name)
 const lines = (rows: readonly unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
@@ -57,11 +58,11 @@ beforeAll(async () => {
   )
   await writeFile(at('dev.jsonl'), lines([{ text: 'it is in both files', label: 'bad' }]))
   await writeRun('tuned', classification('train.jsonl', 'dev.jsonl'))
-  await writeFile(
-    at('many.jsonl'),
-    lines(Array.from({ length: many }, (_, i) => ({ text: `row ${i}`, label: 'good' }))),
-  )
-  await writeRun('large', classification('many.jsonl'))
+  const numbered = (count: number) =>
+    lines(Array.from({ length: count }, (_, i) => ({ text: `row ${i}`, label: 'good' })))
+  await writeFile(at('many.jsonl'), numbered(many))
+  await writeFile(at('million.jsonl'), numbered(million))
+  await writeRun('large', classification('million.jsonl', 'many.jsonl'))
   await writeRun('lost', classification('lost.jsonl'))
   const pair = (prompt: string, chosen: string, rejected: string) => ({ prompt, chosen, rejected })
   await writeFile(
@@ -109,6 +110,7 @@ describe('the data of a studio', () => {
     const list = await sources()
     expect(list.map(({ kind, path }) => `${kind} ${path.split('/').at(-1)}`).sort()).toEqual([
       ...['corpus corpus', 'pairs pairs.jsonl', 'records dev.jsonl', 'records lost.jsonl', 'records many.jsonl'],
+      'records million.jsonl',
       ...['records train.jsonl', 'shards shards'],
     ])
     const train = await sourceOf('records', 'train.jsonl')
@@ -162,15 +164,15 @@ describe('the data of a studio', () => {
   }, 60_000)
 
   it('read any row of a large file', async () => {
-    const { id } = await sourceOf('records', 'many.jsonl')
-    const { row } = await studio.json<RowDetails>(`/api/data/${id}/rows/${many - 1}`)
+    const { id } = await sourceOf('records', 'million.jsonl')
+    const { row } = await studio.json<RowDetails>(`/api/data/${id}/rows/${million - 1}`)
     expect(row).toMatchObject({
-      index: many - 1,
-      place: `many.jsonl:${many}`,
-      cells: { text: { text: `row ${many - 1}` } },
+      index: million - 1,
+      place: `million.jsonl:${million}`,
+      cells: { text: { text: `row ${million - 1}` } },
     })
-    const page = await studio.json<RowPage>(`/api/data/${id}/rows?offset=12345&limit=3`)
-    expect(page.rows.map(({ cells }) => cells?.text.text)).toEqual(['row 12345', 'row 12346', 'row 12347'])
+    const page = await studio.json<RowPage>(`/api/data/${id}/rows?offset=712345&limit=3`)
+    expect(page.rows.map(({ cells }) => cells?.text.text)).toEqual(['row 712345', 'row 712346', 'row 712347'])
   })
 
   it('are searched in any case, to a limit of matches', async () => {
@@ -255,12 +257,12 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await first.page.getByText('U+202E').waitFor()
     await first.page.getByText('Expected JSON').waitFor()
     await studio.checkAndClose(first)
-    const large = await sourceOf('records', 'many.jsonl')
+    const large = await sourceOf('records', 'million.jsonl')
     const second = await studio.open(`#/data/${large.id}`)
-    await second.page.getByText(`${many.toLocaleString('en')} rows`).waitFor()
-    await second.page.getByRole('spinbutton').fill('50000')
+    await second.page.getByText(`${million.toLocaleString('en')} rows`).waitFor()
+    await second.page.getByRole('spinbutton').fill('950000')
     await second.page.getByRole('button', { name: 'Go', exact: true }).click()
-    await second.page.getByText('row 49999', { exact: true }).waitFor()
+    await second.page.getByText('row 949999', { exact: true }).waitFor()
     await studio.checkAndClose(second)
   })
 

@@ -318,8 +318,8 @@ struct GradientHook : torch::autograd::PostAccumulateGradHook {
   }
 };
 
-// watchGradients(handles, callback | undefined): calls it with the position of a leaf each time that a backward pass has
-// added to its gradient. Undefined removes the callback.
+// watchGradients(handles, callback | undefined): calls it with the position of a leaf each time that a backward pass
+// has added to its gradient. Undefined removes the callback.
 TUNESMITH_FUNCTION(watch_gradients) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -334,8 +334,8 @@ TUNESMITH_FUNCTION(watch_gradients) {
     }
     for (size_t i = 0; i < tensors.size(); i++) {
       TORCH_CHECK(tensors[i].is_leaf() && tensors[i].requires_grad(), "only gradients of leaves can be watched");
-      torch::autograd::impl::set_post_acc_grad_hooks(
-          tensors[i], shared ? std::make_unique<GradientHook>(shared, i) : nullptr);
+      torch::autograd::impl::set_post_acc_grad_hooks(tensors[i],
+                                                     shared ? std::make_unique<GradientHook>(shared, i) : nullptr);
     }
     return make_undefined(env);
   });

@@ -73,12 +73,8 @@ BlockMatrix block_matrix(const Tensor& blocks, c10::string_view name, const std:
 }
 
 PackedMatrix BlockMatrix::view() const {
-  return {code,
-          blocks.const_data_ptr(),
-          nullptr,
-          columns,
-          blocks.stride(0),
-          order.defined() ? order.const_data_ptr<int64_t>() : nullptr};
+  return {code,    blocks.const_data_ptr(), nullptr,
+          columns, blocks.stride(0),        order.defined() ? order.const_data_ptr<int64_t>() : nullptr};
 }
 
 namespace {
@@ -109,8 +105,8 @@ Tensor rows_of(const Tensor& t, int64_t width) {
   return x.numel() > 0 && x.stride(1) != 1 && x.stride(0) != 1 ? x.contiguous() : x;
 }
 
-// The matrix gets no gradient, only input and bias do, and no input is saved. The gradient is that of the matrix as it is
-// stored: quantising the input counts as no change.
+// The matrix gets no gradient, only input and bias do, and no input is saved. The gradient is that of the matrix as it
+// is stored: quantising the input counts as no change.
 struct BlockLinear : torch::autograd::Function<BlockLinear> {
   static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& blocks, const std::string& format,
                         const std::optional<Tensor>& order, const std::optional<Tensor>& bias) {

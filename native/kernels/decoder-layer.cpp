@@ -254,15 +254,16 @@ Weights weights_of(const c10::List<std::optional<Tensor>>& given_parts, c10::str
   Weights weights;
   for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(given_parts.get(i));
   if (formats.empty()) return weights;
-  TORCH_CHECK(std::count(formats.begin(), formats.end(), ',') + 1 == int64_t(adapted.size()) &&
-                  orders.size() == adapted.size(),
-              "Expected ", int64_t(adapted.size()), " `formats` and `orders` of tunesmith::decoder_layer, got ",
-              std::string(formats.substr(0, 80)), " and ", int64_t(orders.size()), ".");
+  TORCH_CHECK(
+      std::count(formats.begin(), formats.end(), ',') + 1 == int64_t(adapted.size()) && orders.size() == adapted.size(),
+      "Expected ", int64_t(adapted.size()), " `formats` and `orders` of tunesmith::decoder_layer, got ",
+      std::string(formats.substr(0, 80)), " and ", int64_t(orders.size()), ".");
   size_t from = 0;
   for (size_t i = 0; i < adapted.size(); i++) {
     const size_t end = std::min(formats.size(), formats.find(',', from));
     if (end > from)
-      weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats.substr(from, end - from), orders.get(i), op);
+      weights.matrices[i] =
+          block_matrix(weights.parts[adapted[i]], formats.substr(from, end - from), orders.get(i), op);
     from = end + 1;
   }
   return weights;
@@ -469,7 +470,8 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
   m.def(
       "decoder_layer(Tensor stream, Tensor keys, Tensor values, Tensor past, Tensor? slots, Tensor cos, Tensor sin, "
-      "Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int window, "
+      "Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? "
+      "changed_rows, float eps, int window, "
       "float scale) -> Tensor",
       &decoder_layer);
 }

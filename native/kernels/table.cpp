@@ -34,8 +34,8 @@ const Kernels& table();
 #endif
 
 #if defined(__x86_64__)
-// Products with blocks run as AVX2 on wider processors too: their AVX-512 and VNNI forms compile, but were never run, since no
-// processor for them was at hand. TUNESMITH_ISA=avx512 or avx512bf16 chooses them by name, for tests.
+// Products with blocks run as AVX2 on wider processors too: their AVX-512 and VNNI forms compile, but were never run,
+// since no processor for them was at hand. TUNESMITH_ISA=avx512 or avx512bf16 chooses them by name, for tests.
 static Kernels with_known_blocks(Kernels table) {
   const Kernels& known = avx2::table();
   table.quantize_rows = known.quantize_rows;

@@ -80,8 +80,8 @@ TUNESMITH_INLINE SixBits six_bits(const uint8_t* p) {
   return out;
 }
 
-// What is known of a format: codes of `bits`, with `zero` taken off, and a scale for every `run` of them. A block of 256
-// has eight groups.
+// What is known of a format: codes of `bits`, with `zero` taken off, and a scale for every `run` of them. A block of
+// 256 has eight groups.
 template <int values, int block_bytes, int code_bits, int code_zero, bool has_least, int scale_run = group_size>
 struct Format {
   static constexpr int groups = values / group_size;
@@ -178,7 +178,8 @@ template <class Body> TUNESMITH_INLINE void with_format(Code code, const Body& b
 }
 
 // Dequantises columns of one row. Every product is exact in fp32, so there is one rounding at most, as in ggml.
-template <class F> TUNESMITH_INLINE void unpack_blocks(F, const uint8_t* row, int64_t column, int64_t columns, float* out) {
+template <class F>
+TUNESMITH_INLINE void unpack_blocks(F, const uint8_t* row, int64_t column, int64_t columns, float* out) {
   Scales s = {};
   int64_t known = -1;
   for (int64_t group = column / group_size, done = 0; done < columns; group++) {

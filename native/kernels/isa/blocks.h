@@ -16,9 +16,9 @@ namespace tunesmith::TUNESMITH_ISA {
 #define TUNESMITH_BYTE_PAIRS
 #endif
 
-inline constexpr int steps = group_size / 4;   // words of a group in a lane
-inline constexpr int chunk_groups = 32;        // groups of weight rows that are laid out at a time
-inline constexpr int block_tile = 4;           // rows of the input at a time
+inline constexpr int steps = group_size / 4;  // words of a group in a lane
+inline constexpr int chunk_groups = 32;       // groups of weight rows that are laid out at a time
+inline constexpr int block_tile = 4;          // rows of the input at a time
 
 // A quantised row of the input: int8 codes, then the scales of its groups, then scale times sum of the codes for every
 // group, and for both halves of every group.
@@ -105,7 +105,8 @@ TUNESMITH_INLINE void turn_words(const Bytes32* rows, uint32_t* out) {
 }
 
 // Signed codes where products of bytes are added in pairs, and unsigned ones elsewhere.
-template <class F> inline constexpr bool signed_codes =
+template <class F>
+inline constexpr bool signed_codes =
 #if defined(TUNESMITH_BYTE_PAIRS)
     F::bits == 8;
 #else
@@ -300,8 +301,7 @@ static void multiply_tile(const BlockTile& tile, const BlockProduct& job, int64_
       if constexpr (has_offset<F>) {
         const Register offset = load(tile.offsets + number * lanes);
 #pragma GCC unroll 8
-        for (int r = 0; r < R; r++)
-          total[r] = fused(offset, splat(offsets[r][first * F::halves + number]), total[r]);
+        for (int r = 0; r < R; r++) total[r] = fused(offset, splat(offsets[r][first * F::halves + number]), total[r]);
       }
     }
   }
@@ -315,7 +315,8 @@ TUNESMITH_INLINE void turn_sums(const __m256i* x, __m256i& first, __m256i& secon
   __m256i pairs[4], quads[2];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++)
-    pairs[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm256_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
+    pairs[i] =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm256_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
 #pragma GCC unroll 2
   for (int i = 0; i < 2; i++)
     quads[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),

@@ -160,7 +160,7 @@ describe('pretrain', () => {
     })
     expect(first.code).toBe(130)
     expect(first.stdout).toMatch(
-      /^Stopped: \d+ steps, .*\nResume with: node --import tsx src\/cli\/main\.ts resume .*stopped\n$/,
+      /^Stopped: \d+ steps, .*\nResume with: node (bin\/tunesmith\.js|--import tsx src\/cli\/main\.ts) resume .*stopped\n$/,
     )
     const steps = Number(/Stopped: (\d+) steps/.exec(first.stdout)?.[1])
     expect(steps).toBeGreaterThan(0)

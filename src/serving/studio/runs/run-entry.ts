@@ -121,6 +121,8 @@ export class RunEntry {
   /** Version of the file that the recipe was read from. */
   #recipeVersion: string | undefined
   #isRead = false
+  /** Whether the row has changed since `takeNews` was called. */
+  #hasNews = false
   #columns: Columns | undefined
   readonly #tail: EventTail
   #columnTail: EventTail | undefined
@@ -141,8 +143,8 @@ export class RunEntry {
     })
   }
 
-  /** Reads what is new. @returns whether the row has changed, or `missing` for a run whose files are gone */
-  async refresh(): Promise<boolean | 'missing'> {
+  /** Reads what is new. @returns `missing` for a run whose files are gone */
+  async refresh(): Promise<'read' | 'missing'> {
     const found = await this.#tail.read()
     // A run that was started here has no events before its first step.
     const isBare = found === 'missing'
@@ -151,10 +153,19 @@ export class RunEntry {
     await this.#readState(isBare)
     await this.#readRecipe()
     const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
-    const changed = found === 'read' || !isSame || this.#row === undefined
-    if (changed) this.#row = undefined
+    if (found === 'read' || !isSame || this.#row === undefined) {
+      this.#row = undefined
+      this.#hasNews = true
+    }
     this.#isRead = true
-    return changed
+    return 'read'
+  }
+
+  /** Whether the row has changed since the last call, whoever read the change: a page that opens the run reads it too. */
+  takeNews(): boolean {
+    const had = this.#hasNews
+    this.#hasNews = false
+    return had
   }
 
   async #readState(isBare: boolean): Promise<void> {

@@ -174,11 +174,10 @@ export class RunLibrary {
     const waiting = isScan ? [...all.filter((entry) => !isLive(entry)), ...all.filter(isLive)] : all.filter(isLive)
     const work = async () => {
       for (let entry = waiting.pop(); entry !== undefined; entry = waiting.pop()) {
-        const changed = await entry.refresh()
-        if (changed === 'missing') {
+        if ((await entry.refresh()) === 'missing') {
           this.#entries.delete(entry.id)
           removed.push(entry.id)
-        } else if (changed) runs.push(entry.row)
+        } else if (entry.takeNews()) runs.push(entry.row)
         if (performance.now() - told > tellInterval) tell()
       }
     }

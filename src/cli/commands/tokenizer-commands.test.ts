@@ -62,7 +62,7 @@ describe('tokenizer train and tokenizer encode', () => {
       '0',
     )
     expect(encoded.code).toBe(0)
-    expect(encoded.stdout).toMatch(/uint16.*\ntrain: [\d.]+k tokens in 12 documents, 1 shards/)
+    expect(encoded.stdout).toMatch(/uint16.*\ntrain: [\d.]+k tokens in 12 documents, 1 shard,/)
     expect((await verifyShards(shards)).faults).toEqual([])
     const source = await openTokens(shards)
     const ids = source.readTokens(0, source.documentEnd(0))

@@ -66,7 +66,7 @@ describe('quickstart', () => {
     for (const line of [...third.stdout.split('\n'), ...third.stderr.split('\n')])
       if (!line.includes(root) && !line.includes('YOURS.csv')) expect(line.length, line).toBeLessThanOrEqual(80)
     expect(
-      commands.filter((line) => line.trim().startsWith('node --import tsx src/cli/main.ts ')).length,
+      commands.filter((line) => /^node (bin\/tunesmith\.js|--import tsx src\/cli\/main\.ts) /.test(line.trim())).length,
     ).toBeGreaterThanOrEqual(3)
 
     const page = readFileSync(join(interrupted, 'quickstart.html'), 'utf8')

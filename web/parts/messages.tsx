@@ -42,7 +42,7 @@ export const Messages = () => (
     {shown.value.map(({ id, text, isError }) => (
       <div key={id} class={isError ? 'message error' : 'message'} role={isError ? 'alert' : 'status'}>
         <span>{text}</span>
-        <button type="button" aria-label="Dismiss" onClick={() => dismiss(id)}>
+        <button type="button" class="plain" aria-label="Dismiss" onClick={() => dismiss(id)}>
           ×
         </button>
       </div>

@@ -1,12 +1,36 @@
-// Dequantisation of blocks with two, three or four bits (Q2_K, Q3_K, IQ4_NL, IQ4_XS, MXFP4). Every product is exact in double
-// precision, as in gguf-types.ts. @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
-import { type Dequantize, halfValues } from './gguf-half.ts'
+// Dequantisation of the blocks that the addon does not read (Q2_K, Q3_K, IQ4_NL, IQ4_XS, MXFP4). Every product is exact in
+// double precision, so that the single rounding to float32 at the end gives the same bits as ggml.
+// @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
+
+/** Writes the values of `blocks` blocks from the start of `bytes` to `out`. */
+export type Dequantize = (bytes: Uint8Array, blocks: number, out: Float32Array) => void
 
 /** Values of the sixteen levels of IQ4_NL and IQ4_XS. */
 export const iq4Levels: readonly number[] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
 
 /** Values of the sixteen levels of MXFP4, twice those of the format: its scales are halved. */
 export const mxfp4Levels: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
+
+/** Values of all float16 bit patterns, computed when they are first used. */
+let halves: Float32Array | undefined
+const halfValues = (): Float32Array => {
+  if (halves !== undefined) return halves
+  halves = new Float32Array(65536)
+  for (let bits = 0; bits < 65536; bits++) {
+    const exponent = (bits >> 10) & 31
+    const fraction = bits & 1023
+    const size =
+      exponent === 0
+        ? fraction * 2 ** -24
+        : exponent < 31
+          ? (1024 + fraction) * 2 ** (exponent - 25)
+          : fraction === 0
+            ? Number.POSITIVE_INFINITY
+            : Number.NaN
+    halves[bits] = bits >= 0x8000 ? -size : size
+  }
+  return halves
+}
 
 const halfAt = (bytes: Uint8Array, at: number): number => halfValues()[bytes[at] | (bytes[at + 1] << 8)]
 

@@ -3,7 +3,7 @@
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
 import { standInFor } from '../nn/index.ts'
-import { Tensor } from '../tensor/index.ts'
+import { scope, Tensor } from '../tensor/index.ts'
 import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
 import { GgufFields, shortest } from './gguf-fields.ts'
 import { readRope } from './gguf-rope.ts'
@@ -261,19 +261,7 @@ const checkNames = (file: GgufFile, names: ReadonlyMap<string, GgufName>): void 
   )
 }
 
-/** Undoes the permutation: llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
-const unpermute = (tensor: Tensor, heads: number): Tensor => {
-  const { shape } = tensor
-  const [rows, ...rest] = shape
-  // [H·D,…] -> [H,D/2,2,…] -> [H,2,D/2,…] -> [H·D,…]
-  return tensor
-    .view([heads, rows / heads / 2, 2, ...rest])
-    .transpose(1, 2)
-    .contiguous()
-    .view(shape)
-}
-
-/** The stored row of each row of a permuted matrix. */
+/** The stored row of each row of a matrix: llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
 const permutedOrder = (rows: number, heads: number): Tensor => {
   const half = rows / heads / 2
   const order = BigInt64Array.from({ length: rows }, (_, row) => {
@@ -353,16 +341,17 @@ export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean 
   }
   const read =
     (tensor: GgufTensor, { permutedHeads, transposed, offset }: GgufName) =>
-    () => {
-      if (packed && tensor.readBlocks !== undefined && !transposed && offset === undefined) {
+    () =>
+      scope(() => {
         const order = permutedHeads === undefined ? undefined : permutedOrder(tensor.shape[0], permutedHeads)
-        return standInFor(tensor.readBlocks(order))
-      }
-      const stored = tensor.read()
-      const inOrder = permutedHeads === undefined ? stored : unpermute(stored, permutedHeads)
-      const turned = transposed && inOrder.ndim === 2 ? inOrder.t() : inOrder
-      return offset === undefined ? turned : turned.sub(offset)
-    }
+        // Blocks lie along the rows, so a transposed matrix has none.
+        if (packed && tensor.readBlocks !== undefined && !transposed && offset === undefined)
+          return standInFor(tensor.readBlocks(order))
+        const stored = tensor.read()
+        const inOrder = order === undefined ? stored : stored.indexSelect(0, order)
+        const turned = transposed ? inOrder.t() : inOrder
+        return offset === undefined ? turned : turned.sub(offset)
+      })
   return {
     config,
     tensors: new Map(

@@ -2,8 +2,7 @@
 // @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
 import { type BlockFormat, isBlockFormat } from '../nn/index.ts'
 import type { Dtype } from '../tensor/index.ts'
-import type { Dequantize } from './gguf-half.ts'
-import { iq4nl, iq4xs, mxfp4, q2k, q3k } from './gguf-low-bits.ts'
+import { type Dequantize, iq4nl, iq4xs, mxfp4, q2k, q3k } from './gguf-low-bits.ts'
 
 export interface GgufType {
   name: string

@@ -22,6 +22,7 @@ export {
 } from './hub-push.ts'
 export {
   describeModelLoad,
+  expectWeightForm,
   type LoadedModel,
   type LoadModelOptions,
   loadModel,

@@ -59,6 +59,12 @@ export const weightForms = ['packed', 'unpacked'] as const
 /** Form of quantised matrices in memory. */
 export type WeightForm = (typeof weightForms)[number]
 
+/** @throws ConfigError for a form of quantised matrices where the files have none */
+export const expectWeightForm = (path: string, weights: WeightForm | undefined): void => {
+  if (weights !== undefined && !path.endsWith('.gguf'))
+    throw new ConfigError(`\`weights\` needs a .gguf file, got ${path}. Leave it out.`)
+}
+
 /** What was unusual about the files of a model. */
 export interface ModelLoadReport {
   /** Parameters of the head that the files do not have, which were randomly initialised. */
@@ -190,6 +196,7 @@ const headWithoutClass = (
 export const loadModelWithReport = async (model: string, options: LoadModelOptions = {}): Promise<LoadedModel> => {
   expectPlacement(options)
   const path = await resolveModel(model, options)
+  expectWeightForm(path, options.weights)
   const packed = options.weights === 'packed'
   if (packed && (options.dtype !== undefined || (options.device ?? 'cpu') !== 'cpu'))
     throw new ConfigError(

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { exists } from './exists.ts'
-import { folderOwner } from './folder-lock.ts'
+import { folderOwner, lockName } from './folder-lock.ts'
 
 /** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
 export const writeFileAtomic = async (path: string, data: string | Uint8Array): Promise<void> => {
@@ -79,7 +79,7 @@ export const removeUnfinished = async (root: string, name = ''): Promise<boolean
       continue
     // A folder without a lock may have been made this moment.
     const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
-    const isLocked = await stat(join(root, entry, '.lock')).catch(() => undefined)
+    const isLocked = await stat(join(root, entry, lockName)).catch(() => undefined)
     if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
     await rm(join(root, entry), { recursive: true, force: true })
     found = true

@@ -8,7 +8,8 @@ import { setTimeout } from 'node:timers/promises'
 import { ConfigError } from './errors.ts'
 import { sha256 } from './hashing.ts'
 
-const lockName = '.lock'
+/** Name of the lock in a folder. */
+export const lockName = '.lock'
 /** A lock can be given back, or taken over, while it is looked at. */
 const maxAttempts = 50
 

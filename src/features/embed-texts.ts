@@ -1,7 +1,7 @@
 // Embeddings of texts: sorted by length and packed, so that there is no padding.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import { EmbeddingHead, type Model } from '../models/index.ts'
+import { EmbeddingHead, type Model, quantizationOf } from '../models/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { extractFeatures } from './extract.ts'
@@ -70,6 +70,8 @@ export const embedWithRows = async (
   const { headOptions } = model
   const { layer, batchTokens, maxTokens = longest(model, tokenizer) } = parsed
   const { pooling = headOptions.pooling ?? 'mean', normalize = headOptions.normalize } = parsed
+  // Matrices of one file give other vectors as blocks than in float32.
+  const [identity, form] = [cache?.identity ?? '', quantizationOf(model)]
   const { features: vectors, rows } = await extractFeatures(
     model,
     texts.map((text, index) => ({ ids: idsOf(tokenizer, text, maxTokens, index) })),
@@ -78,7 +80,7 @@ export const embedWithRows = async (
       pooling,
       batchTokens,
       padId: tokenizer.special.pad?.id ?? 0,
-      identity: cache?.identity ?? '',
+      identity: form === undefined ? identity : `${identity} ${form}`,
       cache: cache?.folder,
       onProgress,
       onNote,

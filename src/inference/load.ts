@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import {
   describeModelLoad,
+  expectWeightForm,
   type LoadedModel,
   type LoadModelOptions,
   loadModelWithReport,
@@ -15,6 +16,7 @@ import {
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { LanguageHead, type Model, withHead } from '../models/index.ts'
+import { blockFormats } from '../nn/index.ts'
 import { useModulesOf } from '../runs/index.ts'
 import { expectPlacement } from '../tensor/index.ts'
 
@@ -70,16 +72,6 @@ const withRequestedHead = async (
   )
 }
 
-/** The form of quantised matrices. @throws ConfigError for a form where the files have none */
-const weightForm = (
-  path: string,
-  { weights, device, dtype }: Pick<LoadModelOptions, 'weights' | 'device' | 'dtype'>,
-): WeightForm | undefined => {
-  if (path.endsWith('.gguf')) return weights ?? (device === 'cpu' && dtype === undefined ? 'packed' : 'unpacked')
-  if (weights === undefined) return undefined
-  throw new ConfigError(`\`weights\` needs a .gguf file, got ${path}. Leave it out.`)
-}
-
 /**
  * Loads a MODEL with its tokenizer, in evaluation mode.
  * @throws CheckpointError for damaged or unsupported files; ConfigError for a head that the files do not have, and for a device or dtype
@@ -93,7 +85,7 @@ export const loadForInference = async (
   const { onDownload: onProgress, onNote, ...opening } = options
   await useModulesOf(model)
   const path = await resolveModel(model, { revision, onProgress })
-  const weights = weightForm(path, { weights: given, device, dtype: opening.dtype })
+  expectWeightForm(path, given)
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
     const report = { newHead: [], unused: [], notes: [] }
@@ -106,7 +98,13 @@ export const loadForInference = async (
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
     return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
+  const packs = path.endsWith('.gguf') && device === 'cpu' && opening.dtype === undefined
+  const weights = given ?? (packs ? 'packed' : undefined)
   const opened = await loadModelWithReport(model, { revision, device, weights, onProgress, ...opening })
+  if (given === 'packed' && [...opened.model.modules()].every(([, module]) => module.quantizedCount === 0))
+    throw new ConfigError(
+      `\`weights: packed\` needs matrices in ${blockFormats.join(', ')}, got none in ${path}. Leave it out.`,
+    )
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import type { SpeculationOptions } from '../generation/index.ts'
+import { freeWeights } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type InferenceModel, type LoadHooks, loadLanguageModel } from './load.ts'
 
@@ -63,9 +64,7 @@ export const openSpeculation = async (
   const options: SpeculationOptions = draftTokens === undefined ? {} : { maxDraftTokens: draftTokens }
   if (draftModel === undefined) return { options, close: () => undefined }
   const draft = await loadLanguageModel({ model: draftModel, device }, { dtype, ...hooks })
-  const close = () => {
-    for (const tensor of new Set(draft.model.parameters().values())) tensor.free()
-  }
+  const close = () => freeWeights(draft.model)
   try {
     expectSameVocabulary(tokenizer, draft.tokenizer, draftModel)
     if (!draft.model.facts.causal)

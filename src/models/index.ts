@@ -52,6 +52,7 @@ export const registerModel = (definition: ModelDefinition): void => registry.reg
 export { DecoderBody, DecoderLayer } from './decoder.ts'
 export { EncoderBody, EncoderLayer } from './encoder.ts'
 export { expectFinite, expectFiniteBlocks } from './expect-finite.ts'
+export { freeWeights } from './free-weights.ts'
 export { Gpt2Body } from './gpt2.ts'
 export {
   CausalLmHead,
@@ -85,6 +86,6 @@ export {
   type SharedKeys,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
-export { freeWeights, quantizationOf, quantizeWeights } from './quantize-weights.ts'
+export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { T5Body } from './t5.ts'

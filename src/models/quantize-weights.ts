@@ -1,7 +1,7 @@
 // Quantises the weights of a base model that is not trained. Adapters and heads stay in float32.
 import { ConfigError } from '../core/index.ts'
-import { type BlockFormat, Embedding, Linear, type Module, type Quantization } from '../nn/index.ts'
-import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { type BlockFormat, Linear, type Quantization } from '../nn/index.ts'
+import { noGrad, scope } from '../tensor/index.ts'
 import { expectFinite } from './expect-finite.ts'
 import { LanguageHead } from './heads/index.ts'
 import type { Model } from './model-with-head.ts'
@@ -41,16 +41,4 @@ export const quantizeWeights = (model: Model, format: Quantization): void => {
         parameter.become(scope(() => parameter.detach().to(vocabulary.has(parameter) ? 'bfloat16' : 'float32')))
   })
   body.embedTokens.setOutputDtype('float32')
-}
-
-/** Frees all weights of a model, quantised matrices included. It must not be used afterwards. */
-export const freeWeights = (model: Model): void => {
-  const tensors = new Set(model.parameters().values())
-  for (const [, module] of model.modules()) for (const tensor of quantizedTensors(module)) tensors.add(tensor)
-  for (const tensor of tensors) tensor.free()
-}
-
-const quantizedTensors = (module: Module): readonly Tensor[] => {
-  if (module instanceof Linear) return module.quantizedMatrix?.tensors ?? []
-  return module instanceof Embedding ? (module.blocks?.tensors ?? []) : []
 }

@@ -4,9 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadModel, loadTokenizer, openGguf, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModel, loadTokenizer, openGguf, saveModel, weightForms } from '../../src/checkpoint/index.ts'
 import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
 import { exportModel } from '../../src/export/index.ts'
+import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
 import { buildModel, freeWeights, type Model, type ModelType, models } from '../../src/models/index.ts'
@@ -151,9 +152,27 @@ describe('gguf', () => {
     const packed = (await loadForInference({ model: path })).model
     await expect(saveModel(packed, join(scratch, 'saved'))).rejects.toThrow(/quantised to/)
     await expect(loadForInference({ model: folder, weights: 'packed' })).rejects.toThrow(/needs a \.gguf file/)
+    await expect(loadModel(folder, { weights: 'unpacked' })).rejects.toThrow(/needs a \.gguf file/)
     await expect(loadForInference({ model: path, weights: 'packed' }, { dtype: 'float32' })).rejects.toThrow(/`dtype`/)
     truncateSync(path, 200_000)
     expect(() => logitsOf(packed)).toThrow(/was truncated while it is in use/)
+  })
+
+  it('has vectors of its own in a cache, packed and not', async () => {
+    const folder = await make('cached', 'llama', { hiddenSize: 64, intermediateSize: 64, numHeads: 2, numKvHeads: 1 })
+    await exportModel({ model: folder, to: ['gguf:q8_0', 'gguf:f16'], out: `${folder}-out`, prove: false })
+    const path = join(`${folder}-out`, 'gguf', 'cached-Q8_0.gguf')
+    const cache = { folder: join(scratch, 'vectors'), identity: 'the file' }
+    for (const weights of weightForms) {
+      const { model, tokenizer } = await loadForInference({ model: path, weights }, { head: 'embedding' })
+      const [stored, alone] = [
+        await embedTexts(model, tokenizer, ['The cat sat.'], { cache }),
+        await embedTexts(model, tokenizer, ['The cat sat.']),
+      ]
+      expect(stored.toArray(), weights).toEqual(alone.toArray())
+    }
+    const half = join(`${folder}-out`, 'gguf', 'cached-F16.gguf')
+    await expect(loadForInference({ model: half, weights: 'packed' })).rejects.toThrow(/needs matrices in Q4_0/)
   })
 
   it('carries the chat template, end tokens and sampling defaults', async () => {

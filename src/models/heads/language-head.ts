@@ -12,9 +12,9 @@ export abstract class LanguageHead extends Head {
   constructor(body: Body, { vocabSize, tiedEmbeddings }: BodyFacts, bias: boolean) {
     super()
     const { blocks, shape } = body.embedTokens
-    const tied = () => (blocks === undefined ? body.embedTokens.weight : standInFor(blocks))
+    const table = blocks === undefined ? body.embedTokens.weight : standInFor(blocks)
     // As wide as the embeddings, which may be less than the hidden size (ELECTRA), tied or not.
-    this.lmHead = new Linear(shape[1], vocabSize, { bias, tied: tiedEmbeddings ? tied() : undefined })
+    this.lmHead = new Linear(shape[1], vocabSize, { bias, tied: tiedEmbeddings ? table : undefined })
     if (tiedEmbeddings && blocks !== undefined) this.lmHead.useBlocks(blocks)
   }
 

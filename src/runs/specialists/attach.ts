@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { CheckpointError } from '../../core/index.ts'
 import { isFeatureModel, loadFeatureModel, modelFilesHash } from '../../features/index.ts'
-import type { Model } from '../../models/index.ts'
+import { type Model, quantizationOf } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 
 /** A base in memory, with a head of its own. */
@@ -107,10 +107,10 @@ const asFeatureModel: SpecialistKind = {
     const bank = adaptersOf(base.model)
     bank.activate(undefined)
     const { model, facts, tensors } = await loadFeatureModel(path, { base: { ...base, files: await files } })
-    const { dtype } = base.model.body.embedTokens
-    if (facts.precision !== dtype)
+    const computed = quantizationOf(base.model) ?? base.model.body.embedTokens.dtype
+    if (facts.precision !== computed)
       note(
-        `${name} was fitted to features in ${facts.precision}; the base computes them in ${dtype}, which differ slightly.`,
+        `${name} was fitted to features in ${facts.precision}; the base computes them in ${computed}, which differ slightly.`,
       )
     return {
       model,

@@ -11,7 +11,7 @@ import {
   resolveModel,
 } from '../../checkpoint/index.ts'
 import { ConfigError, DataError, didYouMean, exists } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
+import { freeWeights, type Model } from '../../models/index.ts'
 import {
   findTask,
   type PredictionResult,
@@ -23,7 +23,7 @@ import {
   taskMaxLength,
   tasks,
 } from '../../tasks/index.ts'
-import { dtypeFacts, type Tensor } from '../../tensor/index.ts'
+import { dtypeFacts, freeTensors, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
@@ -279,10 +279,9 @@ export class Specialists {
     return this.#inTurn(async () => {
       const { model } = this.#base
       adaptersOf(model).activate(undefined)
-      const tensors = new Set<Tensor>(model.parameters().values())
-      for (const { attached } of this.#all.values()) for (const tensor of attached.tensors()) tensors.add(tensor)
+      for (const { attached } of this.#all.values()) freeTensors(attached.tensors())
+      freeWeights(model)
       this.#all.clear()
-      for (const tensor of tensors) tensor.free()
     })
   }
 

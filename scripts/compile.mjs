@@ -6,6 +6,7 @@ import { installPackages } from './setup/packages.mjs'
 import { SetupFault } from './setup/report.mjs'
 import { compileTypescript } from './setup/typescript.mjs'
 import { buildWeb } from './setup/web.mjs'
+import { ignoreUnreachedDeclarations } from './unreached-declarations.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -13,6 +14,7 @@ try {
   await installPackages(root)
   await compileTypescript(root, { strict: true })
   await buildWeb(root)
+  await ignoreUnreachedDeclarations(root)
 } catch (error) {
   if (!(error instanceof SetupFault)) throw error
   process.stderr.write(`error: ${error.message}\n`)

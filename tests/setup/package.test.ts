@@ -85,6 +85,8 @@ describe('the packed package', () => {
     expect(contents.filter((path) => /\.test\.|fixtures|golden|\.map$/.test(path))).toEqual([])
     expect(contents).toContain('dist/cli/catalogue.json.br')
     expect(contents).toContain('dist/web/index.html')
+    // No export reaches the commands, so nobody can import their types.
+    expect(contents.filter((path) => /^dist\/cli\/.*\.d\.ts$/.test(path))).toEqual([])
     expect(contents.some((path) => path.startsWith('quickstart/data/'))).toBe(true)
   })
 
@@ -106,7 +108,13 @@ describe('the packed package', () => {
     expect(early.stderr).toContain('SetupError: The native addon is not built. Run `npx tunesmith setup`.')
   })
 
-  it('compiles a strict TypeScript program that uses its root and subpaths', async () => {
+  it('compiles strict TypeScript programs that use its root and subpaths, with the declarations of every export', async () => {
+    const { exports } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+    const modules = Object.keys(exports).filter((path) => path !== './package.json')
+    await writeFile(
+      join(project, 'every-export.ts'),
+      modules.map((path, i) => `export type * as module${i} from 'tunesmith${path.slice(1)}'\n`).join(''),
+    )
     await writeFile(
       join(project, 'program.ts'),
       [
@@ -133,7 +141,7 @@ describe('the packed package', () => {
     ]
     const typeRoots = ['--typeRoots', join(repository, 'node_modules', '@types')]
     const tsc = join(repository, 'node_modules/typescript/bin/tsc')
-    const { stdout } = await run(process.execPath, [tsc, ...options, ...typeRoots, 'program.ts'], {
+    const { stdout } = await run(process.execPath, [tsc, ...options, ...typeRoots, 'program.ts', 'every-export.ts'], {
       cwd: project,
     }).catch((error: { stdout: string }) => error)
     expect(stdout).toBe('')

@@ -161,7 +161,7 @@ export class RunEntry {
     return 'read'
   }
 
-  /** Whether the row has changed since the last call, whoever read the change: a page that opens the run reads it too. */
+  /** Whether the row has changed since the last call. Any reader takes in a change: a page that opens the run does too. */
   takeNews(): boolean {
     const had = this.#hasNews
     this.#hasNews = false

@@ -71,28 +71,20 @@ const messages = (random: Random) =>
     content: text(random),
   }))
 
+const chat = (random: Random, model: string) => ({
+  model,
+  messages: messages(random),
+  seed: random.integer(99),
+  max_tokens: 1 + random.integer(24),
+})
+
 /** Requests of every kind; the same number gives the same request. */
 const kinds: readonly ((random: Random, model: string) => SoakRequest)[] = [
   (random, model) => ({
     path: '/v1/chat/completions',
-    body: {
-      model,
-      messages: messages(random),
-      seed: random.integer(99),
-      max_tokens: 1 + random.integer(24),
-      n: 1 + random.integer(2),
-    },
+    body: { ...chat(random, model), n: 1 + random.integer(2) },
   }),
-  (random, model) => ({
-    path: '/v1/chat/completions',
-    body: {
-      model,
-      messages: messages(random),
-      seed: random.integer(99),
-      max_tokens: 1 + random.integer(24),
-      stream: true,
-    },
-  }),
+  (random, model) => ({ path: '/v1/chat/completions', body: { ...chat(random, model), stream: true } }),
   (random, model) => ({
     path: '/v1/chat/completions',
     body: {
@@ -239,7 +231,7 @@ export const soak = async (
   const known = await askAlone(
     url,
     Array.from({ length: Math.min(Math.ceil(requests / 6), 8 * kinds.length) }, (_, i) =>
-      kinds[i % kinds.length](pool, models[Math.floor(i / kinds.length) % models.length]),
+      kinds[i % kinds.length](pool, models[(i + Math.floor(i / kinds.length)) % models.length]),
     ),
     swapped,
   )
@@ -256,7 +248,7 @@ export const soak = async (
   const open = new Map<number, SoakRequest>()
   const one = async (number: number): Promise<void> => {
     const random = createRandom(`client ${seed} ${number}`)
-    if (number % 50 === 49) await loadVersion(url, swapped.name, pick(random, swapped.folders))
+    if (number % 25 === 24) await loadVersion(url, swapped.name, pick(random, swapped.folders))
     const { request, answers } = pick(random, known)
     const leaves = random.integer(5) === 0
     const signal = leaves ? AbortSignal.timeout(1 + random.integer(60)) : undefined

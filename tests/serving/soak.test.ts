@@ -24,11 +24,11 @@ afterAll(async () => {
 
 it('answers each request of a crowd as it would alone, and keeps nothing of those that leave', async () => {
   const models = { writers: ['base', 'low', 'other'], swapped: { name: 'swapped', folders: ['low', 'other'] } }
-  const report = await soak(server, models, { requests: 300, clients: 16 })
+  const report = await soak(server, models, { requests: 144, clients: 16 })
   expect(report.faults).toEqual([])
   expect(reported).toEqual([])
-  expect(report.answered + report.refused + report.left).toBe(300)
-  expect([report.answered, report.refused, report.left].every((count) => count > 20)).toBe(true)
+  expect(report.answered + report.refused + report.left).toBe(144)
+  expect([report.answered, report.refused, report.left].every((count) => count > 10)).toBe(true)
   expect(report.tensors[1]).toBe(report.tensors[0])
 })
 

@@ -115,7 +115,7 @@ export {
 } from './recipe-schema.ts'
 export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
-export { findRunModel, isRunReference, listRunModels, type RunModel } from './run-models.ts'
+export { findRunModel, listRunModels, parseRunReference, type RunModel, type RunReference } from './run-models.ts'
 export { readRunRecipe } from './run-recipe.ts'
 export {
   type AttachedSpecialist,

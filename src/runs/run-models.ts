@@ -14,10 +14,19 @@ export interface RunModel {
   opens: boolean
 }
 
-const prefix = 'run:'
+/** A name of a model of a run: `run:FOLDER`, or `run:FOLDER@STEP`. */
+export interface RunReference {
+  folder: string
+  /** Step of a checkpoint; undefined for the newest model. */
+  step: number | undefined
+}
 
-/** Whether a text names a model of a run: `run:FOLDER` or `run:FOLDER@STEP`. */
-export const isRunReference = (text: string): boolean => text.startsWith(prefix)
+/** The reference that a text is; undefined for another name of a model. */
+export const parseRunReference = (text: string): RunReference | undefined => {
+  if (!text.startsWith('run:')) return undefined
+  const [, folder = '', step] = /^run:(.+?)(?:@(\d+))?$/.exec(text) ?? []
+  return { folder, step: step === undefined ? undefined : Number(step) }
+}
 
 /** The models of a run that exist now: the finished one first, then checkpoints, newest first. */
 export const listRunModels = async (folder: string): Promise<RunModel[]> => {
@@ -37,13 +46,13 @@ export const listRunModels = async (folder: string): Promise<RunModel[]> => {
  * @throws CheckpointError for a run without such a model
  */
 export const findRunModel = async (reference: string): Promise<RunModel> => {
-  const [, folder = '', step] = /^run:(.+?)(?:@(\d+))?$/.exec(reference) ?? []
+  const { folder = '', step } = parseRunReference(reference) ?? {}
   if (!(await exists(join(folder, runFiles.recipe))))
     throw new CheckpointError(
       `Expected a run for \`${reference}\`, found none in \`${folder}\`. Write run:FOLDER@STEP.`,
     )
   const models = await listRunModels(folder)
-  const wanted = step === undefined ? models : models.filter((model) => model.step === Number(step))
+  const wanted = step === undefined ? models : models.filter((model) => model.step === step)
   const found = wanted.find(({ opens }) => opens)
   if (found !== undefined) return found
   if (wanted.length > 0)

@@ -1,7 +1,7 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
 
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
-import { isRunReference } from '../runs/index.ts'
+import { parseRunReference } from '../runs/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
 import { Metrics } from './metrics.ts'
@@ -69,7 +69,10 @@ const startWatch = async (
   { watchFolder, specialists = {} }: ServiceSettings,
   { onNote = () => undefined }: ServiceHooks,
 ): Promise<SpecialistWatch | undefined> => {
-  const newest = Object.entries(specialists).filter(([, model]) => isRunReference(model) && !/@\d+$/.test(model))
+  const newest = Object.entries(specialists).filter(([, model]) => {
+    const reference = parseRunReference(model)
+    return reference !== undefined && reference.step === undefined
+  })
   if (watchFolder === undefined && newest.length === 0) return undefined
   const watch = new SpecialistWatch(models, { folder: watchFolder, runs: Object.fromEntries(newest) }, onNote)
   await watch.start()

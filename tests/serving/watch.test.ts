@@ -106,3 +106,21 @@ it('serves a checkpoint of a run, and follows the newest one where no step is na
   await expect(server.service.models.load('gone', `run:${at('run')}@7`)).rejects.toThrow(/Choose one of 2, 1/)
   await expect(server.service.models.load('gone', `run:${at('nothing')}`)).rejects.toThrow(/Expected a run/)
 })
+
+it('says once that the watched folder is gone, and keeps serving', async () => {
+  notes.length = 0
+  await rm(at('watched'), { recursive: true })
+  // Three looks, one a second.
+  await new Promise((resolve) => setTimeout(resolve, 3500))
+  expect(notes).toEqual([expect.stringContaining('ENOENT')])
+  expect(await ask('first')).toBe(await ask('other'))
+})
+
+it('frees a model whose loading ends after the server has stopped', async () => {
+  const { server: stopped } = await startServer({ model: folders.base })
+  const loading = stopped.service.models.load('late', folders.base)
+  stopped.service.close()
+  await expect(loading).rejects.toThrow(/stopped while late was loaded/)
+  await until(async () => stopped.service.models.engines.length === 0)
+  await stopped.close()
+})

@@ -80,20 +80,23 @@ const stream = async (
   speculation: SpeculationOptions | undefined,
 ): Promise<GenerationResult[]> => {
   const scheduler = speculation && new GenerationScheduler(model, { tokenizer, speculation })
-  const pieces =
-    scheduler?.submit({ prompt, options: settings, signal: context.signal }) ??
-    streamText(model, tokenizer, prompt, settings, context)
   const ids: number[] = []
   let text = ''
   let finishReason: GenerationResult['finishReason'] = 'aborted'
-  for await (const piece of pieces) {
-    text += piece.text
-    if (piece.text !== '') context.write(piece.text)
-    if (piece.id !== undefined) ids.push(piece.id)
-    finishReason = piece.finishReason ?? finishReason
+  try {
+    const pieces =
+      scheduler?.submit({ prompt, options: settings, signal: context.signal }) ??
+      streamText(model, tokenizer, prompt, settings, context)
+    for await (const piece of pieces) {
+      text += piece.text
+      if (piece.text !== '') context.write(piece.text)
+      if (piece.id !== undefined) ids.push(piece.id)
+      finishReason = piece.finishReason ?? finishReason
+    }
+  } finally {
+    scheduler?.free()
   }
   context.write('\n')
-  scheduler?.free()
   return [{ promptIndex: 0, text, ids, finishReason, promptTokens: prompt.length, newTokens: ids.length }]
 }
 

@@ -17,7 +17,7 @@ import {
   TextModel,
 } from '../../inference/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
-import { type AttachedSpecialist, findRunModel, isRunReference, specialistKindOf } from '../../runs/index.ts'
+import { type AttachedSpecialist, findRunModel, parseRunReference, specialistKindOf } from '../../runs/index.ts'
 import { fitTemplate } from '../../tokenizers/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { Engine, type EngineOptions } from './engine.ts'
@@ -90,14 +90,14 @@ const checkName = (name: string, where: string): string => {
 
 /** The folder that a reference to a model of a run names; other names stay as they are. */
 const folderOf = async (model: string): Promise<string> =>
-  isRunReference(model) ? (await findRunModel(model)).path : model
+  parseRunReference(model) === undefined ? model : (await findRunModel(model)).path
 
 /** Folder names may have other characters than names of models. */
 const baseNameOf = async ({ model, name }: ModelSettings): Promise<string> => {
   if (name !== undefined) return checkName(name, 'name')
-  const [, run] = /^run:(.+?)(?:@\d+)?$/.exec(model) ?? []
-  if (run === undefined && !(await exists(model))) return model
-  return basename(resolve(run ?? model)).replace(/[^\w.-]+/g, '-')
+  const folder = parseRunReference(model)?.folder ?? model
+  if (folder === model && !(await exists(model))) return model
+  return basename(resolve(folder)).replace(/[^\w.-]+/g, '-')
 }
 
 const contextOf = (model: Model, requested: number | undefined): number => {
@@ -119,6 +119,7 @@ export class ServedModels {
   #base: Entry | undefined
   #speculation: OpenedSpeculation | undefined
   #loads = 0
+  #closed = false
 
   private constructor(settings: ModelSettings, engineOptions: EngineOptions, hooks: LoadHooks) {
     this.#settings = settings
@@ -199,7 +200,7 @@ export class ServedModels {
 
   /**
    * Loads a specialist. One of the same name is replaced for new requests; those that run keep the old one.
-   * @throws CheckpointError for files that do not fit the base
+   * @throws CheckpointError for files that do not fit the base, ApiError if the models are closed meanwhile
    */
   async load(name: string, model: string): Promise<ServedModel> {
     checkName(name, 'specialist')
@@ -208,6 +209,10 @@ export class ServedModels {
     const folder = await folderOf(model)
     const path = await resolveModel(folder, { onProgress: this.#hooks.onDownload })
     const entry = await this.#loadSpecialist(name, folder, path)
+    if (this.#closed) {
+      this.#retire(entry)
+      throw new ApiError(503, `The server stopped while ${name} was loaded.`, { code: 'server_stopping' })
+    }
     const before = this.#entries.get(name)
     this.#entries.set(name, entry)
     if (before !== undefined) this.#retire(before)
@@ -224,6 +229,7 @@ export class ServedModels {
 
   /** Frees all models. */
   close(): void {
+    this.#closed = true
     for (const engine of this.#engines) engine.close()
     this.#engines.clear()
     this.#entries.clear()

@@ -68,9 +68,17 @@ export class SpecialistWatch {
 
   async #follow(): Promise<void> {
     const { signal } = this.#closed
+    let fault: string | undefined
     while (!signal.aborted) {
       await sleep(interval, undefined, { signal, ref: false }).catch(() => undefined)
-      if (!signal.aborted) await this.#look().catch((error: Error) => this.#note(error.message))
+      if (signal.aborted) return
+      const found = await this.#look().then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      // A folder that is gone stays so for many looks: it is said once.
+      if (found !== undefined && found !== fault) this.#note(found)
+      fault = found
     }
   }
 
@@ -85,7 +93,7 @@ export class SpecialistWatch {
       if (found !== undefined) await this.#update(name, { path: found.path, version: found.path })
     }
     for (const [name, { served }] of this.#known) {
-      if (inFolder.has(name) || name in this.#watched.runs) continue
+      if (inFolder.has(name) || Object.hasOwn(this.#watched.runs, name)) continue
       this.#known.delete(name)
       if (served) this.#models.remove(name)
     }
@@ -100,6 +108,7 @@ export class SpecialistWatch {
       await this.#models.load(name, path)
       this.#known.set(name, { version, served: true })
     } catch (error) {
+      if (this.#closed.signal.aborted) return
       // What was served before stays.
       this.#known.set(name, { version, served: known?.served === true })
       this.#note(`${name} was not loaded: ${(error as Error).message}`)

@@ -75,7 +75,7 @@ export class DataSession {
       throw new ApiError(404, `The file ${source.path} is gone. It was deleted or moved.`, { code: 'file_gone' })
     if (this.#closed) throw new Error('The studio was closed.')
     const known = this.#stores.get(source.id)
-    const kept = known?.version === version ? known! : { version, opened: this.#open(entry) }
+    const kept = known !== undefined && known.version === version ? known : { version, opened: this.#open(entry) }
     if (known !== undefined && known !== kept) closeStore(known)
     // One that cannot be opened is tried again.
     kept.opened.catch(() => this.#stores.get(source.id) === kept && this.#stores.delete(source.id))

@@ -146,8 +146,15 @@ describe('mcp', () => {
       isError: true,
     })
     expect(existsSync(written)).toBe(false)
-    const used = await call('plan_run', { command: 'finetune', recipe: { use: [join(runs, 'x.mjs')] } })
-    expect(used).toMatchObject({ isError: true, text: expect.stringMatching(/imports a module/) })
+    const module = join(runs, 'x.mjs')
+    for (const [command, recipe] of [
+      ['finetune', { use: [module] }],
+      ['align', { recipeFile: module }],
+    ] as const)
+      expect(await call('plan_run', { command, recipe })).toMatchObject({
+        isError: true,
+        text: expect.stringMatching(/imports a module/),
+      })
     const plan = await call('plan_run', { command: 'finetune', recipe: { base: folders.base } })
     expect(plan).toMatchObject({ isError: true, text: expect.stringMatching(/data|task|out/) })
   })

@@ -10,7 +10,7 @@ export const share = defineCommand({
   example: 'tunesmith share runs/full runs/lora --out comparison.html',
   notes: [
     'One run is its page of the studio; several runs are compared, and each has its page too.',
-    'Folders of this machine and settings that look like secrets are left out. Texts of the data are not searched for either.',
+    'Folders of this machine and settings that look like secrets are left out. Texts of the data are not searched for them.',
   ],
   arguments: [{ name: 'runs', description: 'runs, or folders of runs: at most 32 in all', variadic: true }],
   engine: false,

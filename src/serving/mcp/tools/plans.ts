@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
 import { planRun } from '../../../runs/index.ts'
-import { startCommand } from '../../studio/new-run/start-run.ts'
+import { importsModules, startCommand } from '../../studio/new-run/start-run.ts'
 import { defineTool } from '../tool.ts'
 
 export const planTool = defineTool({
@@ -19,8 +19,8 @@ export const planTool = defineTool({
     story: z.boolean().default(false).describe('plan other methods and the pretraining of the base too'),
   }),
   run({ command, recipe, ...options }) {
-    if ('use' in recipe)
-      throw new ConfigError('`use` imports a module, which this tool does not do: run `plan` in a terminal.')
+    if (importsModules(recipe))
+      throw new ConfigError('`use` or `recipeFile` imports a module, which this tool does not do: run `plan` in a terminal.')
     return planRun({ ...recipe, command }, options)
   },
 })

@@ -4,7 +4,7 @@ import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, type StudioRequest } from '../endpoint.ts'
 import { formSchemas, recipeForm } from '../new-run/recipe-form.ts'
 import { commandLineOf } from '../new-run/recipe-words.ts'
-import { faultsOf, startCommand, startRun } from '../new-run/start-run.ts'
+import { faultsOf, importsModules, startCommand, startRun } from '../new-run/start-run.ts'
 import type { FormCommand, RecipeCheck, RecipeForm, RecipePlan, StartAnswer } from '../types/new-run-types.ts'
 
 /** The command that the path names. @throws ApiError for another one */
@@ -47,7 +47,7 @@ export const planNewRun = defineStudioEndpoint({
     const command = commandOf(request)
     const { recipe } = request.body
     // The form plans by itself, and a recipe may be that of a run from somebody else: its code runs only once it is started.
-    if ('use' in recipe || 'recipeFile' in recipe)
+    if (importsModules(recipe))
       return { plan: null, fault: 'A recipe with modules of its own is planned when it starts.' }
     return request.studio.planner.plan({ ...recipe, command })
   },

@@ -11,6 +11,9 @@ import type { FormCommand, RecipeFault, StartAnswer } from '../types/new-run-typ
 /** Commands that the studio and agents start. */
 export const startCommand = z.enum(['pretrain', 'finetune', 'align'])
 
+/** Whether building the run of a recipe imports a file of the user: planning it would run that file's code. */
+export const importsModules = (recipe: Record<string, unknown>): boolean => 'use' in recipe || 'recipeFile' in recipe
+
 /** Faults by the setting. With modules of the user, only the command itself knows all names: it checks the recipe when it starts. */
 export const faultsOf = (command: FormCommand, recipe: Record<string, unknown>): RecipeFault[] =>
   'use' in recipe

@@ -74,6 +74,7 @@ beforeAll(async () => {
   for (const [name, changes] of Object.entries({
     llama: { tiedEmbeddings: false },
     qwen2: { tiedEmbeddings: true, ropeScaling: { kind: 'default' } },
+    gpt2: { maxPositions: 128 },
   }))
     await saveModel(oddModel(name as 'llama', 'causal-lm', { vocabSize: 300, ...changes }), at(name), {
       tokenizer: at('tokenizer'),
@@ -101,6 +102,8 @@ const cases: [name: string, alpha: number, base: string, make: () => Promise<str
     'qwen2',
     () => makeAdapter('qwen2-lora', { type: 'lora', rank: 3, alpha: 9 }, { base: 'qwen2' }),
   ],
+  // GPT-2 has queries, keys and values in one matrix, which transformers stores transposed.
+  ['lora on gpt2', 9, 'gpt2', () => makeAdapter('gpt2-lora', { type: 'lora', rank: 3, alpha: 9 }, { base: 'gpt2' })],
 ]
 
 describe('gguf-adapter', () => {
@@ -151,6 +154,8 @@ describe('gguf-adapter', () => {
     const refused = async (model: string, words: RegExp) =>
       expect(exportModel({ model, to: 'gguf-adapter', out: at('refused') })).rejects.toThrow(words)
     await refused(at('llama'), /the model has none/)
+    await saveModel(oddModel('gpt-neox', 'causal-lm', { vocabSize: 300 }), at('neox'), { tokenizer: at('tokenizer') })
+    await refused(at('neox'), /for `gguf-adapter`, got gpt-neox/)
     await refused(await makeAdapter('dora', { type: 'lora', rank: 2, dora: true }), /the lora of .*qProj is none/)
     await refused(await makeAdapter('ia3', { type: 'ia3' }), /the ia3 of/)
     await refused(await makeOutputAdapter('qwen2'), /lm_head\.weight is the token embedding too/)

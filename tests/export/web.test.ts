@@ -138,20 +138,25 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     expect(faults).toEqual([])
   }, 120_000)
 
-  it('answers as we do, in a text of several windows too', async () => {
+  it('answers as we do, in a text of several windows and to a long question too', async () => {
     const folder = await make('question-answering', {
       task: 'extractive-qa',
-      settings: { stride: 16 },
+      settings: { stride: 16, maxQuestionTokens: 12 },
       maxLength: 48,
     } as never)
     const { page, faults } = await openPage('question-answering')
     const model = await open(folder)
-    for (const context of [
-      'The cat sat on the mat.',
-      'The dog ran after cats. It is 1999, and the mat sat. '.repeat(4),
+    const short = 'The cat sat on the mat.'
+    const long = 'The dog ran after cats. It is 1999, and the mat sat. '.repeat(4)
+    const question = 'Who sat on the mat?'
+    // The last question is longer than the model takes.
+    for (const [asked, context] of [
+      [question, short],
+      [question, long],
+      [question.repeat(20), long],
     ]) {
-      const found = await model.answer('Who sat on the mat?', { context })
-      await ask(page, { Question: 'Who sat on the mat?', Text: context }, 'Answer')
+      const found = await model.answer(asked, { context })
+      await ask(page, { Question: asked, Text: context }, 'Answer')
       expect(await result(page).textContent()).toBe(found.answer)
     }
     expect(faults).toEqual([])

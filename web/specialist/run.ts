@@ -144,13 +144,14 @@ export const answer = async (opened: Opened, question: string, context: string):
   const { facts, tokenizer } = opened
   const words = encodeWords(tokenizer, context, /\S+/g)
   const [places, ids] = [placesOf(words), words.flatMap((word) => word.ids)]
-  const asked = tokenizer.encode(question, { add_special_tokens: false })
+  const asked = tokenizer.encode(question, { add_special_tokens: false }).slice(0, facts.maxQuestionTokens)
   const frame = frameOf(tokenizer, 2)
   const capacity = Math.max(1, facts.maxLength - frameSize(frame) - asked.length)
-  const step = Math.max(1, capacity - facts.stride)
+  // Windows too small for the stride share half of their tokens.
+  const shared = capacity > facts.stride ? facts.stride : capacity >> 1
   let best = { score: Number.NEGATIVE_INFINITY, start: 0, end: 0 }
   let none = Number.POSITIVE_INFINITY
-  for (let from = 0; from === 0 || from + facts.stride < ids.length; from += step) {
+  for (let from = 0; from === 0 || from + shared < ids.length; from += capacity - shared) {
     const { inputs, offset } = framed(frame, [asked, ids.slice(from, from + capacity)])
     const outputs = await run(opened, inputs)
     const [starts, ends] = [valuesOf(outputs.start_logits), valuesOf(outputs.end_logits)]

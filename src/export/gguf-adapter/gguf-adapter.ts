@@ -5,14 +5,14 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, baseOfAdapter, isAdapterFolder } from '../../adapters/index.ts'
-import { hfState, openGguf } from '../../checkpoint/index.ts'
+import { openGguf } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from '../gguf/gguf-file.ts'
-import { architectureOf, entryOf, namesOf, permute } from '../gguf/gguf-tensors.ts'
+import { architectureOf, entryOf, isTied, namesOf, permute } from '../gguf/gguf-tensors.ts'
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
 import { rounded } from '../proof/differences.ts'
@@ -31,14 +31,14 @@ interface NamedChange extends LowRankChange {
 }
 
 /** Whether the base's output matrix is its token embedding, in which llama.cpp would change the embedding too. */
-const isTied = (model: Model): boolean => adaptersOf(model).using(null, () => !hfState(model).has('lm_head.weight'))
+const isBaseTied = (model: Model): boolean => adaptersOf(model).using(null, () => isTied(model))
 
 /** @throws ConfigError for a matrix that GGUF has no name for */
 const namedChanges = ({ model }: ExportSource): NamedChange[] => {
   const names = new Map([...namesOf(model)].map(([name, entry]) => [entry.theirs, { name, ...entry }]))
   return lowRankChanges(model).map((change) => {
     const { name, permutedHeads } = names.get(change.key) ?? {}
-    if (name === undefined || (name === 'output.weight' && isTied(model)))
+    if (name === undefined || (name === 'output.weight' && isBaseTied(model)))
       throw new ConfigError(
         `\`gguf-adapter\` needs changes of matrices that llama.cpp has alone, and ${change.key} is ${name === undefined ? 'none' : 'the token embedding too'}. Export to gguf, which merges the adapter.`,
       )
@@ -168,7 +168,7 @@ export const ggufAdapter: ExportTarget = {
   folder: 'gguf-adapter',
   sharesFolder: true,
   check: (source) => {
-    checkGguf(source)
+    checkGguf(source, 'gguf-adapter')
     namedChanges(source)
   },
   write: async (source, variant, folder, { onProgress, signal }) => {

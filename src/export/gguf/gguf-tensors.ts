@@ -1,7 +1,7 @@
 // Names, row order and types of the tensors of GGUF files, for whole models and for adapters. Names come from the table that
 // GGUF files are read by, so both directions agree.
 import { z } from 'zod'
-import { type GgufName, ggufNames, ggufType } from '../../checkpoint/index.ts'
+import { type GgufName, ggufNames, ggufType, hfState } from '../../checkpoint/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { GgufEntry } from './gguf-file.ts'
@@ -40,6 +40,9 @@ export const architectures: Readonly<Record<string, GgufArchitecture>> = {
 
 /** GGUF's form of the model's architecture. */
 export const architectureOf = ({ definition }: Model): GgufArchitecture => architectures[definition.type]
+
+/** Whether the output matrix is the token embedding. */
+export const isTied = (model: Model): boolean => !hfState(model).has('lm_head.weight')
 
 const configSchema = z.object({
   vocabSize: z.number(),

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { CausalLmHead, type Model } from '../../models/index.ts'
+import { CausalLmHead } from '../../models/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareRunner, freeModel } from '../proof/compare-models.ts'
@@ -14,36 +14,33 @@ import { compareWeights } from '../proof/compare-weights.ts'
 import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
-import { architectureOf, architectures, entryOf, headDimOf, namesOf, settingsOf } from './gguf-tensors.ts'
+import { architectureOf, architectures, entryOf, headDimOf, isTied, namesOf, settingsOf } from './gguf-tensors.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
 import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
 
-/** Whether the output matrix is the token embedding. */
-const isTied = (model: Model): boolean => !hfState(model).has('lm_head.weight')
-
-const refuse = (source: ExportSource, what: string, instead: string): never => {
-  throw new ConfigError(`Expected ${what} for \`gguf\`, got ${instead} in ${source.given}. Export to merged instead.`)
-}
-
-/** @throws ConfigError for what llama.cpp does not compute */
-export const checkGguf = (source: ExportSource): void => {
+/** @throws ConfigError for what llama.cpp does not compute. @param target format that the message names */
+export const checkGguf = (source: ExportSource, target: string): void => {
+  const refuse = (what: string, instead: string): never => {
+    throw new ConfigError(
+      `Expected ${what} for \`${target}\`, got ${instead} in ${source.given}. Export to merged instead.`,
+    )
+  }
   const { definition, head, headType, facts } = source.model
   if (!Object.hasOwn(architectures, definition.type))
-    refuse(source, `one of ${Object.keys(architectures).join(', ')}`, definition.type)
-  if (!facts.causal || !(head instanceof CausalLmHead))
-    refuse(source, 'a causal language model', `the head ${headType}`)
+    refuse(`one of ${Object.keys(architectures).join(', ')}`, definition.type)
+  if (!facts.causal || !(head instanceof CausalLmHead)) refuse('a causal language model', `the head ${headType}`)
   const settings = settingsOf(source.model)
   const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settings
   const architecture = architectureOf(source.model)
-  if (activation !== architecture.activation) refuse(source, `the activation ${architecture.activation}`, activation)
+  if (activation !== architecture.activation) refuse(`the activation ${architecture.activation}`, activation)
   if (!settings.scaleAttention || settings.scaleAttentionByLayer)
-    refuse(source, 'attention scores divided by the root of the head size', 'another scale')
+    refuse('attention scores divided by the root of the head size', 'another scale')
   if (architecture.tiedOnly && !isTied(source.model))
-    refuse(source, 'one matrix for tokens and output', 'an output matrix of its own')
+    refuse('one matrix for tokens and output', 'an output matrix of its own')
   if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
-    refuse(source, `attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
+    refuse(`attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
   ropeFields('', settings)
   preTokenizerName(source)
 }
@@ -166,7 +163,7 @@ export const gguf: ExportTarget = {
   folder: 'gguf',
   sharesFolder: true,
   quantises: (variant) => isQuantised(mixes[variant]),
-  check: checkGguf,
+  check: (source) => checkGguf(source, 'gguf'),
   write: async (source, variant, folder, { onProgress, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)
     await writeModelFile(source, variant, join(folder, ggufFileName(source, variant)), signal)

@@ -25,7 +25,9 @@ export interface SpecialistFacts {
   pair: boolean
   /** Question answering: tokens that two windows of a long text share. */
   stride: number
-  /** Question answering: most tokens of an answer. */
+  /** Question answering: maximum tokens of a question; longer ones are truncated. */
+  maxQuestionTokens: number
+  /** Question answering: maximum tokens of an answer. */
   maxAnswerTokens: number
   /** Question answering: how much better the score of no answer must be; absent where every question has an answer. */
   nullThreshold?: number

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
 import { loadModel, loadTokenizer, openGguf, saveModel, weightForms } from '../../src/checkpoint/index.ts'
 import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
 import { exportModel } from '../../src/export/index.ts'
@@ -156,6 +157,35 @@ describe('gguf', () => {
     await expect(loadForInference({ model: path, weights: 'packed' }, { dtype: 'float32' })).rejects.toThrow(/`dtype`/)
     truncateSync(path, 200_000)
     expect(() => logitsOf(packed)).toThrow(/was truncated while it is in use/)
+  })
+
+  it('takes adapters while its matrices stay blocks, also in the one call per layer of decoding', async () => {
+    const folder = await make('adapted', 'llama', { hiddenSize: 64, intermediateSize: 64, numHeads: 2, numKvHeads: 1 })
+    await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
+    const path = join(`${folder}-out`, 'gguf', 'adapted-Q8_0.gguf')
+    const ids = [5, 9, 200, 3]
+    const logits: Tensor[] = []
+    for (const weights of weightForms) {
+      const { model } = await loadForInference({ model: path, weights })
+      const bare = noGrad(() => model.forward({ inputIds: Tensor.from([ids], { dtype: 'int64' }) }).logits)
+      applyAdapter(model, { type: 'lora', rank: 2, targets: ['qProj', 'downProj'] }, { name: 'a', seed: 1 })
+      noGrad(() => {
+        for (const tensor of adaptersOf(model).tensorsOf('a').values())
+          tensor.normal_(0, 0.3, { generator: new Generator(2) })
+      })
+      model.eval()
+      const [{ ids: made }] = await generate(model, undefined, [ids], { maxNewTokens: 4, eosTokenIds: [] })
+      const whole = noGrad(
+        () => model.forward({ inputIds: Tensor.from([[...ids, ...made]], { dtype: 'int64' }) }).logits,
+      )
+      expect(made, weights).toEqual([...whole.argmax(-1).flatten().toTypedArray()].slice(3, 7).map(Number))
+      expect(whole.narrow(1, 0, 4).sub(bare).abs().max().item()).toBeGreaterThan(0.1)
+      const dense = [...model.body.parameters().keys()].filter((name) => name.endsWith('qProj.weight'))
+      expect(dense.length === 0, weights).toBe(weights === 'packed')
+      logits.push(whole.narrow(1, 0, 4))
+    }
+    const [packed, unpacked] = logits
+    expect(packed.sub(unpacked).square().mean().sqrt().item() / unpacked.std().item()).toBeLessThan(0.05)
   })
 
   it('has vectors of its own in a cache, packed and not', async () => {

@@ -133,6 +133,8 @@ export const readStream = <T extends object>(path: string, { onMessage, onEnd }:
       if ('error' in message) throw new RequestError(response.status, (message as ApiErrorBody).error.message)
       onMessage(message)
     }
+    // The server ended in the middle.
+    throw new RequestError(0, brokeOff)
   }
   readAll().then(
     () => onEnd(undefined),

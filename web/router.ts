@@ -41,6 +41,12 @@ export const queryWhole = (name: string): number | undefined => {
   return Number.isSafeInteger(number) && number! >= 0 ? number : undefined
 }
 
+/** The one of some words that the address names; without one, the first of them. */
+export const queryChoice = <Word extends string>(name: string, words: readonly Word[]): Word => {
+  const value = route.value.query.get(name)
+  return words.find((word) => word === value) ?? words[0]
+}
+
 /** The address of a page. */
 export const linkTo = (parts: readonly string[], query: Record<string, string | undefined> = {}): string => {
   const set = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined)

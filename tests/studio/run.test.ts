@@ -8,8 +8,8 @@ import type { Curves, RunDetails } from '../../src/serving/studio/types/api-type
 import type { BatchRows, RunFilesAnswer, RunSamples } from '../../src/serving/studio/types/run-types.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { formatValue } from '../../web/format.ts'
-import { changesBetween } from '../../web/pages/run/settings-changes.ts'
 import { csvOf } from '../../web/parts/chart-csv.ts'
+import { changesBetween } from '../../web/parts/settings-changes.ts'
 import { smooth } from '../../web/parts/smoothing.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
 import {

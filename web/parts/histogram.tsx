@@ -32,7 +32,7 @@ export const Histogram = ({ label, across, bins, signed = false, whole = false }
   const rangeOf = ({ from, to }: HistogramBin) =>
     whole && to - from === 1 ? show(from) : `${show(from)} to ${show(whole ? to - 1 : to)}`
   return (
-    <figure class="scatter histogram" aria-label={label}>
+    <figure class="scatter" aria-label={label}>
       <svg viewBox={`0 0 ${frame.width} ${frame.height}`} width="100%">
         <title>{label}</title>
         {bins.map((bin, i) => {

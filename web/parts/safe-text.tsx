@@ -28,7 +28,7 @@ interface SafeTextProps {
 }
 
 export const SafeText = ({ text, length }: SafeTextProps) => (
-  <bdi class="safe-text">
+  <bdi>
     {namedCharacters(text)}
     {length !== undefined && <span class="muted"> … {formatCount(length)} characters</span>}
   </bdi>

@@ -130,7 +130,7 @@ const formOf = (opened: Opened, output: HTMLElement): HTMLFormElement => {
     try {
       await run(opened, values, output)
     } catch (error) {
-      output.replaceChildren(element('p', { className: 'bad', textContent: String(error) }))
+      output.replaceChildren(element('p', { className: 'error', textContent: String(error) }))
     } finally {
       submit.disabled = false
       output.setAttribute('aria-busy', 'false')
@@ -167,5 +167,5 @@ const start = async (app: HTMLElement): Promise<void> => {
 
 const app = document.getElementById('app') as HTMLElement
 start(app).catch((error: unknown) => {
-  app.append(element('p', { className: 'bad', textContent: `The model could not be opened: ${String(error)}` }))
+  app.append(element('p', { className: 'error', textContent: `The model could not be opened: ${String(error)}` }))
 })

@@ -12,7 +12,7 @@ import { Histogram } from '../../parts/histogram.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { queryWhole, route, setQuery } from '../../router.ts'
+import { queryChoice, queryWhole, setQuery } from '../../router.ts'
 
 const size = 25
 
@@ -49,11 +49,8 @@ const Pair = ({ row }: { row: PreferenceRow }) => (
   </tr>
 )
 
-const isOrder = (value: string | null): value is PreferenceOrder => value !== null && value in orders
-
 export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFacts }) => {
-  const asked = route.value.query.get('order')
-  const order: PreferenceOrder = isOrder(asked) ? asked : 'displaced'
+  const order = queryChoice('order', Object.keys(orders) as PreferenceOrder[])
   const from = queryWhole('from') ?? 0
   const page = useJson<PreferencePage>(
     facts.scored ? runPath(id, `/preferences?order=${order}&from=${from}&count=${size}`) : undefined,

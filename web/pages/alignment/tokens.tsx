@@ -3,7 +3,7 @@ import type { AnswerToken, RolloutAnswer } from '../../../src/serving/studio/typ
 import { runPath } from '../../api.ts'
 import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryChoice, setQuery } from '../../router.ts'
 
 interface Heat {
   title: string
@@ -44,8 +44,8 @@ const Token = ({ token, value, most }: { token: AnswerToken; value: number | nul
 }
 
 const Tokens = ({ answer }: { answer: RolloutAnswer }) => {
-  const asked = route.value.query.get('heat') ?? 'advantage'
-  const heat = heats[asked] ?? heats.advantage
+  const chosen = queryChoice('heat', Object.keys(heats))
+  const heat = heats[chosen]
   const values = answer.answerTokens.map((token) => heat.of(token, answer))
   const most = values.reduce((largest: number, value) => Math.max(largest, Math.abs(value ?? 0)), 0)
   const known = values.some((value) => value !== null)
@@ -54,7 +54,7 @@ const Tokens = ({ answer }: { answer: RolloutAnswer }) => {
       <div class="row controls">
         <label>
           Colour{' '}
-          <select value={asked} onChange={(event) => setQuery({ heat: event.currentTarget.value })}>
+          <select value={chosen} onChange={(event) => setQuery({ heat: event.currentTarget.value })}>
             {Object.entries(heats).map(([key, { title }]) => (
               <option key={key} value={key}>
                 {title}

@@ -8,14 +8,12 @@ import { runRow } from '../../live-runs.ts'
 import { axisFormats, runAxis } from '../../parts/axes.ts'
 import { Chart, type ChartCurve } from '../../parts/chart.tsx'
 import { smooth } from '../../parts/smoothing.ts'
-import { queryNumber, route, setQuery } from '../../router.ts'
+import { queryChoice, queryNumber, route, setQuery } from '../../router.ts'
 import { PriceField, typedPrice } from './price-field.tsx'
 import { chosenIds, dashes, maxCurves, shortName } from './selection.ts'
 
 const axes = { step: 'Step', tokens: 'Tokens', time: 'Time', money: 'Money' } as const
 type Axis = keyof typeof axes
-
-const isAxis = (value: string | null): value is Axis => value !== null && value in axes
 
 const buckets = 600
 const refreshMs = 2000
@@ -163,8 +161,7 @@ export const CurvesView = () => {
   const all = chosenIds()
   const ids = all.slice(0, maxCurves)
   const name = query.get('curve') ?? 'loss'
-  const by = query.get('by')
-  const axis: Axis = isAxis(by) ? by : 'step'
+  const axis = queryChoice('by', Object.keys(axes) as Axis[])
   const price = typedPrice()
   const smoothing = Math.min(0.99, Math.max(0, queryNumber('smooth') ?? 0))
   const range = useSignal<[number, number] | undefined>(undefined)

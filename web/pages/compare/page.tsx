@@ -5,7 +5,7 @@ import type { RunComparisonAnswer } from '../../../src/serving/studio/types/comp
 import { formatTime } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { type Tab, Tabs } from '../../parts/tabs.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryChoice, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { Chooser, Chosen } from './chooser.tsx'
 import { ClassesView } from './classes-view.tsx'
@@ -68,8 +68,10 @@ const Scored = ({ view, ids }: { view: string; ids: readonly string[] }) => {
 
 export default () => {
   const ids = chosenIds()
-  const asked = route.value.query.get('view') ?? 'curves'
-  const view = asked in scoredViews ? asked : 'curves'
+  const view = queryChoice(
+    'view',
+    tabs.map(({ key }) => key),
+  )
   return (
     <>
       <div class="head">

@@ -13,7 +13,7 @@ import { formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Pager } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { queryWhole, route, setQuery } from '../../router.ts'
+import { queryChoice, queryWhole, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { groupsOf } from './scores-view.tsx'
 import { shortName } from './selection.ts'
@@ -29,8 +29,6 @@ const filterTitle = (filter: PairFilter, rightOrWrong: boolean): string | undefi
   }
   return titles[filter]
 }
-
-const isFilter = (value: string | null): value is PairFilter => pairFilters.includes(value as PairFilter)
 
 const Answer = ({
   prediction,
@@ -63,9 +61,7 @@ const Answer = ({
     {prediction.probabilities.slice(0, 3).map(([name, probability]) => (
       <div class="share" key={name}>
         <span class="share-bar" style={{ width: `${(100 * probability).toFixed(1)}%` }} />
-        <span class="share-text">
-          {name} {probability.toFixed(3)}
-        </span>
+        {name} {probability.toFixed(3)}
       </div>
     ))}
   </td>
@@ -139,7 +135,7 @@ export const PredictionsView = ({ answer }: { answer: RunComparisonAnswer }) => 
   const usual = groupsOf(answer.runs).find(({ length }) => length > 1) ?? answer.runs
   const known = (id: string | null): id is string => id !== null && ids.includes(id)
   const [first, second] = [query.get('a'), query.get('b')].map((id, i) => (known(id) ? id : usual[i]?.id))
-  const filter: PairFilter = isFilter(query.get('filter')) ? (query.get('filter') as PairFilter) : 'changed'
+  const filter = queryChoice('filter', pairFilters)
   const from = queryWhole('page') ?? 0
   const search = useSignal('')
   const searched = useSignal('')

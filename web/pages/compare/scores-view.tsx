@@ -8,7 +8,7 @@ import { formatBytes, formatCount, formatDuration } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Marker, Scatter, type ScatterMark } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { linkTo, route, setQuery } from '../../router.ts'
+import { linkTo, queryChoice, setQuery } from '../../router.ts'
 import { families, formatInterval, methodOf } from './families.ts'
 import { PriceField, typedPrice } from './price-field.tsx'
 import { shortName } from './selection.ts'
@@ -198,8 +198,8 @@ const TaskScores = ({ runs, answer, cost }: { runs: ComparedRunRow[]; answer: Ru
 }
 
 export const ScoresView = ({ answer }: { answer: RunComparisonAnswer }) => {
-  const chosen = route.value.query.get('cost') ?? 'time'
-  const cost = costs[chosen] ?? costs.time
+  const chosen = queryChoice('cost', Object.keys(costs))
+  const cost = costs[chosen]
   return (
     <>
       <div class="row controls">

@@ -12,7 +12,7 @@ import { formatBytes, formatCount } from '../../format.ts'
 import { Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { namedCharacters, SafeText } from '../../parts/safe-text.tsx'
-import { queryWhole, route, setQuery } from '../../router.ts'
+import { queryChoice, queryWhole, route, setQuery } from '../../router.ts'
 import { Documents, textColumn } from './documents.tsx'
 import { SourceHead, sourcePath } from './source-head.tsx'
 import { SourceTabs } from './tabs.tsx'
@@ -64,10 +64,12 @@ const RowOfRun = ({ row }: { row: ShownRow }) => (
 
 const rowsPerPage = 4
 
+const splitNames = ['train', 'validation'] as const
+
 const Rows = ({ id, runs }: { id: string; runs: readonly ShardRun[] }) => {
   const { query } = route.value
   const run = runs.find((one) => one.run === query.get('run')) ?? runs[0]
-  const split = query.get('split') === 'validation' ? 'validation' : 'train'
+  const split = queryChoice('split', splitNames)
   const position = queryWhole('position') ?? 0
   const seed = query.get('seed')
   const typed = useSignal({ position: String(position), seed: seed ?? '' })
@@ -165,7 +167,7 @@ const Rows = ({ id, runs }: { id: string; runs: readonly ShardRun[] }) => {
 }
 
 const ShardDocuments = ({ id, splits }: { id: string } & Pick<ShardOverview, 'splits'>) => {
-  const split = route.value.query.get('split') === 'validation' ? 'validation' : 'train'
+  const split = queryChoice('split', splitNames)
   return (
     <>
       <label class="row">

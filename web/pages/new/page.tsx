@@ -17,7 +17,7 @@ import { CopyBox } from './copy-box.tsx'
 import { FieldRow } from './field.tsx'
 import { type Field, fieldsOf, groupsOf, recipeOf, type Values, valuesOf } from './fields.ts'
 import './new.css'
-import { changesBetween } from '../run/settings-changes.ts'
+import { changesBetween } from '../../parts/settings-changes.ts'
 import { PlanPanel } from './plan.tsx'
 import { effectOf } from './plan-effect.ts'
 

@@ -5,7 +5,7 @@ import type { RunAxis } from '../../parts/axes.ts'
 import { Chart } from '../../parts/chart.tsx'
 import { HeatMap } from '../../parts/heat-map.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { route, setQuery } from '../../router.ts'
+import { queryChoice, setQuery } from '../../router.ts'
 
 /** Positions of the heat map. */
 const buckets = 160
@@ -36,11 +36,9 @@ const views: Record<View, string> = {
   lines: `lines, highest ${maxLines}`,
 }
 
-const viewOf = (value: string | null): View => (value !== null && Object.hasOwn(views, value) ? (value as View) : 'map')
-
 export const LayerNorms = (props: LayerNormsProps) => {
   const { id, columns, limits, version } = props
-  const view = viewOf(route.value.query.get('norms'))
+  const view = queryChoice('norms', Object.keys(views) as View[])
   const path = `/curves?names=${encodeURIComponent(columns.join(','))}${limits}&buckets=${buckets}`
   const curves = useJson<Curves>(runPath(id, path), version)
   return (

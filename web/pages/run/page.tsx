@@ -7,7 +7,7 @@ import { type Fact, Facts } from '../../parts/facts.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { RunControls } from '../../parts/run-controls.tsx'
 import { type Tab, Tabs } from '../../parts/tabs.tsx'
-import { linkTo, queryWhole, route, setQuery } from '../../router.ts'
+import { linkTo, queryChoice, queryWhole, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { Batch } from './batch.tsx'
 import { Files } from './files.tsx'
@@ -25,8 +25,6 @@ const tabs: readonly Tab[] = [
   { key: 'settings', title: 'Settings' },
   { key: 'files', title: 'Files' },
 ]
-
-const tabOf = (value: string | null): string => (tabs.find(({ key }) => key === value) ?? tabs[0]).key
 
 const factsOf = (row: RunDetails['row']): Fact[] => {
   const facts: Fact[] = [
@@ -52,7 +50,10 @@ export const RunPage = ({ id }: { id: string }) => {
   const newer = useJson<RunDetails>(version === 0 ? undefined : runPath(id), version)
   const details = newer.value.data ?? first.value.data
   const row = runRow(id) ?? details?.row
-  const tab = tabOf(route.value.query.get('tab'))
+  const tab = queryChoice(
+    'tab',
+    tabs.map(({ key }) => key),
+  )
   const step = queryWhole('step')
   return (
     <>

@@ -1,10 +1,10 @@
 // The curves of a run: live, smoothed, zoomed together, over steps, tokens or time. Every choice is in the address.
 import type { BucketedCurve, Curves, RunDetails } from '../../../src/serving/studio/types/api-types.ts'
 import { getJson, runPath } from '../../api.ts'
-import { type AxisName, axisNames, runAxis } from '../../parts/axes.ts'
+import { axisNames, runAxis } from '../../parts/axes.ts'
 import { Chart } from '../../parts/chart.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { queryNumber, route, setQuery } from '../../router.ts'
+import { queryChoice, queryNumber, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
 import { chartsOfRun, curvesOf, type RunChart } from './charts-of-run.ts'
 import { LayerNorms } from './layer-norms.tsx'
@@ -17,8 +17,6 @@ const buckets = 1000
 
 /** Largest weight of the past of the smoothing slider. */
 const maxSmoothing = 0.999
-
-const axisOf = (value: string | null): AxisName => axisNames.find((name) => name === value) ?? 'step'
 
 const Controls = () => {
   const { query } = route.value
@@ -42,7 +40,7 @@ const Controls = () => {
       <label>
         x axis{' '}
         <select
-          value={axisOf(query.get('axis'))}
+          value={queryChoice('axis', axisNames)}
           onChange={({ currentTarget: { value } }) => setQuery({ axis: value === 'step' ? undefined : value })}
         >
           {axisNames.map((name) => (
@@ -67,20 +65,23 @@ const Controls = () => {
   )
 }
 
+const higherOf = (values: readonly (number | null)[], a: number, b: number): number =>
+  (values[b] ?? Number.NEGATIVE_INFINITY) > (values[a] ?? Number.NEGATIVE_INFINITY) ? b : a
+
 /** The step of the highest value near a click: a bucket of the drawn curve has many steps. */
 const stepOfSpike = async (id: string, curve: BucketedCurve, step: number): Promise<number> => {
   const after = curve.steps.findIndex((first) => first > step)
   const i = Math.max(0, (after < 0 ? curve.steps.length : after) - 1)
   // The click may be a few pixels beside the peak.
   const near = [i - 2, i - 1, i, i + 1, i + 2].filter((at) => at >= 0 && at < curve.steps.length)
-  const best = near.reduce((a, b) => ((curve.max[b] ?? 0) > (curve.max[a] ?? 0) ? b : a), i)
+  const best = near.reduce((a, b) => higherOf(curve.max, a, b), i)
   const from = curve.steps[best]
   const next = curve.steps[best + 1]
   if (next === undefined || next - from <= 1) return from
   const query = `names=${encodeURIComponent(curve.name)}&from=${from}&to=${next - 1}&buckets=10000`
   const { curves } = await getJson<Curves>(runPath(id, `/curves?${query}`))
   const { steps, max } = curves[0]
-  return steps[max.reduce((a: number, value, b) => ((value ?? 0) > (max[a] ?? 0) ? b : a), 0)] ?? from
+  return steps[max.reduce((a: number, _, b) => higherOf(max, a, b), 0)] ?? from
 }
 
 interface RunCurvesProps {
@@ -128,7 +129,7 @@ interface ChartsProps extends RunCurvesProps {
 
 const Charts = ({ id, details, charts, answer, marks, range, limits, version, onStep }: ChartsProps) => {
   const { query } = route.value
-  const name = axisOf(query.get('axis'))
+  const name = queryChoice('axis', axisNames)
   const axis = runAxis(name, answer.axis)
   const logX = query.get('logx') !== null
   const logY = query.get('logy') !== null

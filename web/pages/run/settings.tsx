@@ -5,8 +5,8 @@ import { runRows } from '../../live-runs.ts'
 import { JsonText } from '../../parts/json-text.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
+import { changesBetween, type SettingChange } from '../../parts/settings-changes.ts'
 import { route, setQuery } from '../../router.ts'
-import { changesBetween, type SettingChange } from './settings-changes.ts'
 
 const shown = (value: unknown): string =>
   value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value)

@@ -1,5 +1,5 @@
 // A comparison of runs as one HTML file: the page "Compare" with its curves, scores, predictions and matrices, and the page of each run.
-import { comparisonPath, encodeIds, maxCompared, pairFilters, predictionsPath } from '../compare-paths.ts'
+import { comparisonPath, encodeIds, pairFilters, predictionsPath } from '../compare-paths.ts'
 import type { RunComparisonAnswer } from '../types/compare-types.ts'
 import { answersOf, type SharedStudio, sharePages } from './share.ts'
 
@@ -21,11 +21,11 @@ const pairsOf = (runs: RunComparisonAnswer['runs']): [string, string][] => {
 
 /**
  * A comparison of runs of a studio as the text of an HTML file.
+ * @param ids at most `maxCompared`
  * @throws ConfigError for an unknown run
  */
 export const shareComparison = async (from: SharedStudio, ids: readonly string[]): Promise<string> => {
-  const compared = ids.slice(0, maxCompared)
-  const path = comparisonPath(compared)
+  const path = comparisonPath(ids)
   const answers = await answersOf(from.ask, { [path]: path })
   const { runs } = answers[path] as RunComparisonAnswer
   const paths = [
@@ -39,7 +39,7 @@ export const shareComparison = async (from: SharedStudio, ids: readonly string[]
     ids,
     {
       title: `Comparison of ${ids.length} runs`,
-      home: `#/compare?runs=${encodeURIComponent(encodeIds(compared))}`,
+      home: `#/compare?runs=${encodeURIComponent(encodeIds(ids))}`,
       pages: ['runs', 'compare'],
       content,
     },

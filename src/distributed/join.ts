@@ -14,7 +14,7 @@ interface Member {
   address: string
 }
 
-/** A choice from an environment variable. */
+/** On or off from an environment variable (default: on). */
 const onOrOff = (env: NodeJS.ProcessEnv, name: string): boolean => {
   const text = env[name] || 'on'
   if (text === 'on' || text === 'off') return text === 'on'

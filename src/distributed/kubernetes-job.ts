@@ -28,7 +28,7 @@ export const kubernetesManifest = (job: TrainingJob, request: KubernetesRequest)
   const { processes, threads } = job
   const { image, claim, folder, memory, namespace } = request
   const name = checkedName(job.name)
-  // That of a service, unlike that of a job, of a claim or of a namespace.
+  // Names of services begin with a letter; those of jobs, claims and namespaces may begin with a digit.
   if (!/^[a-z]/.test(name)) throw new ConfigError(`Expected a letter first for \`name\`, got "${name}".`)
   if (!folder.startsWith('/'))
     throw new ConfigError(`Expected an absolute folder for \`folder\`, got "${folder}". It is a path in the container.`)

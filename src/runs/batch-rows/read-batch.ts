@@ -78,7 +78,10 @@ export class BatchReader {
     this.#folder = undefined
   }
 
-  /** The run, built again if it is another one, also in the same folder, or if its weights were replaced by those of a checkpoint and the first ones are needed. */
+  /**
+   * The run, built again if it is another one, also in the same folder, or if its weights were replaced by those of a checkpoint and the
+   * first ones are needed.
+   */
   async #open(folder: string, { snapshot }: BatchLocation): Promise<BuiltRun> {
     const version = await recipeVersion(folder)
     const usable =

@@ -64,9 +64,9 @@ export interface ComparedRun {
 /** The score of a baseline without training. */
 export interface ComparedReference {
   task: string
-  /** What it is, and whose records it was scored on where runs of its task have several kinds of them. */
+  /** Name of the baseline, with the runs whose records it was scored on where the runs of its task differ in them. */
   name: string
-  /** What it is. */
+  /** Name of the baseline alone. */
   baseline: string
   /** Names of the runs that were scored on the same records. */
   runs: string[]

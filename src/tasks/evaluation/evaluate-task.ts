@@ -36,7 +36,7 @@ export const evaluateTaskSchema = z.strictObject({
 /** Settings of `predictTask` and `evaluateTask`, as given. */
 export type EvaluateTaskSettings = z.input<typeof evaluateTaskSchema>
 
-/** Progress and cancellation of predictions. */
+/** Progress, cancellation and division of predictions. */
 export interface TaskHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void

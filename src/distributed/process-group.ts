@@ -124,14 +124,9 @@ export class ProcessGroup {
   /** Sums tensors over the group, in place; all are on their way at once. */
   async sum_(tensors: Iterable<Tensor>): Promise<void> {
     await this.#collective(() => {
-      const begun = [...tensors].map((tensor) => allReduce_(tensor, 'sum', this.#facts.name))
+      const begun = [...tensors].map((tensor) => this.beginSum_(tensor))
       for (const tensor of begun) waitTensor(tensor)
     })
-  }
-
-  /** The sum over the group of [size * n]; each process gets its part [n]. */
-  sumParts(tensor: Tensor): Promise<Tensor> {
-    return this.#collective(() => waitTensor(reduceScatter(tensor, 'sum', this.size, this.#facts.name)))
   }
 
   /** The parts [n] of all processes as [size * n]. */

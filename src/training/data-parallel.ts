@@ -4,7 +4,7 @@ import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { isCount, type OptimizerState, type ShardedOptimizer } from '../optim/index.ts'
 import { freeTensors, Tensor, zeros } from '../tensor/index.ts'
-import type { GradientExchange } from './gradient-exchange.ts'
+import type { ExchangedGradients, GradientExchange } from './gradient-exchange.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
 /**
@@ -38,11 +38,8 @@ interface FullReport extends StepReport, Pick<BatchGradients, 'loss' | 'terms' |
   late: number[]
 }
 
-/** Gradients of the whole batch, or of a part of the parameters. */
-export interface ReducedGradients extends BatchGradients {
-  /** Global norm, where this process has a part of the gradients only. */
-  gradientNorm?: number
-}
+/** Gradients of the whole batch, or the part of them that this process has, with what all processes measured. */
+export type ReducedGradients = BatchGradients & ExchangedGradients
 
 /** The gradients of the whole batch, and what the processes agreed on. */
 export const reduceGradients = async (

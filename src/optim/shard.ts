@@ -212,17 +212,9 @@ export class ShardedOptimizer implements Optimizer {
     return this.flatten((piece) => this.#viewOf(piece))
   }
 
-  /** Writes the weights of the other parts into the parameters. @param all weights of all parts, [count * partSize] */
+  /** Writes updated weights into the parameters. @param all weights of all parts, [count * partSize] */
   writeWeights(all: Tensor): void {
-    const { count, index } = this.place
-    noGrad(() =>
-      scope(() => {
-        for (let part = 0; part < count; part++)
-          if (part !== index)
-            for (const piece of this.layout.piecesOf(part))
-              this.#viewOf(piece).copy_(all.narrow(0, part * this.layout.partSize + piece.at, piece.size))
-      }),
-    )
+    this.unflatten(all, (path) => flatOf(this.parameters.get(path) as Tensor))
   }
 
   /** Writes values of all parts, [count * partSize], into tensors by path, flat. */

@@ -1,7 +1,7 @@
 // Gradients that are exchanged during the backward pass have the bits of those that are exchanged after it.
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { lossesOf, runTogether } from './parallel-runs.ts'
 
 let data: SmallData
@@ -28,5 +28,6 @@ it('gives the same bits during the backward pass and after it', async () => {
     const losses = await lossesOf(own)
     expect(losses).toHaveLength(10)
     expect(losses).toEqual(await lossesOf(recipes('after')[i]))
+    expect(remainsOf(own.out)).toEqual(remainsOf(recipes('after')[i].out))
   }
 }, 240_000)

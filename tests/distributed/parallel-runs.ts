@@ -17,7 +17,7 @@ export interface GroupOutcome {
 
 /**
  * Trains recipes one after the other in one group, or resumes those that have a folder.
- * @param event of one rank once some steps are recorded, such as `SIGKILL:1:3`
+ * @param event of one rank in each run, once some of its steps are recorded, such as `SIGKILL:1:3`
  */
 export const runTogether = async (
   processes: number,

@@ -3,9 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-
-const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+import { program } from '../setup/program.ts'
 
 /** A `launch` command that runs. */
 export interface RunningLaunch {
@@ -15,9 +13,9 @@ export interface RunningLaunch {
   exitCode: Promise<number | null>
 }
 
-/** Starts the command line from its sources. */
+/** Starts the command line. */
 export const startProgram = (words: readonly string[], env: Record<string, string>): RunningLaunch => {
-  const child = spawn(process.execPath, ['--import', 'tsx', program, ...words], {
+  const child = spawn(process.execPath, [...program, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...env },
   })

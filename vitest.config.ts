@@ -7,8 +7,10 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     setupFiles: ['./scripts/property-seed.mjs'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Far above what any test takes: it ends what hangs, and says nothing about speed.
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
+    expect: { poll: { timeout: 300_000 } },
     reporters: ['default', './scripts/summary-reporter.mjs'],
   },
 })

@@ -96,5 +96,5 @@ describe('the help of every command', () => {
           for (const flag of flags) expect(shown).toContain(flag.on ? `--no-${flag.name}` : `--${flag.name}`)
         }
     }
-  }, 120_000)
+  })
 })

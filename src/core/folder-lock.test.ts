@@ -47,5 +47,5 @@ describe('the lock of a folder', () => {
     )
     expect(counts.reduce((sum, { shared }) => sum + shared, 0)).toBe(0)
     expect(counts.reduce((sum, { locked }) => sum + locked, 0)).toBeGreaterThan(100)
-  }, 60_000)
+  })
 })

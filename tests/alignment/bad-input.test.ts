@@ -234,5 +234,5 @@ describe('functions of a recipe file', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { cwd: repository, encoding: 'utf8' })
     expect(`${status} ${stderr}`).toMatch(/^0 /)
     expect(`${stdout}${stderr}`).toMatch(/functions of the recipe again from|equal/i)
-  }, 90_000)
+  })
 })

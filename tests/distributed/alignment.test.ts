@@ -57,7 +57,7 @@ beforeAll(async () => {
   )
   for (const recipe of [dpo, grpo]) await align(recipe('one'))
   outcome = await runTogether(2, [dpo('two'), grpo('two')])
-}, 240_000)
+})
 afterAll(() => small.dispose())
 
 it('ends without errors', () => {

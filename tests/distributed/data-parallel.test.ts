@@ -93,7 +93,7 @@ beforeAll(async () => {
       : pretrain(one[kind] as PretrainInput))
   for (const count of counts)
     outcomes.set(count, await runTogether(count, Object.values(recipesFor(`of${count}`)) as { out: string }[]))
-}, 300_000)
+})
 afterAll(() => {
   data.dispose()
   bytes.dispose()

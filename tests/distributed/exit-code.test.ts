@@ -14,7 +14,7 @@ let data: SmallData
 
 beforeAll(async () => {
   data = await makeSmallData()
-}, 60_000)
+})
 afterAll(() => data.dispose())
 
 it('ends both with the code of SIGTERM, and the run resumes to code 0', async () => {
@@ -33,7 +33,7 @@ it('ends both with the code of SIGTERM, and the run resumes to code 0', async ()
   const finished = await together(2 * steps, 'resume', out)
   expect(finished).toMatchObject({ code: 0, codes: [0, 0] })
   expect(existsSync(join(out, 'model', 'model.safetensors'))).toBe(true)
-}, 240_000)
+})
 
 it('starts all processes again after one was lost, and they resume', async () => {
   const [out, recipe] = [join(data.root, 'lost'), join(data.root, 'lost.json')]
@@ -48,7 +48,7 @@ it('starts all processes again after one was lost, and they resume', async () =>
   expect(text).toContain('starting all processes again (restart 1 of 1)')
   expect(text).toMatch(/Resuming from step [1-9]/)
   expect(await lossesOf({ out })).toHaveLength(60)
-}, 480_000)
+})
 
 it('starts nothing again after a faulty command', async () => {
   const recipe = join(data.root, 'faulty.json')
@@ -57,4 +57,4 @@ it('starts nothing again after a faulty command', async () => {
   const launch = startProgram(words, { OMP_NUM_THREADS: '1' })
   expect(await launch.exitCode).toBe(2)
   expect(launch.stderr()).not.toContain('starting all processes again')
-}, 120_000)
+})

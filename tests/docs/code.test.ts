@@ -33,7 +33,7 @@ beforeAll(async () => {
     allowImportingTsExtensions: true,
   }
   writeFileSync(join(work, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: blocks.map(fileOf) }))
-}, 300_000)
+})
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 /** Runs the blocks of a page one after another in one process, in a copy of the folder. */
@@ -69,13 +69,9 @@ describe('code in the documentation', () => {
       output = (error as { stdout: string }).stdout
     }
     expect(output).toBe('')
-  }, 240_000)
+  })
 
-  it.each([...new Set(blocks.map(({ page }) => page))])(
-    'of %s runs',
-    (page) => {
-      expect(runPage(page)).toBe('')
-    },
-    240_000,
-  )
+  it.each([...new Set(blocks.map(({ page }) => page))])('of %s runs', (page) => {
+    expect(runPage(page)).toBe('')
+  })
 })

@@ -71,7 +71,7 @@ describe('documentation', () => {
           }
     expect(faults).toEqual([])
     expect(await faultOf('npx tunesmith pretrain --modle x')).toMatch(/Unknown option/)
-  }, 240_000)
+  })
 
   it('keeps prose lines within 120 characters', () => {
     const wide = pages.flatMap(({ path, text }) =>

@@ -86,7 +86,7 @@ describe.skipIf(!existsSync(data))('corpus build on real text (skipped where ../
         .split('\n')
         .map((line) => JSON.parse(line) as DropLine),
     )
-  }, 600_000)
+  })
   afterAll(() => folder.dispose())
 
   /** Documents that a path gave, kept or dropped later, and its rejects by reason. */
@@ -172,7 +172,7 @@ describe.skipIf(!existsSync(data))('corpus build on real text (skipped where ../
     }
   })
 
-  it('is shown by corpus inspect, as text and as JSON', { timeout: 300_000 }, async () => {
+  it('is shown by corpus inspect, as text and as JSON', async () => {
     const [text, json] = await Promise.all([
       runCli(['corpus', 'inspect', out]),
       runCli(['corpus', 'inspect', out, '--json', '--verify']),
@@ -201,9 +201,7 @@ describe.skipIf(!existsSync(data))('corpus build on real text (skipped where ../
     expect(broken.stdout).toMatch(/missing or damaged\s+data-\w+\/part-00000/)
   })
 
-  it('feeds corpus worker, which answers line by line and reports faults by its exit code', {
-    timeout: 120_000,
-  }, async () => {
+  it('feeds corpus worker, which answers line by line and reports faults by its exit code', async () => {
     const input = documents.slice(0, 50).map((document) => JSON.stringify(document))
     const args = ['corpus', 'worker', '--stage', 'filter', '--filter', 'length:minCharacters=2000']
     const clean = await runCli(args, { input: input.join('\n') })

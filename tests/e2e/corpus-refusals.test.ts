@@ -14,7 +14,7 @@ const path = (name: string) => join(folder.path, name)
 
 const build = (out: string, ...args: string[]) => runCli(['corpus', 'build', '--out', out, '--workers', '1', ...args])
 
-describe('corpus build', { timeout: 120_000 }, () => {
+describe('corpus build', () => {
   it('fails when no input has text, and says why', async () => {
     const random = createRandom(3)
     mkdirSync(path('inputs'))

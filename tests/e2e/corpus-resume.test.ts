@@ -48,7 +48,7 @@ beforeAll(async () => {
   expect(result.code).toBe(0)
   workMs = performance.now() - started
   expected = snapshot(reference)
-}, 300_000)
+})
 afterAll(() => folder.dispose())
 
 describe('an undisturbed build', () => {
@@ -94,7 +94,7 @@ const expectBalance = (manifest: CorpusManifest): void => {
 }
 
 describe('a killed build', () => {
-  it('gives the bytes of an undisturbed one after 12 kills at random moments', { timeout: 1_800_000 }, async () => {
+  it('gives the bytes of an undisturbed one after 12 kills at random moments', async () => {
     const random = createRandom(1)
     let kills = 0
     let round = 0
@@ -134,7 +134,7 @@ describe('a killed build', () => {
 })
 
 describe('the number of workers', () => {
-  it.each([1, 3])('%d gives the bytes of 2', { timeout: 300_000 }, async (workers) => {
+  it.each([1, 3])('%d gives the bytes of 2', async (workers) => {
     const out = join(folder.path, `workers-${workers}`)
     expect((await runCli(build(out, '--workers', String(workers)))).code).toBe(0)
     expect(snapshot(out)).toEqual(expected)
@@ -142,9 +142,7 @@ describe('the number of workers', () => {
 })
 
 describe('a finished corpus', () => {
-  it('is unchanged by the same command, rebuilt when damaged, and kept when the options change', {
-    timeout: 600_000,
-  }, async () => {
+  it('is unchanged by the same command, rebuilt when damaged, and kept when the options change', async () => {
     const out = join(folder.path, 'finished')
     cpSync(reference, out, { recursive: true })
     const data = join(out, readdirSync(out).find((name) => name.startsWith('data-'))!)
@@ -194,7 +192,7 @@ describe('a finished corpus', () => {
 
 describe('a full disk', () => {
   // A limit on file sizes refuses writes for any user, where a small disk of its own would need the right to mount.
-  it('is a typed error, keeps the older corpus, and the same command resumes', { timeout: 600_000 }, async () => {
+  it('is a typed error, keeps the older corpus, and the same command resumes', async () => {
     const out = join(folder.path, 'full')
     cpSync(reference, out, { recursive: true })
     const args = build(out, '--seed', '5', '--rebuild', '--workers', '2')

@@ -73,7 +73,7 @@ describe('quickstart', () => {
     for (const title of ['Pipeline', 'Comparison', 'Cost', 'Curves', 'Samples', 'Next'])
       expect(page).toContain(`<h2>${title}</h2>`)
     expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(6)
-  }, 600_000)
+  })
 
   it('gives the same scores in another folder, undisturbed', async () => {
     const again = resultOf(await runChild(['quickstart', '--out', undisturbed, ...steps, '--json']))
@@ -86,7 +86,7 @@ describe('quickstart', () => {
       // The difference of the two is measured over the same records.
       for (const { base, random, gain } of pairs) expect(gain.value).toBeCloseTo(base.value - random.value, 6)
     }
-  }, 600_000)
+  })
 
   it('starts the specialists from a model in a folder, without pretraining', async () => {
     const model = join(undisturbed, 'base', 'model')
@@ -97,11 +97,11 @@ describe('quickstart', () => {
     expect([base, text]).toEqual([model, undefined])
     expect(specialists.every(({ pairs }) => pairs.length === 2)).toBe(true)
     expect(existsSync(join(fromFolder, 'corpus'))).toBe(false)
-  }, 600_000)
+  })
 
   it('refuses a folder that was started with other flags', async () => {
     const other = await runChild(['quickstart', '--out', interrupted, '--fast'])
     expect(other.code).toBe(2)
     expect(other.stderr).toContain(`found a quickstart with --max-steps 12 in ${interrupted}`)
-  }, 60_000)
+  })
 })

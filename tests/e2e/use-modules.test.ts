@@ -62,7 +62,7 @@ beforeAll(async () => {
   const dependencies = { 'scaled-objective': 'file:scaled-objective', zod: `file:${zod}` }
   write('package.json', { name: 'project', private: true, dependencies })
   execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', '--silent'], { cwd: project })
-}, 120_000)
+})
 afterAll(() => data.dispose())
 
 // The package and the program must be one instance of Tunesmith, as they are where it is installed.
@@ -86,7 +86,7 @@ describe.skipIf(!compiled)('a package named by `use` (needs dist/, which `npm ru
     expect(help).toContain('factor of the loss')
     expect(run('pretrain', '--use', 'scaled-objective', '--help').stdout).toContain('scaled-lm')
     expect(run('pretrain', '--help', ...choice).stdout).not.toContain('--objective.factor')
-  }, 120_000)
+  })
 
   it('trains with its objective, named by a flag', () => {
     const plain = run('pretrain', ...shared(), '--objective.type', 'causal-lm', '--out', 'plain')
@@ -100,7 +100,7 @@ describe.skipIf(!compiled)('a package named by `use` (needs dist/, which `npm ru
     expect(lossesOf('scaled')[0]).toBeCloseTo(3 * lossesOf('plain')[0], 4)
     const { use } = JSON.parse(readFileSync(join(project, 'scaled', 'run.json'), 'utf8')) as { use: string[] }
     expect(use).toEqual([expect.stringMatching(/scaled-objective\/index\.js$/)])
-  }, 240_000)
+  })
 
   it('is imported again by resume, from any folder', () => {
     const { status, stdout } = spawnSync(process.execPath, [program, 'resume', join(project, 'scaled')], {
@@ -109,7 +109,7 @@ describe.skipIf(!compiled)('a package named by `use` (needs dist/, which `npm ru
     })
     expect(stdout).toContain('Finished: 2 steps')
     expect(status).toBe(0)
-  }, 120_000)
+  })
 
   it('may be a file beside a recipe, in TypeScript', () => {
     write(
@@ -139,7 +139,7 @@ export default {
     expect(stderr).not.toContain('error')
     expect(status).toBe(0)
     expect(lossesOf('own-run')[0]).toBeCloseTo(2 * lossesOf('plain')[0], 4)
-  }, 120_000)
+  })
 
   it('registers a task, whose specialist is evaluated and whose predictions are scored', () => {
     write(
@@ -166,11 +166,11 @@ registerTask(defineTask({ ...tasks['sequence-classification'], type: 'tone' } as
     const said = ['--predictions', 'said.jsonl', '--references', 'rows.jsonl']
     expect(run('score', 'tone', ...said, '--use', './tone.ts').stdout).toContain('accuracy')
     expect(run('score', 'tone', ...said).stderr).toContain('tone')
-  }, 240_000)
+  })
 
   it('that is not installed is an error with the remedy', () => {
     const { status, stderr } = run('pretrain', '--use', 'no-such-objective', ...shared(), '--out', 'none')
     expect(stderr).toMatch(/^error: Expected an installed package or a path .* for `use`, got no-such-objective\./)
     expect(status).toBe(2)
-  }, 60_000)
+  })
 })

@@ -15,7 +15,7 @@ export interface ChildResult<Result> {
 export const runChild = async <Result>(
   name: string,
   args: readonly string[],
-  timeoutMs = 110_000,
+  timeoutMs = 600_000,
 ): Promise<ChildResult<Result>> => {
   const file = fileURLToPath(new URL(name, import.meta.url))
   const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {

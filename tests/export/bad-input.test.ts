@@ -75,31 +75,27 @@ describe('an export', () => {
     expect(hidden()).toEqual([])
     for (const { name } of files) expect(existsSync(join(out, name))).toBe(true)
     await expect(loadModel(join(out, 'merged'))).resolves.toBeDefined()
-  }, 120_000)
+  })
 
-  it.each(['merged', 'gguf:f16', 'onnx'])(
-    'to %s on a full disk says so, and leaves nothing',
-    async (to) => {
-      const out = at(`full-${to.replace(':', '-')}`)
-      // A limit on the size of files stands for a disk without room: writing fails with an error in both cases.
-      const limited = spawn(
-        'bash',
-        [
-          '-c',
-          `ulimit -f 8; trap '' XFSZ; exec "$0" --import tsx "$1"`,
-          process.execPath,
-          exportScript({ model: at('model'), to, out, prove: false }),
-        ],
-        { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] },
-      )
-      let text = ''
-      limited.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      await new Promise((resolve) => limited.on('exit', resolve))
-      expect(text).toMatch(/File size limit reached while writing `.*full-.*`\. Nothing was left there/)
-      expect(existsSync(out)).toBe(false)
-    },
-    120_000,
-  )
+  it.each(['merged', 'gguf:f16', 'onnx'])('to %s on a full disk says so, and leaves nothing', async (to) => {
+    const out = at(`full-${to.replace(':', '-')}`)
+    // A limit on the size of files stands for a disk without room: writing fails with an error in both cases.
+    const limited = spawn(
+      'bash',
+      [
+        '-c',
+        `ulimit -f 8; trap '' XFSZ; exec "$0" --import tsx "$1"`,
+        process.execPath,
+        exportScript({ model: at('model'), to, out, prove: false }),
+      ],
+      { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    let text = ''
+    limited.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    await new Promise((resolve) => limited.on('exit', resolve))
+    expect(text).toMatch(/File size limit reached while writing `.*full-.*`\. Nothing was left there/)
+    expect(existsSync(out)).toBe(false)
+  })
 
   it('refuses an adapter of another base', async () => {
     const other = oddModel('llama', 'causal-lm', { vocabSize: 300, hiddenSize: 48, numHeads: 4, numKvHeads: 2 })

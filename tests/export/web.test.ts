@@ -82,6 +82,7 @@ const openPage = async (name: string): Promise<{ page: Page; faults: string[] }>
   await exportModel({ model: at(name), to: 'web:fp32', out: at(`${name}-out`) })
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const context = await browser!.newContext()
+  context.setDefaultTimeout(300_000)
   const page = await context.newPage()
   const faults: string[] = []
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))
@@ -91,7 +92,7 @@ const openPage = async (name: string): Promise<{ page: Page; faults: string[] }>
     (request) => /^(blob|data):/.test(request.url()) || request.url().startsWith(origin) || faults.push(request.url()),
   )
   await page.goto(`${origin}/${name}-out/web/index.html`)
-  await page.getByText('The model runs in this browser').waitFor({ timeout: 60_000 })
+  await page.getByText('The model runs in this browser').waitFor()
   return { page, faults }
 }
 
@@ -123,7 +124,7 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     const { violations } = await new AxeBuilder({ page }).analyze()
     expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)).toEqual([])
     expect(faults).toEqual([])
-  }, 120_000)
+  })
 
   it('finds the entities that we find', async () => {
     const folder = await make('token-classification', { task: 'token-classification', settings: {} })
@@ -136,7 +137,7 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     expect(marks.length).toBeGreaterThan(2)
     expect(await result(page).textContent()).toContain('1999')
     expect(faults).toEqual([])
-  }, 120_000)
+  })
 
   it('answers as we do, in a text of several windows and to a long question too', async () => {
     const folder = await make('question-answering', {
@@ -160,7 +161,7 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
       expect(await result(page).textContent()).toBe(found.answer)
     }
     expect(faults).toEqual([])
-  }, 120_000)
+  })
 
   it('compares texts by our vectors', async () => {
     const folder = await make('embedding')
@@ -183,7 +184,7 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     const scores = await result(page).locator('td:nth-child(2)').allTextContents()
     for (const [i, score] of scores.entries()) expect(Number(score)).toBeCloseTo(expected[i].score, 2)
     expect(faults).toEqual([])
-  }, 120_000)
+  })
 
   it('writes the text that we write', async () => {
     const folder = await make('causal-lm')
@@ -193,7 +194,7 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     await ask(page, { Prompt: 'The cat' }, 'Write')
     expect(await result(page).textContent()).toBe(text)
     expect(faults).toEqual([])
-  }, 120_000)
+  })
 })
 
 it('is refused for heads without a page and for decoders that classify', async () => {

@@ -42,5 +42,5 @@ describe.skipIf(why !== '')(`400 sentences of SST-2 and MiniLM-L6${why}`, () => 
     expect((await learn('linear-svm', {}, others)).metrics.accuracy).toBeGreaterThan(0.64)
     expect((await learn('nearest-neighbours', { neighbours: 15 }, others)).metrics.accuracy).toBeGreaterThan(0.56)
     expect(others.join('\n')).not.toMatch(/features of [1-9][\d.k]* texts/)
-  }, 600_000)
+  })
 })

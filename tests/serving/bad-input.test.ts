@@ -18,7 +18,7 @@ beforeAll(async () => {
   folders = await makeFolders()
   const settings = { model: folders.base, token, maxWaiting: 2, maxRows: 2, maxBodyBytes: 200_000, drainSeconds: 5 }
   ;({ server, client, url } = await startServer(settings, (error) => faults.push(error)))
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   folders.remove()
@@ -159,7 +159,7 @@ describe('load', () => {
       expect([status, code]).toEqual([429, 'rate_limit_exceeded'])
       expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
     }
-  }, 30_000)
+  })
 
   it('of clients that leave is dropped', async () => {
     const controllers = [new AbortController(), new AbortController()]
@@ -178,13 +178,13 @@ describe('load', () => {
     expect(server.service.openRequests).toBe(0)
     expect(server.service.load).toEqual({ waiting: 0, running: 0, queued: 0 })
     expect(chunks).toBeLessThan(100)
-  }, 30_000)
+  })
 
   it('that a client reads slowly is kept', async () => {
     const response = await post(JSON.stringify({ ...long, stream: true }))
     await sleep(300)
     expect(await response.text()).toMatch(/data: \[DONE\]\n\n$/)
-  }, 30_000)
+  })
 })
 
 describe('the server', () => {
@@ -229,7 +229,7 @@ describe('the server', () => {
     for (const answer of await Promise.all(running)) expect(answer.choices).toHaveLength(1)
     await closed
     await expect(fetch(`${other.url}/health`)).rejects.toThrow()
-  }, 30_000)
+  })
 
   it('ends a request that takes too long', async () => {
     const other = await startServer({ model: folders.base, requestSeconds: 0.02 })
@@ -238,7 +238,7 @@ describe('the server', () => {
       code: 'timeout',
     })
     await other.server.close()
-  }, 30_000)
+  })
 })
 
 const long = () => ({ model: 'base', max_tokens: 220, ignore_eos: true, messages: [{ role: 'user', content: 'Hi' }] })

@@ -57,7 +57,7 @@ beforeAll(async () => {
   await writeJson(join(runs, 'bert/run.json'), { command: 'pretrain', model: { type: 'bert', preset: 'mini' } })
   await mkdir(join(runs, 'not-a-run'))
   client = await connect()
-}, 120_000)
+})
 afterAll(async () => {
   await client.close()
   folders.remove()
@@ -186,7 +186,7 @@ describe('mcp', () => {
     } finally {
       await allowed.close()
     }
-  }, 60_000)
+  })
 
   it('refuses unknown tools and arguments, and serves on', async () => {
     await expect(client.callTool({ name: 'delete_everything', arguments: {} })).rejects.toThrow(/delete_everything/)

@@ -15,7 +15,7 @@ let client: OpenAI
 beforeAll(async () => {
   folders = await makeFolders({ chatTemplate: template, maxPositions: 2048 })
   ;({ server, client } = await startServer({ model: folders.base }))
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   folders.remove()

@@ -64,7 +64,7 @@ beforeAll(async () => {
   alone.set('base', await open(at('base')))
   const specialists = Object.fromEntries(Object.keys(wanted).map((name) => [name, at(name)]))
   ;({ server, client } = await startServer({ model: at('base'), specialists, batchTokens: 64 }))
-}, 120_000)
+})
 afterAll(async () => {
   await server.close()
   setBatchInvariant(false)
@@ -123,7 +123,7 @@ describe('specialists on one base', () => {
     )
     const { filled: text, masks } = of('base').fillMask('The [MASK] was old.', { topK: 3 })
     expect(filled.data[0]).toEqual({ index: 0, filled: text, masks })
-  }, 60_000)
+  })
 
   it('refuse what their head cannot do, and an input at fault fails alone', async () => {
     await expect(post('/v1/tokens', { model: 'mood', input: 'x' })).rejects.toThrow(/model_not_supported/)

@@ -25,7 +25,7 @@ beforeAll(async () => {
     adapterFolder: join(folders.folder, 'adapters'),
     prefixCacheBytes: 1e7,
   }))
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   folders.remove()
@@ -70,7 +70,7 @@ describe('response_format', () => {
       expect(typeof value.storm).toBe('boolean')
     }
     expect(new Set(alone.map(({ message }) => message.content)).size).toBeGreaterThan(1)
-  }, 60_000)
+  })
 
   it('takes any object, and refuses a schema that is impossible or cannot be held', async () => {
     const { choices } = await chat({
@@ -134,7 +134,7 @@ describe('tools', () => {
       messages: [...messages, choices[0].message, { role: 'tool', tool_call_id: call.id, content: 'done' }],
     })
     expect(again.usage?.prompt_tokens).toBeGreaterThan(20)
-  }, 60_000)
+  })
 
   it('are text where the model writes none, and refused where they do not fit', async () => {
     const { choices } = await chat({ tools, max_tokens: 8, temperature: 0 })
@@ -205,7 +205,7 @@ describe('adapters', () => {
     expect(await tensorsAfterCollection()).toBeLessThan(before + 20)
     expect((await post('/v1/unload_lora_adapter', { lora_name: 'pet' })).status).toBe(200)
     await expect(text('pet')).rejects.toMatchObject({ status: 404 })
-  }, 60_000)
+  })
 
   it('outside the folder, under other names or without files are refused', async () => {
     const refused = async (name: string, path: string) => {

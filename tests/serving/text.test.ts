@@ -16,7 +16,7 @@ beforeAll(async () => {
   folders = await makeFolders()
   const specialists = { low: folders.low, other: folders.other }
   ;({ server, client } = await startServer({ model: folders.base, specialists, maxRows: 4, prefixCacheBytes: 1e7 }))
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   folders.remove()
@@ -240,7 +240,7 @@ describe('answers in a crowd', () => {
           i % 2 === 0 ? choice : { message: { content: choice.message.content }, finish_reason: choice.finish_reason },
         ),
       ])
-  }, 60_000)
+  })
 
   it('leave no tensors behind', async () => {
     await chat({ temperature: 0 })

@@ -65,7 +65,7 @@ beforeAll(async () => {
     TUNESMITH_PREBUILDS: join(folder, 'prebuilds'),
     LIBTORCH: record.root,
   })
-}, 600_000)
+})
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the packed package', () => {
@@ -172,7 +172,7 @@ describe('the packed package', () => {
     expect((await program('doctor', '--no-measure')).code).toBe(0)
     const { stdout } = await run(process.execPath, ['program.js'], { cwd: project, env: environment })
     expect(stdout).toBe('[[7,10],[15,22]] function function\n')
-  }, 600_000)
+  })
 
   it('refuses a subpath that is not public', async () => {
     await writeFile(join(project, 'private.mjs'), "import 'tunesmith/cli'\n")

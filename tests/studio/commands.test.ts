@@ -19,7 +19,7 @@ beforeAll(async () => {
   data = await makeSmallData()
   await writeEvents(join(runs, 'a'), stepEvents(1, 3))
   await writeEvents(join(runs, 'b'), stepEvents(1, 5))
-}, 60_000)
+})
 afterAll(() => data.dispose())
 
 const addressIn = (text: string): string | undefined => /http:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0]
@@ -49,7 +49,7 @@ describe('tunesmith ui', () => {
     expect((await seen)?.runs.map(({ id }) => id).sort()).toEqual(['a', 'b'])
     expect(JSON.parse(stdout.split('\n')[0])).toMatchObject({ url: expect.stringContaining('127.0.0.1'), runs: [runs] })
     expect(existsSync(join(runs, 'a/events.jsonl'))).toBe(true)
-  }, 60_000)
+  })
 
   it.each([
     [['ui', 'absent-folder', '--no-open'], 'Expected a folder of runs for `absent-folder`'],
@@ -78,7 +78,7 @@ describe('--ui of a command that trains', () => {
     expect(code, stderr).toBe(0)
     expect((await seen)?.runs).toMatchObject([{ id: 'trained', state: 'running' }])
     await expect(fetch(url!)).rejects.toThrow()
-  }, 120_000)
+  })
 })
 
 describe('tunesmith share', () => {

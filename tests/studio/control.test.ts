@@ -79,7 +79,7 @@ describe.skipIf(browserPath === undefined)('a run that trains', () => {
     await row.getByRole('progressbar', { name: 'Progress of live' }).waitFor()
     const shownStep = async () => Number(/(\d+) \/ 1500/.exec((await row.textContent()) ?? '')?.[1])
     const first = await shownStep()
-    await expect.poll(shownStep, { timeout: 30_000 }).toBeGreaterThan(first)
+    await expect.poll(shownStep).toBeGreaterThan(first)
     expect((await send('DELETE', '/api/runs/live', { name: 'live' })).body.error?.message).toMatch(/stop it first/)
 
     await row.getByRole('button', { name: 'More for live' }).click()
@@ -105,7 +105,7 @@ describe.skipIf(browserPath === undefined)('a run that trains', () => {
 
     await row.getByRole('button', { name: 'Resume live' }).click()
     await row.getByText('running').waitFor()
-    await row.getByText('finished').waitFor({ timeout: 150_000 })
+    await row.getByText('finished').waitFor()
     const { row: end, marks } = await studio.json<RunDetails>('/api/runs/live')
     expect(end).toMatchObject({ step: 1500, state: 'finished' })
     expect(marks.filter(({ type }) => type === 'start')).toHaveLength(1)
@@ -123,7 +123,7 @@ describe.skipIf(browserPath === undefined)('a run that trains', () => {
     expect(await exists(join(runs, 'live'))).toBe(false)
     expect((await readdir(runs)).filter((name) => name.startsWith('.deleting'))).toEqual([])
     await studio.checkAndClose(watched)
-  }, 240_000)
+  })
 
   it('shows why it could not begin', async () => {
     const { body } = await start('no-data', { data: join(runs, 'nowhere') })
@@ -138,7 +138,7 @@ describe.skipIf(browserPath === undefined)('a run that trains', () => {
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
     expect(await runOwner(join(runs, 'no-data'))).toBeUndefined()
-  }, 60_000)
+  })
 })
 
 describe('control', () => {
@@ -206,5 +206,5 @@ describe.skipIf(browserPath === undefined)('the table', () => {
     expect(watched.faults.filter((fault) => !fault.includes('400'))).toEqual([])
     watched.faults.length = 0
     await studio.checkAndClose(watched)
-  }, 60_000)
+  })
 })

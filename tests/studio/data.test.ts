@@ -86,7 +86,7 @@ beforeAll(async () => {
     dedup: ['exact'],
     workers: 1,
   })
-}, 60_000)
+})
 afterAll(() => small.dispose())
 
 const sources = async () => (await studio.json<DataSourceList>('/api/data')).sources
@@ -151,7 +151,7 @@ describe('the data of a studio', () => {
       },
       overlap: { texts: { count: 1 }, onlyInTraining: ['good'] },
     })
-  }, 60_000)
+  })
 
   it('count ties and contradictions of pairs', async () => {
     const { id } = await sourceOf('pairs', 'pairs.jsonl')
@@ -161,7 +161,7 @@ describe('the data of a studio', () => {
     })
     const { rows } = await studio.json<RowPage>(`/api/data/${id}/rows`)
     expect(rows.map(({ cells }) => cells?.chosen.text)).toEqual(['It is a red house.'])
-  }, 60_000)
+  })
 
   it('read any row of a large file', async () => {
     const { id } = await sourceOf('records', 'million.jsonl')
@@ -186,7 +186,7 @@ describe('the data of a studio', () => {
       end: 'matches',
       found: 500,
     })
-  }, 60_000)
+  })
 
   it('describe a corpus with its drop reasons, and give its documents by number', async () => {
     const { id } = await sourceOf('corpus', 'corpus')

@@ -122,7 +122,7 @@ describe('a model in training', () => {
     const { choices } = (await again.json()) as Answer['body']
     await server.close()
     expect(choices).toEqual(body.choices)
-  }, 60_000)
+  })
 
   it('classifies with an adapter in training, which stays active', async () => {
     const base = join(runs, 'plain', 'model')
@@ -157,7 +157,7 @@ describe('a model in training', () => {
     // How long the evaluation took is no result.
     const untimed = ({ 'model/timing.json': _, ...files }: Record<string, string>) => files
     expect(untimed(remainsOf(asked))).toEqual(untimed(remainsOf(plain)))
-  }, 60_000)
+  })
 
   it('refuses requests without the token, and writes a file that only its user reads', async () => {
     const out = join(runs, 'guarded')
@@ -250,5 +250,5 @@ describe.skipIf(browserPath === undefined)('the page of a run in training', () =
       await ended
       await (await started).close()
     }
-  }, 120_000)
+  })
 })

@@ -48,7 +48,7 @@ beforeAll(async () => {
   await writeSpecialist('spans', 'question-answering', [])
   await writeSpecialist('names', 'token-classification', ['O', 'B-SHIP', 'I-SHIP'])
   await writeFile(join(runs, 'classes/model/README.md'), '')
-}, 60_000)
+})
 afterAll(() => folders?.remove())
 
 const post = (path: string, body: object) => studio.post<Record<string, unknown>>(path, body)
@@ -69,7 +69,7 @@ describe('the models of the playground', () => {
       labels: ['calm', '<b>storm</b>'],
       paths: ['/v1/classify', '/v1/embeddings'],
     })
-  }, 60_000)
+  })
 
   it('are unloaded when there are too many, the one that was not used for the longest time first', async () => {
     await load('text@model')
@@ -83,7 +83,7 @@ describe('the models of the playground', () => {
     for (const { memoryBytes } of loaded) expect(memoryBytes).toBeGreaterThan(2 ** 24)
     await post('/api/playground/unload', { model: 'masks@model' })
     expect((await studio.json<PlaygroundState>('/api/playground/models')).loaded).toHaveLength(1)
-  }, 60_000)
+  })
 
   it('give errors in words for models that are not there, cannot be loaded, or are asked the wrong thing', async () => {
     for (const model of ['text@7', 'text@../../x', 'none@model', 'given/other', 'x'])
@@ -95,7 +95,7 @@ describe('the models of the playground', () => {
     expect(await post('/api/playground/ask', wrong)).toMatchObject({ error: { code: 'model_not_supported' } })
     expect(await post('/api/playground/ask', { ...wrong, path: '/v1/load_lora_adapter' })).toHaveProperty('error')
     expect(await load('text@live')).toMatchObject({ error: { code: 'training_ended' } })
-  }, 60_000)
+  })
 })
 
 describe('the map of embeddings', () => {
@@ -158,7 +158,7 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     const alternatives = panes.nth(0).getByRole('table', { name: /^Likeliest tokens/ })
     expect(await alternatives.getByRole('row').count()).toBeGreaterThanOrEqual(5)
     await studio.checkAndClose(watched)
-  }, 60_000)
+  })
 
   it('chats, and keeps the earlier turns', async () => {
     const watched = await studio.open('#/playground?a=text%40model', { width: 380 })
@@ -174,7 +174,7 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     expect(await page.getByRole('region', { name: /^Answer of/ }).count()).toBe(2)
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
     await studio.checkAndClose(watched)
-  }, 60_000)
+  })
 
   it('shows classes as bars, fills masks, and marks answers', async () => {
     const watched = await studio.open('#/playground?a=classes%40model')
@@ -215,5 +215,5 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
         .count(),
     ).toBe(4)
     await studio.checkAndClose(watched)
-  }, 120_000)
+  })
 })

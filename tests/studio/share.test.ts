@@ -59,6 +59,7 @@ describe('a shared file', () => {
     const browser = await chromium.launch({ executablePath: browserPath as string, args: ['--no-sandbox'] })
     try {
       const context = await browser.newContext()
+      context.setDefaultTimeout(300_000)
       const page = await context.newPage()
       const faults: string[] = []
       page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))

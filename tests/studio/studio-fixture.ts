@@ -109,6 +109,7 @@ export class StudioUnderTest {
 
   async #watch(address: string, viewport: { width: number; height: number }): Promise<WatchedPage> {
     const context = await this.#browser!.newContext({ viewport })
+    context.setDefaultTimeout(300_000)
     const page = await context.newPage()
     const faults: string[] = []
     page.on('console', (message) => {

@@ -69,7 +69,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     }
     // A few answers begin or end inside a token.
     expect(exact / asked).toBeGreaterThan(0.97)
-  }, 60_000)
+  })
 
   it("predictions of SQuAD's check files get the scores of the official script", async () => {
     const task = tasks['extractive-qa']

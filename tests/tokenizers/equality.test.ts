@@ -64,7 +64,7 @@ describe.each(Object.keys(PIPELINES))('%s', (name) => {
       expect(texts).toBeGreaterThan(100)
       expect(tokens).toBeGreaterThan(50_000)
     },
-    full ? 7_200_000 : 120_000,
+    full ? 7_200_000 : undefined,
   )
 
   it('encodes random text like the Rust package', async () => {

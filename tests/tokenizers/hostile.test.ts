@@ -286,23 +286,19 @@ describe('patterns that take too long', () => {
     [`${'x?'.repeat(30)}${'x'.repeat(30)}`, `${'x'.repeat(29)}y`.repeat(3)],
     ['a(\\R)*b', `a${'\r\n'.repeat(60)}`],
     ['a+b', 'a'.repeat(150_000)],
-  ])(
-    'throw an error that names the pattern: %s',
-    (pattern, text) => {
-      for (const encode of [
-        () => withSplit(pattern).encode(text),
-        () => withSplit(pattern).encodeIds(text),
-        () => withReplace(pattern).encodeIds(text),
-      ]) {
-        const started = performance.now()
-        expect(encode).toThrow(/regular expression ".*" of `(pre_tokenizer|normalizer)\.pattern` takes more than \d/)
-        expect(performance.now() - started).toBeLessThan(text.length > 1000 ? 30_000 : 5000)
-      }
-      // The tokenizer stays usable for other texts.
-      expect(withSplit(pattern).encode('1 2 3').length).toBeGreaterThan(0)
-    },
-    120_000,
-  )
+  ])('throw an error that names the pattern: %s', (pattern, text) => {
+    for (const encode of [
+      () => withSplit(pattern).encode(text),
+      () => withSplit(pattern).encodeIds(text),
+      () => withReplace(pattern).encodeIds(text),
+    ]) {
+      const started = performance.now()
+      expect(encode).toThrow(/regular expression ".*" of `(pre_tokenizer|normalizer)\.pattern` takes more than \d/)
+      expect(performance.now() - started).toBeLessThan(text.length > 1000 ? 30_000 : 5000)
+    }
+    // The tokenizer stays usable for other texts.
+    expect(withSplit(pattern).encode('1 2 3').length).toBeGreaterThan(0)
+  })
 })
 
 describe('normalizers and decoders that expand text without limit', () => {

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await train('still', ['--variant', 'lora', '--learning-rate', '1e-9'])
   await train('random', ['--random-init', '--learning-rate', '1e-9'])
   await train('others', [], 'others.jsonl')
-}, 600_000)
+})
 afterAll(() => data.dispose())
 
 describe('compare', () => {

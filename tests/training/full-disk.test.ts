@@ -66,5 +66,5 @@ describe.skipIf(!mayMount)('a full disk (needs to mount a small one)', () => {
     expect(lines.at(-1)).toBe('ended finished')
     expect(stderr).toBe('')
     expect(remainsOf(kept)).toEqual(remainsOf(whole))
-  }, 240_000)
+  })
 })

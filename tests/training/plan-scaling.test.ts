@@ -32,7 +32,7 @@ beforeAll(async () => {
       return {}
     },
   })
-}, 120_000)
+})
 afterAll(() => data.dispose())
 
 const law: ScalingLaw = {

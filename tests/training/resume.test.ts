@@ -63,7 +63,7 @@ it('kills (-9) at random moments, up to four, leave no trace', async () => {
   expect(killed).toBeGreaterThan(0)
   expect(last.lines.at(-1)).toBe('ended finished')
   await expectWhole(recipe.out)
-}, 240_000)
+})
 
 describe('stopped by a signal', () => {
   it('finishes the step and saves', async () => {
@@ -80,7 +80,7 @@ describe('stopped by a signal', () => {
       ?.slice(5)
     expect(readdirSync(join(recipe.out, 'checkpoints'))).toContain(`step-${String(last).padStart(8, '0')}`)
     expect(existsSync(join(recipe.out, 'model'))).toBe(false)
-  }, 120_000)
+  })
 
   it.each([1, 13])('after step %i, mid-epoch, and gone on to the same bits', async (step) => {
     const recipe = smallRecipe(data, at(`stopped-${step}`))
@@ -229,7 +229,7 @@ it('a full disk during a checkpoint loses nothing older, is a one-line error, an
   expect(readdirSync(join(recipe.out, 'checkpoints')).sort()).toEqual(before)
   await resume(recipe.out)
   expect(remainsOf(recipe.out)['model/model.safetensors']).toBe(expected.files['model/model.safetensors'])
-}, 120_000)
+})
 
 it('verify-resume proves it over every kind of state, and a run without a folder of its own is refused', async () => {
   const proof = await verifyResume(whole, { steps: 4 })

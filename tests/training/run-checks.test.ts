@@ -18,7 +18,7 @@ beforeAll(async () => {
   await pretrain(smallRecipe(data, at('base'), { budget: { steps: 2 } }))
   writeFileSync(at('train.jsonl'), reviews(24).join('\n'))
   writeFileSync(at('dev.jsonl'), reviews(12).join('\n'))
-}, 120_000)
+})
 afterAll(() => {
   process.chdir(here)
   data.dispose()

@@ -75,7 +75,7 @@ beforeAll(async () => {
       untrainedBaseline: false,
     } as FinetuneInput)
   }
-}, 300_000)
+})
 afterAll(() => data.dispose())
 
 const folders = () => Object.fromEntries(names.map((name) => [name, at(name)]))
@@ -235,7 +235,7 @@ describe('specialists', () => {
     const fresh = ['--specialist', `fresh=${at('features-fresh')}`, '--text', 'rain']
     const random = await runHere(['specialists', '--base', at('base'), ...fresh])
     expect(random.stderr).toMatch(/Expected a randomly initialised base/)
-  }, 120_000)
+  })
 
   it('answer lines of JSON, by name or all, and lines that come in', async () => {
     const input = at('questions.jsonl')
@@ -298,7 +298,7 @@ describe('specialists', () => {
     expect(served[1]).toMatchObject({ id: '2', error: expect.stringMatching(/stdin:2: Expected JSON/) })
     expect(served[2]).toMatchObject({ id: '3', specialist: 'length' })
     expect(served[3]).toMatchObject({ id: 'mine', error: expect.stringMatching(/nobody/) })
-  }, 120_000)
+  })
 
   it('name what does not fit', async () => {
     await finetune({

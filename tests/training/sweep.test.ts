@@ -19,7 +19,7 @@ beforeAll(async () => {
     return JSON.stringify({ review: `the house ${green ? 'green' : 'stone'} ${i}`, stars: green ? 'plant' : 'rock' })
   })
   writeFileSync(at('rows.jsonl'), rows.join('\n'))
-}, 120_000)
+})
 afterAll(() => data.dispose())
 
 const commandLine = (out: string, over: readonly string[], more: readonly string[] = []) =>
@@ -96,7 +96,7 @@ describe('sweep', () => {
     }
     expect(result.settings[0].mean).toBeGreaterThanOrEqual(result.settings[1].mean)
     expect(JSON.parse(readFileSync(at('grid', 'summary.json'), 'utf8')).settings).toEqual(result.settings)
-  }, 600_000)
+  })
 
   it('stops in order on Ctrl-C, with a checkpoint, and gives each run a memory of its own', async () => {
     const slow = ['--checkpoint.steps', '1000', '--budget.steps', '60', '--batch.sequences', '64']
@@ -128,7 +128,7 @@ describe('sweep', () => {
       expect(peaks).toHaveLength(60)
       expect(Math.max(...peaks)).toBeLessThan(ballast.length)
     }
-  }, 300_000)
+  })
 
   it('reports faults of data, and continues after a run that failed', async () => {
     const missing = await runHere(commandLine('missing', ['--over.seed', '0,1', '--data', at('nothing.jsonl')]))
@@ -139,7 +139,7 @@ describe('sweep', () => {
     const { runs } = JSON.parse(stdout) as SweepResult
     expect(runs.map(({ status }) => status)).toEqual(['failed', 'finished'])
     expect(runs[0].message).toMatch(/not finite/)
-  }, 300_000)
+  })
 
   it('is the same grid or one with more values, and nothing else', async () => {
     const fails = async (over: readonly string[], more: readonly string[] = []) => {
@@ -160,7 +160,7 @@ describe('sweep', () => {
     expect(more.stdout).toMatch(/variant.*accuracy.*spread/)
     expect(more.stdout).toMatch(/Best: variant (full|lora), learningRate 0\.01/)
     expect(existsSync(at('grid', 'variant=lora,seed=2,learningRate=0.01', 'model'))).toBe(true)
-  }, 300_000)
+  })
 
   it('reports every fault of every point before the first run', async () => {
     const { code, stderr } = await runHere(
@@ -210,5 +210,5 @@ describe('sweep', () => {
     const { recipe: laid } = JSON.parse(readFileSync(at('pretraining', 'sweep.json'), 'utf8'))
     expect(laid.batch).toEqual({ ...recipe.batch, microTokens: 999 })
     expect(laid.optimizer).toEqual({ type: 'adamw', ...recipe.optimizer, weightDecay: 0.02 })
-  }, 120_000)
+  })
 })

@@ -179,7 +179,6 @@ print(json.dumps([[t(x)["input_ids"] for x in texts] for t in map(AutoTokenizer.
       })
       expect(JSON.parse(output)).toEqual(ours)
     },
-    300_000,
   )
 })
 

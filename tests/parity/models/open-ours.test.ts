@@ -130,5 +130,5 @@ describe.skipIf(python === undefined)(`${title}${python === undefined ? skipped 
       if (row.labels !== null && !/reward/.test(row.name))
         expect(row.labels).toEqual({ 0: 'no', 1: 'yes', 2: 'perhaps' })
     }
-  }, 400_000)
+  })
 })

@@ -504,52 +504,48 @@ describe('a run', () => {
     ['full', {}],
     ['lora', { rank: 4 }],
     ['feature-based', { learner: 'logistic-regression' }],
-  ] as const)(
-    '%s: learns, stores the scale of rewards, and predicts as it evaluated',
-    async (variant, adapter) => {
-      const out = join(root, variant)
-      await finetune({
-        base,
-        task: 'reward',
-        data,
-        validationShare: 0.2,
-        variant,
-        adapter,
-        out,
-        ...(variant === 'feature-based' ? {} : { budget: { epochs: 2 }, batch: { sequences: 16 }, learningRate: 5e-3 }),
-        maxLength: 32,
-      } as never)
-      const folder = join(out, 'model')
-      const evaluation = JSON.parse(readFileSync(join(folder, 'evaluation.json'), 'utf8')) as {
-        metrics: { accuracy: { value: number; low: number } }
-        references: { name: string }[]
-      }
-      expect(evaluation.metrics.accuracy.value).toBeGreaterThan(0.9)
-      expect(evaluation.references.map(({ name }) => name)).toEqual(
-        expect.arrayContaining(['longer answer', 'random reward']),
-      )
-      const saved = readFileSync(join(folder, 'predictions.jsonl'), 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as RewardPrediction)
-      // Good answers have mean 0 and deviation 1 on the scale.
-      const good = saved.map(({ rewards }) => rewards[0])
-      const mean = good.reduce((sum, one) => sum + one, 0) / good.length
-      expect(mean).toBeCloseTo(0, 3)
-      expect(good.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (good.length - 1)).toBeCloseTo(1, 3)
+  ] as const)('%s: learns, stores the scale of rewards, and predicts as it evaluated', async (variant, adapter) => {
+    const out = join(root, variant)
+    await finetune({
+      base,
+      task: 'reward',
+      data,
+      validationShare: 0.2,
+      variant,
+      adapter,
+      out,
+      ...(variant === 'feature-based' ? {} : { budget: { epochs: 2 }, batch: { sequences: 16 }, learningRate: 5e-3 }),
+      maxLength: 32,
+    } as never)
+    const folder = join(out, 'model')
+    const evaluation = JSON.parse(readFileSync(join(folder, 'evaluation.json'), 'utf8')) as {
+      metrics: { accuracy: { value: number; low: number } }
+      references: { name: string }[]
+    }
+    expect(evaluation.metrics.accuracy.value).toBeGreaterThan(0.9)
+    expect(evaluation.references.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['longer answer', 'random reward']),
+    )
+    const saved = readFileSync(join(folder, 'predictions.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as RewardPrediction)
+    // Good answers have mean 0 and deviation 1 on the scale.
+    const good = saved.map(({ rewards }) => rewards[0])
+    const mean = good.reduce((sum, one) => sum + one, 0) / good.length
+    expect(mean).toBeCloseTo(0, 3)
+    expect(good.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (good.length - 1)).toBeCloseTo(1, 3)
 
-      const opened = await open(folder)
-      expect(opened.head).toBe('reward')
-      expect(opened.model.headOptions.rewardScale).toBeDefined()
-      const pairs = rows()
-      const { prompt, chosen } = pairs[Number(saved[0].id)]
-      const { reward, logit } = await opened.reward({ prompt, completion: chosen })
-      expect(reward).toBeCloseTo(saved[0].rewards[0], 3)
-      expect(logit).toBeCloseTo(saved[0].logits![0], 4)
-      opened.close()
-    },
-    60_000,
-  )
+    const opened = await open(folder)
+    expect(opened.head).toBe('reward')
+    expect(opened.model.headOptions.rewardScale).toBeDefined()
+    const pairs = rows()
+    const { prompt, chosen } = pairs[Number(saved[0].id)]
+    const { reward, logit } = await opened.reward({ prompt, completion: chosen })
+    expect(reward).toBeCloseTo(saved[0].rewards[0], 3)
+    expect(logit).toBeCloseTo(saved[0].logits![0], 4)
+    opened.close()
+  })
 
   it('gives a reward for each text through `predict`', async () => {
     const model = join(root, 'full')

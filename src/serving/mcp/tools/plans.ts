@@ -20,7 +20,9 @@ export const planTool = defineTool({
   }),
   run({ command, recipe, ...options }) {
     if (importsModules(recipe))
-      throw new ConfigError('`use` or `recipeFile` imports a module, which this tool does not do: run `plan` in a terminal.')
+      throw new ConfigError(
+        '`use` or `recipeFile` imports a module, which this tool does not do: run `plan` in a terminal.',
+      )
     return planRun({ ...recipe, command }, options)
   },
 })

@@ -74,7 +74,7 @@ beforeAll(async () => {
   for (const [name, changes] of Object.entries({
     llama: { tiedEmbeddings: false },
     qwen2: { tiedEmbeddings: true, ropeScaling: { kind: 'default' } },
-    gpt2: { maxPositions: 128 },
+    gpt2: { maxPositions: 128, scaleAttention: true, scaleAttentionByLayer: false },
   }))
     await saveModel(oddModel(name as 'llama', 'causal-lm', { vocabSize: 300, ...changes }), at(name), {
       tokenizer: at('tokenizer'),

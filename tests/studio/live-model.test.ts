@@ -199,8 +199,11 @@ describe.skipIf(browserPath === undefined)('the page of a run in training', () =
     const endless = { budget: { steps: 1_000_000 }, evaluate: {}, checkpoint: { steps: 1000 }, keep: { last: 1 } }
     const ended = pretrain(causal(out, endless), {
       signal: stop.signal,
-      onFolder: async (folder) => shown(await startStudioProcess({ roots: [folder], port: 0 })),
-      onModel: (model) => LiveModel.open(model),
+      onModel: async (model) => {
+        const live = await LiveModel.open(model)
+        shown(await startStudioProcess({ roots: [out], port: 0 }))
+        return live
+      },
     })
     try {
       const process_ = await started

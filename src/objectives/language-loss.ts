@@ -19,17 +19,21 @@ export const wrongHead = (got: HeadType, needed: HeadType): ConfigError =>
  * Cross entropy in nats, float32, summed over the labels that are not -100.
  * @param hidden [N,C]
  * @param labels int64 [N]
+ * @param options `weights`: float32 [N], a factor for the cross entropy of each label
  * @returns `correct`, with `metrics`, is the number of labels with the highest logit
  */
 export const vocabularyLoss = (
   head: LanguageHead,
   hidden: Tensor,
   labels: Tensor,
-  options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> = {},
+  options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> & { weights?: Tensor } = {},
 ): { sum: Tensor; correct?: Tensor; prepared: Tensor } => {
   const prepared = head.prepare(hidden)
   const { weight, bias = null } = head.lmHead
-  const [sum] = linearCrossEntropy(prepared, weight, bias, labels)
+  const sum =
+    options.weights === undefined
+      ? linearCrossEntropy(prepared, weight, bias, labels)[0]
+      : tokenLogProbs(prepared, weight, bias, labels)[0].mul(options.weights).sum().neg()
   if (options.onLabelLosses !== undefined)
     noGrad(() => {
       const [logProbs] = tokenLogProbs(prepared, weight, bias, labels.clamp({ min: 0 }))

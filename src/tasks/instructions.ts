@@ -3,10 +3,11 @@
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
 import type { GeneratedPrediction } from './generative/answer-scores.ts'
-import { conversationsIn, formNames } from './generative/conversations.ts'
+import { type Conversation, conversationsIn, formNames } from './generative/conversations.ts'
 import { generationFields, metricsField } from './generative/generation-fields.ts'
 import { type GenerativeRecord, generativeTaskParts } from './generative/generative-task.ts'
-import { splitLastAnswer, type Turn, turnOf } from './generative/turns.ts'
+import { toolsFrom, turnFrom } from './generative/messages.ts'
+import { answerText, messageOf, splitLastAnswer, type ToolDefinition, type Turn } from './generative/turns.ts'
 import { columnNames } from './records/column-names.ts'
 import { instructionDatasets } from './records/known-datasets.ts'
 import { readSeveral } from './records/read-records.ts'
@@ -31,6 +32,17 @@ const config = z.strictObject({
     'conversations',
     'conversation',
   ),
+  tools: columnNames(
+    'column with the tools that the assistant may call, as a list or as JSON text; of several names, the first in the row',
+    'tools',
+    'functions',
+  ),
+  reasoning: z
+    .enum(['template', 'tags', 'drop'])
+    .default('template')
+    .describe(
+      'reasoning before answers: as the chat template writes it, between <think> and </think> before the answer, or left out',
+    ),
   instances: z.string().default('instances').describe('column with the instances of an instruction: input and output'),
   tree: z.string().default('prompt').describe('column with the root message of a tree'),
   paths: z
@@ -46,6 +58,45 @@ type Config = z.output<typeof config>
 export interface InstructionRecord extends GenerativeRecord {
   /** Turns up to the last question. */
   turns: readonly Turn[]
+  /** The answer, where it is more than the text of `references`. */
+  answer?: Turn
+  /** Tools that the assistant may call. */
+  tools?: readonly ToolDefinition[]
+}
+
+type Reasoning = Config['reasoning']
+
+/** A turn with its reasoning as the settings want it. */
+const reasoned = (turn: Turn, how: Reasoning): Turn => {
+  const { reasoning_content: reasoning, ...others } = turn
+  if (how === 'template' || reasoning === undefined) return turn
+  if (how === 'drop') return others
+  return { ...others, content: `<think>\n${reasoning.trim()}\n</think>\n\n${turn.content}` }
+}
+
+/** @throws ConfigError for what an encoder-decoder, which has no chat template, would leave out */
+const encoderInput = ({ turns, answer, tools }: InstructionRecord): string => {
+  if (tools !== undefined || answer !== undefined || !turns.every(isPlain))
+    throw new ConfigError(
+      'Tools, reasoning and weights of turns need a decoder with a chat template: choose another base, or remove them from the data.',
+    )
+  return turns.map(({ content }) => content).join('\n\n')
+}
+
+const isPlain = (turn: Turn): boolean => Object.keys(messageOf(turn)).length === 2 && turn.weight === undefined
+
+/** The fields of a record: `answer` only where it is more than its text. */
+const fieldsOf = (
+  { turns, answer, tools }: Conversation,
+  { reasoning, labelled }: { reasoning: Reasoning; labelled: boolean },
+) => {
+  const last = reasoned(answer, reasoning)
+  return {
+    turns: turns.map((turn) => reasoned(turn, reasoning)),
+    references: labelled ? [answerText(last)] : [],
+    ...(labelled && !isPlain(last) ? { answer: last } : {}),
+    ...(tools === undefined ? {} : { tools }),
+  }
 }
 
 /** Instruction tuning and chat. */
@@ -56,12 +107,13 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
   config,
   datasets: instructionDatasets,
   ...generativeTaskParts<Config, InstructionRecord>({
-    chatPrompt: ({ turns }) => ({ turns }),
-    encoderInput: ({ turns }) => turns.map(({ content }) => content).join('\n\n'),
+    chatPrompt: ({ turns, tools }) => ({ turns, ...(tools === undefined ? {} : { tools }) }),
+    chatAnswer: ({ answer }) => answer,
+    encoderInput,
     mainMetric: () => 'perplexity',
   }),
   read: streaming((path, settings, { labelled = true, ...flow } = {}) =>
-    readSeveral<{ turns: Turn[]; references: string[] }>(
+    readSeveral<ReturnType<typeof fieldsOf>>(
       path,
       settings,
       {
@@ -70,32 +122,35 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
           ...[settings.instruction, settings.input, settings.instances, settings.tree, 'system'],
           ...settings.output,
           ...settings.messages,
+          ...settings.tools,
         ],
         several: (row) =>
           conversationsIn(row, settings.form, settings, settings).map((one) =>
-            'fault' in one
-              ? one
-              : { value: { turns: one.value.turns, references: labelled ? [one.value.answer] : [] } },
+            'fault' in one ? one : { value: fieldsOf(one.value, { reasoning: settings.reasoning, labelled }) },
           ),
       },
       flow,
     ),
   ),
-  recordFromInput({ text, messages }, id) {
+  recordFromInput({ text, messages, tools }, id, { reasoning }) {
     const place = { id, file: 'input', line: undefined, references: [] }
     if (messages === undefined) {
       if (typeof text === 'string' && text.trim() !== '') return { ...place, turns: [{ role: 'user', content: text }] }
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
     }
-    const list = Array.isArray(messages) ? (messages as { role?: unknown; content?: unknown }[]) : []
-    const turns = list.map(({ role, content }) => turnOf(role, content))
+    const turns = (Array.isArray(messages) ? (messages as unknown[]) : []).map(turnFrom)
+    const defined = toolsFrom(tools, 'tools')
     // The check needs a complete conversation: a placeholder stands for the answer to predict.
     const checked = splitLastAnswer([
       ...turns.flatMap((one) => ('fault' in one ? [] : [one.value])),
       { role: 'assistant', content: '?' },
     ])
-    const wrong = [...turns, checked].find((one) => 'fault' in one)
+    const wrong = [...turns, checked, defined].find((one) => 'fault' in one)
     if (wrong !== undefined && 'fault' in wrong) throw new ConfigError(wrong.fault.message)
-    return { ...place, turns: 'value' in checked ? checked.value.turns : [] }
+    return {
+      ...place,
+      turns: 'value' in checked ? checked.value.turns.map((turn) => reasoned(turn, reasoning)) : [],
+      ...('value' in defined && defined.value !== undefined ? { tools: defined.value } : {}),
+    }
   },
 })

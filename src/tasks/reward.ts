@@ -2,7 +2,8 @@
 // @source Stiennon et al. 2020, arXiv:2009.01325; Ouyang et al. 2022, arXiv:2203.02155
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
-import { splitLastAnswer, turnsFrom } from './generative/turns.ts'
+import { turnsFrom } from './generative/messages.ts'
+import { splitLastAnswer } from './generative/turns.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRewardCriterion, type RewardExample, splitScores } from './learning/reward-criterion.ts'
 import { RewardScores, rewardScoreNames } from './metrics/reward-scores.ts'
@@ -102,7 +103,7 @@ const answerFromInput = (
     const last = completion === undefined ? [] : turnsOf(String(completion), 'assistant')
     const split = splitLastAnswer([...turns.value, ...last])
     if ('fault' in split) throw new ConfigError(split.fault.message)
-    return { prompt: split.value.turns, answer: turnsOf(split.value.answer, 'assistant') }
+    return { prompt: split.value.turns, answer: [split.value.answer] }
   }
   const answer = completion ?? text
   const name = completion === undefined ? 'text' : 'completion'

@@ -91,6 +91,52 @@ describe('the mask of the loss', () => {
     ])
   })
 
+  const calls = [{ type: 'function' as const, function: { name: 'f', arguments: { a: 'x' } } }]
+  const withTools: Turn[] = [
+    turn('user', 'hi'),
+    { ...turn('assistant', 'ho'), weight: 0 },
+    turn('user', 'hi'),
+    { ...turn('assistant', ''), tool_calls: calls },
+    turn('tool', '1'),
+    { ...turn('assistant', 'ho'), weight: 0 },
+    turn('user', 'hi'),
+  ]
+  const start = '<|im_start|>'
+  const end = '<|im_end|>'
+
+  it('covers the turns with a weight only, calls of tools among them', () => {
+    const call = '<tool_call>\n{"name": "f", "arguments": {"a": "x"}}\n</tool_call>'
+    expect(shown(chatTokenizer(), { template: 'chatml' }, withTools, 'ho ho')).toEqual([
+      [
+        `${start}user\nhi${end}\n${start}assistant\nho${end}\n${start}user\nhi${end}\n`,
+        `${start}assistant\n⟦${call}${end}⟧\n${start}tool\n1${end}\n`,
+        `${start}assistant\nho${end}\n${start}user\nhi${end}\n${start}assistant\n⟦ho ho${end}⟧`,
+      ].join(''),
+    ])
+  })
+
+  it('gives each token the weight of its turn', () => {
+    const form = createChatEncoder(chatTokenizer(), options({ template: 'plain' }))
+    const turns = [turn('user', 'hi'), { ...turn('assistant', 'ho'), weight: 0.25 }, turn('user', 'hi')]
+    const [example] = form.encode({ turns }, 'ho', place)
+    // " ho" and the end token of each answer.
+    expect([...(example.weights ?? [])]).toEqual([0.25, 0.25, 1, 1])
+    expect(form.criterion.weights(example)).toEqual({ answers: 2.5 })
+    expect(form.criterion.trainedTokens?.(example)).toBe(4)
+  })
+
+  it('refuses templates that would leave tools, calls or reasoning out without a word', () => {
+    const form = createChatEncoder(chatTokenizer(), options({ template: 'plain' }))
+    const tools = [{ type: 'function' as const, function: { name: 'f' } }]
+    const turns = [turn('user', 'hi')]
+    expect(() => form.encode({ turns, tools }, 'ho', place)).toThrow(/writes tool definitions/)
+    expect(() => form.prompt({ turns, tools }, place)).toThrow(/writes tool definitions/)
+    expect(() => form.encode({ turns: withTools }, 'ho', place)).toThrow(/writes calls of tools/)
+    expect(() => form.encode({ turns }, { ...turn('assistant', 'ho'), reasoning_content: 'x' }, place)).toThrow(
+      /writes reasoning.*`tags`/,
+    )
+  })
+
   it('treats special tokens in messages as text', () => {
     const tokenizer = chatTokenizer()
     const end = tokenizer.tokenToId('<|im_end|>')

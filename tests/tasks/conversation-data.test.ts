@@ -126,6 +126,111 @@ describe('records of instructions', () => {
   })
 })
 
+describe('messages as people have them', () => {
+  const call = { id: 'c1', type: 'function', function: { name: 'add', arguments: { a: 1, b: [2] } } }
+  const answered = (given: object) => [
+    { role: 'user', content: 'q' },
+    { role: 'assistant', ...given },
+  ]
+
+  it('have tools, calls, results, reasoning, parts and weights, in the fields of each source', async () => {
+    const tool = { name: 'add', description: 'Adds', parameters: { type: 'object' } }
+    const path = file(
+      'chats.jsonl',
+      lines(
+        {
+          tools: [{ type: 'function', function: tool }],
+          messages: [
+            { role: 'developer', content: 'S', weight: 0 },
+            {
+              role: 'user',
+              content: [
+                { type: 'text', text: 'q' },
+                { type: 'input_text', text: '?' },
+              ],
+            },
+            {
+              role: 'assistant',
+              content: null,
+              tool_calls: [{ ...call, function: { name: 'add', arguments: '{"a": 1, "b": [2]}' } }],
+              reasoning: 'hm',
+            },
+            { role: 'tool', tool_call_id: 'c1', name: 'add', content: '3' },
+            { role: 'assistant', content: 'a', weight: 0.5, tool_calls: null },
+            { role: 'user', content: 'bye' },
+            { role: 'assistant', content: 'b', train: false },
+          ],
+        },
+        {
+          tools: JSON.stringify([tool]),
+          conversations: [
+            { from: 'human', value: 'q' },
+            { from: 'function_call', value: '{"name": "add", "arguments": {"a": 1, "b": [2]}}' },
+            { from: 'observation', value: '3' },
+            { from: 'gpt', value: 'a' },
+          ],
+        },
+        { messages: answered({ function_call: { name: 'add', arguments: '' }, thinking: 'hm' }) },
+      ),
+    )
+    const { records } = await read('instructions', path)
+    expect(records[0]).toMatchObject({
+      tools: [{ type: 'function', function: tool }],
+      turns: [
+        { role: 'system', content: 'S' },
+        { role: 'user', content: 'q?' },
+        { role: 'assistant', content: '', tool_calls: [call], reasoning_content: 'hm' },
+        { role: 'tool', content: '3', name: 'add', tool_call_id: 'c1' },
+      ],
+      references: ['a'],
+      answer: { role: 'assistant', content: 'a', weight: 0.5 },
+    })
+    const { id: _, ...anonymous } = call
+    expect(records[1]).toMatchObject({
+      tools: [{ type: 'function', function: tool }],
+      turns: [{ content: 'q' }, { tool_calls: [anonymous] }, { role: 'tool', content: '3' }],
+      references: ['a'],
+    })
+    expect(records[1]).not.toHaveProperty('answer')
+    expect(records[2]).toMatchObject({
+      references: ['{"name":"add","arguments":{}}'],
+      answer: { tool_calls: [{ type: 'function', function: { name: 'add', arguments: {} } }], reasoning_content: 'hm' },
+    })
+    const tagged = await read('instructions', path, { reasoning: 'tags' })
+    expect(tagged.records[0].turns![2].content).toBe('<think>\nhm\n</think>\n\n')
+    const dropped = await read('instructions', path, { reasoning: 'drop' })
+    expect(dropped.records[0].turns![2]).not.toHaveProperty('reasoning_content')
+  })
+
+  const image = { type: 'image_url', image_url: { url: 'x.png' } }
+  const broken: [string, object, RegExp][] = [
+    [
+      'an image',
+      { messages: [{ role: 'user', content: [image] }, ...answered({ content: 'a' })] },
+      /got "image_url" in/,
+    ],
+    ['a column of images', { images: ['x.png'], messages: answered({ content: 'a' }) }, /got "images" in a column/],
+    [
+      'arguments that are no object',
+      { messages: answered({ tool_calls: [{ function: { name: 'f', arguments: '[1' } }] }) },
+      /arguments of the call of "f"/,
+    ],
+    ['a call without a name', { messages: answered({ tool_calls: [{ id: 'c' }] }) }, /name of a function/],
+    ['calls that are no list', { messages: answered({ tool_calls: 'add' }) }, /list of calls/],
+    ['tools that are no list', { tools: '{', messages: answered({ content: 'a' }) }, /list of tools/],
+    ['weights of zero only', { messages: answered({ content: 'a', weight: 0 }) }, /weight above 0/],
+    ['a weight of a question', { messages: [{ role: 'user', content: 'q', weight: 1 }] }, /only answers are trained/],
+    ['a negative weight', { messages: answered({ content: 'a', weight: -1 }) }, /at least 0/],
+    ['weights that disagree', { messages: answered({ content: 'a', weight: 1, train: false }) }, /agree/],
+    ['no text and no call', { messages: answered({ content: '', tool_calls: [] }) }, /empty one/],
+  ]
+  it.each(broken)('with %s are refused with file and line', async (_, row, message) => {
+    const path = file('refused.jsonl', lines({ instruction: 'q', output: 'a' }, row))
+    await expect(read('instructions', path)).rejects.toThrow(message)
+    await expect(read('instructions', path)).rejects.toThrow(/refused\.jsonl:2: /)
+  })
+})
+
 /** A zip archive of stored or deflated files, by hand. */
 const zipOf = (files: Record<string, string>): Buffer => {
   const parts: Buffer[] = []

@@ -9,6 +9,7 @@ import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpo
 import { type AnswerPrediction, predictWith } from '../../src/inference/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
 import { compareRuns, finetune, type SavedSample, verifyResume } from '../../src/runs/index.ts'
+import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
@@ -256,6 +257,43 @@ describe('a run', () => {
     const lines = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
     const said = (await predictWith({ model, report, ...asked }, ['hi '.repeat(40)]))[0] as AnswerPrediction
     expect(said.answer).toBe((JSON.parse(lines[6]) as { answer: string }).answer)
+  })
+
+  it('multiplies the loss of each token by the weight of its turn', async () => {
+    const { model } = await loadModelWithReport(at('llama'), { head: 'causal-lm' })
+    const limits = { lossOn: 'all-answers', tooLong: 'error', maxLength: 100, maxPrompt: 100 } as const
+    const { encode, criterion } = createChatEncoder(chatTokenizer(), { template: 'plain', ...limits })
+    const user = { role: 'user' as const, content: 'hi' }
+    const chat = (weight?: number) => ({ turns: [user, { role: 'assistant' as const, content: 'ho', weight }, user] })
+    const examples = [chat(), chat(0.25)].map((one) => encode(one, 'ho ho', { file: 'x', line: 1 })[0])
+    const lossOf = (some: typeof examples) =>
+      criterion
+        .loss(model, criterion.collate(some, { padded: false }))
+        .terms.map(({ sum, weight }) => [sum.item(), weight])
+    // " ho" and the end token of the first answer count a quarter.
+    const [plain] = examples
+    const first = { ...plain, positions: plain.positions.slice(0, 2), targets: plain.targets.slice(0, 2) }
+    const [[whole, count], [part]] = [...lossOf([plain]), ...lossOf([first])]
+    const [[sum, weight]] = lossOf(examples)
+    expect([count, weight]).toEqual([5, 5 + 3.5])
+    expect(sum).toBeCloseTo(2 * whole - 0.75 * part, 3)
+  })
+
+  it('learns from tools, calls and weights, and refuses them for an encoder-decoder', async () => {
+    const call = { type: 'function', function: { name: 'f', arguments: '{}' } }
+    const messages = [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: 'ho', weight: 0.5 },
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: null, tool_calls: [call] },
+    ]
+    const row = { tools: [{ name: 'f' }], messages, number: 0 }
+    writeFileSync(at('tools.jsonl'), Array(16).fill(JSON.stringify(row)).join('\n'))
+    const more = { data: at('tools.jsonl'), budget: { steps: 1 }, validation: at('tools.jsonl'), maxLength: 400 }
+    const { out } = await run('llama', 'lora', more)
+    const predictions = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8')
+    expect(JSON.parse(predictions.split('\n')[0])).toMatchObject({ id: '0', tokens: expect.any(Number) })
+    await expect(run('t5', 'lora', more)).rejects.toThrow(/tools\.jsonl:1: .*decoder/)
   })
 
   it('reports what it skipped and truncated', async () => {

@@ -1,10 +1,11 @@
 // What `inspectData` finds in data that was made with one of each fault.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspectData, renderDataInspection, renderDataInspectionPage } from '../../src/runs/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
+import { chatTokenizerJson } from '../tasks/chat-tokenizer.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-inspect-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -102,6 +103,18 @@ describe('inspectData', () => {
     const page = renderDataInspectionPage(inspection)
     expect(page).toContain('&#60;i&#62;')
     expect(page).not.toContain('<i>')
+  })
+
+  it('shows the first conversation as it is trained, where a tokenizer is given', async () => {
+    const tokenizer = join(root, 'tokenizer')
+    mkdirSync(tokenizer)
+    writeFileSync(join(tokenizer, 'tokenizer.json'), JSON.stringify(chatTokenizerJson()))
+    const turns = ['q', 'a', 'r', 'b'].map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }))
+    const data = lines('chats.jsonl', [{ messages: [turns[0], { ...turns[1], weight: 0 }, ...turns.slice(2)] }])
+    const inspection = await inspectData(data, { task: 'instructions', tokenizer, settings: { template: 'chatml' } })
+    expect(inspection.example).toMatchObject({ place: `${data}:1`, trainedTokens: 2 })
+    expect(inspection.example?.text).toContain('assistant\na<|im_end|>')
+    expect(renderDataInspection(inspection)).toContain('assistant\n          ⟦b<|im_end|>⟧')
   })
 
   it('is a command with JSON, a page, and an error for a column that looks like a pair', async () => {

@@ -13,6 +13,7 @@ import {
   taskConfig,
   taskTypeSchema,
 } from '../../tasks/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import { describePlace } from '../engine/data-splits.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { recordParts } from '../record-parts.ts'
@@ -110,12 +111,24 @@ export interface Overlap {
   onlyInValidation: string[]
 }
 
+/** An example as a decoder is trained on it. */
+export interface TrainedExample {
+  /** `chats.jsonl:1` */
+  place: string
+  /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */
+  text: string
+  tokens: number
+  trainedTokens: number
+}
+
 /** Everything that `inspectData` found. */
 export interface DataInspection {
   task: string
   train: InspectedPart
   validation?: InspectedPart
   overlap?: Overlap
+  /** The first training example, for tasks that generate text, where a tokenizer is given. */
+  example?: TrainedExample
   /** Records that were compared for near copies. */
   nearRecords: number
   similarity: number
@@ -276,10 +289,33 @@ interface Measured {
   unit: Lengths['unit']
 }
 
-const measureOf = async (folder: string | undefined): Promise<Pick<Measured, 'measure' | 'unit'>> => {
-  if (folder === undefined) return { unit: 'words', measure: (text) => text.match(/\S+/g)?.length ?? 0 }
-  const tokenizer = await loadTokenizer(await resolveModel(folder))
-  return { unit: 'tokens', measure: (text) => tokenizer.encodeIds(text).length }
+const measureOf = (tokenizer: Tokenizer | undefined): Pick<Measured, 'measure' | 'unit'> =>
+  tokenizer === undefined
+    ? { unit: 'words', measure: (text) => text.match(/\S+/g)?.length ?? 0 }
+    : { unit: 'tokens', measure: (text) => tokenizer.encodeIds(text).length }
+
+/** The first record of a part as a decoder is trained on it; undefined for tasks that generate no text. */
+const trainedExample = async (
+  { data, task, config, maxLength }: { data: string; task: TaskDefinition; config: object; maxLength: number },
+  tokenizer: Tokenizer,
+): Promise<TrainedExample | undefined> => {
+  if (!task.head.includes('causal-lm')) return undefined
+  const prepared = task.prepare(tokenizer, config, {
+    maxLength,
+    headOptions: {},
+    facts: { causal: true, maxPositions: undefined },
+  })
+  const { records } = await task.read(data, { ...config, limit: 1 })
+  const [record] = records
+  const [example] = prepared.encode(record)
+  if (example === undefined) return undefined
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: false })
+  return {
+    place: describePlace(record),
+    text: prepared.criterion.describe(example, decode),
+    tokens: prepared.criterion.tokens(example),
+    trainedTokens: prepared.criterion.trainedTokens?.(example) ?? 0,
+  }
 }
 
 /**
@@ -302,9 +338,19 @@ export const inspectData = async (
     records++
     if (records % progressStep === 0) onProgress?.(records)
   }
-  const measured = { settings, onRecord, ...(await measureOf(settings.tokenizer)) }
+  const tokenizer =
+    settings.tokenizer === undefined ? undefined : await loadTokenizer(await resolveModel(settings.tokenizer))
+  const measured = { settings, onRecord, ...measureOf(tokenizer) }
   const { part: train, index } = await inspectPart(data, task, config, measured)
-  const common = { task: type, train, nearRecords: Math.min(nearRecords, train.report.records), similarity }
+  const { maxLength } = settings
+  const example = tokenizer && (await trainedExample({ data, task, config, maxLength }, tokenizer))
+  const common = {
+    task: type,
+    train,
+    ...(example === undefined ? {} : { example }),
+    nearRecords: Math.min(nearRecords, train.report.records),
+    similarity,
+  }
   if (path === undefined) return common
   const { part: validation, shared } = await inspectPart(path, task, config, { ...measured, others: index })
   const names = ({ labels }: InspectedPart) => labels.map(({ label }) => label)

@@ -53,7 +53,7 @@ const findingsOf = ({ train, validation, overlap }: DataInspection): [string, Fi
 }
 
 const sectionsOf = (inspection: DataInspection): Section[] => {
-  const { train, validation, overlap, nearRecords, similarity } = inspection
+  const { train, validation, overlap, example, nearRecords, similarity } = inspection
   const findings = findingsOf(inspection)
   const labels = [
     ...(overlap?.onlyInTraining.map((label) => [label, 'training only']) ?? []),
@@ -66,6 +66,18 @@ const sectionsOf = (inspection: DataInspection): Section[] => {
       title: `Findings (near: ${similarity} of the word pairs, first ${formatCount(nearRecords)} records)`,
       head: ['finding', 'records'],
       rows: findings.map(([name, { count }]) => [name, String(count)]),
+    },
+    {
+      title: 'First example (the loss includes what is between ⟦ and ⟧)',
+      head: ['', ''],
+      rows:
+        example === undefined
+          ? []
+          : [
+              ['record', example.place],
+              ['tokens', `${example.tokens}, of which the loss includes ${example.trainedTokens}`],
+              ['text', example.text.replaceAll('\n', '\n          ')],
+            ],
     },
     { title: 'Labels of one part only', head: ['label', 'where'], rows: labels },
     ...findings.map(([name, { examples }]) => ({

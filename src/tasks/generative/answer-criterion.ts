@@ -25,6 +25,8 @@ export interface AnswerExample extends TaskExample {
   positions: Uint32Array
   /** The next tokens at those positions. */
   targets: Uint32Array
+  /** The weight of each target in the loss (default: 1). */
+  weights?: Float32Array
 }
 
 /** A pair for an encoder-decoder: `ids` is the encoder's input, `targets` the decoder's output. */
@@ -37,6 +39,10 @@ interface AnswerBatch extends Batch {
   places: Tensor
   /** int64 [N] */
   labels: Tensor
+  /** float32 [N]: the weight of each label, where one is not 1. */
+  weights?: Tensor
+  /** The sum of the weights. */
+  weight: number
   /** Target tokens of each example. */
   counts: readonly number[]
 }
@@ -50,7 +56,7 @@ export interface AnswerCriterion<Example> extends Criterion<Example> {
 const term = 'answers'
 
 /** What both layouts share. */
-const createCriterion = <Example extends { targets: Uint32Array }>(options: {
+const createCriterion = <Example extends Targets>(options: {
   head: HeadType
   unpadded: boolean
   tokens(example: Example): number
@@ -68,14 +74,15 @@ const createCriterion = <Example extends { targets: Uint32Array }>(options: {
     tokens: options.tokens,
     describe: options.describe,
     show: options.show,
-    weights: ({ targets }) => ({ [term]: targets.length }),
+    weights: (example) => ({ [term]: weightOf(example) }),
+    trainedTokens: ({ targets }) => targets.length,
     collate: options.collate,
     loss(model, batch, lossOptions = {}) {
-      const { labels } = batch as AnswerBatch
+      const { labels, weights, weight } = batch as AnswerBatch
       const head = vocabularyHead(model, options.head)
       const hidden = hiddenOf(model, batch as AnswerBatch, lossOptions.generator)
-      const { sum, correct } = vocabularyLoss(head, hidden, labels, lossOptions)
-      return { terms: [{ name: term, sum, weight: labels.size, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
+      const { sum, correct } = vocabularyLoss(head, hidden, labels, { ...lossOptions, weights })
+      return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
     },
     losses: (model, batch) =>
       noGrad(() =>
@@ -95,9 +102,31 @@ const createCriterion = <Example extends { targets: Uint32Array }>(options: {
   }
 }
 
-const countsOf = (examples: readonly { targets: Uint32Array }[]) => examples.map(({ targets }) => targets.length)
+/** What has targets, and weights of them. */
+interface Targets {
+  targets: Uint32Array
+  weights?: Float32Array
+}
 
-const labelsOf = (examples: readonly { targets: Uint32Array }[], device: string | undefined): Tensor => {
+const weightOf = ({ targets, weights }: Targets): number =>
+  weights?.reduce((sum, weight) => sum + weight, 0) ?? targets.length
+
+const countsOf = (examples: readonly Targets[]) => examples.map(({ targets }) => targets.length)
+
+/** The weights of a batch: their sum, and a tensor if one is not 1. */
+const weightsOf = (
+  examples: readonly Targets[],
+  device: string | undefined,
+): Pick<AnswerBatch, 'weights' | 'weight'> => {
+  const weight = examples.reduce((sum, example) => sum + weightOf(example), 0)
+  if (examples.every(({ weights }) => weights === undefined)) return { weight }
+  const all = examples.flatMap(({ targets, weights }) =>
+    Array.from(weights ?? new Float32Array(targets.length).fill(1)),
+  )
+  return { weight, weights: Tensor.from(Float32Array.from(all), { shape: [all.length], device }) }
+}
+
+const labelsOf = (examples: readonly Targets[], device: string | undefined): Tensor => {
   const labels = new Int32Array(examples.reduce((sum, { targets }) => sum + targets.length, 0))
   let at = 0
   for (const { targets } of examples) {
@@ -122,6 +151,7 @@ export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExam
         places: toInt64(places, [places.length], options.device),
         labels: labelsOf(examples, options.device),
         counts: countsOf(examples),
+        ...weightsOf(examples, options.device),
       }
     },
     describe({ ids, positions, targets }, decode) {
@@ -191,6 +221,7 @@ export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCr
         places: toInt64(places, [places.length], device),
         labels: labelsOf(examples, device),
         counts: countsOf(examples),
+        ...weightsOf(examples, device),
       }
     },
     describe: ({ ids, targets }, decode) => `${decode(Array.from(ids))}\n⟦${decode(Array.from(targets))}⟧`,

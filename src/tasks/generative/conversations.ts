@@ -4,7 +4,8 @@ import { show } from '../../core/index.ts'
 import { firstColumn, hasValue } from '../records/column-names.ts'
 import { type Checked, fault, textIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
-import { type PromptAndAnswer, splitLastAnswer, type Turn, turnOf, turnsFrom } from './turns.ts'
+import { mediaIn, toolsFrom, turnOf, turnsFrom } from './messages.ts'
+import { type PromptAndAnswer, splitLastAnswer, type ToolDefinition, type Turn } from './turns.ts'
 
 /** Column names of all forms; each form uses its own. */
 export interface ConversationColumns {
@@ -13,6 +14,7 @@ export interface ConversationColumns {
   /** The first of these that a row has. */
   output: readonly string[]
   messages: readonly string[]
+  tools: readonly string[]
   instances: string
   tree: string
 }
@@ -142,13 +144,18 @@ const conversationForms = {
 export type ConversationForm = keyof typeof conversationForms
 export const formNames = Object.keys(conversationForms) as [ConversationForm, ...ConversationForm[]]
 
+/** A conversation up to its last question, the answer, and the tools that the assistant may call. */
+export interface Conversation extends PromptAndAnswer {
+  tools?: readonly ToolDefinition[]
+}
+
 /** The conversations of a row, each split at its last answer, or the fault of the row. */
 export const conversationsIn = (
   row: DataRow,
   form: 'auto' | ConversationForm,
   columns: ConversationColumns,
   choice: TreeChoice,
-): Checked<PromptAndAnswer>[] => {
+): Checked<Conversation>[] => {
   const name = form === 'auto' ? formNames.find((one) => conversationForms[one].fits(row.values, columns)) : form
   if (name === undefined) {
     const { instruction, output, messages, instances, tree } = columns
@@ -159,7 +166,14 @@ export const conversationsIn = (
       ),
     ]
   }
-  return conversationForms[name]
-    .conversations(row, columns, choice)
-    .map((one) => ('fault' in one ? one : splitLastAnswer(one.value)))
+  const media = mediaIn(row.values)
+  if (media !== undefined) return [media]
+  const column = firstColumn(row.values, columns.tools)
+  const tools = column === undefined ? { value: undefined } : toolsFrom(row.values[column], column)
+  if ('fault' in tools) return [tools]
+  return conversationForms[name].conversations(row, columns, choice).map((one) => {
+    const split = 'fault' in one ? one : splitLastAnswer(one.value)
+    if ('fault' in split || tools.value === undefined) return split
+    return { value: { ...split.value, tools: tools.value } }
+  })
 }

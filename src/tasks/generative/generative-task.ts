@@ -11,6 +11,7 @@ import { answerScoreNames, type GeneratedPrediction, generatedPrediction, scoreA
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
+import type { Turn } from './turns.ts'
 
 /** A record with reference answers: the first is the training target, scoring uses all; empty where they are not known. */
 export interface GenerativeRecord extends TaskRecord {
@@ -21,6 +22,8 @@ export interface GenerativeRecord extends TaskRecord {
 export interface GenerativeTaskSpec<Config extends GenerationSettings, Record extends GenerativeRecord> {
   /** For decoders: the turns up to the last question. */
   chatPrompt(record: Record, config: Config): ChatPrompt
+  /** For decoders: the answer to train, where it is more than a text. */
+  chatAnswer?(record: Record): Turn | undefined
   /** For encoder-decoders: the question as one text. */
   encoderInput(record: Record, config: Config): string
   /** The metric that checkpoints are chosen by. */
@@ -81,7 +84,8 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
     return {
       ...encoder,
       criterion: encoder.criterion,
-      encode: (record, place) => encoder.encode(questionOf(record), record.references[0], place),
+      encode: (record, place) =>
+        encoder.encode(questionOf(record), spec.chatAnswer?.(record) ?? record.references[0], place),
       prompt: (record, place) => encoder.prompt(questionOf(record), place),
     }
   }
@@ -199,7 +203,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
 ): SharedParts<Config, Record> => ({
   head: ['causal-lm', 'seq2seq-lm'],
   maxLength: 1024,
-  answerFields: ['references'],
+  answerFields: ['references', 'answer'],
   statistics: recordsAlone,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,

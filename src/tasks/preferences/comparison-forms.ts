@@ -1,7 +1,8 @@
 // The forms in which data sets have compared answers. Each turns a row into prompts with scored answers.
 import { show } from '../../core/index.ts'
 import { maxDepth, type Reply, repliesTo, systemTurn } from '../generative/conversations.ts'
-import { type Turn, turnOf } from '../generative/turns.ts'
+import { turnOf } from '../generative/messages.ts'
+import type { Turn } from '../generative/turns.ts'
 import { firstColumn, hasValue } from '../records/column-names.ts'
 import { fault, numberIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'

@@ -11,7 +11,7 @@ import {
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
 import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
-import type { Turn } from '../generative/turns.ts'
+import { messageOf, type Turn } from '../generative/turns.ts'
 import { specialTokenFrame } from '../learning/text-encoder.ts'
 import { FaultCounter, type Place, type Skipped } from '../records/read-report.ts'
 import type { TaskExample } from '../task.ts'
@@ -85,7 +85,7 @@ export const createCompletionEncoder = (
       ? conversation
       : [{ role: 'system', content: system }, ...conversation]
   const promptOf = (conversation: readonly Turn[]) =>
-    applyChatTemplate(tokenizer, conversation.map(message), { template, addGenerationPrompt: true }).ids
+    applyChatTemplate(tokenizer, conversation.map(messageOf), { template, addGenerationPrompt: true }).ids
 
   const fitting = (prompt: PromptText): FittedPrompt => {
     if (typeof prompt === 'string') return keepEnd(raw.prompt(prompt), maxPromptLength, tokenizer)
@@ -114,7 +114,7 @@ export const createCompletionEncoder = (
       throw new DataError('Expected a prompt and a completion of one kind, got text and turns.', place.file, place.line)
     const answer = answerOf(completion, place)
     turns.ends()
-    return encodeChatAnswer(tokenizer, withSystem(prompt).map(message), answer, { template }).ids
+    return encodeChatAnswer(tokenizer, withSystem(prompt).map(messageOf), messageOf(answer), { template }).ids
   }
 
   return {
@@ -189,18 +189,16 @@ const turnFacts = (tokenizer: Tokenizer, template: string, isGiven: boolean) => 
   }
 }
 
-/** The text of a completion of one turn. @throws DataError for other turns */
-const answerOf = (completion: readonly Turn[], { file, line }: Place): string => {
+/** The completion as its one turn. @throws DataError for other turns */
+const answerOf = (completion: readonly Turn[], { file, line }: Place): Turn => {
   const [answer, ...more] = completion
-  if (answer?.role === 'assistant' && more.length === 0) return answer.content
+  if (answer?.role === 'assistant' && more.length === 0) return answer
   throw new DataError(
     `Expected one turn of the assistant as a completion, got ${completion.map(({ role }) => role).join(', ') || 'none'}.`,
     file,
     line,
   )
 }
-
-const message = ({ role, content }: Turn) => ({ role, content })
 
 /** Raw text: special tokens in it are read as such, but neither the start nor the end token is doubled. */
 const rawTextEncoder = (tokenizer: Tokenizer) => {

@@ -4,7 +4,7 @@
 import { show } from '../../core/index.ts'
 import { systemTurn } from '../generative/conversations.ts'
 import { fillColumns } from '../generative/prompt-pattern.ts'
-import { splitLastAnswer } from '../generative/turns.ts'
+import { answerText, splitLastAnswer } from '../generative/turns.ts'
 import { firstColumn, hasValue } from '../records/column-names.ts'
 import { fault } from '../records/columns.ts'
 import { readSeveral } from '../records/read-records.ts'
@@ -107,7 +107,7 @@ const readers = {
       // An answer at the end of a conversation is the reference, not a part of the prompt.
       const split = turns?.at(-1)?.role === 'assistant' ? splitLastAnswer(turns) : undefined
       if (split !== undefined && 'fault' in split) return [split]
-      const answer = right ?? split?.value.answer
+      const answer = right ?? (split === undefined ? undefined : answerText(split.value.answer))
       return [
         {
           value: {

@@ -2,7 +2,8 @@
 // others bad.
 import { show } from '../../core/index.ts'
 import { systemTurn } from '../generative/conversations.ts'
-import { splitLastAnswer, turnsFrom } from '../generative/turns.ts'
+import { turnsFrom } from '../generative/messages.ts'
+import { isEmptyTurn, splitLastAnswer } from '../generative/turns.ts'
 import { firstColumn } from '../records/column-names.ts'
 import { fault, flagOf } from '../records/columns.ts'
 import { readSeveral } from '../records/read-records.ts'
@@ -41,12 +42,12 @@ export const answerIn = (
     const turns = turnsFrom(values[list], list)
     if ('fault' in turns) return turns
     const last = turns.value.at(-1)
-    if (last?.role === 'assistant' && last.content.trim() === '')
+    if (last?.role === 'assistant' && isEmptyTurn(last))
       return drop('empty-answer', 'Expected an answer with text, got an empty one.')
     const split = splitLastAnswer([...systemTurn(values), ...turns.value])
     if ('fault' in split) return split
     return {
-      value: { prompt: split.value.turns, completion: [{ role: 'assistant', content: split.value.answer }] },
+      value: { prompt: split.value.turns, completion: [split.value.answer] },
     }
   }
   const column = firstColumn(values, prompt) ?? list

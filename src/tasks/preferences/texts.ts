@@ -1,10 +1,11 @@
 // Prompts and answers from the values of columns: text, one message, or a list of messages.
 import { show } from '../../core/index.ts'
-import { splitLastAnswer, type Turn, turnFrom, turnsFrom } from '../generative/turns.ts'
+import { turnFrom, turnsFrom } from '../generative/messages.ts'
+import { isEmptyTurn, messageOf, splitLastAnswer, type Turn } from '../generative/turns.ts'
 import { type Checked, fault } from '../records/columns.ts'
 import type { RecordFault } from '../records/read-report.ts'
 import { type Fields, isFields } from '../records/row.ts'
-import { contentOf, type PromptText, turnsOf } from './records.ts'
+import { type PromptText, turnsOf } from './records.ts'
 
 /** A value, the fault of a broken record, or why a record that is not broken teaches nothing. */
 export type Sifted<Value> = Checked<Value> | { drop: RecordFault }
@@ -33,13 +34,14 @@ export const alike = (
     ? { prompt, answers: [...answers] }
     : { prompt: turnsOf(prompt, 'user'), answers: answers.map((answer) => turnsOf(answer, 'assistant')) }
 
-export const isEmpty = (text: PromptText): boolean => contentOf(text).trim() === ''
+export const isEmpty = (text: PromptText): boolean =>
+  typeof text === 'string' ? text.trim() === '' : text.every(isEmptyTurn)
 
 /** A text by which equal ones are found. */
 export const keyOf = (text: PromptText): string =>
   typeof text === 'string'
     ? `text ${text.trim()}`
-    : JSON.stringify(text.map(({ role, content }) => [role, content.trim()]))
+    : JSON.stringify(text.map((turn) => ({ ...messageOf(turn), content: turn.content.trim() })))
 
 /** Checks that a prompt is a conversation up to a question. Faults: roles out of order, empty answers. */
 export const checkPrompt = (prompt: PromptText): Checked<PromptText> => {
@@ -51,7 +53,7 @@ export const checkPrompt = (prompt: PromptText): Checked<PromptText> => {
 }
 
 const sameTurn = (a: Turn | undefined, b: Turn | undefined) =>
-  a !== undefined && b !== undefined && a.role === b.role && a.content === b.content
+  a !== undefined && b !== undefined && JSON.stringify(messageOf(a)) === JSON.stringify(messageOf(b))
 
 /**
  * Dialogues that differ in their last answer only: what they share, and that answer of each.

@@ -27,6 +27,8 @@ export interface EncodedChat {
   assistantMask: number[]
   /** [start, end) of each assistant message in `text`, in UTF-16 units. */
   spans: Span[]
+  /** For each token the number of its assistant message, from 0; -1 elsewhere. Undefined where the template does not show each once. */
+  answers?: number[]
 }
 
 const completeOptions = (tokenizer: Tokenizer, options: ChatOptions): RenderOptions => {
@@ -61,10 +63,12 @@ export const applyChatTemplate = (
   const { text, spans, contents } = renderWithSpans(messages, completeOptions(tokenizer, options), endsOf(tokenizer))
   rejectSpecialTokens(tokenizer, messages, contents !== undefined)
   const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false, literal: contents })
-  const assistantMask = maskOf(offsets, spans)
+  const numbers = spanOf(offsets, spans)
+  const assistantMask = numbers.map((number) => (number < 0 ? 0 : 1))
   if (spans.length > 0 && !assistantMask.includes(1))
     throw new ConfigError('Expected assistant tokens in the rendered conversation, got none. Check the chat template.')
-  return { text, ids, assistantMask, spans }
+  const count = messages.filter(({ role }) => role === 'assistant').length
+  return { text, ids, assistantMask, spans, ...(spans.length === count ? { answers: numbers } : {}) }
 }
 
 /** A conversation as text, with the places of the message contents where the template shows them. */
@@ -108,12 +112,12 @@ export interface EncodedAnswer {
 export const encodeChatAnswer = (
   tokenizer: Tokenizer,
   prompt: readonly ChatMessage[],
-  answer: string,
+  answer: string | ChatMessage,
   options: ChatOptions = {},
 ): EncodedAnswer => {
   const complete = completeOptions(tokenizer, options)
   const before = renderChat(prompt, { ...complete, addGenerationPrompt: true })
-  const messages = [...prompt, { role: 'assistant', content: answer }]
+  const messages = [...prompt, typeof answer === 'string' ? { role: 'assistant', content: answer } : answer]
   const { text, spans, contents } = renderWithSpans(messages, complete, endsOf(tokenizer))
   rejectSpecialTokens(tokenizer, messages, contents !== undefined)
   const [start, end] = spans[spans.length - 1]
@@ -202,11 +206,11 @@ const rejectSpecialTokens = (tokenizer: Tokenizer, messages: readonly ChatMessag
   }
 }
 
-/** 1 for each token that overlaps one of the spans, which are sorted. */
-const maskOf = (offsets: readonly Span[], spans: readonly Span[]): number[] => {
+/** The number of the span that each token overlaps, or -1; spans are sorted. */
+const spanOf = (offsets: readonly Span[], spans: readonly Span[]): number[] => {
   let at = 0
   return offsets.map(([start, end]) => {
     while (at < spans.length && spans[at][1] <= start) at++
-    return at < spans.length && end > spans[at][0] && start < spans[at][1] ? 1 : 0
+    return at < spans.length && end > spans[at][0] && start < spans[at][1] ? at : -1
   })
 }

@@ -162,7 +162,8 @@ const byDifference = (
     if (!expected.startsWith(after.trimEnd()) || after.length <= before.length) return undefined
     // White space after the turn belongs to the template, not to the message.
     const end = after.trimEnd().length
-    if (end > before.length) spans.push([before.length, endOfTurn(expected, end, ends)])
+    const ended = ends.some((token) => token !== '' && expected.slice(before.length, end).endsWith(token))
+    if (end > before.length) spans.push([before.length, ended ? end : endOfTurn(expected, end, ends)])
   }
   return spans
 }

@@ -3,6 +3,7 @@ import { type Command as CommanderCommand, CommanderError, Option } from 'comman
 import { parseConfig, programCall } from '../core/index.ts'
 import type { Command } from './command.ts'
 import { helpOf, helpText, parserOf } from './command-help.ts'
+import { flagNaming } from './flag-names.ts'
 import { coerceTexts, type Flag, flagsOf, kebab, mergeOver, setAt, spellMapFlags, withDefaultKinds } from './flags.ts'
 import { readRecipeFile } from './recipe-file.ts'
 
@@ -18,6 +19,8 @@ export type ParsedLine =
       options: Record<string, unknown>
       args: Record<string, string | string[] | undefined>
       json: boolean
+      /** Names settings of messages as this command line does. */
+      withFlags(text: string): string
     }
 
 /** Whether a command line has the flag `--use`, whose modules may add flags and choices. */
@@ -80,7 +83,8 @@ export const parseCommandLine = async (command: Command, argv: readonly string[]
   const args = Object.fromEntries(
     specs.map((spec, i) => [spec.name, parser.processedArgs[i] as string | string[] | undefined]),
   )
-  return { kind: 'run', options, args, json: parser.getOptionValue('json') === true }
+  const withFlags = path === undefined ? flagNaming(flags) : (text: string) => text
+  return { kind: 'run', options, args, json: parser.getOptionValue('json') === true, withFlags }
 }
 
 const flagPath = (path: readonly PropertyKey[]): string => {

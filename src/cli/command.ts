@@ -43,6 +43,8 @@ export interface CommandContext {
   /** One line for people, on stderr. */
   log(line: string): void
   warn(line: string): void
+  /** A message of the library as this command line says it: with flags instead of a recipe's keys, unless a recipe is read. */
+  withFlags(text: string): string
   /** Streamed text, such as generated tokens: stdout, or stderr with `--json`. */
   write(text: string): void
   /** With `--json`, for commands that stream answers: one line on stdout before the result. */
@@ -74,7 +76,7 @@ export interface Command<
   /** Runs the command; `args` are the positional arguments by name. The result is the JSON of `--json`. */
   run(options: z.output<Options>, args: ArgumentValues<Arguments>, context: CommandContext): Promise<Result>
   /** The result as text for stdout. */
-  render?(result: Result): string
+  render?(result: Result, context: Pick<CommandContext, 'withFlags'>): string
   /** The exit code for a result, such as 1 for a failed check (default: 0). */
   exitCode?(result: Result): number
 }

@@ -55,6 +55,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     return 0
   }
   let json = false
+  let withFlags = (text: string): string => text
   try {
     const command = await commands[name]()
     const line = await parseCommandLine(command, rest)
@@ -63,10 +64,12 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
       return 0
     }
     json = line.json
+    withFlags = line.withFlags
     setAddonInstaller(command.engine === false ? undefined : options.installEngine)
     options.onCommand?.(command)
-    const result = await command.run(line.options, line.args, createContext(json, terminal, signal))
-    const text = json ? `${toJson(result)}\n` : (command.render?.(result) ?? '')
+    const context = createContext(line, terminal, signal)
+    const result = await command.run(line.options, line.args, context)
+    const text = json ? `${toJson(result)}\n` : (command.render?.(result, context) ?? '')
     if (text !== '') terminal.stdout(text.endsWith('\n') ? text : `${text}\n`)
     return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
   } catch (error) {
@@ -75,7 +78,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
       if (exitCode !== 0) terminal.stderr('Stopped.\n')
       return exitCode
     }
-    terminal.stderr(`error: ${describeError(error)}\n`)
+    terminal.stderr(`error: ${error instanceof ConfigError ? withFlags(describeError(error)) : describeError(error)}\n`)
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
   }
 }
@@ -156,13 +159,16 @@ const overview = async (
   ].join('\n')
 }
 
-const createContext = (json: boolean, terminal: Terminal, signal: AbortSignal): CommandContext => {
+type Settings = Pick<CommandContext, 'json' | 'withFlags'>
+
+const createContext = ({ json, withFlags }: Settings, terminal: Terminal, signal: AbortSignal): CommandContext => {
   return {
     json,
     signal,
+    withFlags,
     progress: createProgress,
-    log: (line) => terminal.stderr(`${line}\n`),
-    warn: (line) => terminal.stderr(`warning: ${line}\n`),
+    log: (line) => terminal.stderr(`${withFlags(line)}\n`),
+    warn: (line) => terminal.stderr(`warning: ${withFlags(line)}\n`),
     write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),
     emit: (value) => terminal.stdout(`${toJson(value)}\n`),
   }

@@ -70,6 +70,7 @@ const talk = async (lines: readonly string[], ...flags: string[]): Promise<Said>
     {
       json: line.json,
       signal,
+      withFlags: String,
       progress: () => ({ update() {}, stop() {} }) as never,
       log: (text) => add('err')(`${text}\n`),
       warn: (text) => add('err')(`warning: ${text}\n`),
@@ -215,6 +216,7 @@ describe('chat', () => {
       {
         json: false,
         signal,
+        withFlags: String,
         progress: () => ({ update() {}, stop() {} }) as never,
         log: (text) => {
           err += `${text}\n`
@@ -245,7 +247,7 @@ describe('chat', () => {
       return `${code} ${stderr}`
     }
     expect(await fault('--model', at('base'))).toMatch(
-      /^2 error: `chat` needs a chat template, and this model has none: set `template` to .*chatml, llama3, mistral, alpaca, plain.*\n$/,
+      /^2 error: `chat` needs a chat template, and this model has none: set `--template` to .*chatml, llama3, mistral, alpaca, plain.*\n$/,
     )
     expect(await fault('--model', at('bert'))).toMatch(
       /^2 error: Expected a decoder-only language model for `chat`.*\n$/,

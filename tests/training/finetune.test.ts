@@ -367,7 +367,7 @@ describe('finetune', () => {
     const idle = await runHere(['predict', '--model', at('several'), '--text', 'the house', '--top-k', '3'])
     expect(idle).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/`topK` has no effect on a model with the head sequence-classification/),
+      stderr: expect.stringMatching(/`--top-k` has no effect on a model with the head sequence-classification/),
     })
     await finetune(recipe('lora', at('pairs'), { ...short, settings: { multiLabel: true, pair: 'other' } }))
     const half = await runHere(['predict', '--model', at('pairs'), '--text', 'the house'])

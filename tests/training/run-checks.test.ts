@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ConfigError } from '../../src/core/index.ts'
-import { compareRuns, finetune, pretrain, resume } from '../../src/runs/index.ts'
+import { compareRuns, finetune, pretrain, type RunListener, resume } from '../../src/runs/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -24,17 +24,42 @@ afterAll(() => {
   data.dispose()
 })
 
-const specialist = (out: string, more: object = {}) =>
-  finetune({
-    base: at('base'),
-    task: 'sequence-classification',
-    data: at('train.jsonl'),
-    validation: at('dev.jsonl'),
-    out,
-    budget: { steps: 2 },
-    untrainedBaseline: false,
-    ...more,
+const specialist = (out: string, more: object = {}, listener: RunListener = {}) =>
+  finetune(
+    {
+      base: at('base'),
+      task: 'sequence-classification',
+      data: at('train.jsonl'),
+      validation: at('dev.jsonl'),
+      out,
+      budget: { steps: 2 },
+      untrainedBaseline: false,
+      ...more,
+    },
+    listener,
+  )
+
+describe('a run that nobody listens to', () => {
+  it('reports the warnings of its pre-flight and of its scores to the process, and is silent for a listener', async () => {
+    const seen: string[] = []
+    const listen = ({ name, message }: Error) => void (name === 'TunesmithWarning' && seen.push(message))
+    process.on('warning', listen)
+    try {
+      const recipe = { untrainedBaseline: true, budget: { steps: 2 } }
+      const { warnings } = await specialist(at('unheard'), recipe)
+      // Node emits warnings in the next tick.
+      await new Promise(setImmediate)
+      expect(warnings.length).toBeGreaterThan(0)
+      expect(seen).toEqual([expect.stringMatching(/^The budget is 2 steps: too few/), ...warnings])
+      const notes: string[] = []
+      await specialist(at('heard'), recipe, { onNote: (line) => notes.push(line) })
+      await new Promise(setImmediate)
+      expect(seen).toHaveLength(1 + warnings.length)
+    } finally {
+      process.off('warning', listen)
+    }
   })
+})
 
 describe('before the first step', () => {
   it.each([

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { readInstructions } from '../parts/machine.ts'
 import { doctor } from './doctor.ts'
 
-const context = { json: true, signal: new AbortController().signal, log() {}, warn() {}, write() {}, emit() {} }
+const context = {
+  json: true,
+  signal: new AbortController().signal,
+  log() {},
+  warn() {},
+  write() {},
+  emit() {},
+  withFlags: String,
+}
 const progress = () => ({ update() {}, stop() {} })
 
 describe('doctor', () => {
@@ -15,14 +23,14 @@ describe('doctor', () => {
     for (const dtype of ['bfloat16', 'float32']) expect(matmul![dtype].gflops).toBeGreaterThan(0.01)
     expect(diagnosis.machine.memory.available).toBeLessThanOrEqual(diagnosis.machine.memory.total)
     expect(doctor.exitCode!(diagnosis)).toBe(0)
-    expect(doctor.render!(diagnosis)).toMatch(/matmul +float32 [\d.]+ GFLOP\/s/)
+    expect(doctor.render!(diagnosis, context)).toMatch(/matmul +float32 [\d.]+ GFLOP\/s/)
   })
 
   it('fails for scripts when there is no engine', async () => {
     const { machine, node } = await doctor.run({ measure: false, rl: false }, {}, { ...context, progress })
     const without = { machine, node, faults: ['The native addon is not built. Run `npm run setup`.'] }
     expect(doctor.exitCode!(without)).toBe(1)
-    expect(doctor.render!(without)).toContain('PROBLEM       The native addon is not built.')
+    expect(doctor.render!(without, context)).toContain('PROBLEM       The native addon is not built.')
   })
 })
 

@@ -118,7 +118,8 @@ export const serve = defineCommand({
       if (signal.aborted) resolve()
       signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    log(`Finishing ${service.openRequests} requests …`)
+    const open = service.openRequests
+    if (open > 0) log(`Finishing ${open} ${open === 1 ? 'request' : 'requests'} …`)
     await server.close()
     return { url, port, models }
   },

@@ -96,8 +96,8 @@ export const sweep = defineCommand({
       })
     })
   },
-  render(result) {
-    if ('rows' in result) return renderPlan(result)
+  render(result, context) {
+    if ('rows' in result) return renderPlan(result, context)
     const { out, reason, metric, settings, runs, clear } = result
     const axes = Object.keys(runs[0].over).filter((axis) => axis !== 'seed')
     const several = settings.some(({ runs: own }) => own.length > 1)

@@ -1,6 +1,7 @@
 // The flag `--dry-run` of commands that train: the plan of the run in place of the run.
 import { z } from 'zod'
 import type { RunPlans, RunResult } from '../../runs/index.ts'
+import type { CommandContext } from '../command.ts'
 import { renderPlan } from './plan-display.ts'
 import { renderRun } from './run-display.ts'
 
@@ -13,5 +14,5 @@ export const dryRunField = {
 }
 
 /** The result of a run, or its plan, as text. */
-export const renderRunOrPlan = (result: RunResult | RunPlans): string =>
-  'rows' in result ? renderPlan(result) : renderRun(result)
+export const renderRunOrPlan = (result: RunResult | RunPlans, context: Pick<CommandContext, 'withFlags'>): string =>
+  'rows' in result ? renderPlan(result, context) : renderRun(result)

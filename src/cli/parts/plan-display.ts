@@ -10,6 +10,7 @@ import {
   type RunPlans,
   type StartedPlan,
 } from '../../runs/index.ts'
+import type { CommandContext } from '../command.ts'
 import { renderTable } from './table.ts'
 
 /** What holds the memory at the peak, as bars. */
@@ -23,7 +24,10 @@ const waterfall = (row: PlannedRow): string[] => {
 }
 
 /** A plan as text. */
-export const renderPlan = (plans: RunPlans & { html?: string }): string => {
+export const renderPlan = (
+  plans: RunPlans & { html?: string },
+  { withFlags }: Pick<CommandContext, 'withFlags'>,
+): string => {
   const { head, rows } = planTable(plans)
   const [facts, ...more] = planFacts(plans)
   return [
@@ -31,7 +35,7 @@ export const renderPlan = (plans: RunPlans & { html?: string }): string => {
     facts,
     ...waterfall(plans.rows[0]),
     ...more,
-    ...plans.notes.map((note) => `note: ${note}`),
+    ...plans.notes.map((note) => `note: ${withFlags(note)}`),
     ...(plans.html === undefined ? [] : [`page  ${plans.html}`]),
   ].join('\n')
 }

@@ -6,6 +6,7 @@ import type { PretrainRecipe, RunListener, RunPlans, RunResult } from '../../run
 import { describePrediction, describeReferences, type RunPrediction, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
+import { wrapWords } from '../help-choices.ts'
 import { matmulSpeed } from './matmul-speed.ts'
 import { TrainingBar } from './training-bar.ts'
 
@@ -32,25 +33,25 @@ export const describePreFlight = (facts: PreFlight, prediction?: RunPrediction):
   return [
     'Before the first step',
     ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
-    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens per step, ${share(facts.trainedShare)} of them with a target of the loss, ${share(facts.truncatedShare)} truncated`,
+    `  ${formatCount(facts.parameters)} parameters to train`,
+    `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${share(facts.truncatedShare)} more were truncated`,
     ...memoryLines(facts, prediction),
     ...facts.warnings.map((warning) => `  warning: ${warning}`),
   ]
 }
 
 /** A loss of one term equals that term, and is shown once. */
-const describeMetrics = (metrics: Record<string, number>) =>
+const describeMetrics = (metrics: Record<string, number>): string[] =>
   Object.entries(metrics)
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
-    .map(([name, value]) => `${name} ${number(value)}`)
-    .join(', ')
+    .map(([name, value], i, { length }) => `${name} ${number(value)}${i < length - 1 ? ',' : ''}`)
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 /** The line for an event; undefined for events without one. */
 export const describeEvent = (event: TrainingEvent): string | undefined => {
   const at = `step ${event.step}:`
-  if (event.type === 'evaluation') return `${at} validation: ${describeMetrics(event.metrics)}`
+  if (event.type === 'evaluation') return wrapWords(`${at} validation:`, describeMetrics(event.metrics)).join('\n')
   if (event.type === 'incident') return `${at} ${event.message}`
   if (event.type === 'sample')
     return `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`
@@ -59,7 +60,7 @@ export const describeEvent = (event: TrainingEvent): string | undefined => {
 
 /** A listener that shows a run on stderr. */
 export const displayRun = (
-  context: Pick<CommandContext, 'signal'>,
+  { signal, withFlags }: Pick<CommandContext, 'signal' | 'withFlags'>,
   {
     label,
     precision = 'float32',
@@ -69,9 +70,9 @@ export const displayRun = (
 ): RunDisplay => {
   let bar = new TrainingBar({ label })
   return {
-    signal: context.signal,
+    signal,
     onPreFlight(facts, { resumed, step, prediction }) {
-      if (!resumed) for (const line of describePreFlight(facts, prediction)) bar.line(line)
+      if (!resumed) for (const line of describePreFlight(facts, prediction)) bar.line(withFlags(line))
       if (resumed) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({
@@ -86,7 +87,7 @@ export const displayRun = (
       const line = describeEvent(event)
       if (line !== undefined) bar.line(line)
     },
-    onNote: (line) => bar.line(line),
+    onNote: (line) => bar.line(withFlags(line)),
     stop: () => bar.stop(),
   }
 }

@@ -56,8 +56,8 @@ const totals = (manifest: CorpusManifest): string => {
 const section = (title: string, body: string): string => `\n${title}\n${body === '' ? '  none' : body}`
 
 const stageTable = (stages: readonly StageCounts[]): string => {
-  const table = newTable(['stage', 'in', 'out', 'dropped', '%', 'changed', 'bytes in', 'bytes out'])
-  for (const { stage, documentsIn, documentsOut, changed, added, bytesIn, bytesOut } of stages) {
+  const table = newTable(['stage', 'in', 'out', 'dropped', '%', 'changed', 'text'])
+  for (const { stage, documentsIn, documentsOut, changed, added, bytesOut } of stages) {
     const dropped = documentsIn + added - documentsOut
     table.push([
       stage,
@@ -66,7 +66,6 @@ const stageTable = (stages: readonly StageCounts[]): string => {
       String(dropped),
       documentsIn === 0 ? '' : ((100 * dropped) / documentsIn).toFixed(1),
       String(changed),
-      formatBytes(bytesIn),
       formatBytes(bytesOut),
     ])
   }

@@ -69,8 +69,9 @@ export const isValidation = (record: TaskRecord, share: number): boolean => {
 /** @throws DataError when there is nothing to train or to validate on */
 export const expectBothParts = (train: number, validation: number): void => {
   if (train > 0 && validation > 0) return
+  const share = `${validation === 0 ? 'larger' : 'smaller'} \`validationShare\``
   throw new DataError(
-    `Expected records to train and to validate on, got ${train} and ${validation} of ${train + validation}. Give more data, or a file for \`validation\`.`,
+    `Expected records to train and to validate on, got ${train} and ${validation} of ${train + validation}: a hash decides on each record. Give more data, a ${share}, or a file for \`validation\`.`,
   )
 }
 

@@ -1,8 +1,9 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
 import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
-import { joinProcesses, type ProcessGroup } from '../../distributed/index.ts'
+import { joinProcesses, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
+import type { PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
@@ -31,6 +32,14 @@ const within = async <Result>(memoryBudget: number | undefined, work: () => Prom
   }
 }
 
+const warnProcess = (warnings: readonly string[]): void => {
+  for (const warning of warnings) process.emitWarning(warning, 'TunesmithWarning')
+}
+
+/** Whether the caller is shown anything of a run. If not, warnings go to the process: Node prints them. */
+const isHeard = ({ onPreFlight, onEvent, onNote }: RunListener): boolean =>
+  (onPreFlight ?? onEvent ?? onNote) !== undefined
+
 /**
  * Executes a run of the given kind: from its start, or from the newest intact checkpoint in its folder. Processes that a launcher
  * started execute it together: the first one writes and shows it.
@@ -39,7 +48,20 @@ export const execute = async <Recipe extends CommonRecipe>(
   kind: RunKind<Recipe>,
   recipe: Recipe,
   mode: RunMode,
-  listener: RunListener = {},
+  given: RunListener = {},
+): Promise<RunResult> => {
+  const heard = isHeard(given)
+  const listener = heard ? given : { ...given, onPreFlight: ({ warnings }: PreFlight) => warnProcess(warnings) }
+  const result = await executeInGroup(kind, recipe, mode, listener)
+  if (!heard && (readLaunch()?.rank ?? 0) === 0) warnProcess(result.warnings)
+  return result
+}
+
+const executeInGroup = async <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  recipe: Recipe,
+  mode: RunMode,
+  listener: RunListener,
 ): Promise<RunResult> => {
   const group = await joinProcesses()
   if (group === undefined) return executeInFolder(kind, recipe, mode, listener)

@@ -8,16 +8,19 @@ const majority = { name: 'majority class', metrics: accuracy(0.505) }
 const base = { name: 'untrained base', metrics: accuracy(0.49) }
 const warningsOf = (metrics: ScoreIntervals) =>
   finalScores({ metrics, mainMetric: 'accuracy' }, [majority, base]).warnings
+const advice = expect.stringMatching(/^Do the targets fit their texts\? `.* inspect DATA` shows/)
 
 it('names the references that a model does not beat', () => {
   expect(warningsOf(accuracy(0.9, 0.85, 0.95))).toEqual([])
   expect(warningsOf(accuracy(0.505, 0.45, 0.55))).toEqual([
     'accuracy 0.505 is not better than that of the majority class (0.505).',
+    advice,
   ])
   expect(warningsOf(accuracy(0.52, 0.45, 0.58))).toEqual([
     'accuracy 0.52 is not clearly better than that of the majority class (0.505): with so few records, the interval reaches 0.45.',
+    advice,
   ])
-  expect(warningsOf(accuracy(0.4, 0.3, 0.5))).toHaveLength(2)
+  expect(warningsOf(accuracy(0.4, 0.3, 0.5))).toHaveLength(3)
 })
 
 it('compares errors the other way round, keeps the warnings of the task, and says nothing of a metric without a value', () => {
@@ -25,7 +28,7 @@ it('compares errors the other way round, keeps the warnings of the task, and say
   const lower = (value: number, reference: number) =>
     finalScores({ metrics: loss(value), mainMetric: 'loss' }, [{ name: 'mean', metrics: loss(reference) }], ['Odd.'])
   expect(lower(1, 2).warnings).toEqual(['Odd.'])
-  expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than that of the mean (1).', 'Odd.'])
+  expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than that of the mean (1).', advice, 'Odd.'])
   expect(lower(Number.NaN, 1).warnings).toEqual(['Odd.'])
   expect(lower(1, 2).references).toEqual([{ name: 'mean', metrics: { loss: 2 } }])
 })

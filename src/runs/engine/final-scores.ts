@@ -1,5 +1,6 @@
 // The final evaluation of a run: its scores beside those of predictions that take no training, and warnings about a model that learned
 // nothing that they show.
+import { programCall } from '../../core/index.ts'
 import { type ScoreIntervals, scoresOf } from '../../tasks/index.ts'
 import { isLowerBetter } from '../../tracking/index.ts'
 import type { ReferenceScores } from './evaluation-files.ts'
@@ -35,6 +36,15 @@ const notBeaten = ({ metrics, mainMetric }: Evaluated, references: readonly Refe
   })
 }
 
+/** Longer training does not help a model whose labels say nothing, which scores alone do not show. */
+const withAdvice = (lines: readonly string[]): string[] =>
+  lines.length === 0
+    ? []
+    : [
+        ...lines,
+        `Do the targets fit their texts? \`${programCall('inspect', 'DATA')}\` shows records, and equal texts with different labels.`,
+      ]
+
 /** @param warnings of the task about the predictions */
 export const finalScores = (
   evaluated: Evaluated,
@@ -44,5 +54,5 @@ export const finalScores = (
   metrics: scoresOf(evaluated),
   mainMetric: evaluated.mainMetric,
   references: references.map(({ name, metrics }) => ({ name, metrics: scoresOf({ metrics }) })),
-  warnings: [...notBeaten(evaluated, references), ...warnings],
+  warnings: [...withAdvice(notBeaten(evaluated, references)), ...warnings],
 })

@@ -27,6 +27,12 @@ const faults = (value: unknown): readonly string[] => {
 }
 
 describe('parseConfig', () => {
+  it('names the keys of the branch that a value is of', () => {
+    expect(faults({ model: { type: 'bert', numLayers: 3 } })).toEqual([
+      'Expected one of `type`, `hiddenSize` for `run.yaml.model`, got the unknown key `numLayers`. Remove it.',
+    ])
+  })
+
   it('fills in defaults', () => {
     expect(parseConfig(schema, { model: { type: 'bert' } }, 'x')).toEqual({
       vocabSize: 8192,

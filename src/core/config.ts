@@ -61,7 +61,7 @@ const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): ConfigFau
   const fault = (message: string): ConfigFault[] => [{ path, message }]
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const known = knownKeys(schema, issue.path)
+      const known = knownKeys(schema, issue.path, issue.input)
       return issue.keys.map((key) => {
         const expected = known.length > 0 ? `one of ${list(known)}` : 'no such key'
         const message = `Expected ${expected} for \`${place}\`, got the unknown key \`${key}\`.${didYouMean(key, known) || ' Remove it.'}`
@@ -222,6 +222,17 @@ const objectsAt = (schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject
   return []
 }
 
-const knownKeys = (schema: z.ZodType, path: readonly PropertyKey[]): string[] => {
-  return [...new Set(objectsAt(schema, path).flatMap((object) => Object.keys(object.shape)))]
+const knownKeys = (schema: z.ZodType, path: readonly PropertyKey[], input: unknown): string[] => {
+  const objects = objectsAt(schema, path)
+  const own = objects.filter((object) => isBranchOf(object, input))
+  return [...new Set((own.length > 0 ? own : objects).flatMap((object) => Object.keys(object.shape)))]
 }
+
+/** Whether an object schema is the branch of a union that a value names, such as by its `type`. */
+const isBranchOf = ({ shape }: z.ZodObject, input: unknown): boolean =>
+  Object.entries(shape).every(([key, field]) => {
+    const bare = unwrap(field as z.ZodType)
+    return (
+      !(bare instanceof z.ZodLiteral) || bare.values.has((input as Record<string, never> | undefined)?.[key] as never)
+    )
+  })

@@ -33,6 +33,7 @@ export {
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts'
 export { createRandom, type Random, type RandomState, restoreRandom } from './random.ts'
 export { type ByType, type Definition, Registry } from './registry.ts'
+export { normalDistribution, studentProbability, studentQuantile } from './statistics.ts'
 export { didYouMean, suggest } from './suggest.ts'
 export { userCache } from './user-cache.ts'
 export { importUserModule, resolveUserModule } from './user-modules.ts'

@@ -36,8 +36,11 @@ import {
   type TaskRecord,
 } from './task.ts'
 
+// Questions of one file are not grouped by a column: nested layouts have none.
+const { group: _, ...withoutGroup } = rowFields
+
 const config = z.strictObject({
-  ...rowFields,
+  ...withoutGroup,
   id: z.string().default('id').describe("column with the question's id, for rows"),
   question: z.string().default('question').describe('column with the question, for rows'),
   context: z.string().default('context').describe('column with the context of the question, for rows'),

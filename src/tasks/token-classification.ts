@@ -47,7 +47,7 @@ import {
   type TaskRecord,
 } from './task.ts'
 
-const { format: rowFormat, ...otherFields } = rowFields
+const { format: rowFormat, group: _group, ...otherFields } = rowFields
 
 const config = z.strictObject({
   ...otherFields,

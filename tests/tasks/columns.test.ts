@@ -132,7 +132,7 @@ describe('values that are nested 500,000 deep', () => {
       'an id',
       `{"text":"a","label":"x","name":${deep}}`,
       { id: 'name' },
-      /\.jsonl:1: Expected a text or a number as id/,
+      /\.jsonl:1: Expected a text or a number in column/,
     ],
     ['an unclosed row', '['.repeat(500_000), {}, /\.jsonl:1: Expected JSON/],
   ])('are refused with file and line as %s', async (_, content, settings, message) => {

@@ -130,6 +130,7 @@ describe('the cache', () => {
     config,
     data: at('cached.jsonl'),
     validation: undefined,
+    share: 1,
     validationShare: 0.1,
     use: [],
     cache: cache(),
@@ -245,6 +246,7 @@ describe('the cache', () => {
       data: path,
       validation,
       validationShare,
+      share: 1,
       exampleCache: 'on',
       workers: 1,
     } as const

@@ -1,13 +1,18 @@
 // `tunesmith sweep`: one recipe at every point of a grid, resumable. The work is `sweep` of src/runs.
 import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
-import { ConfigError, formatDuration, programCall, shellWord } from '../../core/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import {
   finetuneSchema,
+  parseRange,
   planSweep,
   type RunPlans,
+  type SearchInput,
+  type SearchRange,
   type SweepAxes,
+  type SweepInput,
   type SweepResult,
+  searchSchema,
   startOf,
   sweep as startSweep,
 } from '../../runs/index.ts'
@@ -19,18 +24,20 @@ import { renderPlan } from '../parts/plan-display.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
 import { studioFields, withStudio } from '../parts/run-studio.ts'
-import { renderTable } from '../parts/table.ts'
+import { renderSweep } from '../parts/sweep-tables.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 import { readRecipeFile } from '../recipe-file.ts'
 
 const { command: _, out: __, ...recipeFields } = withoutDefaults(finetuneSchema, "the recipe's")
+const searchFields = withoutDefaults(z.strictObject({ search: searchSchema }), "the recipe's")
 
-/** Parses comma-separated values as the type that the recipe has at that key. */
+/** Parses ranges, and comma-separated values as the type that the recipe has at that key. */
 const axesOf = (over: Record<string, unknown>, schema: z.ZodObject): SweepAxes => {
   const flags = flagsOf(schema)
-  const valuesOf = (path: string, given: unknown): unknown[] => {
-    if (Array.isArray(given)) return given
-    if (typeof given !== 'string') return [given]
+  const valuesOf = (path: string, given: unknown): SweepAxes[string] => {
+    if (typeof given !== 'string') return isRecord(given) || Array.isArray(given) ? given : [given]
+    const range = parseRange(given)
+    if (range !== undefined) return range
     const flag = flags.find((one) => one.path.join('.') === path)
     const parts = given.split(',').map((part) => part.trim())
     if (flag !== undefined) return parts.map((part) => coerceTexts([part], flag))
@@ -40,14 +47,20 @@ const axesOf = (over: Record<string, unknown>, schema: z.ZodObject): SweepAxes =
   return Object.fromEntries(Object.entries(over).map(([path, given]) => [path, valuesOf(path, given)]))
 }
 
-const shown = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
+const isRecord = (value: unknown): value is SearchRange =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const sweep = defineCommand({
   name: 'sweep',
-  summary: 'Run one recipe at every point of a grid of learning rates, seeds, variants …; resumable',
+  summary:
+    'Run one recipe at many settings: a grid, or a random, Bayesian (TPE) or successive-halving search; resumable',
   example:
     'tunesmith sweep --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --over.learning-rate 1e-4,5e-4 --over.seed 0,1,2 --over.variant full,lora --out sweeps/stars',
   notes: [
+    'A search takes ranges too: --search.method tpe --over.learning-rate 1e-5..1e-3:log --over.adapter.rank 2..64:log:int --over.variant lora,ia3',
+    '`--search.method asha` trains all trials for some steps and continues the best ones; it needs --budget.steps.',
+    'Cross-validation: --folds 5, with --repeats 3 on three random divisions; settings are compared by the corrected resampled t-test.',
+    'Learning curve: --over.share 0.1,0.3,1 trains on nested parts of the data.',
     'Any key of the recipe can vary: --over.batch.sequences 16,32 --over.adapter.rank 4,8; in a recipe file `over` is a map of lists.',
     'Run the same command again to continue: finished runs are skipped, a stopped one is resumed, and values may be added.',
     'Pretraining recipes can vary too: --recipe pretrain.ts, with `command: "pretrain"` inside.',
@@ -59,20 +72,43 @@ export const sweep = defineCommand({
       over: z
         .record(z.string(), z.unknown())
         .default({})
-        .describe('values of a recipe key, comma-separated: --over.KEY A,B'),
+        .describe(
+          'values of a recipe key, comma-separated: --over.KEY A,B; for a search also a range: LOW..HIGH, with :log, :int or both',
+        ),
+      folds: z
+        .int()
+        .min(2)
+        .optional()
+        .describe('cross-validation: run each setting this many times, each validated on another part of the data'),
+      repeats: z
+        .int()
+        .min(2)
+        .optional()
+        .describe('random splits of the data, or divisions into folds, that each setting is run with'),
       recipe: z.string().optional().describe('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
       ...taskColumns,
       ...studioFields,
       ...dryRunField,
     }),
-    recipeFields,
+    { ...searchFields, ...recipeFields },
   ),
   async run(options, _args, context): Promise<SweepResult | RunPlans> {
-    const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ui, uiPort, ...flags } = options
+    const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ui, uiPort, ...more } = options
+    const { search, folds, repeats, ...flags } = more
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
-    const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipeFile(file)
+    const {
+      over: ownOver = {},
+      search: ownSearch,
+      folds: ownFolds,
+      repeats: ownRepeats,
+      ...own
+    } = file === undefined ? ({} as Record<string, unknown>) : await readRecipeFile(file)
     const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
     const { schema } = startOf(laid.command)
+    const varied = mergeOver(ownOver, over) as Record<string, unknown>
+    // A setting of a part that only varies is one of its default kind: --over.optimizer.beta2 of adamw.
+    for (const [part, key] of Object.keys(varied).map((path) => path.split('.')))
+      if (key !== undefined) laid[part] ??= {}
     const merged = withDefaultKinds(schema, laid) as Record<string, unknown>
     const columns = { textColumn, pairColumn, labelColumn }
     const settings = Object.values(columns).some((value) => value !== undefined)
@@ -80,8 +116,15 @@ export const sweep = defineCommand({
       : {}
     const folder = out ?? merged.out
     if (typeof folder !== 'string') throw new ConfigError('`sweep` needs a folder for its runs: set `--out`.')
-    const axes = axesOf(mergeOver(ownOver, over) as Record<string, unknown>, schema)
-    const input = { recipe: { ...merged, ...settings }, over: axes, out: folder }
+    const axes = axesOf(varied, schema)
+    const input: SweepInput = {
+      recipe: { ...merged, ...settings },
+      over: axes,
+      out: folder,
+      search: mergeOver(ownSearch ?? {}, search ?? {}) as SearchInput,
+      folds: folds ?? (ownFolds as number | undefined),
+      repeats: repeats ?? (ownRepeats as number | undefined),
+    }
     if (dryRun) return planSweep(input)
     return withStudio(context, { ui, uiPort }, async (watched) => {
       if (ui) await mkdir(folder, { recursive: true })
@@ -96,42 +139,7 @@ export const sweep = defineCommand({
       })
     })
   },
-  render(result, context) {
-    if ('rows' in result) return renderPlan(result, context)
-    const { out, reason, metric, settings, runs, clear } = result
-    const axes = Object.keys(runs[0].over).filter((axis) => axis !== 'seed')
-    const several = settings.some(({ runs: own }) => own.length > 1)
-    const head = [...axes, metric ?? 'score', ...(several ? ['spread', 'lowest', 'highest'] : []), 'runs', 'time']
-    const rows = settings.map(({ over, mean, spread, low, high, runs: own, seconds }) => [
-      ...axes.map((axis) => String(over[axis])),
-      shown(mean),
-      ...(several ? [own.length > 1 ? `± ${shown(spread)}` : '', shown(low), shown(high)] : []),
-      String(own.length),
-      formatDuration(seconds * 1000),
-    ])
-    const failed = runs.filter(({ status }) => status === 'failed')
-    const left = runs.filter(({ status }) => status === 'waiting' || status === 'interrupted')
-    return [
-      ...(settings.length > 0 ? [renderTable(head, rows)] : []),
-      ...failed.map(({ name, message }) => `${name} failed: ${message}`),
-      ...(settings.length > 0 && axes.length > 0
-        ? [
-            `Best: ${axes.map((axis) => `${axis} ${String(settings[0].over[axis])}`).join(', ')}`,
-            ...(clear === false
-              ? [
-                  `No clear difference from the next: ${several ? 'the scores of their seeds' : 'their confidence intervals'} overlap. More seeds or validation records may tell.`,
-                ]
-              : []),
-          ]
-        : []),
-      reason === 'interrupted'
-        ? `Stopped with ${left.length} of ${runs.length} runs left. Run the same command again to continue.`
-        : '',
-      `Details: ${out}/summary.json, and ${programCall('compare')} ${shellWord(out)}/*/`,
-    ]
-      .filter((line) => line !== '')
-      .join('\n')
-  },
+  render: (result, context) => ('rows' in result ? renderPlan(result, context) : renderSweep(result)),
   exitCode: (result) => ('runs' in result && result.runs.some(({ status }) => status === 'failed') ? 1 : 0),
 })
 

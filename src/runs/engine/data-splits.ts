@@ -60,10 +60,37 @@ const countShared = (train: readonly TaskRecord[], validation: readonly TaskReco
   return validation.filter((record) => hashes.has(contentHash(record))).length
 }
 
+/** A hash that records which stay together share: of the content of a record, or of its group. */
+export const splitKey = (record: TaskRecord): string =>
+  record.group === undefined ? contentHash(record) : sha256(record.group)
+
+const isBelow = (hash: string, share: number): boolean => Number.parseInt(hash.slice(0, 8), 16) / 2 ** 32 < share
+
 /** Whether a share of records, which is validated on, has a record: by the hash of its content, or of its group. */
-export const isValidation = (record: TaskRecord, share: number): boolean => {
-  const key = record.group === undefined ? contentHash(record) : sha256(record.group)
-  return Number.parseInt(key.slice(0, 8), 16) / 2 ** 32 < share
+export const isValidation = (record: TaskRecord, share: number): boolean => isBelow(splitKey(record), share)
+
+/** Whether a share of the training records has a record. A larger share has it too. */
+export const isInShare = (record: TaskRecord, share: number): boolean =>
+  share >= 1 || isBelow(sha256(`share\0${splitKey(record)}`), share)
+
+/** The records that a share has, and a line for people. @throws DataError when there is none */
+export const takeShare = <Record extends TaskRecord>(
+  train: readonly Record[],
+  share: number,
+): { train: Record[]; notes: string[] } => {
+  if (share >= 1) return { train: [...train], notes: [] }
+  const taken = train.filter((record) => isInShare(record, share))
+  expectShare(taken.length, share)
+  return { train: taken, notes: describeTaken(taken.length, train.length, share) }
+}
+
+/** How many training records a share is. */
+export const describeTaken = (taken: number, available: number, share: number): string[] =>
+  share >= 1 ? [] : [`Training on ${taken} of ${available} records (\`share\` ${share}).`]
+
+/** @throws DataError when a share has no record */
+export const expectShare = (records: number, share: number): void => {
+  if (records === 0) throw new DataError(`Expected training records in the \`share\` ${share}, got none. Raise it.`)
 }
 
 /** @throws DataError when there is nothing to train or to validate on */
@@ -132,13 +159,19 @@ export interface SplitRecords<Record extends TaskRecord> {
   files: string[]
 }
 
-/** Reads the records to train and to validate on: two files, or shares of one. @throws DataError with file and line */
+/**
+ * Reads the records to train and to validate on: two files, or shares of one.
+ * @param split divides the records of one file (default: by a hash of each)
+ * @throws DataError with file and line
+ */
 export const readSplits = async <Record extends TaskRecord>(
   { data, validation: path, validationShare }: { data: string; validation?: string; validationShare: number },
   read: (path: string) => Promise<TaskData<Record>>,
+  split?: (records: readonly Record[]) => { train: Record[]; validation: Record[] },
 ): Promise<SplitRecords<Record>> => {
   const { records: all, report } = await read(data)
   const notes = [...describeUnread(report), ...describeSkipped(report.skipped)]
+  if (split !== undefined) return { ...split(all), notes, files: report.files }
   if (path === undefined) {
     const { train, validation } = splitRecords(all, validationShare)
     const share = describeShare(train.length, validation.length, validationShare)

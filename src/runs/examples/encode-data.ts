@@ -4,7 +4,7 @@ import { loadTokenizer } from '../../checkpoint/index.ts'
 import { runPool } from '../../core/index.ts'
 import { findTask, type PreparedTask, type PrepareOptions, type TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { isValidation } from '../engine/data-splits.ts'
+import { isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
 import { BatchChannel } from './batch-channel.ts'
 import { cacheEntry } from './cache-entry.ts'
@@ -134,13 +134,14 @@ async function* encodedBytes(
 }
 
 const fill = async (request: ExamplesRequest, prepared: PreparedTask, folder: string): Promise<ExamplesMeta> => {
-  const { data, validation, validationShare, config, progress } = request
+  const { data, validation, validationShare, share, config, progress } = request
   const channel = new BatchChannel<RecordBatch>()
   const batches = new Batches((batch) => channel.put(batch))
   const read = async () => {
     try {
       await streamRecords(findTask(request.task), data, config, (record) => {
         if (validation === undefined && isValidation(record, validationShare)) return
+        if (!isInShare(record, share)) return
         return batches.add(record)
       })
       await batches.flush()

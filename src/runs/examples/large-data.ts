@@ -12,7 +12,7 @@ import { ExampleFile } from './example-file.ts'
 import { type RecordsRequest, readValidation, type SurveyResult } from './survey-records.ts'
 
 /** The settings that decide how data is read. */
-export interface DataSettings extends Pick<RecordsRequest, 'data' | 'validation' | 'validationShare'> {
+export interface DataSettings extends Pick<RecordsRequest, 'data' | 'validation' | 'validationShare' | 'share'> {
   task: string
   use?: readonly string[] | undefined
   exampleCache: 'auto' | 'on' | 'off'
@@ -85,9 +85,9 @@ export const openLargeData = async (
   config: object,
   context: BuildContext,
 ): Promise<LargeData> => {
-  const { task, data, validation, validationShare, use = [], workers } = settings
+  const { task, data, validation, validationShare, share, use = [], workers } = settings
   const cache = exampleCache()
-  const shared = { task, config, data, validation, validationShare, use: [...use], cache }
+  const shared = { task, config, data, validation, validationShare, share, use: [...use], cache }
   const survey = await inThread<SurveyResult>((progress) => ({ survey: { ...shared, progress } }), 'Reading', context)
   return {
     survey,

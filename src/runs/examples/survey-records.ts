@@ -13,7 +13,7 @@ import {
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import { contentHash, expectBothParts, isValidation } from '../engine/data-splits.ts'
+import { contentHash, expectBothParts, expectShare, isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
 import { cacheEntry } from './cache-entry.ts'
 import { codeHash, contentOf, keyOf } from './content-key.ts'
@@ -25,6 +25,8 @@ export interface RecordsRequest {
   data: string
   validation: string | undefined
   validationShare: number
+  /** Share of the training records. */
+  share: number
   /** Modules that register the task. */
   use: readonly string[]
   /** Folder of the cache. */
@@ -38,6 +40,8 @@ export interface Survey {
   /** Statistics of the training records, and of all. */
   trained: RecordStatistics
   all: RecordStatistics
+  /** Training records in the data, of which a share is trained on. */
+  available: number
   /** Validation records that are training records too; undefined where one file is split. */
   shared: number | undefined
   report: ReadReport
@@ -114,7 +118,7 @@ export const readValidation = async (folder: string): Promise<TaskRecord[]> => {
 }
 
 const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<void> => {
-  const { data, validation, validationShare, progress, config } = request
+  const { data, validation, validationShare, share, progress, config } = request
   const task = findTask(request.task)
   const trained = task.statistics.empty()
   const all = task.statistics.empty()
@@ -124,6 +128,7 @@ const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<v
   const hashes = new Map<string, number>()
   let validated = 0
   let shared = 0
+  let available = 0
   const validate = (record: TaskRecord): void | Promise<void> => {
     validated++
     Atomics.add(progress, 0, 1)
@@ -136,6 +141,8 @@ const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<v
   }
   const train = (record: TaskRecord): void => {
     Atomics.add(progress, 0, 1)
+    available++
+    if (!isInShare(record, share)) return
     task.statistics.add(trained, record)
     task.statistics.add(all, record)
     if (validation === undefined) return
@@ -149,11 +156,13 @@ const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<v
     const report = await streamRecords(task, data, config, (record) =>
       validation === undefined && isValidation(record, validationShare) ? validate(record) : train(record),
     )
-    expectBothParts(trained.records, validated)
+    expectBothParts(available, validated)
+    expectShare(trained.records, share)
     await chunks.flush()
     const survey: Survey = {
       trained,
       all,
+      available,
       shared: validation === undefined ? undefined : shared,
       report,
       validationReport,
@@ -166,11 +175,11 @@ const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<v
 
 /** Looks at the records, or finds what an earlier run wrote down of the same files. */
 export const surveyRecords = async (request: RecordsRequest): Promise<SurveyResult> => {
-  const { task, config, data, validation, validationShare, use, cache } = request
+  const { task, config, data, validation, validationShare, share, use, cache } = request
   await useModules(use)
   const hashes = { ...(await contentOf(data)), ...(validation === undefined ? {} : await contentOf(validation)) }
   const modules = await Promise.all(use.map(contentOf))
-  const key = keyOf(task, config, data, validation, validationShare, hashes, modules, await codeHash())
+  const key = keyOf(task, config, data, validation, validationShare, share, hashes, modules, await codeHash())
   const { folder, built, problem } = await cacheEntry(cache, `records-${key}`, (target) =>
     lookAtRecords(request, target),
   )

@@ -13,12 +13,13 @@ import {
 import type { TrainableModel } from '../../training/index.ts'
 import { adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
 import { describeSkipped, hashesOf, isValidation, shuffledExamples } from '../engine/data-splits.ts'
+import { isSplit, splitByLabel } from '../engine/folds.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import { streamRecords } from '../examples/survey-records.ts'
-import { openTrainingData, type TrainingData } from './data.ts'
+import { openTrainingData, stratumOf, type TrainingData } from './data.ts'
 import { evaluateSpecialist, exportSpecialist, predictLargest } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
@@ -106,8 +107,12 @@ const comparison: RunComparison<FinetuneRecipe> = {
   describe: ({ task, variant }) => ({ task, variant }),
   async records(recipe) {
     const { task, config } = taskOf(recipe)
-    const { data, validation: path = data, validationShare } = recipe
+    const { data, validation: path = data, validationShare, split } = recipe
     const records: TaskRecord[] = []
+    if (isSplit(split)) {
+      await streamRecords(task, data, config, (record) => void records.push(record))
+      return splitByLabel(records, split, validationShare, stratumOf(task)).validation
+    }
     await streamRecords(task, path, config, (record) => {
       if (recipe.validation !== undefined || isValidation(record, validationShare)) records.push(record)
     })

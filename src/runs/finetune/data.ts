@@ -9,7 +9,16 @@ import {
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import { describeOverlap, describeShare, describeSkipped, describeUnread, readSplits } from '../engine/data-splits.ts'
+import {
+  describeOverlap,
+  describeShare,
+  describeSkipped,
+  describeTaken,
+  describeUnread,
+  readSplits,
+  takeShare,
+} from '../engine/data-splits.ts'
+import { isSplit, splitByLabel } from '../engine/folds.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
 import { isCached, openLargeData } from '../examples/large-data.ts'
@@ -73,22 +82,53 @@ const openParts = async (recipe: FinetuneRecipe) => {
   return { task, config, base, head: task.head, tokenizer }
 }
 
+/** The labels of a record as one text: what a split gives both parts equal shares of. One and the same for tasks without labels. */
+export const stratumOf =
+  ({ labelCounts, ...task }: TaskDefinition) =>
+  (record: TaskRecord): string =>
+    [...(labelCounts?.(statisticsOf(task, [record])).keys() ?? [])].sort().join('\0')
+
 /** Reads all records into memory. */
 export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<InMemoryData> => {
   const parts = await openParts(recipe)
   const { task, config } = parts
-  const { notes, files, ...records } = await readSplits(recipe, (path) => task.read(path, config))
+  const { split, validationShare, share } = recipe
+  const { notes, files, ...both } = await readSplits(
+    recipe,
+    (path) => task.read(path, config),
+    isSplit(split) ? (all) => splitByLabel(all, split, validationShare, stratumOf(task)) : undefined,
+  )
+  const { train, notes: taken } = takeShare(both.train, share)
+  const records = { train, validation: both.validation }
   const trained = statisticsOf(task, records.train)
   const all = statisticsOf(task, [...records.train, ...records.validation])
   const { headOptions, notes: more } = learnable(task, config, trained, all)
-  return { ...parts, records, trained, files, hashes: {}, headOptions, notes: [...notes, ...more] }
+  return { ...parts, records, trained, files, hashes: {}, headOptions, notes: [...notes, ...taken, ...more] }
 }
 
 /** Reads the records: small data into memory, large data in another thread that encodes them into the cache. */
 export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildContext): Promise<TrainingData> => {
-  const { data: path, validation: validationPath, validationShare, task: type, use, exampleCache, workers } = recipe
-  const settings = { data: path, validation: validationPath, validationShare, task: type, use, exampleCache, workers }
-  if (!(await isCached(settings))) {
+  const {
+    data: path,
+    validation: validationPath,
+    validationShare,
+    share,
+    task: type,
+    use,
+    exampleCache,
+    workers,
+  } = recipe
+  const settings = {
+    data: path,
+    validation: validationPath,
+    validationShare,
+    share,
+    task: type,
+    use,
+    exampleCache,
+    workers,
+  }
+  if (isSplit(recipe.split) || !(await isCached(settings))) {
     const data = await readFinetuneData(recipe)
     const { train, validation } = data.records
     // Only the function below keeps the training records.
@@ -96,7 +136,7 @@ export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildCon
   }
   const parts = await openParts(recipe)
   const { survey, validation, notes, encode } = await openLargeData(settings, parts.config, context)
-  const { trained, all, report, validationReport, shared, hashes } = survey
+  const { trained, all, available, report, validationReport, shared, hashes } = survey
   const { headOptions, notes: more } = learnable(parts.task, parts.config, trained, all)
   return {
     ...parts,
@@ -110,8 +150,9 @@ export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildCon
       ...describeUnread(report),
       ...describeSkipped(report.skipped),
       ...describeSkipped(validationReport?.skipped),
-      ...(validationPath === undefined ? describeShare(trained.records, validation.length, validationShare) : []),
+      ...(validationPath === undefined ? describeShare(available, validation.length, validationShare) : []),
       ...describeOverlap(shared ?? 0, validation.length),
+      ...describeTaken(trained.records, available, share),
       ...more,
     ],
     encode: (_, options) => encode({ tokenizer: recipe.tokenizer ?? parts.base, options }),

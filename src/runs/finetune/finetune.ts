@@ -5,6 +5,7 @@ import { trainingSchema } from '../../training/index.ts'
 import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
 import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
+import { expectSplit } from '../engine/folds.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
@@ -37,6 +38,7 @@ export const resolveFinetuning = async (input: object): Promise<FinetuneRecipe> 
 export const completeRecipe = (input: object): FinetuneRecipe => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
   const { task, config } = taskOf(recipe)
+  expectSplit(recipe.split, recipe, finetuneSchema.shape.validationShare.parse(undefined))
   if (finetuneKind.nonIterative?.(recipe) !== undefined) {
     expectNoSteps(recipe)
     return recipe

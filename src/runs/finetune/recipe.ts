@@ -16,6 +16,24 @@ export const finetuneSchema = trainingSchema.extend({
   data: baseFields.data,
   validation: baseFields.validation,
   validationShare: baseFields.validationShare,
+  split: z
+    .strictObject({
+      folds: z.int().min(2).optional().describe('cross-validation: number of parts that `data` is divided into'),
+      fold: z.int().nonnegative().optional().describe('cross-validation: the part that validates, from 0'),
+      repeat: z
+        .int()
+        .nonnegative()
+        .optional()
+        .describe('number of the random split of `data`, from 0, with equal shares of each label in both parts'),
+    })
+    .prefault({})
+    .describe('splits of `data` for cross-validation and repeated evaluation, instead of by a hash of each record'),
+  share: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('approximate share of the training records to train on; a larger share has all records of a smaller one'),
   variant: variantSchema.default('full').describe('fine-tuning method'),
   adapter: baseFields.adapter,
   frozenWeights: baseFields.frozenWeights,

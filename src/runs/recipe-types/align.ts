@@ -309,6 +309,11 @@ export interface AlignSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /**
+     * Column whose rows with the same value stay together when data is split, such as an author or a
+     * patient.
+     */
+    group?: string
     /** Columns to leave out although they look like a pair, a context or a weight. */
     ignoreColumns?: readonly string[]
     /** Column with the prompt: text or messages; of several names, the first in the row. */

@@ -296,6 +296,20 @@ export interface FinetuneSettings {
    * record. Default: `0.1`.
    */
   validationShare?: number
+  /** Splits of `data` for cross-validation and repeated evaluation, instead of by a hash of each record. */
+  split?: {
+    /** Cross-validation: number of parts that `data` is divided into. */
+    folds?: number
+    /** Cross-validation: the part that validates, from 0. */
+    fold?: number
+    /** Number of the random split of `data`, from 0, with equal shares of each label in both parts. */
+    repeat?: number
+  }
+  /**
+   * Approximate share of the training records to train on; a larger share has all records of a smaller
+   * one. Default: `1`.
+   */
+  share?: number
   /**
    * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
    * take less memory and round the weights. Default: `float32`.

@@ -27,6 +27,11 @@ export interface RegressionSettings {
   folders?: readonly string[]
   /** Column with the id of a record (default: its number). */
   id?: string
+  /**
+   * Column whose rows with the same value stay together when data is split, such as an author or a
+   * patient.
+   */
+  group?: string
   /** Columns to leave out although they look like a pair, a context or a weight. */
   ignoreColumns?: readonly string[]
   /** Column with the text. Default: `text`. */

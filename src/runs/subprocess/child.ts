@@ -19,6 +19,7 @@ const send = (message: MessageFromSubprocess): Promise<void> =>
   })
 
 let proceed: () => void = () => {}
+let pauseAt = Number.POSITIVE_INFINITY
 const listener: RunListener = {
   signal: aborter.signal,
   onPreFlight: (...args) =>
@@ -26,7 +27,12 @@ const listener: RunListener = {
       proceed = resolve
       void send({ type: 'preFlight', args })
     }),
-  onEvent: (...args) => void send({ type: 'event', args }),
+  onEvent: (event) => {
+    void send({ type: 'event', args: [event] })
+    // The loop sees the signal before its next step; the evaluation of this one comes first.
+    const isWhole = event.type === 'step' || event.type === 'evaluation'
+    if (isWhole && event.step >= pauseAt) aborter.abort()
+  },
   onNote: (...args) => void send({ type: 'note', args }),
 }
 
@@ -39,6 +45,7 @@ process.on('message', async (message: MessageToSubprocess) => {
   if (message.type === 'go') proceed()
   else if (message.type === 'stop') aborter.abort()
   else {
+    pauseAt = message.run.pauseAt ?? pauseAt
     try {
       await send({ type: 'result', result: await begin(message.run) })
     } catch (error) {

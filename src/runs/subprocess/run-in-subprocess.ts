@@ -7,8 +7,8 @@ import { exists, NativeError, type PortableError, startProcess, unpackError } fr
 import { runFiles, runOwner } from '../../tracking/index.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 
-/** A recipe to start, with `command` and `out`, or the folder of a run to resume. */
-export type SubprocessRun = { recipe: object } | { folder: string }
+/** A recipe to start, with `command` and `out`, or the folder of a run to resume. `pauseAt` is the step after which it is stopped, in order. */
+export type SubprocessRun = ({ recipe: object } | { folder: string }) & { pauseAt?: number | undefined }
 
 /** Messages to the subprocess; `go` answers a pre-flight. */
 export type MessageToSubprocess = { type: 'run'; run: SubprocessRun } | { type: 'go' } | { type: 'stop' }
@@ -31,12 +31,20 @@ const waitForOrphan = async (folder: string): Promise<void> => {
   for (let waited = 0; waited < orphanMs && (await runOwner(folder)) !== undefined; waited += 50) await setTimeout(50)
 }
 
-/** Starts the run of a recipe in a subprocess, or resumes the one in its folder `out`. @throws as `startSubprocess` */
-export const runInSubprocess = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
+/**
+ * Starts the run of a recipe in a subprocess, or resumes the one in its folder `out`.
+ * @param pauseAt step after which it is stopped, in order
+ * @throws as `startSubprocess`
+ */
+export const runInSubprocess = async (
+  recipe: { out: string },
+  listener: RunListener = {},
+  pauseAt?: number,
+): Promise<RunResult> => {
   const folder = recipe.out
   await waitForOrphan(folder)
   const hasRun = await exists(join(folder, runFiles.recipe))
-  return startSubprocess(hasRun ? { folder } : { recipe }, listener)
+  return startSubprocess({ ...(hasRun ? { folder } : { recipe }), pauseAt }, listener)
 }
 
 const send = (child: ChildProcess, message: MessageToSubprocess): void => {

@@ -16,7 +16,8 @@ export interface SweepListener {
 /** A run of a sweep. */
 export interface SweptRun extends SweepPoint {
   folder: string
-  status: 'finished' | 'interrupted' | 'failed' | 'waiting'
+  /** `stopped`: a search compared it with others and did not continue it. */
+  status: 'finished' | 'stopped' | 'interrupted' | 'failed' | 'waiting'
   /** Why the run failed. */
   message?: string
   /** Main metric of a finished run. */
@@ -49,17 +50,22 @@ export const runPoints = async (
   return runs.some(({ status }) => status === 'waiting' || status === 'interrupted') ? 'interrupted' : 'finished'
 }
 
-const runPoint = async (
+/**
+ * Starts or continues a run, and notes what became of it.
+ * @param pauseAt step after which it is stopped, in order
+ */
+export const runPoint = async (
   run: SweptRun,
   recipe: object,
   place: { number: number; of: number },
   listener: SweepListener,
-): Promise<void> => {
+  pauseAt?: number,
+): Promise<SweptRun['status']> => {
   const { name, folder } = run
   const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
   const watching: RunListener = { ...own, signal: listener.signal }
   try {
-    const { reason } = await runInSubprocess({ ...recipe, out: folder }, watching)
+    const { reason } = await runInSubprocess({ ...recipe, out: folder }, watching, pauseAt)
     run.status = reason
   } catch (error) {
     // A run that fails in training, for instance by a loss that is not finite, does not stop the others.
@@ -69,4 +75,5 @@ const runPoint = async (
   } finally {
     stop?.()
   }
+  return run.status
 }

@@ -30,3 +30,30 @@ it('takes the range over seeds where each setting has several', async () => {
   expect(await clear(...eights, run(4, 0, 0.8, 0.5, 1), run(4, 1, 0.85, 0.5, 1))).toBe(true)
   expect(await clear(...eights, run(4, 0, 0.8, 0.5, 1), run(4, 1, 0.91, 0.5, 1))).toBe(false)
 })
+
+it('tests settings against the best on the splits that they share', async () => {
+  const split = (rank: number, fold: number, value: number) => {
+    const made = run(rank, 0, value, 0, 1)
+    const recipe = {
+      command: 'finetune',
+      base: '/b',
+      task: 'sequence-classification',
+      data: '/d',
+      out: made.folder,
+      split: { folds: 3, fold },
+    }
+    writeFileSync(join(made.folder, 'run.json'), JSON.stringify(recipe))
+    return { ...made, name: `${made.name},fold=${fold}`, over: { rank, 'split.fold': fold } }
+  }
+  const eights = [0.9, 0.91, 0.93].map((value, fold) => split(8, fold, value))
+  const fours = [0.88, 0.9, 0.9].map((value, fold) => split(4, fold, value))
+  const { settings, clear } = await summarize([...fours, ...eights] as never)
+  expect(settings.map(({ over }) => over)).toEqual([{ rank: 8 }, { rank: 4 }])
+  // By hand: differences 0.02, 0.01, 0.03; two thirds of the data train and one third validates, so the error is √((1/3 + 1/2) · 0.0001)
+  // and t = 0.02 / 0.00912871 = 2.19089, of which with 2 degrees of freedom p = 1 − t/√(2 + t²) = 0.1598.
+  expect(settings[1].difference?.splits).toBe(3)
+  expect(settings[1].difference?.value).toBeCloseTo(0.02, 10)
+  expect(settings[1].difference?.probability).toBeCloseTo(0.1598, 3)
+  expect(settings[0].difference).toBeUndefined()
+  expect(clear).toBe(false)
+})

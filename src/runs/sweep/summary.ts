@@ -1,30 +1,47 @@
-// The results of a sweep: mean and spread over the seeds of each setting, from the files of the runs.
+// The results of a sweep: mean and spread over the seeds and splits of each setting, from the files of the runs.
 import { join } from 'node:path'
 import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
 import { readEvaluation } from '../engine/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
+import { type ResampledMean, resampledMean } from './resampled.ts'
 import type { SweptRun } from './run-points.ts'
 
-/** The runs of a sweep that differ in their seeds alone. */
+/** Keys whose values repeat a setting and do not make another: the seed, and which records validate. */
+export const replicateKeys: readonly string[] = ['seed', 'split.fold', 'split.repeat']
+
+/** The runs of a sweep that differ in their seeds and splits alone. */
 export interface SweepSetting {
-  /** Its value on each axis but the seed. */
+  /** Its value on each axis but those of the seed and the split. */
   over: Record<string, unknown>
   /** Names of its finished runs. */
   runs: string[]
   /** Mean of the main metric. */
   mean: number
-  /** Standard deviation over seeds; 0 for one run. */
+  /** Standard deviation over seeds and splits; 0 for one run. */
   spread: number
   low: number
   high: number
+  /**
+   * Confidence interval (95 %) of the mean: over splits with the correction for training records that they share, over seeds by Student's
+   * t, and for one run by the bootstrap of its evaluation.
+   */
+  interval?: { low: number; high: number }
+  /** The best setting minus this one on the same splits, by the corrected resampled t-test. */
+  difference?: ResampledMean & { splits: number }
   /** Mean wall time of a run. */
   seconds: number
 }
 
-/** The main metric of a finished run, and its value. */
-const resultOf = async (
-  folder: string,
-): Promise<{ metric: string; value: number; low?: number; high?: number } | undefined> => {
+/** The main metric of a run, and its value. */
+export interface RunScore {
+  metric: string
+  value: number
+  low?: number
+  high?: number
+}
+
+/** The score of a finished run; undefined for one without an evaluation. */
+export const scoreOf = async (folder: string): Promise<RunScore | undefined> => {
   const evaluation = await readEvaluation(join(folder, runFiles.model))
   if (evaluation !== undefined) return { metric: evaluation.mainMetric, ...evaluation.metrics[evaluation.mainMetric] }
   const { results = {} } = (await readRunCard(folder)) ?? {}
@@ -33,7 +50,69 @@ const resultOf = async (
   return metric === undefined || results[metric] === undefined ? undefined : { metric, value: results[metric] }
 }
 
-/** Fills in the values of finished runs, and groups those that differ in their seeds alone. */
+/** A recipe whose data is split. */
+interface SplitRecipe {
+  validationShare?: number
+  share?: number
+  split?: { folds?: number }
+}
+
+/** Validation records by training records, as the recipe splits them. */
+const ratioOf = ({ validationShare = 0, share = 1, split }: SplitRecipe): number => {
+  const validation = split?.folds === undefined ? validationShare : 1 / split.folds
+  return validation / ((1 - validation) * share)
+}
+
+interface ScoredSetting extends SweepSetting {
+  /** Mean value of each split, over seeds. */
+  splits: Map<string, number>
+  ratio: number
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+
+const splitOf = ({ over }: SweptRun): string => JSON.stringify([over['split.repeat'], over['split.fold']])
+
+/** @param first interval of the score of a single run */
+const settingOf = async (
+  over: Record<string, unknown>,
+  runs: readonly SweptRun[],
+  first: { low: number; high: number },
+): Promise<ScoredSetting> => {
+  const values = runs.map(({ value = Number.NaN }) => value)
+  const mean = meanOf(values)
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+  const bySplit = new Map<string, number[]>()
+  for (const run of runs) bySplit.set(splitOf(run), [...(bySplit.get(splitOf(run)) ?? []), run.value ?? Number.NaN])
+  const splits = new Map([...bySplit].map(([split, own]) => [split, meanOf(own)]))
+  const ratio = splits.size > 1 ? ratioOf((await readRunRecipe(runs[0].folder)) as SplitRecipe) : 0
+  const resampled = splits.size > 1 ? resampledMean([...splits.values()], ratio) : resampledMean(values, 0)
+  const interval = resampled ?? first
+  return {
+    over,
+    runs: runs.map(({ name }) => name),
+    mean,
+    spread: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)),
+    low: Math.min(...values),
+    high: Math.max(...values),
+    ...(Number.isFinite(interval.low) && { interval: { low: interval.low, high: interval.high } }),
+    seconds: meanOf(runs.map(({ seconds = 0 }) => seconds)),
+    splits,
+    ratio,
+  }
+}
+
+/** How much better the best setting is than another, on the splits that both have. */
+const differenceOf = (best: ScoredSetting, other: ScoredSetting): SweepSetting['difference'] => {
+  const common = [...best.splits].flatMap(([split, value]) => {
+    const others = other.splits.get(split)
+    return others === undefined ? [] : [value - others]
+  })
+  const found = resampledMean(common, Math.max(best.ratio, other.ratio))
+  return found && { ...found, splits: common.length }
+}
+
+/** Fills in the values of finished runs, and groups those that differ in their seeds and splits alone. */
 export const summarize = async (
   runs: SweptRun[],
 ): Promise<{ metric: string | undefined; settings: SweepSetting[]; clear?: boolean }> => {
@@ -42,7 +121,7 @@ export const summarize = async (
   const groups = new Map<string, { over: Record<string, unknown>; runs: SweptRun[] }>()
   for (const run of runs) {
     if (run.status !== 'finished') continue
-    const result = await resultOf(run.folder)
+    const result = await scoreOf(run.folder)
     if (result === undefined) continue
     metric ??= result.metric
     if (result.metric !== metric) continue
@@ -50,42 +129,40 @@ export const summarize = async (
     const { low = Number.NaN, high = Number.NaN } = result
     intervals.set(run.name, { low, high })
     run.seconds = (await readRunCard(run.folder))?.wallSeconds ?? 0
-    const { seed: _, ...over } = run.over
+    const over = Object.fromEntries(Object.entries(run.over).filter(([path]) => !replicateKeys.includes(path)))
     const key = JSON.stringify(over)
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { over, runs: [run] })
     else group.runs.push(run)
   }
-  const settings = [...groups.values()].map((group): SweepSetting => {
-    const values = group.runs.map(({ value = Number.NaN }) => value)
-    const mean = meanOf(values)
-    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
-    return {
-      over: group.over,
-      runs: group.runs.map(({ name }) => name),
-      mean,
-      spread: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)),
-      low: Math.min(...values),
-      high: Math.max(...values),
-      seconds: meanOf(group.runs.map(({ seconds = 0 }) => seconds)),
-    }
-  })
+  const none = { low: Number.NaN, high: Number.NaN }
+  const scored = await Promise.all(
+    [...groups.values()].map((group) => settingOf(group.over, group.runs, intervals.get(group.runs[0].name) ?? none)),
+  )
   const sign = metric !== undefined && isLowerBetter(metric) ? -1 : 1
   const rank = ({ mean }: SweepSetting) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : sign * mean)
-  settings.sort((a, b) => rank(b) - rank(a))
+  scored.sort((a, b) => rank(b) - rank(a))
+  const settings = scored.map(({ splits: _, ratio: __, ...setting }, i): SweepSetting => {
+    const difference = i === 0 ? undefined : differenceOf(scored[0], scored[i])
+    return { ...setting, ...(difference && { difference }) }
+  })
   const clear = isClear(settings, intervals)
   return { metric, settings, ...(clear === undefined ? {} : { clear }) }
 }
 
+/** A p-value below this counts as a difference. */
+const significant = 0.05
+
 /**
- * Whether the best setting stands out from the second: the ranges of their seeds do not overlap, or, with one seed each, the confidence
- * intervals of their scores. Undefined where neither is known.
+ * Whether the best setting stands out from the second: by the test over splits where there are several; else the ranges of their seeds do
+ * not overlap, or, with one seed each, the confidence intervals of their scores. Undefined where none is known.
  */
 const isClear = (
   [best, second]: readonly SweepSetting[],
   intervals: ReadonlyMap<string, { low: number; high: number }>,
 ): boolean | undefined => {
   if (best === undefined || second === undefined) return undefined
+  if (second.difference !== undefined) return second.difference.probability < significant
   const ranges = [best, second].map((setting) =>
     best.runs.length > 1 && second.runs.length > 1 ? setting : intervals.get(setting.runs[0]),
   )
@@ -93,5 +170,3 @@ const isClear = (
   if (a === undefined || b === undefined || ![a.low, a.high, b.low, b.high].every(Number.isFinite)) return undefined
   return a.low > b.high || b.low > a.high
 }
-
-const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

@@ -1,25 +1,42 @@
-// A sweep: one recipe at every point of a grid, one run after another. Started again it continues: finished runs are skipped, and a stopped
-// one is resumed. Each runs in a subprocess, which returns its memory. Independent of task and variant.
-import { readdir, readFile } from 'node:fs/promises'
+// A sweep: one recipe at every point of a grid, or at points that a search proposes, one run after another. Started again it continues:
+// finished runs are skipped, and a stopped one is resumed. Each runs in a subprocess, which returns its memory. Independent of task and variant.
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
-import { ConfigError, DataError, parseConfig, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, parseJson, writeFileAtomic } from '../../core/index.ts'
 import { expectOneProcess } from '../../distributed/index.ts'
 import { startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
-import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
+import {
+  combinations,
+  endPoints,
+  expectAxes,
+  type GridAxes,
+  recipeAt,
+  type SweepAxes,
+  type SweepPoint,
+  sweepPoints,
+} from './points.ts'
 import { runPoints, type SweepListener, type SweptRun } from './run-points.ts'
-import { type SweepSetting, summarize } from './summary.ts'
+import { expectSameSweep, SWEEP_FILE, type SweepFile } from './same-sweep.ts'
+import { openSearch, type Search, type SearchInput } from './search/methods.ts'
+import { runSearch, type SearchProgress, type SearchTrial } from './search/run-search.ts'
+import { expectEnoughPoints, isRange } from './search/space.ts'
+import { replicateKeys, type SweepSetting, summarize } from './summary.ts'
 
-/** Name of the file in a sweep folder that holds the recipe and the axes. */
-export const SWEEP_FILE = 'sweep.json'
 const SUMMARY_FILE = 'summary.json'
 
 /** A recipe with the values that vary. */
 export interface SweepInput {
   /** The recipe of one run, without `out`; `command` is its kind (default: finetune). */
   recipe: object
+  /** Values of each key that varies; a search takes ranges too. */
   over: SweepAxes
+  /** How points are chosen (default: every combination). */
+  search?: SearchInput
+  /** Cross-validation: each setting is run this many times, validated on another part of the data each time. */
+  folds?: number
+  /** Random splits of the data into training and validation, or into folds, that each setting is run with. */
+  repeats?: number
   /** Folder of the sweep, with one folder per run. */
   out: string
 }
@@ -30,65 +47,69 @@ export interface SweepResult {
   reason: 'finished' | 'interrupted'
   /** The metric that settings are ordered by. */
   metric: string | undefined
-  /** Runs grouped by everything but the seed, the best first. */
+  /** Runs grouped by everything but seed and split, the best first. */
   settings: SweepSetting[]
   /** Whether the best setting stands out from the second; undefined where that is not known. */
   clear?: boolean
   runs: SweptRun[]
+  /** Trials of a search, in the order of their proposals; undefined for a grid. */
+  trials?: SearchTrial[]
 }
 
-interface SweepFile {
-  recipe: unknown
-  over: Record<string, unknown[]>
+const plain = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value
+
+const numbersBelow = (count: number) => Array.from({ length: count }, (_, i) => i)
+
+/** @throws ConfigError for a count that is none */
+const expectCount = (name: 'folds' | 'repeats', value: number | undefined): void => {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 2))
+    throw new ConfigError(`Expected a whole number of at least 2 for \`${name}\`, got ${value}.`)
 }
 
-const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+/** The recipe and the axes with those of cross-validation and repeated splits. */
+export const withSplits = ({
+  recipe,
+  over,
+  folds,
+  repeats,
+}: SweepInput): { recipe: Record<string, unknown>; over: SweepAxes } => {
+  expectCount('folds', folds)
+  expectCount('repeats', repeats)
+  const { out: _, ...given } = plain({ command: 'finetune', ...recipe }) as Record<string, unknown>
+  return {
+    recipe: folds === undefined ? given : recipeAt(given, { name: '', over: { 'split.folds': folds } }),
+    over: {
+      ...plain(over),
+      ...(repeats === undefined ? {} : { 'split.repeat': numbersBelow(repeats) }),
+      ...(folds === undefined ? {} : { 'split.fold': numbersBelow(folds) }),
+    },
+  }
+}
 
-/** @throws ConfigError for a folder with another sweep, or with other files */
-const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Promise<void> => {
-  const path = join(out, SWEEP_FILE)
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) {
-    const present: string[] = await readdir(out).catch(() => [])
-    if (present.length > 0)
-      throw new ConfigError(
-        `Expected a new folder or that of a sweep for \`out\`, found ${present.length} other files in ${out}. Name another folder.`,
-      )
-    return
-  }
-  let known: SweepFile
-  try {
-    known = JSON.parse(text) as SweepFile
-  } catch (error) {
-    throw new DataError(`Expected the recipe of a sweep, got ${(error as Error).message}. The file is damaged.`, path)
-  }
-  const faults: string[] = []
-  const axes = Object.keys(known.over)
-  if (!isDeepStrictEqual([...axes].sort(), Object.keys(over).sort()))
-    faults.push(
-      `Expected the keys ${axes.join(', ')} for \`over\`, as the sweep in ${out} was started with, got ${Object.keys(over).join(', ')}. Only values may be added.`,
+type Limits = Record<string, number>
+
+/** A recipe whose runs a search compares before their end: evaluated whenever they are. @throws ConfigError for one that cannot be */
+const withRungs = (recipe: object, over: SweepAxes, search: Search): { recipe: object; steps?: number } => {
+  if (search.rungs === undefined) return { recipe }
+  const { method } = search.settings
+  const varied = Object.keys(over).find((path) => /^(budget|evaluate)(\.|$)/.test(path))
+  if (varied !== undefined)
+    throw new ConfigError(
+      `Expected runs of one length for the search \`${method}\`, got \`over.${varied}\`. Remove it.`,
     )
-  else {
-    // Compared at one point with every default filled in, as a recipe may leave defaults out.
-    const first = { name: '', over: Object.fromEntries(axes.map((axis) => [axis, known.over[axis][0]])) }
-    const [before, now] = [known.recipe as object, recipe].map((each) => {
-      const whole = recipeAt(each, first)
-      return parseConfig(startOf(whole.command).schema, { ...whole, out }, 'sweep') as Record<string, unknown>
-    })
-    for (const key of new Set([...Object.keys(before), ...Object.keys(now)]))
-      if (!isDeepStrictEqual(before[key], now[key]))
-        faults.push(
-          `Expected \`${key}\` as the sweep in ${out} was started with (${JSON.stringify(before[key])}), got ${JSON.stringify(now[key])}. Start another sweep in a new folder.`,
-        )
-    for (const axis of axes) {
-      const left = known.over[axis].filter((value) => !over[axis].some((other) => isDeepStrictEqual(value, other)))
-      if (left.length > 0)
-        faults.push(
-          `Expected the values of \`over.${axis}\` that the sweep in ${out} was started with, but ${left.map((value) => JSON.stringify(value)).join(', ')} is missing. Only values may be added.`,
-        )
-    }
-  }
-  if (faults.length > 0) throw new ConfigError(faults)
+  const { budget = {}, evaluate = {} } = recipe as { budget?: Limits; evaluate?: Limits }
+  const { steps, ...others } = budget
+  if (steps === undefined || Object.keys(others).length > 0)
+    throw new ConfigError(
+      `The search \`${method}\` compares runs after some of their steps: set \`budget.steps\`, and no other limit of \`budget\`.`,
+    )
+  const [first] = search.rungs(steps)
+  if (Object.keys(evaluate).length === 0) return { recipe: { ...recipe, evaluate: { steps: first } }, steps }
+  if (evaluate.steps === undefined || first % evaluate.steps !== 0)
+    throw new ConfigError(
+      `The search \`${method}\` first compares runs after ${first} steps, which has to be a multiple of \`evaluate.steps\`: set \`search.minSteps\` or \`evaluate.steps\`, or leave \`evaluate\` out.`,
+    )
+  return { recipe, steps }
 }
 
 /** Checks every point. @throws ConfigError that lists each fault once, with the points that have it */
@@ -112,39 +133,108 @@ const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string)
   )
 }
 
-/**
- * Runs every point that has not finished.
- * @throws ConfigError before the first run for a point that cannot run, and for a folder with another sweep
- */
-export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
-  expectOneProcess('sweep')
-  const { out } = input
-  const { out: _, ...given } = input.recipe as Record<string, unknown>
-  const recipe = await withModules(plain({ command: 'finetune', ...given }) as object)
-  const over = plain(input.over) as SweepAxes
+/** Why runs of an earlier session failed, by their names. */
+const earlierFailures = async (out: string): Promise<Map<string, string>> => {
+  const path = join(out, SUMMARY_FILE)
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return new Map()
+  const { runs = [] } = parseJson(text, { path, advice: () => 'Delete the file.' }) as { runs?: SweptRun[] }
+  return new Map(
+    runs.flatMap(({ name, status, message = 'It failed.' }) => (status === 'failed' ? [[name, message]] : [])),
+  )
+}
+
+const writeSummary = async (out: string, { runs, trials }: { runs: SweptRun[]; trials?: SearchTrial[] }) => {
+  const summary = await summarize(runs)
+  const file = { ...summary, runs, ...(trials && { trials }) }
+  await writeFileAtomic(join(out, SUMMARY_FILE), `${JSON.stringify(file, null, 2)}\n`)
+  return summary
+}
+
+/** Writes what the sweep is into its folder. @throws ConfigError for a folder with another sweep, or with other files */
+const claimFolder = async (out: string, file: SweepFile): Promise<void> => {
+  await expectSameSweep(out, file)
+  await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify(file, null, 2)}\n`)
+}
+
+interface CheckedSweep {
+  recipe: object
+  over: SweepAxes
+  out: string
+}
+
+const sweepGrid = async ({ out, over, recipe }: CheckedSweep, listener: SweepListener): Promise<SweepResult> => {
   const points = sweepPoints(over)
-  const names = new Set(points.map(({ name }) => name))
-  if (names.size < points.length)
+  if (new Set(points.map(({ name }) => name)).size < points.length)
     throw new ConfigError(
       'Expected values with different names for `over`, got some with the same name. Change one of them.',
     )
   checkPoints(recipe, points, out)
-  await expectSameSweep(out, recipe, over)
-  await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify({ recipe, over }, null, 2)}\n`)
+  await claimFolder(out, { recipe, over })
   const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
   const reason = await runPoints(
     runs,
     (run) => recipeAt(recipe, run),
     listener,
     async () => {
-      await writeSummary(out, runs)
+      await writeSummary(out, { runs })
     },
   )
-  return { out, reason, ...(await writeSummary(out, runs)), runs }
+  return { out, reason, ...(await writeSummary(out, { runs })), runs }
 }
 
-const writeSummary = async (out: string, runs: SweptRun[]) => {
-  const summary = await summarize(runs)
-  await writeFileAtomic(join(out, SUMMARY_FILE), `${JSON.stringify({ ...summary, runs }, null, 2)}\n`)
-  return summary
+/** The space of a search, and what each of its trials is run with. @throws ConfigError for axes that cannot be searched */
+const searchAxes = (over: SweepAxes): { space: SweepAxes; replicates: Record<string, unknown>[] } => {
+  const partOf = (isReplicate: boolean) =>
+    Object.fromEntries(Object.entries(over).filter(([path]) => replicateKeys.includes(path) === isReplicate))
+  const [space, repeated] = [partOf(false), partOf(true)]
+  const range = Object.keys(repeated).find((path) => isRange(repeated[path]))
+  if (range !== undefined)
+    throw new ConfigError(`Expected a list for \`over.${range}\`, with which each trial is run, got a range.`)
+  if (Object.keys(space).length === 0)
+    throw new ConfigError(
+      'A search needs keys to vary beside the seed and the split: set `over`, for instance --over.learning-rate 1e-5..1e-3:log.',
+    )
+  return { space, replicates: combinations(repeated as GridAxes) }
+}
+
+const sweepSearch = async (
+  { out, over, recipe: given }: CheckedSweep,
+  search: Search,
+  listener: SweepListener,
+): Promise<SweepResult> => {
+  const { space, replicates } = searchAxes(over)
+  expectEnoughPoints(space, search.settings.trials)
+  const { recipe, steps } = withRungs(given, space, search)
+  const ends = endPoints(space).map(({ name, over: point }) => ({ name, over: { ...point, ...replicates[0] } }))
+  checkPoints(recipe, ends, out)
+  await claimFolder(out, { recipe, over, search: search.settings })
+  const request = {
+    search,
+    space,
+    replicates,
+    ...(steps !== undefined && { steps }),
+    out,
+    recipeOf: (point: SweepPoint) => recipeAt(recipe, point),
+    check: (point: SweepPoint) => checkPoints(recipe, [point], out),
+    failed: await earlierFailures(out),
+  }
+  const after = async ({ runs, trials }: SearchProgress) => {
+    await writeSummary(out, { runs, trials })
+  }
+  const { reason, runs, trials } = await runSearch(request, listener, after)
+  return { out, reason, ...(await writeSummary(out, { runs, trials })), runs, trials }
+}
+
+/**
+ * Runs every point that has not finished: those of a grid, or those that the search proposes.
+ * @throws ConfigError before the first run for a point that cannot run, and for a folder with another sweep
+ */
+export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
+  expectOneProcess('sweep')
+  const search = openSearch(input.search)
+  const { recipe: given, over } = withSplits(input)
+  const checked = { out: input.out, over, recipe: await withModules(given) }
+  expectAxes(over)
+  return search === undefined ? sweepGrid(checked, listener) : sweepSearch(checked, search, listener)
 }

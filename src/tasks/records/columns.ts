@@ -108,13 +108,13 @@ export const unreadColumns = (
   return unread.filter((name) => !idNames.test(name))
 }
 
-/** The id in a column: a text or a number. Undefined for a missing one. */
+/** The id or the group in a column: a text or a number. Undefined for a missing one. */
 export const idIn = ({ values }: DataRow, column: string): Checked<string | undefined> => {
   const value = values[column]
   if (value === undefined || value === null) return { value: undefined }
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
     return { value: String(value) }
-  return fault('no-id', `Expected a text or a number as id in column "${column}", got ${show(value)}.`)
+  return fault('no-id', `Expected a text or a number in column "${column}", got ${show(value)}.`)
 }
 
 /** A text, or a list of texts joined by spaces. */

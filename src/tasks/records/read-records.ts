@@ -11,6 +11,7 @@ export interface RecordSettings extends RowSettings {
   onFault: 'error' | 'skip'
   limit?: number
   id?: string
+  group?: string
   ignoreColumns?: readonly string[]
 }
 
@@ -65,7 +66,7 @@ export const readSeveral = async <Fields extends object>(
   { columns, several, dropped = new FaultCounter('skip'), ...others }: SeveralReader<Fields>,
   { signal, onRecord }: Flow<TaskRecord & Fields> = {},
 ): Promise<TaskData<TaskRecord & Fields>> => {
-  const { onFault, limit = Number.POSITIVE_INFINITY, id, ignoreColumns } = settings
+  const { onFault, limit = Number.POSITIVE_INFINITY, id, group, ignoreColumns } = settings
   const faults = new FaultCounter(onFault)
   const source = await openRows(path, settings)
   const sink = new RecordSink<TaskRecord & Fields>({ onRecord })
@@ -81,23 +82,26 @@ export const readSeveral = async <Fields extends object>(
   for await (const row of source.rows(faults, signal)) {
     if (sink.count >= limit) break
     if (row.file !== file) {
-      expectColumns(row, { ...columns, id })
-      for (const name of unreadColumns(row, { ...columns, id }, others, ignoreColumns)) unread.add(name)
+      expectColumns(row, { ...columns, id, group })
+      for (const name of unreadColumns(row, { ...columns, id, group }, others, ignoreColumns)) unread.add(name)
       file = row.file
     }
     const place = { file: row.file, line: row.line }
     const all = several(row)
+    const ownGroup = group === undefined ? { value: undefined } : idIn(row, group)
     for (const [i, checked] of all.entries()) {
       if (sink.count >= limit) break
       const ownId = id === undefined ? { value: undefined } : idIn(row, id)
       const own = ('value' in ownId ? ownId.value : undefined) ?? String(number)
       const name = all.length === 1 ? own : id === undefined ? `${number}.${i}` : `${own}.${i}`
-      const wrong = 'fault' in checked ? checked : 'fault' in ownId ? ownId : undefined
-      const fault = wrong?.fault ?? (id === undefined ? undefined : checkId(name))
+      const wrong = [checked, ownId, ownGroup].find((one) => 'fault' in one)
+      const fault =
+        (wrong && 'fault' in wrong ? wrong.fault : undefined) ?? (id === undefined ? undefined : checkId(name))
       if (fault !== undefined) faults.fault(fault, place)
       else if ('value' in checked) {
         if (id !== undefined) seen.set(name, `${row.file}${row.line === undefined ? '' : `:${row.line}`}`)
-        const wait = sink.add({ id: name, ...place, ...checked.value })
+        const together = 'value' in ownGroup && ownGroup.value !== undefined ? { group: ownGroup.value } : {}
+        const wait = sink.add({ id: name, ...place, ...checked.value, ...together })
         if (wait !== undefined) await wait
       }
     }

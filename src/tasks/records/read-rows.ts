@@ -53,6 +53,10 @@ export const rowFields = {
     .optional()
     .describe('format folders: names of the folders to read (default: all)'),
   id: z.string().optional().describe('column with the id of a record (default: its number)'),
+  group: z
+    .string()
+    .optional()
+    .describe('column whose rows with the same value stay together when data is split, such as an author or a patient'),
   ignoreColumns: z
     .array(z.string())
     .optional()

@@ -11,7 +11,7 @@ it('is the corrected resampled t-test', () => {
   expect(found?.probability).toBeCloseTo(0.13244, 4)
 })
 
-it('without shared training records is the plain t-test, and knows nothing of one value', () => {
+it('without shared training records is the plain t-test, and undefined for one value', () => {
   const found = resampledMean([1, 3], 0)
   // Two values: mean 2, error 1, t = 2 with one degree of freedom: p = 1 − (2/π)·atan(2).
   expect(found?.probability).toBeCloseTo(1 - (2 / Math.PI) * Math.atan(2), 10)

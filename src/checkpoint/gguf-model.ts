@@ -313,7 +313,7 @@ const tokenIds = (file: GgufFile): Record<string, number> => {
 
 /**
  * A GGUF file as a Hugging Face checkpoint.
- * @param options.packed quantised matrices stay blocks in the mapped file: tensors without memory stand for them
+ * @param options - with `packed`, quantised matrices stay blocks in the mapped file: tensors without memory stand for them
  *   (`blockMatrixOf`)
  * @throws CheckpointError for other architectures, settings that config.json cannot express, tensors that do not match
  * the metadata, and unsupported types, all before any values are read

@@ -4,10 +4,13 @@ import { type BlockFormat, isBlockFormat } from '../nn/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 import { type Dequantize, iq4nl, iq4xs, mxfp4, q2k, q3k } from './gguf-low-bits.ts'
 
+/** How the values of a tensor lie in a GGUF file. */
 export interface GgufType {
+  /** As llama.cpp names it, such as `Q4_K`. */
   name: string
   /** Values in a block; rows hold whole blocks. */
   blockSize: number
+  /** Bytes of a block in the file. */
   blockBytes: number
   /** dtype of a plain type, whose values can be mapped. */
   dtype?: Dtype

@@ -3,12 +3,12 @@ import { resolveModel } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { fineTunedTask, useModulesOf } from '../runs/index.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
-import { evaluationTypes, findEvaluation } from './evaluations/index.ts'
+import { evaluationTypes, findEvaluation, impliedEvaluation } from './evaluations/index.ts'
 import type { ModelChoice } from './load.ts'
 
 /** Which model is evaluated on what. */
 export interface EvaluateInput extends ModelChoice {
-  /** Task whose metrics are computed, `language-modelling` or `ranked-choices` (default: the task of the specialist). */
+  /** Task whose metrics are computed, `language-modelling`, `ranked-choices` or `harness` (default: the task of the specialist). */
   task?: string
   /** Files, folders, corpora or token shards. */
   data?: string | readonly string[]
@@ -35,7 +35,7 @@ export const evaluate = async (
   const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
   await useModulesOf(model)
   const recorded = await fineTunedTask(model, path)
-  const task = given ?? recorded?.task
+  const task = given ?? impliedEvaluation(options) ?? recorded?.task
   const names = evaluationTypes()
   if (task === undefined)
     throw new ConfigError(

@@ -79,6 +79,17 @@ export type { QuestionExample, QuestionRecord, SpanPrediction } from './extracti
 export type { GeneratedPrediction } from './generative/answer-scores.ts'
 export type { GenerativeRecord } from './generative/generative-task.ts'
 export type { Turn, TurnRole } from './generative/turns.ts'
+export {
+  evaluateHarness,
+  type HarnessExample,
+  type HarnessHooks,
+  type HarnessSettings,
+  type HarnessTaskResult,
+  harnessSchema,
+} from './harness/evaluate-harness.ts'
+export { benchmarkNames, findHarnessTasks, harnessMetricName } from './harness/find-tasks.ts'
+export type { HarnessSource } from './harness/rows.ts'
+export { defineHarnessTask, type HarnessTask, type HarnessTaskInput } from './harness/task-file.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,

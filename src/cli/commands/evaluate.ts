@@ -2,7 +2,13 @@
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
 import { openEnum, type Progress } from '../../core/index.ts'
-import { evaluate as evaluateModel, evaluationTypes, findEvaluation, renderEvaluation } from '../../inference/index.ts'
+import {
+  evaluate as evaluateModel,
+  evaluationTypes,
+  findEvaluation,
+  impliedEvaluation,
+  renderEvaluation,
+} from '../../inference/index.ts'
 import { fineTunedTask, useModulesOf } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
@@ -50,7 +56,7 @@ export const evaluate = defineCommand({
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
     await useModulesOf(model)
-    const task = given ?? (await fineTunedTask(model, path))?.task
+    const task = given ?? impliedEvaluation(rest) ?? (await fineTunedTask(model, path))?.task
     const own = task === undefined ? {} : ownOptions(rest, findEvaluation(task), shape, `the task ${task}`)
     let progress: Progress | undefined
     let shown: string | undefined

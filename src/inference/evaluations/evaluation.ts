@@ -20,6 +20,8 @@ export interface EvaluateHooks extends LoadHooks {
 /** One kind of evaluation. */
 export interface EvaluationEntry<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
   type: string
+  /** An option that only this entry has: where it is given, `task` need not be. */
+  impliedBy?: string
   /** Options beside those of every evaluation; a name that two entries share means the same in both. */
   options: Options
   run(input: EvaluationInput, options: z.output<Options>, hooks: EvaluateHooks): Promise<Result>

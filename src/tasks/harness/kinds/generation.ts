@@ -1,0 +1,115 @@
+// Generated answers that are compared with a reference, as they are or as filters extract them.
+// @source lm-eval 0.4.13, `generate_until`, the filter `regex` and the metric `exact_match`
+import { z } from 'zod'
+import { ConfigError } from '../../../core/index.ts'
+import { trimmed } from '../../metrics/white-space.ts'
+import { compileTemplate } from '../template.ts'
+import { generateAnswers } from './generate-answers.ts'
+import { defineHarnessKind, type HarnessMetric, templateField } from './kind.ts'
+
+const filterField = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\w-]+$/)
+    .describe('name of the metric: the share of answers that are right after this filter'),
+  pattern: z.string().describe('regular expression; its first group that is not empty is the answer'),
+  occurrence: z.enum(['first', 'last']).default('first').describe('which match is the answer'),
+  fallback: z.string().default('[invalid]').describe('answer where nothing matches'),
+})
+
+const fields = z.strictObject({
+  prompt: templateField.describe('text that the model continues'),
+  target: templateField.describe('reference answer, also of few-shot examples'),
+  stop: z.array(z.string().min(1)).default([]).describe('texts that end an answer, beside the end token'),
+  maxNewTokens: z.int().positive().default(256).describe('maximum tokens of an answer'),
+  filters: z.array(filterField).default([]).describe('how answers are extracted; each gives a metric (default: none)'),
+  ignoreCase: z.boolean().default(false).describe('compare in lower case'),
+  ignorePatterns: z
+    .array(z.string())
+    .default([])
+    .describe('regular expressions whose matches are removed from answer and reference, one after another'),
+})
+
+const regex = (source: string, where: string): RegExp => {
+  try {
+    return new RegExp(source, 'g')
+  } catch (error) {
+    throw new ConfigError(`Expected a regular expression for \`${where}\`, got ${source}: ${(error as Error).message}.`)
+  }
+}
+
+/** The answer that a filter extracts from a text. */
+const extracted = (
+  text: string,
+  pattern: RegExp,
+  { occurrence, fallback }: Pick<z.output<typeof filterField>, 'occurrence' | 'fallback'>,
+): string => {
+  const match = [...text.matchAll(pattern)].at(occurrence === 'first' ? 0 : -1)
+  if (match === undefined) return fallback
+  const [whole, ...groups] = match
+  if (groups.length === 0) return trimmed(whole)
+  const found = groups.find((group) => group !== undefined && group !== '')
+  return trimmed(found ?? (groups.length === 1 ? '' : fallback))
+}
+
+type AnswerFields = z.output<typeof fields>
+
+/** Compares answers with references as the fields of a task file say. */
+export const answerScorer = ({
+  filters,
+  ignoreCase,
+  ignorePatterns,
+}: Pick<AnswerFields, 'filters' | 'ignoreCase' | 'ignorePatterns'>) => {
+  const ignored = ignorePatterns.map((source, i) => regex(source, `ignorePatterns[${i}]`))
+  const patterns = filters.map(({ pattern }, i) => regex(pattern, `filters[${i}].pattern`))
+  const names = filters.length === 0 ? ['exact_match'] : filters.map(({ name }) => name)
+  if (new Set(names).size < names.length) throw new ConfigError('Expected different names for `filters`.')
+  const bare = (text: string) => {
+    const rest = ignored.reduce((left, pattern) => left.replace(pattern, ''), text)
+    return ignoreCase ? rest.toLowerCase() : rest
+  }
+  return {
+    names,
+    score(answer: string, reference: string) {
+      const found = filters.length === 0 ? [answer] : filters.map((filter, k) => extracted(answer, patterns[k], filter))
+      return {
+        scores: Object.fromEntries(names.map((name, k) => [name, Number(bare(found[k]) === bare(reference))])),
+        ...(filters.length === 0 ? {} : { extracted: Object.fromEntries(names.map((name, k) => [name, found[k]])) }),
+      }
+    },
+  }
+}
+
+export const generationKind = defineHarnessKind({
+  type: 'generation',
+  fields,
+  compile({ prompt, target, filters, ignoreCase, ignorePatterns, ...limits }) {
+    const promptOf = compileTemplate(prompt, 'prompt').text
+    const targetOf = compileTemplate(target, 'target').text
+    const scorer = answerScorer({ filters, ignoreCase, ignorePatterns })
+    return {
+      metrics: scorer.names.map(
+        (name): HarnessMetric => ({
+          name,
+          direction: 'higher',
+          unit: 'share',
+          summary: 'share of generated answers that are equal to the reference',
+        }),
+      ),
+      question(row) {
+        const text = promptOf(row)
+        return { prompts: [text], prompt: text, answer: targetOf(row) }
+      },
+      async run(rows, engine) {
+        const texts = rows.map(({ prompts }) => prompts[0])
+        const { answers, truncated } = await generateAnswers(texts, limits, engine)
+        const outcomes = answers.map((answer, i) => {
+          const target = targetOf(rows[i].row)
+          const { scores, ...found } = scorer.score(answer, target)
+          return { scores, detail: { target, answer, ...found } }
+        })
+        return { outcomes, truncated }
+      },
+    }
+  },
+})

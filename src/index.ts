@@ -74,7 +74,14 @@ export {
   sweep,
   verifyResume,
 } from './runs/index.ts'
-export { defineMetric, defineTask, registerMetric, registerTask } from './tasks/index.ts'
+export {
+  defineHarnessTask,
+  defineMetric,
+  defineTask,
+  type HarnessTaskInput,
+  registerMetric,
+  registerTask,
+} from './tasks/index.ts'
 export {
   Generator,
   keep,

@@ -86,8 +86,9 @@ export {
   type HarnessSettings,
   type HarnessTaskResult,
   harnessSchema,
+  prepareHarness,
 } from './harness/evaluate-harness.ts'
-export { benchmarkNames, findHarnessTasks, harnessMetricName } from './harness/find-tasks.ts'
+export { benchmarkNames, findHarnessTasks, harnessMetricName, isTaskFile } from './harness/find-tasks.ts'
 export type { HarnessSource } from './harness/rows.ts'
 export { defineHarnessTask, type HarnessTask, type HarnessTaskInput } from './harness/task-file.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel } from '../../src/checkpoint/index.ts'
+import { encodeShards } from '../../src/data/index.ts'
 import type { Model } from '../../src/models/index.ts'
+import { pretrain } from '../../src/runs/index.ts'
 import { benchmarks } from '../../src/tasks/harness/benchmarks/index.ts'
 import { checkableInstructions, followsInstruction } from '../../src/tasks/harness/instructions/checks.ts'
 import { answerScorer, generationKind } from '../../src/tasks/harness/kinds/generation.ts'
@@ -14,7 +16,7 @@ import { PythonRandom } from '../../src/tasks/harness/python-random.ts'
 import { compileTask } from '../../src/tasks/harness/task-file.ts'
 import { evaluateHarness, findHarnessTasks, type HarnessExample, type HarnessTask } from '../../src/tasks/index.ts'
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizers/index.ts'
-import { metricDirection } from '../../src/tracking/index.ts'
+import { metricDirection, readEvents } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 
 interface GoldenRun {
@@ -209,6 +211,50 @@ describe('benchmarks', () => {
     expect(metricDirection('colours.acc')).toBe('higher')
     const shown = await runHere([...argv, '--harness', 'mmlu'])
     expect(shown.stdout).toMatch(/mmlu: 6 examples, 0-shot[\s\S]*acc +0\.\d{4} {2}\[[\s\S]*kitchen_chemistry/)
+  })
+
+  it('are scored in each evaluation of pretraining, and choose its best checkpoint', async () => {
+    const texts = Array.from(
+      { length: 8 },
+      (_, i) => `It was the best of times, number ${i}, it was the worst of times.`,
+    )
+    const [shards, out] = [join(scratch, 'shards'), join(scratch, 'run')]
+    await encodeShards(texts, join(golden, 'model'), shards, { validation: 0.25 })
+    const recipe = {
+      base: join(golden, 'model'),
+      objective: { type: 'causal-lm' },
+      data: shards,
+      tokenizer: join(golden, 'model'),
+      maxLength: 32,
+      batch: { sequences: 2 },
+      budget: { steps: 4 },
+      evaluate: { steps: 2 },
+      checkpoint: { steps: 2 },
+      keep: { best: 'lambada.perplexity' },
+      harness: { tasks: ['arc_easy', 'lambada'], data, limit: 3 },
+      out,
+    } as const
+    await pretrain(recipe)
+    const evaluations = []
+    for await (const event of readEvents(join(out, 'events.jsonl')))
+      if (event.type === 'evaluation') evaluations.push(event)
+    expect(
+      evaluations.map(({ step, metrics }) => [step, Object.keys(metrics).filter((name) => name.includes('.'))]),
+    ).toEqual([2, 4].map((step) => [step, ['arc_easy.acc', 'arc_easy.acc_norm', 'lambada.acc', 'lambada.perplexity']]))
+    // The exported model is the best one, and a separate evaluation gives its metric again.
+    const best = Math.min(...evaluations.map(({ metrics }) => metrics['lambada.perplexity']))
+    const trained = await loadModel(join(out, 'model'), { head: 'causal-lm' })
+    const again = await evaluateHarness(
+      trained,
+      tokenizer,
+      [taskOf('lambada')],
+      { folder: data },
+      { limit: 3, resamples: 1 },
+    )
+    expect(again.lambada.metrics.perplexity.value / best).toBeCloseTo(1, 4)
+    const wrong = { ...recipe, out: join(scratch, 'wrong'), harness: { tasks: ['arc_easy'] } }
+    await expect(pretrain(wrong)).rejects.toThrow(/arc_easy needs data/)
+    await expect(pretrain({ ...wrong, harness: { limit: 3 } })).rejects.toThrow(/needs `harness.tasks`/)
   })
 
   it('say what is wrong with a name, a file, a row and the data', async () => {

@@ -15,6 +15,7 @@ import {
 import { setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
+import { type HarnessEvaluation, openHarness } from './harness-evaluation.ts'
 import { makeAuxiliary, makeModel } from './make-model.ts'
 import { checkTokenizer, openData } from './open-data.ts'
 import { setFrequencyBias } from './output-bias.ts'
@@ -80,9 +81,13 @@ export const buildRun = async (
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),
     hashes,
     notes,
-    ...(validation !== undefined && validationExamples > 0
-      ? evaluationOf(recipe, trainable, validation, context.group)
-      : {}),
+    ...withHarness(
+      validation !== undefined && validationExamples > 0
+        ? evaluationOf(recipe, trainable, validation, context.group)
+        : undefined,
+      await openHarness(recipe.harness, model, tokenizer),
+      context.group,
+    ),
     sample: () => takeSamples({ model, tokenizer, vocabulary, prompts, source: validation ?? stream, device }),
     close() {
       train.close()
@@ -111,6 +116,24 @@ const evaluationOf = (
     evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validationExamples, microTokens, group),
     evaluateLargest: ({ microTokens }: Pick<LoopState, 'microTokens'>) =>
       evaluateLargest(trainable, stream, { examples: validationExamples, microTokens, padded, device }),
+  }
+}
+
+/** The metrics of validation examples and of benchmarks, as far as the recipe has them. */
+const withHarness = (
+  validation: ReturnType<typeof evaluationOf> | undefined,
+  harness: HarnessEvaluation | undefined,
+  group: ProcessGroup | undefined,
+): Pick<BuiltRun, 'evaluate' | 'evaluateLargest' | 'metrics'> => {
+  if (harness === undefined) return validation ?? {}
+  const { names } = harness
+  return {
+    ...validation,
+    metrics: {
+      known: [...(validation?.metrics.known ?? []), ...names],
+      measure: async () => [...((await validation?.metrics.measure()) ?? []), ...names],
+    },
+    evaluate: async (state) => ({ ...(await validation?.evaluate(state)), ...(await harness.measure(group)) }),
   }
 }
 

@@ -7,6 +7,7 @@ import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { pretrainKind } from './build.ts'
+import { absoluteHarness } from './harness-evaluation.ts'
 import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
 
@@ -26,6 +27,7 @@ export const resolvePretraining = async (input: object): Promise<PretrainRecipe>
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   recipe.data = recipe.data.map(absoluteData)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.harness = absoluteHarness(recipe.harness)
   recipe.base = await absoluteModel(recipe.base)
   return recipe
 }

@@ -5,6 +5,7 @@ import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
 import { deviceSchema } from '../../tensor/index.ts'
 import { trainingSchema } from '../../training/index.ts'
+import { harnessEvaluationSchema } from './harness-evaluation.ts'
 
 /** The schema of the model to pretrain. */
 export const modelSchema = z.strictObject({
@@ -47,6 +48,7 @@ export const pretrainSchema = trainingSchema.extend({
   out: z.string().describe('folder of the run'),
   maxLength: z.int().positive().optional().describe('tokens per example (default: model limit, at most 512)'),
   validationExamples: z.int().nonnegative().default(256).describe('validation examples per evaluation (0 disables)'),
+  harness: harnessEvaluationSchema.prefault({}),
   prompts: z.array(z.string()).default([]).describe('prompts of samples (default: validation text)'),
   device: deviceSchema.default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),

@@ -300,6 +300,24 @@ export interface PretrainSettings {
   maxLength?: number
   /** Validation examples per evaluation (0 disables). Default: `256`. */
   validationExamples?: number
+  harness?: {
+    /**
+     * Benchmarks that each evaluation scores, by name (arc_easy, arc_challenge, hellaswag, piqa,
+     * winogrande, boolq, openbookqa, mmlu, gsm8k, ifeval, lambada), or task files.
+     */
+    tasks?: readonly string[]
+    /** Folder with a folder for each benchmark. */
+    data?: string
+    /** First examples of each task to evaluate, or of each group of a task with groups (default: all). */
+    limit?: number
+    /** Few-shot examples before each prompt (default: as the task says). */
+    fewShot?: number
+    /**
+     * Seed of the choice of few-shot examples; the default is lm-eval's, and gives its examples. Default:
+     * `1234`.
+     */
+    fewShotSeed?: number
+  }
   /** Prompts of samples (default: validation text). */
   prompts?: readonly string[]
   /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */

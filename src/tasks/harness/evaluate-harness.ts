@@ -6,7 +6,7 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { BootstrapOptions } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { ScoredUnits } from '../metrics/scored-units.ts'
-import type { ExampleOutcome, HarnessMetric } from './kinds/kind.ts'
+import type { ExampleOutcome, HarnessMetric, PromptedRow } from './kinds/kind.ts'
 import { type HarnessRow, type HarnessSource, promptRows, readTask } from './rows.ts'
 import type { HarnessTask } from './task-file.ts'
 
@@ -119,6 +119,82 @@ const groupScores = (
   )
 }
 
+/** Benchmarks whose rows are read and whose prompts are written. */
+export interface PreparedHarness {
+  /** Evaluates a causal language model on them. @throws ConfigError for another model */
+  run(model: Model, tokenizer: Tokenizer, hooks?: HarnessHooks): Promise<{ [task: string]: HarnessTaskResult }>
+}
+
+/**
+ * Reads the rows of benchmarks and writes their prompts, so that a fault of the last task is found before the first is run.
+ * @throws ConfigError for settings that do not fit, DataError for data that cannot be read
+ */
+export const prepareHarness = async (
+  tasks: readonly HarnessTask[],
+  source: HarnessSource,
+  settings: HarnessSettings = {},
+): Promise<PreparedHarness> => {
+  const { limit, fewShot, fewShotSeed, maxLength, batchTokens, ...intervals } = parseConfig(
+    harnessSchema,
+    settings,
+    'harness',
+  )
+  if (tasks.length === 0) throw new ConfigError('`harness` needs at least one task.')
+  const prepared: { task: HarnessTask; shots: number; rows: HarnessRow[]; prompted: PromptedRow[] }[] = []
+  for (const task of tasks) {
+    const shots = fewShot ?? task.fewShot.count
+    const read = await readTask(task, source, { limit, shots })
+    prepared.push({ task, shots, rows: read.rows, prompted: promptRows(task, read, { shots, seed: fewShotSeed }) })
+  }
+  return {
+    async run(model, tokenizer, { onProgress, onExamples, signal } = {}) {
+      const results: { [task: string]: HarnessTaskResult } = {}
+      for (const { task, shots, rows, prompted } of prepared) {
+        const started = performance.now()
+        const {
+          outcomes,
+          truncated,
+          unchecked = {},
+        } = await task.run(prompted, {
+          model,
+          tokenizer,
+          maxLength,
+          batchTokens,
+          signal,
+          onProgress: (examples) => onProgress?.({ task: task.name, examples, of: rows.length }),
+        })
+        await onExamples?.(examplesOf(task.name, rows, prompted, outcomes))
+        const groups = groupScores(task, rows, outcomes, intervals)
+        results[task.name] = {
+          metrics: scoreIntervals(unitsOf(task.metrics, outcomes), intervals),
+          examples: rows.length,
+          fewShot: shots,
+          ...(groups === undefined ? {} : { groups }),
+          truncated,
+          ...(Object.keys(unchecked).length === 0 ? {} : { unchecked }),
+          seconds: (performance.now() - started) / 1000,
+        }
+      }
+      return results
+    },
+  }
+}
+
+const examplesOf = (
+  task: string,
+  rows: readonly HarnessRow[],
+  prompted: readonly PromptedRow[],
+  outcomes: readonly ExampleOutcome[],
+): HarnessExample[] =>
+  outcomes.map(({ scores, detail }, index) => ({
+    task,
+    index,
+    ...(rows[index].group === undefined ? {} : { group: rows[index].group }),
+    prompts: prompted[index].prompts,
+    ...detail,
+    scores,
+  }))
+
 /**
  * Evaluates a causal language model on benchmarks, by their names.
  * @throws ConfigError for a model that is not causal, or settings that do not fit; DataError for data that cannot be read
@@ -129,56 +205,8 @@ export const evaluateHarness = async (
   tasks: readonly HarnessTask[],
   source: HarnessSource,
   settings: HarnessSettings = {},
-  { onProgress, onExamples, signal }: HarnessHooks = {},
+  hooks: HarnessHooks = {},
 ): Promise<{ [task: string]: HarnessTaskResult }> => {
-  const { limit, fewShot, fewShotSeed, maxLength, batchTokens, ...intervals } = parseConfig(
-    harnessSchema,
-    settings,
-    'harness',
-  )
-  if (tasks.length === 0) throw new ConfigError('`harness` needs at least one task.')
-  // All rows are read and prompts written first, so that a fault of the last task is found before the first is run.
-  const prepared = []
-  for (const task of tasks) {
-    const shots = fewShot ?? task.fewShot.count
-    const read = await readTask(task, { ...source, signal }, { limit, shots })
-    prepared.push({ task, shots, rows: read.rows, prompted: promptRows(task, read, { shots, seed: fewShotSeed }) })
-  }
-  const results: { [task: string]: HarnessTaskResult } = {}
-  for (const { task, shots, rows, prompted } of prepared) {
-    const started = performance.now()
-    const {
-      outcomes,
-      truncated,
-      unchecked = {},
-    } = await task.run(prompted, {
-      model,
-      tokenizer,
-      maxLength,
-      batchTokens,
-      signal,
-      onProgress: (examples) => onProgress?.({ task: task.name, examples, of: rows.length }),
-    })
-    await onExamples?.(
-      outcomes.map(({ scores, detail }, index) => ({
-        task: task.name,
-        index,
-        ...(rows[index].group === undefined ? {} : { group: rows[index].group }),
-        prompts: prompted[index].prompts,
-        ...detail,
-        scores,
-      })),
-    )
-    const groups = groupScores(task, rows, outcomes, intervals)
-    results[task.name] = {
-      metrics: scoreIntervals(unitsOf(task.metrics, outcomes), intervals),
-      examples: rows.length,
-      fewShot: shots,
-      ...(groups === undefined ? {} : { groups }),
-      truncated,
-      ...(Object.keys(unchecked).length === 0 ? {} : { unchecked }),
-      seconds: (performance.now() - started) / 1000,
-    }
-  }
-  return results
+  const prepared = await prepareHarness(tasks, { signal: hooks.signal, ...source }, settings)
+  return prepared.run(model, tokenizer, hooks)
 }

@@ -10,7 +10,8 @@ import { compileTask, type HarnessTask } from './task-file.ts'
 /** Names of the benchmarks that come with Tunesmith. */
 export const benchmarkNames = (): string[] => benchmarks.map(({ name }) => name)
 
-const isFile = (name: string): boolean => /\.(json|ts|mts|js|mjs)$/.test(name)
+/** Whether a name is that of a task file. */
+export const isTaskFile = (name: string): boolean => /\.(json|ts|mts|js|mjs)$/.test(name)
 
 const readTaskFile = async (file: string): Promise<HarnessTask> => {
   const path = resolve(file)
@@ -29,7 +30,7 @@ export const findHarnessTasks = async (given: readonly string[]): Promise<Harnes
   const known = benchmarkNames()
   // The command line splits lists of plain names only, not those with a path among them.
   const names = given.flatMap((name) => (existsSync(name) ? [name] : name.split(',')))
-  const unknown = names.filter((name) => !isFile(name) && !known.includes(name))
+  const unknown = names.filter((name) => !isTaskFile(name) && !known.includes(name))
   if (unknown.length > 0)
     throw new ConfigError(
       unknown.map(
@@ -39,7 +40,7 @@ export const findHarnessTasks = async (given: readonly string[]): Promise<Harnes
     )
   const tasks = await Promise.all(
     names.map((name) =>
-      isFile(name)
+      isTaskFile(name)
         ? readTaskFile(name)
         : compileTask(
             benchmarks.find((one) => one.name === name),

@@ -1,5 +1,5 @@
 // The schema of a task file: a benchmark as data. Where its rows are, how a row becomes a prompt, what is scored and by which
-// metrics. Knows no benchmark.
+// metrics. Independent of single benchmarks.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import { findKind, harnessKinds } from './kinds/index.ts'

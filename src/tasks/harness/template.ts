@@ -64,6 +64,7 @@ export const compileTemplate = (source: string, where: string): Template => {
       `Expected a Jinja template for \`${where}\`, got ${JSON.stringify(source)}: ${message(error)}.`,
     )
   }
+  // The classes of the parser's nodes have a type and fields, which is all that is read here.
   const columns = columnsOf(program as unknown as Node)
   const text = ({ values, file, line }: TemplateRow): string => {
     for (const name of columns)

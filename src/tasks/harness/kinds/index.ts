@@ -7,6 +7,7 @@ import { multipleChoiceKind } from './multiple-choice.ts'
 
 export const harnessKinds = [multipleChoiceKind, logLikelihoodKind, generationKind, instructionsKind] as const
 
-/** The kind of this name. */
+/** The kind of a checked task file. */
 export const findKind = (type: string): HarnessKind =>
+  // Each kind has fields of its own, which its `compile` alone knows.
   harnessKinds.find((kind) => kind.type === type) as unknown as HarnessKind

@@ -53,6 +53,16 @@ export interface InstructionsSettings {
    * row. Default: `["messages","conversations","conversation"]`.
    */
   messages?: string | readonly string[]
+  /**
+   * Column with the tools that the assistant may call, as a list or as JSON text; of several names, the
+   * first in the row. Default: `["tools","functions"]`.
+   */
+  tools?: string | readonly string[]
+  /**
+   * Reasoning before answers: as the chat template writes it, between <think> and </think> before the
+   * answer, or left out. Default: `template`.
+   */
+  reasoning?: 'template' | 'tags' | 'drop'
   /** Column with the instances of an instruction: input and output. Default: `instances`. */
   instances?: string
   /** Column with the root message of a tree. Default: `prompt`. */

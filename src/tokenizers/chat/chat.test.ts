@@ -39,8 +39,8 @@ describe('presets', () => {
   it.each(Object.keys(CHAT_TEMPLATES))('mark each answer with its end of turn, and nothing else: %s', (name) => {
     const found = answers(name)
     expect(found).toHaveLength(2)
-    expect(found[0]).toMatch(/^ ?Hi there! ?(<\/s>|<\|im_end\|>|<\|eot_id\|>)$/)
-    expect(found[1]).toMatch(/^So long\.(<\/s>|<\|im_end\|>|<\|eot_id\|>)$/)
+    expect(found[0]).toMatch(/^ *Hi there! ?(<\/s>|<\|im_end\|>|<\|eot_id\|>)$/)
+    expect(found[1]).toMatch(/^ ?So long\.(<\/s>|<\|im_end\|>|<\|eot_id\|>)$/)
   })
 })
 

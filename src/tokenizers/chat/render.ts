@@ -1,8 +1,8 @@
 // Renders chat templates with limits on size and time, because templates come from untrusted files.
 // Independent of the tokenizer.
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
 import { runWithTimeLimit } from '../time-limit.ts'
+import { type Program, parseTemplate, type Rendered, runTemplate, TemplateError } from './jinja/template.ts'
 import { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 
 const MAX_TEMPLATE = 256 * 1024
@@ -30,8 +30,6 @@ export interface RenderOptions {
   variables?: Readonly<Record<string, unknown>>
 }
 
-type Program = ReturnType<typeof parse>
-
 // Parsed templates, the newest last.
 const programs = new Map<string, Program>()
 
@@ -39,14 +37,14 @@ const programs = new Map<string, Program>()
 export const templateSource = (template: string): string =>
   Object.hasOwn(CHAT_TEMPLATES, template) ? CHAT_TEMPLATES[template as ChatTemplateName] : template
 
-const parseTemplate = (source: string): Program => {
+const programOf = (source: string): Program => {
   if (source.length > MAX_TEMPLATE)
     throw new ConfigError(
       `Expected at most ${MAX_TEMPLATE} characters for \`chat template\`, got ${source.length}. Shorten it.`,
     )
   let program = programs.get(source)
   if (program === undefined) {
-    program = runTemplate(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
+    program = limited(() => parseTemplate(source))
     if (programs.size >= MAX_CACHED_TEMPLATES) programs.delete(programs.keys().next().value!)
     programs.set(source, program)
   }
@@ -54,7 +52,7 @@ const parseTemplate = (source: string): Program => {
 }
 
 /** Runs template code for at most two seconds and turns its errors into ConfigError. */
-const runTemplate = <T>(work: () => T): T => {
+const limited = <T>(work: () => T): T => {
   try {
     return runWithTimeLimit(work, TIMEOUT_MS)
   } catch (error) {
@@ -66,29 +64,48 @@ const runTemplate = <T>(work: () => T): T => {
   }
 }
 
-const range = (first: number, second?: number, step = 1): number[] => {
-  const [start, stop] = second === undefined ? [0, first] : [first, second]
+const range = (given: unknown[]): number[] => {
+  const numbers = given.map((one) => {
+    if (typeof one !== 'number') throw new TemplateError('range() takes integers')
+    return one
+  })
+  const [start, stop, step = 1] = numbers.length === 1 ? [0, ...numbers] : numbers
   const count = Math.ceil((stop - start) / step)
   if (!(count <= MAX_RANGE))
     throw new ConfigError(`Expected at most ${MAX_RANGE} numbers for \`range\` in the chat template, got ${count}.`)
   return Array.from({ length: Math.max(0, count) }, (_, i) => start + i * step)
 }
 
+/** Python's `strftime` of now, in English. */
 const formatNow = (format: string): string => {
   const now = new Date()
   const two = (value: number) => String(value).padStart(2, '0')
-  const month = (style: 'long' | 'short') => now.toLocaleString('en-US', { month: style })
+  const named = (options: Intl.DateTimeFormatOptions) => now.toLocaleString('en-US', options)
+  const hour = now.getHours() % 12 === 0 ? 12 : now.getHours() % 12
+  const day = Date.UTC(now.getFullYear(), now.getMonth(), now.getDate()) - Date.UTC(now.getFullYear(), 0, 1)
   const fields: Record<string, string> = {
     Y: String(now.getFullYear()),
+    y: two(now.getFullYear() % 100),
     m: two(now.getMonth() + 1),
     d: two(now.getDate()),
-    b: month('short'),
-    B: month('long'),
+    j: String(Math.round(day / 86_400_000) + 1).padStart(3, '0'),
+    b: named({ month: 'short' }),
+    B: named({ month: 'long' }),
+    a: named({ weekday: 'short' }),
+    A: named({ weekday: 'long' }),
     H: two(now.getHours()),
+    I: two(hour),
+    p: now.getHours() < 12 ? 'AM' : 'PM',
     M: two(now.getMinutes()),
     S: two(now.getSeconds()),
+    '%': '%',
   }
-  return format.replace(/%([YmdbBHMS])/g, (_, key: string) => fields[key])
+  return format
+    .replaceAll('%F', '%Y-%m-%d')
+    .replaceAll('%T', '%H:%M:%S')
+    .replace(/%-?([YymdjbBaAHIpMS%])/g, (whole, key: string) =>
+      whole[1] === '-' ? fields[key].replace(/^0+(?=\d)/, '') : fields[key],
+    )
 }
 
 /** Checks the number of messages and that each has a role. Throws ConfigError. */
@@ -100,36 +117,36 @@ export const checkMessages = (messages: readonly ChatMessage[]): void => {
       throw new ConfigError(`Expected a role for \`messages[${i}].role\`, got ${typeof message?.role}. Pass a string.`)
 }
 
-/** Renders a conversation as text. Throws ConfigError if the template rejects the messages or takes too long. */
-export const renderChat = (messages: readonly ChatMessage[], options: RenderOptions): string => {
-  checkMessages(messages)
-  const program = parseTemplate(templateSource(options.template))
-  const text = runTemplate(() => {
-    const environment = new Environment()
-    const globals: Record<string, unknown> = {
-      true: true,
-      false: false,
-      none: null,
-      True: true,
-      False: false,
-      None: null,
-      range,
-      strftime_now: formatNow,
-      raise_exception: (message: unknown) => {
-        throw new ConfigError(`The chat template rejected these messages: ${String(message)}`)
-      },
-      bos_token: '',
-      eos_token: '',
-      ...options.variables,
-      messages,
-      add_generation_prompt: options.addGenerationPrompt ?? false,
-    }
-    for (const [name, value] of Object.entries(globals)) environment.set(name, value)
-    return (new Interpreter(environment).run(program) as { value: string }).value
-  })
-  if (text.length > MAX_TEXT)
-    throw new ConfigError(
-      `Expected at most ${MAX_TEXT} characters of rendered chat, got ${text.length}. Shorten the conversation.`,
-    )
-  return text
+const functions = {
+  range,
+  strftime_now: ([format]: unknown[]) => formatNow(String(format)),
+  raise_exception: ([message]: unknown[]) => {
+    throw new ConfigError(`The chat template rejected these messages: ${String(message)}`)
+  },
 }
+
+/** Renders a conversation, with the parts that belong to each message. Throws ConfigError as `renderChat` does. */
+export const renderParts = (messages: readonly ChatMessage[], options: RenderOptions): Rendered => {
+  checkMessages(messages)
+  const program = programOf(templateSource(options.template))
+  const variables = {
+    bos_token: '',
+    eos_token: '',
+    // As transformers passes them: a template may ask whether they are None.
+    tools: null,
+    documents: null,
+    ...options.variables,
+    messages,
+    add_generation_prompt: options.addGenerationPrompt ?? false,
+  }
+  const rendered = limited(() => runTemplate(program, variables, functions))
+  if (rendered.text.length > MAX_TEXT)
+    throw new ConfigError(
+      `Expected at most ${MAX_TEXT} characters of rendered chat, got ${rendered.text.length}. Shorten the conversation.`,
+    )
+  return rendered
+}
+
+/** Renders a conversation as text. Throws ConfigError if the template rejects the messages or takes too long. */
+export const renderChat = (messages: readonly ChatMessage[], options: RenderOptions): string =>
+  renderParts(messages, options).text

@@ -1,12 +1,11 @@
 // Finds the assistant's messages in a rendered conversation, for any template: by the template's own generation tags,
-// else by marker characters put around each message, else by comparing renderings with and without the message.
+// else by what it writes while its loop is at each message, after the generation prompt, else by marker characters put
+// around each message, else by comparing renderings with and without the message.
 // Independent of the tokenizer.
 import { ConfigError } from '../../core/index.ts'
 import type { Span } from '../text.ts'
-import { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
-
-const GENERATION = /\{%(-?)\s*generation\s*(-?)%\}/g
-const END_GENERATION = /\{%(-?)\s*endgeneration\s*(-?)%\}/g
+import type { Rendered } from './jinja/template.ts'
+import { type ChatMessage, type RenderOptions, renderChat, renderParts, templateSource } from './render.ts'
 
 /** A rendered conversation with the positions of its messages, as UTF-16 [start, end) spans of `text`. */
 export interface ChatText {
@@ -23,14 +22,16 @@ export const renderWithSpans = (
   options: RenderOptions,
   ends: readonly string[],
 ): ChatText => {
-  const text = renderChat(messages, options)
+  const rendered = renderParts(messages, options)
+  const { text } = rendered
   const source = templateSource(options.template)
   const marks = unusedCharacters(`${source}${text}`, 4)
   const marked = findContents(messages, options, marks, text)
   const contents = marked && [...marked.answers, ...marked.others].sort((a, b) => a[0] - b[0])
   if (!messages.some(({ role }) => role === 'assistant')) return { text, spans: [], contents }
   const found =
-    byGenerationTags(messages, options, source, [marks[0], marks[1]], text) ??
+    byGenerationTags(rendered) ??
+    byMessages(messages, options, rendered, ends) ??
     answersByMarks(messages, marked, text, ends) ??
     byDifference(messages, options, text, ends)
   if (found === undefined || found.length === 0)
@@ -72,21 +73,53 @@ const removeMarks = (marked: string, pairs: readonly Marks[]): { text: string; s
   return { text, spans }
 }
 
-const byGenerationTags = (
+const byGenerationTags = ({ generations }: Rendered): Span[] | undefined => {
+  const found = generations.filter(([start, end]) => end > start)
+  return found.length > 0 ? found : undefined
+}
+
+/** What the template writes for each answer after the text with which a generation prompt begins it. */
+const byMessages = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
-  source: string,
-  marks: Marks,
-  expected: string,
+  { text, owned }: Rendered,
+  ends: readonly string[],
 ): Span[] | undefined => {
-  if (source.match(GENERATION) === null) return undefined
-  // Replace each tag by a block with the same white-space control that writes a marker.
-  const block = (mark: string) => (_: string, left: string, right: string) =>
-    `{%${left} if true %}${mark}{% endif ${right}%}`
-  const template = source.replace(GENERATION, block(marks[0])).replace(END_GENERATION, block(marks[1]))
-  const { text, spans } = removeMarks(renderChat(messages, { ...options, template }), [marks])
-  const found = spans[0].filter(([start, end]) => end > start)
-  return text === expected && found.length > 0 ? found : undefined
+  const prompt = generationPrompt(messages, options)
+  if (prompt === '') return undefined
+  const spans: Span[] = []
+  for (const [i, { role }] of messages.entries()) {
+    if (role !== 'assistant') continue
+    const parts = owned.filter(({ owner }) => owner === i)
+    if (parts.length !== 1) return undefined
+    const [from, to] = parts[0].span
+    // A prompt may begin the answer with more than its header, such as empty reasoning, which other turns do not have.
+    const shared = commonStart(text.slice(from, to), prompt)
+    const length = shared === prompt ? prompt.length : shared.lastIndexOf('\n') + 1
+    if (length === 0) return undefined
+    const start = from + length
+    // White space after the turn belongs to the template, not to the message.
+    const end = text.slice(0, to).trimEnd().length
+    if (end <= start) return undefined
+    const ended = ends.some((token) => token !== '' && text.slice(start, end).endsWith(token))
+    spans.push([start, ended ? end : endOfTurn(text, end, ends)])
+  }
+  return spans
+}
+
+/** The text that a template adds to the messages before the first answer, for the next one; empty if it is not known. */
+const generationPrompt = (messages: readonly ChatMessage[], options: RenderOptions): string => {
+  const before = messages.slice(
+    0,
+    messages.findIndex(({ role }) => role === 'assistant'),
+  )
+  try {
+    const without = renderChat(before, { ...options, addGenerationPrompt: false })
+    const whole = renderChat(before, { ...options, addGenerationPrompt: true })
+    return whole.startsWith(without) ? whole.slice(without.length) : ''
+  } catch {
+    return ''
+  }
 }
 
 interface Marked {

@@ -1,0 +1,216 @@
+// What a template runs on: scopes of variables, the output with the owners of its parts, and operators with Python's meaning.
+import type { Span } from '../../text.ts'
+import { percentFormat } from './filters.ts'
+import {
+  Callable,
+  checkLength,
+  compare,
+  contains,
+  Float,
+  isEqual,
+  isNumber,
+  iterate,
+  type Named,
+  Namespace,
+  numberOf,
+  str,
+  TemplateError,
+  Tuple,
+  typeName,
+  Undefined,
+} from './values.ts'
+
+/** Variables, the innermost first. */
+export class Scope {
+  readonly #names = new Map<string, unknown>()
+  readonly #parent: Scope | undefined
+
+  constructor(parent?: Scope) {
+    this.#parent = parent
+  }
+
+  get(name: string): unknown {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#parent)
+      if (scope.#names.has(name)) return scope.#names.get(name)
+    return new Undefined(`'${name}' is undefined`)
+  }
+
+  set(name: string, value: unknown): void {
+    this.#names.set(name, value)
+  }
+}
+
+/** Text that a template writes, with the parts that were written while a loop was at a value. */
+export class Output {
+  #parts: string[] = []
+  #length = 0
+  /** The number of the value that a loop is at. */
+  owner: number | undefined
+  /** Parts by the number of their value, in order. */
+  readonly owned: { owner: number; span: Span }[] = []
+  /** What generation tags enclose. */
+  readonly generations: Span[] = []
+
+  /** @param owners numbers of the values whose parts are noted; none for text that is captured */
+  constructor(readonly owners?: ReadonlyMap<unknown, number>) {}
+
+  get length(): number {
+    return this.#length
+  }
+
+  get text(): string {
+    return this.#parts.join('')
+  }
+
+  write(text: string): void {
+    if (text === '') return
+    const start = this.#length
+    this.#parts.push(text)
+    this.#length += text.length
+    checkLength(this.#length)
+    if (this.owner === undefined) return
+    const last = this.owned.at(-1)
+    if (last?.owner === this.owner && last.span[1] === start) last.span = [last.span[0], this.#length]
+    else this.owned.push({ owner: this.owner, span: [start, this.#length] })
+  }
+}
+
+/** What ends the body of a loop early. */
+export type Signal = 'break' | 'continue' | undefined
+export type Expression = (scope: Scope) => unknown
+export type Statement = (scope: Scope, out: Output) => Signal
+
+/** Runs statements up to one that ends a loop. */
+export const runAll = (statements: readonly Statement[], scope: Scope, out: Output): Signal => {
+  for (const statement of statements) {
+    const signal = statement(scope, out)
+    if (signal !== undefined) return signal
+  }
+  return undefined
+}
+
+/** The text that statements write. */
+export const capture = (statements: readonly Statement[], scope: Scope): string => {
+  const out = new Output()
+  runAll(statements, scope, out)
+  return out.text
+}
+
+/** What is assigned: a name, an attribute of a namespace, or several of them. */
+export type Target = string | { readonly object: string; readonly attribute: string } | readonly Target[]
+
+export const assign = (scope: Scope, target: Target, value: unknown): void => {
+  if (typeof target === 'string') {
+    scope.set(target, value)
+    return
+  }
+  if ('object' in target) {
+    const object = scope.get(target.object)
+    if (!(object instanceof Namespace)) throw new TemplateError('cannot assign attribute on non-namespace object')
+    if (target.attribute.startsWith('_'))
+      throw new TemplateError('Chat templates cannot store underscore-prefixed attributes on a namespace')
+    object.fields.set(target.attribute, value)
+    return
+  }
+  const values = iterate(value)
+  const expected = target.length
+  if (values.length < expected)
+    throw new TemplateError(`not enough values to unpack (expected ${expected}, got ${values.length})`)
+  if (values.length > expected) throw new TemplateError(`too many values to unpack (expected ${expected})`)
+  for (const [i, one] of target.entries()) assign(scope, one, values[i])
+}
+
+/** Calls a function, method or macro. @throws TemplateError for a value that cannot be called */
+export const callValue = (callee: unknown, given: unknown[], named: Named): unknown => {
+  if (callee instanceof Undefined) callee.use()
+  const target = callee instanceof Namespace ? callee.fields.get('__call__') : callee
+  if (target instanceof Callable) return target.call(given, named)
+  throw new TemplateError(`'${typeName(callee)}' object is not callable`)
+}
+
+const unsupported = (operator: string, a: unknown, b: unknown): TemplateError => {
+  for (const one of [a, b]) if (one instanceof Undefined) one.use()
+  return new TemplateError(`unsupported operand type(s) for ${operator}: '${typeName(a)}' and '${typeName(b)}'`)
+}
+
+const add = (a: unknown, b: unknown): unknown => {
+  if (isNumber(a) && isNumber(b)) return number(numberOf(a) + numberOf(b), a, b)
+  if (typeof a === 'string' && typeof b === 'string') {
+    checkLength(a.length + b.length)
+    return a + b
+  }
+  if (Array.isArray(a) && Array.isArray(b) && a instanceof Tuple === b instanceof Tuple) {
+    checkLength(a.length + b.length)
+    return a instanceof Tuple ? Tuple.from([...a, ...b]) : [...a, ...b]
+  }
+  for (const one of [a, b]) if (one instanceof Undefined) one.use()
+  const kind = typeof a === 'string' ? 'str' : a instanceof Tuple ? 'tuple' : Array.isArray(a) ? 'list' : undefined
+  if (kind !== undefined) throw new TemplateError(`can only concatenate ${kind} (not "${typeName(b)}") to ${kind}`)
+  throw unsupported('+', a, b)
+}
+
+const number = (value: number, ...from: unknown[]): number | Float =>
+  from.some((one) => one instanceof Float) ? new Float(value) : value
+
+const repeat = (value: unknown, times: unknown): unknown => {
+  const count = Math.max(0, Number(times))
+  if (typeof value === 'string') {
+    checkLength(value.length * count)
+    return value.repeat(count)
+  }
+  const list = value as unknown[]
+  checkLength(list.length * count)
+  return Array.from({ length: count }, () => list).flat()
+}
+
+const multiply = (a: unknown, b: unknown): unknown => {
+  if (isNumber(a) && isNumber(b)) return number(numberOf(a) * numberOf(b), a, b)
+  const isSequence = (value: unknown) => typeof value === 'string' || Array.isArray(value)
+  if (isSequence(a) && typeof b === 'number') return repeat(a, b)
+  if (isSequence(b) && typeof a === 'number') return repeat(b, a)
+  throw unsupported('*', a, b)
+}
+
+const arithmetic =
+  (operator: string, compute: (a: number, b: number) => number, divides = false) =>
+  (a: unknown, b: unknown): unknown => {
+    if (!isNumber(a) || !isNumber(b)) throw unsupported(operator, a, b)
+    if (divides && numberOf(b) === 0)
+      throw new TemplateError(operator === '/' ? 'division by zero' : 'integer division or modulo by zero')
+    return number(compute(numberOf(a), numberOf(b)), a, b)
+  }
+
+const modulo = arithmetic('%', (a, b) => a - b * Math.floor(a / b), true)
+const divide = arithmetic('/', (a, b) => a / b, true)
+const power = arithmetic('** or pow()', (a, b) => a ** b)
+
+/** Operators of two values. */
+export const binary: { readonly [operator: string]: (a: unknown, b: unknown) => unknown } = {
+  '+': add,
+  '-': arithmetic('-', (a, b) => a - b),
+  '*': multiply,
+  '/': (a, b) => new Float(numberOf(divide(a, b) as number | Float)),
+  '//': arithmetic('//', (a, b) => Math.floor(a / b), true),
+  '%': (a, b) => (typeof a === 'string' ? percentFormat(a, b instanceof Tuple ? [...b] : [b]) : modulo(a, b)),
+  '**': (a, b) => (isNumber(b) && numberOf(b) < 0 ? new Float(numberOf(power(a, b) as number | Float)) : power(a, b)),
+  '~': (a, b) => {
+    const text = str(a) + str(b)
+    checkLength(text.length)
+    return text
+  },
+  '==': isEqual,
+  '!=': (a, b) => !isEqual(a, b),
+  '<': (a, b) => compare(a, b, '<') < 0,
+  '<=': (a, b) => compare(a, b, '<=') <= 0,
+  '>': (a, b) => compare(a, b, '>') > 0,
+  '>=': (a, b) => compare(a, b, '>=') >= 0,
+  in: (a, b) => contains(b, a),
+  'not in': (a, b) => !contains(b, a),
+}
+
+/** `-x` and `+x`. */
+export const signed = (operator: string, value: unknown): unknown => {
+  if (value instanceof Undefined) value.use()
+  if (!isNumber(value)) throw new TemplateError(`bad operand type for unary ${operator}: '${typeName(value)}'`)
+  return number(operator === '-' ? -numberOf(value) : numberOf(value), value)
+}

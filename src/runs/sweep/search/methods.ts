@@ -85,7 +85,8 @@ export interface Search {
 
 /** The search of a sweep; undefined for a grid. @throws ConfigError for settings that the method does not have */
 export const openSearch = (input: SearchInput | undefined): Search | undefined => {
-  if (input !== undefined && input.method === undefined && Object.keys(input).length > 0)
+  if (input === undefined || Object.keys(input).length === 0) return undefined
+  if (input.method === undefined)
     throw new ConfigError('`search` needs a method: set `search.method` to random, tpe or asha.')
   const settings = parseConfig(searchSchema, input, 'search')
   const method = methods[settings.method]

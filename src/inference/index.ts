@@ -14,6 +14,15 @@ export {
   loadLanguageModel,
   type ModelChoice,
 } from './load.ts'
+export {
+  compareMatrix,
+  type MatrixCell,
+  type MatrixColumn,
+  type MatrixInput,
+  type MatrixRow,
+  type TaskMatrix,
+} from './matrix/compare-matrix.ts'
+export { matrixTable, missingCells, renderMatrixPage, renderMatrixPicture } from './matrix/matrix-page.ts'
 export { AdapterSwitch, type NamedAdapter, parseAdapters } from './named-adapters.ts'
 export {
   type Answer,

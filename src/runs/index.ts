@@ -31,11 +31,13 @@ export {
   type CompareOptions,
   type Comparison,
   compareRuns,
+  shortNames,
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage, rewardTable } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
 export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
+export { openScoredRun, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
 export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
 export { type CardFacts, publicName, readCardFacts } from './engine/card-facts.ts'
 export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'

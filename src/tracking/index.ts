@@ -81,6 +81,7 @@ export {
 export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
 export type { StepOutline } from './step-lines.ts'
 export { escapeHtml, renderSvg } from './svg-chart.ts'
+export { type HeatCell, type HeatMap, renderHeatMap } from './svg-heat-map.ts'
 export { renderScatter, type Scatter, type ScatterPoint } from './svg-scatter.ts'
 export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'
 export { describeRun, renderTextReport, type TextReportOptions } from './text-report.ts'

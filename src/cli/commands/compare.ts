@@ -1,6 +1,15 @@
 // `tunesmith compare`: fine-tuned runs side by side, as a table, as Markdown or as a page.
 import { z } from 'zod'
-import { writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, type Progress, writeFileAtomic } from '../../core/index.ts'
+import {
+  compareMatrix,
+  type MatrixInput,
+  matrixTable,
+  missingCells,
+  renderMatrixPage,
+  renderMatrixPicture,
+  type TaskMatrix,
+} from '../../inference/index.ts'
 import {
   type ComparedSample,
   type Comparison,
@@ -9,13 +18,22 @@ import {
   renderComparisonPage,
   rewardTable,
 } from '../../runs/index.ts'
-import { defineCommand } from '../command.ts'
+import { type CommandContext, defineCommand } from '../command.ts'
 import { renderTable } from '../parts/table.ts'
 
 interface CompareResult extends Comparison {
   markdown: boolean
+  matrix?: undefined
   /** The page that was written. */
   html?: string
+}
+
+/** A matrix in place of the comparison of runs of one task. */
+interface MatrixResult extends TaskMatrix {
+  markdown: boolean
+  matrix: true
+  html?: string
+  picture?: string
 }
 
 const markdownCell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ')
@@ -32,6 +50,45 @@ const sampleLines = ({ id, prompt, reference, answers }: ComparedSample): string
   return [`${id}: ${short(prompt)}`, ...lines.map(({ name, text }) => `  ${name.padEnd(width)}  ${short(text)}`)]
 }
 
+const runMatrix = async (
+  input: MatrixInput,
+  { markdown, html, picture }: Pick<MatrixResult, 'markdown' | 'html' | 'picture'>,
+  context: CommandContext,
+): Promise<MatrixResult> => {
+  let progress: Progress | undefined
+  let shown: string | undefined
+  try {
+    const found = await compareMatrix(input, {
+      signal: context.signal,
+      onProgress({ label, unit, done, of }) {
+        if (label !== shown) {
+          progress?.stop()
+          progress = context.progress({ label, unit, total: of })
+          shown = label
+        }
+        progress?.update(done)
+      },
+    })
+    if (html !== undefined) await writeFileAtomic(html, renderMatrixPage(found))
+    if (picture !== undefined) await writeFileAtomic(picture, renderMatrixPicture(found))
+    const files = { ...(html === undefined ? {} : { html }), ...(picture === undefined ? {} : { picture }) }
+    return { markdown, matrix: true, ...files, ...found }
+  } finally {
+    progress?.stop()
+  }
+}
+
+const renderMatrix = (result: MatrixResult): string => {
+  const { head, rows } = matrixTable(result)
+  const missing = missingCells(result)
+  return [
+    (result.markdown ? markdownTable : renderTable)(head, rows),
+    ...(missing.length === 0 ? [] : ['', 'without a score:', ...missing.map((line) => `  ${line}`)]),
+    ...(result.html === undefined ? [] : [`page  ${result.html}`]),
+    ...(result.picture === undefined ? [] : [`picture  ${result.picture}`]),
+  ].join('\n')
+}
+
 export const compare = defineCommand({
   name: 'compare',
   summary: 'Compare fine-tuned runs: scores with intervals and significance, trained parameters, time, memory and size',
@@ -40,16 +97,33 @@ export const compare = defineCommand({
   options: z.strictObject({
     markdown: z.boolean().default(false).describe('print Markdown tables'),
     html: z.string().optional().describe('HTML file to write, with tables, plots and samples'),
+    matrix: z
+      .boolean()
+      .default(false)
+      .describe('score the base and every specialist on every task of the runs, which runs the models'),
+    corpus: z
+      .string()
+      .optional()
+      .describe("matrix: text of the base's corpus (shards, a corpus or files), for its perplexity before and after"),
+    corpusTokens: z.int().positive().optional().describe('matrix: tokens of the corpus to score (default: all)'),
+    limit: z.int().positive().optional().describe('matrix: first validation records of each task (default: all)'),
+    picture: z.string().optional().describe('matrix: SVG file to write, with a heat map'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples for the differences'),
     seed: z.int().default(0).describe('seed of the bootstrap'),
   }),
-  async run({ markdown, html, resamples, seed }, { runs }, context): Promise<CompareResult> {
+  async run(options, { runs }, context): Promise<CompareResult | MatrixResult> {
+    const { markdown, html, resamples, seed, matrix, picture, ...own } = options
+    if (matrix) return runMatrix({ runs, resamples, seed, ...own }, { markdown, html, picture }, context)
+    for (const [name, value] of Object.entries({ ...own, picture }))
+      if (value !== undefined)
+        throw new ConfigError(`\`${name}\` has no effect without \`matrix\`: set both or neither.`)
     const compared = await compareRuns(runs, { resamples, seed })
     for (const warning of compared.warnings) context.warn(warning)
     if (html !== undefined) await writeFileAtomic(html, await renderComparisonPage(compared))
     return { markdown, ...(html === undefined ? {} : { html }), ...compared }
   },
   render(result) {
+    if (result.matrix) return renderMatrix(result)
     const tables = comparisonTables(result)
     const table = result.markdown ? markdownTable : renderTable
     const parts = tables.flatMap(({ task, head, rows }) => {

@@ -27,7 +27,7 @@ type Split = 'train' | 'validation'
 const documentBytes = 8 << 20
 
 /** Token shards, corpora or text files, distinguished by the manifest in the folder. */
-const openSource = async (
+export const openLanguageSource = async (
   paths: readonly string[],
   split: Split,
   signal: AbortSignal | undefined,
@@ -65,7 +65,7 @@ const evaluateText = async (
   { split, ...settings }: { split: Split } & z.output<typeof languageModellingSchema>,
   { onProgress, signal }: EvaluateHooks,
 ) => {
-  const { source, close } = await openSource(data, split, signal)
+  const { source, close } = await openLanguageSource(data, split, signal)
   try {
     return await evaluateLanguageModelling(model, tokenizer, source, settings, {
       signal,

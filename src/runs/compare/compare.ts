@@ -172,7 +172,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
 }
 
 /** The last parts of the paths, as many as make them differ. */
-const shortNames = (folders: readonly string[]): string[] => {
+export const shortNames = (folders: readonly string[]): string[] => {
   const parts = folders.map((folder) => resolve(folder).split('/'))
   const most = Math.max(...parts.map(({ length }) => length))
   for (let count = 1; count <= most; count++) {

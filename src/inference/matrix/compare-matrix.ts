@@ -1,0 +1,275 @@
+// Generalist against specialist: the base and every specialist on every task, and what fine-tuning cost the base on its corpus.
+// Runs the models; scores that a run has in its files are not computed again.
+import { basename, join, resolve } from 'node:path'
+import { ConfigError, DataError, TunesmithError } from '../../core/index.ts'
+import { LanguageHead } from '../../models/index.ts'
+import { fineTunedTask, openScoredRun, type ScoredRun, scoredRecords, shortNames } from '../../runs/index.ts'
+import {
+  evaluateLanguageModelling,
+  evaluateTask,
+  findTask,
+  type Interval,
+  type ScoredModel,
+  type TaskRecord,
+  taskConfig,
+} from '../../tasks/index.ts'
+import { isLowerBetter, runFiles } from '../../tracking/index.ts'
+import type { EvaluateHooks } from '../evaluations/evaluation.ts'
+import { openLanguageSource } from '../evaluations/language-modelling.ts'
+import { type InferenceModel, loadForInference, loadLanguageModel } from '../load.ts'
+
+/** What is compared. */
+export interface MatrixInput {
+  /** Folders of finished fine-tuning runs. */
+  runs: readonly string[]
+  /** Text of the base's corpus: token shards, a corpus or files, for the perplexity before and after fine-tuning. */
+  corpus?: string
+  /** Tokens of the corpus to score (default: all). */
+  corpusTokens?: number
+  /** First validation records of each task to score (default: all, with the scores that runs have in their files). */
+  limit?: number
+  resamples?: number
+  seed?: number
+}
+
+/** A score with its interval, or why there is none. */
+export type MatrixCell = Interval | { missing: string }
+
+/** A model as a row. */
+export interface MatrixRow {
+  name: string
+  kind: 'base' | 'specialist'
+  /** Task of the specialist. */
+  task?: string
+  /** By column. */
+  cells: MatrixCell[]
+  /** Perplexity on the corpus of the base. */
+  perplexity?: MatrixCell
+  /** Perplexity divided by that of the base, minus 1: what was forgotten. */
+  forgetting?: number
+}
+
+/** A task as a column. */
+export interface MatrixColumn {
+  name: string
+  task: string
+  metric: string
+  lowerIsBetter: boolean
+  records: number
+}
+
+/** Every model on every task. */
+export interface TaskMatrix {
+  columns: MatrixColumn[]
+  rows: MatrixRow[]
+  corpus?: string
+}
+
+interface MatrixTask extends MatrixColumn {
+  run: ScoredRun
+  key: string
+  settings: Record<string, unknown>
+  maxLength: number | undefined
+  labels: readonly string[] | undefined
+  /** All of them, or the first ones. */
+  data: readonly TaskRecord[]
+}
+
+const openTask = async (run: ScoredRun, name: string, limit: number | undefined): Promise<MatrixTask> => {
+  const { folder, evaluation } = run
+  const recorded = await fineTunedTask(folder, join(folder, runFiles.model))
+  if (recorded === undefined)
+    throw new DataError(
+      `${folder}: Expected a fine-tuning run of a task for the matrix, got another run. Leave it out.`,
+    )
+  const records = await scoredRecords(run, name)
+  const data = limit === undefined ? records : records.slice(0, limit)
+  const { mainMetric: metric, labels } = evaluation
+  return {
+    run,
+    key: `${recorded.task}\0${evaluation.records?.sha256 ?? name}`,
+    name: `${basename(run.recipe.validation ?? run.recipe.data)}`,
+    task: recorded.task,
+    settings: (recorded.settings ?? {}) as Record<string, unknown>,
+    maxLength: recorded.maxLength,
+    labels,
+    metric,
+    lowerIsBetter: isLowerBetter(metric),
+    records: data.length,
+    data,
+  }
+}
+
+/** Why a model cannot do a task; undefined for one that can. */
+const obstacle = ({ model }: InferenceModel, { task, labels }: MatrixTask): string | undefined => {
+  const heads = [findTask(task).head].flat()
+  if (!heads.includes(model.headType)) return `has no head for ${task}`
+  const own = model.headOptions.labels
+  if (labels === undefined || own === undefined) return undefined
+  const same = labels.length === own.length && labels.every((label) => own.includes(label))
+  return same ? undefined : `has other labels: ${own.slice(0, 4).join(', ')}${own.length > 4 ? ' …' : ''}`
+}
+
+type MatrixHooks = EvaluateHooks
+type BootstrapSettings = Pick<MatrixInput, 'resamples' | 'seed'>
+
+const measure = async (
+  loaded: InferenceModel,
+  column: MatrixTask,
+  who: string,
+  intervals: BootstrapSettings,
+  { onProgress, signal }: MatrixHooks,
+): Promise<MatrixCell> => {
+  const missing = obstacle(loaded, column)
+  if (missing !== undefined) return { missing }
+  const task = findTask(column.task)
+  const config = taskConfig(task, column.settings)
+  const { metrics } = await evaluateTask(loaded.model, loaded.tokenizer, task, column.data, config, {
+    maxLength: column.maxLength,
+    ...intervals,
+    signal,
+    onProgress: ({ examples, of }) =>
+      onProgress?.({ label: `${who} on ${column.name}`, unit: 'examples', done: examples, of }),
+  })
+  return metrics[column.metric] ?? { missing: `has no ${column.metric}` }
+}
+
+/** The perplexity of a body on the corpus, with its own output layer or else that of the base. */
+const perplexityOf = async (
+  { model }: InferenceModel,
+  base: InferenceModel,
+  { corpus, corpusTokens, ...intervals }: MatrixInput & { corpus: string },
+  who: string,
+  { onProgress, signal }: MatrixHooks,
+): Promise<MatrixCell> => {
+  if (model.facts.vocabSize !== base.model.facts.vocabSize) return { missing: 'has another vocabulary' }
+  const scored: ScoredModel =
+    model.head instanceof LanguageHead
+      ? model
+      : {
+          body: model.body,
+          head: base.model.head,
+          facts: base.model.facts,
+          training: false,
+          ready: () => model.ready(),
+          train: () => model.train(),
+          eval: () => model.eval(),
+        }
+  const { source, close } = await openLanguageSource([corpus], 'validation', signal)
+  try {
+    const { resamples, seed } = intervals
+    const { metrics } = await evaluateLanguageModelling(
+      scored,
+      base.tokenizer,
+      source,
+      {
+        maxTokens: corpusTokens,
+        ...(resamples === undefined ? {} : { resamples }),
+        ...(seed === undefined ? {} : { seed }),
+      },
+      {
+        signal,
+        onProgress: ({ tokens, totalTokens }) =>
+          onProgress?.({ label: `${who} on its corpus`, unit: 'tokens', done: tokens, of: totalTokens }),
+      },
+    )
+    return metrics.perplexity ?? metrics.maskedPerplexity ?? { missing: 'has no perplexity' }
+  } finally {
+    close()
+  }
+}
+
+/** The base on a task: with its own head where that will do, else the score that a run recorded for the untrained base. */
+const baseCell = async (
+  base: InferenceModel | undefined,
+  column: MatrixTask,
+  name: string,
+  input: MatrixInput,
+  hooks: MatrixHooks,
+): Promise<MatrixCell> => {
+  if (base !== undefined && obstacle(base, column) === undefined)
+    return measure(base, column, name, { resamples: input.resamples, seed: input.seed }, hooks)
+  const reference = column.run.evaluation.references?.find((one) => one.name === 'untrained base')
+  const recorded = resolve(column.run.recipe.base) === resolve(name) ? reference?.metrics[column.metric] : undefined
+  if (recorded !== undefined && input.limit === undefined) return recorded
+  return { missing: `has no head for ${column.task}` }
+}
+
+const knownValue = (cell: MatrixCell | undefined): number | undefined =>
+  cell !== undefined && 'value' in cell ? cell.value : undefined
+
+/**
+ * Scores the base and every specialist on every task of the runs.
+ * @throws DataError for folders without a finished fine-tuning run, and for validation data that has changed
+ */
+export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {}): Promise<TaskMatrix> => {
+  const { corpus, limit } = input
+  if (input.runs.length === 0) throw new ConfigError('`compare` needs at least one run: pass its folder.')
+  if (input.corpusTokens !== undefined && corpus === undefined)
+    throw new ConfigError('`corpusTokens` has no effect without `corpus`: set both or neither.')
+  const folders = [...new Set(input.runs)]
+  const names = shortNames(folders)
+  const { onProgress: _, signal: __, ...loading } = hooks
+  const all: MatrixTask[] = []
+  for (const [i, folder] of folders.entries()) all.push(await openTask(await openScoredRun(folder), names[i], limit))
+  const columns = all.filter(({ key }, i) => all.findIndex((other) => other.key === key) === i)
+  const alike = new Set(columns.map(({ name }) => name)).size < columns.length
+  for (const column of columns) if (alike) column.name = `${column.name} (${names[all.indexOf(column)]})`
+  const rows: MatrixRow[] = []
+  for (const basePath of [...new Set(all.map(({ run }) => run.recipe.base))]) {
+    // The base of a classifier may have no language head, which is then no error.
+    const base = await loadLanguageModel({ model: basePath }, loading).catch((error: unknown) => {
+      if (error instanceof TunesmithError && corpus === undefined) return undefined
+      throw error
+    })
+    const cells: MatrixCell[] = []
+    for (const column of columns) cells.push(await baseCell(base, column, basePath, input, hooks))
+    const before =
+      corpus === undefined || base === undefined
+        ? undefined
+        : await perplexityOf(base, base, { ...input, corpus }, basename(basePath), hooks)
+    rows.push({
+      name: basename(basePath),
+      kind: 'base',
+      cells,
+      ...(before === undefined ? {} : { perplexity: before }),
+    })
+    for (const [i, own] of all.entries()) {
+      if (own.run.recipe.base !== basePath) continue
+      const loaded = await loadForInference({ model: own.run.folder }, loading)
+      const scores: MatrixCell[] = []
+      for (const column of columns) {
+        const recorded =
+          column.key === own.key && limit === undefined ? own.run.evaluation.metrics[own.metric] : undefined
+        scores.push(
+          recorded ??
+            (await measure(loaded, column, names[i], { resamples: input.resamples, seed: input.seed }, hooks)),
+        )
+      }
+      const after =
+        corpus === undefined || base === undefined
+          ? undefined
+          : await perplexityOf(loaded, base, { ...input, corpus }, names[i], hooks)
+      const [was, is] = [knownValue(before), knownValue(after)]
+      rows.push({
+        name: names[i],
+        kind: 'specialist',
+        task: own.task,
+        cells: scores,
+        ...(after === undefined ? {} : { perplexity: after }),
+        ...(was === undefined || is === undefined ? {} : { forgetting: is / was - 1 }),
+      })
+    }
+  }
+  return {
+    columns: columns.map(({ name, task, metric, lowerIsBetter, records }) => ({
+      name,
+      task,
+      metric,
+      lowerIsBetter,
+      records,
+    })),
+    rows,
+    ...(corpus === undefined ? {} : { corpus }),
+  }
+}

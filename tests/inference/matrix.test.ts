@@ -1,0 +1,94 @@
+// The base and its specialists on every task: scores that the runs recorded, scores that are measured, why a cell is empty, and
+// the perplexity on the corpus before and after fine-tuning, equal to separate evaluations.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { compareMatrix, evaluate, renderMatrixPicture } from '../../src/inference/index.ts'
+import { finetune } from '../../src/runs/index.ts'
+import { runHere } from '../e2e/run-folder.ts'
+
+const base = fileURLToPath(new URL('../tasks/golden/harness/model', import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), 'matrix-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+const write = (name: string, rows: readonly object[]) =>
+  writeFileSync(join(scratch, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+const runs = ['answers', 'questions', 'moods'].map((name) => join(scratch, name))
+const corpus = join(scratch, 'corpus.txt')
+
+beforeAll(async () => {
+  write(
+    'answers.jsonl',
+    Array.from({ length: 6 }, (_, i) => ({ question: `What is ${i}?`, answer: `It is ${i}.` })),
+  )
+  write(
+    'questions.jsonl',
+    Array.from({ length: 4 }, (_, i) => ({ question: `Who saw ${i}?`, answer: `Call me ${i}.` })),
+  )
+  write(
+    'moods.jsonl',
+    Array.from({ length: 8 }, (_, i) => ({ text: `times ${i}`, label: i % 2 ? 'best' : 'worst' })),
+  )
+  writeFileSync(corpus, Array.from({ length: 6 }, (_, i) => `It was the best of times, number ${i}.`).join('\n\n'))
+  for (const out of runs) {
+    const [data, generative] = [`${out}.jsonl`, !out.endsWith('moods')]
+    const task = generative
+      ? { task: 'generative-qa', settings: { generation: { maxNewTokens: 4 } } }
+      : { task: 'sequence-classification' }
+    const recipe = { base, ...task, data, validation: data, variant: 'lora', budget: { steps: 3 }, seed: 1, out }
+    await finetune(recipe as never)
+  }
+})
+
+it('scores every model on every task, and what the base forgot', async () => {
+  const matrix = await compareMatrix({ runs, corpus, resamples: 20 })
+  expect(matrix.columns.map(({ name, task, metric }) => [name, task, metric])).toEqual([
+    ['answers.jsonl', 'generative-qa', 'rougeL'],
+    ['questions.jsonl', 'generative-qa', 'rougeL'],
+    ['moods.jsonl', 'sequence-classification', 'accuracy'],
+  ])
+  expect(matrix.rows.map(({ name, kind }) => [name, kind])).toEqual([
+    ['model', 'base'],
+    ['answers', 'specialist'],
+    ['questions', 'specialist'],
+    ['moods', 'specialist'],
+  ])
+  const [, answers, , moods] = matrix.rows
+  const recorded = JSON.parse(readFileSync(join(runs[0], 'model', 'evaluation.json'), 'utf8'))
+  expect(answers.cells[0]).toEqual(recorded.metrics.rougeL)
+  // A specialist on the task of another one is what `evaluate` gives.
+  const other = await evaluate({
+    model: runs[0],
+    task: 'generative-qa',
+    data: join(scratch, 'questions.jsonl'),
+    options: { settings: { generation: { maxNewTokens: 4 } } },
+  })
+  const { rougeL } = other.metrics as { rougeL: { value: number } }
+  expect((answers.cells[1] as { value: number }).value).toBeCloseTo(rougeL.value, 6)
+  expect(moods.cells[0]).toEqual({ missing: 'has no head for generative-qa' })
+  expect(answers.cells[2]).toEqual({ missing: 'has no head for sequence-classification' })
+  const perplexityOf = async (model: string) => {
+    const { text } = (await evaluate({ model, task: 'language-modelling', data: corpus })) as unknown as {
+      text: { metrics: { perplexity: { value: number } } }
+    }
+    return text.metrics.perplexity.value
+  }
+  const [before, after] = [await perplexityOf(base), await perplexityOf(runs[0])]
+  expect((answers.perplexity as { value: number }).value).toBeCloseTo(after, 3)
+  expect(answers.forgetting).toBeCloseTo(after / before - 1, 6)
+  expect(moods.perplexity).toHaveProperty('value')
+  expect(renderMatrixPicture(matrix).match(/<rect /g)).toHaveLength(1 + 4 * 4)
+})
+
+it('is a command with page and picture, and refuses settings without effect', async () => {
+  const [html, picture] = [join(scratch, 'matrix.html'), join(scratch, 'matrix.svg')]
+  const files = ['--html', html, '--picture', picture]
+  const { code, stdout } = await runHere(['compare', runs[0], runs[2], '--matrix', '--limit', '2', '--json', ...files])
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout).columns.map(({ records }: { records: number }) => records)).toEqual([2, 2])
+  expect(readFileSync(html, 'utf8')).toContain(readFileSync(picture, 'utf8').trim())
+  const alone = await runHere(['compare', ...runs, '--corpus', corpus])
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/`corpus` has no effect without `matrix`/)])
+  await expect(compareMatrix({ runs: [scratch] })).rejects.toThrow(/run\.json/)
+})

@@ -34,7 +34,7 @@ beforeAll(async () => {
   for (const out of runs) {
     const [data, generative] = [`${out}.jsonl`, !out.endsWith('moods')]
     const task = generative
-      ? { task: 'generative-qa', settings: { generation: { maxNewTokens: 4 } } }
+      ? { task: 'generative-qa', settings: { maxNewTokens: 4 } }
       : { task: 'sequence-classification' }
     const recipe = { base, ...task, data, validation: data, variant: 'lora', budget: { steps: 3 }, seed: 1, out }
     await finetune(recipe as never)
@@ -62,7 +62,7 @@ it('scores every model on every task, and what the base forgot', async () => {
     model: runs[0],
     task: 'generative-qa',
     data: join(scratch, 'questions.jsonl'),
-    options: { settings: { generation: { maxNewTokens: 4 } } },
+    options: { settings: { maxNewTokens: 4 } },
   })
   const { rougeL } = other.metrics as { rougeL: { value: number } }
   expect((answers.cells[1] as { value: number }).value).toBeCloseTo(rougeL.value, 6)
@@ -89,6 +89,6 @@ it('is a command with page and picture, and refuses settings without effect', as
   expect(JSON.parse(stdout).columns.map(({ records }: { records: number }) => records)).toEqual([2, 2])
   expect(readFileSync(html, 'utf8')).toContain(readFileSync(picture, 'utf8').trim())
   const alone = await runHere(['compare', ...runs, '--corpus', corpus])
-  expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/`corpus` has no effect without `matrix`/)])
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/`--corpus` has no effect without `--matrix`/)])
   await expect(compareMatrix({ runs: [scratch] })).rejects.toThrow(/run\.json/)
 })

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
@@ -47,46 +47,97 @@ const verified = (path: string, { size, sha256 }: { size: number; sha256?: strin
 export const verifiedBlob = (content: Blob, path: string, expected: { size: number; sha256?: string }): Transform =>
   Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0]).pipe(verified(path, expected))
 
+/** A repository of the Hub. */
+export interface HubRepository {
+  type: 'model' | 'dataset'
+  name: string
+}
+
+/** A file of a repository, as the Hub lists it. */
+export interface RemoteFile {
+  path: string
+  size: number
+  /** Name of its blob in the cache. */
+  hash: string
+  /** Of large files. */
+  sha256?: string
+}
+
+/** The commit of a revision, and the files of it. */
+export const listRepository = async (
+  repo: HubRepository,
+  revision: string,
+): Promise<{ commit: string; files: RemoteFile[] }> => {
+  const { datasetInfo, listFiles, modelInfo } = await import('@huggingface/hub')
+  const hub = await hubAccess()
+  const asked = { ...hub, name: repo.name, revision, additionalFields: ['sha' as const] }
+  const { sha: commit } = await (repo.type === 'model' ? modelInfo(asked) : datasetInfo(asked))
+  if (!/^[0-9a-f]{40}$/.test(commit)) throw new Error(`the Hub gave no commit for ${revision}`)
+  const files: RemoteFile[] = []
+  for await (const { type, path, size, oid, lfs } of listFiles({ ...hub, repo, revision: commit, recursive: true })) {
+    if (type !== 'file') continue
+    const hash = (lfs?.oid ?? oid)?.replace(/[^\w-]/g, '')
+    if (!hash) throw new Error(`the Hub gave no hash of ${path}`)
+    files.push({ path, size, hash, ...(lfs === undefined ? {} : { sha256: lfs.oid }) })
+  }
+  return { commit, files }
+}
+
+/** Path of a file of a commit in the cache. */
+export const cachedFile = (folder: string, commit: string, path: string): string =>
+  join(folder, 'snapshots', commit, path)
+
+/** Downloads those of the files that the cache does not have. */
+export const downloadFiles = async (
+  repo: HubRepository,
+  commit: string,
+  files: readonly RemoteFile[],
+  { folder, onProgress }: DownloadOptions,
+): Promise<void> => {
+  const { downloadFile } = await import('@huggingface/hub')
+  const hub = await hubAccess()
+  const snapshot = join(folder, 'snapshots', commit)
+  for (const { path, size, hash, sha256 } of files) {
+    const blob = join(folder, 'blobs', hash)
+    const link = cachedFile(folder, commit, path)
+    if (!link.startsWith(`${snapshot}${sep}`)) throw new Error(`it has a file outside its folder: ${path}`)
+    if (await exists(link)) continue
+    onProgress?.(path)
+    await mkdir(dirname(blob), { recursive: true })
+    await mkdir(dirname(link), { recursive: true })
+    if (!(await exists(blob))) {
+      const content = await downloadFile({ ...hub, repo, path, revision: commit })
+      if (content === null) throw new Error(`it has no ${path}`)
+      const partial = `${blob}.${randomBytes(4).toString('hex')}.incomplete`
+      try {
+        const source = Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0])
+        await pipeline(source, verified(path, { size, sha256 }), createWriteStream(partial))
+        await rename(partial, blob)
+      } finally {
+        await rm(partial, { force: true })
+      }
+    }
+    await rm(link, { force: true })
+    await symlink(relative(dirname(link), blob), link)
+  }
+}
+
+/** Names the commit of a revision, once all that is wanted of it is in the cache. */
+export const nameRevision = async (folder: string, revision: string, commit: string): Promise<void> => {
+  if (revision !== commit) await writeFileAtomic(join(folder, 'refs', revision), commit)
+}
+
 /** Downloads missing files. @throws CheckpointError if the download fails */
 export const downloadModel = async (id: string, revision: string, options: DownloadOptions): Promise<void> => {
-  const { folder, onProgress } = options
-  const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
-  const hub = await hubAccess()
   const repo = { type: 'model', name: id } as const
   try {
-    const { sha } = await modelInfo({ ...hub, name: id, revision, additionalFields: ['sha'] })
-    if (!/^[0-9a-f]{40}$/.test(sha)) throw new Error(`the Hub gave no commit for ${revision}`)
-    const files = []
-    for await (const file of listFiles({ ...hub, repo, revision: sha, recursive: true }))
-      if (file.type === 'file' && wanted.test(file.path)) files.push(file)
+    const { commit, files: all } = await listRepository(repo, revision)
+    const files = all.filter(({ path }) => wanted.test(path))
     if (!files.some(({ path }) => isWeights(path))) throw new Error('it has no safetensors weights')
     // Weights last: a snapshot with weights is then complete.
     files.sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)))
-    for (const { path, size, oid, lfs } of files) {
-      const hash = (lfs?.oid ?? oid)?.replace(/[^\w-]/g, '')
-      if (!hash) throw new Error(`the Hub gave no hash of ${path}`)
-      const blob = join(folder, 'blobs', hash)
-      const link = join(folder, 'snapshots', sha, path)
-      if (await exists(link)) continue
-      onProgress?.(path)
-      await mkdir(dirname(blob), { recursive: true })
-      await mkdir(dirname(link), { recursive: true })
-      if (!(await exists(blob))) {
-        const content = await downloadFile({ ...hub, repo, path, revision: sha })
-        if (content === null) throw new Error(`it has no ${path}`)
-        const partial = `${blob}.${randomBytes(4).toString('hex')}.incomplete`
-        try {
-          const source = Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0])
-          await pipeline(source, verified(path, { size, sha256: lfs?.oid }), createWriteStream(partial))
-          await rename(partial, blob)
-        } finally {
-          await rm(partial, { force: true })
-        }
-      }
-      await rm(link, { force: true })
-      await symlink(relative(dirname(link), blob), link)
-    }
-    if (revision !== sha) await writeFileAtomic(join(folder, 'refs', revision), sha)
+    await downloadFiles(repo, commit, files, options)
+    await nameRevision(options.folder, revision, commit)
   } catch (error) {
     throw new CheckpointError(
       `Expected a folder \`${id}\` here, or the Hub model \`${id}\` at \`${revision}\`, found no folder, and the download failed: ${(error as Error).message}. Check the path, or the name, the network and HF_TOKEN.`,

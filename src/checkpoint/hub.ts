@@ -19,9 +19,9 @@ export interface ResolveOptions {
 }
 
 /** A branch or tag, which is a file's name below `refs`. */
-const revisionPattern = /^(?!.*\.\.)[\w][\w./-]*$/
+export const revisionPattern = /^(?!.*\.\.)[\w][\w./-]*$/
 /** The Hub's rule for `name` and `owner/name`. */
-const idPattern = /^(?!.*(--|\.\.))[\w]([\w.-]{0,94}\w)?(\/[\w]([\w.-]{0,94}\w)?)?$/
+export const idPattern = /^(?!.*(--|\.\.))[\w]([\w.-]{0,94}\w)?(\/[\w]([\w.-]{0,94}\w)?)?$/
 const fileName = /\.(gguf|safetensors)$/
 
 /**
@@ -42,13 +42,17 @@ const nothingAt = async (name: string): Promise<CheckpointError> => {
   )
 }
 
-const commitPattern = /^[0-9a-f]{40}$/
+export const commitPattern = /^[0-9a-f]{40}$/
 
-const cacheFolder = (): string => {
+/** Folder of the cache: from HF_HUB_CACHE, HF_HOME or XDG_CACHE_HOME. */
+export const cacheFolder = (): string => {
   const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env
   const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
   return HF_HUB_CACHE ?? HUGGINGFACE_HUB_CACHE ?? join(home, 'hub')
 }
+
+/** Whether HF_HUB_OFFLINE switches the network off. */
+export const isOffline = (): boolean => /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '')
 
 /** Folder of a complete snapshot in the cache, with config and weights, or undefined. */
 const cachedSnapshot = async (repository: string, revision: string): Promise<string | undefined> => {
@@ -94,7 +98,7 @@ const modelOfRun = async (path: string): Promise<string> => {
  * @throws CheckpointError for a name that is neither a path nor a Hub model
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
-  const { revision = 'main', offline = /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '') } = options
+  const { revision = 'main', offline = isOffline() } = options
   if (await exists(model)) return modelOfRun(model)
   if (await isPath(model)) throw await nothingAt(model)
   if (!revisionPattern.test(revision))

@@ -260,7 +260,7 @@ export const coerceTexts = (texts: readonly string[], flag: Flag): unknown => {
     if (schema instanceof z.ZodArray) {
       const list = coerceArray(texts, schema)
       // Where one text will do as well as a list, one that was given stays one.
-      return list.length === 1 && takesOne ? list[0] : list
+      return list.length === 1 && takesOne && typeof list[0] === 'string' ? list[0] : list
     }
     if (schema instanceof z.ZodTuple) {
       const parts = texts.flatMap((text) => text.split(','))

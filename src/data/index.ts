@@ -4,7 +4,15 @@ export { collatePadded, collateUnpadded, type PaddedBatch, type PadOptions, type
 export { isValidationDocument, type ValidationSplit } from './document-split.ts'
 export { type EncodeShardsInput, type EncodeShardsSettings, encodeShards, encodeShardsSchema } from './encode-shards.ts'
 export { planMicroBatches } from './micro-batches.ts'
-export { type MixturePart, mixture, mixturePartSchema, mixtureSchema } from './mixture.ts'
+export {
+  type MixtureOrder,
+  type MixturePart,
+  mixture,
+  mixtureOrder,
+  mixturePartSchema,
+  mixtureSchema,
+  type PartSize,
+} from './mixture.ts'
 export { packedRows, packedRowsSchema } from './packed-rows.ts'
 export { placeAt, type Row, rowAt, type Sampler } from './sampler.ts'
 export { type IdArray, readShardManifest, type ShardManifest, type SplitName, splitWarnings } from './shard-manifest.ts'

@@ -40,8 +40,48 @@ interface Phase {
   seen: number[]
 }
 
-// Block size in rows. Proportions hold in every block, to a precision of one row.
-const BLOCK = 4096
+/** Rows of a block at most. Proportions hold in every block, to a precision of one row. */
+const maxBlock = 4096
+
+/** What the order of a mixture depends on of a part. */
+export interface PartSize extends z.input<typeof mixturePartSchema> {
+  rowsPerEpoch: number
+}
+
+/** The order of a mixture: which row of which part is at each position. */
+export interface MixtureOrder {
+  /** Number of rows that the limits of the parts allow; Infinity if a part has no limit. */
+  readonly available: number
+  /** The part at a position, and how many of its rows came before. Defined below `available`. */
+  at(position: number): { part: number; row: number }
+  /** Number of rows of a part in the blocks of the first `total` rows. */
+  usedBefore(total: number, part: number): number
+}
+
+/**
+ * The order of a mixture: every block holds each part's share of rows, shuffled. A part that reaches its limit leaves its share to the
+ * others. A pure function of the position.
+ * @param block rows in which the proportions hold, at most 4096
+ */
+export const mixtureOrder = (
+  parts: readonly PartSize[],
+  { seed, block = maxBlock }: { seed: number | string; block?: number },
+): MixtureOrder => {
+  const weights: number[] = []
+  const limits = parts.map(({ rowsPerEpoch, ...given }, index) => {
+    const { weight, maxEpochs, maxRows } = parseConfig(mixturePartSchema, given, `mixture[${index}]`)
+    weights.push(weight)
+    const byEpochs = maxEpochs === undefined ? Number.POSITIVE_INFINITY : Math.floor(maxEpochs * rowsPerEpoch + 1e-9)
+    return Math.min(byEpochs, maxRows ?? Number.POSITIVE_INFINITY)
+  })
+  const phases = planPhases(weights, limits, Math.min(block, maxBlock))
+  const last = phases[phases.length - 1]
+  return {
+    available: last === undefined ? 0 : last.from + last.blocks * last.blockSize,
+    at: (position) => findRow(phases, position, seed),
+    usedBefore: (total, part) => usedBefore(phases, total, part),
+  }
+}
 
 /**
  * Mixes samplers: every block holds each part's share of rows, shuffled. A part that reaches its limit leaves its share
@@ -51,17 +91,9 @@ const BLOCK = 4096
 export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mixtureSchema> = {}): Sampler => {
   const { seed, rows } = parseConfig(mixtureSchema, input, 'mixture')
   if (parts.length === 0) throw new ConfigError('`mixture` needs at least one part: add a corpus.')
-  const weights: number[] = []
-  const limits = parts.map(({ sampler, ...given }, index) => {
-    const { weight, maxEpochs, maxRows } = parseConfig(mixturePartSchema, given, `mixture[${index}]`)
-    weights.push(weight)
-    const byEpochs =
-      maxEpochs === undefined ? Number.POSITIVE_INFINITY : Math.floor(maxEpochs * sampler.rowsPerEpoch + 1e-9)
-    return Math.min(byEpochs, maxRows ?? Number.POSITIVE_INFINITY)
-  })
-  const phases = planPhases(weights, limits)
-  const last = phases[phases.length - 1]
-  const available = last === undefined ? 0 : last.from + last.blocks * last.blockSize
+  const sizes = parts.map(({ sampler, ...given }) => ({ ...given, rowsPerEpoch: sampler.rowsPerEpoch }))
+  const order = mixtureOrder(sizes, { seed })
+  const { available } = order
   if (available < (rows ?? 1)) {
     throw new ConfigError(
       `Expected limits that allow ${rows ?? 1} rows for \`mixture\`, got ${available}. Raise \`maxEpochs\` or \`maxRows\`, or reduce \`rows\`.`,
@@ -71,9 +103,9 @@ export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mix
   let perEpoch: number[] | undefined
   const find = (epoch: number, index: number): { part: number; position: number } => {
     checkIndex(epoch, index, total)
-    const { part, row } = findRow(phases, index, seed)
+    const { part, row } = order.at(index)
     // Later epochs have the same order of parts, and continue in each part where the epoch before ended.
-    if (epoch > 0) perEpoch ??= parts.map((_, other) => usedBefore(phases, total, other))
+    if (epoch > 0) perEpoch ??= parts.map((_, other) => order.usedBefore(total, other))
     return { part, position: perEpoch === undefined ? row : epoch * perEpoch[part] + row }
   }
   return {
@@ -90,14 +122,14 @@ export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mix
   }
 }
 
-const planPhases = (weights: readonly number[], limits: readonly number[]): Phase[] => {
+const planPhases = (weights: readonly number[], limits: readonly number[], block: number): Phase[] => {
   const seen = weights.map(() => 0)
   const phases: Phase[] = []
   let from = 0
   for (;;) {
     const open = weights.map((weight, part) => (seen[part] < limits[part] ? weight : 0))
     if (open.every((weight) => weight === 0)) return phases
-    const counts = apportion(open, BLOCK)
+    const counts = apportion(open, block)
     const left = (part: number) =>
       counts[part] === 0 ? Number.POSITIVE_INFINITY : (limits[part] - seen[part]) / counts[part]
     const limiting = counts.reduce((best, _, part) => (left(part) < left(best) ? part : best), 0)

@@ -27,7 +27,7 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
   }
   if (/[*?{]/.test(path)) {
     const base = globBase(path)
-    const pattern = globPattern(path)
+    const pattern = filePattern(path)
     const files = existsSync(base) ? (await walk(base)).filter((file) => pattern.test(file)) : []
     if (files.length === 0) throw new DataError('The pattern matches no files. Check the path.', path)
     return files.sort(byCodeUnits)
@@ -82,7 +82,8 @@ const globBase = (pattern: string): string => {
   return fixed.length === 0 ? '.' : fixed.join(sep) || sep
 }
 
-const globPattern = (glob: string): RegExp => {
+/** The paths that a glob matches. */
+export const filePattern = (glob: string): RegExp => {
   const relative = !isAbsolute(glob) && !glob.startsWith('./') && !glob.startsWith('../')
   let pattern = ''
   for (let at = 0; at < glob.length; at++) {

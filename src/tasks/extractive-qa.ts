@@ -106,6 +106,7 @@ export const extractiveQa = defineTask<
   config,
   head: 'question-answering',
   datasets: answerDatasets,
+  dataSettings: [...Object.keys(rowFields), 'question', 'context', 'answers', 'onMisplaced'],
   mainMetric: () => 'f1',
   metricNames: ({ version }) => spanScoreNames(version === '1.1' ? 1 : 2),
   read: streaming(readQuestions),

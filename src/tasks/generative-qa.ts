@@ -43,6 +43,7 @@ export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, 
   summary: 'a generated answer to a question, with or without a context',
   config,
   datasets: questionDatasets,
+  dataSettings: [...Object.keys(rowFields), 'layout', 'question', 'context', 'answer'],
   ...generativeTaskParts<Config, GenerativeQaRecord>({
     chatPrompt({ question, context }, { prompt }) {
       const pattern = prompt ?? (context === undefined ? '{question}' : '{context}\n\n{question}')

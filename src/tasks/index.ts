@@ -116,7 +116,7 @@ export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pa
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
 export { expectPositions } from './learning/max-length.ts'
-export { addSums, addTargets, noTargets, priorLogits, type TargetSums } from './learning/prior.ts'
+export { addSums, addTargets, noTargets, priorLogits, scaleSums, type TargetSums } from './learning/prior.ts'
 export type { RowTargets, TargetKind } from './learning/row-targets.ts'
 export {
   type BootstrapOptions,
@@ -170,6 +170,7 @@ export type { ReadReport, Skipped } from './records/read-report.ts'
 export { isStreaming, streaming } from './records/record-sink.ts'
 export {
   countingRecords,
+  mergeStatistics,
   type RecordStatistics,
   type StatisticsCounter,
   statisticsOf,

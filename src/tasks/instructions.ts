@@ -106,6 +106,17 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
   summary: 'generated answers to instructions and in conversations',
   config,
   datasets: instructionDatasets,
+  dataSettings: [
+    ...Object.keys(rowFields),
+    'form',
+    'instruction',
+    'input',
+    'output',
+    'messages',
+    'instances',
+    'tree',
+    'paths',
+  ],
   ...generativeTaskParts<Config, InstructionRecord>({
     chatPrompt: ({ turns, tools }) => ({ turns, ...(tools === undefined ? {} : { tools }) }),
     chatAnswer: ({ answer }) => answer,

@@ -66,6 +66,7 @@ export const multipleChoice = defineTask<
   config,
   head: 'multiple-choice',
   datasets: {},
+  dataSettings: [...Object.keys(rowFields), 'text', 'choices', 'label'],
   mainMetric: () => 'accuracy',
   metricNames: () => ['accuracy', 'calibrationError'],
   read: streaming((path, settings, { labelled = true, ...flow } = {}) => {

@@ -60,6 +60,7 @@ export const regression = defineTask<
   config,
   head: 'sequence-classification',
   datasets: regressionDatasets,
+  dataSettings: [...Object.keys(textFields), 'label'],
   mainMetric: () => 'spearman',
   metricNames: () => [...numberScoreNames],
   read: streaming((path, settings, { labelled = true, ...flow } = {}) => {

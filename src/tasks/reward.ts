@@ -123,6 +123,13 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
   head: 'reward',
   maxLength: 1024,
   datasets: preferenceDatasets,
+  dataSettings: [
+    ...Object.keys({ ...alignmentFields, ...comparisonFields, ...ratingFields }),
+    'form',
+    'stepLabels',
+    'separator',
+    'category',
+  ],
   mainMetric: () => 'accuracy',
   metricNames: () => [...rewardScoreNames],
   async read(path, settings, { labelled = true, signal } = {}) {

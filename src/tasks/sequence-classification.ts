@@ -10,8 +10,10 @@ import {
   expectFewClasses,
   expectLabels,
   expectVariedAnswers,
+  labelMapField,
   labelNumbers,
   labelsField,
+  mapLabel,
   resolveLabel,
   sortedLabels,
   unknownLabel,
@@ -42,6 +44,7 @@ const config = z
     ...textFields,
     label: z.string().default('label').describe('column with the label: a name, or its index in `labels`'),
     labels: labelsField('class names in the order of their indices (default: the labels in the data, sorted)'),
+    labelMap: labelMapField('labels'),
     multiLabel: z.boolean().default(false).describe('any number of labels per record: a list, or a text with commas'),
     labelColumns: labelsField('multi-label: one column of 0 and 1 per label, instead of `label`'),
     threshold: z.number().gt(0).lt(1).default(0.5).describe('multi-label: minimum probability of a predicted label'),
@@ -105,6 +108,7 @@ export const sequenceClassification = defineTask<
   config,
   head: 'sequence-classification',
   datasets: classificationDatasets,
+  dataSettings: [...Object.keys(textFields), 'label', 'labels', 'labelMap', 'labelColumns'],
   mainMetric: ({ multiLabel }) => (multiLabel ? 'f1Micro' : 'accuracy'),
   metricNames: ({ multiLabel, positive }) => (multiLabel ? [...multiLabelScoreNames] : classScoreNames({ positive })),
   read: streaming((path, settings, { labelled = true, ...flow } = {}) => {
@@ -327,8 +331,17 @@ export const sequenceClassification = defineTask<
   },
 })
 
-const labelsIn = (
-  { label, labels, labelColumns, multiLabel }: Config,
+const labelsIn = (settings: Config, row: Parameters<typeof labelIn>[0]): Checked<readonly string[]> => {
+  const named = namedLabelsIn(settings, row)
+  const { labelMap } = settings
+  return 'fault' in named || labelMap === undefined
+    ? named
+    : { value: [...new Set(named.value.map((label) => mapLabel(label, labelMap)))] }
+}
+
+/** The labels of a row as the data has them, or by their indices in `labels`. */
+const namedLabelsIn = (
+  { label, labels, labelColumns, labelMap, multiLabel }: Config,
   row: Parameters<typeof labelIn>[0],
 ): Checked<readonly string[]> => {
   if (labelColumns !== undefined) return flagLabelsIn(row, labelColumns)
@@ -337,7 +350,7 @@ const labelsIn = (
   if ('fault' in written || labels === undefined) return written
   const names: string[] = []
   for (const value of written.value) {
-    const name = resolveLabel(value, labels)
+    const name = resolveLabel(value, labels) ?? (Object.hasOwn(labelMap ?? {}, value) ? value : undefined)
     if (name === undefined) return { fault: unknownLabel(value, labels) }
     if (!names.includes(name)) names.push(name)
   }

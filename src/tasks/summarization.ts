@@ -40,6 +40,7 @@ export const summarization = defineTask<Config, SummaryRecord, TaskExample, Gene
   summary: 'a generated summary of a text, optionally for a query',
   config,
   datasets: summaryDatasets,
+  dataSettings: [...Object.keys(rowFields), 'layout', 'text', 'summary'],
   ...generativeTaskParts<Config, SummaryRecord>({
     chatPrompt: ({ source, query = '' }, { prompt }) => fillPrompt(prompt, { text: source, query }, 'text'),
     encoderInput: ({ source, query }, { prefix }) => `${prefix}${query === undefined ? '' : `${query} `}${source}`,

@@ -198,6 +198,8 @@ export interface TaskDefinition<
   maxLength?: number
   /** Known data sets by name. */
   datasets: { [name: string]: DatasetDeclaration<z.input<z.ZodType<Config>>> }
+  /** Settings that say how data is read, such as columns: each data set of a run may have its own (default: none). */
+  dataSettings?: readonly string[]
   /** The metric that checkpoints are chosen by. */
   mainMetric(config: Config): string
   /** Names that `score` may give with this config, `mainMetric` among them; each is registered with its direction. */

@@ -11,8 +11,10 @@ import {
   expectClasses,
   expectLabels,
   expectVariedAnswers,
+  labelMapField,
   labelNumbers,
   labelsField,
+  mapLabel,
   resolveLabel,
   sortedLabels,
   unknownLabel,
@@ -60,6 +62,7 @@ const config = z.strictObject({
   tokens: z.string().default('tokens').describe('column with the list of words'),
   tags: z.string().default('tags').describe('column with the list of tags: names, or their indices in `labels`'),
   labels: labelsField('tag names in the order of their indices (default: the tags in the data, sorted)'),
+  labelMap: labelMapField('tags, or for their types'),
   scheme: z
     .enum([...entitySchemes, 'none'])
     .default('lenient')
@@ -113,6 +116,7 @@ export const tokenClassification = defineTask<
   config,
   head: 'token-classification',
   datasets: tokenDatasets,
+  dataSettings: [...Object.keys(rowFields), 'tokens', 'tags', 'labels', 'labelMap'],
   mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
   metricNames: ({ scheme }) => [...(scheme === 'none' ? tagScoreNames : entityScoreNames)],
   read: streaming(readTagged),
@@ -212,6 +216,7 @@ export const tokenClassification = defineTask<
       throw new ConfigError(`Expected ${tokens.length} tags, one per word, got ${list.length}.`)
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
   },
+  labelCounts: (statistics) => tagCounts(statistics),
   baselines(trained, records, _, random) {
     const all = tagCounts(trained)
     const usual = mostFrequent(all)
@@ -263,7 +268,7 @@ async function readTagged(
   settings: Config,
   { labelled = true, signal, onRecord }: ReadOptions<TaggedRecord> = {},
 ): Promise<TaskData<TaggedRecord>> {
-  const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
+  const { onFault, limit = Number.POSITIVE_INFINITY, split } = settings
   const faults = new FaultCounter(onFault)
   // A text file with tags can only be CoNLL; without tags it may have plain sentences.
   const isTaggedText = labelled && settings.format === 'auto' && /\.txt(\.(gz|bz2|zst))?$/.test(path)
@@ -286,7 +291,7 @@ async function readTagged(
     if (sink.count >= limit) break
     const name = id ?? String(number)
     number++
-    const named = tags === undefined || labels === undefined ? { names: tags } : namesOf(tags, labels)
+    const named = tags === undefined ? { names: undefined } : namesOf(tags, settings)
     if ('fault' in named) faults.fault(named.fault, { file, line })
     else if (id !== undefined && seen.has(id))
       faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${id}" again.` }, { file, line })
@@ -308,11 +313,15 @@ async function readTagged(
   }
 }
 
-const namesOf = (tags: readonly string[], labels: readonly string[]): { names: string[] } | { fault: RecordFault } => {
+const namesOf = (
+  tags: readonly string[],
+  { labels, labelMap }: Pick<Config, 'labels' | 'labelMap'>,
+): { names: string[] } | { fault: RecordFault } => {
   const names: string[] = []
   for (const tag of tags) {
-    const name = resolveLabel(tag, labels)
-    if (name === undefined) return { fault: unknownLabel(tag, labels) }
+    const known = labels === undefined ? tag : resolveLabel(tag, labels)
+    const name = mapLabel(known ?? tag, labelMap)
+    if (known === undefined && name === tag) return { fault: unknownLabel(tag, labels ?? []) }
     names.push(name)
   }
   return { names }

@@ -34,7 +34,9 @@ export {
   type MetricInfo,
   metricDirection,
   metricNames,
+  metricOfSet,
   registerMetricInfo,
+  splitMetric,
 } from './metrics.ts'
 export {
   type CardData,

@@ -156,11 +156,24 @@ export const registerMetricInfo = (metric: MetricInfo): void => {
   if (known === undefined) registry.set(name, { ...metric })
 }
 
-/** What is registered of a metric, or undefined for an unknown name. */
-export const findMetric = (name: string): MetricInfo | undefined => registry.get(name)
+/** A name between a metric and a data set that it was measured on: `accuracy/reviews`. */
+const setMark = '/'
+
+/** The name of a metric on one of several data sets: `accuracy/reviews`. */
+export const metricOfSet = (metric: string, set: string): string => `${metric}${setMark}${set}`
+
+/** The metric and the data set of a name such as `accuracy/reviews`; no data set for other names. */
+export const splitMetric = (name: string): { metric: string; set?: string } => {
+  const at = name.indexOf(setMark)
+  return at < 1 ? { metric: name } : { metric: name.slice(0, at), set: name.slice(at + 1) }
+}
+
+/** What is registered of a metric, also where it is of one of several data sets; undefined for an unknown name. */
+export const findMetric = (name: string): MetricInfo | undefined =>
+  registry.get(name) ?? registry.get(splitMetric(name).metric)
 
 /** Whether a higher or a lower value is better; undefined for an unknown name. */
-export const metricDirection = (name: string): MetricDirection | undefined => registry.get(name)?.direction
+export const metricDirection = (name: string): MetricDirection | undefined => findMetric(name)?.direction
 
 /** Names of all registered metrics. */
 export const metricNames = (): string[] => [...registry.keys()]

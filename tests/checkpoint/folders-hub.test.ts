@@ -10,13 +10,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { loadModel, resolveModel } from '../../src/checkpoint/index.ts'
+import { startHub } from './hub-server.ts'
 
 const golden = fileURLToPath(new URL('../parity/models/golden/heads/BertForMaskedLM', import.meta.url))
 const contents = new Map(['config.json', 'model.safetensors'].map((file) => [file, readFileSync(join(golden, file))]))
@@ -145,7 +144,7 @@ describe('a name that leads nowhere', () => {
 })
 
 describe('a download', () => {
-  let server: Server
+  let hub: Awaited<ReturnType<typeof startHub>>
   let asked: string[]
   let served: Map<string, Uint8Array>
   let damage: (path: string, bytes: Uint8Array) => Uint8Array
@@ -161,43 +160,19 @@ describe('a download', () => {
       ['pytorch_model.bin', Buffer.of(0x80, 2)],
       ['tokenizer.json', Buffer.from('{}')],
     ])
-    server = createServer((request, response) => {
-      const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-      asked.push(pathname)
-      const json = (value: unknown, status = 200) => {
-        response.writeHead(status, { 'content-type': 'application/json' })
-        response.end(JSON.stringify(value))
-      }
-      if (/^\/api\/models\/org\/name\/revision\/(main|v1)$/.test(pathname)) return json({ id: 'org/name', sha: second })
-      if (pathname === `/api/models/org/name/tree/${second}`)
-        return json(
-          [...served].map(([path, bytes]) => {
-            const oid = createHash('sha1').update(bytes).digest('hex')
-            const sha256 = createHash('sha256').update(bytes).digest('hex')
-            const lfs = path.endsWith('.safetensors')
-              ? { lfs: { oid: sha256, size: bytes.length, pointerSize: 1 } }
-              : {}
-            return { type: 'file', path, size: bytes.length, oid, ...lfs }
-          }),
-        )
-      const bytes = served.get(pathname.replace(`/org/name/resolve/${second}/`, ''))
-      if (bytes === undefined) return json({ error: 'not found' }, 404)
-      const [from, to] = (/bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? []).slice(1).map(Number)
-      const sent = damage(pathname, bytes).subarray(
-        from ?? 0,
-        from === undefined || (!to && to !== 0) ? undefined : to + 1,
-      )
-      const range =
-        from === undefined ? {} : { 'content-range': `bytes ${from}-${from + sent.length - 1}/${bytes.length}` }
-      response.writeHead(from === undefined ? 200 : 206, { etag: '"x"', 'content-length': sent.length, ...range })
-      response.end(sent)
+    hub = await startHub({
+      kind: 'models',
+      commit: second,
+      revisions: ['main', 'v1'],
+      asked,
+      files: served,
+      damage: (path, bytes) => damage(path, bytes),
     })
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-    vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    vi.stubEnv('HF_ENDPOINT', `${hub.address}/`)
     vi.stubEnv('HF_HUB_OFFLINE', '')
     vi.stubEnv('HF_TOKEN', '')
   })
-  afterEach(() => new Promise((closed) => server.close(closed)))
+  afterEach(() => hub.close())
 
   it('puts the files of a model into the usual cache under one commit, and is not repeated', async () => {
     const cacheDir = freshCache()
@@ -232,7 +207,7 @@ describe('a download', () => {
     for (const revision of ['main', second])
       await expect(resolveModel('org/name', { cacheDir, revision, offline: true })).rejects.toThrow(/found neither/)
     damage = (_, bytes) => bytes
-    asked = []
+    asked.length = 0
     await resolveModel('org/name', { cacheDir })
     const again = asked.filter((path) => path.includes('/resolve/'))
     expect(again.length).toBeGreaterThan(0)

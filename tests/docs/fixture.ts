@@ -31,6 +31,8 @@ const writeData = (folder: string): void => {
     join(folder, 'reviews.csv'),
     `text,label\n${rows.map(({ text, label }) => `"${text}",${label}\n`).join('')}`,
   )
+  const posts = rows.map(({ text, label }, i) => `"${text}, post ${i}",${label.slice(0, 3)}\n`)
+  writeFileSync(join(folder, 'forum.csv'), `post,label\n${posts.join('')}`)
   writeFileSync(join(folder, 'reviews.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   writeFileSync(join(folder, 'texts.txt'), rows.map(({ text }) => `${text}\n`).join(''))
   const chats = rows.map(({ text, label }) => ({

@@ -3,7 +3,13 @@ import { constants } from 'node:os'
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import { readLaunch } from '../../distributed/index.ts'
 import type { PretrainRecipe, RunListener, RunPlans, RunResult } from '../../runs/index.ts'
-import { describePrediction, describeReferences, type RunPrediction, type TrainingEvent } from '../../tracking/index.ts'
+import {
+  describePrediction,
+  describeReferences,
+  type RunPrediction,
+  splitMetric,
+  type TrainingEvent,
+} from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
 import { wrapWords } from '../help-choices.ts'
@@ -46,12 +52,24 @@ const describeMetrics = (metrics: Record<string, number>): string[] =>
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
     .map(([name, value], i, { length }) => `${name} ${number(value)}${i < length - 1 ? ',' : ''}`)
 
+/** Lines of the scores on all validation records, and of those on each data set. */
+const validationLines = (metrics: Record<string, number>, before = ''): string[] => {
+  const bySet = new Map<string | undefined, Record<string, number>>()
+  for (const [name, value] of Object.entries(metrics)) {
+    const { metric, set } = splitMetric(name)
+    bySet.set(set, { ...bySet.get(set), [metric]: value })
+  }
+  return [...bySet].flatMap(([set, own]) =>
+    wrapWords(`${before}validation${set === undefined ? '' : ` on ${set}`}:`, describeMetrics(own)),
+  )
+}
+
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
 /** The line for an event; undefined for events without one. */
 export const describeEvent = (event: TrainingEvent): string | undefined => {
   const at = `step ${event.step}:`
-  if (event.type === 'evaluation') return wrapWords(`${at} validation:`, describeMetrics(event.metrics)).join('\n')
+  if (event.type === 'evaluation') return validationLines(event.metrics, `${at} `).join('\n')
   if (event.type === 'incident') return `${at} ${event.message}`
   if (event.type === 'sample')
     return `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`
@@ -110,7 +128,7 @@ const describeResult = (result: RunResult): string => {
     formatDuration(seconds * 1000),
     `loss ${number(loss)}`,
   ]
-  const validation = Object.keys(metrics).length === 0 ? [] : [`validation: ${describeMetrics(metrics)}`]
+  const validation = validationLines(metrics)
   if (reason === 'interrupted')
     return [`Stopped: ${facts.join(', ')}.`, `Resume with: ${programCall('resume', out)}`].join('\n')
   const compared = describeReferences({ ...result, results: metrics })

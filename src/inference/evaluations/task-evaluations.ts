@@ -1,5 +1,6 @@
 // Evaluation of a model on a task's records: metrics with confidence intervals, and the predictions on request. One entry for each task.
 import { z } from 'zod'
+import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
 import {
   anyTaskSettings,
@@ -58,7 +59,7 @@ const evaluationOf = (type: string): EvaluationEntry => {
     ): Promise<RecordsReport> {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
       const config = taskConfig(task, settings, dataset, recorded?.settings)
-      const { records, report } = await task.read(data[0], config, { signal })
+      const { records, report } = await task.read(await resolveData(data[0]), config, { signal })
       const { model, tokenizer } = await loadForInference(choice, { head: task.head, ...hooks })
       const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
         answers,

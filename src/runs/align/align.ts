@@ -1,6 +1,6 @@
 // Alignment as a function.
 import { parseConfig } from '../../core/index.ts'
-import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
+import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
 import { expectPrecision } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
@@ -18,16 +18,19 @@ import { nameFunctions } from './reinforcement/recipe-functions.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const align = async (input: AlignInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = await resolveAlignment(input)
+  const recipe = await resolveAlignment(input, listener)
   await expectNewFolder(recipe.out)
   return execute(alignKind, recipe, 'new', listener)
 }
 
 /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
-export const resolveAlignment = async (input: object): Promise<AlignRecipe> => {
+export const resolveAlignment = async (
+  input: object,
+  listener: Pick<RunListener, 'onNote'> = {},
+): Promise<AlignRecipe> => {
   const recipe = completeAlignment(await withModules(input))
-  recipe.data = absoluteData(recipe.data)
-  if (recipe.validation !== undefined) recipe.validation = absoluteData(recipe.validation)
+  recipe.data = await settledData(recipe.data, listener)
+  if (recipe.validation !== undefined) recipe.validation = await settledData(recipe.validation, listener)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
   return recipe

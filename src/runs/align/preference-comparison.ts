@@ -1,5 +1,6 @@
 // How alignment runs are compared: by the log-probabilities of the same validation records, whatever the objective.
 import { dirname } from 'node:path'
+import { resolveData } from '../../checkpoint/index.ts'
 import { DataError } from '../../core/index.ts'
 import type { TaskRecord } from '../../tasks/index.ts'
 import { splitRecords } from '../engine/data-splits.ts'
@@ -17,7 +18,7 @@ export const preferenceComparison: RunComparison<AlignRecipe> = {
   async records(recipe) {
     const data = dataOfRecipe(recipe)
     const { data: all, validation: path = all, validationShare, columns, out } = recipe
-    const { records } = await data.read(path, columns)
+    const { records } = await data.read(await resolveData(path), columns)
     const held = recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
     // Records that were dropped as too long have no prediction.
     const scored = await scoredIds(out)

@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path'
 import type { MethodFamily } from '../../adapters/index.ts'
 import { DataError, exists, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
+import { describeData } from '../engine/data-sets.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 import { type RewardChart, rewardCharts } from './reward-charts.ts'
@@ -148,7 +149,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     name: folder,
     base: recipe.base,
     ...comparison.describe(recipe),
-    data: recipe.validation ?? recipe.data,
+    data: recipe.validation ?? describeData(recipe.data),
     ...(evaluation.records === undefined ? {} : { records: evaluation.records.sha256 }),
     family: variantFamily(recipe.variant),
     randomInit: recipe.randomInit ?? false,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DataError, programCall } from '../../core/index.ts'
 import type { TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
+import type { DeclaredData } from '../engine/data-sets.ts'
 import { hashOfRecords } from '../engine/data-splits.ts'
 import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
 import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
@@ -12,7 +13,7 @@ import { readRunRecipe } from '../run-recipe.ts'
 /** A recipe of a run on a base. */
 export interface BaseRunRecipe extends RunRecipe {
   base: string
-  data: string
+  data: DeclaredData
   validation?: string
   variant: string
   randomInit?: boolean

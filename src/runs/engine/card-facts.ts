@@ -25,7 +25,10 @@ interface CardRecipe {
 }
 
 const dataNames = (value: unknown, use: string): CardData[] =>
-  [value].flat().flatMap((one) => (typeof one === 'string' ? [{ name: basename(one), use }] : []))
+  [value].flat().flatMap((one: unknown) => {
+    const path = typeof one === 'string' ? one : (one as { path?: unknown } | null)?.path
+    return typeof path === 'string' ? [{ name: basename(path), use }] : []
+  })
 
 /** A Hub id, or the name of a folder: no path of this machine goes into a card. */
 export const publicName = async (base: string): Promise<string> => ((await exists(base)) ? nameOfFolder(base) : base)

@@ -1,6 +1,7 @@
 // The examples of a run in their order, and its records for training and validation. Independent of what is learned.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { resolveData } from '../../checkpoint/index.ts'
 import { DataError, permutedIndex, sha256, sha256File } from '../../core/index.ts'
 import type { ReadReport, Skipped, TaskData, TaskExample, TaskRecord } from '../../tasks/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
@@ -169,7 +170,7 @@ export const readSplits = async <Record extends TaskRecord>(
   read: (path: string) => Promise<TaskData<Record>>,
   split?: (records: readonly Record[]) => { train: Record[]; validation: Record[] },
 ): Promise<SplitRecords<Record>> => {
-  const { records: all, report } = await read(data)
+  const { records: all, report } = await read(await resolveData(data))
   const notes = [...describeUnread(report), ...describeSkipped(report.skipped)]
   if (split !== undefined) return { ...split(all), notes, files: report.files }
   if (path === undefined) {
@@ -177,7 +178,7 @@ export const readSplits = async <Record extends TaskRecord>(
     const share = describeShare(train.length, validation.length, validationShare)
     return { train, validation, notes: [...notes, ...share], files: report.files }
   }
-  const validation = await read(path)
+  const validation = await read(await resolveData(path))
   return {
     train: all,
     validation: validation.records,

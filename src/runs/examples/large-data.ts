@@ -1,5 +1,6 @@
 // Training data of any size: read and encoded in other threads, and kept encoded on disk, so that a second run or a resume starts at once.
 import { stat } from 'node:fs/promises'
+import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError, formatBytes, formatCount, formatDuration, runPool } from '../../core/index.ts'
 import { expandFiles } from '../../files/index.ts'
 import { type TaskExample, type TaskRecord, tasks } from '../../tasks/index.ts'
@@ -34,9 +35,11 @@ const sizeOf = async (path: string): Promise<number> => {
   return bytes
 }
 
-/** Whether data goes through the cache. @throws ConfigError where it has to and cannot */
-export const isCached = async (settings: DataSettings): Promise<boolean> => {
-  const { exampleCache: wanted, task, use = [], data, validation } = settings
+/** Whether the data in these paths goes through the cache. @throws ConfigError where it has to and cannot */
+export const isCached = async (
+  { exampleCache: wanted, task, use = [] }: Pick<DataSettings, 'exampleCache' | 'task' | 'use'>,
+  paths: readonly string[],
+): Promise<boolean> => {
   if (wanted === 'off') return false
   if (!(task in tasks) && use.length === 0) {
     if (wanted === 'auto') return false
@@ -45,7 +48,8 @@ export const isCached = async (settings: DataSettings): Promise<boolean> => {
     )
   }
   if (wanted === 'on') return true
-  return (await sizeOf(data)) + (validation === undefined ? 0 : await sizeOf(validation)) >= largeBytes
+  const sizes = await Promise.all(paths.map(async (path) => sizeOf(await resolveData(path))))
+  return sizes.reduce((sum, size) => sum + size, 0) >= largeBytes
 }
 
 /** Does work in a thread of its own, and says how far it is. */

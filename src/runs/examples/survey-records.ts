@@ -5,6 +5,7 @@ import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { deserialize, serialize } from 'node:v8'
+import { resolveData } from '../../checkpoint/index.ts'
 import {
   findTask,
   isStreaming,
@@ -69,7 +70,11 @@ export const streamRecords = async (
   config: object,
   onRecord: (record: TaskRecord) => void | Promise<void>,
 ): Promise<ReadReport> => {
-  const { records, report } = await task.read(path, config, isStreaming(task.read) ? { onRecord } : {})
+  const { records, report } = await task.read(
+    await resolveData(path),
+    config,
+    isStreaming(task.read) ? { onRecord } : {},
+  )
   // Layouts that need all records at once return them.
   for (const record of records) {
     const wait = onRecord(record)
@@ -177,7 +182,10 @@ const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<v
 export const surveyRecords = async (request: RecordsRequest): Promise<SurveyResult> => {
   const { task, config, data, validation, validationShare, share, use, cache } = request
   await useModules(use)
-  const hashes = { ...(await contentOf(data)), ...(validation === undefined ? {} : await contentOf(validation)) }
+  const paths = await Promise.all(
+    [data, ...(validation === undefined ? [] : [validation])].map((path) => resolveData(path)),
+  )
+  const hashes = Object.assign({}, ...(await Promise.all(paths.map(contentOf)))) as { [file: string]: string }
   const modules = await Promise.all(use.map(contentOf))
   const key = keyOf(task, config, data, validation, validationShare, share, hashes, modules, await codeHash())
   const { folder, built, problem } = await cacheEntry(cache, `records-${key}`, (target) =>

@@ -2,17 +2,23 @@
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import {
+  addSums,
   expectFewSkipped,
   expectPositions,
   type PreparedTask,
   readPredictions,
+  scaleSums,
   scoresOf,
+  type TargetSums,
+  type TaskExample,
   type TaskRecord,
   taskMaxLength,
 } from '../../tasks/index.ts'
+import { metricOfSet } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
 import { adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
-import { describeSkipped, hashesOf, isValidation, shuffledExamples } from '../engine/data-splits.ts'
+import { describeSkipped, hashesOf, isValidation } from '../engine/data-splits.ts'
+import { type MixedExamples, mixExamples } from '../engine/example-mixture.ts'
 import { isSplit, splitByLabel } from '../engine/folds.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
@@ -22,19 +28,34 @@ import { streamRecords } from '../examples/survey-records.ts'
 import { openTrainingData, stratumOf, type TrainingData } from './data.ts'
 import { evaluateSpecialist, exportSpecialist, predictLargest } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
-import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
+import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
+import { expectWithinLimits, joinValidation, notesOfSets } from './several-sets.ts'
 import { nonIterativeFits } from './variants.ts'
 
 interface EncodedRecords {
   prepared: PreparedTask
-  encoded: EncodedSet
+  mixed: MixedExamples<TaskExample>
+  /** Sums of the targets, each set as often as it is trained on. */
+  targets: TargetSums | undefined
   maxLength: number
   notes: string[]
+  close(): void
 }
+
+/** The encoded examples of all data sets. */
+interface EncodedSets {
+  sets: EncodedSet[]
+  close(): void
+}
+
+const describeTruncated = ({ tally, examples }: EncodedSet, maxLength: number): string[] =>
+  tally.truncated === 0
+    ? []
+    : [`${tally.truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`]
 
 const encodeRecords = async (
   recipe: FinetuneRecipe,
-  { task, config, tokenizer, trained, encode }: TrainingData,
+  { task, config, tokenizer, trained, sets }: TrainingData,
   { model, virtualTokens }: AppliedAdapter,
   context: BuildContext,
 ): Promise<EncodedRecords> => {
@@ -42,36 +63,75 @@ const encodeRecords = async (
   expectPositions(model.facts, maxLength, virtualTokens)
   const { causal, maxPositions, decoderStartTokenId } = model.facts
   const options = { maxLength, headOptions: model.headOptions, facts: { causal, maxPositions, decoderStartTokenId } }
-  const prepared = task.prepare(tokenizer, config, { ...options, trainedOn: trained })
-  // Encoding adds to the notes of the prepared task.
-  const encoded = await once(context, 'encoded', async () => {
-    const set = await encode(prepared, options)
-    return { ...set, notes: [...set.notes, ...(prepared.notes ?? [])] }
+  const prepare = (own: object) => task.prepare(tokenizer, own, { ...options, trainedOn: trained })
+  const prepared = prepare(config)
+  const ofSets = sets.map((set) => (set.config === config ? prepared : prepare(set.config)))
+  const { sets: encoded, close } = await once(context, 'encoded', async (): Promise<EncodedSets> => {
+    const done: EncodedSet[] = []
+    for (const [i, set] of sets.entries()) {
+      const one = await set.encode(ofSets[i], options)
+      // Encoding adds to the notes of the prepared task.
+      done.push({ ...one, notes: [...one.notes, ...(ofSets[i].notes ?? [])] })
+    }
+    return {
+      sets: done,
+      close() {
+        for (const one of done) one.close()
+      },
+    }
   })
-  const { records, skipped, truncated } = encoded.tally
-  expectFewSkipped(skipped, records, prepared.maxSkipped ?? 1, recipe.data)
-  const notes = [...encoded.notes, ...describeSkipped(skipped)]
-  if (truncated > 0)
-    notes.push(
-      `${truncated} of ${encoded.examples.length} examples are longer than ${maxLength} tokens and are truncated.`,
-    )
-  return { prepared, encoded, maxLength, notes }
+  for (const [i, { tally }] of encoded.entries())
+    expectFewSkipped(tally.skipped, tally.records, ofSets[i].maxSkipped ?? 1, sets[i].path)
+  const { seed, dataTemperature: temperature } = recipe
+  const mixed = mixExamples(
+    sets.map((set, i) => ({ ...set, examples: encoded[i].examples, placeOf: (index) => encoded[i].placeOf(index) })),
+    { seed, temperature },
+  )
+  expectWithinLimits(recipe.budget.epochs, mixed.most)
+  const notes = sets.map(({ name }, i) => ({
+    name,
+    notes: [
+      ...encoded[i].notes,
+      ...describeSkipped(encoded[i].tally.skipped),
+      ...describeTruncated(encoded[i], maxLength),
+    ],
+  }))
+  return {
+    prepared,
+    mixed,
+    targets: mixedTargets(encoded, mixed),
+    maxLength,
+    notes: [...notesOfSets(notes), ...mixed.notes],
+    close,
+  }
 }
+
+/** Targets of all sets, each as often as its examples come in an epoch. */
+const mixedTargets = (
+  encoded: readonly EncodedSet[],
+  { examples }: MixedExamples<TaskExample>,
+): TargetSums | undefined =>
+  encoded
+    .map(({ tally: { targets }, examples: { length } }, i) => targets && scaleSums(targets, examples[i] / length))
+    .reduce((sum, next) => {
+      if (sum !== undefined && next !== undefined) addSums(sum, next)
+      return sum ?? next
+    })
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
   const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
-  const { prepared, encoded, maxLength, notes: encodingNotes } = await encodeRecords(recipe, data, applied, context)
-  if (recipe.priorBias && hasNewHead)
-    setPriorBias(applied.model, applied.trainable.values(), prepared, encoded.tally.targets)
+  const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
+  if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)
   const trainable: TrainableModel = {
     model: applied.model,
     objective: prepared.criterion as TrainableModel['objective'],
     parameters: applied.trainable,
   }
-  const stream: BuiltRun['stream'] = shuffledExamples(encoded.examples, recipe.seed, (index) => encoded.placeOf(index))
+  const stream: BuiltRun['stream'] = mixed.source
   const specialist = { recipe, data, applied, prepared, maxLength }
-  const { task, config, tokenizer, files, base, hashes } = data
+  const { task, config, tokenizer, files, base, hashes, validationSets } = data
+  const main = task.mainMetric(config)
   return {
     recipe: evaluateEachEpoch(recipe, trainable, stream),
     tokenizer,
@@ -87,10 +147,13 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
     hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes })),
-    notes: [...notes, ...data.notes, ...encodingNotes],
+    notes: [...notes, ...data.notes, ...encoded.notes],
     metrics: {
-      known: [task.mainMetric(config)],
-      measure: async () => Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, { limit: 2 }))),
+      known: [main, ...validationSets.map(({ name }) => metricOfSet(main, name))],
+      measure: async () =>
+        Object.keys(
+          scoresOf(await evaluateSpecialist(specialist, 1, { limit: 2 * Math.max(1, validationSets.length) })),
+        ),
     },
     evaluate: async () =>
       scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining, { group: context.group })),
@@ -106,17 +169,20 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
 const comparison: RunComparison<FinetuneRecipe> = {
   describe: ({ task, variant }) => ({ task, variant }),
   async records(recipe) {
-    const { task, config } = taskOf(recipe)
-    const { data, validation: path = data, validationShare, split } = recipe
-    const records: TaskRecord[] = []
-    if (isSplit(split)) {
-      await streamRecords(task, data, config, (record) => void records.push(record))
-      return splitByLabel(records, split, validationShare, stratumOf(task)).validation
+    const { task } = taskOf(recipe)
+    const { split } = recipe
+    const sets: { name: string; records: TaskRecord[] }[] = []
+    for (const { name, path, validation, validationShare, config } of setsOf(recipe)) {
+      const records: TaskRecord[] = []
+      const isWanted = (record: TaskRecord) =>
+        isSplit(split) || validation !== undefined || isValidation(record, validationShare)
+      await streamRecords(task, validation ?? path, config, (record) => {
+        if (isWanted(record)) records.push(record)
+      })
+      const held = isSplit(split) ? splitByLabel(records, split, validationShare, stratumOf(task)).validation : records
+      sets.push({ name, records: held })
     }
-    await streamRecords(task, path, config, (record) => {
-      if (recipe.validation !== undefined || isValidation(record, validationShare)) records.push(record)
-    })
-    return records
+    return joinValidation(sets).records
   },
   answerFields: (recipe) => taskOf(recipe).task.answerFields ?? [],
   predictions(path, records, recipe) {

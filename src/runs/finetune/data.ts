@@ -2,6 +2,7 @@
 import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import type { HeadOptions, HeadType } from '../../models/index.ts'
 import {
+  mergeStatistics,
   type PreparedTask,
   type PrepareOptions,
   type RecordStatistics,
@@ -23,7 +24,15 @@ import type { BuildContext } from '../engine/run-kind.ts'
 import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
 import { isCached, openLargeData } from '../examples/large-data.ts'
 import { labelNotes } from './label-notes.ts'
-import { type FinetuneRecipe, taskOf } from './recipe.ts'
+import { type FinetuneRecipe, type RecipeSet, setsOf, taskOf } from './recipe.ts'
+import {
+  expectOtherFiles,
+  expectSameLabels,
+  joinValidation,
+  notesOfSets,
+  overlapOfSets,
+  type ValidationSet,
+} from './several-sets.ts'
 
 /** The data of a fine-tuning run. */
 export interface FinetuneData {
@@ -34,6 +43,8 @@ export interface FinetuneData {
   head: HeadType | readonly HeadType[]
   tokenizer: ModelTokenizer
   records: { validation: TaskRecord[] }
+  /** Which validation records are of which data set; empty for a single one. */
+  validationSets: readonly ValidationSet[]
   /** Statistics of the training records. */
   trained: RecordStatistics
   /** Files that records were read from. */
@@ -52,9 +63,26 @@ export interface InMemoryData extends FinetuneData {
 /** What the encoding of training records depends on, besides the task. */
 type EncodeOptions = Pick<PrepareOptions, 'maxLength' | 'headOptions' | 'facts'>
 
+/** A data set whose training records are encoded when the model is known. */
+export interface TrainingSet extends RecipeSet {
+  encode(prepared: PreparedTask, options: EncodeOptions): Promise<EncodedSet>
+}
+
 /** Data whose training records are encoded when the model is known. */
 export interface TrainingData extends FinetuneData {
-  encode(prepared: PreparedTask, options: EncodeOptions): Promise<EncodedSet>
+  sets: readonly TrainingSet[]
+}
+
+/** What is known of a data set after it was read. */
+interface ReadSet {
+  set: RecipeSet
+  /** Statistics of the training records, and of all. */
+  trained: RecordStatistics
+  all: RecordStatistics
+  validation: TaskRecord[]
+  files: readonly string[]
+  hashes?: { readonly [file: string]: string }
+  notes: string[]
 }
 
 /** Head options of all records, and notes about the labels. The training records alone must have what a task needs, such as two classes. */
@@ -88,73 +116,126 @@ export const stratumOf =
   (record: TaskRecord): string =>
     [...(labelCounts?.(statisticsOf(task, [record])).keys() ?? [])].sort().join('\0')
 
-/** Reads all records into memory. */
-export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<InMemoryData> => {
-  const parts = await openParts(recipe)
-  const { task, config } = parts
-  const { split, validationShare, share } = recipe
-  const { notes, files, ...both } = await readSplits(
-    recipe,
-    (path) => task.read(path, config),
+/** Which part of its files a data set reads. */
+const partOf = ({ config }: RecipeSet): string => {
+  const { split, folders } = config as { split?: string; folders?: readonly string[] }
+  return JSON.stringify([split, folders])
+}
+
+/** What is known of all data sets together. */
+const joinSets = async (
+  { task, config }: Pick<FinetuneData, 'task' | 'config'>,
+  read: readonly ReadSet[],
+): Promise<Omit<FinetuneData, 'task' | 'config' | 'base' | 'head' | 'tokenizer'>> => {
+  await expectOtherFiles(read.map(({ set, files }) => ({ name: set.name, files, part: partOf(set) })))
+  if (read.length > 1) expectSameLabels(task, config, read)
+  const trained = mergeStatistics(read.map((one) => one.trained))
+  const all = mergeStatistics(read.map((one) => one.all))
+  const { headOptions, notes } = learnable(task, config, trained, all)
+  const { records, sets } = joinValidation(read.map(({ set, validation }) => ({ name: set.name, records: validation })))
+  return {
+    records: { validation: records },
+    validationSets: sets,
+    trained,
+    files: read.flatMap(({ files }) => files),
+    hashes: Object.assign({}, ...read.map(({ hashes }) => hashes)) as { [file: string]: string },
+    headOptions,
+    notes: [...notesOfSets(read.map((one) => ({ name: one.set.name, notes: one.notes }))), ...notes],
+  }
+}
+
+interface SetInMemory extends ReadSet {
+  train: TaskRecord[]
+}
+
+const readSet = async (
+  task: TaskDefinition,
+  set: RecipeSet,
+  { split, share }: Pick<FinetuneRecipe, 'split' | 'share'>,
+): Promise<SetInMemory> => {
+  const { path: data, validation: path, validationShare, config } = set
+  const { notes, files, validation, ...both } = await readSplits(
+    { data, validationShare, ...(path === undefined ? {} : { validation: path }) },
+    (one) => task.read(one, config),
     isSplit(split) ? (all) => splitByLabel(all, split, validationShare, stratumOf(task)) : undefined,
   )
   const { train, notes: taken } = takeShare(both.train, share)
-  const records = { train, validation: both.validation }
-  const trained = statisticsOf(task, records.train)
-  const all = statisticsOf(task, [...records.train, ...records.validation])
-  const { headOptions, notes: more } = learnable(task, config, trained, all)
-  return { ...parts, records, trained, files, hashes: {}, headOptions, notes: [...notes, ...taken, ...more] }
+  const trained = statisticsOf(task, train)
+  return {
+    set,
+    train,
+    validation,
+    trained,
+    all: mergeStatistics([trained, statisticsOf(task, validation)]),
+    files,
+    notes: [...notes, ...taken],
+  }
 }
 
-/** Reads the records: small data into memory, large data in another thread that encodes them into the cache. */
-export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildContext): Promise<TrainingData> => {
-  const {
-    data: path,
-    validation: validationPath,
-    validationShare,
-    share,
-    task: type,
-    use,
-    exampleCache,
-    workers,
-  } = recipe
-  const settings = {
-    data: path,
-    validation: validationPath,
-    validationShare,
-    share,
-    task: type,
-    use,
-    exampleCache,
-    workers,
-  }
-  if (isSplit(recipe.split) || !(await isCached(settings))) {
-    const data = await readFinetuneData(recipe)
-    const { train, validation } = data.records
-    // Only the function below keeps the training records.
-    return { ...data, records: { validation }, encode: (prepared) => encodeInMemory(train, prepared, context.signal) }
-  }
+/** Reads all records into memory. */
+const readInMemory = async (recipe: FinetuneRecipe): Promise<{ data: FinetuneData; sets: readonly SetInMemory[] }> => {
   const parts = await openParts(recipe)
-  const { survey, validation, notes, encode } = await openLargeData(settings, parts.config, context)
+  const sets: SetInMemory[] = []
+  for (const set of setsOf(recipe)) sets.push(await readSet(parts.task, set, recipe))
+  const data = await joinSets(parts, sets)
+  return { data: { ...parts, ...data, notes: [...data.notes, ...overlapOfSets(sets)] }, sets }
+}
+
+/** Reads all records into memory, those of several data sets as one. */
+export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<InMemoryData> => {
+  const { data, sets } = await readInMemory(recipe)
+  const train = sets.length === 1 ? sets[0].train : sets.flatMap((one) => one.train)
+  return { ...data, records: { ...data.records, train } }
+}
+
+/** Looks at a data set in another thread, which encodes it into the cache later. */
+const openLargeSet = async (
+  set: RecipeSet,
+  { task, use, exampleCache, workers, share }: FinetuneRecipe,
+  tokenizer: string,
+  context: BuildContext,
+): Promise<ReadSet & { encode: TrainingSet['encode'] }> => {
+  const { path: data, validation: path, validationShare, config } = set
+  const settings = { data, validation: path, validationShare, share, task, use, exampleCache, workers }
+  const { survey, validation, notes, encode } = await openLargeData(settings, config, context)
   const { trained, all, available, report, validationReport, shared, hashes } = survey
-  const { headOptions, notes: more } = learnable(parts.task, parts.config, trained, all)
   return {
-    ...parts,
-    records: { validation },
+    set,
     trained,
+    all,
+    validation,
     files: [...report.files, ...(validationReport?.files ?? [])],
     hashes,
-    headOptions,
     notes: [
       ...notes,
       ...describeUnread(report),
       ...describeSkipped(report.skipped),
       ...describeSkipped(validationReport?.skipped),
-      ...(validationPath === undefined ? describeShare(available, validation.length, validationShare) : []),
+      ...(path === undefined ? describeShare(available, validation.length, validationShare) : []),
       ...describeOverlap(shared ?? 0, validation.length),
       ...describeTaken(trained.records, available, share),
-      ...more,
     ],
-    encode: (_, options) => encode({ tokenizer: recipe.tokenizer ?? parts.base, options }),
+    encode: (_, options) => encode({ tokenizer, options }),
   }
+}
+
+/** Reads the records: small data into memory, large data in another thread that encodes them into the cache. */
+export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildContext): Promise<TrainingData> => {
+  const declared = setsOf(recipe)
+  const paths = declared.flatMap(({ path, validation }) => (validation === undefined ? [path] : [path, validation]))
+  if (isSplit(recipe.split) || !(await isCached(recipe, paths))) {
+    const { data, sets } = await readInMemory(recipe)
+    return {
+      ...data,
+      // Only these functions keep the training records.
+      sets: sets.map(({ set, train }) => ({
+        ...set,
+        encode: (prepared) => encodeInMemory(train, prepared, context.signal),
+      })),
+    }
+  }
+  const parts = await openParts(recipe)
+  const sets: Awaited<ReturnType<typeof openLargeSet>>[] = []
+  for (const set of declared) sets.push(await openLargeSet(set, recipe, recipe.tokenizer ?? parts.base, context))
+  return { ...parts, ...(await joinSets(parts, sets)), sets: sets.map(({ set, encode }) => ({ ...set, encode })) }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { parseConfig, writeFileAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
+import type { Model } from '../../models/index.ts'
 import {
   evaluateTask,
   evaluateTaskSchema,
@@ -18,7 +19,7 @@ import type { FinalScores } from '../engine/run-kind.ts'
 import type { FinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
-import { writeEvaluation } from './write-evaluation.ts'
+import { scoreSets, writeEvaluation } from './write-evaluation.ts'
 
 /** What the evaluation and the export of a specialist need. */
 export interface Specialist {
@@ -34,15 +35,23 @@ export interface Specialist {
  * `answers`. The processes of a group divide the records.
  */
 export const evaluateSpecialist = (
-  { data: { tokenizer, task, records, config }, applied, maxLength }: Specialist,
+  { data, applied, maxLength }: Specialist,
   answers: number,
   { limit, group }: { limit?: number; group?: ProcessGroup | undefined } = {},
-): Promise<TaskResult> =>
-  evaluateTask(applied.model, tokenizer, task, records.validation.slice(0, limit), config, {
-    maxLength,
-    answers,
-    group,
-  })
+): Promise<TaskResult> => evaluateData(data, applied.model, { maxLength, answers, limit, group })
+
+/** Scores a model on the validation records: on all, and on those of each data set. */
+const evaluateData = async (
+  { tokenizer, task, records, config, validationSets }: FinetuneData,
+  model: Model,
+  { limit, ...settings }: { maxLength: number; answers: number; limit?: number; group?: ProcessGroup | undefined },
+): Promise<TaskResult> => {
+  const validation = records.validation.slice(0, limit)
+  const result = await evaluateTask(model, tokenizer, task, validation, config, settings)
+  const { predictions, metrics } = result
+  const bySet = scoreSets({ task, config, validation, validationSets, labels: model.headOptions.labels }, predictions)
+  return { ...result, metrics: { ...metrics, ...bySet } }
+}
 
 /** Records that are few enough to be predicted in a plan. */
 const fewRecords = 64
@@ -67,14 +76,14 @@ export const predictLargest = async (specialist: Specialist, answers: number): P
 /** Writes the specialist into a folder and returns its final evaluation. */
 export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<FinalScores> => {
   const { recipe, data, applied, maxLength } = specialist
-  const { tokenizer, task, records, config, base } = data
+  const { task, records, config, base } = data
   const { answers, randomInit } = recipe
   const evaluated = await evaluateSpecialist(specialist, answers.atEnd)
   const untrained =
     randomInit || !recipe.untrainedBaseline
       ? undefined
       : await withUntrainedBase(recipe, data, applied, (model) =>
-          evaluateTask(model, tokenizer, task, records.validation, config, { maxLength, answers: answers.atEnd }),
+          evaluateData(data, model, { maxLength, answers: answers.atEnd }),
         )
   const measured = task.afterTraining?.(records.validation, evaluated.predictions, config)
   if (measured !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
@@ -101,6 +110,7 @@ const writeSpecialistFiles = async (
     config,
     trained: data.trained,
     validation: data.records.validation,
+    validationSets: data.validationSets,
     result,
     untrained,
     labels: model.headOptions.labels,

@@ -36,7 +36,7 @@ import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../eng
 import { type InMemoryData, readFinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
-import { writeEvaluation } from './write-evaluation.ts'
+import { scoreSets, writeEvaluation } from './write-evaluation.ts'
 
 /** Time between two lines of progress. */
 const lineMs = 10_000
@@ -145,15 +145,17 @@ const fitEstimator = async (
 }
 
 const evaluateFit = (
-  { prepared, data: { task, config, records }, headOptions }: FeatureFit,
+  { prepared, data: { task, config, records, validationSets }, headOptions }: FeatureFit,
   features: TaskFeatures,
   fitted: LearningResult,
 ): TaskResult => {
   const predicted = predictFromFeatures(prepared, records.validation, features, fitted)
-  const scores = task.score(records.validation, predicted.predictions, config, headOptions.labels ?? [])
+  const labels = headOptions.labels ?? []
+  const scores = task.score(records.validation, predicted.predictions, config, labels)
+  const scored = { task, config, validation: records.validation, validationSets, labels }
   return {
     ...predicted,
-    metrics: scoreIntervals(scores),
+    metrics: { ...scoreIntervals(scores), ...scoreSets(scored, predicted.predictions) },
     mainMetric: task.mainMetric(config),
     details: scores.details(),
   }
@@ -198,6 +200,7 @@ const saveFit = async (
       config,
       trained: data.trained,
       validation: records.validation,
+      validationSets: data.validationSets,
       result: { ...result, ...(measured && { predictions: measured.predictions }) },
       labels: headOptions.labels ?? [],
       parameters: { trained, total: base.model.parameterCount + trained },

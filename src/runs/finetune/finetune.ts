@@ -2,16 +2,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, show } from '../../core/index.ts'
 import { trainingSchema } from '../../training/index.ts'
-import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
+import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
 import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
+import { dataSetsOf, readDataSets } from '../engine/data-sets.ts'
 import { execute } from '../engine/execute.ts'
-import { expectSplit } from '../engine/folds.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { finetuneKind } from './build.ts'
-import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
+import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
 
 /**
  * Fine-tunes a base on a task, in a new folder. By default: three epochs, 32 examples a step, an evaluation after each epoch, and the
@@ -19,16 +19,28 @@ import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = await resolveFinetuning(input)
+  const recipe = await resolveFinetuning(input, listener)
   await expectNewFolder(recipe.out)
   return execute(finetuneKind, recipe, 'new', listener)
 }
 
 /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
-export const resolveFinetuning = async (input: object): Promise<FinetuneRecipe> => {
+export const resolveFinetuning = async (
+  input: object,
+  listener: Pick<RunListener, 'onNote'> = {},
+): Promise<FinetuneRecipe> => {
+  const settled = (path: string) => settledData(path, listener)
   const recipe = completeRecipe(await withModules(input))
-  recipe.data = absoluteData(recipe.data)
-  if (recipe.validation !== undefined) recipe.validation = absoluteData(recipe.validation)
+  if (typeof recipe.data === 'string') recipe.data = await settled(recipe.data)
+  else {
+    const sets = dataSetsOf(recipe.data)
+    for (const set of sets) {
+      set.path = await settled(set.path)
+      if (set.validation !== undefined) set.validation = await settled(set.validation)
+    }
+    recipe.data = sets
+  }
+  if (recipe.validation !== undefined) recipe.validation = await settled(recipe.validation)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
   return recipe
@@ -38,7 +50,8 @@ export const resolveFinetuning = async (input: object): Promise<FinetuneRecipe> 
 export const completeRecipe = (input: object): FinetuneRecipe => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
   const { task, config } = taskOf(recipe)
-  expectSplit(recipe.split, recipe, finetuneSchema.shape.validationShare.parse(undefined))
+  recipe.data = readDataSets(recipe.data, recipe.dataTemperature)
+  setsOf(recipe)
   if (finetuneKind.nonIterative?.(recipe) !== undefined) {
     expectNoSteps(recipe)
     return recipe
@@ -59,6 +72,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
     [
       ...Object.keys(trainingSchema.shape),
       'newHead',
+      'dataTemperature',
       'priorBias',
       'exampleCache',
       'workers',
@@ -69,5 +83,11 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       (name) =>
         `Expected no \`${name}\` with the variant ${variant}, which has no steps, got ${show(recipe[name])}. It would have no effect; remove it.`,
     )
+  for (const { name, weight, maxEpochs, maxExamples } of setsOf(recipe))
+    for (const [setting, value] of Object.entries({ weight, maxEpochs, maxExamples }))
+      if (value !== undefined)
+        faults.push(
+          `Expected no \`${setting}\` for the data set ${name} with the variant ${variant}, which learns from all records at once, got ${show(value)}. Remove it.`,
+        )
   if (faults.length > 0) throw new ConfigError(faults)
 }

@@ -1,8 +1,12 @@
 // The recipe of a fine-tuning run, checked once. Independent of single tasks and variants.
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { ConfigError, show } from '../../core/index.ts'
 import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
+import { type DataSet, dataField, dataSetsOf } from '../engine/data-sets.ts'
+import { expectSplit } from '../engine/folds.ts'
 import { variantSchema } from './variant-names.ts'
 
 /** The schema of a fine-tuning recipe; flags, help and run.json follow from it. */
@@ -13,7 +17,12 @@ export const finetuneSchema = trainingSchema.extend({
   task: taskTypeSchema.describe('task to learn'),
   dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
   settings: anyTaskSettings.prefault({}).describe('settings of the task: columns, labels, class weights …'),
-  data: baseFields.data,
+  data: dataField,
+  dataTemperature: z
+    .number()
+    .positive()
+    .optional()
+    .describe('several data sets: shares by size to the power of 1/temperature: 1 by size, larger values more equal'),
   validation: baseFields.validation,
   validationShare: baseFields.validationShare,
   split: z
@@ -98,4 +107,81 @@ export type FinetuneRecipe = z.output<typeof finetuneSchema>
 export const taskOf = ({ task: type, settings, dataset }: FinetuneRecipe): { task: TaskDefinition; config: object } => {
   const task = findTask(type)
   return { task, config: taskConfig(task, settings, dataset) }
+}
+
+/** Settings that were given as texts, as the types that the task has for them. */
+const typedSettings = (task: TaskDefinition, settings: { [name: string]: unknown }): { [name: string]: unknown } => {
+  // The config of every task is an object schema, which its declared type does not say.
+  const { shape } = task.config as unknown as z.ZodObject
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => {
+      const field = shape[name] as z.ZodType | undefined
+      if (typeof value !== 'string' || field === undefined || field.safeParse(value).success) return [name, value]
+      try {
+        return [name, JSON.parse(value) as unknown]
+      } catch {
+        return [name, value]
+      }
+    }),
+  )
+}
+
+/**
+ * The settings of the task by which a data set is read: those of the recipe, under its own.
+ * @throws ConfigError for settings that all data sets share
+ */
+const configOfSet = (recipe: FinetuneRecipe, { name, dataset, settings = {} }: DataSet): object => {
+  const { task, config } = taskOf(recipe)
+  if (dataset === undefined && Object.keys(settings).length === 0) return config
+  const known = recipe.dataset === undefined ? {} : task.datasets[recipe.dataset].settings
+  const own = taskConfig(task, typedSettings(task, settings), dataset, { ...known, ...recipe.settings })
+  const { dataSettings = [] } = task
+  const [before, after] = [config, own] as { [setting: string]: unknown }[]
+  for (const key of Object.keys({ ...before, ...after }))
+    if (!dataSettings.includes(key) && !isDeepStrictEqual(before[key], after[key]))
+      throw new ConfigError(
+        `Expected settings of reading for the data set ${name} (${dataSettings.join(', ')}), got \`${key}\` ${show(after[key])}, which all data sets share. Set it in \`settings\`.`,
+      )
+  return own
+}
+
+/** A data set of a recipe with all that its reading depends on. */
+export interface RecipeSet extends Pick<DataSet, 'name' | 'path' | 'weight' | 'maxExamples' | 'maxEpochs'> {
+  /** Settings of the task, its own included. */
+  config: object
+  validation: string | undefined
+  validationShare: number
+}
+
+/** The data sets of a recipe: at least one. @throws ConfigError for settings that do not fit */
+export const setsOf = (recipe: FinetuneRecipe): RecipeSet[] => {
+  const sets = dataSetsOf(recipe.data)
+  const { validation, validationShare } = recipe
+  if (sets.length > 1 && validation !== undefined)
+    throw new ConfigError(
+      `Expected the validation data of each data set, got one \`validation\` for ${sets.length}. Give it to its set, as in \`--data ${sets[0].path},validation=${validation}\`; sets without one are validated on a share.`,
+    )
+  return sets.map((set) => {
+    const own = set.validation ?? validation
+    if (own !== undefined && set.validationShare !== undefined)
+      throw new ConfigError(
+        `Expected \`validation\` or \`validationShare\` for the data set ${set.name}, got both. Remove one.`,
+      )
+    const share = set.validationShare ?? validationShare
+    expectSplit(
+      recipe.split,
+      { ...(own === undefined ? {} : { validation: own }), validationShare: share, exampleCache: recipe.exampleCache },
+      finetuneSchema.shape.validationShare.parse(undefined),
+    )
+    return {
+      name: set.name,
+      path: set.path,
+      weight: set.weight,
+      maxExamples: set.maxExamples,
+      maxEpochs: set.maxEpochs,
+      config: configOfSet(recipe, set),
+      validation: own,
+      validationShare: share,
+    }
+  })
 }

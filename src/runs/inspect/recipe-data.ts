@@ -37,6 +37,10 @@ const readingOf = ({ task, dataset, settings, objective, columns }: Fields): Rec
   return kind === undefined ? undefined : { kind, columns: fieldsOf(columns) }
 }
 
+/** As a data set of several is read: with the settings of the recipe under its own. */
+const readingOfSet = (recipe: Fields, { dataset = recipe.dataset, settings }: Fields): RecordReading | undefined =>
+  readingOf({ ...recipe, dataset, settings: { ...fieldsOf(recipe.settings), ...fieldsOf(settings) } })
+
 /** How the records of a task are read. */
 export type TaskReading = Extract<RecordReading, { kind: 'records' }>
 
@@ -48,10 +52,17 @@ export const dataOfRecipe = (recipe: Fields): RecipeData[] => {
     const folders = (Array.isArray(data) ? data : [data]).filter((one): one is string => typeof one === 'string')
     return folders.map((path) => ({ role: 'training', path, reading: undefined }))
   }
-  const parts: RecipeData[] = []
-  if (typeof data === 'string') parts.push({ role: 'training', path: data, reading })
-  if (typeof validation === 'string') parts.push({ role: 'validation', path: validation, reading })
-  return parts
+  const sets = typeof data === 'string' ? [{ path: data }] : Array.isArray(data) ? data.map(fieldsOf) : []
+  return sets.flatMap((set: Fields): RecipeData[] => {
+    const { path } = set
+    if (typeof path !== 'string') return []
+    const own = set.dataset === undefined && set.settings === undefined ? reading : readingOfSet(recipe, set)
+    const held = set.validation ?? validation
+    return [
+      { role: 'training', path, reading: own },
+      ...(typeof held === 'string' ? [{ role: 'validation' as const, path: held, reading: own }] : []),
+    ]
+  })
 }
 
 /** Settings of a task that skip and count unusable records, where the task can. */

@@ -287,8 +287,37 @@ export interface FinetuneSettings {
   base: string
   /** Known data set of the task, whose columns need not be named. */
   dataset?: string
-  /** File or folder with training data. */
-  data: string
+  /**
+   * File or folder with training data, or several that are mixed: a.jsonl=0.7 b.csv=0.3 (weights,
+   * default: by size), each with settings such as a.jsonl,validation=dev.jsonl,maxExamples=1000.
+   */
+  data:
+    | string
+    | readonly (
+        | string
+        | {
+            /** File or folder with training data. */
+            path: string
+            /** Name in scores, such as accuracy/NAME (default: that of the file). */
+            name?: string
+            /** Relative share of the examples (default: by size). */
+            weight?: number
+            /** Maximum number of examples, chosen at random by the seed. */
+            maxExamples?: number
+            /** Maximum number of epochs over the set in the whole run, after which the others share its part. */
+            maxEpochs?: number
+            /** Its validation data (default: a share of it). */
+            validation?: string
+            /** Share of it to validate on, if it has no `validation`. */
+            validationShare?: number
+            /** Known data set of the task, whose columns need not be named. */
+            dataset?: string
+            /** Settings of reading it, such as columns, over those of the task. */
+            settings?: { readonly [name: string]: unknown }
+          }
+      )[]
+  /** Several data sets: shares by size to the power of 1/temperature: 1 by size, larger values more equal. */
+  dataTemperature?: number
   /** File or folder with validation data (default: a share of `data`). */
   validation?: string
   /**

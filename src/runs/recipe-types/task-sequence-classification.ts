@@ -42,6 +42,8 @@ export interface SequenceClassificationSettings {
   label?: string
   /** Class names in the order of their indices (default: the labels in the data, sorted). */
   labels?: readonly string[]
+  /** Other names for labels, such as neg=negative: the labels of another data set, or fewer classes. */
+  labelMap?: { readonly [name: string]: string }
   /** Any number of labels per record: a list, or a text with commas. Default: `false`. */
   multiLabel?: boolean
   /** Multi-label: one column of 0 and 1 per label, instead of `label`. */

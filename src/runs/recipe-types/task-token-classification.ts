@@ -36,6 +36,11 @@ export interface TokenClassificationSettings {
   /** Tag names in the order of their indices (default: the tags in the data, sorted). */
   labels?: readonly string[]
   /**
+   * Other names for tags, or for their types, such as neg=negative: the labels of another data set, or
+   * fewer classes.
+   */
+  labelMap?: { readonly [name: string]: string }
+  /**
    * Tagging scheme of the entities: lenient, as CoNLL and seqeval; a strict scheme; or none for
    * independent tags such as parts of speech. Default: `lenient`.
    */

@@ -15,6 +15,21 @@ export const labelsField = (description: string) =>
     .optional()
     .describe(description)
 
+/** A config field with names that labels of the data get. */
+export const labelMapField = (of: string) =>
+  z
+    .record(z.string().min(1), z.string().trim().min(1))
+    .optional()
+    .describe(`other names for ${of}, such as neg=negative: the labels of another data set, or fewer classes`)
+
+/** A label by the name that a map gives it. A tag such as B-PER may be mapped by its type alone. */
+export const mapLabel = (label: string, map: { readonly [label: string]: string } | undefined): string => {
+  if (map === undefined) return label
+  if (Object.hasOwn(map, label)) return map[label]
+  const [, prefix, type] = /^([A-Z]-)(.+)$/.exec(label) ?? []
+  return type !== undefined && Object.hasOwn(map, type) ? prefix + map[type] : label
+}
+
 const whole = /^\d+$/
 
 /** Distinct labels: numbers in ascending order, names by code units, so that the order is the same on every machine. */

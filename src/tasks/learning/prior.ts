@@ -72,6 +72,12 @@ export const addSums = (sums: TargetSums, others: TargetSums): void => {
   })
 }
 
+/** Sums as if every example came `factor` times. */
+export const scaleSums = ({ first, second }: TargetSums, factor: number): TargetSums => ({
+  first: first.map((value) => value * factor),
+  second: second.map((value) => value * factor),
+})
+
 /** float32 [outputs]: log frequencies of the classes, log odds of the labels, or the mean of the numbers, with the loss weights applied. */
 export const priorLogits = ({ kind, weights }: Pick<RowTargets, 'kind' | 'weights'>, sums: TargetSums): Float32Array =>
   Float32Array.from(priors[kind].logits(sums, weights))

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { expandFiles } from '../../files/index.ts'
+import { expandFiles, hasWord, splitOfName, splitWords } from '../../files/index.ts'
 import { classFolders } from './class-folders.ts'
 import { csv, tsv } from './delimited-rows.ts'
 import { json, jsonLines } from './json-rows.ts'
@@ -134,18 +134,9 @@ const formatOf = (file: string): RowFormat => {
   )
 }
 
-/** Words in file names that name a split. */
-const splitWords: readonly (readonly string[])[] = [
-  ['train', 'training'],
-  ['validation', 'valid', 'val', 'dev', 'development', 'eval'],
-  ['test', 'testing'],
-]
-
 /** The files of a split. @throws DataError for a split without files, or for several splits where none is named */
 export const filesOfSplit = (files: readonly string[], split: string | undefined, path: string): string[] => {
-  const has = (file: string, word: string) =>
-    new RegExp(`(^|[^a-z])${word.replace(/[^\w]/g, '\\$&')}([^a-z]|$)`, 'i').test(basename(file))
-  const splitOf = (file: string) => splitWords.findIndex((words) => words.some((word) => has(file, word)))
+  const splitOf = (file: string) => splitOfName(basename(file))
   if (split === undefined) {
     if (new Set(files.map(splitOf)).size > 1)
       throw new DataError(
@@ -158,7 +149,7 @@ export const filesOfSplit = (files: readonly string[], split: string | undefined
     return [...files]
   }
   const words = splitWords.find((known) => known.includes(split.toLowerCase())) ?? [split]
-  const found = files.filter((file) => words.some((word) => has(file, word)))
+  const found = files.filter((file) => words.some((word) => hasWord(basename(file), word)))
   if (found.length > 0) return found
   throw new DataError(
     `Expected files with "${split}" in their name for \`split\`, got ${files

@@ -44,6 +44,35 @@ export const statisticsOf = <Record, Statistics extends RecordStatistics>(
   return statistics
 }
 
+type Fields = { [name: string]: unknown }
+
+/** Adds what was counted of other records. Counts of every kind that statistics are made of: numbers, lists, and maps by value. */
+const addValues = (mine: unknown, theirs: unknown): unknown => {
+  if (typeof mine === 'number') return mine + (theirs as number)
+  if (Array.isArray(mine)) return [...(mine as unknown[]), ...(theirs as unknown[])]
+  if (!(mine instanceof Map)) return mine ?? theirs
+  const sum = new Map<unknown, unknown>(mine)
+  for (const [key, value] of theirs as Map<unknown, unknown>)
+    sum.set(key, sum.has(key) ? addValues(sum.get(key), value) : value)
+  return sum
+}
+
+const hasVariety = (statistics: object): statistics is AnswerVariety => 'varied' in statistics && 'answer' in statistics
+
+/** The statistics of several sets of records, as if they were one set. */
+export const mergeStatistics = (all: readonly RecordStatistics[]): RecordStatistics =>
+  all.reduce((sum, next) => {
+    // What a task counts besides is not in the type: its fields are added by their kind.
+    const [mine, theirs] = [sum, next] as unknown as [Fields, Fields]
+    const merged = Object.fromEntries(Object.keys(mine).map((name) => [name, addValues(mine[name], theirs[name])]))
+    const varied =
+      hasVariety(sum) && hasVariety(next)
+        ? { varied: sum.varied || next.varied || (sum.answers > 0 && next.answers > 0 && sum.answer !== next.answer) }
+        : {}
+    // The same fields as before, by construction.
+    return { ...merged, ...varied } as unknown as RecordStatistics
+  })
+
 /** Whether answers differ. */
 export interface AnswerVariety {
   answers: number

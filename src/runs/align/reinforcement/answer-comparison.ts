@@ -1,4 +1,5 @@
 // How runs that learn from rewards are compared: by the answers to the same validation prompts.
+import { resolveData } from '../../../checkpoint/index.ts'
 import { DataError } from '../../../core/index.ts'
 import { readPrompts, type TaskRecord } from '../../../tasks/index.ts'
 import { splitRecords } from '../../engine/data-splits.ts'
@@ -24,7 +25,7 @@ export const answerComparison: RunComparison<AlignRecipe> = {
   }),
   async records(recipe) {
     const { data: all, validation: path = all, validationShare, columns } = recipe
-    const { records } = await readPrompts(path, columnsOf('prompts', columns))
+    const { records } = await readPrompts(await resolveData(path), columnsOf('prompts', columns))
     const held = recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
     const scored = await scoredIds(recipe.out)
     return held.filter(({ id }) => scored.has(id))

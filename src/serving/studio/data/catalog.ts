@@ -143,8 +143,9 @@ export class DataCatalog {
       const sources: DataSource[] = []
       for (const { path, role, reading } of parts)
         sources.push(await add(reading?.kind ?? 'shards', path, reading, { run, role }))
-      const [training, validation] = sources
-      if (parts[1]?.role === 'validation') training.validation ??= validation.id
+      // Validation data follows the training data that it belongs to.
+      for (const [i, { role }] of parts.entries())
+        if (role === 'validation' && i > 0) sources[i - 1].validation ??= sources[i].id
     }
     this.#entries = entries
   }

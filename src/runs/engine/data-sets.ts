@@ -1,0 +1,167 @@
+// The data sets of a run: how recipes and the command line declare them, and their names. Reads no file.
+import { existsSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { z } from 'zod'
+import { ConfigError, didYouMean, parseConfig, show } from '../../core/index.ts'
+
+/** One of several data sets of a run. */
+export const dataSetSchema = z.strictObject({
+  path: z.string().min(1).describe('file or folder with training data'),
+  name: z
+    .string()
+    .refine((name) => /^[\w.-]+$/.test(name), {
+      message: 'Expected letters, digits, ".", "_" and "-" in the name of a data set. Rename it.',
+    })
+    .optional()
+    .describe('name in scores, such as accuracy/NAME (default: that of the file)'),
+  weight: z.number().positive().optional().describe('relative share of the examples (default: by size)'),
+  maxExamples: z.int().positive().optional().describe('maximum number of examples, chosen at random by the seed'),
+  maxEpochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe('maximum number of epochs over the set in the whole run, after which the others share its part'),
+  validation: z.string().min(1).optional().describe('its validation data (default: a share of it)'),
+  validationShare: z.number().gt(0).lt(1).optional().describe('share of it to validate on, if it has no `validation`'),
+  dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
+  settings: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('settings of reading it, such as columns, over those of the task'),
+})
+/** One of several data sets of a run, as declared. */
+export type DataSetInput = z.output<typeof dataSetSchema>
+
+/** A declared data set with its name. */
+export interface DataSet extends DataSetInput {
+  name: string
+}
+
+/** Data of a recipe: a path, or data sets that are mixed. Texts may have a weight and settings: `a.jsonl=0.7,maxExamples=1000`. */
+export const dataField = z
+  .union([z.string(), z.array(z.union([z.string(), dataSetSchema])).min(1)])
+  .describe(
+    'file or folder with training data, or several that are mixed: a.jsonl=0.7 b.csv=0.3 (weights, default: by size), each with settings such as a.jsonl,validation=dev.jsonl,maxExamples=1000',
+  )
+  .meta({ placeholder: 'text[=weight]', commas: false })
+
+/** Data of a recipe, as declared or read. */
+export type DeclaredData = z.output<typeof dataField>
+
+const fieldNames = Object.keys(dataSetSchema.shape).filter((name) => name !== 'path')
+const optionStart = /,(?=[A-Za-z][^,=/]*=)/
+const plain = (text: string): string | number =>
+  /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text
+
+/** Puts `settings.labelMap.neg` and the like where it belongs. */
+const setOption = (set: { [name: string]: unknown }, key: string, value: string, text: string): void => {
+  const [field, name, ...rest] = key.split('.')
+  if (!fieldNames.includes(field) || (field === 'settings') !== (name !== undefined))
+    throw new ConfigError(
+      `Expected one of ${fieldNames.map((one) => (one === 'settings' ? 'settings.NAME' : one)).join(', ')} after the comma in the data set ${JSON.stringify(text)}, got "${key}".${didYouMean(key, fieldNames)}`,
+    )
+  if (field !== 'settings') {
+    if (Object.hasOwn(set, field))
+      throw new ConfigError(`Expected \`${field}\` once in the data set ${JSON.stringify(text)}.`)
+    set[field] = plain(value)
+    return
+  }
+  const settings = (set.settings ??= {}) as { [name: string]: unknown }
+  if (rest.length === 0) settings[name] = value
+  else settings[name] = { ...(settings[name] as object | undefined), [rest.join('.')]: value }
+}
+
+/** Separates a path from its weight. */
+const weighted = (text: string, whole: string): { path: string; weight?: number } => {
+  const at = text.lastIndexOf('=')
+  const after = text.slice(at + 1)
+  // Folders such as lang=en, patterns and whatever exists under the whole name are paths.
+  const path = text.slice(0, at)
+  const weight = plain(after)
+  const isWeight = typeof weight === 'number' || existsSync(path) || path.startsWith('hub:')
+  if (at < 1 || /[/*?{]/.test(after) || existsSync(text) || !isWeight) return { path: text }
+  if (typeof weight === 'number' && weight > 0 && Number.isFinite(weight)) return { path, weight }
+  throw new ConfigError(
+    `Expected a weight above 0 after = in the data set ${JSON.stringify(whole)}, got ${JSON.stringify(after)}. To leave the set out, remove it.`,
+  )
+}
+
+/** `a.jsonl=0.7,maxExamples=1000,settings.text=review` as an object. */
+const readDataSet = (text: string): DataSetInput => {
+  if (existsSync(text)) return { path: text }
+  const [first, ...options] = text.split(optionStart)
+  const set: { [name: string]: unknown } = weighted(first, text)
+  for (const option of options) {
+    const at = option.indexOf('=')
+    setOption(set, option.slice(0, at), option.slice(at + 1), text)
+  }
+  return parseConfig(dataSetSchema, set, `data ${text}`)
+}
+
+/** The name of a path: that of its file without its endings, or that of a data set of the Hub with its split. */
+const nameOf = (path: string): string => {
+  const [, hub, split] = /^hub:(?:[^/@:]+\/)?([^/@:]+)(?:@[^:]+)?(?::(.+))?$/.exec(path) ?? []
+  const own = hub === undefined ? basename(path) : split === undefined ? hub : `${hub}-${split}`
+  const bare = own.replace(/\.(gz|bz2|zst)$/i, '').replace(/\.[A-Za-z]\w*$/, '')
+  return bare.replace(/[^\w.-]+/g, '-') || 'data'
+}
+
+/** Data sets with distinct names: given ones, those of their files, or those with the folders of the files. */
+const namedSets = (sets: readonly DataSetInput[]): DataSet[] => {
+  const given = sets.flatMap(({ name }) => name ?? [])
+  const twice = given.find((name, i) => given.indexOf(name) !== i)
+  if (twice !== undefined)
+    throw new ConfigError(`Expected distinct names of data sets, got "${twice}" twice. Rename one.`)
+  const short = sets.map(({ name, path }) => name ?? nameOf(path))
+  const isClear = (name: string) => short.indexOf(name) === short.lastIndexOf(name)
+  const names: string[] = []
+  for (const [i, { name, path }] of sets.entries()) {
+    const own = name ?? (isClear(short[i]) ? short[i] : nameOf(`${basename(dirname(path))}-${short[i]}`))
+    let free = own
+    for (let n = 2; names.includes(free) || (free !== name && given.includes(free)); n++) free = `${own}-${n}`
+    names.push(free)
+  }
+  return sets.map((set, i) => ({ ...set, name: names[i] }))
+}
+
+/** @throws ConfigError for weights of some sets only, or beside a temperature that gives weights */
+const expectWeights = (sets: readonly DataSetInput[], temperature: number | undefined): void => {
+  const without = sets.filter(({ weight }) => weight === undefined)
+  if (without.length > 0 && without.length < sets.length)
+    throw new ConfigError(
+      `Expected a weight for each data set or for none, got none for ${without.map(({ path }) => path).join(', ')}. Add the weights that are missing.`,
+    )
+  if (temperature !== undefined && without.length === 0)
+    throw new ConfigError(`Expected weights or \`dataTemperature\`, which gives weights by size, got both. Remove one.`)
+}
+
+/**
+ * Data of a recipe with every text read: a path, or a list of data sets with their names.
+ * @throws ConfigError for a weight that is none, unknown settings, or settings without effect
+ */
+export const readDataSets = (data: DeclaredData, dataTemperature?: number): string | DataSet[] => {
+  const sets = [data].flat().map((one) => (typeof one === 'string' ? readDataSet(one) : one))
+  expectWeights(sets, dataTemperature)
+  if (sets.length > 1) return namedSets(sets)
+  const [{ path, ...rest }] = sets
+  const { weight, maxEpochs } = rest
+  for (const [name, value] of Object.entries({ weight, maxEpochs, dataTemperature }))
+    if (value !== undefined)
+      throw new ConfigError(
+        `Expected no \`${name}\` for a single data set, got ${show(value)}. It would have no effect: remove it, or add another data set.`,
+      )
+  return Object.keys(rest).every((name) => name === 'name') ? path : namedSets(sets)
+}
+
+/** The data sets of a recipe whose data was read. */
+export const dataSetsOf = (data: DeclaredData): DataSet[] => {
+  const read = readDataSets(data)
+  return typeof read === 'string' ? namedSets([{ path: read }]) : read
+}
+
+/** The data of a recipe in a few words, for tables. */
+export const describeData = (data: DeclaredData): string =>
+  [data]
+    .flat()
+    .map((one) => (typeof one === 'string' ? one : one.path))
+    .join(' + ')

@@ -1,0 +1,112 @@
+// What several data sets of one run have to agree on, and their validation records together. Independent of the task and of where records are.
+import { realpath } from 'node:fs/promises'
+import { ConfigError, DataError } from '../../core/index.ts'
+import type { RecordStatistics, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
+import { contentHash } from '../engine/data-splits.ts'
+
+/** The validation records of a data set, by their numbers among those of all sets. */
+export interface ValidationSet {
+  name: string
+  numbers: number[]
+}
+
+/**
+ * The validation records of data sets: one of each in turn, so that the first ones, which tasks that generate text answer, are of all sets.
+ * Ids begin with the name of the set. Records of a single set stay as they are.
+ */
+export const joinValidation = (
+  sets: readonly { name: string; records: TaskRecord[] }[],
+): { records: TaskRecord[]; sets: ValidationSet[] } => {
+  if (sets.length === 1) return { records: sets[0].records, sets: [] }
+  const records: TaskRecord[] = []
+  const found = sets.map(({ name }): ValidationSet => ({ name, numbers: [] }))
+  const longest = Math.max(...sets.map((set) => set.records.length))
+  for (let turn = 0; turn < longest; turn++)
+    for (const [i, set] of sets.entries()) {
+      const record = set.records[turn]
+      if (record === undefined) continue
+      found[i].numbers.push(records.length)
+      records.push({ ...record, id: `${set.name}/${record.id}` })
+    }
+  return { records, sets: found }
+}
+
+/** Notes about data sets, each with the name of its set where there are several. */
+export const notesOfSets = (sets: readonly { name: string; notes: readonly string[] }[]): string[] =>
+  sets.flatMap(({ name, notes }) => (sets.length === 1 ? notes : notes.map((note) => `${name}: ${note}`)))
+
+/**
+ * @param sets with the part of its files that each reads, such as the split of an archive
+ * @throws DataError for a file that two data sets read
+ */
+export const expectOtherFiles = async (
+  sets: readonly { name: string; files: readonly string[]; part: string }[],
+): Promise<void> => {
+  const readBy = new Map<string, string>()
+  for (const { name, files, part } of sets)
+    for (const file of new Set(await Promise.all(files.map((one) => realpath(one).catch(() => one))))) {
+      const key = `${file}\0${part}`
+      const other = readBy.get(key)
+      if (other !== undefined)
+        throw new DataError(
+          `Expected other files in each data set, got one that both ${other} and ${name} read. Remove it from one; for a larger share, raise the weight.`,
+          file,
+        )
+      readBy.set(key, name)
+    }
+}
+
+const mostShown = 20
+const listed = (labels: readonly string[]): string =>
+  `${labels.slice(0, mostShown).join(', ')}${labels.length > mostShown ? ', …' : ''}`
+
+/**
+ * @param sets statistics of all records of each set
+ * @throws DataError for labels that only some sets have, unless the settings name all labels
+ */
+export const expectSameLabels = (
+  task: TaskDefinition,
+  config: { labels?: unknown; labelColumns?: unknown },
+  sets: readonly { set: { name: string; path: string }; all: RecordStatistics }[],
+): void => {
+  if (task.labelCounts === undefined || (config.labels ?? config.labelColumns) !== undefined) return
+  const labelsOf = sets.map(({ all }) => [...(task.labelCounts?.(all) ?? new Map<string, number>()).keys()].sort())
+  const everywhere = (label: string) => labelsOf.every((labels) => labels.includes(label))
+  const own = labelsOf.map((labels) => labels.filter((label) => !everywhere(label)))
+  const last = own.findLastIndex((labels) => labels.length > 0)
+  if (last < 0) return
+  const all = [...new Set(labelsOf.flat())].sort()
+  const to = all.find((label) => !own[last].includes(label)) ?? 'LABEL'
+  const parts = own.flatMap((labels, i) => (labels.length === 0 ? [] : [`${sets[i].set.name} has ${listed(labels)}`]))
+  throw new DataError(
+    `Expected the same labels in all data sets, got labels that not all of them have: ${parts.join('; ')}. If some mean the same, map them: \`--data ${sets[last].set.path},settings.labelMap.${own[last][0]}=${to}\`, or \`labelMap\` in the \`settings\` of the set. To learn all of them, name them: \`--settings.labels ${listed(all).replaceAll(', ', ',')}\`.`,
+  )
+}
+
+/** Lines about validation records of a data set that another one trains on. */
+export const overlapOfSets = (
+  sets: readonly { set: { name: string }; train: readonly TaskRecord[]; validation: readonly TaskRecord[] }[],
+): string[] => {
+  if (sets.length === 1) return []
+  const trained = sets.map(({ train }) => new Set(train.map(contentHash)))
+  return sets.flatMap(({ set: { name }, validation }, i) => {
+    const hashes = validation.map(contentHash)
+    return sets.flatMap(({ set: other }, j) => {
+      const count = i === j ? 0 : hashes.filter((hash) => trained[j].has(hash)).length
+      return count === 0
+        ? []
+        : [
+            `${count} of ${validation.length} validation records of ${name} are training records of ${other.name}: their scores do not show how the model does on new texts.`,
+          ]
+    })
+  })
+}
+
+/** @throws ConfigError for a budget that takes more examples than the limits of all data sets allow */
+export const expectWithinLimits = (epochs: number | undefined, most: number): void => {
+  if (!Number.isFinite(most) || (epochs ?? Number.POSITIVE_INFINITY) <= most) return
+  const shown = Math.floor(most * 1000) / 1000
+  throw new ConfigError(
+    `Expected at most ${shown} for \`budget.epochs\`, as every data set has \`maxEpochs\` and together they allow no more, got ${epochs ?? 'none'}. Lower it, or leave a set without \`maxEpochs\`.`,
+  )
+}

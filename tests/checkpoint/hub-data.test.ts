@@ -89,6 +89,13 @@ configs:
     )
   })
 
+  it('is read as Parquet, which is preferred where the same rows are there in other formats', async () => {
+    files.set('data/train.parquet', readFileSync(new URL('../tasks/golden/classes.parquet', import.meta.url)))
+    expect(await namesOf('hub:org/name:train')).toEqual(['train.parquet'])
+    const { train } = await inspectData('hub:org/name:train', { task: 'sequence-classification' })
+    expect(train.report.records).toBeGreaterThan(1)
+  })
+
   it('that is not there is an error which names what is', async () => {
     await expect(resolveData('hub:org/name')).rejects.toThrow(
       /has train, test, validation\. Name one, as in `hub:org\/name:train`/,

@@ -3,7 +3,14 @@
 import { basename, join, resolve } from 'node:path'
 import { ConfigError, DataError, TunesmithError } from '../../core/index.ts'
 import { LanguageHead } from '../../models/index.ts'
-import { fineTunedTask, openScoredRun, type ScoredRun, scoredRecords, shortNames } from '../../runs/index.ts'
+import {
+  dataSetsOf,
+  fineTunedTask,
+  openScoredRun,
+  type ScoredRun,
+  scoredRecords,
+  shortNames,
+} from '../../runs/index.ts'
 import {
   evaluateLanguageModelling,
   evaluateTask,
@@ -75,6 +82,14 @@ interface MatrixTask extends MatrixColumn {
   data: readonly TaskRecord[]
 }
 
+/** The file of a run's validation data, or of each of its data sets. */
+const nameOfData = ({ recipe: { validation, data } }: ScoredRun): string =>
+  validation === undefined
+    ? dataSetsOf(data)
+        .map(({ path }) => basename(path))
+        .join(' + ')
+    : basename(validation)
+
 const openTask = async (run: ScoredRun, name: string, limit: number | undefined): Promise<MatrixTask> => {
   const { folder, evaluation } = run
   const recorded = await fineTunedTask(folder, join(folder, runFiles.model))
@@ -88,7 +103,7 @@ const openTask = async (run: ScoredRun, name: string, limit: number | undefined)
   return {
     run,
     key: `${recorded.task}\0${evaluation.records?.sha256 ?? name}`,
-    name: `${basename(run.recipe.validation ?? run.recipe.data)}`,
+    name: nameOfData(run),
     task: recorded.task,
     settings: (recorded.settings ?? {}) as Record<string, unknown>,
     maxLength: recorded.maxLength,

@@ -153,11 +153,9 @@ export const readDataSets = (data: DeclaredData, dataTemperature?: number): stri
   return Object.keys(rest).every((name) => name === 'name') ? path : namedSets(sets)
 }
 
-/** The data sets of a recipe whose data was read. */
-export const dataSetsOf = (data: DeclaredData): DataSet[] => {
-  const read = readDataSets(data)
-  return typeof read === 'string' ? namedSets([{ path: read }]) : read
-}
+/** The data sets of a recipe whose data was read: a text is a path. */
+export const dataSetsOf = (data: DeclaredData): DataSet[] =>
+  namedSets([data].flat().map((set) => (typeof set === 'string' ? { path: set } : set)))
 
 /** The data of a recipe in a few words, for tables. */
 export const describeData = (data: DeclaredData): string =>

@@ -1,5 +1,6 @@
 // The models of a run: the finished one, and those of its checkpoints while it trains or was stopped.
 import { join } from 'node:path'
+import { isAdapterFolder } from '../adapters/index.ts'
 import { CheckpointError, exists } from '../core/index.ts'
 import { checkpointFiles, runFiles } from '../tracking/index.ts'
 import { listSnapshots } from '../training/index.ts'
@@ -10,8 +11,6 @@ export interface RunModel {
   path: string
   /** Step of its checkpoint; undefined for the finished model. */
   step: number | undefined
-  /** Whether it opens as a model: a checkpoint of an adapter has only its tensors. */
-  opens: boolean
 }
 
 /** A name of a model of a run: `run:FOLDER`, or `run:FOLDER@STEP`. */
@@ -31,14 +30,14 @@ export const parseRunReference = (text: string): RunReference | undefined => {
 /** The models of a run that exist now: the finished one first, then checkpoints, newest first. */
 export const listRunModels = async (folder: string): Promise<RunModel[]> => {
   const finished = join(folder, runFiles.model)
-  const checkpoints = (await listSnapshots(folder)).map(async ({ path, step }): Promise<RunModel> => {
+  const opens = async (model: string) => (await exists(join(model, 'config.json'))) || isAdapterFolder(model)
+  const checkpoints: RunModel[] = []
+  for (const { path, step } of await listSnapshots(folder)) {
     const model = join(path, checkpointFiles.model)
-    return { path: model, step, opens: await exists(join(model, 'config.json')) }
-  })
-  return [
-    ...((await exists(finished)) ? [{ path: finished, step: undefined, opens: true }] : []),
-    ...(await Promise.all(checkpoints)),
-  ]
+    // One that is damaged, or removed at this moment, is no model.
+    if (await opens(model)) checkpoints.push({ path: model, step })
+  }
+  return [...((await exists(finished)) ? [{ path: finished, step: undefined }] : []), ...checkpoints]
 }
 
 /**
@@ -52,13 +51,8 @@ export const findRunModel = async (reference: string): Promise<RunModel> => {
       `Expected a run for \`${reference}\`, found none in \`${folder}\`. Write run:FOLDER@STEP.`,
     )
   const models = await listRunModels(folder)
-  const wanted = step === undefined ? models : models.filter((model) => model.step === step)
-  const found = wanted.find(({ opens }) => opens)
+  const found = step === undefined ? models[0] : models.find((model) => model.step === step)
   if (found !== undefined) return found
-  if (wanted.length > 0)
-    throw new CheckpointError(
-      `Expected a whole model in a checkpoint of \`${folder}\`, found only the tensors of an adapter. Wait for the end of the run, which writes the adapter.`,
-    )
   const steps = models.flatMap((model) => (model.step === undefined ? [] : [model.step]))
   throw new CheckpointError(
     step === undefined

@@ -55,6 +55,8 @@ export interface SnapshotParts {
   carried?(): ReadonlyMap<string, Tensor>
   /** Examples that the run made itself. */
   online?: Pick<OnlineExamples, 'save' | 'load'>
+  /** Writes files beside the weights of a whole model. */
+  addModelFiles?(folder: string): Promise<void>
   /** How the weights are stored, if not as a folder of the whole model. */
   weights?: {
     save(folder: string): Promise<void>
@@ -109,7 +111,11 @@ export const writeSnapshot = async (
     // In parallel: hashing one file takes one core.
     await allOf([
       parts.weights?.save(weightsFolder) ??
-        saveModel(model, weightsFolder, { ...options, onWritten: noting(checkpointFiles.model) }),
+        saveModel(model, weightsFolder, {
+          ...options,
+          addFiles: parts.addModelFiles,
+          onWritten: noting(checkpointFiles.model),
+        }),
       auxiliary &&
         saveModel(auxiliary, join(folder, checkpointFiles.auxiliary), { onWritten: noting(checkpointFiles.auxiliary) }),
       put(checkpointFiles.optimizer, tensors),

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { sha256File } from '../../src/core/index.ts'
+import { open } from '../../src/inference/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
@@ -168,12 +169,18 @@ describe('finetune', () => {
     expect(again).toEqual(result)
   })
 
-  it('resumes to the bit, adapters alone in its checkpoints', async () => {
+  it('resumes to the bit, and its checkpoints are adapters that open', async () => {
     const proof = await verifyResume(at('lora'), { steps: 3 })
     expect(proof).toMatchObject({ equal: true, different: [] })
     const [newest] = await listSnapshots(at('lora'))
     expect(existsSync(join(newest.path, 'model', 'adapter.safetensors'))).toBe(true)
     expect(existsSync(join(newest.path, 'model', 'model.safetensors'))).toBe(false)
+    // They open as the finished adapter does, which is one of them, with the task that it learns.
+    const kept = (await listSnapshots(at('lora'))).map(({ path }) => join(path, 'model'))
+    const [finished, ...others] = await Promise.all(
+      [at('lora'), ...kept].map(async (folder) => (await open(folder)).classify('the house is green')),
+    )
+    expect(others).toContainEqual(finished)
   })
 
   it('learns over a base in 4 bits, resumes to the bit, and leaves a plain adapter', async () => {

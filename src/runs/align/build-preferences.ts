@@ -19,7 +19,7 @@ import {
   type LoopState,
   type TrainableModel,
 } from '../../training/index.ts'
-import { type AdaptedBase, adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
+import { type AdaptedBase, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
@@ -31,6 +31,7 @@ import { exportAligned } from './export-aligned.ts'
 import { openJudge } from './judged-answers.ts'
 import { learningRateOf } from './learning-rate.ts'
 import { type AlignObjective, findObjective, objectiveConfig } from './objectives.ts'
+import { writePromptFiles } from './prompt-files.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { checkReference, openReference } from './reference-model.ts'
 import { restoreFunctions } from './reinforcement/recipe-functions.ts'
@@ -167,7 +168,9 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
       learningRateScale: (path) => applied.learningRateScale(path),
       group: context.group,
     }),
-    weights: applied.inPlace ? undefined : adapterWeights(applied),
+    ...savedAs(recipe, files.base, applied, (folder) =>
+      writePromptFiles(folder, { recipe, applied, tokenizer, prompts: encoded }),
+    ),
     enoughSteps: 10,
     hashes: await once(context, 'hashes', () => hashesOf(records.files, files.base, { start: files.start })),
     notes: [

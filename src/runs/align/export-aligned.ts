@@ -1,4 +1,5 @@
 // Exports what an alignment run made: the model or adapter with its chat template, its scores on the validation records, and samples.
+
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { scoreCompletions } from '../../alignment/index.ts'
@@ -11,9 +12,10 @@ import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
-import { type SavedSample, writeChatTemplate } from '../finetune/specialist-files.ts'
+import type { SavedSample } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
 import { judgeAnswers, type RunJudge } from './judged-answers.ts'
+import { writePromptFiles } from './prompt-files.ts'
 import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
 
 /** What the export needs. */
@@ -110,9 +112,7 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
       parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
       references,
     })
-    // An adapter has its base's tokenizer, but needs the template that it was trained with.
-    if (!applied.inPlace && (encoded.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
-    if (encoded.usesTemplate) await writeChatTemplate(target, encoded.encoder.template)
+    await writePromptFiles(target, { recipe, applied, tokenizer, prompts: encoded })
   })
   return finalScores({ metrics, mainMetric }, references)
 }

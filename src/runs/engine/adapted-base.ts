@@ -1,5 +1,4 @@
 // The base of a run: loaded or randomly initialised, with what stays frozen quantised and the adapter on it, and exported again.
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
 import {
@@ -37,12 +36,31 @@ export interface AdaptedBase {
   notes: string[]
 }
 
-/** Checkpoints of an adapter store its own tensors alone; the base has a folder already. */
-export const adapterWeights = (applied: AppliedAdapter): NonNullable<BuiltRun['weights']> => ({
-  save: async (folder) => {
-    await mkdir(folder, { recursive: true })
-    await saveSafetensors(join(folder, checkpointFiles.adapter), applied.trainable)
-  },
+/** How checkpoints store a base with an adapter on it, with more files beside the weights. */
+export const savedAs = (
+  recipe: Pick<BaseRecipe, 'randomInit' | 'seed'>,
+  base: string,
+  applied: AppliedAdapter,
+  addFiles: (folder: string) => Promise<void>,
+): Pick<BuiltRun, 'weights' | 'addModelFiles'> =>
+  applied.inPlace ? { addModelFiles: addFiles } : { weights: adapterWeights(recipe, base, applied, addFiles) }
+
+/**
+ * Checkpoints of an adapter store its own tensors alone; the base has a folder already. They open as the finished adapter does.
+ * @param addFiles puts more files beside the weights
+ */
+const adapterWeights = (
+  recipe: Pick<BaseRecipe, 'randomInit' | 'seed'>,
+  base: string,
+  applied: AppliedAdapter,
+  addFiles: (folder: string) => Promise<void>,
+): NonNullable<BuiltRun['weights']> => ({
+  save: (folder) =>
+    exportAdapter(recipe, base, applied, folder, async (target) => {
+      // Exact, under the names of this process: files for PEFT are of other shapes and may be merged from several tensors.
+      await saveSafetensors(join(target, checkpointFiles.adapter), applied.trainable)
+      await addFiles(target)
+    }),
   load: async (folder) => {
     const { tensors, tensor } = await openSafetensors(join(folder, checkpointFiles.adapter))
     applied.loadState(new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
@@ -132,9 +150,14 @@ export const exportAdapted = async (
   addFiles: (folder: string) => Promise<void>,
 ): Promise<void> => {
   if (applied.inPlace) return saveModel(applied.model, folder, { tokenizer: recipe.tokenizer, addFiles })
-  await saveAdapter(applied, folder, {
-    base: resolve(base),
-    ...(recipe.randomInit === true && { baseSeed: recipe.seed }),
-    addFiles,
-  })
+  await exportAdapter(recipe, base, applied, folder, addFiles)
 }
+
+const exportAdapter = (
+  { randomInit, seed }: Pick<BaseRecipe, 'randomInit' | 'seed'>,
+  base: string,
+  applied: AppliedAdapter,
+  folder: string,
+  addFiles: (folder: string) => Promise<void>,
+): Promise<void> =>
+  saveAdapter(applied, folder, { base: resolve(base), ...(randomInit === true && { baseSeed: seed }), addFiles })

@@ -8,7 +8,14 @@ import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/
 import type { BuiltRun, FinalScores } from './run-kind.ts'
 
 /** The parts of a run that a checkpoint stores. */
-export const partsOf = ({ trainable, stream, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
+export const partsOf = ({
+  trainable,
+  stream,
+  optimizer,
+  average,
+  weights,
+  addModelFiles,
+}: BuiltRun): SnapshotParts => ({
   model: trainable.model,
   auxiliary: trainable.auxiliary,
   optimizer,
@@ -16,6 +23,7 @@ export const partsOf = ({ trainable, stream, optimizer, average, weights }: Buil
   carried: trainable.objective.carried?.tensors,
   online: stream.online,
   weights,
+  addModelFiles,
 })
 
 /** @param bestStep of the best evaluation by `keep.best` */

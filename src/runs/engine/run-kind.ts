@@ -60,6 +60,8 @@ export interface BuiltRun {
   average?: WeightAverage
   /** How checkpoints store the weights, if not as a whole model. */
   weights?: SnapshotParts['weights']
+  /** Writes files beside the weights of a checkpoint of a whole model, without which it is not used as it was trained. */
+  addModelFiles?(folder: string): Promise<void>
   learningRate: number
   length: RunLength
   /** Fewest steps that can teach this model anything; the pre-flight warns of fewer. */

@@ -16,7 +16,7 @@ import {
 } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { adapterWeights, loadAdaptedBase } from '../engine/adapted-base.ts'
+import { loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { describeSkipped, hashesOf, isValidation } from '../engine/data-splits.ts'
 import { type MixedExamples, mixExamples } from '../engine/example-mixture.ts'
 import { isSplit, splitByLabel } from '../engine/folds.ts'
@@ -26,7 +26,7 @@ import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { openTrainingData, stratumOf, type TrainingData } from './data.ts'
-import { evaluateSpecialist, exportSpecialist, predictLargest } from './export-specialist.ts'
+import { evaluateSpecialist, exportSpecialist, predictLargest, writeTaskFiles } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
 import { expectWithinLimits, joinValidation, notesOfSets } from './several-sets.ts'
@@ -144,7 +144,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
       learningRateScale: (path) => applied.learningRateScale(path),
       group: context.group,
     }),
-    weights: applied.inPlace ? undefined : adapterWeights(applied),
+    ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,
     hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes })),
     notes: [...notes, ...data.notes, ...encoded.notes],

@@ -18,7 +18,7 @@ import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
 import type { FinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
-import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
+import { type SpecialistTask, samplesOf, writeTask, writeTextFiles } from './specialist-files.ts'
 import { scoreSets, writeEvaluation } from './write-evaluation.ts'
 
 /** What the evaluation and the export of a specialist need. */
@@ -98,12 +98,13 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
 
 /** Adds evaluation, task and tokenizer to the files of the model. */
 const writeSpecialistFiles = async (
-  { recipe, data, applied, prepared, maxLength }: Specialist,
+  specialist: Specialist,
   folder: string,
   result: TaskResult,
   untrained: TaskResult | undefined,
 ): Promise<FinalScores> => {
-  const { task, config, tokenizer } = data
+  const { recipe, data, applied } = specialist
+  const { task, config } = data
   const { model, parameterCount: trained } = applied
   const scores = await writeEvaluation(folder, {
     task,
@@ -117,12 +118,18 @@ const writeSpecialistFiles = async (
     parameters: { trained, total: model.parameterCount },
     seed: recipe.seed,
   })
-  await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
-  // An adapter without a tokenizer of its own uses the base's.
-  const { generation } = prepared
-  if ((generation !== undefined || recipe.tokenizer !== undefined) && !applied.inPlace) await tokenizer.save(folder)
-  if (generation?.template !== undefined) await writeChatTemplate(folder, generation.template)
+  await writeTaskFiles(specialist, folder)
   return scores
+}
+
+/** Writes what a specialist, or a checkpoint of one, needs beside its weights to be used as it was trained. */
+export const writeTaskFiles = async (
+  { recipe, data: { task, config, tokenizer }, applied, prepared: { generation }, maxLength }: Specialist,
+  folder: string,
+): Promise<void> => {
+  await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
+  const own = !applied.inPlace && (generation !== undefined || recipe.tokenizer !== undefined)
+  await writeTextFiles(folder, { tokenizer, template: generation?.template, own })
 }
 
 /** Writes answers before and after training, for tasks that generate text. */

@@ -3,6 +3,7 @@
 
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import { DataError } from '../../core/index.ts'
 import type { TaskRecord, TaskResult } from '../../tasks/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
@@ -47,6 +48,18 @@ export const writeChatTemplate = async (folder: string, template: string): Promi
   await writeFile(path, json({ ...fields, chat_template: template }))
   await rm(join(folder, 'chat_template.jinja'), { force: true })
   await writeFile(join(folder, 'chat_template.jinja'), template)
+}
+
+/**
+ * Writes what a model that writes texts needs beside its weights: the chat template that it was trained with, and for an adapter, which
+ * otherwise has its base's tokenizer, the tokenizer that takes it.
+ */
+export const writeTextFiles = async (
+  folder: string,
+  { tokenizer, template, own }: { tokenizer: Pick<ModelTokenizer, 'save'>; template: string | undefined; own: boolean },
+): Promise<void> => {
+  if (own) await tokenizer.save(folder)
+  if (template !== undefined) await writeChatTemplate(folder, template)
 }
 
 /** A validation record with the answers of the base and of the specialist. */

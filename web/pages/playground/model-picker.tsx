@@ -78,7 +78,7 @@ const useVersions = (run: string | undefined): Signal<RunModels | undefined> => 
         versions.value = found
       },
       () => {
-        if (!controller.signal.aborted) versions.value = { models: [], unopened: 0 }
+        if (!controller.signal.aborted) versions.value = { models: [] }
       },
     )
     return () => controller.abort()
@@ -152,10 +152,7 @@ export const ModelPicker = ({ name, id, given, optional, onChoose }: PickerProps
         </label>
       )}
       {run.value !== undefined && versions !== undefined && versions.models.length === 0 && (
-        <span class="muted">
-          This run has no model yet
-          {versions.unopened > 0 ? `: its ${versions.unopened} checkpoints have an adapter only` : ''}.
-        </span>
+        <span class="muted">This run has no model yet.</span>
       )}
     </div>
   )

@@ -32,7 +32,7 @@ import { setBatchInvariant, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import type { TrainableModel } from '../../../training/index.ts'
-import { adapterWeights, loadAdaptedBase } from '../../engine/adapted-base.ts'
+import { loadAdaptedBase, savedAs } from '../../engine/adapted-base.ts'
 import { findBase } from '../../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
 import { setOptimization } from '../../engine/optimization.ts'
@@ -41,6 +41,7 @@ import { columnsOf } from '../columns.ts'
 import { withoutDropout } from '../dropout.ts'
 import { learningRateOf } from '../learning-rate.ts'
 import { objectiveConfig } from '../objectives.ts'
+import { writePromptFiles } from '../prompt-files.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { openReference } from '../reference-model.ts'
 import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
@@ -262,10 +263,12 @@ const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
   return { method, trainable }
 }
 
-/** The weights that are saved: of the adapter, with those of a critic. Undefined for the whole model. */
-const savedWeights = ({ tokenizer }: AlignRecipe, { applied, critic }: RunParts) => {
-  if (critic !== undefined) return weightsWithCritic(applied, critic, tokenizer)
-  return applied.inPlace ? undefined : adapterWeights(applied)
+/** How checkpoints store the policy, with the weights of a critic. */
+const savedParts = (recipe: AlignRecipe, { applied, critic, files, tokenizer, prompts }: RunParts) => {
+  const saved = savedAs(recipe, files.base, applied, (folder) =>
+    writePromptFiles(folder, { recipe, applied, tokenizer, prompts }),
+  )
+  return critic === undefined ? saved : { weights: weightsWithCritic(applied, critic, recipe.tokenizer, saved) }
 }
 
 /** Builds a run that learns from rewards. */
@@ -318,7 +321,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
       learningRateScale: (path) => applied.learningRateScale(path),
       group,
     }),
-    weights: savedWeights(recipe, parts),
+    ...savedParts(recipe, parts),
     enoughSteps: 10,
     hashes: await hashesOf(records.files, files.base, { start: files.start }),
     notes: parts.notes,

@@ -23,7 +23,6 @@ import { compareState, describeReport } from '../../../nn/index.ts'
 import { noGrad, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { checkpointFiles } from '../../../tracking/index.ts'
-import { adapterWeights } from '../../engine/adapted-base.ts'
 import type { BuiltRun } from '../../engine/run-kind.ts'
 import type { AlignRecipe } from '../recipe.ts'
 
@@ -147,13 +146,12 @@ export const weightsWithCritic = (
   applied: AppliedAdapter,
   critic: CreatedCritic,
   tokenizer: string | undefined,
+  { weights, addModelFiles }: Pick<BuiltRun, 'weights' | 'addModelFiles'>,
 ): NonNullable<BuiltRun['weights']> => {
-  const policy = applied.inPlace
-    ? {
-        save: async (folder: string) => saveModel(applied.model, folder, { tokenizer }),
-        load: async (folder: string) => loadWeightsInto(applied.model, folder),
-      }
-    : adapterWeights(applied)
+  const policy = weights ?? {
+    save: async (folder: string) => saveModel(applied.model, folder, { tokenizer, addFiles: addModelFiles }),
+    load: async (folder: string) => loadWeightsInto(applied.model, folder),
+  }
   return {
     save: async (folder) => {
       await policy.save(folder)

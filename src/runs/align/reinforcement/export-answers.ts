@@ -12,7 +12,8 @@ import type { BaseFiles } from '../../engine/base-files.ts'
 import { writeEvaluationFiles } from '../../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../../engine/final-scores.ts'
 import type { FinalScores } from '../../engine/run-kind.ts'
-import { type SavedSample, writeChatTemplate } from '../../finetune/specialist-files.ts'
+import type { SavedSample } from '../../finetune/specialist-files.ts'
+import { writePromptFiles } from '../prompt-files.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { type AnswerEvaluation, type AnswerPrediction, evaluateAnswers, scoreAnswers } from './answer-evaluation.ts'
 import type { EncodedPrompts } from './build-reinforcement.ts'
@@ -77,9 +78,7 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
       references,
     })
     await critic?.export?.(join(target, criticFolder))
-    // An adapter has its base's tokenizer, but needs the template that it was trained with.
-    if (!applied.inPlace && (prompts.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
-    if (prompts.usesTemplate) await writeChatTemplate(target, prompts.encoder.template)
+    await writePromptFiles(target, { recipe, applied, tokenizer, prompts })
   })
   return finalScores({ metrics, mainMetric }, references)
 }

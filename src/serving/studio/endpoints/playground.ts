@@ -64,14 +64,13 @@ export const runModels = defineStudioEndpoint({
     const models: PlaygroundModel[] = []
     if ((await readLiveFile(folder)) !== undefined)
       models.push({ id: `${id}@live`, title: 'in training', kind: 'live', step: null })
-    const found = (await listRunModels(folder)).slice(0, maxModels)
-    for (const { step } of found.filter(({ opens }) => opens))
+    for (const { step } of (await listRunModels(folder)).slice(0, maxModels))
       models.push(
         step === undefined
           ? { id: `${id}@${finishedVersion}`, title: 'finished model', kind: 'finished', step: null }
           : { id: `${id}@${step}`, title: `step ${step}`, kind: 'checkpoint', step },
       )
-    return { models, unopened: found.filter(({ opens }) => !opens).length }
+    return { models }
   },
 })
 

@@ -23,8 +23,6 @@ export interface PlaygroundState {
 /** Answer of `GET /api/runs/:run/models`: the one in training, the finished one, and the checkpoints, newest first. */
 export interface RunModels {
   models: PlaygroundModel[]
-  /** Checkpoints that have an adapter or damaged files only, and open as no model. */
-  unopened: number
 }
 
 /** Paths of the serving API that the playground asks. */

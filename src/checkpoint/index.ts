@@ -50,3 +50,14 @@ export {
   type TensorEntry,
 } from './safetensors.ts'
 export { hfState, type SaveModelOptions, saveModel } from './save-model.ts'
+export {
+  type ChangedVocabulary,
+  expectVocabulary,
+  growVocabulary,
+  growVocabularySchema,
+  shrinkVocabulary,
+  shrinkVocabularySchema,
+  swapTokenizer,
+  swapTokenizerSchema,
+} from './vocabulary/change-vocabulary.ts'
+export { type RowSource, resizeVocabulary } from './vocabulary/resize-model.ts'

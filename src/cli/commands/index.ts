@@ -43,5 +43,8 @@ export const commands: CommandRegistry = {
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,
   ui: async () => (await import('./ui.ts')).ui,
+  'vocabulary grow': async () => (await import('./vocabulary.ts')).vocabularyGrow,
+  'vocabulary shrink': async () => (await import('./vocabulary.ts')).vocabularyShrink,
+  'vocabulary swap': async () => (await import('./vocabulary.ts')).vocabularySwap,
   'verify-resume': async () => (await import('./verify-resume.ts')).verifyResume,
 }

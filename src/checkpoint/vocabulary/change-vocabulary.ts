@@ -1,0 +1,246 @@
+// Grows a vocabulary, swaps the tokenizer of a model, or shrinks a vocabulary to data. Each writes a model folder that transformers opens.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { ConfigError, exists, parseConfig } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { CHAT_TEMPLATES, loadTokenizer, type Tokenizer } from '../../tokenizers/index.ts'
+import { loadModelWithReport } from '../load-model.ts'
+import { saveModel } from '../save-model.ts'
+import { type RowSource, resizeVocabulary } from './resize-model.ts'
+import { neededIds, surfaceOf, withTokens } from './tokenizer-json.ts'
+
+const common = {
+  base: z.string().describe('model to change: a folder or a Hub id, with its tokenizer'),
+  out: z.string().describe('folder for the model with its tokenizer; it must not exist'),
+  multipleOf: z
+    .int()
+    .positive()
+    .default(1)
+    .describe('round the number of rows up to a multiple, such as 64; rows without a token are the mean of all'),
+}
+
+const initField = z
+  .enum(['subwords', 'mean'])
+  .default('subwords')
+  .describe('rows of new tokens: mean of the rows of the tokens that they replace, or mean of all rows')
+
+/** Settings of `growVocabulary`. */
+export const growVocabularySchema = z.strictObject({
+  ...common,
+  tokens: z.array(z.string().min(1)).default([]).describe('tokens to add; they are never split'),
+  template: z
+    .enum(Object.keys(CHAT_TEMPLATES) as [string, ...string[]])
+    .optional()
+    .describe('chat template to save with the tokenizer; the tokens that it needs are added as special tokens'),
+  special: z.boolean().default(false).describe('add `tokens` as special tokens, which decoding leaves out'),
+  init: initField,
+})
+
+/** Settings of `swapTokenizer`. */
+export const swapTokenizerSchema = z.strictObject({
+  ...common,
+  tokenizer: z.string().describe('new tokenizer: a folder, a file or a Hub id'),
+  init: initField,
+})
+
+/** Settings of `shrinkVocabulary`. */
+export const shrinkVocabularySchema = z.strictObject({ ...common })
+
+/** What changed. */
+export interface ChangedVocabulary {
+  out: string
+  /** Rows before and after. */
+  before: number
+  after: number
+  /** Tokens whose rows were kept. */
+  kept: number
+  /** New tokens, whose rows are means. */
+  added: string[]
+}
+
+/** Special tokens in the text of a template, such as <|im_start|>. */
+const tokensIn = (template: string): string[] => [...new Set(template.match(/<\|\w+\|>/g) ?? [])]
+
+const open = async (base: string, out: string): Promise<{ model: Model; tokenizer: Tokenizer }> => {
+  if (await exists(out)) throw new ConfigError(`Expected a new folder for \`out\`, got ${out}, which exists.`)
+  const { model, folder } = await loadModelWithReport(base)
+  if (folder === undefined)
+    throw new ConfigError('Another vocabulary needs a Hugging Face folder with a tokenizer, got a GGUF file.')
+  const tokenizer = await loadTokenizer(folder)
+  expectVocabulary(tokenizer, model.facts.vocabSize)
+  return { model, tokenizer }
+}
+
+/** @throws ConfigError that names both sizes and the tokens without a row, for a tokenizer that is larger than its model */
+export const expectVocabulary = (tokenizer: Tokenizer, rows: number): void => {
+  const { maxId } = tokenizer
+  if (maxId < rows) return
+  const lacking = Array.from({ length: Math.min(maxId + 1 - rows, 10) }, (_, i) => tokenizer.idToToken(rows + i))
+  throw new ConfigError(
+    `Expected a model with a row for each of the ${maxId + 1} tokens of the tokenizer, got ${rows} rows: ${lacking.filter((token) => token !== undefined).join(', ')}${maxId + 1 - rows > 10 ? ', …' : ''} have none. Grow the model with \`vocabulary grow\`, or use its own tokenizer.`,
+  )
+}
+
+const roundUp = (count: number, multiple: number): number => Math.ceil(count / multiple) * multiple
+
+/** Rows of padding beyond the tokens are means. */
+const padded = (sources: RowSource[], multiple: number): RowSource[] => [
+  ...sources,
+  ...Array.from({ length: roundUp(sources.length, multiple) - sources.length }, (): RowSource => []),
+]
+
+/** The ids that a token's text had before, without special tokens. */
+const partsOf = (tokenizer: Tokenizer, text: string): RowSource => {
+  if (text === '' || text.startsWith('\0')) return []
+  const { ids } = tokenizer.encode(text, { addSpecialTokens: false, literal: [[0, text.length]] })
+  const unknown = tokenizer.special.unk?.id
+  return Array.from(ids).filter((id) => id !== unknown)
+}
+
+/** Writes the model with a tokenizer whose files are in a temporary folder. */
+const save = async (model: Model, out: string, write: (folder: string) => Promise<Tokenizer>): Promise<void> => {
+  const folder = await mkdtemp(join(tmpdir(), 'tunesmith-vocabulary-'))
+  try {
+    const { special } = await write(folder)
+    const ids = Object.fromEntries(
+      (['bos', 'eos', 'pad'] as const).flatMap((role) =>
+        special[role] === undefined ? [] : [[`${role}_token_id`, special[role].id]],
+      ),
+    )
+    await saveModel(model, out, {
+      tokenizer: folder,
+      fields: ids,
+      // Ids of the old vocabulary would end answers at other tokens.
+      addFiles: async (target) => {
+        const path = join(target, 'generation_config.json')
+        const text = await readFile(path, 'utf8').catch(() => undefined)
+        if (text === undefined) return
+        const fields = JSON.parse(text) as Record<string, unknown>
+        await writeFile(path, `${JSON.stringify({ ...fields, ...ids }, null, 2)}\n`)
+      },
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const setTemplate = async (folder: string, template: string): Promise<void> => {
+  const path = join(folder, 'tokenizer_config.json')
+  const fields = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+  await writeFile(path, `${JSON.stringify({ ...fields, chat_template: template }, null, 2)}\n`)
+}
+
+/**
+ * Adds tokens to a model and its tokenizer. Tokens that it has keep their rows.
+ * @throws ConfigError without a new token
+ */
+export const growVocabulary = async (input: z.input<typeof growVocabularySchema>): Promise<ChangedVocabulary> => {
+  const { base, out, tokens, template, special, init, multipleOf } = parseConfig(
+    growVocabularySchema,
+    input,
+    'vocabulary',
+  )
+  const { model, tokenizer } = await open(base, out)
+  const before = model.facts.vocabSize
+  const source = template === undefined ? undefined : CHAT_TEMPLATES[template as keyof typeof CHAT_TEMPLATES]
+  const wanted = [
+    ...tokens.map((content) => ({ content, special })),
+    ...tokensIn(source ?? '').map((content) => ({ content, special: true })),
+  ]
+  const added = wanted.filter(({ content }) => tokenizer.tokenToId(content) === undefined)
+  if (added.length === 0 && source === undefined)
+    throw new ConfigError(
+      '`vocabulary grow` needs a token that the tokenizer does not have: pass `tokens` or `template`.',
+    )
+  const used = tokenizer.maxId + 1
+  const parts = added.map(({ content }): RowSource => (init === 'mean' ? [] : partsOf(tokenizer, content)))
+  const ids = tokenizer.addTokens(added)
+  const sources = Array.from(
+    { length: Math.max(before, tokenizer.maxId + 1) },
+    (_, id): RowSource => (id < before ? [id] : []),
+  )
+  for (const [i, id] of ids.entries()) sources[id] = parts[i]
+  const grown = resizeVocabulary(model, padded(sources, multipleOf), { used })
+  await save(grown, out, async (folder) => {
+    await tokenizer.save(folder)
+    if (source !== undefined) await setTemplate(folder, source)
+    return tokenizer
+  })
+  return { out, before, after: grown.facts.vocabSize, kept: used, added: added.map(({ content }) => content) }
+}
+
+const roles = ['bos', 'eos', 'pad', 'unk', 'cls', 'sep', 'mask'] as const
+
+/** Gives a model another tokenizer: rows are mapped by the text of tokens, and special tokens by their role. */
+export const swapTokenizer = async (input: z.input<typeof swapTokenizerSchema>): Promise<ChangedVocabulary> => {
+  const { base, out, tokenizer: path, init, multipleOf } = parseConfig(swapTokenizerSchema, input, 'vocabulary')
+  const { model, tokenizer: old } = await open(base, out)
+  const next = await loadTokenizer(path)
+  const [oldText, newText] = [surfaceOf(old), surfaceOf(next)]
+  const known = new Map<string, number>()
+  for (let id = 0; id <= old.maxId; id++) {
+    const text = oldText(id)
+    if (text !== undefined && !known.has(text)) known.set(text, id)
+  }
+  const byRole = new Map(
+    roles.flatMap((role) => {
+      const [from, to] = [old.special[role], next.special[role]]
+      return from === undefined || to === undefined ? [] : [[to.id, from.id] as const]
+    }),
+  )
+  const added: string[] = []
+  const sources = Array.from({ length: next.maxId + 1 }, (_, id): RowSource => {
+    const text = newText(id)
+    const same = byRole.get(id) ?? (text === undefined ? undefined : known.get(text))
+    if (same !== undefined) return [same]
+    added.push(next.idToToken(id) ?? '')
+    return init === 'mean' || text === undefined ? [] : partsOf(old, text)
+  })
+  const idOf = new Map([...byRole].map(([to, from]) => [from, to]))
+  const swapped = resizeVocabulary(model, padded(sources, multipleOf), {
+    used: old.maxId + 1,
+    idOf: (id) => idOf.get(id),
+  })
+  await save(swapped, out, async (folder) => {
+    await next.save(folder)
+    return next
+  })
+  const { vocabSize: before } = model.facts
+  return { out, before, after: swapped.facts.vocabSize, kept: sources.length - added.length, added }
+}
+
+/**
+ * Leaves out the tokens that texts do not need: they are encoded into the same tokens afterwards, under other ids.
+ * @throws ConfigError without texts
+ */
+export const shrinkVocabulary = async (
+  texts: Iterable<string> | AsyncIterable<string>,
+  input: z.input<typeof shrinkVocabularySchema>,
+): Promise<ChangedVocabulary> => {
+  const { base, out, multipleOf } = parseConfig(shrinkVocabularySchema, input, 'vocabulary')
+  const { model, tokenizer } = await open(base, out)
+  const occurring = new Set<number>()
+  for await (const text of texts) for (const id of tokenizer.encodeIds(text)) occurring.add(id)
+  if (occurring.size === 0) throw new ConfigError('`vocabulary shrink` needs texts: the data has none.')
+  const kept = [...neededIds(tokenizer, occurring)].sort((a, b) => a - b)
+  const idOf = new Map(kept.map((id, i) => [id, i]))
+  const shrunk = resizeVocabulary(
+    model,
+    padded(
+      kept.map((id): RowSource => [id]),
+      multipleOf,
+    ),
+    { used: tokenizer.maxId + 1, idOf: (id) => idOf.get(id) },
+  )
+  await save(shrunk, out, async (folder) => {
+    await tokenizer.save(folder)
+    await writeFile(join(folder, 'tokenizer.json'), `${JSON.stringify(withTokens(tokenizer, idOf))}\n`)
+    const smaller = await loadTokenizer(folder)
+    await smaller.save(folder)
+    return smaller
+  })
+  const { vocabSize: before } = model.facts
+  return { out, before, after: shrunk.facts.vocabSize, kept: kept.length, added: [] }
+}

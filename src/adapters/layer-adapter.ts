@@ -38,6 +38,11 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
     return undefined
   }
 
+  /** The matrix of an output layer with this adapter's change, for losses that compute logits in chunks. */
+  outputMatrix(weight: Tensor): Tensor {
+    return weight
+  }
+
   /** Sets the values to the weighted sum of adapters of the same kind and size. */
   setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const given = parts.map(({ adapter, weight }) => ({ values: adapter.parameters(), weight }))
@@ -93,6 +98,10 @@ class AdapterSlot extends Module {
     return adapter?.lowRank(rows)
   }
 
+  outputMatrix(weight: Tensor): Tensor {
+    return [...this.#adapters.values()].reduce((matrix, adapter) => adapter.outputMatrix(matrix), weight)
+  }
+
   compose(host: Module, own: Forward): Forward {
     const adapted = [...this.#adapters.values()].reduce<Forward>(
       (next, adapter) => adapter.wrap(host, next, next === own),
@@ -109,7 +118,10 @@ type Hosting = Module & { adapters?: AdapterSlot; forward?: Forward }
  */
 const compose = (host: Hosting): void => {
   delete host.forward
-  if (host instanceof Linear) delete host.lowRank
+  if (host instanceof Linear) {
+    delete host.lowRank
+    delete host.changedMatrix
+  }
   if (host.adapters === undefined || host.adapters.isEmpty) {
     delete host.adapters
     return
@@ -121,7 +133,10 @@ const compose = (host: Hosting): void => {
     Object.defineProperty(host, name, { value, configurable: true, enumerable: false })
   const { adapters } = host
   define('forward', adapters.compose(host, own))
-  if (host instanceof Linear) define('lowRank', (rows: number) => adapters.lowRank(rows))
+  if (host instanceof Linear) {
+    define('lowRank', (rows: number) => adapters.lowRank(rows))
+    define('changedMatrix', () => adapters.outputMatrix(host.weight))
+  }
 }
 
 const change = (host: Module, edit: (slot: AdapterSlot) => void): void => {

@@ -122,7 +122,7 @@ export const logProbsOfHidden = (
   { temperature = 1 }: Pick<LogProbOptions, 'temperature'> = {},
 ): TokenLogProbs => {
   const head = vocabularyHead(model, 'causal-lm')
-  const { weight, bias = null } = head.lmHead
+  const { matrix: weight, bias = null } = head.outputLayer
   const prepared = head.prepare(hidden.indexSelect(0, places))
   const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature })
   return { logProbs, entropy, logPower, counts }

@@ -33,6 +33,8 @@ export class Linear extends Module {
    * is no parameter.
    */
   declare lowRank?: (rows: number) => readonly LowRankRows[] | undefined
+  /** The matrix with the changes of adapters, where there are any: for losses that do not use `forward`. */
+  declare changedMatrix?: () => Tensor
   readonly #scale: number
   readonly #tied: boolean
   #quantized: QuantizedMatrix | BlockMatrix | undefined

@@ -29,7 +29,7 @@ export const vocabularyLoss = (
   options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> & { weights?: Tensor } = {},
 ): { sum: Tensor; correct?: Tensor; prepared: Tensor } => {
   const prepared = head.prepare(hidden)
-  const { weight, bias = null } = head.lmHead
+  const { matrix: weight, bias = null } = head.outputLayer
   const sum =
     options.weights === undefined
       ? linearCrossEntropy(prepared, weight, bias, labels)[0]

@@ -30,6 +30,10 @@ CASES = {
     "gpt2-dora": ("gpt2", lambda base, task: LoraConfig(r=3, use_dora=True, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
     "llama-rslora": ("llama", lambda base, task: LoraConfig(r=4, lora_alpha=6, use_rslora=True, task_type=task, target_modules=ALL["llama"],
                                                            rank_pattern={"q_proj": 2}, alpha_pattern={"layers.1.mlp.up_proj": 12})),
+    # Tied and untied output layers: rows of some tokens beside the low-rank matrices.
+    "qwen2-tokens": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices=[5, 17, 60])),
+    "gpt2-tokens": ("gpt2", lambda base, task: LoraConfig(r=2, task_type=task, fan_in_fan_out=True, trainable_token_indices=[60])),
+    "llama-tokens": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices={"embed_tokens": [9, 4], "lm_head": [9, 4]})),
     **{f"{base}-ia3": (base, lambda base, task: IA3Config(task_type=task)) for base in BASES},
     **{f"{base}-prefix": (base, lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("gpt2", "llama", "qwen2", "t5")},
     "gpt2-prefix-projected": ("gpt2", lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=10, task_type=task)),

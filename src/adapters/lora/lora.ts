@@ -7,6 +7,7 @@ import { findTargets, targetsSchema } from '../targets.ts'
 import { attachLora } from './attach.ts'
 import type { LoraShape } from './layer.ts'
 import { loraFiles } from './peft-files.ts'
+import { attachTokenRows, tokenIds } from './token-rows.ts'
 
 const schema = z.strictObject({
   targets: targetsSchema
@@ -25,6 +26,10 @@ const schema = z.strictObject({
     .positive()
     .default(1)
     .describe('LoRA+: ratio of the learning rate of B to that of A; 16 is usual (arXiv:2402.12354)'),
+  tokens: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('tokens whose rows of embedding and output layer are trained too, such as new ones of a chat template'),
   ...adapterFields,
 })
 /** Checked settings of LoRA. */
@@ -40,7 +45,9 @@ export const lora = defineAdapter({
     const { rank, alpha, rsLora, dora, dropout } = config
     const shape: LoraShape = { rank, alpha, rsLora, dora, dropout }
     const places = findTargets(model, config.targets, 'adapter.targets').map((target) => ({ ...target, shape }))
-    return attachLora(model, places, config, context)
+    const { placements, ...attachment } = attachLora(model, places, config, context)
+    const ids = tokenIds(config.tokens, context.encode, model.facts.vocabSize)
+    return { ...attachment, placements: [...placements, ...attachTokenRows(model, ids)] }
   },
   sumConfig: (configs) => {
     const rank = configs.reduce((sum, config) => sum + config.rank, 0)

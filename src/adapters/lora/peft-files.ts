@@ -6,8 +6,9 @@ import type { PeftFile, PeftFormat } from '../peft/format.ts'
 import { joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
-import type { LoraLayer, LoraShape } from './layer.ts'
+import { LoraLayer, type LoraShape } from './layer.ts'
 import type { LoraConfig } from './lora.ts'
+import { attachTokenRows, readTokenRows, tokenRowsField, writeTokenRows } from './token-rows.ts'
 
 const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_magnitude_vector' } as const
 
@@ -141,11 +142,17 @@ const read = (file: PeftFile, model: Model) => {
     rsLora,
     dora,
     loraPlusRatio: 1,
+    tokens: [],
   }
+  const rows = readTokenRows(file, model)
   return {
     config,
-    plan: (context: Parameters<typeof attachLora>[3]) => attachLora(model, places, config, context),
+    plan: (context: Parameters<typeof attachLora>[3]) => {
+      const { placements, ...attachment } = attachLora(model, places, config, context)
+      return { ...attachment, placements: [...placements, ...attachTokenRows(model, rows.ids)] }
+    },
     fill: ({ placements }: ReturnType<typeof attachLora>) => {
+      rows.fill(placements.map(({ adapter }) => adapter))
       const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as LoraLayer]))
       const put = (linear: NamedLinear, tensor: Tensor | undefined, pick: (layer: LoraLayer) => Tensor | undefined) =>
         tensor === undefined ||
@@ -181,12 +188,13 @@ export const loraFiles: PeftFormat<LoraConfig> = {
     'exclude_modules',
     'layers_to_transform',
     'layers_pattern',
+    tokenRowsField,
   ],
-  write: (model, config, { placements }) =>
-    write(
-      model,
-      config,
-      placements.map(({ path, adapter }) => ({ path, adapter: adapter as LoraLayer })),
-    ),
+  write: (model, config, { placements }) => {
+    const layers = placements.flatMap(({ path, adapter }) => (adapter instanceof LoraLayer ? [{ path, adapter }] : []))
+    const { fields, tensors } = write(model, config, layers)
+    const rows = writeTokenRows(model, placements)
+    return { fields: { ...fields, ...rows.fields }, tensors: new Map([...tensors, ...rows.tensors]) }
+  },
   read,
 }

@@ -182,7 +182,7 @@ const entropyTerm = (
  */
 const entropyOf = (model: Model, hidden: Tensor, temperature: number): Tensor => {
   const head = vocabularyHead(model, 'causal-lm')
-  const { weight, bias = null } = head.lmHead
+  const { matrix: weight, bias = null } = head.outputLayer
   const prepared = head.prepare(hidden)
   const rows = prepared.shape[0]
   const parts: Tensor[] = []

@@ -173,6 +173,14 @@ export const growVocabulary = async (input: z.input<typeof growVocabularySchema>
 
 const roles = ['bos', 'eos', 'pad', 'unk', 'cls', 'sep', 'mask'] as const
 
+/** Encoders name the tokens at the borders of a text in another way. */
+const alike: Partial<Record<(typeof roles)[number], (typeof roles)[number]>> = {
+  bos: 'cls',
+  eos: 'sep',
+  cls: 'bos',
+  sep: 'eos',
+}
+
 /** Gives a model another tokenizer: rows are mapped by the text of tokens, and special tokens by their role. */
 export const swapTokenizer = async (input: z.input<typeof swapTokenizerSchema>): Promise<ChangedVocabulary> => {
   const { base, out, tokenizer: path, init, multipleOf } = parseConfig(swapTokenizerSchema, input, 'vocabulary')
@@ -186,7 +194,7 @@ export const swapTokenizer = async (input: z.input<typeof swapTokenizerSchema>):
   }
   const byRole = new Map(
     roles.flatMap((role) => {
-      const [from, to] = [old.special[role], next.special[role]]
+      const [from, to] = [old.special[role] ?? old.special[alike[role] ?? role], next.special[role]]
       return from === undefined || to === undefined ? [] : [[to.id, from.id] as const]
     }),
   )

@@ -24,6 +24,7 @@ const tokensOf = ({ model: { vocab } }: TokenizerJson): [string, number][] =>
  * characters and bytes, and added tokens.
  */
 export const neededIds = (tokenizer: Tokenizer, occurring: ReadonlySet<number>): Set<number> => {
+  // The fields were checked when the tokenizer was loaded.
   const json = tokenizer.toJson() as unknown as TokenizerJson
   const ids = new Map(tokensOf(json))
   const needed = new Set(occurring)
@@ -62,6 +63,7 @@ const withNewIds = (value: unknown, idOf: ReadonlyMap<number, number>): unknown 
 
 /** The JSON of a tokenizer with the tokens of `idOf` only, under their new ids. */
 export const withTokens = (tokenizer: Tokenizer, idOf: ReadonlyMap<number, number>): object => {
+  // The fields were checked when the tokenizer was loaded.
   const json = structuredClone(tokenizer.toJson()) as unknown as TokenizerJson
   const { model } = json
   const kept = tokensOf(json).filter(([, id]) => idOf.has(id))

@@ -18,6 +18,12 @@ export abstract class LanguageHead extends Head {
     if (tiedEmbeddings && blocks !== undefined) this.lmHead.useBlocks(blocks)
   }
 
+  /** Matrix and bias of `lmHead` with the changes of adapters, for losses that compute logits in chunks. */
+  get outputLayer(): { matrix: Tensor; bias?: Tensor } {
+    const { weight, bias, changedMatrix } = this.lmHead
+    return { matrix: changedMatrix === undefined ? weight : changedMatrix(), ...(bias === undefined ? {} : { bias }) }
+  }
+
   /** Hidden states [...,C] -> input of `lmHead` [...,W]. */
   prepare(hidden: Tensor): Tensor {
     return hidden

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
 import {
   describeModelLoad,
+  expectVocabulary,
   loadModelWithReport,
   openSafetensors,
   saveModel,
@@ -93,6 +94,7 @@ export const loadAdaptedBase = async (
     seed,
     mapEachTensor: quantised,
   })
+  expectVocabulary(tokenizer, model.facts.vocabSize)
   if (randomInit) model.initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
   if (quantised) quantizeWeights(model, frozenWeights)
   placeModel(model, recipe)

@@ -32,6 +32,8 @@ export interface VariantSettings {
     dora?: boolean
     /** LoRA+: ratio of the learning rate of B to that of A; 16 is usual (arXiv:2402.12354). Default: `1`. */
     loraPlusRatio?: number
+    /** Tokens whose rows of embedding and output layer are trained too, such as new ones of a chat template. */
+    tokens?: readonly string[]
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }

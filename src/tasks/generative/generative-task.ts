@@ -191,7 +191,7 @@ const warningsOf = (predictions: readonly GeneratedPrediction[]): string[] => {
   if (answered.length < 2) return []
   // An adapter leaves the embeddings as they are, so a token that the base never saw stays as it was initialised.
   const remedy =
-    'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: choose a `template` with a token that the base knows, or the variant full.'
+    'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: name it in `adapter.tokens`, or choose a `template` with a token that the base knows.'
   if (answered.every(({ answer }) => answer === '')) return [`Every generated answer is empty. ${remedy}`]
   const cut = answered.filter(({ ended }) => ended === false).length
   return cut < answered.length ? [] : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]

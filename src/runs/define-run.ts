@@ -1,15 +1,35 @@
 // `defineRun`: recipes in TypeScript.
+import type { RecipeCallback, StopRule } from './engine/user-code.ts'
+import type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
 import type { AlignInput, FinetuneInput, PretrainInput } from './recipe-types/index.ts'
 
+/** Functions that any recipe may have. */
+export interface RecipeCode {
+  /** Called with every event of the run, which waits for each, one after the other. */
+  callbacks?: readonly (RecipeCallback | { name: string; onEvent: RecipeCallback })[]
+  /** Ends the run after an evaluation by returning true. */
+  stopWhen?: StopRule
+}
+
+/** Functions that a fine-tuning recipe may have. */
+export interface TaskCode {
+  /** Computes the loss of a batch in place of the task. */
+  loss?: RecipeLoss
+  /** Reads `data` and `validation`: rows with the columns that the settings of the task name. */
+  read?: RecipeReader
+  /** Score a prediction for a record; the mean is a metric with an interval, for `keep.best` too. */
+  metrics?: readonly RecipeMetric[]
+}
+
 /** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */
-export type FinetuneDefinition = FinetuneInput & { command: 'finetune' }
+export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
 /** An alignment recipe with its kind. */
-export type AlignDefinition = AlignInput & { command: 'align' }
+export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 
 /** Recipes by their command. */
 export interface RecipeDefinitions {
-  pretrain: PretrainInput
+  pretrain: PretrainInput & RecipeCode
   finetune: FinetuneDefinition
   align: AlignDefinition
 }

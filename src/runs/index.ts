@@ -12,7 +12,6 @@ export {
   rolloutQuerySchema,
   writeRollouts,
 } from './align/reinforcement/browse-rollouts.ts'
-export { hasRecipeFunctions } from './align/reinforcement/recipe-functions.ts'
 export {
   isReplay,
   loadRolloutTokenizer,
@@ -38,14 +37,22 @@ export type { ComparedDifference } from './compare/paired-differences.ts'
 export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
 export { openScoredRun, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
-export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
+export {
+  type AlignDefinition,
+  defineRun,
+  type FinetuneDefinition,
+  type RecipeCode,
+  type TaskCode,
+} from './define-run.ts'
 export { type CardFacts, publicName, readCardFacts } from './engine/card-facts.ts'
 export { dataSetsOf } from './engine/data-sets.ts'
 export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'
 export { execute } from './engine/execute.ts'
+export { hasRecipeFunctions } from './engine/recipe-functions.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
 export type { ModelInTraining, ModelVisitor, RunListener, RunResult } from './engine/run-listener.ts'
+export type { CallbackContext, RecipeCallback, StopContext, StopRule } from './engine/user-code.ts'
 export { finetune } from './finetune/finetune.ts'
 export { type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
 export {
@@ -53,6 +60,7 @@ export {
   type SavedSample,
   type SpecialistTask,
 } from './finetune/specialist-files.ts'
+export type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
 export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'
 export {
   type DataInspection,

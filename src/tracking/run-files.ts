@@ -4,6 +4,8 @@
 export const runFiles = {
   /** The recipe with every default filled in; it is a recipe itself, and what `resume` reads. */
   recipe: 'run.json',
+  /** SHA-256 of the files with the user's own code, where the recipe has any. */
+  code: 'code.json',
   /** Everything that happened, one JSON object a line (`TrainingEvent`). */
   events: 'events.jsonl',
   /** Wall and CPU time and energy of each session: a run has one more after each `resume`. */

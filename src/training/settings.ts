@@ -31,6 +31,28 @@ export const trainingSchema = z.strictObject({
     .describe(
       'packages or files to import first, which register their own objectives, tasks, models, variants or metrics',
     ),
+  recipeFile: z
+    .string()
+    .optional()
+    .describe('file of the recipe, in which a resumed run finds its functions')
+    .meta({ flag: false }),
+  callbacks: z
+    .array(z.unknown())
+    .default([])
+    .describe('functions of a recipe that are called with every event of the run, one after the other')
+    .meta({ flag: false }),
+  stopWhen: z
+    .unknown()
+    .optional()
+    .describe('function of a recipe that ends the run after an evaluation by returning true')
+    .meta({ flag: false }),
+  callbackSeconds: z
+    .number()
+    .positive()
+    .default(60)
+    .describe(
+      'maximum seconds of a call of a function of the recipe: a longer one is an error, or reported if it cannot be ended',
+    ),
   seed: z.int().default(0).describe('random seed for data order, masking, dropout and weight initialisation'),
   batch: z
     .strictObject({

@@ -3,6 +3,7 @@ import { parseConfig } from '../../core/index.ts'
 import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
 import { expectPrecision } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
+import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { AlignInput } from '../recipe-types/index.ts'
@@ -10,7 +11,6 @@ import { withModules } from '../use-modules.ts'
 import { alignKind } from './build.ts'
 import { completeRecipe } from './families.ts'
 import { type AlignRecipe, alignSchema } from './recipe.ts'
-import { nameFunctions } from './reinforcement/recipe-functions.ts'
 
 /**
  * Aligns a base with preferences or rewards, in a new folder. By default: one epoch over the data, an evaluation after each epoch or every
@@ -39,8 +39,7 @@ export const resolveAlignment = async (
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeAlignment = (input: object): AlignRecipe => {
   const recipe = parseConfig(alignSchema, { ...input, command: 'align' }, 'align')
-  const named = nameFunctions(recipe)
-  for (const [key, value] of Object.entries(named)) if (value !== undefined) Object.assign(recipe, { [key]: value })
+  Object.assign(recipe, nameFunctions(recipe))
   expectPrecision(recipe)
   completeRecipe(recipe)
   return recipe

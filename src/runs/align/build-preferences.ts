@@ -23,6 +23,7 @@ import { type AdaptedBase, loadAdaptedBase, savedAs } from '../engine/adapted-ba
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
+import { restoreFunctions } from '../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
 import { type AlignmentData, dataOf } from './data.ts'
@@ -34,7 +35,6 @@ import { type AlignObjective, findObjective, objectiveConfig } from './objective
 import { writePromptFiles } from './prompt-files.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { checkReference, openReference } from './reference-model.ts'
-import { restoreFunctions } from './reinforcement/recipe-functions.ts'
 
 /** What is read before the base is opened. */
 export interface AlignInputs {

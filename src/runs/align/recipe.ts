@@ -81,11 +81,6 @@ export const alignSchema = trainingSchema.extend({
   system: z.string().optional().describe('system prompt of conversations without one'),
   tokenizer: baseFields.tokenizer,
   out: baseFields.out,
-  recipeFile: z
-    .string()
-    .optional()
-    .describe('file of the recipe, in which a resumed run finds its functions')
-    .meta({ flag: false }),
   maxLength: z
     .int()
     .positive()

@@ -29,6 +29,7 @@ import { checkBestMetric } from './best-metric.ts'
 import { explainDiskFault } from './execute.ts'
 import { exportModel, partsOf } from './export-model.ts'
 import { expectBudgetFits } from './memory-limits.ts'
+import { RunCallbacks } from './run-callbacks.ts'
 import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
 import type { BuiltRun } from './run-kind.ts'
 import type { ModelVisitor, RunListener, RunMode, RunResult } from './run-listener.ts'
@@ -63,6 +64,7 @@ export const executeSteps = async (
   if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line), group) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
+  const callbacks = new RunCallbacks(recipe, group === undefined || group.first)
   const { prediction } = start
   await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step, prediction })
   const { step, tokens, position: examples } = state
@@ -78,11 +80,11 @@ export const executeSteps = async (
   }
   if (state.best !== null) latest.best = state.best.step
   try {
-    await startRecord(record, run, saved, flight, latest)
+    await startRecord(record, run, saved, flight, latest, callbacks)
     if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
     const { signal } = listener
     await withVisitor(run, listener, (visitor) =>
-      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, group }),
+      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
     )
     record.close()
   } catch (error) {
@@ -202,6 +204,7 @@ const startRecord = async (
   saved: LoopState | undefined,
   flight: PreFlight,
   latest: Latest,
+  callbacks: RunCallbacks,
 ): Promise<void> => {
   const cut = await record.start(saved?.step)
   if (saved === undefined) {
@@ -215,6 +218,7 @@ const startRecord = async (
     }
     if (event.type === 'step' && stream.online === undefined) latest.rise.add(event.loss)
     if (event.type === 'evaluation') latest.metrics = event.metrics
+    callbacks.note(event)
   }
   // A process that is killed between a checkpoint and its event leaves the event out.
   if (cut?.checkpointFound !== false) return
@@ -228,13 +232,14 @@ interface TrainOptions {
   latest: Latest
   signal?: AbortSignal
   visitor: ModelVisitor | undefined
+  callbacks: RunCallbacks
   group?: ProcessGroup
 }
 
 const trainRun = async (
   record: RunRecord,
   run: BuiltRun,
-  { state, isResumed, latest, signal, visitor, group }: TrainOptions,
+  { state, isResumed, latest, signal, visitor, callbacks, group }: TrainOptions,
 ): Promise<void> => {
   const { trainable, stream, optimizer, average, learningRate, length, evaluate, sample, recipe } = run
   const events = train({
@@ -244,7 +249,7 @@ const trainRun = async (
     average,
     settings: recipe,
     learningRate,
-    length,
+    length: { ...length, done: (at) => callbacks.stopped || length.done(at) },
     state,
     device: recipe.device,
     signal,
@@ -273,6 +278,7 @@ const trainRun = async (
   for (let next = await events.next(); next.done !== true; next = await events.next()) {
     try {
       take(next.value)
+      await callbacks.take(next.value, signal)
     } catch (error) {
       await endWith(events, error, (event) => record.keep(event))
     }

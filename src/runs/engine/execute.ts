@@ -5,6 +5,7 @@ import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
+import { checkCode } from './code-changes.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
 import { expectGroupFits } from './group-checks.ts'
@@ -100,6 +101,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
         `Expected several processes for \`shard\` ${recipe.shard}, got one. Start the run with \`launch\`, or set \`shard\` to none.`,
       )
     await listener.onFolder?.(out)
+    for (const line of await checkCode(recipe, mode)) listener.onNote?.(line)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     if (fit !== undefined && group !== undefined)

@@ -20,7 +20,11 @@ export const isSplit = (split: SplitSettings): boolean => Object.values(split).s
 /** @throws ConfigError for settings that do not fit each other */
 export const expectSplit = (
   { folds, fold, repeat }: SplitSettings,
-  { validation, validationShare, exampleCache }: { validation?: string; validationShare: number; exampleCache: string },
+  {
+    validation,
+    validationShare,
+    exampleCache,
+  }: { validation?: string | undefined; validationShare: number; exampleCache: string },
   defaultShare: number,
 ): void => {
   if (!isSplit({ folds, fold, repeat })) return

@@ -21,6 +21,7 @@ import { describeSkipped, hashesOf, isValidation } from '../engine/data-splits.t
 import { type MixedExamples, mixExamples } from '../engine/example-mixture.ts'
 import { isSplit, splitByLabel } from '../engine/folds.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
+import { restoreFunctions } from '../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
@@ -119,6 +120,7 @@ const mixedTargets = (
     })
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
+  await restoreFunctions(recipe)
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
   const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
@@ -169,6 +171,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
 const comparison: RunComparison<FinetuneRecipe> = {
   describe: ({ task, variant }) => ({ task, variant }),
   async records(recipe) {
+    await restoreFunctions(recipe)
     const { task } = taskOf(recipe)
     const { split } = recipe
     const sets: { name: string; records: TaskRecord[] }[] = []

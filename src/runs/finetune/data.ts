@@ -223,7 +223,7 @@ const openLargeSet = async (
 export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildContext): Promise<TrainingData> => {
   const declared = setsOf(recipe)
   const paths = declared.flatMap(({ path, validation }) => (validation === undefined ? [path] : [path, validation]))
-  if (isSplit(recipe.split) || !(await isCached(recipe, paths))) {
+  if (isSplit(recipe.split) || recipe.read !== undefined || !(await isCached(recipe, paths))) {
     const { data, sets } = await readInMemory(recipe)
     return {
       ...data,

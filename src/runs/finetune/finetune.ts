@@ -6,6 +6,7 @@ import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
 import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
 import { dataSetsOf, readDataSets } from '../engine/data-sets.ts'
 import { execute } from '../engine/execute.ts'
+import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
@@ -49,6 +50,7 @@ export const resolveFinetuning = async (
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeRecipe = (input: object): FinetuneRecipe => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
+  Object.assign(recipe, nameFunctions(recipe))
   const { task, config } = taskOf(recipe)
   recipe.data = readDataSets(recipe.data, recipe.dataTemperature)
   setsOf(recipe)
@@ -76,6 +78,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       'priorBias',
       'exampleCache',
       'workers',
+      'loss',
     ] as (keyof typeof defaults)[]
   )
     .filter((name) => !applicable.includes(name) && !isDeepStrictEqual(recipe[name], defaults[name]))

@@ -7,6 +7,7 @@ import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
 import { type DataSet, dataField, dataSetsOf } from '../engine/data-sets.ts'
 import { expectSplit } from '../engine/folds.ts'
+import { withUserCode } from './user-task.ts'
 import { variantSchema } from './variant-names.ts'
 
 /** The schema of a fine-tuning recipe; flags, help and run.json follow from it. */
@@ -66,6 +67,21 @@ export const finetuneSchema = trainingSchema.extend({
     .describe('also score the base before fine-tuning, as a reference beside the final scores'),
   tokenizer: baseFields.tokenizer,
   out: baseFields.out,
+  loss: z
+    .unknown()
+    .optional()
+    .describe("function of a recipe that computes the loss in place of the task's")
+    .meta({ flag: false }),
+  read: z
+    .unknown()
+    .optional()
+    .describe('function of a recipe that reads `data` and `validation`: rows with the columns of the task')
+    .meta({ flag: false }),
+  metrics: z
+    .array(z.unknown())
+    .default([])
+    .describe('functions of a recipe that score a prediction for a record; their mean is a metric')
+    .meta({ flag: false }),
   maxLength: z
     .int()
     .positive()
@@ -104,9 +120,10 @@ export const finetuneSchema = trainingSchema.extend({
 export type FinetuneRecipe = z.output<typeof finetuneSchema>
 
 /** The task of a recipe, and its settings checked. @throws ConfigError for settings that it does not have */
-export const taskOf = ({ task: type, settings, dataset }: FinetuneRecipe): { task: TaskDefinition; config: object } => {
+export const taskOf = (recipe: FinetuneRecipe): { task: TaskDefinition; config: object } => {
+  const { task: type, settings, dataset } = recipe
   const task = findTask(type)
-  return { task, config: taskConfig(task, settings, dataset) }
+  return { task: withUserCode(task, recipe), config: taskConfig(task, settings, dataset) }
 }
 
 /** Settings that were given as texts, as the types that the task has for them. */

@@ -2,6 +2,7 @@
 import { parseConfig } from '../../core/index.ts'
 import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
 import { execute } from '../engine/execute.ts'
+import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
@@ -24,6 +25,7 @@ export const pretrain = async (input: PretrainInput, listener: RunListener = {})
 /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
 export const resolvePretraining = async (input: object): Promise<PretrainRecipe> => {
   const recipe = applyDepth(parseConfig(pretrainSchema, await withModules(input), 'pretrain'))
+  Object.assign(recipe, nameFunctions(recipe))
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   recipe.data = recipe.data.map(absoluteData)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)

@@ -11,6 +11,17 @@ export interface AlignSettings {
    * metrics.
    */
   use?: string | readonly string[]
+  /** File of the recipe, in which a resumed run finds its functions. */
+  recipeFile?: string
+  /** Functions of a recipe that are called with every event of the run, one after the other. */
+  callbacks?: readonly unknown[]
+  /** Function of a recipe that ends the run after an evaluation by returning true. */
+  stopWhen?: unknown
+  /**
+   * Maximum seconds of a call of a function of the recipe: a longer one is an error, or reported if it
+   * cannot be ended. Default: `60`.
+   */
+  callbackSeconds?: number
   /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
   seed?: number
   batch?: {
@@ -478,8 +489,6 @@ export interface AlignSettings {
   tokenizer?: string
   /** Folder of the run. */
   out: string
-  /** File of the recipe, in which a resumed run finds its functions. */
-  recipeFile?: string
   /** Maximum tokens of a prompt with its completion (default: model limit, at most 1024). */
   maxLength?: number
   /** Maximum tokens of a prompt (default: half of maxLength). */

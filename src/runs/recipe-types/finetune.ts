@@ -10,6 +10,17 @@ export interface FinetuneSettings {
    * metrics.
    */
   use?: string | readonly string[]
+  /** File of the recipe, in which a resumed run finds its functions. */
+  recipeFile?: string
+  /** Functions of a recipe that are called with every event of the run, one after the other. */
+  callbacks?: readonly unknown[]
+  /** Function of a recipe that ends the run after an evaluation by returning true. */
+  stopWhen?: unknown
+  /**
+   * Maximum seconds of a call of a function of the recipe: a longer one is an error, or reported if it
+   * cannot be ended. Default: `60`.
+   */
+  callbackSeconds?: number
   /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
   seed?: number
   batch?: {
@@ -365,6 +376,12 @@ export interface FinetuneSettings {
   tokenizer?: string
   /** Folder of the run. */
   out: string
+  /** Function of a recipe that computes the loss in place of the task's. */
+  loss?: unknown
+  /** Function of a recipe that reads `data` and `validation`: rows with the columns of the task. */
+  read?: unknown
+  /** Functions of a recipe that score a prediction for a record; their mean is a metric. */
+  metrics?: readonly unknown[]
   /**
    * Maximum tokens per example (default: model limit, at most 512, or 1024 for tasks that generate text,
    * minus virtual tokens).

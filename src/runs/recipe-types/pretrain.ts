@@ -10,6 +10,17 @@ export interface PretrainSettings {
    * metrics.
    */
   use?: string | readonly string[]
+  /** File of the recipe, in which a resumed run finds its functions. */
+  recipeFile?: string
+  /** Functions of a recipe that are called with every event of the run, one after the other. */
+  callbacks?: readonly unknown[]
+  /** Function of a recipe that ends the run after an evaluation by returning true. */
+  stopWhen?: unknown
+  /**
+   * Maximum seconds of a call of a function of the recipe: a longer one is an error, or reported if it
+   * cannot be ended. Default: `60`.
+   */
+  callbackSeconds?: number
   /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
   seed?: number
   batch?: {

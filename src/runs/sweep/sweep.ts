@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, parseJson, writeFileAtomic } from '../../core/index.ts'
 import { expectOneProcess } from '../../distributed/index.ts'
+import { nameFunctions, namesFunctions } from '../engine/recipe-functions.ts'
 import { startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
 import {
@@ -72,10 +73,15 @@ export const withSplits = ({
   over,
   folds,
   repeats,
+  out,
 }: SweepInput): { recipe: Record<string, unknown>; over: SweepAxes } => {
   expectCount('folds', folds)
   expectCount('repeats', repeats)
-  const { out: _, ...given } = plain({ command: 'finetune', ...recipe }) as Record<string, unknown>
+  // Functions do not reach the processes of runs, which find them in the recipe file.
+  const named = nameFunctions({ ...recipe, out })
+  if (namesFunctions(named) && (recipe as { recipeFile?: unknown }).recipeFile === undefined)
+    throw new ConfigError('A sweep needs the file of a recipe with functions, which its runs read: set `recipeFile`.')
+  const { out: _, ...given } = plain({ command: 'finetune', ...recipe, ...named }) as Record<string, unknown>
   return {
     recipe: folds === undefined ? given : recipeAt(given, { name: '', over: { 'split.folds': folds } }),
     over: {

@@ -16,7 +16,7 @@ import {
 } from '../../../alignment/index.ts'
 import { isFeatureModel, loadFeatureModel } from '../../../features/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
-import { functionOf } from './recipe-functions.ts'
+import { functionOf } from '../../engine/recipe-functions.ts'
 
 /** A feature-based specialist, as fine-tuning makes them, scores as any other model does. */
 export const openFolder: NonNullable<RewardContext['openFolder']> = async (folder, options) =>

@@ -1,8 +1,9 @@
 // Functions of recipes: run.json is JSON, so it has their names alone. They are found again in the process that started the run, or in the
 // recipe file, which is read again.
+
+import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { ConfigError, importUserModule } from '../../../core/index.ts'
-import type { AlignRecipe } from '../recipe.ts'
+import { ConfigError, importUserModule, sha256 } from '../../core/index.ts'
 
 /** A function of a recipe in run.json. */
 interface NamedFunction {
@@ -14,17 +15,23 @@ const isNamed = (input: unknown): input is NamedFunction => (input as Partial<Na
 
 /** A key of the recipe that may have functions. */
 interface FunctionPlace {
-  key: 'rewards' | 'judge' | 'environment'
+  key: string
   noun: string
   /** Method of objects that are kept as functions are. */
-  method: 'score' | 'step'
-  register: string
+  method: string
+  /** The function that registers it in a module; undefined for what only a recipe has. */
+  register?: string
 }
 
 const places: readonly FunctionPlace[] = [
   { key: 'rewards', noun: 'reward', method: 'score', register: 'registerReward' },
   { key: 'judge', noun: 'reward', method: 'score', register: 'registerReward' },
   { key: 'environment', noun: 'environment', method: 'step', register: 'registerEnvironment' },
+  { key: 'callbacks', noun: 'callback', method: 'onEvent' },
+  { key: 'stopWhen', noun: 'stopping rule', method: 'stopWhen' },
+  { key: 'loss', noun: 'loss', method: 'loss' },
+  { key: 'read', noun: 'reader', method: 'read' },
+  { key: 'metrics', noun: 'metric', method: 'score' },
 ]
 
 /** Functions of recipes that this process knows, by the folder of the run, the key of the recipe and their name. */
@@ -59,49 +66,88 @@ const nameFunction = (input: unknown, out: string, place: FunctionPlace, otherwi
   return { type: 'function', name: own } satisfies NamedFunction
 }
 
-type Functional = Pick<AlignRecipe, 'out'> & Partial<Pick<AlignRecipe, FunctionPlace['key']>>
+/** A recipe that may have functions. */
+interface Functional {
+  readonly out: string
+  readonly recipeFile?: string | undefined
+}
 
-/** The keys of a recipe that may have functions, with these named. */
-export const nameFunctions = (recipe: Functional): Pick<AlignRecipe, FunctionPlace['key']> => {
-  const { out, rewards = [], judge, environment } = recipe
-  const [ofRewards, ofJudge, ofEnvironment] = places
-  return {
-    rewards: rewards.map((reward, i) => nameFunction(reward, out, ofRewards, `reward-${i + 1}`)),
-    judge: nameFunction(judge, out, ofJudge, 'judge'),
-    environment: nameFunction(environment, out, ofEnvironment, 'environment'),
+const fieldOf = (recipe: object, key: string): unknown => (recipe as Record<string, unknown>)[key]
+
+/** The keys of a recipe that may have functions, with these named. @throws ConfigError for two with one name */
+export const nameFunctions = (recipe: Functional): Record<string, unknown> => {
+  const named: Record<string, unknown> = {}
+  for (const place of places) {
+    const value = fieldOf(recipe, place.key)
+    if (value === undefined) continue
+    const { out } = recipe
+    if (!Array.isArray(value)) {
+      named[place.key] = nameFunction(value, out, place, place.key)
+      continue
+    }
+    const noun = place.noun.replace(/ /g, '-')
+    const list = value.map((input, i) => nameFunction(input, out, place, `${noun}-${i + 1}`))
+    const names = list.filter(isNamed).map(({ name }) => name)
+    const twice = names.find((name, i) => names.indexOf(name) !== i)
+    if (twice !== undefined)
+      throw new ConfigError(
+        `Expected functions with different names for \`${place.key}\`, got \`${twice}\` twice. Rename one.`,
+      )
+    named[place.key] = list
   }
+  return named
 }
 
 /**
  * A reward, judge or environment of run.json with the function that it names.
  * @throws ConfigError for a function that this process does not know
  */
-export const functionOf = (input: unknown, key: FunctionPlace['key'], out: string): unknown => {
+export const functionOf = (input: unknown, key: string, out: string): unknown => {
   if (!isNamed(input)) return input
   const found = lookUp(out, key, input.name)
   if (found !== undefined) return found
   const place = places.find((one) => one.key === key)
+  if (place?.register === undefined)
+    throw new ConfigError(
+      `The ${place?.noun} \`${input.name}\` is a function of the recipe, which a resumed run does not have: keep it in a recipe file (\`--recipe\`), which is read again.`,
+    )
   throw new ConfigError(
     `The ${place?.noun} \`${input.name}\` is a function of the recipe, which a resumed run does not have: register it with \`${place?.register}\` in a module that the recipe names in \`use\`, and name it in \`${key}\`. Functions of a recipe file (\`--recipe\`) are read again.`,
   )
 }
 
 /** Whether a recipe has a function that this process does not know. */
-const hasUnknown = ({ out, rewards, judge, environment }: AlignRecipe): boolean =>
-  [
-    ...rewards.map((reward) => ['rewards', reward] as const),
-    ['judge', judge] as const,
-    ['environment', environment] as const,
-  ].some(([key, input]) => isNamed(input) && lookUp(out, key, input.name) === undefined)
+const hasUnknown = (recipe: Functional): boolean =>
+  places.some(({ key }) =>
+    [fieldOf(recipe, key)].flat().some((input) => isNamed(input) && lookUp(recipe.out, key, input.name) === undefined),
+  )
+
+/** Whether a recipe of run.json names functions. */
+export const namesFunctions = (recipe: object): boolean =>
+  places.some(({ key }) => [fieldOf(recipe, key)].flat().some((input) => isNamed(input)))
+
+/** SHA-256 of the files with the user's code: the recipe file if it has functions, and the modules of `use`. Files that are gone have none. */
+export const hashCode = async (recipe: Functional & { use?: readonly string[] }): Promise<Record<string, string>> => {
+  const { recipeFile, use = [] } = recipe
+  const files = [...(recipeFile === undefined ? [] : [recipeFile]), ...use]
+  const texts = await Promise.all(
+    files.map(async (file) => [file, await readFile(file, 'utf8').catch(() => undefined)] as const),
+  )
+  return Object.fromEntries(texts.flatMap(([file, text]) => (text === undefined ? [] : [[file, sha256(text)]])))
+}
 
 /**
  * Reads the functions of a resumed run from its recipe file.
+ * @param options.again also where this process knows them, as the file may have been corrected since
  * @returns a line for people where the file was read
  * @throws ConfigError for a file that throws, or is gone
  */
-export const restoreFunctions = async (recipe: AlignRecipe): Promise<string[]> => {
+export const restoreFunctions = async (
+  recipe: Functional,
+  { again = false }: { again?: boolean } = {},
+): Promise<string[]> => {
   const { recipeFile, out } = recipe
-  if (recipeFile === undefined || !hasUnknown(recipe)) return []
+  if (recipeFile === undefined || !(again ? namesFunctions(recipe) : hasUnknown(recipe))) return []
   let module: { default?: unknown }
   try {
     module = (await importUserModule(recipeFile, { again: true })) as { default?: unknown }
@@ -111,6 +157,6 @@ export const restoreFunctions = async (recipe: AlignRecipe): Promise<string[]> =
     )
   }
   const found = await module.default
-  if (typeof found === 'object' && found !== null) nameFunctions({ ...(found as Partial<Functional>), out })
+  if (typeof found === 'object' && found !== null) nameFunctions({ ...found, out })
   return [`Read the functions of the recipe again from ${recipeFile}.`]
 }

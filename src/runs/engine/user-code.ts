@@ -1,0 +1,136 @@
+// Calls functions of a user's recipe: with a time limit, and with file and line of the user's code in what they throw.
+import { Worker } from 'node:worker_threads'
+import { ConfigError, programCall, TunesmithError } from '../../core/index.ts'
+import type { TrainingEvent } from '../../tracking/index.ts'
+
+/** What a callback may use. */
+export interface CallbackContext {
+  /** Folder of the run. */
+  folder: string
+  /** Aborted when the run is stopped. */
+  signal?: AbortSignal | undefined
+}
+
+/** Is called with every event of a run, which waits for it. */
+export type RecipeCallback = (event: TrainingEvent, context: CallbackContext) => unknown
+
+/** What a stopping rule sees: every evaluation so far, the last one at the end. */
+export interface StopContext {
+  step: number
+  evaluations: readonly { step: number; metrics: Readonly<Record<string, number>> }[]
+}
+
+/** Whether the run ends; called after each evaluation. */
+export type StopRule = (context: StopContext) => boolean | Promise<boolean>
+
+/** Where a function of a recipe is, for messages. */
+export interface UserCall {
+  /** `callback`, `loss` … */
+  noun: string
+  name: string
+  out: string
+  recipeFile?: string | undefined
+  /** Seconds after which it is stopped, or reported. */
+  seconds: number
+}
+
+/** File, line and column of the first frame in the user's code; undefined where none is. */
+const placeOf = (error: Error, recipeFile: string | undefined): string | undefined => {
+  // The map of a recipe in TypeScript is applied when the stack is first read.
+  process.setSourceMapsEnabled(true)
+  const stack = error.stack ?? ''
+  process.setSourceMapsEnabled(false)
+  const frames = [...stack.matchAll(/(?:file:\/\/)?(\/[^\s():?]+)(?:\?read=\d+)?:(\d+):(\d+)/g)].map(
+    ([, path, line, column]) => ({ path: decodeURI(path), place: `${decodeURI(path)}:${line}:${column}` }),
+  )
+  return frames.find(({ path }) => path === recipeFile)?.place
+}
+
+const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
+
+const fault = (call: UserCall, error: unknown): unknown => {
+  // An abort ends the run in order, and errors of the program say themselves where they are.
+  if (error instanceof TunesmithError || (error as Error)?.name === 'AbortError') return error
+  const thrown = error instanceof Error ? error : new Error(String(error))
+  const place = placeOf(thrown, call.recipeFile) ?? call.recipeFile
+  return new ConfigError(
+    `${place === undefined ? '' : `${place}: `}${describe(call)} threw ${thrown.name}: ${thrown.message.split('\n')[0]}. The last whole step is saved: correct the function, then \`${programCall('resume', call.out)}\`.`,
+  )
+}
+
+/** Watches calls from a thread of its own, which also runs while a function never returns. */
+const watcher = `
+Promise.all([import('node:worker_threads'), import('node:fs')]).then(([{ workerData }, { writeSync }]) => {
+const { until, text } = workerData
+const [clock, message] = [new Float64Array(until), new Int32Array(text)]
+let said = 0
+setInterval(() => {
+  const end = clock[0]
+  if (end === 0 || end === said || Date.now() < end) return
+  said = end
+  writeSync(2, String.fromCharCode(...message.subarray(1, 1 + message[0])) + '\\n')
+}, 250)
+})
+`
+
+/** A clock that reports a function which has not returned in time, even if it keeps the thread. */
+class CallWatch {
+  readonly #until = new Float64Array(new SharedArrayBuffer(8))
+  readonly #text = new Int32Array(new SharedArrayBuffer(4 * 2048))
+  #worker: Worker | undefined
+
+  start(call: UserCall): void {
+    if (this.#worker === undefined) {
+      const workerData = { until: this.#until.buffer, text: this.#text.buffer }
+      this.#worker = new Worker(watcher, { eval: true, execArgv: [], workerData })
+      this.#worker.unref()
+    }
+    const message = `warning: ${describe(call)} has not returned for ${call.seconds} s, and the run waits for it. If it never does, end the process; its checkpoints are intact: ${programCall('resume', call.out)}`
+    const codes = [...message].slice(0, 2000).map((letter) => letter.charCodeAt(0))
+    this.#text.set(codes, 1)
+    this.#text[0] = codes.length
+    this.#until[0] = Date.now() + 1000 * call.seconds
+  }
+
+  stop(): void {
+    this.#until[0] = 0
+  }
+}
+
+const watch = new CallWatch()
+
+/** Calls a function that returns at once. @throws ConfigError with the place in the user's code */
+export const callNow = <Result>(call: UserCall, work: () => Result): Result => {
+  watch.start(call)
+  try {
+    return work()
+  } catch (error) {
+    throw fault(call, error)
+  } finally {
+    watch.stop()
+  }
+}
+
+/** Calls a function and waits for what it returns. @throws ConfigError with the place, or when it takes longer than its limit */
+export const callAndWait = async <Result>(call: UserCall, work: () => Result | Promise<Result>): Promise<Result> => {
+  const returned = callNow(call, work)
+  if (!(returned instanceof Promise)) return returned
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const limited = `${call.recipeFile === undefined ? '' : `${call.recipeFile}: `}${describe(call)} has not returned after ${call.seconds} s (\`callbackSeconds\`).`
+      reject(
+        new ConfigError(
+          `${limited} The last whole step is saved: correct the function or raise the limit, then \`${programCall('resume', call.out)}\`.`,
+        ),
+      )
+    }, 1000 * call.seconds)
+  })
+  try {
+    return await Promise.race([returned, limit])
+  } catch (error) {
+    throw fault(call, error)
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,155 @@
+// A task with the reader, the loss and the metrics of a user's recipe in place of its own, or beside them.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigError, DataError, show } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import type { Batch, Criterion } from '../../objectives/index.ts'
+import type { PreparedTask, ScoredUnits, TaskDefinition, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
+import { registerMetricInfo } from '../../tracking/index.ts'
+import { functionOf } from '../engine/recipe-functions.ts'
+import { callAndWait, callNow, type UserCall } from '../engine/user-code.ts'
+
+/** Reads a path: rows with the columns that the settings of the task name. */
+export type RecipeReader = (path: string) => readonly object[] | Promise<readonly object[]>
+
+type LossOf = Criterion['loss']
+
+/** The loss of a batch; `standard` computes that of the task. Terms are sums, which the loop divides by their weights. */
+export type RecipeLoss = (model: Model, batch: Batch, standard: () => ReturnType<LossOf>) => ReturnType<LossOf>
+
+/** The score of a prediction for a record; the metric is the mean. */
+export type ScorePrediction = (record: never, prediction: never) => number
+
+/** A metric of a recipe: a function, whose name it has, of which higher is better, or an object that says more. */
+export type RecipeMetric = ScorePrediction | { name: string; direction?: 'higher' | 'lower'; score: ScorePrediction }
+
+/** What a fine-tuning recipe may have of a user's code. */
+interface UserTaskRecipe {
+  out: string
+  recipeFile?: string | undefined
+  callbackSeconds: number
+  loss?: unknown
+  read?: unknown
+  metrics: readonly unknown[]
+}
+
+const nameOf = (input: unknown): string => String((input as { name?: unknown }).name)
+
+const callOf = (
+  noun: string,
+  input: unknown,
+  { out, recipeFile, callbackSeconds: seconds }: UserTaskRecipe,
+): UserCall => ({
+  noun,
+  name: nameOf(input),
+  out,
+  recipeFile,
+  seconds,
+})
+
+/** Reads rows through the task, which checks their columns, and names them by the path and their number. */
+const readWith =
+  (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['read'] =>
+  async (path, config, options) => {
+    const given = functionOf(recipe.read, 'read', recipe.out) as RecipeReader | { read: RecipeReader }
+    const read: RecipeReader = typeof given === 'function' ? given : (file) => given.read(file)
+    const rows = await callAndWait(callOf('reader', recipe.read, recipe), () => read(path))
+    if (!Array.isArray(rows) || rows.length === 0)
+      throw new DataError(`Expected rows from the reader \`${nameOf(recipe.read)}\`, got ${show(rows)}.`, path)
+    const folder = await mkdtemp(join(tmpdir(), 'tunesmith-rows-'))
+    const file = join(folder, 'rows.jsonl')
+    try {
+      await writeFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+      const { records, report } = await task.read(file, { ...config, format: 'auto' }, options)
+      return { records: records.map((record) => ({ ...record, file: path })), report: { ...report, files: [path] } }
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error
+      throw new DataError(error.message.replaceAll(file, `${path} (rows of the reader)`))
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+
+const prepareWith =
+  (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['prepare'] =>
+  (...parts) => {
+    const prepared = task.prepare(...parts)
+    const { criterion } = prepared
+    const loss: LossOf = (model, batch, how) => {
+      const given = functionOf(recipe.loss, 'loss', recipe.out) as RecipeLoss | { loss: RecipeLoss }
+      const own: RecipeLoss = typeof given === 'function' ? given : (...all) => given.loss(...all)
+      const standard = () => criterion.loss(model, batch, how)
+      return callNow(callOf('loss', recipe.loss, recipe), () => own(model, batch, standard))
+    }
+    // What a task counts while it encodes are getters, which a spread would read only once.
+    const own = Object.getOwnPropertyDescriptors(prepared)
+    const replaced = { ...own, criterion: { value: { ...criterion, loss }, enumerable: true } }
+    return Object.defineProperties({}, replaced) as PreparedTask
+  }
+
+interface OwnMetric {
+  name: string
+  values: Float64Array
+}
+
+/** The mean of each metric over any resample of the records. */
+const withMetrics = (units: ScoredUnits, metrics: readonly OwnMetric[]): ScoredUnits => ({
+  units: units.units,
+  details: () => units.details(),
+  scores(counts) {
+    const own = metrics.map(({ name, values }): [string, number] => {
+      let [sum, weight] = [0, 0]
+      values.forEach((value, i) => {
+        const count = counts === undefined ? 1 : counts[i]
+        sum += count * value
+        weight += count
+      })
+      return [name, sum / weight]
+    })
+    return { ...units.scores(counts), ...Object.fromEntries(own) }
+  },
+})
+
+const scoreWith =
+  (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['score'] =>
+  (records, predictions, config, labels) => {
+    const units = task.score(records, predictions, config, labels)
+    const metrics = recipe.metrics.map((input): OwnMetric => {
+      const given = functionOf(input, 'metrics', recipe.out) as RecipeMetric
+      const { name } = given
+      const score = (typeof given === 'function' ? given : (...pair: [never, never]) => given.score(...pair)) as (
+        record: TaskRecord,
+        prediction: TaskPrediction,
+      ) => number
+      registerMetricInfo({ name, direction: (typeof given === 'function' ? undefined : given.direction) ?? 'higher' })
+      if (units.units !== predictions.length)
+        throw new ConfigError(
+          `The metric \`${name}\` needs a prediction for each record, which ${task.type} does not have.`,
+        )
+      const value = (prediction: TaskPrediction, i: number): number => {
+        const found = callNow(callOf('metric', input, recipe), () => score(records[i], prediction))
+        if (typeof found === 'number') return found
+        throw new ConfigError(`Expected a number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
+      }
+      return { name, values: Float64Array.from(predictions, value) }
+    })
+    return withMetrics(units, metrics)
+  }
+
+/** The task of a recipe with the user's code. The functions are looked up when they are called. */
+export const withUserCode = (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition => {
+  const { loss, read, metrics } = recipe
+  if (loss === undefined && read === undefined && metrics.length === 0) return task
+  return {
+    ...task,
+    ...(read === undefined ? {} : { read: readWith(task, recipe) }),
+    ...(loss === undefined ? {} : { prepare: prepareWith(task, recipe) }),
+    ...(metrics.length === 0
+      ? {}
+      : {
+          score: scoreWith(task, recipe),
+          metricNames: (config: object) => [...task.metricNames(config), ...metrics.map(nameOf)],
+        }),
+  }
+}

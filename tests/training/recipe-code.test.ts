@@ -1,0 +1,115 @@
+// Functions of a user's recipe: what they do, and what is left of a run in which one fails.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pretrain, resume } from '../../src/runs/index.ts'
+import type { StepEvent, TrainingEvent } from '../../src/tracking/index.ts'
+import { runHere } from '../e2e/run-folder.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+const at = (...names: string[]) => join(data.root, ...names)
+beforeAll(async () => {
+  data = await makeSmallData()
+  await pretrain(smallRecipe(data, at('base'), { budget: { steps: 1 }, keep: { last: 1 } }))
+  const rows = Array.from({ length: 60 }, (_, i) =>
+    i % 3 === 0 ? `the green house ${i},plant` : `the stone ${i},rock`,
+  )
+  writeFileSync(at('rows.txt'), rows.join('\n'))
+})
+afterAll(() => data.dispose())
+
+/** The recipe of a run whose callback runs `body` at step 3, on line 19. */
+const writeRecipe = (out: string, body: string): string => {
+  const file = at(`${out}.ts`)
+  writeFileSync(
+    file,
+    `import { readFileSync } from 'node:fs'
+import { defineRun } from 'tunesmith'
+
+interface Row { text: string }
+
+export default defineRun({
+  command: 'finetune',
+  base: '${at('base')}',
+  task: 'sequence-classification',
+  data: '${at('rows.txt')}',
+  validationShare: 0.3,
+  maxLength: 16,
+  batch: { sequences: 8 },
+  budget: { steps: 20 },
+  evaluate: { steps: 2 },
+  untrainedBaseline: false,
+  callbackSeconds: 1,
+  out: '${at(out)}',
+  callbacks: [function third({ type, step }) { if (type === 'step' && step === 3) { ${body} } }],
+  stopWhen: ({ evaluations }) => evaluations.length >= 3,
+  loss(_model, _batch, standard) {
+    const { terms, metrics } = standard()
+    return { terms: terms.map((term) => ({ ...term, scale: 3 * term.scale })), metrics }
+  },
+  metrics: [{ name: '${out}Words', direction: 'lower', score: ({ text }: Row) => text.split(' ').length }],
+  read: (path) => readFileSync(path, 'utf8').split('\\n').map((line) => {
+    const [text, label] = line.split(',')
+    return { text, label }
+  }),
+})
+`,
+  )
+  return file
+}
+
+const eventsOf = (out: string): TrainingEvent[] =>
+  readFileSync(at(out, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as TrainingEvent)
+const lossesOf = (out: string) => eventsOf(out).filter((event): event is StepEvent => event.type === 'step')
+
+describe('functions of a recipe', () => {
+  it('read, compute the loss, measure and stop; one that throws costs no step', async () => {
+    const broken = await runHere([
+      'finetune',
+      '--recipe',
+      writeRecipe('own', 'const no = undefined as unknown as Row; no.text.trim()'),
+    ])
+    expect(broken.code).toBe(2)
+    expect(broken.stderr).toMatch(/error: \S*own\.ts:19:\d+: the callback `third` threw TypeError: .*resume/)
+    expect(existsSync(at('own', 'checkpoints', 'step-00000003'))).toBe(true)
+    expect(eventsOf('own').at(-1)).toMatchObject({ type: 'end', reason: 'failed' })
+
+    writeRecipe('own', '')
+    const notes: string[] = []
+    // Three evaluations, of which the first was before the error.
+    const result = await resume(at('own'), { onNote: (line) => notes.push(line) })
+    expect(notes.join('\n')).toMatch(/own\.ts has changed since the run was started/)
+    expect(result).toMatchObject({ reason: 'finished', steps: 6 })
+    const texts = readFileSync(at('own', 'model', 'predictions.jsonl'), 'utf8')
+      .trim()
+      .split('\n').length
+    expect(result.metrics.ownWords).toBeGreaterThan(3)
+    expect(result.metrics.ownWords).toBeLessThan(4)
+    const evaluation = JSON.parse(readFileSync(at('own', 'model', 'evaluation.json'), 'utf8'))
+    expect(evaluation.records.count).toBe(texts)
+    expect(evaluation.metrics.ownWords.low).toBeLessThan(evaluation.metrics.ownWords.high)
+
+    // The same run with the loss of the task: a third of it in the first step, which both take from the same weights.
+    const file = writeRecipe('plain', '')
+    writeFileSync(file, readFileSync(file, 'utf8').replace('3 * term.scale', 'term.scale'))
+    expect((await runHere(['finetune', '--recipe', file, '--budget.steps', '1'])).code).toBe(0)
+    expect(lossesOf('own')[0].loss / lossesOf('plain')[0].loss).toBeCloseTo(3, 4)
+  })
+
+  it('that never returns is an error after its limit, and so is a loss that throws', async () => {
+    const never = await runHere(['finetune', '--recipe', writeRecipe('never', 'return new Promise(() => {})')])
+    expect(never.stderr).toMatch(/never\.ts: the callback `third` has not returned after 1 s .*callbackSeconds/)
+    expect(existsSync(at('never', 'checkpoints', 'step-00000003'))).toBe(true)
+    const file = writeRecipe('wrong', '')
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace('const { terms', "throw new RangeError('too much')\n    const { terms"),
+    )
+    const wrong = await runHere(['finetune', '--recipe', file])
+    expect(wrong.stderr).toMatch(/wrong\.ts:22:\d+: the loss `loss` threw RangeError: too much/)
+  })
+})

@@ -5,6 +5,7 @@ import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
 import { mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
+import { decisionParts, fitClassification } from './learning/fit-classification.ts'
 import {
   expectClasses,
   expectFewClasses,
@@ -48,6 +49,19 @@ const config = z
     multiLabel: z.boolean().default(false).describe('any number of labels per record: a list, or a text with commas'),
     labelColumns: labelsField('multi-label: one column of 0 and 1 per label, instead of `label`'),
     threshold: z.number().gt(0).lt(1).default(0.5).describe('multi-label: minimum probability of a predicted label'),
+    thresholds: z
+      .record(z.string(), z.number().gt(0).lt(1))
+      .optional()
+      .describe('multi-label: minimum probability by label (default: threshold)'),
+    temperature: z
+      .number()
+      .positive()
+      .default(1)
+      .describe('divides the logits before probabilities: above 1 lowers the confidence'),
+    fit: z
+      .array(z.enum(decisionParts))
+      .default([])
+      .describe('parts to fit on the validation records after training: temperature, and thresholds with multiLabel'),
     positive: z.string().optional().describe('class whose precision, recall and F1 are reported'),
     classWeights: classWeightsField,
     labelSmoothing: z
@@ -57,10 +71,12 @@ const config = z
       .default(0)
       .describe('label smoothing: probability mass spread over all classes'),
   })
-  .superRefine(({ multiLabel, labelSmoothing, positive, labels, labelColumns }, context) => {
+  .superRefine(({ multiLabel, labelSmoothing, positive, labels, labelColumns, thresholds, fit }, context) => {
     const refuse = (field: string, why: string) =>
       context.addIssue({ code: 'custom', path: [field], message: `Expected no \`${field}\` ${why}. Remove it.` })
     if (multiLabel && labelSmoothing > 0) refuse('labelSmoothing', 'with `multiLabel`, where it has no effect')
+    if (!multiLabel && thresholds !== undefined) refuse('thresholds', 'without `multiLabel`')
+    if (!multiLabel && fit.includes('thresholds')) refuse('fit: thresholds', 'without `multiLabel`')
     if (!multiLabel && labelColumns !== undefined) refuse('labelColumns', 'without `multiLabel`')
     if (labels !== undefined && labelColumns !== undefined)
       refuse('labels', 'with `labelColumns`, which are the labels')
@@ -162,7 +178,7 @@ export const sequenceClassification = defineTask<
     }
   },
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
-    const { multiLabel, labelSmoothing, threshold, classWeights } = settings
+    const { multiLabel, labelSmoothing, threshold, thresholds = {}, temperature, classWeights } = settings
     const labels = expectLabels(headOptions.labels)
     const numberOf = labelNumbers(labels)
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
@@ -234,12 +250,13 @@ export const sequenceClassification = defineTask<
         return [{ ...encoded, labels: numbers === undefined ? undefined : Uint32Array.from(numbers) }]
       },
       split: splitRows,
-      decode({ id }, [{ logits }]) {
+      decode({ id }, [{ logits: given }]) {
+        const logits = temperature === 1 ? given : Float32Array.from(given, (logit) => logit / temperature)
         if (multiLabel) {
           const values = Array.from(logits, sigmoid)
           return {
             id,
-            labels: labels.filter((_, i) => values[i] >= threshold),
+            labels: labels.filter((_, i) => values[i] >= (thresholds[labels[i]] ?? threshold)),
             probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(values[i])])),
           }
         }
@@ -252,6 +269,7 @@ export const sequenceClassification = defineTask<
       },
     }
   },
+  afterTraining: fitClassification,
   parsePrediction(fields, { id }, { multiLabel }) {
     const { label, labels, prediction, probabilities } = fields
     const shares = isShares(probabilities) ? { probabilities } : {}

@@ -219,14 +219,21 @@ export interface TaskDefinition<
   /** Binds the task to a tokenizer and a head. @throws ConfigError for a tokenizer or labels that do not fit */
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
   /**
-   * What is measured once the model is trained, on the validation records: head options that are saved with it, such as the scale
-   * of rewards, and the predictions with them.
+   * What is measured once the model is trained, on the validation records: head options and settings that are saved with it, such
+   * as the scale of rewards or a temperature, the predictions with them, and how much better they are. Undefined for nothing.
    */
   afterTraining?(
     records: readonly Record[],
     predictions: readonly Prediction[],
     config: Config,
-  ): { headOptions: Pick<HeadOptions, 'rewardScale'>; predictions: Prediction[] }
+  ):
+    | {
+        headOptions?: Pick<HeadOptions, 'rewardScale'>
+        settings?: object
+        predictions: Prediction[]
+        fitted?: object
+      }
+    | undefined
   /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
   /** How many records, or words of them, have each label; undefined for tasks without labels. */

@@ -16,6 +16,7 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
+import { type MeasuredSpecialist, measureSpecialist } from './after-training.ts'
 import type { FinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeTask, writeTextFiles } from './specialist-files.ts'
@@ -85,13 +86,14 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
       : await withUntrainedBase(recipe, data, applied, (model) =>
           evaluateData(data, model, { maxLength, answers: answers.atEnd }),
         )
-  const measured = task.afterTraining?.(records.validation, evaluated.predictions, config)
-  if (measured !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
-  const result = { ...evaluated, ...(measured && { predictions: measured.predictions }) }
+  const labels = applied.model.headOptions.labels ?? []
+  const measured = measureSpecialist(task, records.validation, evaluated, config, labels)
+  if (measured.headOptions !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
+  const { result } = measured
   await writeSamples(specialist, untrained, result)
   let scores: FinalScores = { metrics: {} }
   await exportAdapted(recipe, base, applied, folder, async (target) => {
-    scores = await writeSpecialistFiles(specialist, target, result, untrained)
+    scores = await writeSpecialistFiles(specialist, target, measured, untrained)
   })
   return scores
 }
@@ -100,11 +102,11 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
 const writeSpecialistFiles = async (
   specialist: Specialist,
   folder: string,
-  result: TaskResult,
+  { result, config }: MeasuredSpecialist,
   untrained: TaskResult | undefined,
 ): Promise<FinalScores> => {
   const { recipe, data, applied } = specialist
-  const { task, config } = data
+  const { task } = data
   const { model, parameterCount: trained } = applied
   const scores = await writeEvaluation(folder, {
     task,
@@ -118,7 +120,7 @@ const writeSpecialistFiles = async (
     parameters: { trained, total: model.parameterCount },
     seed: recipe.seed,
   })
-  await writeTaskFiles(specialist, folder)
+  await writeTaskFiles({ ...specialist, data: { ...data, config } }, folder)
   return scores
 }
 

@@ -33,6 +33,7 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
+import { measureSpecialist } from './after-training.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
@@ -170,9 +171,10 @@ const saveFit = async (
   result: TaskResult,
 ): Promise<FinalScores> => {
   const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
-  const { task, config, records, tokenizer } = data
+  const { task, records, tokenizer } = data
   const { kind, outputs } = prepared.rows
-  const measured = task.afterTraining?.(records.validation, result.predictions, config)
+  const measured = measureSpecialist(task, records.validation, result, data.config, headOptions.labels ?? [])
+  const { config } = measured
   const model = modelFolder(recipe)
   const facts = {
     base: resolve(data.base),
@@ -181,7 +183,7 @@ const saveFit = async (
     precision: recipe.precision,
     task: task.type,
     head: headOf(task),
-    headOptions: { ...headOptions, ...measured?.headOptions },
+    headOptions: { ...headOptions, ...measured.headOptions },
     layer: settings.layer,
     pooling,
     separatePairs: settings.pairs === 'separate',
@@ -201,7 +203,7 @@ const saveFit = async (
       trained: data.trained,
       validation: records.validation,
       validationSets: data.validationSets,
-      result: { ...result, ...(measured && { predictions: measured.predictions }) },
+      result: measured.result,
       labels: headOptions.labels ?? [],
       parameters: { trained, total: base.model.parameterCount + trained },
       seed: recipe.seed,

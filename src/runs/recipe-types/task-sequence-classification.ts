@@ -50,6 +50,12 @@ export interface SequenceClassificationSettings {
   labelColumns?: readonly string[]
   /** Multi-label: minimum probability of a predicted label. Default: `0.5`. */
   threshold?: number
+  /** Multi-label: minimum probability by label (default: threshold). */
+  thresholds?: { readonly [name: string]: number }
+  /** Divides the logits before probabilities: above 1 lowers the confidence. Default: `1`. */
+  temperature?: number
+  /** Parts to fit on the validation records after training: temperature, and thresholds with multiLabel. */
+  fit?: readonly ('temperature' | 'thresholds')[]
   /** Class whose precision, recall and F1 are reported. */
   positive?: string
   /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */

@@ -401,9 +401,9 @@ describe('the scale of rewards', () => {
     // Good answers have the logits 1, 3 and 5: mean 3, deviation 2.
     const predictions = [[1, 100], [100, 3], [5]].map((logits) => ({ id: '0', rewards: logits, logits }))
     const measured = task.afterTraining!(records, predictions, taskConfig(task))
-    expect(measured.headOptions).toEqual({ rewardScale: { mean: 3, deviation: 2 } })
-    expect(measured.predictions[1]).toEqual({ id: '0', rewards: [48.5, 0], logits: [100, 3] })
-    expect(task.afterTraining!(records.slice(0, 1), predictions.slice(0, 1), taskConfig(task)).headOptions).toEqual({})
+    expect(measured?.headOptions).toEqual({ rewardScale: { mean: 3, deviation: 2 } })
+    expect(measured?.predictions[1]).toEqual({ id: '0', rewards: [48.5, 0], logits: [100, 3] })
+    expect(task.afterTraining!(records.slice(0, 1), predictions.slice(0, 1), taskConfig(task))?.headOptions).toEqual({})
   })
 })
 

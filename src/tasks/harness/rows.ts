@@ -51,7 +51,7 @@ const locate = async (task: HarnessTask, { folder, fetch }: HarnessSource): Prom
     throw new DataError(`The task ${name} names no data set of the Hub. Set \`data.hub\` or \`data.path\` in its file.`)
   }
   if (folder === undefined)
-    throw new DataError(`The task ${name} needs data: give a folder that has ${name}/ with --data, or --data hub:.`)
+    throw new DataError(`The task ${name} needs data: give a folder that has ${name}/ with --data.`)
   if (!existsSync(folder)) throw new DataError('Expected a folder with a folder for each task, found nothing.', folder)
   if (existsSync(join(folder, name))) return join(folder, name)
   const entries = statSync(folder).isDirectory() ? readdirSync(folder) : []

@@ -32,7 +32,7 @@ const commonFields = {
       hub: z
         .string()
         .optional()
-        .describe('data set of the Hugging Face Hub, for --data hub: owner/name or owner/name/folder'),
+        .describe('where the Hugging Face Hub has the data: owner/name or owner/name/folder'),
       split: z.string().default('test').describe('split that is evaluated'),
     })
     .prefault({}),

@@ -29,10 +29,7 @@ const commonFields = {
         .string()
         .optional()
         .describe('file or folder, seen from the task file (default: the entry of this name in the folder of --data)'),
-      hub: z
-        .string()
-        .optional()
-        .describe('where the Hugging Face Hub has the data: owner/name or owner/name/folder'),
+      hub: z.string().optional().describe('where the Hugging Face Hub has the data: owner/name or owner/name/folder'),
       split: z.string().default('test').describe('split that is evaluated'),
     })
     .prefault({}),

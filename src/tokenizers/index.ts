@@ -12,9 +12,14 @@ export {
   encodeChatPrompt,
   encodeNextTurns,
   type NextTurnsOptions,
+  type Program,
+  parseTemplate,
+  type Rendered,
   type RenderOptions,
   renderChat,
   renderChatFor,
+  runTemplate,
+  type TemplateOptions,
   templateSource,
 } from './chat/index.ts'
 export { encodeContinuation } from './continuation.ts'

@@ -73,7 +73,7 @@ describe('the packed package', () => {
     expect(size).toBeLessThan(5e6)
     const kinds = new Set(contents.map((path) => `${path.split('/')[0]} ${/(\.d)?\.[^./]+$/.exec(path)?.[0] ?? ''}`))
     expect([...kinds].filter((kind) => !kind.startsWith('quickstart ')).sort()).toEqual([
-      ...['ARCHITECTURE.md .md', 'CONTRIBUTING.md .md', 'LICENSE ', 'LOG.md .md', 'README.md .md'],
+      ...['ARCHITECTURE.md .md', 'LICENSE ', 'README.md .md'],
       'bin .js',
       ...['dist .br', 'dist .css', 'dist .d.ts', 'dist .html', 'dist .js', 'dist .mjs', 'dist .svg'],
       ...['docs .json', 'docs .md', 'docs .svg'],

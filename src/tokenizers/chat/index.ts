@@ -7,6 +7,8 @@ import { CHAT_TEMPLATES } from './presets.ts'
 import { type ChatMessage, type RenderOptions, renderChat } from './render.ts'
 import { renderWithSpans } from './spans.ts'
 
+export type { TemplateOptions } from './jinja/lexer.ts'
+export { type Program, parseTemplate, type Rendered, runTemplate } from './jinja/template.ts'
 export { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 export { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
 export { type ChatText, renderWithSpans } from './spans.ts'

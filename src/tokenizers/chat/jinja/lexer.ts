@@ -1,4 +1,4 @@
-// Jinja source as tokens, with the white space around tags as transformers sets it: `trim_blocks` and `lstrip_blocks`.
+// Jinja source as tokens. White space around tags is as transformers sets it (`trim_blocks` and `lstrip_blocks`), or kept.
 import { TemplateError } from './values.ts'
 
 /** A token: text between tags, the borders of tags, and what is in them. */
@@ -31,8 +31,18 @@ const unescaped = (text: string): string =>
           : whole),
   )
 
+/** How a template is read. */
+export interface TemplateOptions {
+  /**
+   * White space that is not written: the indent of a block tag, the line break after one, and the last one of the template, as in
+   * transformers. False keeps all of it, as lm-eval does. Default: true
+   */
+  trims?: boolean
+}
+
 /** Splits a template into tokens. */
 export class Lexer {
+  readonly #trims: boolean
   readonly #source: string
   readonly #tokens: Token[] = []
   #at = 0
@@ -40,8 +50,10 @@ export class Lexer {
   /** Whether the text at the position begins a line. */
   #startsLine = true
 
-  constructor(source: string) {
-    this.#source = source.replace(/\r\n?/g, '\n').replace(/\n$/, '')
+  constructor(source: string, { trims = true }: TemplateOptions = {}) {
+    const lines = source.replace(/\r\n?/g, '\n')
+    this.#source = trims ? lines.replace(/\n$/, '') : lines
+    this.#trims = trims
   }
 
   /** @throws TemplateError for a tag that does not end */
@@ -85,6 +97,7 @@ export class Lexer {
 
   /** Without the spaces of a line that begins with a block. */
   #withoutIndent(text: string): string {
+    if (!this.#trims) return text
     const from = text.lastIndexOf('\n') + 1
     const isIndent = /^\s*$/.test(text.slice(from)) && (from > 0 || this.#startsLine)
     return isIndent ? text.slice(0, from) : text
@@ -113,7 +126,7 @@ export class Lexer {
   #afterTag(sign: string | undefined, isBlock: boolean): void {
     const from = this.#at
     if (sign === '-') this.#advance(/^\s*/.exec(this.#source.slice(from))![0].length)
-    else if (isBlock && sign !== '+' && this.#source[from] === '\n') this.#advance(1)
+    else if (this.#trims && isBlock && sign !== '+' && this.#source[from] === '\n') this.#advance(1)
     this.#startsLine = this.#at > from && this.#source[this.#at - 1] === '\n'
   }
 

@@ -25,13 +25,19 @@ export class Scope {
   readonly #names = new Map<string, unknown>()
   readonly #parent: Scope | undefined
 
-  constructor(parent?: Scope) {
+  /** @param missing called for a name that no scope has, and may throw */
+  constructor(
+    parent?: Scope,
+    readonly missing?: (name: string) => void,
+  ) {
     this.#parent = parent
   }
 
   get(name: string): unknown {
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#parent)
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#parent) {
       if (scope.#names.has(name)) return scope.#names.get(name)
+      scope.missing?.(name)
+    }
     return new Undefined(`'${name}' is undefined`)
   }
 

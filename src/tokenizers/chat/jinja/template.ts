@@ -1,7 +1,7 @@
 // Parses templates into functions and runs them, as Jinja does in the sandbox of transformers.
 import type { Span } from '../../text.ts'
 import { ExpressionParser } from './expressions.ts'
-import { Lexer } from './lexer.ts'
+import { Lexer, type TemplateOptions } from './lexer.ts'
 import {
   assign,
   callValue,
@@ -389,7 +389,8 @@ class TemplateParser extends ExpressionParser {
 export type Program = readonly Statement[]
 
 /** @throws TemplateError for a template that is not Jinja */
-export const parseTemplate = (source: string): Program => new TemplateParser(new Lexer(source).tokens()).template()
+export const parseTemplate = (source: string, options?: TemplateOptions): Program =>
+  new TemplateParser(new Lexer(source, options).tokens()).template()
 
 const namespaceOf = (given: unknown[], named: Named): Namespace => {
   const namespace = new Namespace()
@@ -419,17 +420,22 @@ export interface Rendered {
   owned: Output['owned']
 }
 
-/** Runs a template. @throws TemplateError for an error of the template, and what `functions` throw */
+/**
+ * Runs a template.
+ * @param missing called for a name that nothing defines, before it is undefined
+ * @throws TemplateError for an error of the template, and what `functions` and `missing` throw
+ */
 export const runTemplate = (
   program: Program,
   variables: { readonly [name: string]: unknown },
   functions: { readonly [name: string]: (given: unknown[], named: Named) => unknown } = {},
+  missing?: (name: string) => void,
 ): Rendered => {
-  const scope = new Scope()
+  const scope = new Scope(undefined, missing)
   for (const [name, value] of globals) scope.set(name, value)
   for (const [name, call] of Object.entries(functions)) scope.set(name, new Callable(name, call))
   for (const [name, value] of Object.entries(variables)) scope.set(name, toValue(value))
-  const messages = scope.get('messages')
+  const messages = Object.hasOwn(variables, 'messages') ? scope.get('messages') : undefined
   const out = new Output(new Map(Array.isArray(messages) ? messages.map((message, i) => [message, i]) : []))
   runAll(program, new Scope(scope), out)
   return { text: out.text, generations: out.generations, owned: out.owned }

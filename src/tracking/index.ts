@@ -81,6 +81,10 @@ export {
   writeToTensorBoard,
 } from './run-tracker.ts'
 export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
+export type { RunDestination, SentRun, SentState, SentStep } from './send/destination.ts'
+export { type MlflowOptions, mlflowDestination } from './send/mlflow.ts'
+export { type SendOptions, type SentResult, sendRun } from './send/send-run.ts'
+export { type WandbOptions, wandbDestination } from './send/wandb.ts'
 export type { StepOutline } from './step-lines.ts'
 export { escapeHtml, renderSvg } from './svg-chart.ts'
 export { type HeatCell, type HeatMap, renderHeatMap } from './svg-heat-map.ts'
@@ -88,3 +92,4 @@ export { renderScatter, type Scatter, type ScatterPoint } from './svg-scatter.ts
 export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'
 export { describeRun, renderTextReport, type TextReportOptions } from './text-report.ts'
 export { describeReferences } from './verdict.ts'
+export { withoutPlaces } from './without-places.ts'

@@ -1,6 +1,7 @@
 // Writes the events of a run to events.jsonl, and their numbers and texts to TensorBoard's files.
 
 import { join } from 'node:path'
+import { eventScalars } from './event-scalars.ts'
 import type { TrainingEvent } from './event-types.ts'
 import { type CutRecords, openEvents } from './events.ts'
 import { runFiles } from './run-files.ts'
@@ -62,17 +63,8 @@ export const trackRun = async (folder: string, options: TrackerOptions = {}): Pr
 export const writeToTensorBoard = (board: TensorBoardWriter, event: TrainingEvent): void => {
   const { step } = event
   const wallTime = Date.parse(event.time) / 1000
-  const scalars = (group: string, values: Record<string, number>) => {
-    for (const [name, value] of Object.entries(values)) board.scalar(`${group}/${name}`, value, step, wallTime)
-  }
-  if (event.type === 'step') {
-    const { loss, learningRate, gradientNorm, tokens, tokensPerSecond, memoryBytes } = event
-    scalars('train', { loss, learningRate, gradientNorm, tokens, ...event.terms, ...event.metrics })
-    scalars('gradient-norm', event.gradientNorms ?? {})
-    scalars('speed', { tokensPerSecond, memoryBytes })
-  } else if (event.type === 'evaluation') scalars('evaluation', event.metrics)
-  else if (event.type === 'rollout') scalars('rollout', event.metrics)
-  else if (event.type === 'sample') {
+  for (const [name, value] of Object.entries(eventScalars(event))) board.scalar(name, value, step, wallTime)
+  if (event.type === 'sample') {
     const prompt = event.prompt === undefined ? '' : `${indented(event.prompt)}\n\n`
     board.text('sample', `${prompt}${indented(event.text)}`, step, wallTime)
   } else if (event.type === 'incident') {

@@ -8,7 +8,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shareRuns } from '../../src/serving/index.ts'
-import { withoutPlaces } from '../../src/serving/studio/share/share.ts'
+import { withoutPlaces } from '../../src/tracking/index.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 
 const runs = runsFolder()

@@ -34,6 +34,7 @@ export const commands: CommandRegistry = {
   rollouts: async () => (await import('./rollouts.ts')).rollouts,
   runs: async () => (await import('./runs.ts')).runs,
   score: async () => (await import('./score.ts')).score,
+  send: async () => (await import('./send.ts')).send,
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
   share: async () => (await import('./share.ts')).share,

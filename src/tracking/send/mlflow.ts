@@ -1,0 +1,171 @@
+// Runs in an MLflow server, by its REST API (mlflow.org/docs/latest/rest-api.html).
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
+import { DataError, show } from '../../core/index.ts'
+import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
+
+/** Tag by which a run that was sent before is found. */
+const idTag = 'tunesmith.run'
+const tries = 4
+const secondsToAnswer = 30
+// Limits of one request.
+const [maxParams, maxMetrics, maxValue] = [100, 1000, 6000]
+
+/** Options of `mlflowDestination`. */
+export interface MlflowOptions {
+  /** Address of the server. */
+  url: string
+  /** Name of the experiment. */
+  experiment: string
+  signal?: AbortSignal | undefined
+}
+
+interface Answer {
+  status: number
+  body: unknown
+}
+
+/** What MLflow's own clients send with a request: a token, or a name with a password. */
+const authorization = (): Record<string, string> => {
+  const { MLFLOW_TRACKING_TOKEN: token, MLFLOW_TRACKING_USERNAME: user, MLFLOW_TRACKING_PASSWORD: word } = process.env
+  if (token !== undefined) return { authorization: `Bearer ${token}` }
+  if (user === undefined || word === undefined) return {}
+  return { authorization: `Basic ${Buffer.from(`${user}:${word}`).toString('base64')}` }
+}
+
+const isPassing = (status: number): boolean => status === 429 || status >= 500
+
+const causeOf = (error: unknown): string => {
+  const { message, cause } = error as Error
+  return cause instanceof Error ? cause.message : message
+}
+
+/** Sends requests, several times where a fault may pass. @throws DataError for a server that does not answer, or refuses */
+const callerOf = ({ url, signal }: MlflowOptions) => {
+  const base = `${url.replace(/\/+$/, '')}/api/2.0/mlflow`
+  const ask = async (path: string, body: object | undefined): Promise<Answer> => {
+    const waits = [AbortSignal.timeout(1000 * secondsToAnswer), ...(signal === undefined ? [] : [signal])]
+    const response = await fetch(`${base}/${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { ...authorization(), 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.any(waits),
+    })
+    const text = await response.text()
+    try {
+      return { status: response.status, body: JSON.parse(text) }
+    } catch {
+      return { status: response.status, body: text }
+    }
+  }
+  return async <Schema extends z.ZodType>(
+    path: string,
+    body: object | undefined,
+    schema: Schema,
+    absent?: number,
+  ): Promise<z.output<Schema> | undefined> => {
+    for (let attempt = 1; ; attempt++) {
+      let fault: string
+      try {
+        const answer = await ask(path, body)
+        if (answer.status === absent) return undefined
+        const read = schema.safeParse(answer.body)
+        if (answer.status === 200 && read.success) return read.data
+        fault = `status ${answer.status}: ${show(answer.body)}`
+        if (!isPassing(answer.status)) attempt = tries
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason
+        fault = `no answer: ${causeOf(error)}`
+      }
+      if (attempt >= tries)
+        throw new DataError(
+          `Expected an MLflow server at ${url}, got ${fault}. The run itself is complete in its folder: send it again later.`,
+        )
+      await setTimeout(250 * 4 ** (attempt - 1), undefined, signal === undefined ? {} : { signal })
+    }
+  }
+}
+
+const nothing = z.looseObject({})
+const experimentAnswer = z.object({ experiment: z.object({ experiment_id: z.string() }) })
+const createdExperiment = z.object({ experiment_id: z.string() })
+const wholeStep = z.union([z.number(), z.string().transform(Number)]).default(0)
+const runAnswer = z.object({
+  info: z.object({ run_id: z.string() }),
+  data: z
+    .object({ metrics: z.array(z.object({ key: z.string(), step: wholeStep })).default([]) })
+    .default({ metrics: [] }),
+})
+
+/** Letters of names that MLflow takes. */
+const nameOf = (name: string): string => name.replace(/[^\w\-. /]/g, '_')
+
+const piecesOf = <Item>(items: readonly Item[], size: number): Item[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+
+const statuses: Readonly<Record<SentState, string>> = {
+  running: 'RUNNING',
+  finished: 'FINISHED',
+  failed: 'FAILED',
+  stopped: 'KILLED',
+}
+
+/** Sends a run to an MLflow server. A run that is there already gets what it lacks. */
+export const mlflowDestination = (options: MlflowOptions): RunDestination => {
+  const { url, experiment } = options
+  const call = callerOf(options)
+  let [run, group] = ['', '']
+  // The last step that the server has of each metric.
+  let latest = new Map<string, number>()
+
+  const findExperiment = async (): Promise<string> => {
+    const name = encodeURIComponent(experiment)
+    const found = await call(`experiments/get-by-name?experiment_name=${name}`, undefined, experimentAnswer, 404)
+    if (found !== undefined) return found.experiment.experiment_id
+    return (await call('experiments/create', { name: experiment }, createdExperiment))!.experiment_id
+  }
+  const findRun = async (id: string) => {
+    const query = { experiment_ids: [group], filter: `tags.\`${idTag}\` = '${id}'`, max_results: 1 }
+    const found = await call('runs/search', query, z.object({ runs: z.array(runAnswer).default([]) }))
+    return found!.runs.at(0)
+  }
+  const createRun = async ({ id, name, started, settings }: SentRun) => {
+    const tags = [
+      { key: idTag, value: id },
+      { key: 'mlflow.runName', value: name },
+    ]
+    const request = { experiment_id: group, run_name: name, start_time: started, tags }
+    const created = await call('runs/create', request, z.object({ run: runAnswer }))
+    const params = Object.entries(settings).map(([key, value]) => ({
+      key: nameOf(key),
+      value: String(value).slice(0, maxValue),
+    }))
+    for (const part of piecesOf(params, maxParams))
+      await call('runs/log-batch', { run_id: created!.run.info.run_id, params: part }, nothing)
+    return created!.run
+  }
+  return {
+    async begin(sent) {
+      group = await findExperiment()
+      const { info, data } = (await findRun(sent.id)) ?? (await createRun(sent))
+      run = info.run_id
+      latest = new Map(data.metrics.map(({ key, step }) => [key, step]))
+    },
+    async add(steps: readonly SentStep[]) {
+      const metrics = steps.flatMap(({ step, time, values }) =>
+        Object.entries(values).flatMap(([name, value]) => {
+          const key = nameOf(name)
+          if (step <= (latest.get(key) ?? -1)) return []
+          return [{ key, value: Number.isFinite(value) ? value : String(value), timestamp: time, step }]
+        }),
+      )
+      for (const part of piecesOf(metrics, maxMetrics))
+        await call('runs/log-batch', { run_id: run, metrics: part }, nothing)
+    },
+    async end(state, time) {
+      const closed = state === 'running' ? {} : { end_time: time }
+      await call('runs/update', { run_id: run, status: statuses[state], ...closed }, nothing)
+      return `${url.replace(/\/+$/, '')}/#/experiments/${group}/runs/${run}`
+    },
+  }
+}

@@ -1,0 +1,153 @@
+// Runs as offline files of Weights & Biases, which `wandb sync` uploads. A file is a log of LevelDB's form with records of wandb_internal.proto;
+// read back with wandb 0.31.
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ProtoMessage } from '../protobuf.ts'
+import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
+
+// Field numbers of wandb_internal.proto.
+const RECORD = { num: 1, history: 2, summary: 3, run: 17, exit: 18, header: 21 }
+const HEADER = { version: 1 }
+const VERSION = { producer: 1, minConsumer: 2 }
+const RUN = { id: 1, entity: 2, project: 3, config: 4, displayName: 8, startTime: 17 }
+const UPDATE = 1
+const ITEM = { key: 1, value: 16 }
+const HISTORY = { item: 1, step: 2 }
+const STEP = { number: 1 }
+const TIME = { seconds: 1, nanos: 2 }
+const EXIT = { code: 1, runtime: 2 }
+
+const blockBytes = 32_768
+const headerBytes = 7
+// Whole, first, middle and last parts of a record.
+const parts = { full: 1, first: 2, middle: 3, last: 4 }
+
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xed_b8_83_20 : value >>> 1
+  return value
+})
+
+/** CRC-32 of zlib, which Node has from 20.15 on. */
+const crc32 = (...chunks: readonly Uint8Array[]): number => {
+  let crc = 0xff_ff_ff_ff
+  for (const chunk of chunks) for (const byte of chunk) crc = (crc >>> 8) ^ crcTable[(crc ^ byte) & 255]
+  return (crc ^ 0xff_ff_ff_ff) >>> 0
+}
+
+/** Cuts a record into parts that do not cross blocks. @param at offset in the file */
+export const logRecord = (data: Uint8Array, at: number): Buffer => {
+  const out: Buffer[] = []
+  let [place, from] = [at, 0]
+  for (;;) {
+    const left = blockBytes - (place % blockBytes)
+    if (left < headerBytes) {
+      out.push(Buffer.alloc(left))
+      place += left
+      continue
+    }
+    const part = data.subarray(from, from + left - headerBytes)
+    const isLast = from + part.length === data.length
+    const type = from === 0 ? (isLast ? parts.full : parts.first) : isLast ? parts.last : parts.middle
+    const header = Buffer.alloc(headerBytes)
+    header.writeUInt32LE(crc32(Uint8Array.of(type), part), 0)
+    header.writeUInt16LE(part.length, 4)
+    header[6] = type
+    out.push(header, Buffer.from(part))
+    place += headerBytes + part.length
+    from += part.length
+    if (isLast) return Buffer.concat(out)
+  }
+}
+
+/** A value as JSON; W&B shows numbers that JSON does not have by their names. */
+const json = (value: unknown): string =>
+  JSON.stringify(typeof value === 'number' && !Number.isFinite(value) ? String(value) : value)
+
+const item = (key: string, value: unknown): ProtoMessage =>
+  new ProtoMessage().text(ITEM.key, key).text(ITEM.value, json(value))
+
+/** Options of `wandbDestination`. */
+export interface WandbOptions {
+  /** Folder of the offline runs; W&B's own is `wandb`. */
+  out: string
+  project: string
+  /** User or team; the one who is logged in if left out. */
+  entity?: string | undefined
+}
+
+/** Writes the run anew with each call: the uploaded run keeps its id. */
+export const wandbDestination = ({ out, project, entity }: WandbOptions): RunDestination => {
+  let file: FileHandle | undefined
+  let [at, number, started] = [0, 0, 0]
+  let folder = ''
+  let waiting: Uint8Array[] = []
+  const put = (bytes: Uint8Array): void => {
+    waiting.push(bytes)
+    at += bytes.length
+  }
+  const flush = async (): Promise<void> => {
+    const bytes = Buffer.concat(waiting)
+    waiting = []
+    await file?.writeFile(bytes)
+  }
+  const putRecord = (field: number, message: ProtoMessage): void =>
+    put(logRecord(new ProtoMessage().varint(RECORD.num, ++number).message(field, message).encoded(), at))
+  const addStep = ({ step, time, values }: SentStep): void => {
+    const all = { _step: step, _timestamp: time / 1000, _runtime: (time - started) / 1000, ...values }
+    const [history, summary] = [new ProtoMessage(), new ProtoMessage()]
+    for (const [key, value] of Object.entries(all)) {
+      history.message(HISTORY.item, item(key, value))
+      summary.message(UPDATE, item(key, value))
+    }
+    putRecord(RECORD.history, history.message(HISTORY.step, new ProtoMessage().varint(STEP.number, step)))
+    putRecord(RECORD.summary, summary)
+  }
+  const runOf = ({ id, name, settings }: SentRun): ProtoMessage => {
+    const config = new ProtoMessage()
+    for (const [key, value] of Object.entries(settings)) config.message(UPDATE, item(key, value))
+    const run = new ProtoMessage().text(RUN.id, id)
+    if (entity !== undefined) run.text(RUN.entity, entity)
+    const time = new ProtoMessage().varint(TIME.seconds, Math.floor(started / 1000))
+    return run
+      .text(RUN.project, project)
+      .message(RUN.config, config)
+      .text(RUN.displayName, name)
+      .message(RUN.startTime, time.varint(TIME.nanos, (started % 1000) * 1_000_000))
+  }
+  return {
+    async begin(run) {
+      await file?.close()
+      ;[at, number, started] = [0, 0, run.started]
+      const stamp = new Date(started).toISOString().replace(/[-:]/g, '').replace('T', '_').slice(0, 15)
+      folder = join(out, `offline-run-${stamp}-${run.id}`)
+      await mkdir(join(folder, 'files'), { recursive: true })
+      file = await open(join(folder, `run-${run.id}.wandb`), 'w')
+      put(Uint8Array.of(...Buffer.from(':W&B'), 0xe1, 0xbe, 0))
+      const version = new ProtoMessage().text(VERSION.producer, 'tunesmith').text(VERSION.minConsumer, '0.70.0')
+      putRecord(RECORD.header, new ProtoMessage().message(HEADER.version, version))
+      putRecord(RECORD.run, runOf(run))
+      await flush()
+    },
+    async add(steps) {
+      for (const step of steps) addStep(step)
+      await flush()
+    },
+    async end(state, time) {
+      if (state !== 'running')
+        putRecord(
+          RECORD.exit,
+          new ProtoMessage()
+            .varint(EXIT.code, codes[state])
+            .varint(EXIT.runtime, Math.max(0, Math.round((time - started) / 1000))),
+        )
+      await flush()
+      await file?.sync()
+      await file?.close()
+      file = undefined
+      return `${folder}: upload it with \`wandb sync ${folder}\``
+    },
+  }
+}
+
+const codes: Readonly<Record<Exclude<SentState, 'running'>, number>> = { finished: 0, failed: 1, stopped: 130 }

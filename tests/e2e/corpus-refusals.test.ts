@@ -50,7 +50,7 @@ describe('corpus build', () => {
 
   it.skipIf(!existsSync('/proc/self'))('refuses an output folder in /proc (skipped without /proc)', async () => {
     const { code, stderr } = await build('/proc/x', '--source', `text:${path('a.txt')}`)
-    expect(stderr).toMatch(/Expected a folder that can be created for `out`, got \/proc\/x/)
+    expect(stderr).toMatch(/Expected a folder that can be created for `--out`, got \/proc\/x/)
     expect(code).not.toBe(0)
   })
 

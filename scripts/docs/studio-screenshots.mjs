@@ -1,7 +1,7 @@
 // Takes the pictures of docs/studio.md: `node --import tsx scripts/docs/studio-screenshots.mjs RUNS` with a folder of runs, such as
 // one of `quickstart`. Needs a Chromium.
 import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import { createStudio } from '../../src/serving/index.ts'
@@ -13,14 +13,35 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const images = join(root, 'docs', 'images')
 const size = { width: 1200, height: 760 }
 
-/** Pages by the name of their picture; `ready` is a text that shows that a page is complete. */
-const shots = (base, compared) => [
+/** Runs in the page: folders of this machine are in no picture. */
+const hideFolder = (place) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(place, 'runs')
+}
+
+/** Asks a model and waits for its answer. */
+const askModel = async (page) => {
+  await page.getByLabel('Prompt').fill('The origin of species is')
+  await page.getByRole('button', { name: 'Ask', exact: true }).click()
+  await page.getByRole('button', { name: 'Ask again' }).waitFor({ timeout: 60_000 })
+}
+
+/** Pages by the name of their picture; `ready` is a text that shows that a page is complete, `act` what is done there. */
+const shots = (base, compared, shards) => [
   { name: 'runs', hash: '#/runs', ready: base },
   { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'Learning rate', dark: true },
   {
     name: 'compare',
     hash: `#/compare?runs=${compared.map(encodeURIComponent).join(',')}&view=scores`,
     ready: 'confidence interval',
+  },
+  ...(shards === undefined ? [] : [{ name: 'data', hash: `#/data/${encodeURIComponent(shards)}`, ready: 'Document' }]),
+  {
+    name: 'playground',
+    hash: `#/playground?a=${encodeURIComponent(`${base}@model`)}`,
+    ready: 'Prompt',
+    dark: true,
+    act: askModel,
   },
 ]
 
@@ -38,8 +59,10 @@ try {
   const base = ids.find((id) => id === 'base') ?? ids[0]
   // The variants of one task: runs of one folder whose best score is that of the task.
   const scored = runs.filter(({ best }) => best?.metric === 'accuracy').map(({ id }) => id)
-  const compared = scored.filter((id) => dirname(id) === dirname(scored[0]))
-  for (const { name, hash, ready, dark = false } of shots(base, compared)) {
+  const compared = scored.filter((id) => dirname(id) === dirname(scored.at(-1)))
+  const { sources } = await (await fetch(`${studio.url}/api/data`)).json()
+  const shards = sources.find(({ kind }) => kind === 'shards')?.id
+  for (const { name, hash, ready, dark = false, act } of shots(base, compared, shards)) {
     const page = await browser.newPage({ viewport: size, colorScheme: dark ? 'dark' : 'light' })
     await page.goto(`${studio.url}/${hash}`)
     await page
@@ -47,7 +70,9 @@ try {
       .first()
       .waitFor({ timeout: 20_000 })
       .catch(() => console.warn(`${name}: no ${ready}`))
+    await act?.(page)
     await page.waitForTimeout(1500)
+    await page.evaluate(hideFolder, resolve(folder))
     await page.screenshot({ path: join(images, `studio-${name}.png`) })
     await page.close()
     console.log(`wrote docs/images/studio-${name}.png`)

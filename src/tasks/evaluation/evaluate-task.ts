@@ -152,6 +152,11 @@ export const evaluateTask = async <
   }
 }
 
-/** The values of the metrics, without their intervals. */
-export const scoresOf = (result: Pick<TaskResult, 'metrics'>): Scores =>
-  Object.fromEntries(Object.entries(result.metrics).map(([name, { value }]) => [name, value]))
+/** The values of the metrics, without their intervals. The main one is first: tables and charts show the first one as the score. */
+export const scoresOf = ({
+  metrics,
+  mainMetric,
+}: Pick<TaskResult, 'metrics'> & Partial<Pick<TaskResult, 'mainMetric'>>): Scores => {
+  const names = Object.keys(metrics).sort((a, b) => Number(b === mainMetric) - Number(a === mainMetric))
+  return Object.fromEntries(names.map((name) => [name, metrics[name].value]))
+}

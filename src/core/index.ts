@@ -7,6 +7,7 @@ export { exists } from './exists.ts'
 export { folderOwner, lockFolder } from './folder-lock.ts'
 export { formatBytes, formatCount, formatDuration } from './format.ts'
 export { sha256, sha256File } from './hashing.ts'
+export { fetchFault, isPassingStatus } from './http-faults.ts'
 export {
   buildFolders,
   installAddon,

@@ -1,4 +1,4 @@
-// Writes the kinds of protobuf fields that TensorBoard's messages need.
+// Writes the kinds of protobuf fields that the messages of TensorBoard and W&B need.
 
 /** A message that is being built, by the field numbers of its .proto file. Callers leave out fields at their default. */
 export class ProtoMessage {

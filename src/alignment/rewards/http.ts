@@ -1,6 +1,6 @@
 // Rewards from a server: answers are posted as JSON, numbers come back.
 import { z } from 'zod'
-import { show } from '../../core/index.ts'
+import { fetchFault, isPassingStatus, show } from '../../core/index.ts'
 import { defineReward, RewardError, type RewardSample } from './reward.ts'
 
 /** Characters of an answer of the server that are read. */
@@ -23,9 +23,6 @@ const body = (samples: readonly RewardSample[]) =>
     // Parquet has integers that JSON numbers cannot hold.
     (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
   )
-
-/** Statuses after which another attempt may succeed: timeouts, too many requests, faults of the server. */
-const isPassing = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
 
 /** The response as text, up to a limit. */
 const readText = async (response: Response, url: string): Promise<string> => {
@@ -56,13 +53,6 @@ const rewardsIn = (text: string, url: string): (number | null)[] => {
   }
   const list: unknown = typeof value === 'object' && value !== null && 'rewards' in value ? value.rewards : value
   return Array.isArray(list) ? list : refuse(show(value))
-}
-
-/** Why a request failed: `fetch` says only that it did, its cause says what happened. */
-const causeOf = (error: unknown): string => {
-  const { cause, message } = error as Error & { cause?: unknown }
-  const { code, message: own } = (cause ?? {}) as { code?: string; message?: string }
-  return own || code || message
 }
 
 export const http = defineReward({
@@ -107,13 +97,13 @@ export const http = defineReward({
         } catch (error) {
           if (signal.aborted || error instanceof RewardError) throw error
           throw new RewardError(
-            `Expected rewards from ${url}, got no answer: ${causeOf(error)}. Start the server, or check \`url\`.`,
+            `Expected rewards from ${url}, got no answer: ${fetchFault(error)}. Start the server, or check \`url\`.`,
           )
         }
         if (!response.ok)
           throw new RewardError(
             `Expected rewards from ${url}, got status ${response.status} ${response.statusText}: ${show(text)}`,
-            { retry: isPassing(response.status) },
+            { retry: isPassingStatus(response.status) },
           )
         return rewardsIn(text, url)
       },

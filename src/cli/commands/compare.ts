@@ -1,6 +1,6 @@
 // `tunesmith compare`: fine-tuned runs side by side, as a table, as Markdown or as a page.
 import { z } from 'zod'
-import { ConfigError, type Progress, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, writeFileAtomic } from '../../core/index.ts'
 import {
   compareMatrix,
   type MatrixInput,
@@ -19,6 +19,7 @@ import {
   rewardTable,
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { renderTable } from '../parts/table.ts'
 
 interface CompareResult extends Comparison {
@@ -55,26 +56,15 @@ const runMatrix = async (
   { markdown, html, picture }: Pick<MatrixResult, 'markdown' | 'html' | 'picture'>,
   context: CommandContext,
 ): Promise<MatrixResult> => {
-  let progress: Progress | undefined
-  let shown: string | undefined
+  const { onProgress, stop } = labelledProgress(context)
   try {
-    const found = await compareMatrix(input, {
-      signal: context.signal,
-      onProgress({ label, unit, done, of }) {
-        if (label !== shown) {
-          progress?.stop()
-          progress = context.progress({ label, unit, total: of })
-          shown = label
-        }
-        progress?.update(done)
-      },
-    })
+    const found = await compareMatrix(input, { signal: context.signal, onProgress })
     if (html !== undefined) await writeFileAtomic(html, renderMatrixPage(found))
     if (picture !== undefined) await writeFileAtomic(picture, renderMatrixPicture(found))
     const files = { ...(html === undefined ? {} : { html }), ...(picture === undefined ? {} : { picture }) }
     return { markdown, matrix: true, ...files, ...found }
   } finally {
-    progress?.stop()
+    stop()
   }
 }
 

@@ -1,7 +1,7 @@
 // `tunesmith evaluate`: metrics of a model on data. The work is `evaluate` of src/inference.
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
-import { openEnum, type Progress } from '../../core/index.ts'
+import { openEnum } from '../../core/index.ts'
 import {
   evaluate as evaluateModel,
   evaluationTypes,
@@ -13,6 +13,7 @@ import { fineTunedTask, useModulesOf } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { taskSchemas } from '../parts/recipe-choices.ts'
 
@@ -58,26 +59,18 @@ export const evaluate = defineCommand({
     await useModulesOf(model)
     const task = given ?? impliedEvaluation(rest) ?? (await fineTunedTask(model, path))?.task
     const own = task === undefined ? {} : ownOptions(rest, findEvaluation(task), shape, `the task ${task}`)
-    let progress: Progress | undefined
-    let shown: string | undefined
+    const { onProgress, stop } = labelledProgress(context)
     try {
       return await evaluateModel(
         { model, revision, device, weights, data, task, options: own },
         {
           ...hooks,
           signal: context.signal,
-          onProgress({ label, unit, done, of }) {
-            if (label !== shown) {
-              progress?.stop()
-              progress = context.progress({ label, unit, total: of })
-              shown = label
-            }
-            progress?.update(done)
-          },
+          onProgress,
         },
       )
     } finally {
-      progress?.stop()
+      stop()
     }
   },
   render: renderEvaluation,

@@ -1,12 +1,12 @@
 // The loss of a pretraining run before it is paid for: a resumable grid of small runs, the scaling law that they follow, and what it says
 // about the planned run and about the best use of its compute.
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, formatCount, parseJson, writeFileAtomic } from '../../core/index.ts'
 import { expectOneProcess } from '../../distributed/index.ts'
 import { readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { evaluationPhase } from '../../training/index.ts'
+import { readMark } from '../engine/marked-folder.ts'
 import type { RunKind } from '../engine/run-kind.ts'
 import { pretrainKind } from '../pretrain/build.ts'
 import { resolvePretraining } from '../pretrain/pretrain.ts'
@@ -128,15 +128,8 @@ const expectValidation = ({ operations }: RunPlan): void => {
 
 /** @throws ConfigError for a folder with another grid, or with other files */
 const expectSameGrid = async (out: string, own: object): Promise<void> => {
-  const text = await readFile(join(out, gridFile), 'utf8').catch(() => undefined)
-  if (text === undefined) {
-    const present: string[] = await readdir(out).catch(() => [])
-    if (present.length > 0)
-      throw new ConfigError(
-        `Expected a new folder or that of a grid for \`out\`, found ${present.length} other files in ${out}. Name another folder.`,
-      )
-    return
-  }
+  const text = await readMark(out, gridFile, 'grid')
+  if (text === undefined) return
   const known = parseJson(text, {
     path: join(out, gridFile),
     advice: () => 'The file is damaged: start another grid in a new folder.',

@@ -1,8 +1,8 @@
 // Whether the folder of a sweep is new, or that of the same sweep, which then continues.
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
+import { readMark } from '../engine/marked-folder.ts'
 import { startOf } from '../kinds.ts'
 import { recipeAt, type SweepAxes } from './points.ts'
 import type { Search } from './search/methods.ts'
@@ -70,15 +70,8 @@ const searchFaults = (known: SweepFile, { search }: SweepFile, out: string): str
 /** @throws ConfigError for a folder with another sweep, or with other files */
 export const expectSameSweep = async (out: string, now: SweepFile): Promise<void> => {
   const path = join(out, SWEEP_FILE)
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) {
-    const present: string[] = await readdir(out).catch(() => [])
-    if (present.length > 0)
-      throw new ConfigError(
-        `Expected a new folder or that of a sweep for \`out\`, found ${present.length} other files in ${out}. Name another folder.`,
-      )
-    return
-  }
+  const text = await readMark(out, SWEEP_FILE, 'sweep')
+  if (text === undefined) return
   let known: SweepFile
   try {
     known = JSON.parse(text) as SweepFile

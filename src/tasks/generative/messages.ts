@@ -96,15 +96,20 @@ const callOf = (call: unknown): Checked<ToolCall> => {
   }
 }
 
+/** All values of a list, or the first fault. */
+const eachOf = <Value>(list: readonly unknown[], check: (one: unknown) => Checked<Value>): Checked<Value[]> => {
+  const values: Value[] = []
+  for (const one of list) {
+    const checked = check(one)
+    if ('fault' in checked) return checked
+    values.push(checked.value)
+  }
+  return { value: values }
+}
+
 const callsOf = (list: unknown): Checked<ToolCall[]> => {
   if (!Array.isArray(list)) return fault('tool-call', `Expected a list of calls for \`tool_calls\`, got ${show(list)}.`)
-  const calls: ToolCall[] = []
-  for (const one of list as unknown[]) {
-    const call = callOf(one)
-    if ('fault' in call) return call
-    calls.push(call.value)
-  }
-  return { value: calls }
+  return eachOf(list, callOf)
 }
 
 const isMissing = (value: unknown): boolean => value === undefined || value === null
@@ -182,13 +187,7 @@ export const turnFrom = (message: unknown): Checked<Turn> => {
 /** The turns of a list of messages. */
 export const turnsFrom = (list: unknown, column: string): Checked<Turn[]> => {
   if (!Array.isArray(list)) return fault('no-text', `Expected messages in column "${column}", got ${show(list)}.`)
-  const turns: Turn[] = []
-  for (const message of list as unknown[]) {
-    const turn = turnFrom(message)
-    if ('fault' in turn) return turn
-    turns.push(turn.value)
-  }
-  return { value: turns }
+  return eachOf(list, turnFrom)
 }
 
 /** Tool definitions from a column: a list, or one as JSON text; each with `function`, or its fields alone. Undefined for none. */

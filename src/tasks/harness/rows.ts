@@ -19,8 +19,6 @@ export interface HarnessRow extends TemplateRow {
 export interface HarnessSource {
   /** Folder with a folder or a file for each benchmark. */
   folder: string | undefined
-  /** Folder with the files of a data set of the Hub. */
-  fetch?(dataset: string): Promise<string>
   signal?: AbortSignal
 }
 
@@ -43,22 +41,19 @@ const withColumns = ({ columns }: HarnessTask, row: TemplateRow): TemplateRow =>
 }
 
 /** The folder or file that holds the rows of a task. @throws DataError that says where it was looked for */
-const locate = async (task: HarnessTask, { folder, fetch }: HarnessSource): Promise<string> => {
+const locate = async (task: HarnessTask, { folder }: HarnessSource): Promise<string> => {
   const { name, data, folder: own } = task
   if (data.path !== undefined) return isAbsolute(data.path) || own === undefined ? data.path : join(own, data.path)
-  if (fetch !== undefined) {
-    if (data.hub !== undefined) return fetch(data.hub)
-    throw new DataError(`The task ${name} names no data set of the Hub. Set \`data.hub\` or \`data.path\` in its file.`)
-  }
+  const hint = data.hub === undefined ? '' : ` The Hugging Face Hub has it as ${data.hub}.`
   if (folder === undefined)
-    throw new DataError(`The task ${name} needs data: give a folder that has ${name}/ with --data.`)
+    throw new DataError(`The task ${name} needs data: give a folder that has ${name}/ with --data.${hint}`)
   if (!existsSync(folder)) throw new DataError('Expected a folder with a folder for each task, found nothing.', folder)
   if (existsSync(join(folder, name))) return join(folder, name)
   const entries = statSync(folder).isDirectory() ? readdirSync(folder) : []
   const file = entries.find((entry) => entry.replace(/\..*$/, '') === name && formatOfName(entry) !== undefined)
   if (file !== undefined) return join(folder, file)
   throw new DataError(
-    `Expected ${name}/ or a file such as ${name}.jsonl in the folder, got ${entries.slice(0, 12).join(', ') || 'nothing'}.`,
+    `Expected ${name}/ or a file such as ${name}.jsonl in the folder, got ${entries.slice(0, 12).join(', ') || 'nothing'}.${hint}`,
     folder,
   )
 }

@@ -10,7 +10,7 @@ const stepField = z.union([
   z.enum(['trim', 'lower', 'upper']).describe('white space at both ends, or case'),
   z.strictObject({
     replace: z.string().describe('regular expression'),
-    with: z.string().default('').describe('what takes the place of every match'),
+    with: z.string().default('').describe('replacement of every match'),
   }),
 ])
 /** A change of a text. */
@@ -29,7 +29,12 @@ const commonFields = {
         .string()
         .optional()
         .describe('file or folder, seen from the task file (default: the entry of this name in the folder of --data)'),
-      hub: z.string().optional().describe('where the Hugging Face Hub has the data: owner/name or owner/name/folder'),
+      hub: z
+        .string()
+        .optional()
+        .describe(
+          'data set of the Hugging Face Hub that has the data, named where it is missing: owner/name or owner/name/folder',
+        ),
       split: z.string().default('test').describe('split that is evaluated'),
     })
     .prefault({}),

@@ -1,7 +1,7 @@
 // Runs in an MLflow server, by its REST API (mlflow.org/docs/latest/rest-api.html).
 import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
-import { DataError, show } from '../../core/index.ts'
+import { DataError, fetchFault, isPassingStatus, show } from '../../core/index.ts'
 import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
 
 /** Tag by which a run that was sent before is found. */
@@ -31,13 +31,6 @@ const authorization = (): Record<string, string> => {
   if (token !== undefined) return { authorization: `Bearer ${token}` }
   if (user === undefined || word === undefined) return {}
   return { authorization: `Basic ${Buffer.from(`${user}:${word}`).toString('base64')}` }
-}
-
-const isPassing = (status: number): boolean => status === 429 || status >= 500
-
-const causeOf = (error: unknown): string => {
-  const { message, cause } = error as Error
-  return cause instanceof Error ? cause.message : message
 }
 
 /** Sends requests, several times where a fault may pass. @throws DataError for a server that does not answer, or refuses */
@@ -72,10 +65,10 @@ const callerOf = ({ url, signal }: MlflowOptions) => {
         const read = schema.safeParse(answer.body)
         if (answer.status === 200 && read.success) return read.data
         fault = `status ${answer.status}: ${show(answer.body)}`
-        if (!isPassing(answer.status)) attempt = tries
+        if (!isPassingStatus(answer.status)) attempt = tries
       } catch (error) {
         if (signal?.aborted) throw signal.reason
-        fault = `no answer: ${causeOf(error)}`
+        fault = `no answer: ${fetchFault(error)}`
       }
       if (attempt >= tries)
         throw new DataError(

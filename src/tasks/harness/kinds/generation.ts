@@ -22,7 +22,10 @@ const fields = z.strictObject({
   target: templateField.describe('reference answer, also of few-shot examples'),
   stop: z.array(z.string().min(1)).default([]).describe('texts that end an answer, beside the end token'),
   maxNewTokens: z.int().positive().default(256).describe('maximum tokens of an answer'),
-  filters: z.array(filterField).default([]).describe('how answers are extracted; each gives a metric (default: none)'),
+  filters: z
+    .array(filterField)
+    .default([])
+    .describe('ways to extract the answer, each with a metric of its own (default: none)'),
   ignoreCase: z.boolean().default(false).describe('compare in lower case'),
   ignorePatterns: z
     .array(z.string())

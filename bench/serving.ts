@@ -1,8 +1,9 @@
 // `npm run bench -- serving`: clients at the same time against `tunesmith serve`, llama.cpp's server and a plain server of FastAPI and
 // transformers, all with SmolLM2-135M and the same prompts, greedy and streamed: tokens a second, time to the first token and latency. Part
-// `adapters`: rows with four adapters beside rows with one. Part `encoders`: vectors and classes of MiniLM-L6 beside FastAPI. Needs the Python
+// `adapters`: rows with four adapters beside rows with one. Part `encoders`: vectors and classes of MiniLM-L6 beside FastAPI. Part `start`: the
+// installed command (compile it first) from its start to the first answer of /health, and to the first token. Needs the Python
 // of bench/peers/setup.mjs; llama.cpp's server is taken from TUNESMITH_LLAMA_SERVER, and left out without it. One server runs at a time.
-// Options: --parts load,adapters,encoders, --clients 1,4,16,64, --requests N for each client, --new N tokens, --threads N, --dtype float32.
+// Options: --parts start,load,adapters,encoders, --clients 1,4,16,64, --requests N for each client, --new N tokens, --threads N, --dtype float32.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +14,8 @@ import { prompts } from './generation/prompts.ts'
 import { findGguf, findSmolLm2 } from './generation/smollm2.ts'
 import type { BenchOptions } from './main.ts'
 import { type Load, measureLoad, percentile } from './serving/load.ts'
-import { llamaServer, type PeerServer, startFastApi, startLlama, startOurs } from './serving/servers.ts'
-import { chosenParts, expectDtype, miniLmFolder, peersPython, printTable } from './side-by-side.ts'
+import { llamaServer, type PeerServer, startFastApi, startInstalled, startLlama, startOurs } from './serving/servers.ts'
+import { chosenParts, expectDtype, median, miniLmFolder, peersPython, printTable } from './side-by-side.ts'
 
 interface Settings {
   python: string
@@ -69,6 +70,26 @@ const completionsAt = async (
   const common = { url, path: '/v1/completions', tokens: newTokens, body }
   await measureLoad({ ...common, clients: 1, requests: models.length })
   return measureLoad({ ...common, clients, requests: clients * requests })
+}
+
+const begin = async ({ folder, threads, dtype, requests }: Settings): Promise<void> => {
+  const flags = ['--model', folder, '--name', 'smol', '--dtype', dtype]
+  const healthy: number[] = []
+  const answered: number[] = []
+  const since = (from: number) => (performance.now() - from) / 1000
+  for (let round = 0; round < requests; round++) {
+    const from = performance.now()
+    await withServer(startInstalled(flags, threads), async (url) => {
+      healthy.push(since(from))
+      const body = () => ({ model: 'smol', prompt: prompts[0], max_tokens: 1, temperature: 0, stream: true })
+      await measureLoad({ url, path: '/v1/completions', clients: 1, requests: 1, body })
+      answered.push(since(from))
+    })
+  }
+  const seconds = (values: readonly number[]) => `${median(values).toFixed(2)} s`
+  console.log(
+    `From the start of the process, median of ${requests}: /health after ${seconds(healthy)}, the first token after ${seconds(answered)}.`,
+  )
 }
 
 const load = async (settings: Settings): Promise<void> => {
@@ -156,7 +177,12 @@ const encoders = async ({ python, clients, requests, threads, dtype }: Settings)
   }
 }
 
-const partsByName: Readonly<Record<string, (settings: Settings) => Promise<void>>> = { load, adapters, encoders }
+const partsByName: Readonly<Record<string, (settings: Settings) => Promise<void>>> = {
+  start: begin,
+  load,
+  adapters,
+  encoders,
+}
 
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const all = Object.keys(partsByName)

@@ -46,6 +46,25 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.serverStartsLight,
+    good: {
+      'src/cli/commands/serve.ts': "import { a } from '../../serving/index.ts'",
+      'src/serving/index.ts': "import type { D } from '@duckdb/node-api'\nexport { b } from './b.ts'",
+      'src/serving/b.ts': "const load = () => import('linkedom')\n// import { x } from 'linkedom'",
+      'src/serving/c.ts': "import { parseHTML } from 'linkedom'",
+    },
+    bad: [
+      [
+        {
+          'src/cli/commands/serve.ts': "import {\n  a,\n} from '../../serving/index.ts'",
+          'src/serving/index.ts': "export * from './b.ts'",
+          'src/serving/b.ts': "import { parseHTML } from 'linkedom'",
+        },
+        'src/serving/b.ts: loads linkedom',
+      ],
+    ],
+  },
+  {
     rule: rules.filesAreShort,
     good: { 'src/core/a.ts': many(600), 'README.md': many(900) },
     bad: [

@@ -27,6 +27,7 @@ const freePort = (): Promise<number> =>
 const start = async (
   name: string,
   command: (port: number) => { words: string[]; environment?: Record<string, string> },
+  pollMilliseconds = 100,
 ): Promise<PeerServer> => {
   const port = await freePort()
   const { words, environment = {} } = command(port)
@@ -41,11 +42,11 @@ const start = async (
   for (let tries = 0; ; tries++) {
     const answer = await fetch(`${url}/health`).catch(() => undefined)
     if (answer?.ok) break
-    if (child.exitCode !== null || tries > 1200) {
+    if (child.exitCode !== null || tries * pollMilliseconds > 120_000) {
       child.kill('SIGKILL')
       throw new Error(`${name} did not start: ${fault.trim()}`)
     }
-    await sleep(100)
+    await sleep(pollMilliseconds)
   }
   return {
     url,
@@ -64,6 +65,19 @@ export const startOurs = (flags: readonly string[], threads: number): Promise<Pe
     words: [process.execPath, '--import', 'tsx', main, 'serve', '--port', String(port), ...flags],
     environment: { OMP_NUM_THREADS: String(threads) },
   }))
+
+const command = fileURLToPath(new URL('../../bin/tunesmith.js', import.meta.url))
+
+/** Our server as it is installed, from the compiled sources; its /health is asked every few milliseconds. */
+export const startInstalled = (flags: readonly string[], threads: number): Promise<PeerServer> =>
+  start(
+    'tunesmith',
+    (port) => ({
+      words: [process.execPath, command, 'serve', '--port', String(port), ...flags],
+      environment: { OMP_NUM_THREADS: String(threads) },
+    }),
+    5,
+  )
 
 /** Path of llama.cpp's server: TUNESMITH_LLAMA_SERVER, or what set-up of the peers has built; undefined without one. */
 export const llamaServer = (): string | undefined =>

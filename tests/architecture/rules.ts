@@ -1,6 +1,6 @@
 // The rules of the repository's form. Each takes a tree of files and gives the lines that break it, so that a small tree in
 // a test can show that it does break.
-import { dirname } from 'node:path/posix'
+import { dirname, join, normalize } from 'node:path/posix'
 import ts from 'typescript'
 import { importsOf, type Tree, withoutComments } from './files.ts'
 
@@ -160,6 +160,26 @@ export const nothingIsDead: Rule = (tree) => {
   return sources(tree)
     .filter((path) => !isTest(path) && !isFixture(path) && !isEntry(path) && !used.has(path))
     .map((path) => `${path}: nothing imports it`)
+}
+
+// Each takes a tenth to a third of a second to load, and does nothing for a server of models.
+const largePackages = [
+  ...['@duckdb/node-api', '@huggingface/hub', '@modelcontextprotocol/server', 'eld', 'esbuild'],
+  ...['linkedom', 'onnxruntime-node'],
+]
+
+/** A server starts in under two seconds: what it does not use is loaded by `await import` when something else needs it. */
+export const serverStartsLight: Rule = (tree) => {
+  const statement = /^(?:import|export)\s(?!type\s)[^'"]*?from\s+'([^']+)'/gm
+  const reached = new Set(['src/cli/commands/serve.ts'])
+  const found: string[] = []
+  for (const path of reached)
+    for (const [, specifier] of withoutComments(tree.get(path) ?? '').matchAll(statement)) {
+      if (specifier.startsWith('.')) reached.add(normalize(join(dirname(path), specifier)))
+      if (largePackages.some((name) => specifier === name || specifier.startsWith(`${name}/`)))
+        found.push(`${path}: loads ${specifier} into every server`)
+    }
+  return found
 }
 
 // What a registry entry is held by, as against events, tokens or records, which have types of their own.

@@ -4,7 +4,7 @@
 
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type DuckDBConnection, DuckDBDataChunk, DuckDBInstance, INTEGER } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { DataError } from '../../core/index.ts'
 
 export interface DatabaseLimits {
@@ -31,6 +31,8 @@ export class Database {
   static async open({ temporaryFolder, memoryMegabytes, threads }: DatabaseLimits): Promise<Database> {
     await rm(temporaryFolder, { recursive: true, force: true })
     await mkdir(temporaryFolder, { recursive: true })
+    // Loaded when needed: it takes a third of a second, which every command would pay.
+    const { DuckDBInstance } = await import('@duckdb/node-api')
     const instance = await DuckDBInstance.create(join(temporaryFolder, 'tables.duckdb'), {
       memory_limit: `${memoryMegabytes}MB`,
       threads: String(threads),
@@ -65,6 +67,7 @@ export class Database {
 
   /** Fills a table of two INTEGER columns with (i, values[i]). */
   async appendIndexed(table: string, values: Uint32Array): Promise<void> {
+    const { DuckDBDataChunk, INTEGER } = await import('@duckdb/node-api')
     const appender = await this.connection.createAppender(table)
     const step = 2048
     for (let start = 0; start < values.length; start += step) {

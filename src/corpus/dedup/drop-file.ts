@@ -1,6 +1,5 @@
 // Streams the files of drops that deduplicators write, in order.
 
-import { DuckDBInstance } from '@duckdb/node-api'
 import { quote } from './database.ts'
 
 /** A document to drop, and the one that is kept instead. `shard` is the index of its key file. */
@@ -56,6 +55,7 @@ export async function* readLineDrops(path: string): AsyncGenerator<LineDrop> {
 }
 
 async function* readChunks(path: string, columns: string): AsyncGenerator<unknown[][]> {
+  const { DuckDBInstance } = await import('@duckdb/node-api')
   const instance = await DuckDBInstance.create(':memory:', { threads: '1', autoload_known_extensions: 'false' })
   const connection = await instance.connect()
   try {

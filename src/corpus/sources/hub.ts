@@ -1,6 +1,6 @@
 // Data sets of the Hugging Face Hub by id: their files are listed and streamed, never executed. The path is
 // `owner/name` or `owner/name@revision`, optionally followed by `/file` or `/folder`.
-import { downloadFile, type ListFileEntry, listFiles } from '@huggingface/hub'
+import type { ListFileEntry } from '@huggingface/hub'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { decompressed } from '../../files/index.ts'
@@ -49,6 +49,7 @@ const access = (options: HubConfig): { hubUrl: string; accessToken?: string } =>
 
 const expand = async (path: string, options: HubConfig): Promise<string[]> => {
   const { name, revision, inside } = parsePath(path)
+  const { listFiles } = await import('@huggingface/hub')
   const entries: ListFileEntry[] = []
   try {
     const folder = Object.values(formats).some((format) => format.test(inside))
@@ -84,6 +85,7 @@ const expand = async (path: string, options: HubConfig): Promise<string[]> => {
 
 async function* open(path: string, options: HubConfig, context: SourceContext): AsyncGenerator<SourceRecord> {
   const { name, revision, inside } = parsePath(path)
+  const { downloadFile } = await import('@huggingface/hub')
   const blob = await downloadFile({
     repo: { type: 'dataset', name },
     path: inside,

@@ -1,14 +1,11 @@
 // Tools for agents, by the Model Context Protocol over standard input and output.
 
 import type { Readable, Writable } from 'node:stream'
-import { McpServer } from '@modelcontextprotocol/server'
-import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio'
 import { packageVersion, TunesmithError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { RunLibrary } from '../studio/runs/run-library.ts'
 import { LoadedModels } from './loaded-models.ts'
 import type { McpTool, ToolContext } from './tool.ts'
-import { mcpTools } from './tools/index.ts'
 
 /** Settings of the tools. */
 export interface McpSettings {
@@ -59,6 +56,10 @@ const answerOf = async (
 export const serveMcp = async (settings: McpSettings = {}, hooks: McpHooks = {}): Promise<RunningMcp> => {
   const { roots = ['runs'], allowStart = false, input, output } = settings
   const onError = (error: unknown) => hooks.onError?.(error)
+  // Loaded here, as a server of models and a studio use neither.
+  const { McpServer } = await import('@modelcontextprotocol/server')
+  const { StdioServerTransport, serveStdio } = await import('@modelcontextprotocol/server/stdio')
+  const { mcpTools } = await import('./tools/index.ts')
   const runs = await RunLibrary.open(roots)
   const models = new LoadedModels()
   const closed = new AbortController()

@@ -1,11 +1,6 @@
 // A DuckDB in memory that reaches no file, for SQL that a page or an agent sends: tables from rows, and a limit on time.
-import {
-  type DuckDBConnection,
-  DuckDBDataChunk,
-  DuckDBInstance,
-  type DuckDBType,
-  type DuckDBValue,
-} from '@duckdb/node-api'
+// Its library is loaded when the first one is opened: a server of models opens none.
+import type { DuckDBConnection, DuckDBType, DuckDBValue } from '@duckdb/node-api'
 
 /** Rows of a chunk, at most DuckDB's own size of 2,048. */
 const chunkRows = 1024
@@ -22,6 +17,7 @@ export const quoteName = (name: string): string => `"${name.replaceAll('"', '""'
 
 /** Opens a database without access to files, the network and its own settings. */
 export const openSandbox = async ({ memory = '256MB' }: { memory?: string } = {}): Promise<DuckDBConnection> => {
+  const { DuckDBInstance } = await import('@duckdb/node-api')
   const instance = await DuckDBInstance.create(':memory:', {
     enable_external_access: 'false',
     autoinstall_known_extensions: 'false',
@@ -42,6 +38,7 @@ export const writeTable = async <Row>(
   columns: readonly SqlColumn<Row>[],
   rows: readonly Row[],
 ): Promise<void> => {
+  const { DuckDBDataChunk } = await import('@duckdb/node-api')
   const fields = columns.map(({ name, type }) => `${quoteName(name)} ${type}`)
   await connection.run(`create or replace table ${quoteName(table)} (${fields.join(', ')})`)
   const appender = await connection.createAppender(table)

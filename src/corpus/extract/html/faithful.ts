@@ -1,14 +1,25 @@
 // Main content by Mozilla's Readability on a linkedom tree, as in a browser's reader view. Slower than the fast rules.
+import { createRequire } from 'node:module'
 import { Readability } from '@mozilla/readability'
-import { parseHTML } from 'linkedom'
 
 // The package types its argument with the browser's DOM, which Node's types lack.
 type ReadabilityDocument = ConstructorParameters<typeof Readability>[0]
 
+type Linkedom = typeof import('linkedom')
+let linkedom: Linkedom | undefined
+
+/** Loaded when the first page is read: it has more than 200 modules, which every command would wait for. */
+const loadLinkedom = (): Linkedom => {
+  linkedom ??= createRequire(import.meta.url)('linkedom') as Linkedom
+  return linkedom
+}
+
 /** HTML of the main content, and its title; undefined when Readability finds none or the page breaks it. */
 export const readableContent = (html: string): { html: string; title: string } | undefined => {
   try {
-    const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
+    const { document } = loadLinkedom().parseHTML(
+      /<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`,
+    )
     // Readability keeps these on small pages, where it has few candidates.
     for (const element of document.querySelectorAll('nav, [role=navigation], body > footer')) element.remove()
     // Readability asks for the DOM's own type, and reads only the part of it that linkedom has.

@@ -115,7 +115,7 @@ TUNESMITH_FUNCTION(store_add) {
 std::mutex& groups_mutex = *new std::mutex;
 auto& groups = *new std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>>;
 
-// makeGroup(name, store, prefix, rank, size, address, interface, timeoutMs)
+// makeGroup(name, store, prefix, rank, size, address, interface, connectMs, timeoutMs)
 TUNESMITH_FUNCTION(make_group) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -130,6 +130,8 @@ TUNESMITH_FUNCTION(make_group) {
     options->devices.push_back(interface.empty() ? c10d::ProcessGroupGloo::createDeviceForHostname(address)
                                                  : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
     auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
+    // A collective may wait for a process that computes, a connection only for the network.
+    gloo->setTimeout(std::chrono::milliseconds(read_int(env, a[8], "timeout")));
     auto group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
     group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
     group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);

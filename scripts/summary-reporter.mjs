@@ -1,6 +1,8 @@
 // Ends a test run with one line of counts. Names every skipped test, and counts the suites that lack data or a Python, so
 // that no skip is silent.
 
+import { writeFileSync } from 'node:fs'
+
 /** What suites outside a plain clone need, by the words of their titles. CONTRIBUTING.md describes both. */
 const needs = [
   { words: /shared data|\.\.\/shared/i, reason: 'no ../shared/data' },
@@ -14,8 +16,12 @@ export default class SummaryReporter {
     let passed = Number(process.env.TUNESMITH_CHECKS_PASSED ?? 0)
     let failed = Number(process.env.TUNESMITH_CHECKS_FAILED ?? 0) + errors.length
     const skipped = []
-    const suites = new Map(needs.map(({ reason }) => [reason, new Set()]))
+    const failedFiles = []
+    const lackingOf = new Map(needs.map(({ reason }) => [reason, new Set()]))
+    // What counts even if the failed files pass in a second attempt.
+    const certain = { passed, failed }
     for (const module of modules) {
+      const before = { passed, failed }
       for (const test of module.children.allTests()) {
         const { state } = test.result()
         if (state === 'passed') passed += 1
@@ -23,15 +29,20 @@ export default class SummaryReporter {
         else {
           skipped.push(`${module.relativeModuleId} > ${test.fullName}`)
           const need = needs.find(({ words }) => words.test(test.fullName))
-          if (need !== undefined) suites.get(need.reason).add(module.relativeModuleId)
+          if (need !== undefined) lackingOf.get(need.reason).add(module.relativeModuleId)
         }
       }
-      if (module.state() === 'failed' && module.errors().length > 0) failed += 1
+      // Where a hook fails, its tests count as skipped.
+      failed += [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0).length
+      if (failed > before.failed) failedFiles.push(module.relativeModuleId)
+      else certain.passed += passed - before.passed
     }
+    const list = process.env.TUNESMITH_TEST_FAILURES
+    if (list !== undefined) writeFileSync(list, JSON.stringify({ files: failedFiles, ...certain }))
     if (reason === 'interrupted') failed += 1
     for (const name of skipped) console.log(`SKIPPED ${name}`)
     if (skipped.length > 0) console.log(`${skipped.length} skipped`)
-    const lacking = [...suites].filter(([, files]) => files.size > 0)
+    const lacking = [...lackingOf].filter(([, files]) => files.size > 0)
     if (lacking.length > 0) {
       const files = new Set(lacking.flatMap(([, names]) => [...names]))
       const reasons = lacking.map(([reason, names]) => `${reason} (${names.size})`).join(', ')

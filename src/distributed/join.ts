@@ -142,12 +142,16 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
       size,
       address,
       networkInterface: env.GLOO_SOCKET_IFNAME,
+      connectMs: 1000 * seconds,
       timeoutMs: collectiveMs,
     })
     return group
   } catch (error) {
-    group.abort(error as Error)
+    const fault = new NativeError(
+      `Rank ${rank} could not connect to the other processes within ${seconds} s: ${(error as Error).message} Check the network between them, or set GLOO_SOCKET_IFNAME to the interface that joins them.`,
+    )
+    group.abort(fault)
     await group.leave({ failed: true })
-    throw error
+    throw fault
   }
 }

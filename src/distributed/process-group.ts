@@ -211,11 +211,15 @@ export class ProcessGroup {
     )
   }
 
-  /** Ends the other processes with this one's error, unless it is one that they have too. */
+  /**
+   * Ends the other processes with this one's error. That another process is silent may be seen by this one alone, so it is told too:
+   * who waits for a process that has left would wait forever.
+   */
   abort(error: Error): void {
-    if (error instanceof GroupError) return
+    const [line] = error.message.split('\n')
     try {
-      this.#set('abort', `${this.members[this.rank]} failed: ${error.message.split('\n')[0]}`)
+      if (this.#get('abort')) return
+      this.#set('abort', error instanceof GroupError ? line : `${this.members[this.rank]} failed: ${line}`)
     } catch {
       // Without the store the others notice by their own watch.
     }

@@ -140,6 +140,7 @@ export interface Native {
     size: number,
     address: string,
     networkInterface: string,
+    connectMs: number,
     timeoutMs: number,
   ): void
   dropGroup(name: string): void

@@ -65,9 +65,9 @@ export class ProcessStore {
 
   /** Registers a Gloo group under a name, by which collectives find it. Waits until every process of the group does so. */
   makeGroup(name: string, place: GroupPlace): void {
-    const { prefix, rank, size, address, networkInterface, timeoutMs } = place
+    const { prefix, rank, size, address, networkInterface = '', connectMs, timeoutMs } = place
     inOneLine(() =>
-      native.makeGroup(name, this.#external, prefix, rank, size, address, networkInterface ?? '', timeoutMs),
+      native.makeGroup(name, this.#external, prefix, rank, size, address, networkInterface, connectMs, timeoutMs),
     )
   }
 
@@ -94,6 +94,8 @@ export interface GroupPlace {
   address: string
   /** Network interface in place of the address. */
   networkInterface?: string | undefined
+  /** Time in which the processes must connect to each other. */
+  connectMs: number
   /** Time after which a collective fails that not every process takes part in. */
   timeoutMs: number
 }

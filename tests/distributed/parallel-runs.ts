@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
 import { eventsOf } from '../training/small-run.ts'
+import { orKillRanks } from './rank-processes.ts'
 
 const rank = fileURLToPath(new URL('./fixtures/run-rank.ts', import.meta.url))
 
@@ -29,15 +30,17 @@ export const runTogether = async (
   writeFileSync(file, JSON.stringify(recipes))
   const lines: string[] = []
   const before = { ...process.env }
-  process.env.TUNESMITH_HEARTBEAT_SECONDS = '4'
+  // A busy machine may stop a process for seconds. One that was killed is noticed by its connections.
+  process.env.TUNESMITH_HEARTBEAT_SECONDS = '20'
   Object.assign(process.env, { OMP_NUM_THREADS: '1' }, env)
   try {
-    const result = await launchProcesses({
+    const launch = launchProcesses({
       processes,
       command: [process.execPath, '--import', 'tsx', rank, file, event],
-      graceMs: 10_000,
+      graceMs: 30_000,
       onLine: (from, line) => lines.push(`${from} ${line}`),
     })
+    const result = await orKillRanks(launch, 6)
     return { codes: result.processes.map(({ exitCode }) => exitCode), lines }
   } finally {
     process.env = before

@@ -55,6 +55,13 @@ describe('a group of three', () => {
     expect(lines.find((line) => line.startsWith('2'))).toMatch(/Rank 1 \(.*\) failed: out of luck/)
   })
 
+  it('ends where one process alone took another for gone', async () => {
+    const { lines, codes } = await launch(3, ['lost'], { TUNESMITH_HEARTBEAT_SECONDS: '600' })
+    // None had to be killed after the launcher's time.
+    expect(codes).toEqual([1, 1, 1])
+    expect(lines.filter((line) => line.includes('Rank 2 has not answered for 9 s.'))).toHaveLength(2)
+  })
+
   it.each([
     ['SIGKILL', 0],
     ['SIGSTOP', 1],

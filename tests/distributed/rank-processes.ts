@@ -1,7 +1,8 @@
 // A launched group seen from outside: the processes of its ranks, for tests that end one of them. Linux only.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import process from 'node:process'
 import { setTimeout } from 'node:timers/promises'
 import { program } from '../setup/program.ts'
 
@@ -35,7 +36,10 @@ const readOr = (path: string): string => {
 }
 
 /** The processes of a launch by rank; fewer than it has while they start or end. */
-export const ranksOf = ({ child: { pid } }: RunningLaunch): Map<number, number> => {
+export const ranksOf = ({ child: { pid } }: RunningLaunch): Map<number, number> => ranksUnder(pid as number)
+
+/** The same for the process that started them. */
+export const ranksUnder = (pid: number): Map<number, number> => {
   const children = readOr(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
   const ranks = children.flatMap((id) => {
     const rank = /(?:^|\0)RANK=(\d+)\0/.exec(readOr(`/proc/${id}/environ`))?.[1]
@@ -55,4 +59,35 @@ export const recordedSteps = (out: string): number =>
 export const until = async (holds: () => boolean, seconds: number, what: string): Promise<void> => {
   for (const end = Date.now() + seconds * 1000; !holds(); await setTimeout(10))
     if (Date.now() > end) throw new Error(`Waited ${seconds} s in vain for ${what}.`)
+}
+
+/** Where the threads of a process are: their stacks where a debugger is installed, else the calls that they wait in. */
+const whereIs = (pid: number): string => {
+  const debug = spawnSync('gdb', ['-p', String(pid), '-batch', '-ex', 'thread apply all bt 14'], { encoding: 'utf8' })
+  if (debug.status === 0) return debug.stdout
+  const threads = existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : []
+  const of = (thread: string, file: string) => readOr(`/proc/${pid}/task/${thread}/${file}`).trim()
+  return threads.map((thread) => `${of(thread, 'comm')}: ${of(thread, 'wchan')} ${of(thread, 'syscall')}`).join('\n')
+}
+
+/**
+ * Waits for ranks that this process started. Where they take longer, prints where each of them is, kills it, and fails.
+ * @throws Error after the time
+ */
+export const orKillRanks = async <Result>(work: Promise<Result>, minutes: number): Promise<Result> => {
+  const late = new AbortController()
+  const deadline = setTimeout(minutes * 60_000, undefined, { signal: late.signal }).then(() => {
+    const ranks = [...ranksUnder(process.pid)]
+    for (const [rank, pid] of ranks) process.stderr.write(`rank ${rank}, process ${pid}:\n${whereIs(pid)}\n`)
+    for (const [, pid] of ranks) process.kill(pid, 'SIGKILL')
+    throw new Error(
+      `Killed rank ${ranks.map(([rank]) => rank)} after ${minutes} minutes: see above where each of them was.`,
+    )
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } finally {
+    late.abort()
+    deadline.catch(() => {})
+  }
 }

@@ -295,6 +295,49 @@ export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { v
   ],
 })
 
+/** A task of a run of several, and that run: settings that it shares with fine-tuning have their help there. */
+const multitaskFile = (finetune, multitask) => {
+  const shared = Object.keys(multitask.schema.shape)
+  const left = Object.keys(finetune.schema.shape).filter(
+    (name) => !shared.includes(name) && !['command', 'task', 'settings', 'variant', 'adapter'].includes(name),
+  )
+  const own = shared.filter((name) => name in finetune.schema.shape)
+  const [, record] = multitask.schema.shape.tasks.options
+  const entry = record.valueType
+  return {
+    'multitask.ts': [
+      `import type { FinetuneSettings } from './finetune.ts'
+import type { TaskSettings } from './tasks.ts'
+import type { VariantChoice } from './variants.ts'
+`,
+      settings('MultitaskEntry', 'Settings of a task of a run of several, whatever its type.', entry, [
+        'type',
+        'settings',
+      ]),
+      `/** A task of a run of several, by its type. */
+export type MultitaskTask = {
+  [Task in keyof TaskSettings]: MultitaskEntry & {
+${indent(
+  indent(`${docOf(entry.shape.type)}type: Task
+${docOf(entry.shape.settings)}settings?: TaskSettings[Task]`),
+)}
+  }
+}[keyof TaskSettings]
+`,
+      `/** Settings of a run of several tasks, whatever its tasks. */
+export interface MultitaskSettings extends Omit<FinetuneSettings, ${unionOf(left.map(text))}> {
+${indent(fieldsOf(multitask.schema.shape, [...own, 'tasks']))}
+}
+`,
+      `/** The recipe of a run of several tasks. */
+export type MultitaskInput = MultitaskSettings & {
+${indent(`${docOf(multitask.schema.shape.tasks)}tasks: { readonly [name: string]: MultitaskTask } | readonly string[]`)}
+} & (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined })
+`,
+    ],
+  }
+}
+
 /** Objectives of one family are one member of the union: it is multiplied by the variants, and the compiler has limits. */
 const alignFamilies = (alignment) => {
   const families = new Map()
@@ -369,14 +412,14 @@ ${docOf(align.schema.shape.settings)}settings?: ${name}`),
 const indexFile = () => ({
   'index.ts': [
     `// The types of recipes, with the help of each key as its JSDoc.
-${['align', 'align-objectives', 'finetune', 'models', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
+${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
 `,
   ],
 })
 
 /** The files of src/runs/recipe-types/ by name, before they are formatted. */
 export const recipeTypes = () => {
-  const { pretrain, finetune, align } = recipeParts()
+  const { pretrain, finetune, multitask, align } = recipeParts()
   const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
   const files = {
     ...modelFiles(pretrain),
@@ -384,6 +427,7 @@ export const recipeTypes = () => {
     ...objectiveFiles(),
     ...pretrainFile(pretrain),
     ...finetuneFile(finetune),
+    ...multitaskFile(finetune, multitask),
     ...alignFiles(align),
     ...indexFile(),
   }

@@ -62,6 +62,8 @@ export {
   defineRun,
   type FinetuneInput,
   finetune,
+  type MultitaskInput,
+  multitask,
   openSpecialists,
   type PretrainInput,
   pretrain,

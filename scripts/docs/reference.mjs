@@ -71,7 +71,7 @@ export const writeReference = async (root) => {
   const { recipeJsonSchema } = await import(pathToFileURL(join(root, 'dist/runs/index.js')).href)
   const schemas = join(root, 'docs/public/schemas')
   await mkdir(schemas, { recursive: true })
-  for (const kind of ['pretrain', 'finetune', 'align'])
+  for (const kind of ['pretrain', 'finetune', 'multitask', 'align'])
     await writeFile(join(schemas, `${kind}.json`), `${JSON.stringify(recipeJsonSchema(kind), null, 2)}\n`)
   return commands.length + 1
 }

@@ -29,6 +29,8 @@ export interface SaveAdapterOptions {
   baseSeed?: number
   /** dtype of the written tensors (default: as they are). */
   dtype?: Dtype
+  /** Model over the same body whose trained head is written in place of the adapter's own, for an adapter that several heads share. */
+  headOf?: Model
   /** Adds files to the folder before it appears under its name. */
   addFiles?(folder: string): Promise<void>
 }
@@ -41,6 +43,18 @@ const copiesByKey = (model: Model, copies: ReadonlyMap<string, Tensor>): Map<str
   return toHfKeys(copies, modelKeys(definition, config, headType), definition.facts(config).numLayers)
 }
 
+/** The tensors of an adapter, and those of them that are its own values of parameters of the model, with the head of a model. */
+const tensorsWithHead = (
+  tensors: ReadonlyMap<string, Tensor>,
+  copied: ReadonlyMap<string, Tensor>,
+  headOf: Model | undefined,
+): [all: Map<string, Tensor>, copies: Map<string, Tensor>] => {
+  const isHead = (path: string) => headOf !== undefined && path.startsWith('head.')
+  const own = [...tensors].filter(([path]) => !isHead(path))
+  const head = [...(headOf?.head.parameters() ?? [])].map(([path, tensor]) => [`head.${path}`, tensor] as const)
+  return [new Map([...own, ...head]), new Map([...own.filter(([path]) => copied.has(path)), ...head])]
+}
+
 /** Writes an adapter folder atomically. @throws ConfigError for a method that trains the base itself */
 export const saveAdapter = async (
   applied: AppliedAdapter,
@@ -48,14 +62,15 @@ export const saveAdapter = async (
   options: SaveAdapterOptions = {},
 ): Promise<void> => {
   const { name, bank } = applied
-  const { definition, config, model, attachment, copies: own } = bank.get(name)
+  const { definition, config, attachment, ...entry } = bank.get(name)
+  const { headOf } = options
+  const model = headOf ?? entry.model
   if (definition.inPlace)
     throw new ConfigError(
       `\`saveAdapter\` needs an adapter beside its base: \`${definition.type}\` trains the base itself. Use \`saveModel\`.`,
     )
   const base = options.base ?? sourceOf(model)?.folder ?? null
-  const all = bank.tensorsOf(name)
-  const copies = new Map([...all].filter(([path]) => own.has(path)))
+  const [all, copies] = tensorsWithHead(bank.tensorsOf(name), entry.copies, headOf)
   const common = {
     base_model_name_or_path: base,
     task_type: taskTypes[model.headType] ?? null,

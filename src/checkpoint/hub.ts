@@ -5,6 +5,7 @@ import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError, exists, suggest } from '../core/index.ts'
 import { downloadModel } from './hub-download.ts'
+import { expectOneTask } from './task-folders.ts'
 
 /** Where and how a Hub model is looked up. */
 export interface ResolveOptions {
@@ -88,14 +89,17 @@ const modelOfRun = async (path: string): Promise<string> => {
     (await has(...folder, 'config.json')) ||
     (await has(...folder, 'adapter_config.json')) ||
     (await has(...folder, 'feature_model.json'))
-  return !(await isModel()) && (await isModel('model')) ? join(path, 'model') : path
+  if (await isModel()) return path
+  if (await isModel('model')) return join(path, 'model')
+  await expectOneTask(path)
+  return path
 }
 
 /**
  * Folder or file of a model, given as a path, the folder of a run, or a Hub id. A name that exists here is always the
  * path; other names are Hub ids only if the Hub's rule allows them and their first part is not a folder here. A Hub
  * model in the cache is used without the network, others are downloaded.
- * @throws CheckpointError for a name that is neither a path nor a Hub model
+ * @throws CheckpointError for a name that is neither a path nor a Hub model, and for a folder of several tasks
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = isOffline() } = options

@@ -50,6 +50,7 @@ export {
   type TensorEntry,
 } from './safetensors.ts'
 export { hfState, type SaveModelOptions, saveModel } from './save-model.ts'
+export { modelOfTask, taskFolders } from './task-folders.ts'
 export {
   type ChangedVocabulary,
   expectVocabulary,

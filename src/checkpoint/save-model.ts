@@ -1,5 +1,5 @@
 // Saves a model as a folder that transformers can load, atomically.
-import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { copyFile, cp, link, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys, quantizationOf } from '../models/index.ts'
@@ -26,6 +26,13 @@ export interface SaveModelOptions {
   fields?: HfFields
   /** Adds files to the folder before it appears under its name. */
   addFiles?(folder: string): Promise<void>
+  /** Give the head a file of its own, so that models over the same body can share the files of the body. */
+  splitHead?: boolean
+  /**
+   * Folder of a model over the same body, which `splitHead` wrote: files with the same tensors are linked instead of written again, or
+   * copied where the file system has no links.
+   */
+  sameBody?: string
   /** Called with the name, size and hash of each written file of weights. */
   onWritten?(name: string, file: WrittenFile): void
 }
@@ -59,6 +66,42 @@ const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields
     roles.flatMap((role) => (special[role] === undefined ? [] : [[`${role}_token_id`, special[role].id]])),
   )
 }
+
+/** Keys of the tensors of the head. */
+const headKeys = (model: Model): Set<string> => {
+  const { definition, config, headType } = model
+  const own = new Map([...model.parameters()].filter(([path]) => path.startsWith('head.')))
+  const { numLayers } = definition.facts(config)
+  return new Set(toHfKeys(own, modelKeys(definition, config, headType), numLayers).keys())
+}
+
+/** Tensors in the parts that become files. */
+const partsOf = (
+  model: Model,
+  tensors: ReadonlyMap<string, Tensor>,
+  { dtype, maxShardBytes = 5e9, splitHead }: SaveModelOptions,
+): Map<string, Tensor>[] => {
+  if (splitHead !== true) return splitBySize(tensors, dtype, maxShardBytes)
+  const ofHead = headKeys(model)
+  const some = (inHead: boolean) => new Map([...tensors].filter(([key]) => ofHead.has(key) === inHead))
+  return [some(false), some(true)].flatMap((part) => (part.size === 0 ? [] : splitBySize(part, dtype, maxShardBytes)))
+}
+
+const indexFile = 'model.safetensors.index.json'
+
+/** The file of a folder with exactly these tensors, which is one of a body that models share. */
+const fileWith = async (folder: string, keys: Iterable<string>): Promise<string | undefined> => {
+  const { weight_map: map } = JSON.parse(await readFile(join(folder, indexFile), 'utf8')) as {
+    weight_map: Record<string, string>
+  }
+  const wanted = [...keys].sort()
+  const file = map[wanted[0]]
+  const there = Object.keys(map).filter((key) => map[key] === file)
+  return file !== undefined && there.sort().join() === wanted.join() ? join(folder, file) : undefined
+}
+
+/** Links a file, or copies it where that is not possible. */
+const linkFile = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyFile(from, to))
 
 /** Splits tensors in order into parts, each as large as the limit allows. */
 const splitBySize = (tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefined, maxBytes: number) => {
@@ -95,12 +138,36 @@ const copyBeside = async (from: string, to: string, wanted: (name: string) => bo
       await cp(join(from, name), join(to, name), { recursive: true, dereference: true })
 }
 
+/** Writes the files of weights, with their index where there are several. */
+const writeParts = async (
+  target: string,
+  parts: readonly ReadonlyMap<string, Tensor>[],
+  options: SaveModelOptions,
+): Promise<void> => {
+  const { dtype, splitHead = false, sameBody } = options
+  if (parts.length === 1 && !splitHead) return writeOne(join(target, 'model.safetensors'), parts[0], options)
+  const count = String(parts.length).padStart(5, '0')
+  const map: Record<string, string> = {}
+  let size = 0
+  for (const [i, part] of parts.entries()) {
+    const name = `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`
+    const same = sameBody === undefined ? undefined : await fileWith(sameBody, part.keys())
+    if (same === undefined) await writeOne(join(target, name), part, options)
+    else await linkFile(same, join(target, name))
+    for (const [key, tensor] of part) {
+      map[key] = name
+      size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
+    }
+  }
+  await writeFile(join(target, indexFile), json({ metadata: { total_size: size }, weight_map: map }))
+}
+
 /**
  * Saves config.json, weights and accompanying files, such as the tokenizer. An existing `folder` is replaced in one
  * step.
  */
 export const saveModel = async (model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> => {
-  const { dtype, maxShardBytes = 5e9 } = options
+  const { dtype } = options
   const source = sourceOf(model)
   const tensors = noGrad(() => new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()])))
   const extra = noGrad(() => [...(source?.extra ?? [])].map(([name, read]) => [name, read()] as const))
@@ -127,25 +194,7 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
         tokenizerFile.test(name),
       )
     }
-    const parts = splitBySize(tensors, dtype, maxShardBytes)
-    if (parts.length === 1) await writeOne(join(target, 'model.safetensors'), parts[0], options)
-    else {
-      const name = (i: number) =>
-        `model-${String(i + 1).padStart(5, '0')}-of-${String(parts.length).padStart(5, '0')}.safetensors`
-      const map: Record<string, string> = {}
-      let size = 0
-      for (const [i, part] of parts.entries()) {
-        await writeOne(join(target, name(i)), part, options)
-        for (const [key, tensor] of part) {
-          map[key] = name(i)
-          size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
-        }
-      }
-      await writeFile(
-        join(target, 'model.safetensors.index.json'),
-        json({ metadata: { total_size: size }, weight_map: map }),
-      )
-    }
+    await writeParts(target, partsOf(model, tensors, options), options)
     await options.addFiles?.(target)
   })
   for (const tensor of tensors.values()) tensor.free()

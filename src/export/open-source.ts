@@ -1,7 +1,7 @@
 // Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base.
 import { resolve } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
-import { resolveModel, sourceOf } from '../checkpoint/index.ts'
+import { modelOfTask, resolveModel, sourceOf } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, exists, show } from '../core/index.ts'
 import {
   generationDefaults,
@@ -19,6 +19,8 @@ import type { ExportSource } from './export-target.ts'
 export interface SourceInput {
   /** A folder, the folder of a run, an adapter, a .gguf file or a Hub id. */
   model: string
+  /** Task of a model of several, as `multitask` makes it. */
+  task?: string
   /** Branch, tag or commit of a Hub id. */
   revision?: string
   /** Adapters to merge into the model: folders, or NAME=FOLDER. */
@@ -101,8 +103,9 @@ const mergeActive = (model: Model): string[] => {
  *   infinity in a tensor
  */
 export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Promise<ExportSource> => {
-  const { model: given, revision } = input
-  if (given === '') throw new ConfigError(`Expected a model to export, got ${show(given)}.`)
+  const { model: chosen, task: named, revision } = input
+  if (chosen === '') throw new ConfigError(`Expected a model to export, got ${show(chosen)}.`)
+  const given = named === undefined ? chosen : await modelOfTask(chosen, named)
   const loaded = await loadWholeModel({ model: given, revision }, hooks)
   await addAdapters(loaded, input)
   const bank = adaptersOf(loaded.model)

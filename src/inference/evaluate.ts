@@ -1,5 +1,5 @@
 // `evaluate` as a function: a model's metrics on data, with confidence intervals.
-import { resolveModel } from '../checkpoint/index.ts'
+import { modelOfTask, resolveModel, taskFolders } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { fineTunedTask, useModulesOf } from '../runs/index.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
@@ -8,7 +8,10 @@ import type { ModelChoice } from './load.ts'
 
 /** Which model is evaluated on what. */
 export interface EvaluateInput extends ModelChoice {
-  /** Task whose metrics are computed, `language-modelling`, `ranked-choices` or `harness` (default: the task of the specialist). */
+  /**
+   * Task whose metrics are computed, `language-modelling`, `ranked-choices` or `harness` (default: the task of the specialist); for a model of
+   * several tasks, the name of one of them.
+   */
   task?: string
   /** Files, folders, corpora or token shards. */
   data?: string | readonly string[]
@@ -24,14 +27,28 @@ export interface EvaluateResult {
 }
 
 /**
+ * The model of one of several tasks with its own task, where the model has several; else model and task as they are.
+ * @throws ConfigError for a task that the model does not have
+ */
+export const evaluatedModel = async (
+  model: string,
+  task: string | undefined,
+): Promise<{ model: string; task?: string }> =>
+  task !== undefined && (await taskFolders(model)) !== undefined
+    ? { model: await modelOfTask(model, task) }
+    : { model, ...(task === undefined ? {} : { task }) }
+
+/**
  * Evaluates a model on data.
  * @throws ConfigError for an unknown task or option, DataError with file and line, CheckpointError for files that cannot be loaded
  */
 export const evaluate = async (
-  { task: given, data = [], options = {}, ...choice }: EvaluateInput,
+  { task: named, data = [], options = {}, ...chosen }: EvaluateInput,
   hooks: EvaluateHooks = {},
 ): Promise<EvaluateResult> => {
-  const { model, revision } = choice
+  const { model, task: given } = await evaluatedModel(chosen.model, named)
+  const choice = { ...chosen, model }
+  const { revision } = choice
   const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
   await useModulesOf(model)
   const recorded = await fineTunedTask(model, path)

@@ -10,6 +10,7 @@ import {
   loadModelWithReport,
   loadTokenizer,
   type ModelTokenizer,
+  modelOfTask,
   resolveModel,
   type WeightForm,
 } from '../checkpoint/index.ts'
@@ -24,6 +25,8 @@ import { expectPlacement } from '../tensor/index.ts'
 export interface ModelChoice {
   /** A folder, the folder of a run, a .gguf file or a Hub id. */
   model: string
+  /** Task of a model of several, as `multitask` makes it. */
+  task?: string
   /** Branch, tag or commit of a Hub id. */
   revision?: string
   /** `cpu` (the default), `cuda` or `cuda:0`. */
@@ -78,12 +81,13 @@ const withRequestedHead = async (
  *   that cannot be used
  */
 export const loadForInference = async (
-  { model, revision, device = 'cpu', weights: given }: ModelChoice,
+  { model: choice, task, revision, device = 'cpu', weights: given }: ModelChoice,
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })
   const { onDownload: onProgress, onNote, ...opening } = options
-  await useModulesOf(model)
+  await useModulesOf(choice)
+  const model = task === undefined ? choice : await modelOfTask(choice, task)
   const path = await resolveModel(model, { revision, onProgress })
   expectWeightForm(path, given)
   if (await isAdapterFolder(path)) {

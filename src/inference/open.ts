@@ -369,11 +369,11 @@ export const open = async (model: string, settings: OpenSettings = {}): Promise<
 /** The model that `open` gives methods to, with its folder and the report of its files. @throws as `open` */
 export const loadToOpen = async (
   model: string,
-  { revision, device, weights, ...options }: OpenSettings = {},
+  { task, revision, device, weights, ...options }: OpenSettings = {},
 ): Promise<InferenceModel> => {
-  const loaded = await loadForInference({ model, revision, device, weights }, options)
+  const loaded = await loadForInference({ model, task, revision, device, weights }, options)
   // The files of a bare encoder or decoder name no head of their own; the language head is what most callers want of it.
   if (options.head === undefined && loaded.model.headType === 'embedding' && loaded.report.newHead.length > 0)
-    return loadLanguageModel({ model, revision, device, weights }, options)
+    return loadLanguageModel({ model, task, revision, device, weights }, options)
   return loaded
 }

@@ -60,6 +60,7 @@ export {
   Head,
   type HeadEntry,
   type HeadOptions,
+  HeadSet,
   type HeadType,
   headOptionsSchema,
   headTypes,
@@ -85,7 +86,7 @@ export {
   type ReadTokens,
   type SharedKeys,
 } from './model.ts'
-export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
+export { buildModel, headEntry, headsOf, joinHeads, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
 export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { T5Body } from './t5.ts'

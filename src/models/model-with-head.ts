@@ -7,6 +7,7 @@ import {
   type HeadEntries,
   type HeadEntry,
   type HeadOptions,
+  HeadSet,
   type HeadType,
   headOptionsSchema,
   multipleChoice,
@@ -170,4 +171,19 @@ export const withHead = (model: Model, head: HeadType, options: Partial<HeadOpti
     )
   const built = entry.build(body, definition.facts(config), headOptions)
   return new Model({ definition, config, headType: head, headOptions, entry }, body, built)
+}
+
+/**
+ * The model that several models over one body are together, for training: its parameters are those of the body and, below `head.NAME`, of
+ * each head. Each of the models computes with its own head. @throws ConfigError for models over different bodies
+ */
+export const joinHeads = (models: Readonly<Record<string, Model>>): Model<HeadSet> => {
+  const all = Object.values(models)
+  const [{ definition, config, body, headType, headOptions }] = all
+  if (all.some((model) => model.body !== body))
+    throw new ConfigError(
+      'Expected models over one body, got different bodies. Make the further ones by `withHead` of the first.',
+    )
+  const heads = new HeadSet(Object.fromEntries(Object.entries(models).map(([name, { head }]) => [name, head])))
+  return new Model({ definition, config, headType, headOptions, entry: headEntry(definition, config, headType) }, body, heads)
 }

@@ -1,7 +1,7 @@
 // `defineRun`: recipes in TypeScript.
 import type { RecipeCallback, StopRule } from './engine/user-code.ts'
 import type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
-import type { AlignInput, FinetuneInput, PretrainInput } from './recipe-types/index.ts'
+import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
 
 /** Functions that any recipe may have. */
 export interface RecipeCode {
@@ -24,6 +24,9 @@ export interface TaskCode {
 /** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */
 export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
+/** A recipe of several tasks with its kind. */
+export type MultitaskDefinition = MultitaskInput & RecipeCode & { command: 'multitask' }
+
 /** An alignment recipe with its kind. */
 export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 
@@ -31,6 +34,7 @@ export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 export interface RecipeDefinitions {
   pretrain: PretrainInput & RecipeCode
   finetune: FinetuneDefinition
+  multitask: MultitaskDefinition
   align: AlignDefinition
 }
 

@@ -87,6 +87,8 @@ export {
   renderInspectionPage as renderDataInspectionPage,
 } from './inspect/render-inspection.ts'
 export { type RunStart, startOf } from './kinds.ts'
+export { multitask } from './multitask/multitask.ts'
+export { type MultitaskRecipe, multitaskSchema } from './multitask/recipe.ts'
 export type { Limits, Prices, RunCosts, Speed } from './plan/costs.ts'
 export { calibratePlans, type LearnedCalibration, readRunPlan, type StartedPlan } from './plan/finished-plan.ts'
 export type { Fit } from './plan/fit.ts'

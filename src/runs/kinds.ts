@@ -10,11 +10,14 @@ import type { RunListener, RunResult } from './engine/run-listener.ts'
 import { finetuneKind } from './finetune/build.ts'
 import { completeRecipe, finetune, resolveFinetuning } from './finetune/finetune.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
+import { multitaskKind } from './multitask/build.ts'
+import { completeMultitask, multitask, resolveMultitask } from './multitask/multitask.ts'
+import { multitaskSchema } from './multitask/recipe.ts'
 import { pretrainKind } from './pretrain/build.ts'
 import { pretrain, resolvePretraining } from './pretrain/pretrain.ts'
 import { pretrainSchema } from './pretrain/recipe.ts'
 import { applyDepth } from './pretrain/size-rule.ts'
-import type { AlignInput, FinetuneInput, PretrainInput } from './recipe-types/index.ts'
+import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
 export interface RunStart {
@@ -54,6 +57,12 @@ const kinds: Record<string, Entry> = {
     check: (recipe) => checkAdapter(completeRecipe(recipe)),
     resolve: resolveFinetuning,
     start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
+  }),
+  multitask: entry(multitaskKind, {
+    schema: multitaskSchema,
+    check: (recipe) => checkAdapter(completeMultitask(recipe)),
+    resolve: resolveMultitask,
+    start: (recipe, listener) => multitask(recipe as MultitaskInput, listener),
   }),
   align: entry(alignKind, {
     schema: alignSchema,

@@ -9,6 +9,7 @@ import { tasks } from '../tasks/index.ts'
 import { findObjective, objectiveTypes } from './align/objectives.ts'
 import { alignSchema } from './align/recipe.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
+import { multitaskSchema } from './multitask/recipe.ts'
 import { pretrainSchema } from './pretrain/recipe.ts'
 
 /** The schemas of a part by the choice that decides which of them applies. Every field is optional. */
@@ -43,7 +44,7 @@ const schemasOf = (definitions: object): Record<string, z.ZodObject> =>
 
 /** The kinds of recipes, each with its schema and the parts that depend on a choice. Registered definitions are included. */
 export const recipeParts = (): Record<
-  'pretrain' | 'finetune' | 'align',
+  'pretrain' | 'finetune' | 'multitask' | 'align',
   { schema: z.ZodObject; parts: ChosenPart[] }
 > => ({
   pretrain: {
@@ -60,6 +61,10 @@ export const recipeParts = (): Record<
         schemas: { ...schemasOf(adapters), 'feature-based': featureSettings() },
       },
     ],
+  },
+  multitask: {
+    schema: multitaskSchema,
+    parts: [{ choice: ['variant'], part: ['adapter'], schemas: schemasOf(adapters) }],
   },
   align: {
     schema: alignSchema,

@@ -35,6 +35,7 @@ export {
   metricDirection,
   metricNames,
   metricOfSet,
+  metricOfTask,
   registerMetricInfo,
   splitMetric,
 } from './metrics.ts'

@@ -101,6 +101,7 @@ const higherIsBetter: readonly Row[] = [
   ['accuracyPerCharacter', 'share', 'accuracy by log-probability per character'],
   ['accuracyPerByte', 'share', 'accuracy by log-probability per byte'],
   ['accuracyPerToken', 'share', 'accuracy by log-probability per token'],
+  ['mean', 'mean of scores', 'mean of the main metrics of the tasks of a run'],
   ['precision', 'share', 'share of predicted positives that are right'],
   ['recall', 'share', 'share of positives that are found'],
   ['f1', 'share', 'harmonic mean of precision and recall'],
@@ -162,15 +163,36 @@ const setMark = '/'
 /** The name of a metric on one of several data sets: `accuracy/reviews`. */
 export const metricOfSet = (metric: string, set: string): string => `${metric}${setMark}${set}`
 
-/** The metric and the data set of a name such as `accuracy/reviews`; no data set for other names. */
-export const splitMetric = (name: string): { metric: string; set?: string } => {
-  const at = name.indexOf(setMark)
-  return at < 1 ? { metric: name } : { metric: name.slice(0, at), set: name.slice(at + 1) }
+/** The parts of the name of a metric. */
+export interface MetricParts {
+  metric: string
+  /** Data set of several: `accuracy/reviews`. */
+  set?: string
+  /** Task of several: `sentiment/accuracy`. */
+  task?: string
 }
 
-/** What is registered of a metric, also where it is of one of several data sets; undefined for an unknown name. */
-export const findMetric = (name: string): MetricInfo | undefined =>
-  registry.get(name) ?? registry.get(splitMetric(name).metric)
+/** The metric, the data set and the task of a name such as `accuracy/reviews` or `sentiment/accuracy`. */
+export const splitMetric = (name: string): MetricParts => {
+  const at = name.indexOf(setMark)
+  if (at < 1) return { metric: name }
+  const [first, rest] = [name.slice(0, at), name.slice(at + 1)]
+  if (registry.has(first) || findMetric(rest) === undefined) return { metric: first, set: rest }
+  return { ...splitMetric(rest), task: first }
+}
+
+/** The name of a metric of one of several tasks: `sentiment/accuracy`. */
+export const metricOfTask = (task: string, metric: string): string => `${task}${setMark}${metric}`
+
+/**
+ * What is registered of a metric, also where it is of one of several data sets (`accuracy/reviews`) or tasks (`sentiment/accuracy`);
+ * undefined for an unknown name.
+ */
+export const findMetric = (name: string): MetricInfo | undefined => {
+  const at = name.indexOf(setMark)
+  const known = registry.get(name) ?? registry.get(at < 1 ? name : name.slice(0, at))
+  return known !== undefined || at < 1 ? known : findMetric(name.slice(at + 1))
+}
 
 /** Whether a higher or a lower value is better; undefined for an unknown name. */
 export const metricDirection = (name: string): MetricDirection | undefined => findMetric(name)?.direction

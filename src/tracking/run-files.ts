@@ -74,6 +74,8 @@ export const checkpointFiles = {
 
 /** Files that fine-tuning adds to the folder of its model. */
 export const modelFiles = {
+  /** Names of the tasks of a run of several: each has a folder of its name here, which is a model of its own. */
+  tasks: 'tasks.json',
   /** The task with all settings, and the maximum length of its examples. */
   task: 'task.json',
   /** Scores on the validation records with confidence intervals and reference scores. Two equal runs write equal bytes. */

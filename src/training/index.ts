@@ -36,6 +36,7 @@ export {
   removeLeftovers,
   type SnapshotParts,
   setAsideAfter,
+  restoreTensors,
   snapshotPath,
   stepName,
   verifySnapshot,

@@ -233,7 +233,12 @@ export const newestSnapshot = async (run: string): Promise<{ found?: FoundSnapsh
 const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
   new Map([...tensors.keys()].map((name) => [name, tensor(name)]))
 
-const copyInto = (own: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, Tensor>): void => {
+/**
+ * Copies the tensors of a file into those of the same paths.
+ * @throws CheckpointError that lists all missing, unexpected and mismatched paths
+ */
+export const restoreTensors = (own: ReadonlyMap<string, Tensor>, file: SafetensorsFile): void => {
+  const stored = allTensors(file)
   const report = compareState(own, stored)
   if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
     throw new CheckpointError(describeReport(report), report)
@@ -256,7 +261,7 @@ export const readSnapshot = async (folder: string, parts: SnapshotParts): Promis
     parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
   }
   if (parts.carried !== undefined)
-    copyInto(parts.carried(), allTensors(await openSafetensors(join(folder, checkpointFiles.carried))))
+    restoreTensors(parts.carried(), await openSafetensors(join(folder, checkpointFiles.carried)))
   await parts.online?.load(join(folder, checkpointFiles.examples))
   return state
 }

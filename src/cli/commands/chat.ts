@@ -8,7 +8,7 @@ import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { runChatCommand } from '../parts/chat-commands.ts'
 import { type ChatInput, openChatInput } from '../parts/chat-input.ts'
-import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 
 const {
   noRepeatNgramSize,
@@ -22,6 +22,7 @@ const {
 const options = withFields(
   z.strictObject({
     ...modelFields,
+    task: taskField,
     system: z.string().optional().describe('system prompt'),
     template: z
       .string()
@@ -93,10 +94,10 @@ const describe = ({
 
 /** The chat, with lines from any source. */
 export const runChat = async (given: Options, context: CommandContext, source: ChatInput): Promise<ChatResult> => {
-  const { use: _, model: where, revision, device, weights, system, template, adapter, context: length, ...rest } = given
+  const { use: _, model: where, task, revision, device, weights, system, template, adapter, context: length, ...rest } = given
   parseAdapters(adapter)
   const hooks = loadHooks(context)
-  const loaded = await loadLanguageModel({ model: where, revision, device, weights }, hooks)
+  const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)
   const chatting = {
     system,
     template,

@@ -4,6 +4,7 @@ import { resolveModel } from '../../checkpoint/index.ts'
 import { openEnum } from '../../core/index.ts'
 import {
   evaluate as evaluateModel,
+  evaluatedModel,
   evaluationTypes,
   findEvaluation,
   impliedEvaluation,
@@ -41,9 +42,13 @@ export const evaluate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
-      task: openEnum(evaluationTypes)
+      // A model of several tasks has names of its own for them.
+      task: z
+        .union([openEnum(evaluationTypes), z.string()])
         .optional()
-        .describe('task whose metrics are computed (default: the task of the specialist)'),
+        .describe(
+          'task whose metrics are computed (default: the task of the specialist), or the name of one of the tasks of a model of several',
+        ),
       data: z
         .array(z.string())
         .default([])
@@ -53,7 +58,8 @@ export const evaluate = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { use: _, model, revision, device, weights, data, task: given, ...rest } = options
+    const { use: _, model: chosen, revision, device, weights, data, task: named, ...rest } = options
+    const { model, task: given } = await evaluatedModel(chosen, named)
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
     await useModulesOf(model)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
 import { exportModel, exportTargets, type ProofRow } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
-import { loadHooks, useField } from '../parts/model-flags.ts'
+import { loadHooks, taskField, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 const column = 2 + Math.max(...exportTargets.map(({ type }) => type.length))
@@ -35,6 +35,7 @@ export const exportCommand = defineCommand({
     use: useField,
     to: z.array(z.string()).min(1).describe('formats to write, such as merged and gguf:q8_0'),
     out: z.string().describe('folder for the export; it appears when every format is written and compared'),
+    task: taskField,
     revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
     adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
     weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),

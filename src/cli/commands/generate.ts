@@ -24,7 +24,7 @@ import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
-import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
@@ -110,6 +110,7 @@ export const generate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
+      task: taskField,
       prompt: z
         .array(z.string())
         .default([])
@@ -146,6 +147,7 @@ export const generate = defineCommand({
     const {
       use: _,
       model: where,
+      task,
       revision,
       device,
       weights,
@@ -163,7 +165,7 @@ export const generate = defineCommand({
     if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
     const named = parseAdapters(adapter)
     const hooks = loadHooks(context)
-    const loaded = await loadLanguageModel({ model: where, revision, device, weights }, hooks)
+    const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)
     const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
     const plain = withDefaults(await generationDefaults(loaded), given as GenerationOptions)

@@ -19,6 +19,7 @@ export const commands: CommandRegistry = {
   launch: async () => (await import('./launch.ts')).launch,
   mcp: async () => (await import('./mcp.ts')).mcp,
   merge: async () => (await import('./merge.ts')).merge,
+  multitask: async () => (await import('./multitask.ts')).multitask,
   plan: async () => (await import('./plan.ts')).planOfRun,
   'plan align': async () => (await import('./plan.ts')).planAlign,
   'plan calibrate': async () => (await import('./plan.ts')).planCalibrate,

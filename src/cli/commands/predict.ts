@@ -6,7 +6,7 @@ import { headTypes } from '../../models/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
-import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 const shape = sharedShape(Object.values(predictions))
@@ -25,6 +25,7 @@ export const predict = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
+      task: taskField,
       head: z.enum(headTypes).optional().describe("head to predict with (default: the one in the model's files)"),
       text: z.array(z.string()).default([]).describe('text to predict for').meta({ commas: false }),
       input: z
@@ -38,10 +39,10 @@ export const predict = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { use: _, head, text, input, textColumn, model, revision, device, weights, ...rest } = options
+    const { use: _, head, text, input, textColumn, model, task, revision, device, weights, ...rest } = options
     const texts = input === undefined ? text : [...text, ...(await readTexts(input, textColumn, context.warn))]
     if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
-    const loaded = await loadForInference({ model, revision, device, weights }, { head, ...loadHooks(context) })
+    const loaded = await loadForInference({ model, task, revision, device, weights }, { head, ...loadHooks(context) })
     const { headType } = loaded.model
     const own = ownOptions(rest, predictions[headType], shape, `a model with the head ${headType}`)
     const progress = context.progress({

@@ -4,7 +4,7 @@ import { faultText } from '../../core/index.ts'
 import { speculationFields } from '../../inference/index.ts'
 import { createServer, type Telemetry } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
-import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 import { namedFolders } from '../parts/named-folders.ts'
 import { readToken } from '../parts/read-token.ts'
 
@@ -25,6 +25,7 @@ export const serve = defineCommand({
   stopping: 'Finishing the running requests',
   options: z.strictObject({
     ...modelFields,
+    task: taskField,
     name: z.string().optional().describe("name of the model in requests (default: its folder's name, or the Hub id)"),
     specialist: z
       .array(z.string())

@@ -13,6 +13,9 @@ export const useField = z
     "packages or files to import first, which register their own tasks, models or adapters (default: those of the model's run)",
   )
 
+/** The flag of commands that take one task of a model of several. */
+export const taskField = z.string().optional().describe('task of a model of several, which `multitask` makes')
+
 /** Flags of every command that takes a MODEL. */
 export const modelFields = {
   use: useField,

@@ -52,12 +52,13 @@ const describeMetrics = (metrics: Record<string, number>): string[] =>
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
     .map(([name, value], i, { length }) => `${name} ${number(value)}${i < length - 1 ? ',' : ''}`)
 
-/** Lines of the scores on all validation records, and of those on each data set. */
+/** Lines of the scores on all validation records, and of those on each data set and of each task. */
 const validationLines = (metrics: Record<string, number>, before = ''): string[] => {
   const bySet = new Map<string | undefined, Record<string, number>>()
   for (const [name, value] of Object.entries(metrics)) {
-    const { metric, set } = splitMetric(name)
-    bySet.set(set, { ...bySet.get(set), [metric]: value })
+    const { metric, set, task } = splitMetric(name)
+    const part = task === undefined || set === undefined ? (task ?? set) : `${task}/${set}`
+    bySet.set(part, { ...bySet.get(part), [metric]: value })
   }
   return [...bySet].flatMap(([set, own]) =>
     wrapWords(`${before}validation${set === undefined ? '' : ` on ${set}`}:`, describeMetrics(own)),

@@ -8,7 +8,7 @@ const flagValue = (words: readonly string[], flag: string): string | undefined =
   return words[at] === flag ? words[at + 1] : words[at].slice(flag.length + 1)
 }
 
-const training = ['pretrain', 'finetune', 'align', 'resume']
+const training = ['pretrain', 'finetune', 'multitask', 'align', 'resume']
 
 /**
  * The folder that a training command writes. @throws ConfigError for another command, or one without a folder

@@ -10,6 +10,7 @@ export {
   headOptionsSchema,
   headTypes,
 } from './head.ts'
+export { HeadSet } from './head-set.ts'
 export { LanguageHead } from './language-head.ts'
 export { MaskedLmHead, type MaskedLmShape, maskedLm } from './masked-lm.ts'
 export { MultipleChoiceHead, multipleChoice } from './multiple-choice.ts'

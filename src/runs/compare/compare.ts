@@ -10,7 +10,7 @@ import { variantFamily } from '../finetune/variant-names.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 import { type RewardChart, rewardCharts } from './reward-charts.ts'
 import { baseCosts, type Costs, costsOfPoints, type PointCosts } from './run-costs.ts'
-import { type BaseRunRecipe, openScoredRun, type ScoredRun } from './scored-run.ts'
+import { type BaseRunRecipe, openScoredRuns, type ScoredRun } from './scored-run.ts'
 
 /** A run as a row of the comparison. */
 export interface ComparedRun {
@@ -124,10 +124,8 @@ const sizeOf = async (folder: string): Promise<number> => {
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-const readRun = async (folder: string): Promise<ReadRun> => {
-  const run = await openScoredRun(folder)
-  const { recipe, comparison, evaluation } = run
-  const model = join(folder, runFiles.model)
+const readRun = async (run: ScoredRun): Promise<ReadRun> => {
+  const { folder, model, recipe, comparison, evaluation } = run
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
   let [peakBytes, tokens, seconds] = [0, 0, 0]
@@ -262,14 +260,14 @@ const parseSamples = (text: string, path: string): RunSample[] => {
 const readRuns = async (folders: readonly string[], { onSkip }: CompareOptions): Promise<ReadRun[]> => {
   const read = [...new Set(folders)].map(async (folder) => {
     try {
-      return await readRun(folder)
+      return await Promise.all((await openScoredRuns(folder)).map(readRun))
     } catch (error) {
       if (onSkip === undefined || !(error instanceof TunesmithError)) throw error
       onSkip(folder, error)
-      return undefined
+      return []
     }
   })
-  return (await Promise.all(read)).filter((run) => run !== undefined)
+  return (await Promise.all(read)).flat()
 }
 
 /**
@@ -278,10 +276,10 @@ const readRuns = async (folders: readonly string[], { onSkip }: CompareOptions):
  */
 export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
   const all = await readRuns(folders, options)
-  const names = shortNames(all.map(({ row }) => row.run))
-  all.forEach(({ row }, i) => {
-    row.name = names[i]
-  })
+  const runs = [...new Set(all.map(({ row }) => row.run))]
+  const names = new Map(shortNames(runs).map((name, i) => [runs[i], name]))
+  for (const { row, task } of all)
+    row.name = [names.get(row.run), task].filter((part) => part !== undefined).join('/')
   // Runs without a score are last.
   const rank = ({ row: { metric, value } }: ReadRun) => {
     if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY

@@ -44,14 +44,14 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     }
   }
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
-    let found = predictions.get(side.folder)
-    if (found === undefined) predictions.set(side.folder, (found = orFault(scoredPredictions(side, records))))
+    let found = predictions.get(side.model)
+    if (found === undefined) predictions.set(side.model, (found = orFault(scoredPredictions(side, records))))
     return found
   }
   return {
     faults,
     async difference(run, other) {
-      const key = `${run.folder}\0${other.folder}`
+      const key = `${run.model}\0${other.model}`
       const before = done.get(key)
       if (before !== undefined) return before
       if (run.evaluation.records === undefined || other.evaluation.records === undefined) return undefined

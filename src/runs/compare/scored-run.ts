@@ -1,5 +1,5 @@
 // A finished run with the scores of its model, and the records that it was scored on. Runs no model.
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { DataError, programCall } from '../../core/index.ts'
 import type { TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
@@ -19,28 +19,61 @@ export interface BaseRunRecipe extends RunRecipe {
   randomInit?: boolean
 }
 
-/** A run that can be compared. */
+/** A run that can be compared, or one of its tasks. */
 export interface ScoredRun {
   folder: string
+  /** Name of the task, of a run of several. */
+  task?: string
+  /** Folder of the model with its scores. */
+  model: string
   recipe: BaseRunRecipe
   comparison: RunComparison<RunRecipe>
   evaluation: Evaluation
 }
 
-/** @throws DataError for a folder without a finished run of a kind that is scored on records */
-export const openScoredRun = async (folder: string): Promise<ScoredRun> => {
-  const recipe = (await readRunRecipe(folder)) as BaseRunRecipe
-  const { comparison } = kindOf(recipe.command)
+/** @throws DataError for a run that has no scores yet */
+const evaluationOf = async (folder: string, model: string): Promise<Evaluation> => {
+  const evaluation = await readEvaluation(model)
+  if (evaluation !== undefined) return evaluation
+  throw new DataError(
+    `${folder}: Expected a finished run, found no ${relative(folder, join(model, modelFiles.evaluation))}. Finish it: \`${programCall('resume', folder)}\`.`,
+  )
+}
+
+/** The run in a folder, or its tasks, of which each is scored alone. @throws DataError for a folder without a finished run of such a kind */
+export const openScoredRuns = async (folder: string): Promise<ScoredRun[]> => {
+  const recipe = await readRunRecipe(folder)
+  const { comparison, parts } = kindOf(recipe.command)
+  const model = join(folder, runFiles.model)
+  if (parts !== undefined)
+    return Promise.all(
+      parts(recipe).map(async ({ name, recipe: own, comparison: by }): Promise<ScoredRun> => {
+        const ofTask = join(model, name)
+        return {
+          folder,
+          task: name,
+          model: ofTask,
+          recipe: own as BaseRunRecipe,
+          comparison: by,
+          evaluation: await evaluationOf(folder, ofTask),
+        }
+      }),
+    )
   if (comparison === undefined)
     throw new DataError(
       `${folder}: Expected a fine-tuning run or an alignment run, found one of \`${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
     )
-  const evaluation = await readEvaluation(join(folder, runFiles.model))
-  if (evaluation === undefined)
-    throw new DataError(
-      `${folder}: Expected a finished run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`${programCall('resume', folder)}\`.`,
-    )
-  return { folder, recipe, comparison, evaluation }
+  const evaluation = await evaluationOf(folder, model)
+  return [{ folder, model, recipe: recipe as BaseRunRecipe, comparison, evaluation }]
+}
+
+/** @throws DataError for a folder without a finished run of a kind that is scored on records, or with a run of several tasks */
+export const openScoredRun = async (folder: string): Promise<ScoredRun> => {
+  const [run, ...more] = await openScoredRuns(folder)
+  if (more.length === 0) return run
+  throw new DataError(
+    `${folder}: Expected a run of one task, found ${[run, ...more].map(({ task }) => task).join(', ')}. Compare such runs by \`${programCall('compare')}\`.`,
+  )
 }
 
 /** The records that a run was scored on. @param name of the run in messages @throws DataError if they have changed since */
@@ -58,7 +91,7 @@ export const scoredRecords = async (
 
 /** The predictions of a run for its records. @throws DataError for a missing or damaged file */
 export const scoredPredictions = (
-  { folder, recipe, comparison }: ScoredRun,
+  { model, recipe, comparison }: ScoredRun,
   records: readonly TaskRecord[],
 ): Promise<TaskPrediction[]> =>
-  comparison.predictions(join(folder, runFiles.model, modelFiles.predictions), records, recipe)
+  comparison.predictions(join(model, modelFiles.predictions), records, recipe)

@@ -155,11 +155,18 @@ export const exportAdapted = async (
   await exportAdapter(recipe, base, applied, folder, addFiles)
 }
 
-const exportAdapter = (
+/** Writes an adapter with a link to its base. @param headOf model whose trained head is written in place of the adapter's own */
+export const exportAdapter = (
   { randomInit, seed }: Pick<BaseRecipe, 'randomInit' | 'seed'>,
   base: string,
   applied: AppliedAdapter,
   folder: string,
   addFiles: (folder: string) => Promise<void>,
+  headOf?: Model,
 ): Promise<void> =>
-  saveAdapter(applied, folder, { base: resolve(base), ...(randomInit === true && { baseSeed: seed }), addFiles })
+  saveAdapter(applied, folder, {
+    base: resolve(base),
+    ...(randomInit === true && { baseSeed: seed }),
+    addFiles,
+    ...(headOf && { headOf }),
+  })

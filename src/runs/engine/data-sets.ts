@@ -48,25 +48,50 @@ export const dataField = z
 /** Data of a recipe, as declared or read. */
 export type DeclaredData = z.output<typeof dataField>
 
-const fieldNames = Object.keys(dataSetSchema.shape).filter((name) => name !== 'path')
-const optionStart = /,(?=[A-Za-z][^,=/]*=)/
+/** Fields that a text may assign after its first part, such as those of a data set. */
+export interface AssignedFields {
+  /** What the text describes. */
+  noun: string
+  names: readonly string[]
+  /** Those of them that hold fields: `settings.text=review`. */
+  nested: readonly string[]
+}
+
+const setFields: AssignedFields = {
+  noun: 'data set',
+  names: Object.keys(dataSetSchema.shape).filter((name) => name !== 'path'),
+  nested: ['settings'],
+}
 const plain = (text: string): string | number =>
   /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text
 
-/** Puts `settings.labelMap.neg` and the like where it belongs. */
-const setOption = (set: { [name: string]: unknown }, key: string, value: string, text: string): void => {
+/** `a.jsonl=0.7,maxExamples=1000` at those commas that an assignment follows. */
+export const splitAssignments = (text: string): [first: string, ...assignments: string[]] => {
+  const [first, ...rest] = text.split(/,(?=[A-Za-z][^,=/]*=)/)
+  return [first, ...rest]
+}
+
+/** Sets a field by `validation=dev.csv`, or puts `settings.labelMap.neg=0` and the like where it belongs. */
+export const assignField = (
+  into: { [name: string]: unknown },
+  assignment: string,
+  text: string,
+  { noun, names, nested }: AssignedFields,
+): void => {
+  const at = assignment.indexOf('=')
+  const [key, value] = [assignment.slice(0, at), assignment.slice(at + 1)]
   const [field, name, ...rest] = key.split('.')
-  if (!fieldNames.includes(field) || (field === 'settings') !== (name !== undefined))
+  if (!names.includes(field) || nested.includes(field) !== (name !== undefined))
     throw new ConfigError(
-      `Expected one of ${fieldNames.map((one) => (one === 'settings' ? 'settings.NAME' : one)).join(', ')} after the comma in the data set ${JSON.stringify(text)}, got "${key}".${didYouMean(key, fieldNames)}`,
+      `Expected one of ${names.map((one) => (nested.includes(one) ? `${one}.NAME` : one)).join(', ')} after the comma in the ${noun} ${JSON.stringify(text)}, got "${key}".${didYouMean(key, names)}`,
     )
-  if (field !== 'settings') {
-    if (Object.hasOwn(set, field))
-      throw new ConfigError(`Expected \`${field}\` once in the data set ${JSON.stringify(text)}.`)
-    set[field] = plain(value)
+  if (name === undefined) {
+    if (Object.hasOwn(into, field))
+      throw new ConfigError(`Expected \`${field}\` once in the ${noun} ${JSON.stringify(text)}.`)
+    into[field] = plain(value)
     return
   }
-  const settings = (set.settings ??= {}) as { [name: string]: unknown }
+  const settings = (into[field] ??= {}) as { [name: string]: unknown }
   if (rest.length === 0) settings[name] = value
   else settings[name] = { ...(settings[name] as object | undefined), [rest.join('.')]: value }
 }
@@ -89,12 +114,9 @@ const weighted = (text: string, whole: string): { path: string; weight?: number 
 /** `a.jsonl=0.7,maxExamples=1000,settings.text=review` as an object. */
 const readDataSet = (text: string): DataSetInput => {
   if (existsSync(text)) return { path: text }
-  const [first, ...options] = text.split(optionStart)
+  const [first, ...assignments] = splitAssignments(text)
   const set: { [name: string]: unknown } = weighted(first, text)
-  for (const option of options) {
-    const at = option.indexOf('=')
-    setOption(set, option.slice(0, at), option.slice(at + 1), text)
-  }
+  for (const assignment of assignments) assignField(set, assignment, text, setFields)
   return parseConfig(dataSetSchema, set, `data ${text}`)
 }
 

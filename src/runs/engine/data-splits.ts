@@ -25,7 +25,7 @@ export interface ExampleList<Example> {
  */
 export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTokens'>>(
   examples: ExampleList<Example>,
-  seed: number,
+  seed: number | string,
   placeOf?: (index: number) => RecordPlace,
 ): ExampleSource<Example> => {
   const { length } = examples

@@ -68,45 +68,55 @@ const joined = <Example>(sets: readonly MixedSet<Example>[]): Pick<MixedSet<Exam
 
 const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`
 
-/** Weights of sets of these sizes. */
-const weightsOf = (sets: readonly MixedSet<unknown>[], temperature: number): number[] =>
-  sets.map(({ weight, examples }) => weight ?? examples.length ** (1 / temperature))
+/** A source of examples with its share of a mixture. */
+export interface MixedSource<Example> {
+  name: string
+  source: Pick<ExampleSource<Example>, 'perEpoch' | 'example' | 'place'>
+  /** Relative share (default: by size). */
+  weight?: number | undefined
+  maxEpochs?: number | undefined
+}
 
-/** Examples in the shares of weights, each set shuffled anew whenever it was seen whole. */
-const weightedExamples = <Example extends Truncated>(
-  sets: readonly MixedSet<Example>[],
-  weights: readonly number[],
-  seed: number,
-): Pick<MixedExamples<Example>, 'source' | 'most'> => {
-  const perEpoch = sets.reduce((sum, { examples }) => sum + examples.length, 0)
-  const smallest = Math.min(...weights) / weights.reduce((sum, weight) => sum + weight, 0)
-  const parts = sets.map(({ examples, maxEpochs }, i) => ({
-    rowsPerEpoch: examples.length,
+/**
+ * Mixes sources in the shares of their weights, each from its first example on: a position of the mixture is a position of one of them.
+ * Sources without weights have shares by size, to the power of 1/temperature.
+ */
+export const mixSources = <Example>(
+  sources: readonly MixedSource<Example>[],
+  { seed, temperature = 1 }: { seed: number; temperature?: number | undefined },
+): MixedExamples<Example> => {
+  const weights = sources.map(({ weight, source }) => weight ?? source.perEpoch ** (1 / temperature))
+  const perEpoch = sources.reduce((sum, { source }) => sum + source.perEpoch, 0)
+  const whole = weights.reduce((sum, weight) => sum + weight, 0)
+  const parts = sources.map(({ source, maxEpochs }, i) => ({
+    rowsPerEpoch: source.perEpoch,
     weight: weights[i],
     ...(maxEpochs === undefined ? {} : { maxEpochs }),
   }))
   // An epoch of few examples has the shares too, unless they are too small for that.
+  const smallest = Math.min(...weights) / whole
   const block = Math.max(perEpoch, Math.ceil(1 / smallest))
   const order = mixtureOrder(parts, { seed: `${seed}/mixture`, block })
-  const find = (position: number) => {
-    const { part, row } = order.at(Number.isFinite(order.available) ? position % order.available : position)
-    const { name, examples } = sets[part]
-    const { length } = examples
-    const epoch = Math.floor(row / length)
-    return { set: sets[part], index: permutedIndex(`${seed}/${name}/${epoch}`, length, row % length) }
-  }
+  const find = (position: number) =>
+    order.at(Number.isFinite(order.available) ? position % order.available : position)
+  const examples = weights.map((weight) => (weight / whole) * perEpoch)
+  const shares = sources.map(
+    ({ name, maxEpochs, source }, i) =>
+      `${percent(weights[i] / whole)} ${name} (each example ${Number((examples[i] / source.perEpoch).toPrecision(3))} times${maxEpochs === undefined ? '' : `, at most ${maxEpochs} in the run`})`,
+  )
   return {
+    examples,
     most: order.available / perEpoch,
+    notes: [`An epoch is ${perEpoch} examples: ${shares.join(', ')}.`],
     source: {
       perEpoch,
       example(position) {
-        const { set, index } = find(position)
-        const example = set.examples.at(index) as Example
-        return { example, cut: example.truncatedTokens }
+        const { part, row } = find(position)
+        return sources[part].source.example(row)
       },
       place(position) {
-        const { set, index } = find(position)
-        return describePlace(set.placeOf(index))
+        const { part, row } = find(position)
+        return sources[part].source.place?.(row)
       },
       ...(Number.isFinite(order.available) ? { batchEnd: () => order.available } : {}),
     },
@@ -115,7 +125,7 @@ const weightedExamples = <Example extends Truncated>(
 
 /**
  * Mixes the examples of data sets. Without weights they are one set, and each example comes once in an epoch; with weights an epoch is as
- * many examples, in their shares.
+ * many examples, in their shares, each set shuffled anew whenever it was seen whole.
  * @throws DataError without examples, ConfigError for limits that do not fit the sizes of the sets
  */
 export const mixExamples = <Example extends Truncated>(
@@ -129,13 +139,11 @@ export const mixExamples = <Example extends Truncated>(
     const source = shuffledExamples(examples, seed, placeOf)
     return { source, examples: sets.map((set) => set.examples.length), most: Number.POSITIVE_INFINITY, notes: [] }
   }
-  const weights = weightsOf(sets, temperature ?? 1)
-  const { source, most } = weightedExamples(sets, weights, seed)
-  const whole = weights.reduce((sum, weight) => sum + weight, 0)
-  const examples = weights.map((weight) => (weight / whole) * source.perEpoch)
-  const shares = sets.map(
-    ({ name, maxEpochs, examples: { length } }, i) =>
-      `${percent(weights[i] / whole)} ${name} (each example ${Number((examples[i] / length).toPrecision(3))} times${maxEpochs === undefined ? '' : `, at most ${maxEpochs} in the run`})`,
+  const sources = sets.map(
+    ({ examples, placeOf, ...set }): MixedSource<Example> => ({
+      ...set,
+      source: shuffledExamples(examples, `${seed}/${set.name}`, placeOf),
+    }),
   )
-  return { source, examples, most, notes: [`An epoch is ${source.perEpoch} examples: ${shares.join(', ')}.`] }
+  return mixSources(sources, { seed, temperature })
 }

@@ -120,7 +120,7 @@ export interface BuildContext {
   say(line: string): void
   signal?: AbortSignal
   /** What the plan of a run and the run itself share (default: every build makes its own). */
-  shared?: SharedData
+  shared?: Pick<SharedData, 'once'>
 }
 
 /** A place on the chart of reward against KL divergence from the base. */
@@ -159,6 +159,15 @@ export interface RunComparison<Recipe> {
   rewards?(recipe: Recipe, folder: string, metrics: ScoreIntervals): Promise<RewardPoint[]>
 }
 
+/** A part of a run that is compared on its own. */
+export interface RunPart {
+  name: string
+  /** The recipe of a run that has this part alone. */
+  recipe: CommonRecipe
+  // biome-ignore lint/suspicious/noExplicitAny: recipes of kinds differ
+  comparison: RunComparison<any>
+}
+
 /** A kind of run: `pretrain`, `finetune`, `align`. */
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
@@ -170,4 +179,6 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
   /** How its finished runs are compared; undefined for runs without an evaluation of records. */
   comparison?: RunComparison<Recipe>
+  /** The parts of a run that are compared each on its own, such as its tasks: each has a folder of its name in that of the model. */
+  parts?(recipe: Recipe): RunPart[]
 }

@@ -38,7 +38,7 @@ export class SharedData {
 
 /** Makes a value, or takes it from what builds share. */
 export const once = <Value>(
-  { shared }: { shared?: SharedData },
+  { shared }: { shared?: Pick<SharedData, 'once'> },
   name: string,
   make: () => Promise<Value>,
 ): Promise<Value> => (shared === undefined ? make() : shared.once(name, make))

@@ -1,123 +1,23 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
-import type { AppliedAdapter } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
-import {
-  addSums,
-  expectFewSkipped,
-  expectPositions,
-  type PreparedTask,
-  readPredictions,
-  scaleSums,
-  scoresOf,
-  type TargetSums,
-  type TaskExample,
-  type TaskRecord,
-  taskMaxLength,
-} from '../../tasks/index.ts'
+import { readPredictions, scoresOf, type TaskRecord } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
 import { loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
-import { describeSkipped, hashesOf, isValidation } from '../engine/data-splits.ts'
-import { type MixedExamples, mixExamples } from '../engine/example-mixture.ts'
+import { hashesOf, isValidation } from '../engine/data-splits.ts'
 import { isSplit, splitByLabel } from '../engine/folds.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
-import type { EncodedSet } from '../examples/encode-records.ts'
 import { streamRecords } from '../examples/survey-records.ts'
-import { openTrainingData, stratumOf, type TrainingData } from './data.ts'
+import { openTrainingData, stratumOf } from './data.ts'
+import { encodeRecords } from './encode.ts'
 import { evaluateSpecialist, exportSpecialist, predictLargest, writeTaskFiles } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
-import { expectWithinLimits, joinValidation, notesOfSets } from './several-sets.ts'
+import { joinValidation } from './several-sets.ts'
 import { nonIterativeFits } from './variants.ts'
-
-interface EncodedRecords {
-  prepared: PreparedTask
-  mixed: MixedExamples<TaskExample>
-  /** Sums of the targets, each set as often as it is trained on. */
-  targets: TargetSums | undefined
-  maxLength: number
-  notes: string[]
-  close(): void
-}
-
-/** The encoded examples of all data sets. */
-interface EncodedSets {
-  sets: EncodedSet[]
-  close(): void
-}
-
-const describeTruncated = ({ tally, examples }: EncodedSet, maxLength: number): string[] =>
-  tally.truncated === 0
-    ? []
-    : [`${tally.truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`]
-
-const encodeRecords = async (
-  recipe: FinetuneRecipe,
-  { task, config, tokenizer, trained, sets }: TrainingData,
-  { model, virtualTokens }: AppliedAdapter,
-  context: BuildContext,
-): Promise<EncodedRecords> => {
-  const maxLength = recipe.maxLength ?? taskMaxLength(model, tokenizer, task) - virtualTokens
-  expectPositions(model.facts, maxLength, virtualTokens)
-  const { causal, maxPositions, decoderStartTokenId } = model.facts
-  const options = { maxLength, headOptions: model.headOptions, facts: { causal, maxPositions, decoderStartTokenId } }
-  const prepare = (own: object) => task.prepare(tokenizer, own, { ...options, trainedOn: trained })
-  const prepared = prepare(config)
-  const ofSets = sets.map((set) => (set.config === config ? prepared : prepare(set.config)))
-  const { sets: encoded, close } = await once(context, 'encoded', async (): Promise<EncodedSets> => {
-    const done: EncodedSet[] = []
-    for (const [i, set] of sets.entries()) {
-      const one = await set.encode(ofSets[i], options)
-      // Encoding adds to the notes of the prepared task.
-      done.push({ ...one, notes: [...one.notes, ...(ofSets[i].notes ?? [])] })
-    }
-    return {
-      sets: done,
-      close() {
-        for (const one of done) one.close()
-      },
-    }
-  })
-  for (const [i, { tally }] of encoded.entries())
-    expectFewSkipped(tally.skipped, tally.records, ofSets[i].maxSkipped ?? 1, sets[i].path)
-  const { seed, dataTemperature: temperature } = recipe
-  const mixed = mixExamples(
-    sets.map((set, i) => ({ ...set, examples: encoded[i].examples, placeOf: (index) => encoded[i].placeOf(index) })),
-    { seed, temperature },
-  )
-  expectWithinLimits(recipe.budget.epochs, mixed.most)
-  const notes = sets.map(({ name }, i) => ({
-    name,
-    notes: [
-      ...encoded[i].notes,
-      ...describeSkipped(encoded[i].tally.skipped),
-      ...describeTruncated(encoded[i], maxLength),
-    ],
-  }))
-  return {
-    prepared,
-    mixed,
-    targets: mixedTargets(encoded, mixed),
-    maxLength,
-    notes: [...notesOfSets(notes), ...mixed.notes],
-    close,
-  }
-}
-
-/** Targets of all sets, each as often as its examples come in an epoch. */
-const mixedTargets = (
-  encoded: readonly EncodedSet[],
-  { examples }: MixedExamples<TaskExample>,
-): TargetSums | undefined =>
-  encoded
-    .map(({ tally: { targets }, examples: { length } }, i) => targets && scaleSums(targets, examples[i] / length))
-    .reduce((sum, next) => {
-      if (sum !== undefined && next !== undefined) addSums(sum, next)
-      return sum ?? next
-    })
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
   await restoreFunctions(recipe)
@@ -168,7 +68,8 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   }
 }
 
-const comparison: RunComparison<FinetuneRecipe> = {
+/** How fine-tuning runs, and the tasks of runs of several, are compared. */
+export const finetuneComparison: RunComparison<FinetuneRecipe> = {
   describe: ({ task, variant }) => ({ task, variant }),
   async records(recipe) {
     await restoreFunctions(recipe)
@@ -204,5 +105,5 @@ export const finetuneKind: RunKind<FinetuneRecipe> = {
   schema: finetuneSchema,
   build: buildFinetune,
   nonIterative: (recipe) => nonIterativeFits[recipe.variant]?.(recipe),
-  comparison,
+  comparison: finetuneComparison,
 }

@@ -26,10 +26,14 @@ import { scoreSets, writeEvaluation } from './write-evaluation.ts'
 export interface Specialist {
   recipe: FinetuneRecipe
   data: FinetuneData
-  applied: AppliedAdapter
+  /** What is trained, with the model that predicts. */
+  applied: Pick<AppliedAdapter, 'inPlace' | 'parameterCount'> & { model: Model }
   prepared: PreparedTask
   maxLength: number
 }
+
+/** Writes a model into a folder, with more files beside the weights. */
+type Save = (folder: string, addFiles: (folder: string) => Promise<void>) => Promise<void>
 
 /**
  * Scores the specialist on the validation records, or on the first `limit` of them; tasks that generate text answer the first
@@ -75,9 +79,11 @@ export const predictLargest = async (specialist: Specialist, answers: number): P
 }
 
 /** Writes the specialist into a folder and returns its final evaluation. */
-export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<FinalScores> => {
+export const exportSpecialist = async (
+  specialist: Specialist & { applied: AppliedAdapter },
+  folder: string,
+): Promise<FinalScores> => {
   const { recipe, data, applied, maxLength } = specialist
-  const { task, records, config, base } = data
   const { answers, randomInit } = recipe
   const evaluated = await evaluateSpecialist(specialist, answers.atEnd)
   const untrained =
@@ -86,13 +92,27 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
       : await withUntrainedBase(recipe, data, applied, (model) =>
           evaluateData(data, model, { maxLength, answers: answers.atEnd }),
         )
+  return writeSpecialist(specialist, folder, { evaluated, untrained }, (target, addFiles) =>
+    exportAdapted(recipe, data.base, applied, target, addFiles),
+  )
+}
+
+/** Writes the specialist with what was measured into a folder, by `save`, and returns its final evaluation. */
+export const writeSpecialist = async (
+  specialist: Specialist,
+  folder: string,
+  { evaluated, untrained }: { evaluated: TaskResult; untrained?: TaskResult | undefined },
+  save: Save,
+): Promise<FinalScores> => {
+  const { data, applied } = specialist
+  const { task, records, config } = data
   const labels = applied.model.headOptions.labels ?? []
   const measured = measureSpecialist(task, records.validation, evaluated, config, labels)
   if (measured.headOptions !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
   const { result } = measured
   await writeSamples(specialist, untrained, result)
   let scores: FinalScores = { metrics: {} }
-  await exportAdapted(recipe, base, applied, folder, async (target) => {
+  await save(folder, async (target) => {
     scores = await writeSpecialistFiles(specialist, target, measured, untrained)
   })
   return scores

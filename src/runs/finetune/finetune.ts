@@ -30,8 +30,19 @@ export const resolveFinetuning = async (
   input: object,
   listener: Pick<RunListener, 'onNote'> = {},
 ): Promise<FinetuneRecipe> => {
-  const settled = (path: string) => settledData(path, listener)
   const recipe = completeRecipe(await withModules(input))
+  await settlePaths(recipe, listener)
+  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.base = await absoluteModel(recipe.base)
+  return recipe
+}
+
+/** Makes the paths of data absolute, and pins data sets of the Hub. */
+export const settlePaths = async (
+  recipe: Pick<FinetuneRecipe, 'data' | 'validation'>,
+  listener: Pick<RunListener, 'onNote'>,
+): Promise<void> => {
+  const settled = (path: string) => settledData(path, listener)
   if (typeof recipe.data === 'string') recipe.data = await settled(recipe.data)
   else {
     const sets = dataSetsOf(recipe.data)
@@ -42,9 +53,6 @@ export const resolveFinetuning = async (
     recipe.data = sets
   }
   if (recipe.validation !== undefined) recipe.validation = await settled(recipe.validation)
-  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
-  recipe.base = await absoluteModel(recipe.base)
-  return recipe
 }
 
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */

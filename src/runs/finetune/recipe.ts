@@ -127,7 +127,8 @@ export const taskOf = (recipe: FinetuneRecipe): { task: TaskDefinition; config: 
 }
 
 /** Settings that were given as texts, as the types that the task has for them. */
-const typedSettings = (task: TaskDefinition, settings: { [name: string]: unknown }): { [name: string]: unknown } => {
+export const typedSettings = (type: string, settings: { [name: string]: unknown }): { [name: string]: unknown } => {
+  const task = findTask(type)
   // The config of every task is an object schema, which its declared type does not say.
   const { shape } = task.config as unknown as z.ZodObject
   return Object.fromEntries(
@@ -151,7 +152,7 @@ const configOfSet = (recipe: FinetuneRecipe, { name, dataset, settings = {} }: D
   const { task, config } = taskOf(recipe)
   if (dataset === undefined && Object.keys(settings).length === 0) return config
   const known = recipe.dataset === undefined ? {} : task.datasets[recipe.dataset].settings
-  const own = taskConfig(task, typedSettings(task, settings), dataset, { ...known, ...recipe.settings })
+  const own = taskConfig(task, typedSettings(task.type, settings), dataset, { ...known, ...recipe.settings })
   const { dataSettings = [] } = task
   const [before, after] = [config, own] as { [setting: string]: unknown }[]
   for (const key of Object.keys({ ...before, ...after }))

@@ -103,10 +103,10 @@ export const overlapOfSets = (
 }
 
 /** @throws ConfigError for a budget that takes more examples than the limits of all data sets allow */
-export const expectWithinLimits = (epochs: number | undefined, most: number): void => {
+export const expectWithinLimits = (epochs: number | undefined, most: number, part = 'set'): void => {
   if (!Number.isFinite(most) || (epochs ?? Number.POSITIVE_INFINITY) <= most) return
   const shown = Math.floor(most * 1000) / 1000
   throw new ConfigError(
-    `Expected at most ${shown} for \`budget.epochs\`, as every data set has \`maxEpochs\` and together they allow no more, got ${epochs ?? 'none'}. Lower it, or leave a set without \`maxEpochs\`.`,
+    `Expected at most ${shown} for \`budget.epochs\`, as every ${part === 'set' ? 'data set' : part} has \`maxEpochs\` and together they allow no more, got ${epochs ?? 'none'}. Lower it, or leave a ${part} without \`maxEpochs\`.`,
   )
 }

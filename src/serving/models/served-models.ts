@@ -26,6 +26,8 @@ import { Engine, type EngineOptions } from './engine.ts'
 export interface ModelSettings {
   /** The base: a folder, a run, a model of a run (`run:FOLDER@STEP`), an adapter, a .gguf file or a Hub id. */
   model: string
+  /** Task of a model of several, as `multitask` makes it. */
+  task?: string
   revision?: string
   device?: string
   dtype?: 'float32' | 'bfloat16'
@@ -275,8 +277,8 @@ export class ServedModels {
   }
 
   async #loadBase(name: string): Promise<Entry> {
-    const { model, revision, device, dtype, weights, speculation = {} } = this.#settings
-    const loaded = await loadToOpen(await folderOf(model), { revision, device, dtype, weights, ...this.#hooks })
+    const { model, task, revision, device, dtype, weights, speculation = {} } = this.#settings
+    const loaded = await loadToOpen(await folderOf(model), { task, revision, device, dtype, weights, ...this.#hooks })
     this.#speculation = await openSpeculation(loaded, speculation, { device, dtype, ...this.#hooks })
     return this.#serveWhole(name, loaded, this.#speculation?.options)
   }

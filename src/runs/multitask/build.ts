@@ -1,0 +1,209 @@
+// Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one stream of examples.
+// Writes nothing before the end.
+import { join } from 'node:path'
+import { writeFolderAtomic } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { vocabularyFacts } from '../../objectives/index.ts'
+import { scoresOf } from '../../tasks/index.ts'
+import { metricOfTask } from '../../tracking/index.ts'
+import type { TrainableModel } from '../../training/index.ts'
+import { hashesOf } from '../engine/data-splits.ts'
+import { type MixedSource, mixSources } from '../engine/example-mixture.ts'
+import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
+import { restoreFunctions } from '../engine/recipe-functions.ts'
+import type { BuildContext, BuiltRun, FinalScores, RunKind } from '../engine/run-kind.ts'
+import { once } from '../engine/shared-data.ts'
+import { finetuneComparison } from '../finetune/build.ts'
+import { openTrainingData } from '../finetune/data.ts'
+import { type EncodedRecords, encodeRecords } from '../finetune/encode.ts'
+import {
+  evaluateSpecialist,
+  predictLargest,
+  type Specialist,
+  writeSpecialist,
+  writeTaskFiles,
+} from '../finetune/export-specialist.ts'
+import { setPriorBias } from '../finetune/head-prior.ts'
+import { expectWithinLimits } from '../finetune/several-sets.ts'
+import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
+import { type JoinedModel, joinedWeights, loadJoined, type OpenedTask, saveTaskModel, writeTaskNames } from './joined-model.ts'
+import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts'
+import { joinFinalScores, joinScores, meanMetric, type TaskScores } from './scores.ts'
+
+/** A task with its encoded examples and the model that predicts for it. */
+interface BuiltTask extends OpenedTask {
+  specialist: Specialist
+  encoded: EncodedRecords
+}
+
+/** What the builds of a run share, below the name of a task. */
+const contextOf = ({ shared, ...context }: BuildContext, name: string): BuildContext => ({
+  ...context,
+  ...(shared && { shared: { once: (what, make) => shared.once(`${name}/${what}`, make) } }),
+})
+
+const openTasks = async (recipe: MultitaskRecipe, context: BuildContext): Promise<OpenedTask[]> => {
+  const tasks: OpenedTask[] = []
+  for (const name of Object.keys(recipe.tasks)) {
+    const own = recipeOfTask(recipe, name)
+    const within = contextOf(context, name)
+    tasks.push({ name, recipe: own, data: await once(within, 'data', () => openTrainingData(own, within)) })
+  }
+  return tasks
+}
+
+const buildTask = async (task: OpenedTask, joined: JoinedModel, context: BuildContext): Promise<BuiltTask> => {
+  const { name, recipe, data } = task
+  const { applied, models, trained, newHeads } = joined
+  const model = models.get(name) as Model
+  const { inPlace, virtualTokens, parameterCount } = applied
+  const encoded = await encodeRecords(recipe, data, { model, virtualTokens }, contextOf(context, name))
+  const { prepared, targets, maxLength } = encoded
+  if (recipe.priorBias && newHeads.has(name)) setPriorBias(model, trained.values(), prepared, targets)
+  return { ...task, encoded, specialist: { recipe, data, applied: { model, inPlace, parameterCount }, prepared, maxLength } }
+}
+
+/** The examples of all tasks in one order. @throws ConfigError for limits that the budget exceeds */
+const mixTasks = (recipe: MultitaskRecipe, tasks: readonly BuiltTask[]) => {
+  const sources = tasks.map(({ name, encoded: { mixed } }, task): MixedSource<TaggedTaskExample> => {
+    const { weight, maxEpochs = Number.POSITIVE_INFINITY } = recipe.tasks[name]
+    const { source, most } = mixed
+    const limit = Math.min(maxEpochs, most)
+    return {
+      name,
+      weight,
+      ...(Number.isFinite(limit) ? { maxEpochs: limit } : {}),
+      source: {
+        perEpoch: source.perEpoch,
+        example(position) {
+          const { example, cut } = source.example(position)
+          return { example: { task, example }, cut }
+        },
+        place: (position) => source.place?.(position),
+      },
+    }
+  })
+  const mixed = mixSources(sources, { seed: recipe.seed, temperature: recipe.taskTemperature })
+  expectWithinLimits(recipe.budget.epochs, mixed.most, 'task')
+  return mixed
+}
+
+/** The scores of all tasks on their validation records. */
+const evaluateTasks = async (
+  tasks: readonly BuiltTask[],
+  answers: number,
+  options: Parameters<typeof evaluateSpecialist>[2] = {},
+): Promise<Record<string, number>> => {
+  const scores: TaskScores[] = []
+  for (const { name, specialist } of tasks) {
+    const result = await evaluateSpecialist(specialist, answers, options)
+    scores.push({ name, metrics: scoresOf(result), mainMetric: result.mainMetric })
+  }
+  return joinScores(scores)
+}
+
+/** Writes a folder with a model for each task, and returns their final evaluations as one. */
+const exportTasks = async (
+  recipe: MultitaskRecipe,
+  joined: JoinedModel,
+  tasks: readonly BuiltTask[],
+  folder: string,
+): Promise<FinalScores> => {
+  const done: { name: string; scores: FinalScores }[] = []
+  await writeFolderAtomic(folder, async (target) => {
+    const [first] = tasks
+    for (const { name, specialist, data } of tasks) {
+      const evaluated = await evaluateSpecialist(specialist, recipe.answers.atEnd)
+      const body = name === first.name ? undefined : join(target, first.name)
+      const scores = await writeSpecialist(specialist, join(target, name), { evaluated }, (own, addFiles) =>
+        saveTaskModel(recipe, joined, data.base, name, { folder: own, body, addFiles }),
+      )
+      done.push({ name, scores })
+    }
+    await writeTaskNames(target, tasks)
+  })
+  return joinFinalScores(done)
+}
+
+const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): Promise<BuiltRun> => {
+  await restoreFunctions(recipe)
+  const opened = await openTasks(recipe, context)
+  const joined = await loadJoined(recipe, opened)
+  const tasks: BuiltTask[] = []
+  for (const task of opened) tasks.push(await buildTask(task, joined, context))
+  const { applied, models } = joined
+  const trainable: TrainableModel<TaggedTaskExample> = {
+    model: joined.model,
+    objective: joinCriteria(
+      tasks.map(({ name, encoded: { prepared } }) => ({
+        name,
+        model: models.get(name) as Model,
+        criterion: prepared.criterion,
+        scale: recipe.tasks[name].scale,
+      })),
+    ),
+    parameters: joined.trained,
+  }
+  const mixed = mixTasks(recipe, tasks)
+  const stream: BuiltRun['stream'] = mixed.source
+  const asTrained = trainable as TrainableModel
+  const [{ data }] = tasks
+  const { tokenizer, base } = data
+  const { duringTraining } = recipe.answers
+  const hashes = await once(context, 'hashes', () =>
+    hashesOf([...new Set(tasks.flatMap((task) => task.data.files))], base, {
+      known: Object.assign({}, ...tasks.map((task) => task.data.hashes)) as { [file: string]: string },
+    }),
+  )
+  return {
+    recipe: evaluateEachEpoch(recipe, asTrained, stream),
+    tokenizer,
+    tokenizerFiles: recipe.tokenizer,
+    chatTemplate: tasks.map(({ encoded }) => encoded.prepared.generation?.template).find((one) => one !== undefined),
+    vocabulary: vocabularyFacts(tokenizer),
+    trainable: asTrained,
+    stream,
+    ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, asTrained, stream, {
+      learningRateScale: (path) => applied.learningRateScale(path),
+      group: context.group,
+    }),
+    weights: joinedWeights(recipe, joined, opened, (name, folder) =>
+      writeTaskFiles((tasks.find((task) => task.name === name) as BuiltTask).specialist, folder),
+    ),
+    enoughSteps: 10,
+    hashes,
+    notes: [
+      ...joined.notes,
+      ...tasks.flatMap(({ name, data: { notes }, encoded }) =>
+        [...notes, ...encoded.notes].map((line) => `${name}: ${line}`),
+      ),
+      ...mixed.notes,
+    ],
+    metrics: {
+      known: [
+        ...(recipe.keep.best === meanMetric ? [meanMetric] : []),
+        ...tasks.map(({ name, data: { task, config } }) => metricOfTask(name, task.mainMetric(config))),
+      ],
+      measure: async () => Object.keys(await evaluateTasks(tasks, 1, { limit: 2 })),
+    },
+    evaluate: () => evaluateTasks(tasks, duringTraining, { group: context.group }),
+    async evaluateLargest() {
+      for (const { specialist } of tasks) await predictLargest(specialist, duringTraining)
+    },
+    exportModel: (folder) => exportTasks(recipe, joined, tasks, folder),
+    // What is shared is closed by its owner.
+    close: () => {
+      if (context.shared === undefined) for (const { encoded } of tasks) encoded.close()
+    },
+  }
+}
+
+/** The kind of run that fine-tunes one base on several tasks. */
+export const multitaskKind: RunKind<MultitaskRecipe> = {
+  command: 'multitask',
+  // The tasks of a recipe that was resolved are by name.
+  schema: multitaskSchema as unknown as RunKind<MultitaskRecipe>['schema'],
+  build: buildMultitask,
+  parts: (recipe) =>
+    Object.keys(recipe.tasks).map((name) => ({ name, recipe: recipeOfTask(recipe, name), comparison: finetuneComparison })),
+}

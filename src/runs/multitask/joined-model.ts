@@ -1,0 +1,197 @@
+// One body with an adapter and a head for each task: loaded, saved so that each task opens as a model of its own, and restored. Independent of
+// single tasks and methods.
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../adapters/index.ts'
+import {
+  loadModelWithReport,
+  loadWeightsInto,
+  openSafetensors,
+  rememberSource,
+  saveModel,
+  saveSafetensors,
+  sourceOf,
+} from '../../checkpoint/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import { freeWeights, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
+import { Generator, type Tensor } from '../../tensor/index.ts'
+import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
+import { restoreTensors } from '../../training/index.ts'
+import { exportAdapter, loadAdaptedBase } from '../engine/adapted-base.ts'
+import type { BuiltRun } from '../engine/run-kind.ts'
+import type { TrainingData } from '../finetune/data.ts'
+import type { FinetuneRecipe } from '../finetune/recipe.ts'
+import type { MultitaskRecipe } from './recipe.ts'
+
+/** A task with its data. */
+export interface OpenedTask {
+  name: string
+  /** The recipe of a run on this task alone. */
+  recipe: FinetuneRecipe
+  data: TrainingData
+}
+
+/** One body with a head for each task. */
+export interface JoinedModel {
+  /** All of it, for the training loop. */
+  model: Model
+  /** What is trained on the body. */
+  applied: AppliedAdapter
+  /** The task whose head the adapter trains; the further heads are trained beside it. */
+  main: string
+  /** The body with the head of each task. */
+  models: ReadonlyMap<string, Model>
+  /** Every trained tensor by its path in `model`. */
+  trained: Map<string, Tensor>
+  /** Tasks whose head is randomly initialised. */
+  newHeads: ReadonlySet<string>
+  notes: string[]
+}
+
+/** Does something for a task, whose name errors of settings then have. */
+const forTask = async <Result>(name: string, work: () => Promise<Result> | Result): Promise<Result> => {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ConfigError(`The task ${name}: ${error.message}`)
+    throw error
+  }
+}
+
+interface LoadedHead {
+  model: Model
+  isNew: boolean
+}
+
+/** The base with the head of one task. @throws ConfigError for an architecture without such a head */
+const loadHead = ({ name, recipe, data }: OpenedTask): Promise<LoadedHead> =>
+  forTask(name, async () => {
+    const { base, head, headOptions } = data
+    const { newHead, seed } = recipe
+    const { model, report } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
+    return { model, isNew: report.newHead.length > 0 }
+  })
+
+/** The task that the adapter is planned for: one that writes texts, as methods decide whether such a head is trained, else the first. */
+const mainOf = (heads: ReadonlyMap<string, LoadedHead>): string => {
+  const writing = [...heads].flatMap(([name, { model }]) => (model.head instanceof LanguageHead ? [name] : []))
+  if (writing.length > 1)
+    throw new ConfigError(
+      `Expected at most one task that generates text, got ${writing.join(', ')}, which have one output layer. Mix their data in one task: \`data: ['a.jsonl', 'b.jsonl']\`, each with its own prompts.`,
+    )
+  return writing[0] ?? [...heads.keys()][0]
+}
+
+/** The head of a task over the body of the main one. @throws ConfigError for a head that needs another body */
+const moveHead = async (
+  { name }: OpenedTask,
+  { model }: LoadedHead,
+  main: Model,
+  { precision, device, randomInit, seed }: MultitaskRecipe,
+): Promise<Model> => {
+  const moved = await forTask(name, () => withHead(main, model.headType, model.headOptions))
+  moved.head.to({ dtype: precision, device })
+  const { initializerRange: std } = main.facts
+  if (randomInit) moved.head.initialize({ std, generator: new Generator(seed) })
+  else moved.head.loadState(model.head.parameters())
+  moved.head.requireGrad(true)
+  const source = sourceOf(model)
+  if (source !== undefined) rememberSource(moved, source)
+  return moved
+}
+
+/** The trained tensors of the adapter by their paths in the joined model. @throws ConfigError for an adapter in a head */
+const trainedOf = ({ trainable, inPlace }: AppliedAdapter, main: string): Map<string, Tensor> => {
+  const inHead = [...trainable.keys()].filter((path) => /^head\..*\.adapters\./.test(path))
+  if (!inPlace && inHead.length > 0)
+    throw new ConfigError(
+      `Expected an adapter on the body, which all tasks share, got one in the head too: ${inHead[0]}. Choose \`adapter.targets\` in the body.`,
+    )
+  return new Map([...trainable].map(([path, tensor]) => [path.replace(/^head\./, `head.${main}.`), tensor]))
+}
+
+/** Loads the base with a head for each task, and puts the adapter on its body. @throws ConfigError, CheckpointError */
+export const loadJoined = async (recipe: MultitaskRecipe, tasks: readonly OpenedTask[]): Promise<JoinedModel> => {
+  const heads = new Map<string, LoadedHead>()
+  for (const task of tasks) heads.set(task.name, await loadHead(task))
+  const main = mainOf(heads)
+  if ((recipe.adapter as { trainHead?: boolean }).trainHead === false)
+    throw new ConfigError('Several tasks need heads that are trained: leave out `adapter.trainHead`.')
+  const { recipe: own, data } = tasks.find(({ name }) => name === main) as OpenedTask
+  const { applied, hasNewHead, notes } = await forTask(main, () => loadAdaptedBase(own, data))
+  const models = new Map<string, Model>()
+  const newHeads = new Set(hasNewHead ? [main] : [])
+  const trained = trainedOf(applied, main)
+  for (const task of tasks) {
+    const { name } = task
+    const head = heads.get(name) as LoadedHead
+    const model = name === main ? applied.model : await moveHead(task, head, applied.model, recipe)
+    models.set(name, model)
+    freeWeights(head.model)
+    if (name === main) continue
+    for (const [path, tensor] of model.head.parameters()) trained.set(`head.${name}.${path}`, tensor)
+    if (head.isNew || recipe.randomInit) newHeads.add(name)
+  }
+  return { model: joinHeads(Object.fromEntries(models)), applied, main, models, trained, newHeads, notes }
+}
+
+/** Puts more files beside the weights of a task. */
+export type AddTaskFiles = (name: string, folder: string) => Promise<void>
+
+/** Writes the model of one task into a folder. @param body folder of another task, written before, whose body is the same */
+export const saveTaskModel = async (
+  recipe: MultitaskRecipe,
+  { applied, main, models }: JoinedModel,
+  base: string,
+  name: string,
+  { folder, body, addFiles }: { folder: string; body: string | undefined; addFiles(folder: string): Promise<void> },
+): Promise<void> => {
+  const model = models.get(name) as Model
+  if (!applied.inPlace)
+    return exportAdapter(recipe, base, applied, folder, addFiles, name === main ? undefined : model)
+  await saveModel(model, folder, {
+    tokenizer: recipe.tokenizer,
+    addFiles,
+    splitHead: true,
+    ...(body === undefined ? {} : { sameBody: body }),
+  })
+}
+
+/** Writes which tasks the model in a folder has. */
+export const writeTaskNames = (folder: string, tasks: readonly OpenedTask[]): Promise<void> =>
+  writeFile(
+    join(folder, modelFiles.tasks),
+    `${JSON.stringify({ tasks: tasks.map(({ name, data }) => ({ name, task: data.task.type })) }, null, 2)}\n`,
+  )
+
+/** How checkpoints store the model: as a finished run does, and an adapter with the exact tensors beside it. */
+export const joinedWeights = (
+  recipe: MultitaskRecipe,
+  joined: JoinedModel,
+  tasks: readonly OpenedTask[],
+  addFiles: AddTaskFiles,
+): NonNullable<BuiltRun['weights']> => {
+  const { base } = tasks[0].data
+  const { applied, models, trained } = joined
+  return {
+    async save(folder) {
+      await mkdir(folder, { recursive: true })
+      const [first] = tasks
+      for (const { name } of tasks)
+        await saveTaskModel(recipe, joined, base, name, {
+          folder: join(folder, name),
+          body: name === first.name ? undefined : join(folder, first.name),
+          addFiles: (target) => addFiles(name, target),
+        })
+      await writeTaskNames(folder, tasks)
+      if (!applied.inPlace) await saveSafetensors(join(folder, checkpointFiles.adapter), trained)
+    },
+    async load(folder) {
+      if (applied.inPlace) {
+        for (const [name, model] of models) await loadWeightsInto(model, join(folder, name))
+        return
+      }
+      restoreTensors(trained, await openSafetensors(join(folder, checkpointFiles.adapter)))
+    },
+  }
+}

@@ -26,7 +26,7 @@ import {
 import { setPriorBias } from '../finetune/head-prior.ts'
 import { expectWithinLimits } from '../finetune/several-sets.ts'
 import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
-import { type JoinedModel, joinedWeights, loadJoined, type OpenedTask, saveTaskModel, writeTaskNames } from './joined-model.ts'
+import { forTask, type JoinedModel, joinedWeights, loadJoined, type OpenedTask, saveTaskModel, writeTaskNames } from './joined-model.ts'
 import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts'
 import { joinFinalScores, joinScores, meanMetric, type TaskScores } from './scores.ts'
 
@@ -47,7 +47,7 @@ const openTasks = async (recipe: MultitaskRecipe, context: BuildContext): Promis
   for (const name of Object.keys(recipe.tasks)) {
     const own = recipeOfTask(recipe, name)
     const within = contextOf(context, name)
-    tasks.push({ name, recipe: own, data: await once(within, 'data', () => openTrainingData(own, within)) })
+    tasks.push({ name, recipe: own, data: await forTask(name, () => once(within, 'data', () => openTrainingData(own, within))) })
   }
   return tasks
 }
@@ -57,7 +57,9 @@ const buildTask = async (task: OpenedTask, joined: JoinedModel, context: BuildCo
   const { applied, models, trained, newHeads } = joined
   const model = models.get(name) as Model
   const { inPlace, virtualTokens, parameterCount } = applied
-  const encoded = await encodeRecords(recipe, data, { model, virtualTokens }, contextOf(context, name))
+  const encoded = await forTask(name, () =>
+    encodeRecords(recipe, data, { model, virtualTokens }, contextOf(context, name)),
+  )
   const { prepared, targets, maxLength } = encoded
   if (recipe.priorBias && newHeads.has(name)) setPriorBias(model, trained.values(), prepared, targets)
   return { ...task, encoded, specialist: { recipe, data, applied: { model, inPlace, parameterCount }, prepared, maxLength } }

@@ -12,7 +12,7 @@ import {
   saveSafetensors,
   sourceOf,
 } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, TunesmithError } from '../../core/index.ts'
 import { freeWeights, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
 import { Generator, type Tensor } from '../../tensor/index.ts'
 import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
@@ -48,12 +48,12 @@ export interface JoinedModel {
   notes: string[]
 }
 
-/** Does something for a task, whose name errors of settings then have. */
-const forTask = async <Result>(name: string, work: () => Promise<Result> | Result): Promise<Result> => {
+/** Does something for a task, whose name errors then have. */
+export const forTask = async <Result>(name: string, work: () => Promise<Result> | Result): Promise<Result> => {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof ConfigError) throw new ConfigError(`The task ${name}: ${error.message}`)
+    if (error instanceof TunesmithError) error.message = `The task ${name}: ${error.message}`
     throw error
   }
 }

@@ -1,5 +1,5 @@
 // Fine-tuning on several tasks as a function.
-import { ConfigError, parseConfig } from '../../core/index.ts'
+import { ConfigError, parseConfig, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, metricNames, metricOfTask } from '../../tracking/index.ts'
 import { absoluteModel } from '../engine/absolute-paths.ts'
 import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
@@ -14,7 +14,7 @@ import { nonIterativeFits } from '../finetune/variants.ts'
 import type { MultitaskInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { multitaskKind } from './build.ts'
-import { type MultitaskRecipe, multitaskSchema, readTasks, recipeOfTask } from './recipe.ts'
+import { type MultitaskRecipe, multitaskSchema, readTasks, recipeOfTask, type TaskEntry } from './recipe.ts'
 import { meanMetric } from './scores.ts'
 
 /**
@@ -82,6 +82,19 @@ const bestOf = (recipe: MultitaskRecipe): string => {
   return mains.some(([, metric]) => isLowerBetter(metric)) ? metricOfTask(...mains[0]) : meanMetric
 }
 
+/** Reads the data sets of a task. @throws ConfigError with the name of the task for settings that do not fit it */
+const checkTask = (recipe: MultitaskRecipe, name: string, entry: TaskEntry): void => {
+  try {
+    entry.data = readDataSets(entry.data, entry.dataTemperature)
+    const own = recipeOfTask(recipe, name)
+    taskOf(own)
+    setsOf(own)
+  } catch (error) {
+    if (error instanceof TunesmithError) error.message = `The task ${name}: ${error.message}`
+    throw error
+  }
+}
+
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeMultitask = (input: object): MultitaskRecipe => {
   const { tasks } = input as { tasks?: unknown }
@@ -94,10 +107,7 @@ export const completeMultitask = (input: object): MultitaskRecipe => {
       `Expected a variant that trains in steps for several tasks, got ${recipe.variant}. Use \`finetune\` for each task.`,
     )
   for (const [name, entry] of Object.entries(recipe.tasks)) {
-    entry.data = readDataSets(entry.data, entry.dataTemperature)
-    const own = recipeOfTask(recipe, name)
-    taskOf(own)
-    setsOf(own)
+    checkTask(recipe, name, entry)
   }
   expectPrecision(recipe)
   fillDefaults(recipe, { sequences: 32, epochs: 3, best: bestOf(recipe) })

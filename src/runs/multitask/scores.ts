@@ -36,18 +36,21 @@ export const joinFinalScores = (tasks: readonly { name: string; scores: FinalSco
       return metrics === undefined ? [] : [{ name, metrics, mainMetric: scores.mainMetric ?? '' }]
     })
   const metrics = joinScores(partsOf((scores) => scores.metrics))
-  const names = new Set(tasks.flatMap(({ scores }) => (scores.references ?? []).map(({ name }) => name)))
-  const references = [...names].map((name) => {
-    const theirs = partsOf((scores) => scores.references?.find((one) => one.name === name)?.metrics)
-    const { [meanMetric]: mean, ...each } = joinScores(theirs)
-    // A reference that some tasks do not have has no mean over all.
-    return { name, metrics: theirs.length === tasks.length && mean !== undefined ? { [meanMetric]: mean, ...each } : each }
-  })
   const [first] = tasks
+  const mainMetric =
+    metrics[meanMetric] === undefined ? metricOfTask(first.name, first.scores.mainMetric ?? '') : meanMetric
+  const names = new Set(tasks.flatMap(({ scores }) => (scores.references ?? []).map(({ name }) => name)))
+  // A reference that some tasks do not have has no mean over all. The evaluation of each task has its own.
+  const references = [...names].flatMap((name) => {
+    const theirs = partsOf((scores) => scores.references?.find((one) => one.name === name)?.metrics)
+    const joined = joinScores(theirs)
+    return joined[mainMetric] === undefined || (mainMetric === meanMetric && theirs.length < tasks.length)
+      ? []
+      : [{ name, metrics: joined }]
+  })
   return {
     metrics,
-    mainMetric:
-      metrics[meanMetric] === undefined ? metricOfTask(first.name, first.scores.mainMetric ?? '') : meanMetric,
+    mainMetric,
     references,
     warnings: tasks.flatMap(({ name, scores }) => (scores.warnings ?? []).map((line) => `${name}: ${line}`)),
   }

@@ -41,7 +41,9 @@ export const taskFolders = async (path: string): Promise<TaskFolders | undefined
 export const modelOfTask = async (model: string, task: string): Promise<string> => {
   const found = await taskFolders(model)
   if (found === undefined)
-    throw new ConfigError(`\`task\` needs a model of several tasks, which \`multitask\` makes, got ${model}. Leave it out.`)
+    throw new ConfigError(
+      `\`task\` needs a model of several tasks, which \`multitask\` makes, got ${model}. Leave it out.`,
+    )
   const { folder, names } = found
   if (names.includes(task)) return join(folder, task)
   throw new ConfigError(`Expected a task of ${model} (${names.join(', ')}), got "${task}".${didYouMean(task, names)}`)

@@ -86,7 +86,16 @@ export {
   type ReadTokens,
   type SharedKeys,
 } from './model.ts'
-export { buildModel, headEntry, headsOf, joinHeads, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
+export {
+  buildModel,
+  headEntry,
+  headsOf,
+  joinHeads,
+  Model,
+  type ModelOutputs,
+  modelKeys,
+  withHead,
+} from './model-with-head.ts'
 export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { T5Body } from './t5.ts'

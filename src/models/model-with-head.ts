@@ -185,5 +185,9 @@ export const joinHeads = (models: Readonly<Record<string, Model>>): Model<HeadSe
       'Expected models over one body, got different bodies. Make the further ones by `withHead` of the first.',
     )
   const heads = new HeadSet(Object.fromEntries(Object.entries(models).map(([name, { head }]) => [name, head])))
-  return new Model({ definition, config, headType, headOptions, entry: headEntry(definition, config, headType) }, body, heads)
+  return new Model(
+    { definition, config, headType, headOptions, entry: headEntry(definition, config, headType) },
+    body,
+    heads,
+  )
 }

@@ -94,7 +94,19 @@ const describe = ({
 
 /** The chat, with lines from any source. */
 export const runChat = async (given: Options, context: CommandContext, source: ChatInput): Promise<ChatResult> => {
-  const { use: _, model: where, task, revision, device, weights, system, template, adapter, context: length, ...rest } = given
+  const {
+    use: _,
+    model: where,
+    task,
+    revision,
+    device,
+    weights,
+    system,
+    template,
+    adapter,
+    context: length,
+    ...rest
+  } = given
   parseAdapters(adapter)
   const hooks = loadHooks(context)
   const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
 import { openEnum } from '../../core/index.ts'
 import {
-  evaluate as evaluateModel,
   evaluatedModel,
+  evaluate as evaluateModel,
   evaluationTypes,
   findEvaluation,
   impliedEvaluation,

@@ -278,8 +278,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
   const all = await readRuns(folders, options)
   const runs = [...new Set(all.map(({ row }) => row.run))]
   const names = new Map(shortNames(runs).map((name, i) => [runs[i], name]))
-  for (const { row, task } of all)
-    row.name = [names.get(row.run), task].filter((part) => part !== undefined).join('/')
+  for (const { row, task } of all) row.name = [names.get(row.run), task].filter((part) => part !== undefined).join('/')
   // Runs without a score are last.
   const rank = ({ row: { metric, value } }: ReadRun) => {
     if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY

@@ -93,5 +93,4 @@ export const scoredRecords = async (
 export const scoredPredictions = (
   { model, recipe, comparison }: ScoredRun,
   records: readonly TaskRecord[],
-): Promise<TaskPrediction[]> =>
-  comparison.predictions(join(model, modelFiles.predictions), records, recipe)
+): Promise<TaskPrediction[]> => comparison.predictions(join(model, modelFiles.predictions), records, recipe)

@@ -5,7 +5,7 @@ import { mixtureOrder } from '../../data/index.ts'
 import type { TaskExample } from '../../tasks/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
 import type { DataSet } from './data-sets.ts'
-import { describePlace, type ExampleList, type RecordPlace, shuffledExamples } from './data-splits.ts'
+import { type ExampleList, type RecordPlace, shuffledExamples } from './data-splits.ts'
 
 /** Encoded examples of a data set. */
 export interface MixedSet<Example> extends Pick<DataSet, 'name' | 'weight' | 'maxExamples' | 'maxEpochs'> {
@@ -97,8 +97,7 @@ export const mixSources = <Example>(
   const smallest = Math.min(...weights) / whole
   const block = Math.max(perEpoch, Math.ceil(1 / smallest))
   const order = mixtureOrder(parts, { seed: `${seed}/mixture`, block })
-  const find = (position: number) =>
-    order.at(Number.isFinite(order.available) ? position % order.available : position)
+  const find = (position: number) => order.at(Number.isFinite(order.available) ? position % order.available : position)
   const examples = weights.map((weight) => (weight / whole) * perEpoch)
   const shares = sources.map(
     ({ name, maxEpochs, source }, i) =>

@@ -26,7 +26,15 @@ import {
 import { setPriorBias } from '../finetune/head-prior.ts'
 import { expectWithinLimits } from '../finetune/several-sets.ts'
 import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
-import { forTask, type JoinedModel, joinedWeights, loadJoined, type OpenedTask, saveTaskModel, writeTaskNames } from './joined-model.ts'
+import {
+  forTask,
+  type JoinedModel,
+  joinedWeights,
+  loadJoined,
+  type OpenedTask,
+  saveTaskModel,
+  writeTaskNames,
+} from './joined-model.ts'
 import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts'
 import { joinFinalScores, joinScores, meanMetric, type TaskScores } from './scores.ts'
 
@@ -47,7 +55,11 @@ const openTasks = async (recipe: MultitaskRecipe, context: BuildContext): Promis
   for (const name of Object.keys(recipe.tasks)) {
     const own = recipeOfTask(recipe, name)
     const within = contextOf(context, name)
-    tasks.push({ name, recipe: own, data: await forTask(name, () => once(within, 'data', () => openTrainingData(own, within))) })
+    tasks.push({
+      name,
+      recipe: own,
+      data: await forTask(name, () => once(within, 'data', () => openTrainingData(own, within))),
+    })
   }
   return tasks
 }
@@ -62,7 +74,11 @@ const buildTask = async (task: OpenedTask, joined: JoinedModel, context: BuildCo
   )
   const { prepared, targets, maxLength } = encoded
   if (recipe.priorBias && newHeads.has(name)) setPriorBias(model, trained.values(), prepared, targets)
-  return { ...task, encoded, specialist: { recipe, data, applied: { model, inPlace, parameterCount }, prepared, maxLength } }
+  return {
+    ...task,
+    encoded,
+    specialist: { recipe, data, applied: { model, inPlace, parameterCount }, prepared, maxLength },
+  }
 }
 
 /** The examples of all tasks in one order. @throws ConfigError for limits that the budget exceeds */
@@ -207,5 +223,9 @@ export const multitaskKind: RunKind<MultitaskRecipe> = {
   schema: multitaskSchema as unknown as RunKind<MultitaskRecipe>['schema'],
   build: buildMultitask,
   parts: (recipe) =>
-    Object.keys(recipe.tasks).map((name) => ({ name, recipe: recipeOfTask(recipe, name), comparison: finetuneComparison })),
+    Object.keys(recipe.tasks).map((name) => ({
+      name,
+      recipe: recipeOfTask(recipe, name),
+      comparison: finetuneComparison,
+    })),
 }

@@ -147,8 +147,7 @@ export const saveTaskModel = async (
   { folder, body, addFiles }: { folder: string; body: string | undefined; addFiles(folder: string): Promise<void> },
 ): Promise<void> => {
   const model = models.get(name) as Model
-  if (!applied.inPlace)
-    return exportAdapter(recipe, base, applied, folder, addFiles, name === main ? undefined : model)
+  if (!applied.inPlace) return exportAdapter(recipe, base, applied, folder, addFiles, name === main ? undefined : model)
   await saveModel(model, folder, {
     tokenizer: recipe.tokenizer,
     addFiles,

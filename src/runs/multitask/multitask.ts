@@ -99,7 +99,11 @@ const checkTask = (recipe: MultitaskRecipe, name: string, entry: TaskEntry): voi
 export const completeMultitask = (input: object): MultitaskRecipe => {
   const { tasks } = input as { tasks?: unknown }
   const read = tasks === undefined ? {} : { tasks: readTasks(tasks) }
-  const recipe = parseConfig(multitaskSchema, { ...input, ...read, command: 'multitask' }, 'multitask') as MultitaskRecipe
+  const recipe = parseConfig(
+    multitaskSchema,
+    { ...input, ...read, command: 'multitask' },
+    'multitask',
+  ) as MultitaskRecipe
   Object.assign(recipe, nameFunctions(recipe))
   expectTasks(recipe)
   if (nonIterativeFits[recipe.variant] !== undefined)

@@ -100,7 +100,10 @@ export const readTasks = (given: unknown): Record<string, TaskEntry> => {
 }
 
 /** A task as the recipe of a fine-tuning run on it alone: how it is read, encoded, scored and compared follows from that. */
-export const recipeOfTask = ({ tasks, taskTemperature: _, ...shared }: MultitaskRecipe, name: string): FinetuneRecipe => {
+export const recipeOfTask = (
+  { tasks, taskTemperature: _, ...shared }: MultitaskRecipe,
+  name: string,
+): FinetuneRecipe => {
   const { type, weight: __, scale: ___, maxEpochs: ____, maxLength = shared.maxLength, ...own } = tasks[name]
   return {
     ...shared,

@@ -99,7 +99,7 @@ const modelOfRun = async (path: string): Promise<string> => {
  * Folder or file of a model, given as a path, the folder of a run, or a Hub id. A name that exists here is always the
  * path; other names are Hub ids only if the Hub's rule allows them and their first part is not a folder here. A Hub
  * model in the cache is used without the network, others are downloaded.
- * @throws CheckpointError for a name that is neither a path nor a Hub model, and for a folder of several tasks
+ * @throws CheckpointError for a name that is neither a path nor a Hub model, ConfigError for a folder of several tasks
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = isOffline() } = options

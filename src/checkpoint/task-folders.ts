@@ -49,12 +49,12 @@ export const modelOfTask = async (model: string, task: string): Promise<string> 
   throw new ConfigError(`Expected a task of ${model} (${names.join(', ')}), got "${task}".${didYouMean(task, names)}`)
 }
 
-/** @throws CheckpointError for a folder of several tasks, which is no model by itself */
+/** @throws ConfigError for a folder of several tasks, which is no model by itself */
 export const expectOneTask = async (path: string): Promise<void> => {
   const found = await taskFolders(path)
   if (found === undefined) return
   const { folder, names } = found
-  throw new CheckpointError(
+  throw new ConfigError(
     `Expected one of the tasks ${names.join(', ')} for the model in ${path}, which has several. Set \`task\`, or name the folder of the task: ${join(folder, names[0])}.`,
   )
 }

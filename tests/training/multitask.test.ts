@@ -38,7 +38,7 @@ beforeAll(async () => {
   data = await makeSmallData()
   base = at('base')
   await pretrain(smallRecipe(data, base, { budget: { steps: 2 }, checkpoint: { steps: 2 } }))
-  writeFileSync(at('tone.jsonl'), toneRows(0, 60))
+  writeFileSync(at('tone.jsonl'), toneRows(0, 40))
   writeFileSync(at('dev.jsonl'), toneRows(1000, 12))
   writeFileSync(at('names.conll'), `${nameRows(40)}\n`)
 })
@@ -121,7 +121,7 @@ describe.each(['full', 'lora'])('the loss of two tasks: %s', (variant) => {
   })
 
   it('trains a folder with a model for each task, which predicts as at the end, also after a resume', async () => {
-    const input = (out: string) => recipe(out, { variant, checkpoint: { steps: 4 } })
+    const input = (out: string) => recipe(out, { variant, budget: { steps: 6 }, checkpoint: { steps: 3 } })
     const losses: number[] = []
     const out = `whole-${variant}`
     const result = await multitask(input(out), {
@@ -137,7 +137,7 @@ describe.each(['full', 'lora'])('the loss of two tasks: %s', (variant) => {
       onEvent(event) {
         if (event.type !== 'step') return
         resumed.push(event.loss)
-        if (event.step === 5) stop.abort()
+        if (event.step === 4) stop.abort()
       },
       signal: stop.signal,
     })
@@ -176,7 +176,7 @@ describe('runs of several tasks', () => {
     for (const epoch of [0, 1]) {
       const taken = Array.from({ length: perEpoch }, (_, i) => one.stream.example(epoch * perEpoch + i).example)
       const ofNames = (taken as TaggedTaskExample[]).filter(({ task }) => task === 1).length
-      expect(ofNames).toBe(Math.round(0.75 * perEpoch))
+      expect(Math.abs(ofNames - 0.75 * perEpoch)).toBeLessThan(1)
       const position = epoch * perEpoch + 7
       expect(again.stream.example(position)).toEqual(one.stream.example(position))
     }

@@ -29,7 +29,7 @@ export const setFrequencyBias = async (
   { head, headType }: Model,
   sources: readonly TokenSource[],
   weights?: readonly number[],
-  context: { shared?: SharedData } = {},
+  context: { shared?: Pick<SharedData, 'once'> } = {},
 ): Promise<void> => {
   const bias = head instanceof LanguageHead ? head.lmHead.bias : undefined
   if (bias === undefined)

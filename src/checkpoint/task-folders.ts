@@ -1,7 +1,7 @@
 // Models of several tasks: a folder with a folder for each task, which is a model of its own. Independent of what the tasks are.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CheckpointError, ConfigError, didYouMean } from '../core/index.ts'
+import { CheckpointError, ConfigError, didYouMean, exists } from '../core/index.ts'
 import { modelFiles, runFiles } from '../tracking/index.ts'
 
 /** The tasks of a model. */
@@ -36,10 +36,14 @@ export const taskFolders = async (path: string): Promise<TaskFolders | undefined
 /**
  * The folder of the model of one task of several.
  * @param model folder of a run of several tasks, or of its model
- * @throws ConfigError for a task that it does not have, or a model of no tasks
+ * @throws ConfigError for a task that it does not have, or a model without tasks, CheckpointError for a path that leads nowhere
  */
 export const modelOfTask = async (model: string, task: string): Promise<string> => {
   const found = await taskFolders(model)
+  if (found === undefined && !(await exists(model)))
+    throw new CheckpointError(
+      `Expected the folder of a run of several tasks, found nothing at \`${model}\`. Check the path.`,
+    )
   if (found === undefined)
     throw new ConfigError(
       `\`task\` needs a model of several tasks, which \`multitask\` makes, got ${model}. Leave it out.`,

@@ -36,7 +36,7 @@ export { comparisonTables, renderComparisonPage, rewardTable } from './compare/p
 export type { ComparedDifference } from './compare/paired-differences.ts'
 export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
-export { openScoredRun, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
+export { openScoredRuns, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
 export {
   type AlignDefinition,
   defineRun,

@@ -1,12 +1,12 @@
 // Generalist against specialist: the base and every specialist on every task, and what fine-tuning cost the base on its corpus.
 // Runs the models; scores that a run has in its files are not computed again.
-import { basename, join, resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { ConfigError, DataError, TunesmithError } from '../../core/index.ts'
 import { LanguageHead } from '../../models/index.ts'
 import {
   dataSetsOf,
   fineTunedTask,
-  openScoredRun,
+  openScoredRuns,
   type ScoredRun,
   scoredRecords,
   shortNames,
@@ -20,7 +20,7 @@ import {
   type TaskRecord,
   taskConfig,
 } from '../../tasks/index.ts'
-import { isLowerBetter, runFiles } from '../../tracking/index.ts'
+import { isLowerBetter } from '../../tracking/index.ts'
 import type { EvaluateHooks } from '../evaluations/evaluation.ts'
 import { openLanguageSource } from '../evaluations/language-modelling.ts'
 import { type InferenceModel, loadForInference, loadLanguageModel } from '../load.ts'
@@ -91,8 +91,8 @@ const nameOfData = ({ recipe: { validation, data } }: ScoredRun): string =>
     : basename(validation)
 
 const openTask = async (run: ScoredRun, name: string, limit: number | undefined): Promise<MatrixTask> => {
-  const { folder, evaluation } = run
-  const recorded = await fineTunedTask(folder, join(folder, runFiles.model))
+  const { folder, model, evaluation } = run
+  const recorded = await fineTunedTask(folder, model)
   if (recorded === undefined)
     throw new DataError(
       `${folder}: Expected a fine-tuning run of a task for the matrix, got another run. Leave it out.`,
@@ -223,10 +223,15 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
   if (input.corpusTokens !== undefined && corpus === undefined)
     throw new ConfigError('`corpusTokens` has no effect without `corpus`: set both or neither.')
   const folders = [...new Set(input.runs)]
-  const names = shortNames(folders)
+  const short = shortNames(folders)
   const { onProgress: _, signal: __, ...loading } = hooks
   const all: MatrixTask[] = []
-  for (const [i, folder] of folders.entries()) all.push(await openTask(await openScoredRun(folder), names[i], limit))
+  const names: string[] = []
+  for (const [i, folder] of folders.entries())
+    for (const run of await openScoredRuns(folder)) {
+      names.push(run.task === undefined ? short[i] : `${short[i]}/${run.task}`)
+      all.push(await openTask(run, names[names.length - 1], limit))
+    }
   const columns = all.filter(({ key }, i) => all.findIndex((other) => other.key === key) === i)
   const alike = new Set(columns.map(({ name }) => name)).size < columns.length
   for (const column of columns) if (alike) column.name = `${column.name} (${names[all.indexOf(column)]})`
@@ -251,7 +256,7 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
     })
     for (const [i, own] of all.entries()) {
       if (own.run.recipe.base !== basePath) continue
-      const loaded = await loadForInference({ model: own.run.folder }, loading)
+      const loaded = await loadForInference({ model: own.run.folder, task: own.run.task }, loading)
       const scores: MatrixCell[] = []
       for (const column of columns) {
         const recorded =

@@ -48,11 +48,13 @@ export const multitaskSchema = finetuneSchema
     learningRate: trainingSchema.shape.learningRate.describe("peak learning rate (default: the variant's)"),
     command: z.literal('multitask').default('multitask').describe('kind of run').meta({ flag: false }),
     tasks: z
-      .union([z.array(z.string()).min(1).meta({ commas: false }), z.record(z.string(), taskEntrySchema)])
+      .union([
+        z.array(z.string()).min(1).meta({ commas: false, placeholder: 'name=type,data=file' }),
+        z.record(z.string(), taskEntrySchema),
+      ])
       .describe(
         'tasks with a name each: tone=sequence-classification,data=reviews.csv names=token-classification,data=ner.conll, each with fields such as validation=dev.csv,weight=2,scale=0.5,settings.text=review',
-      )
-      .meta({ placeholder: 'name=type,data=file' }),
+      ),
     taskTemperature: z
       .number()
       .positive()

@@ -13,7 +13,7 @@ import {
   sourceOf,
 } from '../../checkpoint/index.ts'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
-import { freeWeights, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
+import { freeWeights, headEntry, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
 import { Generator, type Tensor } from '../../tensor/index.ts'
 import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
 import { restoreTensors } from '../../training/index.ts'
@@ -82,6 +82,10 @@ const mainOf = (heads: ReadonlyMap<string, LoadedHead>): string => {
   return writing[0] ?? [...heads.keys()][0]
 }
 
+/** Whether the body of a model ends before the decoder. */
+const isEncoderOnly = ({ definition, config, headType }: Model): boolean =>
+  headEntry(definition, config, headType).encoderOnly ?? false
+
 /** The head of a task over the body of the main one. @throws ConfigError for a head that needs another body */
 const moveHead = async (
   { name }: OpenedTask,
@@ -89,6 +93,10 @@ const moveHead = async (
   main: Model,
   { precision, device, randomInit, seed }: MultitaskRecipe,
 ): Promise<Model> => {
+  if (isEncoderOnly(model) !== isEncoderOnly(main))
+    throw new ConfigError(
+      `The task ${name}: Expected heads over the same body, got ${model.headType} beside ${main.headType}: one of them has no decoder. Train them in two runs.`,
+    )
   const moved = await forTask(name, () => withHead(main, model.headType, model.headOptions))
   moved.head.to({ dtype: precision, device })
   const { initializerRange: std } = main.facts

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type Named, named } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
-import type { Generator } from '../tensor/index.ts'
+import type { Generator, Tensor } from '../tensor/index.ts'
 import type { DropoutSource, LayerAdapter } from './layer-adapter.ts'
 import type { PeftFormat } from './peft/format.ts'
 
@@ -36,6 +36,8 @@ export interface AttachContext {
   dropout: DropoutSource
   /** Token ids of a text, without special tokens. */
   encode?: (text: string) => ArrayLike<number>
+  /** The matrix of a layer before the base was quantised, by the path of the layer. */
+  original?: (path: string) => Tensor | undefined
 }
 
 /** Settings of most methods. */
@@ -67,6 +69,10 @@ export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Typ
   plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
   /** Fills in settings of a new adapter that depend on the model, so that its files name them. */
   resolveConfig?(model: Model, config: z.output<Schema>): z.output<Schema>
+  /** Whether a new adapter with these settings needs the matrices of the base as they were before they were quantised. */
+  readsOriginals?(config: z.output<Schema>): boolean
+  /** Settings of the adapter as its files have it, where they differ from those of training. */
+  savedConfig?(config: z.output<Schema>): z.output<Schema>
   /** Default learning rate with AdamW. New tensors take larger steps than pretrained ones. */
   learningRate: number
   /** How PEFT's files store it; without this, files use our own format. */

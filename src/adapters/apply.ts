@@ -143,6 +143,8 @@ export interface ApplyOptions {
   seed?: number
   /** Token ids of a text, without special tokens, for methods with `initialText`. */
   encode?: AttachContext['encode']
+  /** The matrix of a layer before the base was quantised, by the path of the layer, for LoftQ. */
+  original?: AttachContext['original']
 }
 
 /** Freezes the base and adds a new adapter, active and trainable. */
@@ -152,11 +154,12 @@ export const applyWith = (
   config: object,
   options: ApplyOptions = {},
 ): AppliedAdapter => {
-  const { name = 'default', seed = 0, encode } = options
+  const { name = 'default', ...rest } = options
   const bank = adaptersOf(model)
   bank.activate(undefined)
   model.requireGrad(false)
-  bank.add(definition, definition.resolveConfig?.(model, config as AnyConfig) ?? config, { name, seed, model, encode })
+  const resolved = definition.resolveConfig?.(model, config as AnyConfig) ?? config
+  bank.add(definition, resolved, { seed: 0, ...rest, name, model })
   bank.activate(name)
   return new AppliedAdapter(bank, name)
 }

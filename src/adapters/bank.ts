@@ -35,6 +35,8 @@ export interface BankEntry {
   /** The model with the head of this adapter; its body is the bank's. */
   model: Model
   attachment: Attachment
+  /** Random seed of its initial values. */
+  seed: number
   /** Its own values of parameters of the model, by path. */
   copies: Map<string, Tensor>
   /** Makes another attachment like this one. */
@@ -94,6 +96,7 @@ export interface AddOptions {
   /** Model with the head of the adapter (default: the bank's own). */
   model?: Model
   encode?: AttachContext['encode']
+  original?: AttachContext['original']
   /** Replaces the plan of the definition, for an adapter that is read from files. */
   plan?: (context: AttachContext) => Attachment
   /** Compute gradients for it (default: true). */
@@ -159,8 +162,11 @@ export class AdapterBank {
         `\`${definition.type}\` changes the base itself and needs a base without adapters, got ${this.names.join(', ')}. Remove them first.`,
       )
     model.makeContiguous()
-    const plan = ({ encode = options.encode, ...context }: AttachContext): Attachment =>
-      noGrad(() => options.plan?.({ ...context, encode }) ?? definition.plan(model, config, { ...context, encode }))
+    const plan = (given: AttachContext): Attachment => {
+      const { encode = options.encode, original = options.original } = given
+      const context = { ...given, encode, original }
+      return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
+    }
     const { attachment, copies } = this.#withBareBase(() => {
       const attachment = plan({ generator: new Generator(options.seed), dropout: this.#dropout })
       return {
@@ -174,7 +180,7 @@ export class AdapterBank {
         ),
       }
     })
-    const entry = { name, definition, config, model, attachment, copies, plan }
+    const entry = { name, definition, config, model, attachment, seed: options.seed, copies, plan }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
         `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing. Choose another method or head.`,
@@ -347,10 +353,10 @@ export class AdapterBank {
 
   /** Adds a copy of an adapter with its values, at the same places, without gradients. */
   duplicate(from: string, name: string): BankEntry {
-    const { definition, config, model, plan, copies } = this.get(from)
+    const { definition, config, model, seed, plan, copies } = this.get(from)
     const entry = this.add(definition, config, {
       name,
-      seed: 0,
+      seed,
       model,
       trainable: false,
       plan,

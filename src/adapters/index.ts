@@ -11,6 +11,10 @@ import { pfeiffer } from './bottleneck/pfeiffer.ts'
 import { ia3 } from './ia3/ia3.ts'
 import { type LoadAdapterOptions, type LoadedAdapter, loadAdapterWith } from './load-adapter.ts'
 import { lora } from './lora/lora.ts'
+import { loha } from './matrix-change/loha.ts'
+import { lokr } from './matrix-change/lokr.ts'
+import { oft } from './matrix-change/oft.ts'
+import { vera } from './matrix-change/vera.ts'
 import { bitfit } from './selective/bitfit.ts'
 import { full } from './selective/full.ts'
 import { lastNLayers } from './selective/last-n-layers.ts'
@@ -31,6 +35,10 @@ export const adapters = registry.builtIn([
   pfeiffer,
   parallel,
   ia3,
+  loha,
+  lokr,
+  vera,
+  oft,
   prefixTuning,
   promptTuning,
 ])
@@ -73,9 +81,9 @@ export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyO
 export const addAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
   const checked = parseConfig(adapterSchema, config, 'adapter')
   const definition = registry.find(checked.type) as AnyAdapter
-  const { name = 'default', seed = 0, encode } = options
+  const { name = 'default', ...rest } = options
   const bank = adaptersOf(model)
-  bank.add(definition, definition.resolveConfig?.(model, checked) ?? checked, { name, seed, model, encode })
+  bank.add(definition, definition.resolveConfig?.(model, checked) ?? checked, { seed: 0, ...rest, name, model })
   return new AppliedAdapter(bank, name)
 }
 

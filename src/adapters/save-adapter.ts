@@ -97,7 +97,8 @@ export const saveAdapter = async (
     }
   })
   const { baseSeed } = options
-  const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions, baseSeed }
+  const saved = definition.savedConfig?.(config) ?? config
+  const extra = { type: definition.type, config: saved, head: model.headType, headOptions: model.headOptions, baseSeed }
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))

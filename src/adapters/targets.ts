@@ -3,13 +3,18 @@ import { z } from 'zod'
 import { ConfigError, didYouMean } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { Linear } from '../nn/index.ts'
+import { layerPattern } from './patterns.ts'
 
 /** Names of the linear layers of a block. */
 export const linearNames = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const
 export type LinearName = (typeof linearNames)[number]
 
-/** Layers to adapt. */
-export const targetsSchema = z.union([z.literal('all-linear'), z.array(z.enum(linearNames)).min(1)])
+/** Layers to adapt: names, or patterns of paths. */
+export const targetsSchema = z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)])
+/** The setting of methods that adapt all linear layers by default. */
+export const targetsField = targetsSchema
+  .default('all-linear')
+  .describe('layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*')
 export type Targets = z.output<typeof targetsSchema>
 
 /** A linear layer of a block. */
@@ -28,17 +33,19 @@ export const blockLinears = (model: Model): TargetLayer[] =>
     return module instanceof Linear && name !== undefined ? [{ path, name, layer: module }] : []
   })
 
-/** The layers to adapt. @throws ConfigError for a name that no layer of the model has */
+/** The layers to adapt. @throws ConfigError for a name or pattern that matches no layer of the model */
 export const findTargets = (model: Model, targets: Targets, where: string): TargetLayer[] => {
   const all = blockLinears(model)
   if (targets === 'all-linear') return all
-  const present = [...new Set(all.map(({ name }) => name))]
-  const absent = targets.filter((name) => !present.includes(name))
-  if (absent.length > 0)
+  const patterns = targets.map((target) => ({ target, matches: layerPattern(target) }))
+  const absent = patterns.find(({ matches }) => !all.some(({ path }) => matches(path)))
+  if (absent !== undefined) {
+    const present = [...new Set(all.map(({ name }) => name))]
     throw new ConfigError(
-      `Expected layers that ${model.definition.type} has (${present.join(', ')}) for \`${where}\`, got ${absent.join(', ')}.${didYouMean(absent[0], present)}`,
+      `Expected layers that ${model.definition.type} has (${present.join(', ')}, or paths such as ${all[0]?.path}) for \`${where}\`, got ${absent.target}.${didYouMean(absent.target, present)}`,
     )
-  return all.filter(({ name }) => targets.includes(name))
+  }
+  return all.filter(({ path }) => patterns.some(({ matches }) => matches(path)))
 }
 
 /** Layers that are fused into one matrix in files of transformers: by path, all paths of the matrix in order. */

@@ -186,6 +186,10 @@ export const methods = {
   norm: entry<(ord?: number, dim?: Dims, options?: KeepDim & DtypeOptions) => T>(
     'aten::linalg_vector_norm(self, ord, dim, *keepdim, *dtype)',
   ),
+  /** Eigenvalues of symmetric matrices [...,N,N] in ascending order, and orthonormal eigenvectors as columns. */
+  eigh: entry<() => [values: T, vectors: T]>('aten::linalg_eigh(self, -UPLO)'),
+  /** QR decomposition of matrices [...,R,C]: orthonormal columns [...,R,min(R,C)], and an upper triangle. */
+  qr: entry<() => [q: T, r: T]>('aten::linalg_qr(A, -mode)'),
   /** Maximum over `dim` (default: all elements); equal maxima share the gradient. */
   amax: entry<(dim?: Dims, options?: KeepDim) => T>('aten::amax(self, dim, *keepdim)'),
   /** Minimum over `dim` (default: all elements); equal minima share the gradient. */

@@ -36,8 +36,9 @@ export const parseDeclaration = (text: string): Declaration => {
   return { operator: match[1], overload: match[2] ?? '', parameters }
 }
 
-/** libtorch's spelling of an argument name. */
-export const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+/** libtorch's spelling of an argument name; names in capitals, such as `A`, are as they are. */
+export const snakeCase = (name: string) =>
+  /^[A-Z]+$/.test(name) ? name : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 const reductions: Record<string, number> = { none: 0, mean: 1, sum: 2 }
 

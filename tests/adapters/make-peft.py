@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
+from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, VeraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           RobertaConfig, RobertaForTokenClassification, T5Config, T5ForConditionalGeneration)
@@ -34,6 +34,15 @@ CASES = {
     "qwen2-tokens": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices=[5, 17, 60])),
     "gpt2-tokens": ("gpt2", lambda base, task: LoraConfig(r=2, task_type=task, fan_in_fan_out=True, trainable_token_indices=[60])),
     "llama-tokens": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices={"embed_tokens": [9, 4], "lm_head": [9, 4]})),
+    # PEFT has LoHa and LoKr for nn.Linear alone, so not for GPT-2.
+    "bert-loha": ("bert", lambda base, task: LoHaConfig(r=3, alpha=5, task_type=task, target_modules=ALL["bert"])),
+    "t5-loha": ("t5", lambda base, task: LoHaConfig(r=2, task_type=task, target_modules=["q", "v", "wo"])),
+    "llama-lokr": ("llama", lambda base, task: LoKrConfig(r=1, alpha=5, decompose_both=True, task_type=task, target_modules=ALL["llama"])),
+    "bert-lokr": ("bert", lambda base, task: LoKrConfig(r=2, decompose_factor=4, task_type=task, target_modules=ALL["bert"])),
+    "llama-vera": ("llama", lambda base, task: VeraConfig(r=6, d_initial=0.2, projection_prng_key=5, task_type=task, target_modules=ALL["llama"])),
+    "gpt2-vera": ("gpt2", lambda base, task: VeraConfig(r=5, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
+    "bert-oft": ("bert", lambda base, task: OFTConfig(r=0, oft_block_size=8, task_type=task, target_modules=ALL["bert"])),
+    "llama-oft": ("llama", lambda base, task: OFTConfig(r=0, oft_block_size=12, block_share=True, num_cayley_neumann_terms=3, task_type=task, target_modules=ALL["llama"])),
     **{f"{base}-ia3": (base, lambda base, task: IA3Config(task_type=task)) for base in BASES},
     **{f"{base}-prefix": (base, lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("gpt2", "llama", "qwen2", "t5")},
     "gpt2-prefix-projected": ("gpt2", lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=10, task_type=task)),
@@ -64,7 +73,7 @@ for name, (base, make) in CASES.items():
     for key, p in model.named_parameters():
         if p.requires_grad:
             with torch.no_grad():
-                p.add_(torch.randn(p.shape) * 0.3) if "magnitude" not in key else p.mul_(1 + 0.2 * torch.rand(p.shape))
+                p.add_(torch.randn(p.shape) * (0.1 if "oft_" in key else 0.3)) if "magnitude" not in key else p.mul_(1 + 0.2 * torch.rand(p.shape))
     model.eval()
     ids = torch.randint(2, 61, (2, 7), generator=torch.Generator().manual_seed(1))
     mask = torch.ones(2, 7, dtype=torch.long)
@@ -96,3 +105,20 @@ for name, (base, make) in CASES.items():
     save_file({"ids": ids, "mask": mask, "logits": logits.detach().contiguous(), "weights": weights, **extra,
                **{f"gradient.{key}": g.contiguous() for key, g in named.items()}}, folder / "expected.safetensors")
     print(name, tuple(logits.shape), sorted(named)[:2])
+
+# What PiSSA and OLoRA put into the low-rank matrices and take off the base: their products, since signs of factors are free.
+products = {}
+for base in ("llama", "gpt2"):
+    for init in ("pissa", "olora"):
+        # PEFT's OLoRA decomposes the transposed matrix of GPT-2's layers, whose factors then do not fit.
+        if only and "inits" not in only or (base, init) == ("gpt2", "olora"):
+            continue
+        kind, _, task = BASES[base]
+        model = kind.from_pretrained(out / "bases" / base)
+        model = get_peft_model(model, LoraConfig(r=4, lora_alpha=6, init_lora_weights=init, rank_pattern={ALL[base][0] if base == "gpt2" else "q_proj": 3}, task_type=task, target_modules=ALL[base], fan_in_fan_out=base == "gpt2"))
+        for name, module in model.named_modules():
+            if hasattr(module, "lora_A") and len(module.lora_A) > 0:
+                a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+                products[f"{base}.{init}.{name.removeprefix('base_model.model.')}"] = (b @ a * module.scaling["default"]).detach().contiguous()
+if products:
+    save_file(products, Path(__file__).parent / "initial-products.safetensors")

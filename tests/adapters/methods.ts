@@ -5,6 +5,10 @@ import type { ModelType } from '../../src/models/index.ts'
 
 const configs: Partial<Record<AdapterType, object>> = {
   lora: { targets: 'all-linear', rank: 3 },
+  loha: { rank: 3 },
+  lokr: { rank: 2, decomposeBoth: true },
+  vera: { rank: 6 },
+  oft: { blockSize: 8 },
   'last-n-layers': { layers: 1 },
   houlsby: { size: 5 },
   pfeiffer: { size: 5 },

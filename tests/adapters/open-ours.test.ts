@@ -30,6 +30,11 @@ const configs: Record<string, AdapterConfig> = {
   'lora-part': { type: 'lora', targets: ['vProj', 'oProj'], rank: 3, rsLora: true, alpha: 5 } as AdapterConfig,
   'lora-head': { type: 'lora', targets: ['qProj', 'vProj'], rank: 2, trainHead: true } as AdapterConfig,
   dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 } as AdapterConfig,
+  pissa: { type: 'lora', init: 'pissa', rank: 4, rankPattern: { 'layers.0.*': 3 } } as AdapterConfig,
+  loha: { type: 'loha', rank: 2 } as AdapterConfig,
+  lokr: { type: 'lokr', rank: 2, decomposeBoth: true } as AdapterConfig,
+  vera: { type: 'vera', rank: 6 } as AdapterConfig,
+  oft: { type: 'oft', blockSize: 8 } as AdapterConfig,
   ia3: { type: 'ia3' } as AdapterConfig,
   prefix: { type: 'prefix-tuning', virtualTokens: 3 } as AdapterConfig,
   prompt: { type: 'prompt-tuning', virtualTokens: 3 } as AdapterConfig,
@@ -37,6 +42,8 @@ const configs: Record<string, AdapterConfig> = {
 /** PEFT's prefixes want a model that takes keys of earlier tokens. */
 const pairs = Object.keys(heads).flatMap((architecture) =>
   Object.keys(configs)
+    // PEFT has these for nn.Linear alone, which GPT-2 does not use.
+    .filter((name) => architecture !== 'gpt2' || !['loha', 'lokr'].includes(name))
     .filter((name) => name !== 'prefix' || ['gpt2', 'llama', 'qwen3', 't5'].includes(architecture))
     .map((name) => [architecture as ModelType, name] as const),
 )

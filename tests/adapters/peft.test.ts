@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
-import type { Model } from '../../src/models/index.ts'
+import { type Model, quantizeWeights } from '../../src/models/index.ts'
 import { cat, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
@@ -238,4 +238,99 @@ describe('merged', () => {
       expect(run(model, expected).equal(before)).toBe(true)
     },
   )
+})
+
+describe('initial values that decompose the base', () => {
+  const products = openSafetensors(join(golden, '..', 'initial-products.safetensors'))
+  const lora = { type: 'lora', rank: 4, alpha: 6 } as const
+  const patterns = { llama: { qProj: 3 }, gpt2: { '{qProj,kProj,vProj}': 3 } }
+
+  it.each([
+    ['llama', 'pissa'],
+    ['llama', 'olora'],
+    ['gpt2', 'pissa'],
+  ] as const)('%s with %s begins with the products of PEFT, and is plain LoRA in files', async (name, init) => {
+    const base = await loadModel(join(golden, 'bases', name))
+    const expected = await expectedOf(`${name}-lora`)
+    const before = run(base, expected)
+    const rankPattern = patterns[name]
+    const applied = applyAdapter(base, { ...lora, init, rankPattern }, { seed: 4 })
+    expect(relative(run(base, expected), before)).toBeLessThan(1e-5)
+    const folder = join(scratch, `${name}-${init}`)
+    await saveAdapter(applied, folder, { base: join(golden, 'bases', name) })
+    const [file, theirs] = [await openSafetensors(join(folder, 'adapter_model.safetensors')), await products]
+    const wanted = [...theirs.tensors.keys()].filter((key) => key.startsWith(`${name}.${init}.`))
+    expect(wanted.length).toBe(file.tensors.size / 2)
+    for (const key of wanted) {
+      const module = `base_model.model.${key.slice(`${name}.${init}.`.length)}`
+      const [a, b] = ['A', 'B'].map((letter) => file.tensor(`${module}.lora_${letter}.weight`))
+      const rank = a.shape[0] / 2
+      const product = b
+        .narrow(1, 0, rank)
+        .matmul(a.narrow(0, 0, rank))
+        .mul(lora.alpha / rank)
+      expect(relative(product, theirs.tensor(key)), key).toBeLessThan(1e-5)
+      // The initial values are taken off again.
+      expect(largest(b.matmul(a)) / largest(product)).toBeLessThan(1e-5)
+    }
+    noGrad(() => {
+      for (const value of applied.trainable.values()) value.detach().mul_(1.3)
+    })
+    const tuned = run(base, expected)
+    expect(relative(tuned, before)).toBeGreaterThan(0.01)
+    await saveAdapter(applied, `${folder}-tuned`, { base: join(golden, 'bases', name) })
+    const again = await loadAdapter(`${folder}-tuned`)
+    expect(relative(run(again.model, expected), tuned)).toBeLessThan(1e-5)
+    expect(again.applied.config).toMatchObject({ init: 'default', rank: 8, alpha: 12 })
+  })
+
+  it('loftq makes up for most of the error of a quantised base', async () => {
+    const load = () => loadModel(join(golden, 'bases', 'llama'))
+    const [plain, base] = [await load(), await load()]
+    const expected = await expectedOf('llama-lora')
+    const wanted = run(plain, expected)
+    quantizeWeights(base, 'nf4')
+    const error = relative(run(base, expected), wanted)
+    const original = (path: string) => plain.parameters().get(`${path}.weight`)
+    expect(() => applyAdapter(base, { ...lora, init: 'loftq' })).toThrow(/before it was quantised/)
+    applyAdapter(base, { ...lora, init: 'loftq', rank: 8 }, { original })
+    expect(relative(run(base, expected), wanted)).toBeLessThan(0.8 * error)
+  })
+
+  it.each([
+    [{ init: 'olora', initIterations: 3 }, /`adapter.initIterations` needs `adapter.init` pissa, got olora/],
+    [{ init: 'pissa', dora: true }, /`adapter.dora` or `adapter.init` pissa, got both/],
+    [{ init: 'pissa', rank: 400 }, /rank of at most 24 for `adapter.init` pissa at body.layers.0.attention.qProj/],
+    [{ init: 'loftq' }, /loftq needs a quantised base/],
+    [{ rankPattern: { oProjj: 3 } }, /Expected patterns of adapted layers.*`adapter.rankPattern`, got oProjj/],
+    [{ targets: ['layers.{4-2}.qProj'] }, /range from a smaller to a larger number/],
+    [{ targets: ['q['] }, /Expected a layer as its name, or a path/],
+    [{ targets: ['qPorj'] }, /`adapter.targets`, got qPorj. Did you mean `qProj`\?/],
+  ] as const)('refuses %j', async (settings, message) => {
+    const base = await loadModel(join(golden, 'bases', 'llama'))
+    expect(() => applyAdapter(base, { ...lora, rank: 2, ...settings } as never)).toThrow(message)
+  })
+})
+
+it('shared matrices of VeRA that a file lacks are those of its seed, as in PEFT', async () => {
+  const folder = await changedCopy('llama-vera', 'no-projections', (tensors, fields) => {
+    for (const key of [...tensors.keys()]) if (/vera_[AB]$/.test(key)) tensors.delete(key)
+    fields.save_projection = false
+  })
+  const expected = await expectedOf('llama-vera')
+  expect(relative(run((await loadAdapter(folder)).model, expected), expected.tensor('logits'))).toBeLessThan(1e-5)
+})
+
+it('layers by pattern are trained alone, and are the targets of the file', async () => {
+  const base = await loadModel(join(golden, 'bases', 'llama'))
+  const applied = applyAdapter(base, { type: 'lora', targets: ['layers.1.*.{q,v}Proj', 'layers.0.mlp.*'] })
+  const layers = new Set([...applied.trainable.keys()].map((path) => path.replace(/\.adapters.*/, '')))
+  expect([...layers].map((path) => path.replace('body.layers.', ''))).toEqual([
+    ...['gateProj', 'upProj', 'downProj'].map((name) => `0.mlp.${name}`),
+    ...['qProj', 'vProj'].map((name) => `1.attention.${name}`),
+  ])
+  const folder = join(scratch, 'by-pattern')
+  await saveAdapter(applied, folder, { base: join(golden, 'bases', 'llama') })
+  const again = await loadAdapter(folder)
+  expect([...again.applied.trainable.keys()].sort()).toEqual([...applied.trainable.keys()].sort())
 })

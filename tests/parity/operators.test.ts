@@ -36,6 +36,8 @@ const checkedElsewhere = [
   ...['tunesmith::set_batch_invariant', 'tunesmith::batch_invariant'],
   // Frozen matrices: quantized.test.ts.
   ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
+  // Signs of their factors are free: src/adapters/lora/decompositions.test.ts.
+  ...['aten::linalg_eigh', 'aten::linalg_qr'],
   // Blocks of GGUF files: block-kernels.test.ts in src/tensor.
   ...['unpack_blocks', 'finite_blocks', 'block_linear', 'block_embedding'].map((name) => `tunesmith::${name}`),
 ]

@@ -1,32 +1,56 @@
 // Puts LoRA on a list of layers. Independent of files.
+import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import type { Tensor } from '../../tensor/index.ts'
-import type { AttachContext, Attachment, Placement } from '../adapter.ts'
+import type { AttachContext, Attachment } from '../adapter.ts'
 import { fusedGroups, type TargetLayer } from '../targets.ts'
+import { initializeLayers, type LoraInit } from './initialize.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
 
 /** A layer and the shape of its LoRA. */
 export type LoraTarget = TargetLayer & { shape: LoraShape }
 
+/** Settings of LoRA beside its shapes. */
+export interface AttachSettings {
+  loraPlusRatio: number
+  init: LoraInit
+  initIterations?: number
+}
+
+const expectEqualShapes = (targets: readonly LoraTarget[]): void => {
+  const [{ shape: first }] = targets
+  const other = targets.find(({ shape }) => shape.rank !== first.rank || shape.alpha !== first.alpha)
+  if (other !== undefined)
+    throw new ConfigError(
+      `Expected one rank and alpha for ${targets.map(({ path }) => path).join(', ')}, which are one matrix in files, got ${first.rank} and ${other.shape.rank}, ${first.alpha} and ${other.shape.alpha}. Change \`rankPattern\` or \`alphaPattern\`.`,
+    )
+}
+
 /** Layers that are fused into one matrix in files of transformers share A, as in PEFT. */
 export const attachLora = (
   model: Model,
   places: readonly LoraTarget[],
-  { loraPlusRatio }: { loraPlusRatio: number },
-  { generator, dropout }: AttachContext,
+  { loraPlusRatio, init, initIterations: iterations }: AttachSettings,
+  { generator, dropout, original }: AttachContext,
 ): Attachment => {
   const groups = fusedGroups(model)
-  const shared = new Map<readonly string[], Tensor>()
-  const placements: Placement[] = places.map(({ path, layer, shape }) => {
-    const group = groups.get(path)
-    const known = group === undefined ? undefined : shared.get(group)
-    const adapter = new LoraLayer(layer, shape, dropout, known)
-    if (known === undefined) adapter.initializeA(generator)
-    if (group !== undefined) shared.set(group, adapter.a)
-    return { path, host: layer, adapter }
-  })
+  const byGroup = new Map<unknown, LoraTarget[]>()
+  for (const target of places) {
+    const group = groups.get(target.path) ?? target.path
+    byGroup.set(group, [...(byGroup.get(group) ?? []), target])
+  }
+  const layers = new Map<string, LoraLayer>()
+  for (const targets of byGroup.values()) {
+    expectEqualShapes(targets)
+    const made = targets.map(({ path, layer, shape }) => {
+      const [first] = targets
+      const adapter = new LoraLayer(layer, shape, dropout, layers.get(first.path)?.a)
+      layers.set(path, adapter)
+      return { path, layer: adapter, host: layer }
+    })
+    initializeLayers(made, init, { generator, iterations, original })
+  }
   return {
-    placements,
+    placements: places.map(({ path, layer }) => ({ path, host: layer, adapter: layers.get(path) as LoraLayer })),
     trained: [],
     learningRateScale: (path) => (/\.adapters\.[^.]+\.b$/.test(path) ? loraPlusRatio : 1),
   }

@@ -37,6 +37,8 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   magnitude?: Tensor
   readonly #shape: Readonly<LoraShape>
   readonly #dropout: DropoutSource
+  /** Initial values that are factors of the frozen matrix or of its error. */
+  #start: { a: Tensor; b: Tensor; subtracts: boolean } | undefined
   #rowSquares: { of: unknown; squares: Tensor } | undefined
 
   constructor(host: Linear, shape: LoraShape, dropoutSource: DropoutSource, shared?: Tensor) {
@@ -61,6 +63,35 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     this.a.uniform_(-bound, bound, { generator })
   }
 
+  /**
+   * Begins with factors of the frozen matrix. With `subtracts` the layer computes W x + scale · (B A - B0 A0) x, and so
+   * starts unchanged; otherwise they make up for an error of the matrix.
+   */
+  startFrom(a: Tensor, b: Tensor, subtracts: boolean): void {
+    this.a.copy_(a)
+    this.b.copy_(b)
+    this.#start = { a: keep(this.a.detach().clone()), b: keep(this.b.detach().clone()), subtracts }
+  }
+
+  /**
+   * The change of the original matrix as plain LoRA: with initial factors of twice the rank, [A; A0] and [B, -B0].
+   * @source peft/tuners/lora/model.py, subtract_mutated_init
+   */
+  get plain(): { a: Tensor; b: Tensor; shape: Readonly<LoraShape> } {
+    const { a, b } = this
+    const shape = this.#shape
+    const start = this.#startLike(a)
+    if (start === undefined) return { a, b, shape }
+    const [rank, alpha] = [2 * shape.rank, shape.alpha * (shape.rsLora ? Math.SQRT2 : 2)]
+    return { a: cat([a, start.a], 0), b: cat([b, start.b.neg()], 1), shape: { ...shape, rank, alpha } }
+  }
+
+  /** The initial factors on the device and in the dtype of the trained ones. */
+  #startLike({ dtype, device }: Tensor): { a: Tensor; b: Tensor; subtracts: boolean } | undefined {
+    const start = this.#start
+    return start && { ...start, a: start.a.to({ dtype, device }), b: start.b.to({ dtype, device }) }
+  }
+
   /** Size and scaling. */
   get shape(): Readonly<LoraShape> {
     return this.#shape
@@ -74,6 +105,8 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   override lowRank(rows: number): readonly LowRankRows[] | undefined {
     if (this.magnitude !== undefined || (this.training && this.#shape.dropout > 0)) return undefined
+    // Kernels add one product, and the initial factors are another.
+    if (this.#start?.subtracts === true) return undefined
     return [{ from: 0, count: rows, a: this.a, b: this.b, scale: this.scale }]
   }
 
@@ -83,7 +116,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       const dropped = this.training && this.#shape.dropout > 0
       const seen = dropped ? dropout(input, this.#shape.dropout, this.#dropout) : input
       const narrow = linear(seen, this.a) // [...,R]
-      if (this.magnitude === undefined) return this.#added(own, narrow)
+      if (this.magnitude === undefined) return this.#withoutStart(this.#added(own, narrow), input)
       const change = linear(narrow.mul(this.scale), this.b)
       const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
       if (lowest && !dropped) {
@@ -107,10 +140,18 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       .view(own.shape)
   }
 
+  /** Subtracts what the initial factors add. */
+  #withoutStart(changed: Tensor, input: Tensor): Tensor {
+    const start = this.#startLike(this.a)
+    if (start?.subtracts !== true) return changed
+    return changed.sub(linear(linear(input, start.a).mul(this.scale), start.b))
+  }
+
   override merged(host: Linear): Record<string, Tensor> {
     const { weight } = host
     const { dtype } = weight
-    const changed = weight.to('float32').add(this.b.to('float32').matmul(this.a.to('float32')).mul(this.scale))
+    const { a, b } = this.plain
+    const changed = weight.to('float32').add(b.to('float32').matmul(a.to('float32')).mul(this.scale))
     const { magnitude } = this
     if (magnitude === undefined) return { weight: changed.to(dtype) }
     const factor = magnitude.to('float32').div(this.#norms(host).to('float32'))
@@ -126,13 +167,13 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       )
     this.a.copy_(
       cat(
-        layers.map(({ layer }) => layer.a),
+        layers.map(({ layer }) => layer.plain.a),
         0,
       ),
     )
     this.b.copy_(
       cat(
-        layers.map(({ layer, weight }) => layer.b.mul((weight * layer.scale) / this.scale)),
+        layers.map(({ layer, weight }) => layer.plain.b.mul((weight * layer.scale) / this.scale)),
         1,
       ),
     )

@@ -1,57 +1,76 @@
 // LoRA and its variants rsLoRA, DoRA and LoRA+: a trained low-rank change of frozen linear layers. @source
 // arXiv:2106.09685
-import { z } from 'zod'
-import type { Named } from '../../core/index.ts'
-import { adapterFields, defineAdapter } from '../adapter.ts'
-import { findTargets, targetsSchema } from '../targets.ts'
-import { attachLora } from './attach.ts'
-import type { LoraShape } from './layer.ts'
+import { ConfigError } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { defineAdapter } from '../adapter.ts'
+import { layerPattern, patternValue } from '../patterns.ts'
+import { findTargets } from '../targets.ts'
+import { attachLora, type LoraTarget } from './attach.ts'
+import { type LoraConfig, loraSchema, plainConfig } from './config.ts'
+import { initializationOf } from './initialize.ts'
 import { loraFiles } from './peft-files.ts'
 import { attachTokenRows, tokenIds } from './token-rows.ts'
 
-const schema = z.strictObject({
-  targets: targetsSchema
-    .default('all-linear')
-    .describe('layers to adapt: all-linear, or names such as qProj and vProj'),
-  rank: z.int().min(1).max(4096).default(8).describe('rank of the low-rank matrices'),
-  alpha: z.number().positive().default(16).describe('scaling: the change is multiplied by alpha / rank'),
-  dropout: z.number().min(0).max(0.99).default(0).describe('dropout on the input of the low-rank matrices'),
-  rsLora: z.boolean().default(false).describe('rsLoRA: multiply by alpha / sqrt(rank) instead (arXiv:2312.03732)'),
-  dora: z
-    .boolean()
-    .default(false)
-    .describe('DoRA: train the norm of each weight row separately from its direction (arXiv:2402.09353)'),
-  loraPlusRatio: z
-    .number()
-    .positive()
-    .default(1)
-    .describe('LoRA+: ratio of the learning rate of B to that of A; 16 is usual (arXiv:2402.12354)'),
-  tokens: z
-    .array(z.string().min(1))
-    .default([])
-    .describe('tokens whose rows of embedding and output layer are trained too, such as new ones of a chat template'),
-  ...adapterFields,
-})
-/** Checked settings of LoRA. */
-export type LoraConfig = z.output<Named<'lora', typeof schema>>
+/** The layers to adapt with their shapes. @throws ConfigError for patterns that match none of them, and settings without effect */
+const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
+  const { rank, alpha, rsLora, dora, dropout, rankPattern, alphaPattern, init, initIterations } = config
+  if (initIterations !== undefined && initializationOf(init)?.takesIterations !== true)
+    throw new ConfigError(`\`adapter.initIterations\` needs \`adapter.init\` pissa, got ${init}. Remove it.`)
+  if (dora && initializationOf(init) !== undefined)
+    throw new ConfigError(
+      `Expected \`adapter.dora\` or \`adapter.init\` ${init}, got both: norms of rows cannot be converted to the original base. Remove one.`,
+    )
+  const targets = findTargets(model, config.targets, 'adapter.targets')
+  for (const [field, patterns] of Object.entries({ rankPattern, alphaPattern }))
+    for (const pattern of Object.keys(patterns))
+      if (!targets.some(({ path }) => layerPattern(pattern)(path)))
+        throw new ConfigError(
+          `Expected patterns of adapted layers, such as ${targets[0].path}, for \`adapter.${field}\`, got ${pattern}.`,
+        )
+  return targets.map((target) => ({
+    ...target,
+    shape: {
+      rank: patternValue(rankPattern, target.path) ?? rank,
+      alpha: patternValue(alphaPattern, target.path) ?? alpha,
+      rsLora,
+      dora,
+      dropout,
+    },
+  }))
+}
+
+/** Ranks of a sum of adapters, whose matrices are side by side. */
+const summedRanks = (configs: readonly LoraConfig[]): Record<string, number> => {
+  const keys = new Set(configs.map(({ rankPattern }) => JSON.stringify(Object.keys(rankPattern))))
+  if (keys.size > 1)
+    throw new ConfigError('`average` needs adapters with the same patterns in `rankPattern`: train them alike.')
+  return Object.fromEntries(
+    Object.keys(configs[0].rankPattern).map((pattern) => [
+      pattern,
+      configs.reduce((sum, { rankPattern }) => sum + rankPattern[pattern], 0),
+    ]),
+  )
+}
 
 export const lora = defineAdapter({
   type: 'lora',
   source: 'arXiv:2106.09685',
-  config: schema,
+  config: loraSchema,
   learningRate: 1e-3,
   family: 'lora',
   plan: (model, config, context) => {
-    const { rank, alpha, rsLora, dora, dropout } = config
-    const shape: LoraShape = { rank, alpha, rsLora, dora, dropout }
-    const places = findTargets(model, config.targets, 'adapter.targets').map((target) => ({ ...target, shape }))
-    const { placements, ...attachment } = attachLora(model, places, config, context)
+    const { placements, ...attachment } = attachLora(model, shapedTargets(model, config), config, context)
     const ids = tokenIds(config.tokens, context.encode, model.facts.vocabSize)
     return { ...attachment, placements: [...placements, ...attachTokenRows(model, ids)] }
   },
-  sumConfig: (configs) => {
+  sumConfig: (given) => {
+    const configs = given.map(plainConfig)
     const rank = configs.reduce((sum, config) => sum + config.rank, 0)
-    return { ...configs[0], rank, alpha: rank, rsLora: false }
+    const rankPattern = summedRanks(configs)
+    // Alpha equal to the rank is a factor of 1: the factors of the parts are in the matrices.
+    return { ...configs[0], rank, alpha: rank, rankPattern, alphaPattern: rankPattern, rsLora: false }
   },
+  readsOriginals: ({ init }) => initializationOf(init)?.readsOriginals === true,
+  savedConfig: plainConfig,
   peft: loraFiles,
 })

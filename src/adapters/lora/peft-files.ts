@@ -2,12 +2,12 @@
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
-import type { PeftFile, PeftFormat } from '../peft/format.ts'
-import { joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
+import { numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
+import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
+import { type LoraConfig, plainConfig } from './config.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
-import type { LoraConfig } from './lora.ts'
 import { attachTokenRows, readTokenRows, tokenRowsField, writeTokenRows } from './token-rows.ts'
 
 const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_magnitude_vector' } as const
@@ -17,12 +17,6 @@ const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_m
  * contain.
  */
 const supportedInits: readonly unknown[] = [true, false, undefined, null, 'gaussian', 'eva', 'orthogonal']
-
-const numberField = (file: PeftFile, name: string, fallback: number): number => {
-  const value = file.fields[name] ?? fallback
-  if (typeof value === 'number' && Number.isFinite(value)) return value
-  throw new CheckpointError(`${file.path}: Expected a number for \`${name}\`, got ${show(value)}.`)
-}
 
 /** The value for a module in `rank_pattern` or `alpha_pattern`, whose patterns match the end of a module name. */
 const patternValue = (file: PeftFile, field: string, module: string): number | undefined => {
@@ -41,23 +35,6 @@ const patternValue = (file: PeftFile, field: string, module: string): number | u
   return undefined
 }
 
-/**
- * Whether a module is adapted according to the file's fields; undefined if a regular expression decides it.
- * @source peft/tuners/tuners_utils.py, check_target_module_exists
- */
-const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
-  const { target_modules, exclude_modules, layers_to_transform, modules_to_save } = fields
-  const ends = (names: unknown) =>
-    Array.isArray(names) && names.some((name) => module === name || module.endsWith(`.${name}`))
-  if (typeof target_modules === 'string' || typeof exclude_modules === 'string') return undefined
-  if (!ends(target_modules) || ends(exclude_modules)) return false
-  if (Array.isArray(modules_to_save) && modules_to_save.some((name) => `.${module}.`.includes(`.${name}.`)))
-    return false
-  if (layers_to_transform === undefined || layers_to_transform === null) return true
-  const layer = /.*\.(\d+)\./.exec(module)?.[1]
-  return layer !== undefined && [layers_to_transform].flat().includes(Number(layer))
-}
-
 const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LoraLayer }[]) => {
   const tensors = new Map<string, Tensor>()
   const byPath = new Map(placements.map(({ path, adapter }) => [path, adapter]))
@@ -67,10 +44,11 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
     const { theirs, parts } = linear
     const layers = parts.map(({ path }) => byPath.get(path))
     const present = layers.find((layer) => layer !== undefined)!
-    const { rank, alpha, dora } = present.shape
-    tensors.set(theirs + suffixes.a, present.a)
+    const { a, shape } = present.plain
+    const { rank, alpha, dora } = shape
+    tensors.set(theirs + suffixes.a, a)
     // A part without LoRA gets a B of zeros, and the norms of its rows.
-    const rows = parts.map(({ layer }, i) => layers[i]?.b ?? zeros([layer.shape[0], rank], { dtype: present.b.dtype }))
+    const rows = parts.map(({ layer }, i) => layers[i]?.plain.b ?? zeros([layer.shape[0], rank], { dtype: a.dtype }))
     tensors.set(theirs + suffixes.b, joinRows(rows, linear))
     if (dora) {
       const lengths = parts.map(({ layer }, i) => layers[i]?.magnitude ?? layer.weight.square().sum(1).sqrt())
@@ -141,6 +119,9 @@ const read = (file: PeftFile, model: Model) => {
     dropout,
     rsLora,
     dora,
+    rankPattern: {},
+    alphaPattern: {},
+    init: 'default',
     loraPlusRatio: 1,
     tokens: [],
   }
@@ -190,7 +171,8 @@ export const loraFiles: PeftFormat<LoraConfig> = {
     'layers_pattern',
     tokenRowsField,
   ],
-  write: (model, config, { placements }) => {
+  write: (model, given, { placements }) => {
+    const config = plainConfig(given)
     const layers = placements.flatMap(({ path, adapter }) => (adapter instanceof LoraLayer ? [{ path, adapter }] : []))
     const { fields, tensors } = write(model, config, layers)
     const rows = writeTokenRows(model, placements)

@@ -129,3 +129,10 @@ export interface PeftFormat<Config> {
   /** Reads an adapter. @throws CheckpointError for settings that are not supported */
   read(file: PeftFile, model: Model): FoundAdapter<Config>
 }
+
+/** A number of the fields. @throws CheckpointError for anything else */
+export const numberField = (file: PeftFile, name: string, fallback: number): number => {
+  const value = file.fields[name] ?? fallback
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new CheckpointError(`${file.path}: Expected a number for \`${name}\`, got ${show(value)}.`)
+}

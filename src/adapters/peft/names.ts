@@ -4,6 +4,7 @@ import { expandRules, joinFused, splitFused } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
 import { Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
+import type { PeftFile } from './format.ts'
 
 /** A linear module of transformers, and our layers that are fused in it, in order. */
 export interface NamedLinear {
@@ -109,3 +110,20 @@ export const splitRows = (tensor: Tensor, { parts, heads }: NamedLinear): Tensor
 
 /** Joins rows of the parts of a fused layer. */
 export const joinRows = (rows: readonly Tensor[], { heads }: NamedLinear): Tensor => joinFused(rows, heads)
+
+/**
+ * Whether a module is adapted according to the file's fields; undefined if a regular expression decides it.
+ * @source peft/tuners/tuners_utils.py, check_target_module_exists
+ */
+export const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
+  const { target_modules, exclude_modules, layers_to_transform, modules_to_save } = fields
+  const ends = (names: unknown) =>
+    Array.isArray(names) && names.some((name) => module === name || module.endsWith(`.${name}`))
+  if (typeof target_modules === 'string' || typeof exclude_modules === 'string') return undefined
+  if (!ends(target_modules) || ends(exclude_modules)) return false
+  if (Array.isArray(modules_to_save) && modules_to_save.some((name) => `.${module}.`.includes(`.${name}.`)))
+    return false
+  if (layers_to_transform === undefined || layers_to_transform === null) return true
+  const layer = /.*\.(\d+)\./.exec(module)?.[1]
+  return layer !== undefined && [layers_to_transform].flat().includes(Number(layer))
+}

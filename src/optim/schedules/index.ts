@@ -3,8 +3,10 @@ import type { z } from 'zod'
 import { openUnion, Registry } from '../../core/index.ts'
 import { constant } from './constant.ts'
 import { cosine } from './cosine.ts'
+import { cosineRestarts } from './cosine-restarts.ts'
 import { inverseSquareRoot } from './inverse-square-root.ts'
 import { linear } from './linear.ts'
+import { polynomial } from './polynomial.ts'
 import { evaluateSchedule, type ScheduleDefinition, type SchedulePosition } from './schedule.ts'
 import { warmupStableDecay } from './warmup-stable-decay.ts'
 
@@ -13,7 +15,15 @@ export { defineSchedule, type ScheduleDefinition, type SchedulePosition } from '
 const registry = new Registry<ScheduleDefinition>('a schedule')
 
 /** Every schedule by its `type`, those that packages registered included. */
-export const schedules = registry.builtIn([constant, cosine, inverseSquareRoot, linear, warmupStableDecay])
+export const schedules = registry.builtIn([
+  constant,
+  cosine,
+  cosineRestarts,
+  inverseSquareRoot,
+  linear,
+  polynomial,
+  warmupStableDecay,
+])
 /** Names of the built-in schedules. */
 export type ScheduleType = keyof typeof schedules
 

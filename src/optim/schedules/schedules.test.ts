@@ -22,6 +22,8 @@ const floors = fc.record({ floor: fc.double({ min: 0, max: 1, noNaN: true }) })
 const rest: Record<string, fc.Arbitrary<object>> = {
   cosine: floors,
   linear: floors,
+  'cosine-restarts': fc.tuple(floors, fc.record({ cycles: fc.integer({ min: 2, max: 9 }) })).map(([a, b]) => ({ ...a, ...b })),
+  polynomial: fc.tuple(floors, fc.record({ power: fc.double({ min: 0.1, max: 4, noNaN: true }) })).map(([a, b]) => ({ ...a, ...b })),
   'inverse-square-root': fc.record({ timescale: fc.integer({ min: 1, max: 1000 }) }, { requiredKeys: [] }),
   'warmup-stable-decay': fc
     .tuple(
@@ -35,7 +37,9 @@ const rest: Record<string, fc.Arbitrary<object>> = {
     )
     .map((parts) => Object.assign({}, ...parts)),
 }
-const endsAtFloor = ['cosine', 'linear', 'warmup-stable-decay']
+/** Schedules that rise again. */
+const restarts = ['cosine-restarts']
+const endsAtFloor = ['cosine', 'cosine-restarts', 'linear', 'polynomial', 'warmup-stable-decay']
 
 describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s', (type, definition) => {
   const configs = fc.tuple(warmups, rest[type] ?? fc.constant({})).map(([a, b]) => configOf({ type, ...a, ...b }))
@@ -59,7 +63,7 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
         const isRight = (value: number, step: number) =>
           value >= 0 &&
           value <= 1 &&
-          (step < warmup ? value === step / warmup : step === warmup || value <= values[step - 1] + 1e-15)
+          (step < warmup ? value === step / warmup : step === warmup || restarts.includes(type) || value <= values[step - 1] + 1e-15)
         expect(values.findIndex((value, step) => !isRight(value, step))).toBe(-1)
         if (warmup < totalSteps) expect(at(warmup)).toBeCloseTo(1, 12)
         if (endsAtFloor.includes(type) && warmup <= totalSteps) {

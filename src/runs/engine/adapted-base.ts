@@ -1,6 +1,6 @@
 // The base of a run: loaded or randomly initialised, with what stays frozen quantised and the adapter on it, and exported again.
 import { join, resolve } from 'node:path'
-import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
+import { type AdapterDefinition, type AppliedAdapter, adapters, saveAdapter } from '../../adapters/index.ts'
 import {
   describeModelLoad,
   expectVocabulary,
@@ -11,7 +11,7 @@ import {
 } from '../../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError } from '../../core/index.ts'
 import { type HeadOptions, type HeadType, type Model, quantizeWeights } from '../../models/index.ts'
-import { Generator } from '../../tensor/index.ts'
+import { Generator, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
 import type { BaseRecipe } from './base-settings.ts'
@@ -99,7 +99,8 @@ export const loadAdaptedBase = async (
   if (quantised) quantizeWeights(model, frozenWeights)
   placeModel(model, recipe)
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false }).ids
-  const applied = await applyVariant(model, recipe, start, encode)
+  const original = quantised ? await originalsOf(recipe, base) : undefined
+  const applied = await applyVariant(model, recipe, start, { encode, original })
   if (!randomInit) expectHeadStored(applied, report.newHead)
   const notes = describeModelLoad(report, { forTraining: true })
   if (quantised)
@@ -107,6 +108,23 @@ export const loadAdaptedBase = async (
       `The matrices of ${recipe.base} are quantised to ${frozenWeights}; the adapter also fits it unquantised.`,
     )
   return { applied, hasNewHead: randomInit || report.newHead.length > 0, notes }
+}
+
+/** The matrices of a base before it was quantised, from its files, for methods that begin with the error of the quantisation. */
+const originalsOf = async (
+  { variant, adapter, randomInit = false }: BaseRecipe,
+  base: string,
+): Promise<((path: string) => Tensor | undefined) | undefined> => {
+  const definition = (adapters as Readonly<Record<string, AdapterDefinition | undefined>>)[variant]
+  const config = definition?.config.safeParse({ ...adapter, type: variant })
+  if (config?.success !== true || definition?.readsOriginals?.(config.data) !== true) return undefined
+  if (randomInit)
+    throw new ConfigError(
+      '`randomInit` has no file with the weights that this `adapter.init` reads: choose another one.',
+    )
+  const { model } = await loadModelWithReport(base, { mapEachTensor: true })
+  const parameters = model.parameters()
+  return (path) => parameters.get(`${path}.weight`)
 }
 
 /** Gives a model the precision and the device of a recipe. */

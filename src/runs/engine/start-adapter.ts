@@ -3,6 +3,7 @@
 import {
   type AdapterConfig,
   AppliedAdapter,
+  type ApplyOptions,
   adapters,
   adaptersOf,
   applyAdapter,
@@ -67,11 +68,11 @@ export const applyVariant = async (
   model: Model,
   recipe: BaseRecipe,
   start: string | undefined,
-  encode: (text: string) => ArrayLike<number>,
+  options: Pick<ApplyOptions, 'encode' | 'original'>,
 ): Promise<AppliedAdapter> => {
   const { variant, adapter, seed } = recipe
   const inPlace = (adapters as Record<string, { inPlace?: boolean } | undefined>)[variant]?.inPlace === true
   if (start !== undefined && !inPlace) return continueStart(model, recipe, start)
   if (start !== undefined) await mergeStart(model, start)
-  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, encode })
+  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, ...options })
 }

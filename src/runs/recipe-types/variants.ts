@@ -15,12 +15,29 @@ export interface VariantSettings {
     trainHead?: boolean
   }
   lora: {
-    /** Layers to adapt: all-linear, or names such as qProj and vProj. Default: `all-linear`. */
-    targets?: 'all-linear' | readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | readonly string[]
     /** Rank of the low-rank matrices. Default: `8`. */
     rank?: number
     /** Scaling: the change is multiplied by alpha / rank. Default: `16`. */
     alpha?: number
+    /** Ranks of some layers by name or pattern, such as {"layers.{8-11}.*": 16}; the first match counts. */
+    rankPattern?: { readonly [name: string]: number }
+    /** Alphas of some layers by name or pattern; the first match counts. */
+    alphaPattern?: { readonly [name: string]: number }
+    /**
+     * Initial values: default (no change), pissa or olora (factors of the frozen matrix), loftq (of the
+     * error of a quantised base). Default: `default`.
+     */
+    init?: 'default' | 'pissa' | 'olora' | 'loftq'
+    /**
+     * Pissa: subspace iterations of a randomised SVD; 4 to 16 are usual, faster for large matrices
+     * (default: exact).
+     */
+    initIterations?: number
     /** Dropout on the input of the low-rank matrices. Default: `0`. */
     dropout?: number
     /** rsLoRA: multiply by alpha / sqrt(rank) instead (arXiv:2312.03732). Default: `false`. */
@@ -102,9 +119,78 @@ export interface VariantSettings {
      * Layers to adapt: names such as kProj and vProj, or all-linear. Default:
      * `["kProj","vProj","downProj"]`.
      */
-    targets?: 'all-linear' | readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
+    targets?: 'all-linear' | readonly string[]
     /** Targets whose input is scaled instead of their output. Default: `["downProj"]`. */
     inputTargets?: readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
+  loha: {
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | readonly string[]
+    /** Rank of each of the two low-rank matrices. Default: `8`. */
+    rank?: number
+    /** Scaling: the change is multiplied by alpha / rank. Default: `8`. */
+    alpha?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
+  lokr: {
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | readonly string[]
+    /** Rank of the factors that are products of narrow matrices. Default: `8`. */
+    rank?: number
+    /** Scaling: the change is multiplied by alpha / rank. Default: `8`. */
+    alpha?: number
+    /**
+     * Make a product of narrow matrices of the left, smaller factor too, where it is large enough. Default:
+     * `false`.
+     */
+    decomposeBoth?: boolean
+    /** Size of the left factor, at most; -1: as near the root of the width as a divisor is. Default: `-1`. */
+    factor?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
+  vera: {
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | readonly string[]
+    /** Rank of the shared random matrices. Default: `256`. */
+    rank?: number
+    /** Initial value of the vector between the random matrices. Default: `0.1`. */
+    initialScale?: number
+    /** Random seed of the shared matrices, which files have too. Default: `0`. */
+    projectionSeed?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
+  oft: {
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | readonly string[]
+    /**
+     * Size of the orthogonal blocks; where it does not divide the width, the nearest divisor is taken.
+     * Default: `32`.
+     */
+    blockSize?: number
+    /** One block for the whole width instead of one for each part of it. Default: `false`. */
+    blockShare?: boolean
+    /**
+     * Terms of the Cayley-Neumann series, which approximates the orthogonal block; more are more exact.
+     * Default: `5`.
+     */
+    terms?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }

@@ -11,8 +11,8 @@ from lion_pytorch import Lion
 from torch.optim import _muon
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import Adafactor
-from transformers.optimization import (get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup, get_cosine_with_min_lr_schedule_with_warmup,
-                                       get_inverse_sqrt_schedule, get_linear_schedule_with_warmup, get_wsd_schedule)
+from transformers.optimization import (get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup, get_cosine_with_hard_restarts_schedule_with_warmup, get_cosine_with_min_lr_schedule_with_warmup,
+                                       get_inverse_sqrt_schedule, get_linear_schedule_with_warmup, get_polynomial_decay_schedule_with_warmup, get_wsd_schedule)
 
 STEPS = 5
 SHAPES = {
@@ -172,6 +172,8 @@ SCHEDULES = [
     ({"type": "linear", "warmupSteps": 50}, lambda o: get_linear_schedule_with_warmup(o, 50, TOTAL)),
     ({"type": "cosine", "warmupShare": 0.11}, lambda o: get_cosine_schedule_with_warmup(o, 5, TOTAL)),
     ({"type": "cosine", "warmupSteps": 4, "floor": 0.1}, lambda o: get_cosine_with_min_lr_schedule_with_warmup(o, 4, TOTAL, min_lr_rate=0.1)),
+    ({"type": "cosine-restarts", "warmupSteps": 4, "cycles": 3}, lambda o: get_cosine_with_hard_restarts_schedule_with_warmup(o, 4, TOTAL, num_cycles=3)),
+    ({"type": "polynomial", "warmupSteps": 3, "power": 1.7, "floor": 0.05}, lambda o: get_polynomial_decay_schedule_with_warmup(o, 3, TOTAL, lr_end=0.05, power=1.7)),
     ({"type": "inverse-square-root", "warmupSteps": 5}, lambda o: get_inverse_sqrt_schedule(o, 5)),
     ({"type": "inverse-square-root", "warmupSteps": 5, "timescale": 13}, lambda o: get_inverse_sqrt_schedule(o, 5, 13)),
     ({"type": "inverse-square-root"}, lambda o: get_inverse_sqrt_schedule(o, 0)),

@@ -1,0 +1,76 @@
+// A change of a frozen matrix that is computed from trained tensors. Layers that are fused into one matrix in files of
+// transformers share the tensors, and each takes its own rows of the change.
+import type { Linear, LowRankRows } from '../../nn/index.ts'
+import { eye, linear, type Tensor } from '../../tensor/index.ts'
+import { LayerAdapter } from '../layer-adapter.ts'
+
+type Way = (input: Tensor) => Tensor
+
+/** Trained tensors by name. */
+export type Tensors = Readonly<Record<string, Tensor>>
+
+/** How a method changes a matrix [outputs,inputs]; one of the three ways. */
+export interface MatrixChange {
+  /** The change, which is added to the matrix. */
+  matrix?(tensors: Tensors): Tensor
+  /** The change as a product of narrow matrices, [outputs,R] and [R,inputs]. */
+  factors?(tensors: Tensors): { left: Tensor; right: Tensor }
+  /** The input of the matrix, turned: a linear function of it. */
+  turn?(tensors: Tensors, input: Tensor): Tensor
+}
+
+/** A layer whose matrix is changed. */
+export class MatrixLayer extends LayerAdapter<Linear, Way> {
+  readonly #names: readonly string[]
+  readonly #change: MatrixChange
+  readonly #rows: (tensor: Tensor) => Tensor
+
+  /** @param rows takes the rows of this layer out of a tensor with those of all that are fused with it */
+  constructor(tensors: Tensors, change: MatrixChange, rows: (tensor: Tensor) => Tensor) {
+    super()
+    this.#names = Object.keys(tensors)
+    this.#change = change
+    this.#rows = rows
+    // Enumerable fields are parameters.
+    Object.assign(this, tensors)
+  }
+
+  override get rowWise(): boolean {
+    return true
+  }
+
+  /** Its trained tensors by name. */
+  get tensors(): Tensors {
+    return Object.fromEntries(this.#names.map((name) => [name, Reflect.get(this, name) as Tensor]))
+  }
+
+  wrap(_: Linear, next: Way): Way {
+    const { matrix, factors, turn } = this.#change
+    return (input) => {
+      const { tensors } = this
+      if (turn !== undefined) return next(turn(tensors, input))
+      const own = next(input)
+      if (factors === undefined) return own.add(linear(input, this.#rows(matrix!(tensors))))
+      const { left, right } = factors(tensors)
+      return own.add(linear(linear(input, right), this.#rows(left)))
+    }
+  }
+
+  override lowRank(rows: number): readonly LowRankRows[] | undefined {
+    const found = this.#change.factors?.(this.tensors)
+    return found && [{ from: 0, count: rows, a: found.right, b: this.#rows(found.left).contiguous(), scale: 1 }]
+  }
+
+  override merged({ weight }: Linear): Record<string, Tensor> {
+    const { matrix, factors, turn } = this.#change
+    const { tensors } = this
+    const own = weight.to('float32')
+    if (turn !== undefined) {
+      const rotation = turn(tensors, eye(weight.shape[1], weight.shape[1], { device: weight.device }))
+      return { weight: own.matmul(rotation.t()).to(weight.dtype) }
+    }
+    const { left, right } = factors?.(tensors) ?? {}
+    const change = left === undefined ? matrix!(tensors) : left.to('float32').matmul(right!.to('float32'))
+    return { weight: own.add(this.#rows(change).to('float32')).to(weight.dtype) }
+  }
+}

@@ -1,0 +1,87 @@
+// Changes of matrices in PEFT's files: the tensors of each module under its name, with suffixes of the method.
+import type { Model } from '../../models/index.ts'
+import { noGrad, type Tensor } from '../../tensor/index.ts'
+import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from '../peft/format.ts'
+import { isTargeted, type NamedLinear, namedLinears, targetModules } from '../peft/names.ts'
+import { blockLinears, linearNames, type Targets } from '../targets.ts'
+import { attachMatrices, type MatrixMethod, sizeOf } from './attach.ts'
+import { MatrixLayer } from './layer.ts'
+
+/** What a method adds to the common form of its files. */
+export interface MatrixFiles<Config> {
+  /** `peft_type` */
+  type: string
+  /** Suffixes of the tensors, by name. */
+  suffixes: Readonly<Record<string, string>>
+  /** Names of the fields that `read` uses, and of those that only matter in training. */
+  fields: readonly string[]
+  /** Fields of a config. */
+  write(config: Config): Record<string, unknown>
+  /** Config of the fields. @throws CheckpointError for values that are not supported */
+  read(file: PeftFile, targets: Targets): Config
+  method(config: Config, modules: readonly NamedLinear[], file?: PeftFile): MatrixMethod
+  /** Tensors that all layers share and that are not trained. */
+  shared?(config: Config, modules: readonly NamedLinear[]): Map<string, Tensor>
+  /** Whether the files have `fan_in_fan_out`. */
+  hasLayout?: boolean
+}
+
+const common = ['target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'init_weights']
+
+const read = <Config>(form: MatrixFiles<Config>, file: PeftFile, model: Model): FoundAdapter<Config> => {
+  const suffixes = Object.values(form.suffixes)
+  const modules = namedLinears(model).filter(
+    ({ theirs }) => suffixes.some((suffix) => file.has(theirs + suffix)) || isTargeted(file, theirs),
+  )
+  const names = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
+  const present = new Set(modules.flatMap(({ parts }) => parts.map(({ path }) => names.get(path))))
+  const targets = linearNames.filter((name) => present.has(name))
+  const config = form.read(file, targets.length > 0 ? targets : 'all-linear')
+  const method = form.method(config, modules, file)
+  const values = modules.map((module) => {
+    const shapes = Object.entries(method.shapes(...sizeOf(module)))
+    return new Map(shapes.map(([name, shape]) => [name, file.take(module.theirs + form.suffixes[name], shape)]))
+  })
+  return {
+    config,
+    plan: ({ generator }) => attachMatrices(modules, method, generator),
+    fill: ({ placements }) => {
+      const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as MatrixLayer]))
+      noGrad(() => {
+        for (const [i, { parts }] of modules.entries()) {
+          const { tensors } = layers.get(parts[0].path)!
+          for (const [name, value] of values[i]) if (value !== undefined) tensors[name].copy_(value)
+        }
+      })
+    },
+  }
+}
+
+/** The files of a method. */
+export const matrixFiles = <Config>(form: MatrixFiles<Config>): PeftFormat<Config> => ({
+  type: form.type,
+  fields: [...common, ...form.fields, ...(form.hasLayout ? ['fan_in_fan_out'] : [])],
+  write: (model, config, { placements }): PeftContents => {
+    const layers = new Map(
+      placements.flatMap(({ path, adapter }) => (adapter instanceof MatrixLayer ? [[path, adapter]] : [])),
+    )
+    const modules = namedLinears(model).filter(({ parts }) => layers.has(parts[0].path))
+    const shared = form.shared?.(config, modules) ?? new Map<string, Tensor>()
+    const own = modules.flatMap(({ theirs, parts }) =>
+      Object.entries(layers.get(parts[0].path)!.tensors).map(
+        ([name, tensor]) => [theirs + form.suffixes[name], tensor] as const,
+      ),
+    )
+    return {
+      fields: {
+        ...form.write(config),
+        target_modules: targetModules(model, modules),
+        init_weights: true,
+        ...(form.hasLayout ? { fan_in_fan_out: modules.some(({ transposed }) => transposed) } : {}),
+      },
+      tensors: new Map([...own, ...shared]),
+      bare: new Set(shared.keys()),
+    }
+  },
+  read: (file, model) => read(form, file, model),
+})

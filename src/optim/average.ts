@@ -1,18 +1,35 @@
-// Exponential moving average of the weights, evaluated or saved instead of them. Independent of optimizers.
+// Exponential moving average or mean of the weights, evaluated or saved instead of them. Independent of optimizers.
 import { z } from 'zod'
 import { CheckpointError, invariant, ShapeError } from '../core/index.ts'
 import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
 
 /** Settings of the average. */
-export const averageSchema = z.strictObject({
-  decay: z.number().gt(0).lt(1).default(0.999).describe('decay of the average per step'),
-  warmup: z
-    .boolean()
-    .default(false)
-    .describe('decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade'),
-})
+export const averageSchema = z
+  .strictObject({
+    method: z
+      .enum(['exponential', 'mean'])
+      .default('exponential')
+      .describe('exponential (EMA), or mean: all weights alike (stochastic weight averaging, SWA)'),
+    decay: z.number().gt(0).lt(1).optional().describe('decay of the exponential average per step (default: 0.999)'),
+    warmup: z
+      .boolean()
+      .default(false)
+      .describe('decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade'),
+    startStep: z.int().min(0).default(0).describe('number of steps before the first weights that count'),
+    interval: z.int().min(1).default(1).describe('steps between the weights that count'),
+  })
+  .refine(({ method, decay, warmup }) => method === 'exponential' || (decay === undefined && !warmup), {
+    path: ['method'],
+    message: '`method` mean has no `decay` and no `warmup`: remove them, or choose exponential.',
+  })
 /** Checked settings. */
 export type AverageConfig = z.output<typeof averageSchema>
+
+/** Share of the next weights in the average after some others. */
+const shareOf = ({ method, decay = 0.999, warmup }: AverageConfig, before: number): number => {
+  if (method === 'mean') return 1 / (before + 1)
+  return 1 - (warmup ? Math.min(decay, (1 + before) / (10 + before)) : decay)
+}
 
 const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
 
@@ -30,6 +47,37 @@ export interface WeightAverage {
   state(): { tensors: Map<string, Tensor>; updates: number }
   /** Restores a state. @throws CheckpointError for missing, unexpected and mismatched paths, before any change */
   loadState(state: { tensors: ReadonlyMap<string, Tensor>; updates: number }): void
+}
+
+/** Swaps other weights into parameters, and the parameters back. @param other the weights for a parameter by its number */
+export const swapWeights = (
+  entries: readonly { parameter: Tensor }[],
+  other: (index: number) => Tensor,
+): Pick<WeightAverage, 'swapped' | 'swapIn' | 'swapOut'> => {
+  let stored: Tensor[] | undefined
+  return {
+    get swapped() {
+      return stored !== undefined
+    },
+    swapIn() {
+      invariant(stored === undefined, 'an average is swapped in twice.')
+      stored = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
+      inScope(() => {
+        for (const [i, { parameter }] of entries.entries()) scope(() => parameter.copy_(other(i)))
+      })
+    },
+    swapOut() {
+      const before = stored
+      invariant(before !== undefined, 'an average is swapped out that was not swapped in.')
+      inScope(() => {
+        entries.forEach(({ parameter }, i) => {
+          parameter.copy_(before[i])
+          before[i].free()
+        })
+      })
+      stored = undefined
+    },
+  }
 }
 
 /**
@@ -56,39 +104,25 @@ export const createAverage = (
     }
   })
   let updates = 0
-  let stored: Tensor[] | undefined
+  const swap = swapWeights(entries, (i) => entries[i].average)
 
   return {
     get swapped() {
-      return stored !== undefined
+      return swap.swapped
     },
+    swapIn: () => swap.swapIn(),
+    swapOut: () => swap.swapOut(),
     update() {
-      invariant(stored === undefined, 'an average is updated while it is swapped in.')
-      const decay = config.warmup ? Math.min(config.decay, (1 + updates) / (10 + updates)) : config.decay
+      invariant(!swap.swapped, 'an average is updated while it is swapped in.')
+      const since = updates - config.startStep
+      updates++
+      if (since > 0 && since % config.interval !== 0) return
+      const share = since <= 0 ? 1 : shareOf(config, since / config.interval)
       inScope(() => {
         for (const { average, weight } of entries)
-          if (updates === 0) average.copy_(weight)
-          else scope(() => average.lerp_(weight.to('float32'), 1 - decay))
+          if (share === 1) average.copy_(weight)
+          else scope(() => average.lerp_(weight.to('float32'), share))
       })
-      updates++
-    },
-    swapIn() {
-      invariant(stored === undefined, 'an average is swapped in twice.')
-      stored = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
-      inScope(() => {
-        for (const { parameter, average } of entries) parameter.copy_(average)
-      })
-    },
-    swapOut() {
-      const before = stored
-      invariant(before !== undefined, 'an average is swapped out that was not swapped in.')
-      inScope(() => {
-        entries.forEach(({ parameter }, i) => {
-          parameter.copy_(before[i])
-          before[i].free()
-        })
-      })
-      stored = undefined
     },
     state: () => ({ tensors: new Map(entries.map(({ path, average }) => [path, average])), updates }),
     loadState(state) {

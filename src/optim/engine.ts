@@ -2,7 +2,8 @@
 // Independent of update rules.
 import type { z } from 'zod'
 import { CheckpointError, ConfigError, ShapeError } from '../core/index.ts'
-import { type Dtype, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
+import { type Dtype, dtypeFacts, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
+import { swapWeights, type WeightAverage } from './average.ts'
 import { measureGradients } from './gradient-norm.ts'
 import type {
   GroupConfig,
@@ -12,6 +13,7 @@ import type {
   ParameterFacts,
   ParameterGroup,
   ParameterUpdate,
+  SlotShape,
   StepOptions,
   StepResult,
 } from './optimizer.ts'
@@ -31,7 +33,11 @@ interface Entry {
 
 const trainable: readonly Dtype[] = ['float32', 'bfloat16']
 const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i])
-const bytesOf = (tensor: Tensor) => tensor.size * 4
+const bytesOf = ({ size, dtype }: Tensor) => size * dtypeFacts(dtype).bytes
+
+/** Shape and dtype of a tensor of state. */
+export const slotFacts = (slot: SlotShape): { shape: readonly number[]; dtype: 'float32' | 'uint8' } =>
+  'dtype' in slot ? slot : { shape: slot, dtype: 'float32' }
 
 const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
 
@@ -41,13 +47,17 @@ const makeEntry = (facts: ParameterFacts, parameter: Tensor, group: ParameterGro
     const weight = master ? keep(parameter.detach().to('float32')) : parameter
     const slots: Record<string, Tensor> = {}
     // Zeros in the weight's own memory layout, so that a fused loop can run over both.
-    for (const [name, shape] of Object.entries(shapes))
+    for (const [name, slot] of Object.entries(shapes)) {
+      const { shape, dtype } = slotFacts(slot)
       slots[name] = keep(
-        sameShape(shape, parameter.shape) ? zerosLike(weight.detach()) : zeros(shape, { device: parameter.device }),
+        dtype === 'float32' && sameShape(shape, parameter.shape)
+          ? zerosLike(weight.detach())
+          : zeros(shape, { device: parameter.device, dtype }),
       )
+    }
     return { facts, group, parameter, weight, slots, count: 0 }
   })
-type Slots = Record<string, readonly number[]>
+type Slots = Record<string, SlotShape>
 
 const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
   if (parameters.size === 0)
@@ -74,6 +84,8 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
   readonly #config: z.output<Schema>
   readonly #entries = new Map<string, Entry>()
   #step = 0
+  /** Weights to evaluate, where the rule has others than it trains. */
+  readonly average: WeightAverage | undefined
 
   constructor(
     definition: OptimizerDefinition<Schema>,
@@ -91,6 +103,20 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
         path,
         makeEntry(facts, parameters.get(path)!, groupOf.get(path)!, definition.slots(config, facts)),
       )
+    this.average = this.#evaluatedWeights()
+  }
+
+  #evaluatedWeights(): WeightAverage | undefined {
+    const evaluated = this.#definition.evaluated?.bind(this.#definition)
+    if (evaluated === undefined) return undefined
+    const entries = [...this.#entries.values()]
+    return {
+      ...swapWeights(entries, (i) => evaluated(this.#config, entries[i])),
+      // What it needs is in the state of the optimizer.
+      update() {},
+      state: () => ({ tensors: new Map(), updates: 0 }),
+      loadState() {},
+    }
   }
 
   get type(): string {

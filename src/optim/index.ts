@@ -1,10 +1,13 @@
 // The registry of optimizers, and what other folders may use of optim.
 import type { z } from 'zod'
 import { openUnion, Registry } from '../core/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 import { adafactor } from './adafactor.ts'
 import { adamw } from './adamw.ts'
-import { RunningOptimizer } from './engine.ts'
+import { adamw8bit } from './adamw-8bit.ts'
+import { adamwScheduleFree } from './adamw-schedule-free.ts'
+import { RunningOptimizer, slotFacts } from './engine.ts'
+import { galore } from './galore.ts'
 import { lion } from './lion.ts'
 import { muon } from './muon.ts'
 import type { Optimizer, OptimizerDefinition, ParameterFacts } from './optimizer.ts'
@@ -31,7 +34,7 @@ export { type GradientBucket, gradientBuckets, isCount, ShardedOptimizer, type S
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 
 /** Every optimizer by its `type`, those that packages registered included. */
-export const optimizers = registry.builtIn([adafactor, adamw, lion, muon, sgd])
+export const optimizers = registry.builtIn([adafactor, adamw, adamw8bit, adamwScheduleFree, galore, lion, muon, sgd])
 /** Names of the built-in optimizers. */
 export type OptimizerType = keyof typeof optimizers
 
@@ -81,10 +84,13 @@ export const optimizerStateBytes = (
   parameters: Iterable<ParameterFacts & { dtype: 'float32' | 'bfloat16' }>,
 ): number => {
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
-  let elements = 0
+  let bytes = 0
   for (const parameter of parameters) {
-    if (parameter.dtype === 'bfloat16') elements += sizeOf(parameter.shape)
-    for (const shape of Object.values(definitionOf(config).slots(config, parameter))) elements += sizeOf(shape)
+    if (parameter.dtype === 'bfloat16') bytes += sizeOf(parameter.shape) * 4
+    for (const slot of Object.values(definitionOf(config).slots(config, parameter))) {
+      const { shape, dtype } = slotFacts(slot)
+      bytes += sizeOf(shape) * dtypeFacts(dtype).bytes
+    }
   }
-  return elements * 4
+  return bytes
 }

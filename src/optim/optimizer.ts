@@ -1,6 +1,7 @@
 // The interface between the engine of this folder and the update rules, and the optimizer as the training loop uses it.
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
+import type { WeightAverage } from './average.ts'
 
 /** Facts of a parameter that an update rule may use. */
 export interface ParameterFacts {
@@ -27,6 +28,12 @@ export interface ParameterUpdate extends ParameterFacts {
   count: number
 }
 
+/** A parameter between two updates. */
+export type EvaluatedParameter = Pick<ParameterUpdate, 'weight' | 'slots' | 'count'>
+
+/** A tensor of state: the shape of a float32 one, or a shape with another dtype. */
+export type SlotShape = readonly number[] | { shape: readonly number[]; dtype: 'uint8' }
+
 /** An update rule with its settings. */
 export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type extends string = string> {
   /** Name in recipes and flags, kebab-case. */
@@ -41,8 +48,13 @@ export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type 
   readonly elementwise?: boolean
   /** Default learning rate: that of the reference implementation. */
   defaultLearningRate(config: z.output<Schema>): number
-  /** Names and shapes of a parameter's state: float32 tensors, initially zeros. */
-  slots(config: z.output<Schema>, parameter: ParameterFacts): Record<string, readonly number[]>
+  /** Names and shapes of a parameter's state: float32 tensors unless they say otherwise, initially zeros. */
+  slots(config: z.output<Schema>, parameter: ParameterFacts): Record<string, SlotShape>
+  /**
+   * The weights to evaluate and to export, where they are not those that are trained.
+   * @param parameter a parameter after its last update, or before its first
+   */
+  evaluated?(config: z.output<Schema>, parameter: EvaluatedParameter): Tensor
   /** Updates weights, state and copies in place, under `noGrad`. `scale` is a factor of every gradient. */
   update(config: z.output<Schema>, updates: readonly ParameterUpdate[], scale: number): void
 }
@@ -94,6 +106,8 @@ export interface Optimizer {
   readonly groups: readonly ParameterGroup[]
   /** float32 weights by path: parameters, or the masters of bfloat16 ones. */
   readonly weights: ReadonlyMap<string, Tensor>
+  /** Swaps the weights to evaluate in, where they are not those that are trained. */
+  readonly average?: WeightAverage | undefined
   /** Bytes of state and masters. */
   readonly stateBytes: number
   /**

@@ -4,7 +4,17 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CheckpointError, ConfigError, parseConfig, ShapeError } from '../core/index.ts'
-import { Generator, liveTensors, noGrad, randn, scope, type Tensor, tensor, zeros } from '../tensor/index.ts'
+import {
+  dtypeFacts,
+  Generator,
+  liveTensors,
+  noGrad,
+  randn,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../tensor/index.ts'
 import {
   createOptimizer,
   defaultLearningRate,
@@ -26,6 +36,7 @@ const shapes: Record<string, readonly number[]> = {
 
 const extremes: Record<string, object> = {
   adafactor: { beta1: 0.9, weightDecay: 0.1 },
+  galore: { rank: 3, interval: 2, weightDecay: 0.1 },
   sgd: { dampening: 0.2, weightDecay: 0.1 },
 }
 // Tensors of earlier tests would otherwise be found unused in the middle of a count.
@@ -152,7 +163,9 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     const optimizer = createOptimizer(config, parameters)
     const facts = [...parameterFacts(parameters).values()].map((fact) => ({ ...fact, dtype }))
     expect(optimizer.stateBytes).toBe(optimizerStateBytes(config, facts))
-    expect(optimizer.stateBytes).toBe([...optimizer.state().tensors.values()].reduce((sum, t) => sum + t.size * 4, 0))
+    expect(optimizer.stateBytes).toBe(
+      [...optimizer.state().tensors.values()].reduce((sum, t) => sum + t.size * dtypeFacts(t.dtype).bytes, 0),
+    )
     const gradients = makeGradients(dtype, 1)
     optimizer.step(gradients, { learningRate: 0.01 })
     collectGarbage()

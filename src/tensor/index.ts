@@ -47,5 +47,6 @@ export {
   setThreads,
 } from './runtime.ts'
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
+export { largestSingular } from './singular.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { writeTensorFile } from './tensor-file.ts'

@@ -86,7 +86,9 @@ export const trainingSchema = z.strictObject({
   learningRate: z.number().positive().optional().describe("peak learning rate (default: the optimizer's)"),
   schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),
   maxGradientNorm: z.number().positive().default(1).describe('clip gradients to this global norm'),
-  average: averageSchema.optional().describe('exponential moving average of the weights, which is then exported'),
+  average: averageSchema
+    .optional()
+    .describe('average of the weights over the steps (EMA or SWA), which is then exported'),
   precision: z
     .enum(['float32', 'bfloat16'])
     .default('float32')

@@ -43,7 +43,7 @@ const configs: Record<string, AdapterConfig> = {
 const pairs = Object.keys(heads).flatMap((architecture) =>
   Object.keys(configs)
     // PEFT has these for nn.Linear alone, which GPT-2 does not use.
-    .filter((name) => architecture !== 'gpt2' || !['loha', 'lokr'].includes(name))
+    .filter((name) => architecture !== 'gpt2' || !['loha', 'lokr', 'oft'].includes(name))
     .filter((name) => name !== 'prefix' || ['gpt2', 'llama', 'qwen3', 't5'].includes(architecture))
     .map((name) => [architecture as ModelType, name] as const),
 )

@@ -1,5 +1,5 @@
 // Low-rank factors of a matrix, with which PiSSA, OLoRA and LoftQ initialise LoRA. Independent of layers.
-import { cat, type Generator, randn, type Tensor } from '../../tensor/index.ts'
+import { cat, type Generator, largestSingular, randn, type Tensor } from '../../tensor/index.ts'
 
 /** Factors whose product `left right` approximates a matrix [outputs,inputs]: [outputs,R] and [R,inputs]. */
 export interface LowRankFactors {
@@ -11,24 +11,6 @@ export interface LowRankFactors {
 const balanced = (u: Tensor, s: Tensor, v: Tensor): LowRankFactors => {
   const root = s.clamp({ min: 0 }).sqrt() // [R]
   return { left: u.mul(root), right: v.mul(root).t() }
-}
-
-/**
- * The largest singular values and their vectors, from the eigenvectors of the smaller Gram matrix in float64: many times
- * faster than a whole decomposition, and as exact for the largest ones.
- */
-const largestSingular = (matrix: Tensor, rank: number): [u: Tensor, s: Tensor, v: Tensor] => {
-  const [rows, columns] = matrix.shape
-  if (rows > columns) {
-    const [v, s, u] = largestSingular(matrix.t(), rank)
-    return [u, s, v]
-  }
-  const wide = matrix.to('float64')
-  const [, vectors] = wide.matmul(wide.t()).eigh() // ascending
-  const u = vectors.narrow(1, rows - rank, rank).flip([1])
-  const scaled = wide.t().matmul(u) // [columns,R]: v s
-  const s = scaled.norm(2, 0)
-  return [u, s, scaled.div(s.clamp({ min: 1e-300 }))].map((one) => one.to('float32')) as [Tensor, Tensor, Tensor]
 }
 
 /** The best approximation of a rank: singular vectors, with the roots of the singular values. */

@@ -16,9 +16,7 @@ export const decayFields = { ...warmupFields, floor: floorField }
 
 /** Settings of such a schedule without others of its own. */
 export const decayConfig = <const Type extends string>(type: Type, description: string) =>
-  z
-    .strictObject({ type: z.literal(type).describe(description), ...decayFields })
-    .refine(oneWarmup, oneWarmupMessage)
+  z.strictObject({ type: z.literal(type).describe(description), ...decayFields }).refine(oneWarmup, oneWarmupMessage)
 
 /** @param remaining share of the way to the floor that is left, by the completed share of the decay, both from 0 to 1 */
 export const decayAt =

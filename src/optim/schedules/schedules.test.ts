@@ -22,8 +22,12 @@ const floors = fc.record({ floor: fc.double({ min: 0, max: 1, noNaN: true }) })
 const rest: Record<string, fc.Arbitrary<object>> = {
   cosine: floors,
   linear: floors,
-  'cosine-restarts': fc.tuple(floors, fc.record({ cycles: fc.integer({ min: 2, max: 9 }) })).map(([a, b]) => ({ ...a, ...b })),
-  polynomial: fc.tuple(floors, fc.record({ power: fc.double({ min: 0.1, max: 4, noNaN: true }) })).map(([a, b]) => ({ ...a, ...b })),
+  'cosine-restarts': fc
+    .tuple(floors, fc.record({ cycles: fc.integer({ min: 2, max: 9 }) }))
+    .map(([a, b]) => ({ ...a, ...b })),
+  polynomial: fc
+    .tuple(floors, fc.record({ power: fc.double({ min: 0.1, max: 4, noNaN: true }) }))
+    .map(([a, b]) => ({ ...a, ...b })),
   'inverse-square-root': fc.record({ timescale: fc.integer({ min: 1, max: 1000 }) }, { requiredKeys: [] }),
   'warmup-stable-decay': fc
     .tuple(
@@ -63,7 +67,9 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
         const isRight = (value: number, step: number) =>
           value >= 0 &&
           value <= 1 &&
-          (step < warmup ? value === step / warmup : step === warmup || restarts.includes(type) || value <= values[step - 1] + 1e-15)
+          (step < warmup
+            ? value === step / warmup
+            : step === warmup || restarts.includes(type) || value <= values[step - 1] + 1e-15)
         expect(values.findIndex((value, step) => !isRight(value, step))).toBe(-1)
         if (warmup < totalSteps) expect(at(warmup)).toBeCloseTo(1, 12)
         if (endsAtFloor.includes(type) && warmup <= totalSteps) {

@@ -82,11 +82,15 @@ export const setOptimization = (
         bucketBytes: group.bucketBytes,
       })
     : createOptimizer(recipe.optimizer, parameters, groups)
+  if (recipe.average !== undefined && optimizer.average !== undefined)
+    throw new ConfigError(
+      `\`average\` has no place beside \`optimizer.type\` ${optimizer.type}, which averages weights itself: remove it.`,
+    )
   return {
     optimizer,
     average:
       recipe.average === undefined
-        ? undefined
+        ? optimizer.average
         : createAverage(recipe.average, parameters, sharded ? {} : { weights: optimizer.weights }),
     learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
     length: runLength(recipe.budget, {

@@ -95,6 +95,66 @@ export interface PretrainSettings {
         layerDecay?: number
       }
     | {
+        /** AdamW with averages in 8 bits: a quarter of the memory of its state. */
+        type: 'adamw-8bit'
+        /** Decay of the average gradient. Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average squared gradient. Default: `0.999`. */
+        beta2?: number
+        /** Added to the root of the average square, for stability. Default: `1e-8`. */
+        eps?: number
+        /** Weight decay per step, times the learning rate. Default: `0.01`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** AdamW that needs no decay: use the schedule constant, with warmup. */
+        type: 'adamw-schedule-free'
+        /** Place of the gradients between the iterate (0) and the average (1). Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average squared gradient. Default: `0.999`. */
+        beta2?: number
+        /** Added to the root of the average square, for stability. Default: `1e-8`. */
+        eps?: number
+        /** Weight decay per step, times the learning rate. Default: `0`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** AdamW in a low-rank subspace of the gradients of hidden matrices. */
+        type: 'galore'
+        /** Rank of the subspace. Default: `128`. */
+        rank?: number
+        /** Steps until the subspace is computed anew. Default: `200`. */
+        interval?: number
+        /** Factor of the updates of hidden matrices. Default: `0.25`. */
+        scale?: number
+        /** Decay of the average gradient. Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average squared gradient. Default: `0.999`. */
+        beta2?: number
+        /** Added to the root of the average square, for stability. Default: `0.000001`. */
+        eps?: number
+        /** Weight decay per step, times the learning rate. Default: `0`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
         /** Lion; use a learning rate 3 to 10 times below that of AdamW. */
         type: 'lion'
         /** Weight of the average against the new gradient in the update. Default: `0.9`. */
@@ -186,6 +246,18 @@ export interface PretrainSettings {
         floor?: number
       }
     | {
+        /** Cosine decay in several cycles after warmup. */
+        type: 'cosine-restarts'
+        /** Number of cycles, each from the peak to the floor. Default: `4`. */
+        cycles?: number
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
+        floor?: number
+      }
+    | {
         /** Inverse square root decay after warmup. */
         type: 'inverse-square-root'
         /** Linear warmup from 0, in steps. Default: `0`. */
@@ -201,6 +273,18 @@ export interface PretrainSettings {
     | {
         /** Linear decay after warmup. */
         type: 'linear'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
+        floor?: number
+      }
+    | {
+        /** Polynomial decay after warmup. */
+        type: 'polynomial'
+        /** Power of the share of the steps that is left. Default: `2`. */
+        power?: number
         /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
         /** Linear warmup from 0, as a share of all steps. Default: `0`. */
@@ -226,15 +310,24 @@ export interface PretrainSettings {
       }
   /** Clip gradients to this global norm. Default: `1`. */
   maxGradientNorm?: number
-  /** Exponential moving average of the weights, which is then exported. */
+  /** Average of the weights over the steps (EMA or SWA), which is then exported. */
   average?: {
-    /** Decay of the average per step. Default: `0.999`. */
+    /**
+     * Exponential (EMA), or mean: all weights alike (stochastic weight averaging, SWA). Default:
+     * `exponential`.
+     */
+    method?: 'exponential' | 'mean'
+    /** Decay of the exponential average per step (default: 0.999). */
     decay?: number
     /**
      * Decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade. Default:
      * `false`.
      */
     warmup?: boolean
+    /** Number of steps before the first weights that count. Default: `0`. */
+    startStep?: number
+    /** Steps between the weights that count. Default: `1`. */
+    interval?: number
   }
   /** Dtype for forward and backward; the optimizer keeps float32 master weights. Default: `float32`. */
   precision?: 'float32' | 'bfloat16'

@@ -1,13 +1,17 @@
 """Five steps of every optimizer by its reference, and the schedules of transformers, with odd settings.
-  python make-optim.py   (writes golden/optim.json.gz beside itself; wants torch, transformers and lion-pytorch)"""
+  python make-optim.py   (writes golden/optim.json.gz beside itself; wants torch, transformers, lion-pytorch, schedulefree and galore-torch)"""
 import base64
 import copy
 import gzip
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
+from galore_torch import GaLoreAdamW
 from lion_pytorch import Lion
+from schedulefree import AdamWScheduleFree
 from torch.optim import _muon
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import Adafactor
@@ -126,6 +130,19 @@ def layer_ratio(path, decay=0.7, layers=2):
     return decay ** (layers + 1 - depth)
 
 
+class ScheduleFree(AdamWScheduleFree):
+    """In training from the start; the loop above reads the weights that are trained."""
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.train()
+
+
+# One projection: signs of singular vectors are free, and later ones would meet averages of the first.
+def galore(params):
+    hidden = [{"params": [t], "rank": 3, "update_proj_gap": 100, "scale": 0.25, "proj_type": "std", "weight_decay": 0.1} for p, t in params.items() if p in HIDDEN]
+    return [GaLoreAdamW(groups({p: t for p, t in params.items() if p not in HIDDEN}, 0.1) + hidden, eps=1e-6, no_deprecation_warning=True)]
+
+
 adamw = lambda params: [torch.optim.AdamW(groups(params, 0.1), betas=(0.8, 0.95), eps=1e-6)]
 ADAMW = {"type": "adamw", "beta1": 0.8, "beta2": 0.95, "eps": 1e-6, "weightDecay": 0.1}
 skipped = {(p, k) for p, k in [("head.scale", 0), ("head.scale", 1), ("body.embedTokens.weight", 2)]}
@@ -145,6 +162,8 @@ CASES = {
     "sgd with momentum, dampening and decay": ({"type": "sgd", "momentum": 0.8, "dampening": 0.3, "weightDecay": 0.05},
                                                run(lambda params: [torch.optim.SGD(groups(params, 0.05), momentum=0.8, dampening=0.3)]), {}),
     "sgd with nesterov": ({"type": "sgd", "nesterov": True}, run(lambda params: [torch.optim.SGD(groups(params, 0.0), momentum=0.9, nesterov=True)]), {}),
+    "adamw-schedule-free": ({"type": "adamw-schedule-free", "weightDecay": 0.1, "beta1": 0.85}, run(lambda params: [ScheduleFree(groups(params, 0.1), betas=(0.85, 0.999))]), {}),
+    "galore": ({"type": "galore", "rank": 3, "interval": 100, "weightDecay": 0.1}, run(galore), {"tolerance": 1e-5}),
     "muon": ({"type": "muon", "adjustment": "original", "otherLearningRateScale": 0.5}, with_float32(muon("original", 0.5)), {}),
     "muon matching adamw": ({"type": "muon"}, with_float32(muon("match_rms_adamw")), {}),
     "muon in bfloat16 arithmetic": ({"type": "muon", "newtonSchulzDtype": "bfloat16"}, run(muon("match_rms_adamw")), {"tolerance": 1e-3}),
@@ -200,6 +219,113 @@ def average(decay):
     return {"decay": decay, "after": after}
 
 
+def mean():
+    """torch's average of weights alike (SWA), from the third step on."""
+    start, grads = draw()
+    model = torch.nn.Module()
+    for i, t in enumerate(start.values()):
+        model.register_parameter(str(i), torch.nn.Parameter(t.clone()))
+    averaged = AveragedModel(model)
+    for k in range(STEPS):
+        with torch.no_grad():
+            for p, g in zip(model.parameters(), grads[k].values()):
+                p.add_(g)
+        if k >= 2:
+            averaged.update_parameters(model)
+    return {path: stored(t) for path, t in zip(SHAPES, averaged.module.parameters())}
+
+
+SIZES = {"body.layers.0.mlp.upProj.weight": (64, 80), "body.finalNorm.weight": (80,)}
+
+
+def many_inputs():
+    g = torch.Generator().manual_seed(7)
+    start = {p: torch.randn(s, generator=g) * 0.5 for p, s in SIZES.items()}
+    # Elements of very different sizes, some without a gradient at times.
+    scales = {p: 10 ** (-3 * torch.rand(s, generator=g)) for p, s in SIZES.items()}
+    few = [{p: torch.randn(s, generator=g) * scales[p] * (torch.rand(s, generator=g) > 0.1) for p, s in SIZES.items()} for _ in range(5)]
+    factors = [round(1 + 0.5 * math.sin(3 * k), 3) for k in range(50)]
+    return start, few, factors
+
+
+def eight_bits(rate, betas, eps, decay):
+    """bitsandbytes' block-wise AdamW in NumPy: create_dynamic_map and kOptimizerStatic8bit2StateBlockwise."""
+    def dynamic_map(signed):
+        data = [0.0, 1.0]
+        for i in range(7):
+            bounds = np.linspace(0.1, 1, (2 ** i if signed else 2 ** (i + 1)) + 1)
+            means = (bounds[:-1] + bounds[1:]) / 2 * 10.0 ** (i - 6)
+            data += means.tolist() + ((-means).tolist() if signed else [])
+        return np.sort(np.array(data, dtype=np.float32))
+
+    def pack(values, book, signed):
+        padded = np.zeros(-(-values.size // 256) * 256, np.float32)
+        padded[:values.size] = values
+        scales = np.abs(padded.reshape(-1, 256)).max(1)
+        share = (padded.reshape(-1, 256) / np.maximum(scales, 1e-38)[:, None]).reshape(-1)[:values.size]
+        codes = np.abs(share[:, None] - book[None, :]).argmin(1)
+        if signed:
+            wrong = np.signbit(book[codes]) != (values < 0)
+            codes = codes + np.where(wrong, np.where(values < 0, -1, 1), 0)
+        return codes, scales
+
+    def unpack(state, book, size):
+        return book[state[0]] * np.repeat(state[1], 256)[:size]
+
+    start, few, factors = many_inputs()
+    grads = [{p: t * f for p, t in few[k % 5].items()} for k, f in enumerate(factors)]
+    weights = {p: t.numpy().reshape(-1).astype(np.float32).copy() for p, t in start.items()}
+    books = (dynamic_map(True), dynamic_map(False))
+    states = {p: [pack(np.zeros_like(w), book, signed) for book, signed in zip(books, (True, False))] for p, w in weights.items()}
+    wide = {p: [np.zeros_like(w), np.zeros_like(w)] for p, w in weights.items()}
+    for k, grad in enumerate(grads):
+        c1, c2 = 1 - betas[0] ** (k + 1), np.sqrt(1 - betas[1] ** (k + 1))
+        for p, w in weights.items():
+            g = grad[p].numpy().reshape(-1)
+            small = w.size < 4096
+            m, v = wide[p] if small else [unpack(s, book, w.size) for s, book in zip(states[p], books)]
+            m = np.float32(betas[0]) * m + np.float32(1 - betas[0]) * g
+            v = np.float32(betas[1]) * v + np.float32(1 - betas[1]) * g * g
+            w += np.float32(-rate * c2 / c1) * (m / (np.sqrt(v) + np.float32(c2 * eps)))
+            if w.size >= 4096 or p == "body.layers.0.mlp.upProj.weight":
+                w *= np.float32(1 - rate * decay)
+            if small:
+                wide[p] = [m, v]
+            else:
+                states[p] = [pack(m, books[0], True), pack(v, books[1], False)]
+    return {p: stored(torch.from_numpy(w.reshape(SIZES[p]))) for p, w in weights.items()}
+
+
+def many():
+    start, few, factors = many_inputs()
+    grads = [{p: t * f for p, t in few[k % 5].items()} for k, f in enumerate(factors)]
+    rate = 0.01
+    def torch_run(make):
+        params = {p: torch.nn.Parameter(t.clone()) for p, t in start.items()}
+        optimizer = make(params)
+        for grad in grads:
+            for p, t in params.items():
+                t.grad = grad[p].clone()
+            optimizer.step()
+        return params, optimizer
+    def two(params, decay):
+        return [{"params": [t], "weight_decay": decay if t.dim() == 2 else 0.0} for t in params.values()]
+    free, optimizer = torch_run(lambda params: ScheduleFree(two(params, 0.1), lr=rate, betas=(0.9, 0.99)))
+    trained = {p: stored(t) for p, t in free.items()}
+    optimizer.eval()
+    low, _ = torch_run(lambda params: GaLoreAdamW([{"params": [params["body.finalNorm.weight"]], "weight_decay": 0.0},
+                                                   {"params": [params["body.layers.0.mlp.upProj.weight"]], "rank": 5, "update_proj_gap": 100, "scale": 0.5, "proj_type": "std", "weight_decay": 0.1}],
+                                                  lr=rate, no_deprecation_warning=True))
+    return {
+        "rate": rate, "start": {p: stored(t) for p, t in start.items()}, "gradients": [{p: stored(t) for p, t in g.items()} for g in few], "factors": factors,
+        "cases": [
+            {"config": {"type": "adamw-8bit", "weightDecay": 0.1, "beta1": 0.9, "beta2": 0.99}, "after": eight_bits(rate, (0.9, 0.99), 1e-8, 0.1), "tolerance": 1e-5},
+            {"config": {"type": "adamw-schedule-free", "weightDecay": 0.1, "beta2": 0.99}, "after": trained, "evaluated": {p: stored(t) for p, t in free.items()}, "tolerance": 1e-5},
+            {"config": {"type": "galore", "rank": 5, "interval": 100, "scale": 0.5, "weightDecay": 0.1}, "after": {p: stored(t) for p, t in low.items()}, "tolerance": 1e-4},
+        ],
+    }
+
+
 def inputs(dtype):
     start, grads = draw(dtype)
     return {"start": {p: stored(t) for p, t in start.items()}, "gradients": [{p: stored(t) for p, t in g.items()} for g in grads]}
@@ -210,9 +336,11 @@ golden = {
     "inputs": {"float32": inputs(torch.float32), "bfloat16": inputs(torch.bfloat16)},
     "cases": [{"name": name, "config": config, **extra, **result} for name, (config, result, extra) in CASES.items()],
     "schedules": {"totalSteps": TOTAL, "cases": [{"config": copy.deepcopy(c), "values": schedule(m, TOTAL + 5 if c["type"] != "cosine" else TOTAL + 1)} for c, m in SCHEDULES]},
-    "average": average(0.7),
+    "average": average(0.7), "mean": mean(),
 }
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 with open(out / "optim.json.gz", "wb") as file:
     file.write(gzip.compress(json.dumps(golden).encode(), 9, mtime=0))
+with open(out / "optim-50.json.gz", "wb") as file:
+    file.write(gzip.compress(json.dumps(many()).encode(), 9, mtime=0))

@@ -33,6 +33,7 @@ interface Golden {
   }[]
   schedules: { totalSteps: number; cases: { config: { type: string }; values: number[] }[] }
   average: { decay: number; after: Stored[] }
+  mean: Stored
 }
 
 const golden: Golden = JSON.parse(
@@ -74,7 +75,8 @@ describe('optimizers against their references', () => {
   })
 
   it('cover every optimizer', () => {
-    expect([...new Set(golden.cases.map(({ config }) => config.type))].sort()).toEqual(Object.keys(optimizers).sort())
+    const covered = [...golden.cases, ...many.cases].map(({ config }) => config.type)
+    expect([...new Set(covered)].sort()).toEqual(Object.keys(optimizers).sort())
   })
 
   it('gives bfloat16 parameters equal to the rounded masters of the reference nearly everywhere', () => {
@@ -92,6 +94,44 @@ describe('optimizers against their references', () => {
     }
     expect(different / all).toBeLessThan(0.005)
   })
+})
+
+interface Many {
+  rate: number
+  start: Stored
+  /** Few gradients, used one after the other, times a factor of each step. */
+  gradients: Stored[]
+  factors: number[]
+  cases: { config: { type: string }; after: Stored; evaluated?: Stored; tolerance: number }[]
+}
+
+const many: Many = JSON.parse(
+  gunzipSync(readFileSync(new URL('./golden/optim-50.json.gz', import.meta.url))).toString(),
+)
+
+describe('optimizers over 50 steps against their references', () => {
+  const few = many.gradients.map(open)
+  it.each(many.cases.map((one) => [one.config.type, one] as const))(
+    '%s',
+    (_, { config, after, evaluated, tolerance }) => {
+      const parameters = open(many.start)
+      const optimizer = createOptimizer(parseConfig(optimizerSchema, config, 'optimizer'), parameters)
+      for (const [k, factor] of many.factors.entries()) {
+        const gradients = new Map([...few[k % few.length]].map(([path, one]) => [path, one.mul(factor)]))
+        optimizer.step(gradients, { learningRate: many.rate })
+      }
+      expect(many.factors).toHaveLength(50)
+      expect(distance(parameters, after, 'float32')).toBeLessThan(tolerance)
+      expect(optimizer.average === undefined).toBe(evaluated === undefined)
+      if (evaluated === undefined) return
+      const trained = new Map([...parameters].map(([path, one]) => [path, one.clone()]))
+      optimizer.average?.swapIn()
+      expect(distance(parameters, evaluated, 'float32')).toBeLessThan(tolerance)
+      expect(distance(parameters, after, 'float32')).toBeGreaterThan(10 * tolerance)
+      optimizer.average?.swapOut()
+      for (const [path, one] of parameters) expect(one.equal(trained.get(path)!), path).toBe(true)
+    },
+  )
 })
 
 describe('schedules against transformers', () => {
@@ -124,4 +164,19 @@ it("averages weights as torch's AveragedModel does", () => {
     average.update()
     expect(distance(average.state().tensors, golden.average.after[k], 'float32')).toBeLessThan(1e-6)
   })
+})
+
+it("averages weights alike from a step on as torch's AveragedModel does (SWA)", () => {
+  const { start, gradients } = golden.inputs.float32
+  const parameters = open(start)
+  const settings = { method: 'mean', startStep: 2 }
+  const average = createAverage(parseConfig(averageSchema, settings, 'average'), parameters)
+  for (const stored of gradients) {
+    noGrad(() => {
+      for (const [path, gradient] of open(stored)) parameters.get(path)!.add_(gradient)
+    })
+    average.update()
+  }
+  expect(distance(average.state().tensors, golden.mean, 'float32')).toBeLessThan(1e-6)
+  expect(() => parseConfig(averageSchema, { method: 'mean', decay: 0.9 }, 'average')).toThrow(/no `decay`/)
 })

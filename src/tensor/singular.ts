@@ -1,0 +1,20 @@
+// The largest singular values of a matrix, for methods that need only some of them.
+import type { Tensor } from './tensor.ts'
+
+/**
+ * The `rank` largest singular values of a matrix [R,C] and their vectors, [R,rank], [rank] and [C,rank], from the eigenvectors of the smaller Gram matrix in float64: many times
+ * faster than a whole decomposition, and as exact for the largest ones.
+ */
+export const largestSingular = (matrix: Tensor, rank: number): [u: Tensor, s: Tensor, v: Tensor] => {
+  const [rows, columns] = matrix.shape
+  if (rows > columns) {
+    const [v, s, u] = largestSingular(matrix.t(), rank)
+    return [u, s, v]
+  }
+  const wide = matrix.to('float64')
+  const [, vectors] = wide.matmul(wide.t()).eigh() // ascending
+  const u = vectors.narrow(1, rows - rank, rank).flip([1])
+  const scaled = wide.t().matmul(u) // [columns,R]: v s
+  const s = scaled.norm(2, 0)
+  return [u, s, scaled.div(s.clamp({ min: 1e-300 }))].map((one) => one.to('float32')) as [Tensor, Tensor, Tensor]
+}

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const { z } = await import('zod')
 const { recipeParts } = await import('../src/runs/recipe-parts.ts')
+const { trainingSchema } = await import('../src/training/index.ts')
 const { models } = await import('../src/models/index.ts')
 const { objectives } = await import('../src/objectives/index.ts')
 const { alignObjectives } = await import('../src/runs/align/objectives.ts')
@@ -47,6 +48,13 @@ const wrap = (words) => {
   return lines
 }
 
+/** Fields that every kind of run has alike, with types of their own. */
+const sharedTypes = new Map([
+  [trainingSchema.shape.optimizer, 'OptimizerInput'],
+  [trainingSchema.shape.schedule, 'ScheduleInput'],
+])
+const sharedImport = "import type { OptimizerInput, ScheduleInput } from './optimization.ts'\n"
+
 /** Sentences of help: a capital letter, a full stop, the default. */
 const docOf = (schema) => {
   const help = descriptionOf(schema)
@@ -64,7 +72,10 @@ const docOf = (schema) => {
 const fieldsOf = (shape, without = []) =>
   Object.entries(shape)
     .filter(([name]) => !without.includes(name))
-    .map(([name, field]) => `${docOf(field)}${key(name)}${isOptional(field) ? '?' : ''}: ${typeOf(field)}`)
+    .map(
+      ([name, field]) =>
+        `${docOf(field)}${key(name)}${isOptional(field) ? '?' : ''}: ${sharedTypes.get(field) ?? typeOf(field)}`,
+    )
     .join('\n')
 
 const objectType = (shape, without) => {
@@ -246,7 +257,7 @@ const pretrainFile = (pretrain) => {
   const modelShape = search(model, ({ def }) => def.shape)
   return {
     'pretrain.ts': [
-      `import type { NewModel } from './models.ts'
+      `${sharedImport}import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
 `,
       settings('PretrainSettings', 'Settings of a pretraining run, whatever the model.', pretrain.schema, [
@@ -277,9 +288,16 @@ ${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { read
   }
 }
 
+const optimizationFile = () => ({
+  'optimization.ts': [...sharedTypes].map(
+    ([schema, name]) =>
+      `/** A setting of every kind of run: ${descriptionOf(schema) ?? `one of several, by its \`type\``}. */\nexport type ${name} = ${typeOf(schema)}\n`,
+  ),
+})
+
 const finetuneFile = (finetune) => ({
   'finetune.ts': [
-    `import type { TaskChoice } from './tasks.ts'
+    `${sharedImport}import type { TaskChoice } from './tasks.ts'
 import type { VariantChoice } from './variants.ts'
 `,
     settings('FinetuneSettings', 'Settings of a fine-tuning run, whatever task and variant.', finetune.schema, [
@@ -356,7 +374,7 @@ const alignFiles = (align) => {
   const familyNames = alignFamilies(align.parts[0])
   return {
     'align.ts': [
-      `import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
+      `${sharedImport}import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
 import type { VariantChoice } from './variants.ts'
 `,
@@ -412,7 +430,7 @@ ${docOf(align.schema.shape.settings)}settings?: ${name}`),
 const indexFile = () => ({
   'index.ts': [
     `// The types of recipes, with the help of each key as its JSDoc.
-${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
+${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives', 'optimization', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
 `,
   ],
 })
@@ -426,6 +444,7 @@ export const recipeTypes = () => {
     ...choiceFiles(finetune),
     ...objectiveFiles(),
     ...pretrainFile(pretrain),
+    ...optimizationFile(),
     ...finetuneFile(finetune),
     ...multitaskFile(finetune, multitask),
     ...alignFiles(align),

@@ -105,6 +105,7 @@ export {
 } from './adapter.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
+export { addEmbeddingNoise } from './embedding-noise.ts'
 export { LayerAdapter } from './layer-adapter.ts'
 export { baseOfAdapter, isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
 export { joinRows, type NamedLinear, namedLinears } from './peft/names.ts'

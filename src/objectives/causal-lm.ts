@@ -2,7 +2,7 @@
 // @source Radford et al. 2019 (GPT-2); Brown et al. 2020, arXiv:2005.14165 (documents joined by end-of-text)
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
-import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength, layOut } from './row-layout.ts'
 import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
@@ -19,6 +19,7 @@ const schema = z.strictObject({
     .boolean()
     .default(false)
     .describe('begin each sequence with the start token of the vocabulary, as Llama does'),
+  labelSmoothing: labelSmoothingField,
 })
 
 /** An example of causal language modelling. */
@@ -42,7 +43,7 @@ export const causalLm = defineObjective({
   source: 'Radford et al. 2019; arXiv:2005.14165',
   config: schema,
   head: 'causal-lm',
-  create({ documents, startToken }, { vocabulary, maxLength }): Objective<CausalExample> {
+  create({ documents, startToken, labelSmoothing }, { vocabulary, maxLength }): Objective<CausalExample> {
     const { bos, eos, pad } = vocabulary
     expectLength(maxLength, startToken ? 2 : 1, term)
     if (startToken && bos === undefined)
@@ -85,7 +86,7 @@ export const causalLm = defineObjective({
         const { inputs, labels, trained: weight } = batch as CausalBatch
         const head = vocabularyHead(model, 'causal-lm')
         const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
-        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
+        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, { ...how, labelSmoothing })
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },
       describe: ({ ids, starts, labels }, decode) =>

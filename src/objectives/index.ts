@@ -46,7 +46,7 @@ export type ObjectiveInput = z.input<typeof objectiveSchema>
 export const registerObjective = (definition: ObjectiveDefinition): void => registry.register(definition)
 
 export type { CausalExample } from './causal-lm.ts'
-export { accuracyOf, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
+export { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 export type { MaskedExample } from './masked-lm.ts'
 export { rowLengthFor } from './noise-spans.ts'
 export {

@@ -1,5 +1,6 @@
 // Loss of a language modelling head: cross entropy summed over the labels, computed without storing the logits of the
 // batch, and the number of correct predictions. Independent of objectives.
+import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { type HeadType, LanguageHead, type Model } from '../models/index.ts'
 import { linear, linearCrossEntropy, noGrad, scope, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
@@ -19,21 +20,24 @@ export const wrongHead = (got: HeadType, needed: HeadType): ConfigError =>
  * Cross entropy in nats, float32, summed over the labels that are not -100.
  * @param hidden [N,C]
  * @param labels int64 [N]
- * @param options `weights`: float32 [N], a factor for the cross entropy of each label
+ * @param options `weights`: float32 [N], a factor for the cross entropy of each label; `labelSmoothing`: probability spread
+ * over the vocabulary in training
  * @returns `correct`, with `metrics`, is the number of labels with the highest logit
  */
 export const vocabularyLoss = (
   head: LanguageHead,
   hidden: Tensor,
   labels: Tensor,
-  options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> & { weights?: Tensor } = {},
+  options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> & { weights?: Tensor; labelSmoothing?: number } = {},
 ): { sum: Tensor; correct?: Tensor; prepared: Tensor } => {
   const prepared = head.prepare(hidden)
   const { matrix: weight, bias = null } = head.outputLayer
+  // Evaluations measure the plain loss, so that perplexities can be compared.
+  const labelSmoothing = head.training ? (options.labelSmoothing ?? 0) : 0
   const sum =
     options.weights === undefined
-      ? linearCrossEntropy(prepared, weight, bias, labels)[0]
-      : tokenLogProbs(prepared, weight, bias, labels)[0].mul(options.weights).sum().neg()
+      ? linearCrossEntropy(prepared, weight, bias, labels, { labelSmoothing })[0]
+      : smoothed({ prepared, weight, bias }, labels, labelSmoothing).mul(options.weights).sum()
   if (options.onLabelLosses !== undefined)
     noGrad(() => {
       const [logProbs] = tokenLogProbs(prepared, weight, bias, labels.clamp({ min: 0 }))
@@ -41,6 +45,30 @@ export const vocabularyLoss = (
     })
   return { sum, prepared, ...(options.metrics ? { correct: countCorrect(prepared, weight, bias, labels) } : {}) }
 }
+
+/** The smoothed cross entropy of each label, float32 [N]; no label is -100. */
+const smoothed = (
+  { prepared, weight, bias }: { prepared: Tensor; weight: Tensor; bias: Tensor | null },
+  labels: Tensor,
+  share: number,
+): Tensor => {
+  const [logProbs] = tokenLogProbs(prepared, weight, bias, labels)
+  if (share === 0) return logProbs.neg()
+  // The mean over the vocabulary of -log p is the logarithm of the sum less the mean logit.
+  const wide = prepared.to('float32')
+  const own = wide.mul(weight.indexSelect(0, labels).to('float32')).sum(-1)
+  const mean = wide.matmul(weight.to('float32').mean(0))
+  const between = bias === null ? own.sub(mean) : own.sub(mean).add(bias.indexSelect(0, labels).sub(bias.mean()))
+  return logProbs.neg().add(between.mul(share))
+}
+
+/** A setting: label smoothing of a language model. */
+export const labelSmoothingField = z
+  .number()
+  .min(0)
+  .lt(1)
+  .default(0)
+  .describe('label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual')
 
 /** The accuracy metric of an objective with one prediction task. */
 export const accuracyOf = (correct: Tensor | undefined, weight: number): Record<string, Metric> =>

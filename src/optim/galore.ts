@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { largestSingular, type Tensor } from '../tensor/index.ts'
 import { eachParameter, scaled } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+import { averageField, defineOptimizer, groupFields, type SlotShape } from './optimizer.ts'
 
 /** Rank of a matrix in the subspace. */
 const rankOf = (rank: number, [rows, columns]: readonly number[]): number => Math.min(rank, rows, columns)
@@ -24,7 +24,7 @@ export const galore = defineOptimizer({
     ...groupFields(0),
   }),
   defaultLearningRate: () => 1e-3,
-  slots: ({ rank }, { shape, hiddenMatrix }) => {
+  slots: ({ rank }, { shape, hiddenMatrix }): Record<string, SlotShape> => {
     if (!hiddenMatrix) return { first_moment: shape, second_moment: shape }
     const [rows, columns] = shape
     const narrow = rankOf(rank, shape)

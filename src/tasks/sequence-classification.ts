@@ -4,6 +4,7 @@ import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
 import { mostFrequent, randomItem } from './evaluation/baselines.ts'
+import { classLoss, classLossFields, divergence } from './learning/class-loss.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import { decisionParts, fitClassification } from './learning/fit-classification.ts'
 import {
@@ -64,17 +65,14 @@ const config = z
       .describe('parts to fit on the validation records after training: temperature, and thresholds with multiLabel'),
     positive: z.string().optional().describe('class whose precision, recall and F1 are reported'),
     classWeights: classWeightsField,
-    labelSmoothing: z
-      .number()
-      .min(0)
-      .lt(1)
-      .default(0)
-      .describe('label smoothing: probability mass spread over all classes'),
+    ...classLossFields,
   })
-  .superRefine(({ multiLabel, labelSmoothing, positive, labels, labelColumns, thresholds, fit }, context) => {
+  .superRefine((settings, context) => {
+    const { multiLabel, labelSmoothing, focalGamma, positive, labels, labelColumns, thresholds, fit } = settings
     const refuse = (field: string, why: string) =>
       context.addIssue({ code: 'custom', path: [field], message: `Expected no \`${field}\` ${why}. Remove it.` })
     if (multiLabel && labelSmoothing > 0) refuse('labelSmoothing', 'with `multiLabel`, where it has no effect')
+    if (focalGamma > 0 && labelSmoothing > 0) refuse('labelSmoothing', 'with `focalGamma`')
     if (!multiLabel && thresholds !== undefined) refuse('thresholds', 'without `multiLabel`')
     if (!multiLabel && fit.includes('thresholds')) refuse('fit: thresholds', 'without `multiLabel`')
     if (!multiLabel && labelColumns !== undefined) refuse('labelColumns', 'without `multiLabel`')
@@ -178,7 +176,16 @@ export const sequenceClassification = defineTask<
     }
   },
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
-    const { multiLabel, labelSmoothing, threshold, thresholds = {}, temperature, classWeights } = settings
+    const {
+      multiLabel,
+      labelSmoothing,
+      focalGamma,
+      rDrop,
+      threshold,
+      thresholds = {},
+      temperature,
+      classWeights,
+    } = settings
     const labels = expectLabels(headOptions.labels)
     const numberOf = labelNumbers(labels)
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
@@ -213,17 +220,14 @@ export const sequenceClassification = defineTask<
         })
         return Tensor.from(values, { shape: [examples.length, labels.length], device })
       },
-      loss(logits, targets) {
-        const weight = weights && Tensor.from(weights, { shape: [weights.length], device: logits.device })
-        if (!multiLabel)
-          return logits.crossEntropy(targets, { weight, reduction: 'sum', labelSmoothing, ignoreIndex: -100 })
-        const known = targets.isnan().logicalNot()
-        const each = logits.binaryCrossEntropyWithLogits(targets.maskedFill(known.logicalNot(), 0), {
-          posWeight: weight,
-          reduction: 'none',
-        })
-        return each.maskedFill(known.logicalNot(), 0).sum()
-      },
+      loss: (logits, targets) => classLoss(logits, targets, { multiLabel, labelSmoothing, focalGamma, weights }),
+      consistency:
+        rDrop === 0
+          ? undefined
+          : (first, second, targets) => {
+              const known = multiLabel ? targets.isnan().logicalNot() : targets.ne(-100)
+              return divergence(first, second, multiLabel, known.to('float32')).mul(rDrop)
+            },
       measure(logits, targets, { known }): { [name: string]: Metric } {
         if (multiLabel || known === 0) return {}
         return { accuracy: { sum: noGrad(() => logits.argmax(-1).eq(targets).sum()), weight: known } }

@@ -85,6 +85,14 @@ export const trainingSchema = z.strictObject({
     ),
   learningRate: z.number().positive().optional().describe("peak learning rate (default: the optimizer's)"),
   schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),
+  plateau: z
+    .strictObject({
+      patience: z.int().min(0).default(2).describe('evaluations without an improvement before the rate is reduced'),
+      factor: z.number().gt(0).lt(1).default(0.5).describe('factor of the learning rate at each reduction'),
+      floor: z.number().min(0).lt(1).default(0.01).describe('smallest product of all factors'),
+    })
+    .optional()
+    .describe("reduce the schedule's learning rate when evaluations do not improve `keep.best` (reduce on plateau)"),
   maxGradientNorm: z.number().positive().default(1).describe('clip gradients to this global norm'),
   average: averageSchema
     .optional()

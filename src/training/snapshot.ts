@@ -38,6 +38,8 @@ export const runStateSchema = z.strictObject({
   best: z.strictObject({ step: whole, value: z.number() }).nullable(),
   /** Evaluations since the best one. */
   stale: whole,
+  /** Reductions of the learning rate so far, and the evaluations without an improvement since the last one. */
+  plateau: z.strictObject({ reductions: whole, waited: whole }).optional(),
   /** What is still to be done after this step: a checkpoint is written before its step is evaluated. */
   pending: z.array(z.enum(['evaluate', 'sample'])),
   /** What the criterion carries from step to step (`Criterion.carried`). */

@@ -23,6 +23,7 @@ import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from '.
 import { IntervalTrigger } from './interval-trigger.ts'
 import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
+import { afterEvaluation, plateauFactor } from './plateau.ts'
 import type { TrainingSettings } from './settings.ts'
 
 /** Everything that the loop needs to train. */
@@ -184,7 +185,8 @@ class TrainingLoop<Example> {
     const dataSeconds = (performance.now() - from) / 1000
     const result = await this.#reduced(yield* this.#gradients(batch))
     const totalSteps = length.totalSteps(this.#state)
-    const learningRate = this.#run.learningRate * scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
+    const scheduled = scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
+    const learningRate = this.#run.learningRate * scheduled * plateauFactor(settings.plateau, this.#state.plateau)
     const spike = this.#watch.check(result.loss)
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
@@ -330,6 +332,8 @@ class TrainingLoop<Example> {
     average?.swapIn()
     const metrics = await evaluate(this.#state).finally(() => average?.swapOut())
     const best = this.#noteBest(metrics)
+    const { plateau } = this.#run.settings
+    if (plateau !== undefined) this.#state.plateau = afterEvaluation(plateau, this.#state.plateau, best)
     yield { ...this.#stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000, best }
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { peersPython } from '../../bench/side-by-side.ts'
-import { type AdapterConfig, applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { type AdapterInput, applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
@@ -25,19 +25,19 @@ const heads: Partial<Record<ModelType, HeadType>> = {
   qwen3: 'causal-lm',
   t5: 'seq2seq-lm',
 }
-const configs: Record<string, AdapterConfig> = {
-  lora: { type: 'lora', targets: 'all-linear', rank: 3 } as AdapterConfig,
-  'lora-part': { type: 'lora', targets: ['vProj', 'oProj'], rank: 3, rsLora: true, alpha: 5 } as AdapterConfig,
-  'lora-head': { type: 'lora', targets: ['qProj', 'vProj'], rank: 2, trainHead: true } as AdapterConfig,
-  dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 } as AdapterConfig,
-  pissa: { type: 'lora', init: 'pissa', rank: 4, rankPattern: { 'layers.0.*': 3 } } as AdapterConfig,
-  loha: { type: 'loha', rank: 2 } as AdapterConfig,
-  lokr: { type: 'lokr', rank: 2, decomposeBoth: true } as AdapterConfig,
-  vera: { type: 'vera', rank: 6 } as AdapterConfig,
-  oft: { type: 'oft', blockSize: 8 } as AdapterConfig,
-  ia3: { type: 'ia3' } as AdapterConfig,
-  prefix: { type: 'prefix-tuning', virtualTokens: 3 } as AdapterConfig,
-  prompt: { type: 'prompt-tuning', virtualTokens: 3 } as AdapterConfig,
+const configs: Record<string, AdapterInput> = {
+  lora: { type: 'lora', targets: 'all-linear', rank: 3 },
+  'lora-part': { type: 'lora', targets: ['vProj', 'oProj'], rank: 3, rsLora: true, alpha: 5 },
+  'lora-head': { type: 'lora', targets: ['qProj', 'vProj'], rank: 2, trainHead: true },
+  dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 },
+  pissa: { type: 'lora', init: 'pissa', rank: 4, rankPattern: { 'layers.0.*': 3 } },
+  loha: { type: 'loha', rank: 2 },
+  lokr: { type: 'lokr', rank: 2, decomposeBoth: true },
+  vera: { type: 'vera', rank: 6 },
+  oft: { type: 'oft', blockSize: 8 },
+  ia3: { type: 'ia3' },
+  prefix: { type: 'prefix-tuning', virtualTokens: 3 },
+  prompt: { type: 'prompt-tuning', virtualTokens: 3 },
 }
 /** PEFT's prefixes want a model that takes keys of earlier tokens. */
 const pairs = Object.keys(heads).flatMap((architecture) =>

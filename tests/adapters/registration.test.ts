@@ -106,7 +106,7 @@ describe('registerObjective', () => {
       type: 'next-token',
       config: z.strictObject({ startToken: z.boolean().default(false).describe('open with the start token') }),
       create: ({ startToken }, context) =>
-        objectives['causal-lm'].create({ startToken, documents: 'separate' }, context),
+        objectives['causal-lm'].create({ startToken, documents: 'separate', labelSmoothing: 0 }, context),
     })
     expect(() => objectiveSchema.parse({ type: 'next-token' })).toThrow()
     registerObjective(nextToken)

@@ -1,7 +1,7 @@
 // Losses against plain operators, and their equality over padded, packed and split batches.
 import { describe, expect, it } from 'vitest'
 import type { BodyInputs, Model } from '../../src/models/index.ts'
-import { type Objective, objectives, type TextRow } from '../../src/objectives/index.ts'
+import { type Objective, objectives, type TextRow, vocabularyLoss } from '../../src/objectives/index.ts'
 import { scope, Tensor } from '../../src/tensor/index.ts'
 import { build, documentsOf, noOther, random, rowOf, vocabulary } from './small-models.ts'
 
@@ -224,6 +224,36 @@ const tokensMade = (objective: Objective, model: Model, batch: ReturnType<Object
   objective.loss(model, batch)
   return made
 }
+
+describe('label smoothing of a language model', () => {
+  const labels = Tensor.from(BigInt64Array.of(3n, 7n, 1n), { shape: [3] })
+  it.each(['gpt2', 'bert'] as const)(
+    'is the smoothed cross entropy of PyTorch in training, and the plain one in evaluations: %s',
+    (type) => {
+      const model = build(type, type === 'bert' ? 'masked-lm' : 'causal-lm')
+      const head = model.head as never as Parameters<typeof vocabularyLoss>[0]
+      const { hidden } = model
+        .eval()
+        .bodyForward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3] }) })
+      const rows = hidden.flatten(0, 1)
+      const { logits: shaped } = model
+        .eval()
+        .forward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3] }) })
+      const logits = shaped.flatten(0, 1)
+      const weights = Tensor.from(Float32Array.of(1, 0.5, 2), { shape: [3] })
+      const each = (labelSmoothing: number) => logits.crossEntropy(labels, { reduction: 'none', labelSmoothing })
+      for (const training of [true, false]) {
+        if (training) model.train()
+        else model.eval()
+        const wanted = each(training ? 0.2 : 0)
+        const plain = vocabularyLoss(head, rows, labels, { labelSmoothing: 0.2 }).sum.item()
+        expect(plain).toBeCloseTo(wanted.sum().item(), 4)
+        const weighed = vocabularyLoss(head, rows, labels, { labelSmoothing: 0.2, weights }).sum.item()
+        expect(weighed).toBeCloseTo(wanted.mul(weights).sum().item(), 4)
+      }
+    },
+  )
+})
 
 describe('masked-lm', () => {
   it('computes the predicted tokens alone in the last layer of packed rows', () => {

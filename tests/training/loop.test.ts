@@ -228,6 +228,29 @@ it.each(Object.keys(schedules))('the schedule %s sets the rate of each step', as
     expect(learningRate).toBe(1e-3 * scheduleAt(schedule, { step, totalSteps: 6 }))
 })
 
+it('reduces the rate when evaluations stop improving, also after a resume', async () => {
+  const losses = [3, 2, 2, 2, 2, 2, 1, 1, 1]
+  const settings = {
+    budget: { steps: 9 },
+    evaluate: { steps: 1 },
+    keep: { best: 'loss' },
+    plateau: { patience: 1, factor: 0.1 },
+  }
+  const saved: LoopState[] = []
+  const more = {
+    evaluate: async ({ step }: LoopState) => ({ loss: losses[step - 1] }),
+    save: async (state: LoopState) => `step ${saved.push(structuredClone(state))}`,
+  }
+  const rates = (events: Awaited<ReturnType<typeof eventsOf>>) =>
+    ofType(events, 'step').map(({ learningRate }) => Math.round(Math.log10(learningRate / 1e-3)))
+  const straight = rates(await eventsOf(runOf('gpt2', settings, { more })))
+  expect(straight).toEqual([0, 0, 0, 0, -1, -1, -2, -2, -2])
+  // The checkpoint of the fourth step is from before its evaluation, which the resumed run makes up for.
+  const state = saved[3]
+  expect(state).toMatchObject({ step: 4, pending: ['evaluate'] })
+  expect(rates(await eventsOf(runOf('gpt2', settings, { more: { ...more, state } })))).toEqual(straight.slice(4))
+})
+
 it.each(kinds)('%s: nothing of a step outlives it', async (kind) => {
   const run = runOf(kind, { budget: { steps: 12 }, batch: { sequences: 4, microTokens: 64 }, average: {} })
   const live: number[] = []

@@ -5,15 +5,16 @@ import type { BuiltRun, CommonRecipe } from './run-kind.ts'
 
 /** The parts of a run that the check needs. */
 export interface MeasuredRun extends Pick<BuiltRun, 'evaluate' | 'metrics'> {
-  recipe: Pick<CommonRecipe, 'evaluate' | 'keep' | 'patience'>
+  recipe: Pick<CommonRecipe, 'evaluate' | 'keep' | 'patience' | 'plateau'>
 }
 
-/** @throws ConfigError for `keep.best` or `patience` that would have no effect */
+/** @throws ConfigError for `keep.best`, `patience` or `plateau` that would have no effect */
 export const checkBestMetric = async ({ recipe, evaluate, metrics }: MeasuredRun): Promise<void> => {
-  const { keep, patience } = recipe
+  const { keep, patience, plateau } = recipe
   if (keep.best === undefined) {
-    if (patience === undefined) return
-    throw new ConfigError('`patience` needs a metric to watch: set `keep.best`, for instance to loss.')
+    if (patience === undefined && plateau === undefined) return
+    const setting = patience === undefined ? 'plateau' : 'patience'
+    throw new ConfigError(`\`${setting}\` needs a metric to watch: set \`keep.best\`, for instance to loss.`)
   }
   if (evaluate === undefined || metrics === undefined)
     throw new ConfigError(

@@ -75,7 +75,7 @@ export const setOptimization = (
     throw new ConfigError(
       '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
     )
-  const optimizer = sharded
+  const optimizer: Optimizer = sharded
     ? createShardedOptimizer(recipe.optimizer, parameters, groups, {
         index: group.rank,
         count: group.size,

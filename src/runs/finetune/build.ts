@@ -1,4 +1,5 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
+import { addEmbeddingNoise } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import { readPredictions, scoresOf, type TaskRecord } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
@@ -23,6 +24,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   await restoreFunctions(recipe)
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
   const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
+  if (recipe.neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, recipe.neftuneAlpha)
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)
   const trainable: TrainableModel = {

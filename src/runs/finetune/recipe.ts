@@ -47,6 +47,11 @@ export const finetuneSchema = trainingSchema.extend({
   variant: variantSchema.default('full').describe('fine-tuning method'),
   adapter: baseFields.adapter,
   frozenWeights: baseFields.frozenWeights,
+  neftuneAlpha: z
+    .number()
+    .positive()
+    .optional()
+    .describe('NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise)'),
   randomInit: z
     .boolean()
     .default(false)

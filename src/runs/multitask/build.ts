@@ -1,6 +1,7 @@
 // Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one stream of examples.
 // Writes nothing before the end.
 import { join } from 'node:path'
+import { addEmbeddingNoise } from '../../adapters/index.ts'
 import { writeFolderAtomic } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
@@ -150,6 +151,8 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   const tasks: BuiltTask[] = []
   for (const task of opened) tasks.push(await buildTask(task, joined, context))
   const { applied, models } = joined
+  // The body, whose embeddings these are, is that of all tasks.
+  if (recipe.neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, recipe.neftuneAlpha)
   const trainable: TrainableModel<TaggedTaskExample> = {
     model: joined.model,
     objective: joinCriteria(

@@ -2,6 +2,7 @@
 
 import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
+import type { OptimizerInput, ScheduleInput } from './optimization.ts'
 import type { VariantChoice } from './variants.ts'
 
 /** Settings of an alignment run, whatever objective and variant. */
@@ -48,177 +49,7 @@ export interface AlignSettings {
     minutes?: number
   }
   /** Default: `{"type":"adamw"}`. */
-  optimizer?:
-    | {
-        /** Adafactor. */
-        type: 'adafactor'
-        /** Learning rate times min(0.01, 1/sqrt(step)); the paper has a learning rate of 1. Default: `true`. */
-        relativeStep?: boolean
-        /** Scale updates by the root mean square of the weights. Default: `true`. */
-        scaleParameter?: boolean
-        /** Warmup of the relative step from 1e-6. Default: `false`. */
-        warmupInit?: boolean
-        /** Decay of the average update; 0 disables it. Default: `0`. */
-        beta1?: number
-        /** Exponent of the decay of the average square. Default: `-0.8`. */
-        decayRate?: number
-        /** Maximum root mean square of an update. Default: `1`. */
-        clipThreshold?: number
-        /** Added to squared gradients. Default: `1e-30`. */
-        eps?: number
-        /** Minimum root mean square of the weights for `scaleParameter`. Default: `0.001`. */
-        minScale?: number
-        /** Weight decay per step, times the learning rate. Default: `0`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** AdamW. */
-        type: 'adamw'
-        /** Decay of the average gradient. Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average squared gradient. Default: `0.999`. */
-        beta2?: number
-        /** Added to the root of the average square, for stability. Default: `1e-8`. */
-        eps?: number
-        /** Weight decay per step, times the learning rate. Default: `0.01`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** AdamW with averages in 8 bits: a quarter of the memory of its state. */
-        type: 'adamw-8bit'
-        /** Decay of the average gradient. Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average squared gradient. Default: `0.999`. */
-        beta2?: number
-        /** Added to the root of the average square, for stability. Default: `1e-8`. */
-        eps?: number
-        /** Weight decay per step, times the learning rate. Default: `0.01`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** AdamW that needs no decay: use the schedule constant, with warmup. */
-        type: 'adamw-schedule-free'
-        /** Place of the gradients between the iterate (0) and the average (1). Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average squared gradient. Default: `0.999`. */
-        beta2?: number
-        /** Added to the root of the average square, for stability. Default: `1e-8`. */
-        eps?: number
-        /** Weight decay per step, times the learning rate. Default: `0`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** AdamW in a low-rank subspace of the gradients of hidden matrices. */
-        type: 'galore'
-        /** Rank of the subspace. Default: `128`. */
-        rank?: number
-        /** Steps until the subspace is computed anew. Default: `200`. */
-        interval?: number
-        /** Factor of the updates of hidden matrices. Default: `0.25`. */
-        scale?: number
-        /** Decay of the average gradient. Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average squared gradient. Default: `0.999`. */
-        beta2?: number
-        /** Added to the root of the average square, for stability. Default: `0.000001`. */
-        eps?: number
-        /** Weight decay per step, times the learning rate. Default: `0`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** Lion; use a learning rate 3 to 10 times below that of AdamW. */
-        type: 'lion'
-        /** Weight of the average against the new gradient in the update. Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average gradient. Default: `0.99`. */
-        beta2?: number
-        /** Weight decay per step, times the learning rate. Default: `0`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** Muon, with AdamW for embeddings, heads, norms and biases. */
-        type: 'muon'
-        /** Decay of the average gradient. Default: `0.95`. */
-        momentum?: number
-        /** Nesterov momentum. Default: `true`. */
-        nesterov?: boolean
-        /** Newton-Schulz iterations per update. Default: `5`. */
-        newtonSchulzSteps?: number
-        /** Dtype of the iterations; bfloat16 is faster where the processor supports it. Default: `float32`. */
-        newtonSchulzDtype?: 'float32' | 'bfloat16'
-        /** Size of the updates: as published, or as large as those of AdamW. Default: `match-rms-adamw`. */
-        adjustment?: 'original' | 'match-rms-adamw'
-        /** Learning rate of AdamW for the rest, relative to Muon's; about 0.015 with `original`. Default: `1`. */
-        otherLearningRateScale?: number
-        /** Decay of the average gradient of AdamW. Default: `0.9`. */
-        beta1?: number
-        /** Decay of the average squared gradient of AdamW. Default: `0.95`. */
-        beta2?: number
-        /** Added to the root of the average square of AdamW, for stability. Default: `1e-8`. */
-        eps?: number
-        /** Weight decay per step, times the learning rate. Default: `0.1`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
-    | {
-        /** Gradient descent with momentum. */
-        type: 'sgd'
-        /** Decay of the accumulated gradient; 0 disables momentum. Default: `0.9`. */
-        momentum?: number
-        /** Share of each gradient that is left out of the momentum. Default: `0`. */
-        dampening?: number
-        /** Nesterov momentum. Default: `false`. */
-        nesterov?: boolean
-        /** Weight decay per step, times the learning rate. Default: `0`. */
-        weightDecay?: number
-        /** Weight decay of embedding tables. Default: `true`. */
-        decayEmbeddings?: boolean
-        /** Weight decay of biases and norm weights. Default: `false`. */
-        decayVectors?: boolean
-        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
-        layerDecay?: number
-      }
+  optimizer?: OptimizerInput
   /**
    * Training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too
    * (ZeRO-2). Default: `none`.
@@ -227,88 +58,16 @@ export interface AlignSettings {
   /** Peak learning rate (default: the objective's; ten times as much for adapters). */
   learningRate?: number
   /** Default: `{"type":"linear","warmupShare":0.05}`. */
-  schedule?:
-    | {
-        /** Constant after warmup. */
-        type: 'constant'
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-      }
-    | {
-        /** Cosine decay after warmup. */
-        type: 'cosine'
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /** Learning rate at the end, as a share of the peak. Default: `0`. */
-        floor?: number
-      }
-    | {
-        /** Cosine decay in several cycles after warmup. */
-        type: 'cosine-restarts'
-        /** Number of cycles, each from the peak to the floor. Default: `4`. */
-        cycles?: number
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /** Learning rate at the end, as a share of the peak. Default: `0`. */
-        floor?: number
-      }
-    | {
-        /** Inverse square root decay after warmup. */
-        type: 'inverse-square-root'
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /**
-         * Time scale in steps: the rate halves after three of them (default: warmup steps, or 10,000 without
-         * warmup).
-         */
-        timescale?: number
-      }
-    | {
-        /** Linear decay after warmup. */
-        type: 'linear'
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /** Learning rate at the end, as a share of the peak. Default: `0`. */
-        floor?: number
-      }
-    | {
-        /** Polynomial decay after warmup. */
-        type: 'polynomial'
-        /** Power of the share of the steps that is left. Default: `2`. */
-        power?: number
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /** Learning rate at the end, as a share of the peak. Default: `0`. */
-        floor?: number
-      }
-    | {
-        /** Constant after warmup, then decay at the end. */
-        type: 'warmup-stable-decay'
-        /** Linear warmup from 0, in steps. Default: `0`. */
-        warmupSteps?: number
-        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
-        warmupShare?: number
-        /** Decay at the end, in steps. */
-        decaySteps?: number
-        /** Decay at the end, as a share of all steps (default: 0.2). */
-        decayShare?: number
-        /** Shape of the decay. Default: `1-sqrt`. */
-        decayShape?: 'linear' | '1-sqrt' | 'cosine'
-        /** Learning rate at the end, as a share of the peak. Default: `0`. */
-        floor?: number
-      }
+  schedule?: ScheduleInput
+  /** Reduce the schedule's learning rate when evaluations do not improve `keep.best` (reduce on plateau). */
+  plateau?: {
+    /** Evaluations without an improvement before the rate is reduced. Default: `2`. */
+    patience?: number
+    /** Factor of the learning rate at each reduction. Default: `0.5`. */
+    factor?: number
+    /** Smallest product of all factors. Default: `0.01`. */
+    floor?: number
+  }
   /** Clip gradients to this global norm. Default: `1`. */
   maxGradientNorm?: number
   /** Average of the weights over the steps (EMA or SWA), which is then exported. */

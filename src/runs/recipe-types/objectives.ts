@@ -10,6 +10,8 @@ export interface ObjectiveSettings {
     documents?: 'separate' | 'joined'
     /** Begin each sequence with the start token of the vocabulary, as Llama does. Default: `false`. */
     startToken?: boolean
+    /** Label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual. Default: `0`. */
+    labelSmoothing?: number
   }
   'masked-lm': {
     /** Share of the tokens to predict, at least one in a row. Default: `0.15`. */

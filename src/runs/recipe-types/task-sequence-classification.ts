@@ -62,4 +62,14 @@ export interface SequenceClassificationSettings {
   classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
   /** Label smoothing: probability mass spread over all classes. Default: `0`. */
   labelSmoothing?: number
+  /**
+   * Focal loss: multiply each loss by (1 - p)^gamma, so that easy examples count less; 2 is usual.
+   * Default: `0`.
+   */
+  focalGamma?: number
+  /**
+   * R-Drop: weight of the divergence between two passes with different dropout (twice the compute).
+   * Default: `0`.
+   */
+  rDrop?: number
 }

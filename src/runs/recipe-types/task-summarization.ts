@@ -64,6 +64,8 @@ export interface SummarizationSettings {
    * them; or stop with an error. Default: `truncate`.
    */
   tooLong?: 'truncate' | 'drop' | 'split' | 'error'
+  /** Label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual. Default: `0`. */
+  labelSmoothing?: number
   /**
    * Maximum tokens of a generated answer (default: 256, or half of the model's positions if that is
    * less).

@@ -59,6 +59,7 @@ const term = 'answers'
 const createCriterion = <Example extends Targets>(options: {
   head: HeadType
   unpadded: boolean
+  labelSmoothing: number
   tokens(example: Example): number
   collate(examples: readonly Example[], options: CollateOptions): AnswerBatch
   describe: Criterion<Example>['describe']
@@ -81,7 +82,11 @@ const createCriterion = <Example extends Targets>(options: {
       const { labels, weights, weight } = batch as AnswerBatch
       const head = vocabularyHead(model, options.head)
       const hidden = hiddenOf(model, batch as AnswerBatch, lossOptions.generator)
-      const { sum, correct } = vocabularyLoss(head, hidden, labels, { ...lossOptions, weights })
+      const { sum, correct } = vocabularyLoss(head, hidden, labels, {
+        ...lossOptions,
+        weights,
+        labelSmoothing: options.labelSmoothing,
+      })
       return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
     },
     losses: (model, batch) =>
@@ -137,8 +142,9 @@ const labelsOf = (examples: readonly Targets[], device: string | undefined): Ten
 }
 
 /** For a decoder with question and answer in one sequence. @param padId any token id: the attention mask marks padding */
-export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExample> =>
+export const createAnswerCriterion = (padId: number, labelSmoothing = 0): AnswerCriterion<AnswerExample> =>
   createCriterion<AnswerExample>({
+    labelSmoothing,
     head: 'causal-lm',
     unpadded: true,
     tokens: ({ ids }) => ids.length,
@@ -178,8 +184,13 @@ export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExam
   })
 
 /** For an encoder-decoder. */
-export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCriterion<Seq2seqExample> =>
+export const createSeq2seqCriterion = (
+  padId: number,
+  startId: number,
+  labelSmoothing = 0,
+): AnswerCriterion<Seq2seqExample> =>
   createCriterion<Seq2seqExample>({
+    labelSmoothing,
     head: 'seq2seq-lm',
     unpadded: false,
     tokens: ({ ids, targets }) => ids.length + targets.length,

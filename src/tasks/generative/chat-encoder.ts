@@ -23,6 +23,7 @@ export interface ChatEncoderOptions {
   template?: string
   /** Answers that the loss includes. */
   lossOn: GenerationSettings['lossOn']
+  labelSmoothing?: number
   tooLong: TooLong
   /** Maximum tokens of a training example. */
   maxLength: number
@@ -184,7 +185,7 @@ export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOpti
   }
 
   return {
-    criterion: createAnswerCriterion(tokenizer.special.pad?.id ?? 0),
+    criterion: createAnswerCriterion(tokenizer.special.pad?.id ?? 0, options.labelSmoothing),
     eosTokenIds: ends,
     template,
     notes,

@@ -1,6 +1,7 @@
 // The settings that all generative tasks share.
 import { z } from 'zod'
 import { openEnum } from '../../core/index.ts'
+import { labelSmoothingField } from '../../objectives/index.ts'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { type TextMetric, textMetricNames } from '../metrics/index.ts'
 import type { rowFields } from '../records/read-rows.ts'
@@ -24,6 +25,7 @@ export const generationFields = {
     .describe(
       'examples longer than maxLength: truncate the source text, then the end; drop and count them; split them; or stop with an error',
     ),
+  labelSmoothing: labelSmoothingField,
   maxNewTokens: z
     .int()
     .positive()

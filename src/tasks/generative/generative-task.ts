@@ -69,7 +69,7 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
   ...[tokenizer, { maxLength = 512, facts }]: [Tokenizer, PrepareOptions]
 ): RecordEncoder<Record> => {
   invariant(facts !== undefined, 'a generative task gets the facts of the body.')
-  const { template, lossOn, tooLong } = config
+  const { template, lossOn, tooLong, labelSmoothing } = config
   const maxNewTokens = answerLength(config, facts)
   if (facts.causal) {
     const { maxPositions = Number.POSITIVE_INFINITY } = facts
@@ -79,7 +79,7 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
       throw new ConfigError(
         `Expected less than ${maxPositions} for \`maxNewTokens\`, the positions of the model, got ${maxNewTokens}. Lower \`--settings.max-new-tokens\`, of \`predict\`: \`--max-new-tokens\`.`,
       )
-    const encoder = createChatEncoder(tokenizer, { template, lossOn, tooLong, maxLength, maxPrompt })
+    const encoder = createChatEncoder(tokenizer, { template, lossOn, tooLong, maxLength, maxPrompt, labelSmoothing })
     const questionOf = (record: Record) => withSystem(spec.chatPrompt(record, config), config.system)
     return {
       ...encoder,
@@ -96,7 +96,7 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
     throw new ConfigError(
       'Expected no `template` for an encoder-decoder, got one, which would have no effect. Remove it.',
     )
-  const encoder = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId })
+  const encoder = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId, labelSmoothing })
   return {
     ...encoder,
     criterion: encoder.criterion,

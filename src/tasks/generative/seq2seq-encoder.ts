@@ -11,6 +11,7 @@ export interface Seq2seqEncoderOptions {
   /** Maximum tokens of a question, and of an answer. */
   maxLength: number
   startId: number
+  labelSmoothing?: number
 }
 
 export interface Seq2seqEncoder {
@@ -23,7 +24,7 @@ export interface Seq2seqEncoder {
 /** The encoder of encoder-decoders. @throws ConfigError for a tokenizer without an end-of-text token */
 export const createSeq2seqEncoder = (
   tokenizer: Tokenizer,
-  { tooLong, maxLength, startId }: Seq2seqEncoderOptions,
+  { tooLong, maxLength, startId, labelSmoothing }: Seq2seqEncoderOptions,
 ): Seq2seqEncoder => {
   const { eos, pad } = tokenizer.special
   if (eos === undefined)
@@ -59,7 +60,7 @@ export const createSeq2seqEncoder = (
     return { ids: Uint32Array.from([...before, ...kept, ...after]), truncatedTokens: text.length - kept.length }
   }
   return {
-    criterion: createSeq2seqCriterion(pad?.id ?? 0, startId),
+    criterion: createSeq2seqCriterion(pad?.id ?? 0, startId, labelSmoothing),
     eosTokenIds: [eos.id],
     encode(question, answer, place) {
       const { ids, truncatedTokens } = read(question, place)

@@ -23,6 +23,8 @@ export interface RowCriterionOptions<Example> {
   targets(examples: readonly Example[], device: string | undefined): Tensor
   /** Loss summed over the examples. Logits float32 [B,L]. */
   loss(logits: Tensor, targets: Tensor): Tensor
+  /** Loss of the difference between two passes with other dropout, summed over the examples, which is added in training. */
+  consistency?(first: Tensor, second: Tensor, targets: Tensor): Tensor
   /** Metrics of a batch. */
   measure(logits: Tensor, targets: Tensor, batch: RowBatch): { [name: string]: Metric }
   /** The target as text for people. */
@@ -55,9 +57,18 @@ export const createRowCriterion = <Example extends TaskExample>(
   loss(model, batch, { generator, metrics } = {}) {
     const { inputs, targets, weight } = batch as RowBatch
     expectHead(model, options.head)
-    const logits = model.forward({ ...inputs, generator }).logits.to('float32')
+    const pass = () => model.forward({ ...inputs, generator }).logits.to('float32')
+    const logits = pass()
+    let sum = options.loss(logits, targets)
+    if (options.consistency !== undefined && model.training) {
+      const second = pass()
+      sum = sum
+        .add(options.loss(second, targets))
+        .mul(0.5)
+        .add(options.consistency(logits, second, targets))
+    }
     return {
-      terms: [{ name: options.term, sum: options.loss(logits, targets), weight, scale: 1 }],
+      terms: [{ name: options.term, sum, weight, scale: 1 }],
       metrics: metrics ? options.measure(logits, targets, batch as RowBatch) : {},
     }
   },

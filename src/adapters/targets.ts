@@ -10,7 +10,14 @@ export const linearNames = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upP
 export type LinearName = (typeof linearNames)[number]
 
 /** Layers to adapt: names, or patterns of paths. */
-export const targetsSchema = z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1)])
+export const targetsSchema = z.union([
+  z.literal('all-linear'),
+  z
+    .string()
+    .min(1)
+    .transform((target) => [target]),
+  z.array(z.string().min(1)).min(1),
+])
 /** The setting of methods that adapt all linear layers by default. */
 export const targetsField = targetsSchema
   .default('all-linear')

@@ -19,7 +19,7 @@ export interface VariantSettings {
      * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
      * `all-linear`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /** Rank of the low-rank matrices. Default: `8`. */
     rank?: number
     /** Scaling: the change is multiplied by alpha / rank. Default: `16`. */
@@ -119,7 +119,7 @@ export interface VariantSettings {
      * Layers to adapt: names such as kProj and vProj, or all-linear. Default:
      * `["kProj","vProj","downProj"]`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /** Targets whose input is scaled instead of their output. Default: `["downProj"]`. */
     inputTargets?: readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
     /** Train the head too (default: yes, unless it is a language modelling head). */
@@ -130,7 +130,7 @@ export interface VariantSettings {
      * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
      * `all-linear`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /** Rank of each of the two low-rank matrices. Default: `8`. */
     rank?: number
     /** Scaling: the change is multiplied by alpha / rank. Default: `8`. */
@@ -143,7 +143,7 @@ export interface VariantSettings {
      * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
      * `all-linear`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /** Rank of the factors that are products of narrow matrices. Default: `8`. */
     rank?: number
     /** Scaling: the change is multiplied by alpha / rank. Default: `8`. */
@@ -163,7 +163,7 @@ export interface VariantSettings {
      * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
      * `all-linear`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /** Rank of the shared random matrices. Default: `256`. */
     rank?: number
     /** Initial value of the vector between the random matrices. Default: `0.1`. */
@@ -178,7 +178,7 @@ export interface VariantSettings {
      * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
      * `all-linear`.
      */
-    targets?: 'all-linear' | readonly string[]
+    targets?: 'all-linear' | string | readonly string[]
     /**
      * Size of the orthogonal blocks; where it does not divide the width, the nearest divisor is taken.
      * Default: `32`.

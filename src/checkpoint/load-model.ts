@@ -133,7 +133,7 @@ const namesOfHeads = (definition: ModelDefinition, config: object, prefix: strin
     ),
   )
 
-const pooler = /(^|\.)pooler\.dense\.(weight|bias)$/
+const pooler = /(^|\.)pooler(\.dense)?\.(weight|bias)$/
 
 /**
  * Handles a tied output matrix that is in the files too: equal values are ignored, others untie it, as in transformers.
@@ -153,6 +153,19 @@ const settleTie = (state: Map<string, Tensor>, tied: boolean): { tied: boolean; 
 
 const refuse = (report: LoadReport, path: string, hint = ''): never => {
   throw new CheckpointError(`${path}: ${describeReport(report)}${hint}`, report)
+}
+
+/** Buffers that we do not have are zero, or the outputs would be others. @throws CheckpointError */
+const expectZeros = (
+  { hfZeros = [] }: ModelDefinition,
+  keys: ReadonlyMap<string, () => Tensor>,
+  path: string,
+): void => {
+  for (const [key, read] of keys)
+    if (hfZeros.some((rule) => rule.test(key)) && read().abs().max().item() !== 0)
+      throw new CheckpointError(
+        `${path}: Expected zeros for \`${key}\`, got other values, which are not supported. Choose another base.`,
+      )
 }
 
 /** The first of several heads that the architecture has. @throws ConfigError if it has none of them */
@@ -249,7 +262,9 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const heads = namesOfHeads(definition, config, prefix)
   const unused = unknown.filter((key) => heads.has(key) || pooler.test(key))
   const set = new Set(unused)
-  const unexpected = unknown.filter((key) => !set.has(key) && !definition.hfIgnored.some((rule) => rule.test(key)))
+  expectZeros(definition, keys, path)
+  const known = [...definition.hfIgnored, ...(definition.hfZeros ?? [])]
+  const unexpected = unknown.filter((key) => !set.has(key) && !known.some((rule) => rule.test(key)))
   const missing = report.missing.filter((name) => !name.startsWith('head.'))
   if (missing.length + unexpected.length + report.mismatched.length > 0)
     refuse(

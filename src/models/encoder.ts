@@ -11,9 +11,10 @@ import {
   Linear,
   Module,
   PlainMlp,
+  RelativeBias,
 } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens } from './model.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
 /** Settings of the stack. */
@@ -36,6 +37,14 @@ export interface EncoderOptions {
   padTokenId?: number
   /** Positions count from the id of padding, tokens that are no padding only (RoBERTa); default: from 0, all tokens. */
   positionsFollowPadding?: boolean
+  /** Project the embeddings also where they are as wide as the hidden size (ALBERT). */
+  projectsEmbeddings?: boolean
+  /** Distinct layers, each used for equally many layers in a row (ALBERT; default: numLayers, all distinct). */
+  layerGroups?: number
+  /** Dropout of what the feed-forward block adds (default: true). */
+  dropsMlp?: boolean
+  /** Learned bias of all layers' attention scores by distance (MPNet). Documents cannot be packed then. */
+  relativeBias?: { buckets: number; maxDistance: number }
 }
 
 /** A layer of the stack. */
@@ -45,6 +54,7 @@ export class EncoderLayer extends Module {
   mlp: PlainMlp
   mlpNorm: LayerNorm
   dropout: Dropout
+  readonly #dropsMlp: boolean
 
   constructor(options: EncoderOptions) {
     super()
@@ -54,6 +64,7 @@ export class EncoderLayer extends Module {
     this.mlp = new PlainMlp({ hidden, intermediate: options.intermediateSize, activation: options.activation })
     this.mlpNorm = new LayerNorm(hidden, { eps })
     this.dropout = new Dropout(options.hiddenDropout)
+    this.#dropsMlp = options.dropsMlp ?? true
   }
 
   /** @param source tokens to attend to, [B,S,C] (default: the input) */
@@ -61,7 +72,8 @@ export class EncoderLayer extends Module {
     const drop = (x: Tensor) => this.dropout.forward(x, context.generator)
     const mixed = this.attention.forward(input, context, source === undefined ? {} : { source })
     const [, attended] = this.attentionNorm.add(input, drop(mixed))
-    return this.mlpNorm.add(attended, drop(this.mlp.forward(attended)))[1]
+    const widened = this.mlp.forward(attended)
+    return this.mlpNorm.add(attended, this.#dropsMlp ? drop(widened) : widened)[1]
   }
 }
 
@@ -73,7 +85,9 @@ export class EncoderBody extends Body {
   embeddingNorm: LayerNorm
   embeddingProj?: Linear
   dropout: Dropout
+  relativeBias?: RelativeBias
   layers: EncoderLayer[]
+  readonly #numLayers: number
   readonly #positions: (inputs: BodyInputs) => Tensor
   readonly #paddingPosition: number | undefined
 
@@ -85,9 +99,13 @@ export class EncoderBody extends Body {
     this.embedPositions = new Embedding(options.maxPositions, width)
     if (options.typeVocabSize > 0) this.embedTypes = new Embedding(options.typeVocabSize, width)
     this.embeddingNorm = new LayerNorm(width, { eps: options.normEps })
-    if (width !== options.hiddenSize) this.embeddingProj = new Linear(width, options.hiddenSize)
+    if (width !== options.hiddenSize || options.projectsEmbeddings)
+      this.embeddingProj = new Linear(width, options.hiddenSize)
     this.dropout = new Dropout(options.hiddenDropout)
-    this.layers = Array.from({ length: options.numLayers }, () => new EncoderLayer(options))
+    if (options.relativeBias !== undefined)
+      this.relativeBias = new RelativeBias({ ...options.relativeBias, heads: options.numHeads, bidirectional: true })
+    this.layers = Array.from({ length: options.layerGroups ?? options.numLayers }, () => new EncoderLayer(options))
+    this.#numLayers = options.numLayers
     this.#positions = positions
     this.#paddingPosition = options.positionsFollowPadding ? options.padTokenId : undefined
   }
@@ -97,7 +115,14 @@ export class EncoderBody extends Body {
     return this.#paddingPosition
   }
 
+  /** The layers in the order in which they compute: shared ones several times. */
+  get computedLayers(): readonly EncoderLayer[] {
+    const count = this.#numLayers
+    return Array.from({ length: count }, (_, i) => this.layers[Math.floor((i * this.layers.length) / count)])
+  }
+
   forward(inputs: BodyInputs): BodyOutputs {
+    if (this.relativeBias !== undefined && inputs.starts !== undefined) refusePacking('Its relative bias')
     const context = attentionContext(inputs)
     let summed = this.embedTokens.forward(inputs.inputIds).add(this.embedPositions.forward(this.#positions(inputs)))
     if (this.embedTypes !== undefined)
@@ -110,12 +135,15 @@ export class EncoderBody extends Body {
     const run = layerRunner(inputs)
     const { starts, read } = inputs
     const onlyRead = read !== undefined && starts !== undefined && !inputs.allHidden
-    this.layers.forEach((layer, i) => {
+    // A tensor with history is an input of the layer, not captured: recomputing must not run its backward again.
+    const length = inputs.inputIds.shape[1]
+    const shared = this.relativeBias === undefined ? [] : [this.relativeBias.forward(length, length)]
+    this.computedLayers.forEach((layer, i) => {
       const through =
-        onlyRead && i === this.layers.length - 1
+        onlyRead && i === this.#numLayers - 1
           ? (input: Tensor) => forwardSelected(layer, input, read, { ...context, keyStarts: starts })
-          : (input: Tensor) => layer.forward(input, context)
-      hidden = run(i, through, [hidden])
+          : (input: Tensor, bias?: Tensor) => layer.forward(input, { ...context, bias })
+      hidden = run(i, through, [hidden, ...shared])
       allHidden.push(hidden)
     })
     return inputs.allHidden ? { hidden, allHidden } : { hidden, onlyRead }

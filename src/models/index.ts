@@ -1,5 +1,7 @@
 // The registry of architectures, and what other folders may use of models.
 import { Registry } from '../core/index.ts'
+import { albert } from './albert.ts'
+import { bart, mbart } from './bart.ts'
 import { bert } from './bert.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
@@ -9,17 +11,20 @@ import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
 import type { ModelDefinition } from './model.ts'
 import { modernBert } from './modernbert.ts'
+import { mpnet } from './mpnet.ts'
 import { olmo2 } from './olmo2.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2, qwen3 } from './qwen.ts'
 import { camembert, roberta, xlmRoberta } from './roberta.ts'
 import { smollm3 } from './smollm3.ts'
-import { t5 } from './t5.ts'
+import { mt5, t5 } from './t5.ts'
 
 const registry = new Registry<ModelDefinition>('an architecture')
 
 /** Every architecture by its `type`, those that packages registered included. */
 export const models = registry.builtIn([
+  albert,
+  bart,
   bert,
   camembert,
   distilbert,
@@ -29,8 +34,11 @@ export const models = registry.builtIn([
   gpt2,
   gptNeox,
   llama,
+  mbart,
   mistral,
   modernBert,
+  mpnet,
+  mt5,
   olmo2,
   phi3,
   qwen2,

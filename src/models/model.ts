@@ -1,7 +1,7 @@
 // The interface of architectures: a body that turns token ids into hidden states, its settings and presets, and the names of
 // its parameters in Hugging Face checkpoints.
 import type { z } from 'zod'
-import { parseConfig } from '../core/index.ts'
+import { ConfigError, parseConfig } from '../core/index.ts'
 import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
 import { arange, type Generator, type Tensor } from '../tensor/index.ts'
 import type { HeadEntries } from './heads/index.ts'
@@ -152,6 +152,8 @@ export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<ob
   hfPrefix: string
   /** Keys in checkpoints that are no parameters: buffers, and copies of tied tensors. */
   hfIgnored: readonly RegExp[]
+  /** Keys of buffers that we do not have and that are zero in published checkpoints; other values are refused. */
+  hfZeros?: readonly RegExp[]
   /** The heads that the architecture has in transformers. */
   heads(config: z.output<Schema>): HeadEntries
 }
@@ -204,6 +206,13 @@ export const defineModel = <const Type extends string, Schema extends z.ZodType<
     return { model_type: rest.hfType ?? rest.type, ...Object.fromEntries(written), ...hfExtra?.write(config) }
   },
 })
+
+/** @param part what of the body cannot be packed, with its pronoun @throws ConfigError */
+export const refusePacking = (part: string): never => {
+  throw new ConfigError(
+    `Expected padded rows for this model, got packed ones. ${part} does not support packing: disable it.`,
+  )
+}
 
 /** Masks and packing of a batch for attention. */
 export const attentionContext = ({ attentionMask, starts, sharedKeys, generator }: BodyInputs): AttentionContext => ({

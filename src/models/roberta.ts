@@ -37,7 +37,7 @@ const schemaOf = (vocabSize: number) =>
 type RobertaConfig = z.output<ReturnType<typeof schemaOf>>
 
 /** The position of padding is the padding id; other tokens count from the next one on, without padding. */
-const countFromPadding =
+export const countFromPadding =
   (padTokenId: number) =>
   (inputs: BodyInputs): Tensor => {
     if (inputs.positionIds !== undefined) return inputs.positionIds
@@ -49,6 +49,8 @@ const countFromPadding =
 
 const large = { hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 }
 const test = { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, intermediateSize: 64, maxPositions: 66 }
+
+type HeadSettings = Pick<RobertaConfig, 'normEps' | 'hiddenDropout' | 'tiedEmbeddings'>
 
 /** What the types share: XLM-R and CamemBERT are RoBERTa with another vocabulary. */
 const shared = {
@@ -66,10 +68,10 @@ const shared = {
   hfIgnored: encoderIgnored,
 }
 
-/** @param family first part of the class names */
-const headsOf =
-  (family: string) =>
-  ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }: RobertaConfig): HeadEntries => ({
+/** @param family first part of the class names @param prefix of the body's keys */
+export const robertaHeads =
+  (family: string, prefix = shared.hfPrefix) =>
+  ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }: HeadSettings): HeadEntries => ({
     'masked-lm': maskedLm(`${family}ForMaskedLM`, {
       tied,
       activation: 'gelu',
@@ -85,7 +87,7 @@ const headsOf =
     }),
     'multiple-choice': multipleChoice(`${family}ForMultipleChoice`, {
       pooling: 'first',
-      dense: { activation: 'tanh', name: 'roberta.pooler.dense', dropoutBefore: false },
+      dense: { activation: 'tanh', name: `${prefix}pooler.dense`, dropoutBefore: false },
       dropout,
       output: 'classifier',
       bias: true,
@@ -101,7 +103,7 @@ export const roberta = defineModel({
   source: 'arXiv:1907.11692',
   config: schemaOf(50265),
   presets: { test, base: {}, large },
-  heads: headsOf('Roberta'),
+  heads: robertaHeads('Roberta'),
 })
 
 export const xlmRoberta = defineModel({
@@ -110,7 +112,7 @@ export const xlmRoberta = defineModel({
   source: 'arXiv:1911.02116',
   config: schemaOf(250002),
   presets: { test, base: {}, large },
-  heads: headsOf('XLMRoberta'),
+  heads: robertaHeads('XLMRoberta'),
 })
 
 export const camembert = defineModel({
@@ -119,5 +121,5 @@ export const camembert = defineModel({
   source: 'arXiv:1911.03894',
   config: schemaOf(32005),
   presets: { test, base: {}, large },
-  heads: headsOf('Camembert'),
+  heads: robertaHeads('Camembert'),
 })

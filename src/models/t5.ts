@@ -1,15 +1,21 @@
-// T5 (v1.0, v1.1, flan): an encoder and a decoder with RMS norms, a learned relative bias instead of positions, and no bias
-// terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks)
+// T5 (v1.0, v1.1, flan) and mT5: an encoder and a decoder with RMS norms, a learned relative bias instead of positions, and no
+// bias terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks), arXiv:2010.11934 (mT5)
 import { z } from 'zod'
-import { ConfigError } from '../core/index.ts'
 import { Embedding, type KeyRule } from '../nn/index.ts'
-import { cat, full } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { embedding, questionAnswering, seq2seqLm, sequenceClassification, tokenClassification } from './heads/index.ts'
-import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel } from './model.ts'
+import { shiftAfterStart } from './decoder-inputs.ts'
+import {
+  embedding,
+  type HeadEntries,
+  questionAnswering,
+  seq2seqLm,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
+import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel, refusePacking } from './model.ts'
 import { RelativeStack } from './relative-stack.ts'
 
-const schema = z.strictObject({
+const shared = {
   vocabSize: sizes.vocabSize.default(32128),
   hiddenSize: sizes.hiddenSize.default(512),
   headDim: sizes.hiddenSize.default(64).describe('size of a head'),
@@ -27,12 +33,25 @@ const schema = z.strictObject({
   padTokenId: settings.padTokenId.default(0),
   decoderStartTokenId: settings.padTokenId.default(0).describe('id of the first token of the decoder'),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
+}
+const t5Schema = z.strictObject({
+  ...shared,
   scaleOutputs: z
     .boolean()
     .optional()
     .describe('divide by the root of the hidden size before the output layer (default: tiedEmbeddings)'),
 })
-type T5Config = z.output<typeof schema>
+const mt5Schema = z.strictObject({
+  ...shared,
+  vocabSize: sizes.vocabSize.default(250112),
+  intermediateSize: sizes.intermediateSize.default(1024),
+  numLayers: sizes.numLayers.default(8).describe('layers of the encoder'),
+  numHeads: sizes.numHeads.default(6),
+  activation: settings.activation.default('gelu_new'),
+  gated: z.boolean().default(true).describe('gated feed-forward blocks'),
+  tiedEmbeddings: settings.tiedEmbeddings.default(false),
+})
+type StackConfig = z.output<z.ZodObject<typeof shared>>
 
 /** T5 below its head. */
 export class T5Body extends Body {
@@ -40,7 +59,7 @@ export class T5Body extends Body {
   encoder: RelativeStack
   decoder?: RelativeStack
 
-  constructor(config: T5Config, { encoderOnly = false }: BuildOptions = {}) {
+  constructor(config: StackConfig, { encoderOnly = false }: BuildOptions = {}) {
     super()
     this.embedTokens = new Embedding(config.vocabSize, config.hiddenSize)
     this.encoder = new RelativeStack(config, false)
@@ -49,10 +68,7 @@ export class T5Body extends Body {
 
   forward(inputs: BodyInputs): BodyOutputs {
     const { attentionMask: mask, decoderInputIds, generator, allHidden } = inputs
-    if (inputs.starts !== undefined)
-      throw new ConfigError(
-        'Expected padded rows for a T5 model, got packed ones. Its relative bias does not support packing: disable it.',
-      )
+    if (inputs.starts !== undefined) refusePacking('Its relative bias')
     const encoderHidden =
       inputs.encoderHidden ??
       this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator, recompute: inputs.recompute })
@@ -72,14 +88,14 @@ export class T5Body extends Body {
   }
 }
 
-const stackKeys = (stack: string, cross: boolean, gated: boolean): KeyRule[] => {
-  const block = `${stack}.block.{i}.layer`
-  const layer = `${stack}.layers.{i}`
+const stackKeys = (side: string, cross: boolean, gated: boolean): KeyRule[] => {
+  const block = `${side}.block.{i}.layer`
+  const layer = `${side}.layers.{i}`
   const mlp = cross ? 2 : 1
   const projections = (ours: string, theirs: string) =>
     ['q', 'k', 'v', 'o'].map((letter) => ({ ours: `${layer}.${ours}.${letter}Proj`, theirs: `${theirs}.${letter}` }))
   return [
-    { ours: `${stack}.relativeBias.table`, theirs: `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias` },
+    { ours: `${side}.relativeBias.table`, theirs: `${side}.block.0.layer.0.SelfAttention.relative_attention_bias` },
     { ours: `${layer}.attentionNorm`, theirs: `${block}.0.layer_norm` },
     ...projections('attention', `${block}.0.SelfAttention`),
     ...(cross
@@ -96,52 +112,28 @@ const stackKeys = (stack: string, cross: boolean, gated: boolean): KeyRule[] => 
         ]
       : [{ ours: `${layer}.mlp.upProj`, theirs: `${block}.${mlp}.DenseReluDense.wi` }]),
     { ours: `${layer}.mlp.downProj`, theirs: `${block}.${mlp}.DenseReluDense.wo` },
-    { ours: `${stack}.finalNorm`, theirs: `${stack}.final_layer_norm` },
+    { ours: `${side}.finalNorm`, theirs: `${side}.final_layer_norm` },
   ]
 }
 
-/** Decoder inputs where none are given: those of the encoder, shifted right after the start token. */
-const decodeShifted =
-  (startId: number) =>
-  (inputs: BodyInputs): BodyInputs => {
-    const { inputIds } = inputs
-    if (inputs.decoderInputIds !== undefined) return inputs
-    const [batch, length] = inputIds.shape
-    const start = full([batch, 1], startId, { dtype: inputIds.dtype, device: inputIds.device })
-    return { ...inputs, decoderInputIds: cat([start, inputIds.narrow(1, 0, length - 1)], 1) }
-  }
-
-const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
-
-export const t5 = defineModel({
-  type: 't5',
-  source: 'arXiv:1910.10683',
-  config: schema,
-  presets: {
-    test: { vocabSize: 128, hiddenSize: 32, headDim: 8, intermediateSize: 64, numLayers: 2, numHeads: 4 },
-    small: {},
-    base: { hiddenSize: 768, intermediateSize: 3072, numLayers: 12, numHeads: 12 },
-    large,
-    'v1.1-small': {
-      intermediateSize: 1024,
-      numLayers: 8,
-      numHeads: 6,
-      gated: true,
-      activation: 'gelu_new',
-      tiedEmbeddings: false,
-    },
-    'v1.1-base': {
-      hiddenSize: 768,
-      numLayers: 12,
-      numHeads: 12,
-      gated: true,
-      activation: 'gelu_new',
-      tiedEmbeddings: false,
-    },
-    'v1.1-large': { ...large, intermediateSize: 2816, gated: true, activation: 'gelu_new', tiedEmbeddings: false },
+/** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU. */
+const blockFields = {
+  read: ({ feed_forward_proj: given }: Record<string, unknown>): Record<string, unknown> => {
+    if (typeof given !== 'string') return {}
+    const gated = given.startsWith('gated-')
+    const name = gated ? given.slice('gated-'.length) : given
+    return { gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
   },
-  build: (config, options) => new T5Body(config, options),
-  facts: (config) => ({
+  write: ({ gated, activation }: StackConfig): Record<string, unknown> => ({
+    feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
+    is_encoder_decoder: true,
+  }),
+}
+
+/** What the types share, beside their settings. */
+const stack = {
+  build: (config: StackConfig, options?: BuildOptions) => new T5Body(config, options),
+  facts: (config: StackConfig) => ({
     ...config,
     numLayers: Math.max(config.numLayers, config.numDecoderLayers ?? 0),
     maxPositions: undefined,
@@ -166,23 +158,8 @@ export const t5 = defineModel({
     decoderStartTokenId: 'decoder_start_token_id',
     tiedEmbeddings: 'tie_word_embeddings',
   },
-  hfExtra: {
-    /** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU. */
-    read: ({ feed_forward_proj: given, scale_decoder_outputs: scale, tie_word_embeddings: tied }) => {
-      const scaleOutputs = scale ?? tied !== false
-      if (typeof given !== 'string') return { scaleOutputs }
-      const gated = given.startsWith('gated-')
-      const name = gated ? given.slice('gated-'.length) : given
-      return { scaleOutputs, gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
-    },
-    write: ({ gated, activation, scaleOutputs, tiedEmbeddings }) => ({
-      scale_decoder_outputs: scaleOutputs ?? tiedEmbeddings,
-      feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
-      is_encoder_decoder: true,
-    }),
-  },
   hfPrefix: '',
-  hfKeys: ({ gated }) => [
+  hfKeys: ({ gated }: StackConfig) => [
     { ours: 'embedTokens', theirs: 'shared' },
     ...stackKeys('encoder', false, gated),
     ...stackKeys('decoder', true, gated),
@@ -192,30 +169,86 @@ export const t5 = defineModel({
     /(^|\.)(encoder|decoder)\.embed_tokens\.weight$/,
     /(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
   ],
-  heads: ({ tiedEmbeddings, scaleOutputs = tiedEmbeddings, hiddenSize, decoderStartTokenId }) => {
-    const prepare = decodeShifted(decoderStartTokenId)
-    return {
-      'seq2seq-lm': seq2seqLm('T5ForConditionalGeneration', scaleOutputs ? hiddenSize ** -0.5 : 1),
-      // The last token, the end of the text, attends to all others in the decoder.
-      'sequence-classification': sequenceClassification(
-        'T5ForSequenceClassification',
-        {
-          pooling: 'last',
-          dense: { activation: 'tanh', name: 'classification_head.dense', dropoutBefore: true },
-          dropout: 0,
-          output: 'classification_head.out_proj',
-          bias: true,
-        },
-        { prefix: 'transformer.', prepare },
-      ),
-      'token-classification': tokenClassification('T5ForTokenClassification', {
+} as const
+
+/** @param family first part of the class names @param scale factor of the hidden states before the output layer */
+const headsOf = (family: string, { decoderStartTokenId }: StackConfig, scale: number): HeadEntries => {
+  const prepare = shiftAfterStart(decoderStartTokenId)
+  return {
+    'seq2seq-lm': seq2seqLm(`${family}ForConditionalGeneration`, scale),
+    // The last token, the end of the text, attends to all others in the decoder.
+    'sequence-classification': sequenceClassification(
+      `${family}ForSequenceClassification`,
+      {
+        pooling: 'last',
+        dense: { activation: 'tanh', name: 'classification_head.dense', dropoutBefore: true },
         dropout: 0,
-        output: 'classifier',
-        prefix: 'transformer.',
-        encoderOnly: true,
-      }),
-      'question-answering': questionAnswering('T5ForQuestionAnswering', { dropout: 0, prepare }),
-      embedding: embedding('T5EncoderModel', { encoderOnly: true }),
-    }
+        output: 'classification_head.out_proj',
+        bias: true,
+      },
+      { prefix: 'transformer.', prepare },
+    ),
+    'token-classification': tokenClassification(`${family}ForTokenClassification`, {
+      dropout: 0,
+      output: 'classifier',
+      prefix: 'transformer.',
+      encoderOnly: true,
+    }),
+    'question-answering': questionAnswering(`${family}ForQuestionAnswering`, { dropout: 0, prepare }),
+    embedding: embedding(`${family}EncoderModel`, { encoderOnly: true }),
+  }
+}
+
+const test = { vocabSize: 128, hiddenSize: 32, headDim: 8, intermediateSize: 64, numLayers: 2, numHeads: 4 }
+const base = { hiddenSize: 768, numLayers: 12, numHeads: 12 }
+const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
+const gated = { gated: true, activation: 'gelu_new', tiedEmbeddings: false } as const
+
+export const t5 = defineModel({
+  ...stack,
+  type: 't5',
+  source: 'arXiv:1910.10683',
+  config: t5Schema,
+  presets: {
+    test,
+    small: {},
+    base: { ...base, intermediateSize: 3072 },
+    large,
+    'v1.1-small': { intermediateSize: 1024, numLayers: 8, numHeads: 6, ...gated },
+    'v1.1-base': { ...base, ...gated },
+    'v1.1-large': { ...large, intermediateSize: 2816, ...gated },
   },
+  hfExtra: {
+    read: (fields) => {
+      const { scale_decoder_outputs: scale, tie_word_embeddings: tied } = fields
+      return { scaleOutputs: scale ?? tied !== false, ...blockFields.read(fields) }
+    },
+    write: (config) => ({
+      scale_decoder_outputs: config.scaleOutputs ?? config.tiedEmbeddings,
+      ...blockFields.write(config),
+    }),
+  },
+  heads: (config) => {
+    const { tiedEmbeddings, scaleOutputs = tiedEmbeddings, hiddenSize } = config
+    return headsOf('T5', config, scaleOutputs ? hiddenSize ** -0.5 : 1)
+  },
+})
+
+export const mt5 = defineModel({
+  ...stack,
+  type: 'mt5',
+  source: 'arXiv:2010.11934',
+  config: mt5Schema,
+  presets: {
+    test,
+    small: {},
+    base: { ...base, intermediateSize: 2048 },
+    large: { ...large, intermediateSize: 2816 },
+  },
+  hfExtra: {
+    // Files without the field are those of transformers 5, which writes one matrix where they are equal.
+    read: (fields) => ({ tiedEmbeddings: fields.tie_word_embeddings ?? true, ...blockFields.read(fields) }),
+    write: blockFields.write,
+  },
+  heads: (config) => headsOf('MT5', config, 1),
 })

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { ConfigError, DataError } from '../core/index.ts'
 import { collatePadded } from '../data/index.ts'
-import { Tensor } from '../tensor/index.ts'
+import { noGrad, Tensor } from '../tensor/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
@@ -86,7 +86,7 @@ export const spanCorruption = defineObjective({
         const labels = new Int32Array(decoder.inputIds.length).fill(-100)
         examples.forEach(({ targets, trained }, row) => {
           const offset = row * decoder.length
-          // The decoder starts with the padding token, as in T5.
+          // The decoder starts with the padding token, as in T5; the loss sets that of another model.
           shifted.fill(pad, offset, offset + decoder.length)
           shifted.set(targets.subarray(0, -1), offset + 1)
           if (trained > 0) labels.set(targets, offset)
@@ -106,6 +106,8 @@ export const spanCorruption = defineObjective({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as SpanBatch
         const head = vocabularyHead(model, 'seq2seq-lm')
+        const { decoderStartTokenId: start = pad } = model.facts
+        if (start !== pad) noGrad(() => inputs.decoderInputIds?.narrow(1, 0, 1).fill_(start))
         const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }

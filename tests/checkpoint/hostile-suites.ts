@@ -310,11 +310,7 @@ const config: Suite = {
       if (body.parameterCount > 2_000_000) return undefined
       body.initialize({ std: 0.02, generator: new Generator(1) })
       const inputIds = Tensor.from(BigInt64Array.of(0n, 0n, 0n), { shape: [1, 3] })
-      const { hidden } = scope(() =>
-        noGrad(() =>
-          body.eval().forward({ inputIds, decoderInputIds: definition.type === 't5' ? inputIds : undefined }),
-        ),
-      )
+      const { hidden } = scope(() => noGrad(() => body.eval().forward({ inputIds, decoderInputIds: inputIds })))
       const width = definition.facts(settings).hiddenSize
       return hidden.shape.join() === `1,3,${width}` ? undefined : `hidden has the shape [${hidden.shape}]`
     } finally {

@@ -9,11 +9,13 @@ import { Generator, noGrad, scope, Tensor } from '../../src/tensor/index.ts'
 
 /** Widths and heads that no preset has, so that a swapped or assumed size shows. */
 export const odd: Record<string, Record<string, unknown>> = {
+  albert: { hiddenSize: 36, numHeads: 3, intermediateSize: 52, numLayers: 3, layerGroups: 2 },
   bert: { hiddenSize: 36, numHeads: 3, intermediateSize: 52, activation: 'gelu_new', typeVocabSize: 3 },
   distilbert: { hiddenSize: 40, numHeads: 5, intermediateSize: 44, tiedEmbeddings: false },
   electra: { embeddingSize: 20, hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   gpt2: { hiddenSize: 36, numHeads: 3, intermediateSize: 50, scaleAttentionByLayer: true },
   llama: { numHeads: 6, numKvHeads: 2, headDim: 10, attentionBias: true, mlpBias: true, tiedEmbeddings: true },
+  mpnet: { hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   mistral: { slidingWindow: 3 },
   qwen2: { ropeScaling: { kind: 'yarn', factor: 4, originalPositions: 8, betaFast: 32, betaSlow: 1 } },
   qwen3: { headDim: 12, ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 4 } },

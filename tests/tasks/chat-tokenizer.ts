@@ -52,16 +52,21 @@ export const chatTokenizerJson = () => {
   }
 }
 
-export const chatTokenizer = (more: { eos?: string; pad?: string | null; chatTemplate?: string } = {}): Tokenizer => {
-  const { eos = '</s>', pad = '<pad>', chatTemplate } = more
+export const chatTokenizer = (
+  more: { eos?: string; pad?: string | null; chatTemplate?: string; postProcessor?: object } = {},
+): Tokenizer => {
+  const { eos = '</s>', pad = '<pad>', chatTemplate, postProcessor = null } = more
   const role = (token: string, idOf: (token: string) => number | undefined) => ({ token, id: idOf(token) ?? -1 })
-  return new Tokenizer(chatTokenizerJson(), {
-    special: (idOf) => ({
-      bos: role('<s>', idOf),
-      eos: role(eos, idOf),
-      ...(pad === null ? {} : { pad: role(pad, idOf) }),
-      additional: [],
-    }),
-    chatTemplate,
-  })
+  return new Tokenizer(
+    { ...chatTokenizerJson(), post_processor: postProcessor },
+    {
+      special: (idOf) => ({
+        bos: role('<s>', idOf),
+        eos: role(eos, idOf),
+        ...(pad === null ? {} : { pad: role(pad, idOf) }),
+        additional: [],
+      }),
+      chatTemplate,
+    },
+  )
 }

@@ -27,6 +27,7 @@ const bodies = {
   qwen2: { ...sizes, numKvHeads: 2, maxPositions: 96 },
   gpt2: { ...sizes, maxPositions: 96, embeddingDropout: 0, hiddenDropout: 0, attentionDropout: 0 },
   t5: { ...sizes, headDim: 8, dropout: 0 },
+  bart: { ...sizes, maxPositions: 96, hiddenDropout: 0, padTokenId: 2, eosTokenId: 1, decoderStartTokenId: 1 },
 } as const
 
 type BodyName = keyof typeof bodies
@@ -123,7 +124,7 @@ describe.each(['llama', 'qwen2', 'gpt2'] as const)('packed conversations of %s',
 describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
   it('have the same loss one by one, in a batch, and by the definition', () => {
     const { model, prepared, examples } = built(name)
-    const padded = name === 't5'
+    const padded = model.facts.packs === false
     inferenceMode(() =>
       scope(() => {
         const together = prepared.generation.losses(model, prepared.criterion.collate(examples, { padded }))
@@ -210,6 +211,30 @@ it('scores of answers include only the records that have them', () => {
     },
   )
   expect(theirs.scores()).toEqual({ exactMatch: 1 })
+})
+
+describe('answers of an encoder-decoder', () => {
+  it('begin and end with the special tokens of a text, and are truncated behind them', () => {
+    const [start, text] = [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }]
+    const single = [start, text, { SpecialToken: { id: '</s>', type_id: 0 } }]
+    const ids = (content: string, id: number) => ({ id: content, ids: [id], tokens: [content] })
+    const post_processor = {
+      type: 'TemplateProcessing',
+      single,
+      pair: [...single, { Sequence: { id: 'B', type_id: 0 } }],
+      special_tokens: { '<s>': ids('<s>', 0), '</s>': ids('</s>', 1) },
+    }
+    const framed = chatTokenizer({ postProcessor: post_processor })
+    const encode = (maxLength: number) =>
+      task
+        .prepare(framed, taskConfig(task, {}), { headOptions: {}, facts: modelOf('bart').facts, maxLength })
+        .encode(records[3])
+    const ho = framed.encodeIds('ho ho')
+    const [whole] = encode(40) as unknown as { targets: Uint32Array }[]
+    expect([...whole.targets]).toEqual([0, ...ho, 1])
+    const [cut] = encode(3) as unknown as { targets: Uint32Array }[]
+    expect([...cut.targets]).toEqual([0, ...ho].slice(0, 3))
+  })
 })
 
 describe('a base that cannot generate', () => {

@@ -27,7 +27,7 @@ def count(fields, floats):
     config._attn_implementation = "eager"
     if (config.pad_token_id or 0) >= config.vocab_size:
         config.pad_token_id = 0
-    pooled = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert") else {}
+    pooled = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "albert", "mpnet") else {}
     model = AutoModel.from_config(config, **pooled).train()
     ids = torch.randint(7, 60, (rows, tokens))
     more = {"decoder_input_ids": ids} if config.is_encoder_decoder else {}

@@ -97,10 +97,15 @@ const encoder = (graph: ModelGraph, body: EncoderBody, { ids, mask, types }: Bod
     const normed = norm(graph, sum, body.embeddingNorm)
     return body.embeddingProj === undefined ? normed : linear(graph, normed, body.embeddingProj)
   })
-  const inputs = { allowed: present(graph, mask) }
+  const keys = range(graph, graph.size(ids, 1))
+  const bias =
+    body.relativeBias === undefined
+      ? undefined
+      : distanceBias(graph, body.relativeBias, graph.node('Unsqueeze', [keys, graph.ints(1)]), keys)
+  const inputs = { allowed: present(graph, mask), bias }
   const start = graph.cast(embedded, 'float32')
   graph.layer(start)
-  const hidden = body.layers.reduce(
+  const hidden = body.computedLayers.reduce(
     (x, layer, i) =>
       graph.within(`layers.${i}`, () => {
         const mixed = graph.within('attention', () => attend(graph, x, layer.attention, inputs).output)

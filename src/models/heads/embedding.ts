@@ -33,7 +33,7 @@ export class EmbeddingHead extends Head {
 }
 
 /** Head of embeddings. @param hfClass class of the bare body, whose keys have no prefix */
-export const embedding = (hfClass: string, more: Pick<HeadEntry, 'encoderOnly'> = {}): HeadEntry => ({
+export const embedding = (hfClass: string, more: Pick<HeadEntry, 'encoderOnly' | 'prepare'> = {}): HeadEntry => ({
   ...more,
   hfClass,
   bare: true,

@@ -36,6 +36,8 @@ export const denseKeys = (shape: DenseShape | undefined): KeyRule[] => [
 /** Shape of the head, and the names of its parameters. */
 export interface ClassifierShape {
   pooling: Pooling
+  /** Pool the last token of this id (default: the last token of the row), with `pooling: last`. */
+  endTokenId?: number
   /** Dense layer before the output layer. */
   dense?: DenseShape
   dropout: number
@@ -75,9 +77,10 @@ export class RowClassifier extends Head {
 
   /** -> float32 [B,labels] */
   forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
-    const { pooling, dense } = this.#shape
+    const { pooling, dense, endTokenId } = this.#shape
+    const rows = endTokenId === undefined ? inputs : { attentionMask: inputs.inputIds.eq(endTokenId) }
     const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)
-    let row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, pooling)
+    let row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, rows, pooling)
     if (this.dense !== undefined && dense !== undefined) {
       if (dense.dropoutBefore) row = drop(row)
       const wide = activations[dense.activation](this.dense.forward(row))

@@ -1,5 +1,7 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
+import type { AlbertConfig } from './model-albert.ts'
+import type { BartConfig } from './model-bart.ts'
 import type { BertConfig } from './model-bert.ts'
 import type { CamembertConfig } from './model-camembert.ts'
 import type { DistilbertConfig } from './model-distilbert.ts'
@@ -9,8 +11,11 @@ import type { Gemma3Config } from './model-gemma3.ts'
 import type { GptNeoxConfig } from './model-gpt-neox.ts'
 import type { Gpt2Config } from './model-gpt2.ts'
 import type { LlamaConfig } from './model-llama.ts'
+import type { MbartConfig } from './model-mbart.ts'
 import type { MistralConfig } from './model-mistral.ts'
 import type { ModernbertConfig } from './model-modernbert.ts'
+import type { MpnetConfig } from './model-mpnet.ts'
+import type { Mt5Config } from './model-mt5.ts'
 import type { Olmo2Config } from './model-olmo2.ts'
 import type { Phi3Config } from './model-phi3.ts'
 import type { Qwen2Config } from './model-qwen2.ts'
@@ -22,6 +27,8 @@ import type { XlmRobertaConfig } from './model-xlm-roberta.ts'
 
 /** Settings of `model.config`, by `model.type`. */
 export interface ModelConfigs {
+  albert: AlbertConfig
+  bart: BartConfig
   bert: BertConfig
   camembert: CamembertConfig
   distilbert: DistilbertConfig
@@ -31,8 +38,11 @@ export interface ModelConfigs {
   gpt2: Gpt2Config
   'gpt-neox': GptNeoxConfig
   llama: LlamaConfig
+  mbart: MbartConfig
   mistral: MistralConfig
   modernbert: ModernbertConfig
+  mpnet: MpnetConfig
+  mt5: Mt5Config
   olmo2: Olmo2Config
   phi3: Phi3Config
   qwen2: Qwen2Config
@@ -45,6 +55,8 @@ export interface ModelConfigs {
 
 /** Names of presets, by `model.type`. */
 export interface ModelPresets {
+  albert: 'test' | 'base' | 'large' | 'xlarge' | 'xxlarge'
+  bart: 'test' | 'base' | 'large'
   bert: 'test' | 'tiny' | 'mini' | 'small' | 'medium' | 'base' | 'large'
   camembert: 'test' | 'base' | 'large'
   distilbert: 'test' | 'base'
@@ -54,8 +66,11 @@ export interface ModelPresets {
   gpt2: 'test' | '1m' | '10m' | '30m' | 'small' | 'medium' | 'large' | 'xl'
   'gpt-neox': 'test' | 'pythia-70m' | 'pythia-160m' | 'pythia-410m' | 'pythia-1b' | '20b'
   llama: 'test' | 'smollm2-135m' | 'tinyllama-1.1b' | 'llama-2-7b'
+  mbart: 'test' | 'large-cc25' | 'large-50'
   mistral: 'test' | '7b'
   modernbert: 'test' | 'base' | 'large'
+  mpnet: 'test' | 'base'
+  mt5: 'test' | 'small' | 'base' | 'large'
   olmo2: 'test' | '1b' | '7b'
   phi3: 'test' | 'mini'
   qwen2: 'test' | '0.5b' | '1.5b'

@@ -65,7 +65,9 @@ export const createSeq2seqEncoder = (
     encode(question, answer, place) {
       const { ids, truncatedTokens } = read(question, place)
       const answerIds = plain(answer, place)
-      const over = Math.max(0, answerIds.length + 1 - maxLength)
+      // Answers begin as texts do: with the token that BART puts before each, with none in T5.
+      const room = maxLength - before.length
+      const over = Math.max(0, answerIds.length + 1 - room)
       if (truncatedTokens + over > 0 && tooLong === 'drop') return []
       if (truncatedTokens + over > 0 && tooLong === 'error')
         throw new DataError(
@@ -74,7 +76,10 @@ export const createSeq2seqEncoder = (
           place.line,
         )
       // A truncated answer gets no end token.
-      const targets = over > 0 ? answerIds.subarray(0, maxLength) : Uint32Array.from([...answerIds, eos.id])
+      const targets = Uint32Array.from([
+        ...before,
+        ...(over > 0 ? answerIds.subarray(0, room) : [...answerIds, eos.id]),
+      ])
       return [{ ids, starts: [0], targets, truncatedTokens: truncatedTokens + over }]
     },
     prompt(question, place) {

@@ -16,10 +16,12 @@ import {
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
 export const goldenNames = [
+  'bart',
   'gemma3',
   'gpt-neox',
   'gpt2',
   'llama',
+  'mbart',
   'mistral',
   'olmo2',
   'phi3',

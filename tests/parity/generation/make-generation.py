@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (GPTNeoXConfig, GPTNeoXForCausalLM, Phi3Config, Phi3ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+from transformers import (BartConfig, BartForConditionalGeneration, MBartConfig, MBartForConditionalGeneration, GPTNeoXConfig, GPTNeoXForCausalLM, Phi3Config, Phi3ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
                           GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           T5Config, T5ForConditionalGeneration)
 
 small = dict(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)
+cross = dict(vocab_size=61, d_model=24, max_position_embeddings=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=3, decoder_attention_heads=3, encoder_ffn_dim=40, decoder_ffn_dim=40, forced_eos_token_id=None)
 CASES = {
     "gpt2": (GPT2LMHeadModel, GPT2Config(vocab_size=61, n_embd=24, n_layer=2, n_head=3, n_positions=64, bos_token_id=0, eos_token_id=0)),
     "llama": (LlamaForCausalLM, LlamaConfig(**{**small, "num_attention_heads": 6}, max_position_embeddings=64)),
@@ -22,6 +23,8 @@ CASES = {
                                                    rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.5})),
     "phi3": (Phi3ForCausalLM, Phi3Config(**{**small, "hidden_size": 32}, pad_token_id=0, bos_token_id=0, eos_token_id=0,
                                          rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.75})),
+    "bart": (BartForConditionalGeneration, BartConfig(**cross)),
+    "mbart": (MBartForConditionalGeneration, MBartConfig(**cross, scale_embedding=True, decoder_start_token_id=2)),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config(**small, head_dim=10, tie_word_embeddings=True)),
     "t5": (T5ForConditionalGeneration, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_heads=3,
                                                 relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0)),
@@ -74,7 +77,7 @@ for name, (kind, config) in CASES.items():
     encoder = config.is_encoder_decoder
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = 0
-    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}
+    save_file({k: v.contiguous() for k, v in model.state_dict().items() if not k.endswith(("coder.embed_tokens.weight", "final_logits_bias"))
                and not (k == "lm_head.weight" and config.tie_word_embeddings)}, out / f"{name}.safetensors")
     runs, processed = [], []
     for theirs, ours in RUNS:

@@ -16,7 +16,7 @@ const largest = (values: Tensor): number => values.abs().max().item()
 const relative = (actual: Tensor, wanted: Tensor, floor = 0): number =>
   largest(actual.sub(wanted)) / Math.max(largest(wanted), floor)
 /** Parameters that classes of transformers have beside the one they use, where outputs are not tied; we write ours for both. */
-const idle = (name: string) => (name.endsWith('-untied') ? /^(lm_head|cls\.predictions)\.bias$/ : /^$/)
+const idle = (name: string) => (name.endsWith('-untied') ? /^(lm_head|(cls\.)?predictions)\.bias$/ : /^$/)
 const configOf = (folder: string) =>
   JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
+from transformers import (AlbertConfig, AlbertModel, BartConfig, BartModel, MBartConfig, MBartModel, MPNetConfig, MPNetModel, Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
                           LlamaModel, GPTNeoXConfig, GPTNeoXModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
+cross = dict(vocab_size=61, d_model=24, max_position_embeddings=20)
 CASES = {
     "bert": (BertModel, BertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20,
                                    hidden_act="gelu", layer_norm_eps=1e-6)),
@@ -53,6 +54,10 @@ CASES = {
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
     "electra": (ElectraModel, ElectraConfig(vocab_size=61, embedding_size=16, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20)),
+    "albert": (AlbertModel, AlbertConfig(vocab_size=61, embedding_size=24, hidden_size=24, num_hidden_layers=5, num_hidden_groups=2, num_attention_heads=3, intermediate_size=28, max_position_embeddings=20, layer_norm_eps=1e-6)),
+    "mpnet": (MPNetModel, MPNetConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=28, max_position_embeddings=20, layer_norm_eps=1e-6, hidden_act="relu")),
+    "bart": (BartModel, BartConfig(**cross, encoder_layers=2, decoder_layers=1, encoder_attention_heads=3, decoder_attention_heads=4, encoder_ffn_dim=40, decoder_ffn_dim=28)),
+    "mbart": (MBartModel, MBartConfig(**cross, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=3, encoder_ffn_dim=28, decoder_ffn_dim=40, scale_embedding=True, activation_function="relu", decoder_start_token_id=2)),
     # As many positions as tokens; rows padded on both sides and with holes.
     "bert-limit": (BertModel, BertConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=5, intermediate_size=28, max_position_embeddings=11, hidden_act="relu")),
     "roberta-limit": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=21, num_hidden_layers=1, num_attention_heads=7, intermediate_size=28, max_position_embeddings=13, pad_token_id=1, type_vocab_size=1)),
@@ -63,9 +68,10 @@ CASES = {
     "t5": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12)),
     "t5-gated": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=40, num_layers=1, num_decoder_layers=2, num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
 }
-NO_POOLER = (BertModel, RobertaModel)
-SEGMENTS = (BertModel, ElectraModel)
-ENCODERS = (ModernBertModel, BertModel, RobertaModel, DistilBertModel, ElectraModel)
+NO_POOLER = (AlbertModel, MPNetModel, BertModel, RobertaModel)
+SEGMENTS = (AlbertModel, BertModel, ElectraModel)
+ENCODER_DECODERS = (T5Model, BartModel, MBartModel)
+ENCODERS = (AlbertModel, MPNetModel, ModernBertModel, BertModel, RobertaModel, DistilBertModel, ElectraModel)
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():
@@ -86,17 +92,17 @@ for name, (kind, config) in CASES.items():
         mask[1] = 1
         mask[1, :2] = mask[1, 9:] = mask[1, 5] = 0
     extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS else {}
-    if kind is RobertaModel:
+    if kind in (RobertaModel, MPNetModel):
         ids = ids.clamp(min=2).masked_fill(mask == 0, 1)
-    if kind is T5Model:
+    if kind in ENCODER_DECODERS:
         extra = {"decoder_input_ids": torch.randint(0, 61, (3, 11), generator=torch.Generator().manual_seed(3)), "decoder_attention_mask": torch.ones(3, 11, dtype=torch.long)}
     result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **extra)
     weights = torch.randn(result.last_hidden_state.shape, generator=torch.Generator().manual_seed(2))
-    seen = mask if kind is not T5Model else extra["decoder_attention_mask"]
+    seen = mask if kind not in ENCODER_DECODERS else extra["decoder_attention_mask"]
     (result.last_hidden_state * weights * seen[..., None]).sum().backward()
     skip = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}
     save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in skip}, out / f"{name}.safetensors")
-    golden = {"ids": ids, **extra, "mask": mask, "seen": seen, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.decoder_hidden_states if kind is T5Model else result.hidden_states)}}
+    golden = {"ids": ids, **extra, "mask": mask, "seen": seen, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.decoder_hidden_states if kind in ENCODER_DECODERS else result.hidden_states)}}
     golden |= {f"grad.{k}": p.grad for k, p in model.named_parameters() if p.grad is not None}
     save_file({k: v.detach().clone().contiguous() for k, v in golden.items() if k not in {'grad.encoder.embed_tokens.weight', 'grad.decoder.embed_tokens.weight'}}, out / f"{name}.expected.safetensors")
     (out / f"{name}.json").write_text(json.dumps({"model_type": config.model_type, **json.loads(config.to_json_string(use_diff=False))}, indent=1))

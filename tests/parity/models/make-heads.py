@@ -16,6 +16,7 @@ FAMILIES = {
     "Bert": (transformers.BertConfig, B), "Roberta": (transformers.RobertaConfig, {**B, "max_position_embeddings": 18, "pad_token_id": 1, "type_vocab_size": 1}),
     "XLMRoberta": (transformers.XLMRobertaConfig, {**B, "max_position_embeddings": 20, "pad_token_id": 1, "type_vocab_size": 2}), "Camembert": (transformers.CamembertConfig, {**B, "max_position_embeddings": 20, "pad_token_id": 3, "type_vocab_size": 1}),
     "DistilBert": (transformers.DistilBertConfig, dict(vocab_size=43, dim=12, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=16)),
+    "Albert": (transformers.AlbertConfig, {**B, "embedding_size": 8, "num_hidden_groups": 2}), "MPNet": (transformers.MPNetConfig, {**B, "max_position_embeddings": 18}),
     "Electra": (transformers.ElectraConfig, {**B, "embedding_size": 8}),
     "GPT2": (transformers.GPT2Config, dict(vocab_size=43, n_embd=12, n_layer=2, n_head=3, n_positions=16, pad_token_id=0, bos_token_id=1, eos_token_id=1)),
     "Llama": (transformers.LlamaConfig, D), "Mistral": (transformers.MistralConfig, {**D, "sliding_window": 4, "attn_implementation": "eager"}),
@@ -32,6 +33,11 @@ FAMILIES = {
                                            original_max_position_embeddings=64)),
     "T5": (transformers.T5Config, dict(vocab_size=43, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0, eos_token_id=1)),
 }
+FAMILIES["MT5"] = (transformers.MT5Config, {**FAMILIES["T5"][1], "feed_forward_proj": "gated-gelu"})
+cross = dict(vocab_size=43, d_model=12, encoder_layers=2, decoder_layers=1, encoder_attention_heads=3, decoder_attention_heads=2, encoder_ffn_dim=20, decoder_ffn_dim=16, max_position_embeddings=16)
+FAMILIES["Bart"] = (transformers.BartConfig, cross)
+FAMILIES["MBart"] = (transformers.MBartConfig, {**cross, "scale_embedding": True, "decoder_start_token_id": 2})
+ENCODER_DECODERS = ("T5", "MT5", "Bart", "MBart")
 # Parameters that have another name in files.
 RENAMED = {"lm_head.weight": "embed_out.weight"}
 SUFFIXES = {
@@ -40,7 +46,7 @@ SUFFIXES = {
 }
 DECODERS = {"GPTNeoX", "Phi3", "Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
 # Encoders that transformers can also run as decoders; we do not.
-SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM",
+SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "BartForCausalLM", "MBartForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM",
            # Classes that also take images.
            "Gemma3ForConditionalGeneration", "Gemma3ForSequenceClassification"}
 out = Path(__file__).parent / "golden" / "heads"
@@ -54,7 +60,7 @@ for family, (config_class, settings) in FAMILIES.items():
         kind = getattr(transformers, name, None)
         if kind is None or name in SKIPPED:
             continue
-        untied = name in ("T5ForConditionalGeneration", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM", "XLMRobertaForMaskedLM", "ElectraForMaskedLM", "DistilBertForMaskedLM")
+        untied = name in ("T5ForConditionalGeneration", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM", "XLMRobertaForMaskedLM", "ElectraForMaskedLM", "AlbertForPreTraining", "MPNetForMaskedLM", "DistilBertForMaskedLM")
         for tie in ([True, False] if untied else [None]):
             fields = {**settings, **({"tie_word_embeddings": tie} if tie is not None else {})}
             if "Classification" in suffix:
@@ -69,13 +75,14 @@ for family, (config_class, settings) in FAMILIES.items():
             ids = torch.randint(4 if family == "Camembert" else 3, 43, shape, generator=torch.Generator().manual_seed(1))
             mask = torch.ones(shape, dtype=torch.long)
             mask[..., 0, 6:] = 0
-            if family not in DECODERS and family != "T5" and suffix != "ForMultipleChoice":
+            if family not in DECODERS and family not in ENCODER_DECODERS and suffix != "ForMultipleChoice":
                 mask[1, 3] = 0
             ids = ids.masked_fill(mask == 0, config.pad_token_id or 0)
-            if name == "T5ForSequenceClassification":
-                ids = torch.where(mask.cumsum(-1) == mask.sum(-1, keepdim=True), torch.where(mask == 1, 1, 0), ids)
+            if family in ENCODER_DECODERS and suffix == "ForSequenceClassification":
+                # The end of the text, before the code of the language in mBART.
+                ids = ids.masked_fill((mask.cumsum(-1) == mask.sum(-1, keepdim=True) - int(family == "MBart")) & (mask == 1), config.eos_token_id)
             inputs = {"input_ids": ids, "attention_mask": mask}
-            if family in ("Bert", "Electra"):
+            if family in ("Albert", "Bert", "Electra"):
                 inputs["token_type_ids"] = (torch.arange(8) > 4).long().expand(shape)
             if suffix == "ForConditionalGeneration":
                 inputs["decoder_input_ids"] = torch.randint(0, 43, (3, 5), generator=torch.Generator().manual_seed(3))
@@ -87,8 +94,9 @@ for family, (config_class, settings) in FAMILIES.items():
             if logits.shape[:2] == ids.shape and "decoder_input_ids" not in inputs:
                 weights = weights * mask.view(mask.shape + (1,) * (logits.dim() - 2))
             loss = (logits * weights).sum()
-            if hasattr(result, "seq_relationship_logits"):
-                golden["relation"] = result.seq_relationship_logits
+            relation = getattr(result, "seq_relationship_logits", getattr(result, "sop_logits", None))
+            if relation is not None:
+                golden["relation"] = relation
                 loss = loss + (golden["relation"] * torch.tensor([1.5, -0.5])).sum()
             golden["weights"] = weights
             loss.backward()

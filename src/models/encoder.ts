@@ -47,6 +47,19 @@ export interface EncoderOptions {
   relativeBias?: { buckets: number; maxDistance: number }
 }
 
+/** Settings of a layer. */
+export type EncoderLayerOptions = Pick<
+  EncoderOptions,
+  | 'hiddenSize'
+  | 'numHeads'
+  | 'intermediateSize'
+  | 'activation'
+  | 'normEps'
+  | 'hiddenDropout'
+  | 'attentionDropout'
+  | 'dropsMlp'
+>
+
 /** A layer of the stack. */
 export class EncoderLayer extends Module {
   attention: Attention
@@ -56,10 +69,11 @@ export class EncoderLayer extends Module {
   dropout: Dropout
   readonly #dropsMlp: boolean
 
-  constructor(options: EncoderOptions) {
+  /** @param attention another attention layer */
+  constructor(options: EncoderLayerOptions, attention?: Attention) {
     super()
-    const { hiddenSize: hidden, normEps: eps } = options
-    this.attention = new Attention({ hidden, heads: options.numHeads, dropout: options.attentionDropout })
+    const { hiddenSize: hidden, normEps: eps, numHeads: heads, attentionDropout: dropout } = options
+    this.attention = attention ?? new Attention({ hidden, heads, dropout })
     this.attentionNorm = new LayerNorm(hidden, { eps })
     this.mlp = new PlainMlp({ hidden, intermediate: options.intermediateSize, activation: options.activation })
     this.mlpNorm = new LayerNorm(hidden, { eps })

@@ -3,6 +3,7 @@ import { Registry } from '../core/index.ts'
 import { albert } from './albert.ts'
 import { bart, mbart } from './bart.ts'
 import { bert } from './bert.ts'
+import { debertaV2 } from './deberta.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma3 } from './gemma.ts'
@@ -27,6 +28,7 @@ export const models = registry.builtIn([
   bart,
   bert,
   camembert,
+  debertaV2,
   distilbert,
   electra,
   gemma,

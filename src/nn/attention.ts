@@ -62,6 +62,8 @@ export interface AttentionContext {
   mask?: Tensor
   /** Added to the scores before softmax, [1|B,H,T,S]; may need a gradient. */
   bias?: Tensor
+  /** Embeddings of distances, [P,C], and which one each query and key has, int64 [T,S] (`DisentangledAttention`). */
+  distances?: { embeddings: Tensor; index: Tensor }
   /** Rotary position embeddings of the rows' positions. */
   angles?: { cos: Tensor; sin: Tensor }
   /** Random numbers of dropout. */
@@ -187,8 +189,14 @@ export class Attention extends Module {
     const found: CachedKeys =
       options.source !== undefined && cache !== undefined ? cache.source(project) : extend(project())
     const all = context.keyPlaces === undefined ? found : { ...found, ...placed(found, context.keyPlaces) }
-    const mixed = context.bias === undefined ? this.#fused(query, all, context) : this.#biased(query, all, context)
+    const bias = this.biasOf(query, all.key, context)
+    const mixed = bias === undefined ? this.#fused(query, all, context) : this.#biased(query, all, { ...context, bias })
     return mixed.reshape([batch, length, this.#heads * this.#headDim])
+  }
+
+  /** What is added to the scores. @param query [B,T,H,D] @param key [B,S,K,D] */
+  protected biasOf(_query: Tensor, _key: Tensor, context: AttentionContext): Tensor | undefined {
+    return context.bias
   }
 
   #fused(query: Tensor, { key, value, rows, lengths }: CachedKeys, context: AttentionContext): Tensor {

@@ -17,6 +17,7 @@ export {
   isBlockFormat,
   standInFor,
 } from './block-matrix.ts'
+export { DisentangledAttention, type DisentangledAttentionOptions } from './disentangled-attention.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
 export type { KeyRule } from './key-rule.ts'

@@ -9,8 +9,15 @@ import { sentencePieceJson } from './sentencepiece.ts'
 import { namedRoles, ROLES, resolveRoles, tokenText } from './special-tokens.ts'
 import { Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 
-/** The SentencePiece file of models that come from fairseq. */
-const SHIFTED = 'sentencepiece.bpe.model'
+/** SentencePiece files whose ids or special tokens are those of the model only after a conversion, by why. */
+const CONVERTED: Record<string, string> = {
+  // XLM-R, CamemBERT and mBART have their own first ids and move all others: the file's would be silently wrong.
+  'sentencepiece.bpe.model': 'its ids are not those of the model',
+  // DeBERTa's file has neither the mask token nor the tokens around a text.
+  'spm.model': 'it lacks special tokens of the model',
+}
+/** Classes whose SentencePiece file has neither their normalisation nor the tokens around a text. */
+const CONVERTED_CLASSES = /^Albert/
 
 const MAX_FILE_BYTES = 512 * 1024 * 1024
 
@@ -65,10 +72,11 @@ const readers = (options: LoadOptions): readonly Reader[] => [
   {
     fits: (name) => name.endsWith('.model'),
     async read(folder, name, config) {
-      // XLM-R, CamemBERT and mBART have their own first ids and move all others: the file's would be silently wrong.
-      if (name === SHIFTED)
+      const isConverted = CONVERTED_CLASSES.test(`${config.tokenizer_class ?? ''}`) || config.keep_accents !== undefined
+      const reason = CONVERTED[name] ?? (isConverted ? 'it lacks the normalisation of the model' : undefined)
+      if (reason !== undefined)
         throw new DataError(
-          `\`${SHIFTED}\` needs \`tokenizer.json\` in the same folder, since its ids are not those of the model: write it with \`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)\` of transformers.`,
+          `\`${name}\` needs \`tokenizer.json\` in the same folder, since ${reason}: write it with \`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)\` of transformers.`,
           join(folder, name),
         )
       return sentencePieceJson(await bytes(join(folder, name)), config)
@@ -99,7 +107,7 @@ const VOCABULARIES = [
   'vocab.txt',
   'tokenizer.model',
   'spiece.model',
-  SHIFTED,
+  ...Object.keys(CONVERTED),
 ]
 
 const findVocabulary = async (folder: string): Promise<string> => {

@@ -193,7 +193,7 @@ const postProcessor = (pieces: readonly ScoredPiece[], config: JsonObject, isLla
   const controls = pieces.flatMap(({ text, type }, id) => (type === PIECE_TYPES.control ? [{ text, id }] : []))
   const wanted = (key: string, fallback: boolean) => (typeof config[key] === 'boolean' ? config[key] : fallback)
   const bos = wanted('add_bos_token', isLlama) ? controls.find(({ text }) => text === '<s>') : undefined
-  const eos = wanted('add_eos_token', `${config.tokenizer_class ?? ''}`.startsWith('T5'))
+  const eos = wanted('add_eos_token', /^M?T5/.test(`${config.tokenizer_class ?? ''}`))
     ? controls.find(({ text }) => text === '</s>')
     : undefined
   if (bos === undefined && eos === undefined) return null

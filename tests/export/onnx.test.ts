@@ -53,7 +53,7 @@ const worstOf = async (model: Model, format: OnnxFormat, operators: 'plain' | 's
 }
 
 // Architectures whose layers have no graph yet; they are refused.
-const refused = ['bart', 'gemma', 'gemma3', 'gpt-neox', 'mbart', 'modernbert', 'olmo2', 'smollm3']
+const refused = ['bart', 'deberta-v2', 'gemma', 'gemma3', 'gpt-neox', 'mbart', 'modernbert', 'olmo2', 'smollm3']
 
 /** Bodies of another architecture under another name: one head shows that they are taken. */
 const renamed = ['camembert', 'mt5', 'xlm-roberta']

@@ -4,6 +4,7 @@ import type { AlbertConfig } from './model-albert.ts'
 import type { BartConfig } from './model-bart.ts'
 import type { BertConfig } from './model-bert.ts'
 import type { CamembertConfig } from './model-camembert.ts'
+import type { DebertaV2Config } from './model-deberta-v2.ts'
 import type { DistilbertConfig } from './model-distilbert.ts'
 import type { ElectraConfig } from './model-electra.ts'
 import type { GemmaConfig } from './model-gemma.ts'
@@ -31,6 +32,7 @@ export interface ModelConfigs {
   bart: BartConfig
   bert: BertConfig
   camembert: CamembertConfig
+  'deberta-v2': DebertaV2Config
   distilbert: DistilbertConfig
   electra: ElectraConfig
   gemma: GemmaConfig
@@ -59,6 +61,7 @@ export interface ModelPresets {
   bart: 'test' | 'base' | 'large'
   bert: 'test' | 'tiny' | 'mini' | 'small' | 'medium' | 'base' | 'large'
   camembert: 'test' | 'base' | 'large'
+  'deberta-v2': 'test' | 'v3-xsmall' | 'v3-small' | 'v3-base' | 'v3-large'
   distilbert: 'test' | 'base'
   electra: 'test' | 'small' | 'base' | 'large'
   gemma: 'test' | '2b' | '7b'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (AlbertConfig, AlbertModel, BartConfig, BartModel, MBartConfig, MBartModel, MPNetConfig, MPNetModel, Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
+from transformers import (AlbertConfig, AlbertModel, DebertaV2Config, DebertaV2Model, BartConfig, BartModel, MBartConfig, MBartModel, MPNetConfig, MPNetModel, Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
                           LlamaModel, GPTNeoXConfig, GPTNeoXModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
 cross = dict(vocab_size=61, d_model=24, max_position_embeddings=20)
@@ -58,6 +58,10 @@ CASES = {
     "mpnet": (MPNetModel, MPNetConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=28, max_position_embeddings=20, layer_norm_eps=1e-6, hidden_act="relu")),
     "bart": (BartModel, BartConfig(**cross, encoder_layers=2, decoder_layers=1, encoder_attention_heads=3, decoder_attention_heads=4, encoder_ffn_dim=40, decoder_ffn_dim=28)),
     "mbart": (MBartModel, MBartConfig(**cross, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=3, encoder_ffn_dim=28, decoder_ffn_dim=40, scale_embedding=True, activation_function="relu", decoder_start_token_id=2)),
+    "deberta-v2": (DebertaV2Model, DebertaV2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=28, max_position_embeddings=20, type_vocab_size=2, relative_attention=True,
+                                                   position_buckets=4, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False)),
+    "deberta-v2-own": (DebertaV2Model, DebertaV2Config(vocab_size=61, hidden_size=24, num_hidden_layers=1, num_attention_heads=4, intermediate_size=28, max_position_embeddings=20, relative_attention=True, max_relative_positions=7,
+                                                       pos_att_type="c2p|p2c", type_vocab_size=1, hidden_act="relu")),
     # As many positions as tokens; rows padded on both sides and with holes.
     "bert-limit": (BertModel, BertConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=5, intermediate_size=28, max_position_embeddings=11, hidden_act="relu")),
     "roberta-limit": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=21, num_hidden_layers=1, num_attention_heads=7, intermediate_size=28, max_position_embeddings=13, pad_token_id=1, type_vocab_size=1)),
@@ -69,9 +73,9 @@ CASES = {
     "t5-gated": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=40, num_layers=1, num_decoder_layers=2, num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
 }
 NO_POOLER = (AlbertModel, MPNetModel, BertModel, RobertaModel)
-SEGMENTS = (AlbertModel, BertModel, ElectraModel)
+SEGMENTS = (DebertaV2Model, AlbertModel, BertModel, ElectraModel)
 ENCODER_DECODERS = (T5Model, BartModel, MBartModel)
-ENCODERS = (AlbertModel, MPNetModel, ModernBertModel, BertModel, RobertaModel, DistilBertModel, ElectraModel)
+ENCODERS = (DebertaV2Model, AlbertModel, MPNetModel, ModernBertModel, BertModel, RobertaModel, DistilBertModel, ElectraModel)
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():
@@ -91,7 +95,7 @@ for name, (kind, config) in CASES.items():
     if name.endswith("-limit"):
         mask[1] = 1
         mask[1, :2] = mask[1, 9:] = mask[1, 5] = 0
-    extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS else {}
+    extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS and config.type_vocab_size > 1 else {}
     if kind in (RobertaModel, MPNetModel):
         ids = ids.clamp(min=2).masked_fill(mask == 0, 1)
     if kind in ENCODER_DECODERS:

@@ -40,6 +40,9 @@ const variants: Record<string, Record<string, unknown>[]> = {
   albert: [{ numLayers: 3, layerGroups: 2, tiedEmbeddings: false, embeddingSize: 32 }],
   bart: [{ numDecoderLayers: 1, numDecoderHeads: 2, decoderIntermediateSize: 40, scaleEmbeddings: true }],
   bert: [{ tiedEmbeddings: false, activation: 'gelu_new' }],
+  'deberta-v2': [
+    { sharesProjections: false, positionBuckets: 0, absolutePositions: true, normedDistances: false, typeVocabSize: 2 },
+  ],
   electra: [{ embeddingSize: 32 }],
   roberta: [{ padTokenId: 3 }],
   gpt2: [{ tiedEmbeddings: false, scaleAttentionByLayer: true, intermediateSize: 50 }],

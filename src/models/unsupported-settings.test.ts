@@ -13,6 +13,22 @@ describe('fromHf', () => {
     expect(() => definition.fromHf({ model_type: type, add_cross_attention: true })).toThrow(/`add_cross_attention`/)
   })
 
+  it.each([
+    ['albert', 'inner_group_num', 2],
+    ['mpnet', 'relative_attention_num_buckets', 40],
+    ['deberta-v2', 'conv_kernel_size', 3],
+    ['deberta-v2', 'embedding_size', 64],
+  ] as const)('refuses a %s with another %s, which would change its logits unseen', (type, name, value) => {
+    expect(() => models[type].fromHf({ hidden_size: 32, [name]: value })).toThrow(
+      new RegExp(`\`${name}\` in config\\.json, got ${value}`),
+    )
+  })
+
+  it('refuses an ALBERT with more distinct layers than layers', () => {
+    const config = models.albert.fromHf({ num_hidden_layers: 2, num_hidden_groups: 3 })
+    expect(() => models.albert.build(config)).toThrow(/at most `numLayers` \(2\) for `layerGroups`, got 3/)
+  })
+
   it('refuses a Qwen whose list of layer types has another length or an unknown type', () => {
     const layers = (layer_types: string[]) => models.qwen2.fromHf({ num_hidden_layers: 2, layer_types })
     expect(() => models.qwen2.build(layers(['full_attention']))).toThrow(/Expected 2 entries for `layer_types`/)

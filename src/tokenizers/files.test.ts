@@ -40,6 +40,14 @@ describe('loadTokenizer', () => {
     await expect(loadTokenizer(folder)).rejects.toThrow(/`sentencepiece.bpe.model` needs `tokenizer.json`/)
   })
 
+  it('refuses those of DeBERTa and ALBERT alone, which lack tokens and normalisation of the model', async () => {
+    write('spm.model', '')
+    await expect(loadTokenizer(folder)).rejects.toThrow(/`spm.model` needs `tokenizer.json`/)
+    write('spiece.model', '')
+    write('tokenizer_config.json', JSON.stringify({ tokenizer_class: 'AlbertTokenizer' }))
+    await expect(loadTokenizer(folder)).rejects.toThrow(/`spiece.model` needs `tokenizer.json`/)
+  })
+
   it('reads vocab.json and merges.txt as GPT-2 or RoBERTa', async () => {
     const vocab = { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, ab: 6, Ġ: 7, Ġab: 8, '<mask>': 9 }
     write('vocab.json', JSON.stringify(vocab))

@@ -88,6 +88,14 @@ describe('a new head on a loaded body', () => {
     expect(model.parameters().get('head.dense.weight')!.equal(old.parameters().get('head.pooler.weight')!)).toBe(true)
   })
 
+  it('is refused beside a bias of the logits that is not zero, which BART does not have here', async () => {
+    await smallFolder(folder, 'bart', 'seq2seq-lm')
+    await changeWeights(folder, (tensors) => tensors.set('final_logits_bias', zeros([1, 128])))
+    expect((await loadModelWithReport(folder)).report).toEqual({ newHead: [], unused: [], notes: [] })
+    await changeWeights(folder, (tensors) => tensors.set('final_logits_bias', ones([1, 128])))
+    expect((await failure(loadModel(folder))).message).toMatch(/Expected zeros for `final_logits_bias`/)
+  })
+
   it('can be on the encoder of an encoder-decoder alone', async () => {
     const old = await smallFolder(folder, 't5', 'seq2seq-lm')
     for (const head of ['embedding', 'token-classification'] as const) {

@@ -55,6 +55,17 @@ export const phi3 = defineModel({
   presets: {
     test: { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, numKvHeads: 2, intermediateSize: 64 },
     mini: {},
+    'phi-4': {
+      vocabSize: 100352,
+      hiddenSize: 5120,
+      numLayers: 40,
+      numHeads: 40,
+      numKvHeads: 10,
+      intermediateSize: 17920,
+      maxPositions: 16384,
+      ropeTheta: 250000,
+      slidingWindow: 0,
+    },
   },
   build: (config) =>
     new DecoderBody({

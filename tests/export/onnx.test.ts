@@ -66,6 +66,15 @@ const cases = Object.values(models)
       .map((head) => [definition.type as keyof typeof models, head] as const),
   )
 
+describe('architectures without a graph', () => {
+  it.each(refused)('refuses %s by name', async (type) => {
+    const model = oddModel(type as keyof typeof models, 'embedding')
+    await expect(withSessions(model, {}, async () => undefined)).rejects.toThrow(
+      new RegExp(`Expected a model of an architecture that can be exported to ONNX, got ${type}\\.`),
+    )
+  })
+})
+
 describe('ONNX in onnxruntime', () => {
   it.each(cases)('%s with the head %s', async (type, head) => {
     const model = oddModel(type, head)

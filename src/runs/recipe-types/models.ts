@@ -75,7 +75,7 @@ export interface ModelPresets {
   mpnet: 'test' | 'base'
   mt5: 'test' | 'small' | 'base' | 'large'
   olmo2: 'test' | '1b' | '7b'
-  phi3: 'test' | 'mini'
+  phi3: 'test' | 'mini' | 'phi-4'
   qwen2: 'test' | '0.5b' | '1.5b'
   qwen3: 'test' | '0.6b'
   roberta: 'test' | 'base' | 'large'

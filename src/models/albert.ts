@@ -63,7 +63,7 @@ export const albert = defineModel({
       )
     return new EncoderBody({ ...config, projectsEmbeddings: true, dropsMlp: false }, positionsOf)
   },
-  facts: (config) => ({ ...config, causal: false }),
+  facts: (config) => ({ ...config, causal: false, takesPrefixes: false }),
   hfFields: {
     ...encoderFields,
     embeddingSize: 'embedding_size',

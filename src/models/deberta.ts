@@ -180,7 +180,7 @@ export const debertaV2 = defineModel({
     'v3-large': { hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 },
   },
   build: (config) => new DebertaBody(config),
-  facts: (config) => ({ ...config, causal: false, packs: false }),
+  facts: (config) => ({ ...config, causal: false, packs: false, takesPrefixes: false }),
   hfFields: { ...encoderFields, poolerActivation: 'pooler_hidden_act' },
   hfExtra: {
     read: (fields) => {

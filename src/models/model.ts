@@ -103,6 +103,8 @@ export interface BodyFacts {
   decoderStartTokenId?: number
   /** False where documents cannot be packed (T5's relative bias). */
   packs?: boolean
+  /** False where no keys can be put before those of a layer: its weights are shared, or its scores go by distance. */
+  takesPrefixes?: boolean
   /** Whether packed documents may attend to tokens of others, by `sharedKeys`. */
   sharesKeys?: boolean
 }

@@ -57,6 +57,7 @@ export const mpnet = defineModel({
     maxPositions: config.maxPositions - config.padTokenId - 1,
     causal: false,
     packs: false,
+    takesPrefixes: false,
   }),
   hfFields: fields,
   hfExtra: {

@@ -72,6 +72,12 @@ describe('a method on an architecture without a place for it', () => {
     },
   )
 
+  it.each(['albert', 'mpnet', 'deberta-v2'] as const)('is refused with the reason: a prefix on %s', (architecture) => {
+    expect(() => applyAdapter(make(architecture), configOf('prefix-tuning'))).toThrow(
+      `which ${architecture} does not have. Choose another method, such as prompt-tuning.`,
+    )
+  })
+
   it.each(['prefix-tuning', 'prompt-tuning'] as const)(
     'is refused with the reason: %s on the encoder of t5 alone',
     (type) => {

@@ -202,6 +202,10 @@ export const attachPrefix = (
   { virtualTokens, projection }: Pick<PrefixShape, 'virtualTokens' | 'projection'>,
   generator: Generator,
 ): Attachment => {
+  if (model.facts.takesPrefixes === false)
+    throw new ConfigError(
+      `\`prefix-tuning\` needs layers that do not share weights, with attention that does not go by distance, which ${model.definition.type} does not have. Choose another method, such as prompt-tuning.`,
+    )
   const encoderDecoder = hasEncoder(model, 'prefix-tuning')
   checkCount(virtualTokens, model)
   const attentions = rowAttentions(model, encoderDecoder)

@@ -1,9 +1,10 @@
 // Finds linear layers of a body by the names that all architectures share. Independent of architectures.
 import { z } from 'zod'
 import { ConfigError, didYouMean } from '../core/index.ts'
-import type { Model } from '../models/index.ts'
-import { Linear } from '../nn/index.ts'
+import { LanguageHead, type Model } from '../models/index.ts'
+import { Linear, type Module } from '../nn/index.ts'
 import { layerPattern } from './patterns.ts'
+import { TIED_PATH } from './tied-head.ts'
 
 /** Names of the linear layers of a block. */
 export const linearNames = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const
@@ -24,10 +25,11 @@ export const targetsField = targetsSchema
   .describe('layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*')
 export type Targets = z.output<typeof targetsSchema>
 
-/** A linear layer of a block. */
+/** A linear layer of a block, or the output layer. */
 export interface TargetLayer {
   path: string
-  name: LinearName
+  /** Its name among the layers of a block; undefined for the output layer. */
+  name?: LinearName
   layer: Linear
 }
 
@@ -40,14 +42,23 @@ export const blockLinears = (model: Model): TargetLayer[] =>
     return module instanceof Linear && name !== undefined ? [{ path, name, layer: module }] : []
   })
 
-/** The layers to adapt. @throws ConfigError for a name or pattern that matches no layer of the model */
-export const findTargets = (model: Model, targets: Targets, where: string): TargetLayer[] => {
-  const all = blockLinears(model)
-  if (targets === 'all-linear') return all
+/**
+ * The layers to adapt: all of the blocks, or those that are named, also among `others`.
+ * @throws ConfigError for a name or pattern that matches no layer of the model
+ */
+export const findTargets = (
+  model: Model,
+  targets: Targets,
+  where: string,
+  others: readonly TargetLayer[] = [],
+): TargetLayer[] => {
+  const blocks = blockLinears(model)
+  if (targets === 'all-linear') return blocks
+  const all = [...blocks, ...others]
   const patterns = targets.map((target) => ({ target, matches: layerPattern(target) }))
   const absent = patterns.find(({ matches }) => !all.some(({ path }) => matches(path)))
   if (absent !== undefined) {
-    const present = [...new Set(all.map(({ name }) => name))]
+    const present = [...new Set(all.map(({ path }) => nameOf(path)))]
     throw new ConfigError(
       `Expected layers that ${model.definition.type} has (${present.join(', ')}, or paths such as ${all[0]?.path}) for \`${where}\`, got ${absent.target}.${didYouMean(absent.target, present)}`,
     )
@@ -67,3 +78,9 @@ export const fusedGroups = (model: Model): Map<string, readonly string[]> => {
       }
   return groups
 }
+
+/** The output layer of a language model, whose matrix may be that of the token embeddings. */
+export const outputLayers = ({ head }: Model): TargetLayer[] =>
+  (head as Module) instanceof LanguageHead
+    ? [{ path: TIED_PATH.replace(/\.weight$/, ''), layer: (head as unknown as LanguageHead).lmHead }]
+    : []

@@ -34,6 +34,9 @@ CASES = {
     "qwen2-tokens": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices=[5, 17, 60])),
     "gpt2-tokens": ("gpt2", lambda base, task: LoraConfig(r=2, task_type=task, fan_in_fan_out=True, trainable_token_indices=[60])),
     "llama-tokens": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices={"embed_tokens": [9, 4], "lm_head": [9, 4]})),
+    # Output layers of their own and tied ones; PEFT also stores them as they are in the base.
+    "llama-output": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["v_proj", "lm_head"])),
+    "qwen2-output": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, use_dora=True, target_modules=["q_proj", "lm_head"])),
     # PEFT has LoHa and LoKr for nn.Linear alone, so not for GPT-2.
     "bert-loha": ("bert", lambda base, task: LoHaConfig(r=3, alpha=5, task_type=task, target_modules=ALL["bert"])),
     "t5-loha": ("t5", lambda base, task: LoHaConfig(r=2, task_type=task, target_modules=["q", "v", "wo"])),

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
-import { type Model, quantizeWeights } from '../../src/models/index.ts'
+import { type LanguageHead, type Model, quantizeWeights } from '../../src/models/index.ts'
 import { cat, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
@@ -85,8 +85,10 @@ describe.each(names)('%s', (name) => {
     const [theirs, ours] = await Promise.all(
       [golden, scratch].map((root) => openSafetensors(join(root, name, 'adapter_model.safetensors'))),
     )
-    expect([...ours.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort())
-    for (const key of theirs.tensors.keys()) expect(ours.tensor(key).equal(theirs.tensor(key)), key).toBe(true)
+    // PEFT also stores an output layer as it is in the base.
+    const wanted = [...theirs.tensors.keys()].filter((key) => !key.endsWith('.base_layer.weight'))
+    expect([...ours.tensors.keys()].sort()).toEqual(wanted.sort())
+    for (const key of wanted) expect(ours.tensor(key).equal(theirs.tensor(key)), key).toBe(true)
   })
 })
 
@@ -334,4 +336,26 @@ it('layers by pattern are trained alone, and are the targets of the file', async
   await saveAdapter(applied, folder, { base: join(golden, 'bases', 'llama') })
   const again = await loadAdapter(folder)
   expect([...again.applied.trainable.keys()].sort()).toEqual([...applied.trainable.keys()].sort())
+})
+
+it('an output layer of another base beside its LoRA is refused', async () => {
+  const folder = await changedCopy('llama-output', 'other-output', (tensors) => {
+    const key = [...tensors.keys()].find((one) => one.endsWith('lm_head.base_layer.weight'))!
+    tensors.set(key, tensors.get(key)!.add(1))
+  })
+  await expect(loadAdapter(folder)).rejects.toThrow(/own matrix for lm_head\.base_layer\.weight, got another one/)
+})
+
+it('LoRA of the output layer is in losses that compute logits in chunks, and refuses dropout', async () => {
+  for (const name of ['llama-output', 'qwen2-output']) {
+    const expected = await expectedOf(name)
+    const { model } = await loadAdapter(join(golden, name))
+    const { hidden } = model.bodyForward({ inputIds: expected.tensor('ids'), attentionMask: expected.tensor('mask') })
+    const head = model.head as unknown as LanguageHead
+    const logits = head.prepare(hidden).matmul(head.outputLayer.matrix.t())
+    expect(relative(seen(logits, expected), seen(expected.tensor('logits'), expected))).toBeLessThan(1e-5)
+    expect(() => applyAdapter(model, { type: 'lora', targets: 'lmHead', dropout: 0.1 }, { name: 'other' })).toThrow(
+      /`adapter.dropout` has no effect on the output layer/,
+    )
+  }
 })

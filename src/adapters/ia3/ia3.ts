@@ -28,7 +28,11 @@ export const ia3 = defineAdapter({
     const places = findTargets(model, targets, 'adapter.targets')
     return attachIa3(
       model,
-      places.map(({ path, layer, name }) => ({ path, layer, onInput: inputTargets.includes(name) })),
+      places.map(({ path, layer, name }) => ({
+        path,
+        layer,
+        onInput: name !== undefined && inputTargets.includes(name),
+      })),
     )
   },
   peft: ia3Files,

@@ -158,6 +158,14 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return { weight: changed.mul(factor.unsqueeze(1)).to(dtype) }
   }
 
+  override outputMatrix(weight: Tensor): Tensor {
+    const { a, b } = this.plain
+    const changed = weight.add(b.matmul(a).mul(this.scale).to(weight.dtype))
+    if (this.magnitude === undefined) return changed
+    const norms = noGrad(() => changed.to('float32').square().sum(1).sqrt())
+    return changed.mul(this.magnitude.div(norms.to(this.magnitude.dtype)).unsqueeze(1))
+  }
+
   /** The exact weighted sum of the changes: the matrices side by side, with the sum of the ranks. */
   override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as LoraLayer, weight }))

@@ -4,7 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { defineAdapter } from '../adapter.ts'
 import { layerPattern, patternValue } from '../patterns.ts'
-import { findTargets } from '../targets.ts'
+import { findTargets, outputLayers } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import { type LoraConfig, loraSchema, plainConfig } from './config.ts'
 import { initializationOf } from './initialize.ts'
@@ -20,7 +20,12 @@ const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
     throw new ConfigError(
       `Expected \`adapter.dora\` or \`adapter.init\` ${init}, got both: norms of rows cannot be converted to the original base. Remove one.`,
     )
-  const targets = findTargets(model, config.targets, 'adapter.targets')
+  const outputs = outputLayers(model)
+  const targets = findTargets(model, config.targets, 'adapter.targets', outputs)
+  if (dropout > 0 && targets.some(({ path }) => outputs.some((output) => output.path === path)))
+    throw new ConfigError(
+      '`adapter.dropout` has no effect on the output layer, whose logits are computed from its whole matrix: set it to 0, or leave lmHead out of `adapter.targets`.',
+    )
   for (const [field, patterns] of Object.entries({ rankPattern, alphaPattern }))
     for (const pattern of Object.keys(patterns))
       if (!targets.some(({ path }) => layerPattern(pattern)(path)))

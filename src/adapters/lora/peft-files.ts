@@ -4,7 +4,7 @@ import type { Model } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import { numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
 import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
-import { blockLinears, linearNames } from '../targets.ts'
+import { blockLinears, linearNames, outputLayers } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import { type LoraConfig, plainConfig } from './config.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
@@ -73,6 +73,19 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
   return { fields, tensors }
 }
 
+/** PEFT also stores the output layer of the base beside its LoRA. @throws CheckpointError for one that differs from the base's */
+const expectBase = (file: PeftFile, { theirs, parts }: NamedLinear): void => {
+  const key = `${theirs}.base_layer.weight`
+  if (!file.has(key) || parts.length !== 1) return
+  const { layer } = parts[0]
+  const stored = file.take(key, layer.shape)
+  if (stored === undefined || layer.quantization !== undefined) return
+  if (!stored.to(layer.weight.dtype).equal(layer.weight.detach()))
+    throw new CheckpointError(
+      `${file.path}: Expected the base's own matrix for ${key}, got another one. Use the base that the adapter was trained on.`,
+    )
+}
+
 const read = (file: PeftFile, model: Model) => {
   const { fields } = file
   if (!supportedInits.includes(fields.init_lora_weights))
@@ -95,6 +108,7 @@ const read = (file: PeftFile, model: Model) => {
     const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const a = file.take(theirs + suffixes.a, [rankHere, inputs])
     const b = file.take(theirs + suffixes.b, [outputs, rankHere])
+    expectBase(file, linear)
     const magnitude = dora ? file.take(theirs + suffixes.magnitude, [outputs]) : undefined
     const shape: LoraShape = {
       rank: rankHere,
@@ -107,9 +121,13 @@ const read = (file: PeftFile, model: Model) => {
   })
   const blocks = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
   const paths = found.flatMap(({ linear }) => linear.parts.map(({ path }) => path))
-  const targets = linearNames.filter((name) => paths.some((path) => blocks.get(path) === name))
+  const outputs = outputLayers(model).filter(({ path }) => paths.includes(path))
+  const targets = [
+    ...linearNames.filter((name) => paths.some((path) => blocks.get(path) === name)),
+    ...outputs.map(({ path }) => path.slice(path.lastIndexOf('.') + 1)),
+  ]
   const places = found.flatMap(({ linear, shape }) =>
-    linear.parts.map(({ path, layer }): LoraTarget => ({ path, layer, shape, name: blocks.get(path) ?? 'oProj' })),
+    linear.parts.map(({ path, layer }): LoraTarget => ({ path, layer, shape, name: blocks.get(path) })),
   )
   const config: LoraConfig = {
     type: 'lora',

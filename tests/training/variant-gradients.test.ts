@@ -79,7 +79,7 @@ describe.each(architectures)('%s', (type) => {
       for (const [path, expected] of reference.values) {
         const given = values.get(path)!
         const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - given[i])), 0)
-        expect(worst / Math.max(1, largest), `${name}: ${path}`).toBeLessThan(1e-5)
+        expect(worst / Math.max(1, largest), `${name}: ${path}`).toBeLessThan(2e-5)
       }
     }
   })

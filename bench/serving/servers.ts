@@ -13,15 +13,13 @@ export interface PeerServer {
   stop(): Promise<void>
 }
 
-/** A port that is free now. */
+/** A port that is free now, below those that systems give to programs which ask for any: another one may not take it meanwhile. */
 const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
+  new Promise((resolve) => {
+    const port = 20_000 + Math.floor(12_000 * Math.random())
     const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
+    probe.once('error', () => resolve(freePort()))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(port)))
   })
 
 const start = async (

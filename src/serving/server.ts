@@ -1,10 +1,10 @@
 // The server: models in memory behind an HTTP port.
 import { type AppSettings, createApp } from './app.ts'
-import { checkAccess, hostsOf, listen } from './http/listen.ts'
+import { type ConnectionLimits, checkAccess, hostsOf, listen } from './http/listen.ts'
 import { Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 
 /** Settings of a server. */
-export interface ServerSettings extends ServiceSettings, AppSettings {
+export interface ServerSettings extends ServiceSettings, AppSettings, ConnectionLimits {
   /** Port to listen on; 0 for any that is free (default: 8080). */
   port?: number
   /** Address to listen on (default: 127.0.0.1). Any other than a loopback address needs a token. */
@@ -33,14 +33,17 @@ export const createServer = async (settings: ServerSettings, hooks: ServiceHooks
   let app: ReturnType<typeof createApp> | undefined
   let service: Service | undefined
   // The port is taken before the models are loaded, which may take long; until then requests get status 503.
-  const {
-    server,
-    port: bound,
-    url,
-  } = await listen(host, port, (request, env) => {
-    if (app === undefined) return new Response('{"status":"loading"}', { status: 503, headers: { 'retry-after': '5' } })
-    return app.fetch(request, env)
-  })
+  const listening = await listen(
+    host,
+    port,
+    (request, env) => {
+      if (app === undefined)
+        return new Response('{"status":"loading"}', { status: 503, headers: { 'retry-after': '5' } })
+      return app.fetch(request, env)
+    },
+    settings,
+  )
+  const { server, port: bound, url } = listening
   try {
     service = await Service.open(settings, hooks)
   } catch (error) {
@@ -57,7 +60,10 @@ export const createServer = async (settings: ServerSettings, hooks: ServiceHooks
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
+      const until = performance.now() + drainSeconds * 1000
       await opened.drain(drainSeconds)
+      // A text is done before a slow client has read it.
+      await listening.delivered(Math.max(0, until - performance.now()))
       server.closeIdleConnections()
       // Clients may keep connections open that no request uses.
       const timer = setTimeout(() => server.closeAllConnections(), 1000)

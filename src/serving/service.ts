@@ -63,16 +63,24 @@ const engineOptions = ({
   prefixCacheBytes = 256 * mebibyte,
 }: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes })
 
-/** Follows the adapters of the watched folder, and the specialists that are the newest model of a run. */
+const namesNewest = (model: string): boolean => {
+  const reference = parseRunReference(model)
+  return reference !== undefined && reference.step === undefined
+}
+
+/**
+ * Follows the adapters of the watched folder, and the models that are the newest of a run. A base stays as it is where adapters may share
+ * its memory: they were trained on its weights.
+ */
 const startWatch = async (
   models: ServedModels,
-  { watchFolder, specialists = {} }: ServiceSettings,
+  { model, watchFolder, adapterFolder, specialists = {} }: ServiceSettings,
   { onNote = () => undefined }: ServiceHooks,
 ): Promise<SpecialistWatch | undefined> => {
-  const newest = Object.entries(specialists).filter(([, model]) => {
-    const reference = parseRunReference(model)
-    return reference !== undefined && reference.step === undefined
-  })
+  const newest = Object.entries(specialists).filter(([, specialist]) => namesNewest(specialist))
+  const baseIsShared = models.list.some(({ parent }) => parent === models.base.name)
+  if (namesNewest(model) && watchFolder === undefined && adapterFolder === undefined && !baseIsShared)
+    newest.push([models.base.name, model])
   if (watchFolder === undefined && newest.length === 0) return undefined
   const watch = new SpecialistWatch(models, { folder: watchFolder, runs: Object.fromEntries(newest) }, onNote)
   await watch.start()

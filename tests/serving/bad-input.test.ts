@@ -69,6 +69,7 @@ describe('a request', () => {
       { status: 400, param: 'messages[0]' },
     ],
     ['a body that is too large', ' '.repeat(300_000), { status: 413, code: 'request_too_large' }],
+    ['a prompt of 10 MB', chat({ prompt: 'a '.repeat(5_000_000) }), { status: 413, code: 'request_too_large' }],
     [
       'a text that is too long',
       chat({ messages: [{ role: 'user', content: 'a'.repeat(50_000) }] }),
@@ -94,6 +95,20 @@ describe('a request', () => {
     ['too many texts', chat({ n: 1000 }), { status: 400 }],
   ])('with %s is refused', async (_, body, error) => {
     expect(await errorOf(await post(body))).toMatchObject(error)
+  })
+
+  it('of 10 MB without a length is refused as soon as it is too large', async () => {
+    const part = new Uint8Array(100_000).fill(97)
+    let parts = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (parts++ < 100) controller.enqueue(part)
+        else controller.close()
+      },
+    })
+    const init = { method: 'POST', body, duplex: 'half' as const }
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    expect(await errorOf(await fetch(`${url}/v1/completions`, { ...init, headers }))).toMatchObject({ status: 413 })
   })
 
   it('needs the token, the type of its content, the path and the method', async () => {

@@ -15,11 +15,11 @@ const notes: string[] = []
 const at = (...parts: string[]) => join(folders.folder, ...parts)
 
 /** Puts a checkpoint of the run in its place at once, as training does. */
-const writeCheckpoint = async (step: number, model: string): Promise<void> => {
+const writeCheckpoint = async (step: number, model: string, run = 'run'): Promise<void> => {
   const name = `step-${String(step).padStart(8, '0')}`
-  await cp(model, at('run', `.${name}.tmp`, 'model'), { recursive: true })
-  await mkdir(at('run/checkpoints'), { recursive: true })
-  await rename(at('run', `.${name}.tmp`), at('run/checkpoints', name))
+  await cp(model, at(run, `.${name}.tmp`, 'model'), { recursive: true })
+  await mkdir(at(run, 'checkpoints'), { recursive: true })
+  await rename(at(run, `.${name}.tmp`), at(run, 'checkpoints', name))
 }
 
 beforeAll(async () => {
@@ -105,6 +105,38 @@ it('serves a checkpoint of a run, and follows the newest one where no step is na
   expect(await ask('one')).toBe(first)
   await expect(server.service.models.load('gone', `run:${at('run')}@7`)).rejects.toThrow(/Choose one of 2, 1/)
   await expect(server.service.models.load('gone', `run:${at('nothing')}`)).rejects.toThrow(/Expected a run/)
+})
+
+it('follows a run as its base, and gives each request one version of the weights from its beginning to its end', async () => {
+  await cp(at('run/run.json'), at('trained/run.json'))
+  await writeCheckpoint(1, folders.base, 'trained')
+  const settings = { model: `run:${at('trained')}`, name: 'trained', maxRows: 4, prefixCacheBytes: 2 ** 20 }
+  const followed = await startServer({ ...settings, speculation: { promptLookup: true } })
+  const long = async (): Promise<string> => {
+    const request = { model: 'trained', prompt: 'The captain looked', max_tokens: 60, seed: 1, stream: true } as const
+    let text = ''
+    for await (const { choices } of await followed.client.completions.create(request)) text += choices[0].text
+    return text
+  }
+  const first = await long()
+  const answers: string[] = []
+  let isLoading = true
+  const crowd = Array.from({ length: 4 }, async () => {
+    while (isLoading) answers.push(await long())
+  })
+  await writeCheckpoint(2, at('second'), 'trained')
+  await until(async () => answers.some((answer) => answer !== first))
+  isLoading = false
+  await Promise.all(crowd)
+  const second = await long()
+  expect(second).not.toBe(first)
+  expect(new Set(answers)).toEqual(new Set([first, second]))
+  // The old weights are freed when the last request that had them is over.
+  await until(async () => followed.server.service.models.engines.length === 1)
+  expect((await followed.client.models.list()).data.map(({ id }) => id)).toEqual(['trained'])
+  await expect(followed.server.service.models.load('low', folders.low)).resolves.toBeDefined()
+  await expect(followed.server.service.models.replaceBase(folders.base)).rejects.toThrow(/specialists share its memory/)
+  await followed.server.close()
 })
 
 it('says once that the watched folder is gone, and keeps serving', async () => {

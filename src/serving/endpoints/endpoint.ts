@@ -8,6 +8,9 @@ import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { RequestTrace, type SpanAttributes } from '../tracing.ts'
 
+/** Bytes of a text that may wait for its client: one that reads more slowly than the model writes has memory of the server. */
+const maxWaitingBytes = 4 * 2 ** 20
+
 /** One path of the API. */
 export interface Endpoint<Body extends z.ZodType = z.ZodType> {
   method: 'get' | 'post'
@@ -90,6 +93,7 @@ export class Call<Body = unknown> {
   stream(run: (send: (event: object) => void) => Promise<void>): Response {
     this.#streams = true
     return eventStream((send) => run(send).finally(() => this.#end()), {
+      maxWaitingBytes,
       onCancel: () => this.#controller.abort(),
       onError: (error) => {
         if (error instanceof ApiError) return

@@ -1,31 +1,47 @@
 // Server-sent events in OpenAI's form: one JSON document an event, then `[DONE]`. Comments keep a silent connection open.
 // An event may have an id, which a browser that reconnects sends back.
-import { toApiError } from './errors.ts'
+import { ApiError, toApiError } from './errors.ts'
 
 /** Milliseconds without an event after which a comment is sent. */
 const pingInterval = 15_000
 
+const tooSlow = (bytes: number): ApiError =>
+  new ApiError(408, `The client reads too slowly: more than ${bytes} bytes of this answer wait for it.`, {
+    code: 'client_too_slow',
+  })
+
+const errorEvent = (error: unknown): string => `data: ${JSON.stringify(toApiError(error).body)}\n\n`
+
 /**
  * A response whose events `run` sends. An error of `run` becomes an event, since the status is sent by then.
- * @param onCancel called when the client leaves
+ * @param onCancel called when the client leaves, or reads too slowly
+ * @param maxWaitingBytes bytes that may wait for the client, beyond which it is given up (default: any number)
  */
 export const eventStream = (
   run: (send: (event: object, id?: string | number) => void) => Promise<void>,
-  { onCancel, onError }: { onCancel(): void; onError(error: unknown): void },
+  hooks: { onCancel(): void; onError(error: unknown): void; maxWaitingBytes?: number },
 ): Response => {
+  const { onCancel, onError, maxWaitingBytes = Number.POSITIVE_INFINITY } = hooks
   const encoder = new TextEncoder()
   let ping: NodeJS.Timeout | undefined
-  const body = new ReadableStream<Uint8Array>({
+  let open = true
+  const source: UnderlyingDefaultSource<Uint8Array> = {
     async start(controller) {
-      let open = true
+      const end = (last: string) => {
+        if (!open) return
+        open = false
+        clearInterval(ping)
+        controller.enqueue(encoder.encode(`${last}data: [DONE]\n\n`))
+        controller.close()
+      }
       const write = (text: string) => {
         if (!open) return
-        try {
+        if ((controller.desiredSize ?? 0) > 0) {
           controller.enqueue(encoder.encode(text))
-        } catch {
-          // The client has left.
-          open = false
+          return
         }
+        end(errorEvent(tooSlow(maxWaitingBytes)))
+        onCancel()
       }
       ping = setInterval(() => write(': ping\n\n'), pingInterval)
       void run((event, id) => {
@@ -34,19 +50,21 @@ export const eventStream = (
       })
         .catch((error) => {
           onError(error)
-          write(`data: ${JSON.stringify(toApiError(error).body)}\n\n`)
+          write(errorEvent(error))
         })
         .finally(() => {
           clearInterval(ping)
-          write('data: [DONE]\n\n')
-          if (open) controller.close()
+          end('')
         })
     },
     cancel() {
+      // Nothing can be written to a client that has left.
+      open = false
       clearInterval(ping)
       onCancel()
     },
-  })
+  }
+  const body = new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: maxWaitingBytes }))
   return new Response(body, {
     headers: {
       'content-type': 'text/event-stream; charset=utf-8',

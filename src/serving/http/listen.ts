@@ -1,21 +1,34 @@
 // A port with an application behind it: limits on clients, the reasons why a port cannot be had, and who may reach it.
 import { createServer as createHttpServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { ConfigError } from '../../core/index.ts'
 import { ApiError } from './errors.ts'
 import { loopbackHosts } from './guards.ts'
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
 
-/** Limits on clients that send slowly or too much before there is a request. */
-const httpLimits = {
-  maxHeaderSize: 16 * 1024,
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  keepAliveTimeout: 10_000,
+/** Limits on clients that send or read slowly: each would hold a connection as long as it likes. */
+export interface ConnectionLimits {
+  /** Maximum seconds in which the headers of a request come (default: 10). */
+  headerSeconds?: number
+  /** Maximum seconds in which a whole request comes (default: 60). */
+  bodySeconds?: number
+  /** Seconds after which a client that reads nothing of its answer is dropped (default: 60). */
+  readSeconds?: number
 }
+
 const maxConnections = 1024
+
+const serverOptions = ({ headerSeconds = 10, bodySeconds = 60 }: ConnectionLimits) => ({
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: headerSeconds * 1000,
+  requestTimeout: Math.max(headerSeconds, bodySeconds) * 1000,
+  keepAliveTimeout: 10_000,
+  // Node looks twice a minute by itself, which would make ten seconds forty.
+  connectionsCheckingInterval: Math.min(1000, headerSeconds * 500),
+})
 
 /** Node's errors before there is a request, as statuses. */
 const statusOf = (code: string | undefined): 400 | 408 | 431 =>
@@ -60,6 +73,8 @@ export interface Listening {
   server: Server
   port: number
   url: string
+  /** Resolves when clients have read the answers that are on their way, or after some milliseconds. */
+  delivered(milliseconds: number): Promise<void>
 }
 
 /** Answers one request; `env` has Node's own objects of it. */
@@ -69,17 +84,44 @@ type Fetch = Parameters<typeof createAdaptorServer>[0]['fetch']
  * Listens, with limits on slow and large requests.
  * @throws ConfigError for a port that is taken, or that this user may not use
  */
-export const listen = async (host: string, port: number, fetch: Fetch): Promise<Listening> => {
+export const listen = async (
+  host: string,
+  port: number,
+  fetch: Fetch,
+  limits: ConnectionLimits = {},
+): Promise<Listening> => {
+  const { readSeconds = 60 } = limits
+  const answers = new Set<HttpBindings['outgoing']>()
+  const answer: Fetch = async (request, env) => {
+    const { incoming, outgoing } = env as HttpBindings
+    answers.add(outgoing)
+    outgoing.once('close', () => answers.delete(outgoing))
+    const response = await fetch(request, env)
+    // Streams have a comment now and then, so from now on only a client that does not read keeps a connection silent. Node takes the
+    // limit back at the end of the answer.
+    incoming.socket.setTimeout(readSeconds * 1000)
+    return response
+  }
   const server = createAdaptorServer({
-    fetch,
+    fetch: answer,
     overrideGlobalObjects: false,
     createServer: createHttpServer,
-    serverOptions: httpLimits,
+    serverOptions: serverOptions(limits),
   }) as Server
   server.maxConnections = maxConnections
   server.on('clientError', answerClientError)
   const bound = await bind(server, port, host)
-  return { server, port: bound, url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}` }
+  return {
+    server,
+    port: bound,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    async delivered(milliseconds) {
+      const all = [...answers].map((open) => new Promise((resolve) => open.once('close', resolve)))
+      const limit = new AbortController()
+      await Promise.race([Promise.all(all), sleep(milliseconds, undefined, limit).catch(() => undefined)])
+      limit.abort()
+    },
+  }
 }
 
 /** @throws ConfigError for a server that anyone on the network could use */

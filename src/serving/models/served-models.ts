@@ -17,7 +17,13 @@ import {
   TextModel,
 } from '../../inference/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
-import { type AttachedSpecialist, findRunModel, parseRunReference, specialistKindOf } from '../../runs/index.ts'
+import {
+  type AttachedSpecialist,
+  findRunModel,
+  parseRunReference,
+  type SpecialistKind,
+  specialistKindOf,
+} from '../../runs/index.ts'
 import { fitTemplate } from '../../tokenizers/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { Engine, type EngineOptions } from './engine.ts'
@@ -54,6 +60,8 @@ const defaultContext = 8192
 /** A version of a model that requests name. */
 export interface ServedModel {
   readonly name: string
+  /** What it was loaded from. */
+  readonly source: string
   /** Seconds since 1970. */
   readonly created: number
   /** Name of the base in whose memory it is. */
@@ -71,6 +79,12 @@ export interface ServedModel {
   readonly defaults: GenerationOptions
   /** Puts its adapter on the base. */
   activate(): void
+}
+
+/** Files of a specialist, as they were named and as they were found. */
+interface SpecialistFiles {
+  folder: string
+  path: string
 }
 
 interface Entry {
@@ -121,6 +135,8 @@ export class ServedModels {
   #base: Entry | undefined
   #speculation: OpenedSpeculation | undefined
   #loads = 0
+  /** Specialists that are being loaded into the memory of the base. */
+  #attaching = 0
   #closed = false
 
   private constructor(settings: ModelSettings, engineOptions: EngineOptions, hooks: LoadHooks) {
@@ -159,7 +175,7 @@ export class ServedModels {
     engineOptions: EngineOptions,
   ): Promise<ServedModels> {
     const models = new ServedModels(settings, engineOptions, {})
-    models.#base = await models.#serveWhole(settings.name, loaded)
+    models.#base = await models.#serveWhole(settings.name, settings.model, loaded)
     models.#entries.set(settings.name, models.#base)
     return models
   }
@@ -210,7 +226,34 @@ export class ServedModels {
       throw new ConfigError(`Expected another name than that of the base for \`specialist\`, got "${name}".`)
     const folder = await folderOf(model)
     const path = await resolveModel(folder, { onProgress: this.#hooks.onDownload })
-    const entry = await this.#loadSpecialist(name, folder, path)
+    return this.#put(name, await this.#loadSpecialist(name, folder, path))
+  }
+
+  /**
+   * Puts other weights in the place of the base, such as those of a newer checkpoint: new requests get them, and those that run keep the
+   * old ones.
+   * @throws ConfigError while specialists share the memory of the base, CheckpointError for files that cannot be loaded
+   */
+  async replaceBase(folder: string): Promise<ServedModel> {
+    const { name } = this.base
+    this.#expectBaseAlone()
+    const entry = await this.#loadWhole(name, folder, {
+      speculation: this.#speculation?.options,
+      task: this.#settings.task,
+    })
+    try {
+      this.#expectBaseAlone()
+    } catch (error) {
+      this.#retire(entry)
+      throw error
+    }
+    const served = this.#put(name, entry)
+    this.#base = entry
+    return served
+  }
+
+  /** Gives a name to new weights, and retires those that had it. */
+  #put(name: string, entry: Entry): ServedModel {
     if (this.#closed) {
       this.#retire(entry)
       throw new ApiError(503, `The server stopped while ${name} was loaded.`, { code: 'server_stopping' })
@@ -219,6 +262,14 @@ export class ServedModels {
     this.#entries.set(name, entry)
     if (before !== undefined) this.#retire(before)
     return entry.served
+  }
+
+  #expectBaseAlone(): void {
+    const { name } = this.base
+    if (this.#attaching === 0 && !this.list.some(({ parent }) => parent === name)) return
+    throw new ConfigError(
+      `The base ${name} cannot be replaced while specialists share its memory, since they were trained on its weights.`,
+    )
   }
 
   /** Removes a specialist: no new request can name it. @throws ApiError for an unknown name, ConfigError for the base */
@@ -241,19 +292,38 @@ export class ServedModels {
 
   async #loadSpecialist(name: string, folder: string, path: string): Promise<Entry> {
     const kind = await specialistKindOf(path)
-    if (kind === undefined) return this.#loadWhole(name, folder)
-    const base = this.#base as Entry
-    const { engine } = base.served
+    if (kind === undefined) {
+      const { promptLookup, draftTokens } = this.#settings.speculation ?? {}
+      // A draft model has the vocabulary of the base.
+      return this.#loadWhole(name, folder, promptLookup ? { speculation: { maxDraftTokens: draftTokens } } : {})
+    }
+    this.#attaching++
+    try {
+      return await this.#loadAttached(name, { folder, path }, kind)
+    } finally {
+      this.#attaching--
+    }
+  }
+
+  async #loadAttached(name: string, files: SpecialistFiles, kind: SpecialistKind): Promise<Entry> {
+    const { engine } = this.base
     const { model } = engine.loaded
     // A name of its own for each version: nothing that one version computed is used for another.
     const adapter = `${name.replace(/[^\w-]/g, '-').replace(/^(?![A-Za-z])/, 'm')}-${++this.#loads}`
     const shared = { model, folder: engine.loaded.folder ?? '' }
-    const attached = await engine.inTurn(() => kind.open(path, shared, adapter, (line) => this.#hooks.onNote?.(line)))
-    return this.#attach(name, path, attached, adapter)
+    const attached = await engine.inTurn(() =>
+      kind.open(files.path, shared, adapter, (line) => this.#hooks.onNote?.(line)),
+    )
+    return this.#attach(name, files, attached, adapter)
   }
 
-  async #attach(name: string, path: string, attached: AttachedSpecialist, given: string): Promise<Entry> {
-    const { engine, name: parent } = (this.#base as Entry).served
+  async #attach(
+    name: string,
+    { folder, path }: SpecialistFiles,
+    attached: AttachedSpecialist,
+    given: string,
+  ): Promise<Entry> {
+    const { engine, name: parent } = this.base
     const { tokenizer: shared, report } = engine.loaded
     const tokenizer = (await hasTokenizer(path)) ? await loadTokenizer(path) : shared
     const { model } = attached
@@ -265,6 +335,7 @@ export class ServedModels {
       new TextModel({ model, tokenizer, folder: path, report }),
       {
         parent,
+        source: folder,
         template: tokenizer.chatTemplate ?? shared.chatTemplate,
         defaultsFolder: engine.loaded.folder,
         activate: () => void attached.activate(),
@@ -278,24 +349,35 @@ export class ServedModels {
 
   async #loadBase(name: string): Promise<Entry> {
     const { model, task, revision, device, dtype, weights, speculation = {} } = this.#settings
-    const loaded = await loadToOpen(await folderOf(model), { task, revision, device, dtype, weights, ...this.#hooks })
+    const source = await folderOf(model)
+    const loaded = await loadToOpen(source, { task, revision, device, dtype, weights, ...this.#hooks })
     this.#speculation = await openSpeculation(loaded, speculation, { device, dtype, ...this.#hooks })
-    return this.#serveWhole(name, loaded, this.#speculation?.options)
+    return this.#serveWhole(name, source, loaded, this.#speculation?.options)
   }
 
-  async #loadWhole(name: string, folder: string): Promise<Entry> {
-    const { device, dtype, speculation: { promptLookup, draftTokens } = {} } = this.#settings
-    const loaded = await loadToOpen(folder, { device, dtype, ...this.#hooks })
-    // A draft model has the vocabulary of the base.
-    return this.#serveWhole(name, loaded, promptLookup ? { maxDraftTokens: draftTokens } : undefined)
+  /** @param task as in `ModelSettings`, for the base */
+  async #loadWhole(
+    name: string,
+    source: string,
+    { speculation, task }: { speculation?: SpeculationOptions; task?: string },
+  ): Promise<Entry> {
+    const { device, dtype } = this.#settings
+    const loaded = await loadToOpen(source, { task, device, dtype, ...this.#hooks })
+    return this.#serveWhole(name, source, loaded, speculation)
   }
 
-  async #serveWhole(name: string, loaded: InferenceModel, speculation?: SpeculationOptions): Promise<Entry> {
+  async #serveWhole(
+    name: string,
+    source: string,
+    loaded: InferenceModel,
+    speculation?: SpeculationOptions,
+  ): Promise<Entry> {
     const engine = new Engine(loaded, { ...this.#engineOptions, speculation })
     this.#engines.add(engine)
     const bank = adaptersOf(loaded.model)
     const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {
       parent: undefined,
+      source,
       template: loaded.tokenizer.chatTemplate,
       defaultsFolder: loaded.folder,
       activate: () => {
@@ -314,13 +396,14 @@ export class ServedModels {
     engine: Engine,
     adapter: string | null | undefined,
     text: TextModel,
-    more: { parent?: string; template?: string; defaultsFolder?: string; activate(): void },
+    more: { parent?: string; source: string; template?: string; defaultsFolder?: string; activate(): void },
   ): Promise<ServedModel> {
     const { model, tokenizer } = text
     const template = more.template ?? this.#settings.template
     return {
       name,
       created: Math.floor(Date.now() / 1000),
+      source: more.source,
       parent: more.parent,
       engine,
       adapter,

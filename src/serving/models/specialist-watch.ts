@@ -1,4 +1,4 @@
-// Specialists that follow files: the adapters in a watched folder, and the newest checkpoints of runs. They are loaded, replaced and removed
+// Models that follow files: the adapters in a watched folder, and the newest checkpoints of runs. They are loaded, replaced and removed
 // while requests run, as `ServedModels` does it: no request sees a version that is half there.
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import type { ServedModels } from './served-models.ts'
 export interface WatchedSpecialists {
   /** Folder whose adapters are served by the names of their folders. */
   folder?: string
-  /** References of runs (`run:FOLDER`) by name. */
+  /** References of runs (`run:FOLDER`) by name; the base may be one of them. */
   runs: Readonly<Record<string, string>>
 }
 
@@ -55,8 +55,9 @@ export class SpecialistWatch {
   /** Loads what is there, and follows it from then on. @throws Error for a folder that cannot be read */
   async start(): Promise<void> {
     if (this.#watched.folder !== undefined) await readdir(this.#watched.folder)
-    for (const [name, reference] of Object.entries(this.#watched.runs))
-      this.#known.set(name, { version: (await findRunModel(reference)).path, served: true })
+    // A checkpoint that came while the models were loaded is found in the first look.
+    for (const name of Object.keys(this.#watched.runs))
+      this.#known.set(name, { version: this.#models.get(name).source, served: true })
     this.#last = new Map([...(await this.#seenInFolder())].map(([name, { version }]) => [name, version]))
     await this.#look()
     void this.#follow()
@@ -105,7 +106,8 @@ export class SpecialistWatch {
     try {
       if (known?.served !== true && this.#models.list.some((model) => model.name === name))
         throw new Error(`There is a model ${name} already. Rename the folder.`)
-      await this.#models.load(name, path)
+      if (name === this.#models.base.name) await this.#models.replaceBase(path)
+      else await this.#models.load(name, path)
       this.#known.set(name, { version, served: true })
     } catch (error) {
       if (this.#closed.signal.aborted) return

@@ -1,8 +1,9 @@
 // `npm run bench -- serving`: clients at the same time against `tunesmith serve`, llama.cpp's server and a plain server of FastAPI and
 // transformers, all with SmolLM2-135M and the same prompts, greedy and streamed: tokens a second, time to the first token and latency. Part
 // `adapters`: rows with four adapters beside rows with one. Part `encoders`: vectors and classes of MiniLM-L6 beside FastAPI. Part `start`: the
-// installed command (compile it first) from its start to the first answer of /health, and to the first token. Needs the Python
-// of bench/peers/setup.mjs; llama.cpp's server is taken from TUNESMITH_LLAMA_SERVER, and left out without it. One server runs at a time.
+// installed command (compile it first) from its start to the first answer of /health, and to the first token. Needs the Python of
+// bench/peers/setup.mjs; llama.cpp's server is the one of its --llama-server, or of TUNESMITH_LLAMA_SERVER, and left out without one. One
+// server runs at a time.
 // Options: --parts start,load,adapters,encoders, --clients 1,4,16,64, --requests N for each client, --new N tokens, --threads N, --dtype float32.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -109,7 +110,10 @@ const load = async (settings: Settings): Promise<void> => {
         ]),
     ['FastAPI', () => startFastApi(python, 'completions', { folder, threads, dtype })],
   ]
-  if (llama === undefined) console.log("Without llama.cpp's server: set TUNESMITH_LLAMA_SERVER to its path.")
+  if (llama === undefined)
+    console.log(
+      "Without llama.cpp's server: run node bench/peers/setup.mjs --llama-server, or set TUNESMITH_LLAMA_SERVER.",
+    )
   const table: string[][] = []
   for (const [name, begin] of sides)
     await withServer(begin(), async (url) => {

@@ -1,5 +1,6 @@
 // The server: models in memory behind an HTTP port.
 import { type AppSettings, createApp } from './app.ts'
+import { ApiError, errorResponse } from './http/errors.ts'
 import { type ConnectionLimits, checkAccess, hostsOf, listen } from './http/listen.ts'
 import { Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 
@@ -22,6 +23,15 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
+/** What requests get until the models are loaded. */
+const loadingResponse = (request: Request): Response => {
+  const headers = { 'retry-after': '5' }
+  if (new URL(request.url).pathname === '/health') return Response.json({ status: 'loading' }, { status: 503, headers })
+  return errorResponse(
+    new ApiError(503, 'The server loads its models. Try again in some seconds.', { code: 'server_loading', headers }),
+  )
+}
+
 /**
  * Loads the models and listens.
  * @throws ConfigError for a port that is taken or a host that needs a token, CheckpointError for files that cannot be loaded
@@ -36,11 +46,7 @@ export const createServer = async (settings: ServerSettings, hooks: ServiceHooks
   const listening = await listen(
     host,
     port,
-    (request, env) => {
-      if (app === undefined)
-        return new Response('{"status":"loading"}', { status: 503, headers: { 'retry-after': '5' } })
-      return app.fetch(request, env)
-    },
+    (request, env) => (app === undefined ? loadingResponse(request) : app.fetch(request, env)),
     settings,
   )
   const { server, port: bound, url } = listening

@@ -3,8 +3,9 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type OpenAI from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createServer, type RunningServer } from '../../src/serving/index.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { listen } from '../../src/serving/http/listen.ts'
+import { createServer, type RunningServer, Service } from '../../src/serving/index.ts'
 import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 const token = 'a-token-of-the-test'
@@ -227,6 +228,32 @@ describe('the server', () => {
       /name of letters/,
     )
     expect((await client.models.list()).data).toHaveLength(1)
+  })
+
+  it('says that it loads its models until they are there', async () => {
+    let open: () => void = () => undefined
+    const loaded = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const { open: load } = Service
+    const spy = vi.spyOn(Service, 'open').mockImplementation(async (...given) => {
+      await loaded
+      return load.apply(Service, given)
+    })
+    // The port of a server that has ended is free.
+    const other = await listen('127.0.0.1', 0, () => new Response())
+    await new Promise((resolve) => other.server.close(resolve))
+    const starting = createServer({ model: folders.base, port: other.port })
+    const health = await fetch(`${other.url}/health`)
+    expect([health.status, await health.json()]).toEqual([503, { status: 'loading' }])
+    const early = await fetch(`${other.url}/v1/models`)
+    expect(early.headers.get('retry-after')).toBe('5')
+    expect(await errorOf(early)).toMatchObject({ status: 503, code: 'server_loading' })
+    open()
+    const started = await starting
+    spy.mockRestore()
+    expect((await fetch(`${other.url}/health`)).status).toBe(200)
+    await started.close()
   })
 
   it('finishes what it has accepted before it stops', async () => {

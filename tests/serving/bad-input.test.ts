@@ -266,9 +266,22 @@ describe('the server', () => {
         ...(i > 1 ? { ignore_eos: true } : {}),
       } as never),
     ) as never as Promise<OpenAI.Completion>[]
+    // Its headers are taken, and its body comes while the server stops.
+    const late = connect(other.server.port, '127.0.0.1')
+    const body = JSON.stringify({ model: 'base', prompt: 'The', max_tokens: 3 })
+    const head = `host: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+    late.write(`POST /v1/completions HTTP/1.1\r\n${head}${body.slice(0, 9)}`)
+    let answer = ''
+    late.on('data', (data) => {
+      answer += data
+    })
+    const ended = new Promise((resolve) => late.once('close', resolve))
     while (other.server.service.openRequests < 4) await sleep(5)
     const closed = other.server.close()
+    setTimeout(() => late.write(body.slice(9)), 1500)
     for (const answer of await Promise.all(running)) expect(answer.choices).toHaveLength(1)
+    await ended
+    expect(answer).toMatch(/^HTTP\/1.1 200 [\s\S]*"choices"/)
     await closed
     await expect(fetch(`${other.url}/health`)).rejects.toThrow()
   })

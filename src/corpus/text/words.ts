@@ -113,25 +113,41 @@ const splitChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly stri
   return words
 }
 
-/** Exceptions that the affix rules would split, such as emoticons, by their split form; matched anywhere in a chunk. */
-const splitExceptions = new Map<string, readonly string[]>()
-const splitExceptionStarts = new Set<string>()
-let longestSplitException = 0
-for (const [text, words] of englishExceptions) {
-  const cut = splitChunk(text, new Map())
-  if (cut.length < 2) continue
-  splitExceptions.set(cut.join(' '), words)
-  splitExceptionStarts.add(cut[0])
-  longestSplitException = Math.max(longestSplitException, cut.length)
+/** Exceptions that the affix rules would split, such as emoticons; matched anywhere in a chunk. */
+interface SplitExceptions {
+  bySplitForm: ReadonlyMap<string, readonly string[]>
+  /** First words of the split forms. */
+  starts: ReadonlySet<string>
+  /** Words of the longest split form. */
+  longest: number
+}
+
+let splitExceptions: SplitExceptions | undefined
+
+/** Made for the first text: programs that split none need not wait for the patterns. */
+const makeSplitExceptions = (): SplitExceptions => {
+  const bySplitForm = new Map<string, readonly string[]>()
+  const starts = new Set<string>()
+  let longest = 0
+  for (const [text, words] of englishExceptions) {
+    const cut = splitChunk(text, new Map())
+    if (cut.length < 2) continue
+    bySplitForm.set(cut.join(' '), words)
+    starts.add(cut[0])
+    longest = Math.max(longest, cut.length)
+  }
+  return { bySplitForm, starts, longest }
 }
 
 /** Joins exceptions that were split: the longest first, ties from the start. */
 const joinExceptions = (words: readonly string[]): readonly string[] => {
+  splitExceptions ??= makeSplitExceptions()
+  const { bySplitForm, starts, longest } = splitExceptions
   const found: { start: number; length: number; exception: readonly string[] }[] = []
   for (let start = 0; start + 1 < words.length; start++) {
-    if (!splitExceptionStarts.has(words[start])) continue
-    for (let length = Math.min(longestSplitException, words.length - start); length >= 2; length--) {
-      const exception = splitExceptions.get(words.slice(start, start + length).join(' '))
+    if (!starts.has(words[start])) continue
+    for (let length = Math.min(longest, words.length - start); length >= 2; length--) {
+      const exception = bySplitForm.get(words.slice(start, start + length).join(' '))
       if (exception !== undefined) found.push({ start, length, exception })
     }
   }

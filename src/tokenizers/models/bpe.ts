@@ -44,9 +44,12 @@ export class Bpe extends VocabularyModel {
     const { ids } = vocabulary
     const prefixLength = options.continuingSubwordPrefix?.length ?? 0
     this.#table = new PairTable(merges.length)
-    for (const [rank, [left, right]] of merges.entries()) {
-      const result = left + right.slice(prefixLength)
-      const [leftId, rightId, resultId] = [left, right, result].map((token) => ids.get(token))
+    // Without a list for each merge: a vocabulary has up to some hundred thousand of them, and every start waits.
+    for (let rank = 0; rank < merges.length; rank++) {
+      const [left, right] = merges[rank]
+      const leftId = ids.get(left)
+      const rightId = ids.get(right)
+      const resultId = ids.get(left + (prefixLength === 0 ? right : right.slice(prefixLength)))
       if (leftId === undefined || rightId === undefined || resultId === undefined)
         throwInvalid(`merges whose two tokens and result are in the vocabulary`, `${where}.merges[${rank}]`, [
           left,

@@ -96,19 +96,21 @@ const begin = async ({ folder, threads, dtype, requests }: Settings): Promise<vo
 const load = async (settings: Settings): Promise<void> => {
   const { python, folder, gguf, clients, threads, dtype } = settings
   const rows = Math.max(...clients)
-  const flags = ['--model', folder, '--name', 'smol', '--dtype', dtype, '--max-rows', String(Math.min(rows, 32))]
+  const common = ['--name', 'smol', '--max-rows', String(Math.min(rows, 32))]
   const llama = llamaServer()
   const sides: [string, () => Promise<PeerServer>][] = [
-    ['tunesmith', () => startOurs(flags, threads)],
+    [`tunesmith, ${dtype}`, () => startOurs(['--model', folder, '--dtype', dtype, ...common], threads)],
+    // The file of llama.cpp, whose blocks stay as they are.
+    ['tunesmith, Q4_1', () => startOurs(['--model', gguf, ...common], threads)],
     ...(llama === undefined
       ? []
       : [
-          ['llama.cpp', () => startLlama(llama, gguf, { threads, rows: Math.min(rows, 32) })] as [
+          ['llama.cpp, Q4_1', () => startLlama(llama, gguf, { threads, rows: Math.min(rows, 32) })] as [
             string,
             () => Promise<PeerServer>,
           ],
         ]),
-    ['FastAPI', () => startFastApi(python, 'completions', { folder, threads, dtype })],
+    [`FastAPI, ${dtype}`, () => startFastApi(python, 'completions', { folder, threads, dtype })],
   ]
   if (llama === undefined)
     console.log(
@@ -120,7 +122,7 @@ const load = async (settings: Settings): Promise<void> => {
       for (const count of clients)
         table.push(row(name, count, await completionsAt(url, { ...settings, clients: count })))
     })
-  console.log(`SmolLM2-135M, ${settings.newTokens} tokens a text, ${dtype}, ${threads} threads; tokens per second`)
+  console.log(`SmolLM2-135M, ${settings.newTokens} tokens a text, ${threads} threads; tokens per second`)
   printTable([head, ...table])
 }
 

@@ -25,8 +25,9 @@ export const eventStream = (
   const encoder = new TextEncoder()
   let ping: NodeJS.Timeout | undefined
   let open = true
-  const source: UnderlyingDefaultSource<Uint8Array> = {
-    async start(controller) {
+  const waiting = new ByteLengthQueuingStrategy({ highWaterMark: maxWaitingBytes })
+  const source = {
+    async start(controller: ReadableStreamDefaultController<Uint8Array>) {
       const end = (last: string) => {
         if (!open) return
         open = false
@@ -64,8 +65,7 @@ export const eventStream = (
       onCancel()
     },
   }
-  const body = new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: maxWaitingBytes }))
-  return new Response(body, {
+  return new Response(new ReadableStream<Uint8Array>(source, waiting), {
     headers: {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',

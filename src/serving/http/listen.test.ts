@@ -56,7 +56,7 @@ it('answers clients that send their headers or bodies too slowly, and ends their
   expect(await slowHeaders.ended).toMatch(/^HTTP\/1.1 408 [\s\S]*"error"/)
   clearInterval(letters)
   expect(await open(`${ask}content-length: 9\r\n\r\nabc`).ended).toMatch(/^HTTP\/1.1 408 [\s\S]*"error"/)
-  // Whoever reads the body is told: nothing of the request stays.
+  // The reader of the body is told, so that nothing of the request stays.
   while (read === 'nothing') await sleep(10)
   expect(read).toBe('cut off')
 })

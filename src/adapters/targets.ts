@@ -81,6 +81,7 @@ export const fusedGroups = (model: Model): Map<string, readonly string[]> => {
 
 /** The output layer of a language model, whose matrix may be that of the token embeddings. */
 export const outputLayers = ({ head }: Model): TargetLayer[] =>
+  // The type of a model names no head: the check does.
   (head as Module) instanceof LanguageHead
     ? [{ path: TIED_PATH.replace(/\.weight$/, ''), layer: (head as unknown as LanguageHead).lmHead }]
     : []

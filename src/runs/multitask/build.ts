@@ -69,7 +69,9 @@ const buildTask = async (task: OpenedTask, joined: JoinedModel, context: BuildCo
   const { name, recipe, data } = task
   const { applied, models, trained, newHeads } = joined
   const model = models.get(name) as Model
-  const { inPlace, virtualTokens, parameterCount } = applied
+  const { inPlace, virtualTokens } = applied
+  const isOwn = (path: string) => !path.startsWith('head.') || path.startsWith(`head.${name}.`)
+  const parameterCount = [...trained].reduce((sum, [path, { size }]) => sum + (isOwn(path) ? size : 0), 0)
   const encoded = await forTask(name, () =>
     encodeRecords(recipe, data, { model, virtualTokens }, contextOf(context, name)),
   )

@@ -53,6 +53,7 @@ export {
   TextModel,
 } from './inference/index.ts'
 export { buildModel, defineModel, Model, type ModelType, registerModel } from './models/index.ts'
+export { DropoutMasks, withDropout } from './nn/index.ts'
 export { defineObjective, registerObjective } from './objectives/index.ts'
 export {
   type AlignInput,

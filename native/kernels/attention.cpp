@@ -1,5 +1,6 @@
 // tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped
 // heads, packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -36,6 +37,7 @@ struct Settings {
   int64_t window;
   double scale, dropout;
   uint64_t seed;
+  Tensor row_keys;  // of dropout: int64, one for each query token
   // Each sequence by its own length, whatever the others are.
   bool separate;
 };
@@ -96,7 +98,9 @@ AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s
   }
   h.dropout = float(settings.dropout);
   h.seed = settings.seed;
-  h.random_row = uint32_t(row);
+  if (settings.dropout > 0)
+    h.row_keys = settings.row_keys.const_data_ptr<int64_t>() + s.batch * c.batch_queries + s.first_query;
+  h.number = head;
   h.ordered = batch_invariant();
   return h;
 }
@@ -311,7 +315,7 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
                  const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts,
                  const std::optional<Tensor>& key_rows, const std::optional<Tensor>& key_lengths, bool causal,
                  int64_t window, std::optional<double> scale, double dropout,
-                 const std::optional<at::Generator>& generator) {
+                 const std::optional<at::Generator>& generator, const std::optional<Tensor>& row_keys) {
   const char* op = "attention";
   check_float(query, op, "query");
   check_float(key, op, "key");
@@ -337,6 +341,10 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   settings->scale = scale.value_or(1 / std::sqrt(double(query.size(3))));
   settings->dropout = dropout;
   settings->seed = dropout > 0 ? draw_seed(generator) : 0;
+  if (dropout > 0) {
+    const int64_t tokens = query.size(0) * query.size(1);
+    settings->row_keys = given(row_keys) ? checked_keys(*row_keys, tokens, op) : at::arange(tokens, at::kLong);
+  }
   settings->separate = given(key_lengths).has_value();
 
   if (given(query_starts) || given(key_starts) || given(key_lengths)) {
@@ -388,7 +396,7 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
       "attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
       "Tensor? key_starts=None, Tensor? key_rows=None, Tensor? key_lengths=None, bool causal=False, int window=0, "
       "float? scale=None, float dropout=0.0, "
-      "Generator? generator=None) -> Tensor",
+      "Generator? generator=None, Tensor? row_keys=None) -> Tensor",
       &attention);
 }
 

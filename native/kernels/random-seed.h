@@ -1,6 +1,8 @@
-// Samples a 64-bit seed from a generator, for kernels with counter-based random numbers.
+// Seeds and row keys of kernels with counter-based random numbers. The seed is sampled from a generator; the numbers of
+// a row are a function of the seed and of the key of the row.
 #pragma once
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
 
 #include <mutex>
 #include <optional>
@@ -12,6 +14,14 @@ inline uint64_t draw_seed(const std::optional<at::Generator>& given) {
   auto* generator = at::get_generator_or_default<at::CPUGeneratorImpl>(given, at::detail::getDefaultCPUGenerator());
   std::lock_guard<std::mutex> lock(generator->mutex_);
   return generator->random64();
+}
+
+// Keys of `rows` rows as the kernels read them.
+inline at::Tensor checked_keys(const at::Tensor& keys, int64_t rows, const char* op) {
+  TORCH_CHECK(keys.device().is_cpu() && keys.scalar_type() == at::kLong && keys.numel() == rows,
+              "Expected int64 keys of ", rows, " rows as `row_keys` of tunesmith::", op, ", got ", keys.scalar_type(),
+              " ", keys.sizes(), ".");
+  return keys.contiguous();
 }
 
 inline void check_probability(double p, const char* op) {

@@ -115,6 +115,18 @@ struct LogProbResult {
   float log_power;  // log of the sum of squared probabilities
 };
 
+// The mask of an element is a function of the seed, the key of its row and its column.
+struct Dropout {
+  const void* input;
+  void* output;
+  Type type;
+  int64_t width;            // elements of a row
+  const int64_t* row_keys;  // null: rows are numbered
+  uint64_t seed;
+  uint32_t threshold;
+  float factor;
+};
+
 struct AdamW {
   float keep;       // 1 - learning rate * weight decay
   float step_size;  // learning rate / (1 - beta1^step)
@@ -142,8 +154,9 @@ struct AttentionHead {
   int64_t mask_row_stride, mask_column_stride;
   float dropout;
   uint64_t seed;
-  uint32_t random_row;  // number of this head's first query row in the random stream
-  bool ordered;         // attention_few: adds the probabilities key by key, so that hidden keys change no bit
+  const int64_t* row_keys;  // of the queries, where there is dropout
+  int64_t number;           // of the head
+  bool ordered;             // attention_few: adds the probabilities key by key, so that hidden keys change no bit
 };
 
 struct AttentionGradient {
@@ -190,8 +203,7 @@ struct Kernels {
   void (*swiglu)(const void* gate, const void* up, Type type, void* y, int64_t count);
   void (*swiglu_backward)(const void* gate, const void* up, const void* gradient, Type type, void* gate_gradient,
                           void* up_gradient, int64_t count);
-  void (*dropout)(const void* x, Type type, void* y, int64_t first, int64_t count, uint64_t seed, uint32_t threshold,
-                  float factor);
+  void (*dropout)(const Dropout& job, int64_t first, int64_t last);  // elements
 
   void (*norm_rows)(const NormRows& job, int64_t first, int64_t last);
   void (*norm_rows_backward)(const NormRowsBackward& job, int64_t first, int64_t last);

@@ -5,7 +5,7 @@ import { type Named, named } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
-import type { DropoutSource, LayerAdapter } from './layer-adapter.ts'
+import type { LayerAdapter } from './layer-adapter.ts'
 import type { PeftFormat } from './peft/format.ts'
 
 /** A layer of the base and its adapter. */
@@ -32,8 +32,6 @@ export interface Attachment {
 export interface AttachContext {
   /** Random generator of the initial values. */
   generator: Generator
-  /** Random numbers of dropout. */
-  dropout: DropoutSource
   /** Token ids of a text, without special tokens. */
   encode?: (text: string) => ArrayLike<number>
   /** The matrix of a layer before the base was quantised, by the path of the layer. */

@@ -13,7 +13,7 @@ import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
-import { addHook, type DropoutSource, insertAdapter, LayerAdapter, removeAdapter, removeHook } from './layer-adapter.ts'
+import { insertAdapter, type LayerAdapter, removeAdapter } from './layer-adapter.ts'
 import {
   currentTensor,
   type ParameterPlace,
@@ -51,23 +51,6 @@ interface ActiveAdapter {
   copied: SwappedParameter[]
   /** Parameters swapped for merged matrices. */
   mergedInto: SwappedParameter[]
-}
-
-/** Records the random generator of each batch for dropout in adapters, since layers do not pass it on. */
-class DropoutRecorder extends LayerAdapter<Body, Body['forward']> {
-  readonly #source: DropoutSource
-
-  constructor(source: DropoutSource) {
-    super()
-    this.#source = source
-  }
-
-  wrap(_: Body, next: Body['forward']): Body['forward'] {
-    return (inputs) => {
-      this.#source.generator = inputs.generator
-      return next(inputs)
-    }
-  }
 }
 
 /** Name under which a layer has the adapters of a mixed batch; no adapter can have it. */
@@ -109,8 +92,6 @@ export interface AddOptions {
 export class AdapterBank {
   readonly #base: Model
   readonly #entries = new Map<string, BankEntry>()
-  readonly #dropout: DropoutSource = {}
-  readonly #recorder = new DropoutRecorder(this.#dropout)
   #active: ActiveAdapter[] = []
 
   constructor(base: Model) {
@@ -168,7 +149,7 @@ export class AdapterBank {
       return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
     }
     const { attachment, copies } = this.#withBareBase(() => {
-      const attachment = plan({ generator: new Generator(options.seed), dropout: this.#dropout })
+      const attachment = plan({ generator: new Generator(options.seed) })
       return {
         attachment,
         copies: this.#copiesFor(
@@ -381,8 +362,6 @@ export class AdapterBank {
       if (!places.has(path)) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
     this.#active.push({ entry, merged, copied: copies.map(swap), mergedInto: [...matrices].map(swap) })
     if (merged) return
-    // Others that are active may have no layers at all, as bitfit has none.
-    if (attachment.placements.length > 0) addHook(model.body, this.#recorder)
     for (const { host, adapter } of attachment.placements) insertAdapter(host, name, adapter)
   }
 
@@ -392,7 +371,6 @@ export class AdapterBank {
       for (const swapped of mergedInto.reverse()) restoreParameter(swapped, entry.model)
       for (const swapped of copied.reverse()) entry.copies.set(swapped.path, restoreParameter(swapped, entry.model))
     }
-    removeHook(this.#base.body, this.#recorder)
     this.#active = []
   }
 

@@ -1,6 +1,6 @@
 // NEFTune: uniform noise on the token embeddings in training, smaller for long and wide inputs. @source arXiv:2310.05914
 import type { Body, BodyInputs, Model } from '../models/index.ts'
-import type { Embedding } from '../nn/index.ts'
+import { currentDropout, type Embedding } from '../nn/index.ts'
 import { empty, type Tensor, tensor } from '../tensor/index.ts'
 import { addHook, LayerAdapter } from './layer-adapter.ts'
 
@@ -49,9 +49,10 @@ class EmbeddingNoise extends LayerAdapter<Embedding, Embedding['forward']> {
     return (ids) => {
       const own = next(ids)
       const { inputs } = this.#source
-      if (!host.training || inputs?.generator === undefined) return own
+      const generator = currentDropout()?.generator
+      if (!host.training || inputs === undefined || generator === undefined) return own
       const { shape, dtype, device } = own
-      const noise = empty(shape, { dtype: 'float32', device }).uniform_(-1, 1, { generator: inputs.generator })
+      const noise = empty(shape, { dtype: 'float32', device }).uniform_(-1, 1, { generator })
       const lengths = lengthsOf(ids, inputs)
       const width = shape[shape.length - 1]
       const size =

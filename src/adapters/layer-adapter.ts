@@ -2,14 +2,9 @@
 // parameters under their paths; its active adapters are its children.
 import { ShapeError } from '../core/index.ts'
 import { Linear, type LowRankRows, Module } from '../nn/index.ts'
-import type { Generator, Tensor } from '../tensor/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 
 type Forward = (...inputs: never[]) => unknown
-
-/** Random generator of the batch that the body currently computes, for dropout in adapters. */
-export interface DropoutSource {
-  generator?: Generator
-}
 
 /** An adapter of one layer. Its tensors are trained; their paths are `<layer>.adapters.<name>.<field>`. */
 export abstract class LayerAdapter<Host extends Module = Module, Way extends Forward = Forward> extends Module {

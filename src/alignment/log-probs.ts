@@ -11,7 +11,7 @@ import {
   toInt64,
   vocabularyHead,
 } from '../objectives/index.ts'
-import { type Generator, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+import { type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
 
 /** One sequence: a prompt and its completion, with the end token inside the completion. */
 export interface CompletionTokens extends Sequences {
@@ -49,8 +49,6 @@ export interface TokenLogProbs {
 export interface LogProbOptions {
   /** Divides the logits, as in sampling (default: 1). */
   temperature?: number
-  /** Random numbers of dropout. */
-  generator?: Generator
 }
 
 /** Index of the first token with a log-probability: the first of a sequence without a prompt has none. */
@@ -105,11 +103,8 @@ export const collateCompletions = (
 }
 
 /** Hidden states of all positions of a batch, [B*T,C]. */
-export const hiddenStates = (
-  model: Model,
-  { inputs }: Pick<CompletionBatch, 'inputs'>,
-  { generator }: Pick<LogProbOptions, 'generator'> = {},
-): Tensor => model.bodyForward({ ...inputs, generator }).hidden.flatten(0, 1)
+export const hiddenStates = (model: Model, { inputs }: Pick<CompletionBatch, 'inputs'>): Tensor =>
+  model.bodyForward(inputs).hidden.flatten(0, 1)
 
 /**
  * Log-probabilities of the completion tokens from the hidden states of all positions, [B*T,C].
@@ -119,7 +114,7 @@ export const logProbsOfHidden = (
   model: Model,
   hidden: Tensor,
   { places, targets, counts }: Pick<CompletionBatch, 'places' | 'targets' | 'counts'>,
-  { temperature = 1 }: Pick<LogProbOptions, 'temperature'> = {},
+  { temperature = 1 }: LogProbOptions = {},
 ): TokenLogProbs => {
   const head = vocabularyHead(model, 'causal-lm')
   const { matrix: weight, bias = null } = head.outputLayer
@@ -133,11 +128,8 @@ export const logProbsOfHidden = (
  * logits of the batch are never in memory.
  * @throws ConfigError for a model without a causal language modelling head
  */
-export const completionLogProbs = (
-  model: Model,
-  batch: CompletionBatch,
-  { temperature = 1, generator }: LogProbOptions = {},
-): TokenLogProbs => logProbsOfHidden(model, hiddenStates(model, batch, { generator }), batch, { temperature })
+export const completionLogProbs = (model: Model, batch: CompletionBatch, options: LogProbOptions = {}): TokenLogProbs =>
+  logProbsOfHidden(model, hiddenStates(model, batch), batch, options)
 
 /** Sums values of completion tokens by completion: [N] gives float64 [S], with a gradient. */
 export const wideSumByCompletion = (

@@ -120,7 +120,7 @@ export class DebertaBody extends Body {
       summed = summed.add(
         inputs.typeIds === undefined ? this.embedTypes.weight.select(0, 0) : this.embedTypes.forward(inputs.typeIds),
       )
-    return this.dropout.forward(this.embeddingNorm.forward(summed), inputs.generator)
+    return this.dropout.forward(this.embeddingNorm.forward(summed))
   }
 
   forward(inputs: BodyInputs): BodyOutputs {

@@ -176,7 +176,7 @@ export class DecoderBody extends Body {
   forward(inputs: BodyInputs): BodyOutputs {
     const positions = positionsOf(inputs)
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positions) }
-    const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds), inputs.generator)
+    const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))
     const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
     const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {

@@ -11,7 +11,7 @@ import {
   PlainMlp,
 } from '../nn/index.ts'
 import { arange, type Tensor } from '../tensor/index.ts'
-import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, refusePacking } from './model.ts'
+import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, layOutDropout, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
 /** Settings of both stacks. */
@@ -68,17 +68,16 @@ class CrossLayer extends Module {
   }
 
   forward(input: Tensor, own: AttentionContext, cross: CrossInputs): Tensor {
-    const { generator } = own
     const { cache, source, context } = cross
     const add = (stream: Tensor, norm: LayerNorm, block: (x: Tensor) => Tensor): Tensor => {
-      if (this.#normsBefore) return stream.add(this.dropout.forward(block(norm.forward(stream)), generator))
-      return norm.add(stream, this.dropout.forward(block(stream), generator))[1]
+      if (this.#normsBefore) return stream.add(this.dropout.forward(block(norm.forward(stream))))
+      return norm.add(stream, this.dropout.forward(block(stream)))[1]
     }
     let stream = add(input, this.attentionNorm, (x) => this.attention.forward(x, own, { cache }))
     const { crossAttention, crossNorm } = this
     if (crossAttention !== undefined && crossNorm !== undefined)
       stream = add(stream, crossNorm, (x) => crossAttention.forward(x, context, { source, cache }))
-    return add(stream, this.mlpNorm, (x) => this.mlp.forward(x, generator))
+    return add(stream, this.mlpNorm, (x) => this.mlp.forward(x))
   }
 }
 
@@ -111,18 +110,18 @@ class CrossStack extends Module {
   /** @param embedded token embeddings, [B,T,C] @param cross the encoder's hidden states and mask, for the decoder */
   forward(
     embedded: Tensor,
-    inputs: Pick<BodyInputs, 'cache' | 'generator' | 'recompute' | 'recomputeIn' | 'pastLength' | 'positionIds'> & {
+    inputs: Pick<BodyInputs, 'cache' | 'recompute' | 'recomputeIn' | 'pastLength' | 'positionIds'> & {
       mask?: Tensor
     },
     cross?: { source: Tensor; mask?: Tensor },
   ): { hidden: Tensor; allHidden: Tensor[] } {
-    const { generator, pastLength = 0, positionIds } = inputs
+    const { pastLength = 0, positionIds } = inputs
     const counted = positionIds ?? arange(embedded.shape[1], { device: embedded.device }).add(pastLength).unsqueeze(0)
     const summed = embedded.add(this.embedPositions.forward(counted.add(firstPosition)))
-    let hidden = this.dropout.forward(this.embeddingNorm.forward(summed), generator)
+    let hidden = this.dropout.forward(this.embeddingNorm.forward(summed))
     const allHidden = [hidden]
-    const own: AttentionContext = { mask: keyMask(inputs.mask), generator }
-    const context: AttentionContext = { mask: keyMask(cross?.mask), generator }
+    const own: AttentionContext = { mask: keyMask(inputs.mask) }
+    const context: AttentionContext = { mask: keyMask(cross?.mask) }
     const run = layerRunner(inputs)
     // A tensor with history is an input of the layer, not captured: recomputing must not run its backward again.
     const shared = cross === undefined ? [] : [cross.source]
@@ -162,9 +161,10 @@ export class EncoderDecoderBody extends Body {
 
   forward(inputs: BodyInputs): BodyOutputs {
     const { attentionMask: mask, decoderInputIds, allHidden } = inputs
+    layOutDropout(inputs)
     if (inputs.starts !== undefined) refusePacking('Its decoder')
-    const { generator, recompute, recomputeIn, positionIds } = inputs
-    const shared = { generator, recompute, recomputeIn }
+    const { recompute, recomputeIn, positionIds } = inputs
+    const shared = { recompute, recomputeIn }
     const source =
       inputs.encoderHidden ??
       this.encoder.forward(this.#embed(inputs.inputIds), { ...shared, mask, positionIds }).hidden

@@ -83,7 +83,7 @@ export class EncoderLayer extends Module {
 
   /** @param source tokens to attend to, [B,S,C] (default: the input) */
   forward(input: Tensor, context: AttentionContext, source?: Tensor): Tensor {
-    const drop = (x: Tensor) => this.dropout.forward(x, context.generator)
+    const drop = (x: Tensor) => this.dropout.forward(x)
     const mixed = this.attention.forward(input, context, source === undefined ? {} : { source })
     const [, attended] = this.attentionNorm.add(input, drop(mixed))
     const widened = this.mlp.forward(attended)
@@ -143,7 +143,7 @@ export class EncoderBody extends Body {
       summed = summed.add(
         inputs.typeIds === undefined ? this.embedTypes.weight.select(0, 0) : this.embedTypes.forward(inputs.typeIds),
       )
-    const embedded = this.dropout.forward(this.embeddingNorm.forward(summed), inputs.generator)
+    const embedded = this.dropout.forward(this.embeddingNorm.forward(summed))
     let hidden = this.embeddingProj?.forward(embedded) ?? embedded
     const allHidden = [hidden]
     const run = layerRunner(inputs)

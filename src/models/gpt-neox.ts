@@ -78,7 +78,7 @@ export class GptNeoxBody extends Body {
 
   forward(inputs: BodyInputs): BodyOutputs {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
-    const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds), inputs.generator)
+    const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))
     return runPreNormLayers(embedded, this.layers, this.finalNorm, inputs, () => context)
   }
 }

@@ -82,7 +82,7 @@ export class Gpt2Body extends Body {
   forward(inputs: BodyInputs): BodyOutputs {
     const context = attentionContext(inputs)
     const embedded = this.embedTokens.forward(inputs.inputIds).add(this.embedPositions.forward(positionsOf(inputs)))
-    const stream = this.dropout.forward(embedded, inputs.generator)
+    const stream = this.dropout.forward(embedded)
     return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, () => context)
   }
 }

@@ -19,6 +19,7 @@ import {
   type BodyInputs,
   type BodyOutputs,
   firstTokensOf,
+  layOutDropout,
   type ModelDefinition,
 } from './model.ts'
 
@@ -89,7 +90,9 @@ export class Model<H extends Head = Head> extends Module {
   bodyForward(inputs: BodyInputs): BodyOutputs {
     this.ready()
     const prepared = this.#facts.entry.prepare?.(inputs) ?? inputs
-    return this.body.forward(this.head.bodyInputs(prepared))
+    const given = this.head.bodyInputs(prepared)
+    layOutDropout(given)
+    return this.body.forward(given)
   }
 }
 

@@ -2,8 +2,15 @@
 // its parameters in Hugging Face checkpoints.
 import type { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
-import { arange, type Generator, type Tensor } from '../tensor/index.ts'
+import {
+  type AttentionContext,
+  currentDropout,
+  type Embedding,
+  type KeyRule,
+  type LayerCache,
+  Module,
+} from '../nn/index.ts'
+import { arange, type Tensor } from '../tensor/index.ts'
 import type { HeadEntries } from './heads/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
@@ -24,8 +31,6 @@ export interface BodyInputs {
   cache?: readonly LayerCache[]
   /** Number of tokens before the first of each row or document: cached ones, or virtual ones of an adapter. */
   pastLength?: number
-  /** Random numbers of dropout in training. */
-  generator?: Generator
   /** Token ids of the decoder, int64 [B,U], in an encoder-decoder. */
   decoderInputIds?: Tensor
   /** [B,U], 0 at padding of the decoder. */
@@ -216,12 +221,22 @@ export const refusePacking = (part: string): never => {
   )
 }
 
-/** Masks and packing of a batch for attention. */
-export const attentionContext = ({ attentionMask, starts, sharedKeys, generator }: BodyInputs): AttentionContext => ({
-  starts,
-  keyStarts: sharedKeys?.starts,
-  keyPlaces: sharedKeys?.places,
-  // [B,S] -> [B,1,1,S]
-  mask: attentionMask?.ne(0).unsqueeze(1).unsqueeze(1),
-  generator,
-})
+/** Tells dropout which tokens the rows of a batch are. */
+export const layOutDropout = ({ inputIds, starts, read, decoderInputIds }: BodyInputs): void => {
+  const masks = currentDropout()
+  masks?.layOut({ shape: inputIds.shape, starts, places: starts && read?.places })
+  if (decoderInputIds !== undefined) masks?.layOut({ shape: decoderInputIds.shape })
+}
+
+/** Masks and packing of a batch for attention; dropout learns which tokens its rows are. */
+export const attentionContext = (inputs: BodyInputs): AttentionContext => {
+  layOutDropout(inputs)
+  const { attentionMask, starts, sharedKeys } = inputs
+  return {
+    starts,
+    keyStarts: sharedKeys?.starts,
+    keyPlaces: sharedKeys?.places,
+    // [B,S] -> [B,1,1,S]
+    mask: attentionMask?.ne(0).unsqueeze(1).unsqueeze(1),
+  }
+}

@@ -133,7 +133,7 @@ export class ModernBertBody extends Body {
     const everywhere = { ...context, angles: this.#rotary.at(positions) }
     const nearby = { ...context, angles: this.#localRotary.at(positions) }
     const normed = this.embeddingNorm.forward(this.embedTokens.forward(inputs.inputIds))
-    const embedded = this.dropout.forward(normed, inputs.generator)
+    const embedded = this.dropout.forward(normed)
     return runPreNormLayers(embedded, this.layers, this.finalNorm, inputs, (layer) =>
       this.#sliding[layer] ? nearby : everywhere,
     )

@@ -2,7 +2,7 @@
 // them (OLMo 2), or both (Gemma 3). Each addition to the residual stream is fused with the norm that follows, so a layer
 // returns its last addition separately.
 import type { AttentionContext, LayerCache, Norm } from '../nn/index.ts'
-import type { Generator, Tensor } from '../tensor/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
@@ -13,13 +13,13 @@ export interface PreNormLayer {
   /** Norm of what attention adds. */
   attentionOutputNorm?: Norm
   mlpNorm?: Norm
-  mlp: { forward(input: Tensor, generator?: Generator): Tensor }
+  mlp: { forward(input: Tensor): Tensor }
   /** Norm of what the feed-forward block adds. */
   mlpOutputNorm?: Norm
   /** Dropout of what attention and the feed-forward block add to the residual stream. */
-  dropout?: { forward(input: Tensor, generator?: Generator): Tensor }
+  dropout?: { forward(input: Tensor): Tensor }
   /** Dropout of what attention adds, where that of the feed-forward block is another. */
-  attentionDropout?: { forward(input: Tensor, generator?: Generator): Tensor }
+  attentionDropout?: { forward(input: Tensor): Tensor }
   /** Attention and feed-forward block read the same input, and their outputs are added together (GPT-NeoX). */
   parallel?: boolean
 }
@@ -44,18 +44,18 @@ export const runPreNormLayers = (
   const allHidden: Tensor[] = []
   const run = layerRunner(inputs)
   layers.forEach((layer, i) => {
-    const drop = (x: Tensor) => layer.dropout?.forward(x, inputs.generator) ?? x
+    const drop = (x: Tensor) => layer.dropout?.forward(x) ?? x
     const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
       const [input, attentionInput] = addThenNorm(layer.attentionNorm, residual, added ?? null)
       const mixed = layer.attention.forward(attentionInput, contextOf(i), { cache: inputs.cache?.[i] })
       const normed = layer.attentionOutputNorm?.forward(mixed) ?? mixed
-      const attended = layer.attentionDropout?.forward(normed, inputs.generator) ?? drop(normed)
+      const attended = layer.attentionDropout?.forward(normed) ?? drop(normed)
       if (layer.parallel) {
-        const widened = layer.mlp.forward(layer.mlpNorm?.forward(input) ?? input, inputs.generator)
+        const widened = layer.mlp.forward(layer.mlpNorm?.forward(input) ?? input)
         return [input, input, attended.add(drop(widened))]
       }
       const [afterAttention, mlpInput] = addThenNorm(layer.mlpNorm, input, attended)
-      const widened = layer.mlp.forward(mlpInput, inputs.generator)
+      const widened = layer.mlp.forward(mlpInput)
       return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened)]
     }
     const outputs = run(i, forward, addition === null ? [stream] : [stream, addition])

@@ -11,7 +11,7 @@ import {
   RelativeBias,
   RmsNorm,
 } from '../nn/index.ts'
-import { type Generator, ones, type Tensor } from '../tensor/index.ts'
+import { ones, type Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
@@ -84,22 +84,22 @@ export class RelativeStack extends Module {
 
   forward(
     embedded: Tensor,
-    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'generator' | 'recompute' | 'allHidden'> & {
+    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'recompute' | 'allHidden'> & {
       mask?: Tensor
       source?: Tensor
       sourceMask?: Tensor
     },
   ): { hidden: Tensor; allHidden: Tensor[] } {
-    const { generator, pastLength = 0 } = options
+    const { pastLength = 0 } = options
     const length = embedded.shape[1]
     let bias = this.relativeBias.forward(length, length + pastLength, pastLength)
     if (this.#decoder) {
       const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
       bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
     }
-    const cross: AttentionContext = { mask: keyMask(options.sourceMask), generator }
-    const drop = (layer: { dropout: Dropout }, x: Tensor, draws?: Generator) => layer.dropout.forward(x, draws)
-    let stream = drop(this, embedded, generator)
+    const cross: AttentionContext = { mask: keyMask(options.sourceMask) }
+    const drop = (layer: { dropout: Dropout }, x: Tensor) => layer.dropout.forward(x)
+    let stream = drop(this, embedded)
     const allHidden = [stream]
     const run = layerRunner(options)
     // Tensors with history are inputs of the layer, not captured: recomputing must not run their backward again.
@@ -107,20 +107,18 @@ export class RelativeStack extends Module {
     this.layers.forEach((layer, i) => {
       const forward = (input: Tensor, distances: Tensor, source?: Tensor): Tensor => {
         const cache = options.cache?.[i]
-        const self: AttentionContext = { bias: distances, mask: keyMask(options.mask), generator }
-        let sum = input.add(
-          drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache }), generator),
-        )
+        const self: AttentionContext = { bias: distances, mask: keyMask(options.mask) }
+        let sum = input.add(drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache })))
         if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
           const crossed = layer.crossAttention.forward(layer.crossNorm.forward(sum), cross, { source, cache })
-          sum = sum.add(drop(layer, crossed, generator))
+          sum = sum.add(drop(layer, crossed))
         }
-        return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum), generator), generator))
+        return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum))))
       }
       stream = run(i, forward, [stream, ...shared])
       allHidden.push(stream)
     })
-    const hidden = drop(this, this.finalNorm.forward(stream), generator)
+    const hidden = drop(this, this.finalNorm.forward(stream))
     allHidden[allHidden.length - 1] = hidden
     return { hidden, allHidden: options.allHidden ? allHidden : [] }
   }

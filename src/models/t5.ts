@@ -12,7 +12,7 @@ import {
   sequenceClassification,
   tokenClassification,
 } from './heads/index.ts'
-import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel, refusePacking } from './model.ts'
+import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel, layOutDropout, refusePacking } from './model.ts'
 import { RelativeStack } from './relative-stack.ts'
 
 const shared = {
@@ -67,12 +67,12 @@ export class T5Body extends Body {
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
-    const { attentionMask: mask, decoderInputIds, generator, allHidden } = inputs
+    const { attentionMask: mask, decoderInputIds, allHidden } = inputs
+    layOutDropout(inputs)
     if (inputs.starts !== undefined) refusePacking('Its relative bias')
     const encoderHidden =
       inputs.encoderHidden ??
-      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator, recompute: inputs.recompute })
-        .hidden
+      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, recompute: inputs.recompute }).hidden
     if (decoderInputIds === undefined || this.decoder === undefined) return { hidden: encoderHidden, encoderHidden }
     const decoded = this.decoder.forward(this.embedTokens.forward(decoderInputIds), {
       mask: inputs.decoderAttentionMask,
@@ -80,7 +80,6 @@ export class T5Body extends Body {
       sourceMask: mask,
       cache: inputs.cache,
       pastLength: inputs.pastLength,
-      generator,
       recompute: inputs.recompute,
       allHidden,
     })

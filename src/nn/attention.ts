@@ -1,13 +1,7 @@
 // Attention for every model: self and cross, causal and not, grouped heads, sliding window, rotary or relative positions,
 // padded or packed rows, with or without a cache. Models choose by options.
-import {
-  attention,
-  dropout as dropWeights,
-  type Generator,
-  scaledDotProductAttention,
-  scope,
-  type Tensor,
-} from '../tensor/index.ts'
+import { attention, scaledDotProductAttention, scope, type Tensor } from '../tensor/index.ts'
+import { dropoutNumbers, dropWeights } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
 import type { Norm } from './norm.ts'
@@ -66,8 +60,6 @@ export interface AttentionContext {
   distances?: { embeddings: Tensor; index: Tensor }
   /** Rotary position embeddings of the rows' positions. */
   angles?: { cos: Tensor; sin: Tensor }
-  /** Random numbers of dropout. */
-  generator?: Generator
 }
 
 /** Shape and behaviour of an attention layer. */
@@ -156,6 +148,15 @@ export class Attention extends Module {
     this.#normsAllHeads = options.normsAllHeads ?? false
   }
 
+  get #activeDropout(): number {
+    return this.training ? this.#dropout : 0
+  }
+
+  /** A prompt that several answers share has one mask, where each answer alone would have its own. */
+  override get sharesKeys(): boolean {
+    return this.#activeDropout === 0
+  }
+
   /**
    * [B,T,C] -> [B,T,C]. With `source` [B,S,C] it is cross attention, whose keys and values the cache keeps; without, the cache
    * is extended by the input's own.
@@ -200,6 +201,7 @@ export class Attention extends Module {
   }
 
   #fused(query: Tensor, { key, value, rows, lengths }: CachedKeys, context: AttentionContext): Tensor {
+    const dropout = this.#activeDropout
     return attention(query, key, value, {
       mask: context.mask,
       queryStarts: context.starts,
@@ -209,28 +211,27 @@ export class Attention extends Module {
       causal: this.#causal,
       window: this.#window,
       scale: this.#scale,
-      dropout: this.training ? this.#dropout : 0,
-      generator: context.generator,
+      ...(dropout > 0 ? { dropout, ...dropoutNumbers(query.shape.slice(0, 2)) } : {}),
     })
   }
 
   /** Attention with a bias that may need a gradient, which the fused kernel does not compute. Causality is part of the bias. */
-  #biased(query: Tensor, { key, value }: CachedKeys, { bias, mask, generator }: AttentionContext): Tensor {
+  #biased(query: Tensor, { key, value }: CachedKeys, { bias, mask }: AttentionContext): Tensor {
     const added = mask === undefined ? bias : bias?.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)
     const heads = (x: Tensor) => x.transpose(1, 2) // [B,T,H,D] -> [B,H,T,D]
-    const dropout = this.training ? this.#dropout : 0
+    const dropout = this.#activeDropout
     if (dropout === 0)
       return scaledDotProductAttention(heads(query), heads(key), heads(value), {
         attnMask: added,
         scale: this.#scale,
         enableGqa: this.#kvHeads !== this.#heads,
       }).transpose(1, 2)
-    // libtorch's dropout uses its global generator: not seeded by us, and different when a layer is recomputed.
+    // libtorch's dropout has other masks in other batches, and when a layer is recomputed.
     const repeat = this.#heads / this.#kvHeads
     const spread = (x: Tensor) => (repeat === 1 ? heads(x) : heads(x).repeatInterleave(repeat, 1))
     const scores = heads(query).matmul(spread(key).transpose(2, 3)).mul(this.#scale)
     const weights = (added === undefined ? scores : scores.add(added)).softmax(-1)
-    return dropWeights(weights, dropout, { generator }).matmul(spread(value)).transpose(1, 2)
+    return dropWeights(weights, dropout).matmul(spread(value)).transpose(1, 2)
   }
 }
 

@@ -42,10 +42,11 @@ export class DisentangledAttention extends Attention {
 
   /** Scores of content and distance, [B,H,T,S]. */
   protected override biasOf(query: Tensor, key: Tensor, context: AttentionContext): Tensor | undefined {
-    const { distances, generator } = context
+    const { distances } = context
     if (distances === undefined) return undefined
     const { heads, headDim, scale } = this.settings
-    const embeddings = this.dropout.forward(distances.embeddings, generator)
+    // Of a table that all examples share: one mask for each use in a step.
+    const embeddings = this.dropout.forShared(distances.embeddings)
     // [P,C] -> [H,D,P]
     const project = (layer: Linear) => layer.forward(embeddings).view([-1, heads, headDim]).permute([1, 2, 0])
     const scoresOf = (content: Tensor, layer: Linear, index: Tensor): Tensor => {

@@ -1,6 +1,145 @@
-// Dropout as a layer: active in training mode only, with the random numbers of the given generator.
-import { dropout, type Generator, type Tensor } from '../tensor/index.ts'
+// Dropout, and the random numbers that decide what it drops. The mask of an element is a function of the seed, of the
+// place of use in the model, of the token's example, sequence and position, and of the feature (in attention: of the
+// head and the key). Rows of a batch have keys that say which token they are, so micro-batches, padding, packing and the
+// number of processes change no mask. Independent of models and of the training loop.
+import { arange, dropout, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { Module } from './module.ts'
+
+/** An example of a batch: its number in the global batch, and how many sequences it has. */
+export interface NumberedExample {
+  number: number
+  sequences: number
+}
+
+/** The rows that a batch consists of. */
+export interface RowLayout {
+  /** Padded rows [B,T], or one packed row [1,N]. */
+  shape: readonly number[]
+  /** Cumulative lengths of packed documents, int64 [n+1]. */
+  starts?: Tensor
+  /** Indices of the tokens that the last layer computes, int64 [M]. */
+  places?: Tensor
+}
+
+// A key holds the number of the example, of the sequence in it, and of the token in that. The highest byte is for heads.
+// Numbers beyond their bits would make two rows share a mask, no more.
+const sequenceShift = 20n
+const exampleShift = 36n
+const headShift = 56n
+
+/**
+ * The dropout masks of one forward pass and its backward pass. Each use of dropout takes a seed from the generator, so
+ * uses are told apart by their order; rows are told apart by their keys.
+ */
+export class DropoutMasks {
+  readonly generator: Generator
+  readonly #sequences: BigInt64Array | undefined
+  /** Keys of rows, by their number. */
+  readonly #keys = new Map<number, Tensor>()
+
+  /** @param examples those of the batch, in its order (default: each row or document is an example, numbered from 0) */
+  constructor(generator: Generator, examples?: readonly NumberedExample[]) {
+    this.generator = generator
+    if (examples === undefined) return
+    const keys: bigint[] = []
+    for (const { number, sequences } of examples)
+      for (let i = 0; i < sequences; i++) keys.push((BigInt(number) << exampleShift) | (BigInt(i) << sequenceShift))
+    this.#sequences = BigInt64Array.from(keys)
+  }
+
+  /** Notes which tokens the rows of a batch are. Bodies call it before their first layer. */
+  layOut({ shape, starts, places }: RowLayout): void {
+    const count = starts === undefined ? shape[0] : starts.shape[0] - 1
+    const own = this.#sequences
+    const first = own?.[0] ?? 0n
+    // Other rows than the sequences of the examples are numbered from the first of these.
+    const numbers =
+      own?.length === count
+        ? own
+        : BigInt64Array.from({ length: count }, (_, i) => first + (BigInt(i) << sequenceShift))
+    noGrad(() =>
+      scope(() => {
+        const sequences = Tensor.from(numbers, { shape: [count] })
+        const tokens = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
+        this.#note(sequences)
+        if (places !== undefined) this.#note(tokens.indexSelect(0, places))
+        // Last, as all tokens may be read, and a document may have one token.
+        this.#note(tokens)
+      }),
+    )
+  }
+
+  #note(keys: Tensor): void {
+    const [rows] = keys.shape
+    this.#keys.get(rows)?.free()
+    this.#keys.set(rows, keep(keys))
+  }
+
+  /** Keys of the rows of a tensor, int64 [R]. @param shape its sizes without the last */
+  keysOf(shape: readonly number[]): Tensor {
+    const rows = shape.reduce((product, size) => product * size, 1)
+    const known = this.#keys.get(rows)
+    if (known !== undefined) return known
+    // Rows that are neither tokens nor sequences, as a layer of a user's may have: told apart by their place in the batch.
+    return arange(rows, { dtype: 'int64' }).add(Tensor.from(BigInt64Array.of(this.#sequences?.[0] ?? 0n)))
+  }
+
+  /** Frees the keys; those of the next batch are made anew. */
+  free(): void {
+    for (const keys of this.#keys.values()) keys.free()
+    this.#keys.clear()
+  }
+}
+
+/** Keys of the tokens of padded rows. */
+const paddedKeys = (sequences: Tensor, length: number): Tensor =>
+  sequences
+    .unsqueeze(1)
+    .add(arange(length, { dtype: 'int64' }))
+    .flatten()
+
+/** Keys of the tokens of packed documents. */
+const packedKeys = (sequences: Tensor, starts: Tensor, tokens: number): Tensor => {
+  const edges = starts.to('int64')
+  const count = sequences.shape[0]
+  const lengths = edges.narrow(0, 1, count).sub(edges.narrow(0, 0, count))
+  const first = sequences.sub(edges.narrow(0, 0, count))
+  return first.repeatInterleave(lengths, 0).add(arange(tokens, { dtype: 'int64' }))
+}
+
+let current: DropoutMasks | undefined
+
+/** The masks of the forward pass that runs now. */
+export const currentDropout = (): DropoutMasks | undefined => current
+
+/** Runs `body` with these masks: every dropout in it, and in the backward pass if it is in it too, uses them. */
+export const withDropout = <Result>(masks: DropoutMasks | undefined, body: () => Result): Result => {
+  const before = current
+  current = masks
+  try {
+    return body()
+  } finally {
+    current = before
+  }
+}
+
+/** Generator and keys of rows for an operator with dropout. @param shape sizes of the rows */
+export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } =>
+  current === undefined ? {} : { generator: current.generator, rowKeys: current.keysOf(shape) }
+
+/** Drops elements of rows [...,C] of tokens or sequences. */
+export const dropElements = (input: Tensor, p: number): Tensor =>
+  dropout(input, p, dropoutNumbers(input.shape.slice(0, -1)))
+
+/** Drops attention weights [B,H,T,S], as the fused attention does. */
+export const dropWeights = (weights: Tensor, p: number): Tensor => {
+  const [batch, heads, queries] = weights.shape
+  const { generator, rowKeys } = dropoutNumbers([batch, queries])
+  if (rowKeys === undefined) return dropout(weights, p)
+  const numbers = BigInt64Array.from({ length: heads }, (_, head) => BigInt(head) << headShift)
+  const keys = rowKeys.view([batch, 1, queries]).add(Tensor.from(numbers, { shape: [1, heads, 1] }))
+  return dropout(weights, p, { generator, rowKeys: keys })
+}
 
 /** Sets elements to 0 with a probability, in training mode only. */
 export class Dropout extends Module {
@@ -11,7 +150,17 @@ export class Dropout extends Module {
     this.#p = p
   }
 
-  forward(input: Tensor, generator?: Generator): Tensor {
-    return this.training && this.#p > 0 ? dropout(input, this.#p, { generator }) : input
+  /** A prompt that several answers share has one mask, where each answer alone would have its own. */
+  override get sharesKeys(): boolean {
+    return !this.training || this.#p === 0
+  }
+
+  forward(input: Tensor): Tensor {
+    return this.training && this.#p > 0 ? dropElements(input, this.#p) : input
+  }
+
+  /** For rows that belong to no example, such as a table of positions: one mask for each use in a step. */
+  forShared(input: Tensor): Tensor {
+    return this.training && this.#p > 0 ? dropout(input, this.#p, { generator: current?.generator }) : input
   }
 }

@@ -18,7 +18,15 @@ export {
   standInFor,
 } from './block-matrix.ts'
 export { DisentangledAttention, type DisentangledAttentionOptions } from './disentangled-attention.ts'
-export { Dropout } from './dropout.ts'
+export {
+  currentDropout,
+  Dropout,
+  DropoutMasks,
+  dropElements,
+  type NumberedExample,
+  type RowLayout,
+  withDropout,
+} from './dropout.ts'
 export { Embedding } from './embedding.ts'
 export type { KeyRule } from './key-rule.ts'
 export { Linear, type LowRankRows, type Quantization, quantizations } from './linear.ts'

@@ -1,5 +1,5 @@
 // Feed-forward blocks: plain, and gated.
-import { type Generator, scope, swiglu, type Tensor } from '../tensor/index.ts'
+import { scope, swiglu, type Tensor } from '../tensor/index.ts'
 import { type ActivationName, activations } from './activation.ts'
 import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
@@ -8,7 +8,7 @@ import { Module } from './module.ts'
 /** A feed-forward block. */
 export abstract class Mlp extends Module {
   /** [...,C] -> [...,C] */
-  abstract forward(input: Tensor, generator?: Generator): Tensor
+  abstract forward(input: Tensor): Tensor
   /** Name of the function after the up or gate projection. */
   abstract readonly activation: ActivationName
 }
@@ -42,10 +42,10 @@ export class PlainMlp extends Mlp {
     return this.#activation
   }
 
-  forward(input: Tensor, generator?: Generator): Tensor {
+  forward(input: Tensor): Tensor {
     // Free the up projection's output before the down projection where autograd does not hold it.
     const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
-    return this.downProj.forward(this.dropout.forward(wide, generator))
+    return this.downProj.forward(this.dropout.forward(wide))
   }
 }
 
@@ -70,13 +70,13 @@ export class GatedMlp extends Mlp {
     return this.#activation
   }
 
-  forward(input: Tensor, generator?: Generator): Tensor {
+  forward(input: Tensor): Tensor {
     const wide = scope(() => {
       const gate = this.gateProj.forward(input)
       const up = this.upProj.forward(input)
       const fused = activations[this.#activation] === activations.silu
       return fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up)
     })
-    return this.downProj.forward(this.dropout.forward(wide, generator))
+    return this.downProj.forward(this.dropout.forward(wide))
   }
 }

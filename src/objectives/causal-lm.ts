@@ -85,7 +85,7 @@ export const causalLm = defineObjective({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as CausalBatch
         const head = vocabularyHead(model, 'causal-lm')
-        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
+        const { hidden } = model.bodyForward(inputs)
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, { ...how, labelSmoothing })
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

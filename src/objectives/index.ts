@@ -65,6 +65,7 @@ export {
   type ObjectiveDefinition,
   type PrepareContext,
   positionsIn,
+  sequencesIn,
   type TextRow,
   type VocabularyFacts,
 } from './objective.ts'

@@ -67,7 +67,7 @@ export const maskedLm = defineObjective({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as MaskedBatch
         const head = vocabularyHead(model, 'masked-lm')
-        const hidden = hiddenOf(model, { ...inputs, generator: how.generator }, batch as MaskedBatch)
+        const hidden = hiddenOf(model, inputs, batch as MaskedBatch)
         const { sum, correct } = vocabularyLoss(head, hidden, labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import type { Random } from '../core/index.ts'
 import type { Row } from '../data/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
-import type { Generator, Tensor } from '../tensor/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import type { Sequences } from './sequences.ts'
 import type { ShownTokens } from './shown-tokens.ts'
 
@@ -82,8 +82,6 @@ export interface CollateOptions {
 
 /** Options of `Criterion.loss`. */
 export interface LossOptions {
-  /** Random numbers of dropout. */
-  generator?: Generator
   /** Also compute metrics that need all logits, such as accuracy. */
   metrics?: boolean
   /** The second model, if the objective has one. */
@@ -166,8 +164,11 @@ export const positionsIn = <Example>(
   { body }: Pick<Model, 'body'>,
 ): ((example: Example) => number) => {
   const virtualTokens = [...body.modules()].reduce((sum, [, module]) => sum + module.prependedPositions, 0)
-  return (example) => criterion.tokens(example) + virtualTokens * ((example as Partial<Sequences>).starts?.length ?? 1)
+  return (example) => criterion.tokens(example) + virtualTokens * sequencesIn(example)
 }
+
+/** Number of sequences of an example: rows of a padded batch, documents of a packed one. */
+export const sequencesIn = (example: unknown): number => (example as Partial<Sequences>).starts?.length ?? 1
 
 /** A criterion for plain text: it makes its own examples from rows of tokens. */
 export interface Objective<Example = unknown> extends Criterion<Example> {

@@ -104,9 +104,8 @@ export const replacedTokenDetection = defineObjective({
           throw new ConfigError('Replaced token detection needs its generator: pass it as `auxiliary`.')
         const { head } = model
         if (!(head instanceof ReplacedTokenDetectionHead)) throw wrongHead(model.headType, detectionTerm)
-        const { generator } = how
         const generatorHead = vocabularyHead(how.auxiliary, 'masked-lm')
-        const filled = hiddenOf(how.auxiliary, { ...inputs, generator }, batch as DetectionBatch)
+        const filled = hiddenOf(how.auxiliary, inputs, batch as DetectionBatch)
         const { sum, correct, prepared } = vocabularyLoss(generatorHead, filled, labels, how)
         const { corrupted, replaced } = noGrad(() =>
           scope(() => {
@@ -121,7 +120,7 @@ export const replacedTokenDetection = defineObjective({
             }
           }),
         )
-        const outputs = model.bodyForward({ ...inputs, inputIds: corrupted, generator })
+        const outputs = model.bodyForward({ ...inputs, inputIds: corrupted })
         const logits = head.forward(outputs).flatten().to('float32')
         const real = inputs.attentionMask?.flatten().to('float32')
         const detection = logits.binaryCrossEntropyWithLogits(replaced.to('float32'), {

@@ -184,7 +184,7 @@ const pairLoss = (
   const { inputs, picked, labels, trained, relations, pairs, read, pickedOfRead } = batch
   const { head } = model
   if (!(head instanceof SentencePretrainingHead)) throw wrongHead(model.headType, 'sentence-pretraining')
-  const { hidden, onlyRead } = model.bodyForward({ ...inputs, read, generator: how.generator })
+  const { hidden, onlyRead } = model.bodyForward({ ...inputs, read })
   const predicted = hidden.flatten(0, 1).indexSelect(0, onlyRead ? pickedOfRead : picked)
   const { sum, correct } = vocabularyLoss(head, predicted, labels, how)
   const scores = head.relate(hidden, onlyRead ? { starts: read?.starts } : inputs).to('float32') // [E,2]

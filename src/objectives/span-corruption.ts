@@ -108,7 +108,7 @@ export const spanCorruption = defineObjective({
         const head = vocabularyHead(model, 'seq2seq-lm')
         const { decoderStartTokenId: start = pad } = model.facts
         if (start !== pad) noGrad(() => inputs.decoderInputIds?.narrow(1, 0, 1).fill_(start))
-        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
+        const { hidden } = model.bodyForward(inputs)
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

@@ -209,11 +209,11 @@ export const attention = operator<
       scale?: number
       /** Probability of dropping an attention weight (default 0). */
       dropout?: number
-    } & RandomOptions,
+    } & DropoutOptions,
   ) => T
 >(
   'attention',
-  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *keyRows, *keyLengths, *causal, *window, *scale, *dropout, *generator)',
+  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *keyRows, *keyLengths, *causal, *window, *scale, *dropout, *generator, *rowKeys)',
 )
 
 /**
@@ -330,10 +330,19 @@ export const embedding = operator<(weight: T, ids: T, options?: { paddingIdx?: n
   'tunesmith::embedding(weight, ids, *paddingIdx)',
 )
 
+/** Random stream of dropout, and the rows that it is for. */
+interface DropoutOptions extends RandomOptions {
+  /**
+   * Keys of the rows [...,C] (in attention: of the queries [B,T]), int64 [...]: the mask of a row is a function of its key,
+   * whatever rows are beside it (default: elements, or queries, are numbered).
+   */
+  rowKeys?: T
+}
+
 /** Sets elements to 0 with probability `p` and divides the others by 1 - p. The mask is recomputed in backward, not kept. */
-export const dropout = operator<(input: T, p: number, options?: RandomOptions) => T>(
+export const dropout = operator<(input: T, p: number, options?: DropoutOptions) => T>(
   'dropout',
-  'tunesmith::dropout(input, p, *generator)',
+  'tunesmith::dropout(input, p, *generator, *rowKeys)',
 )
 
 /** Norm of all gradients together, as a float32 scalar. */

@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
-import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
+import { DropoutMasks, withDropout } from '../nn/index.ts'
+import { type Criterion, mustPad, positionsIn, sequencesIn } from '../objectives/index.ts'
 import {
   clearGrads,
   freeTensors,
@@ -33,6 +34,8 @@ export interface GradientOptions {
   recompute: number
   /** Random numbers of dropout in this step. */
   generator: Generator
+  /** Numbers of the examples in the global batch, which tell their dropout masks apart (default: in their order). */
+  numbers?: readonly number[]
   device?: string
 }
 
@@ -70,9 +73,9 @@ export interface GradientSink {
   endPass(rounds: number, own: number): Promise<void>
 }
 
-/** Seeds the generator of a step: its random numbers depend on the seed, the number of the step and the rank of the process alone. */
-export const reseed = (generator: Generator, seed: number, step: number, rank = 0): Generator =>
-  generator.seed(createRandom(`${seed}/step/${step}${rank === 0 ? '' : `/rank/${rank}`}`).integer(2 ** 53 - 1))
+/** Seeds the generator of a step: its random numbers depend on the seed and the number of the step alone. */
+export const reseed = (generator: Generator, seed: number, step: number): Generator =>
+  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
 /** Means of what was measured. */
 export const metricsOf = (measured: BatchGradients['measured']): Record<string, number> =>
@@ -117,6 +120,9 @@ export const computeGradients = async <Example>(
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]
   clearGrads(all)
+  const { generator, numbers } = options
+  // Every micro-batch starts from it, as dropout masks differ by example and place of use, not by micro-batch.
+  const start = generator.state()
   // Sums over processes are of float32 too.
   const sums = new GradientSums(parameters, microBatches.length > 1 || shared !== undefined)
   const terms: Record<string, number> = {}
@@ -130,14 +136,19 @@ export const computeGradients = async <Example>(
       await setImmediate()
       notePhase('forward')
       shared?.sink.openMicroBatch(i === microBatches.length - 1)
-      scope(() => {
+      generator.setState(start)
+      const masks = new DropoutMasks(
+        generator,
+        indices.map((index) => ({ number: numbers?.[index] ?? index, sequences: sequencesIn(examples[index]) })),
+      )
+      const compute = () => {
         const batch = objective.collate(
           indices.map((index) => examples[index]),
           { padded, device: options.device },
         )
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
-        const result = objective.loss(model, batch, { generator: options.generator, auxiliary })
+        const result = objective.loss(model, batch, { auxiliary })
         for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
           const before = measured[name] ?? { sum: 0, weight: 0 }
           const own = typeof sum === 'number' ? sum : sum.item()
@@ -153,7 +164,12 @@ export const computeGradients = async <Example>(
         }
         notePhase('backward')
         total?.backward()
-      })
+      }
+      try {
+        scope(() => withDropout(masks, compute))
+      } finally {
+        masks.free()
+      }
       sums.add()
       await shared?.sink.closeMicroBatch()
     }

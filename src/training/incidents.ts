@@ -40,7 +40,7 @@ export const diagnose = async <Example>(
   for (const [i, example] of examples.entries()) {
     const weights = Object.values(trainable.objective.weights(example))
     if (!weights.some((weight) => weight > 0)) continue
-    const alone = await computeGradients(trainable, [example], options)
+    const alone = await computeGradients(trainable, [example], { ...options, numbers: [options.numbers?.[i] ?? i] })
     if (!Number.isFinite(alone.loss) || [...alone.gradients.values()].some((gradient) => badValues(gradient) > 0))
       report.examples.push(positions[i])
     alone.release()

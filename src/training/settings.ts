@@ -60,7 +60,9 @@ export const trainingSchema = z.strictObject({
       tokens: count().optional().describe('minimum tokens per step, instead of sequences'),
       microTokens: count()
         .default(8192)
-        .describe('tokens per forward pass: less memory with fewer; changes the loss only by the dropout masks'),
+        .describe(
+          'tokens per forward pass: less memory with fewer; changes the loss by rounding only, dropout included',
+        ),
       padded: z.boolean().default(false).describe('pad examples to one length even if the model can do without'),
     })
     .prefault({}),

@@ -378,20 +378,20 @@ class TrainingLoop<Example> {
     }
   }
 
-  #gradientOptions(): GradientOptions {
+  #gradientOptions(numbers: readonly number[]): GradientOptions {
     const { settings, device } = this.#run
     const { microTokens, recompute, step } = this.#state
-    const generator = reseed(this.#generator, settings.seed, step, this.#run.group?.rank)
-    return { microTokens, padded: settings.batch.padded, recompute, generator, device }
+    const generator = reseed(this.#generator, settings.seed, step)
+    return { microTokens, padded: settings.batch.padded, recompute, generator, numbers, device }
   }
 
-  /** The examples of a batch that this process computes, with their positions in the data. */
-  #own({ examples, position }: TakenBatch<Example>): { examples: Example[]; positions: number[] } {
+  /** The examples of a batch that this process computes, with their numbers in the batch. */
+  #own({ examples }: TakenBatch<Example>): { examples: Example[]; numbers: number[] } {
     const { group, trainable } = this.#run
-    if (group === undefined) return { examples, positions: examples.map((_, i) => position + i) }
+    if (group === undefined) return { examples, numbers: examples.map((_, i) => i) }
     const tokens = examples.map((example) => trainable.objective.tokens(example))
-    const rows = assignRows(tokens, group.size)[group.rank]
-    return { examples: rows.map((row) => examples[row]), positions: rows.map((row) => position + row) }
+    const numbers = assignRows(tokens, group.size)[group.rank]
+    return { examples: numbers.map((number) => examples[number]), numbers }
   }
 
   /** The gradients of the whole batch, from those of this process's rows. */
@@ -408,7 +408,7 @@ class TrainingLoop<Example> {
 
   async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
     const { trainable, group } = this.#run
-    const { examples } = this.#own(batch)
+    const { examples, numbers } = this.#own(batch)
     const exchange = this.#exchange
     const shared = group &&
       exchange && {
@@ -419,7 +419,7 @@ class TrainingLoop<Example> {
     exchange?.begin()
     for (;;) {
       try {
-        return await computeGradients(trainable, examples, this.#gradientOptions(), shared)
+        return await computeGradients(trainable, examples, this.#gradientOptions(numbers), shared)
       } catch (error) {
         if (group !== undefined && error instanceof GroupError) throw await group.named(error)
         if (!(error instanceof OutOfMemoryError)) throw error
@@ -495,8 +495,9 @@ class TrainingLoop<Example> {
   /** The processes of a group look at their own rows. */
   async #diagnose(batch: TakenBatch<Example>, result: BatchGradients): Promise<NonFiniteReport> {
     const { trainable, group } = this.#run
-    const { examples, positions } = this.#own(batch)
-    const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions())
+    const { examples, numbers } = this.#own(batch)
+    const positions = numbers.map((number) => batch.position + number)
+    const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions(numbers))
     const found = (await group?.gather(report)) ?? [report]
     report.examples = found.flatMap((one) => one.examples).sort((a, b) => a - b)
     // Of a sharded gradient each process sees a part, else all see the same.

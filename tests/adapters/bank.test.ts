@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
+import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { parameterGroups } from '../../src/optim/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 
@@ -199,8 +200,7 @@ describe('several adapters on one base', () => {
     for (const active of [['lora'], ['biases', 'lora'], ['lora', 'biases']]) {
       bank.activate(active)
       model.train()
-      const drawn = (seed: number) =>
-        noGrad(() => model.forward({ inputIds: ids, generator: new Generator(seed) }).logits.toFloat32Array())
+      const drawn = (seed: number) => withDropout(new DropoutMasks(new Generator(seed)), () => logitsOf(model))
       expect(apart(drawn(1), drawn(1)), active.join()).toBe(0)
       expect(apart(drawn(1), drawn(2)), active.join()).toBeGreaterThan(0)
     }

@@ -15,6 +15,7 @@ import {
 } from '../../src/adapters/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
+import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { configOf, refusals } from './methods.ts'
 
@@ -44,8 +45,8 @@ const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
 
 const step = (model: Model, trainable: ReadonlyMap<string, Tensor>, seed = 3, recompute = 0) => {
-  const generator = new Generator(seed)
-  const { logits } = model.forward({ inputIds: ids, generator, recompute })
+  const masks = new DropoutMasks(new Generator(seed))
+  const { logits } = withDropout(masks, () => model.forward({ inputIds: ids, recompute }))
   const loss = logits.sub(1).square().sum()
   loss.backward()
   const gradients = new Map([...trainable].map(([path, { grad }]) => [path, grad]))

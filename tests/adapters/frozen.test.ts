@@ -22,7 +22,7 @@ import {
   models,
   quantizeWeights,
 } from '../../src/models/index.ts'
-import { Linear, type Quantization, quantizations } from '../../src/nn/index.ts'
+import { DropoutMasks, Linear, type Quantization, quantizations, withDropout } from '../../src/nn/index.ts'
 import { dtypeFacts, Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { configOf, refusals } from './methods.ts'
 
@@ -64,7 +64,7 @@ const ids = tensor([
   [10, 11, 12, 13, 14],
 ]).to('int64')
 const step = (model: Model, trainable: ReadonlyMap<string, Tensor>) => {
-  const { logits } = model.forward({ inputIds: ids, generator: new Generator(3) })
+  const { logits } = withDropout(new DropoutMasks(new Generator(3)), () => model.forward({ inputIds: ids }))
   logits.sub(1).square().mean().backward()
   return { logits: logits.toFloat32Array(), gradients: new Map([...trainable].map(([path, { grad }]) => [path, grad])) }
 }

@@ -110,7 +110,13 @@ describe('dpo', () => {
       expect(loss).toBeCloseTo(plain[i], 6)
     expect(plain[0]).toBeCloseTo(Math.log(2), 6)
     // Dropout makes the policy differ from its reference.
-    expect(Math.abs((await losses('dropout', { dropout: true }))[0] - Math.log(2))).toBeGreaterThan(1e-4)
+    const dropped = await losses('dropout', { dropout: true })
+    expect(Math.abs(dropped[0] - Math.log(2))).toBeGreaterThan(1e-4)
+    // Its masks are those of the pair, whatever is beside it.
+    for (const [name, batch] of Object.entries({ single: { microTokens: 1 }, padded: { padded: true } })) {
+      const others = await losses(`dropout-${name}`, { dropout: true, batch: { sequences: 8, ...batch } })
+      for (const [i, loss] of others.entries()) expect(loss).toBeCloseTo(dropped[i], 5)
+    }
     other.dispose()
   })
 

@@ -1,4 +1,4 @@
-// N processes give the losses of one: the same recipes in one process, two and three, over Gloo. The reference is the one process.
+// N processes give the losses of one, dropout included: the same recipes in one process, two and three, over Gloo. The reference is the one process.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -19,10 +19,10 @@ let data: SmallData
 let bytes: SmallData
 let base: string
 
-const noDropout = { numLayers: 1, hiddenDropout: 0, attentionDropout: 0 }
+const withDropout = { numLayers: 1, hiddenDropout: 0.1, attentionDropout: 0.1 }
 const masked = (out: string, more: object = {}) =>
   smallRecipe(data, join(data.root, out), {
-    model: { type: 'bert', preset: 'test', config: noDropout },
+    model: { type: 'bert', preset: 'test', config: withDropout },
     // Seven rows: no count of processes divides them.
     batch: { sequences: 7, microTokens: 64 },
     budget: { steps: 50 },
@@ -68,7 +68,7 @@ const recipesFor = (name: string) => ({
   }),
   causal: causal(`${name}-causal`),
   full: classes(`${name}-full`, { variant: 'full' }),
-  lora: classes(`${name}-lora`, { variant: 'lora', adapter: { rank: 4 } }),
+  lora: classes(`${name}-lora`, { variant: 'lora', adapter: { rank: 4, dropout: 0.1 } }),
 })
 const kinds = ['masked', 'masked, padded', 'causal', 'full', 'lora'] as const
 const counts = [2, 3] as const

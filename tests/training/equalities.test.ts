@@ -1,5 +1,5 @@
-// The losses of a run do not depend on how its batches go through the model: micro-batches, padding, packing, recomputation. float32, no
-// dropout, ten steps of AdamW; bfloat16 follows within a bound.
+// The losses of a run do not depend on how its batches go through the model: micro-batches, padding, packing, recomputation. float32,
+// dropout of everything that has it, ten steps of AdamW; bfloat16 follows within a bound.
 import { describe, expect, it } from 'vitest'
 import type { ExampleSource } from '../../src/training/index.ts'
 import {
@@ -43,16 +43,25 @@ const split = (packed: Packed): Packed[] =>
     return single
   })
 
+const dropouts = {
+  bert: { hiddenDropout: 0.2, attentionDropout: 0.2 },
+  gpt2: { embeddingDropout: 0.2, hiddenDropout: 0.2, attentionDropout: 0.2 },
+  llama: { attentionDropout: 0.2 },
+}
+
 describe.each(kinds)('%s', (kind) => {
-  const losses = async (settings: object, source?: ExampleSource<never>) =>
+  const losses = async (settings: object) =>
+    lossesOf(await eventsOf(runOf(kind, settings, { model: modelOf(kind, dropouts[kind]) })))
+  const lossesWithout = async (settings: object, source?: ExampleSource<never>) =>
     lossesOf(await eventsOf(runOf(kind, settings, { source })))
   let whole: number[] = []
 
-  it('is the same every time', async () => {
+  it('is the same every time, and with dropout another than without it', async () => {
     whole = await losses({})
     expect(whole).toHaveLength(10)
     const again = await losses({})
     expect(again).toEqual(whole)
+    expect(largestDifference(await lossesWithout({}), whole)).toBeGreaterThan(1e-3)
   })
 
   it.each([
@@ -68,22 +77,26 @@ describe.each(kinds)('%s', (kind) => {
   })
 
   it('packed documents as examples of their own', async () => {
-    const packed = packedSource(objectiveOf(kind))
+    const rows = packedSource(objectiveOf(kind))
     const singles: ExampleSource<never> = {
-      perEpoch: 3 * packed.perEpoch,
+      perEpoch: 3 * rows.perEpoch,
       example(position) {
-        const parts = split(packed.example(Math.floor(position / 3)).example as Packed)
+        const parts = split(rows.example(Math.floor(position / 3)).example as Packed)
         expect(parts).toHaveLength(3)
         return { example: parts[position % 3] as never, cut: 0 }
       },
     }
-    for (const padded of [false, true])
-      expect(largestDifference(await losses({ batch: { sequences: 12, padded } }, singles), whole)).toBeLessThan(1e-5)
+    // Each with masks of its own, if it had dropout.
+    const packed = await lossesWithout({})
+    for (const padded of [false, true]) {
+      const apart = await lossesWithout({ batch: { sequences: 12, padded } }, singles)
+      expect(largestDifference(apart, packed)).toBeLessThan(1e-5)
+    }
   })
 
   it('bfloat16 follows float32 within 1 % of the loss, also in micro-batches', async () => {
     const long = { budget: { steps: 40 } }
-    const exact = await losses(long)
+    const exact = await lossesWithout(long)
     expect(exact[39]).toBeLessThan(0.97 * exact[0])
     for (const microTokens of [8192, 64]) {
       const model = modelOf(kind)

@@ -1,5 +1,5 @@
 // Gradients of every way of adapting do not depend on how a batch goes through the model: padded or packed, in whatever order and parts.
-// float32, no dropout, drawn values in place of fresh ones, which would change nothing.
+// float32, dropout of everything that has it, drawn values in place of fresh ones, which would change nothing.
 import { describe, expect, it } from 'vitest'
 import { type AdapterConfig, type AdapterType, adapters, applyAdapter } from '../../src/adapters/index.ts'
 import { createRandom } from '../../src/core/index.ts'
@@ -10,15 +10,15 @@ import { classLearner, classRow } from './class-learner.ts'
 
 setThreads(1)
 
-const architectures = ['bert', 'roberta', 'distilbert', 'electra', 'gpt2', 'llama'] as const satisfies ModelType[]
+const architectures = ['bert', 'roberta', 'distilbert', 'electra', 'gpt2', 'llama', 't5'] as const satisfies ModelType[]
 const variants = Object.keys(adapters) as AdapterType[]
 const settings: Partial<Record<AdapterType, object>> = {
   'last-n-layers': { layers: 1 },
-  lora: { targets: 'all-linear', rank: 3 },
+  lora: { targets: 'all-linear', rank: 3, dropout: 0.2 },
   'prefix-tuning': { virtualTokens: 3 },
   'prompt-tuning': { virtualTokens: 3 },
 }
-const silent = { hiddenDropout: 0, attentionDropout: 0, embeddingDropout: 0 }
+const dropouts = { hiddenDropout: 0.1, attentionDropout: 0.2, embeddingDropout: 0.1, dropout: 0.1 }
 
 const random = createRandom('variants')
 const rows = Array.from({ length: 9 }, (_, i) =>
@@ -31,9 +31,9 @@ const rows = Array.from({ length: 9 }, (_, i) =>
 const open = (type: ModelType, variant: AdapterType) => {
   const definition = models[type] as ModelDefinition
   const known = Object.keys(definition.config.parse({}))
-  const quiet = Object.fromEntries(Object.entries(silent).filter(([field]) => known.includes(field)))
-  const config = definition.adjust(definition.presets.test, quiet)
-  const model = buildModel(definition, config, 'sequence-classification', { labels: ['a', 'b', 'c'], dropout: 0 })
+  const noisy = Object.fromEntries(Object.entries(dropouts).filter(([field]) => known.includes(field)))
+  const config = definition.adjust(definition.presets.test, noisy)
+  const model = buildModel(definition, config, 'sequence-classification', { labels: ['a', 'b', 'c'], dropout: 0.1 })
   model.initialize({ std: 0.1, generator: new Generator(1) })
   const applied = applyAdapter(model, { type: variant, ...settings[variant] } as AdapterConfig)
   const generator = new Generator(2)
@@ -53,13 +53,17 @@ describe.each(architectures)('%s', (type) => {
     const learner = classLearner(3)
     const trainable = { model: applied.model, objective: learner, parameters: applied.trainable }
     const gradientsOf = async (examples: typeof rows, how: object) => {
-      const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), ...how }
+      // Dropout masks go with the examples, whatever their order.
+      const numbers = examples.map((row) => rows.indexOf(row))
+      const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), numbers, ...how }
       const { gradients, loss, release } = await computeGradients(trainable, examples, options)
       const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
       release()
       return { loss, values }
     }
     const reference = await gradientsOf(rows, {})
+    const { loss: otherMasks } = await gradientsOf(rows, { generator: new Generator(4) })
+    expect(Math.abs(otherMasks - reference.loss)).toBeGreaterThan(1e-4)
     const largest = Math.max(...[...reference.values.values()].flatMap((values) => [...values].map(Math.abs)))
     expect(largest).toBeGreaterThan(0)
     const others = {

@@ -61,11 +61,13 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
   scale_row(probabilities + begin, end - begin, head.scale);
   mask_row(head, query, key + begin, probabilities + begin, end - begin);
   const float log_sum = head.log_sum[query];
+  const uint64_t seed = threshold == 0 ? 0 : query_seed(head, query);
   for (int64_t n = begin; n < end; n += lanes) {
     Register p = visible_exponential(load(probabilities + n), log_sum), slope = load(slopes + n), kept = p;
     if (threshold != 0) {
-      kept = keep_some(head, p, query, key + n, threshold, factor);
-      slope = keep_some(head, slope, query, key + n, threshold, factor);
+      const Ints alive = kept_keys(seed, key + n, threshold);
+      kept = as<Register>(as<Ints>(p * factor) & alive);
+      slope = as<Register>(as<Ints>(slope * factor) & alive);
     }
     store(probabilities + n, kept);
     store(slopes + n, p * (slope - delta) * head.scale);

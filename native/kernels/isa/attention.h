@@ -18,8 +18,6 @@ static_assert(query_block % head_rows == 0 && key_block % head_rows == 0 && key_
 static_assert(head_rows % 2 == 0 && head_columns % 2 == 0 && key_block % 2 == 0);
 
 TUNESMITH_INLINE int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-TUNESMITH_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-TUNESMITH_INLINE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // The keys [first, last) that a query of [from, to) attends to. Query i is at key position i + keys - queries.
 struct Span {
@@ -197,11 +195,14 @@ TUNESMITH_INLINE Register visible_exponential(Register score, float offset) {
   return as<Register>(as<Ints>(exponential(score - offset)) & seen);
 }
 
-TUNESMITH_INLINE Register keep_some(const AttentionHead& head, Register x, int64_t query, int64_t key,
-                                    uint32_t threshold, float factor) {
-  Words column = lane_numbers() + uint32_t(key);
-  Register kept = survivors(head.seed, head.random_row + uint32_t(query), column, threshold);
-  return as<Register>(as<Ints>(x * factor) & as<Ints>(kept));
+// The seed of a query's dropout mask: heads of a token differ in the highest byte of its key.
+TUNESMITH_INLINE uint64_t query_seed(const AttentionHead& head, int64_t query) {
+  return row_seed(head.seed, uint64_t(head.row_keys[query]) + (uint64_t(head.number) << 56));
+}
+
+// `seed` is that of the query; keys are counted from the first of the sequence.
+TUNESMITH_INLINE Ints kept_keys(uint64_t seed, int64_t key, uint32_t threshold) {
+  return as<Ints>(survivors(seed, lane_numbers() + uint32_t(key), threshold));
 }
 
 template <class Unit> struct ForwardScratch {
@@ -275,10 +276,11 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
           const float before = s.highest[i], top = largest(high) > before ? largest(high) : before;
           Register sum = {};
           const float offset = top == none ? 0.0f : top;
+          const uint64_t seed = threshold == 0 ? 0 : query_seed(head, q + i);
           for (int64_t n = begin; n < end; n += lanes) {
             Register p = visible_exponential(load(row + n), offset);
             sum += p;
-            if (threshold != 0) p = keep_some(head, p, q + i, k + n, threshold, factor);
+            if (threshold != 0) p = as<Register>(as<Ints>(p * factor) & kept_keys(seed, k + n, threshold));
             store_unit((Unit*)row, n, p);  // in place: pairs take the half that has been read
           }
           const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);

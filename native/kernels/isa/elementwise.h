@@ -156,21 +156,29 @@ static void swiglu_backward(const void* gate, const void* up, const void* gradie
                          });
                        })}
 
-// Which lanes survive depends on the element's number and the seed alone.
-TUNESMITH_INLINE Register survivors(uint64_t seed, uint32_t row, Words column, uint32_t threshold) {
-  return as<Register>(Ints(random_words(seed, row, column) >= splat_word(threshold)));
+// Which lanes survive depends on the seed of the row and on the column alone.
+TUNESMITH_INLINE Register survivors(uint64_t seed, Words column, uint32_t threshold) {
+  return as<Register>(Ints(random_words(seed, column) >= splat_word(threshold)));
 }
 
-static void dropout(const void* x, Type type, void* y, int64_t first, int64_t count, uint64_t seed, uint32_t threshold,
-                    float factor) {
+static void dropout(const Dropout& job, int64_t first, int64_t last) {
   const Words numbers = lane_numbers();
-  TUNESMITH_FOR_TYPE(type, {
-    each(count, [&](int64_t i, int64_t n) {
-      uint64_t number = uint64_t(first + i);
-      Register kept = survivors(seed, uint32_t(number >> 32), numbers + uint32_t(number), threshold);
-      Register value = load_upto((const Scalar*)x + i, n) * factor;
-      store_upto((Scalar*)y + i, as<Register>(as<Ints>(value) & as<Ints>(kept)), n);
-    });
+  const uint32_t threshold = job.threshold;
+  const float factor = job.factor;
+  TUNESMITH_FOR_TYPE(job.type, {
+    for (int64_t at = first; at < last;) {
+      const int64_t row = at / job.width, column = at % job.width;
+      const int64_t count = lesser(job.width - column, last - at);
+      const uint64_t seed = row_seed(job.seed, uint64_t(job.row_keys == nullptr ? row : job.row_keys[row]));
+      const Scalar* from = (const Scalar*)job.input + at;
+      Scalar* to = (Scalar*)job.output + at;
+      each(count, [&](int64_t i, int64_t n) {
+        Register kept = survivors(seed, numbers + uint32_t(column + i), threshold);
+        Register value = load_upto(from + i, n) * factor;
+        store_upto(to + i, as<Register>(as<Ints>(value) & as<Ints>(kept)), n);
+      });
+      at += count;
+    }
   })
 }
 

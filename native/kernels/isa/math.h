@@ -41,7 +41,17 @@ TUNESMITH_INLINE void normal(Register x, Register& cumulative, Register& density
   density = gauss * 0.39894228f;
 }
 
-// 32 well mixed bits from a counter and a 64-bit seed (two rounds of a xorshift-multiply mixer, keyed between).
+// 64 well mixed bits. @source splitmix64's finalizer
+TUNESMITH_INLINE uint64_t mix_wide(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+// The seed of a row of random numbers, from the key of the row and the seed of the call.
+TUNESMITH_INLINE uint64_t row_seed(uint64_t seed, uint64_t key) {
+  return mix_wide(mix_wide(key + 0x9e3779b97f4a7c15u) ^ seed);
+}
+// 32 well mixed bits from a counter and the seed of a row (two rounds of a xorshift-multiply mixer, keyed between).
 template <class W> TUNESMITH_INLINE W mix(W x) {
   x = x ^ (x >> 16);
   x = x * 0x21f0aaadu;
@@ -49,10 +59,12 @@ template <class W> TUNESMITH_INLINE W mix(W x) {
   x = x * 0xd35a2d97u;
   return x ^ (x >> 15);
 }
-TUNESMITH_INLINE Words random_words(uint64_t seed, uint32_t row, Words column) {
-  uint32_t key = mix<uint32_t>(uint32_t(seed >> 32) ^ mix<uint32_t>(row ^ 0x9e3779b9u));
-  return mix<Words>(mix<Words>(column ^ uint32_t(seed)) + key);
+TUNESMITH_INLINE Words random_words(uint64_t seed, Words column) {
+  return mix<Words>(mix<Words>(column ^ uint32_t(seed)) + uint32_t(seed >> 32));
 }
+TUNESMITH_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+TUNESMITH_INLINE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
 TUNESMITH_INLINE Words lane_numbers() {
   Words x;
   for (int i = 0; i < lanes; i++) x[i] = uint32_t(i);

@@ -30,7 +30,7 @@ export const attachLora = (
   model: Model,
   places: readonly LoraTarget[],
   { loraPlusRatio, init, initIterations: iterations }: AttachSettings,
-  { generator, dropout, original }: AttachContext,
+  { generator, original }: AttachContext,
 ): Attachment => {
   const groups = fusedGroups(model)
   const byGroup = new Map<unknown, LoraTarget[]>()
@@ -43,7 +43,7 @@ export const attachLora = (
     expectEqualShapes(targets)
     const made = targets.map(({ path, layer, shape }) => {
       const [first] = targets
-      const adapter = new LoraLayer(layer, shape, dropout, layers.get(first.path)?.a)
+      const adapter = new LoraLayer(layer, shape, layers.get(first.path)?.a)
       layers.set(path, adapter)
       return { path, layer: adapter, host: layer }
     })

@@ -1,18 +1,8 @@
 // The low-rank change of one linear layer, with a trained magnitude for DoRA.
 import { ConfigError } from '../../core/index.ts'
-import type { Linear, LowRankRows } from '../../nn/index.ts'
-import {
-  cat,
-  dropout,
-  empty,
-  type Generator,
-  isBatchInvariant,
-  keep,
-  linear,
-  noGrad,
-  type Tensor,
-} from '../../tensor/index.ts'
-import { type DropoutSource, LayerAdapter } from '../layer-adapter.ts'
+import { dropElements, type Linear, type LowRankRows } from '../../nn/index.ts'
+import { cat, empty, type Generator, isBatchInvariant, keep, linear, noGrad, type Tensor } from '../../tensor/index.ts'
+import { LayerAdapter } from '../layer-adapter.ts'
 
 /** Size and scaling of a LoRA. */
 export interface LoraShape {
@@ -36,17 +26,15 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   /** Norm of each row of the changed matrix, [outputs] */
   magnitude?: Tensor
   readonly #shape: Readonly<LoraShape>
-  readonly #dropout: DropoutSource
   /** Initial values that are factors of the frozen matrix or of its error. */
   #start: { a: Tensor; b: Tensor; subtracts: boolean } | undefined
   #rowSquares: { of: unknown; squares: Tensor } | undefined
 
-  constructor(host: Linear, shape: LoraShape, dropoutSource: DropoutSource, shared?: Tensor) {
+  constructor(host: Linear, shape: LoraShape, shared?: Tensor) {
     super()
     const { dtype, device } = host
     const [outputs, inputs] = host.shape
     this.#shape = shape
-    this.#dropout = dropoutSource
     this.a = shared ?? keep(empty([shape.rank, inputs], { dtype, device }))
     this.b = keep(empty([outputs, shape.rank], { dtype, device }).zero_())
     // The norms of the original matrix, since B is zero.
@@ -55,6 +43,15 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   override get rowWise(): boolean {
     return true
+  }
+
+  get #dropsOut(): boolean {
+    return this.training && this.#shape.dropout > 0
+  }
+
+  /** A prompt that several answers share has one mask, where each answer alone would have its own. */
+  override get sharesKeys(): boolean {
+    return !this.#dropsOut
   }
 
   /** Initialises A as PyTorch does for a linear layer. B is zero, so that the layer starts unchanged. */
@@ -104,7 +101,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   }
 
   override lowRank(rows: number): readonly LowRankRows[] | undefined {
-    if (this.magnitude !== undefined || (this.training && this.#shape.dropout > 0)) return undefined
+    if (this.magnitude !== undefined || this.#dropsOut) return undefined
     // Kernels add one product, and the initial factors are another.
     if (this.#start?.subtracts === true) return undefined
     return [{ from: 0, count: rows, a: this.a, b: this.b, scale: this.scale }]
@@ -113,8 +110,8 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   wrap(host: Linear, next: Way, lowest = false): Way {
     return (input) => {
       const own = next(input)
-      const dropped = this.training && this.#shape.dropout > 0
-      const seen = dropped ? dropout(input, this.#shape.dropout, this.#dropout) : input
+      const dropped = this.#dropsOut
+      const seen = dropped ? dropElements(input, this.#shape.dropout) : input
       const narrow = linear(seen, this.a) // [...,R]
       if (this.magnitude === undefined) return this.#withoutStart(this.#added(own, narrow), input)
       const change = linear(narrow.mul(this.scale), this.b)

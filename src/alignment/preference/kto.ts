@@ -21,7 +21,6 @@ import {
   collateCompletions,
   completionLength,
   completionLogProbs,
-  type LogProbOptions,
   type TokenLogProbs,
   wideSumByCompletion,
 } from '../log-probs.ts'
@@ -203,10 +202,10 @@ class RatingCriterion implements Criterion<RatedCompletion> {
   loss(
     model: Model,
     given: Parameters<Criterion['loss']>[1],
-    how: LogProbOptions & Pick<LossOptions, 'onLabelLosses'> = {},
+    how: Pick<LossOptions, 'onLabelLosses'> = {},
   ): { terms: LossTerm[]; metrics: Record<string, Metric> } {
     const batch = given as RatingBatch
-    const tokens = completionLogProbs(model, batch, { generator: how.generator })
+    const tokens = completionLogProbs(model, batch)
     how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
     const ratio = wideSumByCompletion(tokens.logProbs.to('float64').sub(batch.reference), batch) // [S]
     const above = ratio.sub(batch.baselines).mul(batch.signs)

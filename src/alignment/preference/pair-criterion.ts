@@ -21,7 +21,6 @@ import {
   collateCompletions,
   completionLength,
   completionLogProbs,
-  type LogProbOptions,
   type TokenLogProbs,
   wideSumByCompletion,
 } from '../log-probs.ts'
@@ -259,11 +258,11 @@ class PairCriterion implements Criterion<PreferencePair> {
   loss(
     model: Model,
     given: Parameters<Criterion['loss']>[1],
-    how: LogProbOptions & Pick<LossOptions, 'onLabelLosses'> = {},
+    how: Pick<LossOptions, 'onLabelLosses'> = {},
   ): { terms: LossTerm[]; metrics: Record<string, Metric> } {
     const batch = given as PairBatch
     const { options } = this.#objective
-    const tokens = completionLogProbs(model, batch, { generator: how.generator })
+    const tokens = completionLogProbs(model, batch)
     how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
     const wide = tokens.logProbs.to('float64') // [N]
     const values = pairValues(wide, batch)

@@ -37,6 +37,10 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
   const controller = new KlController(kl?.coefficient ?? 0, kl?.adaptive)
   // Whether a prompt is computed once for all answers to it, which `prepare` decides.
   let shared = false
+  // Backward may recompute layers, so that the mode is not set back after the forward pass.
+  const endDropout = (model: Model) => {
+    if (!dropout) for (const one of [model, critic?.model]) if (one?.training) one.eval()
+  }
   return {
     unpadded: true,
     tokens: ({ ids }) => ids.length,
@@ -52,20 +56,27 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
     collate: (examples, how) => collateRollouts(examples, config, { ...how, shared }),
     async prepare(examples, context) {
       const { model, padded } = context
+      endDropout(model)
       shared = !padded && sharesPrompts(model) && (critic === undefined || criticSharesPrompts(critic, model))
       const prepared = prepareRollouts(examples, context, config, controller)
       return shared ? byPrompt(prepared) : prepared
     },
     ...(kl?.adaptive === undefined ? {} : { carried: controller }),
-    loss(model, batch: Batch, how = {}) {
+    loss(model, batch: Batch) {
       const rollouts = batch as PolicyBatch
-      // Backward may recompute layers, so that the mode is not set back after the forward pass.
-      if (!dropout) for (const one of [model, critic?.model]) if (one?.training) one.eval()
+      endDropout(model)
       const terms: LossTerm[] = []
       const metrics: Record<string, Metric> = {}
       const trainsPolicy = rollouts.weight > 0
       const shares = critic !== undefined && sharesHiddenStates(critic, model)
-      const hidden = trainsPolicy || shares ? hiddenStates(model, rollouts, how) : undefined
+      const { values } = rollouts
+      let hidden = shares ? hiddenStates(model, rollouts) : undefined
+      // Before the policy, which not every micro-batch trains: dropout masks differ by the order of use.
+      const estimates =
+        critic !== undefined && values !== undefined
+          ? criticValues(critic, model, { inputs: rollouts.inputs, places: values.places, hidden })
+          : undefined
+      if (trainsPolicy) hidden ??= hiddenStates(model, rollouts)
       if (trainsPolicy && hidden !== undefined) {
         const measured = logProbsOfHidden(model, hidden, rollouts, config)
         const policy = policyLoss(measured, rollouts, config, controller.coefficient)
@@ -73,10 +84,7 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
         Object.assign(metrics, policy.metrics)
         if (entropy > 0) terms.push(entropyTerm(model, hidden, rollouts, config))
       }
-      const { values } = rollouts
-      if (critic !== undefined && values !== undefined) {
-        const inputs = { ...rollouts.inputs, generator: how.generator }
-        const estimates = criticValues(critic, model, { inputs, places: values.places, hidden })
+      if (estimates !== undefined && values !== undefined) {
         const { losses, clipped } = valueLosses(estimates, values, value)
         terms.push({ name: policyTerms.value, sum: losses.sum(), weight: values.count, scale: value.coefficient })
         if (clipped !== undefined) metrics.valueClipFraction = { sum: clipped.sum(), weight: values.count }

@@ -79,7 +79,7 @@ export class RowClassifier extends Head {
   forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
     const { pooling, dense, endTokenId } = this.#shape
     const rows = endTokenId === undefined ? inputs : { attentionMask: inputs.inputIds.eq(endTokenId) }
-    const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)
+    const drop = (x: Tensor) => this.dropout.forward(x)
     let row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, rows, pooling)
     if (this.dense !== undefined && dense !== undefined) {
       if (dense.dropoutBefore) row = drop(row)

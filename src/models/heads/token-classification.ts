@@ -1,7 +1,7 @@
 // Classification of tokens: a logit per label and token. Question answering has two labels, start and end of the answer.
 import { activations, Dropout, type LayerNorm, type Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import type { BodyInputs, BodyOutputs } from '../model.ts'
+import type { BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 import { ScoreLayer } from './score-layer.ts'
 import { type DenseShape, denseKeys, denseParts } from './sequence-classification.ts'
@@ -27,8 +27,8 @@ export class TokenClassifier extends Head {
   }
 
   /** -> float32 [B,T,labels] */
-  forward({ hidden }: BodyOutputs, { generator }: BodyInputs): Tensor {
-    return this.classifier.forward(this.dropout.forward(this.#transform(hidden), generator))
+  forward({ hidden }: BodyOutputs): Tensor {
+    return this.classifier.forward(this.dropout.forward(this.#transform(hidden)))
   }
 
   #transform(hidden: Tensor): Tensor {

@@ -14,7 +14,13 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
     collate: (examples, how) => criterion.collate(examples, how),
     ...(criterion.prepare === undefined
       ? {}
-      : { prepare: async (examples, context) => (await criterion.prepare?.(examples, context)) ?? examples }),
+      : {
+          async prepare(examples, context) {
+            // Whether prompts are shared depends on it too.
+            if (context.model.training) context.model.eval()
+            return (await criterion.prepare?.(examples, context)) ?? examples
+          },
+        }),
     ...(carried === undefined ? {} : { carried }),
     loss(model, batch, how) {
       // Backward may recompute layers, so that the mode is not set back after the forward pass.

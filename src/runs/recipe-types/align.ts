@@ -31,8 +31,8 @@ export interface AlignSettings {
     /** Minimum tokens per step, instead of sequences. */
     tokens?: number
     /**
-     * Tokens per forward pass: less memory with fewer; changes the loss only by the dropout masks. Default:
-     * `8192`.
+     * Tokens per forward pass: less memory with fewer; changes the loss by rounding only, dropout included.
+     * Default: `8192`.
      */
     microTokens?: number
     /** Pad examples to one length even if the model can do without. Default: `false`. */

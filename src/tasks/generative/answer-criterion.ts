@@ -65,11 +65,8 @@ const createCriterion = <Example extends Targets>(options: {
   describe: Criterion<Example>['describe']
   show(example: Example): ShownTokens[]
 }): AnswerCriterion<Example> => {
-  const hiddenOf = (model: Model, { inputs, places }: AnswerBatch, generator?: Batch['inputs']['generator']) =>
-    model
-      .bodyForward({ ...inputs, generator })
-      .hidden.flatten(0, 1)
-      .indexSelect(0, places)
+  const hiddenOf = (model: Model, { inputs, places }: AnswerBatch) =>
+    model.bodyForward(inputs).hidden.flatten(0, 1).indexSelect(0, places)
   return {
     unpadded: options.unpadded,
     tokens: options.tokens,
@@ -81,7 +78,7 @@ const createCriterion = <Example extends Targets>(options: {
     loss(model, batch, lossOptions = {}) {
       const { labels, weights, weight } = batch as AnswerBatch
       const head = vocabularyHead(model, options.head)
-      const hidden = hiddenOf(model, batch as AnswerBatch, lossOptions.generator)
+      const hidden = hiddenOf(model, batch as AnswerBatch)
       const { sum, correct } = vocabularyLoss(head, hidden, labels, {
         ...lossOptions,
         weights,

@@ -53,13 +53,10 @@ export const createChoiceCriterion = <Example extends RowsExample>(padId: number
       counts,
     }
   },
-  loss(model, batch, { generator, metrics } = {}) {
+  loss(model, batch, { metrics } = {}) {
     const { inputs, rows, beyond, answers, known } = batch as ChoiceBatch
     expectHead(model, 'multiple-choice')
-    const logits = model
-      .forward({ ...inputs, generator })
-      .logits.to('float32')
-      .flatten()
+    const logits = model.forward(inputs).logits.to('float32').flatten()
     const scores = logits.indexSelect(0, rows).view(beyond.shape).maskedFill(beyond.ne(0), Number.NEGATIVE_INFINITY)
     const sum = scores.crossEntropy(answers, { reduction: 'sum', ignoreIndex: -100 })
     const measured: Record<string, Metric> = {}

@@ -159,10 +159,10 @@ export const createRewardCriterion = ({
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
       counts: examples.map(({ starts }) => starts.length),
     }),
-    loss(model, batch, { generator, metrics } = {}) {
+    loss(model, batch, { metrics } = {}) {
       expectHead(model, 'reward')
       const own = batch as RewardBatch
-      const { logits } = model.forward({ ...own.inputs, generator })
+      const { logits } = model.forward(own.inputs)
       const scores = ofAnswers(logits.to('float32'), own) // [rows]
       const parts = [
         ...(own.better.size > 0 ? [pairLoss(scores, own, centering)] : []),

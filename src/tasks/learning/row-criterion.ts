@@ -54,10 +54,10 @@ export const createRowCriterion = <Example extends TaskExample>(
       weight: examples.reduce((sum, example) => sum + options.weight(example), 0),
     }
   },
-  loss(model, batch, { generator, metrics } = {}) {
+  loss(model, batch, { metrics } = {}) {
     const { inputs, targets, weight } = batch as RowBatch
     expectHead(model, options.head)
-    const pass = () => model.forward({ ...inputs, generator }).logits.to('float32')
+    const pass = () => model.forward(inputs).logits.to('float32')
     const logits = pass()
     let sum = options.loss(logits, targets)
     if (options.consistency !== undefined && model.training) {

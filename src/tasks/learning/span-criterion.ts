@@ -59,13 +59,10 @@ export const createSpanCriterion = <Example extends SpanExample>(padId: number):
       spans,
     }
   },
-  loss(model, batch, { generator, metrics } = {}) {
+  loss(model, batch, { metrics } = {}) {
     const { inputs, places, beyond, firsts, lasts, known } = batch as SpanBatch
     expectHead(model, 'question-answering')
-    const logits = model
-      .forward({ ...inputs, generator })
-      .logits.to('float32')
-      .flatten(0, 1) // [B*T,2]
+    const logits = model.forward(inputs).logits.to('float32').flatten(0, 1) // [B*T,2]
     const scores = logits.indexSelect(0, places).view([...beyond.shape, 2]) // [B,T,2]
     const hidden = beyond.ne(0)
     const of = (which: 0 | 1) => scores.select(2, which).maskedFill(hidden, Number.NEGATIVE_INFINITY)

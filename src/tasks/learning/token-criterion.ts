@@ -73,13 +73,10 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
         spans: spansOf(examples, placed),
       }
     },
-    loss(model, batch, { generator, metrics, onLabelLosses } = {}) {
+    loss(model, batch, { metrics, onLabelLosses } = {}) {
       const { inputs, labels, weight, labelled } = batch as TokenBatch
       expectHead(model, 'token-classification')
-      const logits = model
-        .forward({ ...inputs, generator })
-        .logits.to('float32')
-        .flatten(0, 1) // [B*T,L]
+      const logits = model.forward(inputs).logits.to('float32').flatten(0, 1) // [B*T,L]
       const classWeights = weights && Tensor.from(weights, { shape: [weights.length], device: logits.device })
       const how = { weight: classWeights, ignoreIndex: -100, labelSmoothing }
       const sum = logits.crossEntropy(labels, { ...how, reduction: 'sum' })

@@ -395,6 +395,24 @@ describe('what others get wrong', () => {
   })
 })
 
+describe('dropout', () => {
+  it.each(['none', 'adapter'] as const)('is the same however the batch is split; critic: %s', async (kind) => {
+    const noise = { embeddingDropout: 0.2, hiddenDropout: 0.2, attentionDropout: 0.2 }
+    const parts = policyAndCritic('gpt2', kind, build('gpt2', 'causal-lm', noise))
+    // One answer trains the critic only.
+    const examples = await inventedRollouts(parts.model, kind !== 'none')
+    parts.model.train()
+    const noisy = { ...full, dropout: true }
+    const reference = await gradientsOf(parts, noisy, examples)
+    const others = {
+      'packed in parts': await gradientsOf(parts, noisy, examples, { padded: false, microTokens: 20 }),
+      'one by one': await gradientsOf(parts, noisy, examples, { microTokens: 1 }),
+      'packed, recomputed': await gradientsOf(parts, noisy, examples, { padded: false, recompute: 2 }),
+    }
+    for (const [what, found] of Object.entries(others)) expectSame(found, reference, what)
+  })
+})
+
 describe('what is refused', () => {
   const parts = policyAndCritic('llama', 'none')
   const broken = async (changed: (first: RolloutExample) => Partial<RolloutExample>) => {

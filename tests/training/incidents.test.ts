@@ -215,7 +215,7 @@ describe('a spike', () => {
 
 describe('memory that runs out', () => {
   afterEach(() => setMemoryLimit(undefined))
-  const wide = { hiddenSize: 64, maxPositions: 64 }
+  const wide = { hiddenDropout: 0.1, attentionDropout: 0.1, hiddenSize: 64, maxPositions: 64 }
   setFlagsFromString('--expose-gc')
   const collectGarbage: () => void = runInNewContext('gc')
   /** Bytes in use by tensors that something still refers to: garbage that is freed later would raise the limit by its size. */

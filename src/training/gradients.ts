@@ -122,7 +122,7 @@ export const computeGradients = async <Example>(
   clearGrads(all)
   const { generator, numbers } = options
   // Every micro-batch starts from it, as dropout masks differ by example and place of use, not by micro-batch.
-  const start = generator.state()
+  let start: Uint8Array | undefined
   // Sums over processes are of float32 too.
   const sums = new GradientSums(parameters, microBatches.length > 1 || shared !== undefined)
   const terms: Record<string, number> = {}
@@ -136,6 +136,7 @@ export const computeGradients = async <Example>(
       await setImmediate()
       notePhase('forward')
       shared?.sink.openMicroBatch(i === microBatches.length - 1)
+      start ??= generator.state()
       generator.setState(start)
       const masks = new DropoutMasks(
         generator,

@@ -12,7 +12,15 @@ import {
   sequenceClassification,
   tokenClassification,
 } from './heads/index.ts'
-import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel, layOutDropout, refusePacking } from './model.ts'
+import {
+  Body,
+  type BodyInputs,
+  type BodyOutputs,
+  type BuildOptions,
+  defineModel,
+  layOutDropout,
+  refusePacking,
+} from './model.ts'
 import { RelativeStack } from './relative-stack.ts'
 
 const shared = {

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { addEmbeddingNoise } from '../../src/adapters/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
+import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 
 const make = () => {
@@ -63,7 +64,7 @@ it('is the same for a seed, and is not there in evaluations', () => {
   const [model, plain] = [make(), make()]
   addEmbeddingNoise(model, 5)
   const logits = (of: typeof model, seed = 1) =>
-    noGrad(() => of.forward({ inputIds: ids, generator: new Generator(seed) }).logits)
+    noGrad(() => withDropout(new DropoutMasks(new Generator(seed)), () => of.forward({ inputIds: ids }).logits))
   expect(logits(model.eval()).equal(logits(plain.eval()))).toBe(true)
   model.train()
   expect(logits(model).equal(logits(model))).toBe(true)

@@ -1,7 +1,7 @@
 // NEFTune: uniform noise on the token embeddings in training, smaller for long and wide inputs. @source arXiv:2310.05914
 import type { Body, BodyInputs, Model } from '../models/index.ts'
-import { currentDropout, type Embedding } from '../nn/index.ts'
-import { empty, type Tensor, tensor } from '../tensor/index.ts'
+import { currentDropout, type DropoutMasks, type Embedding } from '../nn/index.ts'
+import { cat, empty, type Tensor, tensor } from '../tensor/index.ts'
 import { addHook, LayerAdapter } from './layer-adapter.ts'
 
 /** Remembers the inputs of the body that is computed now, since its embedding sees ids alone. */
@@ -21,18 +21,34 @@ class InputRecorder extends LayerAdapter<Body, Body['forward']> {
   }
 }
 
-/** Tokens of the sequence of each position, without padding: a number, or float32 that broadcasts to the ids. */
-const lengthsOf = (ids: Tensor, { inputIds, starts, attentionMask }: BodyInputs): Tensor | number => {
+/** The rows or packed documents that positions belong to: how many positions each has, and its tokens without padding. */
+interface SequenceLengths {
+  positions: number[]
+  /** A number for all, or float32 that broadcasts to the ids. */
+  tokens: Tensor | number
+}
+
+const lengthsOf = (ids: Tensor, { inputIds, starts, attentionMask }: BodyInputs): SequenceLengths => {
   const [rows, columns] = ids.shape
+  const positions = Array<number>(rows).fill(columns)
   // The decoder of an encoder-decoder has ids of its own.
-  if (inputIds.shape.join() !== ids.shape.join()) return columns
+  if (inputIds.shape.join() !== ids.shape.join()) return { positions, tokens: columns }
   if (starts !== undefined) {
     const bounds = Array.from(starts.toTypedArray(), Number)
-    const lengths = bounds.slice(1).flatMap((end, i) => Array<number>(end - bounds[i]).fill(end - bounds[i]))
-    return tensor(lengths, { device: ids.device }).view([1, lengths.length])
+    const lengths = bounds.slice(1).map((end, i) => end - bounds[i])
+    const byToken = lengths.flatMap((length) => Array<number>(length).fill(length))
+    return { positions: lengths, tokens: tensor(byToken, { device: ids.device }).view([1, byToken.length]) }
   }
-  if (attentionMask?.shape.join() === ids.shape.join()) return attentionMask.to('float32').sum(1).view([rows, 1])
-  return columns
+  if (attentionMask?.shape.join() !== ids.shape.join()) return { positions, tokens: columns }
+  return { positions, tokens: attentionMask.to('float32').sum(1).view([rows, 1]) }
+}
+
+/** Values in (-1, 1), [...,C]: those of a sequence do not depend on the sequences beside it. */
+const uniformNoise = (masks: DropoutMasks, positions: readonly number[], { shape, device }: Tensor): Tensor => {
+  const width = shape[shape.length - 1]
+  const generators = masks.generatorsOf(positions.length)
+  const parts = positions.map((count, i) => empty([count, width]).uniform_(-1, 1, { generator: generators[i] }))
+  return cat(parts, 0).view(shape).to({ device })
 }
 
 class EmbeddingNoise extends LayerAdapter<Embedding, Embedding['forward']> {
@@ -49,17 +65,16 @@ class EmbeddingNoise extends LayerAdapter<Embedding, Embedding['forward']> {
     return (ids) => {
       const own = next(ids)
       const { inputs } = this.#source
-      const generator = currentDropout()?.generator
-      if (!host.training || inputs === undefined || generator === undefined) return own
-      const { shape, dtype, device } = own
-      const noise = empty(shape, { dtype: 'float32', device }).uniform_(-1, 1, { generator })
-      const lengths = lengthsOf(ids, inputs)
-      const width = shape[shape.length - 1]
+      const masks = currentDropout()
+      if (!host.training || inputs === undefined || masks === undefined) return own
+      const { positions, tokens } = lengthsOf(ids, inputs)
+      const noise = uniformNoise(masks, positions, own)
+      const width = own.shape[own.shape.length - 1]
       const size =
-        typeof lengths === 'number'
-          ? noise.mul(this.#alpha / Math.sqrt(lengths * width))
-          : noise.mul(lengths.mul(width).rsqrt().mul(this.#alpha).unsqueeze(-1))
-      return own.add(size.to(dtype))
+        typeof tokens === 'number'
+          ? noise.mul(this.#alpha / Math.sqrt(tokens * width))
+          : noise.mul(tokens.mul(width).rsqrt().mul(this.#alpha).unsqueeze(-1))
+      return own.add(size.to(own.dtype))
     }
   }
 }

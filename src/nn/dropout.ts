@@ -2,7 +2,7 @@
 // place of use in the model, of the token's example, sequence and position, and of the feature (in attention: of the
 // head and the key). Rows of a batch have keys that say which token they are, so micro-batches, padding, packing and the
 // number of processes change no mask. Independent of models and of the training loop.
-import { arange, dropout, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { arange, dropout, empty, Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { Module } from './module.ts'
 
 /** An example of a batch: its number in the global batch, and how many sequences it has. */
@@ -26,6 +26,8 @@ export interface RowLayout {
 const sequenceShift = 20n
 const exampleShift = 36n
 const headShift = 56n
+/** Spreads keys over all bits of a seed: 2^64 divided by the golden ratio. */
+const oddFactor = 0x9e3779b97f4a7c15n
 
 /**
  * The dropout masks of one forward pass and its backward pass. Each use of dropout takes a seed from the generator, so
@@ -33,13 +35,17 @@ const headShift = 56n
  */
 export class DropoutMasks {
   readonly generator: Generator
+  readonly #examples: readonly NumberedExample[] | undefined
   readonly #sequences: BigInt64Array | undefined
   /** Keys of rows, by their number. */
   readonly #keys = new Map<number, Tensor>()
+  readonly #parts: DropoutMasks[] = []
+  #partSeed: bigint | undefined
 
   /** @param examples those of the batch, in its order (default: each row or document is an example, numbered from 0) */
   constructor(generator: Generator, examples?: readonly NumberedExample[]) {
     this.generator = generator
+    this.#examples = examples
     if (examples === undefined) return
     const keys: bigint[] = []
     for (const { number, sequences } of examples)
@@ -50,16 +56,9 @@ export class DropoutMasks {
   /** Notes which tokens the rows of a batch are. Bodies call it before their first layer. */
   layOut({ shape, starts, places }: RowLayout): void {
     const count = starts === undefined ? shape[0] : starts.shape[0] - 1
-    const own = this.#sequences
-    const first = own?.[0] ?? 0n
-    // Other rows than the sequences of the examples are numbered from the first of these.
-    const numbers =
-      own?.length === count
-        ? own
-        : BigInt64Array.from({ length: count }, (_, i) => first + (BigInt(i) << sequenceShift))
     noGrad(() =>
       scope(() => {
-        const sequences = Tensor.from(numbers, { shape: [count] })
+        const sequences = Tensor.from(this.#numbers(count), { shape: [count] })
         const tokens = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
         this.#note(sequences)
         if (places !== undefined) this.#note(tokens.indexSelect(0, places))
@@ -67,6 +66,37 @@ export class DropoutMasks {
         this.#note(tokens)
       }),
     )
+  }
+
+  /** Keys of the first tokens of sequences. Others than those of the examples are numbered from the first of these. */
+  #numbers(count: number): BigInt64Array {
+    const own = this.#sequences
+    if (own?.length === count) return own
+    const first = own?.[0] ?? 0n
+    return BigInt64Array.from({ length: count }, (_, i) => first + (BigInt(i) << sequenceShift))
+  }
+
+  /**
+   * Masks of a forward pass over some of the examples, for a batch that needs several: each pass has masks of its own, whichever other
+   * ones its batch has. They are freed with these.
+   * @param pass number of the pass
+   * @param examples places in the batch of the examples that it computes
+   */
+  part(pass: number, examples: readonly number[]): DropoutMasks {
+    this.#partSeed ??= drawSeed(this.generator)
+    const own = this.#examples
+    const part = new DropoutMasks(
+      new Generator(this.#partSeed + BigInt(pass)),
+      own && examples.map((place) => own[place]),
+    )
+    this.#parts.push(part)
+    return part
+  }
+
+  /** A generator for each sequence of a batch, for random values of its tokens that are no dropout masks. */
+  generatorsOf(count: number): Generator[] {
+    const seed = drawSeed(this.generator)
+    return Array.from(this.#numbers(count), (key) => new Generator(BigInt.asUintN(63, seed + key * oddFactor)))
   }
 
   #note(keys: Tensor): void {
@@ -88,8 +118,23 @@ export class DropoutMasks {
   free(): void {
     for (const keys of this.#keys.values()) keys.free()
     this.#keys.clear()
+    for (const part of this.#parts.splice(0)) part.free()
   }
 }
+
+/** A seed from a generator, which moves on. */
+const drawSeed = (generator: Generator): bigint =>
+  noGrad(() =>
+    scope(() =>
+      BigInt(
+        Math.floor(
+          empty([1], { dtype: 'float64' })
+            .uniform_(0, 2 ** 52, { generator })
+            .item(),
+        ),
+      ),
+    ),
+  )
 
 /** Keys of the tokens of padded rows. */
 const paddedKeys = (sequences: Tensor, length: number): Tensor =>

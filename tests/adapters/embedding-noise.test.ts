@@ -31,7 +31,7 @@ const noiseOf = (inputs: object): Tensor => {
       return seen
     },
   })
-  noGrad(() => model.forward({ generator: new Generator(3), ...inputs } as never))
+  noGrad(() => withDropout(new DropoutMasks(new Generator(3)), () => model.forward(inputs as never)))
   return noGrad(() => (seen as Tensor).sub(plain))
 }
 
@@ -58,6 +58,14 @@ it('is uniform noise of a size that falls with tokens and width', () => {
     expect(largest(noise)).toBeGreaterThan(bound(tokens) * 0.8)
     expect(Math.abs(noise.mean().item())).toBeLessThan(bound(tokens) / 2)
   }
+  // The noise of a sequence does not depend on how the batch is laid out.
+  expect(padded.select(0, 0).equal(packed.select(0, 0).narrow(0, 0, 4))).toBe(true)
+  expect(
+    padded
+      .select(0, 1)
+      .narrow(0, 0, 1)
+      .equal(packed.select(0, 0).narrow(0, 4, 1)),
+  ).toBe(true)
 })
 
 it('is the same for a seed, and is not there in evaluations', () => {

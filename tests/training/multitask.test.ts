@@ -66,9 +66,15 @@ const build = async (command: string, input: object): Promise<BuiltRun> => {
   return kindOf(command).build(resolved, { say() {} })
 }
 
-const gradientsOf = async ({ trainable }: BuiltRun, examples: readonly unknown[], microTokens = 8192) => {
-  trainable.model.eval()
-  const options = { microTokens, padded: false, recompute: 0, generator: new Generator(3) }
+const gradientsOf = async (
+  { trainable }: BuiltRun,
+  examples: readonly unknown[],
+  microTokens = 8192,
+  { dropout = false, padded = false, recompute = 0 } = {},
+) => {
+  if (dropout) trainable.model.train()
+  else trainable.model.eval()
+  const options = { microTokens, padded, recompute, generator: new Generator(3) }
   const { loss, terms, gradients, release } = await computeGradients(trainable, examples, options)
   const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
   release()
@@ -118,6 +124,20 @@ describe.each(['full', 'lora'])('the loss of two tasks: %s', (variant) => {
     for (const [i, name] of ['tone', 'names'].entries())
       for (const path of alone[i].values.keys())
         if (path.startsWith('head.')) expect(whole.values.has(path.replace('head.', `head.${name}.`))).toBe(true)
+  })
+
+  it('has the same dropout masks, whatever the micro-batches', async () => {
+    const both = await build('multitask', recipe('dropout', { variant }))
+    const { examples } = takeBatch(both.stream, both.trainable.objective.tokens, 0, { sequences: 12 })
+    const whole = await gradientsOf(both, examples, 8192, { dropout: true })
+    expect((await gradientsOf(both, examples)).loss).not.toBeCloseTo(whole.loss, 3)
+    for (const other of [
+      await gradientsOf(both, examples, 20, { dropout: true }),
+      await gradientsOf(both, examples, 8192, { dropout: true, padded: true, recompute: 2 }),
+    ]) {
+      expect(other.loss).toBeCloseTo(whole.loss, 5)
+      for (const [path, values] of whole.values) expectClose(other.values.get(path) as Float32Array, values)
+    }
   })
 
   it('trains a folder with a model for each task, which predicts as at the end, also after a resume', async () => {

@@ -2,6 +2,7 @@
 // of single tasks.
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
+import { currentDropout, withDropout } from '../../nn/index.ts'
 import type { Batch, Criterion, LossTerm, Metric } from '../../objectives/index.ts'
 import { metricOfTask } from '../../tracking/index.ts'
 
@@ -25,6 +26,9 @@ export interface TaggedTaskExample {
 /** The examples of one task in a batch. */
 interface BatchPart {
   task: TrainedTask
+  /** Number of the task, and places of its examples in the batch. */
+  number: number
+  places: number[]
   batch: Batch
 }
 
@@ -61,8 +65,10 @@ export const joinCriteria = (tasks: readonly TrainedTask[]): Criterion<TaggedTas
     },
     collate(examples, how): JoinedBatch {
       const parts = tasks.flatMap((task, number): BatchPart[] => {
-        const own = examples.flatMap(({ task: other, example }) => (other === number ? [example] : []))
-        return own.length === 0 ? [] : [{ task, batch: task.criterion.collate(own, how) }]
+        const places = examples.flatMap(({ task: other }, place) => (other === number ? [place] : []))
+        if (places.length === 0) return []
+        const own = places.map((place) => examples[place].example)
+        return [{ task, number, places, batch: task.criterion.collate(own, how) }]
       })
       const tokens = parts.reduce((sum, { batch }) => sum + batch.tokens, 0)
       // The loop sets what holds for all forward passes, such as recomputation, in the inputs of the batch.
@@ -72,10 +78,11 @@ export const joinCriteria = (tasks: readonly TrainedTask[]): Criterion<TaggedTas
       const { parts, inputs } = batch as JoinedBatch
       const terms: LossTerm[] = []
       const metrics: Record<string, Metric> = {}
-      for (const { task, batch: own } of parts) {
+      const masks = currentDropout()
+      for (const { task, number, places, batch: own } of parts) {
         own.inputs.recompute = inputs.recompute
         own.inputs.recomputeIn = inputs.recomputeIn
-        const result = task.criterion.loss(task.model, own, how)
+        const result = withDropout(masks?.part(number, places), () => task.criterion.loss(task.model, own, how))
         for (const term of result.terms)
           terms.push({ ...term, name: metricOfTask(task.name, term.name), scale: term.scale * task.scale })
         Object.assign(metrics, withName(task.name, result.metrics))

@@ -38,11 +38,12 @@ export interface RecipeDefinitions {
   align: AlignDefinition
 }
 
-// Recipes of all kinds in one union are more than the compiler can represent: the result is not compared with its type.
 /**
  * Returns the recipe unchanged. The compiler checks it while it is written: a setting that its variant, task, architecture or objective does
  * not have is an error, and hovering a key shows its help. When the recipe is run, it is checked again.
  */
 export const defineRun = <Command extends keyof RecipeDefinitions = 'pretrain'>(
   recipe: { command?: Command } & RecipeDefinitions[Command],
-): RecipeDefinitions[Command] => recipe as unknown as RecipeDefinitions[Command]
+): RecipeDefinitions[Command] =>
+  // Recipes of all kinds in one union are more than the compiler can represent: the result is not compared with its type.
+  recipe as unknown as RecipeDefinitions[Command]

@@ -114,10 +114,13 @@ const withChoices = (inputs: BodyInputs): BodyInputs => ({
 
 describe.each(architectures)('%s', (architecture) => {
   const definition = models[architecture] as ModelDefinition
-  const heads = Object.keys(headsOf(definition, definition.adjust(definition.presets.test, {}))) as HeadType[]
+  const config = definition.adjust(definition.presets.test, {})
+  const heads = Object.keys(headsOf(definition, config)) as HeadType[]
+  const { takesPrefixes = true } = definition.facts(definition.config.parse(config) as never)
+  const taken = methods.filter((method) => takesPrefixes || method !== 'prefix-tuning')
   // Some architectures have no class for tokens in transformers, and so none here; a head by token suffices.
   const byToken = heads.includes('token-classification') ? 'token-classification' : 'causal-lm'
-  describe.each(methods)('%s', (method) => {
+  describe.each(taken)('%s', (method) => {
     it.each(heads)('%s: logits and gradients of padded rows', (head) => {
       const applied = make(architecture, head, method)
       const form = head === 'multiple-choice' ? withChoices : (inputs: BodyInputs) => inputs

@@ -24,7 +24,7 @@ const rows = (count: number, seed: string) => {
 const train = async (name: string, more: readonly string[] = [], file = 'rows.jsonl') => {
   const { code, stderr } = await runHere(
     `finetune --base ${at('base')} --task sequence-classification --data ${at(file)} --text-column review --label-column stars --validation-share 0.4
-     --out ${at(name)} --max-length 32 --batch.sequences 16 --budget.epochs 3 --learning-rate 0.01 --evaluate.steps 99`
+     --out ${at(name)} --max-length 32 --batch.sequences 16 --budget.epochs 5 --learning-rate 0.01 --evaluate.steps 99`
       .split(/\s+/)
       .concat(more),
   )

@@ -114,12 +114,17 @@ export const wrapNote = (line: string): string[] => {
 export const wrapExample = (call: string): string[] => {
   const lines: string[] = []
   let line = '  $'
-  for (const part of call.split(/ (?=--\w)/)) {
+  const add = (part: string, indent: string): void => {
     if (line !== '  $' && line.length + part.length + 3 > 80) {
       lines.push(`${line} \\`)
-      line = `      ${part}`
+      line = `${indent}${part}`
     } else line += ` ${part}`
   }
+  // A flag with several long values is a line too long.
+  for (const part of call.split(/ (?=--\w)/))
+    if (part.length > 70)
+      for (const [i, value] of part.split(' ').entries()) add(value, i === 0 ? '      ' : '        ')
+    else add(part, '      ')
   return [...lines, line]
 }
 

@@ -30,7 +30,7 @@ describe.each(Object.entries(models) as unknown as [string, ModelDefinition][])(
     const without = decayed({ decayEmbeddings: false })
     const tables = [...decayed({})].filter((path) => !without.has(path))
     const expected = [...parameters.keys()].filter((path) =>
-      /^(embedTokens|embedPositions|embedTypes|(encoder|decoder)\.relativeBias)\.weight$/.test(path),
+      /^(embed(Tokens|Positions|Types|Distances)|(encoder|decoder)\.(relativeBias|embedPositions))\.weight$/.test(path),
     )
     expect(expected).toContain('embedTokens.weight')
     expect(tables).toEqual(expected)
@@ -40,7 +40,8 @@ describe.each(Object.entries(models) as unknown as [string, ModelDefinition][])(
     const { tensors } = createOptimizer(parseConfig(optimizerSchema, { type: 'muon' }, 'optimizer'), parameters).state()
     const muon = [...tensors.keys()].filter((key) => key.endsWith('/momentum')).map((key) => key.slice(0, -9))
     const projections = [...parameters.keys()].filter((path) => /(^|\.)layers\.\d+\..*Proj\.weight$/.test(path))
-    expect(muon.length).toBeGreaterThan(7)
+    // One layer has six; ALBERT has one, which it repeats.
+    expect(muon.length).toBeGreaterThanOrEqual(6)
     expect(muon).toEqual(projections)
   })
 })

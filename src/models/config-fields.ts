@@ -27,7 +27,7 @@ export const settings = {
     .enum(activationNames as [ActivationName, ...ActivationName[]])
     .describe('activation function of the feed-forward block'),
   normEps: z.number().positive().describe('epsilon of the norms'),
-  hiddenDropout: share().default(0.1).describe('dropout after embeddings and layers'),
+  hiddenDropout: share().describe('dropout after embeddings and layers').default(0.1),
   attentionDropout: share().describe('dropout of attention weights'),
   initializerRange: z.number().positive().default(0.02).describe('standard deviation of initial weights'),
   padTokenId: z.int().nonnegative().describe('id of the padding token'),

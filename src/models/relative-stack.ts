@@ -84,7 +84,7 @@ export class RelativeStack extends Module {
 
   forward(
     embedded: Tensor,
-    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'recompute' | 'allHidden'> & {
+    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'recompute' | 'recomputeIn' | 'allHidden'> & {
       mask?: Tensor
       source?: Tensor
       sourceMask?: Tensor

@@ -80,7 +80,7 @@ const readers: Record<string, (fields: Fields, maxPositions: unknown, config: Fi
 
 /** Settings of a model with rotary positions. */
 export const ropeSettings = {
-  ropeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies'),
+  ropeTheta: z.number().positive().describe('base of the rotary frequencies').default(10000),
   ropeScaling: ropeScalingSchema
     .default({ kind: 'default' })
     .describe('scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch'),

@@ -75,12 +75,12 @@ export class T5Body extends Body {
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
-    const { attentionMask: mask, decoderInputIds, allHidden } = inputs
+    const { attentionMask: mask, decoderInputIds, allHidden, recompute, recomputeIn } = inputs
     layOutDropout(inputs)
     if (inputs.starts !== undefined) refusePacking('Its relative bias')
     const encoderHidden =
       inputs.encoderHidden ??
-      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, recompute: inputs.recompute }).hidden
+      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, recompute, recomputeIn }).hidden
     if (decoderInputIds === undefined || this.decoder === undefined) return { hidden: encoderHidden, encoderHidden }
     const decoded = this.decoder.forward(this.embedTokens.forward(decoderInputIds), {
       mask: inputs.decoderAttentionMask,
@@ -88,7 +88,8 @@ export class T5Body extends Body {
       sourceMask: mask,
       cache: inputs.cache,
       pastLength: inputs.pastLength,
-      recompute: inputs.recompute,
+      recompute,
+      recomputeIn,
       allHidden,
     })
     return { hidden: decoded.hidden, encoderHidden, ...(allHidden ? { allHidden: decoded.allHidden } : {}) }

@@ -26,13 +26,17 @@ interface CodeBook {
   middles: Tensor
 }
 
-const bookOf = (signed: boolean, device: string): CodeBook => {
+const numbersOf = (signed: boolean) => {
   const values = dynamicMap(signed)
   const middles = values.slice(1).map((value, i) => (value + values[i]) / 2)
-  return {
-    values: Tensor.from(Float32Array.from(values)).to({ device }),
-    middles: Tensor.from(Float32Array.from(middles)).to({ device }),
-  }
+  return { values: Float32Array.from(values), middles: Float32Array.from(middles) }
+}
+// Each parameter of each step reads them.
+const [signedNumbers, unsignedNumbers] = [numbersOf(true), numbersOf(false)]
+
+const bookOf = (signed: boolean, device: string): CodeBook => {
+  const { values, middles } = signed ? signedNumbers : unsignedNumbers
+  return { values: Tensor.from(values).to({ device }), middles: Tensor.from(middles).to({ device }) }
 }
 
 /** Number of blocks of a tensor. */

@@ -511,7 +511,7 @@ class TrainingLoop<Example> {
 
   /** Weights and schedule go back to a checkpoint; the data continues after the batch that failed. */
   #restore(earlier: LoopState, batch: TakenBatch<Example>): TrainingEvent {
-    const { microTokens, recompute, requested, best, stale } = this.#state
+    const { microTokens, recompute, requested, best, stale, plateau } = this.#state
     // The checkpoint was written before its step was evaluated, which has been done since.
     this.#state = {
       ...earlier,
@@ -521,6 +521,7 @@ class TrainingLoop<Example> {
       requested,
       best,
       stale,
+      plateau,
       pending: [],
     }
     this.#watch = new SpikeWatch(earlier.losses)

@@ -324,6 +324,37 @@ it('shared matrices of VeRA that a file lacks are those of its seed, as in PEFT'
   expect(relative(run((await loadAdapter(folder)).model, expected), expected.tensor('logits'))).toBeLessThan(1e-5)
 })
 
+it('shared matrices of VeRA that a file has are saved again, also where its seed gives others', async () => {
+  const stored = new Map<string, Tensor>()
+  const folder = await changedCopy('llama-vera', 'other-projections', (tensors) => {
+    for (const [key, tensor] of tensors)
+      if (/vera_[AB]$/.test(key)) {
+        stored.set(key, tensor.mul(-1))
+        tensors.set(key, tensor.mul(-1))
+      }
+  })
+  const { applied } = await loadAdapter(folder)
+  await saveAdapter(applied, join(scratch, 'saved-projections'))
+  const file = await openSafetensors(join(scratch, 'saved-projections', 'adapter_model.safetensors'))
+  expect(stored.size).toBe(2)
+  for (const [key, tensor] of stored) expect(file.tensor(key).equal(tensor), key).toBe(true)
+})
+
+it('OFT of the output layer is in losses that compute logits in chunks', async () => {
+  const folder = await changedCopy('llama-oft', 'turned-output', (tensors, fields) => {
+    const [, blocks] = [...tensors].find(([key]) => key.includes('q_proj'))!
+    tensors.set('base_model.model.lm_head.oft_R.weight', blocks)
+    fields.target_modules = [...(fields.target_modules as string[]), 'lm_head']
+  })
+  const expected = await expectedOf('llama-oft')
+  const { model } = await loadAdapter(folder)
+  const logits = run(model, expected)
+  expect(relative(logits, run((await loadAdapter(join(golden, 'llama-oft'))).model, expected))).toBeGreaterThan(0.01)
+  const { hidden } = model.bodyForward({ inputIds: expected.tensor('ids'), attentionMask: expected.tensor('mask') })
+  const { matrix } = (model.head as unknown as LanguageHead).outputLayer
+  expect(relative(hidden.matmul(matrix.t()), logits)).toBeLessThan(1e-5)
+})
+
 it('layers by pattern are trained alone, and are the targets of the file', async () => {
   const base = await loadModel(join(golden, 'bases', 'llama'))
   const applied = applyAdapter(base, { type: 'lora', targets: ['layers.1.*.{q,v}Proj', 'layers.0.mlp.*'] })

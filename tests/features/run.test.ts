@@ -222,6 +222,7 @@ describe('a feature-based run', () => {
   const wrong: [string, object, object, RegExp][] = [
     ['a learning rate', {}, { learningRate: 0.1 }, /no `learningRate`.*no steps/],
     ['a bias at zero', {}, { priorBias: false }, /no `priorBias`.*no steps/],
+    ['noise on embeddings', {}, { neftuneAlpha: 5 }, /no `neftuneAlpha`.*no steps/],
     ['a budget', {}, { budget: { epochs: 2 } }, /no `budget`/],
     ['an unknown learner', { learner: 'logistic' }, {}, /logistic-regression/],
     ['a learner of numbers', { learner: 'ridge' }, {}, /learner for classes/],

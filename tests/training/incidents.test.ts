@@ -168,6 +168,38 @@ describe('a loss that is not finite', () => {
     expect(saved?.state.position).toBe(24)
   })
 
+  it('roll-back keeps the reductions of the learning rate, as evaluations are not repeated', async () => {
+    let saved: LoopState | undefined
+    const { objective, source } = poisoned()
+    const run = runOf(
+      'gpt2',
+      {
+        onNonFinite: 'roll-back',
+        budget: { steps: 3 },
+        evaluate: { steps: 1 },
+        keep: { best: 'loss' },
+        plateau: { patience: 0, factor: 0.1 },
+      },
+      { objective, source },
+    )
+    const events = await eventsOf({
+      ...run,
+      evaluate: async () => ({ loss: 2 }),
+      save: async (state) => {
+        saved = structuredClone(state)
+        return ''
+      },
+      rollBack: async () => saved,
+    })
+    expect(ofType(events, 'incident').map(({ kind, step }) => `${kind} ${step}`)).toEqual([
+      'non-finite 3',
+      'roll-back 2',
+    ])
+    const rates = ofType(events, 'step').map(({ learningRate }) => Math.round(Math.log10(learningRate / 1e-3)))
+    // The second evaluation is no better than the first: the rate of the third step is reduced.
+    expect(rates).toEqual([0, 0, -1])
+  })
+
   it('roll-back gives up when every way on fails', async () => {
     const all = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [i, i < 4 ? 1 : overflow]))
     const run = runOf('gpt2', { onNonFinite: 'roll-back', checkpoint: { steps: 1 } }, scaling(all))

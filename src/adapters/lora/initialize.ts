@@ -73,7 +73,7 @@ const decomposing = {
       const plain = layers.find(({ host }) => host.quantization === undefined)
       if (plain !== undefined)
         throw new ConfigError(
-          '`adapter.init` loftq needs a quantised base: set `frozenWeights` to nf4, nf4-double, int8 or bfloat16, or choose pissa.',
+          `\`adapter.init\` loftq needs a quantised base, got one whose ${plain.path} is not: set \`frozenWeights\` to nf4, nf4-double, int8 or bfloat16 (the output layer is never quantised: leave lmHead out of \`adapter.targets\`), or choose pissa.`,
         )
       const errors = layers.map(({ path, host }) => {
         const before = original?.(path)

@@ -4,6 +4,7 @@ import type { Model } from '../../models/index.ts'
 import { empty, type Generator, keep, type Tensor } from '../../tensor/index.ts'
 import type { Attachment, Placement } from '../adapter.ts'
 import { type NamedLinear, namedLinears, splitRows } from '../peft/names.ts'
+import { findTargets, type Targets } from '../targets.ts'
 import { type MatrixChange, MatrixLayer, type Tensors } from './layer.ts'
 
 /** The trained tensors of a method for a matrix [outputs,inputs]. */
@@ -13,6 +14,8 @@ export interface MatrixMethod {
   /** Sets the initial values, with which the matrix is unchanged. */
   initialize(tensors: Tensors, generator: Generator): void
   change(outputs: number, inputs: number): MatrixChange
+  /** Tensors that all layers share and that are not trained, by their keys in files. */
+  shared?: ReadonlyMap<string, Tensor>
 }
 
 /** Rows and columns of a module of transformers. */
@@ -21,9 +24,10 @@ export const sizeOf = ({ parts }: NamedLinear): [outputs: number, inputs: number
   parts[0].layer.shape[1],
 ]
 
-/** The modules of transformers that some layers are. @throws ConfigError for only some of the layers of a module */
-export const modulesOf = (model: Model, paths: ReadonlySet<string>): NamedLinear[] =>
-  namedLinears(model).filter(({ parts }) => {
+/** The modules of transformers that the layers to adapt are. @throws ConfigError for only some of the layers of a module */
+export const modulesOf = (model: Model, targets: Targets): NamedLinear[] => {
+  const paths = new Set(findTargets(model, targets, 'adapter.targets').map(({ path }) => path))
+  return namedLinears(model).filter(({ parts }) => {
     const chosen = parts.filter(({ path }) => paths.has(path))
     if (chosen.length > 0 && chosen.length < parts.length)
       throw new ConfigError(
@@ -31,6 +35,7 @@ export const modulesOf = (model: Model, paths: ReadonlySet<string>): NamedLinear
       )
     return chosen.length > 0
   })
+}
 
 /** The tensors of one matrix, without values. */
 const makeTensors = (method: MatrixMethod, module: NamedLinear): Record<string, Tensor> => {
@@ -51,7 +56,7 @@ export const attachMatrices = (
     const change = method.change(...sizeOf(module))
     return module.parts.map(({ path, layer }, i) => {
       const rows = (tensor: Tensor) => (module.parts.length === 1 ? tensor : splitRows(tensor, module)[i])
-      return { path, host: layer, adapter: new MatrixLayer(tensors, change, rows) }
+      return { path, host: layer, adapter: new MatrixLayer(tensors, change, rows, method.shared) }
     })
   })
   return { placements, trained: [] }

@@ -24,19 +24,34 @@ export class MatrixLayer extends LayerAdapter<Linear, Way> {
   readonly #names: readonly string[]
   readonly #change: MatrixChange
   readonly #rows: (tensor: Tensor) => Tensor
+  readonly #shared: ReadonlyMap<string, Tensor>
 
-  /** @param rows takes the rows of this layer out of a tensor with those of all that are fused with it */
-  constructor(tensors: Tensors, change: MatrixChange, rows: (tensor: Tensor) => Tensor) {
+  /**
+   * @param rows takes the rows of this layer out of a tensor with those of all that are fused with it
+   * @param shared tensors that all layers share and that are not trained, by their keys in files
+   */
+  constructor(
+    tensors: Tensors,
+    change: MatrixChange,
+    rows: (tensor: Tensor) => Tensor,
+    shared: ReadonlyMap<string, Tensor> = new Map(),
+  ) {
     super()
     this.#names = Object.keys(tensors)
     this.#change = change
     this.#rows = rows
+    this.#shared = shared
     // Enumerable fields are parameters.
     Object.assign(this, tensors)
   }
 
   override get rowWise(): boolean {
     return true
+  }
+
+  /** Tensors that all layers share and that are not trained, by their keys in files. */
+  get shared(): ReadonlyMap<string, Tensor> {
+    return this.#shared
   }
 
   /** Its trained tensors by name. */
@@ -62,15 +77,19 @@ export class MatrixLayer extends LayerAdapter<Linear, Way> {
   }
 
   override merged({ weight }: Linear): Record<string, Tensor> {
+    return { weight: this.outputMatrix(weight.to('float32')).to(weight.dtype) }
+  }
+
+  override outputMatrix(weight: Tensor): Tensor {
     const { matrix, factors, turn } = this.#change
     const { tensors } = this
-    const own = weight.to('float32')
+    const { dtype, device } = weight
     if (turn !== undefined) {
-      const rotation = turn(tensors, eye(weight.shape[1], weight.shape[1], { device: weight.device }))
-      return { weight: own.matmul(rotation.t()).to(weight.dtype) }
+      const rotation = turn(tensors, eye(weight.shape[1], weight.shape[1], { dtype, device }))
+      return weight.matmul(rotation.t())
     }
     const { left, right } = factors?.(tensors) ?? {}
-    const change = left === undefined ? matrix!(tensors) : left.to('float32').matmul(right!.to('float32'))
-    return { weight: own.add(this.#rows(change).to('float32')).to(weight.dtype) }
+    const change = left === undefined ? matrix!(tensors) : left.to(dtype).matmul(right!.to(dtype))
+    return weight.add(this.#rows(change).to(dtype))
   }
 }

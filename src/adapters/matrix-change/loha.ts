@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
-import { findTargets, targetsField } from '../targets.ts'
+import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
 import { initializeUniform } from './initial-values.ts'
 import { matrixFiles } from './peft-files.ts'
@@ -42,10 +42,7 @@ export const loha = defineAdapter({
   config: schema,
   learningRate: 1e-3,
   family: 'lora',
-  plan: (model, config, { generator }) => {
-    const paths = new Set(findTargets(model, config.targets, 'adapter.targets').map(({ path }) => path))
-    return attachMatrices(modulesOf(model, paths), methodOf(config), generator)
-  },
+  plan: (model, config, { generator }) => attachMatrices(modulesOf(model, config.targets), methodOf(config), generator),
   peft: matrixFiles<LohaConfig>({
     type: 'LOHA',
     suffixes: { w1Left: '.hada_w1_a', w1Right: '.hada_w1_b', w2Left: '.hada_w2_a', w2Right: '.hada_w2_b' },

@@ -4,7 +4,7 @@ import type { Named } from '../../core/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
-import { findTargets, targetsField } from '../targets.ts'
+import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
 import { initializeUniform } from './initial-values.ts'
 import type { Tensors } from './layer.ts'
@@ -90,10 +90,7 @@ export const lokr = defineAdapter({
   config: schema,
   learningRate: 1e-3,
   family: 'lora',
-  plan: (model, config, { generator }) => {
-    const paths = new Set(findTargets(model, config.targets, 'adapter.targets').map(({ path }) => path))
-    return attachMatrices(modulesOf(model, paths), methodOf(config), generator)
-  },
+  plan: (model, config, { generator }) => attachMatrices(modulesOf(model, config.targets), methodOf(config), generator),
   peft: matrixFiles<LokrConfig>({
     type: 'LOKR',
     suffixes: {

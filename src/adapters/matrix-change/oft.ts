@@ -5,7 +5,7 @@ import { CheckpointError, type Named, show } from '../../core/index.ts'
 import { einsum, eye, Tensor, zeros } from '../../tensor/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
-import { findTargets, targetsField } from '../targets.ts'
+import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
 import { matrixFiles } from './peft-files.ts'
 
@@ -94,10 +94,7 @@ export const oft = defineAdapter({
   source: 'arXiv:2306.07280',
   config: schema,
   learningRate: 1e-3,
-  plan: (model, config, { generator }) => {
-    const paths = new Set(findTargets(model, config.targets, 'adapter.targets').map(({ path }) => path))
-    return attachMatrices(modulesOf(model, paths), methodOf(config), generator)
-  },
+  plan: (model, config, { generator }) => attachMatrices(modulesOf(model, config.targets), methodOf(config), generator),
   peft: matrixFiles<OftConfig>({
     type: 'OFT',
     suffixes: { blocks: '.oft_R.weight' },

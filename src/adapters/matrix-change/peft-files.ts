@@ -1,6 +1,6 @@
 // Changes of matrices in PEFT's files: the tensors of each module under its name, with suffixes of the method.
 import type { Model } from '../../models/index.ts'
-import { noGrad, type Tensor } from '../../tensor/index.ts'
+import { noGrad } from '../../tensor/index.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from '../peft/format.ts'
 import { isTargeted, type NamedLinear, namedLinears, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, type Targets } from '../targets.ts'
@@ -20,8 +20,6 @@ export interface MatrixFiles<Config> {
   /** Config of the fields. @throws CheckpointError for values that are not supported */
   read(file: PeftFile, targets: Targets): Config
   method(config: Config, modules: readonly NamedLinear[], file?: PeftFile): MatrixMethod
-  /** Tensors that all layers share and that are not trained. */
-  shared?(config: Config, modules: readonly NamedLinear[]): Map<string, Tensor>
   /** Whether the files have `fan_in_fan_out`. */
   hasLayout?: boolean
 }
@@ -66,7 +64,7 @@ export const matrixFiles = <Config>(form: MatrixFiles<Config>): PeftFormat<Confi
       placements.flatMap(({ path, adapter }) => (adapter instanceof MatrixLayer ? [[path, adapter]] : [])),
     )
     const modules = namedLinears(model).filter(({ parts }) => layers.has(parts[0].path))
-    const shared = form.shared?.(config, modules) ?? new Map<string, Tensor>()
+    const shared = new Map([...layers.values()].flatMap((layer) => [...layer.shared]))
     const own = modules.flatMap(({ theirs, parts }) =>
       Object.entries(layers.get(parts[0].path)!.tensors).map(
         ([name, tensor]) => [theirs + form.suffixes[name], tensor] as const,

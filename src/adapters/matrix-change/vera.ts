@@ -5,7 +5,7 @@ import { empty, Generator, keep, noGrad, type Tensor } from '../../tensor/index.
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
-import { findTargets, targetsField } from '../targets.ts'
+import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf, sizeOf } from './attach.ts'
 import { matrixFiles } from './peft-files.ts'
 
@@ -47,7 +47,7 @@ const makeProjections = ({ rank, projectionSeed }: VeraConfig, modules: readonly
 
 const keys = { a: 'base_model.vera_A', b: 'base_model.vera_B' } as const
 
-/** The shared matrices of each config over its modules, which its layers and its files use. */
+/** The shared matrices of each config over its modules, so that copies of an adapter take no more memory. */
 const known = new WeakMap<VeraConfig, Projections>()
 
 const projectionsOf = (config: VeraConfig, modules: readonly NamedLinear[], file?: PeftFile): Projections => {
@@ -80,6 +80,10 @@ const methodOf = (config: VeraConfig, modules: readonly NamedLinear[], file?: Pe
         right: a.narrow(1, 0, inputs).to(inner.dtype).mul(inner.unsqueeze(1)),
       }),
     }),
+    shared: new Map([
+      [keys.a, a],
+      [keys.b, b],
+    ]),
   }
 }
 
@@ -90,8 +94,7 @@ export const vera = defineAdapter({
   learningRate: 1e-2,
   family: 'lora',
   plan: (model, config, { generator }) => {
-    const paths = new Set(findTargets(model, config.targets, 'adapter.targets').map(({ path }) => path))
-    const modules = modulesOf(model, paths)
+    const modules = modulesOf(model, config.targets)
     return attachMatrices(modules, methodOf(config, modules), generator)
   },
   peft: matrixFiles<VeraConfig>({
@@ -121,12 +124,5 @@ export const vera = defineAdapter({
       }
     },
     method: methodOf,
-    shared: (config, modules) => {
-      const { a, b } = projectionsOf(config, modules)
-      return new Map([
-        [keys.a, a],
-        [keys.b, b],
-      ])
-    },
   }),
 })

@@ -28,6 +28,15 @@ describe('a model', () => {
     expect(() => expectModelFits(sizeOf(12), { name: 'model.depth', value: 12, sizeOf }, gigabytes(16))).not.toThrow()
   })
 
+  it('whose layers share their weights is counted by its distinct layers', () => {
+    // ALBERT xxlarge has 223 million parameters (arXiv:1909.11942, table 1), at 12 times as many computed layers.
+    const size = { hiddenSize: 4096, numLayers: 12, vocabSize: 30_000, intermediateSize: 16_384, embeddingSize: 128 }
+    const least = leastParameters({ ...size, layerGroups: 1 })
+    expect(least).toBeLessThan(223e6)
+    expect(least).toBeGreaterThan(150e6)
+    expect(leastParameters(size)).toBeGreaterThan(11 * least)
+  })
+
   it('that cannot fit is refused with the numbers and the depth that fits', () => {
     const refused = () => expectModelFits(sizeOf(100), { name: 'model.depth', value: 100, sizeOf }, gigabytes(16))
     expect(refused).toThrow(/got 100 for `model\.depth`: at least .* parameters, .* this machine has 16 GiB/)

@@ -44,11 +44,23 @@ export interface ModelSize {
   numLayers: number
   vocabSize: number
   intermediateSize?: number
+  /** Width of the token embeddings (default: hiddenSize). */
+  embeddingSize?: number
+  /** Distinct layers, where layers share their weights (default: numLayers). */
+  layerGroups?: number
 }
 
 /** A lower bound of the parameters: embeddings, attention with one group of keys and values, and an ungated feed-forward block. */
-export const leastParameters = ({ hiddenSize, numLayers, vocabSize, intermediateSize = 0 }: ModelSize): number =>
-  vocabSize * hiddenSize + numLayers * (2 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize)
+export const leastParameters = ({
+  hiddenSize,
+  numLayers,
+  vocabSize,
+  intermediateSize = 0,
+  embeddingSize = hiddenSize,
+  layerGroups = numLayers,
+}: ModelSize): number =>
+  vocabSize * embeddingSize +
+  Math.min(layerGroups, numLayers) * (2 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize)
 
 /** float32 weights and their gradients; the optimizer's state comes on top. */
 const parameterBytes = 8

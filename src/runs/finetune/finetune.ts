@@ -84,6 +84,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       'newHead',
       'dataTemperature',
       'priorBias',
+      'neftuneAlpha',
       'exampleCache',
       'workers',
       'loss',

@@ -4,7 +4,7 @@ import { ConfigError, didYouMean } from '../../core/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import type { ObjectiveDefinition, VocabularyFacts } from '../../objectives/index.ts'
 import { Generator } from '../../tensor/index.ts'
-import { expectModelFits } from '../engine/memory-limits.ts'
+import { expectModelFits, type ModelSize } from '../engine/memory-limits.ts'
 import type { PretrainRecipe } from './recipe.ts'
 import { sizeRule } from './size-rule.ts'
 
@@ -55,8 +55,8 @@ const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, 
 /** @throws ConfigError for a model that cannot fit in this machine's memory, before anything is allocated */
 const expectFits = ({ model: { depth } }: PretrainRecipe, definition: ModelDefinition, config: object): void => {
   const { hiddenSize, numLayers, vocabSize } = definition.facts(config)
-  const { intermediateSize } = config as { intermediateSize?: number }
-  const size = { hiddenSize, numLayers, vocabSize, intermediateSize }
+  const { intermediateSize, embeddingSize, layerGroups } = config as Partial<ModelSize>
+  const size = { hiddenSize, numLayers, vocabSize, intermediateSize, embeddingSize, layerGroups }
   if (depth === undefined)
     expectModelFits(size, {
       name: 'model.config.numLayers',

@@ -34,7 +34,7 @@ export interface AlbertConfig {
   typeVocabSize?: number
   /** Epsilon of the norms. Default: `1e-12`. */
   normEps?: number
-  /** Default: `0`. */
+  /** Dropout after embeddings and layers. Default: `0`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0`. */
   attentionDropout?: number

@@ -18,7 +18,7 @@ export interface Gemma3Config {
     | 'sigmoid'
   /** Epsilon of the norms. Default: `0.000001`. */
   normEps?: number
-  /** Default: `1000000`. */
+  /** Base of the rotary frequencies. Default: `1000000`. */
   ropeTheta?: number
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:

@@ -76,7 +76,7 @@ export interface GptNeoxConfig {
   parallelResidual?: boolean
   /** Biases of the attention projections. Default: `true`. */
   attentionBias?: boolean
-  /** Default: `0`. */
+  /** Dropout after embeddings and layers. Default: `0`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0`. */
   attentionDropout?: number

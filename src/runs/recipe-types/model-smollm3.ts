@@ -30,7 +30,7 @@ export interface Smollm3Config {
   maxPositions?: number
   /** Epsilon of the norms. Default: `0.000001`. */
   normEps?: number
-  /** Default: `2000000`. */
+  /** Base of the rotary frequencies. Default: `2000000`. */
   ropeTheta?: number
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:

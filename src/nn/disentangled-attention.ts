@@ -2,7 +2,7 @@
 // @source arXiv:2006.03654 (DeBERTa), arXiv:2111.09543 (shared projections)
 import type { Tensor } from '../tensor/index.ts'
 import { Attention, type AttentionContext } from './attention.ts'
-import { Dropout } from './dropout.ts'
+import { Dropout, withSharedRows } from './dropout.ts'
 import { Linear } from './linear.ts'
 
 /** Shape of the layer. */
@@ -45,10 +45,13 @@ export class DisentangledAttention extends Attention {
     const { distances } = context
     if (distances === undefined) return undefined
     const { heads, headDim, scale } = this.settings
-    // Of a table that all examples share: one mask for each use in a step.
-    const embeddings = this.dropout.forShared(distances.embeddings)
+    // All examples share the table. Adapters of a projection may have dropout too.
+    const embeddings = withSharedRows(() => this.dropout.forward(distances.embeddings))
     // [P,C] -> [H,D,P]
-    const project = (layer: Linear) => layer.forward(embeddings).view([-1, heads, headDim]).permute([1, 2, 0])
+    const project = (layer: Linear) =>
+      withSharedRows(() => layer.forward(embeddings))
+        .view([-1, heads, headDim])
+        .permute([1, 2, 0])
     const scoresOf = (content: Tensor, layer: Linear, index: Tensor): Tensor => {
       const all = content.transpose(1, 2).matmul(project(layer)) // [B,T,H,D] -> [B,H,T,P]
       return all.gather(3, index.expand([all.shape[0], heads, ...index.shape]))

@@ -77,8 +77,8 @@ export class DropoutMasks {
   }
 
   /**
-   * Masks of a forward pass over some of the examples, for a batch that needs several: each pass has masks of its own, whichever other
-   * ones its batch has. They are freed with these.
+   * Masks of a forward pass over some of the examples, for a batch that needs several: each pass has masks of its own,
+   * whichever other ones its batch has. They are freed with these.
    * @param pass number of the pass
    * @param examples places in the batch of the examples that it computes
    */
@@ -110,7 +110,7 @@ export class DropoutMasks {
     const rows = shape.reduce((product, size) => product * size, 1)
     const known = this.#keys.get(rows)
     if (known !== undefined) return known
-    // Rows that are neither tokens nor sequences, as a layer of a user's may have: told apart by their place in the batch.
+    // Rows that are neither tokens nor sequences, as a layer of a user's may have, differ by their place in the batch.
     return arange(rows, { dtype: 'int64' }).add(Tensor.from(BigInt64Array.of(this.#sequences?.[0] ?? 0n)))
   }
 
@@ -168,9 +168,25 @@ export const withDropout = <Result>(masks: DropoutMasks | undefined, body: () =>
   }
 }
 
+let rowsAreShared = false
+
+/** Computes rows that belong to no example, such as a table of positions: each use of dropout has one mask in a step. */
+export const withSharedRows = <Result>(body: () => Result): Result => {
+  const before = rowsAreShared
+  rowsAreShared = true
+  try {
+    return body()
+  } finally {
+    rowsAreShared = before
+  }
+}
+
 /** Generator and keys of rows for an operator with dropout. @param shape sizes of the rows */
-export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } =>
-  current === undefined ? {} : { generator: current.generator, rowKeys: current.keysOf(shape) }
+export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } => {
+  if (current === undefined) return {}
+  const { generator } = current
+  return rowsAreShared ? { generator } : { generator, rowKeys: current.keysOf(shape) }
+}
 
 /** Drops elements of rows [...,C] of tokens or sequences. */
 export const dropElements = (input: Tensor, p: number): Tensor =>
@@ -180,7 +196,7 @@ export const dropElements = (input: Tensor, p: number): Tensor =>
 export const dropWeights = (weights: Tensor, p: number): Tensor => {
   const [batch, heads, queries] = weights.shape
   const { generator, rowKeys } = dropoutNumbers([batch, queries])
-  if (rowKeys === undefined) return dropout(weights, p)
+  if (rowKeys === undefined) return dropout(weights, p, { generator })
   const numbers = BigInt64Array.from({ length: heads }, (_, head) => BigInt(head) << headShift)
   const keys = rowKeys.view([batch, 1, queries]).add(Tensor.from(numbers, { shape: [1, heads, 1] }))
   return dropout(weights, p, { generator, rowKeys: keys })
@@ -202,10 +218,5 @@ export class Dropout extends Module {
 
   forward(input: Tensor): Tensor {
     return this.training && this.#p > 0 ? dropElements(input, this.#p) : input
-  }
-
-  /** For rows that belong to no example, such as a table of positions: one mask for each use in a step. */
-  forShared(input: Tensor): Tensor {
-    return this.training && this.#p > 0 ? dropout(input, this.#p, { generator: current?.generator }) : input
   }
 }

@@ -41,6 +41,9 @@ beforeAll(async () => {
   writeFileSync(at('tone.jsonl'), toneRows(0, 40))
   writeFileSync(at('dev.jsonl'), toneRows(1000, 12))
   writeFileSync(at('names.conll'), `${nameRows(40)}\n`)
+  const choices = (i: number) => ['a green bird', 'the stone walks over', 'small light'].slice(0, 2 + (i % 2))
+  const row = (i: number) => JSON.stringify({ text: `the river ${i}`, choices: choices(i), label: i % 2 })
+  writeFileSync(at('choices.jsonl'), Array.from({ length: 20 }, (_, i) => row(i)).join('\n'))
 })
 afterAll(() => data.dispose())
 
@@ -127,8 +130,11 @@ describe.each(['full', 'lora'])('the loss of two tasks: %s', (variant) => {
   })
 
   it('has the same dropout masks, whatever the micro-batches', async () => {
-    const both = await build('multitask', recipe('dropout', { variant }))
-    const { examples } = takeBatch(both.stream, both.trainable.objective.tokens, 0, { sequences: 12 })
+    // Its examples have several sequences.
+    const best = { type: 'multiple-choice', data: at('choices.jsonl') }
+    const both = await build('multitask', recipe('dropout', { variant, tasks: { best } }))
+    const { examples } = takeBatch(both.stream, both.trainable.objective.tokens, 0, { sequences: 20 })
+    expect((examples as TaggedTaskExample[]).filter(({ task }) => task === 2).length).toBeGreaterThan(1)
     const whole = await gradientsOf(both, examples, 8192, { dropout: true })
     expect((await gradientsOf(both, examples)).loss).not.toBeCloseTo(whole.loss, 3)
     for (const other of [
@@ -201,6 +207,18 @@ describe('runs of several tasks', () => {
       expect(again.stream.example(position)).toEqual(one.stream.example(position))
     }
     expect(one.notes.join('\n')).toMatch(/An epoch is \d+ examples: 25 % tone .*, 75 % names/)
+  })
+
+  it('take a task as often as its data sets allow, and others in its place', async () => {
+    const data = ['tone.jsonl', 'dev.jsonl'].map((file) => ({ path: at(file), maxEpochs: 0.5 }))
+    const { stream } = await build(
+      'multitask',
+      recipe('few', { tasks: { tone: { type: 'sequence-classification', data } } }),
+    )
+    const taken = Array.from({ length: 2 * stream.perEpoch }, (_, i) => stream.example(i).example as TaggedTaskExample)
+    const ofTone = taken.filter(({ task }) => task === 0).length
+    expect(ofTone).toBeGreaterThan(0)
+    expect(ofTone).toBeLessThanOrEqual(26)
   })
 
   it('are compared task by task, with specialists on the same records too, and are used by task', async () => {

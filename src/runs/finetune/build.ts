@@ -17,7 +17,7 @@ import { encodeRecords } from './encode.ts'
 import { evaluateSpecialist, exportSpecialist, predictLargest, writeTaskFiles } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
-import { joinValidation } from './several-sets.ts'
+import { expectWithinLimits, joinValidation } from './several-sets.ts'
 import { nonIterativeFits } from './variants.ts'
 
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
@@ -26,6 +26,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
   if (recipe.neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, recipe.neftuneAlpha)
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
+  expectWithinLimits(recipe.budget.epochs, mixed.most)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)
   const trainable: TrainableModel = {
     model: applied.model,

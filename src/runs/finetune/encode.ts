@@ -18,7 +18,7 @@ import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import type { TrainingData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
-import { expectWithinLimits, notesOfSets } from './several-sets.ts'
+import { notesOfSets } from './several-sets.ts'
 
 /** The examples of a task. */
 export interface EncodedRecords {
@@ -42,7 +42,10 @@ const describeTruncated = ({ tally, examples }: EncodedSet, maxLength: number): 
     ? []
     : [`${tally.truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`]
 
-/** Encodes the records of all data sets for a model. @throws DataError for records that cannot be encoded, ConfigError for limits */
+/**
+ * Encodes the records of all data sets for a model.
+ * @throws DataError for records that cannot be encoded, ConfigError for more tokens than the model has positions
+ */
 export const encodeRecords = async (
   recipe: FinetuneRecipe,
   { task, config, tokenizer, trained, sets }: TrainingData,
@@ -77,7 +80,6 @@ export const encodeRecords = async (
     sets.map((set, i) => ({ ...set, examples: encoded[i].examples, placeOf: (index) => encoded[i].placeOf(index) })),
     { seed, temperature },
   )
-  expectWithinLimits(recipe.budget.epochs, mixed.most)
   const notes = sets.map(({ name }, i) => ({
     name,
     notes: [

@@ -1,5 +1,5 @@
-// Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one stream of examples.
-// Writes nothing before the end.
+// Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one
+// stream of examples. Writes nothing before the end.
 import { join } from 'node:path'
 import { addEmbeddingNoise } from '../../adapters/index.ts'
 import { writeFolderAtomic } from '../../core/index.ts'
@@ -98,7 +98,7 @@ const mixTasks = (recipe: MultitaskRecipe, tasks: readonly BuiltTask[]) => {
         perEpoch: source.perEpoch,
         example(position) {
           const { example, cut } = source.example(position)
-          return { example: { task, example }, cut }
+          return { example: { task, example, starts: example.starts }, cut }
         },
         place: (position) => source.place?.(position),
       },

@@ -1,9 +1,9 @@
-// The criterion of several tasks: each batch holds the examples of all, and each task has its own forward pass, loss and weight. Independent
-// of single tasks.
+// The criterion of several tasks: each batch holds the examples of all, and each task has its own forward pass, loss and
+// weight. Independent of single tasks.
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { currentDropout, withDropout } from '../../nn/index.ts'
-import type { Batch, Criterion, LossTerm, Metric } from '../../objectives/index.ts'
+import type { Batch, Criterion, LossTerm, Metric, Sequences } from '../../objectives/index.ts'
 import { metricOfTask } from '../../tracking/index.ts'
 
 /** A task that is trained. */
@@ -16,8 +16,8 @@ export interface TrainedTask {
   scale: number
 }
 
-/** An example of one of several tasks. */
-export interface TaggedTaskExample {
+/** An example of one of several tasks. The loop counts its sequences by their starts. */
+export interface TaggedTaskExample extends Pick<Sequences, 'starts'> {
   /** Number of the task. */
   task: number
   example: unknown
@@ -41,8 +41,8 @@ const withName = <Value>(task: string, values: Record<string, Value>): Record<st
   Object.fromEntries(Object.entries(values).map(([name, value]) => [metricOfTask(task, name), value]))
 
 /**
- * The criterion of several tasks. The terms of a task have its name, and the loop divides each by its own weight in the batch: the loss of
- * a step is the sum of the tasks' losses, each times its scale, whatever shares the tasks have in the batch.
+ * The criterion of several tasks. The terms of a task have its name, and the loop divides each by its own weight in the
+ * batch: the loss of a step is the sum of the tasks' losses, each times its scale, whatever shares they have in the batch.
  * @throws ConfigError for a task whose loss depends on the whole batch
  */
 export const joinCriteria = (tasks: readonly TrainedTask[]): Criterion<TaggedTaskExample> => {

@@ -2,8 +2,8 @@
 import type { Tensor } from './tensor.ts'
 
 /**
- * The `rank` largest singular values of a matrix [R,C] and their vectors, [R,rank], [rank] and [C,rank], from the eigenvectors of the smaller Gram matrix in float64: many times
- * faster than a whole decomposition, and as exact for the largest ones.
+ * The `rank` largest singular values of a matrix [R,C] and their vectors, [R,rank], [rank] and [C,rank], from the
+ * eigenvectors of the smaller Gram matrix in float64: faster than a whole decomposition, and as exact for the largest ones.
  */
 export const largestSingular = (matrix: Tensor, rank: number): [u: Tensor, s: Tensor, v: Tensor] => {
   const [rows, columns] = matrix.shape

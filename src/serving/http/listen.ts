@@ -15,7 +15,10 @@ export interface ConnectionLimits {
   headerSeconds?: number
   /** Maximum seconds in which a whole request comes (default: 60). */
   bodySeconds?: number
-  /** Seconds after which a client that reads nothing of its answer is dropped (default: 60). */
+  /**
+   * Seconds after which a client that reads nothing of its answer is dropped (default: 60). Streams without new text send a comment every
+   * 15 seconds: with fewer, clients that read would be dropped too.
+   */
   readSeconds?: number
 }
 

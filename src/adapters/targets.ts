@@ -16,7 +16,8 @@ export const targetsSchema = z.union([
   z
     .string()
     .min(1)
-    .transform((target) => [target]),
+    // As flags give them: commas in braces belong to a pattern.
+    .transform((targets) => targets.split(/,(?![^{]*\})/)),
   z.array(z.string().min(1)).min(1),
 ])
 /** The setting of methods that adapt all linear layers by default. */

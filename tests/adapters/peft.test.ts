@@ -357,7 +357,7 @@ it('OFT of the output layer is in losses that compute logits in chunks', async (
 
 it('layers by pattern are trained alone, and are the targets of the file', async () => {
   const base = await loadModel(join(golden, 'bases', 'llama'))
-  const applied = applyAdapter(base, { type: 'lora', targets: ['layers.1.*.{q,v}Proj', 'layers.0.mlp.*'] })
+  const applied = applyAdapter(base, { type: 'lora', targets: 'layers.1.*.{q,v}Proj,layers.0.mlp.*' })
   const layers = new Set([...applied.trainable.keys()].map((path) => path.replace(/\.adapters.*/, '')))
   expect([...layers].map((path) => path.replace('body.layers.', ''))).toEqual([
     ...['gateProj', 'upProj', 'downProj'].map((name) => `0.mlp.${name}`),

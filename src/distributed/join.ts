@@ -148,7 +148,7 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     return group
   } catch (error) {
     const fault = new NativeError(
-      `Rank ${rank} could not connect to the other processes within ${seconds} s: ${(error as Error).message} Check the network between them, or set GLOO_SOCKET_IFNAME to the interface that joins them.`,
+      `Rank ${rank} could not connect to the other processes, for which it has ${seconds} s: ${(error as Error).message} Check the network between them, or set GLOO_SOCKET_IFNAME to the interface that joins them.`,
     )
     group.abort(fault)
     await group.leave({ failed: true })

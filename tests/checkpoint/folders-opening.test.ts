@@ -369,7 +369,7 @@ describe('files that are no model', () => {
   })
 
   it.each([
-    ['model_type', 'bertt', /Expected a `model_type` of bert, .* got "bertt"\. Did you mean `bert`/],
+    ['model_type', 'bertt', /Expected a `model_type` of .*\bbert\b.* got "bertt"\. Did you mean `bert`/],
     ['model_type', undefined, /Expected a `model_type`/],
     ['hidden_size', 'wide', /hidden_size in config.json/],
     ['num_hidden_layers', 1e9, /num_hidden_layers/],

@@ -212,8 +212,8 @@ export class ProcessGroup {
   }
 
   /**
-   * Ends the other processes with this one's error. That another process is silent may be seen by this one alone, so it is told too:
-   * who waits for a process that has left would wait forever.
+   * Ends the other processes with this one's error. Also where the error is that another process is silent: perhaps only
+   * this process sees it, and the others would wait forever for one that has left.
    */
   abort(error: Error): void {
     const [line] = error.message.split('\n')

@@ -91,6 +91,7 @@ export class Model<H extends Head = Head> extends Module {
     this.ready()
     const prepared = this.#facts.entry.prepare?.(inputs) ?? inputs
     const given = this.head.bodyInputs(prepared)
+    // For bodies of users. Those of this folder do it again, as adapters may have added tokens.
     layOutDropout(given)
     return this.body.forward(given)
   }

@@ -124,4 +124,4 @@ for base in ("llama", "gpt2"):
                 a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
                 products[f"{base}.{init}.{name.removeprefix('base_model.model.')}"] = (b @ a * module.scaling["default"]).detach().contiguous()
 if products:
-    save_file(products, Path(__file__).parent / "initial-products.safetensors")
+    save_file(products, Path(__file__).parent / "golden" / "bases" / "initial-products.safetensors")

@@ -243,7 +243,7 @@ describe('merged', () => {
 })
 
 describe('initial values that decompose the base', () => {
-  const products = openSafetensors(join(golden, '..', 'initial-products.safetensors'))
+  const products = openSafetensors(join(golden, 'bases', 'initial-products.safetensors'))
   const lora = { type: 'lora', rank: 4, alpha: 6 } as const
   const patterns = { llama: { qProj: 3 }, gpt2: { '{qProj,kProj,vProj}': 3 } }
 

@@ -1,4 +1,5 @@
-// N processes give the losses of one, dropout included: the same recipes in one process, two and three, over Gloo. The reference is the one process.
+// N processes give the losses of one, dropout included: the same recipes in one process, two and three, over Gloo. The
+// reference is the one process.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -44,7 +44,7 @@ const makeTensors = (method: MatrixMethod, module: NamedLinear): Record<string, 
   return Object.fromEntries(shapes.map(([name, shape]) => [name, keep(empty(shape, { dtype, device }))]))
 }
 
-/** Puts a method on modules; without a generator the values are filled in later. */
+/** Puts a method on modules, with its initial values. */
 export const attachMatrices = (
   modules: readonly NamedLinear[],
   method: MatrixMethod,

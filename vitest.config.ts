@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    setupFiles: ['./scripts/property-seed.mjs'],
+    setupFiles: ['./scripts/property-seed.mjs', './scripts/test-threads.mjs'],
     // Far above what any test takes: it ends what hangs, and says nothing about speed.
     testTimeout: 900_000,
     hookTimeout: 900_000,

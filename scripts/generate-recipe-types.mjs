@@ -53,8 +53,6 @@ const sharedTypes = new Map([
   [trainingSchema.shape.optimizer, 'OptimizerInput'],
   [trainingSchema.shape.schedule, 'ScheduleInput'],
 ])
-const sharedImport = "import type { OptimizerInput, ScheduleInput } from './optimization.ts'\n"
-
 /** Sentences of help: a capital letter, a full stop, the default. */
 const docOf = (schema) => {
   const help = descriptionOf(schema)
@@ -142,8 +140,17 @@ const byChoice = (name, doc, schemas) =>
       .join('\n'),
   )}\n}\n`
 
-const settings = (name, doc, schema, without) =>
-  `/** ${doc} */\nexport interface ${name} {\n${indent(fieldsOf(schema.shape, without))}\n}\n`
+const settings = (name, doc, schema, without, base) =>
+  `/** ${doc} */\nexport interface ${name}${base ? ` extends ${base}` : ''} {\n${indent(fieldsOf(schema.shape, without))}\n}\n`
+
+/** Names of the settings that several kinds of run have with the same type and the same help. */
+const settingsOfAll = (schemas) => {
+  const [first, ...others] = schemas.map(({ shape }) => shape)
+  return Object.keys(first).filter((name) => {
+    const field = fieldsOf({ [name]: first[name] })
+    return others.every((shape) => name in shape && fieldsOf({ [name]: shape[name] }) === field)
+  })
+}
 
 /** A file for each of several schemas, with one interface; the imports of these, and the fields of an interface of all. */
 const inFiles = (kind, ending, doc, schemas) => {
@@ -252,20 +259,31 @@ ${docOf(finetune.schema.shape.adapter)}adapter?: VariantSettings[Variant]`),
   }
 }
 
-const pretrainFile = (pretrain) => {
+const runFile = (schema, shared) => ({
+  'run.ts': [
+    "import type { OptimizerInput, ScheduleInput } from './optimization.ts'\n",
+    `/** Settings that runs of all kinds have alike. */\nexport interface RunSettings {\n${indent(
+      fieldsOf(Object.fromEntries(shared.map((name) => [name, schema.shape[name]]))),
+    )}\n}\n`,
+  ],
+})
+
+const pretrainFile = (pretrain, shared) => {
   const { model, objective } = pretrain.schema.shape
   const modelShape = search(model, ({ def }) => def.shape)
   return {
     'pretrain.ts': [
-      `${sharedImport}import type { NewModel } from './models.ts'
+      `import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
+import type { RunSettings } from './run.ts'
 `,
-      settings('PretrainSettings', 'Settings of a pretraining run, whatever the model.', pretrain.schema, [
-        'command',
-        'model',
-        'base',
-        'objective',
-      ]),
+      settings(
+        'PretrainSettings',
+        'Settings of a pretraining run, whatever the model.',
+        pretrain.schema,
+        ['command', 'model', 'base', 'objective', ...shared],
+        'RunSettings',
+      ),
       `/** The recipe of a pretraining run: of a new \`model\`, or of a \`base\` that is trained further. */
 export type PretrainInput = PretrainSettings & {
   command?: 'pretrain'
@@ -295,18 +313,19 @@ const optimizationFile = () => ({
   ),
 })
 
-const finetuneFile = (finetune) => ({
+const finetuneFile = (finetune, shared) => ({
   'finetune.ts': [
-    `${sharedImport}import type { TaskChoice } from './tasks.ts'
+    `import type { RunSettings } from './run.ts'
+import type { TaskChoice } from './tasks.ts'
 import type { VariantChoice } from './variants.ts'
 `,
-    settings('FinetuneSettings', 'Settings of a fine-tuning run, whatever task and variant.', finetune.schema, [
-      'command',
-      'task',
-      'settings',
-      'variant',
-      'adapter',
-    ]),
+    settings(
+      'FinetuneSettings',
+      'Settings of a fine-tuning run, whatever task and variant.',
+      finetune.schema,
+      ['command', 'task', 'settings', 'variant', 'adapter', ...shared],
+      'RunSettings',
+    ),
     `/** The recipe of a fine-tuning run. */
 export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { variant?: undefined; adapter?: undefined })
 `,
@@ -370,24 +389,22 @@ const alignFamilies = (alignment) => {
   }))
 }
 
-const alignFiles = (align) => {
+const alignFiles = (align, shared) => {
   const familyNames = alignFamilies(align.parts[0])
   return {
     'align.ts': [
-      `${sharedImport}import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
+      `import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
+import type { RunSettings } from './run.ts'
 import type { VariantChoice } from './variants.ts'
 `,
-      settings('AlignSettings', 'Settings of an alignment run, whatever objective and variant.', align.schema, [
-        'command',
-        'objective',
-        'settings',
-        'variant',
-        'adapter',
-        'rewards',
-        'judge',
-        'environment',
-      ]),
+      settings(
+        'AlignSettings',
+        'Settings of an alignment run, whatever objective and variant.',
+        align.schema,
+        ['command', 'objective', 'settings', 'variant', 'adapter', 'rewards', 'judge', 'environment', ...shared],
+        'RunSettings',
+      ),
       `/** Rewards and environment of a recipe: names with settings, or functions of answers and turns. */
 export interface AlignRewards {
 ${indent(`${docOf(align.schema.shape.rewards)}rewards?: readonly RewardInput[]
@@ -430,7 +447,7 @@ ${docOf(align.schema.shape.settings)}settings?: ${name}`),
 const indexFile = () => ({
   'index.ts': [
     `// The types of recipes, with the help of each key as its JSDoc.
-${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives', 'optimization', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
+${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives', 'optimization', 'pretrain', 'run', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
 `,
   ],
 })
@@ -438,16 +455,18 @@ ${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives',
 /** The files of src/runs/recipe-types/ by name, before they are formatted. */
 export const recipeTypes = () => {
   const { pretrain, finetune, multitask, align } = recipeParts()
+  const shared = settingsOfAll([pretrain, finetune, align].map(({ schema }) => schema))
   const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
   const files = {
     ...modelFiles(pretrain),
     ...choiceFiles(finetune),
     ...objectiveFiles(),
-    ...pretrainFile(pretrain),
+    ...runFile(pretrain.schema, shared),
+    ...pretrainFile(pretrain, shared),
     ...optimizationFile(),
-    ...finetuneFile(finetune),
+    ...finetuneFile(finetune, shared),
     ...multitaskFile(finetune, multitask),
-    ...alignFiles(align),
+    ...alignFiles(align, shared),
     ...indexFile(),
   }
   return Object.fromEntries(Object.entries(files).map(([name, parts]) => [name, [header, ...parts].join('\n')]))

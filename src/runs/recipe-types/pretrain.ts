@@ -2,150 +2,12 @@
 
 import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
-import type { OptimizerInput, ScheduleInput } from './optimization.ts'
+import type { RunSettings } from './run.ts'
 
 /** Settings of a pretraining run, whatever the model. */
-export interface PretrainSettings {
-  /**
-   * Packages or files to import first, which register their own objectives, tasks, models, variants or
-   * metrics.
-   */
-  use?: string | readonly string[]
-  /** File of the recipe, in which a resumed run finds its functions. */
-  recipeFile?: string
-  /** Functions of a recipe that are called with every event of the run, one after the other. */
-  callbacks?: readonly unknown[]
-  /** Function of a recipe that ends the run after an evaluation by returning true. */
-  stopWhen?: unknown
-  /**
-   * Maximum seconds of a call of a function of the recipe: a longer one is an error, or reported if it
-   * cannot be ended. Default: `60`.
-   */
-  callbackSeconds?: number
-  /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
-  seed?: number
-  batch?: {
-    /** Examples per step. */
-    sequences?: number
-    /** Minimum tokens per step, instead of sequences. */
-    tokens?: number
-    /**
-     * Tokens per forward pass: less memory with fewer; changes the loss by rounding only, dropout included.
-     * Default: `8192`.
-     */
-    microTokens?: number
-    /** Pad examples to one length even if the model can do without. Default: `false`. */
-    padded?: boolean
-  }
-  budget?: {
-    /** Stop after this many steps. */
-    steps?: number
-    /** Stop after this many tokens. */
-    tokens?: number
-    /** Stop after this many epochs. */
-    epochs?: number
-    /** Stop after this many minutes; such a run is not reproducible. */
-    minutes?: number
-  }
-  /** Default: `{"type":"adamw"}`. */
-  optimizer?: OptimizerInput
-  /**
-   * Training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too
-   * (ZeRO-2). Default: `none`.
-   */
-  shard?: 'none' | 'optimizer' | 'gradients'
+export interface PretrainSettings extends RunSettings {
   /** Peak learning rate (default: the optimizer's). */
   learningRate?: number
-  /** Default: `{"type":"linear","warmupShare":0.05}`. */
-  schedule?: ScheduleInput
-  /** Reduce the schedule's learning rate when evaluations do not improve `keep.best` (reduce on plateau). */
-  plateau?: {
-    /** Evaluations without an improvement before the rate is reduced. Default: `2`. */
-    patience?: number
-    /** Factor of the learning rate at each reduction. Default: `0.5`. */
-    factor?: number
-    /** Smallest product of all factors. Default: `0.01`. */
-    floor?: number
-  }
-  /** Clip gradients to this global norm. Default: `1`. */
-  maxGradientNorm?: number
-  /** Average of the weights over the steps (EMA or SWA), which is then exported. */
-  average?: {
-    /**
-     * Exponential (EMA), or mean: all weights alike (stochastic weight averaging, SWA). Default:
-     * `exponential`.
-     */
-    method?: 'exponential' | 'mean'
-    /** Decay of the exponential average per step (default: 0.999). */
-    decay?: number
-    /**
-     * Decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade. Default:
-     * `false`.
-     */
-    warmup?: boolean
-    /** Number of steps before the first weights that count. Default: `0`. */
-    startStep?: number
-    /** Steps between the weights that count. Default: `1`. */
-    interval?: number
-  }
-  /** Dtype for forward and backward; the optimizer keeps float32 master weights. Default: `float32`. */
-  precision?: 'float32' | 'bfloat16'
-  /**
-   * Layers whose activations are recomputed in the backward pass (gradient checkpointing): less memory,
-   * more time. Default: `none`.
-   */
-  recompute?: 'none' | 'all' | number
-  /** Bytes that tensors may take; micro-batches are halved, then layers recomputed, to stay within it. */
-  memoryBudget?: number
-  evaluate?: {
-    /** Evaluate after this many steps. */
-    steps?: number
-    /** Evaluate after this many tokens. */
-    tokens?: number
-    /** Evaluate after this many minutes. */
-    minutes?: number
-  }
-  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5,"epochs":1}`. */
-  checkpoint?: {
-    /** Write a checkpoint after this many steps. */
-    steps?: number
-    /** Write a checkpoint after this many tokens. */
-    tokens?: number
-    /** Write a checkpoint after this many minutes. */
-    minutes?: number
-    /**
-     * Write a checkpoint at the end of every this many epochs, unless the last one is less than 60 seconds
-     * old.
-     */
-    epochs?: number
-  }
-  sample?: {
-    /** Generate samples after this many steps. */
-    steps?: number
-    /** Generate samples after this many tokens. */
-    tokens?: number
-    /** Generate samples after this many minutes. */
-    minutes?: number
-  }
-  keep?: {
-    /** Number of newest checkpoints to keep. Default: `2`. */
-    last?: number
-    /** Also keep each checkpoint whose step is a multiple of this. */
-    every?: number
-    /** Metric by which the best checkpoint is kept, and exported at the end. */
-    best?: string
-  }
-  /** Stop after this many evaluations in a row without an improvement of `keep.best`. */
-  patience?: number
-  /**
-   * Reaction to a loss or gradient that is not finite: skip the batch, restore the last checkpoint and
-   * skip it, or stop. Default: `stop`.
-   */
-  onNonFinite?: 'skip' | 'roll-back' | 'stop'
-  /** Reaction to a loss far above its recent mean: record it, or skip the batch too. Default: `note`. */
-  onSpike?: 'note' | 'skip'
-  /** Record the gradient norm of each layer in every step that is a multiple of this. */
-  gradientNorms?: number
   /**
    * Initial output bias: zero, or frequencies (log unigram frequency of the training data, which helps
    * short runs). Default: `zero`.
@@ -157,8 +19,6 @@ export interface PretrainSettings {
   dataWeights?: readonly number[]
   /** Folder of the tokenizer that the shards were encoded with. */
   tokenizer: string
-  /** Folder of the run. */
-  out: string
   /** Tokens per example (default: model limit, at most 512). */
   maxLength?: number
   /** Validation examples per evaluation (0 disables). Default: `256`. */
@@ -183,10 +43,6 @@ export interface PretrainSettings {
   }
   /** Prompts of samples (default: validation text). */
   prompts?: readonly string[]
-  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
-  device?: string
-  /** Price of the machine per hour, for the run card. */
-  pricePerHour?: number
 }
 
 /** The recipe of a pretraining run: of a new `model`, or of a `base` that is trained further. */

@@ -5,6 +5,7 @@ import type { ProcessGroup } from '../../distributed/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
+import { bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { Scores } from '../metrics/scored-units.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
@@ -29,9 +30,7 @@ export const evaluateTaskSchema = z.strictObject({
       'generative tasks: generate answers for the first N records only, and score the perplexity of all (default: all)',
     ),
   batchTokens: z.int().positive().default(4096).describe('tokens per batch, padding included'),
-  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
-  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
+  ...bootstrapFields,
 })
 /** Settings of `predictTask` and `evaluateTask`, as given. */
 export type EvaluateTaskSettings = z.input<typeof evaluateTaskSchema>

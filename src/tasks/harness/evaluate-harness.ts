@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import type { BootstrapOptions } from '../metrics/bootstrap.ts'
+import { type BootstrapOptions, bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { ScoredUnits } from '../metrics/scored-units.ts'
 import type { ExampleOutcome, HarnessMetric, PromptedRow } from './kinds/kind.ts'
@@ -34,9 +34,7 @@ export const harnessSchema = z.strictObject({
       'maximum tokens of context; longer prompts are truncated at the beginning (default: the context length of the model)',
     ),
   batchTokens: z.int().positive().default(8192).describe('tokens per batch'),
-  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
-  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
+  ...bootstrapFields,
 })
 /** Settings of `evaluateHarness`, as given. */
 export type HarnessSettings = z.input<typeof harnessSchema>

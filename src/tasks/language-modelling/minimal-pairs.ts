@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
+import { bootstrapFields, bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
 import { causalPieces, pseudoPieces, unscoredIds } from './documents.ts'
 import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
 import { type Piece, type ScoredModel, scorePieces } from './scoring.ts'
@@ -19,9 +19,8 @@ export const minimalPairsSchema = z.strictObject({
     .optional()
     .describe('maximum pairs per paradigm, sampled by the seed (default: all)'),
   batchTokens: z.number().int().positive().default(8192).describe('tokens per batch'),
+  ...bootstrapFields,
   seed: z.union([z.number().int(), z.string()]).default(0).describe('seed of the sample of pairs and of the bootstrap'),
-  resamples: z.number().int().positive().default(1000).describe('bootstrap resamples'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
 
 /** Accuracies on minimal pairs. */

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
+import { bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { ScoredUnits } from '../metrics/scored-units.ts'
 import type { ChoiceRecord } from '../multiple-choice.ts'
@@ -23,9 +24,7 @@ export const rankedChoicesSchema = z.strictObject({
       'maximum tokens of context; longer prompts are truncated at the beginning (default: the context length of the model)',
     ),
   batchTokens: z.int().positive().default(4096).describe('tokens per batch, padding included'),
-  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
-  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
+  ...bootstrapFields,
 })
 /** Settings of `evaluateRankedChoices`, as given. */
 export type RankedChoicesSettings = z.input<typeof rankedChoicesSchema>

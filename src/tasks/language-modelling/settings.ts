@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import type { BodyFacts } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
+import { bootstrapFields } from '../metrics/bootstrap.ts'
 
 const count = z.number().int().positive()
 const share = z.number().min(0).max(1)
@@ -46,9 +47,8 @@ export const languageModellingSchema = z.strictObject({
     .optional()
     .describe('UTF-8 bytes of the whole source, for bits per byte (default: counted from the decoded tokens)'),
   batchTokens: count.default(8192).describe('tokens per batch'),
+  ...bootstrapFields,
   seed: z.union([z.number().int(), z.string()]).default(0).describe('seed of masks, document order and bootstrap'),
-  resamples: count.default(1000).describe('bootstrap resamples'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
 
 /** Settings of `evaluateLanguageModelling`, as given. */

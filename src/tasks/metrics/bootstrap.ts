@@ -1,4 +1,5 @@
 // Confidence intervals of means: percentile bootstrap over units such as documents, blocks or pairs.
+import { z } from 'zod'
 import { createRandom } from '../../core/index.ts'
 
 /** A value with the bounds of its confidence interval; the bounds are NaN for fewer than two units. */
@@ -16,6 +17,13 @@ export interface BootstrapOptions {
   resamples?: number
   /** Confidence level (default: 0.95). */
   confidence?: number
+}
+
+/** `BootstrapOptions` among the settings of an evaluation. */
+export const bootstrapFields = {
+  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
+  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 }
 
 /** More units than this are first summed into this many groups, which bounds the work: sums of independent units are independent. */

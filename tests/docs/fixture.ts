@@ -58,7 +58,7 @@ const writeData = (folder: string): void => {
   mkdirSync(join(folder, 'books'))
   const books = join(root, 'quickstart/data/books')
   for (const name of readdirSync(books)
-    .filter((one) => one.endsWith('.gz'))
+    .filter((one) => one.endsWith('.md.bz2'))
     .slice(0, 2))
     writeFileSync(join(folder, 'books', name), readFileSync(join(books, name)))
 }

@@ -9,7 +9,7 @@
 // that train the base in place have no copies and cannot be undone.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
-import { Linear, type Module } from '../nn/index.ts'
+import { Linear, type Module, type Quantization, quantizations } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
@@ -37,6 +37,8 @@ export interface BankEntry {
   attachment: Attachment
   /** Random seed of its initial values. */
   seed: number
+  /** How the base was quantised that it was trained on. */
+  baseQuantization?: Quantization
   /** Its own values of parameters of the model, by path. */
   copies: Map<string, Tensor>
   /** Makes another attachment like this one. */
@@ -86,6 +88,8 @@ export interface AddOptions {
   trainable?: boolean
   /** Parameters of the model that it has its own copies of (default: as in its config). */
   copied?: readonly string[]
+  /** How the base was quantised that it was trained on (default: as the model is now). */
+  baseQuantization?: Quantization
 }
 
 /** All adapters of one body: adds, activates, merges, averages and removes them by name. */
@@ -161,7 +165,8 @@ export class AdapterBank {
         ),
       }
     })
-    const entry = { name, definition, config, model, attachment, seed: options.seed, copies, plan }
+    const { seed, baseQuantization = quantizations.find((format) => format === quantised) } = options
+    const entry: BankEntry = { name, definition, config, model, attachment, seed, baseQuantization, copies, plan }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
         `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing. Choose another method or head.`,
@@ -334,13 +339,14 @@ export class AdapterBank {
 
   /** Adds a copy of an adapter with its values, at the same places, without gradients. */
   duplicate(from: string, name: string): BankEntry {
-    const { definition, config, model, seed, plan, copies } = this.get(from)
+    const { definition, config, model, seed, plan, copies, baseQuantization } = this.get(from)
     const entry = this.add(definition, config, {
       name,
       seed,
       model,
       trainable: false,
       plan,
+      baseQuantization,
       copied: [...copies.keys()],
     })
     const own = this.tensorsOf(name)

@@ -23,6 +23,7 @@ import {
   modelKeys,
   withHead,
 } from '../models/index.ts'
+import { quantizations } from '../nn/index.ts'
 import { expectPlacement, Generator, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AnyConfig } from './adapter.ts'
 import { AppliedAdapter } from './apply.ts'
@@ -73,6 +74,7 @@ const extraSchema = z.strictObject({
   head: z.enum(headTypes),
   headOptions: headOptionsSchema.partial(),
   baseSeed: z.int().optional(),
+  baseQuantization: z.enum(quantizations).optional(),
 })
 
 /** Fields of every PEFT file, and others that do not affect the values. */
@@ -305,6 +307,7 @@ export const loadAdapterWith = async (
     trainable,
     plan: found.plan,
     copied: [...copies.keys()],
+    baseQuantization: extra?.baseQuantization,
   })
   try {
     found.fill(entry.attachment)

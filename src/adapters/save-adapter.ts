@@ -98,7 +98,9 @@ export const saveAdapter = async (
   })
   const { baseSeed } = options
   const saved = definition.savedConfig?.(config) ?? config
-  const extra = { type: definition.type, config: saved, head: model.headType, headOptions: model.headOptions, baseSeed }
+  const { headType: head, headOptions } = model
+  const { baseQuantization } = entry
+  const extra = { type: definition.type, config: saved, head, headOptions, baseSeed, baseQuantization }
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))

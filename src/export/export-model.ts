@@ -27,8 +27,6 @@ export interface ExportInput extends SourceInput {
   out: string
   /** Replace a folder that an earlier export wrote (default: false). */
   replace?: boolean
-  /** Validation texts that the exports are compared on (default: built-in ones). */
-  texts?: readonly string[]
   /** Validation data of the specialist's task: its score is compared too (default: none). */
   data?: string
   /** Licence of the weights, as the Hub names it, for the model card (default: that of the model's own card). */

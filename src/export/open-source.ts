@@ -1,7 +1,7 @@
 // Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base.
 import { resolve } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
-import { modelOfTask, resolveModel, sourceOf } from '../checkpoint/index.ts'
+import { type ModelTokenizer, modelOfTask, resolveModel, sourceOf } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, exists, show } from '../core/index.ts'
 import {
   generationDefaults,
@@ -11,9 +11,12 @@ import {
   parseAdapters,
 } from '../inference/index.ts'
 import { expectFinite, LanguageHead, type Model } from '../models/index.ts'
+import type { Quantization } from '../nn/index.ts'
 import { readTask } from '../runs/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 import type { ExportSource } from './export-target.ts'
+import { mergeIntoOriginal } from './merge/quantized-base.ts'
+import { proofTexts } from './proof/proof-texts.ts'
 
 /** Which model is exported. */
 export interface SourceInput {
@@ -27,6 +30,8 @@ export interface SourceInput {
   adapters?: readonly string[]
   /** Weight of each of several adapters in their sum (default: 1 each). */
   weights?: readonly number[]
+  /** Validation texts that the exports are compared on (default: built-in ones). */
+  texts?: readonly string[]
 }
 
 const namePattern = /[^\w.-]+/g
@@ -80,8 +85,18 @@ const addAdapters = async (loaded: InferenceModel, { adapters = [], weights }: S
   }
 }
 
+/** Formats of the bases that adapters were trained on. */
+const baseFormats = (model: Model): Quantization[] => {
+  const bank = adaptersOf(model)
+  return [...new Set(bank.names.flatMap((name) => bank.get(name).baseQuantization ?? []))]
+}
+
 /** Makes the active adapters part of the base's matrices. @returns sentences about it */
-const mergeActive = (model: Model): string[] => {
+const mergeActive = async (
+  model: Model,
+  tokenizer: ModelTokenizer,
+  given: readonly string[] | undefined,
+): Promise<string[]> => {
   const bank = adaptersOf(model)
   const names = bank.active
   if (names.length === 0) return []
@@ -93,8 +108,11 @@ const mergeActive = (model: Model): string[] => {
         `Expected an adapter that can be merged, got ${definition.type}: its ${attachment.virtualTokens} virtual tokens are inputs, and no matrix of the base has their effect. Use it with Tunesmith or PEFT.`,
       )
   }
+  const notes = [`Merged in float32: ${names.map((name, i) => `${name} (${methods[i].type})`).join(', ')}.`]
+  for (const format of baseFormats(model))
+    notes.push(await mergeIntoOriginal({ model, tokenizer, names, texts: proofTexts(given) }, format))
   bank.activate(names, { merged: names })
-  return [`Merged in float32: ${names.map((name, i) => `${name} (${methods[i].type})`).join(', ')}.`]
+  return notes
 }
 
 /**
@@ -113,7 +131,7 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
   const model = active === undefined ? loaded.model : bank.get(active).model
   const dtype = storedDtype(model)
   const folder = loaded.folder
-  const notes = mergeActive(model)
+  const notes = await mergeActive(model, loaded.tokenizer, input.texts)
   expectFinite(model.parameters(), given)
   const task = folder === undefined ? undefined : await readTask(folder)
   return {

@@ -1,7 +1,7 @@
 // Quantises the weights of a base model that is not trained. Adapters and heads stay in float32.
 import { ConfigError } from '../core/index.ts'
-import { type BlockFormat, Linear, type Quantization } from '../nn/index.ts'
-import { noGrad, scope } from '../tensor/index.ts'
+import { type BlockFormat, Linear, type Quantization, QuantizedMatrix } from '../nn/index.ts'
+import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { expectFinite } from './expect-finite.ts'
 import { LanguageHead } from './heads/index.ts'
 import type { Model } from './model-with-head.ts'
@@ -15,6 +15,59 @@ const linearsOf = ({ body }: Model): [string, Linear][] =>
 export const quantizationOf = (model: Model): Quantization | BlockFormat | undefined =>
   linearsOf(model).find(([, { quantization: held }]) => held !== undefined)?.[1].quantization
 
+/** The token embedding and the output layer, which are converted to bfloat16 instead of being quantised. */
+const vocabularyOf = ({ body, head }: Model): Set<Tensor> =>
+  new Set([body.embedTokens.weight, ...(head instanceof LanguageHead ? [head.lmHead.weight] : [])])
+
+/** The float32 values that a matrix has after it was quantised. */
+const quantizedValues = (weight: Tensor, format: Quantization): Tensor => {
+  if (format === 'bfloat16') return weight.detach().to('bfloat16').to('float32')
+  const matrix = new QuantizedMatrix(weight.detach(), format)
+  const values = matrix.dequantize()
+  for (const tensor of matrix.tensors) tensor.free()
+  return values
+}
+
+/**
+ * Runs `use` while the matrices have the values that `quantizeWeights` would give them, in float32 and without adapters in
+ * between; afterwards they have their own again.
+ * @param use gets |Q - W| / |W| of all matrices that are quantised
+ * @throws CheckpointError for weights that are not finite
+ */
+export const withQuantizedValues = async <Result>(
+  model: Model,
+  format: Quantization,
+  use: (error: number) => Promise<Result>,
+): Promise<Result> => {
+  const { body, head } = model
+  const vocabulary = vocabularyOf(model)
+  const layers = linearsOf(model).filter(([, { weight }]) => !vocabulary.has(weight))
+  const tables = [body.embedTokens, ...(head instanceof LanguageHead ? [head.lmHead] : [])]
+  const places = [...layers.map(([, layer]) => layer), ...tables]
+  const own = places.map(({ weight }) => weight)
+  let [error, size] = [0, 0]
+  const replaced = new Map<Tensor, Tensor>()
+  noGrad(() => {
+    for (const [path, { weight }] of layers) {
+      expectFinite([[`${path}.weight`, weight]], model.definition.type)
+      const values = keep(scope(() => keep(quantizedValues(weight, format))))
+      replaced.set(weight, values)
+      scope(() => {
+        error += values.sub(weight).square().sum().item() as number
+        size += weight.square().sum().item() as number
+      })
+    }
+    for (const weight of vocabulary) replaced.set(weight, keep(quantizedValues(weight, 'bfloat16')))
+  })
+  try {
+    for (const [i, place] of places.entries()) place.weight = replaced.get(own[i]) ?? own[i]
+    return await use(Math.sqrt(error / Math.max(size, Number.MIN_VALUE)))
+  } finally {
+    for (const [i, place] of places.entries()) place.weight = own[i]
+    for (const values of replaced.values()) values.free()
+  }
+}
+
 /**
  * Quantises the linear layers of the body, and converts the token embedding and the output layer to bfloat16, as in QLoRA, and
  * all else to float32, the dtype of computation. Each matrix is freed before the next is read. It cannot be undone.
@@ -22,12 +75,12 @@ export const quantizationOf = (model: Model): Quantization | BlockFormat | undef
  * @source arXiv:2305.14314
  */
 export const quantizeWeights = (model: Model, format: Quantization): void => {
-  const { body, head } = model
+  const { body } = model
   if (quantizationOf(model) !== undefined)
     throw new ConfigError(
       `Expected an unquantised model to quantise to ${format}, got one in ${quantizationOf(model)}.`,
     )
-  const vocabulary = new Set([body.embedTokens.weight, ...(head instanceof LanguageHead ? [head.lmHead.weight] : [])])
+  const vocabulary = vocabularyOf(model)
   const layers = linearsOf(model).filter(([, { weight }]) => !vocabulary.has(weight))
   noGrad(() => {
     for (const [path, layer] of layers)

@@ -4,11 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
-import { exportModel, PROOF_FILE } from '../../src/export/index.ts'
+import { exportModel, exportTargets, PROOF_FILE } from '../../src/export/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
-import { buildModel, type Model, models } from '../../src/models/index.ts'
+import { buildModel, type Model, models, quantizeWeights } from '../../src/models/index.ts'
+import type { Quantization } from '../../src/nn/index.ts'
 import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 
@@ -29,8 +30,19 @@ const tiny = (seed = 1): Model =>
     .initialize({ std: 0.2, generator: new Generator(seed) })
     .eval()
 
-const makeAdapter = async (name: string, config: Parameters<typeof applyAdapter>[1]): Promise<string> => {
+/** The base with quantised matrices. */
+const quantised = async (format: Quantization): Promise<Model> => {
   const model = await loadModel(base)
+  quantizeWeights(model, format)
+  return model
+}
+
+const makeAdapter = async (
+  name: string,
+  config: Parameters<typeof applyAdapter>[1],
+  format?: Quantization,
+): Promise<string> => {
+  const model = format === undefined ? await loadModel(base) : await quantised(format)
   const applied = applyAdapter(model, config, { seed: 3 })
   const generator = new Generator(4)
   noGrad(() => {
@@ -83,9 +95,43 @@ describe('exportModel', () => {
     expect(apart(logitsOf(await loadModel(join(out, 'merged'))), alone)).toBeLessThan(1e-5)
   })
 
+  it.each(['nf4', 'int8'] as const)(
+    'merges an adapter of a base in %s into the original, with both errors',
+    async (format) => {
+      const adapter = await makeAdapter(format, { type: 'lora', rank: 4, targets: 'all-linear', dora: true }, format)
+      const out = join(scratch, `${format}-out`)
+      const { notes } = await exportModel({ model: adapter, to: 'merged', out })
+      const merged = logitsOf(await loadModel(join(out, 'merged')))
+      // The adapter beside the original base, and beside the quantised one.
+      const beside = async (base: Model) => {
+        const { model } = await loadAdapter(adapter, { base })
+        return logitsOf(model)
+      }
+      expect(apart(merged, await beside(await loadModel(base)))).toBeLessThan(1e-5)
+      expect(apart(merged, await beside(await quantised(format)))).toBeGreaterThan(1e-3)
+      const [matrices, original, dequantised] = (notes.join(' ').match(/by (?:at most )?[\d.e-]+\d/g) ?? []).map(
+        (found) => Number(found.split(' ').at(-1)),
+      )
+      expect(notes.join(' ')).toContain(`Trained on a base in ${format}`)
+      expect(dequantised).toBeLessThan(1e-5)
+      expect(original).toBeGreaterThan(1e-3)
+      // Of normal values, nf4 costs 9 % of their norm. A step of int8 is 1/127 of the largest value in a row of 32, which is
+      // about 2.1 deviations, and errors are uniform within it: 2.1 / 127 / sqrt(12).
+      const expected = { nf4: 0.09, int8: 0.005 }[format]
+      expect(Math.abs(matrices / expected - 1)).toBeLessThan(0.2)
+    },
+  )
+
   it('writes the same bytes twice, in every format', async () => {
     const adapter = await makeAdapter('twice', { type: 'lora', rank: 4 })
-    const to = ['merged', 'onnx', 'onnx:q8', 'onnx:q4', 'gguf:q4_k_m', 'gguf-adapter', 'ollama:q8_0']
+    // Every variant, but one of each target whose folder holds only one.
+    const own = exportTargets.filter(({ sharesFolder = false, variants }) => !sharesFolder && variants.length > 0)
+    const shared = exportTargets.filter(({ sharesFolder = false }) => sharesFolder)
+    const to = [
+      ...own.map(({ type, variants }) => `${type}:${variants[variants.length - 1]}`),
+      ...shared.flatMap(({ type, variants }) => variants.map((variant) => `${type}:${variant}`)),
+      'onnx',
+    ]
     const [one, two] = [join(scratch, 'one'), join(scratch, 'two')]
     const first = await exportModel({ model: adapter, to, out: one, prove: false })
     const second = await exportModel({ model: adapter, to, out: two, prove: false })

@@ -8,14 +8,17 @@ import { type ProofInput, type Runner, runModel } from './runner.ts'
 /** Tolerance of logits by the dtype of the weights, relative to their largest absolute value. */
 export const logitTolerance: Record<string, number> = { float32: 1e-4, float16: 1e-2, bfloat16: 5e-2 }
 
+/** A model with its tokenizer. */
+type Reading = Pick<ExportSource, 'model' | 'tokenizer'>
+
 /** The model of an export as its own runner. */
-export const runSource = ({ model, tokenizer }: ExportSource): Runner => runModel(model, tokenizer.special.pad?.id)
+export const runSource = ({ model, tokenizer }: Reading): Runner => runModel(model, tokenizer.special.pad?.id)
 
 /** Tokens of a text's answer that a decoder reads. */
 const decoderTokens = 24
 
 /** A text as the model gets it, within its context. @param most tokens */
-const inputOf = ({ model, tokenizer }: ExportSource, text: string, most = 256): ProofInput => {
+const inputOf = ({ model, tokenizer }: Reading, text: string, most = 256): ProofInput => {
   const { maxPositions = 512, vocabSize, causal, decoderStartTokenId } = model.facts
   const ids = Array.from(tokenizer.encode(text).ids)
     .filter((id) => id < vocabSize)
@@ -31,8 +34,16 @@ const targetsOf = ({ model }: ExportSource, { ids, decoderIds }: ProofInput): re
   return model.facts.causal && model.head instanceof LanguageHead ? ids.slice(1) : []
 }
 
-const inputsOf = (source: ExportSource, texts: readonly string[], most?: number): ProofInput[] =>
+const inputsOf = (source: Reading, texts: readonly string[], most?: number): ProofInput[] =>
   texts.map((text) => inputOf(source, text, most)).filter(({ ids }) => ids.length > 0)
+
+/** Logits of the model for each text. */
+export const textLogits = async (source: Reading, texts: readonly string[]): Promise<Float32Array[]> => {
+  const runner = runSource(source)
+  const logits: Float32Array[] = []
+  for (const input of inputsOf(source, texts)) logits.push(await runner.logits(input))
+  return logits
+}
 
 /** Classes of a row of logits. */
 const widthOf = ({ model }: ExportSource, logits: Float32Array, { ids, decoderIds }: ProofInput): number => {

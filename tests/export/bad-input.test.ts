@@ -158,6 +158,22 @@ describe('the proof', () => {
     expect(new Set(proof.map(({ consumer }) => consumer))).toEqual(new Set(['tunesmith']))
   })
 
+  it.each([
+    ['node-llama-cpp', { getModuleVersion: async () => '2.8.16' }, 'gguf:f16', '2.8.16'],
+    ['onnxruntime-node', { env: { versions: { node: '1.9.1' } } }, 'onnx', '1.9.1'],
+    ['@huggingface/transformers', { env: { version: '3.7.0' } }, 'onnx', '3.7.0'],
+  ])('says that %s is too old, and compares without it', async (name, module, to, version) => {
+    vi.doMock(name, () => module)
+    const out = at(`old-${name.replace(/\W/g, '')}`)
+    const { notes, proof } = await exportModel({ model: at('model'), to, out })
+    vi.doUnmock(name)
+    expect(notes.join('\n')).toMatch(
+      new RegExp(`${name} ${version} is installed, and [\\d.]+ or newer is needed: \`npm install`),
+    )
+    expect(proof.filter(({ consumer }) => consumer.includes(version))).toEqual([])
+    expect(existsSync(out)).toBe(true)
+  })
+
   it('is in a file that says which program compared what', async () => {
     const out = at('proved')
     await exportModel({ model: at('model'), to: 'onnx', out })

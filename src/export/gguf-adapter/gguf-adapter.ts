@@ -16,7 +16,7 @@ import { architectureOf, entryOf, isTied, namesOf, permute } from '../gguf/gguf-
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
 import { rounded } from '../proof/differences.ts'
-import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
+import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { type LowRankChange, lowRankChanges, withBareBase } from './low-rank-changes.ts'
 
 /** Output types of llama.cpp's convert_lora_to_gguf. */
@@ -149,11 +149,10 @@ const prove = async (
         return { model: base, lora: path }
       },
       texts,
-      { target, reference: runSource(source) },
+      { target, reference: runSource(source), note },
       limits.llamaCpp,
     )
-    if (found === undefined) note(missingConsumer())
-    return [...rows, ...(found ?? [])]
+    return [...rows, ...found]
   } finally {
     await rm(base, { force: true })
   }

@@ -11,7 +11,7 @@ import { compareScores } from '../proof/compare-scores.ts'
 import { compareTemplates } from '../proof/compare-templates.ts'
 import { compareTokenizers } from '../proof/compare-tokenizers.ts'
 import { compareWeights } from '../proof/compare-weights.ts'
-import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
+import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
 import { architectureOf, architectures, entryOf, headDimOf, isTied, namesOf, settingsOf } from './gguf-tensors.ts'
@@ -145,10 +145,9 @@ const prove = async (
         comparison,
       )),
     ]
-    const opened = { target: comparison.target, reference: runner }
+    const opened = { target: comparison.target, reference: runner, note }
     const inConsumer = await proveInLlamaCpp(source, async () => ({ model: path }), texts, opened, limits.llamaCpp)
-    if (inConsumer === undefined) note(missingConsumer())
-    return [...rows, ...(inConsumer ?? [])]
+    return [...rows, ...inConsumer]
   } finally {
     freeModel(model)
   }

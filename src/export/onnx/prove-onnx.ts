@@ -1,5 +1,4 @@
 // Runs an ONNX export in onnxruntime-node, where it is installed, and its tokenizer in transformers.js.
-import { installCall } from '../../core/index.ts'
 import type { ExportSource, ProofContext, ProofRow } from '../export-target.ts'
 import { compareLogits, compareRunner } from '../proof/compare-models.ts'
 import { compareScores } from '../proof/compare-scores.ts'
@@ -65,12 +64,9 @@ export const proveOnnx = async (
   { texts, validation, note }: ProofContext,
 ): Promise<ProofRow[]> => {
   const target = variant === '' ? 'onnx' : `onnx:${variant}`
-  const inTransformersJs = await proveInTransformersJs(source, folder, texts, target)
-  const runtime = await loadRuntime()
-  if (runtime === undefined) {
-    note(`The ONNX files were not run: \`${installCall('onnxruntime-node')}\` compares them.`)
-    return inTransformersJs
-  }
+  const inTransformersJs = await proveInTransformersJs(source, folder, texts, { target, note })
+  const runtime = await loadRuntime(note)
+  if (runtime === undefined) return inTransformersJs
   const format = formatOf(variant)
   const { model, tokenizer } = source
   const runner = await runOnnx(runtime, { model, folder, format, padId: tokenizer.special.pad?.id })

@@ -2,6 +2,7 @@
 import { appendFile, copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CausalLmHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
+import { type ConsumerPackage, openConsumer } from '../proof/consumer.ts'
 import { type ProofInput, padRows, type Runner, unpad } from '../proof/runner.ts'
 import { modelGraphs } from './model-files.ts'
 import { addedOutputs } from './schema.ts'
@@ -12,16 +13,16 @@ type Session = import('onnxruntime-node').InferenceSession
 type Value = import('onnxruntime-node').Tensor
 type Values = Record<string, Value>
 
-const packageName = 'onnxruntime-node'
-
-/** onnxruntime, an optional package; undefined where it is not installed. */
-export const loadRuntime = async (): Promise<Runtime | undefined> => {
-  try {
-    return (await import(packageName)) as Runtime
-  } catch {
-    return undefined
-  }
+const onnxruntime: ConsumerPackage<Runtime> = {
+  name: 'onnxruntime-node',
+  // The first with the shapes of inputs.
+  oldest: '1.22.0',
+  versionOf: ({ env }) => env.versions?.node,
+  without: 'The ONNX files were not run',
 }
+
+/** onnxruntime, an optional package; undefined where it is not installed or too old, which is noted. */
+export const loadRuntime = (note: (line: string) => void) => openConsumer(onnxruntime, note)
 
 /** Feeds of a session, with empty keys and values where none are given. */
 const feedsOf = ({ Tensor }: Runtime, session: Session, rows: number, given: Values): Values =>
@@ -208,7 +209,10 @@ interface OpenedFiles {
 export type OnnxRunner = Runner & { release(): Promise<void> }
 
 /** Opens the ONNX files of a format. */
-export const runOnnx = async (runtime: Runtime, opened: OpenedFiles): Promise<OnnxRunner> => {
+export const runOnnx = async (
+  { module: runtime, consumer }: { module: Runtime; consumer: string },
+  opened: OpenedFiles,
+): Promise<OnnxRunner> => {
   const { model, folder, format, padId } = opened
   const files = new OnnxFiles(runtime, model, padId)
   for (const stem of modelGraphs(model, graphFormatOf(format)).keys())
@@ -221,7 +225,7 @@ export const runOnnx = async (runtime: Runtime, opened: OpenedFiles): Promise<On
         ? (input: ProofInput) => encoderDecoderFiles(files, input, facts.decoderStartTokenId ?? 0)
         : undefined
   return {
-    consumer: packageName,
+    consumer,
     logits: async (input) => Float32Array.from(scoresOf(await files.forward([input])).values),
     batch: async (inputs) => {
       const { values, shape } = scoresOf(await files.forward(inputs))

@@ -1,9 +1,9 @@
 // llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids, logits and greedy tokens.
 import { availableParallelism } from 'node:os'
-import { installCall } from '../../core/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
+import { type ConsumerPackage, openConsumer } from './consumer.ts'
 import type { Comparison } from './differences.ts'
 import type { Decoding, Runner } from './runner.ts'
 
@@ -28,19 +28,12 @@ interface Sequence {
   ): Promise<({ next: { logits?: ReadonlyMap<number, number> } } | undefined)[]>
 }
 
-const packageName = 'node-llama-cpp'
-
-const load = async (): Promise<Package | undefined> => {
-  try {
-    return (await import(packageName)) as Package
-  } catch {
-    return undefined
-  }
+const llamaCpp: ConsumerPackage<Package> = {
+  name: 'node-llama-cpp',
+  oldest: '3.22.0',
+  versionOf: ({ getModuleVersion }) => getModuleVersion(),
+  without: 'GGUF files were read back by Tunesmith only',
 }
-
-/** Note where the package is missing. */
-export const missingConsumer = (): string =>
-  `GGUF files were read back by Tunesmith only: \`${installCall('node-llama-cpp')}\` compares them in llama.cpp too.`
 
 /** Files that llama.cpp opens. */
 interface LlamaFiles {
@@ -85,21 +78,21 @@ const runnerOf = (sequence: Sequence, consumer: string, vocabSize: number): Runn
 /**
  * Compares an export in llama.cpp with our own reading of the file, whose weights are the same.
  * @param files called only where node-llama-cpp is installed
- * @returns undefined where node-llama-cpp is not installed
+ * @returns no rows where node-llama-cpp is not installed or too old, which is noted
  */
 export const proveInLlamaCpp = async (
   source: ExportSource,
   files: () => Promise<LlamaFiles>,
   texts: readonly string[],
-  { target, reference }: { target: string; reference: Runner },
+  { target, reference, note }: { target: string; reference: Runner; note(line: string): void },
   limits: Pick<Comparison, 'limit' | 'klLimit'>,
-): Promise<ProofRow[] | undefined> => {
-  const loaded = await load()
-  if (loaded === undefined) return undefined
-  const comparison = { target, consumer: `${packageName} ${await loaded.getModuleVersion()}`, ...limits }
+): Promise<ProofRow[]> => {
+  const opened = await openConsumer(llamaCpp, note)
+  if (opened === undefined) return []
+  const comparison = { target, consumer: opened.consumer, ...limits }
   // Its threads wait for each other without sleeping, which takes minutes where all cores are busy.
   const threads = Math.max(1, Math.floor(availableParallelism() / 2))
-  const llama = await loaded.getLlama({
+  const llama = await opened.module.getLlama({
     gpu: false,
     build: 'never',
     progressLogs: false,

@@ -4,6 +4,7 @@ import type { ChatMessage } from '../../tokenizers/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareTemplates } from './compare-templates.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
+import { type ConsumerPackage, openConsumer } from './consumer.ts'
 
 /** What is used of transformers.js, an optional package. */
 interface Package {
@@ -15,14 +16,11 @@ interface JsTokenizer {
   apply_chat_template(messages: readonly ChatMessage[], options: object): string
 }
 
-const packageName = '@huggingface/transformers'
-
-const load = async (): Promise<Package | undefined> => {
-  try {
-    return (await import(packageName)) as Package
-  } catch {
-    return undefined
-  }
+const transformersJs: ConsumerPackage<Package> = {
+  name: '@huggingface/transformers',
+  oldest: '4.0.0',
+  versionOf: ({ env }) => env.version,
+  without: 'Tokenizer and chat template were not opened in transformers.js',
 }
 
 /** Opens the tokenizer of a folder without the network. */
@@ -36,17 +34,18 @@ const openTokenizer = async ({ env, AutoTokenizer }: Package, folder: string): P
   }
 }
 
-/** Compares token ids and the rendered template; no rows where transformers.js is not installed. */
+/** Compares token ids and the rendered template; no rows where transformers.js is not installed or too old, which is noted. */
 export const proveInTransformersJs = async (
   source: ExportSource,
   folder: string,
   texts: readonly string[],
-  target: string,
+  { target, note }: { target: string; note(line: string): void },
 ): Promise<ProofRow[]> => {
-  const loaded = await load()
-  if (loaded === undefined) return []
-  const comparison = { target, consumer: `transformers.js ${loaded.env.version}` }
-  const tokenizer = await openTokenizer(loaded, folder)
+  const opened = await openConsumer(transformersJs, note)
+  if (opened === undefined) return []
+  const { module } = opened
+  const comparison = { target, consumer: `transformers.js ${module.env.version}` }
+  const tokenizer = await openTokenizer(module, folder)
   const encode = (text: string, { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {}) => ({
     ids: tokenizer.encode(text, { add_special_tokens: addSpecialTokens }),
   })

@@ -2,10 +2,10 @@
 // @source arXiv:1910.13461, arXiv:2001.08210 (mBART), arXiv:2008.00401 (mBART-50)
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { shiftAfterLast, shiftAfterStart } from './decoder-inputs.ts'
+import { type DecoderShift, shiftAfterLast, shiftAfterStart } from './decoder-inputs.ts'
 import { EncoderDecoderBody } from './encoder-decoder.ts'
 import { embedding, type HeadEntries, questionAnswering, seq2seqLm, sequenceClassification } from './heads/index.ts'
-import { type BodyInputs, type BuildOptions, defineModel } from './model.ts'
+import { type BuildOptions, defineModel } from './model.ts'
 
 const none = settings.attentionDropout.default(0)
 const schema = z.strictObject({
@@ -136,7 +136,7 @@ const stackOf = (normsBefore: boolean) =>
 const headsOf = (
   family: string,
   { classifierDropout: dropout }: BartConfig,
-  prepare: (inputs: BodyInputs) => BodyInputs,
+  prepare: DecoderShift,
   endTokenId?: number,
 ): HeadEntries => ({
   'seq2seq-lm': seq2seqLm(`${family}ForConditionalGeneration`, 1),

@@ -141,7 +141,6 @@ export class DecoderBody extends Body {
   readonly #embeddingScale: number
   readonly #step: DecoderStep
   readonly #fusable: boolean
-  readonly #hasPlainLayers: boolean
 
   constructor(options: DecoderOptions) {
     super()
@@ -160,17 +159,16 @@ export class DecoderBody extends Body {
     const scale = options.attentionScale ?? headDim ** -0.5
     this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
     this.#fusable = fusable(options)
-    this.#hasPlainLayers = plainLayers(options) && this.#embeddingScale === 1
   }
 
-  /** Whether norms are before blocks and of heads, all layers have the same positions, and nothing is offset or scaled. */
-  get hasPlainLayers(): boolean {
-    return this.#hasPlainLayers
+  /** Factor of the token embeddings. */
+  get embeddingScale(): number {
+    return this.#embeddingScale
   }
 
-  /** Rotary positions, which all layers share where they are plain. */
-  get rotary(): RotaryTable {
-    return this.#rotary
+  /** Rotary positions of a layer; none where it has no positions. */
+  rotaryOf(layer: number): RotaryTable | undefined {
+    return { none: undefined, global: this.#rotary, local: this.#localRotary }[this.#positions[layer]]
   }
 
   forward(inputs: BodyInputs): BodyOutputs {

@@ -38,7 +38,7 @@ export interface EncoderDecoderOptions {
 }
 
 /** Rows of the position table before the first position. */
-const firstPosition = 2
+export const firstPosition = 2
 
 class CrossLayer extends Module {
   attention: Attention
@@ -88,17 +88,20 @@ interface CrossInputs {
   context?: AttentionContext
 }
 
-/** The encoder or the decoder. */
-class CrossStack extends Module {
+/** The encoder or the decoder of BART. */
+export class CrossStack extends Module {
   embedPositions: Embedding
   embeddingNorm: LayerNorm
   layers: CrossLayer[]
   finalNorm?: LayerNorm
   dropout: Dropout
+  /** Norms before attention and feed-forward block. */
+  readonly normsBefore: boolean
 
   constructor(options: EncoderDecoderOptions, decoder: boolean) {
     super()
     const { hiddenSize } = options
+    this.normsBefore = options.normsBefore
     this.embedPositions = new Embedding(options.maxPositions + firstPosition, hiddenSize)
     this.embeddingNorm = new LayerNorm(hiddenSize)
     const length = decoder ? options.numDecoderLayers : options.numLayers
@@ -152,6 +155,11 @@ export class EncoderDecoderBody extends Body {
     this.encoder = new CrossStack(options, false)
     if (!encoderOnly) this.decoder = new CrossStack(options, true)
     this.#scale = options.scaleEmbeddings ? options.hiddenSize ** 0.5 : 1
+  }
+
+  /** Factor of the token embeddings. */
+  get embeddingScale(): number {
+    return this.#scale
   }
 
   #embed(ids: Tensor): Tensor {

@@ -76,6 +76,11 @@ export class GptNeoxBody extends Body {
     this.#rotary = new RotaryTable({ rotaryDim, theta, scaling })
   }
 
+  /** Rotary positions of all layers. */
+  rotaryOf(): RotaryTable {
+    return this.#rotary
+  }
+
   forward(inputs: BodyInputs): BodyOutputs {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
     const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))

@@ -61,8 +61,10 @@ export const registerModel = (definition: ModelDefinition): void => registry.reg
 
 export { DecoderBody, DecoderLayer } from './decoder.ts'
 export { EncoderBody, EncoderLayer } from './encoder.ts'
+export { type CrossStack, EncoderDecoderBody, firstPosition } from './encoder-decoder.ts'
 export { expectFinite, expectFiniteBlocks } from './expect-finite.ts'
 export { freeWeights } from './free-weights.ts'
+export { GptNeoxBody } from './gpt-neox.ts'
 export { Gpt2Body } from './gpt2.ts'
 export {
   CausalLmHead,
@@ -106,6 +108,7 @@ export {
   modelKeys,
   withHead,
 } from './model-with-head.ts'
-export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
+export { ModernBertBody } from './modernbert.ts'
+export { quantizationOf, quantizeWeights, withQuantizedValues } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { T5Body } from './t5.ts'

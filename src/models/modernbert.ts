@@ -127,6 +127,11 @@ export class ModernBertBody extends Body {
     this.#localRotary = table(config.localRopeTheta)
   }
 
+  /** Rotary positions of a layer. */
+  rotaryOf(layer: number): RotaryTable {
+    return this.#sliding[layer] ? this.#localRotary : this.#rotary
+  }
+
   forward(inputs: BodyInputs): BodyOutputs {
     const positions = positionsOf(inputs)
     const context = attentionContext(inputs)

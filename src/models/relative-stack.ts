@@ -69,6 +69,8 @@ export class RelativeStack extends Module {
   layers: RelativeLayer[]
   finalNorm: RmsNorm
   dropout: Dropout
+  /** Norms before attention and feed-forward block. */
+  readonly normsBefore = true
   readonly #decoder: boolean
 
   constructor(config: RelativeStackOptions, decoder: boolean) {

@@ -97,7 +97,7 @@ export interface AttentionOptions {
 
 /** Settings of an attention layer with their defaults filled in. */
 export type AttentionSettings = Required<
-  Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale'>
+  Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale' | 'normsAllHeads'>
 >
 
 /** Multi-head attention with its projections. */
@@ -117,10 +117,11 @@ export class Attention extends Module {
   readonly #dropout: number
   readonly #normsAllHeads: boolean
 
-  /** Numbers of heads and their size, what a query attends to, and the factor of the scores. */
+  /** Numbers of heads and their size, what a query attends to, the factor of the scores, and where the norms are. */
   get settings(): AttentionSettings {
     const [heads, kvHeads, headDim] = [this.#heads, this.#kvHeads, this.#headDim]
-    return { heads, kvHeads, headDim, causal: this.#causal, window: this.#window, scale: this.#scale }
+    const [causal, window, scale, normsAllHeads] = [this.#causal, this.#window, this.#scale, this.#normsAllHeads]
+    return { heads, kvHeads, headDim, causal, window, scale, normsAllHeads }
   }
 
   constructor(options: AttentionOptions) {

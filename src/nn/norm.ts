@@ -62,6 +62,11 @@ export class RmsNorm extends Norm {
     return this.#eps
   }
 
+  /** What is added to the weight. */
+  get offset(): number {
+    return this.#offset
+  }
+
   forward(input: Tensor): Tensor {
     return this.add(input, null)[1]
   }

@@ -10,11 +10,26 @@ import { Generator, noGrad, scope, Tensor } from '../../src/tensor/index.ts'
 /** Widths and heads that no preset has, so that a swapped or assumed size shows. */
 export const odd: Record<string, Record<string, unknown>> = {
   albert: { hiddenSize: 36, numHeads: 3, intermediateSize: 52, numLayers: 3, layerGroups: 2 },
+  bart: {
+    hiddenSize: 36,
+    numHeads: 3,
+    numDecoderLayers: 3,
+    numDecoderHeads: 6,
+    decoderIntermediateSize: 40,
+    padTokenId: 0,
+  },
   bert: { hiddenSize: 36, numHeads: 3, intermediateSize: 52, activation: 'gelu_new', typeVocabSize: 3 },
   distilbert: { hiddenSize: 40, numHeads: 5, intermediateSize: 44, tiedEmbeddings: false },
   electra: { embeddingSize: 20, hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
+  gemma: { numHeads: 3, numKvHeads: 1, headDim: 10 },
+  gemma3: { headDim: 12, slidingWindow: 3, windowPattern: 2, queryScale: 5 },
+  'gpt-neox': { hiddenSize: 36, numHeads: 3, intermediateSize: 50, partialRotaryFactor: 0.5 },
   gpt2: { hiddenSize: 36, numHeads: 3, intermediateSize: 50, scaleAttentionByLayer: true },
   llama: { numHeads: 6, numKvHeads: 2, headDim: 10, attentionBias: true, mlpBias: true, tiedEmbeddings: true },
+  mbart: { hiddenSize: 36, numHeads: 3, numDecoderLayers: 1, padTokenId: 0, eosTokenId: 3 },
+  modernbert: { hiddenSize: 36, numHeads: 3, intermediateSize: 44, localAttention: 4, normBias: true, mlpBias: true },
+  olmo2: { numHeads: 4, numKvHeads: 2, intermediateSize: 50 },
+  smollm3: { numLayers: 3, positionlessInterval: 2, mlpBias: true },
   mpnet: { hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   mistral: { slidingWindow: 3 },
   qwen2: { ropeScaling: { kind: 'yarn', factor: 4, originalPositions: 8, betaFast: 32, betaSlow: 1 } },
@@ -31,15 +46,22 @@ export const odd: Record<string, Record<string, unknown>> = {
 }
 
 /** A model with random weights, those of norms and biases too. */
-export const oddModel = (type: keyof typeof models, head: HeadType, changes: Record<string, unknown> = {}): Model => {
+export const oddModel = (
+  type: keyof typeof models,
+  head: HeadType,
+  changes: Record<string, unknown> = {},
+  std = 0.2,
+): Model => {
   const definition = models[type]
   const config = definition.adjust(definition.presets.test, { ...odd[type], ...changes })
   const model = buildModel(definition, config, head, { labels: ['a', 'b', 'c'] })
   const generator = new Generator(7)
-  model.initialize({ std: 0.2, generator })
+  model.initialize({ std, generator })
   noGrad(() => {
+    // Gemma stores the weights of norms minus one.
+    const mean = type.startsWith('gemma') ? 0 : 1
     for (const parameter of model.parameters().values())
-      if (parameter.ndim === 1) parameter.normal_(1, 0.2, { generator })
+      if (parameter.ndim === 1) parameter.normal_(mean, 0.2, { generator })
   })
   return model.eval()
 }

@@ -29,11 +29,12 @@ export interface AttentionInputs {
 
 type HeadNorm = (Norm & { weight: Tensor }) | undefined
 
-/** [B,T,heads*D] -> [B,heads,T,D] */
-const splitHeads = (graph: ModelGraph, x: string, heads: number, size: number, headNorm?: HeadNorm): string => {
-  const split = graph.node('Reshape', [x, graph.ints(0, 0, heads, size)])
-  const normed = headNorm === undefined ? split : norm(graph, split, headNorm)
-  return graph.node('Transpose', [normed], { perm: [0, 2, 1, 3] })
+/** [B,T,heads*D] -> [B,heads,T,D] @param headNorm of each head, or of all together */
+const splitHeads = (graph: ModelGraph, x: string, layer: Attention, heads: number, headNorm?: HeadNorm): string => {
+  const { headDim, normsAllHeads } = layer.settings
+  const split = (all: string) => graph.node('Reshape', [all, graph.ints(0, 0, heads, headDim)])
+  const normed = (part: string) => (headNorm === undefined ? part : norm(graph, part, headNorm))
+  return graph.node('Transpose', [normsAllHeads ? split(normed(x)) : normed(split(x))], { perm: [0, 2, 1, 3] })
 }
 
 /** Turns the first `size` elements of each head, of which those half a `size` apart are pairs. */
@@ -61,10 +62,10 @@ export const keysAndValues = (
 ): KeysAndValues => {
   const { kvHeads, headDim } = layer.settings
   const keyNorm = layer.keyNorm as HeadNorm
-  const split = splitHeads(graph, linear(graph, x, layer.kProj), kvHeads, headDim, keyNorm)
+  const split = splitHeads(graph, linear(graph, x, layer.kProj), layer, kvHeads, keyNorm)
   return {
     key: angles === undefined ? split : rotate(graph, split, angles, headDim),
-    value: splitHeads(graph, linear(graph, x, layer.vProj), kvHeads, headDim),
+    value: splitHeads(graph, linear(graph, x, layer.vProj), layer, kvHeads),
   }
 }
 
@@ -135,7 +136,7 @@ export const attend = (
 ): { output: string; present: KeysAndValues } => {
   const { heads, headDim } = layer.settings
   const { angles, past } = inputs
-  const split = splitHeads(graph, linear(graph, x, layer.qProj), heads, headDim, layer.queryNorm as HeadNorm)
+  const split = splitHeads(graph, linear(graph, x, layer.qProj), layer, heads, layer.queryNorm as HeadNorm)
   const query = angles === undefined ? split : rotate(graph, split, angles, headDim)
   const own = inputs.source ?? keysAndValues(graph, x, layer, angles)
   const after = (earlier: string, later: string) =>

@@ -15,6 +15,7 @@ import {
   Seq2SeqLmHead,
   TokenClassifier,
 } from '../../models/index.ts'
+import type { ActivationName } from '../../nn/index.ts'
 import { activate, linear, type ModelGraph, norm } from './layers.ts'
 import type { Dimension } from './schema.ts'
 
@@ -58,13 +59,23 @@ const pool = (graph: ModelGraph, { hidden, mask }: HeadValues, how: 'first' | 'l
   return poolings[how]()
 }
 
+/** The dense layer before an output layer, if there is one. */
+const beforeOutput = (
+  graph: ModelGraph,
+  x: string,
+  { dense, denseNorm }: RowClassifier | TokenClassifier,
+  activation: ActivationName | undefined,
+): string => {
+  const wide =
+    dense === undefined || activation === undefined ? x : activate(graph, linear(graph, x, dense), activation)
+  return denseNorm === undefined ? wide : norm(graph, wide, denseNorm)
+}
+
 const classify = (graph: ModelGraph, values: HeadValues, head: RowClassifier): string => {
-  const { pooling, dense } = head.shape
-  let row = pool(graph, values, pooling)
-  if (head.dense !== undefined && dense !== undefined)
-    row = activate(graph, linear(graph, row, head.dense), dense.activation)
-  if (head.denseNorm !== undefined) row = norm(graph, row, head.denseNorm)
-  return linear(graph, row, head.classifier)
+  const { pooling, dense, endTokenId } = head.shape
+  const ends = () => graph.node('Equal', [values.ids, graph.int(endTokenId ?? 0)], {}, { type: 'bool' })
+  const read = endTokenId === undefined ? values : { ...values, mask: graph.cast(ends(), 'int64') }
+  return linear(graph, beforeOutput(graph, pool(graph, read, pooling), head, dense?.activation), head.classifier)
 }
 
 /** Logits of the vocabulary, [...,C] -> [...,V]. */
@@ -102,7 +113,7 @@ export const headGraph = (graph: ModelGraph, model: Model, values: HeadValues): 
     return [logits(classify(graph, values, head.scorer), batch, 1)]
   if (head instanceof EmbeddingHead) return embeddingOutputs(graph, values, head, model.facts.hiddenSize)
   if (head instanceof TokenClassifier) {
-    const scores = linear(graph, hidden, head.classifier)
+    const scores = linear(graph, beforeOutput(graph, hidden, head, head.denseShape?.activation), head.classifier)
     const { labels } = headEntry(model.definition, model.config, model.headType)
     // Without labels the two scores of a token are those of an answer's start and end.
     if (labels !== undefined) return [logits(scores, batch, tokens, outputs(head.classifier))]

@@ -9,6 +9,7 @@ import {
   type Mlp,
   type Norm,
   PlainMlp,
+  RmsNorm,
 } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import {
@@ -147,10 +148,17 @@ export const embed = (graph: ModelGraph, ids: string, { weight }: Embedding): st
   return graph.node('Mul', [graph.cast(codes, 'float32'), rows])
 }
 
+/** The weight of a norm, with what is added to it. */
+const normWeight = (graph: ModelGraph, layer: Norm & { weight: Tensor }): string => {
+  if (!(layer instanceof RmsNorm) || layer.offset === 0) return graph.parameter(layer.weight)
+  const values = layer.weight.toFloat32Array().map((value) => value + layer.offset)
+  return graph.constant(valuesConstant(graph.nameOf(layer.weight), 'float32', [values.length], values))
+}
+
 /** A norm over the last dimension, in float32. */
 export const norm = (graph: ModelGraph, x: string, layer: Norm & { weight: Tensor; bias?: Tensor }): string => {
   const wide = graph.cast(x, 'float32')
-  const weight = graph.parameter(layer.weight)
+  const weight = normWeight(graph, layer)
   const epsilon = { float: layer.eps }
   if (layer instanceof LayerNorm) {
     const bias = layer.bias === undefined ? [] : [graph.parameter(layer.bias)]

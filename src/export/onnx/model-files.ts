@@ -1,12 +1,13 @@
 // The graphs of a model by the files that transformers.js opens: one for encoders and decoders, two for encoder-decoders.
 import { ConfigError } from '../../core/index.ts'
-import { CausalLmHead, type Model, MultipleChoiceHead, Seq2SeqLmHead, T5Body } from '../../models/index.ts'
+import { CausalLmHead, type Model, MultipleChoiceHead, Seq2SeqLmHead } from '../../models/index.ts'
 import type { Attention } from '../../nn/index.ts'
 import type { KeysAndValues } from './attention.ts'
-import { type BodyResult, bodyGraph, crossKeysAndValues, relativeStack } from './bodies.ts'
+import { bodyGraph } from './bodies.ts'
+import { crossKeysAndValues, crossStack, hasTwoStacks, type TwoStackBody } from './cross-stacks.ts'
 import type { GraphFormat } from './graph.ts'
 import { headGraph, vocabularyLogits } from './heads.ts'
-import { embed, ModelGraph } from './layers.ts'
+import { ModelGraph } from './layers.ts'
 import type { Dimension } from './schema.ts'
 
 // transformers.js makes empty caches with 0 for every symbolic dimension but the batch.
@@ -53,7 +54,7 @@ const generatingGraph = (model: Model, head: CausalLmHead, format: GraphFormat):
   const mask = graph.input({ name: 'attention_mask', type: 'int64', shape: [batch, total] })
   const kept = graph.input({ name: 'num_logits_to_keep', type: 'int64', shape: [] })
   const layers = [...model.body.modules()].flatMap(([, module]) => ('qProj' in module ? [module as Attention] : []))
-  const { hidden, present }: BodyResult = bodyGraph(graph, model, { ids, mask, past: pastInputs(graph, layers) })
+  const { hidden, present } = bodyGraph(graph, model, { ids, mask, past: pastInputs(graph, layers) })
   // From -n to the end; from -0, all.
   const from = graph.node('Neg', [graph.node('Unsqueeze', [kept, graph.ints(0)])])
   const last = graph.node('Slice', [hidden, from, graph.ints(2 ** 31 - 1), graph.ints(1)])
@@ -88,19 +89,18 @@ const readingGraph = (model: Model, format: GraphFormat): ModelGraph => {
 const segmentsOf = ({ body }: Model): number =>
   'embedTypes' in body ? (body.parameters().get('embedTypes.weight')?.shape[0] ?? 0) : 0
 
-const encoderGraph = (model: Model, body: T5Body, format: GraphFormat): ModelGraph => {
+const encoderGraph = (model: Model, body: TwoStackBody, format: GraphFormat): ModelGraph => {
   const graph = newGraph(model, format)
   const ids = graph.input({ name: 'input_ids', type: 'int64', shape: [batch, 'encoder_sequence_length'] })
   const mask = graph.input({ name: 'attention_mask', type: 'int64', shape: [batch, 'encoder_sequence_length'] })
-  const embedded = embed(graph, ids, body.embedTokens)
-  const { hidden } = relativeStack(graph, body.encoder, embedded, { length: graph.size(ids, 1), mask })
+  const { hidden } = crossStack(graph, body, body.encoder, { ids, mask })
   const shape = [batch, 'encoder_sequence_length', model.facts.hiddenSize]
   graph.output(hidden, { name: 'last_hidden_state', type: 'float32', shape })
   return graph
 }
 
 /** The decoder: keys and values of the encoder's output are computed without a cache, and taken from it with one. */
-const mergedDecoderGraph = (model: Model, body: T5Body, head: Seq2SeqLmHead, format: GraphFormat): ModelGraph => {
+const mergedDecoderGraph = (model: Model, body: TwoStackBody, head: Seq2SeqLmHead, format: GraphFormat): ModelGraph => {
   const graph = newGraph(model, format)
   const { decoder } = body
   if (decoder === undefined) throw new ConfigError('Expected an encoder-decoder with its decoder to export, got none.')
@@ -129,12 +129,7 @@ const mergedDecoderGraph = (model: Model, body: T5Body, head: Seq2SeqLmHead, for
     },
   )
   const cross = layers.map((_, i) => ({ key: found[2 * i], value: found[2 * i + 1] }))
-  const embedded = embed(graph, ids, body.embedTokens)
-  const { hidden, present } = relativeStack(graph, decoder, embedded, {
-    length: graph.size(ids, 1),
-    past: earlier,
-    cross: { source: cross, mask },
-  })
+  const { hidden, present } = crossStack(graph, body, decoder, { ids, past: earlier, cross: { source: cross, mask } })
   const logits = vocabularyLogits(graph, hidden, head, model)
   graph.output(logits, { name: 'logits', type: 'float32', shape: [batch, tokens, model.facts.vocabSize] })
   presentOutputs(graph, layers, present, 'decoder.')
@@ -149,7 +144,7 @@ const mergedDecoderGraph = (model: Model, body: T5Body, head: Seq2SeqLmHead, for
 export const modelGraphs = (model: Model, format: GraphFormat): Map<string, () => ModelGraph> => {
   const { body, head } = model
   if (head instanceof CausalLmHead) return new Map([['model', () => generatingGraph(model, head, format)]])
-  if (head instanceof Seq2SeqLmHead && body instanceof T5Body)
+  if (head instanceof Seq2SeqLmHead && hasTwoStacks(body))
     return new Map([
       ['encoder_model', () => encoderGraph(model, body, format)],
       ['decoder_model_merged', () => mergedDecoderGraph(model, body, head, format)],

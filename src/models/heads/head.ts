@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { KeyRule, Linear } from '../../nn/index.ts'
 import { Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
+import type { DecoderShift } from '../decoder-inputs.ts'
 import type { Body, BodyFacts, BodyInputs, BodyOutputs } from '../model.ts'
 
 /** Names of all heads. */
@@ -90,8 +91,8 @@ export interface HeadEntry {
   encoderOnly?: boolean
   /** The class is the bare body: settings of sentence embeddings apply, and a pooler in the checkpoint is kept. */
   bare?: boolean
-  /** Changes the batch before the body, for example derives decoder inputs. */
-  prepare?(inputs: BodyInputs): BodyInputs
+  /** Derives the decoder's inputs from the batch. */
+  prepare?: DecoderShift
   /** Labels in config.json, where the head has labels. */
   labels?(options: HeadOptions): readonly string[]
   /** Whether config.json has `problem_type`. */

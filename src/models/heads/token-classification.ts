@@ -26,6 +26,11 @@ export class TokenClassifier extends Head {
     return this.classifier
   }
 
+  /** The dense layer before the output layer. */
+  get denseShape(): DenseShape | undefined {
+    return this.#dense
+  }
+
   /** -> float32 [B,T,labels] */
   forward({ hidden }: BodyOutputs): Tensor {
     return this.classifier.forward(this.dropout.forward(this.#transform(hidden)))

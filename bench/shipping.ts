@@ -1,20 +1,29 @@
-// Exports of real models in the programs that use them: `npm run bench -- shipping [lora] [tokenizer] [t5] [--smoke]`.
+// Exports of real models in the programs that use them: `npm run bench -- shipping [PART …] [--smoke]`.
 //   lora       SmolLM2-135M, some steps of LoRA on instructions, as merged folder, GGUF and adapter; chats in node-llama-cpp
 //   tokenizer  a byte-level BPE tokenizer trained here, in llama.cpp
 //   t5         an encoder-decoder that summarises, in the pipeline of transformers.js
+//   minilm     MiniLM on SST-2 in 8 bits, in the pipeline of transformers.js in Node and in Chromium
+//   writing    CPU time and memory of writing a 124M model (not timed beside other work: CPU time of this process)
 // BASE names the folder of SmolLM2, DATA the shared data. node-llama-cpp must be installed beside the program.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { loadTokenizer, saveModel } from '../src/checkpoint/index.ts'
 import { exportModel } from '../src/export/index.ts'
+import { openSource } from '../src/export/open-source.ts'
+import { RelativeDifference, rounded } from '../src/export/proof/differences.ts'
+import { runModel } from '../src/export/proof/runner.ts'
 import { open } from '../src/inference/index.ts'
 import { buildModel, models } from '../src/models/index.ts'
 import { finetune } from '../src/runs/index.ts'
 import { Generator } from '../src/tensor/index.ts'
 import { trainTokenizer } from '../src/tokenizers/index.ts'
 import type { BenchOptions } from './main.ts'
+import { minilm } from './shipping/minilm.ts'
+import { writing } from './shipping/writing.ts'
+import { peersPython } from './side-by-side.ts'
 
 const data = process.env.DATA ?? join(import.meta.dirname, '..', '..', 'shared', 'data')
 const base = process.env.BASE ?? join(homedir(), '.cache', 'tunesmith', 'smollm2-hf')
@@ -54,6 +63,33 @@ const chats = async (path: string, question: string): Promise<string> => {
   return answer
 }
 
+/** Logits of a merged folder in transformers and of its adapter in PEFT, against ours. */
+const inPython = async (root: string, { merged, adapter }: { merged: string; adapter: string }): Promise<void> => {
+  const python = peersPython()
+  if (python === undefined) return say('lora', { python: 'skipped: node bench/peers/setup.mjs installs it' })
+  const { model, tokenizer } = await openSource({ model: adapter })
+  const texts = ['The capital of France is', 'def add(a, b):', 'Größe, café, 你好'].map((text) =>
+    Array.from(tokenizer.encode(text).ids),
+  )
+  const input = join(root, 'texts.json')
+  writeFileSync(input, JSON.stringify(texts))
+  const script = join(import.meta.dirname, 'peers', 'exported.py')
+  const stdout = execFileSync(python, [script, merged, base, adapter], {
+    input: readFileSync(input),
+    env: { ...process.env, HF_HUB_OFFLINE: '1' },
+    maxBuffer: 2 ** 30,
+  })
+  const theirs = JSON.parse(String(stdout)) as Record<'merged' | 'adapter', number[][]>
+  for (const [name, lists] of Object.entries(theirs)) {
+    const found = new RelativeDifference()
+    for (const [i, ids] of texts.entries()) found.add(await runModel(model).logits({ ids }), lists[i])
+    say('lora', {
+      in: name === 'merged' ? 'transformers, merged folder' : 'PEFT, adapter',
+      logits: rounded(found.value),
+    })
+  }
+}
+
 const lora = async (root: string, smoke: boolean): Promise<void> => {
   const instructions = join(root, 'instructions.json')
   writeFileSync(instructions, gunzipSync(readFileSync(join(data, 'alpaca-gpt4-sample', 'alpaca_en_demo.json.gz'))))
@@ -70,7 +106,6 @@ const lora = async (root: string, smoke: boolean): Promise<void> => {
     batch: { sequences: 8, microTokens: 1024 },
     budget: { steps: smoke ? 2 : 20 },
     learningRate: 2e-4,
-    evaluate: { atEnd: false },
     answers: { duringTraining: 0, atEnd: 0, samples: 0 },
   } as never)
   const out = join(root, 'smollm2-out')
@@ -80,18 +115,27 @@ const lora = async (root: string, smoke: boolean): Promise<void> => {
     out,
   })
   for (const { target, consumer, check, value, limit } of proof) say('lora', { target, consumer, check, value, limit })
+  await inPython(root, { merged: join(out, 'merged'), adapter: join(run, 'model') })
   const question = 'What is the capital of France?'
   for (const { name, bytes } of files)
     if (name.startsWith('gguf/') && name.endsWith('.gguf'))
       say('lora', { file: name, bytes, question, answer: await chats(join(out, name), question) })
 }
 
-const tokenizer = async (root: string): Promise<void> => {
-  const text = readFileSync(join(data, 'tinyshakespeare', 'input.txt'), 'utf8')
-  const { files } = await trainTokenizer(text.split('\n\n'), { type: 'bpe', vocabSize: 4096 })
+const shakespeare = (): string => readFileSync(join(data, 'tinyshakespeare', 'input.txt'), 'utf8')
+
+/** A byte-level BPE tokenizer that is trained here. */
+const trainBpe = async (root: string): Promise<string> => {
+  const { files } = await trainTokenizer(shakespeare().split('\n\n'), { type: 'bpe', vocabSize: 4096 })
   const folder = join(root, 'bpe')
-  mkdirSync(folder)
+  mkdirSync(folder, { recursive: true })
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return folder
+}
+
+const tokenizer = async (root: string): Promise<void> => {
+  const text = shakespeare()
+  const folder = await trainBpe(root)
   const config = models.llama.adjust(models.llama.presets.test, { vocabSize: 4096 })
   const model = buildModel(models.llama, config, 'causal-lm').initialize({ std: 0.1, generator: new Generator(1) })
   await saveModel(model.eval(), join(root, 'own'), { tokenizer: folder })
@@ -175,6 +219,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const wanted = (part: string) => rest.length === 0 || rest.includes(part)
   try {
     if (wanted('tokenizer')) await tokenizer(root)
+    if (wanted('writing')) await writing(root, await trainBpe(root), smoke, (values) => say('writing', values))
+    if (wanted('minilm')) await minilm(root, data, smoke, (values) => say('minilm', values))
     if (wanted('t5')) await t5(root, smoke)
     if (wanted('lora')) await lora(root, smoke)
   } finally {

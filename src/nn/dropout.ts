@@ -41,6 +41,7 @@ export class DropoutMasks {
   readonly #keys = new Map<number, Tensor>()
   readonly #parts: DropoutMasks[] = []
   #partSeed: bigint | undefined
+  #used = false
 
   /** @param examples those of the batch, in its order (default: each row or document is an example, numbered from 0) */
   constructor(generator: Generator, examples?: readonly NumberedExample[]) {
@@ -93,8 +94,20 @@ export class DropoutMasks {
     return part
   }
 
+  /** Whether a layer of the pass has drawn from them. */
+  get used(): boolean {
+    return this.#used
+  }
+
+  /** The generator of the masks, for a use of them. */
+  draw(): Generator {
+    this.#used = true
+    return this.generator
+  }
+
   /** A generator for each sequence of a batch, for random values of its tokens that are no dropout masks. */
   generatorsOf(count: number): Generator[] {
+    this.#used = true
     const seed = drawSeed(this.generator)
     return Array.from(this.#numbers(count), (key) => new Generator(BigInt.asUintN(63, seed + key * oddFactor)))
   }
@@ -184,7 +197,7 @@ export const withSharedRows = <Result>(body: () => Result): Result => {
 /** Generator and keys of rows for an operator with dropout. @param shape sizes of the rows */
 export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } => {
   if (current === undefined) return {}
-  const { generator } = current
+  const generator = current.draw()
   return rowsAreShared ? { generator } : { generator, rowKeys: current.keysOf(shape) }
 }
 

@@ -85,6 +85,26 @@ describe('before the first step', () => {
     expect(await specialist(at('by-f1'), { keep: { best: 'f1Macro' } })).toMatchObject({ reason: 'finished' })
   })
 
+  it('an average that would have the weights of one step only is refused', async () => {
+    const average = { method: 'mean', startStep: 3, interval: 2 } as const
+    await expect(specialist(at('one-weight'), { average, budget: { steps: 5 } })).rejects.toThrow(
+      /the second is that of step 6, and the run has 5\. Lower them/,
+    )
+    expect(await specialist(at('two-weights'), { average, budget: { steps: 6 } })).toMatchObject({ steps: 6 })
+  })
+
+  it('R-Drop is refused for a model without dropout', async () => {
+    const settings = { rDrop: 1 }
+    const lora = (dropout: number) => ({ base: at('no-dropout'), settings, variant: 'lora', adapter: { dropout } })
+    const config = { numLayers: 1, hiddenDropout: 0, attentionDropout: 0 }
+    const model = { type: 'bert', preset: 'test', config }
+    await pretrain(smallRecipe(data, at('no-dropout'), { model, budget: { steps: 2 } }))
+    await expect(specialist(at('same-passes'), lora(0))).rejects.toThrow(
+      /and this model has none: set `adapter\.dropout`/,
+    )
+    expect(await specialist(at('two-passes'), lora(0.1))).toMatchObject({ reason: 'finished' })
+  })
+
   it('a step of more examples than memory holds is refused', async () => {
     const more = { batch: { sequences: 1e12 } }
     await expect(pretrain(smallRecipe(data, at('huge'), more))).rejects.toThrow(

@@ -60,6 +60,20 @@ export const evaluateEachEpoch = <Recipe extends CommonRecipe>(
   return { ...recipe, evaluate: { steps } }
 }
 
+/** @throws ConfigError for an average that would have the weights of one step only */
+const expectWeightsToAverage = ({ average, budget }: CommonRecipe, length: RunLength): void => {
+  if (average === undefined || length.timed) return
+  const steps = length.totalSteps({ step: 0, tokens: 0, position: 0, seconds: 0 })
+  const { startStep, interval } = average
+  // The weights of this step, from 1, are the second that count. Without these settings, a run of one step is just short.
+  const second = startStep + interval + 1
+  if (second <= steps || second === 2) return
+  const exact = budget.steps === undefined ? 'about ' : ''
+  throw new ConfigError(
+    `\`average\` needs the weights of two steps or more: with \`startStep\` ${startStep} and \`interval\` ${interval} the second is that of step ${second}, and the run has ${exact}${steps}. Lower them, or remove \`average\`.`,
+  )
+}
+
 /** Builds optimizer, average, learning rate and length of a run. */
 export const setOptimization = (
   recipe: CommonRecipe,
@@ -86,6 +100,12 @@ export const setOptimization = (
     throw new ConfigError(
       `\`average\` has no place beside \`optimizer.type\` ${optimizer.type}, which averages weights itself: remove it.`,
     )
+  const length = runLength(recipe.budget, {
+    examplesPerStep,
+    tokensPerStep: examplesPerStep * perExample,
+    examplesPerEpoch: stream.perEpoch,
+  })
+  expectWeightsToAverage(recipe, length)
   return {
     optimizer,
     average:
@@ -93,10 +113,6 @@ export const setOptimization = (
         ? optimizer.average
         : createAverage(recipe.average, parameters, sharded ? {} : { weights: optimizer.weights }),
     learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
-    length: runLength(recipe.budget, {
-      examplesPerStep,
-      tokensPerStep: examplesPerStep * perExample,
-      examplesPerEpoch: stream.perEpoch,
-    }),
+    length,
   }
 }

@@ -1,5 +1,7 @@
 // The criterion of tasks with one output row per example: classes, labels or numbers. Targets and loss function are options.
+import { ConfigError } from '../../core/index.ts'
 import type { HeadType, Model } from '../../models/index.ts'
+import { currentDropout } from '../../nn/index.ts'
 import {
   type Batch,
   type Criterion,
@@ -38,6 +40,11 @@ export interface RowBatch extends Batch {
   known: number
 }
 
+const noSecondMask = () =>
+  new ConfigError(
+    '`settings.rDrop` compares two passes with different dropout, and this model has none: set `adapter.dropout` or the dropout of the base, or remove `settings.rDrop`.',
+  )
+
 export const createRowCriterion = <Example extends TaskExample>(
   options: RowCriterionOptions<Example>,
 ): Criterion<Example> => ({
@@ -61,6 +68,7 @@ export const createRowCriterion = <Example extends TaskExample>(
     const logits = pass()
     let sum = options.loss(logits, targets)
     if (options.consistency !== undefined && model.training) {
+      if (currentDropout()?.used === false) throw noSecondMask()
       const second = pass()
       sum = sum
         .add(options.loss(second, targets))

@@ -15,7 +15,10 @@ afterAll(() => rm(root, { recursive: true }))
 describe('resolveModel of a path', () => {
   it('takes the model of a run, once there is one', async () => {
     const run = join(root, 'run')
-    expect(await resolveModel(run)).toBe(run)
+    await expect(resolveModel(run)).rejects.toThrow(/a run that has not finished: .* Finish it with `.* resume .*`\.$/)
+    for (const step of ['step-00000002', 'step-00000010'])
+      await mkdir(join(run, 'checkpoints', step), { recursive: true })
+    await expect(resolveModel(run)).rejects.toThrow(/or use the model of its checkpoint .*step-00000010\.$/)
     await writeFile(join(run, 'model', 'config.json'), '{}')
     expect(await resolveModel(run)).toBe(join(run, 'model'))
   })

@@ -3,7 +3,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { CheckpointError, exists, suggest } from '../core/index.ts'
+import { CheckpointError, exists, programCall, suggest } from '../core/index.ts'
+import { runFiles } from '../tracking/index.ts'
 import { downloadModel } from './hub-download.ts'
 import { expectOneTask } from './task-folders.ts'
 
@@ -92,7 +93,21 @@ const modelOfRun = async (path: string): Promise<string> => {
   if (await isModel()) return path
   if (await isModel('model')) return join(path, 'model')
   await expectOneTask(path)
+  if (await has(runFiles.recipe)) throw await unfinishedRun(path)
   return path
+}
+
+const unfinishedRun = async (path: string): Promise<CheckpointError> => {
+  const folder = join(path, runFiles.checkpoints)
+  const names = await readdir(folder).catch(() => [] as string[])
+  const newest = names
+    .filter((name) => /^step-\d+$/.test(name))
+    .sort()
+    .at(-1)
+  const other = newest === undefined ? '' : `, or use the model of its checkpoint ${join(folder, newest)}`
+  return new CheckpointError(
+    `${path}: Expected a model, found a run that has not finished: it was stopped or is still training. Finish it with \`${programCall('resume', path)}\`${other}.`,
+  )
 }
 
 /**

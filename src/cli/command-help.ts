@@ -148,7 +148,8 @@ function formatItem(this: Help, term: string, width: number, text: string, helpe
 export const helpText = (help: CommandHelp, argv: readonly string[] = []): string => {
   const { choices, arguments: specs, flags } = help
   const chosen = flagsChosenBy(argv, choices, specs)
-  const call = `${programName()} ${help.name}`
+  // Its name is replaced by the call where the notes are written.
+  const call = `tunesmith ${help.name}`
   const hidden = chosenFlags(choices)
   const notes =
     chosen === undefined

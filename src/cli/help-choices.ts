@@ -92,14 +92,28 @@ export const flagsChosenBy = (
 }
 
 /** Words wrapped to lines of at most 80 columns, below one another at `indent`. */
-export const wrapWords = (head: string, words: readonly string[], indent = 2, width = 80): string[] => {
+export const wrapWords = (
+  head: string,
+  words: readonly string[],
+  indent: number | string = 2,
+  width = 80,
+): string[] => {
+  const before = typeof indent === 'string' ? indent : ' '.repeat(indent)
   const lines = [head]
   for (const word of words) {
     const line = lines[lines.length - 1]
     if (line.length + 1 + word.length <= width) lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
-    else lines.push(`${' '.repeat(indent)}${word}`)
+    else lines.push(`${before}${word}`)
   }
   return lines
+}
+
+/** A sentence in 80 columns: what does not fit continues two columns further in. */
+export const wrapText = (text: string): string[] => {
+  if (text.length <= 80) return [text]
+  const { length: indent } = /^ */.exec(text)![0]
+  const [first, ...words] = text.slice(indent).split(' ')
+  return wrapWords(`${' '.repeat(indent)}${first}`, words, indent + 2)
 }
 
 /** A line of notes in 80 columns: what does not fit continues below its last column. */

@@ -125,8 +125,6 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   const truncatedShare = cut / Math.max(1, tokens + cut)
   if (truncatedShare > 0.05)
     warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens are truncated and not trained on.`)
-  if (vocabulary.pad !== undefined && vocabulary.pad === vocabulary.eos)
-    warnings.push('The padding token is the end-of-text token too: padding is recognised by masks, not by its id.')
   if (vocabulary.eos === undefined && vocabulary.sep === undefined)
     warnings.push('The tokenizer has no end-of-text token: the model cannot learn where a text ends.')
   const all = [...trainable.parameters.values()]

@@ -64,11 +64,8 @@ it('refuses a vocabulary larger than the model, and batches without anything to 
   expect(() => preFlight(factsOf('gpt2', { stream: empty }))).toThrow(DataError)
 })
 
-it('warns of a padding token that ends texts, of a missing end-of-text token, and of truncation', () => {
+it('warns of a missing end-of-text token and of truncation', () => {
   const warningsOf = (more: object) => preFlight(factsOf('gpt2', more)).warnings
-  expect(warningsOf({ vocabulary: { ...vocabulary, pad: 6 } })).toEqual([
-    expect.stringContaining('The padding token is the end-of-text token too'),
-  ])
   expect(warningsOf({ vocabulary: { ...vocabulary, eos: undefined, sep: undefined } })).toEqual([
     expect.stringContaining('no end-of-text token'),
   ])

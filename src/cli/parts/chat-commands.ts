@@ -85,7 +85,9 @@ export const chatHelp = (): string => {
 
 /** Runs one slash command. @throws ConfigError for an unknown command, or one that is not possible now */
 export const runChatCommand = async (line: string, conversation: Conversation): Promise<CommandOutcome> => {
-  const [, name, rest] = /^\/?(\S*)\s*(.*)$/s.exec(line) ?? []
+  const [, typed, rest] = /^\/?(\S*)\s*(.*)$/s.exec(line) ?? []
+  // What other programs call it.
+  const name = typed === 'exit' || typed === 'bye' ? 'quit' : typed
   const names = Object.keys(commands)
   if (!Object.hasOwn(commands, name))
     throw new ConfigError(

@@ -12,7 +12,7 @@ import {
 } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
-import { wrapWords } from '../help-choices.ts'
+import { wrapText, wrapWords } from '../help-choices.ts'
 import { matmulSpeed } from './matmul-speed.ts'
 import { TrainingBar } from './training-bar.ts'
 
@@ -38,11 +38,11 @@ const memoryLines = ({ memory }: PreFlight, prediction: RunPrediction | undefine
 export const describePreFlight = (facts: PreFlight, prediction?: RunPrediction): string[] => {
   return [
     'Before the first step',
-    ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
+    ...facts.example.split('\n').flatMap((line) => wrapWords('  │', line.trim().split(' '), '  │ ')),
     `  ${formatCount(facts.parameters)} parameters to train`,
-    `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${share(facts.truncatedShare)} more were truncated`,
+    `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${facts.truncatedShare > 0 ? `${share(facts.truncatedShare)} of the text` : 'nothing'} truncated`,
     ...memoryLines(facts, prediction),
-    ...facts.warnings.map((warning) => `  warning: ${warning}`),
+    ...facts.warnings.flatMap((warning) => wrapText(`  warning: ${warning}`)),
   ]
 }
 
@@ -71,9 +71,11 @@ const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 export const describeEvent = (event: TrainingEvent): string | undefined => {
   const at = `step ${event.step}:`
   if (event.type === 'evaluation') return validationLines(event.metrics, `${at} `).join('\n')
-  if (event.type === 'incident') return `${at} ${event.message}`
+  if (event.type === 'incident') return wrapText(`${at} ${event.message}`).join('\n')
   if (event.type === 'sample')
-    return `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`
+    return wrapText(
+      `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`,
+    ).join('\n')
   return undefined
 }
 
@@ -91,7 +93,9 @@ export const displayRun = (
   return {
     signal,
     onPreFlight(facts, { resumed, step, prediction }) {
-      if (!resumed) for (const line of describePreFlight(facts, prediction)) bar.line(withFlags(line))
+      if (!resumed)
+        for (const line of describePreFlight({ ...facts, warnings: facts.warnings.map(withFlags) }, prediction))
+          bar.line(withFlags(line))
       if (resumed) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({
@@ -106,7 +110,7 @@ export const displayRun = (
       const line = describeEvent(event)
       if (line !== undefined) bar.line(line)
     },
-    onNote: (line) => bar.line(withFlags(line)),
+    onNote: (line) => bar.line(wrapText(withFlags(line)).join('\n')),
     stop: () => bar.stop(),
   }
 }
@@ -122,22 +126,22 @@ export const runExitCode = (result: RunResult | RunPlans): number =>
   'reason' in result && result.reason === 'interrupted' ? 128 + constants.signals.SIGTERM : 0
 
 const describeResult = (result: RunResult): string => {
-  const { out, model, reason, steps, tokens, seconds, loss, metrics, warnings } = result
+  const { out, model, modelStep = result.steps, reason, steps, tokens, seconds, loss, metrics, warnings } = result
   const facts = [
-    `${steps} steps`,
+    `${steps} ${steps === 1 ? 'step' : 'steps'}`,
     `${formatCount(tokens)} tokens`,
     formatDuration(seconds * 1000),
     `loss ${number(loss)}`,
   ]
-  const validation = validationLines(metrics)
+  const validation = validationLines(metrics, modelStep === steps ? '' : `best model, of step ${modelStep}: `)
   if (reason === 'interrupted')
     return [`Stopped: ${facts.join(', ')}.`, `Resume with: ${programCall('resume', out)}`].join('\n')
   const compared = describeReferences({ ...result, results: metrics })
   return [
     `Finished: ${facts.join(', ')}`,
     ...validation,
-    ...(compared === undefined ? [] : [`compared: ${compared}`]),
-    ...warnings.map((warning) => `warning: ${warning}`),
+    ...(compared === undefined ? [] : wrapText(`compared: ${compared}`)),
+    ...warnings.flatMap((warning) => wrapText(`warning: ${warning}`)),
     `model   ${model}`,
     `report  ${out}/report.html`,
   ].join('\n')

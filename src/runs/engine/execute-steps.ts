@@ -94,12 +94,13 @@ export const executeSteps = async (
   const measured = latest.costs.measurement(start)
   const { reason, step: steps, tokens: seen, loss } = latest
   const exported = () => exportModel(run, latest.best)
-  const { model, scores }: Partial<Awaited<ReturnType<typeof exported>>> =
+  const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exported>>> =
     reason === 'finished' ? await onFirst(group, exported) : {}
   const { parameters } = flight
   return record.finish({
     reason,
     model,
+    modelStep,
     steps,
     tokens: seen,
     examples: latest.examples,

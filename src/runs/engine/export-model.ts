@@ -30,24 +30,25 @@ export const partsOf = ({
 export const exportModel = async (
   run: BuiltRun,
   bestStep: number | undefined,
-): Promise<{ model: string; scores?: FinalScores }> => {
+): Promise<{ model: string; modelStep?: number; scores?: FinalScores }> => {
   const { recipe, trainable, average } = run
   const model = join(recipe.out, runFiles.model)
   const snapshots = await listSnapshots(recipe.out)
   const best = recipe.keep.best === undefined ? undefined : snapshots.find(({ step }) => step === bestStep)
   const chosen = best ?? snapshots[0]
+  const exported = { model, ...(chosen && { modelStep: chosen.step }) }
   if (run.exportModel === undefined && average === undefined) {
     const weights = join(chosen.path, checkpointFiles.model)
     await writeFolderAtomic(model, (folder) => cp(weights, folder, { recursive: true }))
-    return { model }
+    return exported
   }
   if (chosen !== undefined && (run.exportModel !== undefined || best !== undefined))
     await readSnapshot(chosen.path, partsOf(run))
   average?.swapIn()
   try {
-    if (run.exportModel !== undefined) return { model, scores: await run.exportModel(model) }
+    if (run.exportModel !== undefined) return { ...exported, scores: await run.exportModel(model) }
     await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
-    return { model }
+    return exported
   } finally {
     average?.swapOut()
   }

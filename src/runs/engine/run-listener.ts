@@ -54,6 +54,8 @@ export interface RunResult {
   out: string
   /** Folder of the finished model, which transformers or PEFT opens; undefined for an interrupted run. */
   model?: string
+  /** Step of the weights of `model`: the best by `keep.best`, or the last. */
+  modelStep?: number
   reason: 'finished' | 'interrupted'
   steps: number
   tokens: number

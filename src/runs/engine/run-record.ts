@@ -26,6 +26,7 @@ import { openSessions, type Sessions } from './sessions.ts'
 export interface RunFacts extends FinalScores {
   reason: RunResult['reason']
   model?: string
+  modelStep?: number
   steps: number
   tokens: number
   examples: number
@@ -141,7 +142,7 @@ export class RunRecord {
     if (!this.#silent) await this.#sessions.note()
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
-    const { reason, model, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
+    const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
     const { mainMetric, references, warnings = [], prediction, measured } = facts
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const card = makeRunCard({
@@ -172,6 +173,18 @@ export class RunRecord {
         await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
       await writeReports(out)
     }
-    return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics, ...compared, warnings }
+    return {
+      out,
+      model,
+      ...(modelStep === undefined ? {} : { modelStep }),
+      reason,
+      steps,
+      tokens,
+      seconds: wallSeconds,
+      loss,
+      metrics,
+      ...compared,
+      warnings,
+    }
   }
 }

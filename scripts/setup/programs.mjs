@@ -19,6 +19,32 @@ export const findProgram = (name) => {
   })
 }
 
+/** Process groups of the programs that run now. */
+const running = new Set()
+
+/** Ends the programs, such as a build with its compilers, and then this process as the signal does by itself. */
+const stopAll = (signal) => {
+  for (const group of running) {
+    try {
+      process.kill(-group, 'SIGTERM')
+    } catch {
+      // It has just ended.
+    }
+  }
+  for (const each of stopSignals) process.off(each, stopAll)
+  process.kill(process.pid, signal)
+}
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+const noteStart = (group) => {
+  if (running.size === 0) for (const signal of stopSignals) process.on(signal, stopAll)
+  running.add(group)
+}
+const noteEnd = (group) => {
+  running.delete(group)
+  if (running.size === 0) for (const signal of stopSignals) process.off(signal, stopAll)
+}
+
 /** Runs a program to its end. `show` also copies its output to stderr; `onOutput` gets each piece of it. */
 export const runProgram = async (program, args, { cwd, env, show = false, onOutput, timeoutMs } = {}) => {
   const child = spawn(program, args, {
@@ -26,7 +52,10 @@ export const runProgram = async (program, args, { cwd, env, show = false, onOutp
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
+    // A group of its own: a signal to a build alone would leave its compilers running.
+    detached: true,
   })
+  if (child.pid !== undefined) noteStart(child.pid)
   let stdout = ''
   let output = ''
   const take = (text) => {
@@ -41,7 +70,10 @@ export const runProgram = async (program, args, { cwd, env, show = false, onOutp
   child.stderr.setEncoding('utf8').on('data', take)
   return new Promise((resolve, reject) => {
     child.on('error', (error) => reject(new SetupFault(`Cannot start \`${program}\`: ${error.message}.`)))
-    child.on('close', (code) => resolve({ code, stdout, output }))
+    child.on('close', (code) => {
+      noteEnd(child.pid)
+      resolve({ code, stdout, output })
+    })
   })
 }
 

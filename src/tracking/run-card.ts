@@ -41,6 +41,8 @@ export interface RunCardInput {
   parameters?: number
   /** Estimated floating-point operations of the whole run. */
   flops?: number
+  /** Share of the texts whose features an earlier run had computed: time and operations leave out what they cost. */
+  cachedShare?: number
   /** Measured energy of the processor. */
   energyJoules?: number
   /** Price of the machine, in any currency. */
@@ -131,7 +133,10 @@ const describeEnergy = (joules: number, seconds: number) =>
 export const renderRunCard = (card: RunCard): string => {
   const table = (head: [string, string], rows: readonly (readonly [string, string])[]) =>
     [head, ['---', '---'], ...rows].map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`).join('\n')
-  const results = Object.entries(card.results ?? {}).map(([name, value]): [string, string] => [name, String(value)])
+  const results = Object.entries(card.results ?? {}).map(([name, value]): [string, string] => [
+    name,
+    String(Number(value.toPrecision(6))),
+  ])
   const config = JSON.stringify(card.config, null, 2) ?? 'null'
   // A fence longer than any run of backticks inside.
   const fence = '`'.repeat(Math.max(3, ...[...config.matchAll(/`+/g)].map(([ticks]) => ticks.length + 1)))

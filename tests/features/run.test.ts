@@ -159,6 +159,10 @@ describe('a feature-based run', () => {
     const again = listening()
     await finetune(recipe('sequence-classification', 'second', { cache, learner: 'nearest-neighbours' }), again)
     expect(again.notes.join('\n')).toMatch(/Computed training features of 0 texts, [1-9]\d* from the cache/)
+    const { warnings } = await compareRuns([at('first'), at('second')])
+    expect(warnings).toEqual([
+      'second took the features of 100 % of its texts from the cache of an earlier run: its time and operations leave out what they cost.',
+    ])
   })
 
   it('writes the files of a run, can be compared, and restarts from the cache', async () => {

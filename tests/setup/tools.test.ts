@@ -1,4 +1,6 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -87,4 +89,22 @@ describe('findTools', () => {
     expect(message).toMatch(/^ {2}Debian, Ubuntu +sudo apt-get install -y cmake ninja-build$/m)
     expect(await readdir(join(folder, 'offline', 'cache', 'tools'))).toEqual([])
   })
+})
+
+it('a stopped set-up ends the programs that it runs, and those that they started', async () => {
+  const pids = join(folder, 'pids')
+  const call = `(await import(${JSON.stringify(new URL('../../scripts/setup/programs.mjs', import.meta.url))})).runProgram('sh', ['-c', 'sleep 600 & echo $! $$ > ${pids}; wait'])`
+  const setup = spawn(process.execPath, ['--input-type=module', '-e', call])
+  const numbers = async () => (await readFile(pids, 'utf8').catch(() => '')).trim().split(' ').map(Number)
+  await expect.poll(numbers).toEqual([expect.any(Number), expect.any(Number)])
+  setup.kill('SIGTERM')
+  expect(await once(setup, 'exit')).toEqual([null, 'SIGTERM'])
+  const isAlive = (pid: number) => {
+    try {
+      return process.kill(pid, 0)
+    } catch {
+      return false
+    }
+  }
+  await expect.poll(async () => (await numbers()).filter(isAlive)).toEqual([])
 })

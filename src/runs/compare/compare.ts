@@ -111,6 +111,8 @@ interface ReadRun extends ScoredRun {
   row: ComparedRun
   /** Versions of the package and of libtorch; empty without a run card. */
   versions: { [name: string]: string }
+  /** Share of the texts whose features were in a cache. */
+  cachedShare: number
 }
 
 /** Files that are not needed to use the model. */
@@ -167,7 +169,7 @@ const readRun = async (run: ScoredRun): Promise<ReadRun> => {
     ...(pretraining && { baseCosts: pretraining }),
     ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
   }
-  return { ...run, row, versions: card?.versions ?? {} }
+  return { ...run, row, versions: card?.versions ?? {}, cachedShare: card?.cachedShare ?? 0 }
 }
 
 /** The last parts of the paths, as many as make them differ. */
@@ -286,7 +288,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
   }
   all.sort((a, b) => a.row.task.localeCompare(b.row.task) || rank(b) - rank(a) || a.row.name.localeCompare(b.row.name))
   const groups = groupBy(all, groupOf)
-  const warnings = [...warningsOf(groups), ...versionWarnings(all)]
+  const warnings = [...warningsOf(groups), ...versionWarnings(all), ...cacheWarnings(all)]
   const [references, samples]: [ComparedReference[], ComparedSample[]] = [[], []]
   for (const group of groups.values()) {
     const elsewhere = [...groups.values()].some((other) => other !== group && other[0].row.task === group[0].row.task)
@@ -339,6 +341,16 @@ const versionWarnings = (runs: readonly ReadRun[]): string[] =>
     const listed = [...byVersion].map(([version, own]) => `${version} (${own.map(({ row }) => row.name).join(', ')})`)
     return [`Runs were made by different versions of ${name}: ${listed.join('; ')}. Scores may differ by that.`]
   })
+
+/** Names the runs that cost less than they would have without earlier ones. */
+const cacheWarnings = (runs: readonly ReadRun[]): string[] =>
+  runs.flatMap(({ row, cachedShare }) =>
+    cachedShare === 0
+      ? []
+      : [
+          `${row.name} took the features of ${Math.round(100 * cachedShare)} % of its texts from the cache of an earlier run: its time and operations leave out what they cost.`,
+        ],
+  )
 
 const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] => {
   const byTask = groupBy([...groups.values()], ([{ row }]) => row.task)

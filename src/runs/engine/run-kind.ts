@@ -103,6 +103,8 @@ export interface FitResult extends FinalScores {
   parameters: number
   /** Floating-point operations, estimated. */
   flops: number
+  /** Share of the texts whose features were in the cache. */
+  cachedShare?: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
   /** Folder of the finished model. */

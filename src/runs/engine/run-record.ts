@@ -35,6 +35,8 @@ export interface RunFacts extends FinalScores {
   parameters: number
   /** Floating-point operations, estimated. */
   flops: number
+  /** Share of the texts whose features were in the cache. */
+  cachedShare?: number
   /** What the plan predicted before the first step, and what the steps took. */
   prediction?: RunPrediction
   measured?: RunMeasurement
@@ -143,7 +145,7 @@ export class RunRecord {
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
     const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
-    const { mainMetric, references, warnings = [], prediction, measured } = facts
+    const { mainMetric, references, warnings = [], cachedShare = 0, prediction, measured } = facts
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const card = makeRunCard({
       name: out,
@@ -159,6 +161,7 @@ export class RunRecord {
       resumed: count - 1,
       parameters,
       flops,
+      ...(cachedShare > 0 ? { cachedShare } : {}),
       energyJoules,
       pricePerHour,
       results: { ...metrics },

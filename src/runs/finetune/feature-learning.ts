@@ -236,6 +236,8 @@ export const fitFeatures =
     validation.features.free()
     const scores = await saveFit(fit, fitted, width, result)
     const tokens = train.extracted.tokens + validation.extracted.tokens
+    const cached = train.extracted.cached + validation.extracted.cached
+    const computed = train.extracted.computed + validation.extracted.computed
     return {
       loss: fitted.fitted.loss ?? Number.NaN,
       ...scores,
@@ -244,6 +246,7 @@ export const fitFeatures =
       parameters: fitted.fitted.parameterCount,
       // A forward pass: two operations for every parameter and token.
       flops: 2 * fit.base.model.parameterCount * tokens,
+      cachedShare: cached / Math.max(1, cached + computed),
       hashes: await hashesOf(data.files, data.base),
       model: modelFolder(recipe),
     }

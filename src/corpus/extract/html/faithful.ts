@@ -14,12 +14,26 @@ const loadLinkedom = (): Linkedom => {
   return linkedom
 }
 
+/** Depth at which browsers stop nesting elements. Readability's time grows with the square of the depth. */
+const maxDepth = 512
+
+/** Whether elements are nested deeper than in any page that a browser shows; without recursion, which they would break. */
+const isTooDeep = (root: { readonly children: ArrayLike<unknown> }): boolean => {
+  let level = [root]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxDepth) return true
+    level = level.flatMap(({ children }) => Array.from(children) as (typeof root)[])
+  }
+  return false
+}
+
 /** HTML of the main content, and its title; undefined when Readability finds none or the page breaks it. */
 export const readableContent = (html: string): { html: string; title: string } | undefined => {
   try {
     const { document } = loadLinkedom().parseHTML(
       /<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`,
     )
+    if (isTooDeep(document.documentElement)) return undefined
     // Readability keeps these on small pages, where it has few candidates.
     for (const element of document.querySelectorAll('nav, [role=navigation], body > footer')) element.remove()
     // Readability asks for the DOM's own type, and reads only the part of it that linkedom has.
@@ -27,6 +41,6 @@ export const readableContent = (html: string): { html: string; title: string } |
     if (article === null || typeof article.content !== 'string') return undefined
     return { html: article.content, title: article.title ?? '' }
   } catch {
-    return undefined // too many or too deeply nested elements: the caller falls back to the fast rules
+    return undefined // too many elements: the caller falls back to the fast rules
   }
 }

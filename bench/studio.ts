@@ -42,25 +42,56 @@ interface Measured {
   deaf: number
 }
 
-/** Opens a page in a new browser window and waits for what makes it complete. */
-const timePage = async (
+/** Times that each page is opened: a busy machine delays most of them. */
+const repeats = 3
+
+/** Opens a page in a new browser window some times, waits for what makes it complete, and keeps the fastest. */
+const timePage = async (browser: Browser, studio: RunningStudio, page: TimedPage): Promise<Measured> => {
+  const measured: Measured[] = []
+  // A server that is new is so once.
+  const count = page.isFirst ? 1 : repeats
+  for (let i = 0; i < count; i++) measured.push(await timeOnce(browser, studio, page))
+  return measured.sort((a, b) => a.seconds - b.seconds)[0]
+}
+
+interface TimedPage {
+  what: string
+  hash: string
+  /** Whether the server has answered nobody before. */
+  isFirst?: boolean
+  /** Waits until the page is complete. @returns seconds by the browser's own clock, where it knows them */
+  ready(page: Page): Promise<number | undefined>
+}
+
+const timeOnce = async (
   browser: Browser,
   { url }: RunningStudio,
-  { what, hash, ready }: { what: string; hash: string; ready(page: Page): Promise<unknown> },
+  { what, hash, ready }: TimedPage,
 ): Promise<Measured> => {
   const page = await browser.newPage()
   const delay = monitorEventLoopDelay({ resolution: 5 })
   delay.enable()
   const started = performance.now()
   await page.goto(`${url}/${hash}`)
-  await ready(page)
-  const seconds = (performance.now() - started) / 1000
+  const seconds = (await ready(page)) ?? (performance.now() - started) / 1000
   delay.disable()
   await page.close()
   return { what, seconds, deaf: delay.max / 1e9 }
 }
 
-const paint = (page: Page) => page.waitForFunction("performance.getEntriesByName('first-contentful-paint').length > 0")
+/** Seconds from the start of the navigation to the first paint with content. */
+const paint = async (page: Page): Promise<number> => {
+  for (;;) {
+    const at = await page.evaluate(
+      "performance.getEntriesByName('first-contentful-paint').map((one) => one.startTime)[0] ?? null",
+    )
+    if (typeof at === 'number') return at / 1000
+    await page.waitForTimeout(20)
+  }
+}
+
+/** Redraws that are timed; the fastest counts. */
+const redraws = 6
 
 /** Milliseconds in which a page that has its data draws curves: from a change of an axis to the next frame. */
 const timeRedraw = async (browser: Browser, { url }: RunningStudio, hash: string): Promise<number> => {
@@ -68,14 +99,18 @@ const timeRedraw = async (browser: Browser, { url }: RunningStudio, hash: string
   await page.goto(`${url}/${hash}`)
   await page.locator('canvas').first().waitFor()
   await page.waitForTimeout(1000)
-  const milliseconds = (await page.evaluate(`new Promise((resolve) => {
-    const box = [...document.querySelectorAll('input[type=checkbox]')].find((one) => /log/i.test(one.parentElement.textContent))
-    const started = performance.now()
-    box.click()
-    requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - started)))
-  })`)) as number
+  const times: number[] = []
+  for (let i = 0; i < redraws; i++)
+    times.push(
+      (await page.evaluate(`new Promise((resolve) => {
+        const box = [...document.querySelectorAll('input[type=checkbox]')].find((one) => /log/i.test(one.parentElement.textContent))
+        const started = performance.now()
+        box.click()
+        requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - started)))
+      })`)) as number,
+    )
   await page.close()
-  return milliseconds
+  return Math.min(...times)
 }
 
 export const run = async ({ smoke }: BenchOptions): Promise<void> => {
@@ -95,23 +130,36 @@ export const run = async ({ smoke }: BenchOptions): Promise<void> => {
     const results: Measured[] = []
     const table = await createStudio({ port: 0, roots: [join(folder, 'many')] })
     const asTable = { hash: '#/runs', ready: paint }
-    results.push(await timePage(browser, table, { what: `first paint, ${many} runs, new server`, ...asTable }))
+    results.push(
+      await timePage(browser, table, { what: `first paint, ${many} runs, new server`, isFirst: true, ...asTable }),
+    )
     results.push(await timePage(browser, table, { what: `first paint, ${many} runs`, ...asTable }))
-    const firstRow = (page: Page) => page.getByRole('link', { name: /^run-/ }).first().waitFor()
+    const firstRow = async (page: Page) => {
+      await page.getByRole('link', { name: /^run-/ }).first().waitFor()
+      return undefined
+    }
     results.push(await timePage(browser, table, { what: `first rows, ${many} runs`, hash: '#/runs', ready: firstRow }))
     await table.close()
     const curves = await createStudio({ port: 0, roots: [join(folder, 'curves')] })
-    const canvas = (page: Page) => page.locator('canvas').first().waitFor()
+    const canvas = async (page: Page) => {
+      await page.locator('canvas').first().waitFor()
+      return undefined
+    }
     const hash = `#/compare?runs=${chosen}`
     results.push(
-      await timePage(browser, curves, { what: `8 curves of ${steps} steps, new server`, hash, ready: canvas }),
+      await timePage(browser, curves, {
+        what: `8 curves of ${steps} steps, new server`,
+        isFirst: true,
+        hash,
+        ready: canvas,
+      }),
     )
     results.push(await timePage(browser, curves, { what: `8 curves of ${steps} steps`, hash, ready: canvas }))
     console.log(`redrawing 8 curves of ${steps} steps: ${(await timeRedraw(browser, curves, hash)).toFixed(0)} ms`)
     await curves.close()
     const one = await createStudio({ port: 0, roots: [join(folder, 'long')] })
     const asRun = { hash: '#/runs/run', ready: canvas }
-    results.push(await timePage(browser, one, { what: `a run of ${long} steps, new server`, ...asRun }))
+    results.push(await timePage(browser, one, { what: `a run of ${long} steps, new server`, isFirst: true, ...asRun }))
     results.push(await timePage(browser, one, { what: `a run of ${long} steps`, ...asRun }))
     await one.close()
     for (const { what, seconds, deaf } of results)

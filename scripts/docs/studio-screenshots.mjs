@@ -1,5 +1,5 @@
-// Takes the pictures of docs/studio.md: `node --import tsx scripts/docs/studio-screenshots.mjs RUNS` with a folder of runs, such as
-// one of `quickstart`. Needs a Chromium.
+// Takes the pictures of docs/studio.md: `node --import tsx scripts/docs/studio-screenshots.mjs RUNS [NAME…]` with a folder of runs, such as
+// one of `quickstart`, and names of pictures (default: all). Needs a Chromium.
 import { mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,8 +26,15 @@ const askModel = async (page) => {
   await page.getByRole('button', { name: 'Ask again' }).waitFor({ timeout: 60_000 })
 }
 
+/** Scores all chosen models on all tasks. */
+const scoreAll = async (page) => {
+  await page.getByLabel('Records of each task').fill('50')
+  await page.getByRole('button', { name: 'Score all models' }).click()
+  await page.getByRole('button', { name: 'Score again' }).waitFor({ timeout: 200_000 })
+}
+
 /** Pages by the name of their picture; `ready` is a text that shows that a page is complete, `act` what is done there. */
-const shots = (base, compared, shards) => [
+const shots = ({ base, compared, several, shards, aligned, preferring }) => [
   { name: 'runs', hash: '#/runs', ready: base },
   { name: 'run', hash: `#/runs/${encodeURIComponent(base)}`, ready: 'Learning rate', dark: true },
   {
@@ -35,6 +42,24 @@ const shots = (base, compared, shards) => [
     hash: `#/compare?runs=${compared.map(encodeURIComponent).join(',')}&view=scores`,
     ready: 'confidence interval',
   },
+  {
+    name: 'predictions',
+    hash: `#/compare?runs=${compared.map(encodeURIComponent).join(',')}&view=predictions`,
+    ready: 'Reference',
+  },
+  {
+    name: 'tasks',
+    hash: `#/compare?runs=${several.map(encodeURIComponent).join(',')}&view=tasks`,
+    ready: 'Score all models',
+    act: scoreAll,
+  },
+  { name: 'new-run', hash: `#/new/pretrain?from=${encodeURIComponent(base)}`, ready: /^Peak of/ },
+  ...(aligned === undefined
+    ? []
+    : [{ name: 'alignment', hash: `#/alignment/${encodeURIComponent(aligned)}`, ready: 'Completion', dark: true }]),
+  ...(preferring === undefined
+    ? []
+    : [{ name: 'preferences', hash: `#/alignment/${encodeURIComponent(preferring)}`, ready: 'Margin' }]),
   ...(shards === undefined ? [] : [{ name: 'data', hash: `#/data/${encodeURIComponent(shards)}`, ready: 'Document' }]),
   {
     name: 'playground',
@@ -52,6 +77,7 @@ if (folder === undefined || browserPath === undefined)
 await buildWeb(root)
 await mkdir(images, { recursive: true })
 const studio = await createStudio({ port: 0, roots: [folder] })
+const chosenNames = process.argv.slice(3)
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
 try {
   const { runs } = await (await fetch(`${studio.url}/api/runs`)).json()
@@ -60,9 +86,24 @@ try {
   // The variants of one task: runs of one folder whose best score is that of the task.
   const scored = runs.filter(({ best }) => best?.metric === 'accuracy').map(({ id }) => id)
   const compared = scored.filter((id) => dirname(id) === dirname(scored.at(-1)))
+  // Specialists of other tasks beside two of this one.
+  const others = runs.filter(
+    ({ command, best }) => ['finetune', 'multitask'].includes(command) && best?.metric !== 'accuracy',
+  )
+  const several = [...compared.slice(0, 2), ...others.slice(0, 3).map(({ id }) => id)]
+  const finished = (part) => runs.find(({ title, state }) => state === 'finished' && title.includes(part))?.id
+  const [aligned, preferring] = [finished('grpo'), finished('dpo')]
   const { sources } = await (await fetch(`${studio.url}/api/data`)).json()
   const shards = sources.find(({ kind }) => kind === 'shards')?.id
-  for (const { name, hash, ready, dark = false, act } of shots(base, compared, shards)) {
+  for (const { name, hash, ready, dark = false, act } of shots({
+    base,
+    compared,
+    several,
+    shards,
+    aligned,
+    preferring,
+  })) {
+    if (chosenNames.length > 0 && !chosenNames.includes(name)) continue
     const page = await browser.newPage({ viewport: size, colorScheme: dark ? 'dark' : 'light' })
     await page.goto(`${studio.url}/${hash}`)
     await page

@@ -5,11 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FinetuneInput, finetune, pretrain, type RunListener } from '../../src/runs/index.ts'
 import { createServer, LiveModel, type StudioProcess, startStudioProcess } from '../../src/serving/index.ts'
 import { readLiveFile } from '../../src/serving/live/live-file.ts'
+import type { MatrixState } from '../../src/serving/studio/types/compare-types.ts'
 import { isBatchInvariant } from '../../src/tensor/index.ts'
 import { eventsOf, makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { browserPath, runsFolder, StudioUnderTest } from './studio-fixture.ts'
 
 const runs = runsFolder()
+const studio = new StudioUnderTest()
+studio.use({ roots: [runs] })
 let data: SmallData
 beforeAll(async () => {
   data = await makeSmallData('bpe')
@@ -159,6 +162,27 @@ describe('a model in training', () => {
     expect(untimed(remainsOf(asked))).toEqual(untimed(remainsOf(plain)))
   })
 
+  it('is scored on the tasks of other runs when a page asks for it', async () => {
+    const path = '/api/comparison/matrix'
+    const [own, both] = ['lora', 'lora,lora-asked']
+    expect(await studio.json(`${path}?runs=${own}`)).toMatchObject({ state: 'none', matrix: null })
+    expect(await studio.post(path, { runs: 'nowhere', limit: 1 })).toHaveProperty('error')
+    expect(await studio.post(path, { runs: own, limit: 0 })).toMatchObject({ error: { param: 'limit' } })
+    await studio.post(path, { runs: both, limit: 12 })
+    expect(await studio.post(path, { runs: own, limit: 12 })).toMatchObject({ error: { code: 'matrix_busy' } })
+    await expect.poll(() => studio.json(`${path}?runs=${encodeURIComponent(both)}`)).toMatchObject({ state: 'done' })
+    const { matrix } = await studio.json<MatrixState>(`${path}?runs=${encodeURIComponent(both)}`)
+    expect(matrix).toMatchObject({
+      columns: [{ task: 'sequence-classification', metric: 'accuracy', records: 12 }],
+      rows: [{ kind: 'base' }, { name: 'lora' }, { name: 'lora-asked' }],
+    })
+    // Both were trained alike; the base has no head for the task.
+    const [base, first, second] = matrix!.rows.map(({ cells }) => cells[0])
+    expect(base).toHaveProperty('missing')
+    expect(first).toEqual(second)
+    expect(await studio.json(`${path}?runs=${own}`)).toMatchObject({ state: 'none' })
+  })
+
   it('refuses requests without the token, and writes a file that only its user reads', async () => {
     const out = join(runs, 'guarded')
     let seen: { status: number; mode: number; late: number } | undefined
@@ -184,9 +208,6 @@ describe('a model in training', () => {
     await rm(out, { recursive: true })
   })
 })
-
-const studio = new StudioUnderTest()
-studio.use({ roots: [runs] })
 
 describe.skipIf(browserPath === undefined)('the page of a run in training', () => {
   it('asks the weights of a step, asks again as they change, and connects again after a kill of the studio', async () => {

@@ -47,10 +47,28 @@ describe('the fields of a form', () => {
     expect(lora).toContain('base')
   })
 
-  it.each(['pretrain', 'finetune', 'align'])('have a help each: %s', async (command) => {
+  it.each(['pretrain', 'finetune', 'multitask', 'align'])('have a help each: %s', async (command) => {
     const fields = fieldsOf(await form(command), {})
     expect(fields.length).toBeGreaterThan(40)
     expect(fields.filter(({ help }) => help === '').map(({ name }) => name)).toEqual([])
+  })
+
+  it('give the tasks of a run of several back, as the command line has them', async () => {
+    const several = await form('multitask')
+    const tasks = {
+      tone: { type: 'sequence-classification', data: ['a.csv'], settings: { text: 'review' }, validation: 'b.csv' },
+      names: { type: 'token-classification', data: 'c.conll', weight: 2, settings: {} },
+    }
+    const values = valuesOf(several, { command: 'multitask', base: 'bert', tasks })
+    const recipe = recipeOf(fieldsOf(several, values), values)
+    expect(recipe.tasks).toEqual([
+      'tone=sequence-classification,data=a.csv,settings.text=review,validation=b.csv',
+      'names=token-classification,data=c.conll,weight=2',
+    ])
+    const { faults } = await ask<RecipeCheck>('multitask/check', { ...recipe, out: join(runs, 'several') })
+    expect(faults).toEqual([])
+    const { commandLine } = await ask<RecipeCheck>('multitask/check', recipe)
+    expect(commandLine).toContain('--tasks names=token-classification,data=c.conll,weight=2')
   })
 
   it('give a recipe back as it was', async () => {

@@ -24,6 +24,9 @@ export const encodeIds = (ids: readonly string[]): string => ids.map(encodeURICo
 export const comparisonPath = (ids: readonly string[]): string =>
   `/api/comparison?runs=${encodeURIComponent(encodeIds(ids))}`
 
+/** Where specialists on all tasks are asked for. */
+export const matrixPath = '/api/comparison/matrix'
+
 /** A page of predictions of two runs. */
 export const predictionsPath = (
   first: string,

@@ -3,6 +3,7 @@
 import { BatchRowsProcess } from '../../runs/index.ts'
 import { ModelHosts } from '../playground/model-hosts.ts'
 import { AnalysisQueue } from './analysis/analysis-queue.ts'
+import { MatrixWork } from './analysis/matrix-work.ts'
 import { DataSession } from './data/data-session.ts'
 import { RunFilter } from './filter/run-filter.ts'
 import { RecipePlanner } from './new-run/recipe-planner.ts'
@@ -38,6 +39,8 @@ export class Studio {
   readonly batches = new BatchRowsProcess()
   /** What takes too long for the event loop. */
   readonly analyses = new AnalysisQueue()
+  /** Specialists on each other's tasks. */
+  readonly matrices = new MatrixWork()
   readonly filter: RunFilter
   readonly planner: RecipePlanner
   readonly data: DataSession
@@ -78,6 +81,7 @@ export class Studio {
     clearInterval(this.#timer)
     this.batches.close()
     this.analyses.close()
+    this.matrices.close()
     this.#closed.abort()
     this.hosts.close()
     this.data.close()

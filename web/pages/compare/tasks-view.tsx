@@ -3,7 +3,9 @@ import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/s
 import { Marker } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
+import { sharedFile } from '../../shared-file.ts'
 import { families, formatInterval, methodOf } from './families.ts'
+import { MatrixView } from './matrix-view.tsx'
 import { groupsOf } from './scores-view.tsx'
 import { shortName } from './selection.ts'
 
@@ -15,14 +17,13 @@ interface Row {
 
 const lastPart = (path: string): string => path.split('/').filter(Boolean).slice(-2).join('/')
 
-/** One row for each run, or one for each method on a base, which has the specialists of several tasks. */
+/** One row for each run, which may have learned several tasks, or one for each method on a base, which has the specialists of several. */
 const rowsOf = (runs: readonly ComparedRunRow[], byMethod: boolean): Row[] => {
   const ids = runs.map(({ id }) => id)
-  if (!byMethod) return runs.map((run) => ({ key: run.id, title: shortName(run.id, ids), runs: [run] }))
   const rows = new Map<string, Row>()
   for (const run of runs) {
-    const title = `${methodOf(run)} on ${lastPart(run.base)}`
-    const key = JSON.stringify([run.base, run.variant, run.randomInit])
+    const title = byMethod ? `${methodOf(run)} on ${lastPart(run.base)}` : shortName(run.id, ids)
+    const key = byMethod ? JSON.stringify([run.base, run.variant, run.randomInit]) : run.id
     const row = rows.get(key) ?? { key, title, runs: [] }
     row.runs.push(run)
     rows.set(key, row)
@@ -47,7 +48,7 @@ const Cell = ({ runs, best }: { runs: readonly ComparedRunRow[]; best: string })
   )
 }
 
-export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => {
+const OwnTasks = ({ answer }: { answer: RunComparisonAnswer }) => {
   const byMethod = route.value.query.get('rows') === 'methods'
   const columns = groupsOf(answer.runs)
   return (
@@ -100,3 +101,10 @@ export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => {
     </section>
   )
 }
+
+export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => (
+  <>
+    <OwnTasks answer={answer} />
+    {sharedFile === undefined && <MatrixView ids={[...new Set(answer.runs.map(({ id }) => id))]} />}
+  </>
+)

@@ -192,6 +192,25 @@ export const recipeOf = (fields: readonly Field[], values: Values): Record<strin
 /** Keys of a run's recipe that a new run does not take over. */
 const ownKeys = new Set(['command', 'out', 'recipeFile'])
 
+/** Whether a setting is a list of texts, or an object of entries by name, as the tasks of a run of several are. */
+const hasNamedEntries = ({ anyOf = [] }: FormSchema): boolean =>
+  anyOf.some(({ type, properties }) => type === 'object' && properties === undefined) &&
+  anyOf.some(({ type }) => type === 'array')
+
+/** Entries by name as they are typed: `tone=sequence-classification,data=a.csv,settings.text=review`. */
+const namedEntries = (entries: Record<string, unknown>): string[] => {
+  const assignments = (value: unknown, path: string): string[] => {
+    if (Array.isArray(value) && value.length === 1) return assignments(value[0], path)
+    if (Array.isArray(value)) return [`${path}=${JSON.stringify(value)}`]
+    if (typeof value !== 'object' || value === null) return [`${path}=${value}`]
+    return Object.entries(value).flatMap(([key, inner]) => assignments(inner, `${path}.${key}`))
+  }
+  return Object.entries(entries).map(([name, entry]) => {
+    const { type, ...fields } = asObject(entry)
+    return [`${name}=${type}`, ...Object.entries(fields).flatMap(([key, value]) => assignments(value, key))].join(',')
+  })
+}
+
 /** The settings of a recipe as they would be typed, without those that have their defaults. */
 export const valuesOf = (form: Pick<RecipeForm, 'schema' | 'parts'>, recipe: Record<string, unknown>): Values => {
   const values: Record<string, string> = {}
@@ -200,7 +219,12 @@ export const valuesOf = (form: Pick<RecipeForm, 'schema' | 'parts'>, recipe: Rec
       for (const [key, inner] of Object.entries(value)) flatten(inner, [...path, key])
     else if (value !== undefined && value !== null) values[path.join('.')] = typedOf(value)
   }
-  for (const [key, value] of Object.entries(recipe)) if (!ownKeys.has(key)) flatten(value, [key])
+  for (const [key, value] of Object.entries(recipe))
+    if (!ownKeys.has(key)) {
+      const schema = form.schema.properties?.[key]
+      if (schema !== undefined && hasNamedEntries(schema)) values[key] = namedEntries(asObject(value)).join('\n')
+      else flatten(value, [key])
+    }
   const fields = fieldsOf(form, values)
   const kept = fields.filter(({ name, byDefault }) => values[name] !== undefined && values[name] !== (byDefault ?? ''))
   return Object.fromEntries(kept.map(({ name }) => [name, values[name]]))

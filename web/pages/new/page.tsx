@@ -24,6 +24,7 @@ import { effectOf } from './plan-effect.ts'
 const commands: readonly { command: FormCommand; title: string; help: string }[] = [
   { command: 'pretrain', title: 'Pretrain', help: 'a model on token shards, from scratch or from a base' },
   { command: 'finetune', title: 'Fine-tune', help: 'a base on the records of a task' },
+  { command: 'multitask', title: 'Several tasks', help: 'a base on several tasks at once, with a head for each' },
   { command: 'align', title: 'Align', help: 'a model by preferences, or by rewards of its own answers' },
 ]
 

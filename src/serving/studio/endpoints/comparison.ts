@@ -4,10 +4,17 @@ import { z } from 'zod'
 import { readEvaluation } from '../../../runs/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
-import { maxCompared, pairFilters } from '../compare-paths.ts'
+import { matrixPath, maxCompared, pairFilters } from '../compare-paths.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import { finiteOrNull } from '../shown-values.ts'
-import type { CalibrationBin, PredictionPage, RunComparisonAnswer, RunEvaluation } from '../types/compare-types.ts'
+import type { Studio } from '../studio.ts'
+import type {
+  CalibrationBin,
+  MatrixState,
+  PredictionPage,
+  RunComparisonAnswer,
+  RunEvaluation,
+} from '../types/compare-types.ts'
 
 /** The runs of a comparison in an address. */
 export const comparedQuery = z.strictObject({
@@ -61,6 +68,40 @@ export const comparedPredictions = defineStudioEndpoint({
     const [one, other] = [await studio.runs.get(first), await studio.runs.get(second)]
     return studio.analyses.ask('predictionPage', { ...rest, first: one.folder, second: other.folder })
   },
+})
+
+/** Their folders. @throws ApiError for a run that is not there, and for none */
+const foldersOf = async (studio: Studio, runs: string): Promise<string[]> => {
+  const entries = await Promise.all(comparedIds({ runs }).map((id) => studio.runs.get(id)))
+  if (entries.length === 0) throw badRequest('Expected at least one run for `runs`, got none.', 'runs')
+  return entries.map(({ folder }) => folder)
+}
+
+export const matrixState = defineStudioEndpoint({
+  method: 'get',
+  path: matrixPath,
+  summary: 'Read the scores of specialists on all tasks of some runs, or how far they are',
+  query: comparedQuery,
+  answer: async ({ studio, query }): Promise<MatrixState> => studio.matrices.state(await foldersOf(studio, query.runs)),
+})
+
+export const startMatrix = defineStudioEndpoint({
+  method: 'post',
+  path: matrixPath,
+  summary: 'Run the models of some runs and of their bases on all of their tasks',
+  body: comparedQuery.extend({
+    limit: z.int().min(1).max(100_000).describe('first validation records of each task'),
+  }),
+  answer: async ({ studio, body: { runs, limit } }): Promise<MatrixState> =>
+    studio.matrices.start({ folders: await foldersOf(studio, runs), limit }),
+})
+
+export const stopMatrix = defineStudioEndpoint({
+  method: 'delete',
+  path: matrixPath,
+  summary: 'Stop scoring models',
+  body: comparedQuery,
+  answer: async ({ studio, body }): Promise<MatrixState> => studio.matrices.stop(await foldersOf(studio, body.runs)),
 })
 
 /** Classes of a confusion matrix that are sent: those with the most records. */

@@ -1,7 +1,7 @@
 // Every endpoint of the studio.
 import type { StudioEndpoint } from '../endpoint.ts'
 import { alignmentFacts, answerOfRollout, preferences, rollout } from './alignment.ts'
-import { comparedPredictions, comparison, runEvaluation } from './comparison.ts'
+import { comparedPredictions, comparison, matrixState, runEvaluation, startMatrix, stopMatrix } from './comparison.ts'
 import { dataEndpoints } from './data.ts'
 import { checkNewRun, newRunForm, planNewRun, startNewRun } from './new-run.ts'
 import { askPlayground, loadPlaygroundModel, playgroundState, runModels, unloadPlaygroundModel } from './playground.ts'
@@ -14,7 +14,7 @@ import { comparisonShare, runShare } from './run-share.ts'
 
 export const studioEndpoints: readonly StudioEndpoint[] = [
   ...[runList, runChanges, runDetails, runCurves, runEvents, runBatch, runSamples, runFilesOnDisk, runShare],
-  ...[comparison, comparedPredictions, comparisonShare, runEvaluation],
+  ...[comparison, comparedPredictions, comparisonShare, runEvaluation, matrixState, startMatrix, stopMatrix],
   ...[alignmentFacts, rollout, answerOfRollout, preferences],
   ...[playgroundState, runModels, loadPlaygroundModel, unloadPlaygroundModel, askPlayground],
   ...[stop, resumeRun, checkpointNow, deleteRun, tagRun, runConsole, filterRuns, filterFields],

@@ -21,6 +21,7 @@ const training = [
 const essentials: Record<FormCommand, readonly string[]> = {
   pretrain: ['model.type', 'model.preset', 'model.depth', 'objective', 'data', 'tokenizer', 'out', ...training],
   finetune: ['base', 'task', ...data, 'variant', 'out', ...training],
+  multitask: ['base', 'tasks', 'variant', 'taskTemperature', 'out', ...training],
   align: ['base', 'objective', ...data, 'variant', 'rewards', 'out', ...training],
 }
 

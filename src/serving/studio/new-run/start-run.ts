@@ -9,7 +9,7 @@ import type { RunLibrary } from '../runs/run-library.ts'
 import type { FormCommand, RecipeFault, StartAnswer } from '../types/new-run-types.ts'
 
 /** Commands that the studio and agents start. */
-export const startCommand = z.enum(['pretrain', 'finetune', 'align'])
+export const startCommand = z.enum(['pretrain', 'finetune', 'multitask', 'align'])
 
 /** Whether building the run of a recipe imports a file of the user: planning it would run that file's code. */
 export const importsModules = (recipe: Record<string, unknown>): boolean => 'use' in recipe || 'recipeFile' in recipe

@@ -12,14 +12,19 @@ const choice = (value: unknown): string | undefined => text(value) ?? text(asFie
 
 const lastPart = (path: string | undefined): string | undefined => path?.split(/[\\/]/).filter(Boolean).at(-1)
 
+/** Names of the tasks of a run of several. */
+const taskNames = (tasks: unknown): string | undefined =>
+  Array.isArray(tasks) ? undefined : Object.keys(asFields(tasks)).join(', ') || undefined
+
 /** The command and the title of a row; a missing or foreign recipe gives an empty title. */
 export const recipeTitle = (recipe: Fields | undefined): Pick<RunRow, 'command' | 'title'> => {
-  const { command, model, base, objective, task, variant } = recipe ?? {}
+  const { command, model, base, objective, task, tasks, variant } = recipe ?? {}
+  const learned = choice(task) ?? taskNames(tasks)
   const architecture = [text(asFields(model).type), text(asFields(model).preset)].filter(Boolean).join(' ')
   const parts = [
     architecture || lastPart(text(base)),
-    choice(task) ?? choice(objective),
-    task === undefined ? undefined : choice(variant),
+    learned ?? choice(objective),
+    learned === undefined ? undefined : choice(variant),
   ]
   return { command: text(command) ?? null, title: parts.filter((part) => part !== undefined).join(' · ') }
 }

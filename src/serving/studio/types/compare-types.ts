@@ -125,3 +125,31 @@ export interface RunEvaluation {
   /** Null where predictions carry no probabilities. */
   calibration: CalibrationBin[] | null
 }
+
+/** A score of the matrix, or why there is none. */
+export type MatrixScore = IntervalValue | { missing: string }
+
+/** Bases and specialists on all tasks of some runs. */
+export interface SpecialistMatrix {
+  columns: { name: string; task: string; metric: string; lowerIsBetter: boolean; records: number }[]
+  rows: { name: string; kind: 'base' | 'specialist'; cells: MatrixScore[] }[]
+  /** Maximum records of a task that were scored. */
+  limit: number
+}
+
+/** What the models are being scored on. */
+export interface MatrixProgress {
+  label: string
+  unit: string
+  done: number
+  of: number | null
+}
+
+/** Answer of `GET`, `POST` and `DELETE /api/comparison/matrix`. */
+export interface MatrixState {
+  state: 'none' | 'running' | 'done' | 'failed'
+  progress: MatrixProgress | null
+  /** Why it failed. */
+  fault: string | null
+  matrix: SpecialistMatrix | null
+}

@@ -1,7 +1,7 @@
 // What the pages and the server say to each other about new runs. Only types, independent of Node.
 
 /** Commands that the form starts. */
-export type FormCommand = 'pretrain' | 'finetune' | 'align'
+export type FormCommand = 'pretrain' | 'finetune' | 'multitask' | 'align'
 
 /** A JSON schema, as far as the form reads it. */
 export interface FormSchema {

@@ -31,6 +31,7 @@ const scoreAll = async (page) => {
   await page.getByLabel('Records of each task').fill('50')
   await page.getByRole('button', { name: 'Score all models' }).click()
   await page.getByRole('button', { name: 'Score again' }).waitFor({ timeout: 200_000 })
+  await page.getByRole('button', { name: 'Score again' }).scrollIntoViewIfNeeded()
 }
 
 /** Pages by the name of their picture; `ready` is a text that shows that a page is complete, `act` what is done there. */
@@ -53,7 +54,6 @@ const shots = ({ base, compared, several, shards, aligned, preferring }) => [
     ready: 'Score all models',
     act: scoreAll,
   },
-  { name: 'new-run', hash: `#/new/pretrain?from=${encodeURIComponent(base)}`, ready: /^Peak of/ },
   ...(aligned === undefined
     ? []
     : [{ name: 'alignment', hash: `#/alignment/${encodeURIComponent(aligned)}`, ready: 'Completion', dark: true }]),
@@ -109,7 +109,7 @@ try {
     await page
       .getByText(ready)
       .first()
-      .waitFor({ timeout: 20_000 })
+      .waitFor({ timeout: 120_000 })
       .catch(() => console.warn(`${name}: no ${ready}`))
     await act?.(page)
     await page.waitForTimeout(1500)

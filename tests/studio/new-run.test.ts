@@ -57,18 +57,18 @@ describe('the fields of a form', () => {
     const several = await form('multitask')
     const tasks = {
       tone: { type: 'sequence-classification', data: ['a.csv'], settings: { text: 'review' }, validation: 'b.csv' },
-      names: { type: 'token-classification', data: 'c.conll', weight: 2, settings: {} },
+      names: { type: 'token-classification', data: 'c.conll', scale: 2, settings: {} },
     }
     const values = valuesOf(several, { command: 'multitask', base: 'bert', tasks })
     const recipe = recipeOf(fieldsOf(several, values), values)
     expect(recipe.tasks).toEqual([
       'tone=sequence-classification,data=a.csv,settings.text=review,validation=b.csv',
-      'names=token-classification,data=c.conll,weight=2',
+      'names=token-classification,data=c.conll,scale=2',
     ])
     const { faults } = await ask<RecipeCheck>('multitask/check', { ...recipe, out: join(runs, 'several') })
     expect(faults).toEqual([])
     const { commandLine } = await ask<RecipeCheck>('multitask/check', recipe)
-    expect(commandLine).toContain('--tasks names=token-classification,data=c.conll,weight=2')
+    expect(commandLine).toContain('--tasks names=token-classification,data=c.conll,scale=2')
   })
 
   it('give a recipe back as it was', async () => {

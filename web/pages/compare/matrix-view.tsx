@@ -49,7 +49,7 @@ const Matrix = ({ matrix }: { matrix: SpecialistMatrix }) => {
   return (
     <>
       <Scroll label="Every model on every task">
-        <table class="confusion">
+        <table>
           <thead>
             <tr>
               <th scope="col">Model</th>
@@ -178,7 +178,9 @@ export const MatrixView = ({ ids }: { ids: readonly string[] }) => {
           </label>
           <button type="submit">{known.matrix === null ? 'Score all models' : 'Score again'}</button>
           {known.matrix === null && (
-            <span class="muted">Runs the base and all chosen specialists, as `tunesmith compare --matrix` does.</span>
+            <span class="muted">
+              Runs the base and all chosen specialists, as <code>tunesmith compare --matrix</code> does.
+            </span>
           )}
         </form>
       )}

@@ -4,7 +4,7 @@
 //   t5         an encoder-decoder that summarises, in the pipeline of transformers.js
 //   minilm     MiniLM on SST-2 in 8 bits, in the pipeline of transformers.js in Node and in Chromium
 //   writing    CPU time and memory of writing a 124M model (not timed beside other work: CPU time of this process)
-// BASE names the folder of SmolLM2, DATA the shared data. node-llama-cpp must be installed beside the program.
+// BASE names the folder of SmolLM2, DATA the shared data, STEPS the steps of fine-tuning. node-llama-cpp must be installed beside the program.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
@@ -27,6 +27,9 @@ import { peersPython } from './side-by-side.ts'
 
 const data = process.env.DATA ?? join(import.meta.dirname, '..', '..', 'shared', 'data')
 const base = process.env.BASE ?? join(homedir(), '.cache', 'tunesmith', 'smollm2-hf')
+
+/** Steps of fine-tuning. */
+const steps = (usual: number): number => Number(process.env.STEPS ?? usual)
 
 const say = (part: string, values: object): void => console.log(JSON.stringify({ part, ...values }))
 
@@ -104,7 +107,7 @@ const lora = async (root: string, smoke: boolean): Promise<void> => {
     out: run,
     maxLength: 128,
     batch: { sequences: 8, microTokens: 1024 },
-    budget: { steps: smoke ? 2 : 20 },
+    budget: { steps: smoke ? 2 : steps(20) },
     learningRate: 2e-4,
     answers: { duringTraining: 0, atEnd: 0, samples: 0 },
   } as never)
@@ -188,7 +191,7 @@ const t5 = async (root: string, smoke: boolean): Promise<void> => {
     out: run,
     maxLength: 256,
     batch: { sequences: 16, microTokens: 4096 },
-    budget: { steps: smoke ? 2 : 100 },
+    budget: { steps: smoke ? 2 : steps(100) },
     learningRate: 3e-3,
     answers: { duringTraining: 0, atEnd: 0, samples: 0 },
   } as never)

@@ -31,31 +31,51 @@ const rowsAtOnce = (shape: readonly number[]): number =>
     ),
   )
 
-/** The tensor's rows in float32, in pieces. @throws CheckpointError for NaN and infinity */
-export function* floatRows(tensor: Tensor, name: string): Iterable<Float32Array> {
+/** Refuses NaN and infinity. The sum shows them in one pass without a copy; where it overflows, each element is read. */
+const expectFinitePiece = (piece: Tensor, name: string, type: string): void => {
+  if (Number.isFinite(piece.sum(undefined, { dtype: 'float32' }).item())) return
+  expectFiniteElements(piece.to('float32').toFloat32Array(), name, type)
+}
+
+/** What `read` makes of the tensor's rows in float32, in pieces. @throws CheckpointError for NaN and infinity */
+function* piecesOf<Piece>(tensor: Tensor, name: string, read: (rows: Tensor) => Piece): Iterable<Piece> {
   const step = rowsAtOnce(tensor.shape)
   for (let row = 0; row < tensor.shape[0]; row += step) {
     const count = Math.min(step, tensor.shape[0] - row)
-    const values = noGrad(() => scope(() => tensor.detach().narrow(0, row, count).contiguous().toFloat32Array()))
-    expectFiniteElements(values, name, '')
-    yield values
+    yield noGrad(() =>
+      scope(() => {
+        const rows = tensor.detach().narrow(0, row, count).contiguous()
+        expectFinitePiece(rows, name, '')
+        return read(rows)
+      }),
+    )
   }
 }
+
+/** The tensor's rows in float32, in pieces. @throws CheckpointError for NaN and infinity */
+export const floatRows = (tensor: Tensor, name: string): Iterable<Float32Array> =>
+  piecesOf(tensor, name, (rows) => rows.toFloat32Array())
 
 /** The bytes of a tensor in a dtype, in pieces. */
-function* convertedRows(tensor: Tensor, name: string, dtype: 'float32' | 'float16'): Iterable<Uint8Array> {
-  for (const values of floatRows(tensor, name)) {
-    if (dtype === 'float32') yield bytesOf(values)
-    else yield bytesOf(halfPrecision(values, name))
-  }
-}
+const convertedRows = (tensor: Tensor, name: string, dtype: 'float32' | 'float16'): Iterable<Uint8Array> =>
+  piecesOf(tensor, name, (rows) => {
+    const converted = rows.to(dtype)
+    if (dtype === 'float16') expectFinitePiece(converted, name, ' as float16')
+    const bytes = new Uint8Array(rows.size * (dtype === 'float32' ? 4 : 2))
+    converted.copyInto(bytes)
+    return bytes
+  })
 
+/** Numbers in half precision. @throws CheckpointError for those that are too large */
 const halfPrecision = (values: Float32Array, name: string): Uint16Array => {
   const half = new Uint16Array(values.length)
-  noGrad(() => scope(() => Tensor.from(values, { dtype: 'float16' }).copyInto(half)))
-  // Exponent bits that are all set: infinity, as NaN was refused before.
-  for (const bits of half)
-    if ((bits & 0x7c00) === 0x7c00) expectFiniteElements(Float32Array.of(Number.POSITIVE_INFINITY), name, ' as float16')
+  noGrad(() =>
+    scope(() => {
+      const converted = Tensor.from(values, { dtype: 'float16' })
+      expectFinitePiece(converted, name, ' as float16')
+      converted.copyInto(half)
+    }),
+  )
   return half
 }
 

@@ -48,6 +48,9 @@ const externalPlaces = (file: string, constants: readonly Constant[], limit: num
   return { places, files: places.size === 0 ? 0 : number + 1 }
 }
 
+/** Smaller chunks are joined before they are written. */
+const largeChunk = 1 << 20
+
 const writeChunks = async (path: string, chunks: Iterable<Uint8Array>): Promise<void> => {
   const file = await open(path, 'w')
   try {
@@ -59,9 +62,14 @@ const writeChunks = async (path: string, chunks: Iterable<Uint8Array>): Promise<
       waiting = 0
     }
     for (const chunk of chunks) {
+      if (chunk.length >= largeChunk) {
+        await flush()
+        await file.writeFile(chunk)
+        continue
+      }
       small.push(chunk)
       waiting += chunk.length
-      if (waiting > 1 << 22) await flush()
+      if (waiting >= largeChunk) await flush()
     }
     await flush()
   } finally {

@@ -35,7 +35,11 @@ const Cell = ({ cell, share }: { cell: MatrixScore; share: number | null }) =>
       style={{ background: `color-mix(in srgb, var(--curve-1) ${Math.round(45 * (share ?? 0))}%, transparent)` }}
     >
       {formatInterval(cell)}
-      {share === 1 && <div class="badge">best</div>}
+      {share === 1 && (
+        <div class="badge" style={{ background: 'var(--panel)' }}>
+          best
+        </div>
+      )}
     </td>
   )
 

@@ -55,14 +55,15 @@ const post = (path: string, body: object) => studio.post<Record<string, unknown>
 
 const load = (model: string) => studio.post<LoadedModel>('/api/playground/load', { model })
 
-describe('the models of the playground', () => {
+// Each model is loaded once: its process takes seconds of CPU to start, so tests that ask one model follow each other.
+
+describe('models with heads', () => {
   it('are those of a run that open as a model', async () => {
     const { models: found } = await studio.json<RunModels>('/api/runs/text/models')
     expect(found.map(({ id }) => id)).toEqual(['text@model', 'text@1'])
   })
 
   it('offer what their head can answer', async () => {
-    expect((await load('text@model')).paths).toEqual(['/v1/chat/completions', '/v1/completions', '/v1/embeddings'])
     expect(await load('classes@model')).toMatchObject({
       head: 'sequence-classification',
       labels: ['calm', '<b>storm</b>'],
@@ -70,18 +71,98 @@ describe('the models of the playground', () => {
     })
   })
 
-  it('are unloaded when there are too many, the one that was not used for the longest time first', async () => {
-    await load('text@model')
-    await load('masks@model')
+  it.skipIf(browserPath === undefined)('shows classes as bars, fills masks, and marks answers', async () => {
+    const watched = await studio.open('#/playground?a=classes%40model')
+    const { page } = watched
+    const askFor = async (label: string, text: string) => {
+      await page.getByLabel(label, { exact: true }).fill(text)
+      await page.getByRole('button', { name: 'Ask', exact: true }).click()
+    }
+    await askFor('Text', 'the waves were high')
+    const bars = page.getByRole('table', { name: 'Probability of each class' })
+    await bars.getByText('<b>storm</b>').waitFor()
+    expect(await bars.getByText('%').count()).toBe(2)
+
+    await page.goto(`${studio.url}/#/playground?a=masks%40model`)
+    await page.getByRole('button', { name: 'Insert [MASK]' }).click()
+    await page.getByRole('button', { name: 'Ask', exact: true }).click()
+    const tokens = page.getByRole('table', { name: 'Tokens for mask 1' })
+    await tokens.waitFor()
+    expect(await tokens.getByRole('row').count()).toBe(8)
+
+    await page.goto(`${studio.url}/#/playground?a=spans%40model`)
+    await page.getByLabel('Context, which holds the answer').fill(seaTexts[0])
+    await askFor('Question', 'Who looked at the stars?')
+    await page.locator('.marked').waitFor()
+    expect(await page.locator('.marked').textContent()).toContain('The captain')
+
+    await page.goto(`${studio.url}/#/playground?a=names%40model`)
+    await askFor('Text', seaTexts[0])
+    await page.locator('.marked').waitFor()
+    await page.getByRole('tab', { name: 'Embeddings' }).click()
+    await page.getByRole('button', { name: 'Ask', exact: true }).click()
+    await page.getByLabel('Neighbours of').waitFor()
+    await page.getByLabel('Neighbours of').selectOption({ index: 2 })
+    expect(
+      await page
+        .getByRole('list', { name: /^Nearest texts to/ })
+        .getByRole('listitem')
+        .count(),
+    ).toBe(4)
+    await studio.checkAndClose(watched)
+  })
+})
+
+describe('models that write', () => {
+  it('offer completions, and take the place of the model that was not used for the longest time', async () => {
+    expect((await load('text@model')).paths).toEqual(['/v1/chat/completions', '/v1/completions', '/v1/embeddings'])
+    await load('text@1')
     const { loaded, limit } = await studio.json<PlaygroundState>('/api/playground/models')
     expect(limit).toBe(2)
     expect(loaded.map(({ id, state }) => [id, state])).toEqual([
-      ['masks@model', 'loaded'],
+      ['text@1', 'loaded'],
       ['text@model', 'loaded'],
     ])
     for (const { memoryBytes } of loaded) expect(memoryBytes).toBeGreaterThan(2 ** 24)
-    await post('/api/playground/unload', { model: 'masks@model' })
-    expect((await studio.json<PlaygroundState>('/api/playground/models')).loaded).toHaveLength(1)
+  })
+
+  it.skipIf(browserPath === undefined)(
+    'completes a text by two versions side by side, with alternatives by keyboard',
+    async () => {
+      const watched = await studio.open('#/playground?a=text%40model&b=text%401')
+      const { page } = watched
+      await page.getByRole('tab', { name: 'Completion' }).click()
+      await page.getByLabel('Prompt').fill('The ship')
+      await page.getByRole('button', { name: 'Ask', exact: true }).click()
+      const panes = page.getByRole('region', { name: /^Answer of/ })
+      await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
+      expect(await panes.count()).toBe(2)
+      // The same weights, prompt and seed give the same text.
+      const texts = await Promise.all([0, 1].map((i) => panes.nth(i).getByRole('group').textContent()))
+      expect(texts[0]).toBe(texts[1])
+      expect(texts[0]?.length).toBeGreaterThan(5)
+      await panes.nth(0).getByRole('button').first().focus()
+      await page.keyboard.press('ArrowRight')
+      const alternatives = panes.nth(0).getByRole('table', { name: /^Likeliest tokens/ })
+      expect(await alternatives.getByRole('row').count()).toBeGreaterThanOrEqual(5)
+      await studio.checkAndClose(watched)
+    },
+  )
+
+  it.skipIf(browserPath === undefined)('chats, and keeps the earlier turns', async () => {
+    const watched = await studio.open('#/playground?a=text%40model', { width: 380 })
+    const { page } = watched
+    await page.getByText('Settings').click()
+    await page.getByLabel(/^Maximum new tokens/).fill('8')
+    for (const message of ['Hello <i>there</i>', 'And then?']) {
+      await page.getByLabel('Message', { exact: true }).fill(message)
+      await page.keyboard.press('Enter')
+      await page.getByText(message).waitFor()
+      await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
+    }
+    expect(await page.getByRole('region', { name: /^Answer of/ }).count()).toBe(2)
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+    await studio.checkAndClose(watched)
   })
 
   it('give errors in words for models that are not there, cannot be loaded, or are asked the wrong thing', async () => {
@@ -94,6 +175,8 @@ describe('the models of the playground', () => {
     expect(await post('/api/playground/ask', wrong)).toMatchObject({ error: { code: 'model_not_supported' } })
     expect(await post('/api/playground/ask', { ...wrong, path: '/v1/load_lora_adapter' })).toHaveProperty('error')
     expect(await load('text@live')).toMatchObject({ error: { code: 'training_ended' } })
+    await post('/api/playground/unload', { model: 'text@model' })
+    expect((await studio.json<PlaygroundState>('/api/playground/models')).loaded).toEqual([])
   })
 })
 
@@ -135,84 +218,5 @@ describe('the map of embeddings', () => {
       0,
     )
     expect(near.map(({ index }) => index)).toEqual([2, 1])
-  })
-})
-
-describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
-  it('completes a text by two versions side by side, with alternatives by keyboard', async () => {
-    const watched = await studio.open('#/playground?a=text%40model&b=text%401')
-    const { page } = watched
-    await page.getByRole('tab', { name: 'Completion' }).click()
-    await page.getByLabel('Prompt').fill('The ship')
-    await page.getByRole('button', { name: 'Ask', exact: true }).click()
-    const panes = page.getByRole('region', { name: /^Answer of/ })
-    await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
-    expect(await panes.count()).toBe(2)
-    // The same weights, prompt and seed give the same text.
-    const texts = await Promise.all([0, 1].map((i) => panes.nth(i).getByRole('group').textContent()))
-    expect(texts[0]).toBe(texts[1])
-    expect(texts[0]?.length).toBeGreaterThan(5)
-    await panes.nth(0).getByRole('button').first().focus()
-    await page.keyboard.press('ArrowRight')
-    const alternatives = panes.nth(0).getByRole('table', { name: /^Likeliest tokens/ })
-    expect(await alternatives.getByRole('row').count()).toBeGreaterThanOrEqual(5)
-    await studio.checkAndClose(watched)
-  })
-
-  it('chats, and keeps the earlier turns', async () => {
-    const watched = await studio.open('#/playground?a=text%40model', { width: 380 })
-    const { page } = watched
-    await page.getByText('Settings').click()
-    await page.getByLabel(/^Maximum new tokens/).fill('8')
-    for (const message of ['Hello <i>there</i>', 'And then?']) {
-      await page.getByLabel('Message', { exact: true }).fill(message)
-      await page.keyboard.press('Enter')
-      await page.getByText(message).waitFor()
-      await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
-    }
-    expect(await page.getByRole('region', { name: /^Answer of/ }).count()).toBe(2)
-    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
-    await studio.checkAndClose(watched)
-  })
-
-  it('shows classes as bars, fills masks, and marks answers', async () => {
-    const watched = await studio.open('#/playground?a=classes%40model')
-    const { page } = watched
-    const askFor = async (label: string, text: string) => {
-      await page.getByLabel(label, { exact: true }).fill(text)
-      await page.getByRole('button', { name: 'Ask', exact: true }).click()
-    }
-    await askFor('Text', 'the waves were high')
-    const bars = page.getByRole('table', { name: 'Probability of each class' })
-    await bars.getByText('<b>storm</b>').waitFor()
-    expect(await bars.getByText('%').count()).toBe(2)
-
-    await page.goto(`${studio.url}/#/playground?a=masks%40model`)
-    await page.getByRole('button', { name: 'Insert [MASK]' }).click()
-    await page.getByRole('button', { name: 'Ask', exact: true }).click()
-    const tokens = page.getByRole('table', { name: 'Tokens for mask 1' })
-    await tokens.waitFor()
-    expect(await tokens.getByRole('row').count()).toBe(8)
-
-    await page.goto(`${studio.url}/#/playground?a=spans%40model`)
-    await page.getByLabel('Context, which holds the answer').fill(seaTexts[0])
-    await askFor('Question', 'Who looked at the stars?')
-    await page.locator('.marked').waitFor()
-    expect(await page.locator('.marked').textContent()).toContain('The captain')
-
-    await page.goto(`${studio.url}/#/playground?a=names%40model`)
-    await askFor('Text', seaTexts[0])
-    await page.locator('.marked').waitFor()
-    await page.getByRole('tab', { name: 'Embeddings' }).click()
-    await page.getByRole('button', { name: 'Ask', exact: true }).click()
-    await page.getByLabel('Neighbours of').waitFor()
-    await page.getByLabel('Neighbours of').selectOption({ index: 2 })
-    expect(
-      await page
-        .getByRole('list', { name: /^Nearest texts to/ })
-        .getByRole('listitem')
-        .count(),
-    ).toBe(4)
-    await studio.checkAndClose(watched)
   })
 })

@@ -3,7 +3,7 @@
 import { iq4Levels, mxfp4Levels } from '../../checkpoint/index.ts'
 import { toHalf } from './float16.ts'
 import { putHalf, type Quantize } from './quantize.ts'
-import { clamp, epsilon, nearest } from './quantize-k.ts'
+import { clamp, epsilon, largestOf, nearest, squaresOf } from './quantize-k.ts'
 
 const f = Math.fround
 const top = iq4Levels.length - 1
@@ -21,8 +21,8 @@ const nearestLevel = (x: number): number => {
   return f(x - iq4Levels[high - 1]) < f(iq4Levels[high] - x) ? high - 1 : high
 }
 
-/** Scale of 32 values: the best of fifteen, and of the one that each level would choose. */
-const searchScale = (x: Float32Array, from: number): number => {
+/** Scale of 32 values: the best of fifteen, and of the one that each level would choose. @param weights of the errors */
+const searchScale = (x: Float32Array, from: number, weights: Float32Array): number => {
   let [most, signed] = [0, 0]
   for (let i = 0; i < 32; i++)
     if (Math.abs(x[from + i]) > most) {
@@ -35,14 +35,14 @@ const searchScale = (x: Float32Array, from: number): number => {
     for (let i = 0; i < 32; i++) {
       const value = x[from + i]
       const level = iq4Levels[nearestLevel(f(factor * value))]
-      const weighted = f(f(value * value) * level)
+      const weighted = f(weights[i] * level)
       products = f(products + f(weighted * value))
       squares = f(squares + f(weighted * level))
     }
     return [products, squares]
   }
   const [products, squares] = sums(f(1 / f(-signed / iq4Levels[0])))
-  let scale = f(products / squares)
+  let scale = squares > 0 ? f(products / squares) : 0
   let best = f(scale * products)
   for (let step = -7; step <= 7; step++) {
     const [a, b] = sums(f((step + iq4Levels[0]) / signed))
@@ -61,32 +61,46 @@ const putLevels = (x: Float32Array, from: number, factor: number, out: Uint8Arra
   for (let i = 0; i < 16; i++) out[at + i] = level(i) | (level(i + 16) << 4)
 }
 
+/** Weights of 32 values, by the first of them. */
+type GroupWeights = (values: Float32Array, from: number) => Float32Array
+
+const squares32: GroupWeights = (values, from) => squaresOf(values, from, 32)
+
+/** A block of IQ4_NL. */
+export const putIq4Nl = (values: Float32Array, from: number, weights: Float32Array, out: Uint8Array, at: number): void => {
+  const scale = searchScale(values, from, weights)
+  putHalf(out, at, toHalf(scale))
+  putLevels(values, from, inverse(scale), out, at + 2)
+}
+
 export const quantizeIq4Nl: Quantize = (values, out) => {
-  for (let from = 0, at = 0; from < values.length; from += 32, at += 18) {
-    const scale = searchScale(values, from)
-    putHalf(out, at, toHalf(scale))
-    putLevels(values, from, inverse(scale), out, at + 2)
+  for (let from = 0, at = 0; from < values.length; from += 32, at += 18)
+    putIq4Nl(values, from, squares32(values, from), out, at)
+}
+
+/** A block of IQ4_XS. */
+export const putIq4Xs = (values: Float32Array, from: number, weights: GroupWeights, out: Uint8Array, at: number): void => {
+  const scales = Array.from({ length: 8 }, (_, group) => {
+    const first = from + 32 * group
+    return searchScale(values, first, weights(values, first))
+  })
+  const step = f(-largestOf(scales) / 32)
+  putHalf(out, at, toHalf(step))
+  const factor = inverse(step)
+  let high = 0
+  for (const [group, scale] of scales.entries()) {
+    const level = clamp(nearest(f(factor * scale)), -32, 31)
+    putLevels(values, from + 32 * group, inverse(f(step * level)), out, at + 8 + 16 * group)
+    const packed = level + 32
+    const byte = at + 4 + (group >> 1)
+    out[byte] = group % 2 === 0 ? packed & 15 : out[byte] | ((packed & 15) << 4)
+    high |= (packed >> 4) << (2 * group)
   }
+  putHalf(out, at + 2, high)
 }
 
 export const quantizeIq4Xs: Quantize = (values, out) => {
-  for (let from = 0, at = 0; from < values.length; from += 256, at += 136) {
-    const scales = Array.from({ length: 8 }, (_, group) => searchScale(values, from + 32 * group))
-    const largest = scales.reduce((best, scale) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0)
-    const step = f(-largest / 32)
-    putHalf(out, at, toHalf(step))
-    const factor = inverse(step)
-    let high = 0
-    for (const [group, scale] of scales.entries()) {
-      const level = clamp(nearest(f(factor * scale)), -32, 31)
-      putLevels(values, from + 32 * group, inverse(f(step * level)), out, at + 8 + 16 * group)
-      const packed = level + 32
-      const byte = at + 4 + (group >> 1)
-      out[byte] = group % 2 === 0 ? packed & 15 : out[byte] | ((packed & 15) << 4)
-      high |= (packed >> 4) << (2 * group)
-    }
-    putHalf(out, at + 2, high)
-  }
+  for (let from = 0, at = 0; from < values.length; from += 256, at += 136) putIq4Xs(values, from, squares32, out, at)
 }
 
 /** Index of the level with the least error. */

@@ -12,78 +12,120 @@ export const epsilon = f(1e-15)
 export const nearest = (value: number): number => f(f(value) + 12582912) - 12582912
 export const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value))
 
-/** Scale of a symmetric group of 16 values, which `levels` of -32 to 31 multiply. */
-const searchScale = (x: Float32Array, from: number): number => {
+/** Scale of a symmetric group, and the factor that gives its levels; zeros for a group of zeros. */
+export interface SymmetricScale {
+  scale: number
+  factor: number
+}
+
+/** Level of a value, from -half to half - 1. */
+export const levelOf = (value: number, factor: number, half: number): number =>
+  clamp(nearest(f(factor * value)), -half, half - 1)
+
+/** Searches the scale of a group of values with levels from -half to half - 1. @param weights of the squared errors */
+export const searchSymmetric = (
+  x: Float32Array,
+  from: number,
+  half: number,
+  weights: Float32Array,
+): SymmetricScale => {
+  const size = weights.length
   let [most, signed] = [0, 0]
-  for (let i = 0; i < 16; i++) {
-    const size = Math.abs(x[from + i])
-    if (size > most) {
-      most = size
+  for (let i = 0; i < size; i++) {
+    const own = Math.abs(x[from + i])
+    if (own > most) {
+      most = own
       signed = x[from + i]
     }
   }
-  if (most < epsilon) return 0
-  const sums = (factor: number): [number, number] => {
-    let [products, squares] = [0, 0]
-    for (let i = 0; i < 16; i++) {
-      const value = x[from + i]
-      const level = clamp(nearest(f(factor * value)), -32, 31)
-      const weight = f(value * value)
-      products = f(products + f(f(weight * value) * level))
-      squares = f(squares + f(f(weight * level) * level))
+  if (most < epsilon) return { scale: 0, factor: 0 }
+  let [products, squares] = [0, 0]
+  const add = (factor: number) => {
+    products = 0
+    squares = 0
+    for (let i = 0; i < size; i++) {
+      const level = levelOf(x[from + i], factor, half)
+      products = f(products + f(f(weights[i] * x[from + i]) * level))
+      squares = f(squares + f(f(weights[i] * level) * level))
     }
-    return [products, squares]
   }
-  const [products, squares] = sums(f(-32 / signed))
+  let factor = f(-half / signed)
+  add(factor)
   let scale = squares === 0 ? 0 : f(products / squares)
   let best = f(scale * products)
   for (let step = -9; step <= 9; step++) {
     if (step === 0) continue
-    const [a, b] = sums(f(-f(32 + f(f(0.1) * step)) / signed))
-    if (b > 0 && f(a * a) > f(best * b)) {
-      scale = f(a / b)
-      best = f(scale * a)
+    const tried = f(-f(half + f(f(0.1) * step)) / signed)
+    add(tried)
+    if (!(squares > 0 && f(products * products) > f(best * squares))) continue
+    factor = tried
+    scale = f(products / squares)
+    best = f(scale * products)
+  }
+  return { scale, factor }
+}
+
+/** Weights of values without an importance matrix: large ones count more. */
+export const squaresOf = (x: Float32Array, from: number, size: number): Float32Array =>
+  Float32Array.from({ length: size }, (_, i) => f(x[from + i] * x[from + i]))
+
+/** The scale with the largest magnitude. */
+export const largestOf = (scales: readonly number[]): number =>
+  scales.reduce((best, scale) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0)
+
+/** Writes a block of Q6_K. @param found scale of each group of 16 */
+export const putQ6K = (
+  values: Float32Array,
+  from: number,
+  found: readonly SymmetricScale[],
+  out: Uint8Array,
+  at: number,
+): void => {
+  const largest = largestOf(found.map(({ scale }) => scale))
+  if (Math.abs(largest) < epsilon) {
+    out.fill(0, at, at + 210)
+    return
+  }
+  const levels = new Uint8Array(256)
+  const factor = f(-128 / largest)
+  const half = toHalf(f(1 / factor))
+  putHalf(out, at + 208, half)
+  for (const [group, own] of found.entries()) {
+    const scale = Math.min(127, nearest(f(factor * own.scale)))
+    out[at + 192 + group] = scale & 255
+    const step = f(fromHalf(half) * scale)
+    for (let i = 16 * group; i < 16 * group + 16; i++) {
+      // Where the scale rounds to zero, ggml leaves the levels of the search: their values are zero all the same.
+      if (step === 0) levels[i] = own.factor === 0 ? 0 : 32 + levelOf(values[from + i], own.factor, 32)
+      else levels[i] = 32 + clamp(nearest(f(values[from + i] / step)), -32, 31)
     }
   }
-  return scale
+  for (let part = 0; part < 2; part++)
+    for (let i = 0; i < 32; i++) {
+      const four = [0, 32, 64, 96].map((offset) => levels[128 * part + i + offset])
+      out[at + 64 * part + i] = (four[0] & 15) | ((four[2] & 15) << 4)
+      out[at + 64 * part + 32 + i] = (four[1] & 15) | ((four[3] & 15) << 4)
+      out[at + 128 + 32 * part + i] =
+        (four[0] >> 4) | ((four[1] >> 4) << 2) | ((four[2] >> 4) << 4) | ((four[3] >> 4) << 6)
+    }
 }
 
 export const quantizeQ6K: Quantize = (values, out) => {
-  const levels = new Uint8Array(256)
-  for (let from = 0, at = 0; from < values.length; from += 256, at += 210) {
-    const scales = Array.from({ length: 16 }, (_, group) => searchScale(values, from + 16 * group))
-    const largest = scales.reduce((best, scale) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0)
-    if (Math.abs(largest) < epsilon) {
-      out.fill(0, at, at + 210)
-      continue
-    }
-    const factor = f(-128 / largest)
-    const half = toHalf(f(1 / factor))
-    putHalf(out, at + 208, half)
-    for (let group = 0; group < 16; group++) {
-      const scale = Math.min(127, nearest(f(factor * scales[group])))
-      out[at + 192 + group] = scale & 255
-      const step = f(fromHalf(half) * scale)
-      for (let i = 16 * group; i < 16 * group + 16; i++)
-        levels[i] =
-          step === 0
-            ? keptLevel(values, from, i, scales[group])
-            : 32 + clamp(nearest(f(values[from + i] / step)), -32, 31)
-    }
-    for (let part = 0; part < 2; part++)
-      for (let i = 0; i < 32; i++) {
-        const four = [0, 32, 64, 96].map((offset) => levels[128 * part + i + offset])
-        out[at + 64 * part + i] = (four[0] & 15) | ((four[2] & 15) << 4)
-        out[at + 64 * part + 32 + i] = (four[1] & 15) | ((four[3] & 15) << 4)
-        out[at + 128 + 32 * part + i] =
-          (four[0] >> 4) | ((four[1] >> 4) << 2) | ((four[2] >> 4) << 4) | ((four[3] >> 4) << 6)
-      }
-  }
+  for (let from = 0, at = 0; from < values.length; from += 256, at += 210)
+    putQ6K(values, from, symmetricGroups(values, from, 32, squaresOf), out, at)
 }
 
-/** Level in a group whose scale rounds to zero: ggml leaves what the search chose; its value is zero all the same. */
-const keptLevel = (x: Float32Array, from: number, i: number, scale: number): number =>
-  scale === 0 ? 0 : 32 + clamp(nearest(f(x[from + i] / scale)), -32, 31)
+/** Scales of the 16 groups of a block. @param weights those of a group, by its first value and size */
+export const symmetricGroups = (
+  values: Float32Array,
+  from: number,
+  half: number,
+  weights: (values: Float32Array, from: number, size: number) => Float32Array,
+): SymmetricScale[] =>
+  Array.from({ length: 16 }, (_, group) => {
+    const first = from + 16 * group
+    return searchSymmetric(values, first, half, weights(values, first, 16))
+  })
 
 /** How the scale of a group is searched. */
 export interface Search {
@@ -96,6 +138,8 @@ export interface Search {
   /** First candidate, relative to the range of the values. */
   start: number
   steps: number
+  /** Distance of two candidates (default: 0.1). */
+  delta?: number
 }
 
 /** Weights of the errors of a group: larger values count more. */
@@ -108,9 +152,14 @@ const weightsOf = (x: Float32Array, from: number, { size, absolute }: Search): F
 }
 
 /** Scale and minimum of a group of values with levels from 0 to `top`; the levels are left in `levels`. */
-export const searchRange = (x: Float32Array, from: number, levels: Uint8Array, search: Search): [number, number] => {
-  const { size, top, start, steps, absolute } = search
-  const weights = weightsOf(x, from, search)
+export const searchRange = (
+  x: Float32Array,
+  from: number,
+  levels: Uint8Array,
+  search: Search,
+  weights = weightsOf(x, from, search),
+): [number, number] => {
+  const { size, top, start, steps, absolute, delta = 0.1 } = search
   let [least, most, sumW] = [x[from], x[from], weights[0]]
   let sumX = f(sumW * x[from])
   for (let i = 1; i < size; i++) {
@@ -143,7 +192,7 @@ export const searchRange = (x: Float32Array, from: number, levels: Uint8Array, s
   let best = errorOf(scale, least, own)
   for (let step = 0; step <= steps; step++) {
     // As in ggml, candidates begin at the best minimum so far.
-    assign(f(f(f(f(start) + f(f(0.1) * step)) + top) / f(most - least)), tried)
+    assign(f(f(f(f(start) + f(f(delta) * step)) + top) / f(most - least)), tried)
     let [sumL, sumL2, sumXL] = [0, 0, 0]
     for (let i = 0; i < size; i++) {
       const [weight, level] = [weights[i], tried[i]]
@@ -171,10 +220,10 @@ export const searchRange = (x: Float32Array, from: number, levels: Uint8Array, s
 }
 
 /** Eight 6-bit scales and eight 6-bit minima in 12 bytes. */
-const packScales = (out: Uint8Array, at: number, scales: readonly number[], minima: readonly number[]): void => {
+const packScales = (out: Uint8Array, at: number, scales: ArrayLike<number>, minima: ArrayLike<number>): void => {
   out.fill(0, at, at + 12)
   for (let group = 0; group < 8; group++) {
-    const [scale, minimum] = [scales[group], minima[group]]
+    const [scale, minimum] = [scales[group] & 63, minima[group] & 63]
     if (group < 4) {
       out[at + group] = scale
       out[at + group + 4] = minimum
@@ -184,6 +233,41 @@ const packScales = (out: Uint8Array, at: number, scales: readonly number[], mini
       out[at + group] |= (minimum >> 4) << 6
     }
   }
+}
+
+/** Scales and minima of the eight groups of a block, as 6-bit numbers of the halves that they multiply. */
+export interface RangeScales {
+  /** float16 bits of the steps of scales and of minima. */
+  halves: readonly [number, number]
+  scales: ArrayLike<number>
+  minima: ArrayLike<number>
+}
+
+/** Writes a block of Q4_K or Q5_K. @param levels those of the search, which stay where a scale is zero */
+export const putRanged = (
+  values: Float32Array,
+  from: number,
+  { halves, scales, minima }: RangeScales,
+  levels: Uint8Array,
+  top: number,
+  out: Uint8Array,
+  at: number,
+): void => {
+  putHalf(out, at, halves[0])
+  putHalf(out, at + 2, halves[1])
+  packScales(out, at + 4, scales, minima)
+  for (let group = 0; group < 8; group++) {
+    const step = f(fromHalf(halves[0]) * (scales[group] & 63))
+    if (step === 0) continue
+    const shift = f(fromHalf(halves[1]) * (minima[group] & 63))
+    for (let i = 32 * group; i < 32 * group + 32; i++)
+      levels[i] = clamp(nearest(f(f(values[from + i] + shift) / step)), 0, top)
+  }
+  if (top === 31) packFifth(out, at + 16, levels)
+  const low = top === 31 ? at + 48 : at + 16
+  for (let pair = 0; pair < 4; pair++)
+    for (let i = 0; i < 32; i++)
+      out[low + 32 * pair + i] = (levels[64 * pair + i] & 15) | ((levels[64 * pair + 32 + i] & 15) << 4)
 }
 
 const ranged =
@@ -196,27 +280,8 @@ const ranged =
       const [toScale, toMinimum] = [largest, lowest].map((most) => (most > 0 ? f(63 / most) : 0))
       const scales = found.map(([scale]) => Math.min(63, nearest(f(toScale * scale))))
       const minima = found.map(([, minimum]) => Math.min(63, nearest(f(toMinimum * minimum))))
-      const halves = [largest, lowest].map((most) => toHalf(f(most / 63)))
-      putHalf(out, at, halves[0])
-      putHalf(out, at + 2, halves[1])
-      packScales(
-        out,
-        at + 4,
-        scales.map((one) => one & 63),
-        minima.map((one) => one & 63),
-      )
-      for (let group = 0; group < 8; group++) {
-        const step = f(fromHalf(halves[0]) * scales[group])
-        if (step === 0) continue
-        const shift = f(fromHalf(halves[1]) * minima[group])
-        for (let i = 32 * group; i < 32 * group + 32; i++)
-          levels[i] = clamp(nearest(f(f(values[from + i] + shift) / step)), 0, search.top)
-      }
-      if (search.top === 31) packFifth(out, at + 16, levels)
-      const low = search.top === 31 ? at + 48 : at + 16
-      for (let pair = 0; pair < 4; pair++)
-        for (let i = 0; i < 32; i++)
-          out[low + 32 * pair + i] = (levels[64 * pair + i] & 15) | ((levels[64 * pair + 32 + i] & 15) << 4)
+      const halves = [toHalf(f(largest / 63)), toHalf(f(lowest / 63))] as const
+      putRanged(values, from, { halves, scales, minima }, levels, search.top, out, at)
     }
   }
 

@@ -2,7 +2,7 @@
 // @source https://github.com/ggml-org/ggml, ggml-quants (search of scales, order of operations)
 import { fromHalf, toHalf } from './float16.ts'
 import { putHalf, type Quantize } from './quantize.ts'
-import { clamp, epsilon, nearest, type Search, searchRange } from './quantize-k.ts'
+import { clamp, epsilon, largestOf, nearest, type Search, searchRange } from './quantize-k.ts'
 
 const f = Math.fround
 const groups = 16
@@ -22,25 +22,36 @@ const packTwoBits = (levels: Uint8Array, out: Uint8Array, at: number): void => {
 
 const twoBits: Search = { size: 16, top: 3, start: -0.5, steps: 15, absolute: true }
 
+/** Writes a block of Q2_K. @param packed scale and minimum of each group @param halves float16 bits of their steps */
+export const putQ2K = (
+  values: Float32Array,
+  from: number,
+  { packed, halves }: { packed: readonly number[]; halves: readonly [number, number] },
+  levels: Uint8Array,
+  out: Uint8Array,
+  at: number,
+): void => {
+  putHalf(out, at + 80, halves[0])
+  putHalf(out, at + 82, halves[1])
+  for (const [group, both] of packed.entries()) {
+    out[at + group] = both
+    const step = f(fromHalf(halves[0]) * (both & 15))
+    if (step === 0) continue
+    const shift = f(fromHalf(halves[1]) * (both >> 4))
+    for (let i = 16 * group; i < 16 * group + 16; i++)
+      levels[i] = clamp(nearest(f(f(values[from + i] + shift) / step)), 0, 3)
+  }
+  packTwoBits(levels, out, at + 16)
+}
+
 export const quantizeQ2K: Quantize = (values, out) => {
   const levels = new Uint8Array(256)
   for (let from = 0, at = 0; from < values.length; from += 256, at += 84) {
     const found = Array.from({ length: groups }, (_, group) => searchRange(values, from + 16 * group, levels, twoBits))
     const [largest, lowest] = [0, 1].map((which) => Math.max(0, ...found.map((pair) => pair[which])))
     const [toScale, toLeast] = [largest, lowest].map((most) => (most > 0 ? f(15 / most) : 0))
-    const halves = [largest, lowest].map((most) => toHalf(f(most / 15)))
-    putHalf(out, at + 80, halves[0])
-    putHalf(out, at + 82, halves[1])
-    for (const [group, [scale, least]] of found.entries()) {
-      const packed = nearest(f(toScale * scale)) | (nearest(f(toLeast * least)) << 4)
-      out[at + group] = packed
-      const step = f(fromHalf(halves[0]) * (packed & 15))
-      if (step === 0) continue
-      const shift = f(fromHalf(halves[1]) * (packed >> 4))
-      for (let i = 16 * group; i < 16 * group + 16; i++)
-        levels[i] = clamp(nearest(f(f(values[from + i] + shift) / step)), 0, 3)
-    }
-    packTwoBits(levels, out, at + 16)
+    const packed = found.map(([scale, least]) => nearest(f(toScale * scale)) | (nearest(f(toLeast * least)) << 4))
+    putQ2K(values, from, { packed, halves: [toHalf(f(largest / 15)), toHalf(f(lowest / 15))] }, levels, out, at)
   }
 }
 
@@ -87,27 +98,39 @@ const searchThreeBits = (x: Float32Array, from: number, levels: Uint8Array): num
   return squares > 0 ? f(products / squares) : 0
 }
 
+/** Writes a block of Q3_K. @param scales of the groups, -32 to 31 @param half float16 bits of their step */
+export const putQ3K = (
+  values: Float32Array,
+  from: number,
+  { scales, half }: { scales: readonly number[]; half: number },
+  levels: Uint8Array,
+  out: Uint8Array,
+  at: number,
+): void => {
+  out.fill(0, at, at + 110)
+  putHalf(out, at + 108, half)
+  for (const [group, scale] of scales.entries()) {
+    const packed = scale + 32
+    out[at + 96 + (group & 7)] |= (packed & 15) << (group < 8 ? 0 : 4)
+    out[at + 104 + (group & 3)] |= (packed >> 4) << (2 * (group >> 2))
+    const step = f(fromHalf(half) * scale)
+    if (step === 0) continue
+    for (let i = 16 * group; i < 16 * group + 16; i++)
+      levels[i] = clamp(nearest(f(values[from + i] / step)), -4, 3) + 4
+  }
+  for (let i = 0; i < 256; i++) if (levels[i] > 3) out[at + (i & 31)] |= 1 << (i >> 5)
+  packTwoBits(levels, out, at + 32)
+}
+
 export const quantizeQ3K: Quantize = (values, out) => {
   const levels = new Uint8Array(256)
   for (let from = 0, at = 0; from < values.length; from += 256, at += 110) {
     const found = Array.from({ length: groups }, (_, group) => searchThreeBits(values, from + 16 * group, levels))
-    const largest = found.reduce((best, scale) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0)
-    out.fill(0, at, at + 110)
+    const largest = largestOf(found)
     const factor = largest === 0 ? 0 : f(-32 / largest)
     const half = largest === 0 ? 0 : toHalf(f(1 / factor))
-    putHalf(out, at + 108, half)
-    for (const [group, own] of found.entries()) {
-      // Without a scale all scales are zero bits, which mean -32.
-      const scale = largest === 0 ? -32 : clamp(nearest(f(factor * own)), -32, 31)
-      const packed = scale + 32
-      out[at + 96 + (group & 7)] |= (packed & 15) << (group < 8 ? 0 : 4)
-      out[at + 104 + (group & 3)] |= (packed >> 4) << (2 * (group >> 2))
-      const step = f(fromHalf(half) * scale)
-      if (step === 0) continue
-      for (let i = 16 * group; i < 16 * group + 16; i++)
-        levels[i] = clamp(nearest(f(values[from + i] / step)), -4, 3) + 4
-    }
-    for (let i = 0; i < 256; i++) if (levels[i] > 3) out[at + (i & 31)] |= 1 << (i >> 5)
-    packTwoBits(levels, out, at + 32)
+    // Without a scale all scales are zero bits, which mean -32.
+    const scales = found.map((own) => (largest === 0 ? -32 : clamp(nearest(f(factor * own)), -32, 31)))
+    putQ3K(values, from, { scales, half }, levels, out, at)
   }
 }

@@ -79,7 +79,7 @@ const withMinimum =
   }
 
 /** Low four bits in pairs (i, i + 16), after the fifth bits of all 32 where there are five. */
-const packLevels = (level: (i: number) => number, out: Uint8Array, at: number, bits: 4 | 5): void => {
+export const packLevels = (level: (i: number) => number, out: Uint8Array, at: number, bits: 4 | 5): void => {
   let fifth = 0
   const low = bits === 4 ? at : at + 4
   for (let i = 0; i < 16; i++) {

@@ -13,6 +13,7 @@ import {
 } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
+import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource, type SourceInput } from './open-source.ts'
 import { openValidation, type Validation } from './proof/compare-scores.ts'
@@ -31,6 +32,8 @@ export interface ExportInput extends SourceInput {
   data?: string
   /** Licence of the weights, as the Hub names it, for the model card (default: that of the model's own card). */
   license?: string
+  /** Calibration texts: quantised GGUF types weigh errors by the inputs that the matrices have on them (default: none). */
+  imatrix?: readonly string[]
   /** Compare each export with the model (default: true). */
   prove?: boolean
 }
@@ -104,6 +107,14 @@ const chooseAll = (given: string | readonly string[]): ChosenTarget[] => {
   return chosen
 }
 
+/** @throws ConfigError where no format is changed by an importance matrix */
+const onlyWhereUsed = (chosen: readonly ChosenTarget[]): void => {
+  if (chosen.some(({ target, variant }) => target.usesImportance?.(variant))) return
+  throw new ConfigError(
+    `\`imatrix\` has no effect on ${chosen.map(({ name }) => name).join(', ')}: leave it out, or export to a type such as gguf:q4_k_m.`,
+  )
+}
+
 const refuseFailures = (rows: readonly ProofRow[]): void => {
   const failed = rows.filter(({ ok }) => !ok)
   if (failed.length === 0) return
@@ -173,6 +184,12 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
   if (input.data !== undefined && input.prove === false)
     throw new ConfigError('`data` has no effect without the comparison: leave out `data`, or set `prove`.')
   const validation = input.data === undefined ? undefined : await openValidation(source, input.data)
+  if (input.imatrix !== undefined) {
+    onlyWhereUsed(chosen)
+    source.importance = collectImportance(source, input.imatrix, hooks)
+    const { tokens, chunks } = source.importance
+    source.notes.push(`Importance matrix of ${tokens} tokens of calibration text in ${chunks} chunks.`)
+  }
   const out = resolve(input.out)
   let filled: Pick<ExportResult, 'files' | 'proof' | 'notes'> = { files: [], proof: [], notes: [] }
   try {

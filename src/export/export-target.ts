@@ -7,6 +7,18 @@ import type { SpecialistTask } from '../runs/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 import type { Validation } from './proof/compare-scores.ts'
 
+/** The importance matrix of a model, from calibration text. */
+export interface Importance {
+  /** Sum of the squares of each input of a matrix, by ggml's name of the matrix. */
+  sums: ReadonlyMap<string, Float32Array>
+  /** Rows of inputs in the sum. */
+  counts: ReadonlyMap<string, number>
+  chunks: number
+  /** Tokens of a chunk, and of all together. */
+  chunkTokens: number
+  tokens: number
+}
+
 /** A model that is exported. */
 export interface ExportSource {
   /** The model as the caller named it. */
@@ -28,6 +40,8 @@ export interface ExportSource {
   chatTemplate?: string
   /** The task that the model was fine-tuned on by Tunesmith. */
   task?: SpecialistTask
+  /** What errors of quantisation are weighed by (default: none). */
+  importance?: Importance
   /** What was merged, with errors, as sentences for the report and the model card. */
   notes: string[]
 }
@@ -87,6 +101,8 @@ export interface ExportTarget {
   pipelineLibrary?: string
   /** Whether the matrices have fewer bits than their numbers, with scales (default: never). */
   quantises?(variant: string): boolean
+  /** Whether an importance matrix changes what is written (default: never). */
+  usesImportance?(variant: string): boolean
   /** Refuses before anything is written. @throws ConfigError with the reason */
   check?(source: ExportSource, variant: string): void | Promise<void>
   /** Writes files into `folder`, beside those of other variants. */

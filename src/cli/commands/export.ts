@@ -40,13 +40,18 @@ export const exportCommand = defineCommand({
     adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
     weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),
     texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
+    imatrix: z
+      .string()
+      .optional()
+      .describe('file of calibration text for an importance matrix: quantised GGUF types weigh errors by it'),
     data: z.string().optional().describe("validation data of the specialist's task, to compare its score too"),
     license: z.string().optional().describe("licence for the model card, such as apache-2.0 (default: the base's)"),
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
     prove: z.boolean().default(true).describe('compare each format with the model'),
   }),
-  async run({ use: _, to, texts, adapter: adapters, weight: weights, ...options }, { model, formats = [] }, context) {
+  async run({ use: _, to, texts, imatrix, adapter: adapters, weight: weights, ...options }, { model, formats = [] }, context) {
     const given = texts === undefined ? undefined : await readTexts(texts, 'text', context.warn)
+    const calibration = imatrix === undefined ? undefined : await readTexts(imatrix, 'text', context.warn)
     return exportModel(
       {
         model,
@@ -55,6 +60,7 @@ export const exportCommand = defineCommand({
         adapters,
         weights,
         texts: given,
+        imatrix: calibration,
       },
       { ...loadHooks(context), signal: context.signal, onProgress: context.log },
     )

@@ -102,12 +102,13 @@ export const permute = (tensor: Tensor, heads: number): Tensor => {
     .view(shape)
 }
 
-/** A tensor of the file, in one of ggml's types. */
+/** A tensor of the file, in one of ggml's types. @param importance of its columns, where there is an importance matrix */
 export const entryOf = (
   name: string,
   tensor: Tensor,
   type: string,
   { permutedHeads, offset }: Pick<GgufName, 'permutedHeads' | 'offset'>,
+  importance?: Float32Array,
 ): GgufEntry => {
   const { shape, size } = tensor
   const inOrder = () => {
@@ -124,13 +125,12 @@ export const entryOf = (
     }
     return { name, shape, code, bytes, read }
   }
-  const { quantize } = quantizers[type]
+  const { quantize, weighted } = quantizers[type]
   const read = () => {
     const out = new Uint8Array(bytes)
-    quantize(
-      noGrad(() => scope(() => inOrder().toFloat32Array())),
-      out,
-    )
+    const values = noGrad(() => scope(() => inOrder().toFloat32Array()))
+    if (importance !== undefined && weighted !== undefined) weighted(values, out, importance)
+    else quantize(values, out)
     return out
   }
   return { name, shape, code, bytes, read }

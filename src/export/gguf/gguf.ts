@@ -2,7 +2,7 @@
 // files are read by, so both directions agree.
 import { join } from 'node:path'
 import { hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, exists } from '../../core/index.ts'
 import { CausalLmHead } from '../../models/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
@@ -15,6 +15,7 @@ import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
 import { architectureOf, architectures, entryOf, headDimOf, isTied, namesOf, settingsOf } from './gguf-tensors.ts'
+import { importanceFields, importanceOf, writeImportance } from './importance.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
@@ -56,6 +57,9 @@ const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
   ].map(([key, field]) => [`general.sampling.${key}`, field])
 }
 
+/** Whether a file type has quantised matrices that an importance matrix changes. */
+export const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted !== undefined
+
 const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
   const settings = settingsOf(source.model)
   const { name: arch, normKey, rope } = architectureOf(source.model)
@@ -79,6 +83,7 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
     [`${arch}.${normKey}`, float(settings.normEps)],
     ...(rope ? ([[`${arch}.rope.dimension_count`, count(headDim)], ...ropeFields(arch, settings)] as const) : []),
     ...tokenizerFields(source, settings.vocabSize),
+    ...(source.importance === undefined || !usesImportance(variant) ? [] : importanceFields(source.importance)),
   ])
 }
 
@@ -87,13 +92,20 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
   const state = hfState(source.model)
   const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
-  const facts = { layers, tied: isTied(source.model), groups: numHeads / numKvHeads }
+  const { importance } = source
+  const facts = {
+    layers,
+    tied: isTied(source.model),
+    groups: numHeads / numKvHeads,
+    weighted: importance !== undefined,
+  }
   const entries = [...namesOf(source.model)].flatMap(([name, entry]) => {
     const tensor = state.get(entry.theirs)
     if (tensor === undefined) return []
     state.delete(entry.theirs)
     const stored = entry.transposed && tensor.ndim === 2 ? tensor.detach().t() : tensor.detach()
-    return [entryOf(name, stored, typeOf(mixes[variant], name, stored.shape, facts), entry)]
+    const weights = importance === undefined ? undefined : importanceOf(importance, name)
+    return [entryOf(name, stored, typeOf(mixes[variant], name, stored.shape, facts), entry, weights)]
   })
   if (state.size > 0)
     throw new ConfigError(
@@ -162,10 +174,15 @@ export const gguf: ExportTarget = {
   folder: 'gguf',
   sharesFolder: true,
   quantises: (variant) => isQuantised(mixes[variant]),
+  usesImportance,
   check: (source) => checkGguf(source, 'gguf'),
   write: async (source, variant, folder, { onProgress, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)
     await writeModelFile(source, variant, join(folder, ggufFileName(source, variant)), signal)
+    if (source.importance === undefined || !usesImportance(variant)) return
+    const path = join(folder, `${source.name}-imatrix.gguf`)
+    // Once for all types in the folder.
+    if (!(await exists(path))) await writeImportance(source.importance, path, signal)
   },
   prove,
 }

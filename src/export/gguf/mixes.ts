@@ -23,6 +23,8 @@ interface Place {
   layers: number
   /** Query heads for each key head. */
   groups: number
+  /** There is an importance matrix. */
+  weighted: boolean
 }
 
 /** Tolerances of a file. */
@@ -80,8 +82,12 @@ const wideGroups =
 
 const iq4Mix = byPart({
   attn_v: wideGroups('Q5_K'),
-  ffn_down: (place) => (isFirst(place, 8) ? 'Q5_K' : undefined),
+  ffn_down: (place) => (isFirst(place, 8) && !place.weighted ? 'Q5_K' : undefined),
 })
+
+/** Without an offset the first blocks can go wrong where an importance matrix weighs the errors. */
+const offsetFirst = (type: string) =>
+  byPart({ ffn_down: (place) => (isFirst(place, 8) && place.weighted ? type : undefined) })
 
 const bits3 = limitsOf(0.25, 1, 1.5, 0.1, 0.02)
 const bits2 = limitsOf(0.4, 1.2, 3, 0.1, 0.02)
@@ -135,9 +141,9 @@ export const mixes: Readonly<Record<string, Mix>> = {
   iq4_nl: { code: 25, type: 'IQ4_NL', more: iq4Mix, limits: bits4 },
   mxfp4: { code: 38, type: 'MXFP4', output: 'Q8_0', limits: bits4 },
   q5_1: { code: 9, type: 'Q5_1', limits: bits5 },
-  q5_0: { code: 8, type: 'Q5_0', limits: bits5 },
+  q5_0: { code: 8, type: 'Q5_0', more: offsetFirst('Q5_1'), limits: bits5 },
   q4_1: { code: 3, type: 'Q4_1', limits: bits4 },
-  q4_0: { code: 2, type: 'Q4_0', limits: bits4 },
+  q4_0: { code: 2, type: 'Q4_0', more: offsetFirst('Q4_1'), limits: bits4 },
 }
 
 const fallbacks: Record<string, string> = {
@@ -170,6 +176,8 @@ export interface MixFacts {
   tied: boolean
   /** Query heads for each key head (default: 1). */
   groups?: number
+  /** Errors are weighed by an importance matrix (default: false). */
+  weighted?: boolean
 }
 
 /** ggml's name of the type of a tensor. */
@@ -177,7 +185,7 @@ export const typeOf = (
   mix: Mix,
   name: string,
   shape: readonly number[],
-  { layers, tied, groups = 1 }: MixFacts,
+  { layers, tied, groups = 1, weighted = false }: MixFacts,
 ): string => {
   const row = shape.at(-1) ?? 1
   if (shape.length < 2 || name.includes('_norm')) return 'F32'
@@ -185,6 +193,6 @@ export const typeOf = (
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
   if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return fitting(mix.output ?? 'Q6_K', row)
   const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
-  const more = part === undefined ? undefined : mix.more?.({ part, layer: Number(layer), layers, groups })
+  const more = part === undefined ? undefined : mix.more?.({ part, layer: Number(layer), layers, groups, weighted })
   return fitting(more ?? mix.type, row)
 }

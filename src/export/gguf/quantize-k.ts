@@ -39,35 +39,37 @@ export const searchSymmetric = (
     }
   }
   if (most < epsilon) return { scale: 0, factor: 0 }
-  let [products, squares] = [0, 0]
-  const add = (factor: number) => {
-    products = 0
-    squares = 0
+  const sums = (factor: number): [number, number] => {
+    let [products, squares] = [0, 0]
     for (let i = 0; i < size; i++) {
       const level = levelOf(x[from + i], factor, half)
       products = f(products + f(f(weights[i] * x[from + i]) * level))
       squares = f(squares + f(f(weights[i] * level) * level))
     }
+    return [products, squares]
   }
   let factor = f(-half / signed)
-  add(factor)
+  const [products, squares] = sums(factor)
   let scale = squares === 0 ? 0 : f(products / squares)
   let best = f(scale * products)
   for (let step = -9; step <= 9; step++) {
     if (step === 0) continue
     const tried = f(-f(half + f(f(0.1) * step)) / signed)
-    add(tried)
-    if (!(squares > 0 && f(products * products) > f(best * squares))) continue
+    const [a, b] = sums(tried)
+    if (!(b > 0 && f(a * a) > f(best * b))) continue
     factor = tried
-    scale = f(products / squares)
-    best = f(scale * products)
+    scale = f(a / b)
+    best = f(scale * a)
   }
   return { scale, factor }
 }
 
 /** Weights of values without an importance matrix: large ones count more. */
-export const squaresOf = (x: Float32Array, from: number, size: number): Float32Array =>
-  Float32Array.from({ length: size }, (_, i) => f(x[from + i] * x[from + i]))
+export const squaresOf = (x: Float32Array, from: number, size: number): Float32Array => {
+  const weights = new Float32Array(size)
+  for (let i = 0; i < size; i++) weights[i] = x[from + i] * x[from + i]
+  return weights
+}
 
 /** The scale with the largest magnitude. */
 export const largestOf = (scales: readonly number[]): number =>
@@ -144,11 +146,16 @@ export interface Search {
 
 /** Weights of the errors of a group: larger values count more. */
 const weightsOf = (x: Float32Array, from: number, { size, absolute }: Search): Float32Array => {
-  if (absolute) return Float32Array.from({ length: size }, (_, i) => Math.abs(x[from + i]))
+  const weights = new Float32Array(size)
+  if (absolute) {
+    for (let i = 0; i < size; i++) weights[i] = Math.abs(x[from + i])
+    return weights
+  }
   let total = 0
   for (let i = 0; i < size; i++) total = f(total + f(x[from + i] * x[from + i]))
   const mean = f(Math.sqrt(f(total / size)))
-  return Float32Array.from({ length: size }, (_, i) => f(mean + Math.abs(x[from + i])))
+  for (let i = 0; i < size; i++) weights[i] = mean + Math.abs(x[from + i])
+  return weights
 }
 
 /** Scale and minimum of a group of values with levels from 0 to `top`; the levels are left in `levels`. */

@@ -37,10 +37,12 @@ const weightsOf = (
   importance: Float32Array,
   column: number,
   variance: number,
-): Float32Array =>
-  Float32Array.from({ length: size }, (_, i) =>
-    f(importance[column + i] * f(Math.sqrt(f(variance + f(x[from + i] * x[from + i]))))),
-  )
+): Float32Array => {
+  const weights = new Float32Array(size)
+  for (let i = 0; i < size; i++)
+    weights[i] = importance[column + i] * f(Math.sqrt(f(variance + f(x[from + i] * x[from + i]))))
+  return weights
+}
 
 const sum = (values: Float32Array): number => values.reduce((total, value) => f(total + value), 0)
 

@@ -51,6 +51,7 @@ export const ollama: ExportTarget = {
   pipelineLibrary: 'gguf',
   folder: 'ollama',
   quantises: gguf.quantises,
+  usesImportance: gguf.usesImportance,
   check: gguf.check,
   write: async (source, variant, folder, context) => {
     await gguf.write(source, variant, folder, context)

@@ -1,0 +1,153 @@
+// The importance matrix of a model: the mean square of each input of each matrix on calibration text. Quantisers weigh errors
+// by it. Collected as llama-imatrix does, and written in its format. @source https://github.com/ggml-org/llama.cpp, tools/imatrix
+import { expandRules } from '../../checkpoint/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import { modelKeys } from '../../models/index.ts'
+import { Linear } from '../../nn/index.ts'
+import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import type { ExportSource, Importance, WriteContext } from '../export-target.ts'
+import { count, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
+import { namesOf } from './gguf-tensors.ts'
+
+/** Tokens of a chunk, as llama-imatrix has by default. */
+const chunkTokens = 512
+
+/** Token ids of the calibration texts: the whole text in chunks for decoders, a text each for encoders. */
+const chunksOf = ({ model, tokenizer, given }: ExportSource, texts: readonly string[]): number[][] => {
+  const { maxPositions = chunkTokens, causal } = model.facts
+  const most = Math.min(chunkTokens, maxPositions)
+  const chunks: number[][] = []
+  if (causal) {
+    const ids = Array.from(tokenizer.encode(texts.join('\n'), { addSpecialTokens: false }).ids)
+    const { bos } = tokenizer.special
+    const framed = bos !== undefined && tokenizer.encode('a').ids[0] === bos.id
+    for (let from = 0; from < ids.length; from += most) {
+      const chunk = ids.slice(from, from + most)
+      if (framed) chunk[0] = bos.id
+      chunks.push(chunk)
+    }
+    // Few tokens without the text before them are not what the model usually reads.
+    if (chunks.length > 1 && chunks[chunks.length - 1].length < most / 2) chunks.pop()
+  } else for (const one of texts) chunks.push(Array.from(tokenizer.encode(one).ids).slice(0, most))
+  const filled = chunks.filter(({ length }) => length > 0)
+  if (filled.length === 0)
+    throw new ConfigError(`\`imatrix\` needs text, and that for ${given} has no token. Give a file with text.`)
+  return filled
+}
+
+/** The layer of each matrix of the file within the stack, by ggml's name. */
+const layersOf = ({ model }: ExportSource): Map<string, Linear> => {
+  const { definition, config, headType, facts } = model
+  const rules = expandRules(modelKeys(definition, config, headType), facts.numLayers)
+  // Queries, keys and values of one matrix read the same input: any of them will do.
+  const paths = new Map(rules.map(({ theirs, ours }) => [theirs, ours[0]]))
+  const modules = new Map(model.modules())
+  const layers = new Map<string, Linear>()
+  for (const [name, { theirs }] of namesOf(model)) {
+    if (!/(^|\.)blk\.\d+\..*\.weight$/.test(name)) continue
+    const module = modules.get((paths.get(theirs) ?? '').replace(/\.weight$/, ''))
+    if (module instanceof Linear) layers.set(name, module)
+  }
+  return layers
+}
+
+/** Calls `see` with every input of the layers while `compute` runs. */
+const watchInputs = (layers: Iterable<Linear>, see: (layer: Linear, input: Tensor) => void, compute: () => void) => {
+  const watched = [...layers]
+  for (const layer of watched) {
+    const forward = (input: Tensor): Tensor => {
+      see(layer, input)
+      return Linear.prototype.forward.call(layer, input)
+    }
+    // Not enumerable, as fields of modules are parameters and modules.
+    Object.defineProperty(layer, 'forward', { value: forward, configurable: true, enumerable: false })
+  }
+  try {
+    compute()
+  } finally {
+    for (const layer of watched) Reflect.deleteProperty(layer, 'forward')
+  }
+}
+
+/**
+ * Runs the model on calibration texts.
+ * @throws ConfigError for texts without tokens, and for a matrix whose inputs are not finite
+ */
+export const collectImportance = (
+  source: ExportSource,
+  texts: readonly string[],
+  { onProgress, signal }: Pick<WriteContext, 'onProgress' | 'signal'> = {},
+): Importance => {
+  const { model } = source
+  const layers = layersOf(source)
+  const sums = new Map([...layers].map(([name, layer]) => [name, new Float32Array(layer.shape[1])]))
+  const counts = new Map<string, number>()
+  const byLayer = new Map<Linear, string[]>()
+  for (const [name, layer] of layers) byLayer.set(layer, [...(byLayer.get(layer) ?? []), name])
+  const see = (layer: Linear, input: Tensor) => {
+    const width = layer.shape[1]
+    const squares = scope(() => input.to('float32').reshape([-1, width]).square().sum(0).toFloat32Array())
+    for (const name of byLayer.get(layer) ?? []) {
+      const total = sums.get(name)!
+      for (let i = 0; i < width; i++) total[i] += squares[i]
+      counts.set(name, (counts.get(name) ?? 0) + input.size / width)
+    }
+  }
+  const chunks = chunksOf(source, texts)
+  for (const [i, ids] of chunks.entries()) {
+    signal?.throwIfAborted()
+    onProgress?.(`Collecting the importance matrix: chunk ${i + 1} of ${chunks.length}`)
+    const inputIds = Tensor.from(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length] })
+    watchInputs(layers.values(), see, () => noGrad(() => scope(() => void model.bodyForward({ inputIds }))))
+    inputIds.free()
+  }
+  for (const [name, total] of sums)
+    if (!total.every(Number.isFinite))
+      throw new ConfigError(
+        `Expected finite inputs of \`${name}\` for \`imatrix\`, got infinity or NaN. Choose other texts, or check the model.`,
+      )
+  return {
+    sums,
+    counts,
+    chunks: chunks.length,
+    chunkTokens: Math.min(chunkTokens, model.facts.maxPositions ?? chunkTokens),
+    tokens: chunks.reduce((total, { length }) => total + length, 0),
+  }
+}
+
+/** Mean square of each input of a matrix; undefined for a matrix that no text has passed. */
+export const importanceOf = ({ sums, counts }: Importance, name: string): Float32Array | undefined => {
+  const [total, rows] = [sums.get(name), counts.get(name) ?? 0]
+  return total === undefined || rows === 0 ? undefined : total.map((value) => value / rows)
+}
+
+/** Metadata that llama-quantize adds to the file of the model. */
+export const importanceFields = ({ sums, chunks }: Importance): [string, GgufField][] => [
+  ['quantize.imatrix.entries_count', { type: 'int32', value: sums.size }],
+  ['quantize.imatrix.chunks_count', { type: 'int32', value: chunks }],
+]
+
+/** Writes the matrix for `--imatrix` of llama-quantize. */
+export const writeImportance = (
+  { sums, counts, chunks, chunkTokens: size }: Importance,
+  path: string,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const floats = (name: string, values: Float32Array): GgufEntry => {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    return { name, shape: [1, values.length], code: 0, bytes: bytes.length, read: () => bytes }
+  }
+  const metadata = new Map<string, GgufField>([
+    ['general.type', text('imatrix')],
+    ['imatrix.datasets', text(['calibration text'])],
+    ['imatrix.chunk_count', count(chunks)],
+    ['imatrix.chunk_size', count(size)],
+  ])
+  const entries = [...sums]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, total]) => [
+      floats(`${name}.in_sum2`, total),
+      floats(`${name}.counts`, Float32Array.of(counts.get(name) ?? 0)),
+    ])
+  return writeGgufFile(path, metadata, entries, signal)
+}

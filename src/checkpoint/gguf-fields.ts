@@ -37,6 +37,16 @@ export class GgufFields {
     return value
   }
 
+  /**
+   * A positive number as the shortest decimal: the file has a float32, config.json a decimal.
+   * @throws CheckpointError if it is missing or not positive
+   */
+  positive(name: string): number {
+    const value = this.number(name)
+    if (value === undefined || value <= 0) throw this.fault('a positive number', this.key(name), value)
+    return shortest(value)
+  }
+
   /** A boolean field, if present. @throws CheckpointError for another type */
   boolean(name: string): boolean | undefined {
     const value = this.file.metadata.get(this.key(name))

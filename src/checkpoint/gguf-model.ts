@@ -1,11 +1,13 @@
-// A GGUF file of a Llama, Qwen, Gemma or GPT-2 model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
+// A GGUF file of a Llama, Qwen, Gemma, GPT-2 or BERT model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
 // of transformers. Settings that config.json cannot express are refused.
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
+import type { HeadOptions } from '../models/index.ts'
 import { standInFor } from '../nn/index.ts'
 import { scope, Tensor } from '../tensor/index.ts'
 import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
-import { GgufFields, shortest } from './gguf-fields.ts'
+import { bertConfig, bertHead, bertNames } from './gguf-bert.ts'
+import { GgufFields } from './gguf-fields.ts'
 import { readRope } from './gguf-rope.ts'
 
 /** A checkpoint in Hugging Face's terms. */
@@ -13,6 +15,8 @@ export interface HfCheckpoint {
   /** The fields of config.json. */
   config: Record<string, unknown>
   tensors: Map<string, () => Tensor>
+  /** Options of the head that config.json does not have. */
+  headOptions?: Partial<HeadOptions>
 }
 
 interface Architecture {
@@ -32,7 +36,10 @@ interface Architecture {
   own?: {
     names(sizes: GgufSizes): Map<string, GgufName>
     config(fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown>
+    head?(fields: GgufFields): Partial<HeadOptions>
   }
+  /** Tokens see those after them too. */
+  bidirectional?: boolean
 }
 
 const plain = { permuted: false, headNorms: false, qkvBias: 'optional', activation: 'silu' } as const
@@ -43,6 +50,12 @@ const architectures: Record<string, Architecture> = {
   qwen3: { ...plain, className: 'Qwen3ForCausalLM', headNorms: true },
   gemma: { ...plain, className: 'GemmaForCausalLM', activation: 'gelu_pytorch_tanh', normOffset: 1 },
   gpt2: { ...plain, className: 'GPT2LMHeadModel', own: { names: gpt2Names, config: gpt2Config } },
+  bert: {
+    ...plain,
+    className: 'BertModel',
+    bidirectional: true,
+    own: { names: bertNames, config: bertConfig, head: bertHead },
+  },
 }
 
 // Settings that change what the model computes and that config.json of these architectures cannot express.
@@ -60,9 +73,9 @@ const unsupportedSettings = [
   'embedding_scale',
   'use_parallel_residual',
 ]
-const harmless: Record<string, unknown> = { 'attention.causal': true }
 
-const refuseUnsupported = (fields: GgufFields): void => {
+const refuseUnsupported = (fields: GgufFields, { bidirectional = false }: Architecture): void => {
+  const harmless: Record<string, unknown> = { 'attention.causal': !bidirectional }
   for (const name of unsupportedSettings) {
     const value = fields.file.metadata.get(fields.key(name))
     if (value === undefined || value === harmless[name] || value === 0 || (value === false && !(name in harmless)))
@@ -83,6 +96,8 @@ export interface GgufSizes {
   headDim: number
   vocab: number
   positions: number
+  /** Rows of the table of segments (default: 1). */
+  segments?: number
 }
 
 const readSizes = (fields: GgufFields): GgufSizes => {
@@ -119,6 +134,7 @@ const readSizes = (fields: GgufFields): GgufSizes => {
     headDim,
     vocab: embedding.shape[0],
     positions: fields.need('context_length'),
+    segments: file.tensors.get('token_types.weight')?.shape[0],
   }
 }
 
@@ -170,16 +186,9 @@ function gpt2Config(fields: GgufFields, sizes: GgufSizes, tied: boolean): Record
     n_inner: sizes.intermediate,
     n_positions: sizes.positions,
     activation_function: 'gelu_new',
-    layer_norm_epsilon: positive(fields, 'attention.layer_norm_epsilon'),
+    layer_norm_epsilon: fields.positive('attention.layer_norm_epsilon'),
     tie_word_embeddings: tied,
   }
-}
-
-/** A positive number as the shortest decimal: the file has a float32, config.json a decimal. */
-function positive(fields: GgufFields, name: string): number {
-  const value = fields.number(name)
-  if (value === undefined || value <= 0) throw fields.fault('a positive number', fields.key(name), value)
-  return shortest(value)
 }
 
 /** Key in Hugging Face checkpoints, and shape according to the metadata, of each tensor. */
@@ -291,7 +300,7 @@ const llamaConfig = (
     head_dim: sizes.headDim,
     hidden_act: activation,
     max_position_embeddings: sizes.positions,
-    rms_norm_eps: positive(fields, 'attention.layer_norm_rms_epsilon'),
+    rms_norm_eps: fields.positive('attention.layer_norm_rms_epsilon'),
     tie_word_embeddings: tied,
     ...readRope(fields, sizes.headDim, file.tensors.get(ropeFactors)),
     ...(qkvBias === 'optional' ? { attention_bias: hasBias(file, 'attn_q') } : {}),
@@ -326,7 +335,7 @@ export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean 
       `${file.path}: Expected one of ${Object.keys(architectures).join(', ')} for \`general.architecture\`, got ${type.slice(0, 40)}. Use the Hugging Face folder of the model.`,
     )
   const fields = new GgufFields(file, type)
-  refuseUnsupported(fields)
+  refuseUnsupported(fields, architecture)
   const sizes = readSizes(fields)
   const names = expectedNames(sizes, architecture)
   checkNames(file, names)
@@ -354,6 +363,7 @@ export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean 
       })
   return {
     config,
+    headOptions: architecture.own?.head?.(fields),
     tensors: new Map(
       [...names].flatMap(([name, entry]) => {
         const tensor = file.tensors.get(name)

@@ -1,5 +1,5 @@
 // The tokenizer of a GGUF file as tokenizer.json and tokenizer_config.json: byte-level BPE, whose pre-tokenizer follows
-// from llama.cpp's name for it, and SentencePiece BPE.
+// from llama.cpp's name for it, SentencePiece BPE, and WordPiece.
 // @source https://github.com/ggml-org/llama.cpp, src/llama-vocab.cpp (names and settings that go with them)
 import { CheckpointError } from '../core/index.ts'
 import { scoredMerges } from '../tokenizers/index.ts'
@@ -106,13 +106,14 @@ interface Vocabulary {
 const fault = (file: GgufFile, what: string): CheckpointError =>
   new CheckpointError(`${file.path}: ${what} Use the Hugging Face folder of the model.`)
 
-const readVocabulary = (file: GgufFile): Vocabulary => {
-  const tokens = file.metadata.get('tokenizer.ggml.tokens')
-  if (!Array.isArray(tokens) || tokens.length === 0)
+const readVocabulary = (file: GgufFile, tokenOf?: Reader['token']): Vocabulary => {
+  const stored = file.metadata.get('tokenizer.ggml.tokens')
+  if (!Array.isArray(stored) || stored.length === 0)
     throw fault(file, 'Expected a list of strings for `tokenizer.ggml.tokens`, got none.')
-  const types = file.metadata.get('tokenizer.ggml.token_type') ?? new Int32Array(tokens.length).fill(kinds.normal)
-  if (!(types instanceof Int32Array || types instanceof Uint32Array) || types.length !== tokens.length)
-    throw fault(file, `Expected ${tokens.length} integers for \`tokenizer.ggml.token_type\`, got something else.`)
+  const types = file.metadata.get('tokenizer.ggml.token_type') ?? new Int32Array(stored.length).fill(kinds.normal)
+  if (!(types instanceof Int32Array || types instanceof Uint32Array) || types.length !== stored.length)
+    throw fault(file, `Expected ${stored.length} integers for \`tokenizer.ggml.token_type\`, got something else.`)
+  const tokens: string[] = tokenOf === undefined ? stored : stored.map((token: string, id) => tokenOf(token, types[id]))
   const ids: JsonObject = Object.create(null)
   // Of tokens with the same text the last one is used, as in llama.cpp.
   for (let id = 0; id < tokens.length; id++) ids[tokens[id]] = id
@@ -151,6 +152,10 @@ interface Parts {
   /** Post-processors before the template with start and end tokens. */
   postProcessors: JsonObject[]
   addBos: boolean
+  /** The post-processors add the start and end tokens, whatever the fields say. */
+  framed?: boolean
+  /** Special tokens that the format sets. */
+  roles?: Record<string, string>
 }
 
 const bpe = (vocabulary: Vocabulary, merges: [string, string][], more: JsonObject): JsonObject => ({
@@ -217,12 +222,86 @@ const sentencePieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts =
   }
 }
 
-const readers: Record<string, (fields: GgufFields, vocabulary: Vocabulary) => Parts> = {
-  gpt2: byteLevelParts,
-  llama: sentencePieceParts,
+/** Ids of special tokens of a WordPiece tokenizer whose file names none. */
+const wordPieceIds = { bos: 101, unknown: 100, seperator: 102, padding: 0, mask: 103 } as const
+
+/** Tokens of WordPiece: llama.cpp marks those that begin a word, tokenizer.json those that do not. */
+const wordPieceToken = (token: string, type: number): string => {
+  if (type === kinds.control || type === kinds.userDefined) return token
+  return token.startsWith('▁') ? token.slice(1) : `##${token}`
 }
 
-const roleKeys = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding', sep: 'seperator', mask: 'mask' } as const
+const wordPieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
+  const special = (key: keyof typeof wordPieceIds) => {
+    const id = fields.number(`${key}_token_id`) ?? wordPieceIds[key]
+    const token = vocabulary.tokens[id]
+    if (token === undefined) throw fields.fault('an id of the vocabulary', fields.key(`${key}_token_id`), id)
+    return token
+  }
+  const [cls, sep, unk] = [special('bos'), special('seperator'), special('unknown')]
+  const lowercase = fields.boolean('normalizer.lowercase') ?? true
+  const token = (id: string, typeId: number) => ({ SpecialToken: { id, type_id: typeId } })
+  const sequence = (id: string, typeId: number) => ({ Sequence: { id, type_id: typeId } })
+  return {
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: fields.boolean('normalizer.strip_accents') ?? lowercase,
+      lowercase,
+    },
+    preTokenizer: { type: 'BertPreTokenizer' },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: unk,
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: vocabulary.ids,
+    },
+    postProcessors: [
+      {
+        type: 'TemplateProcessing',
+        single: [token(cls, 0), sequence('A', 0), token(sep, 0)],
+        pair: [token(cls, 0), sequence('A', 0), token(sep, 0), sequence('B', 1), token(sep, 1)],
+        special_tokens: Object.fromEntries(
+          [cls, sep].map((text) => [text, { id: text, ids: [vocabulary.ids[text]], tokens: [text] }]),
+        ),
+      },
+    ],
+    addBos: false,
+    framed: true,
+    roles: {
+      cls_token: cls,
+      sep_token: sep,
+      unk_token: unk,
+      pad_token: special('padding'),
+      mask_token: special('mask'),
+    },
+  }
+}
+
+interface Reader {
+  read(fields: GgufFields, vocabulary: Vocabulary): Parts
+  /** The token of tokenizer.json, where it is not that of the file. */
+  token?(token: string, type: number): string
+}
+
+const readers: Record<string, Reader> = {
+  gpt2: { read: byteLevelParts },
+  llama: { read: sentencePieceParts },
+  bert: { read: wordPieceParts, token: wordPieceToken },
+}
+
+const roleKeys = {
+  bos: 'bos',
+  eos: 'eos',
+  unk: 'unknown',
+  pad: 'padding',
+  sep: 'seperator',
+  cls: 'cls',
+  mask: 'mask',
+} as const
 
 /** Special tokens by role. */
 const readRoles = (fields: GgufFields, { tokens }: Vocabulary): Record<string, string> =>
@@ -263,17 +342,26 @@ const frame = (bos: string | undefined, eos: string | undefined, ids: JsonObject
 export const ggufTokenizer = (file: GgufFile): GgufTokenizer => {
   const fields = new GgufFields(file, 'tokenizer.ggml')
   const kind = fields.string('model') ?? 'none'
-  const read = Object.hasOwn(readers, kind) ? readers[kind] : undefined
-  if (read === undefined)
+  const reader = Object.hasOwn(readers, kind) ? readers[kind] : undefined
+  if (reader === undefined)
     throw fault(
       file,
       `Expected one of ${Object.keys(readers).join(', ')} for \`tokenizer.ggml.model\`, got ${JSON.stringify(kind.slice(0, 40))}.`,
     )
-  const vocabulary = readVocabulary(file)
-  const { normalizer, preTokenizer, decoder, model, postProcessors, addBos } = read(fields, vocabulary)
-  const roles = readRoles(fields, vocabulary)
-  const bos = (fields.boolean('add_bos_token') ?? addBos) ? roles.bos_token : undefined
-  const eos = (fields.boolean('add_eos_token') ?? false) ? roles.eos_token : undefined
+  const vocabulary = readVocabulary(file, reader.token)
+  const {
+    normalizer,
+    preTokenizer,
+    decoder,
+    model,
+    postProcessors,
+    addBos,
+    framed,
+    roles: own,
+  } = reader.read(fields, vocabulary)
+  const roles = own ?? readRoles(fields, vocabulary)
+  const bos = !framed && (fields.boolean('add_bos_token') ?? addBos) ? roles.bos_token : undefined
+  const eos = !framed && (fields.boolean('add_eos_token') ?? false) ? roles.eos_token : undefined
   const processors = [...postProcessors, ...frame(bos, eos, vocabulary.ids)]
   const template = new GgufFields(file, 'tokenizer').string('chat_template')
   return {

@@ -1,7 +1,9 @@
 // Checkpoint formats and the Hub. Naming of functions: `load…` brings a model or tokenizer into memory, ready to use;
 // `open…` gives a handle on a file that stays on disk; `read…` parses a file into plain data; `save…` writes a file or
 // folder.
+
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
+export { ggufPooling } from './gguf-bert.ts'
 export type { GgufValue } from './gguf-header.ts'
 export { iq4Levels, mxfp4Levels } from './gguf-low-bits.ts'
 export { type GgufName, type GgufSizes, ggufNames, ggufToHf, type HfCheckpoint } from './gguf-model.ts'

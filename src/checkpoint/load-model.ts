@@ -230,7 +230,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const { bare = false } = headEntry(definition, config, head)
   const headOptions = {
     ...own,
-    ...(bare ? await sentenceOptions(folder) : {}),
+    ...(bare ? { ...(await sentenceOptions(folder)), ...weights.headOptions } : {}),
     ...options.headOptions,
   }
   const keys = new Map([...weights.tensors].map(([key, read]) => [modernName(key), read]))

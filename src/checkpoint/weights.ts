@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
+import type { HeadOptions } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { floatsOf } from './config-json.ts'
 import { openGguf } from './gguf.ts'
@@ -22,6 +23,8 @@ export interface OpenedWeights {
   tensors: Map<string, () => Tensor>
   /** Folder with other files of the model; undefined for a GGUF file. */
   folder?: string
+  /** Options of the head that a GGUF file has in its metadata. */
+  headOptions?: Partial<HeadOptions>
   /** Contents of the tokenizer files of a GGUF file, by name. */
   tokenizer?: Record<string, unknown>
 }
@@ -124,12 +127,13 @@ export const openWeights = async (path: string, options: MappingOptions = {}): P
     return { ...(await readConfig(path)), tensors: await openFolder(path, options), folder: path }
   if (path.endsWith('.gguf')) {
     const file = await openGguf(path)
-    const { config: fields, tensors } = ggufToHf(file, options)
+    const { config: fields, tensors, headOptions } = ggufToHf(file, options)
     const { tokenizer, config } = ggufTokenizer(file)
     return {
       fields,
       floats: new Set(),
       tensors,
+      headOptions,
       tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config },
     }
   }

@@ -1,7 +1,7 @@
 """Compares exported GGUF files with those that llama_model_quantize makes of the float32 file, tensor by tensor and byte by byte.
 
 Arguments: the folder of node-llama-cpp's libraries (@node-llama-cpp/linux-x64/bins/linux-x64), and a folder that
-`tunesmith export MODEL --to gguf:f32 gguf:q4_k_m ...` wrote. Needs the package gguf.
+`tunesmith export MODEL --to gguf:f32 gguf:q4_k_m ...` wrote, also with --imatrix. Needs the package gguf.
 """
 import ctypes, glob, os, re, sys, tempfile
 import gguf
@@ -15,9 +15,14 @@ ggml.ggml_backend_load.argtypes = [ctypes.c_char_p]
 ggml.ggml_backend_load(find("libggml-cpu-x64.so").encode())
 
 
+class Importance(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+
+
 class Parameters(ctypes.Structure):
-    # Only the first fields are set; the rest is as large as in any version.
-    _fields_ = [("threads", ctypes.c_int32), ("file_type", ctypes.c_int32), ("rest", ctypes.c_uint8 * 264)]
+    # Only these fields are set; the rest is as large as in any version.
+    _fields_ = [("threads", ctypes.c_int32), ("file_type", ctypes.c_int32), ("types_and_flags", ctypes.c_uint8 * 16),
+                ("importance", ctypes.POINTER(Importance)), ("rest", ctypes.c_uint8 * 240)]
 
 
 llama.llama_model_quantize_default_params.restype = Parameters
@@ -28,6 +33,15 @@ codes = dict(q8_0=7, q6_k=18, q5_k_m=17, q5_k_s=16, q4_k_m=15, q4_k_s=14, q5_1=9
              q3_k_l=13, q3_k_m=12, q3_k_s=11, q2_k=10, iq4_xs=30, iq4_nl=25)
 source = glob.glob(os.path.join(folder, "gguf", "*-F32.gguf"))[0]
 tensors = lambda path: {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+matrices = glob.glob(os.path.join(folder, "gguf", "*-imatrix.gguf"))
+importance, kept = None, []
+if matrices:
+    # As tools/quantize reads it: the sum of squares divided by the count.
+    entries = tensors(matrices[0])
+    for name in [key[:-8] for key in entries if key.endswith(".in_sum2")]:
+        values = (entries[name + ".in_sum2"].data / entries[name + ".counts"].data.item()).astype("float32").flatten()
+        kept.append((name.encode(), values))
+    importance = (Importance * (len(kept) + 1))(*[Importance(name, values.ctypes.data, values.size) for name, values in kept])
 failed = False
 for name, code in codes.items():
     exported = source.replace("-F32.gguf", f"-{name.upper()}.gguf")
@@ -35,6 +49,8 @@ for name, code in codes.items():
         continue
     parameters = llama.llama_model_quantize_default_params()
     parameters.threads, parameters.file_type = 1, code
+    if importance is not None:
+        parameters.importance = importance
     with tempfile.TemporaryDirectory() as place:
         out = os.path.join(place, "theirs.gguf")
         if llama.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(parameters)) != 0:

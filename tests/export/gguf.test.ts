@@ -11,15 +11,19 @@ import { exportModel } from '../../src/export/index.ts'
 import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
-import { buildModel, freeWeights, type Model, type ModelType, models } from '../../src/models/index.ts'
+import { buildModel, freeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
+import type { GatedMlp } from '../../src/nn/index.ts'
 import { Generator, noGrad, Tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-const train = async (name: string, input: Parameters<typeof trainTokenizer>[1]): Promise<string> => {
-  const text = 'The cat sat on the mat, and the dog ran after the cat. It is 1999.'
+const train = async (
+  name: string,
+  input: Parameters<typeof trainTokenizer>[1],
+  text = 'The cat sat on the mat, and the dog ran after the cat. It is 1999.',
+): Promise<string> => {
   const { files } = await trainTokenizer(Array(50).fill(text), input, { workers: 1 })
   const folder = join(scratch, name)
   mkdirSync(folder)
@@ -28,10 +32,17 @@ const train = async (name: string, input: Parameters<typeof trainTokenizer>[1]):
 }
 let tokenizer = ''
 
-const make = async (name: string, type: ModelType, changes: object, files = tokenizer): Promise<string> => {
+const make = async (
+  name: string,
+  type: ModelType,
+  changes: object,
+  files = tokenizer,
+  head: HeadType = 'causal-lm',
+  headOptions: object = {},
+): Promise<string> => {
   const definition = models[type] as (typeof models)['llama']
   const config = definition.adjust(definition.presets.test, { vocabSize: 300, ...changes })
-  const model = buildModel(definition as never, config, 'causal-lm').initialize({
+  const model = buildModel(definition as never, config, head, headOptions).initialize({
     std: 0.1,
     generator: new Generator(1),
   })
@@ -56,6 +67,14 @@ const cases: [string, ModelType, object][] = [
   ['gemma', 'gemma', { maxPositions: 128 }],
   ['gpt2', 'gpt2', { maxPositions: 128, intermediateSize: 48 }],
   ['gpt2 with an output matrix', 'gpt2', { maxPositions: 128, tiedEmbeddings: false }],
+]
+
+const mixed = 'Größe, café, naïve. 你好，世界 Привет! Donaudampfschifffahrtsgesellschaft 3.14 #42'
+const encoders: [name: string, type: ModelType, changes: object, lowercase: boolean | undefined, pooling: string][] = [
+  ['bert', 'bert', {}, true, 'mean'],
+  ['cased bert', 'bert', { typeVocabSize: 1 }, false, 'first'],
+  ['distilbert', 'distilbert', {}, true, 'mean'],
+  ['roberta', 'roberta', {}, undefined, 'last'],
 ]
 
 // An optional package, which the compiler must not look for.
@@ -88,6 +107,30 @@ describe('gguf', () => {
     expect(proof.map(({ check }) => check)).toContain('token ids')
     expect(proof[0].value).toBeLessThan(1e-5)
   })
+
+  it.each(encoders)(
+    'writes the embeddings of a %s, and reads them back',
+    async (name, type, changes, lowercase, pooling) => {
+      const words = name.replaceAll(' ', '-')
+      const input = lowercase === undefined ? ({ type: 'bpe' } as const) : ({ type: 'wordpiece', lowercase } as const)
+      const files = await train(`${words}-words`, { ...input, vocabSize: 290, minFrequency: 1 }, mixed)
+      const folder = await make(words, type, changes, files, 'embedding', { pooling, normalize: true })
+      const texts = [mixed, mixed.toUpperCase(), 'The cat 猫 sat.', 'naïve naive NAÏVE zzz']
+      const { proof } = await exportModel({ model: folder, to: ['gguf:f32', 'gguf:q8_0'], out: `${folder}-out`, texts })
+      expect(proof.filter(({ ok }) => !ok)).toEqual([])
+      expect(proof[0].value).toBeLessThan(1e-5)
+      const checks = proof.filter(({ consumer }) => consumer !== 'tunesmith').map(({ check }) => check)
+      if (installed) expect(checks).toContain('embeddings, smallest cosine')
+      // Read by anyone, it is an embedding model with the pooling of the file and vectors of norm 1.
+      const path = join(`${folder}-out`, 'gguf', `${words}-F32.gguf`)
+      const read = await loadForInference({ model: path })
+      const [theirs, ours] = [
+        await embedTexts(read.model, read.tokenizer, texts),
+        await embedTexts(await loadModel(folder), await loadTokenizer(folder), texts),
+      ]
+      expect(theirs.sub(ours).abs().max().item()).toBeLessThan(1e-6)
+    },
+  )
 
   it('writes every type, and the same bytes twice', async () => {
     const folder = await make('types', 'llama', {
@@ -266,6 +309,51 @@ describe('gguf', () => {
     expect(type('iq4_xs', 'blk.9.attn_q.weight', [256, 288])).toBe('IQ4_NL')
   })
 
+  it('weighs errors by the inputs that the matrices have on calibration text', async () => {
+    const sizes = { hiddenSize: 256, intermediateSize: 256, numLayers: 1, numHeads: 4, numKvHeads: 1 }
+    const folder = await make('weighed', 'llama', sizes)
+    const imatrix = ['The cat sat on the mat.', 'It is 1999, and the dog ran.']
+    const to = ['gguf:f32', 'gguf:q4_k_m', 'gguf:q3_k_s', 'gguf:iq4_xs']
+    const [plain, weighed] = [`${folder}-plain`, `${folder}-out`]
+    await exportModel({ model: folder, to, out: plain, prove: false })
+    const { notes, proof } = await exportModel({ model: folder, to, out: weighed, imatrix })
+    expect(notes.join()).toMatch(/Importance matrix of \d+ tokens/)
+    expect(proof.filter(({ ok }) => !ok)).toEqual([])
+    const open = (out: string, type: string) => openGguf(join(out, 'gguf', `weighed-${type}.gguf`))
+    const matrix = await open(weighed, 'imatrix')
+    expect(matrix.metadata.get('general.type')).toBe('imatrix')
+    const name = 'blk.0.ffn_down.weight'
+    const read = (file: typeof matrix, tensor: string) => file.tensors.get(tensor)!.read().to('float32')
+    // What the matrix reads, by the modules themselves.
+    const model = await loadModel(folder)
+    const { ids } = (await loadTokenizer(folder)).encode(imatrix.join('\n'), { addSpecialTokens: false })
+    const layer = [...model.modules()].find(([path]) => path.endsWith('layers.0.mlp'))![1] as unknown as GatedMlp
+    let squares: Tensor | undefined
+    const forward = layer.downProj.forward
+    layer.downProj.forward = function (input) {
+      squares = input.square().flatten(0, -2).sum(0)
+      return forward.call(this, input)
+    }
+    noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64' }) }))
+    expect(read(matrix, `${name}.counts`).item()).toBe(ids.length)
+    const sums = read(matrix, `${name}.in_sum2`).flatten()
+    expect(sums.sub(squares!).abs().max().item()).toBeLessThan(1e-5 * squares!.max().item())
+    const exact = read(await open(weighed, 'F32'), name)
+    const errorOf = async (out: string, type: string) =>
+      read(await open(out, type), name)
+        .sub(exact)
+        .square()
+        .mul(sums)
+        .sum()
+        .item()
+    for (const type of ['Q4_K_M', 'Q3_K_S', 'IQ4_XS'])
+      expect(await errorOf(weighed, type), type).toBeLessThan(await errorOf(plain, type))
+    const refused = (more: object, words: RegExp) =>
+      expect(exportModel({ model: folder, to: 'gguf:q4_0', out: `${folder}-no`, ...more })).rejects.toThrow(words)
+    await refused({ imatrix, to: ['gguf:q8_0', 'merged'] }, /`imatrix` has no effect on gguf:q8_0, merged/)
+    await refused({ imatrix: [''] }, /`imatrix` needs text/)
+  })
+
   it('refuses what llama.cpp does not compute, before anything is written', async () => {
     const window = await make('window', 'mistral', { slidingWindow: 8 })
     const dynamic = await make('dynamic', 'llama', {
@@ -293,6 +381,10 @@ describe('gguf', () => {
     await refused(dynamic, /dynamic/)
     await refused(wordPiece, /WordPiece/)
     await refused(odd, /Punctuation/)
+    const mpnet = await make('mpnet', 'mpnet', {}, words, 'embedding')
+    await refused(mpnet, /mpnet \(llama\.cpp has no relative positions in encoders\)/)
+    const masked = await make('masked', 'bert', {}, words, 'masked-lm')
+    await refused(masked, /the head embedding with bert.*the head masked-lm/)
     expect(existsSync(out)).toBe(false)
   })
 })

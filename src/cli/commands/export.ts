@@ -49,7 +49,11 @@ export const exportCommand = defineCommand({
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
     prove: z.boolean().default(true).describe('compare each format with the model'),
   }),
-  async run({ use: _, to, texts, imatrix, adapter: adapters, weight: weights, ...options }, { model, formats = [] }, context) {
+  async run(
+    { use: _, to, texts, imatrix, adapter: adapters, weight: weights, ...options },
+    { model, formats = [] },
+    context,
+  ) {
     const given = texts === undefined ? undefined : await readTexts(texts, 'text', context.warn)
     const calibration = imatrix === undefined ? undefined : await readTexts(imatrix, 'text', context.warn)
     return exportModel(

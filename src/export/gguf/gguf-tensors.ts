@@ -1,10 +1,17 @@
 // Names, row order and types of the tensors of GGUF files, for whole models and for adapters. Names come from the table that
 // GGUF files are read by, so both directions agree.
 import { z } from 'zod'
-import { type GgufName, ggufNames, ggufType, hfState } from '../../checkpoint/index.ts'
-import type { Model } from '../../models/index.ts'
-import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
-import type { GgufEntry } from './gguf-file.ts'
+import { type GgufName, ggufNames, ggufPooling, ggufType, hfState, toHfKeys } from '../../checkpoint/index.ts'
+import {
+  type EmbeddingHead,
+  type HeadType,
+  type Model,
+  type ModelDefinition,
+  modelKeys,
+  models,
+} from '../../models/index.ts'
+import { noGrad, scope, type Tensor, zeros } from '../../tensor/index.ts'
+import { count, flag, type GgufEntry, type GgufField } from './gguf-file.ts'
 import { quantizers } from './quantizers.ts'
 
 /** An architecture in GGUF. */
@@ -15,8 +22,14 @@ interface GgufArchitecture {
   activation: string
   /** Key of the norms' epsilon. */
   normKey: string
+  /** Head that llama.cpp computes (default: causal-lm). */
+  head?: HeadType
   /** Whether positions are rotary. */
-  rope: boolean
+  rope?: boolean
+  /** Architecture that it is in GGUF, with the names of its tensors. */
+  as?: ModelDefinition
+  /** Metadata beside the sizes. */
+  fields?(model: Model, settings: Settings): [string, GgufField][]
   /** Whether llama.cpp has no output matrix beside the token embedding. */
   tiedOnly?: boolean
 }
@@ -28,6 +41,20 @@ const llamaKin = (name: string): GgufArchitecture => ({
   rope: true,
 })
 
+/** An encoder of embeddings: all that have BERT's stack are a BERT there. */
+const bertKin: GgufArchitecture = {
+  name: 'bert',
+  activation: 'gelu',
+  normKey: 'attention.layer_norm_epsilon',
+  head: 'embedding',
+  as: models.bert as never,
+  fields: (model, { typeVocabSize }) => [
+    ['bert.attention.causal', flag(false)],
+    ['bert.pooling_type', count(ggufPooling((model.head as EmbeddingHead).settings.pooling))],
+    ['tokenizer.ggml.token_type_count', count(Math.max(1, typeVocabSize))],
+  ],
+}
+
 /** GGUF's form of our architectures: Mistral is a Llama there. */
 export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   llama: llamaKin('llama'),
@@ -35,7 +62,21 @@ export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   qwen2: llamaKin('qwen2'),
   qwen3: llamaKin('qwen3'),
   gemma: { ...llamaKin('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
-  gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon', rope: false },
+  gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon' },
+  bert: bertKin,
+  distilbert: bertKin,
+  roberta: bertKin,
+  'xlm-roberta': bertKin,
+  camembert: bertKin,
+}
+
+/** Why other architectures have no form in GGUF, for the message. */
+export const unknownToLlamaCpp: Readonly<Record<string, string>> = {
+  mpnet: 'llama.cpp has no relative positions in encoders',
+  albert: 'llama.cpp has no shared layers and no projected embeddings',
+  electra: 'llama.cpp has no projected embeddings',
+  deberta: 'llama.cpp has no disentangled attention',
+  'deberta-v2': 'llama.cpp has no disentangled attention',
 }
 
 /** GGUF's form of the model's architecture. */
@@ -43,6 +84,22 @@ export const architectureOf = ({ definition }: Model): GgufArchitecture => archi
 
 /** Whether the output matrix is the token embedding. */
 export const isTied = (model: Model): boolean => !hfState(model).has('lm_head.weight')
+
+/**
+ * Tensors of the model by the keys that the table of GGUF has. Where the architecture is another there, tables of positions
+ * begin with the first position, and there is a row of zeros for segments that the model does not have.
+ */
+export const stateOf = (model: Model): Map<string, Tensor> => {
+  const { as } = architectureOf(model)
+  if (as === undefined) return hfState(model)
+  const { hiddenSize, numLayers, maxPositions } = settingsOf(model)
+  const state = toHfKeys(model.parameters(), modelKeys(as, as.presets.test, 'embedding'), numLayers)
+  const [positions, segments] = ['position', 'token_type'].map((table) => `embeddings.${table}_embeddings.weight`)
+  const rows = state.get(positions)
+  if (rows !== undefined) state.set(positions, rows.narrow(0, rows.shape[0] - maxPositions, maxPositions))
+  if (!state.has(segments)) state.set(segments, zeros([1, hiddenSize]))
+  return state
+}
 
 const configSchema = z.object({
   vocabSize: z.number(),
@@ -53,7 +110,8 @@ const configSchema = z.object({
   headDim: z.number().optional(),
   intermediateSize: z.number().optional(),
   maxPositions: z.number(),
-  normEps: z.number(),
+  normEps: z.number().default(1e-12),
+  typeVocabSize: z.number().default(1),
   activation: z.string(),
   slidingWindow: z.number().optional(),
   useSlidingWindow: z.boolean().optional(),
@@ -68,7 +126,9 @@ export type Settings = z.output<typeof configSchema> & { intermediateSize: numbe
 export const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
 
 export const settingsOf = (model: Model): Settings => {
-  const parsed = configSchema.parse(model.config)
+  // Rows of RoBERTa's table of positions before the first position are not counted.
+  const { maxPositions } = model.facts
+  const parsed = configSchema.parse({ ...model.config, ...(maxPositions === undefined ? {} : { maxPositions }) })
   return { ...parsed, intermediateSize: parsed.intermediateSize ?? 4 * parsed.hiddenSize }
 }
 
@@ -85,6 +145,7 @@ export const namesOf = (model: Model): Map<string, GgufName> => {
     headDim: headDimOf(settings),
     vocab: settings.vocabSize,
     positions: settings.maxPositions,
+    segments: settings.typeVocabSize,
   })
   return names ?? new Map<string, GgufName>()
 }

@@ -1,9 +1,8 @@
 // The target `gguf`: one file for llama.cpp and what is built on it. Names and permuted rows come from the table that GGUF
 // files are read by, so both directions agree.
 import { join } from 'node:path'
-import { hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
+import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError, exists } from '../../core/index.ts'
-import { CausalLmHead } from '../../models/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareRunner, freeModel } from '../proof/compare-models.ts'
@@ -14,12 +13,22 @@ import { compareWeights } from '../proof/compare-weights.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
-import { architectureOf, architectures, entryOf, headDimOf, isTied, namesOf, settingsOf } from './gguf-tensors.ts'
+import {
+  architectureOf,
+  architectures,
+  entryOf,
+  headDimOf,
+  isTied,
+  namesOf,
+  settingsOf,
+  stateOf,
+  unknownToLlamaCpp,
+} from './gguf-tensors.ts'
 import { importanceFields, importanceOf, writeImportance } from './importance.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
-import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
+import { tokenizerFields } from './tokenizer-fields.ts'
 
 /** @throws ConfigError for what llama.cpp does not compute. @param target format that the message names */
 export const checkGguf = (source: ExportSource, target: string): void => {
@@ -28,10 +37,16 @@ export const checkGguf = (source: ExportSource, target: string): void => {
       `Expected ${what} for \`${target}\`, got ${instead} in ${source.given}. Export to merged instead.`,
     )
   }
-  const { definition, head, headType, facts } = source.model
-  if (!Object.hasOwn(architectures, definition.type))
-    refuse(`one of ${Object.keys(architectures).join(', ')}`, definition.type)
-  if (!facts.causal || !(head instanceof CausalLmHead)) refuse('a causal language model', `the head ${headType}`)
+  const { definition, headType } = source.model
+  if (!Object.hasOwn(architectures, definition.type)) {
+    const why = unknownToLlamaCpp[definition.type]
+    refuse(
+      `one of ${Object.keys(architectures).join(', ')}`,
+      `${definition.type}${why === undefined ? '' : ` (${why})`}`,
+    )
+  }
+  const { head = 'causal-lm' } = architectureOf(source.model)
+  if (headType !== head) refuse(`the head ${head} with ${definition.type}`, `the head ${headType}`)
   const settings = settingsOf(source.model)
   const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settings
   const architecture = architectureOf(source.model)
@@ -42,8 +57,8 @@ export const checkGguf = (source: ExportSource, target: string): void => {
     refuse('one matrix for tokens and output', 'an output matrix of its own')
   if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
     refuse(`attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
-  ropeFields('', settings)
-  preTokenizerName(source)
+  if (architecture.rope) ropeFields('', settings)
+  tokenizerFields(source, settings.vocabSize)
 }
 
 const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
@@ -62,7 +77,7 @@ export const usesImportance = (variant: string): boolean => quantizers[mixes[var
 
 const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
   const settings = settingsOf(source.model)
-  const { name: arch, normKey, rope } = architectureOf(source.model)
+  const { name: arch, normKey, rope, fields } = architectureOf(source.model)
   const headDim = headDimOf(settings)
   return new Map<string, GgufField>([
     ['general.architecture', text(arch)],
@@ -82,6 +97,7 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
     [`${arch}.attention.value_length`, count(headDim)],
     [`${arch}.${normKey}`, float(settings.normEps)],
     ...(rope ? ([[`${arch}.rope.dimension_count`, count(headDim)], ...ropeFields(arch, settings)] as const) : []),
+    ...(fields?.(source.model, settings) ?? []),
     ...tokenizerFields(source, settings.vocabSize),
     ...(source.importance === undefined || !usesImportance(variant) ? [] : importanceFields(source.importance)),
   ])
@@ -90,7 +106,7 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
 /** Tensors in the order of the table, and the factors of Llama 3's RoPE. */
 const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
-  const state = hfState(source.model)
+  const state = stateOf(source.model)
   const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
   const { importance } = source
   const facts = {
@@ -111,6 +127,7 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
     throw new ConfigError(
       `Expected a name in GGUF for every tensor, but ${[...state.keys()].slice(0, 5).join(', ')} has none. Export to merged instead.`,
     )
+  if (!architectureOf(source.model).rope) return entries
   const factors = ropeFactors(settings, headDimOf(settings))
   if (factors === undefined) return entries
   const bytes = new Uint8Array(factors.buffer)
@@ -141,7 +158,8 @@ const prove = async (
     klLimit: limits.kl,
     repeatLimit: 1e-4,
   }
-  const { model } = await loadModelWithReport(path, { head: 'causal-lm', dtype: 'float32' })
+  const { headType, headOptions } = source.model
+  const { model } = await loadModelWithReport(path, { head: headType, headOptions, dtype: 'float32' })
   const tokenizer = await loadTokenizer(path)
   const runner = runModel(model.eval(), tokenizer.special.pad?.id)
   const exact = !Object.hasOwn(quantizers, mixes[variant].type)

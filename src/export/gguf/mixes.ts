@@ -166,7 +166,7 @@ const fitting = (type: string, row: number): string => {
 /** Whether matrices are written as blocks of integers with scales. */
 export const isQuantised = ({ type }: Mix): boolean => Object.hasOwn(quantizers, type)
 
-/** Tables of positions and segments, which llama.cpp never quantises. */
+/** Tables of positions and segments, which llama.cpp adds in float32. */
 const isTable = (name: string): boolean => name === 'position_embd.weight' || name === 'token_types.weight'
 
 /** What the types of a model's tensors depend on. */
@@ -189,7 +189,7 @@ export const typeOf = (
 ): string => {
   const row = shape.at(-1) ?? 1
   if (shape.length < 2 || name.includes('_norm')) return 'F32'
-  if (isQuantised(mix) && isTable(name)) return 'F32'
+  if (isTable(name)) return 'F32'
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
   if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return fitting(mix.output ?? 'Q6_K', row)
   const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []

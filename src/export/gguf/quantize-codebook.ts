@@ -67,7 +67,13 @@ type GroupWeights = (values: Float32Array, from: number) => Float32Array
 const squares32: GroupWeights = (values, from) => squaresOf(values, from, 32)
 
 /** A block of IQ4_NL. */
-export const putIq4Nl = (values: Float32Array, from: number, weights: Float32Array, out: Uint8Array, at: number): void => {
+export const putIq4Nl = (
+  values: Float32Array,
+  from: number,
+  weights: Float32Array,
+  out: Uint8Array,
+  at: number,
+): void => {
   const scale = searchScale(values, from, weights)
   putHalf(out, at, toHalf(scale))
   putLevels(values, from, inverse(scale), out, at + 2)
@@ -79,7 +85,13 @@ export const quantizeIq4Nl: Quantize = (values, out) => {
 }
 
 /** A block of IQ4_XS. */
-export const putIq4Xs = (values: Float32Array, from: number, weights: GroupWeights, out: Uint8Array, at: number): void => {
+export const putIq4Xs = (
+  values: Float32Array,
+  from: number,
+  weights: GroupWeights,
+  out: Uint8Array,
+  at: number,
+): void => {
   const scales = Array.from({ length: 8 }, (_, group) => {
     const first = from + 32 * group
     return searchScale(values, first, weights(values, first))

@@ -23,12 +23,7 @@ export const levelOf = (value: number, factor: number, half: number): number =>
   clamp(nearest(f(factor * value)), -half, half - 1)
 
 /** Searches the scale of a group of values with levels from -half to half - 1. @param weights of the squared errors */
-export const searchSymmetric = (
-  x: Float32Array,
-  from: number,
-  half: number,
-  weights: Float32Array,
-): SymmetricScale => {
+export const searchSymmetric = (x: Float32Array, from: number, half: number, weights: Float32Array): SymmetricScale => {
   const size = weights.length
   let [most, signed] = [0, 0]
   for (let i = 0; i < size; i++) {

@@ -115,8 +115,7 @@ export const putQ3K = (
     out[at + 104 + (group & 3)] |= (packed >> 4) << (2 * (group >> 2))
     const step = f(fromHalf(half) * scale)
     if (step === 0) continue
-    for (let i = 16 * group; i < 16 * group + 16; i++)
-      levels[i] = clamp(nearest(f(values[from + i] / step)), -4, 3) + 4
+    for (let i = 16 * group; i < 16 * group + 16; i++) levels[i] = clamp(nearest(f(values[from + i] / step)), -4, 3) + 4
   }
   for (let i = 0; i < 256; i++) if (levels[i] > 3) out[at + (i & 31)] |= 1 << (i >> 5)
   packTwoBits(levels, out, at + 32)

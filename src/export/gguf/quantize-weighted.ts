@@ -51,7 +51,7 @@ const sum = (values: Float32Array): number => values.reduce((total, value) => f(
  * @returns the scale; the levels are left in `levels`
  */
 const searchPositive = (x: Float32Array, top: number, levels: Uint8Array, weights: Float32Array): number => {
-  const most = x.reduce((best, value) => (value > best ? value : best), 0)
+  const most = x.reduce((best, value) => Math.max(best, value), 0)
   if (most < epsilon) {
     levels.fill(0)
     return 0

@@ -1,6 +1,6 @@
-// The metadata of a byte-level BPE tokenizer. llama.cpp knows pre-tokenizers by name: the name is chosen by the structure of
-// tokenizer.json, and ids are compared when the file is read back.
-import { ggufPreTokenizer } from '../../checkpoint/index.ts'
+// The metadata of a byte-level BPE or WordPiece tokenizer. llama.cpp knows pre-tokenizers of BPE by name: the name is chosen by
+// the structure of tokenizer.json, and ids are compared when the file is read back.
+import { ggufPreTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ExportSource } from '../export-target.ts'
 import { count, flag, type GgufField, integers, text } from './gguf-file.ts'
@@ -15,11 +15,9 @@ const refuse = (what: string): never => {
   )
 }
 
-/** Name of the pre-tokenizer. @throws ConfigError for a tokenizer that GGUF cannot express */
-export const preTokenizerName = ({ tokenizer }: ExportSource): string => {
-  const json = tokenizer.toJson()
+/** Name of the pre-tokenizer of BPE. @throws ConfigError for a tokenizer that GGUF cannot express */
+const preTokenizerName = (json: JsonObject): string => {
   const model = json.model as JsonObject
-  if (!Array.isArray(model.merges)) return refuse(`one of the type ${String(model.type)}`)
   if (model.byte_fallback === true) return refuse('a SentencePiece tokenizer')
   const normalizer = json.normalizer as JsonObject | null | undefined
   // Qwen's tokenizers normalise to NFC, and llama.cpp leaves that out, too.
@@ -33,9 +31,81 @@ export const preTokenizerName = ({ tokenizer }: ExportSource): string => {
 const mergesOf = (model: JsonObject): string[] =>
   (model.merges as (string | [string, string])[]).map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')))
 
-/** The fields `tokenizer.*`. @param vocabSize rows of the embedding: tokens that the tokenizer lacks are filled up */
+/** A kind of tokenizer in GGUF. */
+interface Kind {
+  /** Fields beside tokens, their types and roles. @throws ConfigError for what GGUF cannot express */
+  fields(json: JsonObject, tokenizer: ModelTokenizer): [string, GgufField][]
+  /** A token as the file has it. */
+  token?(token: string, type: number): string
+}
+
+/** Which special tokens surround a text. */
+const frameOf = (tokenizer: ModelTokenizer): { first?: number; last?: number } => {
+  const plain = tokenizer.encode('a', { addSpecialTokens: false }).ids
+  const framed = tokenizer.encode('a').ids
+  const extra = framed.length - plain.length
+  const first = extra > 0 && framed[0] !== plain[0] ? framed[0] : undefined
+  const last = extra > (first === undefined ? 0 : 1) ? framed.at(-1) : undefined
+  return { first, last }
+}
+
+const byteLevel: Kind = {
+  fields: (json, tokenizer) => {
+    const { bos, eos } = tokenizer.special
+    const { first, last } = frameOf(tokenizer)
+    return [
+      ['tokenizer.ggml.model', text('gpt2')],
+      ['tokenizer.ggml.pre', text(preTokenizerName(json))],
+      ['tokenizer.ggml.merges', text(mergesOf(json.model as JsonObject))],
+      ['tokenizer.ggml.add_bos_token', flag(first !== undefined && first === bos?.id)],
+      ['tokenizer.ggml.add_eos_token', flag(last !== undefined && last === eos?.id)],
+      ['tokenizer.ggml.add_space_prefix', flag(false)],
+    ]
+  },
+}
+
+/** llama.cpp adds the token of the start and the separator to every text, and cleans and splits it as BERT does. */
+const wordPiece: Kind = {
+  fields: ({ model, normalizer, pre_tokenizer: split }, tokenizer) => {
+    const { continuing_subword_prefix: prefix = '##' } = model as JsonObject
+    const { type, lowercase = true, strip_accents: strips, ...more } = (normalizer ?? {}) as JsonObject
+    if (type !== 'BertNormalizer' || more.clean_text === false || more.handle_chinese_chars === false)
+      return refuse(`WordPiece with the normalizer ${JSON.stringify(normalizer ?? null)}`)
+    if ((split as JsonObject | null)?.type !== 'BertPreTokenizer')
+      return refuse(`WordPiece with the pre-tokenizer ${JSON.stringify(split ?? null)}`)
+    if (prefix !== '##') return refuse(`WordPiece that continues words with ${JSON.stringify(prefix)}`)
+    const { first, last } = frameOf(tokenizer)
+    if (first === undefined || last === undefined) return refuse('WordPiece without tokens around a text')
+    return [
+      ['tokenizer.ggml.model', text('bert')],
+      ['tokenizer.ggml.pre', text('default')],
+      ['tokenizer.ggml.bos_token_id', count(first)],
+      ['tokenizer.ggml.cls_token_id', count(first)],
+      ['tokenizer.ggml.seperator_token_id', count(last)],
+      ['tokenizer.ggml.normalizer.lowercase', flag(lowercase === true)],
+      ['tokenizer.ggml.normalizer.strip_accents', flag((strips ?? lowercase) === true)],
+    ]
+  },
+  // Marked where a word begins, not where it goes on.
+  token: (token, type) => {
+    if (type === kinds.control || type === kinds.userDefined) return token
+    return token.startsWith('##') ? token.slice(2) : `▁${token}`
+  },
+}
+
+/** By the type of the model in tokenizer.json. */
+const tokenizerKinds: Record<string, Kind> = { BPE: byteLevel, WordPiece: wordPiece }
+
+/**
+ * The fields `tokenizer.*`.
+ * @param vocabSize rows of the embedding: tokens that the tokenizer lacks are filled up
+ * @throws ConfigError for a tokenizer that GGUF cannot express
+ */
 export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<string, GgufField> => {
   const { tokenizer, chatTemplate, generation } = source
+  const json = tokenizer.toJson()
+  const type = String((json.model as JsonObject).type ?? 'BPE')
+  const kind = Object.hasOwn(tokenizerKinds, type) ? tokenizerKinds[type] : refuse(`one of the type ${type}`)
   const added = new Map(tokenizer.addedTokens.map(({ id, token }) => [id, token]))
   if (tokenizer.maxId >= vocabSize)
     throw new ConfigError(
@@ -47,25 +117,21 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
     if (token === undefined) return kinds.unused
     return own === undefined ? kinds.normal : own.special ? kinds.control : kinds.userDefined
   }
-  const { bos, eos, pad, unk, mask } = tokenizer.special
-  const plain = tokenizer.encode('a', { addSpecialTokens: false }).ids
-  const framed = tokenizer.encode('a').ids
-  const extra = framed.length - plain.length
-  const startsWithBos = extra > 0 && framed[0] === bos?.id && plain[0] !== bos.id
-  const endsWithEos = extra > (startsWithBos ? 1 : 0) && framed.at(-1) === eos?.id
+  const types = tokens.map((token, id) => kindOf(id, token))
+  const stored = tokens.map((token, id) =>
+    token === undefined ? `[PAD${id}]` : (kind.token?.(token, types[id]) ?? token),
+  )
   const fields = new Map<string, GgufField>([
-    ['tokenizer.ggml.model', text('gpt2')],
-    ['tokenizer.ggml.pre', text(preTokenizerName(source))],
-    ['tokenizer.ggml.tokens', text(tokens.map((token, id) => token ?? `[PAD${id}]`))],
-    ['tokenizer.ggml.token_type', integers(tokens.map((token, id) => kindOf(id, token)))],
-    ['tokenizer.ggml.merges', text(mergesOf(tokenizer.toJson().model as JsonObject))],
-    ['tokenizer.ggml.add_bos_token', flag(startsWithBos)],
-    ['tokenizer.ggml.add_eos_token', flag(endsWithEos)],
-    ['tokenizer.ggml.add_space_prefix', flag(false)],
+    ...kind.fields(json, tokenizer),
+    ['tokenizer.ggml.tokens', text(stored)],
+    ['tokenizer.ggml.token_type', integers(types)],
   ])
-  const roles = { bos, eos, padding: pad, unknown: unk, mask }
-  for (const [role, token] of Object.entries(roles))
-    if (token !== undefined) fields.set(`tokenizer.ggml.${role}_token_id`, count(token.id))
+  const { bos, eos, pad, unk, mask, sep } = tokenizer.special
+  const roles = { bos, eos, padding: pad, unknown: unk, mask, seperator: sep }
+  for (const [role, token] of Object.entries(roles)) {
+    const key = `tokenizer.ggml.${role}_token_id`
+    if (token !== undefined && !fields.has(key)) fields.set(key, count(token.id))
+  }
   const turn = [generation.eosTokenIds ?? []].flat().find((id) => id !== eos?.id)
   if (turn !== undefined) fields.set('tokenizer.ggml.eot_token_id', count(turn))
   if (chatTemplate !== undefined) fields.set('tokenizer.chat_template', text(chatTemplate))

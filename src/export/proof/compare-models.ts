@@ -101,6 +101,38 @@ export const compareLogits = async (
   return differences.rows(comparison, detail)
 }
 
+/** A vector of norm 1. */
+const unit = (values: Float32Array): Float32Array => {
+  const norm = Math.hypot(...values)
+  return values.map((value) => value / norm)
+}
+
+/** Compares embeddings of norm 1 on texts. */
+export const compareEmbeddings = async (
+  source: ExportSource,
+  runner: Runner,
+  texts: readonly string[],
+  { target, consumer, limit }: Comparison,
+  reference: Runner,
+): Promise<ProofRow[]> => {
+  let [largest, least] = [0, 1]
+  for (const input of inputsOf(source, texts)) {
+    const [ours, theirs] = [unit(await reference.logits(input)), unit(await runner.logits(input))]
+    largest = ours.reduce((most, value, i) => {
+      const difference = Math.abs(value - theirs[i])
+      return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(difference, most)
+    }, largest)
+    least = Math.min(
+      least,
+      ours.reduce((sum, value, i) => sum + value * theirs[i], 0),
+    )
+  }
+  return [
+    { target, consumer, check: 'embeddings, largest difference', value: rounded(largest), limit, ok: largest <= limit },
+    { target, consumer, check: 'embeddings, smallest cosine', value: least.toFixed(6), ok: least > 0.99 },
+  ]
+}
+
 /** Compares a batch of texts that are padded with the same texts one by one, in the program of the export. */
 export const compareBatch = async (
   source: ExportSource,

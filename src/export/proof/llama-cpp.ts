@@ -1,7 +1,8 @@
 // llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids, logits and greedy tokens.
 import { availableParallelism } from 'node:os'
+import { EmbeddingHead } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
-import { compareGreedy, compareLogits } from './compare-models.ts'
+import { compareEmbeddings, compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
 import { type ConsumerPackage, openConsumer } from './consumer.ts'
 import type { Comparison } from './differences.ts'
@@ -15,6 +16,11 @@ interface Package {
 interface LlamaModel {
   tokenize(text: string, specialTokens: boolean): number[]
   createContext(options: object): Promise<LlamaContext>
+  createEmbeddingContext(options: object): Promise<EmbeddingContext>
+  dispose(): Promise<void>
+}
+interface EmbeddingContext {
+  getEmbeddingFor(tokens: number[]): Promise<{ vector: readonly number[] }>
   dispose(): Promise<void>
 }
 interface LlamaContext {
@@ -41,6 +47,14 @@ interface LlamaFiles {
   /** An adapter for it. */
   lora?: string
 }
+
+/** What is compared in the opened model. */
+type Compare = (
+  source: ExportSource,
+  model: LlamaModel,
+  texts: readonly string[],
+  options: Comparison & { reference: Runner; lora?: string },
+) => Promise<ProofRow[]>
 
 /** Tokens of a text that are compared: each takes a pass through the vocabulary in JavaScript. */
 const maxTokens = 24
@@ -75,6 +89,34 @@ const runnerOf = (sequence: Sequence, consumer: string, vocabSize: number): Runn
   },
 })
 
+/** Logits and greedy tokens of a decoder. */
+const compareDecoder: Compare = async (source, model, texts, { reference, lora, ...comparison }) => {
+  const context = await model.createContext({
+    contextSize: 256,
+    ...(lora === undefined ? {} : { lora: { adapters: [{ filePath: lora }] } }),
+  })
+  const runner = runnerOf(context.getSequence(), comparison.consumer, source.model.facts.vocabSize)
+  const rows = [
+    ...(await compareLogits(source, runner, texts, comparison, { most: maxTokens, reference })),
+    ...(await compareGreedy(source, runner, texts, comparison, { reference, prompts: 1 })),
+  ]
+  await context.dispose()
+  return rows
+}
+
+/** Embeddings of an encoder. llama.cpp adds the tokens around a text itself. */
+const compareEncoder: Compare = async (source, model, texts, { reference, lora: _, ...comparison }) => {
+  const { maxPositions = 512 } = source.model.facts
+  const context = await model.createEmbeddingContext({ contextSize: Math.min(maxPositions, 512) })
+  const runner: Runner = {
+    consumer: comparison.consumer,
+    logits: async ({ ids }) => Float32Array.from((await context.getEmbeddingFor([...ids])).vector),
+  }
+  const rows = await compareEmbeddings(source, runner, texts, comparison, reference)
+  await context.dispose()
+  return rows
+}
+
 /**
  * Compares an export in llama.cpp with our own reading of the file, whose weights are the same.
  * @param files called only where node-llama-cpp is installed
@@ -102,20 +144,12 @@ export const proveInLlamaCpp = async (
   try {
     const { model: modelPath, lora } = await files()
     const model = await llama.loadModel({ modelPath, gpuLayers: 0 })
-    const context = await model.createContext({
-      contextSize: 256,
-      ...(lora === undefined ? {} : { lora: { adapters: [{ filePath: lora }] } }),
-    })
-    const runner = runnerOf(context.getSequence(), comparison.consumer, source.model.facts.vocabSize)
     // llama.cpp adds the start token when it evaluates, not here: texts are compared without special tokens.
     const encode = (text: string) => ({ ids: model.tokenize(text, false) })
     const plain = { ...source, tokenizer: withoutSpecialTokens(source.tokenizer) }
     const tokens = compareTokenizers(plain, { encode }, texts, comparison)
-    const rows = [
-      ...(await compareLogits(source, runner, texts, comparison, { most: maxTokens, reference })),
-      ...(await compareGreedy(source, runner, texts, comparison, { reference, prompts: 1 })),
-    ]
-    await context.dispose()
+    const compare = source.model.head instanceof EmbeddingHead ? compareEncoder : compareDecoder
+    const rows = await compare(source, model, texts, { ...comparison, reference, ...(lora && { lora }) })
     await model.dispose()
     return [...rows, tokens]
   } finally {

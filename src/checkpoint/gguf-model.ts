@@ -1,4 +1,4 @@
-// A GGUF file of a Llama, Qwen, Gemma, GPT-2 or BERT model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
+// A GGUF file of a Llama, Qwen, Gemma, GPT-2, BERT or T5 model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
 // of transformers. Settings that config.json cannot express are refused.
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
@@ -9,6 +9,7 @@ import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
 import { bertConfig, bertHead, bertNames } from './gguf-bert.ts'
 import { GgufFields } from './gguf-fields.ts'
 import { readRope } from './gguf-rope.ts'
+import { t5Config, t5Names } from './gguf-t5.ts'
 
 /** A checkpoint in Hugging Face's terms. */
 export interface HfCheckpoint {
@@ -50,6 +51,7 @@ const architectures: Record<string, Architecture> = {
   qwen3: { ...plain, className: 'Qwen3ForCausalLM', headNorms: true },
   gemma: { ...plain, className: 'GemmaForCausalLM', activation: 'gelu_pytorch_tanh', normOffset: 1 },
   gpt2: { ...plain, className: 'GPT2LMHeadModel', own: { names: gpt2Names, config: gpt2Config } },
+  t5: { ...plain, className: 'T5ForConditionalGeneration', own: { names: t5Names, config: t5Config } },
   bert: {
     ...plain,
     className: 'BertModel',
@@ -98,6 +100,10 @@ export interface GgufSizes {
   positions: number
   /** Rows of the table of segments (default: 1). */
   segments?: number
+  /** Of an encoder-decoder: layers of the decoder, buckets of the relative positions, and gated feed-forward blocks. */
+  decoderLayers?: number
+  buckets?: number
+  gated?: boolean
 }
 
 const readSizes = (fields: GgufFields): GgufSizes => {
@@ -135,6 +141,9 @@ const readSizes = (fields: GgufFields): GgufSizes => {
     vocab: embedding.shape[0],
     positions: fields.need('context_length'),
     segments: file.tensors.get('token_types.weight')?.shape[0],
+    decoderLayers: fields.count('decoder_block_count'),
+    buckets: fields.count('attention.relative_buckets_count'),
+    gated: file.tensors.has('enc.blk.0.ffn_gate.weight'),
   }
 }
 

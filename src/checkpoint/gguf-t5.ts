@@ -4,8 +4,8 @@ import type { GgufFields } from './gguf-fields.ts'
 import type { GgufName, GgufSizes } from './gguf-model.ts'
 
 /**
- * Key that says that the output norm of the decoder has the factor of tied embeddings. llama.cpp has no such factor, so that
- * our files have it in the norm; those of its own script leave it out.
+ * Key that says that the output norm of the decoder has the factor of tied embeddings, if the model has one. llama.cpp has no
+ * such factor, so that our files have it in the norm; those of its own script leave it out.
  */
 export const scaledNormKey = 'tunesmith.scaled_output_norm'
 
@@ -27,8 +27,7 @@ export const t5Names = (sizes: GgufSizes): Map<string, GgufName> => {
     for (let i = 0; i < count; i++) {
       const [from, to] = [`${short}.blk.${i}`, `${long}.block.${i}.layer`]
       attention(`${from}.attn`, `${to}.0.SelfAttention`)
-      if (i === 0)
-        add(`${from}.attn_rel_b`, `${to}.0.SelfAttention.relative_attention_bias`, [buckets, heads])
+      if (i === 0) add(`${from}.attn_rel_b`, `${to}.0.SelfAttention.relative_attention_bias`, [buckets, heads])
       if (cross) attention(`${from}.cross_attn`, `${to}.1.EncDecAttention`)
       const last = `${to}.${cross ? 2 : 1}`
       add(`${from}.ffn_norm`, `${last}.layer_norm`, [hidden])

@@ -1,5 +1,5 @@
 // The tokenizer of a GGUF file as tokenizer.json and tokenizer_config.json: byte-level BPE, whose pre-tokenizer follows
-// from llama.cpp's name for it, SentencePiece BPE, and WordPiece.
+// from llama.cpp's name for it, SentencePiece BPE, Unigram, and WordPiece.
 // @source https://github.com/ggml-org/llama.cpp, src/llama-vocab.cpp (names and settings that go with them)
 import { CheckpointError } from '../core/index.ts'
 import { scoredMerges } from '../tokenizers/index.ts'
@@ -281,6 +281,51 @@ const wordPieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
   }
 }
 
+/** Unigram, with the normalisation of SentencePiece as its compiled rules. */
+const unigramParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
+  const { file } = fields
+  const { tokens, types } = vocabulary
+  const scores = file.metadata.get('tokenizer.ggml.scores')
+  if (!(scores instanceof Float32Array) || scores.length !== tokens.length)
+    throw fault(file, `Expected ${tokens.length} float32 values for \`tokenizer.ggml.scores\`, got something else.`)
+  const rules = file.metadata.get('tokenizer.ggml.precompiled_charsmap')
+  const compiled =
+    rules instanceof Uint8Array || rules instanceof Int8Array
+      ? Buffer.from(rules.buffer, rules.byteOffset, rules.length)
+      : undefined
+  const prefixed = fields.boolean('add_space_prefix') ?? true
+  const merged = fields.boolean('remove_extra_whitespaces') ?? false
+  const unknown = fields.number('unknown_token_id') ?? Array.from(types).indexOf(kinds.unknown)
+  const metaspace = {
+    type: 'Metaspace',
+    replacement: '▁',
+    prepend_scheme: prefixed ? 'always' : 'never',
+    split: true,
+  }
+  const normalizers = [
+    ...(compiled === undefined ? [] : [{ type: 'Precompiled', precompiled_charsmap: compiled.toString('base64') }]),
+    ...(merged
+      ? [
+          { type: 'Replace', pattern: { Regex: '\\A +| +\\z' }, content: '' },
+          { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
+        ]
+      : []),
+  ]
+  return {
+    normalizer: normalizers.length === 0 ? null : { type: 'Sequence', normalizers },
+    preTokenizer: metaspace,
+    decoder: metaspace,
+    model: {
+      type: 'Unigram',
+      unk_id: unknown < 0 ? null : unknown,
+      vocab: tokens.map((token, id) => [token, scores[id]]),
+      byte_fallback: false,
+    },
+    postProcessors: [],
+    addBos: false,
+  }
+}
+
 interface Reader {
   read(fields: GgufFields, vocabulary: Vocabulary): Parts
   /** The token of tokenizer.json, where it is not that of the file. */
@@ -291,6 +336,7 @@ const readers: Record<string, Reader> = {
   gpt2: { read: byteLevelParts },
   llama: { read: sentencePieceParts },
   bert: { read: wordPieceParts, token: wordPieceToken },
+  t5: { read: unigramParts },
 }
 
 const roleKeys = {

@@ -13,7 +13,7 @@ import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
 import { buildModel, freeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import type { GatedMlp } from '../../src/nn/index.ts'
-import { Generator, noGrad, Tensor } from '../../src/tensor/index.ts'
+import { Generator, keep, noGrad, Tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
@@ -72,9 +72,9 @@ const cases: [string, ModelType, object][] = [
 const mixed = 'Größe, café, naïve. 你好，世界 Привет! Donaudampfschifffahrtsgesellschaft 3.14 #42'
 const encoders: [name: string, type: ModelType, changes: object, lowercase: boolean | undefined, pooling: string][] = [
   ['bert', 'bert', {}, true, 'mean'],
-  ['cased bert', 'bert', { typeVocabSize: 1 }, false, 'first'],
+  ['cased bert', 'bert', { typeVocabSize: 1 }, false, 'cls'],
   ['distilbert', 'distilbert', {}, true, 'mean'],
-  ['roberta', 'roberta', {}, undefined, 'last'],
+  ['roberta', 'roberta', {}, undefined, 'lasttoken'],
 ]
 
 // An optional package, which the compiler must not look for.
@@ -114,7 +114,11 @@ describe('gguf', () => {
       const words = name.replaceAll(' ', '-')
       const input = lowercase === undefined ? ({ type: 'bpe' } as const) : ({ type: 'wordpiece', lowercase } as const)
       const files = await train(`${words}-words`, { ...input, vocabSize: 290, minFrequency: 1 }, mixed)
-      const folder = await make(words, type, changes, files, 'embedding', { pooling, normalize: true })
+      const folder = await make(words, type, changes, files, 'embedding')
+      mkdirSync(join(folder, '1_Pooling'))
+      writeFileSync(join(folder, '1_Pooling', 'config.json'), JSON.stringify({ pooling_mode: pooling }))
+      const modules = ['Transformer', 'Pooling', 'Normalize'].map((name) => ({ type: `sentence_transformers.${name}` }))
+      writeFileSync(join(folder, 'modules.json'), JSON.stringify(modules))
       const texts = [mixed, mixed.toUpperCase(), 'The cat 猫 sat.', 'naïve naive NAÏVE zzz']
       const { proof } = await exportModel({ model: folder, to: ['gguf:f32', 'gguf:q8_0'], out: `${folder}-out`, texts })
       expect(proof.filter(({ ok }) => !ok)).toEqual([])
@@ -132,6 +136,28 @@ describe('gguf', () => {
     },
   )
 
+  it.each([
+    ['t5', {}],
+    ['t5', { gated: true, activation: 'gelu_new', tiedEmbeddings: false }],
+    ['mt5', { gated: true, activation: 'gelu_new', tiedEmbeddings: true }],
+  ] as const)('writes a %s with %j, and its Unigram tokenizer', async (type, changes) => {
+    const name = `${type}${Object.keys(changes).length}`
+    const files = await train(`${name}-words`, { type: 'unigram', vocabSize: 90, normalizer: 'none' }, mixed)
+    const path = join(files, 'tokenizer.json')
+    const normalizers = [
+      { type: 'Replace', pattern: { Regex: '\\A +| +\\z' }, content: '' },
+      { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
+    ]
+    const json = JSON.parse(readFileSync(path, 'utf8')) as object
+    writeFileSync(path, JSON.stringify({ ...json, normalizer: { type: 'Sequence', normalizers } }))
+    const folder = await make(name, type, changes, files, 'seq2seq-lm')
+    const texts = [mixed, '  two  spaces ', 'zzz']
+    const { proof } = await exportModel({ model: folder, to: ['gguf:f32', 'gguf:q8_0'], out: `${folder}-out`, texts })
+    expect(proof.filter(({ ok }) => !ok)).toEqual([])
+    expect(proof.map(({ check }) => check)).toContain('greedy tokens')
+    expect(proof.find(({ check }) => check.startsWith('logits'))!.value).toBeLessThan(1e-5)
+  })
+
   it('writes every type, and the same bytes twice', async () => {
     const folder = await make('types', 'llama', {
       hiddenSize: 256,
@@ -148,7 +174,9 @@ describe('gguf', () => {
     expect(written(first)).toHaveLength(to.length)
     for (const file of written(second)) expect(first.files).toContainEqual(file)
     const errors = new Map(
-      first.proof.filter(({ check }) => check.startsWith('logits')).map(({ target, value }) => [target, Number(value)]),
+      first.proof
+        .filter(({ check, consumer }) => check.startsWith('logits') && consumer === 'tunesmith')
+        .map(({ target, value }) => [target, Number(value)]),
     )
     expect(errors.get('gguf:q8_0')).toBeLessThan(0.1)
     expect(errors.get('gguf:q6_k')).toBeLessThan(errors.get('gguf:q4_0')!)
@@ -331,7 +359,7 @@ describe('gguf', () => {
     let squares: Tensor | undefined
     const forward = layer.downProj.forward
     layer.downProj.forward = function (input) {
-      squares = input.square().flatten(0, -2).sum(0)
+      squares = keep(input.square().flatten(0, -2).sum(0))
       return forward.call(this, input)
     }
     noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64' }) }))
@@ -359,8 +387,8 @@ describe('gguf', () => {
     const dynamic = await make('dynamic', 'llama', {
       ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 32 },
     })
-    const words = await train('words', { type: 'wordpiece', vocabSize: 90, lowercase: false })
-    const wordPiece = await make('word-piece', 'llama', {}, words)
+    const words = await train('words', { type: 'unigram', vocabSize: 90 })
+    const unigram = await make('unigram', 'llama', {}, words)
     const odd = await make('odd', 'llama', {})
     const path = join(odd, 'tokenizer.json')
     const json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
@@ -379,7 +407,8 @@ describe('gguf', () => {
       expect(exportModel({ model, to: 'gguf', out })).rejects.toThrow(words)
     await refused(window, /sliding window of 8/)
     await refused(dynamic, /dynamic/)
-    await refused(wordPiece, /WordPiece/)
+    await refused(unigram, /Unigram with the normalizer/)
+    await refused(await make('deep', 't5', { numDecoderLayers: 3 }, words, 'seq2seq-lm'), /3 and 2/)
     await refused(odd, /Punctuation/)
     const mpnet = await make('mpnet', 'mpnet', {}, words, 'embedding')
     await refused(mpnet, /mpnet \(llama\.cpp has no relative positions in encoders\)/)

@@ -2,18 +2,20 @@
 // models. @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import { open } from 'node:fs/promises'
 
-const types = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
+const types = { uint8: 0, uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
 
 /** A metadata value with its type; a list where the value is one. */
 export interface GgufField {
   type: keyof typeof types
-  value: string | number | boolean | readonly string[] | readonly number[]
+  value: string | number | boolean | readonly string[] | readonly number[] | Uint8Array
 }
 
 export const text = (value: string | readonly string[]): GgufField => ({ type: 'string', value })
 export const count = (value: number): GgufField => ({ type: 'uint32', value })
 export const float = (value: number): GgufField => ({ type: 'float32', value })
 export const flag = (value: boolean): GgufField => ({ type: 'bool', value })
+export const octets = (value: Uint8Array): GgufField => ({ type: 'uint8', value })
+export const floats = (value: readonly number[]): GgufField => ({ type: 'float32', value })
 export const integers = (value: readonly number[]): GgufField => ({ type: 'int32', value })
 
 /** A tensor to write. */
@@ -46,6 +48,7 @@ const string = (value: string): Buffer => {
 const scalars: Record<keyof typeof types, (value: string | number | boolean) => Buffer> = {
   string: (value) => string(String(value)),
   bool: (value) => Buffer.from([value ? 1 : 0]),
+  uint8: (value) => Buffer.from([Number(value)]),
   uint32: (value) => u32(Number(value)),
   int32: (value) => number(4, (buffer) => buffer.writeInt32LE(Number(value))),
   float32: (value) => number(4, (buffer) => buffer.writeFloatLE(Number(value))),
@@ -53,7 +56,8 @@ const scalars: Record<keyof typeof types, (value: string | number | boolean) => 
 
 const fieldBytes = (key: string, { type, value }: GgufField): Buffer => {
   if (typeof value !== 'object') return Buffer.concat([string(key), u32(types[type]), scalars[type](value)])
-  return Buffer.concat([string(key), u32(9), u32(types[type]), u64(value.length), ...value.map(scalars[type])])
+  const items = value instanceof Uint8Array ? [value] : value.map(scalars[type])
+  return Buffer.concat([string(key), u32(9), u32(types[type]), u64(value.length), ...items])
 }
 
 const headerOf = (metadata: ReadonlyMap<string, GgufField>, tensors: readonly GgufEntry[]): Buffer => {

@@ -1,7 +1,15 @@
 // Names, row order and types of the tensors of GGUF files, for whole models and for adapters. Names come from the table that
 // GGUF files are read by, so both directions agree.
 import { z } from 'zod'
-import { type GgufName, ggufNames, ggufPooling, ggufType, hfState, toHfKeys } from '../../checkpoint/index.ts'
+import {
+  type GgufName,
+  ggufNames,
+  ggufPooling,
+  ggufType,
+  hfState,
+  scaledNormKey,
+  toHfKeys,
+} from '../../checkpoint/index.ts'
 import {
   type EmbeddingHead,
   type HeadType,
@@ -9,9 +17,10 @@ import {
   type ModelDefinition,
   modelKeys,
   models,
+  Seq2SeqLmHead,
 } from '../../models/index.ts'
 import { noGrad, scope, type Tensor, zeros } from '../../tensor/index.ts'
-import { count, flag, type GgufEntry, type GgufField } from './gguf-file.ts'
+import { count, flag, float, type GgufEntry, type GgufField } from './gguf-file.ts'
 import { quantizers } from './quantizers.ts'
 
 /** An architecture in GGUF. */
@@ -19,7 +28,7 @@ interface GgufArchitecture {
   /** ggml's name. */
   name: string
   /** The activation that llama.cpp computes. */
-  activation: string
+  activation: string | ((settings: Settings) => string)
   /** Key of the norms' epsilon. */
   normKey: string
   /** Head that llama.cpp computes (default: causal-lm). */
@@ -28,6 +37,8 @@ interface GgufArchitecture {
   rope?: boolean
   /** Architecture that it is in GGUF, with the names of its tensors. */
   as?: ModelDefinition
+  /** What llama.cpp does not compute: what it needs, and what the model has. */
+  refuse?(settings: Settings): [needed: string, got: string] | undefined
   /** Metadata beside the sizes. */
   fields?(model: Model, settings: Settings): [string, GgufField][]
   /** Whether llama.cpp has no output matrix beside the token embedding. */
@@ -55,6 +66,34 @@ const bertKin: GgufArchitecture = {
   ],
 }
 
+/** llama.cpp's relative positions end at this distance. */
+const relativeDistance = 128
+
+/** An encoder-decoder. */
+const t5Kin: GgufArchitecture = {
+  name: 't5',
+  activation: ({ gated }) => (gated ? 'gelu_new' : 'relu'),
+  normKey: 'attention.layer_norm_rms_epsilon',
+  head: 'seq2seq-lm',
+  refuse: ({ relativeMaxDistance: most, numLayers, numDecoderLayers = numLayers }) => {
+    if (most !== relativeDistance)
+      return [`relative positions up to a distance of ${relativeDistance}`, `one of ${most}`]
+    // llama.cpp 0.5 fails to open such files.
+    if (numDecoderLayers <= numLayers) return undefined
+    return ['at most as many layers of the decoder as of the encoder', `${numDecoderLayers} and ${numLayers}`]
+  },
+  fields: (_, settings) => [
+    ['t5.attention.layer_norm_epsilon', float(settings.normEps)],
+    ['t5.decoder_block_count', count(settings.numDecoderLayers ?? settings.numLayers)],
+    ['t5.attention.relative_buckets_count', count(settings.relativeBuckets)],
+    ['t5.decoder_start_token_id', count(settings.decoderStartTokenId)],
+    [scaledNormKey, flag(true)],
+  ],
+}
+
+/** Factor of the hidden states before the output layer. */
+const scaleOf = ({ head }: Model): number => (head instanceof Seq2SeqLmHead ? head.scale : 1)
+
 /** GGUF's form of our architectures: Mistral is a Llama there. */
 export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   llama: llamaKin('llama'),
@@ -63,6 +102,8 @@ export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   qwen3: llamaKin('qwen3'),
   gemma: { ...llamaKin('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
   gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon' },
+  t5: t5Kin,
+  mt5: t5Kin,
   bert: bertKin,
   distilbert: bertKin,
   roberta: bertKin,
@@ -91,7 +132,16 @@ export const isTied = (model: Model): boolean => !hfState(model).has('lm_head.we
  */
 export const stateOf = (model: Model): Map<string, Tensor> => {
   const { as } = architectureOf(model)
-  if (as === undefined) return hfState(model)
+  if (as === undefined) {
+    const state = hfState(model)
+    const [norm, scale] = [state.get('decoder.final_layer_norm.weight'), scaleOf(model)]
+    if (norm !== undefined && scale !== 1)
+      state.set(
+        'decoder.final_layer_norm.weight',
+        noGrad(() => norm.mul(scale)),
+      )
+    return state
+  }
   const { hiddenSize, numLayers, maxPositions } = settingsOf(model)
   const state = toHfKeys(model.parameters(), modelKeys(as, as.presets.test, 'embedding'), numLayers)
   const [positions, segments] = ['position', 'token_type'].map((table) => `embeddings.${table}_embeddings.weight`)
@@ -109,7 +159,12 @@ const configSchema = z.object({
   numKvHeads: z.number().optional(),
   headDim: z.number().optional(),
   intermediateSize: z.number().optional(),
-  maxPositions: z.number(),
+  maxPositions: z.number().default(512),
+  numDecoderLayers: z.number().optional(),
+  relativeBuckets: z.number().default(32),
+  relativeMaxDistance: z.number().default(relativeDistance),
+  decoderStartTokenId: z.number().default(0),
+  gated: z.boolean().default(false),
   normEps: z.number().default(1e-12),
   typeVocabSize: z.number().default(1),
   activation: z.string(),
@@ -146,6 +201,9 @@ export const namesOf = (model: Model): Map<string, GgufName> => {
     vocab: settings.vocabSize,
     positions: settings.maxPositions,
     segments: settings.typeVocabSize,
+    decoderLayers: settings.numDecoderLayers ?? settings.numLayers,
+    buckets: settings.relativeBuckets,
+    gated: settings.gated,
   })
   return names ?? new Map<string, GgufName>()
 }

@@ -50,7 +50,11 @@ export const checkGguf = (source: ExportSource, target: string): void => {
   const settings = settingsOf(source.model)
   const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settings
   const architecture = architectureOf(source.model)
-  if (activation !== architecture.activation) refuse(`the activation ${architecture.activation}`, activation)
+  const { activation: own } = architecture
+  const computed = typeof own === 'string' ? own : own(settings)
+  if (activation !== computed) refuse(`the activation ${computed}`, activation)
+  const lacking = architecture.refuse?.(settings)
+  if (lacking !== undefined) refuse(...lacking)
   if (!settings.scaleAttention || settings.scaleAttentionByLayer)
     refuse('attention scores divided by the root of the head size', 'another scale')
   if (architecture.tiedOnly && !isTied(source.model))

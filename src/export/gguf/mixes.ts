@@ -166,8 +166,8 @@ const fitting = (type: string, row: number): string => {
 /** Whether matrices are written as blocks of integers with scales. */
 export const isQuantised = ({ type }: Mix): boolean => Object.hasOwn(quantizers, type)
 
-/** Tables of positions and segments, which llama.cpp adds in float32. */
-const isTable = (name: string): boolean => name === 'position_embd.weight' || name === 'token_types.weight'
+/** Tables of positions, distances and segments, which llama.cpp adds in float32. */
+const isTable = (name: string): boolean => /^(position_embd|token_types)\.weight$|attn_rel_b/.test(name)
 
 /** What the types of a model's tensors depend on. */
 export interface MixFacts {
@@ -192,7 +192,7 @@ export const typeOf = (
   if (isTable(name)) return 'F32'
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
   if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return fitting(mix.output ?? 'Q6_K', row)
-  const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
+  const [, layer, part] = /^(?:enc\.|dec\.)?blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
   const more = part === undefined ? undefined : mix.more?.({ part, layer: Number(layer), layers, groups, weighted })
   return fitting(more ?? mix.type, row)
 }

@@ -1,13 +1,13 @@
-// The metadata of a byte-level BPE or WordPiece tokenizer. llama.cpp knows pre-tokenizers of BPE by name: the name is chosen by
+// The metadata of a byte-level BPE, WordPiece or Unigram tokenizer. llama.cpp knows pre-tokenizers of BPE by name: the name is chosen by
 // the structure of tokenizer.json, and ids are compared when the file is read back.
 import { ggufPreTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ExportSource } from '../export-target.ts'
-import { count, flag, type GgufField, integers, text } from './gguf-file.ts'
+import { count, flag, floats, type GgufField, integers, octets, text } from './gguf-file.ts'
 
 type JsonObject = Record<string, unknown>
 
-const kinds = { normal: 1, control: 3, userDefined: 4, unused: 5 } as const
+const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const
 
 const refuse = (what: string): never => {
   throw new ConfigError(
@@ -34,7 +34,9 @@ const mergesOf = (model: JsonObject): string[] =>
 /** A kind of tokenizer in GGUF. */
 interface Kind {
   /** Fields beside tokens, their types and roles. @throws ConfigError for what GGUF cannot express */
-  fields(json: JsonObject, tokenizer: ModelTokenizer): [string, GgufField][]
+  fields(json: JsonObject, tokenizer: ModelTokenizer, vocabSize: number): [string, GgufField][]
+  /** Whether the unknown token has a type of its own. */
+  marksUnknown?: boolean
   /** A token as the file has it. */
   token?(token: string, type: number): string
 }
@@ -93,8 +95,62 @@ const wordPiece: Kind = {
   },
 }
 
+/** The parts of a normalizer or pre-tokenizer in one list. */
+const partsOf = (value: unknown): JsonObject[] => {
+  const part = value as JsonObject | null | undefined
+  if (part === null || part === undefined) return []
+  const inner = part.normalizers ?? part.pretokenizers
+  return Array.isArray(inner) ? inner.flatMap(partsOf) : [part]
+}
+
+/** What a normalizer of Unigram does to spaces: llama.cpp strips and merges them, or leaves them. */
+const isAboutSpaces = ({ type, pattern, content }: JsonObject): boolean => {
+  if (type === 'Strip') return true
+  const regex = String((pattern as JsonObject | undefined)?.Regex ?? '')
+  return type === 'Replace' && ((content === ' ' && regex === ' {2,}') || (content === '' && regex === '\\A +| +\\z'))
+}
+
+const unigram: Kind = {
+  marksUnknown: true,
+  fields: (json, tokenizer, vocabSize) => {
+    const { vocab, byte_fallback: fallback } = json.model as { vocab: [string, number][]; byte_fallback?: boolean }
+    if (fallback === true) return refuse('Unigram with bytes for unknown characters')
+    const rules = partsOf(json.normalizer)
+    const compiled = rules.find(({ type }) => type === 'Precompiled')
+    const other = rules.find((rule) => rule !== compiled && !isAboutSpaces(rule))
+    if (other !== undefined) return refuse(`Unigram with the normalizer ${JSON.stringify(other)}`)
+    const splits = partsOf(json.pre_tokenizer)
+    const metaspace = splits.find(({ type }) => type === 'Metaspace')
+    const strange = splits.find(({ type }) => type !== 'Metaspace' && type !== 'WhitespaceSplit')
+    if (metaspace === undefined || strange !== undefined)
+      return refuse(`Unigram with the pre-tokenizer ${JSON.stringify(json.pre_tokenizer ?? null)}`)
+    const merges = rules.some(isAboutSpaces) || splits.length > 1
+    const { bos, eos } = tokenizer.special
+    const { first, last } = frameOf(tokenizer)
+    const scores = new Map(vocab.map(([, score], id) => [id, score]))
+    const prefixed = metaspace.prepend_scheme !== 'never' && metaspace.add_prefix_space !== false
+    return [
+      ['tokenizer.ggml.model', text('t5')],
+      ['tokenizer.ggml.pre', text('default')],
+      ['tokenizer.ggml.scores', floats(Array.from({ length: vocabSize }, (_, id) => scores.get(id) ?? -1000))],
+      ['tokenizer.ggml.add_bos_token', flag(first !== undefined && first === bos?.id)],
+      ['tokenizer.ggml.add_eos_token', flag(last !== undefined && last === eos?.id)],
+      ['tokenizer.ggml.add_space_prefix', flag(prefixed)],
+      ['tokenizer.ggml.remove_extra_whitespaces', flag(merges)],
+      ...(compiled === undefined
+        ? []
+        : [
+            [
+              'tokenizer.ggml.precompiled_charsmap',
+              octets(Buffer.from(String(compiled.precompiled_charsmap), 'base64')),
+            ] as [string, GgufField],
+          ]),
+    ]
+  },
+}
+
 /** By the type of the model in tokenizer.json. */
-const tokenizerKinds: Record<string, Kind> = { BPE: byteLevel, WordPiece: wordPiece }
+const tokenizerKinds: Record<string, Kind> = { BPE: byteLevel, WordPiece: wordPiece, Unigram: unigram }
 
 /**
  * The fields `tokenizer.*`.
@@ -111,10 +167,13 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
     throw new ConfigError(
       `Expected a tokenizer with ids below ${vocabSize}, the rows of the embedding, got ${tokenizer.maxId}. Use the tokenizer that the model was trained with.`,
     )
+  // llama.cpp looks for the unknown token of Unigram by its type.
+  const unknown = kind.marksUnknown ? tokenizer.special.unk?.id : undefined
   const tokens = Array.from({ length: vocabSize }, (_, id) => tokenizer.idToToken(id))
   const kindOf = (id: number, token: string | undefined) => {
     const own = added.get(id)
     if (token === undefined) return kinds.unused
+    if (id === unknown) return kinds.unknown
     return own === undefined ? kinds.normal : own.special ? kinds.control : kinds.userDefined
   }
   const types = tokens.map((token, id) => kindOf(id, token))
@@ -122,7 +181,7 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
     token === undefined ? `[PAD${id}]` : (kind.token?.(token, types[id]) ?? token),
   )
   const fields = new Map<string, GgufField>([
-    ...kind.fields(json, tokenizer),
+    ...kind.fields(json, tokenizer, vocabSize),
     ['tokenizer.ggml.tokens', text(stored)],
     ['tokenizer.ggml.token_type', integers(types)],
   ])

@@ -19,8 +19,11 @@ export const compareWeights = (
     if (tensor.ndim < 2 || stored === undefined) continue
     const error = noGrad(() =>
       scope(() => {
-        const size = tensor.norm().item()
-        return size === 0 ? 0 : stored.sub(tensor).norm().item() / size
+        // A table of positions may be stored without the rows before the first position.
+        const before = tensor.shape[0] - stored.shape[0]
+        const own = before > 0 ? tensor.narrow(0, before, stored.shape[0]) : tensor
+        const size = own.norm().item()
+        return size === 0 ? 0 : stored.sub(own).norm().item() / size
       }),
     )
     if (!(error <= worst)) [worst, at] = [error, path]

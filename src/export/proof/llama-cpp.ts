@@ -1,6 +1,6 @@
 // llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids, logits and greedy tokens.
 import { availableParallelism } from 'node:os'
-import { EmbeddingHead } from '../../models/index.ts'
+import { EmbeddingHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareEmbeddings, compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
@@ -104,18 +104,36 @@ const compareDecoder: Compare = async (source, model, texts, { reference, lora, 
   return rows
 }
 
+/** Tokens of a text whose embedding is compared, with those around it. */
+const mostContext = 256
+
+/** Texts shortened until all of their tokens fit, and one that node-llama-cpp may add: a text that is cut has no end token. */
+const fitting = ({ tokenizer }: ExportSource, texts: readonly string[], size: number): string[] =>
+  texts.map((text) => {
+    let short = text
+    while (short.length > 1 && tokenizer.encode(short).ids.length >= size - 1)
+      short = short.slice(0, -short.length / 4 - 1)
+    return short
+  })
+
 /** Embeddings of an encoder. llama.cpp adds the tokens around a text itself. */
 const compareEncoder: Compare = async (source, model, texts, { reference, lora: _, ...comparison }) => {
-  const { maxPositions = 512 } = source.model.facts
-  const context = await model.createEmbeddingContext({ contextSize: Math.min(maxPositions, 512) })
+  const size = Math.min(source.model.facts.maxPositions ?? mostContext, mostContext)
+  const context = await model.createEmbeddingContext({ contextSize: size })
   const runner: Runner = {
     consumer: comparison.consumer,
     logits: async ({ ids }) => Float32Array.from((await context.getEmbeddingFor([...ids])).vector),
   }
-  const rows = await compareEmbeddings(source, runner, texts, comparison, reference)
+  const rows = await compareEmbeddings(source, runner, fitting(source, texts, size), comparison, reference)
   await context.dispose()
   return rows
 }
+
+/** By head; others are decoders. node-llama-cpp runs no encoder-decoder: only its tokenizer is compared. */
+const comparisons: { fits(model: Model): boolean; compare: Compare }[] = [
+  { fits: ({ head }) => head instanceof EmbeddingHead, compare: compareEncoder },
+  { fits: ({ head }) => head instanceof Seq2SeqLmHead, compare: async () => [] },
+]
 
 /**
  * Compares an export in llama.cpp with our own reading of the file, whose weights are the same.
@@ -148,7 +166,7 @@ export const proveInLlamaCpp = async (
     const encode = (text: string) => ({ ids: model.tokenize(text, false) })
     const plain = { ...source, tokenizer: withoutSpecialTokens(source.tokenizer) }
     const tokens = compareTokenizers(plain, { encode }, texts, comparison)
-    const compare = source.model.head instanceof EmbeddingHead ? compareEncoder : compareDecoder
+    const compare = comparisons.find(({ fits }) => fits(source.model))?.compare ?? compareDecoder
     const rows = await compare(source, model, texts, { ...comparison, reference, ...(lora && { lora }) })
     await model.dispose()
     return [...rows, tokens]

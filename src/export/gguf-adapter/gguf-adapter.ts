@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { adaptersOf, baseOfAdapter, isAdapterFolder } from '../../adapters/index.ts'
 import { openGguf } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
+import { CausalLmHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
@@ -168,6 +168,10 @@ export const ggufAdapter: ExportTarget = {
   sharesFolder: true,
   check: (source) => {
     checkGguf(source, 'gguf-adapter')
+    if (!(source.model.head instanceof CausalLmHead))
+      throw new ConfigError(
+        `\`gguf-adapter\` needs a causal language model, and ${source.given} has the head ${source.model.headType}. Export to gguf, which merges the adapter.`,
+      )
     namedChanges(source)
   },
   write: async (source, variant, folder, { onProgress, signal }) => {

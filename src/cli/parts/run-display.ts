@@ -41,7 +41,7 @@ export const describePreFlight = (facts: PreFlight, prediction?: RunPrediction):
     ...facts.example.split('\n').flatMap((line) => wrapWords('  │', line.trim().split(' '), '  │ ')),
     `  ${formatCount(facts.parameters)} parameters to train`,
     `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${facts.truncatedShare > 0 ? `${share(facts.truncatedShare)} of the text` : 'nothing'} truncated`,
-    ...memoryLines(facts, prediction),
+    ...memoryLines(facts, prediction).flatMap(wrapText),
     ...facts.warnings.flatMap((warning) => wrapText(`  warning: ${warning}`)),
   ]
 }
@@ -133,12 +133,13 @@ const describeResult = (result: RunResult): string => {
     formatDuration(seconds * 1000),
     `loss ${number(loss)}`,
   ]
-  const validation = validationLines(metrics, modelStep === steps ? '' : `best model, of step ${modelStep}: `)
+  const validation = validationLines(metrics)
   if (reason === 'interrupted')
     return [`Stopped: ${facts.join(', ')}.`, `Resume with: ${programCall('resume', out)}`].join('\n')
   const compared = describeReferences({ ...result, results: metrics })
   return [
     `Finished: ${facts.join(', ')}`,
+    ...(modelStep === steps ? [] : [`The model is that of step ${modelStep}, the best of the evaluations.`]),
     ...validation,
     ...(compared === undefined ? [] : wrapText(`compared: ${compared}`)),
     ...warnings.flatMap((warning) => wrapText(`warning: ${warning}`)),

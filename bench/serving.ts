@@ -1,10 +1,11 @@
 // `npm run bench -- serving`: clients at the same time against `tunesmith serve`, llama.cpp's server and a plain server of FastAPI and
-// transformers, all with SmolLM2-135M and the same prompts, greedy and streamed: tokens a second, time to the first token and latency. Part
-// `adapters`: rows with four adapters beside rows with one. Part `encoders`: vectors and classes of MiniLM-L6 beside FastAPI. Part `start`: the
-// installed command (compile it first) from its start to the first answer of /health, and to the first token. Needs the Python of
-// bench/peers/setup.mjs; llama.cpp's server is the one of its --llama-server, or of TUNESMITH_LLAMA_SERVER, and left out without one. One
-// server runs at a time.
-// Options: --parts start,load,adapters,encoders, --clients 1,4,16,64, --requests N for each client, --new N tokens, --threads N, --dtype float32.
+// transformers, all with SmolLM2-135M and the same prompts, greedy and streamed: tokens a second, time to the first token, latency, CPU
+// time, and ratios. The servers run together and are measured in turns. Part `adapters`: rows with four adapters beside rows with one. Part
+// `encoders`: vectors and classes of MiniLM-L6 beside FastAPI. Part `start`: the installed command (compile it first) from its start to the
+// first answer of /health, and to the first token. Needs the Python of bench/peers/setup.mjs; llama.cpp's server is the one of its
+// --llama-server, or of TUNESMITH_LLAMA_SERVER, and left out without one.
+// Options: --parts start,load,adapters,encoders, --clients 1,4,16,64, --rounds N, --new N tokens, --seconds N after which a server that has
+// not answered its clients is cut off (a fifth of it is the time of a turn of encoders), --threads N, --dtype float32.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,8 +15,9 @@ import { random } from '../tests/serving/fixture.ts'
 import { prompts } from './generation/prompts.ts'
 import { findGguf, findSmolLm2 } from './generation/smollm2.ts'
 import type { BenchOptions } from './main.ts'
-import { type Load, measureLoad, percentile } from './serving/load.ts'
+import { type Load, measureLoad } from './serving/load.ts'
 import { llamaServer, type PeerServer, startFastApi, startInstalled, startLlama, startOurs } from './serving/servers.ts'
+import { rateOf, ratioOf, type Side, type Turns, takeTurns, turnTables } from './serving/turns.ts'
 import { chosenParts, expectDtype, median, miniLmFolder, peersPython, printTable } from './side-by-side.ts'
 
 interface Settings {
@@ -23,8 +25,9 @@ interface Settings {
   folder: string
   gguf: string
   clients: number[]
-  /** Requests of each client. */
-  requests: number
+  rounds: number
+  /** After which a server is cut off. */
+  seconds: number
   newTokens: number
   threads: number
   dtype: string
@@ -34,17 +37,6 @@ const option = (rest: readonly string[], name: string): string | undefined => {
   const at = rest.indexOf(`--${name}`)
   return at < 0 ? undefined : rest[at + 1]
 }
-
-const milliseconds = (values: readonly number[], share: number): string =>
-  values.length === 0 ? '' : (1000 * percentile(values, share)).toFixed(0)
-
-const head = ['server', 'clients', 'per second', 'first p50 ms', 'first p99 ms', 'all p50 ms', 'all p99 ms']
-
-const row = (name: string, clients: number, { rate, firstToken, latency }: Load): string[] => [
-  ...[name, String(clients), rate.toFixed(1)],
-  ...[milliseconds(firstToken, 0.5), milliseconds(firstToken, 0.99)],
-  ...[milliseconds(latency, 0.5), milliseconds(latency, 0.99)],
-]
 
 /** Starts a server, warms it with one request, measures, and stops it. */
 const withServer = async <Result>(
@@ -59,71 +51,85 @@ const withServer = async <Result>(
   }
 }
 
+/** Fewer requests for each client where there are many, so that slow servers end in time. */
+const requestsOf = (clients: number): number => Math.max(4, 2 * Math.min(clients, 16), clients)
+
 const completionsAt = async (
   url: string,
-  { clients, requests, newTokens }: Pick<Settings, 'requests' | 'newTokens'> & { clients: number },
+  { clients, seconds, newTokens }: Pick<Settings, 'seconds' | 'newTokens'> & { clients: number },
   models: readonly string[] = ['smol'],
 ): Promise<Load> => {
   const body = (number: number) => ({
     ...{ model: models[number % models.length], prompt: prompts[number % prompts.length] },
     ...{ max_tokens: newTokens, temperature: 0, stream: true, ignore_eos: true },
   })
-  const common = { url, path: '/v1/completions', tokens: newTokens, body }
-  await measureLoad({ ...common, clients: 1, requests: models.length })
-  return measureLoad({ ...common, clients, requests: clients * requests })
+  return measureLoad({
+    ...{ url, path: '/v1/completions', tokens: newTokens, body, clients, seconds },
+    requests: requestsOf(clients),
+  })
 }
 
-const begin = async ({ folder, threads, dtype, requests }: Settings): Promise<void> => {
+/** One request for each model, before anything is measured. */
+const warmCompletions =
+  (models: readonly string[]) =>
+  (url: string): Promise<Load[]> =>
+    Promise.all(models.map((model) => completionsAt(url, { clients: 1, seconds: 120, newTokens: 2 }, [model])))
+
+const printTables = (tables: readonly (readonly string[][])[]): void => {
+  for (const table of tables) {
+    printTable(table)
+    console.log()
+  }
+}
+
+const begin = async ({ folder, threads, dtype, rounds }: Settings): Promise<void> => {
   const flags = ['--model', folder, '--name', 'smol', '--dtype', dtype]
   const healthy: number[] = []
   const answered: number[] = []
   const since = (from: number) => (performance.now() - from) / 1000
-  for (let round = 0; round < requests; round++) {
+  const times = 2 * rounds + 1
+  for (let round = 0; round < times; round++) {
     const from = performance.now()
     await withServer(startInstalled(flags, threads), async (url) => {
       healthy.push(since(from))
-      const body = () => ({ model: 'smol', prompt: prompts[0], max_tokens: 1, temperature: 0, stream: true })
-      await measureLoad({ url, path: '/v1/completions', clients: 1, requests: 1, body })
+      await completionsAt(url, { clients: 1, seconds: 60, newTokens: 1 })
       answered.push(since(from))
     })
   }
   const seconds = (values: readonly number[]) => `${median(values).toFixed(2)} s`
   console.log(
-    `From the start of the process, median of ${requests}: /health after ${seconds(healthy)}, the first token after ${seconds(answered)}.`,
+    `From the start of the process, median of ${times}: /health after ${seconds(healthy)}, the first answers after ${seconds(answered)}.`,
   )
 }
 
 const load = async (settings: Settings): Promise<void> => {
-  const { python, folder, gguf, clients, threads, dtype } = settings
-  const rows = Math.max(...clients)
-  const common = ['--name', 'smol', '--max-rows', String(Math.min(rows, 32))]
+  const { python, folder, gguf, clients, threads, dtype, rounds, newTokens } = settings
+  const rows = Math.min(32, Math.max(...clients))
+  const common = ['--name', 'smol', '--max-rows', String(rows)]
   const llama = llamaServer()
-  const sides: [string, () => Promise<PeerServer>][] = [
-    [`tunesmith, ${dtype}`, () => startOurs(['--model', folder, '--dtype', dtype, ...common], threads)],
+  const ours: Side[] = [
     // The file of llama.cpp, whose blocks stay as they are.
-    ['tunesmith, Q4_1', () => startOurs(['--model', gguf, ...common], threads)],
-    ...(llama === undefined
-      ? []
-      : [
-          ['llama.cpp, Q4_1', () => startLlama(llama, gguf, { threads, rows: Math.min(rows, 32) })] as [
-            string,
-            () => Promise<PeerServer>,
-          ],
-        ]),
-    [`FastAPI, ${dtype}`, () => startFastApi(python, 'completions', { folder, threads, dtype })],
+    { name: 'tunesmith, Q4_1', start: () => startOurs(['--model', gguf, ...common], threads) },
+    {
+      name: `tunesmith, ${dtype}`,
+      start: () => startOurs(['--model', folder, '--dtype', dtype, ...common], threads),
+    },
   ]
-  if (llama === undefined)
+  const peers: Side[] = [
+    { name: `FastAPI, ${dtype}`, start: () => startFastApi(python, 'completions', { folder, threads, dtype }) },
+  ]
+  if (llama !== undefined)
+    peers.unshift({ name: 'llama.cpp, Q4_1', start: () => startLlama(llama, gguf, { threads, rows }) })
+  else
     console.log(
       "Without llama.cpp's server: run node bench/peers/setup.mjs --llama-server, or set TUNESMITH_LLAMA_SERVER.",
     )
-  const table: string[][] = []
-  for (const [name, begin] of sides)
-    await withServer(begin(), async (url) => {
-      for (const count of clients)
-        table.push(row(name, count, await completionsAt(url, { ...settings, clients: count })))
-    })
-  console.log(`SmolLM2-135M, ${settings.newTokens} tokens a text, ${threads} threads; tokens per second`)
-  printTable([head, ...table])
+  const turns = await takeTurns([...ours, ...peers], {
+    ...{ clients, rounds, tokens: newTokens, warm: warmCompletions(['smol']) },
+    measure: (url, count) => completionsAt(url, { ...settings, clients: count }),
+  })
+  console.log(`SmolLM2-135M, ${newTokens} tokens a text, ${threads} threads; tokens per second`)
+  printTables(turnTables(turns, ours.length))
 }
 
 const adapters = async (settings: Settings): Promise<void> => {
@@ -140,44 +146,56 @@ const adapters = async (settings: Settings): Promise<void> => {
       ...names.flatMap((name) => ['--specialist', `${name}=${join(folder, name)}`]),
     ]
     const clients = Math.min(16, Math.max(...settings.clients))
-    const measured = await withServer(startOurs(flags, settings.threads), async (url) => ({
-      base: await completionsAt(url, { ...settings, clients }),
-      one: await completionsAt(url, { ...settings, clients }, ['one']),
-      four: await completionsAt(url, { ...settings, clients }, names),
-    }))
-    printTable([head, ...Object.entries(measured).map(([name, each]) => row(`adapters: ${name}`, clients, each))])
-    console.log(`Four adapters cost ${(100 * (measured.one.rate / measured.four.rate - 1)).toFixed(1)} % over one.`)
+    const choices: [string, string[]][] = [
+      ['adapters: none', ['smol']],
+      ['adapters: one', ['one']],
+      ['adapters: four', names],
+    ]
+    await withServer(startOurs(flags, settings.threads), async (url) => {
+      await warmCompletions(['smol', ...names])(url)
+      const turns = choices.map(([name]): Turns => ({ name, clients, loads: [], cpu: [] }))
+      for (let round = 0; round < settings.rounds + 1; round++)
+        for (const [i, [, models]] of choices.entries())
+          turns[i].loads.push(await completionsAt(url, { ...settings, clients }, models))
+      printTable(turnTables(turns, 1)[0])
+      const [, one, four] = turns
+      console.log(
+        `Four adapters cost ${(100 * (ratioOf(one, four) - 1)).toFixed(1)} % over one (${rateOf(four).toFixed(1)} against ${rateOf(one).toFixed(1)} tokens per second).`,
+      )
+    })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-const encoders = async ({ python, clients, requests, threads, dtype }: Settings): Promise<void> => {
+const encoders = async (settings: Settings): Promise<void> => {
+  const { python, clients, rounds, threads, dtype } = settings
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-classifier-'))
   try {
     const base = miniLmFolder()
     const classifier = await loadModel(base, { head: 'sequence-classification', newHead: true })
     await saveModel(classifier, join(folder, 'classifier'), { tokenizer: base })
-    const table: string[][] = []
     for (const [kind, model] of [
       ['embeddings', base],
       ['classify', join(folder, 'classifier')],
     ] as const) {
-      const measure = async (name: string, url: string) => {
-        for (const count of clients) {
-          const body = (number: number) => ({ model: 'encoder', input: [prompts[number % prompts.length]] })
-          const common = { url, path: `/v1/${kind}`, body }
-          await measureLoad({ ...common, clients: 1, requests: 1 })
-          const all = { ...common, clients: count, requests: 8 * count * requests }
-          table.push(row(`${kind}: ${name}`, count, await measureLoad(all)))
-        }
-      }
       const flags = ['--model', model, '--name', 'encoder', '--dtype', dtype]
-      await withServer(startOurs(flags, threads), (url) => measure('tunesmith', url))
-      await withServer(startFastApi(python, kind, { folder: model, threads, dtype }), (url) => measure('FastAPI', url))
+      const measure = (url: string, count: number, seconds: number) => {
+        const body = (number: number) => ({ model: 'encoder', input: [`${prompts[number % prompts.length]} ${number}`] })
+        return measureLoad({ url, path: `/v1/${kind}`, body, clients: count, seconds })
+      }
+      const sides = [
+        { name: `${kind}: tunesmith`, start: () => startOurs(flags, threads) },
+        { name: `${kind}: FastAPI`, start: () => startFastApi(python, kind, { folder: model, threads, dtype }) },
+      ]
+      const turns = await takeTurns(sides, {
+        ...{ clients, rounds, tokens: 1 },
+        warm: (url) => measure(url, 1, settings.seconds / 20),
+        measure: (url, count) => measure(url, count, settings.seconds / 5),
+      })
+      console.log('MiniLM-L6, one text a request; requests per second')
+      printTables(turnTables(turns, 1))
     }
-    console.log('MiniLM-L6, one text a request; requests per second')
-    printTable([head, ...table])
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -202,8 +220,9 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const settings: Settings = {
     ...{ python, gguf, folder, dtype },
     clients: (option(rest, 'clients') ?? (smoke ? '2' : '1,4,16,64')).split(',').map(Number),
-    requests: Number(option(rest, 'requests') ?? (smoke ? 1 : 4)),
-    newTokens: Number(option(rest, 'new') ?? (smoke ? 3 : 64)),
+    rounds: Number(option(rest, 'rounds') ?? (smoke ? 1 : 2)),
+    seconds: Number(option(rest, 'seconds') ?? (smoke ? 10 : 40)),
+    newTokens: Number(option(rest, 'new') ?? (smoke ? 3 : 32)),
     threads: Number(option(rest, 'threads') ?? availableParallelism()),
   }
   try {

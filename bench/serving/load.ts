@@ -8,6 +8,10 @@ export interface Load {
   firstToken: number[]
   /** Seconds to the end of an answer. */
   latency: number[]
+  /** Requests that were answered. */
+  answered: number
+  /** The time was over before all requests were answered: the server still computes. */
+  cut: boolean
 }
 
 /** A crowd. */
@@ -15,7 +19,10 @@ export interface LoadSettings {
   url: string
   path: string
   clients: number
-  requests: number
+  /** Number of requests (default: as many as fit into `seconds`). */
+  requests?: number
+  /** After this time no client begins another request; those with a number of requests are ended instead. */
+  seconds: number
   /** Body of a request. */
   body(number: number): object
   /** Tokens that each answer has; left out to count requests. */
@@ -27,9 +34,11 @@ export const percentile = (numbers: readonly number[], share: number): number =>
   [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(share * numbers.length))]
 
 /** Sends the requests. @throws Error for a request that fails or whose answer does not end */
-export const measureLoad = async ({ url, path, clients, requests, body, tokens = 1 }: LoadSettings): Promise<Load> => {
-  const load: Load = { rate: 0, firstToken: [], latency: [] }
+export const measureLoad = async (settings: LoadSettings): Promise<Load> => {
+  const { url, path, clients, requests = Number.POSITIVE_INFINITY, seconds, body, tokens = 1 } = settings
+  const load: Load = { rate: 0, firstToken: [], latency: [], answered: 0, cut: false }
   const decoder = new TextDecoder()
+  const over = new AbortController()
   const one = async (number: number): Promise<void> => {
     const started = performance.now()
     const since = () => (performance.now() - started) / 1000
@@ -37,6 +46,7 @@ export const measureLoad = async ({ url, path, clients, requests, body, tokens =
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body(number)),
+      signal: over.signal,
     })
     if (!response.ok || response.body === null) throw new Error(`${url} gave ${await response.text()}`)
     const streams = response.headers.get('content-type')?.startsWith('text/event-stream') === true
@@ -49,13 +59,26 @@ export const measureLoad = async ({ url, path, clients, requests, body, tokens =
     if (streams && !end.includes('[DONE]')) throw new Error(`${url} ended a stream early: ${end}`)
     if (streams && first !== undefined) load.firstToken.push(first)
     load.latency.push(since())
+    load.answered++
   }
+  const limited = Number.isFinite(requests)
+  const started = performance.now()
+  const elapsed = () => (performance.now() - started) / 1000
+  // Requests that end in time by themselves have as long again: a server that answers none must not hold up the others.
+  const timer = setTimeout(() => over.abort(), (limited ? 1 : 2) * seconds * 1000)
   let next = 0
   const client = async () => {
-    while (next < requests) await one(next++)
+    while (next < requests && elapsed() < seconds)
+      await one(next++).catch((error: unknown) => {
+        if (!over.signal.aborted) throw error
+        load.cut = true
+      })
   }
-  const started = performance.now()
-  await Promise.all(Array.from({ length: Math.min(clients, requests) }, client))
-  load.rate = (requests * tokens) / ((performance.now() - started) / 1000)
+  try {
+    await Promise.all(Array.from({ length: Math.min(clients, requests) }, client))
+  } finally {
+    clearTimeout(timer)
+  }
+  load.rate = (load.answered * tokens) / elapsed()
   return load
 }

@@ -1,6 +1,6 @@
 // The servers of bench/serving.ts as processes: ours, llama.cpp's, and a plain one of FastAPI and transformers.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +10,8 @@ import { cacheFolder } from '../side-by-side.ts'
 /** A server that answers. */
 export interface PeerServer {
   url: string
+  /** CPU seconds of its process so far; undefined where the system does not say. */
+  cpuSeconds(): number | undefined
   stop(): Promise<void>
 }
 
@@ -21,6 +23,19 @@ const freePort = (): Promise<number> =>
     probe.once('error', () => resolve(freePort()))
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(port)))
   })
+
+/** Ticks in which Linux counts the time of processes. */
+const ticksPerSecond = 100
+
+const cpuSecondsOf = (pid: number | undefined): number | undefined => {
+  const file = `/proc/${pid}/stat`
+  if (pid === undefined || !existsSync(file)) return undefined
+  // After the name, which may have spaces, come the state and then numbers; times of user and system are the 12th and 13th.
+  const fields = readFileSync(file, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
 
 const start = async (
   name: string,
@@ -48,9 +63,13 @@ const start = async (
   }
   return {
     url,
+    cpuSeconds: () => cpuSecondsOf(child.pid),
     async stop() {
       child.kill('SIGTERM')
+      // A server that still computes may not listen to the first one.
+      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
       await ended
+      clearTimeout(timer)
     },
   }
 }

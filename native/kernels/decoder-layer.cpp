@@ -12,6 +12,8 @@
 #include "block-matrix.h"
 #include "block-product.h"
 #include "checks.h"
+#include "gemm.h"
+#include "packed-weights.h"
 #include "regions.h"
 #include "scratch.h"
 
@@ -69,41 +71,71 @@ struct Weights {
   int64_t inputs(Part part) const { return blocks(part) != nullptr ? blocks(part)->columns : parts[part].size(1); }
 };
 
-struct Product {
+struct LayerProduct {
   Matrix weight;
   const BlockMatrix* blocks;  // null where the matrix is dense
   const Tensor* bias;
   int64_t columns;
   float* out;
+  const float* panels;  // of a dense matrix in batch-invariant products, or null
 };
 
-Product product_of(const Weights& weights, Part part, float* out) {
+LayerProduct product_of(const Weights& weights, Part part, float* out) {
   const Tensor &w = weights[part], &bias = weights[part + 1];
-  if (const BlockMatrix* blocks = weights.blocks(part)) return {{}, blocks, &bias, blocks->rows, out};
-  return {{address(w), type_of(w), w.stride(0), w.stride(1)}, nullptr, &bias, w.size(0), out};
+  if (const BlockMatrix* blocks = weights.blocks(part)) return {{}, blocks, &bias, blocks->rows, out, nullptr};
+  const float* panels = batch_invariant() ? kept_panels(w) : nullptr;
+  return {{address(w), type_of(w), w.stride(0), w.stride(1)}, nullptr, &bias, w.size(0), out, panels};
+}
+
+// x times the transpose of a dense weight with the sums of batch-invariant products, as tunesmith::linear has them.
+void multiply_invariant(Matrix x, int64_t rows, int64_t depth, Matrix weight, int64_t columns, const float* panels,
+                        const Tensor* bias, float* out) {
+  Product p{};
+  p.rows = rows;
+  p.columns = columns;
+  p.depth = depth;
+  p.a = x;
+  p.b = transposed(weight);
+  p.panels = panels;
+  p.out = out;
+  p.out_type = Type::float32;
+  p.out_stride = columns;
+  if (bias != nullptr && bias->defined()) {
+    p.bias = address(*bias);
+    p.bias_type = type_of(*bias);
+  }
+  tunesmith::multiply(p);
 }
 
 // Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
 template <size_t count, class After>
-void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::array<Product, count>& products,
+void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::array<LayerProduct, count>& products,
               bool together, const After& after) {
   const Kernels& kernel = kernels();
   float* packed = nullptr;
   const void* codes = nullptr;
-  for (const Product& p : products) {
+  const bool invariant = batch_invariant();
+  bool any_blocks = false;
+  for (const LayerProduct& p : products) {
+    any_blocks = any_blocks || p.blocks != nullptr;
+    if (invariant && p.blocks == nullptr)
+      multiply_invariant({x, type, depth, 1}, rows, depth, p.weight, p.columns, p.panels, p.bias, p.out);
+  }
+  if (invariant && !any_blocks) return after(0, products[0].columns);
+  for (const LayerProduct& p : products) {
     if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth);
-    if (p.blocks != nullptr || packed != nullptr) continue;
+    if (p.blocks != nullptr || packed != nullptr || invariant) continue;
     packed = scratch(Scratch::rows, rows * depth + 16);
     kernel.pack_few({x, type, depth, 1}, rows, depth, p.weight.type, packed);
   }
-  auto run = [&](const Product& p, int64_t first, int64_t last) {
+  auto run = [&](const LayerProduct& p, int64_t first, int64_t last) {
     const bool biased = p.bias->defined();
     const void* bias = biased ? address(*p.bias) : nullptr;
     const Type bias_type = biased ? type_of(*p.bias) : Type::float32;
     if (p.blocks != nullptr)
       multiply_some({codes, rows, p.columns, depth, p.blocks->view(), bias, bias_type, p.out, Type::float32, p.columns},
                     first, last);
-    else
+    else if (!invariant)
       kernel.few_rows(packed, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32, p.columns);
   };
   const int64_t unit = codes != nullptr ? block_unit : dense_unit;
@@ -134,17 +166,27 @@ struct Change {
 
 // Adds the changes of one product: `x` [rows, depth] is its input. The sums have the order of separate products.
 void add_changes(const std::vector<Change>& changes, size_t number, const void* x, Type type, int64_t depth,
-                 const Product& product) {
+                 const LayerProduct& product) {
   const Kernels& kernel = kernels();
   const int64_t bytes = type == Type::bfloat16 ? 2 : 4;
   for (const Change& change : changes) {
     const Tensor &a = change.a[number], &b = change.b[number];
     if (!a.defined()) continue;
     const int64_t rows = change.count, rank = a.size(0), columns = product.columns;
-    float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
-    float* narrow = scratch(Scratch::unpacked, rows * (rank + columns));
+    float* narrow = scratch(Scratch::changes, rows * (rank + columns));
     float* wide = narrow + rows * rank;
     const Matrix input = {static_cast<const char*>(x) + change.first * depth * bytes, type, depth, 1};
+    float* out = product.out + change.first * columns;
+    if (batch_invariant()) {
+      // Its own work memory is that of packed products.
+      multiply_invariant(input, rows, depth, {address(a), type_of(a), depth, 1}, rank, kept_panels(a), nullptr, narrow);
+      for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
+      multiply_invariant({narrow, Type::float32, rank, 1}, rows, rank, {address(b), type_of(b), rank, 1}, columns,
+                         kept_panels(b), nullptr, wide);
+      for (int64_t i = 0; i < rows * columns; i++) out[i] += wide[i];
+      continue;
+    }
+    float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
     kernel.pack_few(input, rows, depth, type_of(a), packed);
     kernel.few_rows(packed, rows, {address(a), type_of(a), depth, 1}, 0, rank, depth, nullptr, Type::float32, narrow,
                     Type::float32, rank);
@@ -154,7 +196,6 @@ void add_changes(const std::vector<Change>& changes, size_t number, const void* 
       kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32, wide,
                       Type::float32, columns);
     });
-    float* out = product.out + change.first * columns;
     for (int64_t i = 0; i < rows * columns; i++) out[i] += wide[i];
   }
 }
@@ -381,7 +422,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   auto nothing = [](int64_t, int64_t) {};
 
   normalize(x.const_data_ptr<float>(), nullptr, nullptr, parts[attention_norm], rows, width, epsilon, normed, scales);
-  const std::array<Product, 3> projections = {product_of(parts, q, query), product_of(parts, k, key),
+  const std::array<LayerProduct, 3> projections = {product_of(parts, q, query), product_of(parts, k, key),
                                               product_of(parts, v, value)};
   multiply<3>(normed, Type::float32, rows, width, projections, false, nothing);
   for (size_t i = 0; i < 3; i++) add_changes(changes, i, normed, Type::float32, width, projections[i]);
@@ -431,6 +472,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
       head.scale = float(scale);
       head.causal = true;
       head.window = window;
+      head.ordered = batch_invariant();
       if (seen.defined()) {
         head.mask = static_cast<const char*>(address(seen)) + r * longest;
         head.mask_column_stride = 1;
@@ -438,11 +480,11 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
       kernel.attention_few(head, work);
     }
   });
-  const Product joined = product_of(parts, o, change);
+  const LayerProduct joined = product_of(parts, o, change);
   multiply<1>(mixed, cache_type, rows, q_width, {joined}, false, nothing);
   add_changes(changes, 3, mixed, cache_type, q_width, joined);
   normalize(x.const_data_ptr<float>(), change, middle, parts[mlp_norm], rows, width, epsilon, normed, scales);
-  const std::array<Product, 2> wide = {product_of(parts, gate, gates), product_of(parts, up, ups)};
+  const std::array<LayerProduct, 2> wide = {product_of(parts, gate, gates), product_of(parts, up, ups)};
   const auto activate = [&](int64_t first, int64_t last) {
     for (int64_t r = 0; r < rows; r++) {
       float* g = gates + r * inner + first;
@@ -456,7 +498,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
     for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, normed, Type::float32, width, wide[i]);
     activate(0, inner);
   }
-  const Product last = product_of(parts, down, change);
+  const LayerProduct last = product_of(parts, down, change);
   multiply<1>(gates, Type::float32, rows, inner, {last}, false, nothing);
   add_changes(changes, 6, gates, Type::float32, inner, last);
   float* out = result.mutable_data_ptr<float>();

@@ -170,10 +170,34 @@ void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_
   } while (from < s.end);
 }
 
+// How the columns and the depth of b are split: a function of their numbers only.
+struct Split {
+  int64_t step, columns_step, stretch;
+
+  Split(int64_t columns, int64_t depth) {
+    step = even_step(depth, depth_block, 8);
+    columns_step = even_step(columns, column_block, kernels().tile_columns);
+    // All of the depth is packed at once where it is not too much, so that the threads wait for each other twice only.
+    stretch = std::max(step, packed_limit / columns_step / step * step);
+  }
+
+  Stretch at(const Product& p, float* packed, int64_t column, int64_t start) const {
+    const int64_t end = std::min(p.depth, start + stretch);
+    return {packed, column, std::min(columns_step, p.columns - column), start, end, step, kernels().tile_columns};
+  }
+};
+
+// Where a stretch of kept panels begins.
+int64_t panel_offset(const Product& p, const Stretch& s) {
+  return s.column * p.depth + s.start * s.panels() * s.tile_columns;
+}
+
 void multiply_packed(const Product& p) {
   const Kernels& k = kernels();
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  const int64_t depth = std::max<int64_t>(1, p.depth), step = even_step(depth, depth_block, 8);
+  const int64_t depth = std::max<int64_t>(1, p.depth);
+  const Split split_of(p.columns, depth);
+  const int64_t step = split_of.step, columns_step = split_of.columns_step;
 
   // Whole tiles of rows split evenly into blocks that fit the second cache, a multiple of the threads where there are
   // enough.
@@ -187,10 +211,9 @@ void multiply_packed(const Product& p) {
   // A small product is faster without waking threads.
   const bool serial = p.rows * p.columns * depth < 64 * 64 * 64;
 
-  // All of the depth is packed at once where it is not too much, so that the threads wait for each other twice only.
-  const int64_t columns_step = even_step(p.columns, column_block, k.tile_columns);
-  const int64_t stretch = std::max(step, packed_limit / columns_step / step * step);
-  float* packed = scratch(Scratch::columns, columns_step * std::min(stretch, depth) + 16);
+  float* packed = p.panels != nullptr
+                      ? nullptr
+                      : scratch(Scratch::columns, columns_step * std::min(split_of.stretch, depth) + 16);
   const bool direct = p.out_type == Type::float32;
   const Sums sums = {direct           ? static_cast<float*>(p.out)
                      : p.depth > step ? scratch(Scratch::partial, p.rows * columns_step)
@@ -200,19 +223,25 @@ void multiply_packed(const Product& p) {
   for (int64_t column = 0; column < p.columns; column += columns_step) {
     int64_t start = 0;
     do {
-      const Stretch part = {
-          packed, column,        std::min(columns_step, p.columns - column), start, std::min(p.depth, start + stretch),
-          step,   k.tile_columns};
-      pack(p, part, serial);
+      Stretch part = split_of.at(p, packed, column, start);
+      if (p.panels == nullptr)
+        pack(p, part, serial);
+      else
+        part.packed = const_cast<float*>(p.panels) + panel_offset(p, part);  // only read
       const int64_t panels = part.panels(), split = (panels + column_splits - 1) / column_splits;
-      at::parallel_for(0, tasks, serial ? tasks : 1, [&](int64_t first, int64_t last) {
+      const auto run = [&](int64_t first, int64_t last) {
         for (int64_t task = first; task < last; task++) {
           const int64_t row = row_of(task / column_splits), end = row_of(task / column_splits + 1);
           const int64_t first_panel = task % column_splits * split;
           if (first_panel < panels)
             multiply_block(p, part, sums, row, end - row, first_panel, std::min(panels, first_panel + split));
         }
-      });
+      };
+      // A product with kept panels is short: one thread is faster where other processes hold the cores.
+      if (p.panels != nullptr)
+        share_work(tasks, serial ? tasks : 1, run);
+      else
+        at::parallel_for(0, tasks, serial ? tasks : 1, run);
       start = part.end;
     } while (start < p.depth);
   }
@@ -232,6 +261,22 @@ void turn(Matrix m, int64_t rows, int64_t columns, void* target) {
 }
 
 }  // namespace
+
+int64_t panel_floats(int64_t columns, int64_t depth) { return ceil_to(columns, kernels().tile_columns) * depth + 16; }
+
+void pack_panels(Matrix b, int64_t depth, int64_t columns, float* out) {
+  Product p{};
+  p.columns = columns;
+  p.depth = depth;
+  p.b = b;
+  const Split split(columns, depth);
+  for (int64_t column = 0; column < columns; column += split.columns_step)
+    for (int64_t start = 0; start < depth; start += split.stretch) {
+      Stretch part = split.at(p, nullptr, column, start);
+      part.packed = out + panel_offset(p, part);
+      pack(p, part, false);
+    }
+}
 
 void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;

@@ -11,6 +11,8 @@ struct Product {
   // Stands for b where there is one: itself, or its transpose.
   const PackedMatrix* frozen = nullptr;
   bool frozen_transposed = false;
+  // All of b as pack_panels leaves it, or null.
+  const float* panels = nullptr;
   void* out;  // [rows, columns], columns contiguous
   Type out_type;
   int64_t out_stride;
@@ -20,5 +22,9 @@ struct Product {
 };
 
 void multiply(const Product& product);
+
+// The packed form of a matrix [depth, columns] and its size. It does not depend on the rows of a product.
+int64_t panel_floats(int64_t columns, int64_t depth);
+void pack_panels(Matrix b, int64_t depth, int64_t columns, float* out);
 
 }  // namespace tunesmith

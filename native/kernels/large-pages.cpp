@@ -1,6 +1,7 @@
 // tunesmith::use_large_pages: asks the system to use large pages for a tensor's memory, so that reading it misses the
 // TLB less often. It changes no element, and does nothing where the system has no such call.
-#include <ATen/core/Tensor.h>
+#include "large-pages.h"
+
 #include <torch/library.h>
 
 #if defined(__linux__)
@@ -10,9 +11,7 @@
 #include <cstdint>
 
 namespace tunesmith {
-namespace {
 
-// Whether the system agreed.
 bool use_large_pages(const at::Tensor& tensor) {
 #if defined(__linux__)
   constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1
@@ -30,8 +29,6 @@ bool use_large_pages(const at::Tensor& tensor) {
   return false;
 #endif
 }
-
-}  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("use_large_pages(Tensor tensor) -> bool", &use_large_pages); }
 

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "checks.h"
+#include "packed-weights.h"
 #include "product.h"
 
 namespace tunesmith {
@@ -22,7 +23,8 @@ struct Linear : torch::autograd::Function<Linear> {
     Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
     // For some rows the product reads the rows of the weight, whose bits another layout must give too.
     const bool turned = weight.stride(1) != 1 && x.size(0) > 16 && x.size(0) <= 128;
-    product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias.value_or(Tensor()));
+    const float* panels = batch_invariant() && !planning() ? kept_panels(weight) : nullptr;
+    product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias.value_or(Tensor()), false, panels);
     // A weight that is not trained needs no input: it is not saved.
     context->save_for_backward({weight.requires_grad() ? input : Tensor(), weight, bias.value_or(Tensor())});
     context->saved_data["shape"] = input.sizes().vec();

@@ -42,7 +42,8 @@ bool prefers_aten(bool half) {
 
 }  // namespace
 
-void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) {
+void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add,
+                 const float* panels) {
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
   const bool invariant = batch_invariant() && !is_half(a);
@@ -77,6 +78,7 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   p.bias = address_or_null(bias);
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   p.add_to_out = add;
+  p.panels = invariant ? panels : nullptr;
   multiply(p);
 }
 

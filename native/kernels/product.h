@@ -6,8 +6,9 @@ namespace tunesmith {
 
 // a [M,K] times b [K,N], any strides, float32 or bfloat16 mixed freely; sums in fp32.
 // `out` [M,N] has contiguous columns and is overwritten, or added to where `add` is set. `bias` [N] may be undefined.
+// `panels`: b in packed form, for batch-invariant products, or null.
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {},
-                 bool add = false);
+                 bool add = false, const float* panels = nullptr);
 
 // Sums over rows of x [M,N], fp32 [N]; partial sums by a fixed split of the rows.
 at::Tensor column_sum(const at::Tensor& x);

@@ -16,6 +16,7 @@ enum class Scratch : int {
   decoder,
   quantized,
   block_sums,
+  changes,
   count
 };
 

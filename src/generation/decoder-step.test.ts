@@ -1,7 +1,19 @@
 // The fused decoding step of decoder layers against separate operators, which `allHidden` turns on.
 import { describe, expect, it } from 'vitest'
 import { models } from '../models/index.ts'
-import { type Dtype, decoderLayer, Generator, noGrad, ones, Tensor, useLargePages, zeros } from '../tensor/index.ts'
+import {
+  type Dtype,
+  decoderLayer,
+  dropPacked,
+  Generator,
+  keepPacked,
+  noGrad,
+  ones,
+  setBatchInvariant,
+  Tensor,
+  useLargePages,
+  zeros,
+} from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
 
 const build = (type: 'llama' | 'mistral' | 'qwen2' | 'qwen3', more: object, dtype: Dtype) => {
@@ -58,6 +70,32 @@ describe.each([
       }
     })
     expect(fused.length).toBe(17)
+  })
+
+  it('gives the bits of separate operators, and those of a row alone, when they are batch-invariant', () => {
+    const { body, numLayers } = build(type, more, 'float32')
+    const kept = [...body.parameters().values()].filter(({ ndim }) => ndim === 2)
+    const forward = (cache: KvCache, input: Tensor, allHidden: boolean) =>
+      body.forward({ inputIds: input, cache: cache.layers, pastLength: cache.length, allHidden }).hidden
+    const before = setBatchInvariant(true)
+    try {
+      noGrad(() => {
+        const [fused, plain, alone] = [0, 1, 2].map(() => new KvCache(numLayers, 40))
+        for (const cache of [fused, plain]) forward(cache, ids(rows, 9, 1), true)
+        forward(alone, ids(rows, 9, 1).narrow(0, rows - 1, 1), true)
+        for (let step = 0; step < 4; step++) {
+          if (step === 2) keepPacked(kept)
+          const input = ids(rows, 1, step * 11)
+          const ours = forward(fused, input, false).toFloat32Array()
+          expect(ours).toEqual(forward(plain, input, true).toFloat32Array())
+          const last = forward(alone, input.narrow(0, rows - 1, 1), false).toFloat32Array()
+          expect(ours.slice(-last.length)).toEqual(last)
+        }
+      })
+    } finally {
+      setBatchInvariant(before)
+      dropPacked(kept)
+    }
   })
 })
 

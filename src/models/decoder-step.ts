@@ -128,8 +128,6 @@ export class DecoderStep {
   ): StepPlan | undefined {
     const rows = starts === undefined ? inputIds.shape[0] : starts.shape[0] - 1
     if (cache === undefined || inputIds.size !== rows || rows > maxRows || gradEnabled()) return undefined
-    // The fused call sums in the order of few rows.
-    if (isBatchInvariant()) return undefined
     // The cache of packed rows outlives changes of the layers, such as other adapters.
     if (starts !== undefined) return this.#planOf(fits()) ?? undefined
     let plan = this.#known.get(cache)
@@ -145,6 +143,8 @@ export class DecoderStep {
     const products = layers.flatMap(productsOf)
     const dtypes = new Set(products.filter((layer) => blocksOf(layer) === undefined).map(({ weight }) => weight.dtype))
     const usable = dtypes.size === 0 || (dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16')))
+    // Batch-invariant products are those of float32 matrices and of blocks.
+    if (isBatchInvariant() && dtypes.has('bfloat16')) return null
     if (!usable || products.some(({ device }) => device !== 'cpu')) return null
     const parts = layers.map((layer): LayerParts => {
       const blocks = productsOf(layer).map(blocksOf)

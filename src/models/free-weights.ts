@@ -1,12 +1,28 @@
-// Frees the weights of a model that is not used any more.
+// Memory of a model's weights: what is kept beside them while it is served, and freeing what is not used any more.
 import { Embedding, Linear, type Module } from '../nn/index.ts'
-import { freeTensors, type Tensor } from '../tensor/index.ts'
+import { freeTensors, keepPacked, type Tensor } from '../tensor/index.ts'
 import type { Model } from './model-with-head.ts'
 
 /** Frees all weights of a model, quantised matrices included. It must not be used afterwards. */
 export const freeWeights = (model: Model): void => {
   freeTensors(model.parameters().values())
   for (const [, module] of model.modules()) freeTensors(quantizedTensors(module))
+}
+
+/**
+ * Keeps the float32 matrices of a model in the layout of batch-invariant products too, see `keepPacked`, up to a number of bytes. Those of
+ * embeddings take memory only where the head uses them.
+ */
+export const keepPackedWeights = (model: Model, bytes: number): void => {
+  let left = bytes / Float32Array.BYTES_PER_ELEMENT
+  const matrices: Tensor[] = []
+  for (const parameter of model.parameters().values()) {
+    if (parameter.ndim !== 2 || parameter.dtype !== 'float32' || parameter.device !== 'cpu') continue
+    if (parameter.shape[1] === 0 || parameter.size > left) continue
+    left -= parameter.size
+    matrices.push(parameter)
+  }
+  if (matrices.length > 0) keepPacked(matrices)
 }
 
 const quantizedTensors = (module: Module): readonly Tensor[] => {

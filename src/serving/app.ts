@@ -33,8 +33,12 @@ export const createApp = (service: Service, { token, allowedHosts }: AppSettings
     service.metrics.responses.add({ path, status: String(c.res.status) })
   })
   for (const endpoint of endpoints) app[endpoint.method](endpoint.path, (c) => Call.answer(service, endpoint, c))
-  const document = openApiDocument(endpoints)
-  app.get('/openapi.json', (c) => c.json(document))
+  // Made for the first request that wants it: it takes a noticeable part of a start.
+  let document: ReturnType<typeof openApiDocument> | undefined
+  app.get('/openapi.json', (c) => {
+    document ??= openApiDocument(endpoints)
+    return c.json(document)
+  })
   app.notFound((c) => {
     const known = endpoints.find(({ path }) => path === c.req.path)
     const error =

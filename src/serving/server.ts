@@ -2,6 +2,7 @@
 import { type AppSettings, createApp } from './app.ts'
 import { ApiError, errorResponse } from './http/errors.ts'
 import { type ConnectionLimits, checkAccess, hostsOf, listen } from './http/listen.ts'
+import { checkLimits } from './limits.ts'
 import { Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 
 /** Settings of a server. */
@@ -38,6 +39,7 @@ const loadingResponse = (request: Request): Response => {
  */
 export const createServer = async (settings: ServerSettings, hooks: ServiceHooks = {}): Promise<RunningServer> => {
   const { port = 8080, host = '127.0.0.1', token, drainSeconds = 30 } = settings
+  checkLimits(settings)
   checkAccess(host, token)
   const allowedHosts = settings.allowedHosts ?? hostsOf(host)
   let app: ReturnType<typeof createApp> | undefined

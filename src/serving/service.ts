@@ -1,9 +1,10 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
-
+import { totalmem } from 'node:os'
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
 import { parseRunReference } from '../runs/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
+import { checkLimits } from './limits.ts'
 import { Metrics } from './metrics.ts'
 import { Batcher } from './models/batcher.ts'
 import type { EngineOptions } from './models/engine.ts'
@@ -35,6 +36,11 @@ export interface ComputeSettings {
   prefixCacheBytes?: number
   /** Maximum tokens in a batch of texts that are classified, embedded or tagged (default: 2048). */
   batchTokens?: number
+  /**
+   * Maximum bytes of float32 matrices that are also kept in the layout of the kernels, which makes small batches faster (default: a
+   * quarter of the memory). The matrices of the files stay mapped, so that the system may take their memory back.
+   */
+  packedWeightBytes?: number
 }
 
 /** Settings of a service. */
@@ -61,7 +67,8 @@ const engineOptions = ({
   maxRows = 16,
   prefillTokens = 256,
   prefixCacheBytes = 256 * mebibyte,
-}: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes })
+  packedWeightBytes = totalmem() / 4,
+}: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes, packedWeightBytes })
 
 const namesNewest = (model: string): boolean => {
   const reference = parseRunReference(model)
@@ -127,6 +134,7 @@ export class Service {
 
   /** Loads the models. @throws CheckpointError and ConfigError as `ServedModels.open` */
   static async open(settings: ServiceSettings, hooks: ServiceHooks = {}): Promise<Service> {
+    checkLimits(settings)
     const models = await ServedModels.open(settings, engineOptions(settings), hooks)
     const watch = await startWatch(models, settings, hooks).catch((error: unknown) => {
       models.close()
@@ -148,6 +156,7 @@ export class Service {
     settings: ServiceSettings & { name: string },
     hooks: ServiceHooks = {},
   ): Promise<Service> {
+    checkLimits(settings)
     const options = { ...engineOptions(settings), borrowed: version }
     return new Service(await ServedModels.around(loaded, settings, options), settings, hooks)
   }

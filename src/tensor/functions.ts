@@ -275,6 +275,17 @@ export const setBatchInvariant = operator<(on: boolean) => boolean>(
   'tunesmith::set_batch_invariant(on)',
 )
 
+/**
+ * Keeps float32 matrices [N,K] of linear layers in the layout of batch-invariant products too, which are several times as fast
+ * then where there are few rows. The results are the same. It takes as much memory again, from the first product of each matrix on,
+ * until `dropPacked` or until the matrix is freed; one that is changed in place is packed again. Returns the number of elements.
+ * @throws ShapeError for other shapes and dtypes
+ */
+export const keepPacked = operator<(weights: readonly T[]) => number>('keepPacked', 'tunesmith::keep_packed(weights)')
+
+/** Frees what `keepPacked` keeps of matrices. */
+export const dropPacked = operator<(weights: readonly T[]) => void>('dropPacked', 'tunesmith::drop_packed(weights)')
+
 /** The setting of `setBatchInvariant`. */
 export const isBatchInvariant = operator<() => boolean>('isBatchInvariant', 'tunesmith::batch_invariant()')
 

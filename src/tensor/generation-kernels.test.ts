@@ -8,7 +8,9 @@ import {
   chooseTokens,
   type Dtype,
   Generator,
+  dropPacked,
   isBatchInvariant,
+  keepPacked,
   linear,
   noGrad,
   ones,
@@ -214,6 +216,28 @@ describe('setBatchInvariant', () => {
       }
     },
   )
+
+  it('gives the same bits with packed weights that are kept, also after they change', () => {
+    setBatchInvariant(true)
+    // More columns and a deeper sum than are packed at once.
+    for (const [outputs, inputs] of [
+      [90, 75],
+      [1, 1],
+      [1700, 40],
+      [33, 1300],
+    ]) {
+      const [input, weight] = [randn([19, inputs], { generator }), randn([outputs, inputs], { generator })]
+      const products = () =>
+        [input, input.narrow(0, 0, 1), input.t().contiguous().t()].map((x) => linear(x, weight, null).toFloat32Array())
+      const plain = products()
+      expect(keepPacked([weight])).toBe(outputs * inputs)
+      expect(products()).toEqual(plain)
+      weight.mul_(2)
+      expect(products()).toEqual(plain.map((values) => values.map((value) => 2 * value)))
+      dropPacked([weight])
+    }
+    expect(() => keepPacked([ones([3])])).toThrow(/\[N,K\]/)
+  })
 
   it('gives a query the same bits whatever is computed beside it, and however the row is padded', () => {
     setBatchInvariant(true)

@@ -32,6 +32,8 @@ const checkedElsewhere = [
   'tunesmith::token_log_probs',
   // Sampling, against a plain loop: generation-kernels.test.ts in src/tensor.
   'tunesmith::choose_tokens',
+  // Layouts of weights: the same file.
+  ...['tunesmith::keep_packed', 'tunesmith::drop_packed'],
   // A setting, whose effect src/alignment/on-policy.test.ts checks.
   ...['tunesmith::set_batch_invariant', 'tunesmith::batch_invariant'],
   // Frozen matrices: quantized.test.ts.

@@ -230,6 +230,19 @@ describe('the server', () => {
     expect((await client.models.list()).data).toHaveLength(1)
   })
 
+  it.each([
+    [{ maxRows: 0 }, 'maxRows'],
+    [{ maxWaiting: 1.5 }, 'maxWaiting'],
+    [{ requestSeconds: -1 }, 'requestSeconds'],
+    [{ readSeconds: Number.NaN }, 'readSeconds'],
+    [{ maxBodyBytes: '4' as never }, 'maxBodyBytes'],
+    [{ port: 70_000 }, 'port'],
+  ])('does not start with %j', async (limits, name) => {
+    await expect(createServer({ model: folders.base, port: 0, ...limits })).rejects.toThrow(
+      new RegExp(`^Expected .*${name}`),
+    )
+  })
+
   it('says that it loads its models until they are there', async () => {
     let open: () => void = () => undefined
     const loaded = new Promise<void>((resolve) => {

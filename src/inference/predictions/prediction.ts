@@ -26,5 +26,14 @@ export const taskPredictionOptions = {
 }
 
 /** The task that a specialist was fine-tuned on, as recorded in its folder. */
-export const recordedTask = async ({ folder }: Pick<InferenceModel, 'folder'>): Promise<SpecialistTask | undefined> =>
-  folder === undefined ? undefined : readTask(folder)
+export const recordedTask = async (
+  loaded: Pick<InferenceModel, 'folder'>,
+): Promise<SpecialistTask | undefined> => {
+  if (loaded.folder === undefined) return undefined
+  // Read once for a model in memory, whose files may be replaced by those of another one later.
+  const task = recordedTasks.get(loaded) ?? readTask(loaded.folder)
+  recordedTasks.set(loaded, task)
+  return task
+}
+
+const recordedTasks = new WeakMap<object, Promise<SpecialistTask | undefined>>()

@@ -3,7 +3,7 @@
 import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
 import { GenerationScheduler, type SpeculationOptions } from '../../generation/index.ts'
 import type { InferenceModel } from '../../inference/index.ts'
-import { freeWeights, LanguageHead, type Model } from '../../models/index.ts'
+import { freeWeights, keepPackedWeights, LanguageHead, type Model } from '../../models/index.ts'
 
 /** Settings of an engine. */
 export interface EngineOptions {
@@ -13,6 +13,8 @@ export interface EngineOptions {
   prefillTokens: number
   /** Maximum bytes of keys and values of earlier prompts. */
   prefixCacheBytes: number
+  /** Maximum bytes of float32 matrices in the layout of the kernels. */
+  packedWeightBytes: number
   /**
    * For weights that belong to another part of the program, such as a training loop: their adapters stay active as they are, and they
    * are not freed. Its value changes whenever the weights do.
@@ -34,12 +36,14 @@ export class Engine {
   /** Undefined for a base that does not write text. */
   readonly scheduler: GenerationScheduler | undefined
   readonly #borrowed: boolean
+  readonly #packedWeightBytes: number
   #turn: Promise<unknown> = Promise.resolve()
   #queued = 0
 
-  constructor(loaded: InferenceModel, { borrowed, speculation, ...options }: EngineOptions) {
+  constructor(loaded: InferenceModel, { borrowed, speculation, packedWeightBytes, ...options }: EngineOptions) {
     this.loaded = loaded
     this.#borrowed = borrowed !== undefined
+    this.#packedWeightBytes = packedWeightBytes
     const { model } = loaded
     model.eval()
     const bank = adaptersOf(model)
@@ -47,6 +51,7 @@ export class Engine {
       this.ownAdapter = bank.active.at(-1) ?? null
       bank.activate([])
     }
+    this.prepareWeights()
     if (writesText(model))
       this.scheduler = new GenerationScheduler(model, {
         ...options,
@@ -55,6 +60,12 @@ export class Engine {
         ...(model.facts.causal ? { speculation } : {}),
         ...(borrowed === undefined ? { adapters: adapterRouting(model) } : { version: borrowed }),
       })
+  }
+
+  /** Prepares new weights, such as those of an adapter, for fast products. */
+  prepareWeights(): void {
+    // Weights that are trained would be packed again after each step.
+    if (!this.#borrowed) keepPackedWeights(this.loaded.model, this.#packedWeightBytes)
   }
 
   /** Work in the queue, without texts. */

@@ -314,6 +314,7 @@ export class ServedModels {
     const attached = await engine.inTurn(() =>
       kind.open(files.path, shared, adapter, (line) => this.#hooks.onNote?.(line)),
     )
+    engine.prepareWeights()
     return this.#attach(name, files, attached, adapter)
   }
 

@@ -1,0 +1,11 @@
+// Weights that are kept in the layout of packed products too. See packed-weights.cpp.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace tunesmith {
+
+// The panels of a weight [N,K], for its transpose as the right side of a product; null where none are kept. They are
+// packed at the first use, and again when the weight has changed in place.
+const float* kept_panels(const at::Tensor& weight);
+
+}  // namespace tunesmith

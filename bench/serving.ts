@@ -181,7 +181,10 @@ const encoders = async (settings: Settings): Promise<void> => {
     ] as const) {
       const flags = ['--model', model, '--name', 'encoder', '--dtype', dtype]
       const measure = (url: string, count: number, seconds: number) => {
-        const body = (number: number) => ({ model: 'encoder', input: [`${prompts[number % prompts.length]} ${number}`] })
+        const body = (number: number) => ({
+          model: 'encoder',
+          input: [`${prompts[number % prompts.length]} ${number}`],
+        })
         return measureLoad({ url, path: `/v1/${kind}`, body, clients: count, seconds })
       }
       const sides = [

@@ -423,7 +423,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
 
   normalize(x.const_data_ptr<float>(), nullptr, nullptr, parts[attention_norm], rows, width, epsilon, normed, scales);
   const std::array<LayerProduct, 3> projections = {product_of(parts, q, query), product_of(parts, k, key),
-                                              product_of(parts, v, value)};
+                                                   product_of(parts, v, value)};
   multiply<3>(normed, Type::float32, rows, width, projections, false, nothing);
   for (size_t i = 0; i < 3; i++) add_changes(changes, i, normed, Type::float32, width, projections[i]);
   if (parts[query_norm].defined())

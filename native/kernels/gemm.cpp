@@ -211,9 +211,8 @@ void multiply_packed(const Product& p) {
   // A small product is faster without waking threads.
   const bool serial = p.rows * p.columns * depth < 64 * 64 * 64;
 
-  float* packed = p.panels != nullptr
-                      ? nullptr
-                      : scratch(Scratch::columns, columns_step * std::min(split_of.stretch, depth) + 16);
+  float* packed =
+      p.panels != nullptr ? nullptr : scratch(Scratch::columns, columns_step * std::min(split_of.stretch, depth) + 16);
   const bool direct = p.out_type == Type::float32;
   const Sums sums = {direct           ? static_cast<float*>(p.out)
                      : p.depth > step ? scratch(Scratch::partial, p.rows * columns_step)

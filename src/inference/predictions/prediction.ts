@@ -26,9 +26,7 @@ export const taskPredictionOptions = {
 }
 
 /** The task that a specialist was fine-tuned on, as recorded in its folder. */
-export const recordedTask = async (
-  loaded: Pick<InferenceModel, 'folder'>,
-): Promise<SpecialistTask | undefined> => {
+export const recordedTask = async (loaded: Pick<InferenceModel, 'folder'>): Promise<SpecialistTask | undefined> => {
   if (loaded.folder === undefined) return undefined
   // Read once for a model in memory, whose files may be replaced by those of another one later.
   const task = recordedTasks.get(loaded) ?? readTask(loaded.folder)

@@ -37,6 +37,7 @@ export type { ComparedDifference } from './compare/paired-differences.ts'
 export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
 export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
 export { openScoredRuns, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
+export { verdictsOf } from './compare/verdict.ts'
 export {
   type AlignDefinition,
   defineRun,

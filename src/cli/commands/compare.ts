@@ -17,8 +17,10 @@ import {
   comparisonTables,
   renderComparisonPage,
   rewardTable,
+  verdictsOf,
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { wrapText } from '../help-choices.ts'
 import { labelledProgress } from '../parts/labelled-progress.ts'
 import { renderTable } from '../parts/table.ts'
 
@@ -125,7 +127,8 @@ export const compare = defineCommand({
       return ['', table(head, rows), '']
     })
     const samples = result.samples.slice(0, 5).flatMap(sampleLines)
+    const verdicts = verdictsOf(result.runs).flatMap((line) => (result.markdown ? ['', line] : wrapText(line)))
     const page = result.html === undefined ? [] : [`page  ${result.html}`]
-    return [...parts, ...charts, ...samples, ...page].join('\n').trimEnd()
+    return [...parts, ...charts, ...samples, ...verdicts, ...page].join('\n').trimEnd()
   },
 })

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { compareRuns } from './compare.ts'
+import { type ComparedRun, compareRuns } from './compare.ts'
+import { verdictsOf } from './verdict.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-compare-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -53,4 +54,18 @@ it.each([
   const folder = runWith('regression', 'pearson', 0.5)
   writeFileSync(join(folder, 'run.json'), content)
   await expect(compareRuns([folder])).rejects.toThrow(message)
+})
+
+it('says in words which run is best and which ones it beats by more than chance', () => {
+  const run = (name: string, value: number, probability?: number, records = 'a') =>
+    ({
+      ...{ name, value, task: 'regression', metric: 'spearman', records },
+      ...(probability === undefined ? {} : { difference: { value: 0, low: 0, high: 0, probability } }),
+    }) as ComparedRun
+  expect(
+    verdictsOf([run('lora', 0.8), run('full', 0.79, 0.6), run('bitfit', 0.5, 0.01), run('ia3', 0.4, 0.001)]),
+  ).toEqual([
+    'lora has the best spearman, 0.8000. bitfit and ia3 are worse by more than chance. full is not worse by more than chance.',
+  ])
+  expect(verdictsOf([run('lora', 0.8), run('full', 0.9, undefined, 'b')])).toEqual([])
 })

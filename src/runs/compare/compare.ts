@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { MethodFamily } from '../../adapters/index.ts'
-import { DataError, exists, parseJson, TunesmithError } from '../../core/index.ts'
+import { DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { describeData } from '../engine/data-sets.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
@@ -320,17 +320,6 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
     rewards: rewardCharts(await Promise.all(places)),
     warnings,
   }
-}
-
-const groupBy = <Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> => {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [item])
-    else group.push(item)
-  }
-  return groups
 }
 
 /** Names the versions where runs differ in what computes: their scores may differ by it. */

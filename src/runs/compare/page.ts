@@ -17,6 +17,7 @@ import type { ComparedRun, ComparedSample, Comparison } from './compare.ts'
 import type { ComparedDifference } from './paired-differences.ts'
 import type { RewardChart } from './reward-charts.ts'
 import type { Costs } from './run-costs.ts'
+import { verdictsOf } from './verdict.ts'
 
 const score = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
 const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
@@ -219,12 +220,13 @@ export const renderComparisonPage = async (compared: Comparison): Promise<string
     const { head, rows } = rewardTable({ reward, points })
     return `<section><h2>${escapeHtml(reward)} against KL divergence</h2>${htmlTable(head, rows)}<div class="charts">${chart}</div></section>`
   })
+  const verdicts = verdictsOf(compared.runs).map((verdict) => `<p>${escapeHtml(verdict)}</p>`)
   const warnings = compared.warnings.map((warning) => `<p><b>${escapeHtml(warning)}</b></p>`)
   const notes =
     '<p>Intervals are 95 % bootstrap intervals over the validation records. Differences are between predictions of the same records: the run minus ' +
     'the other, with the probability that chance alone gives one as large. A point is 0.01 of the metric above the best score that takes no training.</p>'
   return htmlPage(
     'Comparison',
-    ['<h1>Comparison</h1>', ...warnings, notes, ...(await Promise.all(sections)), ...rewards].join('\n'),
+    ['<h1>Comparison</h1>', ...verdicts, ...warnings, notes, ...(await Promise.all(sections)), ...rewards].join('\n'),
   )
 }

@@ -15,7 +15,7 @@ import {
   scoreSamples,
 } from '../../../alignment/index.ts'
 import { loadModel, loadTokenizer } from '../../../checkpoint/index.ts'
-import { ConfigError, DataError, parseConfig, parseJson } from '../../../core/index.ts'
+import { ConfigError, DataError, groupBy, parseConfig, parseJson } from '../../../core/index.ts'
 import type { FinishReason } from '../../../generation/index.ts'
 import { type PromptRecord, readPrompts, type Turn } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
@@ -150,12 +150,6 @@ const scoreAgain = async (inputs: readonly unknown[], recipe: AlignRecipe, place
   }
 }
 
-const groupBy = (placed: readonly Placed[], keyOf: (one: Placed) => number): Placed[][] => {
-  const groups = new Map<number, Placed[]>()
-  for (const one of placed) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one])
-  return [...groups.values()]
-}
-
 /** Advantages over each rollout. @throws ConfigError for an objective whose advantages need what is not kept */
 const estimateAgain = (
   { objective: chosen, advantages, shaping, beta }: Replay,
@@ -178,11 +172,11 @@ const estimateAgain = (
     throw new ConfigError(
       'The KL divergence needs the log-probabilities of the reference, which this run did not measure: set `beta` to 0.',
     )
-  const groups = Math.min(...groupBy(placed, ({ row }) => row.group).map(({ length }) => length))
+  const groups = Math.min(...[...groupBy(placed, ({ row }) => row.group).values()].map(({ length }) => length))
   const rollout = { ...resolvedRollout({ ...recipe, objective: type }), answers: groups }
   const method = objective.method(settings, { rewardWeights, rollout })
-  for (const answers of groupBy(placed, ({ row }) => row.rollout)) {
-    const all = groupBy(answers, ({ row }) => row.group)
+  for (const answers of groupBy(placed, ({ row }) => row.rollout).values()) {
+    const all = [...groupBy(answers, ({ row }) => row.group).values()]
     const { trained } = method.examples(
       all.map((group) => ({ prompt: group[0].prompt, group: group.map(({ answer }) => answer) })),
     )

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Browser, chromium } from 'playwright-core'
+import { bootstrapMean } from '../src/tasks/index.ts'
 import { readRunCard } from '../src/tracking/index.ts'
 import { loadScript } from '../tests/setup/load-script.ts'
 import { makeSmallData, type SmallData } from '../tests/training/small-run.ts'
@@ -75,14 +76,15 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     await rm(folder, { recursive: true, force: true })
   }
   const ratios = rows.map(([alone, watched]) => watched / alone)
+  const mean = bootstrapMean([{ numerators: ratios, denominators: ratios.map(() => 1) }])
   printTable([
-    ['pairs', 'steps', 'CPU alone', 'CPU with a page', 'median ratio', 'lowest', 'highest'],
+    ['pairs', 'steps', 'CPU alone', 'CPU with a page', 'mean ratio, 95 %', 'lowest', 'highest'],
     [
       pairs,
       steps,
       `${median(rows.map(([alone]) => alone)).toFixed(2)} s`,
       `${median(rows.map(([, watched]) => watched)).toFixed(2)} s`,
-      median(ratios).toFixed(4),
+      `${mean.value.toFixed(4)} [${mean.low.toFixed(4)}, ${mean.high.toFixed(4)}]`,
       Math.min(...ratios).toFixed(4),
       Math.max(...ratios).toFixed(4),
     ],

@@ -37,6 +37,7 @@ const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined>
     out,
     model: join(out, runFiles.model),
     reason: 'finished',
+    ...(card.modelStep === undefined ? {} : { modelStep: card.modelStep }),
     steps: card.steps,
     tokens: card.tokens,
     seconds: card.wallSeconds,

@@ -31,6 +31,8 @@ export interface RunCardInput {
   config: unknown
   hardware?: Hardware
   steps: number
+  /** Step of the finished model's weights: the best by `keep.best`, or the last. */
+  modelStep?: number
   tokens: number
   /** Examples trained on, counted in every epoch. */
   examples?: number

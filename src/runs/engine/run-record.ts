@@ -147,6 +147,7 @@ export class RunRecord {
     const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
     const { mainMetric, references, warnings = [], cachedShare = 0, prediction, measured } = facts
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
+    const exported = modelStep === undefined ? {} : { modelStep }
     const card = makeRunCard({
       name: out,
       seed,
@@ -154,6 +155,7 @@ export class RunRecord {
       dataHashes: hashes,
       config: this.#recipe,
       steps,
+      ...exported,
       tokens,
       examples,
       wallSeconds,
@@ -179,7 +181,7 @@ export class RunRecord {
     return {
       out,
       model,
-      ...(modelStep === undefined ? {} : { modelStep }),
+      ...exported,
       reason,
       steps,
       tokens,

@@ -53,7 +53,7 @@ const llamaKin = (name: string): GgufArchitecture => ({
 })
 
 /** An encoder of embeddings: all that have BERT's stack are a BERT there. */
-const bertKin: GgufArchitecture = {
+const bertFamily: GgufArchitecture = {
   name: 'bert',
   activation: 'gelu',
   normKey: 'attention.layer_norm_epsilon',
@@ -70,7 +70,7 @@ const bertKin: GgufArchitecture = {
 const relativeDistance = 128
 
 /** An encoder-decoder. */
-const t5Kin: GgufArchitecture = {
+const t5Family: GgufArchitecture = {
   name: 't5',
   activation: ({ gated }) => (gated ? 'gelu_new' : 'relu'),
   normKey: 'attention.layer_norm_rms_epsilon',
@@ -102,13 +102,13 @@ export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   qwen3: llamaKin('qwen3'),
   gemma: { ...llamaKin('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
   gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon' },
-  t5: t5Kin,
-  mt5: t5Kin,
-  bert: bertKin,
-  distilbert: bertKin,
-  roberta: bertKin,
-  'xlm-roberta': bertKin,
-  camembert: bertKin,
+  t5: t5Family,
+  mt5: t5Family,
+  bert: bertFamily,
+  distilbert: bertFamily,
+  roberta: bertFamily,
+  'xlm-roberta': bertFamily,
+  camembert: bertFamily,
 }
 
 /** Why other architectures have no form in GGUF, for the message. */

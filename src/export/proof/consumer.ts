@@ -14,7 +14,7 @@ export interface ConsumerPackage<Module> {
 }
 
 /** A package that was loaded. */
-interface OpenedConsumer<Module> {
+export interface OpenedConsumer<Module> {
   module: Module
   /** Name and version. */
   consumer: string

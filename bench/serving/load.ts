@@ -42,11 +42,17 @@ export const measureLoad = async (settings: LoadSettings): Promise<Load> => {
   const one = async (number: number): Promise<void> => {
     const started = performance.now()
     const since = () => (performance.now() - started) / 1000
-    const response = await fetch(`${url}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body(number)),
-      signal: over.signal,
+    const ask = () =>
+      fetch(`${url}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body(number)),
+        signal: over.signal,
+      })
+    // A server may close a connection that was idle during the others' turns just as it is used again.
+    const response = await ask().catch((error: Error) => {
+      if ((error.cause as { code?: string } | undefined)?.code !== 'UND_ERR_SOCKET') throw error
+      return ask()
     })
     if (!response.ok || response.body === null) throw new Error(`${url} gave ${await response.text()}`)
     const streams = response.headers.get('content-type')?.startsWith('text/event-stream') === true

@@ -1,4 +1,5 @@
 // Clients that send requests to a server at the same time, each the next one when the last was answered, and what they see of it.
+import { setMaxListeners } from 'node:events'
 
 /** What clients measured. */
 export interface Load {
@@ -39,6 +40,8 @@ export const measureLoad = async (settings: LoadSettings): Promise<Load> => {
   const load: Load = { rate: 0, firstToken: [], latency: [], answered: 0, cut: false }
   const decoder = new TextDecoder()
   const over = new AbortController()
+  // Every request listens to it.
+  setMaxListeners(0, over.signal)
   const one = async (number: number): Promise<void> => {
     const started = performance.now()
     const since = () => (performance.now() - started) / 1000

@@ -169,7 +169,7 @@ const page = (rows: readonly Row[]): string => {
     '',
     ...tableOf(rows, gguf.slice(gguf.length / 2)),
     '',
-    ...(unmeasured.length === 0 ? [] : [`Not measured yet: ${unmeasured.join(', ')} with causal-lm.`]),
+    ...(unmeasured.length === 0 ? [] : [`Not measured yet: ${unmeasured.join(', ')}.`]),
     'Other architectures and heads are refused.',
     '',
   ].join('\n')

@@ -53,6 +53,7 @@ const sharedTypes = new Map([
   [trainingSchema.shape.optimizer, 'OptimizerInput'],
   [trainingSchema.shape.schedule, 'ScheduleInput'],
 ])
+
 /** Sentences of help: a capital letter, a full stop, the default. */
 const docOf = (schema) => {
   const help = descriptionOf(schema)

@@ -1,6 +1,6 @@
-// Two test files run at once, and so do the programs that they start: with a thread for each core in each of them, threads wait for
-// each other more than they compute. Suites of kernels keep all threads, as parallel regions are what they test.
+// Two test files run at once, and so do the programs that they start: a thread for each core in each of them is more than the machine
+// has. Suites of kernels and of generation keep all threads, as parallel regions are what they test.
 import { expect } from 'vitest'
 
-const kernelSuites = /\/(?:src\/(?:tensor|nn|optim)|tests\/(?:engine|parity))\//
+const kernelSuites = /\/(?:src\/(?:tensor|nn|optim|generation)|tests\/(?:engine|parity))\//
 if (!kernelSuites.test(expect.getState().testPath ?? '')) process.env.OMP_NUM_THREADS ??= '1'

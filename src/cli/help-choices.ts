@@ -108,14 +108,6 @@ export const wrapWords = (
   return lines
 }
 
-/** A sentence in 80 columns: what does not fit continues two columns further in. */
-export const wrapText = (text: string): string[] => {
-  if (text.length <= 80) return [text]
-  const { length: indent } = /^ */.exec(text)![0]
-  const [first, ...words] = text.slice(indent).split(' ')
-  return wrapWords(`${' '.repeat(indent)}${first}`, words, indent + 2)
-}
-
 /** A line of notes in 80 columns: what does not fit continues below its last column. */
 export const wrapNote = (line: string): string[] => {
   if (line.length <= 80) return [line]

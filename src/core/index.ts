@@ -18,6 +18,7 @@ export {
 } from './installation.ts'
 export { type JsonOrigin, parseJson } from './json.ts'
 export { createLogger } from './logger.ts'
+export { lowerPriority } from './lower-priority.ts'
 export { makeFolder } from './make-folder.ts'
 export { type Named, named, openEnum, openObject, openUnion } from './open-schemas.ts'
 export { permutedIndex } from './permutation.ts'

@@ -20,9 +20,9 @@ import {
   verdictsOf,
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
-import { wrapText } from '../help-choices.ts'
 import { labelledProgress } from '../parts/labelled-progress.ts'
 import { renderTable } from '../parts/table.ts'
+import { wrapLine } from '../parts/text-lines.ts'
 
 interface CompareResult extends Comparison {
   markdown: boolean
@@ -127,7 +127,7 @@ export const compare = defineCommand({
       return ['', table(head, rows), '']
     })
     const samples = result.samples.slice(0, 5).flatMap(sampleLines)
-    const verdicts = verdictsOf(result.runs).flatMap((line) => (result.markdown ? ['', line] : wrapText(line)))
+    const verdicts = verdictsOf(result.runs).flatMap((line) => (result.markdown ? ['', line] : [wrapLine(line)]))
     const page = result.html === undefined ? [] : [`page  ${result.html}`]
     return [...parts, ...charts, ...samples, ...verdicts, ...page].join('\n').trimEnd()
   },

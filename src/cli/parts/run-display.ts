@@ -12,8 +12,9 @@ import {
 } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
-import { wrapText, wrapWords } from '../help-choices.ts'
+import { wrapWords } from '../help-choices.ts'
 import { matmulSpeed } from './matmul-speed.ts'
+import { wrapLine } from './text-lines.ts'
 import { TrainingBar } from './training-bar.ts'
 
 export interface RunDisplay extends RunListener {
@@ -35,14 +36,23 @@ const memoryLines = ({ memory }: PreFlight, prediction: RunPrediction | undefine
   ]
 }
 
-export const describePreFlight = (facts: PreFlight, prediction?: RunPrediction): string[] => {
+/** @param withFlags names the settings in a line as the command's flags */
+export const describePreFlight = (
+  facts: PreFlight,
+  prediction?: RunPrediction,
+  withFlags = (line: string): string => line,
+): string[] => {
+  const truncated = facts.truncatedShare > 0 ? `${share(facts.truncatedShare)} of the text` : 'nothing'
+  const lines = [
+    `  ${formatCount(facts.parameters)} parameters to train`,
+    `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${truncated} truncated`,
+    ...memoryLines(facts, prediction),
+    ...facts.warnings.map((warning) => `  warning: ${warning}`),
+  ]
   return [
     'Before the first step',
     ...facts.example.split('\n').flatMap((line) => wrapWords('  │', line.trim().split(' '), '  │ ')),
-    `  ${formatCount(facts.parameters)} parameters to train`,
-    `  first batch: ${formatCount(facts.tokensPerStep)} tokens, ${share(facts.trainedShare)} with a target; ${facts.truncatedShare > 0 ? `${share(facts.truncatedShare)} of the text` : 'nothing'} truncated`,
-    ...memoryLines(facts, prediction).flatMap(wrapText),
-    ...facts.warnings.flatMap((warning) => wrapText(`  warning: ${warning}`)),
+    ...lines.map((line) => wrapLine(withFlags(line))),
   ]
 }
 
@@ -71,11 +81,9 @@ const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 export const describeEvent = (event: TrainingEvent): string | undefined => {
   const at = `step ${event.step}:`
   if (event.type === 'evaluation') return validationLines(event.metrics, `${at} `).join('\n')
-  if (event.type === 'incident') return wrapText(`${at} ${event.message}`).join('\n')
+  if (event.type === 'incident') return wrapLine(`${at} ${event.message}`)
   if (event.type === 'sample')
-    return wrapText(
-      `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`,
-    ).join('\n')
+    return wrapLine(`${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`)
   return undefined
 }
 
@@ -93,9 +101,7 @@ export const displayRun = (
   return {
     signal,
     onPreFlight(facts, { resumed, step, prediction }) {
-      if (!resumed)
-        for (const line of describePreFlight({ ...facts, warnings: facts.warnings.map(withFlags) }, prediction))
-          bar.line(withFlags(line))
+      if (!resumed) for (const line of describePreFlight(facts, prediction, withFlags)) bar.line(line)
       if (resumed) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({
@@ -110,7 +116,7 @@ export const displayRun = (
       const line = describeEvent(event)
       if (line !== undefined) bar.line(line)
     },
-    onNote: (line) => bar.line(wrapText(withFlags(line)).join('\n')),
+    onNote: (line) => bar.line(wrapLine(withFlags(line))),
     stop: () => bar.stop(),
   }
 }
@@ -141,8 +147,8 @@ const describeResult = (result: RunResult): string => {
     `Finished: ${facts.join(', ')}`,
     ...(modelStep === steps ? [] : [`The model is that of step ${modelStep}, the best of the evaluations.`]),
     ...validation,
-    ...(compared === undefined ? [] : wrapText(`compared: ${compared}`)),
-    ...warnings.flatMap((warning) => wrapText(`warning: ${warning}`)),
+    ...(compared === undefined ? [] : [wrapLine(`compared: ${compared}`)]),
+    ...warnings.map((warning) => wrapLine(`warning: ${warning}`)),
     `model   ${model}`,
     `report  ${out}/report.html`,
   ].join('\n')

@@ -1,9 +1,9 @@
 // What the quickstart found, as text for a terminal of 80 columns and as data for its page. Reads results only; runs nothing.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { alignedTable, leadingSpaces, wrapText } from '../parts/text-lines.ts'
 import type { BaseResult, LanguageScores } from './base-model.ts'
 import { costHead, costRow, type RunCost } from './costs.ts'
 import { type Score, type SpecialistPair, type SpecialistResult, tasksWon } from './specialists.ts'
-import { alignedTable, wrapText } from './text-lines.ts'
 import type { TextResult } from './text-stages.ts'
 
 export interface QuickstartResult {
@@ -128,8 +128,6 @@ const baseLines = ({ before, after, cost, samples }: BaseResult): string[] => {
     '',
   ]
 }
-
-const leadingSpaces = (line: string) => line.length - line.trimStart().length
 
 /** The whole report; no line is longer than 80 columns, paths and commands aside. */
 export const renderQuickstart = (result: QuickstartResult): string => {

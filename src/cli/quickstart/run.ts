@@ -2,8 +2,8 @@
 // of its own, so that the memory in its card is its own. Independent of recipes.
 import { isFinished, type RunListener, type RunResult, runInSubprocess } from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
+import { wrapLine } from '../parts/text-lines.ts'
 import { TrainingBar } from '../parts/training-bar.ts'
-import { wrapText } from './text-lines.ts'
 
 /** Shows a bar while the run trains. Undefined where the run was finished before. @throws the signal's reason when interrupted */
 export const runToEnd = async (
@@ -19,13 +19,12 @@ export const runToEnd = async (
       if (resumed) bar.line(`Resuming ${label} from step ${step}.`)
       // Every health passage is truncated on purpose, which is not worth a line in each of its runs.
       for (const warning of warnings.filter((line) => !line.includes('are truncated')))
-        bar.line(wrapText(`warning: ${warning}`, { indent: 2 }))
+        bar.line(wrapLine(`warning: ${warning}`))
     },
     onEvent(event) {
       if (event.type === 'step') bar.update(event)
       // A spike of the loss is harmless in runs this short; the run's own report shows it.
-      if (event.type === 'incident' && event.kind !== 'spike')
-        bar.line(wrapText(`${label}: ${event.message}`, { indent: 2 }))
+      if (event.type === 'incident' && event.kind !== 'spike') bar.line(wrapLine(`${label}: ${event.message}`))
     },
   }
   try {

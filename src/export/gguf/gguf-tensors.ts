@@ -45,7 +45,7 @@ interface GgufArchitecture {
   tiedOnly?: boolean
 }
 
-const llamaKin = (name: string): GgufArchitecture => ({
+const llamaFamily = (name: string): GgufArchitecture => ({
   name,
   activation: 'silu',
   normKey: 'attention.layer_norm_rms_epsilon',
@@ -96,11 +96,11 @@ const scaleOf = ({ head }: Model): number => (head instanceof Seq2SeqLmHead ? he
 
 /** GGUF's form of our architectures: Mistral is a Llama there. */
 export const architectures: Readonly<Record<string, GgufArchitecture>> = {
-  llama: llamaKin('llama'),
-  mistral: llamaKin('llama'),
-  qwen2: llamaKin('qwen2'),
-  qwen3: llamaKin('qwen3'),
-  gemma: { ...llamaKin('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
+  llama: llamaFamily('llama'),
+  mistral: llamaFamily('llama'),
+  qwen2: llamaFamily('qwen2'),
+  qwen3: llamaFamily('qwen3'),
+  gemma: { ...llamaFamily('gemma'), activation: 'gelu_pytorch_tanh', tiedOnly: true },
   gpt2: { name: 'gpt2', activation: 'gelu_new', normKey: 'attention.layer_norm_epsilon' },
   t5: t5Family,
   mt5: t5Family,

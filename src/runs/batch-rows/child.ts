@@ -1,18 +1,10 @@
 // The process that reads batches for `BatchRowsProcess`: it loads models, so that neither their time nor their memory is the caller's.
-import { setPriority } from 'node:os'
-import { packError } from '../../core/index.ts'
+import { lowerPriority, packError } from '../../core/index.ts'
 import { setThreads } from '../../tensor/index.ts'
 import type { BatchAnswer, BatchQuestion } from './batch-rows-process.ts'
 import { BatchReader } from './read-batch.ts'
 
-/** Nice value: a run that trains on this machine goes first. */
-const lowPriority = 10
-
-try {
-  setPriority(lowPriority)
-} catch {
-  // A system that does not allow it reads at the usual priority.
-}
+lowerPriority()
 setThreads(1)
 process.on('disconnect', () => process.exit(0))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})

@@ -1,9 +1,8 @@
 // Specialists on each other's tasks: the scores of some runs, computed when a page asks for them, in a process of its own, and kept until the
 // studio ends or the runs change.
 import type { ChildProcess } from 'node:child_process'
-import { setPriority } from 'node:os'
 import { join } from 'node:path'
-import { startProcess, unpackError } from '../../../core/index.ts'
+import { lowerPriority, startProcess, unpackError } from '../../../core/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { fileVersion } from '../file-version.ts'
@@ -12,9 +11,6 @@ import type { MatrixMessage, MatrixRequest } from './matrix-messages.ts'
 
 /** Results that are kept. */
 const maxKept = 16
-
-/** As `nice` counts: what trains goes first. */
-const lowPriority = 10
 
 const none: MatrixState = { state: 'none', progress: null, fault: null, matrix: null }
 
@@ -90,11 +86,3 @@ const keyOf = async (folders: readonly string[]): Promise<string> =>
       folders.map(async (folder) => [folder, await fileVersion(join(folder, runFiles.model, modelFiles.evaluation))]),
     ),
   )
-
-const lowerPriority = (pid: number): void => {
-  try {
-    setPriority(pid, lowPriority)
-  } catch {
-    // A system that does not allow it computes at the usual priority.
-  }
-}

@@ -1,5 +1,5 @@
 // Plans of recipes while a form is filled in, in a process of its own with low priority: planning may take seconds.
-import { setPriority } from 'node:os'
+import { lowerPriority } from '../../../core/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { AnsweringProcess } from '../process/answering-process.ts'
 import type { RecipePlan } from '../types/new-run-types.ts'
@@ -9,17 +9,6 @@ const timeLimit = 120_000
 
 /** Milliseconds without a plan after which the process ends. */
 const idleMs = 2 * 60_000
-
-/** As `nice` counts: what trains goes first. */
-const lowPriority = 10
-
-const lowerPriority = (pid: number): void => {
-  try {
-    setPriority(pid, lowPriority)
-  } catch {
-    // A system that does not allow it plans at the usual priority.
-  }
-}
 
 /** Plans one recipe at a time. Of those that wait, only the newest is planned. */
 export class RecipePlanner {

@@ -27,6 +27,16 @@ export const wrapText = (
   return [...lines, line].join('\n')
 }
 
+/** Spaces that a line begins with. */
+export const leadingSpaces = (line: string): number => line.length - line.trimStart().length
+
+/** A line at its own indent; what does not fit into 80 columns continues two columns further in. */
+export const wrapLine = (line: string): string => {
+  if (line.length <= terminalColumns) return line
+  const first = leadingSpaces(line)
+  return wrapText(line, { first, indent: first + 2 })
+}
+
 /** Columns as wide as their longest cell, two spaces apart; cells that read as numbers are aligned right. */
 export const alignedTable = (rows: readonly (readonly string[])[], indent = 2): string => {
   const widths = rows.reduce<number[]>((all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)), [])

@@ -111,7 +111,9 @@ describe('the card of an export', () => {
       pipeline_tag: 'text-classification',
     })
     expect(metadataOf(merged)).toMatchObject({ library_name: 'transformers' })
-    expect(onnx).toMatch(/\| onnx \| logits, largest relative difference \| \S+ \| 0\.0001 \| onnxruntime-node [\d.]+ \|/)
+    expect(onnx).toMatch(
+      /\| onnx \| logits, largest relative difference \| \S+ \| 0\.0001 \| onnxruntime-node [\d.]+ \|/,
+    )
     expect(onnx).not.toContain('| merged |')
     expect(merged).toContain('| accuracy | 0.9123 |')
     expect(onnx).not.toContain(scratch)

@@ -48,6 +48,9 @@ export default class SummaryReporter {
       const reasons = lacking.map(([reason, names]) => `${reason} (${names.size})`).join(', ')
       console.log(`${files.size} ${files.size === 1 ? 'suite' : 'suites'} skipped: ${reasons}; see CONTRIBUTING.md`)
     }
+    // They stand far above, where a build server may cut its log.
+    if (process.env.TUNESMITH_FAILED_CHECKS)
+      console.log(`FAILED before the tests: ${process.env.TUNESMITH_FAILED_CHECKS}`)
     console.log(`${passed} passed, ${failed} failed`)
   }
 }

@@ -26,12 +26,12 @@ const steps = [
   ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]
 let passed = 0
-let failed = 0
+const failedChecks = []
 for (const [name, script, args] of steps) {
   const started = performance.now()
   const ok = run(script, args)
   if (ok) passed += 1
-  else failed += 1
+  else failedChecks.push(name)
   console.log(`${name}: ${ok ? 'ok' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`)
 }
 // The reporter adds these to its own counts, so that its line is the last one and complete.
@@ -39,8 +39,10 @@ const runTests = (args, counts, list) =>
   run(bin('vitest', 'vitest.mjs'), ['run', ...args], {
     TUNESMITH_CHECKS_PASSED: String(counts.passed),
     TUNESMITH_CHECKS_FAILED: String(counts.failed),
+    TUNESMITH_FAILED_CHECKS: failedChecks.join(', '),
     TUNESMITH_TEST_FAILURES: list,
   })
+const failed = failedChecks.length
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
 const list = join(folder, 'failures.json')
 let testsOk = runTests(process.argv.slice(2), { passed, failed }, list)

@@ -81,7 +81,7 @@ export class EventTail {
     }
     const read = eventFromLine(text)
     if ('event' in read) {
-      this.#steps.learn(read.event)
+      if (this.#listener.onOutline !== undefined) this.#steps.learn(read.event)
       this.#listener.onEvent(read.event, end)
     } else this.#listener.onDamage({ line: this.#numbered ? number : null, expected: read.fault })
   }

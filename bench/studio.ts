@@ -1,6 +1,6 @@
 // `npm run bench -- studio`: how long the pages of the studio take in Chromium, with 1,000 runs, with 8 runs of 50,000 steps as curves, and
 // with a run of 1,000,000 steps; and how long the server is deaf meanwhile. These are times of this machine, not ratios
-// to another program.
+// to another program. Beside them is the CPU time of the server and of the page's own thread, which other work on the machine changes less.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -36,8 +36,10 @@ const writeRun = async (folder: string, steps: number): Promise<void> => {
 }
 
 interface Measured {
-  what: string
   seconds: number
+  /** CPU seconds of this process, which is the server, and of the main thread of the page. */
+  serverCpu: number
+  pageCpu: number
   /** Longest time in which the server answered nobody, in seconds. */
   deaf: number
 }
@@ -55,8 +57,10 @@ const timePage = async (browser: Browser, studio: RunningStudio, page: TimedPage
   const count = page.isFirst ? 1 : repeats
   for (let i = 0; i < count; i++) measured.push(await timeOnce(browser, studio, page))
   const [best] = measured.sort((a, b) => a.seconds - b.seconds)
-  const { seconds, deaf } = best
-  console.log(`${page.what}: ${seconds.toFixed(2)} s; longest pause of the server ${(deaf * 1000).toFixed(0)} ms`)
+  const { seconds, serverCpu, pageCpu, deaf } = best
+  console.log(
+    `${page.what}: ${seconds.toFixed(2)} s (CPU: server ${serverCpu.toFixed(2)} s, page ${pageCpu.toFixed(2)} s); longest pause of the server ${(deaf * 1000).toFixed(0)} ms`,
+  )
 }
 
 interface TimedPage {
@@ -68,21 +72,31 @@ interface TimedPage {
   ready(page: Page): Promise<number | undefined>
 }
 
-const timeOnce = async (
-  browser: Browser,
-  { url }: RunningStudio,
-  { what, hash, ready }: TimedPage,
-): Promise<Measured> => {
+/** Counts the CPU seconds of a page's main thread from now on. @returns how many there are so far */
+const countPageCpu = async (page: Page): Promise<() => Promise<number>> => {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics')
+    return metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN
+  }
+}
+
+const timeOnce = async (browser: Browser, { url }: RunningStudio, { hash, ready }: TimedPage): Promise<Measured> => {
   const page = await browser.newPage()
   page.setDefaultTimeout(pageMs)
+  const pageCpuOf = await countPageCpu(page)
   const delay = monitorEventLoopDelay({ resolution: 5 })
   delay.enable()
+  const cpu = process.cpuUsage()
   const started = performance.now()
   await page.goto(`${url}/${hash}`)
   const seconds = (await ready(page)) ?? (performance.now() - started) / 1000
+  const { user, system } = process.cpuUsage(cpu)
   delay.disable()
+  const pageCpu = await pageCpuOf()
   await page.close()
-  return { what, seconds, deaf: delay.max / 1e9 }
+  return { seconds, serverCpu: (user + system) / 1e6, pageCpu, deaf: delay.max / 1e9 }
 }
 
 /** Seconds from the start of the navigation to the first paint with content. */

@@ -162,6 +162,39 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await studio.checkAndClose(watched)
   })
 
+  it('is zoomed, read and asked for the rows of a spike by keyboard alone', async () => {
+    const watched = await studio.open('#/runs')
+    const { page } = watched
+    await page.getByRole('link', { name: 'all', exact: true }).focus()
+    await page.keyboard.press('Enter')
+    const chart = page.getByRole('application', { name: 'Loss by step' })
+    await chart.waitFor()
+    await chart.focus()
+    await page.keyboard.press('ArrowUp')
+    const figure = page.getByRole('figure', { name: 'Loss by step' })
+    await figure.getByRole('status').getByText('step 300: training 9').waitFor()
+    await page.keyboard.press('ArrowRight')
+    await figure
+      .getByRole('status')
+      .getByText(/^step 301: training 0\.288/)
+      .waitFor()
+    const finer = page.waitForResponse((response) => response.url().includes('from='))
+    await page.keyboard.press('+')
+    const { curves } = (await (await finer).json()) as Curves
+    // Half of steps 1 to 400, around step 301.
+    expect([curves[0].steps[0], curves[0].steps.at(-1)]).toEqual([151, 351])
+    await page.getByRole('button', { name: 'Show all steps' }).waitFor()
+    await page.keyboard.press('-')
+    await page.getByRole('button', { name: 'Show all steps' }).waitFor({ state: 'detached' })
+    await page.keyboard.press('ArrowUp')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Rows of step 300' }).waitFor()
+    // These events are of no real run, whose rows could be read.
+    expect(watched.faults.filter((fault) => !fault.includes('422'))).toEqual([])
+    watched.faults.length = 0
+    await studio.checkAndClose(watched)
+  })
+
   it('marks incidents and the best evaluation, with their texts on focus', async () => {
     const watched = await studio.open('#/runs/all')
     const { page } = watched

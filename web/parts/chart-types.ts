@@ -39,6 +39,8 @@ export interface ChartProps {
   syncKey?: string
   /** Range of x that is shown (default: all). */
   range?: readonly [number, number] | undefined
+  /** Range of x that there is, where the curves are only a part of it (default: that of the curves). */
+  extent?: readonly [number, number]
   /** Called with a range when the user drags, and with undefined when the user wants all again. */
   onRange?(range: [number, number] | undefined): void
   /** Called with the x of a click. */

@@ -1,7 +1,9 @@
 // Curves on a canvas, by uPlot: extremes as a band, marks on the axis, zoom by dragging that other charts can share.
-import { useEffect, useRef } from 'preact/hooks'
+import { type Signal, useSignal } from '@preact/signals'
+import { useEffect, useId, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import { saveCsv, saveSvg } from './chart-files.ts'
+import { answerKey, keysText } from './chart-keys.ts'
 import type { ChartCurve, ChartMark, ChartProps } from './chart-types.ts'
 import 'uplot/dist/uPlot.min.css'
 import { formatTick } from '../../src/tracking/chart-scale.ts'
@@ -72,7 +74,12 @@ const byteIncrements = Array.from({ length: 60 }, (_, power) => 2 ** power)
 /** Pixels that the mouse may move in a click. */
 const clickSlack = 3
 
-const optionsOf = (props: ChartProps, width: number, current: () => ChartProps): uPlot.Options => {
+const optionsOf = (
+  props: ChartProps,
+  width: number,
+  current: () => ChartProps,
+  onCursor: (x: number | undefined) => void,
+): uPlot.Options => {
   const { curves, height = 240, logX, logY, syncKey, range } = props
   const { series, bands } = seriesOf(curves)
   return {
@@ -108,6 +115,12 @@ const optionsOf = (props: ChartProps, width: number, current: () => ChartProps):
       drag: { x: true, y: false, setScale: false },
     },
     hooks: {
+      setCursor: [
+        (plot) => {
+          const { left = -1 } = plot.cursor
+          onCursor(left < 0 ? undefined : plot.posToVal(left, 'x'))
+        },
+      ],
       draw: [(plot) => drawMarks(plot, current().marks ?? [])],
       setSelect: [
         (plot) => {
@@ -132,17 +145,68 @@ const shapeOf = ({ curves, height, logX, logY, syncKey, range }: ChartProps): st
     range,
   ])
 
-export const Chart = (props: ChartProps) => {
-  const { label, curves, onPick, onRange } = props
+/** What a chart says of a value of y. */
+const valueText = (props: ChartProps, value: number | null | undefined): string =>
+  typeof value !== 'number' ? '' : (props.ofBytes ? formatBytes : (props.formatY ?? formatValue))(value)
+
+/** The value of a curve at its point nearest to x; of a bucket of steps, its highest. */
+const valueAt = ({ x, y, high = y }: ChartCurve, at: number): number | null => {
+  let low = 0
+  let end = x.length - 1
+  while (end - low > 1) {
+    const middle = (low + end) >> 1
+    if (x[middle] <= at) low = middle
+    else end = middle
+  }
+  const i = end >= 0 && Math.abs(x[end] - at) < Math.abs(x[low] - at) ? end : low
+  return high[i] ?? y[i] ?? null
+}
+
+/** The curves with their values at the cursor, or their last ones. */
+const Legend = ({ props, cursor }: { props: ChartProps; cursor: Signal<number | undefined> }) => {
+  const at = cursor.value
+  const textOf = (curve: ChartCurve) =>
+    valueText(props, at === undefined ? curve.y.findLast((value) => value !== null) : valueAt(curve, at))
+  return (
+    <div class="legend">
+      {props.curves.map((curve, i) => (
+        <span key={curve.name}>
+          <CurveSample n={curve.color ?? i} dash={curve.dash} />
+          {curve.name} <span class="muted">{textOf(curve)}</span>
+        </span>
+      ))}
+      {at !== undefined && (
+        <span class="muted">
+          {props.exportX ?? 'step'} {(props.formatX ?? formatValue)(at)}
+        </span>
+      )}
+    </div>
+  )
+}
+
+/** Says where the cursor is, to people who move it by keyboard. */
+const Spoken = ({ props, x }: { props: ChartProps; x: Signal<number | undefined> }) => {
+  const at = x.value
+  const values = props.curves.map(
+    (curve) => `${curve.name} ${valueText(props, at === undefined ? null : valueAt(curve, at))}`,
+  )
+  return (
+    <span class="visually-hidden" role="status">
+      {at === undefined ? '' : `${props.exportX ?? 'step'} ${(props.formatX ?? formatValue)(at)}: ${values.join(', ')}`}
+    </span>
+  )
+}
+
+/** Draws the curves into an element, and again where what they are has changed. */
+const usePlot = (props: ChartProps, onCursor: (x: number | undefined) => void) => {
   const frame = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const latest = useRef(props)
   latest.current = props
-  const shape = `${shapeOf(props)} ${theme.value}`
   useEffect(() => {
     const element = frame.current!
     const made = new uPlot(
-      optionsOf(latest.current, element.clientWidth || 600, () => latest.current),
+      optionsOf(latest.current, element.clientWidth || 600, () => latest.current, onCursor),
       alignedData(latest.current.curves),
       element,
     )
@@ -166,42 +230,67 @@ export const Chart = (props: ChartProps) => {
       made.destroy()
       plot.current = null
     }
-  }, [shape])
+  }, [`${shapeOf(props)} ${theme.value}`])
   useEffect(() => {
-    plot.current?.setData(alignedData(curves))
-  }, [curves, props.marks])
-  const lastText = ({ y }: ChartCurve) => {
-    const last = y.findLast((value) => value !== null)
-    return last === undefined || last === null
-      ? ''
-      : (props.ofBytes ? formatBytes : (props.formatY ?? formatValue))(last)
+    plot.current?.setData(alignedData(props.curves))
+  }, [props.curves, props.marks])
+  return { frame, plot }
+}
+
+const Export = ({ props }: { props: ChartProps }) => (
+  <div class="row export">
+    <button type="button" aria-label={`${props.label} as SVG`} onClick={() => saveSvg(props)}>
+      SVG
+    </button>
+    <button type="button" aria-label={`${props.label} as CSV`} onClick={() => saveCsv(props)}>
+      CSV
+    </button>
+  </div>
+)
+
+export const Chart = (props: ChartProps) => {
+  const { label, onPick, onRange } = props
+  const cursor = useSignal<number | undefined>(undefined)
+  const spoken = useSignal<number | undefined>(undefined)
+  const keys = useId()
+  const { frame, plot } = usePlot(props, (x) => {
+    cursor.value = x
+  })
+  const move = (x: number) => {
+    spoken.value = x
+    plot.current?.setCursor({ left: plot.current.valToPos(x, 'x'), top: 10 })
+  }
+  const forget = () => {
+    spoken.value = undefined
+    plot.current?.setCursor({ left: -10, top: -10 })
   }
   return (
     <figure class="chart" aria-label={label}>
       {(props.title !== undefined || props.exportName !== undefined) && (
         <div class="row spread">
           {props.title === undefined ? <span /> : <h2>{props.title}</h2>}
-          {props.exportName !== undefined && (
-            <div class="row export">
-              <button type="button" aria-label={`${label} as SVG`} onClick={() => saveSvg(props)}>
-                SVG
-              </button>
-              <button type="button" aria-label={`${label} as CSV`} onClick={() => saveCsv(props)}>
-                CSV
-              </button>
-            </div>
-          )}
+          {props.exportName !== undefined && <Export props={props} />}
         </div>
       )}
-      <div class="legend">
-        {curves.map((curve, i) => (
-          <span key={curve.name}>
-            <CurveSample n={curve.color ?? i} dash={curve.dash} />
-            {curve.name} <span class="muted">{lastText(curve)}</span>
-          </span>
-        ))}
-      </div>
-      <div ref={frame} style={{ cursor: onPick === undefined ? 'default' : 'pointer' }} />
+      <Legend props={props} cursor={cursor} />
+      <div
+        ref={frame}
+        class="plot"
+        role="application"
+        aria-label={label}
+        aria-describedby={keys}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: keys move the cursor of the chart
+        tabIndex={0}
+        style={{ cursor: onPick === undefined ? 'default' : 'pointer' }}
+        onKeyDown={(event) => {
+          if (plot.current !== null) answerKey(plot.current, props, event, { at: spoken.value ?? cursor.value, move })
+        }}
+        onBlur={forget}
+      />
+      <p class="keys muted" id={keys}>
+        {keysText(props)}
+      </p>
+      <Spoken props={props} x={spoken} />
       {onRange !== undefined && props.range !== undefined && (
         <button type="button" onClick={() => onRange(undefined)}>
           Show all

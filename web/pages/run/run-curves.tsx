@@ -163,6 +163,7 @@ const Charts = ({ id, details, charts, answer, marks, range, limits, version, on
               syncKey="run"
               range={zoomed ? shown : undefined}
               onRange={setRange}
+              extent={[axis.ofStep(1), axis.ofStep(answer.lastStep)]}
               {...(chart.ofBatches && sharedFile === undefined ? { onPick: (x: number) => void pick(chart, x) } : {})}
               formatX={axis.format}
               ofBytes={chart.ofBytes}

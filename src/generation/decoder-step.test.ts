@@ -15,6 +15,7 @@ import {
   zeros,
 } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
+import { type Piece, SlotCache } from './slot-cache.ts'
 
 const build = (type: 'llama' | 'mistral' | 'qwen2' | 'qwen3', more: object, dtype: Dtype) => {
   const definition = models[type]
@@ -95,6 +96,58 @@ describe.each([
     } finally {
       setBatchInvariant(before)
       dropPacked(kept)
+    }
+  })
+})
+
+describe('several tokens of packed rows', () => {
+  it.each([
+    ['llama', {}],
+    ['qwen2', { useSlidingWindow: true, slidingWindow: 3, maxWindowLayers: 1 }],
+  ] as const)('of %s with %j have the bits of separate operators and of one token after the other', (type, more) => {
+    const { body, numLayers } = build(type, more, 'float32')
+    const texts = [3, 11, 6].map((length, row) => Array.from({ length }, (_, i) => (5 * row + 37 * i + 1) % 128))
+    const forward = (cache: SlotCache, pieces: readonly Piece[], allHidden: boolean): number[] => {
+      cache.begin(pieces)
+      const starts = [0]
+      for (const { ids } of pieces) starts.push(starts[starts.length - 1] + ids.length)
+      const positions = pieces.flatMap(({ slot, ids }) => ids.map((_, i) => cache.length(slot) + i))
+      const packed = (values: readonly number[]) => Tensor.from(BigInt64Array.from(values, BigInt))
+      const { hidden } = body.forward({
+        inputIds: packed(pieces.flatMap(({ ids }) => ids)).unsqueeze(0),
+        positionIds: packed(positions).unsqueeze(0),
+        starts: packed(starts),
+        cache: cache.layers,
+        allHidden,
+      })
+      cache.commit()
+      return [...hidden.toFloat32Array()]
+    }
+    const before = setBatchInvariant(true)
+    try {
+      noGrad(() => {
+        const [fused, plain, single] = [0, 1, 2].map(() => new SlotCache(numLayers, 4))
+        for (const cache of [fused, plain, single]) {
+          cache.resize(3)
+          forward(cache, [{ slot: 2, ids: [1, 2] }], true)
+        }
+        const piece = (slot: number, from: number, to: number): Piece => ({ slot, ids: texts[slot].slice(from, to) })
+        // Prompts and chunks of prompts, in any order of the slots; the cache grows meanwhile.
+        for (const pieces of [
+          [piece(1, 0, 7), piece(0, 0, 1)],
+          [piece(2, 0, 6), piece(0, 1, 3), piece(1, 7, 11)],
+        ]) {
+          const ours = forward(fused, pieces, false)
+          expect(ours).toEqual(forward(plain, pieces, true))
+          const each = pieces.flatMap(({ slot, ids }) =>
+            ids.flatMap((id) => forward(single, [{ slot, ids: [id] }], false)),
+          )
+          expect(ours).toEqual(each)
+        }
+        for (const cache of [fused, plain, single]) cache.free()
+      })
+    } finally {
+      setBatchInvariant(before)
     }
   })
 })

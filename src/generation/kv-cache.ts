@@ -33,7 +33,7 @@ class LayerBuffers implements LayerCache {
     return { key: keys.narrow(1, 0, total), value: values.narrow(1, 0, total) }
   }
 
-  takeOne(): { keys: Tensor; values: Tensor; past: number } | undefined {
+  take(): { keys: Tensor; values: Tensor; past: number } | undefined {
     if (this.#pair === undefined) return undefined
     const past = this.#length
     if (past + 1 > this.#capacity) this.#grow(past + 1)

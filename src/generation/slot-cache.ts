@@ -2,7 +2,7 @@
 // tokens of some rows, end to end in one packed row. Prefixes are copied between slots or out of them in one call.
 // Independent of models; no gradient goes through it.
 import { invariant } from '../core/index.ts'
-import type { CachedKeys, LayerCache, OneToken } from '../nn/index.ts'
+import type { CachedKeys, LayerCache, TakenPlaces } from '../nn/index.ts'
 import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 
 /** The next tokens of one row in a forward pass. */
@@ -17,14 +17,15 @@ export interface Piece {
 interface Indices {
   /** Slot of each row, int64 [n]. */
   slots: Tensor
-  /** Keys of each row before the pass, int64 [n]. */
-  before: Tensor
   /** Keys that each row sees, int64 [n]. */
   lengths: Tensor
   /** Positions of the new tokens, int64 [N]. */
   written: Tensor
   /** Positions of virtual tokens in front of rows that are new. */
   fronts?: Tensor
+  /** Slot of each new token, and the tokens before it there, int64 [N]; made when they are first asked for. */
+  slotOfEach?: Tensor
+  pastOfEach?: Tensor
 }
 
 /** A forward pass. */
@@ -63,8 +64,8 @@ class SlotLayer implements LayerCache {
     return this.#cache.append(this.#index, key, value)
   }
 
-  takeOne(): OneToken | undefined {
-    return this.#cache.takeOne(this.#index)
+  take(): TakenPlaces | undefined {
+    return this.#cache.take(this.#index)
   }
 
   prepend(virtual: () => { key: Tensor; value: Tensor }): void {
@@ -182,13 +183,21 @@ export class SlotCache {
     })
   }
 
-  /** Space for the one token of each row of the pass; undefined before the buffer exists, and before virtual tokens. */
-  takeOne(layer: number): OneToken | undefined {
+  /** Space for the tokens of the pass; undefined before the buffer exists, and before virtual tokens. */
+  take(layer: number): TakenPlaces | undefined {
     const plan = this.#plan
     invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
     if (this.#buffer === undefined || plan.virtual[layer] !== undefined) return undefined
-    const { slots, before } = this.#indicesOf(plan, this.#buffer.select(0, 0))
-    return { keys: this.#views[2 * layer], values: this.#views[2 * layer + 1], past: before, slots }
+    const indices = this.#indicesOf(plan, this.#views[0])
+    indices.slotOfEach ??= int64(plan.pieces.flatMap(({ slot, ids }) => ids.map(() => slot)))
+    indices.pastOfEach ??= int64(
+      plan.pieces.flatMap((piece) => {
+        const before = this.#before(plan, piece)
+        return piece.ids.map((_, i) => before + i)
+      }),
+    )
+    const [keys, values] = this.#views.slice(2 * layer, 2 * layer + 2)
+    return { keys, values, past: indices.pastOfEach, slots: indices.slotOfEach }
   }
 
   /** Puts virtual tokens in front of the pass's rows that have no token yet; `append` writes them. */
@@ -247,12 +256,15 @@ export class SlotCache {
     this.#slots = this.#slots.map(() => ({ length: 0, virtual: 0 }))
   }
 
+  /** Keys in the slot of a piece before the pass. */
+  #before({ prepended }: Plan, { slot }: Piece): number {
+    const { length, virtual } = this.#slots[slot]
+    return length === 0 ? prepended : virtual + length
+  }
+
   #indicesOf(plan: Plan, key: Tensor): Indices {
     if (plan.indices !== undefined) return plan.indices
-    const before = plan.pieces.map(({ slot }) => {
-      const { length, virtual } = this.#slots[slot]
-      return length === 0 ? plan.prepended : virtual + length
-    })
+    const before = plan.pieces.map((piece) => this.#before(plan, piece))
     this.#allocate(key, Math.max(...plan.pieces.map(({ ids }, i) => before[i] + ids.length)))
     const written: number[] = []
     const fronts: number[] = []
@@ -264,7 +276,6 @@ export class SlotCache {
     })
     plan.indices = {
       slots: int64(plan.pieces.map(({ slot }) => slot)),
-      before: int64(before),
       lengths: int64(plan.pieces.map(({ ids }, i) => before[i] + ids.length)),
       written: int64(written),
       ...(fronts.length > 0 ? { fronts: int64(fronts) } : {}),

@@ -1,5 +1,5 @@
-// A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
-// layers without gradients, and without adapters but low-rank ones; other layers use the separate operators.
+// A decoding step: a few tokens through the layers of a decoder stack, with one fused call per layer. Only for layers
+// without gradients, and without adapters but low-rank ones; other layers use the separate operators.
 import {
   type Attention,
   BlockMatrix,
@@ -104,8 +104,8 @@ interface LayerParts {
   orders: (Tensor | null)[]
 }
 
-/** Maximum number of rows of the fused call. */
-const maxRows = 64
+/** Maximum number of tokens of the fused call. */
+const maxTokens = 64
 
 /** Caches, for each key-value cache, the tensors of its layers or that they cannot be fused: both stay while the cache grows. */
 export class DecoderStep {
@@ -119,15 +119,15 @@ export class DecoderStep {
   }
 
   /**
-   * The layers, where the batch can use the fused call: one token of each row, [B,1], or [1,B] packed.
+   * The layers, where the batch can use the fused call: one token of each row, [B,1], or some tokens of each, packed.
    * @param fits the layers, if they are as they were built
    */
   plan(
     { cache, inputIds, starts }: Pick<BodyInputs, 'cache' | 'inputIds' | 'starts'>,
     fits: () => readonly StepLayer[] | undefined,
   ): StepPlan | undefined {
-    const rows = starts === undefined ? inputIds.shape[0] : starts.shape[0] - 1
-    if (cache === undefined || inputIds.size !== rows || rows > maxRows || gradEnabled()) return undefined
+    const suits = starts !== undefined || inputIds.shape[1] === 1
+    if (cache === undefined || !suits || inputIds.size > maxTokens || gradEnabled()) return undefined
     // The cache of packed rows outlives changes of the layers, such as other adapters.
     if (starts !== undefined) return this.#planOf(fits()) ?? undefined
     let plan = this.#known.get(cache)
@@ -181,7 +181,7 @@ export class DecoderStep {
     let current = stream
     let shared: Tensor | undefined
     for (let i = 0; i < parts.length; i++) {
-      const next = cache[i].takeOne?.()
+      const next = cache[i].take?.()
       if (next === undefined) return undefined
       const { keys, values, past, slots = null } = next
       if (typeof past === 'number')

@@ -12,10 +12,10 @@ export interface LayerCache {
   /** Appends keys and values [B,T,K,D] and returns all so far, [B,S,K,D]. */
   append(key: Tensor, value: Tensor): CachedKeys
   /**
-   * For layers that write the next token into the cache themselves: reserves position `past` of the buffers [B,capacity,K,D].
-   * Undefined before the first `append`, and for a cache without such buffers.
+   * For layers that write the next tokens into the cache themselves: reserves position `past` of the buffers [B,capacity,K,D]
+   * for each. Undefined before the first `append`, and for a cache without such buffers.
    */
-  takeOne?(): OneToken | undefined
+  take?(): TakenPlaces | undefined
   /**
    * For caches of packed rows with different lengths: puts the keys and values of virtual tokens, [1,P,K,D] or [P,K·D],
    * in front of the rows that have no token yet.
@@ -25,13 +25,13 @@ export interface LayerCache {
   source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
 }
 
-/** Space for one more token of each row, in buffers [R,capacity,K,D]. */
-export interface OneToken {
+/** Space for more tokens in buffers [R,capacity,K,D]: one of each row, or with `slots` any number of some rows. */
+export interface TakenPlaces {
   keys: Tensor
   values: Tensor
-  /** Tokens of all rows so far; of each row, int64 [n], where `slots` are given. */
+  /** Tokens of all rows so far; with `slots`, those before each new token in its row, int64 [n]. */
   past: number | Tensor
-  /** Rows of the buffers, int64 [n] (default: all, in order). */
+  /** Row of the buffers for each new token, int64 [n] (default: one token of every row, in order). */
   slots?: Tensor
 }
 

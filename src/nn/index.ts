@@ -7,7 +7,7 @@ export {
   type AttentionSettings,
   type CachedKeys,
   type LayerCache,
-  type OneToken,
+  type TakenPlaces,
 } from './attention.ts'
 export {
   type BlockFormat,

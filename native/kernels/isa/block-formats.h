@@ -48,6 +48,31 @@ TUNESMITH_INLINE Bytes32 nibbles(const uint8_t* p) {
 #endif
 }
 
+#if defined(__AVX2__)
+// The same of two rows at once: the low codes of both, then the high ones.
+TUNESMITH_INLINE void nibble_pairs(const uint8_t* a, const uint8_t* b, __m256i& low, __m256i& high) {
+  const __m256i both = _mm256_loadu2_m128i((const __m128i*)b, (const __m128i*)a);
+  low = _mm256_and_si256(both, _mm256_set1_epi8(15));
+  high = _mm256_and_si256(_mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
+}
+
+// The fifth bits of the codes of `nibble_pairs`.
+TUNESMITH_INLINE void fifth_pairs(const uint8_t* a, const uint8_t* b, __m256i& low, __m256i& high) {
+  int32_t bits[2];
+  __builtin_memcpy(bits, a, 4);
+  __builtin_memcpy(bits + 1, b, 4);
+  const __m256i all = _mm256_set_m128i(_mm_set1_epi32(bits[1]), _mm_set1_epi32(bits[0]));
+  const __m256i places = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
+  const __m256i mask = _mm256_set1_epi64x(int64_t(0x8040201008040201)), fifth = _mm256_set1_epi8(16);
+  const auto spread = [&](__m256i at) {
+    const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, at), mask);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(own, mask), fifth);
+  };
+  low = spread(places);
+  high = spread(_mm256_add_epi8(places, _mm256_set1_epi8(2)));
+}
+#endif
+
 // 32 bits as the fifth bits of 32 codes.
 TUNESMITH_INLINE Bytes32 fifth_bits(const uint8_t* p) {
   uint32_t bits;
@@ -67,21 +92,19 @@ TUNESMITH_INLINE Bytes32 fifth_bits(const uint8_t* p) {
 
 // Eight scales and eight minima of 6 bits each in 12 bytes.
 struct SixBits {
-  uint8_t scale[8], least[8];
+  uint32_t scale[2], least[2];
 };
 TUNESMITH_INLINE SixBits six_bits(const uint8_t* p) {
   constexpr uint32_t low = 0x3f3f3f3f, nibble = 0x0f0f0f0f, pair = 0x03030303;
   uint32_t w[3];
   __builtin_memcpy(w, p, 12);
-  const uint32_t parts[4] = {w[0] & low, (w[2] & nibble) | ((w[0] >> 6 & pair) << 4), w[1] & low,
-                             (w[2] >> 4 & nibble) | ((w[1] >> 6 & pair) << 4)};
-  SixBits out;
-  __builtin_memcpy(&out, parts, 16);
-  return out;
+  return {{w[0] & low, (w[2] & nibble) | ((w[0] >> 6 & pair) << 4)},
+          {w[1] & low, (w[2] >> 4 & nibble) | ((w[1] >> 6 & pair) << 4)}};
 }
 
 // What is known of a format: codes of `bits`, with `zero` taken off, and a scale for every `run` of them. A block of
-// 256 has eight groups.
+// 256 has eight groups. Where a group has 16 bytes of two codes each, `nibbles_at` is their place, and `fifth_at` that of
+// their fifth bits, if they have any.
 template <int values, int block_bytes, int code_bits, int code_zero, bool has_least, int scale_run = group_size>
 struct Format {
   static constexpr int groups = values / group_size;
@@ -90,6 +113,7 @@ struct Format {
   static constexpr int zero = code_zero;
   static constexpr bool least = has_least;
   static constexpr int halves = group_size / scale_run;
+  static constexpr int nibbles_at = -1, fifth_at = -1;
 };
 
 // Scales and minima of the groups of one block, `halves` of each for a group.
@@ -101,22 +125,30 @@ struct Scales {
 template <Code code> struct Blocks;
 
 template <> struct Blocks<Code::q4_0> : Format<32, 18, 4, 8, false> {
-  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + 2); }
+  static constexpr int nibbles_at = 2;
+  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + nibbles_at); }
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) { s.scale[0] = half_value(block); }
 };
 template <> struct Blocks<Code::q4_1> : Format<32, 20, 4, 0, true> {
-  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + 4); }
+  static constexpr int nibbles_at = 4;
+  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + nibbles_at); }
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) {
     s.scale[0] = half_value(block);
     s.least[0] = half_value(block + 2);
   }
 };
 template <> struct Blocks<Code::q5_0> : Format<32, 22, 5, 16, false> {
-  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + 6) | fifth_bits(block + 2); }
+  static constexpr int nibbles_at = 6, fifth_at = 2;
+  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) {
+    return nibbles(block + nibbles_at) | fifth_bits(block + fifth_at);
+  }
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) { s.scale[0] = half_value(block); }
 };
 template <> struct Blocks<Code::q5_1> : Format<32, 24, 5, 0, true> {
-  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) { return nibbles(block + 8) | fifth_bits(block + 4); }
+  static constexpr int nibbles_at = 8, fifth_at = 4;
+  TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int) {
+    return nibbles(block + nibbles_at) | fifth_bits(block + fifth_at);
+  }
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) {
     s.scale[0] = half_value(block);
     s.least[0] = half_value(block + 2);
@@ -135,9 +167,21 @@ template <> struct Blocks<Code::q4_k> : Format<256, 144, 4, 0, true> {
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) {
     const float scale = half_value(block), least = half_value(block + 2);
     const SixBits six = six_bits(block + 4);
-    for (int i = 0; i < 8; i++) s.scale[i] = scale * float(six.scale[i]);
-    for (int i = 0; i < 8; i++) s.least[i] = -(least * float(six.least[i]));
+    for (int i = 0; i < 8; i++) s.scale[i] = scale * float(six.scale[i >> 2] >> (8 * (i & 3)) & 255);
+    for (int i = 0; i < 8; i++) s.least[i] = -(least * float(six.least[i >> 2] >> (8 * (i & 3)) & 255));
   }
+#if defined(__AVX2__)
+  // The same in registers.
+  TUNESMITH_INLINE void scale_vectors(const uint8_t* block, __m256* scales, __m256& least) {
+    const SixBits six = six_bits(block + 4);
+    const auto widened = [](const uint32_t* bytes) {
+      const __m128i eight = _mm_setr_epi32(int(bytes[0]), int(bytes[1]), 0, 0);
+      return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
+    };
+    scales[0] = _mm256_mul_ps(_mm256_set1_ps(half_value(block)), widened(six.scale));
+    least = _mm256_mul_ps(_mm256_set1_ps(-half_value(block + 2)), widened(six.least));
+  }
+#endif
 };
 template <> struct Blocks<Code::q5_k> : Format<256, 176, 5, 0, true> {
   TUNESMITH_INLINE Bytes32 codes(const uint8_t* block, int group) {
@@ -146,6 +190,11 @@ template <> struct Blocks<Code::q5_k> : Format<256, 176, 5, 0, true> {
     return (group & 1 ? both >> 4 : both & 15) | (fifth << 4);
   }
   TUNESMITH_INLINE void scales(const uint8_t* block, Scales& s) { Blocks<Code::q4_k>::scales(block, s); }
+#if defined(__AVX2__)
+  TUNESMITH_INLINE void scale_vectors(const uint8_t* block, __m256* scales, __m256& least) {
+    Blocks<Code::q4_k>::scale_vectors(block, scales, least);
+  }
+#endif
 };
 // Low four and high two bits are apart; a signed 8-bit scale for every 16 codes.
 template <> struct Blocks<Code::q6_k> : Format<256, 210, 6, 32, false, 16> {
@@ -160,6 +209,15 @@ template <> struct Blocks<Code::q6_k> : Format<256, 210, 6, 32, false, 16> {
     const int8_t* factor = (const int8_t*)block + 192;
     for (int i = 0; i < 16; i++) s.scale[i] = scale * float(factor[i]);
   }
+#if defined(__AVX2__)
+  TUNESMITH_INLINE void scale_vectors(const uint8_t* block, __m256* scales, __m256&) {
+    const __m256 scale = _mm256_set1_ps(half_value(block + 208));
+    for (int i = 0; i < 2; i++) {
+      const __m128i eight = _mm_loadl_epi64((const __m128i*)(block + 192 + 8 * i));
+      scales[i] = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight)));
+    }
+  }
+#endif
 };
 
 // Calls `body` with the format of a code as a type.

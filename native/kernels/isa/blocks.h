@@ -115,13 +115,39 @@ inline constexpr bool signed_codes =
 template <class F> inline constexpr bool has_offset = F::least || (F::zero != 0 && !signed_codes<F>);
 
 #if defined(__AVX2__)
-// A float16 number of each of eight rows.
-TUNESMITH_INLINE __m256 half_values(const uint8_t* const* rows, int64_t at) {
-  uint16_t bits[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i++) __builtin_memcpy(bits + i, rows[i] + at, 2);
-  return _mm256_cvtph_ps(_mm_setr_epi16(short(bits[0]), short(bits[1]), short(bits[2]), short(bits[3]), short(bits[4]),
-                                        short(bits[5]), short(bits[6]), short(bits[7])));
+// The two float16 numbers at the beginning of a block of each of eight rows. A block has 16 bytes and more.
+TUNESMITH_INLINE void half_values(const uint8_t* const* rows, int64_t at, __m256& first, __m256& second) {
+  __m128i twos[4], fours[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    twos[i] = _mm_unpacklo_epi16(_mm_loadu_si128((const __m128i*)(rows[2 * i] + at)),
+                                 _mm_loadu_si128((const __m128i*)(rows[2 * i + 1] + at)));
+  fours[0] = _mm_unpacklo_epi32(twos[0], twos[1]);
+  fours[1] = _mm_unpacklo_epi32(twos[2], twos[3]);
+  first = _mm256_cvtph_ps(_mm_unpacklo_epi64(fours[0], fours[1]));
+  second = _mm256_cvtph_ps(_mm_unpackhi_epi64(fours[0], fours[1]));
+}
+
+// Eight rows of eight floats, column by column.
+TUNESMITH_INLINE void turn_floats(const __m256* rows, int64_t stride, float* out) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    a[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+    b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+    b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+    b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    _mm256_storeu_ps(out + i * stride, _mm256_permute2f128_ps(b[i], b[i + 4], 0x20));
+    _mm256_storeu_ps(out + (i + 4) * stride, _mm256_permute2f128_ps(b[i], b[i + 4], 0x31));
+  }
 }
 #endif
 
@@ -131,12 +157,32 @@ TUNESMITH_INLINE void fill_scales(F, const uint8_t* const* rows, int64_t at, int
                                   float* offsets) {
 #if defined(__AVX2__)
   if constexpr (F::groups == 1 && part == 8) {
-    const __m256 scale = half_values(rows, at);
+    __m256 scale, least;
+    half_values(rows, at, scale, least);
     _mm256_storeu_ps(scales, scale);
     if constexpr (F::least)
-      _mm256_storeu_ps(offsets, half_values(rows, at + 2));
+      _mm256_storeu_ps(offsets, least);
     else if constexpr (has_offset<F>)
       _mm256_storeu_ps(offsets, _mm256_mul_ps(scale, _mm256_set1_ps(-float(F::zero))));
+    return;
+  }
+  if constexpr (F::groups == 8 && part == 8) {
+    __m256 own[F::halves][8], leasts[8];
+#pragma GCC unroll 8
+    for (int row = 0; row < 8; row++) {
+      __m256 scale[F::halves];
+      F::scale_vectors(rows[row] + at, scale, leasts[row]);
+      for (int i = 0; i < F::halves; i++) own[i][row] = scale[i];
+    }
+    for (int i = 0; i < F::halves; i++) turn_floats(own[i], stride, scales + i * 8 * stride);
+    if constexpr (F::least) {
+      turn_floats(leasts, stride, offsets);
+    } else if constexpr (has_offset<F>) {
+      for (int i = 0; i < 8 * F::halves; i++) {
+        const __m256 scale = _mm256_loadu_ps(scales + i * stride);
+        _mm256_storeu_ps(offsets + i * stride, _mm256_mul_ps(scale, _mm256_set1_ps(-float(F::zero))));
+      }
+    }
     return;
   }
 #endif
@@ -310,22 +356,37 @@ static void multiply_tile(const BlockTile& tile, const BlockProduct& job, int64_
 }
 
 #if defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
-// Eight sums of four int32 each, in both halves of the registers: lane i of a half is that of register i.
-TUNESMITH_INLINE void turn_sums(const __m256i* x, __m256i& first, __m256i& second) {
-  __m256i pairs[4], quads[2];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++)
-    pairs[i] =
-        _mm256_add_epi32(_mm256_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm256_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
+// Whether sums of four products of pairs, each at most 2 * 127 * (2^bits - 1), are int16.
+template <class F>
+inline constexpr bool short_sums =
+#if defined(TUNESMITH_VNNI)
+    false;
+#else
+    F::bits <= 5;
+#endif
+
+// Pairs of int16 become int32.
+TUNESMITH_INLINE __m256i joined_pairs(__m256i x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
+
+// Four registers with int16 or int32: lane i of each half of the result is the sum of that half of register i.
+template <bool shorts> TUNESMITH_INLINE __m256i turn_four(const __m256i* x) {
+  const auto add = [](__m256i a, __m256i b) { return shorts ? _mm256_add_epi16(a, b) : _mm256_add_epi32(a, b); };
+  __m256i pairs[2];
 #pragma GCC unroll 2
   for (int i = 0; i < 2; i++)
-    quads[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),
-                                _mm256_unpackhi_epi64(pairs[2 * i], pairs[2 * i + 1]));
-  first = _mm256_permute2x128_si256(quads[0], quads[1], 0x20);
-  second = _mm256_permute2x128_si256(quads[0], quads[1], 0x31);
+    pairs[i] = add(_mm256_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm256_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
+  const __m256i sums = add(_mm256_unpacklo_epi64(pairs[0], pairs[1]), _mm256_unpackhi_epi64(pairs[0], pairs[1]));
+  return shorts ? joined_pairs(sums) : sums;
 }
 
-// Products of 32 codes with 32 bytes of the input, added by fours.
+// The same for eight: their sums in the lower halves, and in the upper ones.
+template <bool shorts> TUNESMITH_INLINE void turn_eight(const __m256i* x, __m256i& first, __m256i& second) {
+  const __m256i low = turn_four<shorts>(x), high = turn_four<shorts>(x + 4);
+  first = _mm256_permute2x128_si256(low, high, 0x20);
+  second = _mm256_permute2x128_si256(low, high, 0x31);
+}
+
+// Products of 32 codes with 32 bytes of the input, added by twos or fours.
 template <class F> TUNESMITH_INLINE __m256i dot_group(Bytes32 codes, __m256i x) {
 #if defined(TUNESMITH_VNNI)
   return _mm256_dpbusd_epi32(_mm256_setzero_si256(), as<__m256i>(codes), x);
@@ -336,8 +397,38 @@ template <class F> TUNESMITH_INLINE __m256i dot_group(Bytes32 codes, __m256i x) 
     x = _mm256_sign_epi8(x, left);
     left = _mm256_abs_epi8(left);
   }
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(left, x), _mm256_set1_epi16(1));
+  const __m256i products = _mm256_maddubs_epi16(left, x);
+  return short_sums<F> ? products : joined_pairs(products);
 #endif
+}
+
+// The integer sums of a group of eight rows that store codes in twos. A register has codes of two rows, so that none of
+// them moves to its other half.
+template <class F> TUNESMITH_INLINE __m256i dot_pairs(const uint8_t* const* rows, int64_t at, const int8_t* x) {
+  const __m256i low_x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)x));
+  const __m256i high_x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)(x + group_size / 2)));
+  // Four sums of two products of pairs each are int16 with codes of four bits.
+  constexpr bool shorts = short_sums<F> && F::bits == 4;
+  __m256i sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const uint8_t *a = rows[i] + at, *b = rows[i + 4] + at;
+    __m256i low, high;
+    nibble_pairs(a + F::nibbles_at, b + F::nibbles_at, low, high);
+    if constexpr (F::fifth_at >= 0) {
+      __m256i low_fifth, high_fifth;
+      fifth_pairs(a + F::fifth_at, b + F::fifth_at, low_fifth, high_fifth);
+      low = _mm256_or_si256(low, low_fifth);
+      high = _mm256_or_si256(high, high_fifth);
+    }
+#if defined(TUNESMITH_VNNI)
+    sums[i] = _mm256_dpbusd_epi32(_mm256_dpbusd_epi32(_mm256_setzero_si256(), low, low_x), high, high_x);
+#else
+    sums[i] = _mm256_add_epi16(_mm256_maddubs_epi16(low, low_x), _mm256_maddubs_epi16(high, high_x));
+    if constexpr (!shorts) sums[i] = joined_pairs(sums[i]);
+#endif
+  }
+  return turn_four<shorts>(sums);
 }
 
 // One row of the input times eight weight rows, read in place. Every sum is added as in a tile.
@@ -356,12 +447,16 @@ static void multiply_one(F format, const BlockProduct& job, const uint8_t* const
 #pragma GCC unroll 8
     for (int i = 0; i < F::groups; i++) {
       const int64_t group = block * F::groups + i;
-      const __m256i x = _mm256_loadu_si256((const __m256i*)(codes + group * group_size));
       __m256i dots[8], halves[2];
+      if constexpr (F::nibbles_at >= 0) {
+        halves[0] = dot_pairs<F>(rows, at, codes + group * group_size);
+      } else {
+        const __m256i x = _mm256_loadu_si256((const __m256i*)(codes + group * group_size));
 #pragma GCC unroll 8
-      for (int row = 0; row < 8; row++) dots[row] = dot_group<F>(F::codes(rows[row] + at, i), x);
-      turn_sums(dots, halves[0], halves[1]);
-      if constexpr (F::halves == 1) halves[0] = _mm256_add_epi32(halves[0], halves[1]);
+        for (int row = 0; row < 8; row++) dots[row] = dot_group<F>(F::codes(rows[row] + at, i), x);
+        turn_eight<short_sums<F>>(dots, halves[0], halves[1]);
+        if constexpr (F::halves == 1) halves[0] = _mm256_add_epi32(halves[0], halves[1]);
+      }
       const __m256 scale = _mm256_set1_ps(input_scales[group]);
 #pragma GCC unroll 2
       for (int half = 0; half < F::halves; half++) {

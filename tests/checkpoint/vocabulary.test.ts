@@ -87,6 +87,22 @@ describe('a vocabulary that grows', () => {
     for (const [i, value] of row.entries()) expect(value).toBeCloseTo(mean[i], 6)
   })
 
+  it('has the end-of-text token that is named, in all files, and templates that end answers with it', async () => {
+    const grow = (out: string, more: object) => growVocabulary({ base: at('on-pieces'), out: at(out), ...more })
+    const { added } = await grow('ended', { eos: '<|endoftext|>', template: 'plain' })
+    expect(added).toEqual(['<|endoftext|>'])
+    const { special, chatTemplate } = await loadTokenizer(at('ended'))
+    expect(special.eos?.token).toBe('<|endoftext|>')
+    expect(chatTemplate).toContain('eos_token')
+    const { eos_token_id } = JSON.parse(readFileSync(at('ended/config.json'), 'utf8'))
+    expect(eos_token_id).toBe(special.eos?.id)
+    // Without it, a tokenizer of BERT's kind ends answers with its separator.
+    await grow('separated', { template: 'plain' })
+    expect((await loadTokenizer(at('separated'))).chatTemplate).toContain("'[SEP]'")
+    await expect(grow('same', { eos: '[SEP]' })).resolves.toMatchObject({ added: [] })
+    await expect(growVocabulary({ base: at('same'), out: at('none'), eos: '[SEP]' })).rejects.toThrow(/does not have/)
+  })
+
   it('is refused without a new token, and for a folder that exists', async () => {
     await expect(growVocabulary({ base: at('tied'), out: at('none') })).rejects.toThrow(/does not have/)
     await expect(growVocabulary({ base: at('tied'), out: at('untied'), tokens: ['x y'] })).rejects.toThrow(/exists/)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import { CHAT_TEMPLATES, loadTokenizer, type Tokenizer } from '../../tokenizers/index.ts'
+import { CHAT_TEMPLATES, fitTemplate, loadTokenizer, type Tokenizer } from '../../tokenizers/index.ts'
 import { loadModelWithReport } from '../load-model.ts'
 import { saveModel } from '../save-model.ts'
 import { type RowSource, resizeVocabulary } from './resize-model.ts'
@@ -35,6 +35,11 @@ export const growVocabularySchema = z.strictObject({
     .optional()
     .describe('chat template to save with the tokenizer; the tokens that it needs are added as special tokens'),
   special: z.boolean().default(false).describe('add `tokens` as special tokens, which decoding leaves out'),
+  eos: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('end-of-text token, such as <|endoftext|>; added as a special token if the tokenizer has no such token'),
   init: initField,
 })
 
@@ -126,10 +131,22 @@ const save = async (model: Model, out: string, write: (folder: string) => Promis
   }
 }
 
-const setTemplate = async (folder: string, template: string): Promise<void> => {
+/** Sets fields of tokenizer_config.json, which names roles of tokens before all other files. */
+const setFields = async (folder: string, changed: Record<string, unknown>): Promise<Tokenizer> => {
   const path = join(folder, 'tokenizer_config.json')
   const fields = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
-  await writeFile(path, `${JSON.stringify({ ...fields, chat_template: template }, null, 2)}\n`)
+  await writeFile(path, `${JSON.stringify({ ...fields, ...changed }, null, 2)}\n`)
+  return loadTokenizer(folder)
+}
+
+/** A preset that ends answers with a token of the tokenizer. @throws ConfigError for a tokenizer without one */
+const endedTemplate = (tokenizer: Tokenizer, name: string): string => {
+  const template = fitTemplate(tokenizer, name)
+  if (template.includes('eos_token') && tokenizer.special.eos === undefined)
+    throw new ConfigError(
+      `\`template\` ${name} ends answers with the end-of-text token, and the tokenizer has none: name one with \`eos\`, such as <|endoftext|>.`,
+    )
+  return template
 }
 
 /**
@@ -137,7 +154,7 @@ const setTemplate = async (folder: string, template: string): Promise<void> => {
  * @throws ConfigError without a new token
  */
 export const growVocabulary = async (input: z.input<typeof growVocabularySchema>): Promise<ChangedVocabulary> => {
-  const { base, out, tokens, template, special, init, multipleOf } = parseConfig(
+  const { base, out, tokens, template, special, eos, init, multipleOf } = parseConfig(
     growVocabularySchema,
     input,
     'vocabulary',
@@ -146,13 +163,13 @@ export const growVocabulary = async (input: z.input<typeof growVocabularySchema>
   const before = model.facts.vocabSize
   const source = template === undefined ? undefined : CHAT_TEMPLATES[template as keyof typeof CHAT_TEMPLATES]
   const wanted = [
-    ...tokens.map((content) => ({ content, special })),
-    ...tokensIn(source ?? '').map((content) => ({ content, special: true })),
+    ...tokens.filter((content) => content !== eos).map((content) => ({ content, special })),
+    ...[...tokensIn(source ?? ''), ...(eos === undefined ? [] : [eos])].map((content) => ({ content, special: true })),
   ]
   const added = wanted.filter(({ content }) => tokenizer.tokenToId(content) === undefined)
-  if (added.length === 0 && source === undefined)
+  if (added.length === 0 && source === undefined && (eos === undefined || eos === tokenizer.special.eos?.token))
     throw new ConfigError(
-      '`vocabulary grow` needs a token that the tokenizer does not have: pass `tokens` or `template`.',
+      '`vocabulary grow` needs a token that the tokenizer does not have: pass `tokens`, `template` or `eos`.',
     )
   const used = tokenizer.maxId + 1
   const parts = added.map(({ content }): RowSource => (init === 'mean' ? [] : partsOf(tokenizer, content)))
@@ -165,8 +182,8 @@ export const growVocabulary = async (input: z.input<typeof growVocabularySchema>
   const grown = resizeVocabulary(model, padded(sources, multipleOf), { used })
   await save(grown, out, async (folder) => {
     await tokenizer.save(folder)
-    if (source !== undefined) await setTemplate(folder, source)
-    return tokenizer
+    const ended = eos === undefined ? tokenizer : await setFields(folder, { eos_token: eos })
+    return template === undefined ? ended : setFields(folder, { chat_template: endedTemplate(ended, template) })
   })
   return { out, before, after: grown.facts.vocabSize, kept: used, added: added.map(({ content }) => content) }
 }

@@ -28,7 +28,9 @@ export const createSeq2seqEncoder = (
 ): Seq2seqEncoder => {
   const { eos, pad } = tokenizer.special
   if (eos === undefined)
-    throw new ConfigError('Expected a tokenizer with an end-of-text token, which ends answers, got one without.')
+    throw new ConfigError(
+      "Expected a tokenizer with an end-of-text token, which ends answers, got one without. Give the base one: `vocabulary grow --eos '</s>'`.",
+    )
   if (tooLong === 'split')
     throw new ConfigError(
       'Expected truncate, drop or error for `tooLong` of an encoder-decoder, got split: a part of a question has no answer.',

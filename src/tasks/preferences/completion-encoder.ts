@@ -205,7 +205,7 @@ const rawTextEncoder = (tokenizer: Tokenizer) => {
   const { bos, eos } = tokenizer.special
   if (eos === undefined)
     throw new ConfigError(
-      'Expected a tokenizer with an end-of-text token, which ends completions, got one without. Add one to the tokenizer, and to the model with it.',
+      "Expected a tokenizer with an end-of-text token, which ends completions, got one without. Give the base one: `vocabulary grow --eos '<|endoftext|>'`.",
     )
   const before = Array.from(specialTokenFrame(tokenizer, false).parts[0])
   return {

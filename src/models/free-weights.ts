@@ -1,6 +1,7 @@
 // Memory of a model's weights: what is kept beside them while it is served, and freeing what is not used any more.
+import { totalmem } from 'node:os'
 import { Embedding, Linear, type Module } from '../nn/index.ts'
-import { freeTensors, keepPacked, type Tensor } from '../tensor/index.ts'
+import { dropPacked, freeTensors, keepPacked, type Tensor } from '../tensor/index.ts'
 import type { Model } from './model-with-head.ts'
 
 /** Frees all weights of a model, quantised matrices included. It must not be used afterwards. */
@@ -10,10 +11,10 @@ export const freeWeights = (model: Model): void => {
 }
 
 /**
- * Keeps the float32 matrices of a model in the layout of batch-invariant products too, see `keepPacked`, up to a number of bytes. Those of
- * embeddings take memory only where the head uses them.
+ * Keeps the float32 matrices of a model in the layout of batch-invariant products too, see `keepPacked`, up to a number of bytes (default: a
+ * quarter of the memory). Those of embeddings take memory only where the head uses them. Returns a function that frees them.
  */
-export const keepPackedWeights = (model: Model, bytes: number): void => {
+export const keepPackedWeights = (model: Model, bytes = totalmem() / 4): (() => void) => {
   let left = bytes / Float32Array.BYTES_PER_ELEMENT
   const matrices: Tensor[] = []
   for (const parameter of model.parameters().values()) {
@@ -23,6 +24,9 @@ export const keepPackedWeights = (model: Model, bytes: number): void => {
     matrices.push(parameter)
   }
   if (matrices.length > 0) keepPacked(matrices)
+  return () => {
+    if (matrices.length > 0) dropPacked(matrices)
+  }
 }
 
 const quantizedTensors = (module: Module): readonly Tensor[] => {

@@ -62,7 +62,7 @@ describe('dpo', () => {
     expect(result).toMatchObject({ reason: 'finished', steps: 12 })
     // Before the first step, policy and reference are the same model.
     expect(steps[0].loss).toBeCloseTo(Math.log(2), 6)
-    expect(steps[0].metrics).toMatchObject({ accuracy: 0.5, margin: 0, klPerToken: 0 })
+    expect(steps[0].metrics).toMatchObject({ accuracy: 0.5, rewardMargin: 0, klPerToken: 0 })
     expect(evaluations.map(({ step }) => step)).toEqual([6, 12])
     expect(evaluations[1].metrics.accuracy).toBeGreaterThan(0.9)
     const { metrics, references } = evaluationOf(variant)

@@ -71,7 +71,10 @@ const run = async (objective: string, name: string, more: object = {}) => {
 describe('objectives', () => {
   it.each([
     ['grpo', {}],
-    ['dr-grpo', { variant: 'lora', learningRate: 0.1, budget: { steps: 16 } }],
+    [
+      'dr-grpo',
+      { variant: 'lora', learningRate: 0.1, rollout: { prompts: 16, maxNewTokens: 6 }, budget: { steps: 20 } },
+    ],
     ['rloo', {}],
     // One answer to a prompt: a noisier gradient, which takes more steps.
     ['remax', { rollout: { prompts: 24, maxNewTokens: 6 }, budget: { steps: 20 } }],
@@ -103,11 +106,15 @@ describe('objectives', () => {
     expect(rollouts[0].finished).toBeCloseTo(1 - rollouts[0].excluded, 1)
   })
 
-  it('rollout.exact gives sampling and training the same bits, and ends with the run', async () => {
-    const rollout = { prompts: 8, maxNewTokens: 6, exact: true }
+  it('sampling and training have the same bits in float32, until the run ends', async () => {
+    const rollout = { prompts: 8, maxNewTokens: 6 }
     const { notes } = await run('rloo', 'exact', { rollout, budget: { steps: 2 } })
     expect(notes.join('\n')).toMatch(/agree on \d+ tokens before the first step: largest difference 0 nats/)
     expect(isBatchInvariant()).toBe(false)
+    const rounded = { ...rollout, exact: true }
+    await expect(run('rloo', 'rounded', { rollout: rounded, precision: 'bfloat16' })).rejects.toThrow(
+      '`rollout.exact` needs `precision`',
+    )
   })
 
   it('ppo trains policy and critic as adapters on one frozen base', async () => {

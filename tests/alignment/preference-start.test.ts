@@ -252,7 +252,7 @@ it('evaluates prepared examples without changing what is carried', async () => {
   const whole = await evaluateValidation(trainable, stream, { ...how, microTokens: 1000 })
   const split = await evaluateValidation(trainable, stream, { ...how, microTokens: 10 })
   expect(whole.loss).toBeCloseTo(split.loss, 5)
-  expect(whole.margin).toBeCloseTo(split.margin, 5)
+  expect(whole.rewardMargin).toBeCloseTo(split.rewardMargin, 5)
   expect(JSON.stringify(objective.carried?.save())).toBe(before)
 })
 

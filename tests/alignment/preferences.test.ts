@@ -70,7 +70,7 @@ const paths: Record<string, string> = {
 const names: Record<string, string> = {
   'rewards/chosen': 'rewardChosen',
   'rewards/rejected': 'rewardRejected',
-  'rewards/margins': 'margin',
+  'rewards/margins': 'rewardMargin',
   'rewards/accuracies': 'accuracy',
   'logps/chosen': 'logProbChosen',
   'logps/rejected': 'logProbRejected',
@@ -115,7 +115,7 @@ describe.each(golden.cases.map((one) => [JSON.stringify(one.config), one.by, one
         expect(apart / most, `gradient of ${ours}`).toBeLessThan(1e-4)
       }
       for (const [theirs, ours] of Object.entries(names)) {
-        if (metrics[theirs] === undefined || (config.type === 'kto' && ours === 'margin')) continue
+        if (metrics[theirs] === undefined || (config.type === 'kto' && ours === 'rewardMargin')) continue
         if (otherRewards(config) && theirs.startsWith('rewards')) continue
         const name = meanLogProbs(config) ? ours.replace(/^logProb/, 'logProbPerToken') : ours
         expectClose(got.metrics[name], metrics[theirs], theirs)

@@ -286,7 +286,7 @@ class PairCriterion implements Criterion<PreferencePair> {
     const sums = new MetricSums(pairs)
     sums.add('rewardChosen', won)
     sums.add('rewardRejected', lost)
-    sums.add('margin', margin)
+    sums.add('rewardMargin', margin)
     sums.add('accuracy', shareAbove(margin))
     for (const [name, side] of Object.entries({ Chosen: chosen, Rejected: rejected })) {
       sums.add(`logProb${name}`, side.policy)

@@ -58,7 +58,7 @@ const measure = async <Example>(
 }
 
 /** Metrics that are 0 where the policy is the reference. */
-const zeros = ['rewardChosen', 'rewardRejected', 'margin', 'klPerToken', 'klBaseline', 'displaced']
+const zeros = ['rewardChosen', 'rewardRejected', 'rewardMargin', 'klPerToken', 'klBaseline', 'displaced']
 
 /**
  * Computes the equalities of an objective on some examples of the data. The model stays in its mode, and nothing that is carried changes.

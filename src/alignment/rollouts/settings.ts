@@ -24,9 +24,9 @@ export const rolloutSchema = z.strictObject({
   concurrency: count().default(32).describe('answers that are decoded at the same time'),
   exact: z
     .boolean()
-    .default(false)
+    .optional()
     .describe(
-      'compute so that sampling and training give the same log-probabilities to the bit (float32 on a CPU); sampling takes about 1.7 times as long',
+      'compute so that sampling and training give the same log-probabilities to the bit; needs float32 weights on a CPU, where it is the default',
     ),
   measureKl: z
     .boolean()
@@ -39,4 +39,5 @@ export const rolloutSchema = z.strictObject({
 export type RolloutSettings = z.output<typeof rolloutSchema>
 
 /** Settings of rollouts with those of the objective filled in. */
-export type ResolvedRollout = RolloutSettings & Required<Pick<RolloutSettings, 'answers' | 'epochs' | 'rounds'>>
+export type ResolvedRollout = RolloutSettings &
+  Required<Pick<RolloutSettings, 'answers' | 'epochs' | 'rounds' | 'exact'>>

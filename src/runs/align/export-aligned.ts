@@ -114,7 +114,9 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
     })
     await writePromptFiles(target, { recipe, applied, tokenizer, prompts: encoded })
   })
-  return finalScores({ metrics, mainMetric }, references)
+  const advice =
+    'Read the answers before and after in the report, and look at the pairs: are the chosen answers better?'
+  return finalScores({ metrics, mainMetric }, references, { advice })
 }
 
 const intervalsOf = ({ inputs, encoded }: Aligned, predictions: readonly AlignmentPrediction[]): ScoreIntervals =>

@@ -26,7 +26,9 @@ it('names the references that a model does not beat', () => {
 it('compares errors the other way round, keeps the warnings of the task, and says nothing of a metric without a value', () => {
   const loss = (value: number): ScoreIntervals => ({ loss: { value, low: value, high: value } })
   const lower = (value: number, reference: number) =>
-    finalScores({ metrics: loss(value), mainMetric: 'loss' }, [{ name: 'mean', metrics: loss(reference) }], ['Odd.'])
+    finalScores({ metrics: loss(value), mainMetric: 'loss' }, [{ name: 'mean', metrics: loss(reference) }], {
+      warnings: ['Odd.'],
+    })
   expect(lower(1, 2).warnings).toEqual(['Odd.'])
   expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than that of the mean (1).', advice, 'Odd.'])
   expect(lower(Number.NaN, 1).warnings).toEqual(['Odd.'])

@@ -37,22 +37,20 @@ const notBeaten = ({ metrics, mainMetric }: Evaluated, references: readonly Refe
 }
 
 /** Longer training does not help a model whose labels say nothing, which scores alone do not show. */
-const withAdvice = (lines: readonly string[]): string[] =>
-  lines.length === 0
-    ? []
-    : [
-        ...lines,
-        `Do the targets fit their texts? \`${programCall('inspect', 'DATA')}\` shows records, and equal texts with different labels.`,
-      ]
+const inspectTargets = (): string =>
+  `Do the targets fit their texts? \`${programCall('inspect', 'DATA')}\` shows records, and equal texts with different labels.`
 
-/** @param warnings of the task about the predictions */
+/** @param more.advice what to look at if the model is no better than a reference; `warnings` of the task about the predictions */
 export const finalScores = (
   evaluated: Evaluated,
   references: readonly ReferenceScores[],
-  warnings: readonly string[] = [],
-): FinalScores => ({
-  metrics: scoresOf(evaluated),
-  mainMetric: evaluated.mainMetric,
-  references: references.map(({ name, metrics }) => ({ name, metrics: scoresOf({ metrics }) })),
-  warnings: [...withAdvice(notBeaten(evaluated, references)), ...warnings],
-})
+  { advice = inspectTargets(), warnings = [] }: { advice?: string; warnings?: readonly string[] } = {},
+): FinalScores => {
+  const missed = notBeaten(evaluated, references)
+  return {
+    metrics: scoresOf(evaluated),
+    mainMetric: evaluated.mainMetric,
+    references: references.map(({ name, metrics }) => ({ name, metrics: scoresOf({ metrics }) })),
+    warnings: [...missed, ...(missed.length === 0 ? [] : [advice]), ...warnings],
+  }
+}

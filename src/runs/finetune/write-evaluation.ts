@@ -76,5 +76,5 @@ export const writeEvaluation = async (folder: string, input: EvaluationInput): P
   const { task, config, validation, result, labels, parameters } = input
   const references = referencesOf(input)
   await writeEvaluationFiles(folder, { result, records: validation, labels, parameters, references })
-  return finalScores(result, references, task.warnings?.(validation, result.predictions, config))
+  return finalScores(result, references, { warnings: task.warnings?.(validation, result.predictions, config) })
 }

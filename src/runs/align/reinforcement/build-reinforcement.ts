@@ -17,7 +17,7 @@ import {
 } from '../../../alignment/index.ts'
 import { loadTokenizer } from '../../../checkpoint/index.ts'
 import { ConfigError } from '../../../core/index.ts'
-import { contextLength, type Model } from '../../../models/index.ts'
+import { contextLength, keepPackedWeights, type Model } from '../../../models/index.ts'
 import { vocabularyFacts } from '../../../objectives/index.ts'
 import {
   type CompletionEncoder,
@@ -47,7 +47,7 @@ import type { AlignRecipe } from '../recipe.ts'
 import { openReference } from '../reference-model.ts'
 import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
-import { resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
+import { isFullPrecision, resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
@@ -123,10 +123,25 @@ const samplerOf = (
   tokenizer: Tokenizer,
   { encoder, contextTokens }: EncodedPrompts,
   environment: Environment | undefined,
-): ((model: Model) => AnswerSampler) =>
-  environment === undefined
-    ? (model) => answerSampler(model, rollout)
-    : (model) => episodeSampler(model, { ...rollout, environment, episode, tokenizer, encoder, contextTokens })
+): ((model: Model) => AnswerSampler) => {
+  const plain = (model: Model): AnswerSampler =>
+    environment === undefined
+      ? answerSampler(model, rollout)
+      : episodeSampler(model, { ...rollout, environment, episode, tokenizer, encoder, contextTokens })
+  return rollout.exact ? (model) => packedSampler(model, plain(model)) : plain
+}
+
+/** Exact products of few rows need packed weights. Training needs their memory again. */
+const packedSampler =
+  (model: Model, sample: AnswerSampler): AnswerSampler =>
+  async (...given) => {
+    const free = keepPackedWeights(model)
+    try {
+      return await sample(...given)
+    } finally {
+      free()
+    }
+  }
 
 /** The environment of a recipe. @throws ConfigError for one that a resumed run does not have */
 const openEnvironment = ({ environment, out }: AlignRecipe): Environment | undefined =>
@@ -253,7 +268,7 @@ const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
     rollout,
     updates,
     maxTokens: longestAnswer(recipe, rollout, prompts.contextTokens),
-    fullPrecision: recipe.precision === 'float32' && recipe.frozenWeights === 'float32' && recipe.device === 'cpu',
+    fullPrecision: isFullPrecision(recipe),
   })
   const trainable: TrainableModel = {
     model: applied.model,

@@ -21,9 +21,14 @@ export const rolloutObjectiveOf = ({ objective }: Pick<AlignRecipe, 'objective'>
   return found
 }
 
+/** Whether all weights are float32 on a CPU: then sampling can give the log-probabilities of training to the bit. */
+export const isFullPrecision = ({ precision, frozenWeights, device }: AlignRecipe): boolean =>
+  precision === 'float32' && frozenWeights === 'float32' && device === 'cpu'
+
 /** The settings of rollouts with those of the objective filled in. */
 export const resolvedRollout = (recipe: AlignRecipe): ResolvedRollout =>
   ({
+    exact: isFullPrecision(recipe),
     ...rolloutObjectiveOf(recipe).rollout,
     ...Object.fromEntries(Object.entries(recipe.rollout).filter(([, value]) => value !== undefined)),
   }) as ResolvedRollout
@@ -76,6 +81,10 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
       `Expected no \`reference.cache\` with the objective ${objective}, whose answers are new in every step. Remove it.`,
     )
   const rollout = resolvedRollout(recipe)
+  if (rollout.exact && !isFullPrecision(recipe))
+    throw new ConfigError(
+      '`rollout.exact` needs `precision` and `frozenWeights` float32 and the device cpu: change them, or leave it out.',
+    )
   recipe.rollout = rollout
   fillDefaults(recipe, {
     sequences: rollout.prompts * rollout.answers,

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../../adapters/index.ts'
 import type { AnswerSampler } from '../../../alignment/index.ts'
-import { writeFileAtomic } from '../../../core/index.ts'
+import { programCall, writeFileAtomic } from '../../../core/index.ts'
 import type { Model } from '../../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
@@ -80,7 +80,8 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
     await critic?.export?.(join(target, criticFolder))
     await writePromptFiles(target, { recipe, applied, tokenizer, prompts })
   })
-  return finalScores({ metrics, mainMetric }, references)
+  const advice = `What was rewarded? \`${programCall('rollouts', recipe.out, '--sort', 'reward')}\` shows answers with their rewards, and the report their curve.`
+  return finalScores({ metrics, mainMetric }, references, { advice })
 }
 
 const writeSamples = async (

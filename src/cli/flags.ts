@@ -1,7 +1,7 @@
 // Command-line flags derived from a zod schema, and the texts of flags turned back into the values that the schema expects.
 // Nothing is checked here: the schema does that.
 import { z } from 'zod'
-import { invariant, unwrap } from '../core/index.ts'
+import { descriptionOf, invariant, schemaLayers, unwrap } from '../core/index.ts'
 
 export interface Flag {
   /** Where the value goes in the options object. */
@@ -68,7 +68,7 @@ const collect = (
   const leaves = branches.filter((branch) => !(branch instanceof z.ZodObject))
   if (leaves.length === 0) return
   // A key that would read as a negation declares another name for its flag.
-  const called = layersOf(schema)
+  const called = schemaLayers(schema)
     .map((layer) => layer.meta()?.flag)
     .find((name) => name !== undefined)
   const name = [
@@ -138,29 +138,10 @@ export const kebab = (key: string): string => {
   return key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase()
 }
 
-const descriptionOf = (schema: z.ZodType): string | undefined => {
-  for (let layer: z.ZodType | undefined = schema; layer !== undefined; layer = inner(layer)) {
-    if (layer.description !== undefined) return layer.description
-  }
-  return undefined
-}
-
 const defaultOf = (schema: z.ZodType): unknown => {
-  for (let layer: z.ZodType | undefined = schema; layer !== undefined; layer = inner(layer)) {
+  for (const layer of schemaLayers(schema))
     if (layer instanceof z.ZodDefault || layer instanceof z.ZodPrefault) return layer.def.defaultValue
-  }
   return undefined
-}
-
-/** A schema and those that it wraps, such as that of an optional field. */
-const layersOf = (schema: z.ZodType): z.ZodType[] => {
-  const below = inner(schema)
-  return below === undefined ? [schema] : [schema, ...layersOf(below)]
-}
-
-const inner = (schema: z.ZodType): z.ZodType | undefined => {
-  const def = schema.def as { innerType?: z.ZodType; in?: z.ZodType }
-  return def.innerType ?? def.in
 }
 
 export const isList = (flag: Flag): boolean => {

@@ -70,6 +70,14 @@ describe('parseConfig', () => {
     expect(faults({ model: {} })[0]).toContain('got nothing')
   })
 
+  it('says what a missing key is', () => {
+    const schema = z.strictObject({ base: z.string().describe('pretrained model'), seed: z.int() })
+    expect(() => parseConfig(schema, {}, 'run.yaml')).toThrow(
+      'Expected a string for `run.yaml.base`, got nothing (pretrained model).',
+    )
+    expect(() => parseConfig(schema, { base: 1 }, 'run.yaml')).toThrow('for `run.yaml.base`, got 1.')
+  })
+
   it('reports one fault for a value that breaks several limits: the strictest', () => {
     // zod checks the limits of safe integers beside the option's own.
     const schema = z.strictObject({ seed: z.int().min(0).max(100), bytes: z.int().positive().min(16) })

@@ -58,7 +58,11 @@ const withStrictestLimits = (issues: readonly Issue[]): Issue[] =>
 const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): ConfigFault[] => {
   const { path } = issue
   const place = placeOf(where, path)
-  const fault = (message: string): ConfigFault[] => [{ path, message }]
+  const meaning = issue.input === undefined ? descriptionAt(schema, path) : undefined
+  const fault = (message: string): ConfigFault[] => [
+    // What is missing is often not known by its name.
+    { path, message: meaning === undefined ? message : message.replace(/\.$/, ` (${meaning}).`) },
+  ]
   switch (issue.code) {
     case 'unrecognized_keys': {
       const known = knownKeys(schema, issue.path, issue.input)
@@ -220,6 +224,24 @@ const objectsAt = (schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject
   if (bare instanceof z.ZodArray) return objectsAt(bare.element as z.ZodType, rest)
   if (bare instanceof z.ZodRecord) return objectsAt(bare.valueType as z.ZodType, rest)
   return []
+}
+
+/** A schema and those that it wraps, such as that of an optional field. */
+export const schemaLayers = (schema: z.ZodType): z.ZodType[] => {
+  const { innerType, in: input } = schema.def as { innerType?: z.ZodType; in?: z.ZodType }
+  const below = innerType ?? input
+  return below === undefined ? [schema] : [schema, ...schemaLayers(below)]
+}
+
+/** The description of a field, whatever wraps it. */
+export const descriptionOf = (schema: z.ZodType): string | undefined =>
+  schemaLayers(schema).find(({ description }) => description !== undefined)?.description
+
+/** The description of a key that may be missing. */
+const descriptionAt = (schema: z.ZodType, path: readonly PropertyKey[]): string | undefined => {
+  const key = path.at(-1)
+  const fields = objectsAt(schema, path.slice(0, -1)).flatMap(({ shape }) => shape[key as string] ?? [])
+  return fields.map((field) => descriptionOf(field as z.ZodType)).find((text) => text !== undefined)
 }
 
 const knownKeys = (schema: z.ZodType, path: readonly PropertyKey[], input: unknown): string[] => {

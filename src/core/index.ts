@@ -1,6 +1,6 @@
 // What every other folder may use of core.
 export { removeUnfinished, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
-export { type ConfigFault, configFaults, parseConfig, show, unwrap } from './config.ts'
+export { type ConfigFault, configFaults, descriptionOf, parseConfig, schemaLayers, show, unwrap } from './config.ts'
 export { diskFault } from './disk-fault.ts'
 export * from './errors.ts'
 export { exists } from './exists.ts'

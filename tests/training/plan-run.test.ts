@@ -1,5 +1,5 @@
 // `planRun`: what a run costs, by its recipe. Expected numbers come from the run itself and from arithmetic.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { planRun, pretrain } from '../../src/runs/index.ts'
@@ -82,5 +82,13 @@ describe('a plan of a fine-tuning run', () => {
     // One pass forward, beside three with gradients.
     expect(of('feature-based').flops).toBeLessThan(of('full').flops / 6)
     expect(notes.filter((note) => note.includes('is not planned'))).toEqual([])
+  })
+
+  test('has the time that the base took, by its run card', async () => {
+    const { rows } = await planRun({ ...asked, variant: 'full' })
+    const { wallSeconds } = JSON.parse(readFileSync(join(data.root, 'base', 'run-card.json'), 'utf8'))
+    const { costs } = rows.find(({ name }) => name === 'pretraining the base')!
+    expect(costs?.seconds).toBeCloseTo(wallSeconds)
+    expect(costs?.range[1]).toBeCloseTo(wallSeconds)
   })
 })

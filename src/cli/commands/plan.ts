@@ -18,8 +18,9 @@ import { defineCommand } from '../command.ts'
 import { renderCalibrations, renderPlan, renderStartedPlan } from '../parts/plan-display.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
-/** Flags of a plan beside those of the run. */
+/** Flags of a plan beside those of the run, or in their place. */
 const planFields = {
+  out: z.string().default('runs/planned').describe('folder that the run would have; a plan writes nothing there'),
   gpu: z
     .string()
     .optional()

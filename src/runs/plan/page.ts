@@ -6,10 +6,12 @@ import type { PlannedRow, RunPlans } from './plan.ts'
 
 const flopsText = (flops: number): string => (flops === 0 ? '–' : flops.toExponential(2))
 
-const timeText = ({ costs }: PlannedRow): string =>
-  costs === undefined
-    ? '–'
-    : `${formatDuration(1000 * costs.seconds)} (${costs.range.map((seconds) => formatDuration(1000 * seconds)).join(' to ')})`
+const timeText = ({ costs }: PlannedRow): string => {
+  if (costs === undefined) return '–'
+  const [from, to] = costs.range
+  const range = from === to ? '' : ` (${[from, to].map((seconds) => formatDuration(1000 * seconds)).join(' to ')})`
+  return `${formatDuration(1000 * costs.seconds)}${range}`
+}
 
 const optional = (value: number | undefined, text: (value: number) => string): string =>
   value === undefined ? '–' : text(value)

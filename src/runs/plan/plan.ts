@@ -119,8 +119,9 @@ const planVariants = async (
 const planBase = async (
   { base }: { base?: string },
   planned: PlannedBase,
-  { pretrainingTokens }: PlanOptions,
+  { pretrainingTokens, gpu }: PlanOptions,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
+  prices: Prices,
   notes: string[],
 ): Promise<PlannedRow[]> => {
   if (base === undefined) return []
@@ -128,14 +129,33 @@ const planBase = async (
   const step = await planPretraining(planned, length, 16 * length)
   const card = await readBaseCard(base)
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
-  if (pretrainingTokens === undefined)
+  const row = toRow('pretraining the base', {
+    ...step,
+    steps: Math.max(1, Math.round(tokens / step.tokensPerStep)),
+  })
+  if (pretrainingTokens !== undefined) return [row]
+  if (card === undefined) {
     notes.push(
-      card === undefined
-        ? 'Pretraining the base is planned with 20 tokens for each parameter (arXiv:2203.15556). Set `pretrainingTokens` to what it had.'
-        : 'Pretraining the base is planned with the tokens of its run card.',
+      'Pretraining the base is planned with 20 tokens for each parameter (arXiv:2203.15556). Set `pretrainingTokens` to what it had.',
     )
-  return [toRow('pretraining the base', { ...step, steps: Math.max(1, Math.round(tokens / step.tokensPerStep)) })]
+    return [row]
+  }
+  if (gpu !== undefined || !(card.wallSeconds > 0)) {
+    notes.push('Pretraining the base is planned with the tokens of its run card.')
+    return [row]
+  }
+  notes.push('Pretraining the base has the tokens and the time of its run card.')
+  const { wallSeconds: seconds } = card
+  return [{ ...row, costs: costsOf(row.flops, exactSpeed(row.flops / seconds), prices) }]
 }
+
+/** The speed of a run that is over. */
+const exactSpeed = (flopsPerSecond: number): Speed => ({
+  flopsPerSecond,
+  tolerance: 0,
+  basis: 'measured',
+  source: 'its run card',
+})
 
 const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions): Promise<Speed | undefined> => {
   const { gpu, count, utilisation, measure } = options
@@ -187,7 +207,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     rows.push(...(await planVariants(variantOf(recipe), stepwise, toRow, notes)))
     const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { speed, memoryBytes, prices })
     if (planned.base !== undefined)
-      rows.push(...(await planBase(recipe as { base?: string }, planned.base, options, plain, notes)))
+      rows.push(...(await planBase(recipe as { base?: string }, planned.base, options, plain, prices, notes)))
   }
   const fit =
     options.fit === undefined ? undefined : await fitRun(kind, recipe, planned, { limits: options.fit, speed, prices })

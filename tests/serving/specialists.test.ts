@@ -71,6 +71,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
+it('names the labels of models that answer with labels', async () => {
+  const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
+    data: { id: string; labels: string[] }[]
+  }
+  const labels = Object.fromEntries(data.map((model) => [model.id, model.labels]))
+  expect(labels).toMatchObject({ base: [], spans: [], mood: ['bad', 'fine', 'good'], names: ['O', 'B-X', 'I-X'] })
+})
+
 const post = async (
   path: string,
   body: object,

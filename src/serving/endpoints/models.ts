@@ -1,5 +1,5 @@
 // Which models there are, and whether the server is up.
-import { answeredPaths } from '../models/answered-paths.ts'
+import { answeredLabels, answeredPaths } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { defineEndpoint } from './endpoint.ts'
 
@@ -12,7 +12,7 @@ const describe = (model: ServedModel) => {
     owned_by: 'tunesmith',
     parent: parent ?? null,
     head: text.head,
-    labels: [...text.labels],
+    labels: answeredLabels(model),
     mask_token: tokenizer.special.mask?.token ?? null,
     parameters: text.model.parameterCount,
     max_model_len: context,

@@ -28,6 +28,10 @@ export const answeredPaths = (model: ServedModel): string[] => {
   return [...writing, ...byHead, '/v1/embeddings']
 }
 
+/** The labels that a model answers with; none for other heads. */
+export const answeredLabels = ({ text: { head, labels } }: ServedModel): string[] =>
+  head === headsByPath['/v1/classify'] || head === headsByPath['/v1/tokens'] ? [...labels] : []
+
 /** @throws ApiError for a model with another head than the path needs */
 export const expectHead = ({ text: { head }, name }: ServedModel, path: keyof typeof headsByPath): void => {
   const wanted = headsByPath[path]

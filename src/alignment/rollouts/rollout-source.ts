@@ -151,9 +151,10 @@ export class RolloutSource<Example> {
   /** The first prompt, and how many answers are written to each. */
   describe(): string {
     const { prompts, settings, decode, judge } = this.#parts
+    const answers = settings.answers === 1 ? '1 answer' : `${settings.answers} answers`
     return [
       `${decode(prompts[this.#order.at(0)].ids, { special: true })}⟦…⟧`,
-      `${settings.answers} answers to each of ${settings.prompts} prompts, up to ${settings.maxNewTokens} tokens long, scored by ${judge.names.join(', ')}`,
+      `${answers} to each of ${settings.prompts} prompts, up to ${settings.maxNewTokens} tokens long, scored by ${judge.names.join(', ')}`,
     ].join('\n')
   }
 

@@ -9,5 +9,6 @@ it('says a loss of one term once, and terms that differ', () => {
     'step 7: validation: loss 2, perplexity 7.389',
   )
   expect(evaluation({ loss: 3, words: 2, pairs: 1 })).toBe('step 7: validation: loss 3, words 2, pairs 1')
+  expect(evaluation({ loss: Number.NaN, auc: Number.NaN })).toBe('step 7: validation: loss NaN, auc –')
   expect(evaluation({ accuracy: 0.5, f1Micro: 0.5 })).toBe('step 7: validation: accuracy 0.5, f1Micro 0.5')
 })

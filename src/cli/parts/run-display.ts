@@ -57,10 +57,13 @@ export const describePreFlight = (
 }
 
 /** A loss of one term equals that term, and is shown once. */
+/** A score that has no value, such as that of pairs of equal length where there are none, is no fault; a loss without one is. */
+const score = (name: string, value: number): string => (Number.isNaN(value) && name !== 'loss' ? '–' : number(value))
+
 const describeMetrics = (metrics: Record<string, number>): string[] =>
   Object.entries(metrics)
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
-    .map(([name, value], i, { length }) => `${name} ${number(value)}${i < length - 1 ? ',' : ''}`)
+    .map(([name, value], i, { length }) => `${name} ${score(name, value)}${i < length - 1 ? ',' : ''}`)
 
 /** Lines of the scores on all validation records, and of those on each data set and of each task. */
 const validationLines = (metrics: Record<string, number>, before = ''): string[] => {

@@ -1,6 +1,7 @@
-// tunesmith::decoder_layer: one token of each row through one Llama-like layer in one call, caches extended in place.
-// Each row may have its own length and its own place in the caches. The result is that of the separate operators, with
-// fp32 between the products for any weight type. Matrices may be blocks of a GGUF file. No gradient.
+// tunesmith::decoder_layers: tokens through Llama-like layers in one call, caches extended in place. Each row is a
+// token with its own place in the caches. The result is that of the separate operators, with fp32 between the products
+// for any weight type. Matrices may be blocks of a GGUF file. No gradient. Between two layers nothing else runs, so
+// that the threads which wait for the next product do not fall asleep.
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -22,7 +23,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* op = "decoder_layer";
+constexpr const char* op = "decoder_layers";
 constexpr int64_t most_rows = 64;
 // Weight rows that a thread takes at a time, as many as the kernels multiply together.
 constexpr int64_t dense_unit = 8, block_unit = 16;
@@ -183,19 +184,18 @@ void add_changes(const std::vector<Change>& changes, size_t number, const void* 
       for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
       multiply_invariant({narrow, Type::float32, rank, 1}, rows, rank, {address(b), type_of(b), rank, 1}, columns,
                          kept_panels(b), nullptr, wide);
-      for (int64_t i = 0; i < rows * columns; i++) out[i] += wide[i];
-      continue;
+    } else {
+      float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
+      kernel.pack_few(input, rows, depth, type_of(a), packed);
+      kernel.few_rows(packed, rows, {address(a), type_of(a), depth, 1}, 0, rank, depth, nullptr, Type::float32, narrow,
+                      Type::float32, rank);
+      for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
+      kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
+      share_work(columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
+        kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32,
+                        wide, Type::float32, columns);
+      });
     }
-    float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
-    kernel.pack_few(input, rows, depth, type_of(a), packed);
-    kernel.few_rows(packed, rows, {address(a), type_of(a), depth, 1}, 0, rank, depth, nullptr, Type::float32, narrow,
-                    Type::float32, rank);
-    for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
-    kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
-    share_work(columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
-      kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32, wide,
-                      Type::float32, columns);
-    });
     for (int64_t i = 0; i < rows * columns; i++) out[i] += wide[i];
   }
 }
@@ -222,12 +222,12 @@ Tensor contiguous_part(const std::optional<Tensor>& given) {
 void check_matrix(const Tensor& t, int64_t outputs, int64_t inputs, const char* name) {
   check_float(t, op, name);
   TORCH_CHECK(t.dim() == 2 && t.size(0) == outputs && t.size(1) == inputs, "Expected shape [", outputs, ",", inputs,
-              "] for `", name, "` of tunesmith::decoder_layer, got ", t.sizes(), ".");
+              "] for `", name, "` of tunesmith::decoder_layers, got ", t.sizes(), ".");
 }
 void check_weight(const Weights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
   if (weights.blocks(part) == nullptr) return check_matrix(weights[part], outputs, inputs, name);
   TORCH_CHECK(weights.outputs(part) == outputs && weights.inputs(part) == inputs, "Expected shape [", outputs, ",",
-              inputs, "] for `", name, "` of tunesmith::decoder_layer, got blocks of [", weights.outputs(part), ",",
+              inputs, "] for `", name, "` of tunesmith::decoder_layers, got blocks of [", weights.outputs(part), ",",
               weights.inputs(part), "].");
 }
 void check_bias(const Tensor& t, int64_t size, const char* name) {
@@ -237,45 +237,43 @@ void check_bias(const Tensor& t, int64_t size, const char* name) {
 // Numbers of the rows, int64 [rows], each from 0 to limit - 1.
 Tensor row_numbers(const Tensor& given, int64_t rows, int64_t limit, const char* name) {
   TORCH_CHECK(given.device().is_cpu() && given.scalar_type() == at::kLong && given.dim() == 1 && given.size(0) == rows,
-              "Expected int64 [", rows, "] as `", name, "` of tunesmith::decoder_layer, got ", given.scalar_type(), " ",
-              given.sizes(), ".");
+              "Expected int64 [", rows, "] as `", name, "` of tunesmith::decoder_layers, got ", given.scalar_type(),
+              " ", given.sizes(), ".");
   Tensor numbers = given.contiguous();
   const int64_t* values = numbers.const_data_ptr<int64_t>();
   for (int64_t r = 0; r < rows; r++)
     TORCH_CHECK(values[r] >= 0 && values[r] < limit, "Expected 0 to ", limit - 1, " for `", name,
-                "` of tunesmith::decoder_layer, got ", values[r], " in row ", r, ".");
+                "` of tunesmith::decoder_layers, got ", values[r], " in row ", r, ".");
   return numbers;
 }
 
-std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, at::ArrayRef<double> scales,
-                               const std::optional<Tensor>& given_rows, int64_t rows, const Weights& weights) {
+// Those of one layer; `tensors` and `scales` have the changes of all layers, one after another.
+std::vector<Change> changes_of(size_t layer, const c10::List<std::optional<Tensor>>& tensors,
+                               at::ArrayRef<double> scales, const std::optional<Tensor>& given_rows, int64_t rows,
+                               const Weights& weights) {
   constexpr auto products = int64_t(adapted.size());
   const int64_t count = given(given_rows) ? given_rows->size(0) : 0;
-  TORCH_CHECK(int64_t(tensors.size()) == 2 * products * count && int64_t(scales.size()) == products * count,
-              "Expected ", 2 * products, " `changes` and ", products,
-              " `scales` of tunesmith::decoder_layer for each of ", count, " `changedRows`, got ",
-              int64_t(tensors.size()), " and ", int64_t(scales.size()), ".");
   std::vector<Change> changes;
   if (count == 0) return changes;
   TORCH_CHECK(given_rows->device().is_cpu() && given_rows->scalar_type() == at::kLong && given_rows->dim() == 2 &&
                   given_rows->size(1) == 2,
-              "Expected int64 [n,2] as `changedRows` of tunesmith::decoder_layer, got ", given_rows->scalar_type(), " ",
-              given_rows->sizes(), ".");
+              "Expected int64 [n,2] as `changedRows` of tunesmith::decoder_layers, got ", given_rows->scalar_type(),
+              " ", given_rows->sizes(), ".");
   const Tensor spans = given_rows->contiguous();
   const int64_t* span = spans.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < count; i++, span += 2) {
     Change change{span[0], span[1], {}, {}, {}};
     TORCH_CHECK(change.first >= 0 && change.count >= 1 && change.first + change.count <= rows,
-                "Expected `changedRows` of tunesmith::decoder_layer from 0 to ", rows, ", got ", change.count, " from ",
-                change.first, ".");
+                "Expected `changedRows` of tunesmith::decoder_layers from 0 to ", rows, ", got ", change.count,
+                " from ", change.first, ".");
     for (int64_t j = 0; j < products; j++) {
-      const auto at = size_t(i * products + j);
+      const auto at = layer * size_t(count * products) + size_t(i * products + j);
       const Tensor a = contiguous_part(tensors.get(2 * at)), b = contiguous_part(tensors.get(2 * at + 1));
-      TORCH_CHECK(a.defined() == b.defined(), "Expected both matrices of a change of tunesmith::decoder_layer.");
+      TORCH_CHECK(a.defined() == b.defined(), "Expected both matrices of a change of tunesmith::decoder_layers.");
       if (!a.defined()) continue;
       const Part part = adapted[size_t(j)];
       check_float(a, op, "changes");
-      TORCH_CHECK(a.dim() == 2, "Expected a matrix in `changes` of tunesmith::decoder_layer, got ", a.sizes(), ".");
+      TORCH_CHECK(a.dim() == 2, "Expected a matrix in `changes` of tunesmith::decoder_layers, got ", a.sizes(), ".");
       check_matrix(a, a.size(0), weights.inputs(part), "changes");
       check_matrix(b, weights.outputs(part), a.size(0), "changes");
       change.a[size_t(j)] = a;
@@ -287,48 +285,51 @@ std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, 
   return changes;
 }
 
-// The format of each product, by commas; empty for a dense matrix, and for all of them where nothing is given.
-Weights weights_of(const c10::List<std::optional<Tensor>>& given_parts, c10::string_view formats,
-                   const c10::List<std::optional<Tensor>>& orders) {
-  TORCH_CHECK(given_parts.size() == part_count, "Expected ", int64_t(part_count),
-              " `parts` of tunesmith::decoder_layer, got ", int64_t(given_parts.size()), ".");
-  Weights weights;
-  for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(given_parts.get(i));
-  if (formats.empty()) return weights;
-  TORCH_CHECK(
-      std::count(formats.begin(), formats.end(), ',') + 1 == int64_t(adapted.size()) && orders.size() == adapted.size(),
-      "Expected ", int64_t(adapted.size()), " `formats` and `orders` of tunesmith::decoder_layer, got ",
-      std::string(formats.substr(0, 80)), " and ", int64_t(orders.size()), ".");
-  size_t from = 0;
-  for (size_t i = 0; i < adapted.size(); i++) {
-    const size_t end = std::min(formats.size(), formats.find(',', from));
-    if (end > from)
-      weights.matrices[i] =
-          block_matrix(weights.parts[adapted[i]], formats.substr(from, end - from), orders.get(i), op);
+// The format of each product, by commas; empty for a dense matrix, and nothing where all of them are dense.
+std::vector<c10::string_view> formats_of(c10::string_view text) {
+  std::vector<c10::string_view> formats;
+  for (size_t from = 0; !text.empty() && from <= text.size();) {
+    const size_t end = std::min(text.size(), text.find(',', from));
+    formats.push_back(text.substr(from, end - from));
     from = end + 1;
+  }
+  return formats;
+}
+
+// The matrices of one layer, from those of all.
+Weights weights_of(size_t layer, const c10::List<std::optional<Tensor>>& given_parts,
+                   const std::vector<c10::string_view>& formats, const c10::List<std::optional<Tensor>>& orders) {
+  Weights weights;
+  for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(given_parts.get(layer * part_count + i));
+  for (size_t i = 0; i < adapted.size() && !formats.empty(); i++) {
+    const size_t at = layer * adapted.size() + i;
+    if (!formats[at].empty())
+      weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats[at], orders.get(at), op);
   }
   return weights;
 }
 
-Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, const Tensor& past,
-                     const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
-                     const std::optional<Tensor>& mask, const c10::List<std::optional<Tensor>>& given_parts,
-                     c10::string_view formats, const c10::List<std::optional<Tensor>>& orders,
-                     const c10::List<std::optional<Tensor>>& given_changes, at::ArrayRef<double> scales_of_changes,
-                     const std::optional<Tensor>& changed_rows, double epsilon, int64_t window, double scale) {
-  check_float(stream, op, "stream");
+// What all layers are given.
+struct Pass {
+  const Tensor &past, &cosine, &sine;
+  const std::optional<Tensor>&slots, &mask;
+  double epsilon, scale;
+};
+
+// `changes_for(weights)` is called when the weights have been checked.
+template <class Changes>
+Tensor run_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, const Pass& pass, const Weights& parts,
+                 const Changes& changes_for, int64_t window) {
+  const Tensor &past = pass.past, &cosine = pass.cosine, &sine = pass.sine;
+  const std::optional<Tensor>&slots = pass.slots, &mask = pass.mask;
+  const double epsilon = pass.epsilon, scale = pass.scale;
   check_float(keys, op, "keys");
   check_float(values, op, "values");
-  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::decoder_layer. Call it under noGrad.");
-  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && stream.size(1) == 1 && stream.size(0) >= 1 &&
-                  stream.size(0) <= most_rows,
-              "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layer, got ",
-              stream.scalar_type(), " ", stream.sizes(), ".");
   const int64_t rows = stream.size(0), width = stream.size(2);
   const bool by_slot = given(slots).has_value();
   TORCH_CHECK(keys.dim() == 4 && keys.sizes() == values.sizes() && (by_slot || keys.size(0) == rows) &&
                   keys.scalar_type() == values.scalar_type() && keys.is_contiguous() && values.is_contiguous(),
-              "Expected contiguous [", rows, ",capacity,K,D] as `keys` and `values` of tunesmith::decoder_layer, got ",
+              "Expected contiguous [", rows, ",capacity,K,D] as `keys` and `values` of tunesmith::decoder_layers, got ",
               keys.sizes(), " and ", values.sizes(), ".");
   // One more token must fit.
   const Tensor lengths = row_numbers(past, rows, keys.size(1), "past");
@@ -338,14 +339,13 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   const auto place = [&](int64_t row) { return by_slot ? places.const_data_ptr<int64_t>()[row] : row; };
   const int64_t key_heads = keys.size(2), size = keys.size(3);
   TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,
-              "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layer, got ", keys.sizes(), ".");
-  const Weights parts = weights_of(given_parts, formats, orders);
+              "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layers, got ", keys.sizes(), ".");
   check_vector(parts[attention_norm], width, op, "attentionNorm");
   for (const Part part : {q, gate})
     if (parts.blocks(part) == nullptr) check_float(parts[part], op, part == q ? "qProj" : "gateProj");
   const int64_t heads = parts.outputs(q) / size, groups = heads / key_heads;
   TORCH_CHECK(heads >= 1 && heads % key_heads == 0, "Expected a multiple of ", key_heads * size,
-              " rows in `qProj` of tunesmith::decoder_layer, got ", parts[q].sizes(), ".");
+              " rows in `qProj` of tunesmith::decoder_layers, got ", parts[q].sizes(), ".");
   check_weight(parts, q, heads * size, width, "qProj");
   check_weight(parts, k, key_heads * size, width, "kProj");
   check_weight(parts, v, key_heads * size, width, "vProj");
@@ -368,26 +368,26 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   for (const Part part : adapted) {
     if (parts.blocks(part) != nullptr) continue;
     TORCH_CHECK(type_of(parts[part]) == dense_type.value_or(type_of(parts[part])),
-                "Expected one type for all dense matrices of tunesmith::decoder_layer.");
+                "Expected one type for all dense matrices of tunesmith::decoder_layers.");
     dense_type = type_of(parts[part]);
   }
-  const std::vector<Change> changes = changes_of(given_changes, scales_of_changes, changed_rows, rows, parts);
+  const std::vector<Change> changes = changes_for(parts);
   const bool per_row = cosine.dim() == 3;
   for (const Tensor* angles : {&cosine, &sine})
     TORCH_CHECK(angles->scalar_type() == at::kFloat && angles->is_contiguous() && angles->sizes() == cosine.sizes() &&
                     (cosine.dim() == 2 || (per_row && cosine.size(0) == rows)) && cosine.size(-2) == 1 &&
                     2 * cosine.size(-1) <= size,
-                "Expected float32 cos and sin [1,R/2] or [B,1,R/2] for tunesmith::decoder_layer, got ", cosine.sizes(),
+                "Expected float32 cos and sin [1,R/2] or [B,1,R/2] for tunesmith::decoder_layers, got ", cosine.sizes(),
                 " and ", sine.sizes(), ".");
   Tensor seen;
   if (mask.has_value() && mask->defined()) {
     TORCH_CHECK(mask->scalar_type() == at::kBool && mask->dim() == 4 && mask->size(0) == rows && mask->size(1) == 1 &&
                     mask->size(2) == 1 && mask->size(3) == longest,
-                "Expected a bool mask [", rows, ",1,1,", longest, "] for tunesmith::decoder_layer, got ",
+                "Expected a bool mask [", rows, ",1,1,", longest, "] for tunesmith::decoder_layers, got ",
                 mask->scalar_type(), " ", mask->sizes(), ".");
     seen = mask->contiguous();
   }
-  TORCH_CHECK(window >= 0 && epsilon >= 0, "Expected at least 0 as `window` and `eps` of tunesmith::decoder_layer.");
+  TORCH_CHECK(window >= 0 && epsilon >= 0, "Expected at least 0 as `window` and `eps` of tunesmith::decoder_layers.");
 
   if (planning()) {
     for (const Part part : adapted) count_product(rows, parts.outputs(part), parts.inputs(part));
@@ -506,16 +506,57 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   return result;
 }
 
+Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList values, const Tensor& past,
+                      const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
+                      const std::optional<Tensor>& mask, const c10::List<std::optional<Tensor>>& parts,
+                      c10::string_view format_names, const c10::List<std::optional<Tensor>>& orders,
+                      const c10::List<std::optional<Tensor>>& changes, at::ArrayRef<double> scales_of_changes,
+                      const std::optional<Tensor>& changed_rows, double epsilon, at::IntArrayRef windows,
+                      double scale) {
+  check_float(stream, op, "stream");
+  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::decoder_layers. Call it under noGrad.");
+  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && stream.size(1) == 1 && stream.size(0) >= 1 &&
+                  stream.size(0) <= most_rows,
+              "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layers, got ",
+              stream.scalar_type(), " ", stream.sizes(), ".");
+  const size_t layers = windows.size();
+  const std::vector<c10::string_view> formats = formats_of(format_names);
+  TORCH_CHECK(keys.size() == layers && values.size() == layers, "Expected `keys` and `values` of ", int64_t(layers),
+              " layers, one for each of `windows` of tunesmith::decoder_layers, got ", int64_t(keys.size()), " and ",
+              int64_t(values.size()), ".");
+  TORCH_CHECK(parts.size() == layers * part_count, "Expected ", int64_t(part_count), " `parts` for each of ",
+              int64_t(layers), " layers of tunesmith::decoder_layers, got ", int64_t(parts.size()), ".");
+  TORCH_CHECK(formats.empty() || (formats.size() == layers * adapted.size() && orders.size() == formats.size()),
+              "Expected ", int64_t(adapted.size()), " `formats` and `orders` for each of ", int64_t(layers),
+              " layers of tunesmith::decoder_layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()),
+              ".");
+  const size_t changed = given(changed_rows) && changed_rows->dim() > 0 ? size_t(changed_rows->size(0)) : 0;
+  const size_t products = layers * changed * adapted.size();
+  TORCH_CHECK(changes.size() == 2 * products && scales_of_changes.size() == products, "Expected ",
+              int64_t(2 * products), " `changes` and ", int64_t(products),
+              " `scales` of tunesmith::decoder_layers for ", int64_t(changed), " `changedRows`, got ",
+              int64_t(changes.size()), " and ", int64_t(scales_of_changes.size()), ".");
+  const Pass pass{past, cosine, sine, slots, mask, epsilon, scale};
+  Tensor current = stream;
+  for (size_t layer = 0; layer < layers; layer++) {
+    const Weights weights = weights_of(layer, parts, formats, orders);
+    const auto changes_for = [&](const Weights& checked) {
+      return changes_of(layer, changes, scales_of_changes, changed_rows, stream.size(0), checked);
+    };
+    current = run_layer(current, keys[layer], values[layer], pass, weights, changes_for, windows[layer]);
+  }
+  return current;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
   m.def(
-      "decoder_layer(Tensor stream, Tensor keys, Tensor values, Tensor past, Tensor? slots, Tensor cos, Tensor sin, "
-      "Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? "
-      "changed_rows, float eps, int window, "
-      "float scale) -> Tensor",
-      &decoder_layer);
+      "decoder_layers(Tensor stream, Tensor[] keys, Tensor[] values, Tensor past, Tensor? slots, Tensor cos, Tensor "
+      "sin, Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? "
+      "changed_rows, float eps, int[] windows, float scale) -> Tensor",
+      &decoder_layers);
 }
 
 }  // namespace tunesmith

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { models } from '../models/index.ts'
 import {
   type Dtype,
-  decoderLayer,
+  decoderLayers,
   dropPacked,
   Generator,
   keepPacked,
@@ -162,7 +162,7 @@ describe('useLargePages', () => {
   })
 })
 
-describe('decoderLayer', () => {
+describe('decoderLayers', () => {
   const parts = (): (Tensor | null)[] => {
     const matrix = (outputs: number, inputs: number) => [zeros([outputs, inputs]), null]
     const attention = [...matrix(8, 8), ...matrix(4, 8), ...matrix(4, 8), ...matrix(8, 8), null, null]
@@ -176,8 +176,8 @@ describe('decoderLayer', () => {
     changedRows: rowsFrom(0, 1),
   })
   const fitting = () => ({
-    keys: zeros([1, 6, 1, 4]),
-    values: zeros([1, 6, 1, 4]),
+    keys: [zeros([1, 6, 1, 4])],
+    values: [zeros([1, 6, 1, 4])],
     past: Tensor.from(BigInt64Array.of(2n)),
     slots: null,
     cos: ones([1, 2]),
@@ -190,11 +190,11 @@ describe('decoderLayer', () => {
     scales: [],
     changedRows: null,
     eps: 1e-6,
-    window: 0,
+    windows: [0],
     scale: 0.5,
   })
   const call = (changes: Record<string, unknown> = {}, stream = zeros([1, 1, 8])) =>
-    noGrad(() => decoderLayer(stream, { ...fitting(), ...changes }))
+    noGrad(() => decoderLayers(stream, { ...fitting(), ...changes }))
 
   it('takes arguments that fit', () => {
     expect(call().shape).toEqual([1, 1, 8])
@@ -206,7 +206,7 @@ describe('decoderLayer', () => {
     ['a negative past', { past: Tensor.from(BigInt64Array.of(-1n)) }],
     ['a past of other rows', { past: Tensor.from(BigInt64Array.of(1n, 1n)) }],
     ['a slot that is none', { slots: Tensor.from(BigInt64Array.of(1n)) }],
-    ['buffers of other shapes', { values: zeros([1, 5, 1, 4]) }],
+    ['buffers of other shapes', { values: [zeros([1, 5, 1, 4])] }],
     ['angles of another size', { cos: ones([1, 3]) }],
     ['a mask of another length', { mask: ones([1, 1, 1, 9], { dtype: 'bool' }) }],
     ['changes of no rows', { changes: Array(14).fill(null), scales: Array(7).fill(1) }],
@@ -214,6 +214,9 @@ describe('decoderLayer', () => {
     ['changes of other sizes', { ...changed(), changes: [zeros([2, 7]), ...changed().changes.slice(1)] }],
     ['half a change', { ...changed(), changes: [null, ...changed().changes.slice(1)] }],
     ['too few parts', { parts: [ones([8])] }],
+    ['windows of other layers', { windows: [0, 0] }],
+    ['keys of other layers', { keys: [], values: [] }],
+    ['formats of other layers', { formats: 'Q8_0' }],
   ])('refuses %s', (_, changes) => {
     expect(() => call(changes)).toThrow(/Expected/)
   })
@@ -233,6 +236,6 @@ describe('decoderLayer', () => {
   it('refuses parts that do not fit each other, and gradients', () => {
     for (let i = 0; i < 18; i++)
       expect(() => call({ parts: parts().map((part, k) => (k === i ? zeros([7, 7]) : part)) })).toThrow(/Expected/)
-    expect(() => decoderLayer(zeros([1, 1, 8]), fitting())).toThrow(/noGrad/)
+    expect(() => decoderLayers(zeros([1, 1, 8]), fitting())).toThrow(/noGrad/)
   })
 })

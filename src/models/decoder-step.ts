@@ -1,4 +1,4 @@
-// A decoding step: a few tokens through the layers of a decoder stack, with one fused call per layer. Only for layers
+// A decoding step: a few tokens through the layers of a decoder stack in one fused call. Only for layers
 // without gradients, and without adapters but low-rank ones; other layers use the separate operators.
 import {
   type Attention,
@@ -8,8 +8,9 @@ import {
   type Linear,
   type LowRankRows,
   type RmsNorm,
+  type TakenPlaces,
 } from '../nn/index.ts'
-import { decoderLayer, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
+import { decoderLayers, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
 /** The modules of a layer that the fused call uses. */
@@ -59,49 +60,47 @@ const productsOf = ({ attention, mlp }: StepLayer): Linear[] => [
   mlp.downProj,
 ]
 
-/** Low-rank changes of a layer, as the operator takes them. */
+/** Low-rank changes of all layers, as the operator takes them. */
 interface StepChanges {
   changes: (Tensor | null)[]
   scales: number[]
   changedRows: Tensor | null
 }
 
-/** The changes of all products of a layer, by the rows that they are for. */
-const changesOf = (products: readonly (readonly LowRankRows[] | undefined)[]): StepChanges => {
-  const rows = new Map<string, { from: number; count: number; own: (LowRankRows | undefined)[] }>()
-  products.forEach((changes, product) => {
-    for (const change of changes ?? []) {
-      const key = `${change.from} ${change.count}`
-      const { from, count } = change
-      const entry = rows.get(key) ?? { from, count, own: products.map(() => undefined) }
-      entry.own[product] = change
-      rows.set(key, entry)
-    }
+/** The changes of the products of each layer, by the rows that they are for. */
+const changesOf = (layers: readonly (readonly (readonly LowRankRows[] | undefined)[])[]): StepChanges => {
+  const spans = new Map<string, { from: number; count: number; own: (LowRankRows | undefined)[][] }>()
+  layers.forEach((products, layer) => {
+    products.forEach((changes, product) => {
+      for (const change of changes ?? []) {
+        const { from, count } = change
+        const key = `${from} ${count}`
+        const span = spans.get(key) ?? { from, count, own: layers.map((all) => all.map(() => undefined)) }
+        span.own[layer][product] = change
+        spans.set(key, span)
+      }
+    })
   })
-  const all = [...rows.values()]
+  if (spans.size === 0) return { changes: [], scales: [], changedRows: null }
+  const all = [...spans.values()]
+  const inOrder = layers.flatMap((_, layer) => all.flatMap(({ own }) => own[layer]))
   return {
-    changes: all.flatMap(({ own }) => own.flatMap((change) => [change?.a ?? null, change?.b ?? null])),
-    scales: all.flatMap(({ own }) => own.map((change) => change?.scale ?? 0)),
-    changedRows:
-      all.length === 0
-        ? null
-        : Tensor.from(BigInt64Array.from(all.flatMap(({ from, count }) => [BigInt(from), BigInt(count)])), {
-            shape: [all.length, 2],
-          }),
+    changes: inOrder.flatMap((change) => [change?.a ?? null, change?.b ?? null]),
+    scales: inOrder.map((change) => change?.scale ?? 0),
+    changedRows: Tensor.from(BigInt64Array.from(all.flatMap(({ from, count }) => [BigInt(from), BigInt(count)])), {
+      shape: [all.length, 2],
+    }),
   }
 }
 
-/** What the fused calls need of the layers. */
+/** What the fused call needs of the layers. */
 export interface StepPlan {
-  layers: readonly StepLayer[]
-  /** Tensors of each layer. */
-  parts: LayerParts[]
-}
-
-interface LayerParts {
-  parts: (Tensor | null)[]
+  /** Matrices of each layer, which may have low-rank changes. */
+  products: readonly (readonly Linear[])[]
+  /** Tensors of all layers. */
+  parts: readonly (Tensor | null)[]
   formats: string
-  orders: (Tensor | null)[]
+  orders: readonly (Tensor | null)[]
 }
 
 /** Maximum number of tokens of the fused call. */
@@ -140,23 +139,23 @@ export class DecoderStep {
 
   #planOf(layers: readonly StepLayer[] | undefined): StepPlan | null {
     if (layers === undefined) return null
-    const products = layers.flatMap(productsOf)
-    const dtypes = new Set(products.filter((layer) => blocksOf(layer) === undefined).map(({ weight }) => weight.dtype))
+    const products = layers.map(productsOf)
+    const flat = products.flat()
+    const blocks = flat.map(blocksOf)
+    const dtypes = new Set(flat.filter((_, i) => blocks[i] === undefined).map(({ weight }) => weight.dtype))
     const usable = dtypes.size === 0 || (dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16')))
     // Batch-invariant products are those of float32 matrices and of blocks.
     if (isBatchInvariant() && dtypes.has('bfloat16')) return null
-    if (!usable || products.some(({ device }) => device !== 'cpu')) return null
-    const parts = layers.map((layer): LayerParts => {
-      const blocks = productsOf(layer).map(blocksOf)
-      const packed = blocks.some((matrix) => matrix !== undefined)
-      return {
-        parts: partsOf(layer),
-        formats: packed ? blocks.map((matrix) => matrix?.format ?? '').join() : '',
-        orders: packed ? blocks.map((matrix) => matrix?.order ?? null) : [],
-      }
-    })
-    for (const part of parts.flatMap((layer) => layer.parts)) this.requestLargePages(part)
-    return { layers, parts }
+    if (!usable || flat.some(({ device }) => device !== 'cpu')) return null
+    const parts = layers.flatMap(partsOf)
+    for (const part of parts) this.requestLargePages(part)
+    const packed = blocks.some((matrix) => matrix !== undefined)
+    return {
+      products,
+      parts,
+      formats: packed ? blocks.map((matrix) => matrix?.format ?? '').join() : '',
+      orders: packed ? blocks.map((matrix) => matrix?.order ?? null) : [],
+    }
   }
 
   /** Asks for large pages, since every weight is read for each token. */
@@ -170,38 +169,30 @@ export class DecoderStep {
   /** float32 [B,1,C] -> [B,1,C] after all layers; undefined while a cache is empty. */
   run(
     stream: Tensor,
-    { layers, parts }: StepPlan,
+    { products, ...matrices }: StepPlan,
     cache: readonly LayerCache[],
-    angles: { cos: Tensor; sin: Tensor },
+    { cos, sin }: { cos: Tensor; sin: Tensor },
     mask: Tensor | undefined,
   ): Tensor | undefined {
-    const { eps, windows, scale } = this.#options
-    const { cos, sin } = angles
     const rows = stream.shape[0]
-    let current = stream
-    let shared: Tensor | undefined
-    for (let i = 0; i < parts.length; i++) {
-      const next = cache[i].take?.()
-      if (next === undefined) return undefined
-      const { keys, values, past, slots = null } = next
-      if (typeof past === 'number')
-        shared ??= Tensor.from(new BigInt64Array(rows).fill(BigInt(past)), { shape: [rows] })
-      const options = {
-        keys,
-        values,
-        past: typeof past === 'number' ? (shared as Tensor) : past,
-        slots,
-        cos,
-        sin,
-        mask: mask ?? null,
-        ...parts[i],
-        ...changesOf(productsOf(layers[i]).map((layer) => layer.lowRank?.(rows))),
-        eps,
-        window: windows[i],
-        scale,
-      }
-      current = decoderLayer(current, options)
+    const places: TakenPlaces[] = []
+    for (const layer of cache) {
+      const taken = layer.take?.()
+      if (taken === undefined) return undefined
+      places.push(taken)
     }
-    return current
+    const [{ past, slots = null }] = places
+    return decoderLayers(stream, {
+      keys: places.map(({ keys }) => keys),
+      values: places.map(({ values }) => values),
+      past: typeof past === 'number' ? Tensor.from(new BigInt64Array(rows).fill(BigInt(past))) : past,
+      slots,
+      cos,
+      sin,
+      mask: mask ?? null,
+      ...matrices,
+      ...changesOf(products.map((layer) => layer.map((product) => product.lowRank?.(rows)))),
+      ...this.#options,
+    })
   }
 }

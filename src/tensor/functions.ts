@@ -428,16 +428,16 @@ export const blockLinear = operator<(input: T, blocks: T, format: string, order?
 )
 
 /**
- * One decoding step through one layer of a Llama-like decoder, without gradients: stream [B,1,C] in float32 gives [B,1,C].
- * The key and value of the new token are written into the caches.
+ * Tokens through the layers of a Llama-like decoder, without gradients: stream [B,1,C] in float32 gives [B,1,C]. Their keys
+ * and values are written into the caches. Rows with the same slot are tokens of one text and see those before them.
  */
-export const decoderLayer = operator<
+export const decoderLayers = operator<
   (
     stream: T,
     options: {
-      /** Caches [B,S,K,D], or with `slots` [R,S,K,D]; position `past` of each row is written. */
-      keys: T
-      values: T
+      /** Caches of each layer, [B,S,K,D], or with `slots` [R,S,K,D]; position `past` of each row is written. */
+      keys: readonly T[]
+      values: readonly T[]
       /** Number of tokens of each row in the caches before this one, int64 [B]. */
       past: T
       /** Row of the caches of each row, int64 [B]; null for the same row. */
@@ -447,31 +447,31 @@ export const decoderLayer = operator<
       sin: T
       /** bool [B,1,1,S'] up to the longest row, true where a row may attend; null for all. */
       mask: T | null
-      /** Weights and biases in the order of `Part` in native/kernels/decoder-layer.cpp. */
+      /** Weights and biases of each layer, in the order of `Part` in native/kernels/decoder-layer.cpp. */
       parts: readonly (T | null)[]
       /**
-       * Block formats of the seven matrices, joined by commas, empty for a dense one; '' where all are dense. Then `orders`
-       * has the stored row of each row, int64, for each matrix, or null.
+       * Block formats of the seven matrices of each layer, joined by commas, empty for a dense one; '' where all are dense.
+       * Then `orders` has the stored row of each row, int64, for each matrix, or null.
        */
       formats: string
       orders: readonly (T | null)[]
       /**
-       * Low-rank changes of some rows: for each entry of `changedRows`, int64 [n,2] with the first row and the number of rows,
-       * the matrices A [R,inputs] and B [outputs,R] of the seven products in order, null for none, and their scales.
+       * Low-rank changes of some rows: for each layer and each entry of `changedRows`, int64 [n,2] with the first row and the
+       * number of rows, the matrices A [R,inputs] and B [outputs,R] of the seven products, null for none, and their scales.
        */
       changes: readonly (T | null)[]
       scales: readonly number[]
       changedRows: T | null
       eps: number
-      /** Number of keys that a query sees; 0 for all. */
-      window: number
+      /** Number of keys that a query of each layer sees; 0 for all. */
+      windows: readonly number[]
       /** Factor of the attention scores. */
       scale: number
     },
   ) => T
 >(
-  'decoderLayer',
-  'tunesmith::decoder_layer(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *formats, *orders, *changes, *scales, *changedRows, *eps, *window, *scale)',
+  'decoderLayers',
+  'tunesmith::decoder_layers(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *formats, *orders, *changes, *scales, *changedRows, *eps, *windows, *scale)',
 )
 
 /**

@@ -9,7 +9,7 @@ describe('the public tensor API', () => {
       'blockEmbedding',
       'blockLinear',
       'buildFacts',
-      'decoderLayer',
+      'decoderLayers',
       'dropPacked',
       'dtypeFacts',
       'emptyCache',

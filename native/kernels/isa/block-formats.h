@@ -103,8 +103,8 @@ TUNESMITH_INLINE SixBits six_bits(const uint8_t* p) {
 }
 
 // What is known of a format: codes of `bits`, with `zero` taken off, and a scale for every `run` of them. A block of
-// 256 has eight groups. Where a group has 16 bytes of two codes each, `nibbles_at` is their place, and `fifth_at` that of
-// their fifth bits, if they have any.
+// 256 has eight groups. Where a group has 16 bytes of two codes each, `nibbles_at` is their place, and `fifth_at` that
+// of their fifth bits, if they have any.
 template <int values, int block_bytes, int code_bits, int code_zero, bool has_least, int scale_run = group_size>
 struct Format {
   static constexpr int groups = values / group_size;

@@ -20,3 +20,18 @@ export const formatWhole = (value: number): string => value.toLocaleString('en')
 /** What a run cost; empty without a price. */
 export const formatCost = (cost: RunRow['cost']): string =>
   cost === null ? '' : `${cost.amount < 0.1 ? cost.amount.toPrecision(2) : cost.amount.toFixed(2)} ${cost.currency}`
+
+/** `0.812 [0.790, 0.834]`. */
+export const formatInterval = ({
+  value,
+  low,
+  high,
+}: {
+  value: number | null
+  low: number | null
+  high: number | null
+}): string => {
+  if (value === null) return '–'
+  const short = (number: number) => number.toFixed(Math.abs(number) < 10 ? 3 : 2)
+  return low === null || high === null ? short(value) : `${short(value)} [${short(low)}, ${short(high)}]`
+}

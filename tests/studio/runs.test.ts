@@ -110,6 +110,42 @@ describe.skipIf(browserPath === undefined)('the pages in Chromium', () => {
     await studio.checkAndClose(watched)
   })
 
+  it('of a sweep have a page with their scores, which shows when a trial is pruned', async () => {
+    const folder = join(runs, 'search')
+    const trial = (number: number, rank: number, more: object) => ({
+      ...{ number, over: { learningRate: 0.001, 'adapter.rank': rank }, runs: [`rank=${rank}`], ...more },
+    })
+    const first = trial(1, 4, { status: 'finished', value: 0.81 })
+    const setting = { over: first.over, runs: first.runs, mean: 0.81, spread: 0, low: 0.81, high: 0.81, seconds: 3 }
+    const summary = { metric: 'accuracy', settings: [{ ...setting, interval: { low: 0.7, high: 0.9 } }], runs: [] }
+    const over = { learningRate: [0.001], 'adapter.rank': { low: 1, high: 64, integer: true } }
+    const search = { method: 'asha', trials: 2, seed: 0 }
+    await writeEvents(join(folder, 'rank=4'), [stepEvent(1)])
+    await writeEvents(join(folder, 'rank=64'), [stepEvent(1)])
+    await writeJson(join(folder, 'summary.json'), { ...summary, trials: [first] })
+    await writeJson(join(folder, 'sweep.json'), { recipe: { command: 'finetune' }, over, search })
+    await writeEvents(join(runs, 'broken/run'), [stepEvent(1)])
+    await writeJson(join(runs, 'broken/sweep.json'), [])
+    const watched = await studio.open('#/sweeps', { width: 380 })
+    const { page } = watched
+    await page.getByRole('row', { name: /^broken .*The file is damaged/ }).waitFor()
+    await page.getByRole('row', { name: /^search unfinished .*1 \/ 2 .*accuracy 0\.810 \[0\.700, 0\.900\]/ }).waitFor()
+    await page.getByRole('link', { name: 'search', exact: true }).click()
+    await page.getByRole('row', { name: /^Trial 1 0\.001 4 best 0\.810 .* finished/ }).waitFor()
+    // A setting that has had one value says nothing yet.
+    await page
+      .getByRole('figure', { name: 'accuracy against trial' })
+      .getByRole('link', { name: /^Trial 1/ })
+      .waitFor()
+    const second = trial(2, 64, { status: 'stopped', value: 0.5, steps: 6 })
+    await writeJson(join(folder, 'summary.json'), { ...summary, trials: [first, second] })
+    await page.getByRole('row', { name: /^Trial 2 0\.001 64 0\.500 pruned at step 6/ }).waitFor()
+    const picture = page.getByRole('figure', { name: 'accuracy against adapter.rank' })
+    await picture.getByRole('link', { name: /^Trial 2: accuracy 0\.500, pruned at step 6/ }).waitFor()
+    await page.getByText('2 of 2').waitFor()
+    await studio.checkAndClose(watched)
+  })
+
   it('open one run with its curves', async () => {
     const watched = await studio.open('#/runs/spike')
     await watched.page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()

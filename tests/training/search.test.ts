@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pretrain, type SweepInput, type SweepResult, sweep } from '../../src/runs/index.ts'
+import { pretrain, readSweep, type SweepInput, type SweepResult, sweep } from '../../src/runs/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -64,6 +64,15 @@ describe('a search', () => {
     const model = (folder: string) =>
       Object.entries(remainsOf(at(folder))).filter(([name]) => name.startsWith('model/'))
     expect(model(join('found', best.runs[0]))).toEqual(model('straight'))
+
+    const onDisk = await readSweep(at('found'))
+    expect(onDisk).toMatchObject({
+      method: 'asha',
+      planned: found.trials!.length,
+      metric: found.metric,
+      best: best.over,
+    })
+    expect(onDisk!.trials).toMatchObject(found.trials!)
 
     // All is there: the same trials come from the seed and the files, and no run is started.
     const again = await sweep(halving('found'), {

@@ -24,7 +24,8 @@ import { runSearch, type SearchProgress, type SearchTrial } from './search/run-s
 import { expectEnoughPoints, isRange } from './search/space.ts'
 import { replicateKeys, type SweepSetting, summarize } from './summary.ts'
 
-const SUMMARY_FILE = 'summary.json'
+/** Name of the file in a sweep folder that holds its results so far. */
+export const SUMMARY_FILE = 'summary.json'
 
 /** A recipe with the values that vary. */
 export interface SweepInput {

@@ -5,9 +5,9 @@ import type {
   RunEvaluation,
 } from '../../../src/serving/studio/types/compare-types.ts'
 import { runPath } from '../../api.ts'
+import { formatInterval } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { formatInterval } from './families.ts'
 import { shortName } from './selection.ts'
 
 /** Runs whose matrices are shown at a time. */

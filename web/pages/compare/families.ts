@@ -13,18 +13,3 @@ export const families: Record<MethodFamily, { title: string; shape: Shape; color
 /** `lora, from random`. */
 export const methodOf = ({ variant, randomInit }: Pick<ComparedRunRow, 'variant' | 'randomInit'>): string =>
   randomInit ? `${variant}, from random` : variant
-
-/** `0.812 [0.790, 0.834]`. */
-export const formatInterval = ({
-  value,
-  low,
-  high,
-}: {
-  value: number | null
-  low: number | null
-  high: number | null
-}): string => {
-  if (value === null) return '–'
-  const short = (number: number) => number.toFixed(Math.abs(number) < 10 ? 3 : 2)
-  return low === null || high === null ? short(value) : `${short(value)} [${short(low)}, ${short(high)}]`
-}

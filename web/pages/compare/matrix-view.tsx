@@ -4,10 +4,10 @@ import { useEffect } from 'preact/hooks'
 import { encodeIds, matrixPath } from '../../../src/serving/studio/compare-paths.ts'
 import type { MatrixScore, MatrixState, SpecialistMatrix } from '../../../src/serving/studio/types/compare-types.ts'
 import { getJson, sendJson } from '../../api.ts'
+import { formatInterval } from '../../format.ts'
 import { attempt } from '../../parts/messages.tsx'
 import { Progress } from '../../parts/progress.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { formatInterval } from './families.ts'
 
 const pollMs = 1000
 const defaultLimit = '200'

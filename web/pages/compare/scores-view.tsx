@@ -4,12 +4,12 @@ import type {
   PairedDifference,
   RunComparisonAnswer,
 } from '../../../src/serving/studio/types/compare-types.ts'
-import { formatBytes, formatCount, formatDuration } from '../../format.ts'
+import { formatBytes, formatCount, formatDuration, formatInterval } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { Marker, Scatter, type ScatterMark } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, queryChoice, setQuery } from '../../router.ts'
-import { families, formatInterval, methodOf } from './families.ts'
+import { families, methodOf } from './families.ts'
 import { PriceField, typedPrice } from './price-field.tsx'
 import { shortName } from './selection.ts'
 

@@ -1,10 +1,11 @@
 // Specialists against tasks: a score where a specialist was evaluated on a task.
 import type { ComparedRunRow, RunComparisonAnswer } from '../../../src/serving/studio/types/compare-types.ts'
+import { formatInterval } from '../../format.ts'
 import { Marker } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
 import { sharedFile } from '../../shared-file.ts'
-import { families, formatInterval, methodOf } from './families.ts'
+import { families, methodOf } from './families.ts'
 import { MatrixView } from './matrix-view.tsx'
 import { groupsOf } from './scores-view.tsx'
 import { shortName } from './selection.ts'

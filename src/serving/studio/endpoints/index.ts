@@ -11,10 +11,12 @@ import { runChanges, runList } from './run-list.ts'
 import { runCurves, runDetails, runEvents } from './run-pages.ts'
 import { runBatch, runFilesOnDisk, runSamples } from './run-parts.ts'
 import { comparisonShare, runShare } from './run-share.ts'
+import { sweepList, sweepOf } from './sweeps.ts'
 
 export const studioEndpoints: readonly StudioEndpoint[] = [
   ...[runList, runChanges, runDetails, runCurves, runEvents, runBatch, runSamples, runFilesOnDisk, runShare],
   ...[comparison, comparedPredictions, comparisonShare, runEvaluation, matrixState, startMatrix, stopMatrix],
+  ...[sweepList, sweepOf],
   ...[alignmentFacts, rollout, answerOfRollout, preferences],
   ...[playgroundState, runModels, loadPlaygroundModel, unloadPlaygroundModel, askPlayground],
   ...[stop, resumeRun, checkpointNow, deleteRun, tagRun, runConsole, filterRuns, filterFields],

@@ -183,6 +183,30 @@ describe('a model in training', () => {
     expect(await studio.json(`${path}?runs=${own}`)).toMatchObject({ state: 'none' })
   })
 
+  it.skipIf(browserPath === undefined)(
+    'is a row of the table of every specialist on every task, in a file too',
+    async () => {
+      const chosen = encodeURIComponent('lora,lora-asked')
+      const watched = await studio.open(`#/compare?runs=${chosen}&view=tasks`)
+      await watched.page.getByRole('button', { name: 'Score again' }).waitFor()
+      const file = join(runs, 'matrix.html')
+      const saved = await fetch(`${studio.url}/api/comparison/share?runs=${chosen}`)
+      await writeFile(file, await saved.text())
+      const offline = await studio.openFile(file)
+      await offline.page.getByRole('tab', { name: 'Specialists by task' }).click()
+      for (const { page } of [watched, offline]) {
+        const table = page.getByRole('region', { name: 'Every model on every task' })
+        await table.getByRole('columnheader', { name: /sequence-classification, accuracy, 12 records/ }).waitFor()
+        const scores = table.getByRole('row', { name: /^lora(-asked)? \d\.\d{3} \[.*best/ })
+        expect(await scores.count()).toBe(2)
+        await table.getByRole('row', { name: /base/ }).getByText('–').waitFor()
+      }
+      expect(await offline.page.getByRole('button', { name: /Score/ }).count()).toBe(0)
+      await studio.checkAndClose(watched)
+      await studio.checkAndClose(offline)
+    },
+  )
+
   it('refuses requests without the token, and writes a file that only its user reads', async () => {
     const out = join(runs, 'guarded')
     let seen: { status: number; mode: number; late: number } | undefined

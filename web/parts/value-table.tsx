@@ -17,8 +17,8 @@ const textOf = (value: unknown): string =>
   typeof value === 'string'
     ? value
     : typeof value === 'number'
-      ? Number.isInteger(value)
-        ? formatWhole(value)
+      ? Number.isInteger(value) || Math.abs(value) >= 1e6
+        ? formatWhole(Math.round(value))
         : formatValue(value)
       : Array.isArray(value) && value.every((each) => typeof each !== 'object')
         ? value.join(', ')

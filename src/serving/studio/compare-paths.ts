@@ -27,6 +27,10 @@ export const comparisonPath = (ids: readonly string[]): string =>
 /** Where specialists on all tasks are asked for. */
 export const matrixPath = '/api/comparison/matrix'
 
+/** The scores of some runs on all of their tasks. */
+export const matrixPathOf = (ids: readonly string[]): string =>
+  `${matrixPath}?runs=${encodeURIComponent(encodeIds(ids))}`
+
 /** A page of predictions of two runs. */
 export const predictionsPath = (
   first: string,

@@ -1,13 +1,14 @@
 // The base and every specialist on every task of the chosen runs, which runs their models when it is asked for.
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { encodeIds, matrixPath } from '../../../src/serving/studio/compare-paths.ts'
+import { encodeIds, matrixPath, matrixPathOf } from '../../../src/serving/studio/compare-paths.ts'
 import type { MatrixScore, MatrixState, SpecialistMatrix } from '../../../src/serving/studio/types/compare-types.ts'
 import { getJson, sendJson } from '../../api.ts'
 import { formatInterval } from '../../format.ts'
 import { attempt } from '../../parts/messages.tsx'
 import { Progress } from '../../parts/progress.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
+import { sharedFile } from '../../shared-file.ts'
 
 const pollMs = 1000
 const defaultLimit = '200'
@@ -100,9 +101,9 @@ const Matrix = ({ matrix }: { matrix: SpecialistMatrix }) => {
 }
 
 /** The state of the matrix, again and again while it is computed. */
-const useMatrix = (runs: string) => {
+const useMatrix = (ids: readonly string[]) => {
   const state = useSignal<MatrixState | undefined>(undefined)
-  const path = `${matrixPath}?runs=${encodeURIComponent(runs)}`
+  const path = matrixPathOf(ids)
   const isRunning = state.value?.state === 'running'
   useEffect(() => {
     const controller = new AbortController()
@@ -140,7 +141,7 @@ const Running = ({ state: { progress }, onStop }: { state: MatrixState; onStop()
 
 export const MatrixView = ({ ids }: { ids: readonly string[] }) => {
   const runs = encodeIds(ids)
-  const state = useMatrix(runs)
+  const state = useMatrix(ids)
   const limit = useSignal(defaultLimit)
   const send = (method: 'POST' | 'DELETE', body: object) =>
     attempt(async () => {
@@ -157,7 +158,7 @@ export const MatrixView = ({ ids }: { ids: readonly string[] }) => {
         </p>
       )}
       {known.matrix !== null && <Matrix matrix={known.matrix} />}
-      {known.state === 'running' ? (
+      {sharedFile !== undefined ? null : known.state === 'running' ? (
         <Running state={known} onStop={() => void send('DELETE', {})} />
       ) : (
         <form

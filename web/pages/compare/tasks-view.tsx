@@ -4,7 +4,6 @@ import { formatInterval } from '../../format.ts'
 import { Marker } from '../../parts/scatter.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { linkTo, route, setQuery } from '../../router.ts'
-import { sharedFile } from '../../shared-file.ts'
 import { families, methodOf } from './families.ts'
 import { MatrixView } from './matrix-view.tsx'
 import { groupsOf } from './scores-view.tsx'
@@ -106,6 +105,6 @@ const OwnTasks = ({ answer }: { answer: RunComparisonAnswer }) => {
 export const TasksView = ({ answer }: { answer: RunComparisonAnswer }) => (
   <>
     <OwnTasks answer={answer} />
-    {sharedFile === undefined && <MatrixView ids={[...new Set(answer.runs.map(({ id }) => id))]} />}
+    <MatrixView ids={[...new Set(answer.runs.map(({ id }) => id))]} />
   </>
 )

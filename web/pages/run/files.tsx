@@ -117,7 +117,7 @@ export const Files = ({ id, details, version }: { id: string; details: RunDetail
           </>
         )}
       </Show>
-      <section class="panel" aria-label="Run card">
+      <div class="panel">
         <h2>Run card</h2>
         {details.card === null ? (
           <p class="muted">The run card is written when a session ends.</p>
@@ -133,7 +133,7 @@ export const Files = ({ id, details, version }: { id: string; details: RunDetail
             </details>
           </>
         )}
-      </section>
+      </div>
     </>
   )
 }

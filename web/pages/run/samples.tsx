@@ -68,7 +68,8 @@ const Texts = ({ texts }: { texts: RunSamples['samples'][number]['texts'] }) => 
       <li key={i}>
         <p class="tokens">
           {prompt !== null && <span class="muted">{prompt}</span>}
-          {text}
+          {/* Some tokenizers have no space before a word: the texts keep apart by their distance. */}
+          <span class={prompt !== null && /^\S/.test(text) ? 'continued' : undefined}>{text}</span>
         </p>
       </li>
     ))}

@@ -17,7 +17,7 @@ const Changes = ({ changes, names }: { changes: readonly SettingChange[]; names:
       {changes.length === 0 ? 'Both runs have the same settings.' : `${changes.length} settings differ.`}
     </p>
     {changes.length > 0 && (
-      <table>
+      <table class="changes">
         <thead>
           <tr>
             <th>Setting</th>

@@ -22,7 +22,9 @@ const spill = async ({ path, reading, file, maxBytes }: Extract<ReaderRequest, {
   let records = 0
   let bytes = 0
   const add = async (record: TaskRecord): Promise<void> => {
-    const { id: _, file: from, line, ...fields } = record
+    const { id: _, file: from, line, ...all } = record
+    // Other columns of a row, where it has none, are no column.
+    const fields = Object.fromEntries(Object.entries(all).filter(([, value]) => JSON.stringify(value) !== '{}'))
     const place = `${basename(from)}${line === undefined ? '' : `:${line}`}`
     const text = `${JSON.stringify({ place, record: fields })}\n`
     bytes += text.length

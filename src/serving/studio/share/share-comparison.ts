@@ -1,6 +1,6 @@
 // A comparison of runs as one HTML file: the page "Compare" with its curves, scores, predictions and matrices, and the page of each run.
-import { comparisonPath, encodeIds, pairFilters, predictionsPath } from '../compare-paths.ts'
-import type { RunComparisonAnswer } from '../types/compare-types.ts'
+import { comparisonPath, encodeIds, matrixPathOf, pairFilters, predictionsPath } from '../compare-paths.ts'
+import type { MatrixState, RunComparisonAnswer } from '../types/compare-types.ts'
 import { answersOf, type SharedStudio, sharePages } from './share.ts'
 
 /** Runs of one task whose predictions are in the file pair by pair: the best ones. */
@@ -34,6 +34,11 @@ export const shareComparison = async (from: SharedStudio, ids: readonly string[]
   ]
   // Some runs have no predictions: the page says why, as it does in the studio.
   const views = await answersOf(from.ask, Object.fromEntries(paths.map((each) => [each, each])), { keepErrors: true })
+  // Every specialist on every task, if it was computed: its models cannot run in a file.
+  const scored = [...new Set(runs.map(({ id }) => id))]
+  const matrixAt = matrixPathOf(scored)
+  const matrix = scored.length === 0 ? {} : await answersOf(from.ask, { [matrixAt]: matrixAt })
+  const isDone = (matrix[matrixAt] as MatrixState | undefined)?.state === 'done'
   return sharePages(
     from,
     ids,
@@ -43,6 +48,6 @@ export const shareComparison = async (from: SharedStudio, ids: readonly string[]
       pages: ['runs', 'compare'],
       content,
     },
-    { ...answers, ...views },
+    { ...answers, ...views, ...(isDone ? matrix : {}) },
   )
 }

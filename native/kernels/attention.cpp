@@ -1,5 +1,7 @@
 // tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped
 // heads, packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
+#include "attention.h"
+
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -15,6 +17,7 @@
 
 #include "checks.h"
 #include "random-seed.h"
+#include "regions.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -204,7 +207,7 @@ struct Attention : torch::autograd::Function<Attention> {
     int64_t pairs = 0;
     for (const int64_t i : chosen) pairs += settings.sequences[size_t(i)].keys * settings.sequences[size_t(i)].queries;
     const int64_t cost = std::max<int64_t>(1, pairs * c.size / int64_t(chosen.size()));
-    at::parallel_for(0, tasks, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+    share_work(tasks, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
       for (int64_t task = first; task < last; task++) {
         const Sequence& sequence = settings.sequences[size_t(chosen[size_t(task / c.heads)])];
         const AttentionHead head = head_of(c, settings, sequence, task % c.heads);
@@ -311,6 +314,8 @@ void add_cached(const Tensor& query, const Tensor& key, const std::vector<int64_
   }
 }
 
+}  // namespace
+
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const std::optional<Tensor>& mask,
                  const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts,
                  const std::optional<Tensor>& key_rows, const std::optional<Tensor>& key_lengths, bool causal,
@@ -388,8 +393,6 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   }
   return Attention::apply(query, key, value, expanded, settings);
 }
-
-}  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def(

@@ -128,16 +128,15 @@ void pack(const Product& p, const Stretch& s, bool serial) {
 void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_t row, int64_t rows,
                     int64_t first_panel, int64_t last_panel) {
   const Kernels& k = kernels();
-  // Whole tiles of fp32 rows are read in place, which is as fast as packed; the others are packed.
-  const bool as_they_lie = p.a.type == Type::float32 && p.a.column_stride == 1 && p.a.row_stride > 0;
-  const int64_t whole = as_they_lie ? rows / k.tile_rows * k.tile_rows : 0, packed_rows = rows - whole;
-  const int64_t padded_rows = ceil_to(packed_rows, k.tile_rows);
+  // Rows of fp32 are read in place, which is as fast as packed.
+  const bool in_place = p.a.type == Type::float32 && p.a.column_stride == 1 && p.a.row_stride > 0;
+  const int64_t packed_rows = in_place ? 0 : rows, padded_rows = ceil_to(packed_rows, k.tile_rows);
   float* packed = scratch(Scratch::rows, padded_rows * std::min(group * s.step, s.end - s.start) + 16);
   int64_t from = s.start;
   do {
     const int64_t to = std::min(s.end, from + group * s.step);
     for (int64_t depth = from; packed_rows > 0 && depth < to; depth += s.step)
-      k.pack_rows(at(p.a, row + whole, depth), packed_rows, s.slice_at(depth), packed + padded_rows * (depth - from));
+      k.pack_rows(at(p.a, row, depth), packed_rows, s.slice_at(depth), packed + padded_rows * (depth - from));
     for (int64_t panel = first_panel; panel < last_panel; panel++) {
       const int64_t column = s.column + panel * s.tile_columns;
       int64_t depth = from;
@@ -153,16 +152,13 @@ void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_
         block.add_to_out = p.add_to_out && !sums.direct;
         block.bias = bias_at(p, column);
         block.bias_type = p.bias_type;
-        const auto multiply_rows = [&](int64_t first, int64_t count, const float* a, int64_t row_stride) {
-          block.a = a;
-          block.row_stride = row_stride;
-          block.rows = count;
-          block.partial = sums.at(row + first, column, s.column);
-          block.out = depth + block.depth >= p.depth ? at(p, row + first, column) : nullptr;
-          k.gemm_block(block);
-        };
-        if (whole > 0) multiply_rows(0, whole, static_cast<const float*>(at(p.a, row, depth).data), p.a.row_stride);
-        if (packed_rows > 0) multiply_rows(whole, packed_rows, packed + padded_rows * (depth - from), 0);
+        block.a =
+            in_place ? static_cast<const float*>(at(p.a, row, depth).data) : packed + padded_rows * (depth - from);
+        block.row_stride = in_place ? p.a.row_stride : 0;
+        block.rows = rows;
+        block.partial = sums.at(row, column, s.column);
+        block.out = depth + block.depth >= p.depth ? at(p, row, column) : nullptr;
+        k.gemm_block(block);
         depth += s.step;
       } while (depth < to);
     }

@@ -1,4 +1,6 @@
 // tunesmith::linear: input [...,K] times weight [N,K] transposed, plus bias [N].
+#include "linear.h"
+
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -8,6 +10,14 @@
 #include "product.h"
 
 namespace tunesmith {
+
+void linear_product(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  // For some rows the product reads the rows of the weight, whose bits another layout must give too.
+  const bool turned = weight.stride(1) != 1 && x.size(0) > 16 && x.size(0) <= 128;
+  const float* panels = batch_invariant() && !planning() ? kept_panels(weight) : nullptr;
+  product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias, false, panels);
+}
+
 namespace {
 
 using at::Tensor;
@@ -21,10 +31,7 @@ struct Linear : torch::autograd::Function<Linear> {
     at::DimVector shape(input.sizes().begin(), input.sizes().end());
     shape.back() = weight.size(0);
     Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
-    // For some rows the product reads the rows of the weight, whose bits another layout must give too.
-    const bool turned = weight.stride(1) != 1 && x.size(0) > 16 && x.size(0) <= 128;
-    const float* panels = batch_invariant() && !planning() ? kept_panels(weight) : nullptr;
-    product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias.value_or(Tensor()), false, panels);
+    linear_product(y, x, weight, bias.value_or(Tensor()));
     // A weight that is not trained needs no input: it is not saved.
     context->save_for_backward({weight.requires_grad() ? input : Tensor(), weight, bias.value_or(Tensor())});
     context->saved_data["shape"] = input.sizes().vec();

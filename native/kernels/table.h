@@ -44,7 +44,7 @@ struct BlockProduct {
 // One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
 struct GemmBlock {
   const float* a;
-  int64_t row_stride;  // of `a` where it is whole tiles of rows in place, not panels; else 0
+  int64_t row_stride;  // of `a` where its rows are in place, not in panels; else 0
   const float* b;
   int64_t rows, columns, depth;
   float* partial;

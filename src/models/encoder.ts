@@ -14,6 +14,7 @@ import {
   RelativeBias,
 } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { type FusedEncoderPlan, planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
@@ -145,10 +146,13 @@ export class EncoderBody extends Body {
       )
     const embedded = this.dropout.forward(this.embeddingNorm.forward(summed))
     let hidden = this.embeddingProj?.forward(embedded) ?? embedded
-    const allHidden = [hidden]
-    const run = layerRunner(inputs)
     const { starts, read } = inputs
     const onlyRead = read !== undefined && starts !== undefined && !inputs.allHidden
+    const plan = this.#fusedPlan(hidden, inputs)
+    if (plan !== undefined)
+      return { hidden: runEncoderLayers(hidden, plan, context, onlyRead ? read : undefined), onlyRead }
+    const allHidden = [hidden]
+    const run = layerRunner(inputs)
     // A tensor with history is an input of the layer, not captured: recomputing must not run its backward again.
     const length = inputs.inputIds.shape[1]
     const shared = this.relativeBias === undefined ? [] : [this.relativeBias.forward(length, length)]
@@ -161,6 +165,13 @@ export class EncoderBody extends Body {
       allHidden.push(hidden)
     })
     return inputs.allHidden ? { hidden, allHidden } : { hidden, onlyRead }
+  }
+
+  /** The layers for one fused call, where the batch needs nothing of them that the call does not have. */
+  #fusedPlan(hidden: Tensor, { allHidden, sharedKeys }: BodyInputs): FusedEncoderPlan | undefined {
+    if (allHidden || sharedKeys !== undefined || this.relativeBias !== undefined || hidden.dtype !== 'float32')
+      return undefined
+    return planEncoderLayers(this.computedLayers, EncoderLayer)
   }
 }
 

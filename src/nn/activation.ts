@@ -20,6 +20,14 @@ export const activations = {
   sigmoid: (input) => input.sigmoid(),
 } as const satisfies Record<string, Activation>
 
+/** Those that fused layers have: GELU, exact or by tanh. */
+export const fusedActivations: { readonly [Name in ActivationName]?: 'none' | 'tanh' } = {
+  gelu: 'none',
+  gelu_new: 'tanh',
+  gelu_pytorch_tanh: 'tanh',
+  gelu_fast: 'tanh',
+}
+
 /** Name of an activation function. */
 export type ActivationName = keyof typeof activations
 /** All names. */

@@ -1,5 +1,5 @@
 // Layers that models are built of.
-export { type Activation, type ActivationName, activationNames, activations } from './activation.ts'
+export { type Activation, type ActivationName, activationNames, activations, fusedActivations } from './activation.ts'
 export {
   Attention,
   type AttentionContext,

@@ -475,6 +475,38 @@ export const decoderLayers = operator<
 )
 
 /**
+ * The layers of an encoder of the BERT family in one call, without gradients: hidden float32 [B,T,C] gives [B,T,C], with the
+ * bits of the separate operators. Each layer has a norm after attention and one after the feed-forward block.
+ * @throws ShapeError for other shapes and dtypes, and where gradients are recorded
+ */
+export const encoderLayers = operator<
+  (
+    hidden: T,
+    options: {
+      /** bool, broadcast to [B,H,T,T], true where a query may attend to a key; null for all. */
+      mask: T | null
+      /** Cumulative lengths of packed documents, with B = 1, int64 [n+1]. */
+      starts: T | null
+      /** The only tokens of the last layer's output, int64 [M], and their cumulative numbers per document, int64 [n+1]. */
+      readPlaces: T | null
+      readStarts: T | null
+      /** Weights and biases of all layers in the order of `Part` in native/kernels/encoder-layers.cpp. */
+      parts: readonly (T | null)[]
+      heads: number
+      /** Added to the variances of all norms. */
+      eps: number
+      /** Factor of the attention scores. */
+      scale: number
+      /** GELU between the matrices of the feed-forward block: exact, or by tanh. */
+      approximate: 'none' | 'tanh'
+    },
+  ) => T
+>(
+  'encoderLayers',
+  'tunesmith::encoder_layers(hidden, *mask, *starts, *readPlaces, *readStarts, *parts, *heads, *eps, *scale, *approximate)',
+)
+
+/**
  * The next token of each row and its log-probability at the row's temperature: logits float32 [B,V], temperatures and
  * uniforms float64 [B] give ids int64 [B] and log-probabilities float32 [B]. A temperature of 0 takes the most likely
  * token, whose log-probability is that at temperature 1; otherwise a number in [0, 1) chooses.

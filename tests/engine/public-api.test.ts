@@ -13,6 +13,7 @@ describe('the public tensor API', () => {
       'dropPacked',
       'dtypeFacts',
       'emptyCache',
+      'encoderLayers',
       'finiteBlocks',
       'keepPacked',
       'keepUntilFreed',

@@ -25,9 +25,10 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
 }
 
 /** The cases check dropout's mask by what it must be, because its random stream is its own: see dropout.test.ts. A decoder layer is held
- * against the separate operators: see decoder-step.test.ts in src/generation. */
+ * against the separate operators: see decoder-step.test.ts in src/generation; so are the layers of an encoder: encoder-layers.test.ts in
+ * src/models. */
 const checkedElsewhere = [
-  ...['tunesmith::dropout', 'tunesmith::decoder_layers', 'tunesmith::use_large_pages'],
+  ...['tunesmith::dropout', 'tunesmith::decoder_layers', 'tunesmith::encoder_layers', 'tunesmith::use_large_pages'],
   // Against the composition in float64: log-probs.test.ts.
   'tunesmith::token_log_probs',
   // Sampling, against a plain loop: generation-kernels.test.ts in src/tensor.

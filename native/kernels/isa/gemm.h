@@ -187,58 +187,75 @@ static void finish_any(const float* sums, int64_t rows, int64_t columns, const G
   }
 }
 
-static void gemm_block(const GemmBlock& job) {
-  alignas(64) float sums[tile_rows * tile_columns];
-  for (int64_t n = 0; n < job.columns; n += tile_columns) {
-    int64_t columns = job.columns - n < tile_columns ? job.columns - n : tile_columns;
-    const float* b = job.b + n * job.depth;
-    for (int64_t r = 0; r < job.rows; r += tile_rows) {
-      int64_t rows = job.rows - r < tile_rows ? job.rows - r : tile_rows;
-      bool whole = rows == tile_rows && columns == tile_columns;
-      float* partial = job.partial + r * job.partial_stride + n;
-      Register c[tile_rows][tile_vectors] = {};
-      if (job.row_stride != 0)
-        tile<tile_rows, tile_vectors>(job.a + r * job.row_stride, job.row_stride, 1, b, tile_columns, job.depth, c);
-      else
-        tile<tile_rows, tile_vectors>(job.a + r * job.depth, 1, tile_rows, b, tile_columns, job.depth, c);
-      // A whole tile of fp32 ends in registers.
-      bool plain = whole && (job.out == nullptr || (job.out_type == Type::float32 && !job.add_to_out &&
-                                                    (job.bias == nullptr || job.bias_type == Type::float32)));
-      if (plain) {
-        float* to = job.out == nullptr ? partial : (float*)job.out + r * job.out_stride + n;
-        int64_t to_stride = job.out == nullptr ? job.partial_stride : job.out_stride;
-        if (job.continues) {
+// Some rows of one panel of columns: at most a tile, from row `r` and column `n` of the block.
+template <int rows> static void gemm_tile(const GemmBlock& job, const float* b, int64_t r, int64_t n, int64_t columns) {
+  float* partial = job.partial + r * job.partial_stride + n;
+  Register c[rows][tile_vectors] = {};
+  if (job.row_stride != 0)
+    tile<rows, tile_vectors>(job.a + r * job.row_stride, job.row_stride, 1, b, tile_columns, job.depth, c);
+  else
+    tile<rows, tile_vectors>(job.a + r * job.depth, 1, tile_rows, b, tile_columns, job.depth, c);
+  // A whole panel of fp32 ends in registers.
+  bool plain =
+      columns == tile_columns && (job.out == nullptr || (job.out_type == Type::float32 && !job.add_to_out &&
+                                                         (job.bias == nullptr || job.bias_type == Type::float32)));
+  if (plain) {
+    float* to = job.out == nullptr ? partial : (float*)job.out + r * job.out_stride + n;
+    int64_t to_stride = job.out == nullptr ? job.partial_stride : job.out_stride;
+    if (job.continues) {
 #pragma GCC unroll 8
-          for (int i = 0; i < tile_rows; i++)
+      for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-            for (int v = 0; v < tile_vectors; v++) c[i][v] += load(partial + i * job.partial_stride + v * lanes);
-        }
-        if (job.out != nullptr && job.bias != nullptr) {
+        for (int v = 0; v < tile_vectors; v++) c[i][v] += load(partial + i * job.partial_stride + v * lanes);
+    }
+    if (job.out != nullptr && job.bias != nullptr) {
 #pragma GCC unroll 4
-          for (int v = 0; v < tile_vectors; v++) {
-            Register bias = load((const float*)job.bias + n + v * lanes);
+      for (int v = 0; v < tile_vectors; v++) {
+        Register bias = load((const float*)job.bias + n + v * lanes);
 #pragma GCC unroll 8
-            for (int i = 0; i < tile_rows; i++) c[i][v] += bias;
-          }
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < tile_rows; i++)
-#pragma GCC unroll 4
-          for (int v = 0; v < tile_vectors; v++) store(to + i * to_stride + v * lanes, c[i][v]);
-        continue;
+        for (int i = 0; i < rows; i++) c[i][v] += bias;
       }
+    }
 #pragma GCC unroll 8
-      for (int i = 0; i < tile_rows; i++)
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int v = 0; v < tile_vectors; v++) store(sums + i * tile_columns + v * lanes, c[i][v]);
-      if (job.continues)
-        for (int64_t i = 0; i < rows; i++)
-          for (int64_t j = 0; j < columns; j++) sums[i * tile_columns + j] += partial[i * job.partial_stride + j];
-      if (job.out == nullptr) {
-        for (int64_t i = 0; i < rows; i++)
-          for (int64_t j = 0; j < columns; j++) partial[i * job.partial_stride + j] = sums[i * tile_columns + j];
-      } else
-        finish_any(sums, rows, columns, job, r, n);
+      for (int v = 0; v < tile_vectors; v++) store(to + i * to_stride + v * lanes, c[i][v]);
+    return;
+  }
+  alignas(64) float sums[rows * tile_columns];
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; v++) store(sums + i * tile_columns + v * lanes, c[i][v]);
+  if (job.continues)
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < columns; j++) sums[i * tile_columns + j] += partial[i * job.partial_stride + j];
+  if (job.out == nullptr) {
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < columns; j++) partial[i * job.partial_stride + j] = sums[i * tile_columns + j];
+  } else
+    finish_any(sums, rows, columns, job, r, n);
+}
+
+// No row is computed that nobody wants: a product of few rows would pay for a whole tile.
+template <int most = tile_rows>
+static void gemm_rows(int64_t rows, const GemmBlock& job, const float* b, int64_t r, int64_t n, int64_t columns) {
+  if constexpr (most > 1) {
+    if (rows < most) return gemm_rows<most - 1>(rows, job, b, r, n, columns);
+  }
+  gemm_tile<most>(job, b, r, n, columns);
+}
+
+static void gemm_block(const GemmBlock& job) {
+  // Rows in place are split evenly, as a tile of one row waits for its own sums. Packed ones are in panels.
+  const int64_t tiles = (job.rows + tile_rows - 1) / tile_rows;
+  for (int64_t n = 0; n < job.columns; n += tile_columns) {
+    const int64_t columns = job.columns - n < tile_columns ? job.columns - n : tile_columns;
+    const float* b = job.b + n * job.depth;
+    for (int64_t i = 0; i < tiles; i++) {
+      const int64_t first = job.row_stride != 0 ? job.rows * i / tiles : i * tile_rows;
+      const int64_t end = job.row_stride != 0 ? job.rows * (i + 1) / tiles : lesser(job.rows, first + tile_rows);
+      gemm_rows(end - first, job, b, first, n, columns);
     }
   }
 }

@@ -1,0 +1,17 @@
+// tunesmith::attention as a function, for fused layers.
+#pragma once
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace tunesmith {
+
+at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                     const std::optional<at::Tensor>& mask, const std::optional<at::Tensor>& query_starts,
+                     const std::optional<at::Tensor>& key_starts, const std::optional<at::Tensor>& key_rows,
+                     const std::optional<at::Tensor>& key_lengths, bool causal, int64_t window,
+                     std::optional<double> scale, double dropout, const std::optional<at::Generator>& generator,
+                     const std::optional<at::Tensor>& row_keys);
+
+}  // namespace tunesmith

@@ -1,0 +1,195 @@
+// tunesmith::encoder_layers: the layers of a BERT-like encoder in one call, with a norm after attention and after the
+// feed-forward block. Short texts spend more time between operators than in them. The products, the attention, the
+// activation and the norms are those of the separate operators, so the result has the same bits. No gradient.
+#include <ATen/core/List.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <array>
+
+#include "attention.h"
+#include "checks.h"
+#include "linear.h"
+#include "regions.h"
+#include "scratch.h"
+
+namespace tunesmith {
+namespace {
+
+using at::Tensor;
+
+constexpr const char* op = "encoder_layers";
+// Elements that a thread takes at a time, at least.
+constexpr int64_t gelu_grain = 16384, norm_grain = 32768;
+
+// A layer's tensors in the order of the argument `parts`.
+enum Part : size_t {
+  q,
+  q_bias,
+  k,
+  k_bias,
+  v,
+  v_bias,
+  o,
+  o_bias,
+  attention_norm,
+  attention_norm_bias,
+  up,
+  up_bias,
+  down,
+  down_bias,
+  mlp_norm,
+  mlp_norm_bias,
+  part_count
+};
+using Parts = std::array<Tensor, part_count>;
+
+void check_matrix(const Parts& parts, Part part, int64_t outputs, int64_t inputs, const char* name) {
+  const Tensor& weight = parts[part];
+  check_float(weight, op, name);
+  TORCH_CHECK(
+      weight.scalar_type() == at::kFloat && weight.dim() == 2 && weight.size(0) == outputs && weight.size(1) == inputs,
+      "Expected float32 [", outputs, ",", inputs, "] for `", name, "` of tunesmith::encoder_layers, got ",
+      weight.scalar_type(), " ", weight.sizes(), ".");
+}
+
+void check_values(const Parts& parts, Part part, int64_t size, const char* name) {
+  if (!parts[part].defined()) return;
+  check_vector(parts[part], size, op, name);
+  TORCH_CHECK(parts[part].scalar_type() == at::kFloat, "Expected float32 as `", name,
+              "` of tunesmith::encoder_layers, got ", parts[part].scalar_type(), ".");
+}
+
+Parts layer_parts(const c10::List<std::optional<Tensor>>& given_parts, int64_t layer, int64_t width) {
+  Parts parts;
+  for (size_t i = 0; i < part_count; i++) {
+    const std::optional<Tensor> part = given_parts.get(size_t(layer) * part_count + i);
+    if (part.has_value() && part->defined()) parts[i] = part->dim() == 1 ? part->contiguous() : *part;
+  }
+  check_float(parts[up], op, "upProj");
+  const int64_t inner = parts[up].size(0);
+  check_matrix(parts, q, width, width, "qProj");
+  check_matrix(parts, k, width, width, "kProj");
+  check_matrix(parts, v, width, width, "vProj");
+  check_matrix(parts, o, width, width, "oProj");
+  check_matrix(parts, up, inner, width, "upProj");
+  check_matrix(parts, down, width, inner, "downProj");
+  check_values(parts, q_bias, width, "qProj.bias");
+  check_values(parts, k_bias, width, "kProj.bias");
+  check_values(parts, v_bias, width, "vProj.bias");
+  check_values(parts, o_bias, width, "oProj.bias");
+  check_values(parts, up_bias, inner, "upProj.bias");
+  check_values(parts, down_bias, width, "downProj.bias");
+  for (const Part norm : {attention_norm, mlp_norm})
+    TORCH_CHECK(parts[norm].defined(), "Expected weights of both norms of tunesmith::encoder_layers.");
+  check_values(parts, attention_norm, width, "attentionNorm");
+  check_values(parts, attention_norm_bias, width, "attentionNorm.bias");
+  check_values(parts, mlp_norm, width, "mlpNorm");
+  check_values(parts, mlp_norm_bias, width, "mlpNorm.bias");
+  return parts;
+}
+
+// The layer norm of input + added, all [rows,width]; `added` becomes the sum.
+void add_norm(const Tensor& input, const Tensor& added, const Tensor& weight, const Tensor& bias, double epsilon,
+              const Tensor& output) {
+  if (planning()) return;
+  const int64_t rows = input.size(0), width = input.size(1);
+  float* numbers = scratch(Scratch::decoder, 2 * rows);
+  NormRows job{};
+  job.width = width;
+  job.input = address(input);
+  job.residual = address(added);
+  job.sum = mutable_address(added);
+  job.weight = address(weight);
+  job.bias = address_or_null(bias);
+  job.output = mutable_address(output);
+  job.mean = numbers;
+  job.scale = numbers + rows;
+  job.epsilon = float(epsilon);
+  share_work(rows, std::max<int64_t>(1, norm_grain / width),
+             [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
+}
+
+void activate(const Tensor& values, bool tanh) {
+  if (planning()) return;
+  float* data = values.mutable_data_ptr<float>();
+  share_work(values.numel(), gelu_grain, [&](int64_t first, int64_t last) {
+    kernels().gelu(data + first, Type::float32, data + first, last - first, tanh);
+  });
+}
+
+Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, const std::optional<Tensor>& starts,
+                      const std::optional<Tensor>& read_places, const std::optional<Tensor>& read_starts,
+                      const c10::List<std::optional<Tensor>>& given_parts, int64_t heads, double epsilon, double scale,
+                      c10::string_view approximate) {
+  check_float(hidden, op, "hidden");
+  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::encoder_layers. Call it under noGrad.");
+  TORCH_CHECK(hidden.scalar_type() == at::kFloat && hidden.dim() == 3 && hidden.size(2) > 0,
+              "Expected float32 [B,T,C] as `hidden` of tunesmith::encoder_layers, got ", hidden.scalar_type(), " ",
+              hidden.sizes(), ".");
+  const int64_t batch = hidden.size(0), width = hidden.size(2), tokens = batch * hidden.size(1);
+  TORCH_CHECK(heads >= 1 && width % heads == 0, "Expected a divisor of ", width,
+              " as `heads` of tunesmith::encoder_layers, got ", heads, ".");
+  TORCH_CHECK(given_parts.size() > 0 && given_parts.size() % part_count == 0, "Expected ", int64_t(part_count),
+              " `parts` of tunesmith::encoder_layers for each layer, got ", int64_t(given_parts.size()), ".");
+  TORCH_CHECK(approximate == "none" || approximate == "tanh",
+              "Expected `none` or `tanh` as `approximate` of tunesmith::encoder_layers, got `", approximate, "`.");
+  TORCH_CHECK(epsilon >= 0, "Expected a number of at least 0 as `eps` of tunesmith::encoder_layers, got ", epsilon,
+              ".");
+  const bool reads = given(read_places).has_value();
+  TORCH_CHECK(reads == given(read_starts).has_value() && (!reads || given(starts)),
+              "Expected `read_places` of tunesmith::encoder_layers with `read_starts` and `starts`.");
+  if (reads)
+    TORCH_CHECK(read_places->dim() == 1 && read_places->scalar_type() == at::kLong,
+                "Expected int64 [M] as `read_places` of tunesmith::encoder_layers, got ", read_places->scalar_type(),
+                " ", read_places->sizes(), ".");
+
+  const auto layers = int64_t(given_parts.size() / part_count);
+  Tensor stream = hidden.contiguous().view({tokens, width});
+  Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);
+  Tensor values = at::empty_like(queries), changes = at::empty_like(queries), middle = at::empty_like(queries);
+  Tensor next = at::empty_like(queries), wide;
+  for (int64_t layer = 0; layer < layers; layer++) {
+    const Parts parts = layer_parts(given_parts, layer, width);
+    const int64_t inner = parts[up].size(0);
+    const bool some = reads && layer + 1 == layers;
+    const Tensor input = some ? at::index_select(stream, 0, *read_places) : stream;
+    const int64_t rows = input.size(0);
+    const auto first_rows = [rows](const Tensor& all) { return all.narrow(0, 0, rows); };
+    const auto by_head = [&](const Tensor& all) { return all.view({batch, -1, heads, width / heads}); };
+    if (rows == 0) return at::empty({batch, 0, width}, hidden.options());
+    if (!wide.defined() || wide.size(1) != inner) wide = at::empty({tokens, inner}, hidden.options());
+    const Tensor query = first_rows(queries), change = first_rows(changes), attended = first_rows(middle);
+    const Tensor inside = first_rows(wide);
+    // The rows that a layer gives must not be those that the caller has.
+    const Tensor output = layer + 1 == layers ? at::empty({rows, width}, hidden.options()) : next;
+    linear_product(query, input, parts[q], parts[q_bias]);
+    linear_product(keys, stream, parts[k], parts[k_bias]);
+    linear_product(values, stream, parts[v], parts[v_bias]);
+    const Tensor mixed = attention(by_head(query), by_head(keys), by_head(values), mask, some ? read_starts : starts,
+                                   starts, {}, {}, false, 0, scale, 0, {}, {});
+    linear_product(change, mixed.view({rows, width}), parts[o], parts[o_bias]);
+    add_norm(input, change, parts[attention_norm], parts[attention_norm_bias], epsilon, attended);
+    linear_product(inside, attended, parts[up], parts[up_bias]);
+    activate(inside, approximate == "tanh");
+    linear_product(change, inside, parts[down], parts[down_bias]);
+    add_norm(attended, change, parts[mlp_norm], parts[mlp_norm_bias], epsilon, output);
+    stream = output;
+  }
+  return stream.view({batch, -1, width});
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  // With `read_places`, the last layer computes these tokens only.
+  m.def(
+      "encoder_layers(Tensor hidden, Tensor? mask, Tensor? starts, Tensor? read_places, Tensor? read_starts, "
+      "Tensor?[] parts, int heads, float eps, float scale, str approximate) -> Tensor",
+      &encoder_layers);
+}
+
+}  // namespace tunesmith

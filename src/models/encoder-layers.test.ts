@@ -1,0 +1,135 @@
+// The layers of encoders in one fused call against the separate operators, which `allHidden` turns on: the same bits.
+import { afterEach, describe, expect, it } from 'vitest'
+import { dropPacked, Generator, keepPacked, noGrad, setBatchInvariant, Tensor, tensor } from '../tensor/index.ts'
+import { EncoderBody, EncoderLayer } from './encoder.ts'
+import { planEncoderLayers } from './encoder-layers.ts'
+import { type BodyInputs, firstTokensOf, models } from './index.ts'
+
+afterEach(() => {
+  setBatchInvariant(false)
+})
+
+type Kind = 'bert' | 'distilbert' | 'roberta' | 'electra' | 'albert' | 'mpnet'
+
+const build = (type: Kind, more: object = {}): EncoderBody => {
+  const definition = models[type]
+  const config = definition.config.parse({ ...definition.presets.test, ...more }) as never
+  const body = definition.build(config)
+  if (!(body instanceof EncoderBody)) throw new Error(`${type} is no encoder.`)
+  body.initialize({ std: 0.2, generator: new Generator(3) })
+  const random = new Generator(4)
+  noGrad(() => {
+    for (const [path, parameter] of body.parameters())
+      if (/bias$|Norm/.test(path)) parameter.normal_(0.3, 0.5, { generator: random })
+  })
+  return body
+}
+
+const ids = (count: number, from = 0) =>
+  BigInt64Array.from({ length: count }, (_, i) => BigInt(5 + ((from + i * 37) % 90)))
+
+/** Texts of these lengths in one packed row. */
+const packed = (lengths: readonly number[], from = 0): BodyInputs => {
+  const edges = [0]
+  for (const length of lengths) edges.push(edges[edges.length - 1] + length)
+  const total = edges[lengths.length]
+  return {
+    inputIds: Tensor.from(ids(total, from), { shape: [1, total] }),
+    starts: tensor(edges, { dtype: 'int64' }),
+  }
+}
+
+const fused = ({ computedLayers }: EncoderBody) => noGrad(() => planEncoderLayers(computedLayers, EncoderLayer))
+
+const bits = (x: Tensor) => [...new Uint32Array(x.toFloat32Array().slice().buffer)]
+
+const expectSameBits = (body: EncoderBody, inputs: BodyInputs) =>
+  noGrad(() => {
+    const { hidden } = body.forward(inputs)
+    expect(bits(hidden)).toEqual(bits(body.forward({ ...inputs, allHidden: true }).hidden))
+    return hidden
+  })
+
+describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => {
+  it.each([
+    ['bert', {}],
+    ['bert', { activation: 'gelu_new', hiddenSize: 36, intermediateSize: 50, numHeads: 3, numLayers: 3 }],
+    ['distilbert', {}],
+    ['roberta', {}],
+    ['electra', {}],
+    ['albert', { activation: 'gelu' }],
+  ] as const)('%s with %j has the bits of separate operators, packed and padded', (type, more) => {
+    setBatchInvariant(invariant)
+    const body = build(type, more)
+    expect(fused(body)).toBeDefined()
+    for (const lengths of [[1], [19], [7, 1, 12], [40, 33, 25]]) expectSameBits(body, packed(lengths))
+    const attentionMask = tensor([
+      [1, 1, 1, 1, 1, 1],
+      [1, 1, 1, 0, 0, 0],
+    ])
+    expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
+  })
+
+  it('computes only the tokens that are read in the last layer', () => {
+    setBatchInvariant(invariant)
+    const body = build('bert')
+    const inputs = packed([7, 1, 12])
+    const read = firstTokensOf(inputs.starts as Tensor)
+    noGrad(() => {
+      const all = body.forward(inputs)
+      const some = body.forward({ ...inputs, read })
+      expect([all.onlyRead, some.onlyRead]).toEqual([false, true])
+      expect(some.hidden.shape).toEqual([1, 3, 32])
+      const difference = some.hidden.sub(all.hidden.indexSelect(1, read.places)).abs().max().item()
+      expect(difference).toBeLessThan(invariant ? 1e-30 : 1e-5)
+    })
+  })
+})
+
+it('gives a text the same bits in any company, also where its weights are packed', () => {
+  setBatchInvariant(true)
+  const body = build('bert')
+  const texts = noGrad(() => body.forward(packed([9, 30, 14])).hidden.narrow(1, 0, 9))
+  const alone = () => noGrad(() => body.forward(packed([9])).hidden)
+  expect(bits(alone())).toEqual(bits(texts))
+  const matrices = [...body.parameters().values()].filter(({ ndim }) => ndim === 2)
+  keepPacked(matrices)
+  expect(bits(alone())).toEqual(bits(texts))
+  dropPacked(matrices)
+})
+
+it('leaves layers to the separate operators that the fused call does not compute', () => {
+  expect(fused(build('bert', { activation: 'relu' }))).toBeUndefined()
+  const body = build('bert')
+  expect(planEncoderLayers(body.computedLayers, EncoderLayer)).toBeUndefined()
+  expect(fused(body.train())).toBeUndefined()
+  expect(fused(body.eval())).toBeDefined()
+  expect(fused(build('bert').to({ dtype: 'bfloat16' }))).toBeUndefined()
+  const quantized = build('bert')
+  quantized.layers[1].mlp.upProj.quantize('int8')
+  expect(fused(quantized)).toBeUndefined()
+  // As adapters do: the layer's own function is replaced.
+  const adapted = build('bert')
+  const { vProj } = adapted.layers[1].attention
+  const own = vProj.forward.bind(vProj)
+  Object.defineProperty(vProj, 'forward', { value: (input: Tensor) => own(input).mul(2), configurable: true })
+  expectSameBits(adapted, packed([9]))
+  expect(fused(adapted)).toBeUndefined()
+  // Its scores have a bias by distance.
+  noGrad(() => {
+    const inputIds = Tensor.from(ids(6), { shape: [1, 6] })
+    const relative = build('mpnet')
+    expect(bits(relative.forward({ inputIds }).hidden)).toEqual(
+      bits(relative.forward({ inputIds, allHidden: true }).hidden),
+    )
+  })
+})
+
+it('records gradients of the same losses as before, by the separate operators', () => {
+  const body = build('bert')
+  body.requireGrad(true)
+  const inputs = packed([9])
+  const { hidden } = body.forward(inputs)
+  expect(hidden.requiresGrad).toBe(true)
+  expect(bits(hidden.detach())).toEqual(bits(noGrad(() => body.forward(inputs).hidden)))
+})

@@ -1,17 +1,24 @@
 # The fused CPU operators. Sets KERNEL_SOURCES; the including file adds them to the addon target.
-# isa/kernels.cpp holds all vector code and is compiled once for each instruction set; table.cpp chooses at run time.
+# isa/kernels.cpp holds all vector code but that of isa/quantize-blocks.cpp, whose roundings must be those of ggml. Both are
+# compiled once for each instruction set; table.cpp chooses at run time.
 # ISA files must see no std:: template, or the linker could keep its wide-vector copy for the whole addon.
 set(KERNEL_DIRECTORY ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/*.cpp)
 file(GLOB KERNEL_HEADERS CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/isa/*.h ${KERNEL_DIRECTORY}/table.h)
 
+function(tunesmith_add_isa_source name source fusing)
+  set(copy ${CMAKE_CURRENT_BINARY_DIR}/kernels-${source}-${name}.cpp)
+  file(CONFIGURE OUTPUT ${copy} CONTENT "#include \"${KERNEL_DIRECTORY}/isa/${source}.cpp\"\n" @ONLY)
+  set_source_files_properties(${copy} PROPERTIES
+    COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math;-ffp-contract=${fusing};-Wno-psabi;-DTUNESMITH_ISA=${name};${ARGN}"
+    OBJECT_DEPENDS "${KERNEL_DIRECTORY}/isa/${source}.cpp;${KERNEL_HEADERS}")
+  set(KERNEL_SOURCES ${KERNEL_SOURCES} ${copy} PARENT_SCOPE)
+endfunction()
+
 function(tunesmith_add_isa name)
-  set(source ${CMAKE_CURRENT_BINARY_DIR}/kernels-${name}.cpp)
-  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${KERNEL_DIRECTORY}/isa/kernels.cpp\"\n" @ONLY)
-  set_source_files_properties(${source} PROPERTIES
-    COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math;-ffp-contract=fast;-Wno-psabi;-DTUNESMITH_ISA=${name};${ARGN}"
-    OBJECT_DEPENDS "${KERNEL_DIRECTORY}/isa/kernels.cpp;${KERNEL_HEADERS}")
-  set(KERNEL_SOURCES ${KERNEL_SOURCES} ${source} PARENT_SCOPE)
+  tunesmith_add_isa_source(${name} kernels fast ${ARGN})
+  tunesmith_add_isa_source(${name} quantize-blocks off ${ARGN})
+  set(KERNEL_SOURCES ${KERNEL_SOURCES} PARENT_SCOPE)
 endfunction()
 
 tunesmith_add_isa(baseline)

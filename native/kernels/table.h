@@ -29,6 +29,30 @@ struct PackedMatrix {
   const int64_t* order = nullptr;  // of blocks: row i is stored as row order[i]; null for the same order
 };
 
+// The types that rows of float32 are written in: GGUF's, and those of ONNX. int8 has a scale for each column, int4
+// codes are two a byte and have a scale for every 32 values.
+enum class RowType : int {
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  mxfp4,
+  float16,
+  bfloat16,
+  float32,
+  int8,
+  int4,
+  int4_scales
+};
+
 // Quantised rows times the rows of a matrix of blocks, plus a bias.
 struct BlockProduct {
   const void* x;  // from quantize_rows
@@ -191,6 +215,8 @@ struct Kernels {
   // Columns `first` to `last` of a product; work memory of rows * lanes floats.
   void (*block_rows)(const BlockProduct& job, int64_t first, int64_t last, float* sums);
   bool (*finite_scales)(const PackedMatrix& matrix, int64_t first, int64_t last);
+  // `columns`: their importance, or null; of int8 their scales.
+  void (*encode_row)(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out);
 
   void (*convert)(const void* source, Type source_type, void* target, Type target_type, int64_t count);
   void (*scale)(void* data, Type type, float factor, int64_t count);

@@ -6,10 +6,10 @@
 export type Dequantize = (bytes: Uint8Array, blocks: number, out: Float32Array) => void
 
 /** Values of the sixteen levels of IQ4_NL and IQ4_XS. */
-export const iq4Levels: readonly number[] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+const iq4Levels: readonly number[] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
 
 /** Values of the sixteen levels of MXFP4, twice those of the format: its scales are halved. */
-export const mxfp4Levels: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
+const mxfp4Levels: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
 /** Values of all float16 bit patterns, computed when they are first used. */
 let halves: Float32Array | undefined

@@ -5,7 +5,6 @@
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
 export { ggufPooling } from './gguf-bert.ts'
 export type { GgufValue } from './gguf-header.ts'
-export { iq4Levels, mxfp4Levels } from './gguf-low-bits.ts'
 export { type GgufName, type GgufSizes, ggufNames, ggufToHf, type HfCheckpoint } from './gguf-model.ts'
 export { llama3Divisors } from './gguf-rope.ts'
 export { scaledNormKey } from './gguf-t5.ts'

@@ -412,6 +412,15 @@ export const finiteBlocks = operator<(blocks: T, format: string) => boolean>(
   'tunesmith::finite_blocks(blocks, format)',
 )
 
+/**
+ * Rows of float32 [R,K] as blocks of one of GGUF's quantised types, with the bytes that ggml writes: uint8 [R, bytes of a row].
+ * @param importance of the errors in each column [K], for the types that have one
+ */
+export const quantizeBlocks = operator<(values: T, format: string, importance?: T | null) => T>(
+  'quantizeBlocks',
+  'tunesmith::quantize_blocks(values, format, importance)',
+)
+
 /** Rows of such blocks by id, dequantised to float32: ids int64 [...] give [...,K]. */
 export const blockEmbedding = operator<(blocks: T, format: string, ids: T) => T>(
   'blockEmbedding',

@@ -508,8 +508,8 @@ describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESM
 describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
   'the other vector code (x86-64 with AVX2 only), in a process of its own',
   () => {
-    it.each(['baseline', 'emulated'])('%s passes every test of this file and of block-kernels.test.ts', (isa) => {
-      const files = ['kernels.test.ts', 'block-kernels.test.ts'].map((name) =>
+    it.each(['baseline', 'emulated'])('%s passes every test of this file and of those of blocks', (isa) => {
+      const files = ['kernels.test.ts', 'block-kernels.test.ts', '../../tests/export/quantize.test.ts'].map((name) =>
         fileURLToPath(new URL(name, import.meta.url)),
       )
       const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))

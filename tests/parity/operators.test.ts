@@ -43,6 +43,8 @@ const checkedElsewhere = [
   ...['aten::linalg_eigh', 'aten::linalg_qr'],
   // Blocks of GGUF files: block-kernels.test.ts in src/tensor.
   ...['unpack_blocks', 'finite_blocks', 'block_linear', 'block_embedding'].map((name) => `tunesmith::${name}`),
+  // tests/export/quantize.test.ts, by libggml.
+  'tunesmith::quantize_blocks',
 ]
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }

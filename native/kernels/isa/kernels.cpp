@@ -17,6 +17,9 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
+// In quantize-blocks.cpp, whose sums must not be fused.
+void encode_row(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out);
+
 const Kernels& table() {
   static constexpr Kernels kernels = {TUNESMITH_TEXT(TUNESMITH_ISA),
                                       lanes,
@@ -31,6 +34,7 @@ const Kernels& table() {
                                       quantize_rows,
                                       block_rows,
                                       finite_scales,
+                                      encode_row,
                                       convert,
                                       scale,
                                       column_sums,

@@ -19,7 +19,7 @@ import {
   models,
   Seq2SeqLmHead,
 } from '../../models/index.ts'
-import { noGrad, scope, type Tensor, zeros } from '../../tensor/index.ts'
+import { noGrad, quantizeBlocks, scope, Tensor, zeros } from '../../tensor/index.ts'
 import { count, flag, float, type GgufEntry, type GgufField } from './gguf-file.ts'
 import { quantizers } from './quantizers.ts'
 
@@ -244,12 +244,15 @@ export const entryOf = (
     }
     return { name, shape, code, bytes, read }
   }
-  const { quantize, weighted } = quantizers[type]
   const read = () => {
     const out = new Uint8Array(bytes)
-    const values = noGrad(() => scope(() => inOrder().toFloat32Array()))
-    if (importance !== undefined && weighted !== undefined) weighted(values, out, importance)
-    else quantize(values, out)
+    noGrad(() =>
+      scope(() => {
+        const rows = inOrder().reshape([-1, shape[shape.length - 1]])
+        const weights = importance === undefined || !quantizers[type].weighted ? null : Tensor.from(importance)
+        quantizeBlocks(rows, type, weights).copyInto(out)
+      }),
+    )
     return out
   }
   return { name, shape, code, bytes, read }

@@ -77,7 +77,7 @@ const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
 }
 
 /** Whether a file type has quantised matrices that an importance matrix changes. */
-export const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted !== undefined
+export const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted ?? false
 
 const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
   const settings = settingsOf(source.model)

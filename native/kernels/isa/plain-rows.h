@@ -1,0 +1,112 @@
+// Rows of float32 in float16 and bfloat16, and in the integers of ONNX files; the helpers of all row types. Rounding is
+// exact, so this is compiled without fused multiply-adds.
+#pragma once
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+#include "block-search.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+namespace blocks {
+namespace {
+
+uint32_t bits_of(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, 4);
+  return bits;
+}
+
+float float_of(uint32_t bits) {
+  float x;
+  __builtin_memcpy(&x, &bits, 4);
+  return x;
+}
+
+// The nearest float16, ties to even.
+uint16_t to_half(float x) {
+  const uint32_t sign = bits_of(x) >> 16 & 0x8000, magnitude = bits_of(x) & 0x7fffffff;
+  if (magnitude >= 0x7f800000) return uint16_t(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00));
+  if (magnitude >= 0x477ff000) return uint16_t(sign | 0x7c00);
+  // Below the smallest normal number: multiples of 2^-24, which adding 1/2 rounds to.
+  if (magnitude < 0x38800000) return uint16_t(sign | (bits_of(float_of(magnitude) + 0.5f) - 0x3f000000));
+  return uint16_t(sign | (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13);
+}
+
+float from_half(uint16_t bits) {
+  const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const float size = exponent == 0 ? float(fraction) * float_of(0x33800000)  // 2^-24
+                                   : float_of((exponent + 112) << 23 | fraction << 13);
+  return bits & 0x8000 ? -size : size;
+}
+
+void put_half(uint8_t* out, uint16_t bits) { __builtin_memcpy(out, &bits, 2); }
+
+float inverse(float scale) { return scale == 0 ? 0 : 1 / scale; }
+// A row of values.
+struct Row {
+  const float* values;
+  int64_t width;
+  const float* importance;  // of the columns, or null; of int8 their scales
+};
+
+void halves(const Row& row, uint8_t* out) {
+  int64_t i = 0;
+#if defined(__F16C__)
+  for (; i + 8 <= row.width; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(row.values + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  for (; i < row.width; i++) put_half(out + 2 * i, to_half(row.values[i]));
+}
+
+void brain_floats(const Row& row, uint8_t* out) {
+  for (int64_t i = 0; i < row.width; i++) {
+    const uint32_t bits = bits_of(row.values[i]);
+    const bool number = (bits & 0x7fffffff) <= 0x7f800000;
+    put_half(out + 2 * i, number ? uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16) : uint16_t(0x7fc0));
+  }
+}
+
+// Symmetric integers from -127 to 127. @source onnxruntime.quantization.quant_utils, compute_scale_zp
+void int8(const Row& row, uint8_t* out) {
+  for (int64_t i = 0; i < row.width; i++) {
+    const float scaled = row.values[i] / row.importance[i];
+    out[i] = uint8_t(int(nearest(scaled < -127 ? -127 : scaled > 127 ? 127 : scaled)));
+  }
+}
+
+// The scale of a block of at most 32 values: the one of largest magnitude becomes -8. @source MlasQuantizeBlockwise
+float int4_scale(const float* x, int64_t count) {
+  float least = 0, most = 0;
+  for (int64_t i = 0; i < count; i++) {
+    if (x[i] < least) least = x[i];
+    if (x[i] > most) most = x[i];
+  }
+  return (__builtin_fabsf(most) > __builtin_fabsf(least) ? most : least) / -8;
+}
+
+void int4_scales(const Row& row, uint8_t* out) {
+  for (int64_t from = 0; from < row.width; from += 32, out += 4) {
+    const int64_t rest = row.width - from;
+    const float scale = int4_scale(row.values + from, rest < 32 ? rest : 32);
+    __builtin_memcpy(out, &scale, 4);
+  }
+}
+
+// Blocks are filled up with zeros, which 8 stands for. @source onnxruntime contrib operator MatMulNBits
+void int4(const Row& row, uint8_t* out) {
+  for (int64_t from = 0; from < row.width; from += 32, out += 16) {
+    const int64_t rest = row.width - from, count = rest < 32 ? rest : 32;
+    const float* x = row.values + from;
+    const float factor = inverse(int4_scale(x, count));
+    uint8_t codes[32];
+    for (int64_t i = 0; i < 32; i++) codes[i] = 8;
+    for (int64_t i = 0; i < count; i++) codes[i] = uint8_t(int(clamp(x[i] * factor + 8, 0, 15) + 0.5f));
+    for (int i = 0; i < 16; i++) out[i] = uint8_t(codes[2 * i] | codes[2 * i + 1] << 4);
+  }
+}
+
+}  // namespace
+}  // namespace blocks
+}  // namespace tunesmith::TUNESMITH_ISA

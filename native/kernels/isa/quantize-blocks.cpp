@@ -1,0 +1,508 @@
+// Rows of float32 in the types of files, those of GGUF with the same bytes as ggml: compiled once for each instruction
+// set, under the namespace named by TUNESMITH_ISA, without fused multiply-adds.
+// @source https://github.com/ggml-org/ggml, ggml-quants (layout of blocks, order of operations and rounding)
+#ifndef TUNESMITH_ISA
+#define TUNESMITH_ISA baseline
+#endif
+#include "../table.h"
+#include "block-search.h"
+#include "plain-rows.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+namespace blocks {
+namespace {
+
+// Of 0 and -0, the first.
+float largest_of(float a, float b) { return b > a ? b : a; }
+
+// The scale with the largest magnitude.
+float extreme_of(const float* scales, int count) {
+  float best = 0;
+  for (int i = 0; i < count; i++)
+    if (__builtin_fabsf(scales[i]) > __builtin_fabsf(best)) best = scales[i];
+  return best;
+}
+
+float sum_of_squares(const float* x, int64_t count) {
+  float sum = 0;
+  for (int64_t i = 0; i < count; i++) sum += x[i] * x[i];
+  return sum;
+}
+
+// Levels of eight groups in the order of the values.
+template <int size> void store_levels(const Lanes* levels, uint8_t* out) {
+  for (int i = 0; i < size; i++) {
+    const Mask whole = __builtin_convertvector(levels[i], Mask);
+    for (int group = 0; group < groups; group++) out[group * size + i] = uint8_t(whole[group]);
+  }
+}
+
+void store(Lanes x, float* out) { __builtin_memcpy(out, &x, sizeof(x)); }
+
+// Low four bits in pairs (i, i + 16), after the fifth bits of all 32 where there are five.
+void pack_levels(const uint8_t* levels, int bits, uint8_t* out) {
+  if (bits == 5) {
+    uint32_t fifth = 0;
+    for (int i = 0; i < 32; i++) fifth |= uint32_t(levels[i] >> 4 & 1) << i;
+    __builtin_memcpy(out, &fifth, 4);
+    out += 4;
+  }
+  for (int i = 0; i < 16; i++) out[i] = uint8_t((levels[i] & 15) | (levels[i + 16] & 15) << 4);
+}
+
+// Two bits of each of 256 levels: a byte has those of the values i, i + 32, i + 64 and i + 96.
+void pack_two_bits(const uint8_t* levels, uint8_t* out) {
+  for (int part = 0; part < 2; part++, levels += 128)
+    for (int i = 0; i < 32; i++)
+      out[32 * part + i] =
+          uint8_t((levels[i] & 3) | (levels[i + 32] & 3) << 2 | (levels[i + 64] & 3) << 4 | (levels[i + 96] & 3) << 6);
+}
+
+// write(first value, number of blocks) for up to eight blocks of 32 at a time.
+template <class Write> void by_eight_blocks(int64_t width, Write&& write) {
+  for (int64_t from = 0; from < width; from += 32 * groups) {
+    const int64_t rest = (width - from) / 32;
+    write(from, int(rest < groups ? rest : groups));
+  }
+}
+
+void q8_0(const Row& row, uint8_t* out) {
+  for (int64_t from = 0; from < row.width; from += 32, out += 34) {
+    Lanes x[4], most{};
+    __builtin_memcpy(x, row.values + from, sizeof(x));
+    for (const Lanes& part : x) most = select(magnitude(part) > most, magnitude(part), most);
+    float largest = 0;
+    for (int i = 0; i < groups; i++) largest = largest_of(largest, most[i]);
+    const float scale = largest / 127, factor = inverse(scale);
+    put_half(out, to_half(scale));
+    for (int part = 0; part < 4; part++) {
+      // Nearest integer, ties away from zero.
+      const Lanes scaled = x[part] * factor;
+      const Mask whole = __builtin_convertvector(scaled, Mask);
+      const Lanes rest = scaled - __builtin_convertvector(whole, Lanes);
+      const Mask level = whole - (rest >= 0.5f) + (rest <= -0.5f);
+      for (int i = 0; i < groups; i++) out[2 + groups * part + i] = uint8_t(level[i]);
+    }
+  }
+}
+
+void plain_symmetric(const Row& row, int bits, uint8_t* out) {
+  const float half = float(1 << (bits - 1));
+  const int top = (1 << bits) - 1;
+  uint8_t levels[32];
+  for (int64_t from = 0; from < row.width; from += 32, out += bits == 4 ? 18 : 22) {
+    const float* x = row.values + from;
+    const float scale = extreme_of(x, 32) / -half, factor = inverse(scale);
+    put_half(out, to_half(scale));
+    for (int i = 0; i < 32; i++) {
+      const int level = int(x[i] * factor + (half + 0.5f));
+      levels[i] = uint8_t(level < top ? level : top);
+    }
+    pack_levels(levels, bits, out + 2);
+  }
+}
+
+void plain_with_minimum(const Row& row, int bits, uint8_t* out) {
+  const int top = (1 << bits) - 1;
+  uint8_t levels[32];
+  for (int64_t from = 0; from < row.width; from += 32, out += bits == 4 ? 20 : 24) {
+    const float* x = row.values + from;
+    float least = x[0], most = x[0];
+    for (int i = 1; i < 32; i++) {
+      if (x[i] < least) least = x[i];
+      if (x[i] > most) most = x[i];
+    }
+    const float scale = (most - least) / float(top), factor = inverse(scale);
+    put_half(out, to_half(scale));
+    put_half(out + 2, to_half(least));
+    for (int i = 0; i < 32; i++) {
+      const int level = int((x[i] - least) * factor + 0.5f);
+      levels[i] = uint8_t(level < top ? level : top);
+    }
+    pack_levels(levels, bits, out + 4);
+  }
+}
+
+void weighted_symmetric(const Row& row, int bits, uint8_t* out) {
+  const float half = float(1 << (bits - 1));
+  const Lanes variance = all(sum_of_squares(row.values, row.width) / float(row.width));
+  Groups<32> group;
+  Lanes levels[32];
+  uint8_t stored[32 * groups];
+  by_eight_blocks(row.width, [&](int64_t from, int count) {
+    group.load(row.values + from, count);
+    group.weigh_by(row.importance + from, variance, count);
+    const SymmetricScale found = search_symmetric(group, half);
+    // Groups of zeros keep the levels that ggml's search leaves.
+    for (int i = 0; i < 32; i++)
+      levels[i] = select(found.factor == 0.0f, Lanes{}, half + level_of(group.x[i], found.factor, half));
+    store_levels<32>(levels, stored);
+    for (int block = 0; block < count; block++, out += bits == 4 ? 18 : 22) {
+      put_half(out, to_half(found.scale[block]));
+      pack_levels(stored + 32 * block, bits, out + 2);
+    }
+  });
+}
+
+constexpr Search wide(float top) { return {top, -0.9f, 36, 0.05f}; }
+
+void weighted_with_minimum(const Row& row, int bits, uint8_t* out) {
+  const Lanes variance = all(sum_of_squares(row.values, row.width) / float(row.width));
+  Groups<32> group;
+  Lanes levels[32];
+  uint8_t stored[32 * groups];
+  by_eight_blocks(row.width, [&](int64_t from, int count) {
+    group.load(row.values + from, count);
+    group.weigh_by(row.importance + from, variance, count);
+    const RangeScale found = search_range(group, wide(float((1 << bits) - 1)), levels);
+    store_levels<32>(levels, stored);
+    for (int block = 0; block < count; block++, out += bits == 4 ? 20 : 24) {
+      put_half(out, to_half(found.scale[block]));
+      put_half(out + 2, to_half(-found.minimum[block]));
+      pack_levels(stored + 32 * block, bits, out + 4);
+    }
+  });
+}
+
+void put_iq4(const float* x, float factor, uint8_t* out) {
+  for (int i = 0; i < 16; i++)
+    out[i] = uint8_t(nearest_iq4_index(factor * x[i]) | nearest_iq4_index(factor * x[i + 16]) << 4);
+}
+
+void iq4_nl(const Row& row, uint8_t* out) {
+  Groups<32> group;
+  by_eight_blocks(row.width, [&](int64_t from, int count) {
+    group.load(row.values + from, count);
+    if (row.importance == nullptr) {
+      group.weigh_by_squares();
+    } else {
+      Lanes variance{};
+      for (int i = 0; i < 32; i++) variance += group.x[i] * group.x[i];
+      group.weigh_by(row.importance + from, variance * (2.0f / 32), count);
+    }
+    const Lanes scales = search_iq4(group);
+    for (int block = 0; block < count; block++, out += 18) {
+      put_half(out, to_half(scales[block]));
+      put_iq4(row.values + from + 32 * block, inverse(scales[block]), out + 2);
+    }
+  });
+}
+
+void iq4_xs(const Row& row, uint8_t* out) {
+  Groups<32> group;
+  for (int64_t from = 0; from < row.width; from += 256, out += 136) {
+    const float* x = row.values + from;
+    group.load(x);
+    if (row.importance == nullptr)
+      group.weigh_by_squares();
+    else
+      group.weigh_by(row.importance + from, all(sum_of_squares(x, 256) * (2.0f / 256)));
+    float scales[8];
+    store(search_iq4(group), scales);
+    const float step = -extreme_of(scales, 8) / 32, factor = inverse(step);
+    put_half(out, to_half(step));
+    uint16_t high = 0;
+    for (int i = 4; i < 8; i++) out[i] = 0;
+    for (int i = 0; i < 8; i++) {
+      const float level = clamp(nearest(factor * scales[i]), -32, 31);
+      put_iq4(x + 32 * i, inverse(step * level), out + 8 + 16 * i);
+      const int packed = int(level) + 32;
+      out[4 + i / 2] = uint8_t(out[4 + i / 2] | (packed & 15) << 4 * (i % 2));
+      high = uint16_t(high | packed >> 4 << 2 * i);
+    }
+    put_half(out + 2, high);
+  }
+}
+
+// Twice the levels of MXFP4.
+constexpr float mxfp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void mxfp4(const Row& row, uint8_t* out) {
+  for (int64_t from = 0; from < row.width; from += 32, out += 17) {
+    const float* x = row.values + from;
+    const float most = __builtin_fabsf(extreme_of(x, 32));
+    const uint8_t exponent = most > 0 ? uint8_t(int(__builtin_floorf(__builtin_log2f(most))) - 2 + 127) : 0;
+    const float scale = float_of(exponent < 2 ? 0x200000u << exponent : uint32_t(exponent - 1) << 23);
+    uint8_t levels[32];
+    for (int part = 0; part < 4; part++) {
+      Lanes values;
+      __builtin_memcpy(&values, x + groups * part, sizeof(values));
+      Mask best{};
+      Lanes error = magnitude(mxfp4_levels[0] * scale - values);
+      for (int i = 1; i < 16; i++) {
+        const Lanes own = magnitude(mxfp4_levels[i] * scale - values);
+        const Mask better = own < error;
+        best = (better & i) | (~better & best);
+        error = select(better, own, error);
+      }
+      for (int i = 0; i < groups; i++) levels[groups * part + i] = uint8_t(best[i]);
+    }
+    out[0] = exponent;
+    pack_levels(levels, 4, out + 1);
+  }
+}
+
+// Scales and minima of the groups of a block of 256, as whole numbers of the halves that they multiply.
+struct RangeScales {
+  uint16_t scale_half, minimum_half;
+  uint8_t scales[16], minima[16];
+};
+
+// As ggml without an importance matrix: relative to the largest.
+RangeScales relative_to_largest(const float* scales, const float* minima, int count, float top) {
+  float largest = 0, lowest = 0;
+  for (int i = 0; i < count; i++) {
+    largest = largest_of(largest, scales[i]);
+    lowest = largest_of(lowest, minima[i]);
+  }
+  const float to_scale = largest > 0 ? top / largest : 0, to_minimum = lowest > 0 ? top / lowest : 0;
+  RangeScales found{to_half(largest / top), to_half(lowest / top), {}, {}};
+  for (int i = 0; i < count; i++) {
+    const auto scale = uint8_t(int(nearest(to_scale * scales[i])));
+    const auto minimum = uint8_t(int(nearest(to_minimum * minima[i])));
+    found.scales[i] = scale > top ? uint8_t(top) : scale;
+    found.minima[i] = minimum > top ? uint8_t(top) : minimum;
+  }
+  return found;
+}
+
+// Searches a block of 256 in groups of `size`. The levels of the search are left in `levels`: they stay where a scale
+// is zero.
+template <int size>
+RangeScales search_block(const Row& row, int64_t from, const Search& plain, float variance, float top,
+                         uint8_t* levels) {
+  constexpr int count = 256 / size, sweeps = count / groups;
+  float scales[count], minima[count], totals[count];
+  Groups<size> group;
+  Lanes found_levels[size];
+  for (int sweep = 0; sweep < sweeps; sweep++) {
+    const int64_t first = from + sweep * groups * size;
+    group.load(row.values + first);
+    if (row.importance != nullptr)
+      group.weigh_by(row.importance + first, all(variance));
+    else if (plain.absolute)
+      group.weigh_by_magnitudes();
+    else
+      group.weigh_by_mean();
+    const Search search = row.importance == nullptr ? plain : wide(plain.top);
+    const RangeScale found = search_range(group, search, found_levels);
+    store(found.scale, scales + sweep * groups);
+    store(found.minimum, minima + sweep * groups);
+    store(group.total_weight(), totals + sweep * groups);
+    store_levels<size>(found_levels, levels + sweep * groups * size);
+  }
+  if (row.importance == nullptr) return relative_to_largest(scales, minima, count, top);
+  RangeScales found{};
+  found.scale_half = to_half(search_positive(scales, count, top, found.scales, totals));
+  found.minimum_half = to_half(search_positive(minima, count, top, found.minima, totals));
+  return found;
+}
+
+// Levels of the values with the scales as they are stored.
+template <int size> void level_block(const float* x, const RangeScales& found, float top, uint8_t* levels) {
+  const float scale = from_half(found.scale_half), minimum = from_half(found.minimum_half);
+  for (int group = 0; group < 256 / size; group++, x += size, levels += size) {
+    const float step = scale * (found.scales[group] & 63);
+    if (step == 0) continue;
+    const float shift = minimum * (found.minima[group] & 63);
+    for (int i = 0; i < size; i++) levels[i] = uint8_t(int(clamp(nearest((x[i] + shift) / step), 0, top)));
+  }
+}
+
+void q2_k(const Row& row, uint8_t* out) {
+  constexpr Search plain{3, -0.5f, 15, 0.1f, true};
+  uint8_t levels[256];
+  for (int64_t from = 0; from < row.width; from += 256, out += 84) {
+    const float* x = row.values + from;
+    const float variance = row.importance == nullptr ? 0 : sum_of_squares(x, 256) / 256;
+    RangeScales found = search_block<16>(row, from, plain, variance, 15, levels);
+    for (int i = 0; i < 16; i++) {
+      out[i] = uint8_t(found.scales[i] | found.minima[i] << 4);
+      found.scales[i] = out[i] & 15;
+      found.minima[i] = out[i] >> 4;
+    }
+    level_block<16>(x, found, 3, levels);
+    pack_two_bits(levels, out + 16);
+    put_half(out + 80, found.scale_half);
+    put_half(out + 82, found.minimum_half);
+  }
+}
+
+// Eight 6-bit scales and eight 6-bit minima in 12 bytes.
+void pack_scales(const RangeScales& found, uint8_t* out) {
+  for (int i = 0; i < 12; i++) out[i] = 0;
+  for (int i = 0; i < 8; i++) {
+    const int scale = found.scales[i] & 63, minimum = found.minima[i] & 63;
+    if (i < 4) {
+      out[i] = uint8_t(scale);
+      out[i + 4] = uint8_t(minimum);
+    } else {
+      out[i + 4] = uint8_t((scale & 15) | (minimum & 15) << 4);
+      out[i - 4] = uint8_t(out[i - 4] | scale >> 4 << 6);
+      out[i] = uint8_t(out[i] | minimum >> 4 << 6);
+    }
+  }
+}
+
+// Q4_K and Q5_K.
+void ranged(const Row& row, const Search& plain, int bits, uint8_t* out) {
+  uint8_t levels[256];
+  for (int64_t from = 0; from < row.width; from += 256) {
+    const float* x = row.values + from;
+    const float variance = row.importance == nullptr ? 0 : 2 * sum_of_squares(x, 256) / 256;
+    const RangeScales found = search_block<32>(row, from, plain, variance, 63, levels);
+    level_block<32>(x, found, plain.top, levels);
+    put_half(out, found.scale_half);
+    put_half(out + 2, found.minimum_half);
+    pack_scales(found, out + 4);
+    out += 16;
+    if (bits == 5) {
+      // Byte i has the fifth bit of value i of each group.
+      for (int i = 0; i < 32; i++) {
+        int byte = 0;
+        for (int group = 0; group < 8; group++) byte |= levels[32 * group + i] >> 4 << group;
+        out[i] = uint8_t(byte);
+      }
+      out += 32;
+    }
+    for (int pair = 0; pair < 4; pair++, out += 32)
+      for (int i = 0; i < 32; i++)
+        out[i] = uint8_t((levels[64 * pair + i] & 15) | (levels[64 * pair + 32 + i] & 15) << 4);
+  }
+}
+
+void q3_k(const Row& row, uint8_t* out) {
+  Groups<16> group;
+  Lanes found_levels[16];
+  uint8_t levels[256];
+  for (int64_t from = 0; from < row.width; from += 256, out += 110) {
+    const float* x = row.values + from;
+    const bool weighted = row.importance != nullptr;
+    const Lanes variance = all(weighted ? 2 * sum_of_squares(x, 256) / 256 : 0);
+    float found[16], totals[16], whole[16], step;
+    for (int sweep = 0; sweep < 2; sweep++) {
+      group.load(x + 128 * sweep);
+      if (!weighted) {
+        store(search_three_bits(group, found_levels), found + groups * sweep);
+      } else {
+        group.weigh_by(row.importance + from + 128 * sweep, variance);
+        store(group.total_weight(), totals + groups * sweep);
+        const SymmetricScale own = search_symmetric(group, 4);
+        store(own.scale, found + groups * sweep);
+        for (int i = 0; i < 16; i++)
+          found_levels[i] = select(own.factor == 0.0f, Lanes{}, 4.0f + level_of(group.x[i], own.factor, 4));
+      }
+      store_levels<16>(found_levels, levels + 128 * sweep);
+    }
+    float factor;
+    if (!weighted) {
+      const float largest = extreme_of(found, 16);
+      factor = largest == 0 ? 0 : -32 / largest;
+      step = largest == 0 ? 0 : 1 / factor;
+    } else {
+      // The scales are a group too, in every lane.
+      Groups<16> scales;
+      for (int i = 0; i < 16; i++) {
+        scales.x[i] = all(found[i]);
+        scales.weights[i] = all(totals[i]);
+      }
+      const SymmetricScale own = search_symmetric(scales, 32);
+      factor = own.factor[0];
+      step = own.scale[0];
+    }
+    // Without a scale all scales are zero bits, which mean -32.
+    for (int i = 0; i < 16; i++) whole[i] = factor == 0 ? -32 : clamp(nearest(factor * found[i]), -32, 31);
+    for (int i = 0; i < 110; i++) out[i] = 0;
+    const uint16_t half = to_half(step);
+    put_half(out + 108, half);
+    for (int i = 0; i < 16; i++) {
+      const int packed = int(whole[i]) + 32;
+      out[96 + i % 8] = uint8_t(out[96 + i % 8] | (packed & 15) << (i < 8 ? 0 : 4));
+      out[104 + i % 4] = uint8_t(out[104 + i % 4] | packed >> 4 << 2 * (i / 4));
+      const float own = from_half(half) * whole[i];
+      if (own == 0) continue;
+      for (int j = 16 * i; j < 16 * i + 16; j++) levels[j] = uint8_t(int(clamp(nearest(x[j] / own), -4, 3)) + 4);
+    }
+    for (int i = 0; i < 256; i++) out[i % 32] = uint8_t(out[i % 32] | (levels[i] > 3) << (i / 32));
+    pack_two_bits(levels, out + 32);
+  }
+}
+
+void q6_k(const Row& row, uint8_t* out) {
+  Groups<16> group;
+  Lanes found_levels[16];
+  uint8_t levels[256];
+  for (int64_t from = 0; from < row.width; from += 256, out += 210) {
+    const float* x = row.values + from;
+    float found[16];
+    for (int sweep = 0; sweep < 2; sweep++) {
+      group.load(x + 128 * sweep);
+      if (row.importance == nullptr)
+        group.weigh_by_squares();
+      else
+        group.weigh_by(row.importance + from + 128 * sweep);
+      const SymmetricScale own = search_symmetric(group, 32);
+      store(own.scale, found + groups * sweep);
+      // Where a scale rounds to zero, ggml leaves the levels of the search.
+      for (int i = 0; i < 16; i++)
+        found_levels[i] = select(own.factor == 0.0f, Lanes{}, 32.0f + level_of(group.x[i], own.factor, 32));
+      store_levels<16>(found_levels, levels + 128 * sweep);
+    }
+    const float largest = extreme_of(found, 16);
+    if (__builtin_fabsf(largest) < epsilon) {
+      for (int i = 0; i < 210; i++) out[i] = 0;
+      continue;
+    }
+    const float factor = -128 / largest;
+    const uint16_t half = to_half(1 / factor);
+    put_half(out + 208, half);
+    for (int i = 0; i < 16; i++) {
+      const float rounded = nearest(factor * found[i]), scale = rounded > 127 ? 127 : rounded;
+      out[192 + i] = uint8_t(int(scale));
+      const float step = from_half(half) * scale;
+      if (step == 0) continue;
+      for (int j = 16 * i; j < 16 * i + 16; j++) levels[j] = uint8_t(int(clamp(nearest(x[j] / step), -32, 31)) + 32);
+    }
+    for (int part = 0; part < 2; part++) {
+      const uint8_t* own = levels + 128 * part;
+      for (int i = 0; i < 32; i++) {
+        out[64 * part + i] = uint8_t((own[i] & 15) | (own[i + 64] & 15) << 4);
+        out[64 * part + 32 + i] = uint8_t((own[i + 32] & 15) | (own[i + 96] & 15) << 4);
+        out[128 + 32 * part + i] =
+            uint8_t(own[i] >> 4 | own[i + 32] >> 4 << 2 | own[i + 64] >> 4 << 4 | own[i + 96] >> 4 << 6);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace blocks
+
+void encode_row(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out) {
+  using namespace blocks;
+  const Row row{values, width, columns};
+  const bool weighted = columns != nullptr;
+  switch (type) {
+    case RowType::q4_0: return weighted ? weighted_symmetric(row, 4, out) : plain_symmetric(row, 4, out);
+    case RowType::q5_0: return weighted ? weighted_symmetric(row, 5, out) : plain_symmetric(row, 5, out);
+    case RowType::q4_1: return weighted ? weighted_with_minimum(row, 4, out) : plain_with_minimum(row, 4, out);
+    case RowType::q5_1: return weighted ? weighted_with_minimum(row, 5, out) : plain_with_minimum(row, 5, out);
+    case RowType::q8_0: return q8_0(row, out);
+    case RowType::q2_k: return q2_k(row, out);
+    case RowType::q3_k: return q3_k(row, out);
+    case RowType::q4_k: return ranged(row, {15, -1, 20}, 4, out);
+    case RowType::q5_k: return ranged(row, {31, -0.5f, 15}, 5, out);
+    case RowType::q6_k: return q6_k(row, out);
+    case RowType::iq4_nl: return iq4_nl(row, out);
+    case RowType::iq4_xs: return iq4_xs(row, out);
+    case RowType::mxfp4: return mxfp4(row, out);
+    case RowType::float16: return halves(row, out);
+    case RowType::bfloat16: return brain_floats(row, out);
+    case RowType::float32: __builtin_memcpy(out, values, size_t(width) * 4); return;
+    case RowType::int8: return int8(row, out);
+    case RowType::int4: return int4(row, out);
+    case RowType::int4_scales: return int4_scales(row, out);
+  }
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

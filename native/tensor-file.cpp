@@ -1,17 +1,14 @@
-// Writes a header and the bytes of tensors to a new file, and computes its SHA-256. Two threads read the tensors: one
-// hashes, one writes with direct I/O, so nothing is read back. Independent of file formats; the caller calls fsync.
+// Writes a header and tensors to a new file, and computes its SHA-256. Some threads make the bytes, one hashes them,
+// one writes them with direct I/O, so nothing is read back. Independent of file formats; the caller calls fsync.
 #include "binding.h"
+#include "file-pieces.h"
 #include "sha256.h"
-
-#include <ATen/core/grad_mode.h>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -21,104 +18,12 @@
 namespace tunesmith {
 namespace {
 
-constexpr size_t block_bytes = size_t{8} << 20;    // written at a time
-constexpr size_t alignment = 4096;                 // of address, offset and length for direct I/O
-constexpr size_t piece_bytes = size_t{256} << 10;  // hashed or copied at a time
-constexpr int max_copies = 2;                      // copies of tensors that are not row-major, at a time
+constexpr size_t block_bytes = size_t{8} << 20;  // written at a time
+constexpr size_t alignment = 4096;               // of address, offset and length for direct I/O
 
 struct SystemFault {
   int number;
   const char* call;
-};
-
-// The other thread has failed and its error is the one to report.
-struct Stopped {};
-
-// The data that both threads read. A tensor that is not row-major is copied by the first thread that reaches it, and
-// the copy is freed by the second.
-class Sources {
- public:
-  Sources(std::string header, std::vector<at::Tensor> tensors) : header_(std::move(header)), parts_(tensors.size()) {
-    bytes_ = header_.size();
-    for (size_t i = 0; i < tensors.size(); i++) {
-      bytes_ += tensors[i].nbytes();
-      parts_[i].tensor = std::move(tensors[i]);
-    }
-  }
-
-  size_t bytes() const { return bytes_; }
-
-  // take(data, bytes) in the order of the file
-  template <typename Take> void walk(Take&& take) {
-    take(header_.data(), header_.size());
-    for (Part& part : parts_) {
-      const size_t bytes = part.tensor.nbytes();
-      if (bytes == 0) continue;
-      const char* data = static_cast<const char*>(open(part));
-      for (size_t at = 0; at < bytes; at += piece_bytes) {
-        if (stopped_) throw Stopped();
-        take(data + at, std::min(piece_bytes, bytes - at));
-      }
-      close(part);
-    }
-  }
-
-  // Stores the first error and stops both threads.
-  void stop(std::exception_ptr error) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (error_ == nullptr) error_ = std::move(error);
-    stopped_ = true;
-    changed_.notify_all();
-  }
-
-  std::exception_ptr error() const { return error_; }
-
- private:
-  struct Part {
-    at::Tensor tensor, copy;
-    bool making = false;
-    int walks = 2;
-  };
-
-  std::string header_;
-  std::vector<Part> parts_;
-  size_t bytes_;
-  std::mutex mutex_;  // guards what follows and the parts' copies
-  std::condition_variable changed_;
-  int copies_ = 0;
-  std::exception_ptr error_;
-  std::atomic<bool> stopped_{false};
-
-  static bool is_row_major(const at::Tensor& tensor) {
-    return tensor.device().is_cpu() && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg();
-  }
-
-  const void* open(Part& part) {
-    if (is_row_major(part.tensor)) return part.tensor.const_data_ptr();
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (!part.making) {
-      part.making = true;
-      changed_.wait(lock, [&] { return copies_ < max_copies || stopped_; });
-      if (stopped_) throw Stopped();
-      copies_++;
-      lock.unlock();
-      at::Tensor copy = part.tensor.cpu().resolve_conj().resolve_neg().contiguous();
-      lock.lock();
-      part.copy = std::move(copy);
-      changed_.notify_all();
-    }
-    changed_.wait(lock, [&] { return part.copy.defined() || stopped_; });
-    if (!part.copy.defined()) throw Stopped();
-    return part.copy.const_data_ptr();
-  }
-
-  void close(Part& part) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (--part.walks > 0 || !part.copy.defined()) return;
-    part.copy.reset();
-    copies_--;
-    changed_.notify_all();
-  }
 };
 
 // A new file that is written from front to back.
@@ -223,35 +128,45 @@ class NewFile {
 
 struct Work {
   std::string path;
-  std::unique_ptr<Sources> sources;
+  std::unique_ptr<FilePieces> pieces;
+  bool hashed = true;
   std::string sha256;
   napi_deferred deferred = nullptr;
   napi_async_work work = nullptr;
+  napi_ref cancel = nullptr;
+
+  // Runs `body`, and stops all threads where it fails.
+  template <typename Body> void noting(Body&& body) {
+    try {
+      body();
+    } catch (...) {
+      pieces->stop(std::current_exception());
+    }
+  }
+
+  void write() {
+    NewFile file(path, pieces->bytes());
+    pieces->walk([&](const char* data, size_t bytes) { file.put(data, bytes); });
+    file.finish();
+  }
+
+  void hash() {
+    Sha256 hash;
+    pieces->walk([&](const char* data, size_t bytes) { hash.update(data, bytes); });
+    sha256 = hash.finish();
+  }
 
   void run() {
-    const auto noting = [this](auto&& body) {
-      try {
-        at::NoGradGuard noGrad;
-        body();
-      } catch (...) {
-        sources->stop(std::current_exception());
-      }
-    };
     const uint64_t before = truncated_reads();
+    pieces->set_readers(hashed ? 2 : 1);
+    std::vector<std::thread> threads;
     noting([&] {
-      std::thread writer([&] {
-        noting([&] {
-          NewFile file(path, sources->bytes());
-          sources->walk([&](const char* data, size_t bytes) { file.put(data, bytes); });
-          file.finish();
-        });
-      });
-      noting([&] {
-        Sha256 hash;
-        sources->walk([&](const char* data, size_t bytes) { hash.update(data, bytes); });
-        sha256 = hash.finish();
-      });
-      writer.join();
+      for (int i = 0; i < pieces->makers(); i++) threads.emplace_back([this] { noting([&] { pieces->make(); }); });
+      if (hashed) threads.emplace_back([this] { noting([&] { hash(); }); });
+      write();
+    });
+    for (std::thread& thread : threads) thread.join();
+    noting([&] {
       if (truncated_reads() != before) throw_truncated();
     });
   }
@@ -259,7 +174,8 @@ struct Work {
   // Rejects the promise with the error; an error of the system has `errno` and `syscall`.
   void settle(napi_env env) {
     napi_value value = nullptr;
-    const std::exception_ptr error = sources->error();
+    const std::exception_ptr error = pieces->error();
+    if (cancel != nullptr) napi_delete_reference(env, cancel);
     if (error == nullptr) {
       napi_resolve_deferred(env, deferred, make_string(env, sha256));
       return;
@@ -273,6 +189,13 @@ struct Work {
         set_field(env, value, "syscall", make_string(env, fault.call));
         napi_throw(env, value);
         throw PendingException();
+      } catch (const NotFinite& fault) {
+        check(env, napi_create_error(env, nullptr, make_string(env, "not finite"), &value), "an error");
+        set_field(env, value, "notFinite", make_number(env, static_cast<double>(fault.part)));
+        napi_throw(env, value);
+        throw PendingException();
+      } catch (const Stopped&) {
+        throw ArgumentError("cancelled");
       }
     });
     napi_get_and_clear_last_exception(env, &value);
@@ -280,22 +203,57 @@ struct Work {
   }
 };
 
-// writeTensors(path, header, handles) -> promise of the SHA-256 of the new file. The tensors must stay as they are
-// until it settles.
+std::pair<uint8_t*, size_t> read_bytes(napi_env env, napi_value value) {
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array)
+    throw ArgumentError("expected a Uint8Array");
+  return {static_cast<uint8_t*>(data), length};
+}
+
+FilePart read_part(napi_env env, napi_value list, uint32_t i) {
+  napi_value item, value;
+  check(env, napi_get_element(env, list, i, &item), "a part");
+  const auto field = [&](uint32_t which) {
+    check(env, napi_get_element(env, item, which, &value), "a part");
+    return value;
+  };
+  FilePart part;
+  part.tensor = read_tensor(env, field(0)).detach();
+  const std::string format = read_string(env, field(1), "format");
+  const bool has_columns = read_int(env, field(2), "columns") != 0;
+  const at::Tensor columns = has_columns ? read_tensor(env, value) : at::Tensor();
+  part.finite = read_bool(env, field(3), "finite");
+  if (format.empty()) return part;
+  TORCH_CHECK(part.tensor.scalar_type() == at::kFloat || part.tensor.scalar_type() == at::kHalf ||
+                  part.tensor.scalar_type() == at::kBFloat16,
+              "Expected float32, float16 or bfloat16 to write as ", format, ", got ", part.tensor.scalar_type(), ".");
+  part.format = &row_format(format, "writeTensorFile");
+  part.columns = expect_rows(*part.format, part.tensor.sizes(),
+                             columns.defined() ? std::optional<at::Tensor>(columns) : std::nullopt, "writeTensorFile");
+  return part;
+}
+
+// writeTensors(path, header, parts, hashed, cancel) -> promise of the SHA-256 of the new file, empty where it is not
+// wanted. A part is [handle, format or '', handle of columns or 0, finite]. The tensors must stay as they are until it
+// settles; writing ends with an error when `cancel[0]` is not 0.
 TUNESMITH_FUNCTION(write_tensors) {
   return guarded(env, [&] {
     Arguments a(env, info);
     auto work = std::make_unique<Work>();
     work->path = read_string(env, a[0], "path");
-    napi_typedarray_type type;
-    size_t length;
-    void* data;
-    if (napi_get_typedarray_info(env, a[1], &type, &length, &data, nullptr, nullptr) != napi_ok ||
-        type != napi_uint8_array)
-      throw ArgumentError("expected a Uint8Array");
-    std::vector<at::Tensor> tensors = read_tensors(env, a[2], "tensors");
-    for (at::Tensor& tensor : tensors) tensor = tensor.detach();
-    work->sources = std::make_unique<Sources>(std::string(static_cast<const char*>(data), length), std::move(tensors));
+    const auto [header, length] = read_bytes(env, a[1]);
+    uint32_t count;
+    check(env, napi_get_array_length(env, a[2], &count), "parts");
+    std::vector<FilePart> parts;
+    for (uint32_t i = 0; i < count; i++) parts.push_back(read_part(env, a[2], i));
+    work->hashed = read_bool(env, a[3], "hashed");
+    const uint8_t* cancel = read_bytes(env, a[4]).first;
+    work->pieces = std::make_unique<FilePieces>(std::string(reinterpret_cast<const char*>(header), length),
+                                                std::move(parts), cancel);
+    check(env, napi_create_reference(env, a[4], 1, &work->cancel), "a reference");
     napi_value promise;
     check(env, napi_create_promise(env, &work->deferred, &promise), "a promise");
     check(env,

@@ -1,7 +1,17 @@
-// What writing a 124M model costs: CPU time of each format beside that of a copy of the model's bytes, in turns, and the largest
-// anonymous memory of the process while it writes. The memory of the open model, which is mapped from its file, is not
-// anonymous.
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+// What writing a 124M model costs, beside a copy of the model's file, in turns: wall-clock and CPU time of each format, with the
+// hashes of its files, until they are on the disk (fsync), and the largest anonymous memory of the process while it writes. The
+// memory of the open model, which is mapped from its file, is not anonymous.
+import {
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { saveModel } from '../../src/checkpoint/index.ts'
@@ -30,10 +40,23 @@ const watchMemory = async (): Promise<() => Promise<number>> => {
   }
 }
 
-const cpuSeconds = (before: NodeJS.CpuUsage): number => {
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 1e6
+/** Flushes a file, or all files of a folder, to the disk. */
+const flush = (path: string): void => {
+  if (statSync(path).isDirectory()) for (const name of readdirSync(path)) flush(join(path, name))
+  const file = openSync(path, 'r')
+  fsyncSync(file)
+  closeSync(file)
 }
+
+/** Seconds of wall-clock and CPU time. */
+const timed = async (body: () => void | Promise<void>): Promise<{ wall: number; cpu: number }> => {
+  const [started, before] = [performance.now(), process.cpuUsage()]
+  await body()
+  const { user, system } = process.cpuUsage(before)
+  return { wall: (performance.now() - started) / 1e3, cpu: (user + system) / 1e6 }
+}
+
+const formats = ['merged', 'gguf:f16', 'gguf:q8_0', 'gguf:q4_k_m', 'onnx', 'onnx:fp16', 'onnx:q8', 'onnx:q4']
 
 /** Writes the formats in turn with copies of the model's file. @param tokenizer folder of a byte-level BPE tokenizer */
 export const writing = async (root: string, tokenizer: string, smoke: boolean, say: Say): Promise<void> => {
@@ -43,33 +66,37 @@ export const writing = async (root: string, tokenizer: string, smoke: boolean, s
   await saveModel(built.eval(), folder, { tokenizer })
   for (const tensor of new Set(built.parameters().values())) tensor.free()
   const source = await openSource({ model: folder })
-  const file = join(folder, 'model.safetensors')
+  const [file, copied, out] = [join(folder, 'model.safetensors'), join(root, 'copy'), join(root, 'written')]
   const largest = Math.max(...[...source.model.parameters().values()].map(({ size }) => 4 * size))
-  for (let round = 0; round < (smoke ? 1 : 3); round++)
-    for (const name of ['merged', 'gguf:f16', 'gguf:q8_0', 'onnx', 'onnx:fp16', 'onnx:q8']) {
-      const copied = process.cpuUsage()
-      copyFileSync(file, join(root, 'copy'))
-      const copy = cpuSeconds(copied)
-      rmSync(join(root, 'copy'))
+  const round = (value: number) => Number(value.toFixed(2))
+  for (let turn = 0; turn < (smoke ? 1 : 3); turn++)
+    for (const name of formats) {
+      const copy = await timed(() => {
+        copyFileSync(file, copied)
+        flush(copied)
+      })
+      rmSync(copied)
       const { target, variant } = chooseTarget(name)
-      const out = join(root, 'written')
       mkdirSync(out)
       global.gc?.()
       const before = anonymous()
       const stop = await watchMemory()
-      const started = process.cpuUsage()
-      await target.write(source, variant, out, { note: () => {} })
-      const cpu = cpuSeconds(started)
+      const written = await timed(async () => {
+        await target.write(source, variant, out, { note: () => {}, onHash: () => {} })
+        flush(out)
+      })
       const peak = await stop()
       rmSync(out, { recursive: true })
       say({
         format: name,
         megabytes: Math.round(statSync(file).size / 1e6),
-        copyCpu: copy.toFixed(2),
-        cpu: cpu.toFixed(2),
-        timesCopy: (cpu / copy).toFixed(1),
+        copy: round(copy.wall),
+        seconds: round(written.wall),
+        timesCopy: round(written.wall / copy.wall),
+        copyCpu: round(copy.cpu),
+        cpu: round(written.cpu),
+        timesCopyCpu: round(written.cpu / copy.cpu),
         addedMb: Math.round((peak - before) / 1e6),
-        peakMb: Math.round(peak / 1e6),
         limitMb: Math.round((1.5 * largest) / 1e6 + 300),
       })
     }

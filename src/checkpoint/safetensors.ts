@@ -4,7 +4,15 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
-import { type Dtype, dtypeFacts, type MappedFile, mapFile, type Tensor, writeTensorFile } from '../tensor/index.ts'
+import {
+  type Dtype,
+  dtypeFacts,
+  type MappedFile,
+  mapFile,
+  noGrad,
+  type Tensor,
+  writeTensorFile,
+} from '../tensor/index.ts'
 
 /** Maximum size of a header, as in the reference implementation. */
 const maxHeaderBytes = 100_000_000
@@ -212,18 +220,38 @@ export const openSafetensors = async (
   }
 }
 
-const bytesOf = ({ size, dtype }: Tensor): number => size * dtypeFacts(dtype).bytes
+/** Options of `saveSafetensors`. */
+export interface SaveSafetensorsOptions {
+  /** dtype that floats are written in (default: that of each tensor). */
+  dtype?: Dtype
+  /** Compute the hash of the file (default: true). */
+  hash?: boolean
+}
+
+/** dtypes that the addon converts to each other while it writes. */
+const converted = new Set<Dtype>(['float32', 'float16', 'bfloat16'])
+
+const writtenDtype = ({ dtype }: Tensor, { dtype: wanted }: SaveSafetensorsOptions): Dtype =>
+  wanted !== undefined && dtypeFacts(dtype).floating ? wanted : dtype
+
+const bytesOf = (tensor: Tensor, options: SaveSafetensorsOptions): number =>
+  tensor.size * dtypeFacts(writtenDtype(tensor, options)).bytes
 
 /** Length and header of a file, padded so that the values are aligned. */
 export const makeSafetensorsHeader = (
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Record<string, string> = {},
+  options: SaveSafetensorsOptions = {},
 ): Uint8Array => {
   const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
   let at = 0
   for (const [name, tensor] of tensors) {
-    const bytes = bytesOf(tensor)
-    header[name] = { dtype: nameOfDtype[tensor.dtype], shape: tensor.shape, data_offsets: [at, at + bytes] }
+    const bytes = bytesOf(tensor, options)
+    header[name] = {
+      dtype: nameOfDtype[writtenDtype(tensor, options)],
+      shape: tensor.shape,
+      data_offsets: [at, at + bytes],
+    }
     at += bytes
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
@@ -237,7 +265,7 @@ export const makeSafetensorsHeader = (
 /** Size and hash of a written file. */
 export interface WrittenFile {
   bytes: number
-  /** SHA-256 of the file, hexadecimal. */
+  /** SHA-256 of the file, hexadecimal; empty where it was not wanted. */
   sha256: string
 }
 
@@ -250,8 +278,15 @@ export const saveSafetensors = async (
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata?: Record<string, string>,
+  options: SaveSafetensorsOptions = {},
 ): Promise<WrittenFile> => {
-  const header = makeSafetensorsHeader(tensors, metadata)
-  const sha256 = await writeTensorFile(path, header, [...tensors.values()])
-  return { bytes: [...tensors.values()].reduce((sum, tensor) => sum + bytesOf(tensor), header.length), sha256 }
+  const header = makeSafetensorsHeader(tensors, metadata, options)
+  const parts = [...tensors.values()].map((tensor) => {
+    const as = writtenDtype(tensor, options)
+    return as === tensor.dtype || (converted.has(as) && converted.has(tensor.dtype))
+      ? { tensor, as }
+      : { tensor: noGrad(() => tensor.to(as)) }
+  })
+  const sha256 = await writeTensorFile(path, header, parts, { hash: options.hash })
+  return { bytes: [...tensors.values()].reduce((sum, one) => sum + bytesOf(one, options), header.length), sha256 }
 }

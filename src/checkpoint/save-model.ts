@@ -33,6 +33,8 @@ export interface SaveModelOptions {
    * copied where the file system has no links.
    */
   sameBody?: string
+  /** Write the files of weights; without them the folder has what is beside them (default: true). */
+  weights?: boolean
   /** Called with the name, size and hash of each written file of weights. */
   onWritten?(name: string, file: WrittenFile): void
 }
@@ -124,12 +126,9 @@ const writeOne = async (
   tensors: ReadonlyMap<string, Tensor>,
   { dtype, onWritten }: Pick<SaveModelOptions, 'dtype' | 'onWritten'>,
 ) => {
-  const converted = new Map(
-    [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
-  )
-  const written = await saveSafetensors(path, converted, { format: 'pt' })
+  const hash = onWritten !== undefined
+  const written = await saveSafetensors(path, tensors, { format: 'pt' }, { dtype, hash })
   onWritten?.(basename(path), written)
-  if (dtype !== undefined) for (const [name, tensor] of converted) if (tensor !== tensors.get(name)) tensor.free()
 }
 
 const copyBeside = async (from: string, to: string, wanted: (name: string) => boolean) => {
@@ -194,7 +193,7 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
         tokenizerFile.test(name),
       )
     }
-    await writeParts(target, partsOf(model, tensors, options), options)
+    if (options.weights ?? true) await writeParts(target, partsOf(model, tensors, options), options)
     await options.addFiles?.(target)
   })
   for (const tensor of tensors.values()) tensor.free()

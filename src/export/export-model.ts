@@ -127,11 +127,12 @@ const refuseFailures = (rows: readonly ProofRow[]): void => {
   )
 }
 
-const hashAll = async (folder: string): Promise<ExportedFile[]> => {
+/** @param known hashes that were computed while files were written, by path */
+const hashAll = async (folder: string, known: ReadonlyMap<string, string>): Promise<ExportedFile[]> => {
   const files: ExportedFile[] = []
   for (const name of await listFiles(folder)) {
     const path = join(folder, name)
-    files.push({ name, bytes: (await stat(path)).size, sha256: await sha256File(path) })
+    files.push({ name, bytes: (await stat(path)).size, sha256: known.get(path) ?? (await sha256File(path)) })
   }
   return files
 }
@@ -148,7 +149,9 @@ const fill = async (
   const notes = [...source.notes]
   // Formats that share files have the same notes.
   const note = (line: string) => void (notes.includes(line) || notes.push(line))
-  const context: WriteContext = { onProgress, note, signal }
+  const hashes = new Map<string, string>()
+  const onHash = (path: string, sha256: string) => void hashes.set(path, sha256)
+  const context: WriteContext = { onProgress, note, onHash, signal }
   const proof: ProofRow[] = []
   // Says of a folder that is found later whether its process still writes.
   const unlock = await lockFolder(folder, (owner, path) => `Process ${owner} has the lock ${path}: wait for it.`)
@@ -164,7 +167,7 @@ const fill = async (
   refuseFailures(proof)
   await writeModelCards(source, folder, { chosen, proof, notes, ...(license === undefined ? {} : { license }) })
   await unlock()
-  const files = await hashAll(folder)
+  const files = await hashAll(folder, hashes)
   await writeFile(join(folder, PROOF_FILE), `${JSON.stringify({ model: source.name, proof, notes, files }, null, 2)}\n`)
   return { files, proof, notes }
 }

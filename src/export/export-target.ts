@@ -52,6 +52,8 @@ export interface WriteContext {
   onProgress?(line: string): void
   /** Something about the export that users must know. */
   note(line: string): void
+  /** The SHA-256 of a file that was computed while it was written. */
+  onHash?(path: string, sha256: string): void
   signal?: AbortSignal
 }
 

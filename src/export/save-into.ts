@@ -5,14 +5,13 @@ import { saveModel } from '../checkpoint/index.ts'
 
 type SaveOptions = NonNullable<Parameters<typeof saveModel>[2]>
 
-/** @param options.keep which files, by name (default: all) */
 export const saveInto = async (
   model: Parameters<typeof saveModel>[0],
   folder: string,
-  { keep = () => true, ...options }: SaveOptions & { keep?: (name: string) => boolean },
+  options: SaveOptions,
 ): Promise<void> => {
   const written = join(folder, '.model')
   await saveModel(model, written, options)
-  for (const name of await readdir(written)) if (keep(name)) await rename(join(written, name), join(folder, name))
+  for (const name of await readdir(written)) await rename(join(written, name), join(folder, name))
   await rm(written, { recursive: true, force: true })
 }

@@ -413,12 +413,14 @@ export const finiteBlocks = operator<(blocks: T, format: string) => boolean>(
 )
 
 /**
- * Rows of float32 [R,K] as blocks of one of GGUF's quantised types, with the bytes that ggml writes: uint8 [R, bytes of a row].
- * @param importance of the errors in each column [K], for the types that have one
+ * Rows of float32 [R,K] in a type of files, as uint8 [R, bytes of a row]: a quantised type of GGUF with the bytes that ggml
+ * writes, `float32`, `float16`, `bfloat16`, or an integer type of ONNX: `int8-by-column`, `int8-by-row`, `int4`, `int4-scales`.
+ * @param columns importance of the errors in each column [K], for the types of GGUF that have one; scales of int8, one for
+ *   each column or row
  */
-export const quantizeBlocks = operator<(values: T, format: string, importance?: T | null) => T>(
-  'quantizeBlocks',
-  'tunesmith::quantize_blocks(values, format, importance)',
+export const encodeRows = operator<(values: T, format: string, columns?: T | null) => T>(
+  'encodeRows',
+  'tunesmith::encode_rows(values, format, columns)',
 )
 
 /** Rows of such blocks by id, dequantised to float32: ids int64 [...] give [...,K]. */

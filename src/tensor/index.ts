@@ -49,4 +49,4 @@ export {
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
 export { largestSingular } from './singular.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
-export { writeTensorFile } from './tensor-file.ts'
+export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'

@@ -78,8 +78,14 @@ export interface Native {
   share(handle: Handle): Handle
   adopt(handle: Handle): Handle
   liveTensors(all: boolean): number
-  /** Rejects with `errno` and `syscall` for an error of the system. */
-  writeTensors(path: string, header: Uint8Array, handles: Handle[]): Promise<string>
+  /** Rejects with `errno` and `syscall` for an error of the system, with `notFinite` for a part with NaN or infinity. */
+  writeTensors(
+    path: string,
+    header: Uint8Array,
+    parts: [tensor: Handle, format: string, columns: Handle, finite: boolean][],
+    hashed: boolean,
+    cancel: Uint8Array,
+  ): Promise<string>
   backward(roots: Handle[], gradients: (Handle | null)[] | undefined, retainGraph: boolean): void
   gradientsOf(
     roots: Handle[],

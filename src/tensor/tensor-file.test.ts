@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { cat, memoryStatistics, Tensor, tensor, writeTensorFile } from './index.ts'
+import { cat, encodeRows, memoryStatistics, partBytes, Tensor, tensor, writeTensorFile } from './index.ts'
 
 const MiB = 1 << 20
 const memory = '/dev/shm'
@@ -55,6 +55,95 @@ it('writes tensors that are not row-major in row-major order, and frees the copi
     }),
   )
   expect(readFileSync(path).subarray(8).equals(want)).toBe(true)
+})
+
+describe('parts in another type', () => {
+  const path = join(folders[0], 'parts')
+  const matrix = Tensor.from(
+    Float32Array.from({ length: 1100 * 256 }, (_, i) => Math.sin(i) * 3),
+    { shape: [1100, 256] },
+  )
+  const wide = matrix.narrow(0, 0, 1024)
+
+  it('are those of the tensors converted or quantised by themselves, whatever their strides', async () => {
+    const scales = Float32Array.from({ length: 1024 }, (_, i) => 0.03 + i / 1e5)
+    const importance = Float32Array.from({ length: 256 }, (_, i) => i % 7)
+    const parts = [
+      { tensor: matrix, as: 'float16' },
+      { tensor: matrix.t(), as: 'bfloat16' },
+      { tensor: matrix.to('bfloat16'), as: 'float32' },
+      { tensor: matrix.to('float16').t(), as: 'float32' },
+      { tensor: matrix, as: 'Q4_K', columns: importance },
+      { tensor: wide.t(), as: 'Q6_K' },
+      { tensor: matrix.to('bfloat16'), as: 'Q8_0' },
+      // Rows of heads in another order.
+      { tensor: wide.view([4, 2, 128, 256]).transpose(1, 2), as: 'Q4_0' },
+      { tensor: wide, as: 'int8-by-row', columns: scales },
+      { tensor: wide.t(), as: 'int8-by-column', columns: scales },
+      { tensor: matrix.narrow(1, 0, 100), as: 'int4' },
+      { tensor: matrix.narrow(1, 0, 100), as: 'int4-scales' },
+    ]
+    const odd = bytesOf(13)
+    const hash = await writeTensorFile(path, odd, [...parts, odd])
+    const written = readFileSync(path)
+    rmSync(path)
+    const wanted = Buffer.concat([odd, ...parts.flatMap((part) => [...partBytes(part)]), odd])
+    expect(written.equals(wanted)).toBe(true)
+    expect(hash).toBe(hashOf(wanted))
+    for (const { tensor, as } of parts.slice(0, 4)) {
+      const rows = tensor.contiguous()
+      const want = new Uint8Array(rows.size * (as === 'float32' ? 4 : 2))
+      rows.to(as as 'float32').copyInto(want)
+      const found = new Uint8Array(want.length)
+      encodeRows(rows.to('float32'), as).copyInto(found)
+      expect(Buffer.from(found).equals(want), as).toBe(true)
+    }
+  })
+
+  it('are refused where they are not finite, by their number, and nothing else is', async () => {
+    const notFinite = (part: number) => new Error(`part ${part} is bad`)
+    const bad = (value: number, dtype: 'float32' | 'bfloat16' = 'float32') =>
+      cat([matrix, Tensor.from(new Float32Array(256).fill(value), { shape: [1, 256] })]).to(dtype)
+    const write = (tensor: Tensor, as?: string) => {
+      rmSync(path, { force: true })
+      return writeTensorFile(path, new Uint8Array(1), [matrix, { tensor, as, finite: true }], { notFinite })
+    }
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      await expect(write(bad(value))).rejects.toThrow('part 1 is bad')
+      await expect(write(bad(value).t(), 'float16')).rejects.toThrow('part 1 is bad')
+      await expect(write(bad(value, 'bfloat16'), 'Q8_0')).rejects.toThrow('part 1 is bad')
+    }
+    await expect(write(bad(1e6), 'float16')).rejects.toThrow('part 1 is bad')
+    await write(bad(65_504), 'float16')
+    await write(bad(3e38))
+    await write(bad(1e6), 'bfloat16')
+    rmSync(path)
+  })
+
+  it('are written without a hash, and not where the signal says so', async () => {
+    expect(await writeTensorFile(path, new Uint8Array(1), [matrix], { hash: false })).toBe('')
+    expect(readFileSync(path)).toHaveLength(1 + 4 * matrix.size)
+    rmSync(path)
+    const stop = new AbortController()
+    const written = writeTensorFile(path, new Uint8Array(1), Array(200).fill({ tensor: matrix, as: 'Q2_K' }), {
+      signal: stop.signal,
+    })
+    stop.abort(new Error('stopped by the user'))
+    await expect(written).rejects.toThrow('stopped by the user')
+    rmSync(path, { force: true })
+    await expect(writeTensorFile(path, new Uint8Array(1), [], { signal: stop.signal })).rejects.toThrow('stopped')
+    expect(existsSync(path)).toBe(false)
+  })
+
+  it('name what does not fit', async () => {
+    const write = (part: object) => writeTensorFile(path, new Uint8Array(1), [{ tensor: matrix, ...part }])
+    await expect(write({ as: 'Q9' })).rejects.toThrow(/Expected one of Q4_0, .*got Q9/)
+    await expect(write({ as: 'Q4_K', tensor: matrix.t() })).rejects.toThrow(/whole blocks of 256 values \(Q4_K\).*1100/)
+    await expect(write({ as: 'Q8_0', columns: new Float32Array(256) })).rejects.toThrow(/Expected no `columns`/)
+    await expect(write({ as: 'int8-by-row' })).rejects.toThrow(/Expected scales as `columns`/)
+    await expect(write({ as: 'Q8_0', tensor: bytesTensor(bytesOf(32)) })).rejects.toThrow(/got Byte|got uint8/)
+    expect(existsSync(path)).toBe(false)
+  })
 })
 
 it('hashes correctly without the OpenSSL of Node', () => {

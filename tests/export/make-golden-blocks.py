@@ -23,7 +23,7 @@ x = np.array([draw() * (0.01 if i < width else 1) * (0 if 3 * width <= i < 3 * w
 importance = np.array([0 if 40 <= i < 60 or 512 <= i < 768 else (draw() * (30 if i % 7 == 0 else 1)) ** 2 for i in range(width)], np.float32)
 types = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "Q2_K": (10, 256, 84), "Q3_K": (11, 256, 110), "IQ4_NL": (20, 32, 18), "IQ4_XS": (23, 256, 136), "MXFP4": (39, 32, 17)}
 # Rows of 96 are no whole number of eight blocks. Their values are multiples of 1/8 and zeros: many ties.
-eighths = np.ascontiguousarray(np.maximum(0, np.floor(x[: 170 * 96] * 8) / 8).astype(np.float32))
+eighths = np.ascontiguousarray((np.maximum(0, np.floor(x[: 170 * 96] * 8) / 8) + 0.0).astype(np.float32))  # + 0.0: no -0
 out = {}
 for name, (code, size, block) in types.items():
     for rows, width, values in ((16, 1024, x), (170, 96, eighths)):

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { quantizers } from '../../src/export/gguf/quantizers.ts'
-import { quantizeBlocks, Tensor } from '../../src/tensor/index.ts'
+import { encodeRows, Tensor } from '../../src/tensor/index.ts'
 
 const golden = JSON.parse(readFileSync(new URL('golden/blocks.json', import.meta.url), 'utf8')) as Record<
   string,
@@ -34,7 +34,7 @@ it.each(Object.keys(golden))('%s', (name) => {
   const [type] = name.split(' ')
   const [given, columns] = name.includes('rows of 96') ? [eighths, narrow] : [values, width]
   const weights = name.includes('importance') ? Tensor.from(importance.slice(0, columns)) : null
-  const blocks = quantizeBlocks(Tensor.from(given, { shape: [given.length / columns, columns] }), type, weights)
+  const blocks = encodeRows(Tensor.from(given, { shape: [given.length / columns, columns] }), type, weights)
   const { blockSize, blockBytes } = quantizers[type]
   expect(blocks.shape).toEqual([given.length / columns, (columns / blockSize) * blockBytes])
   const out = new Uint8Array(blocks.size)
@@ -53,9 +53,11 @@ it('covers every type', () => {
 
 it('refuses rows that are no whole blocks, unknown types, and importance that has no effect', () => {
   const rows = Tensor.from(values.slice(0, 192), { shape: [2, 96] })
-  expect(() => quantizeBlocks(rows, 'Q4_K')).toThrow(/Expected rows of whole blocks of 256 values \(Q4_K\).*\[2,96\]/)
-  expect(() => quantizeBlocks(rows, 'Q9_0')).toThrow(/Expected one of Q4_0, .* MXFP4 as `format`.*got Q9_0/)
+  expect(() => encodeRows(rows, 'Q4_K')).toThrow(/Expected rows of whole blocks of 256 values \(Q4_K\).*\[2, 96\]/)
+  expect(() => encodeRows(rows, 'Q9_0')).toThrow(/Expected one of Q4_0, .* MXFP4, .* as `format`.*got Q9_0/)
   const weights = Tensor.from(importance.slice(0, 96))
-  expect(() => quantizeBlocks(rows, 'Q8_0', weights)).toThrow(/Expected no `importance` for Q8_0.*got one/)
-  expect(() => quantizeBlocks(rows, 'Q4_0', weights.narrow(0, 0, 32))).toThrow(/Expected shape \[96\] for `importance`/)
+  expect(() => encodeRows(rows, 'Q8_0', weights)).toThrow(/Expected no `columns` for Q8_0.*got some/)
+  expect(() => encodeRows(rows, 'Q4_0', weights.narrow(0, 0, 32))).toThrow(
+    /Expected float32 \[96\] as `columns` for Q4_0/,
+  )
 })

@@ -44,7 +44,7 @@ const checkedElsewhere = [
   // Blocks of GGUF files: block-kernels.test.ts in src/tensor.
   ...['unpack_blocks', 'finite_blocks', 'block_linear', 'block_embedding'].map((name) => `tunesmith::${name}`),
   // tests/export/quantize.test.ts, by libggml.
-  'tunesmith::quantize_blocks',
+  'tunesmith::encode_rows',
 ]
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }

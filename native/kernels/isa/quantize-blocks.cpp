@@ -498,7 +498,7 @@ void encode_row(RowType type, const float* values, int64_t width, const float* c
     case RowType::mxfp4: return mxfp4(row, out);
     case RowType::float16: return halves(row, out);
     case RowType::bfloat16: return brain_floats(row, out);
-    case RowType::float32: __builtin_memcpy(out, values, size_t(width) * 4); return;
+    case RowType::float32: __builtin_memcpy(out, values, sizeof(float) * uint64_t(width)); return;
     case RowType::int8: return int8(row, out);
     case RowType::int4: return int4(row, out);
     case RowType::int4_scales: return int4_scales(row, out);

@@ -174,12 +174,13 @@ export const ggufAdapter: ExportTarget = {
       )
     namedChanges(source)
   },
-  write: async (source, variant, folder, { onProgress, signal }) => {
+  write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     onProgress?.(`Writing ${fileName(source, variant)}`)
     const changes = namedChanges(source)
     const alpha = alphaOf(changes)
     const path = join(folder, fileName(source, variant))
-    await writeGgufFile(path, await metadataOf(source, variant, alpha), entriesOf(changes, variant, alpha), signal)
+    const metadata = await metadataOf(source, variant, alpha)
+    onHash?.(path, await writeGgufFile(path, metadata, entriesOf(changes, variant, alpha), signal))
   },
   prove,
 }

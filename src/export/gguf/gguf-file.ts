@@ -1,6 +1,7 @@
-// Writes a GGUF file of version 3: typed metadata, then tensors one at a time, so that only one is in memory. Independent of
-// models. @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-import { open } from 'node:fs/promises'
+// Writes a GGUF file of version 3: typed metadata, then tensors, a piece at a time. Independent of models.
+// @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+import { writeTensorFile } from '../../tensor/index.ts'
+import { type NamedPart, notFinite } from '../not-finite.ts'
 
 const types = { uint8: 0, uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
 
@@ -26,8 +27,8 @@ export interface GgufEntry {
   /** ggml's number of the type. */
   code: number
   bytes: number
-  /** Its values as they are in the file. */
-  read(): Uint8Array
+  /** The bytes in the file, or the tensor that they are made of. */
+  part: Uint8Array | NamedPart
 }
 
 const alignment = 32
@@ -83,24 +84,20 @@ const headerOf = (metadata: ReadonlyMap<string, GgufField>, tensors: readonly Gg
   ])
 }
 
-/** Writes a new file. @throws if it exists, or the disk is full */
+const zeros = (length: number): Uint8Array[] =>
+  padded(length) > length ? [new Uint8Array(padded(length) - length)] : []
+
+/** Writes a new file. @returns its SHA-256, hexadecimal @throws if it exists, or the disk is full */
 export const writeGgufFile = async (
   path: string,
   metadata: ReadonlyMap<string, GgufField>,
   tensors: readonly GgufEntry[],
   signal?: AbortSignal,
-): Promise<void> => {
-  const file = await open(path, 'wx')
-  try {
-    const header = headerOf(metadata, tensors)
-    await file.writeFile(header)
-    await file.writeFile(Buffer.alloc(padded(header.length) - header.length))
-    for (const { bytes, read } of tensors) {
-      signal?.throwIfAborted()
-      await file.writeFile(read())
-      if (padded(bytes) > bytes) await file.writeFile(Buffer.alloc(padded(bytes) - bytes))
-    }
-  } finally {
-    await file.close()
-  }
+): Promise<string> => {
+  const header = headerOf(metadata, tensors)
+  const parts = tensors.flatMap(({ bytes, part }) => [part, ...zeros(bytes)])
+  return writeTensorFile(path, Buffer.concat([header, ...zeros(header.length)]), parts, {
+    signal,
+    notFinite: (index) => notFinite(parts[index] as NamedPart),
+  })
 }

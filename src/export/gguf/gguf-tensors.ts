@@ -19,7 +19,7 @@ import {
   models,
   Seq2SeqLmHead,
 } from '../../models/index.ts'
-import { noGrad, quantizeBlocks, scope, Tensor, zeros } from '../../tensor/index.ts'
+import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import { count, flag, float, type GgufEntry, type GgufField } from './gguf-file.ts'
 import { quantizers } from './quantizers.ts'
 
@@ -208,18 +208,19 @@ export const namesOf = (model: Model): Map<string, GgufName> => {
   return names ?? new Map<string, GgufName>()
 }
 
-/** llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
-export const permute = (tensor: Tensor, heads: number): Tensor => {
-  const { shape } = tensor
-  const [rows, ...rest] = shape
-  // [H·D,…] -> [H,2,D/2,…] -> [H,D/2,2,…] -> [H·D,…]
+/** The rows of a tensor in the order of llama.cpp, which stores the two halves of a head that RoPE pairs up as alternate rows. */
+const permutedView = (tensor: Tensor, heads: number): Tensor => {
+  const [rows, ...rest] = tensor.shape
+  // [H·D,…] -> [H,2,D/2,…] -> [H,D/2,2,…]
   return tensor
     .contiguous()
     .view([heads, 2, rows / heads / 2, ...rest])
     .transpose(1, 2)
-    .contiguous()
-    .view(shape)
 }
+
+/** As llama.cpp stores the rows of queries and keys. */
+export const permute = (tensor: Tensor, heads: number): Tensor =>
+  permutedView(tensor, heads).contiguous().view(tensor.shape)
 
 /** A tensor of the file, in one of ggml's types. @param importance of its columns, where there is an importance matrix */
 export const entryOf = (
@@ -230,30 +231,12 @@ export const entryOf = (
   importance?: Float32Array,
 ): GgufEntry => {
   const { shape, size } = tensor
-  const inOrder = () => {
-    const ordered = permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)
-    return (offset === undefined ? ordered : ordered.add(offset)).contiguous()
-  }
   const { code, blockSize, blockBytes, dtype } = ggufType(type)
-  const bytes = (size / blockSize) * blockBytes
-  if (dtype !== undefined) {
-    const read = () => {
-      const out = new Uint8Array(bytes)
-      noGrad(() => scope(() => inOrder().to(dtype).copyInto(out)))
-      return out
-    }
-    return { name, shape, code, bytes, read }
-  }
-  const read = () => {
-    const out = new Uint8Array(bytes)
-    noGrad(() =>
-      scope(() => {
-        const rows = inOrder().reshape([-1, shape[shape.length - 1]])
-        const weights = importance === undefined || !quantizers[type].weighted ? null : Tensor.from(importance)
-        quantizeBlocks(rows, type, weights).copyInto(out)
-      }),
-    )
-    return out
-  }
-  return { name, shape, code, bytes, read }
+  const stored = noGrad(() => {
+    const ordered = permutedHeads === undefined ? tensor : permutedView(tensor, permutedHeads)
+    return offset === undefined ? ordered : ordered.add(offset)
+  })
+  const columns = dtype === undefined && quantizers[type].weighted ? importance : undefined
+  const part = { name, tensor: stored, as: dtype ?? type, columns, finite: dtype === 'float16' }
+  return { name, shape, code, bytes: (size / blockSize) * blockBytes, part }
 }

@@ -135,10 +135,7 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const factors = ropeFactors(settings, headDimOf(settings))
   if (factors === undefined) return entries
   const bytes = new Uint8Array(factors.buffer)
-  return [
-    ...entries,
-    { name: 'rope_freqs.weight', shape: [factors.length], code: 0, bytes: bytes.length, read: () => bytes },
-  ]
+  return [...entries, { name: 'rope_freqs.weight', shape: [factors.length], code: 0, bytes: bytes.length, part: bytes }]
 }
 
 export const ggufFileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`
@@ -198,9 +195,10 @@ export const gguf: ExportTarget = {
   quantises: (variant) => isQuantised(mixes[variant]),
   usesImportance,
   check: (source) => checkGguf(source, 'gguf'),
-  write: async (source, variant, folder, { onProgress, signal }) => {
+  write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)
-    await writeModelFile(source, variant, join(folder, ggufFileName(source, variant)), signal)
+    const file = join(folder, ggufFileName(source, variant))
+    onHash?.(file, await writeModelFile(source, variant, file, signal))
     if (source.importance === undefined || !usesImportance(variant)) return
     const path = join(folder, `${source.name}-imatrix.gguf`)
     // Once for all types in the folder.

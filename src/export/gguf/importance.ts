@@ -128,14 +128,14 @@ export const importanceFields = ({ sums, chunks }: Importance): [string, GgufFie
 ]
 
 /** Writes the matrix for `--imatrix` of llama-quantize. */
-export const writeImportance = (
+export const writeImportance = async (
   { sums, counts, chunks, chunkTokens: size }: Importance,
   path: string,
   signal?: AbortSignal,
 ): Promise<void> => {
   const floats = (name: string, values: Float32Array): GgufEntry => {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-    return { name, shape: [1, values.length], code: 0, bytes: bytes.length, read: () => bytes }
+    return { name, shape: [1, values.length], code: 0, bytes: bytes.length, part: bytes }
   }
   const metadata = new Map<string, GgufField>([
     ['general.type', text('imatrix')],
@@ -149,5 +149,5 @@ export const writeImportance = (
       floats(`${name}.in_sum2`, total),
       floats(`${name}.counts`, Float32Array.of(counts.get(name) ?? 0)),
     ])
-  return writeGgufFile(path, metadata, entries, signal)
+  await writeGgufFile(path, metadata, entries, signal)
 }

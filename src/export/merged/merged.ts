@@ -41,10 +41,11 @@ export const merged: ExportTarget = {
   description: 'one folder for transformers, with every adapter merged into the weights',
   variants: Object.keys(dtypes),
   folder: 'merged',
-  write: async (source, variant, folder, { onProgress }) => {
+  write: async (source, variant, folder, { onProgress, onHash }) => {
     onProgress?.(`Writing the merged folder in ${dtypeFor(source, variant)}`)
     await saveInto(source.model, folder, {
       dtype: dtypeFor(source, variant),
+      onWritten: (name, { sha256 }) => onHash?.(join(folder, name), sha256),
       addFiles: async (target) => {
         await writeTokenizer(source, target)
         await writeGeneration(source, target)

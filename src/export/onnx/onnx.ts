@@ -13,7 +13,7 @@ const writeBeside = async (source: ExportSource, folder: string): Promise<void> 
     addFiles: async (target) => {
       await source.tokenizer.save(target)
     },
-    keep: (name) => !name.includes('.safetensors'),
+    weights: false,
   })
 }
 
@@ -29,11 +29,12 @@ export const onnx: ExportTarget = {
   check: ({ model }, variant) => {
     for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()
   },
-  write: async (source, variant, folder, { onProgress }) => {
+  write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
     const format = formatOf(variant)
     onProgress?.(`Writing ONNX in ${format}`)
-    await writeOnnx(source.model, folder, { format, scalePerOutput: graphFormatOf(format).scalePerOutput })
+    const { scalePerOutput } = graphFormatOf(format)
+    await writeOnnx(source.model, folder, { format, scalePerOutput, onHash, signal })
   },
   prove: proveOnnx,
 }

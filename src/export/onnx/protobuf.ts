@@ -3,14 +3,24 @@
 // message classes holds the whole file, and a copy of it while serialising.
 // @source https://protobuf.dev/programming-guides/encoding
 
+import type { NamedPart } from '../not-finite.ts'
+
 /** Bytes that are made when they are written. */
 export interface Streamed {
   /** Number of bytes. */
   bytes: number
+  /** The tensor that the addon makes the bytes of, where it can. */
+  part?: NamedPart
   /** The bytes, in pieces. */
   chunks(): Iterable<Uint8Array>
 }
 type Part = Uint8Array | Streamed
+
+/** What files are written of. */
+export type FilePiece = Uint8Array | NamedPart
+
+/** Streamed bytes in pieces. */
+export const piecesOf = ({ part, chunks }: Streamed): Iterable<FilePiece> => (part === undefined ? chunks() : [part])
 
 const [asVarint, asBytes, asFixed32] = [0, 2, 5]
 
@@ -73,7 +83,18 @@ export class ProtoMessage {
   }
 
   message(field: number, message: ProtoMessage): this {
-    return this.data(field, { bytes: message.bytes, chunks: () => message.chunks() })
+    this.#key(field, asBytes)
+    this.#push(varint(message.bytes))
+    this.#push(message)
+    return this
+  }
+
+  /** The message in pieces, in which tensors are parts that are not yet bytes. */
+  *pieces(): Iterable<FilePiece> {
+    for (const part of this.#parts)
+      if (part instanceof Uint8Array) yield part
+      else if (part instanceof ProtoMessage) yield* part.pieces()
+      else yield* piecesOf(part)
   }
 
   /** The bytes of the message, in pieces. */

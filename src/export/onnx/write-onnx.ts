@@ -1,10 +1,13 @@
 // Writes a model's ONNX files, with weights streamed into them, or into files beside them where they are large.
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, didYouMean } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
+import { writeTensorFile } from '../../tensor/index.ts'
+import { type NamedPart, notFinite } from '../not-finite.ts'
 import type { GraphFormat } from './graph.ts'
 import { modelGraphs } from './model-files.ts'
+import { type FilePiece, piecesOf } from './protobuf.ts'
 import type { Constant, ExternalPlace } from './schema.ts'
 
 const formats = {
@@ -29,6 +32,9 @@ export interface WriteOnnxOptions {
   scalePerOutput?: boolean
   /** Weights larger than this are in files beside the model (default: 1.8 GB). */
   maxInlineBytes?: number
+  /** Called with the path and the SHA-256 of each file. */
+  onHash?(path: string, sha256: string): void
+  signal?: AbortSignal
 }
 
 /** Smaller constants stay in the model file. */
@@ -48,43 +54,36 @@ const externalPlaces = (file: string, constants: readonly Constant[], limit: num
   return { places, files: places.size === 0 ? 0 : number + 1 }
 }
 
-/** Smaller chunks are joined before they are written. */
-const largeChunk = 1 << 20
-
-const writeChunks = async (path: string, chunks: Iterable<Uint8Array>): Promise<void> => {
-  const file = await open(path, 'w')
-  try {
-    let small: Uint8Array[] = []
-    let waiting = 0
-    const flush = async () => {
-      if (small.length > 0) await file.writeFile(Buffer.concat(small))
-      small = []
-      waiting = 0
-    }
-    for (const chunk of chunks) {
-      if (chunk.length >= largeChunk) {
-        await flush()
-        await file.writeFile(chunk)
-        continue
-      }
-      small.push(chunk)
-      waiting += chunk.length
-      if (waiting >= largeChunk) await flush()
-    }
-    await flush()
-  } finally {
-    await file.close()
+/** Writes a file of bytes and tensors. @returns its SHA-256 */
+const writePieces = async (path: string, pieces: Iterable<FilePiece>, signal?: AbortSignal): Promise<string> => {
+  const parts: FilePiece[] = []
+  let small: Uint8Array[] = []
+  const join = () => {
+    if (small.length > 0) parts.push(Buffer.concat(small))
+    small = []
   }
+  for (const piece of pieces)
+    if (piece instanceof Uint8Array) small.push(piece)
+    else {
+      join()
+      parts.push(piece)
+    }
+  join()
+  await rm(path, { force: true })
+  return writeTensorFile(path, new Uint8Array(0), parts, {
+    signal,
+    notFinite: (index) => notFinite(parts[index] as NamedPart),
+  })
 }
 
 /** The constants that are placed in one file, with the gaps between them. */
-function* externalChunks(constants: readonly Constant[], places: ReadonlyMap<string, ExternalPlace>, file: string) {
+function* externalPieces(constants: readonly Constant[], places: ReadonlyMap<string, ExternalPlace>, file: string) {
   let at = 0
   for (const { name, data } of constants) {
     const place = places.get(name)
     if (place?.file !== file) continue
     if (place.offset > at) yield new Uint8Array(place.offset - at)
-    yield* data.chunks()
+    yield* piecesOf(data)
     at = place.offset + data.bytes
   }
 }
@@ -117,18 +116,21 @@ export const writeOnnx = async (model: Model, folder: string, options: WriteOnnx
   await mkdir(join(folder, 'onnx'), { recursive: true })
   const written: string[] = []
   const declared: Record<string, number> = {}
+  const write = async (name: string, pieces: Iterable<FilePiece>) => {
+    const path = join(folder, 'onnx', name)
+    const sha256 = await writePieces(path, pieces, options.signal)
+    options.onHash?.(path, sha256)
+    written.push(`onnx/${name}`)
+  }
   for (const [stem, build] of graphs) {
     const graph = build()
     const name = `${stem}${suffix}.onnx`
     const { constants } = graph
     const bytes = constants.reduce((sum, { data }) => sum + data.bytes, 0)
     const outside = bytes > maxInlineBytes ? externalPlaces(name, constants, maxInlineBytes) : undefined
-    await writeChunks(join(folder, 'onnx', name), graph.model(outside?.places).chunks())
-    written.push(`onnx/${name}`)
-    for (const file of new Set([...(outside?.places.values() ?? [])].map((place) => place.file))) {
-      await writeChunks(join(folder, 'onnx', file), externalChunks(constants, outside?.places ?? new Map(), file))
-      written.push(`onnx/${file}`)
-    }
+    await write(name, graph.model(outside?.places).pieces())
+    for (const file of new Set([...(outside?.places.values() ?? [])].map((place) => place.file)))
+      await write(file, externalPieces(constants, outside?.places ?? new Map(), file))
     if (outside !== undefined) declared[name] = outside.files
   }
   await declareExternal(folder, declared)

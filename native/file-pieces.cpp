@@ -1,0 +1,253 @@
+// Makes the pieces of a file on several threads: gathers rows of any strides, converts, quantises and checks them.
+#include "file-pieces.h"
+
+#include <ATen/core/grad_mode.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+namespace tunesmith {
+namespace {
+
+constexpr int64_t piece_bytes = int64_t{1} << 20;  // made at a time
+constexpr int most_makers = 8;
+
+bool is_plain(const at::Tensor& t) { return t.device().is_cpu() && !t.is_conj() && !t.is_neg(); }
+
+int64_t width_of(const at::Tensor& t) { return t.dim() == 0 ? 1 : t.size(-1); }
+
+// Where row `index` of the tensor begins, in elements.
+int64_t row_offset(const at::Tensor& t, int64_t index) {
+  int64_t offset = 0;
+  for (int64_t dim = t.dim() - 2; dim >= 0; dim--) {
+    offset += index % t.size(dim) * t.stride(dim);
+    index /= t.size(dim);
+  }
+  return offset;
+}
+
+template <typename Item> void gather_items(const at::Tensor& t, int64_t first, int64_t count, void* to) {
+  const int64_t width = width_of(t), stride = t.dim() == 0 ? 1 : t.stride(-1);
+  const Item* from = static_cast<const Item*>(t.const_data_ptr());
+  Item* out = static_cast<Item*>(to);
+  std::vector<int64_t> rows(count);
+  for (int64_t row = 0; row < count; row++) rows[row] = row_offset(t, first + row);
+  if (stride == 1) {
+    for (int64_t row = 0; row < count; row++) std::memcpy(out + row * width, from + rows[row], width * sizeof(Item));
+    return;
+  }
+  // In tiles: neighbouring rows of a transposed matrix are neighbours in memory.
+  constexpr int64_t tile = 16;
+  for (int64_t row = 0; row < count; row += tile)
+    for (int64_t column = 0; column < width; column += tile)
+      for (int64_t c = column; c < std::min(width, column + tile); c++)
+        for (int64_t r = row; r < std::min(count, row + tile); r++) out[r * width + c] = from[rows[r] + c * stride];
+}
+
+// Some rows of a tensor of any strides, one after another.
+void gather(const at::Tensor& t, int64_t first, int64_t count, void* to) {
+  struct Wide {
+    uint64_t halves[2];
+  };
+  switch (t.element_size()) {
+    case 1: return gather_items<uint8_t>(t, first, count, to);
+    case 2: return gather_items<uint16_t>(t, first, count, to);
+    case 4: return gather_items<uint32_t>(t, first, count, to);
+    case 8: return gather_items<uint64_t>(t, first, count, to);
+    default: return gather_items<Wide>(t, first, count, to);
+  }
+}
+
+// Whether no element has all bits of the exponent, which NaN and infinity have.
+template <typename Word> bool finite(const void* data, int64_t count, Word exponent) {
+  typedef Word Words __attribute__((vector_size(16), aligned(1), may_alias));
+  constexpr int64_t lanes = 16 / sizeof(Word);
+  const Word* words = static_cast<const Word*>(data);
+  Words found{};
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    Words x;
+    std::memcpy(&x, words + i, sizeof(x));
+    found |= Words((x & exponent) == exponent);
+  }
+  bool any = false;
+  for (int64_t lane = 0; lane < lanes; lane++) any |= found[lane] != 0;
+  for (; i < count; i++) any |= (words[i] & exponent) == exponent;
+  return !any;
+}
+
+bool finite(at::ScalarType type, const void* data, int64_t count) {
+  switch (type) {
+    case at::kFloat: return finite<uint32_t>(data, count, 0x7f800000u);
+    case at::kBFloat16: return finite<uint16_t>(data, count, 0x7f80);
+    case at::kHalf: return finite<uint16_t>(data, count, 0x7c00);
+    default: return true;
+  }
+}
+
+void widen(at::ScalarType type, const void* from, float* to, int64_t count) {
+  if (type == at::kBFloat16) {
+    kernels().convert(from, Type::bfloat16, to, Type::float32, count);
+    return;
+  }
+  const c10::Half* halves = static_cast<const c10::Half*>(from);
+  for (int64_t i = 0; i < count; i++) to[i] = static_cast<float>(halves[i]);
+}
+
+}  // namespace
+
+FilePieces::FilePieces(std::string header, std::vector<FilePart> parts, const uint8_t* cancel)
+    : header_(std::move(header)),
+      parts_(std::move(parts)),
+      cancel_(cancel),
+      copies_(parts_.size()),
+      unread_(parts_.size()) {
+  bytes_ = header_.size();
+  pieces_.push_back({-1, 0, static_cast<int64_t>(header_.size())});
+  bool works = false;
+  for (size_t i = 0; i < parts_.size(); i++) {
+    const FilePart& part = parts_[i];
+    copying_.push_back(std::make_unique<std::mutex>());
+    const int64_t width = width_of(part.tensor), total = part.tensor.numel(), rows = total == 0 ? 0 : total / width;
+    const bool in_place = part.format == nullptr && part.tensor.is_contiguous();
+    const int64_t unit = in_place                 ? 1
+                         : part.format == nullptr ? width * int64_t(part.tensor.element_size())
+                                                  : part.format->row_bytes(width);
+    const int64_t count = in_place ? int64_t(part.tensor.nbytes()) : rows;
+    // A row of few bytes may be made of many elements.
+    const int64_t cost = in_place ? 1 : std::max(unit, width * int64_t(part.tensor.element_size()) / 2);
+    const int64_t step = std::max<int64_t>(1, piece_bytes / std::max<int64_t>(1, cost));
+    for (int64_t first = 0; first < count; first += step) {
+      pieces_.push_back({static_cast<int64_t>(i), first, std::min(step, count - first)});
+      unread_[i]++;
+    }
+    bytes_ += static_cast<size_t>(unit * count);
+    works |= !in_place || part.finite;
+  }
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  if (works) makers_ = std::max(1, std::min(most_makers, cores));
+}
+
+void FilePieces::stop(std::exception_ptr error) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (error_ == nullptr) error_ = std::move(error);
+  stopped_ = true;
+  changed_.notify_all();
+}
+
+const FilePieces::Made& FilePieces::wait(size_t piece) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  Made& made = made_[piece % window];
+  changed_.wait(lock, [&] { return stopped_ || (piece < read_by_all_ + window && made.ready); });
+  if (stopped_) throw Stopped();
+  return made;
+}
+
+void FilePieces::release(size_t piece) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Made& made = made_[piece % window];
+  if (++made.readers < readers_) return;
+  made = Made();
+  read_by_all_ = piece + 1;
+  const int64_t part = pieces_[piece].part;
+  if (part >= 0 && --unread_[part] == 0) copies_[part].reset();
+  changed_.notify_all();
+}
+
+void FilePieces::make() {
+  at::NoGradGuard noGrad;
+  for (;;) {
+    size_t piece;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (next_ == pieces_.size()) return;
+      piece = next_++;
+      changed_.wait(lock, [&] { return stopped_ || piece < read_by_all_ + window; });
+      if (stopped_) throw Stopped();
+    }
+    if (*cancel_ != 0) throw Stopped();
+    Made made = make_piece(pieces_[piece]);
+    made.ready = true;
+    std::lock_guard<std::mutex> lock(mutex_);
+    made_[piece % window] = std::move(made);
+    changed_.notify_all();
+  }
+}
+
+const at::Tensor& FilePieces::in_memory(int64_t part) {
+  const at::Tensor& tensor = parts_[part].tensor;
+  if (is_plain(tensor)) return tensor;
+  std::lock_guard<std::mutex> lock(*copying_[part]);
+  if (!copies_[part].defined()) copies_[part] = tensor.cpu().resolve_conj().resolve_neg().contiguous();
+  return copies_[part];
+}
+
+FilePieces::Made FilePieces::make_piece(const Piece& piece) {
+  Made made;
+  if (piece.part < 0) {
+    made.data = header_.data();
+    made.bytes = header_.size();
+    return made;
+  }
+  const FilePart& part = parts_[piece.part];
+  const at::Tensor& tensor = in_memory(piece.part);
+  if (part.format != nullptr) return encode(piece, tensor);
+  const int64_t item = static_cast<int64_t>(tensor.element_size());
+  if (part.tensor.is_contiguous()) {
+    made.data = static_cast<const char*>(tensor.const_data_ptr()) + piece.first;
+    made.bytes = static_cast<size_t>(piece.count);
+  } else {
+    made.bytes = static_cast<size_t>(piece.count * width_of(tensor) * item);
+    made.own.reset(new char[made.bytes]);
+    gather(tensor, piece.first, piece.count, made.own.get());
+    made.data = made.own.get();
+  }
+  if (part.finite && !finite(tensor.scalar_type(), made.data, static_cast<int64_t>(made.bytes) / item))
+    throw NotFinite{piece.part};
+  return made;
+}
+
+FilePieces::Made FilePieces::encode(const Piece& piece, const at::Tensor& tensor) {
+  const FilePart& part = parts_[piece.part];
+  const RowFormat& format = *part.format;
+  const int64_t width = width_of(tensor), row_bytes = format.row_bytes(width), count = piece.count * width;
+  const at::ScalarType type = tensor.scalar_type();
+  std::unique_ptr<char[]> gathered;
+  const void* rows;
+  if (tensor.is_contiguous()) {
+    rows = static_cast<const char*>(tensor.const_data_ptr()) + piece.first * width * int64_t(tensor.element_size());
+  } else {
+    gathered.reset(new char[static_cast<size_t>(count) * tensor.element_size()]);
+    gather(tensor, piece.first, piece.count, gathered.get());
+    rows = gathered.get();
+  }
+  if (part.finite && !finite(type, rows, count)) throw NotFinite{piece.part};
+  std::unique_ptr<float[]> wide;
+  if (type != at::kFloat) {
+    wide.reset(new float[static_cast<size_t>(count)]);
+    widen(type, rows, wide.get(), count);
+    rows = wide.get();
+  }
+  Made made;
+  made.bytes = static_cast<size_t>(row_bytes * piece.count);
+  made.own.reset(new char[made.bytes]);
+  made.data = made.own.get();
+  const float* columns = part.columns.defined() ? part.columns.const_data_ptr<float>() : nullptr;
+  std::vector<float> repeated(format.columns == RowFormat::row_scales ? static_cast<size_t>(width) : 0);
+  for (int64_t row = 0; row < piece.count; row++) {
+    const float* own = columns;
+    if (!repeated.empty()) {
+      std::fill(repeated.begin(), repeated.end(), columns[part.columns.numel() == 1 ? 0 : piece.first + row]);
+      own = repeated.data();
+    }
+    kernels().encode_row(format.type, static_cast<const float*>(rows) + row * width, width, own,
+                         reinterpret_cast<uint8_t*>(made.own.get()) + row * row_bytes);
+  }
+  if (part.finite && format.type == RowType::float16 && !finite(at::kHalf, made.data, count))
+    throw NotFinite{piece.part};
+  return made;
+}
+
+}  // namespace tunesmith

@@ -1,12 +1,13 @@
-// What an open page costs training: one recipe without a studio, and with `--ui` and its page open, in turn, in CPU seconds of the training
-// process as its run card has them. Nobody asks the model. The order changes from pair to pair, so that a busy machine is the same for both.
+// What an open page costs training: one recipe without a studio, and with `--ui` and its page open, in turn, in CPU and wall seconds of the
+// training process as its run card has them. Nobody asks the model. The order changes from pair to pair, so that a busy machine is the same
+// for both. It ends with one line: the ratio with its interval.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Browser, chromium } from 'playwright-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
 import { bootstrapMean } from '../src/tasks/index.ts'
 import { readRunCard } from '../src/tracking/index.ts'
 import { loadScript } from '../tests/setup/load-script.ts'
@@ -23,33 +24,57 @@ const flagsOf = ({ shards, tokenizer }: SmallData, out: string, steps: number): 
   ...['--max-length', '64', '--batch.sequences', '16', '--budget.steps', String(steps), '--out', out, '--json'],
 ]
 
-/** Runs the command; with a browser, opens the page of the studio as soon as its address is known. @returns CPU seconds */
-const train = async (flags: string[], out: string, browser?: Browser): Promise<number> => {
+/** Seconds of one run. */
+interface Seconds {
+  cpu: number
+  wall: number
+}
+
+/** Runs the command; with a browser, opens the page of the studio as soon as its address is known. */
+const train = async (flags: string[], out: string, browser?: Browser): Promise<Seconds> => {
   const ui = browser === undefined ? [] : ['--ui', '--ui-port', '0']
   const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...flags, ...ui], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let err = ''
-  let opened: Promise<unknown> | undefined
+  let opened: Promise<Page> | undefined
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
     err = (err + part).slice(-20_000)
     const url = /on (http:\/\/\S+), and ends/.exec(err)?.[1]
     if (browser === undefined || url === undefined || opened !== undefined) return
-    opened = browser.newPage().then((page) => page.goto(`${url}/#/runs/run`))
+    opened = browser.newPage().then(async (page) => {
+      await page.goto(`${url}/#/runs/run`)
+      return page
+    })
   })
   const code = await new Promise((resolve) => child.once('close', resolve))
   if (browser !== undefined && opened === undefined) throw new Error('The studio printed no address.')
-  await opened
+  await (await opened)?.close()
   if (code !== 0) throw new Error(`The run ended with ${code}: ${err.trim().split('\n').pop()}`)
   const card = await readRunCard(out)
   if (card === undefined) throw new Error('The run wrote no card.')
-  return card.cpuSeconds
+  return { cpu: card.cpuSeconds, wall: card.wallSeconds }
 }
 
-/** Runs `npm run bench -- studio-overhead [--pairs 6] [--steps 3000]`. */
+/** The mean ratio of pairs with its bootstrap interval. */
+const ratioOf = (pairs: readonly Pair[], of: keyof Seconds) => {
+  const ratios = pairs.map(({ alone, watched }) => watched[of] / alone[of])
+  const { value, low, high } = bootstrapMean([{ numerators: ratios, denominators: ratios.map(() => 1) }])
+  return { ratios, text: `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]` }
+}
+
+interface Pair {
+  alone: Seconds
+  watched: Seconds
+}
+
+/** Pairs without which an interval says nothing. */
+const minPairs = 4
+
+/** Runs `npm run bench -- studio-overhead [--minutes 10] [--steps 3000]`: pairs of runs until the time is over. */
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
-  const { values } = parseArgs({ args: rest, options: { pairs: { type: 'string' }, steps: { type: 'string' } } })
-  const pairs = Number(values.pairs ?? (smoke ? 1 : 6))
+  const { values } = parseArgs({ args: rest, options: { minutes: { type: 'string' }, steps: { type: 'string' } } })
+  const minutes = Number(values.minutes ?? (smoke ? 0 : 10))
   const steps = Number(values.steps ?? (smoke ? 20 : 3000))
   const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
   const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
@@ -57,36 +82,41 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const browser = await chromium.launch({ executablePath: findBrowser(), args: ['--no-sandbox'] })
   const data = await makeSmallData('bpe')
   const folder = await mkdtemp(join(tmpdir(), 'tunesmith-overhead-'))
-  const rows: [number, number][] = []
+  const pairs: Pair[] = []
+  const started = performance.now()
+  const isTimeLeft = () => {
+    const used = performance.now() - started
+    // The next pair takes as long as one has taken so far.
+    return used + used / pairs.length < minutes * 60_000
+  }
   try {
-    const measure = async (name: string, with_: boolean): Promise<number> => {
-      const out = join(folder, name, 'run')
-      return train(flagsOf(data, out, steps), out, with_ ? browser : undefined)
-    }
-    for (let pair = 0; pair < pairs; pair++) {
-      const order = pair % 2 === 0 ? [false, true] : [true, false]
-      const cpu: number[] = []
-      for (const with_ of order) cpu[Number(with_)] = await measure(`${pair}-${with_}`, with_)
-      rows.push([cpu[0], cpu[1]])
-      console.log(`pair ${pair + 1}: ${cpu[0].toFixed(2)} s alone, ${cpu[1].toFixed(2)} s with a page`)
+    while (pairs.length < (smoke ? 1 : minPairs) || isTimeLeft()) {
+      const order = pairs.length % 2 === 0 ? [false, true] : [true, false]
+      const seconds: Seconds[] = []
+      for (const isWatched of order) {
+        const out = join(folder, `${pairs.length}-${isWatched}`, 'run')
+        seconds[Number(isWatched)] = await train(flagsOf(data, out, steps), out, isWatched ? browser : undefined)
+      }
+      const [alone, watched] = seconds
+      pairs.push({ alone, watched })
+      console.log(`pair ${pairs.length}: CPU ${shown(alone.cpu, watched.cpu)}; wall ${shown(alone.wall, watched.wall)}`)
     }
   } finally {
     await browser.close()
     data.dispose()
     await rm(folder, { recursive: true, force: true })
   }
-  const ratios = rows.map(([alone, watched]) => watched / alone)
-  const mean = bootstrapMean([{ numerators: ratios, denominators: ratios.map(() => 1) }])
-  printTable([
-    ['pairs', 'steps', 'CPU alone', 'CPU with a page', 'mean ratio, 95 %', 'lowest', 'highest'],
-    [
-      pairs,
-      steps,
-      `${median(rows.map(([alone]) => alone)).toFixed(2)} s`,
-      `${median(rows.map(([, watched]) => watched)).toFixed(2)} s`,
-      `${mean.value.toFixed(4)} [${mean.low.toFixed(4)}, ${mean.high.toFixed(4)}]`,
-      Math.min(...ratios).toFixed(4),
-      Math.max(...ratios).toFixed(4),
-    ],
-  ])
+  const rows = (['cpu', 'wall'] as const).map((of) => {
+    const { ratios, text } = ratioOf(pairs, of)
+    const middle = (which: keyof Pair) => `${median(pairs.map((pair) => pair[which][of])).toFixed(2)} s`
+    const ends = [Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(4))
+    return [of === 'cpu' ? 'CPU' : 'wall', middle('alone'), middle('watched'), text, ...ends]
+  })
+  printTable([['time', 'alone', 'with a page', 'mean ratio, 95 %', 'lowest', 'highest'], ...rows])
+  console.log(
+    `CPU time of training with a page open, by that without: ${ratioOf(pairs, 'cpu').text}, ${pairs.length} pairs of ${steps} steps.`,
+  )
 }
+
+const shown = (alone: number, watched: number): string =>
+  `${alone.toFixed(2)} s alone, ${watched.toFixed(2)} s with a page`

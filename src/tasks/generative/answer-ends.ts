@@ -46,8 +46,8 @@ export const answerEndTokens = (tokenizer: Tokenizer, template: string): number[
   const others = fittingTemplates(tokenizer)
   const advice =
     others.length > 0
-      ? `Choose a \`template\` that works with this tokenizer: ${others.join(', ')}, or Jinja source.`
-      : 'The tokenizer has no token that could end them: train it with `extraTokens`, such as <|im_start|> and <|im_end|> of the template chatml.'
+      ? `Choose a \`template\` that works with this tokenizer: ${others.join(', ')}, or Jinja source; or add the tokens of a template to the base with \`vocabulary grow --template chatml\`.`
+      : 'The tokenizer has no token that could end them: add those of a template to the base with `vocabulary grow --template chatml`, or train the tokenizer with `extraTokens`.'
   throw new ConfigError(
     `Expected a chat template that ends each answer with a special token, got one whose answers end in ${JSON.stringify(tokenizer.decode([wrong]))}: the model could not learn to stop. ${advice}`,
   )

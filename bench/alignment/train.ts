@@ -17,6 +17,7 @@ import {
   RolloutSource,
   rolloutSchema,
   scoreCompletions,
+  withPackedWeights,
 } from '../../src/alignment/index.ts'
 import { loadModelWithReport, loadTokenizer } from '../../src/checkpoint/index.ts'
 import type { Criterion } from '../../src/objectives/index.ts'
@@ -24,7 +25,7 @@ import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { withoutDropout } from '../../src/runs/align/dropout.ts'
 import { findRolloutObjective } from '../../src/runs/align/reinforcement/objectives.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
-import { setThreads } from '../../src/tensor/index.ts'
+import { setBatchInvariant, setThreads } from '../../src/tensor/index.ts'
 import { type ExampleSource, initialState, runLength, train, trainingSchema } from '../../src/training/index.ts'
 import { jobNamed, sized, smallened, startingAdapter } from './jobs.ts'
 import type { PairRow, Rows } from './prepare.ts'
@@ -42,6 +43,8 @@ const [folder, name] = positionals
 const steps = Number(positionals[2])
 const job = sized(values.smoke ? smallened(jobNamed(name)) : jobNamed(name), values)
 setThreads(Number(values.threads))
+// As `align` computes in float32: sampling and training agree to the bit.
+if (job.data === 'prompts') setBatchInvariant(true)
 
 const rows = JSON.parse(readFileSync(join(folder, 'rows.json'), 'utf8')) as Rows
 const base = join(folder, 'model')
@@ -137,7 +140,8 @@ const reinforcement = (type: string): [Criterion, ExampleSource<unknown>] => {
     })),
     settings: rollout,
     seed: 0,
-    sample: values.answers === undefined ? answerSampler(model, rollout) : recorded(values.answers),
+    sample:
+      values.answers === undefined ? withPackedWeights(model, answerSampler(model, rollout)) : recorded(values.answers),
     judge: {
       names: ['vowels'],
       score: async (asked) =>

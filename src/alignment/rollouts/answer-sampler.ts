@@ -1,7 +1,7 @@
 // Samples answers with the generation engine, from the very weights that are trained: many answers share each step, and those to one prompt
 // share its computation. An answer depends on its prompt and its seed alone.
 import { GenerationScheduler } from '../../generation/index.ts'
-import type { Model } from '../../models/index.ts'
+import { keepPackedWeights, type Model } from '../../models/index.ts'
 import type { AnswerSampler } from './rollout-source.ts'
 import type { ResolvedRollout } from './settings.ts'
 
@@ -47,5 +47,20 @@ export const answerSampler =
     } finally {
       signal?.removeEventListener('abort', stop)
       scheduler.free()
+    }
+  }
+
+/**
+ * A sampler with the model's weights in the layout of the kernels while it samples: batch-invariant products of few rows take much longer
+ * without. They are freed afterwards.
+ */
+export const withPackedWeights =
+  (model: Model, sample: AnswerSampler): AnswerSampler =>
+  async (...given) => {
+    const free = keepPackedWeights(model)
+    try {
+      return await sample(...given)
+    } finally {
+      free()
     }
   }

@@ -1,6 +1,6 @@
 // Rollouts: answers that the policy writes while it trains, how they are scored, measured, stored and trained on.
 export { type Alarm, type AlarmSettings, Alarms, alarmSchema } from './alarms.ts'
-export { answerSampler } from './answer-sampler.ts'
+export { answerSampler, withPackedWeights } from './answer-sampler.ts'
 export { type EpisodeSamplerOptions, episodeSampler } from './episode-sampler.ts'
 export { measureRollout } from './measures.ts'
 export { completionOf, type PolicyMethodParts, policyMethod } from './policy-method.ts'

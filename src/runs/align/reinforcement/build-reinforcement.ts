@@ -14,10 +14,11 @@ import {
   type ResolvedRollout,
   type RolloutPrompt,
   RolloutSource,
+  withPackedWeights,
 } from '../../../alignment/index.ts'
 import { loadTokenizer } from '../../../checkpoint/index.ts'
 import { ConfigError } from '../../../core/index.ts'
-import { contextLength, keepPackedWeights, type Model } from '../../../models/index.ts'
+import { contextLength, type Model } from '../../../models/index.ts'
 import { vocabularyFacts } from '../../../objectives/index.ts'
 import {
   type CompletionEncoder,
@@ -128,20 +129,8 @@ const samplerOf = (
     environment === undefined
       ? answerSampler(model, rollout)
       : episodeSampler(model, { ...rollout, environment, episode, tokenizer, encoder, contextTokens })
-  return rollout.exact ? (model) => packedSampler(model, plain(model)) : plain
+  return rollout.exact ? (model) => withPackedWeights(model, plain(model)) : plain
 }
-
-/** Exact products of few rows need packed weights. Training needs their memory again. */
-const packedSampler =
-  (model: Model, sample: AnswerSampler): AnswerSampler =>
-  async (...given) => {
-    const free = keepPackedWeights(model)
-    try {
-      return await sample(...given)
-    } finally {
-      free()
-    }
-  }
 
 /** The environment of a recipe. @throws ConfigError for one that a resumed run does not have */
 const openEnvironment = ({ environment, out }: AlignRecipe): Environment | undefined =>

@@ -25,6 +25,10 @@ int64_t wall_time() { return read_clock(CLOCK_MONOTONIC); }
 int64_t thread_time() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
 
 void ThreadChoice::measured(const RegionTimes& times, int64_t now) {
+  if (wakes_) {
+    wakes_ = false;
+    return;
+  }
   sum_.wall += times.wall;
   sum_.own_wall += times.own_wall;
   sum_.own_cpu += times.own_cpu;
@@ -41,6 +45,7 @@ void ThreadChoice::measured(const RegionTimes& times, int64_t now) {
     pause_ = first_pause;
   }
   wanted_ = slower ? after_pause : usual;
+  wakes_ = slower;
   sum_ = {};
   counted_ = 0;
 }

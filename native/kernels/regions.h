@@ -26,12 +26,14 @@ class ThreadChoice {
 
  private:
   static constexpr int64_t first_pause = 20'000'000, longest_pause = 2'000'000'000;
-  // Regions that are measured before a choice: few after a pause, as they may be slow ones.
+  // Regions that are measured before a choice: few after a pause, as they may be slow ones. The first one after a pause
+  // wakes the other threads, which says nothing about the next ones.
   static constexpr int usual = 32, after_pause = 2;
 
   std::atomic<int64_t> alone_until_{0};
   RegionTimes sum_;
   int counted_ = 0, wanted_ = usual;
+  bool wakes_ = false;
   int64_t pause_ = first_pause;
 };
 

@@ -64,6 +64,16 @@ describe('the threads of decoding', () => {
     expect(share(chosen.slice(-5000))).toBe(1)
   })
 
+  it('are not judged by the region that wakes them', () => {
+    const [alone, woken]: Times[] = [
+      [110, 110, 110, 110],
+      [300, 58, 57, 115],
+    ]
+    const chosen = choices([...repeat(busy, 32), ...repeat(alone, 200), woken, ...repeat(free, 500)])
+    expect(share(chosen.slice(33, 200))).toBe(0)
+    expect(share(chosen.slice(-400))).toBe(1)
+  })
+
   it('refuse times of another shape', () => expect(() => threadChoices(zeros([4]))).toThrow(/int64 \[n,4\]/))
 })
 

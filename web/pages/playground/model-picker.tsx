@@ -1,6 +1,6 @@
 // The choice of a model: one of `--model`, or a run and a version of it; loaded when it is chosen.
 import { type Signal, useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import type {
   LoadedModel,
   PlaygroundModel,
@@ -100,8 +100,12 @@ interface PickerProps {
 
 export const ModelPicker = ({ name, id, given, optional, onChoose }: PickerProps) => {
   const run = useSignal(id === undefined ? undefined : runOfModel(id))
+  // A run that was just chosen here has no version yet; another address without a model has none at all.
+  const chosenHere = useRef(false)
   useEffect(() => {
     if (id !== undefined) run.value = runOfModel(id)
+    else if (!chosenHere.current) run.value = undefined
+    chosenHere.current = false
   }, [id])
   const versions = useVersions(run.value).value
   useEffect(() => {
@@ -111,6 +115,7 @@ export const ModelPicker = ({ name, id, given, optional, onChoose }: PickerProps
   }, [versions])
   const source = id?.startsWith(givenPrefix) ? id : run.value === undefined ? '' : `run ${run.value}`
   const choose = (value: string) => {
+    chosenHere.current = true
     run.value = value.startsWith('run ') ? value.slice(4) : undefined
     onChoose(value.startsWith(givenPrefix) ? value : undefined)
   }

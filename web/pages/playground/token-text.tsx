@@ -68,7 +68,12 @@ export const TokenText = ({ tokens }: { tokens: readonly ShownToken[] }) => {
           </button>
         ))}
       </div>
-      {token !== undefined && (
+      {token === undefined ? (
+        <p class="muted">
+          Underlined tokens were unlikely: dotted below 50 %, solid below 10 %. Point at a token, or use the arrow keys,
+          to see what else could have been there.
+        </p>
+      ) : (
         <div class="alternatives" role="status">
           <Bars
             label={`Likeliest tokens in place of ${shown(token.token)}`}

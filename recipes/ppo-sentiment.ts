@@ -13,6 +13,7 @@ import { defineRun, encodeShards, trainTokenizer } from 'tunesmith'
 
 const { STAGE = 'align', OBJECTIVE = 'ppo', SENTIMENT = 'runs/sentiment' } = process.env
 const imdb = process.env.IMDB ?? 'aclImdb'
+const encoder = process.env.ENCODER ?? 'sentence-transformers/all-MiniLM-L6-v2'
 const sst2 = process.env.SST2 ?? 'SST-2'
 
 interface Review {
@@ -107,7 +108,7 @@ const stages = {
   reward: () =>
     defineRun({
       command: 'finetune',
-      base: process.env.ENCODER ?? 'sentence-transformers/all-MiniLM-L6-v2',
+      base: encoder,
       task: 'sequence-classification',
       dataset: 'sst2',
       data: `${sst2}/train.tsv*`,
@@ -123,7 +124,7 @@ const stages = {
   judge: () =>
     defineRun({
       command: 'finetune',
-      base: `${SENTIMENT}/base`,
+      base: encoder,
       task: 'sequence-classification',
       settings: { text: 'text', label: 'label' },
       data: `${SENTIMENT}/judge-train.jsonl`,
@@ -131,8 +132,8 @@ const stages = {
       out: `${SENTIMENT}/judge`,
       maxLength: 64,
       batch: { sequences: 32 },
-      budget: { epochs: 3 },
-      learningRate: 2e-4,
+      budget: { epochs: 2 },
+      learningRate: 1e-4,
       schedule: { type: 'linear', warmupShare: 0.06 },
       checkpoint: { minutes: 10 },
     }),

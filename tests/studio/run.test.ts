@@ -189,7 +189,8 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     await page.keyboard.press('ArrowUp')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Rows of step 300' }).waitFor()
-    // These events are of no real run, whose rows could be read.
+    // These events are of no real run, whose rows could be read: the console says so after the answer.
+    await expect.poll(() => watched.faults.length).toBeGreaterThan(0)
     expect(watched.faults.filter((fault) => !fault.includes('422'))).toEqual([])
     watched.faults.length = 0
     await studio.checkAndClose(watched)

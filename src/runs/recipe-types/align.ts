@@ -147,8 +147,8 @@ export interface AlignSettings extends RunSettings {
     /** Answers that are decoded at the same time. Default: `32`. */
     concurrency?: number
     /**
-     * Compute so that sampling and training give the same log-probabilities to the bit (float32 on a CPU);
-     * sampling takes about 1.7 times as long. Default: `false`.
+     * Compute so that sampling and training give the same log-probabilities to the bit; needs float32
+     * weights on a CPU, where it is the default.
      */
     exact?: boolean
     /** Measure the KL divergence from the base, also where the objective does not need it. Default: `true`. */

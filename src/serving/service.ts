@@ -1,5 +1,4 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
-import { totalmem } from 'node:os'
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
 import { parseRunReference } from '../runs/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
@@ -67,7 +66,7 @@ const engineOptions = ({
   maxRows = 16,
   prefillTokens = 256,
   prefixCacheBytes = 256 * mebibyte,
-  packedWeightBytes = totalmem() / 4,
+  packedWeightBytes,
 }: ComputeSettings): EngineOptions => ({ maxRows, prefillTokens, prefixCacheBytes, packedWeightBytes })
 
 const namesNewest = (model: string): boolean => {

@@ -6,7 +6,7 @@ import { combinations, type GridAxes, type SweepAxes, sweepPoints } from './poin
 import type { SweptRun } from './run-points.ts'
 import { SWEEP_FILE, type SweepFile } from './same-sweep.ts'
 import type { SearchTrial } from './search/run-search.ts'
-import { replicateKeys, type SweepSetting } from './summary.ts'
+import { type SweepSetting, withoutReplicates } from './summary.ts'
 import { SUMMARY_FILE } from './sweep.ts'
 
 /** A setting of a grid, or a trial of a search, with its results so far. */
@@ -58,16 +58,19 @@ const readObject = async (folder: string, name: string): Promise<object | undefi
 }
 
 /** A setting without its seed and its split, as text. */
-const keyOf = (over: Record<string, unknown>): string =>
-  JSON.stringify(Object.entries(over).filter(([path]) => !replicateKeys.includes(path)))
+const keyOf = (over: Record<string, unknown>): string => JSON.stringify(Object.entries(withoutReplicates(over)))
 
 /** The settings of a grid in its order, each with the names of its runs. */
 const gridTrials = (over: SweepAxes, runs: ReadonlyMap<string, SweptRun>): SweepTrial[] => {
   const trials = new Map<string, SweepTrial>()
   for (const { name, over: point } of sweepPoints(over)) {
     const key = keyOf(point)
-    const setting = Object.fromEntries(Object.entries(point).filter(([path]) => !replicateKeys.includes(path)))
-    const trial = trials.get(key) ?? { number: trials.size + 1, over: setting, runs: [], status: 'waiting' }
+    const trial = trials.get(key) ?? {
+      number: trials.size + 1,
+      over: withoutReplicates(point),
+      runs: [],
+      status: 'waiting',
+    }
     trial.runs.push(name)
     trials.set(key, trial)
   }
@@ -82,8 +85,7 @@ const gridTrials = (over: SweepAxes, runs: ReadonlyMap<string, SweptRun>): Sweep
 /** Settings that a grid has, or trials that a search makes. */
 const plannedOf = ({ over, search }: SweepFile): number => {
   if (search !== undefined) return search.trials
-  const varied = Object.entries(over).filter(([path]) => !replicateKeys.includes(path))
-  return combinations(Object.fromEntries(varied) as GridAxes).length
+  return combinations(withoutReplicates(over) as GridAxes).length
 }
 
 /**

@@ -9,6 +9,10 @@ import type { SweptRun } from './run-points.ts'
 /** Keys whose values repeat a setting and do not make another: the seed, and which records validate. */
 export const replicateKeys: readonly string[] = ['seed', 'split.fold', 'split.repeat']
 
+/** What a point varies beside its seed and its split. */
+export const withoutReplicates = (over: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(over).filter(([path]) => !replicateKeys.includes(path)))
+
 /** The runs of a sweep that differ in their seeds and splits alone. */
 export interface SweepSetting {
   /** Its value on each axis but those of the seed and the split. */
@@ -129,7 +133,7 @@ export const summarize = async (
     const { low = Number.NaN, high = Number.NaN } = result
     intervals.set(run.name, { low, high })
     run.seconds = (await readRunCard(run.folder))?.wallSeconds ?? 0
-    const over = Object.fromEntries(Object.entries(run.over).filter(([path]) => !replicateKeys.includes(path)))
+    const over = withoutReplicates(run.over)
     const key = JSON.stringify(over)
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { over, runs: [run] })

@@ -14,7 +14,7 @@ export interface EngineOptions {
   /** Maximum bytes of keys and values of earlier prompts. */
   prefixCacheBytes: number
   /** Maximum bytes of float32 matrices in the layout of the kernels. */
-  packedWeightBytes: number
+  packedWeightBytes: number | undefined
   /**
    * For weights that belong to another part of the program, such as a training loop: their adapters stay active as they are, and they
    * are not freed. Its value changes whenever the weights do.
@@ -36,7 +36,7 @@ export class Engine {
   /** Undefined for a base that does not write text. */
   readonly scheduler: GenerationScheduler | undefined
   readonly #borrowed: boolean
-  readonly #packedWeightBytes: number
+  readonly #packedWeightBytes: number | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #queued = 0
 

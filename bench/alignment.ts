@@ -7,10 +7,11 @@
 // Options: --parts loss,train --jobs reward,dpo,grpo,rloo --rounds N --steps N --threads N --batch N --length N --base FOLDER
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Job, jobNamed, jobs, sized, smallened } from './alignment/jobs.ts'
 import { prepare } from './alignment/prepare.ts'
+import { bundledData } from './book-lines.ts'
 import { findSmolLm2 } from './generation/smollm2.ts'
 import type { BenchOptions } from './main.ts'
 import { chosenParts, dataFolder, peersPython, printTable, runJson, runOurs, tunedEnvironment } from './side-by-side.ts'
@@ -227,7 +228,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   if (python === undefined && !smoke && values.base === undefined)
     throw new Error('Expected SmolLM2-135M, which the Python peers convert, got none. Name a folder with --base.')
   const base = smoke ? undefined : (values.base ?? findSmolLm2(python as string))
-  const data = smoke ? resolve('quickstart', 'data') : dataFolder()
+  const data = smoke ? bundledData() : dataFolder()
   const work = mkdtempSync(join(tmpdir(), 'tunesmith-alignment-'))
   try {
     for (const name of values.jobs.split(',')) {

@@ -1,11 +1,11 @@
 // How the cost of a corpus build grows with its input: time, processor time and peak memory for 10, 50 and 200 MB of text
 // made of the paragraphs of real books in another order. `--sizes 10,1000` for other sizes, `--keep` to look at the result.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gunzipSync } from 'node:zlib'
 import { createRandom } from '../src/core/index.ts'
+import { bookLines } from './book-lines.ts'
 import type { BenchOptions } from './main.ts'
 import { dataFolder, printTable, runOurs } from './side-by-side.ts'
 
@@ -18,16 +18,9 @@ interface BuildRun {
 }
 
 /** Writes about `megabytes` of documents of 2 to 20 kB, one in twenty a copy of an earlier one with a word changed. */
-function writeInputs(folder: string, megabytes: number): void {
-  const books = join(dataFolder(), 'books')
-  const paragraphs = readdirSync(books)
-    .filter((name) => name.endsWith('.md.gz'))
-    .flatMap((name) =>
-      gunzipSync(readFileSync(join(books, name)))
-        .toString()
-        .split(/\n+/),
-    )
-    .filter((paragraph) => paragraph.length > 80)
+async function writeInputs(folder: string, megabytes: number): Promise<void> {
+  const paragraphs: string[] = []
+  for await (const line of bookLines(dataFolder())) if (line.length > 80) paragraphs.push(line)
   const random = createRandom(megabytes)
   mkdirSync(folder, { recursive: true })
   const fileBytes = 8e6
@@ -65,7 +58,7 @@ export async function run({ smoke, rest = [] }: Partial<BenchOptions> = {}): Pro
   try {
     for (const megabytes of values.sizes.split(',').map(Number)) {
       const input = join(folder, `input-${megabytes}`)
-      writeInputs(input, megabytes)
+      await writeInputs(input, megabytes)
       const out = join(folder, `corpus-${megabytes}`)
       const { documents, seconds, cpuSeconds, peakMb } = await runOurs<BuildRun>('bench/corpus/measure-build.ts', [
         out,

@@ -5,8 +5,9 @@
 // otherwise, and to the longest besides.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { bundledData } from './book-lines.ts'
 import { type Job, type JobName, jobNamed, jobs, smallened } from './finetune/jobs.ts'
 import { prepare } from './finetune/prepare.ts'
 import type { BenchOptions } from './main.ts'
@@ -192,7 +193,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const python = smoke ? undefined : peersPython()
   if (python === undefined && !smoke)
     console.log('SKIPPED the Python peers: no environment. Make it with `node bench/peers/setup.mjs`.')
-  const data = smoke ? resolve('quickstart', 'data') : dataFolder()
+  const data = smoke ? bundledData() : dataFolder()
   const work = mkdtempSync(join(tmpdir(), 'tunesmith-finetune-'))
   const own = new Map<string, number>()
   try {

@@ -4,8 +4,9 @@
 // Rows of BERT are paragraphs: Trainer pads them to the longest of a batch, and scores every position, as its collator has it.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { bundledData } from './book-lines.ts'
 import type { BenchOptions } from './main.ts'
 import { type Job, type JobName, jobNamed, jobs, smallened } from './pretrain/jobs.ts'
 import { type Prepared, prepare } from './pretrain/prepare.ts'
@@ -211,7 +212,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const python = smoke ? undefined : peersPython()
   if (python === undefined && !smoke)
     console.log('SKIPPED the Python peers: no environment. Make it with `node bench/peers/setup.mjs`.')
-  const data = smoke ? resolve('quickstart', 'data') : dataFolder()
+  const data = smoke ? bundledData() : dataFolder()
   const work = mkdtempSync(join(tmpdir(), 'tunesmith-pretrain-'))
   try {
     const options = {

@@ -1,8 +1,7 @@
 // Writes what both sides of a job read: the base with its head, the adapter that they start from, and pairs or prompts as token ids, in the
 // order in which they are learned.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { saveAdapter } from '../../src/adapters/index.ts'
 import { promptOrder } from '../../src/alignment/rollouts/prompt-order.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
@@ -14,6 +13,7 @@ import {
   preferenceSchema,
   readPreferences,
 } from '../../src/tasks/index.ts'
+import { bundledLines } from '../book-lines.ts'
 import { prepareSmoke } from '../sft/prepare.ts'
 import { type Job, startingAdapter } from './jobs.ts'
 
@@ -57,18 +57,13 @@ const publishedPrompts = (data: string): PromptText[] =>
     .filter((line) => line !== '')
     .map((line) => [{ role: 'user', content: (JSON.parse(line) as { instruction: string }).instruction }])
 
-/** Thirds of the bundled paragraphs. */
-const inventedPairs = (): Comparison[] => {
-  const books = join('quickstart', 'data', 'books')
-  const name = readdirSync(books).find((file) => file.endsWith('.md.gz')) as string
-  const lines = gunzipSync(readFileSync(join(books, name)))
-    .toString()
-    .split('\n')
-    .filter(({ length }) => length > 80)
-  return lines
-    .slice(0, 24)
-    .map((line) => ({ prompt: line.slice(0, 24), chosen: line.slice(24, 48), rejected: line.slice(48, 72) }))
-}
+/** Thirds of bundled lines. */
+const inventedPairs = async (): Promise<Comparison[]> =>
+  (await bundledLines(24, [80, 400])).map((line) => ({
+    prompt: line.slice(0, 24),
+    chosen: line.slice(24, 48),
+    rejected: line.slice(48, 72),
+  }))
 
 /** A comparison as token ids; undefined where an answer is dropped. */
 export const pairRowOf = (
@@ -106,7 +101,7 @@ export const prepare = async (job: Job, data: string, base: string | undefined, 
   const parameters = model.parameterCount
   const tokenizer = await loadTokenizer(source)
   const encoder = createCompletionEncoder(tokenizer, { maxLength: job.length, tooLong: 'drop' })
-  const records = base === undefined ? inventedPairs() : await publishedPairs(data)
+  const records = base === undefined ? await inventedPairs() : await publishedPairs(data)
   const pairs = job.data === 'pairs' ? records.flatMap((record) => pairRowOf(encoder, record) ?? []) : []
   createRandom('bench/pairs').shuffle(pairs)
   const texts = base === undefined ? records.map(({ prompt }) => prompt) : publishedPrompts(data)

@@ -1,8 +1,7 @@
 // Writes what both sides of a job read: the base with a drawn head, the adapter with drawn values, and examples as ids in the order in
 // which they are learned. Questions become windows here, so that both sides have the same ones.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
@@ -18,6 +17,7 @@ import {
 } from '../../src/tasks/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { bundledLines } from '../book-lines.ts'
 import type { Job } from './jobs.ts'
 
 export const taskOf = ({ data }: Pick<Job, 'data'>): TaskDefinition =>
@@ -45,19 +45,9 @@ interface Material {
   config: object
 }
 
-const paragraphs = (data: string, count: number): string[] => {
-  const name = readdirSync(join(data, 'books'))
-    .sort()
-    .find((file) => file.endsWith('.md.gz'))!
-  const lines = gunzipSync(readFileSync(join(data, 'books', name)))
-    .toString()
-    .split('\n')
-  return lines.filter(({ length }) => length > 80 && length < 400).slice(0, count)
-}
-
 /** A small base with a tokenizer of its own, and records of invented questions over a book. */
-const invented = async (job: Job, data: string, folder: string): Promise<Material> => {
-  const lines = paragraphs(data, 64)
+const invented = async (job: Job, folder: string): Promise<Material> => {
+  const lines = await bundledLines(64, [80, 400])
   const base = join(folder, 'base')
   const { files } = await trainTokenizer(lines, { type: 'wordpiece', vocabSize: 512, validation: 0 })
   await writeTokenizerFolder(base, files)
@@ -99,7 +89,7 @@ const rowOf = ({ ids, typeIds, ...more }: TaskExample): Row => {
 /** Fills `folder`. @param base undefined for a small invented one */
 export const prepare = async (job: Job, data: string, base: string | undefined, folder: string): Promise<Prepared> => {
   mkdirSync(folder, { recursive: true })
-  const material = base === undefined ? await invented(job, data, folder) : await published(job, data, base)
+  const material = base === undefined ? await invented(job, folder) : await published(job, data, base)
   const task = taskOf(job)
   const headOptions = task.headOptions(statisticsOf(task, material.records), material.config)
   const { model } = await loadModelWithReport(material.base, {

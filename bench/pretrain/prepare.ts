@@ -1,7 +1,6 @@
 // Writes what both sides of a job read: rows of token ids, the tokenizer, and the first weights as transformers opens them.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { vocabularyFacts } from '../../src/objectives/index.ts'
@@ -12,22 +11,18 @@ import {
   trainTokenizer,
   writeTokenizerFolder,
 } from '../../src/tokenizers/index.ts'
+import { bookLines } from '../book-lines.ts'
 import type { Job } from './jobs.ts'
 import { makeModel } from './model.ts'
 
 /** Paragraphs of the first books, in the order of their files. */
-const paragraphs = (data: string, megabytes: number): string[] => {
+const paragraphs = async (data: string, megabytes: number): Promise<string[]> => {
   const out: string[] = []
   let size = 0
-  for (const name of readdirSync(join(data, 'books')).sort()) {
-    if (!name.endsWith('.md.gz')) continue
-    const text = gunzipSync(readFileSync(join(data, 'books', name))).toString()
-    for (const line of text.slice(text.indexOf('-------') + 7).split('\n')) {
-      if (line.trim().length === 0) continue
-      out.push(line)
-      size += line.length
-      if (size > megabytes * 1e6) return out
-    }
+  for await (const line of bookLines(data)) {
+    out.push(line)
+    size += line.length
+    if (size > megabytes * 1e6) break
   }
   return out
 }
@@ -68,11 +63,13 @@ export interface Prepared {
 /** Fills `folder`. @param data a folder with books and vocabularies, as ../shared/data is */
 export const prepare = async (job: Job, data: string, folder: string, megabytes: number): Promise<Prepared> => {
   mkdirSync(folder, { recursive: true })
-  const lines = paragraphs(data, megabytes)
+  const lines = await paragraphs(data, megabytes)
   const tokenizerFolder = join(folder, 'tokenizer')
   const tokenizer = await makeTokenizer(job, lines, data, tokenizerFolder)
   if (job.tokenizer !== 'trained') await saveTokenizer(tokenizer, tokenizerFolder)
   const rows = rowsOf(job, lines, tokenizer)
+  if (rows.length < job.batch * job.steps)
+    throw new Error(`Expected ${job.batch * job.steps} rows, got ${rows.length} from ${lines.length} lines of ${data}.`)
   const random = createRandom('bench/rows')
   random.shuffle(rows)
   const ends = new Uint32Array(rows.length)

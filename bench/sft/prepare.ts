@@ -1,11 +1,12 @@
 // What both sides of the bench read: instructions in one order, and for a smoke run a small model and its tokenizer as well.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { buildModel, type ModelDefinition, models } from '../../src/models/index.ts'
 import { Generator } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { bundledLines } from '../book-lines.ts'
 import { runJson } from '../side-by-side.ts'
 import type { Instruction } from './conversations.ts'
 
@@ -30,15 +31,9 @@ export const prepareAlpaca = async (folder: string, data: string, python: string
   )
 }
 
-/** Halves of the bundled paragraphs as questions and answers, and a model of random weights. Returns the model's folder. */
+/** Halves of bundled lines as questions and answers, and a model of random weights. Returns the model's folder. */
 export const prepareSmoke = async (folder: string): Promise<string> => {
-  const books = join('quickstart', 'data', 'books')
-  const name = readdirSync(books).find((file) => file.endsWith('.md.gz')) as string
-  const text = gunzipSync(readFileSync(join(books, name))).toString()
-  const paragraphs = text
-    .split('\n')
-    .filter(({ length }) => length > 80)
-    .slice(0, 60)
+  const paragraphs = await bundledLines(60, [80, 400])
   write(
     folder,
     paragraphs.map((line) => ({ instruction: line.slice(0, 40), input: '', output: line.slice(40, 160) })),

@@ -84,6 +84,17 @@ describe('the parts of a run', () => {
     expect(await message('batch?step=3')).toContain('The line is damaged')
   })
 
+  it('end with the word of its deletion for a page that comes back to its events, however late', async () => {
+    const folder = join(runs, 'gone')
+    await writeEvents(folder, stepEvents(1, 3))
+    expect(await studio.json('/api/runs/gone')).toMatchObject({ row: { step: 3 } })
+    await rm(folder, { recursive: true })
+    const events = (query: string) => fetch(`${studio.url}/api/runs/gone/events${query}`)
+    expect(await (await events('?from=10')).text()).toContain('{"removed":true}')
+    // For one that has read nothing, the run is unknown.
+    expect((await events('')).status).toBe(404)
+  })
+
   it('are curves whose steps count once, after weights went back', async () => {
     await writeEvents(join(runs, 'back'), [...stepEvents(1, 30, { loss: 9 }), ...stepEvents(21, 25, { loss: 1 })])
     const { curves } = await studio.json<Curves>('/api/runs/back/curves?names=loss')

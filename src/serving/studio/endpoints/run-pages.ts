@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
+import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
 import { predictionOf } from '../runs/run-prediction.ts'
 import type { Curves, RunDetails, RunEventMessage } from '../types/api-types.ts'
@@ -84,10 +85,15 @@ export const runEvents = defineStudioEndpoint({
   summary: 'Follow the events of a run from a byte offset',
   query: z.strictObject({ from: wholeNumber.default(0).describe('bytes of events.jsonl that the page has') }),
   async answer(request) {
-    const entry = await request.run()
     const after = offset.parse(request.lastEventId ?? request.query.from)
+    const entry = await request.run().catch((error: unknown) => {
+      // A page that has read of the run comes back after it was deleted: an error would make it try for ever.
+      if (after > 0 && error instanceof ApiError && error.status === 404) return undefined
+      throw error
+    })
     return studioStream(request, async (send, signal) => {
       const message = (value: RunEventMessage, id?: number) => send(value, id)
+      if (entry === undefined) return message({ removed: true })
       const listener = {
         onEvent: (event: TrainingEvent, end: number) => message({ event }, end),
         onDamage: (damage: DamagedLine) => message({ damage }),

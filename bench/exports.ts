@@ -6,16 +6,17 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { saveModel } from '../src/checkpoint/index.ts'
+import { loadModel, saveModel } from '../src/checkpoint/index.ts'
 import { ConfigError } from '../src/core/index.ts'
 import { architectures } from '../src/export/gguf/gguf-tensors.ts'
 import type { ExportSource } from '../src/export/index.ts'
 import { exportTargets } from '../src/export/index.ts'
 import { openSource } from '../src/export/open-source.ts'
+import { freeModel } from '../src/export/proof/compare-models.ts'
 import { proofTexts } from '../src/export/proof/proof-texts.ts'
 import { type HeadType, headsOf, type ModelType, models } from '../src/models/index.ts'
 import { trainTokenizer } from '../src/tokenizers/index.ts'
-import { oddModel } from '../tests/export/onnx-fixture.ts'
+import { odd, oddModel } from '../tests/export/onnx-fixture.ts'
 import type { BenchOptions } from './main.ts'
 
 /** Formats of the table: a name that `--to` takes, and the program that computes. */
@@ -75,23 +76,69 @@ const measure = async (
   return { cell, consumers: theirs.map(({ consumer }) => consumer) }
 }
 
-const measureModel = async (type: ModelType, head: HeadType, root: string, tokenizer: string): Promise<Row> => {
-  const folder = join(root, `${type}-${head}`)
-  await saveModel(oddModel(type, head, { vocabSize: 300 }, 0.05), folder, { tokenizer })
+/** Rows of whole blocks of 256, so that every type of GGUF is used as such. */
+const wide = { hiddenSize: 256, intermediateSize: 512 }
+
+/** Instead of settings that llama.cpp does not have. */
+const knownToLlamaCpp: Record<string, Record<string, unknown>> = {
+  bert: { activation: 'gelu' },
+  gpt2: { scaleAttentionByLayer: false },
+  mistral: { slidingWindow: 0 },
+  qwen3: { ropeScaling: { kind: 'linear', factor: 2 } },
+  t5: { relativeMaxDistance: 128 },
+}
+
+/** Settings of the model that is measured in some formats. */
+const changesFor = (type: ModelType, target: string): Record<string, unknown> =>
+  target !== 'gguf'
+    ? { vocabSize: 300 }
+    : {
+        vocabSize: 300,
+        ...wide,
+        ...(odd[type]?.hiddenSize === undefined ? {} : { numHeads: 4 }),
+        ...knownToLlamaCpp[type],
+      }
+
+/** Measures one model in formats of one kind. */
+const measureIn = async (
+  target: string,
+  { type, head, folder, tokenizer }: { type: ModelType; head: HeadType; folder: string; tokenizer: string },
+): Promise<Pick<Row, 'cells' | 'consumers'>> => {
+  const original = oddModel(type, head, changesFor(type, target), 0.05)
+  await saveModel(original, folder, { tokenizer })
   const source = await openSource({ model: folder })
-  // A head without a class in transformers is opened as another one: the row says which was measured.
-  const row: Row = { type, head: source.model.headType, cells: {}, consumers: [] }
-  const wanted = formats.filter(({ target }) => (process.env.FORMATS ?? target).split(',').includes(target))
-  for (const format of wanted) {
+  // Without the task of a run, a head that has no class in transformers is opened as another one.
+  if (source.model.headType !== head) {
+    freeModel(source.model)
+    source.model = (await loadModel(folder, { head, headOptions: original.headOptions, dtype: 'float32' })).eval()
+  }
+  const cells: Row['cells'] = {}
+  const consumers = new Set<string>()
+  for (const format of formats.filter((one) => one.target === target)) {
     try {
-      const { cell, consumers } = await measure(source, format, join(folder, format.name.replace(':', '-')))
-      row.cells[format.name] = cell
-      row.consumers = [...new Set([...row.consumers, ...consumers])]
+      const found = await measure(source, format, join(folder, format.name.replace(':', '-')))
+      cells[format.name] = found.cell
+      for (const one of found.consumers) consumers.add(one)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
     }
   }
+  freeModel(source.model)
+  freeModel(original)
   rmSync(folder, { recursive: true })
+  return { cells, consumers: [...consumers] }
+}
+
+const measureModel = async (type: ModelType, head: HeadType, root: string, tokenizer: string): Promise<Row> => {
+  const row: Row = { type, head, cells: {}, consumers: [] }
+  const targets = [...new Set(formats.map(({ target }) => target))]
+  for (const target of targets.filter((one) => (process.env.FORMATS ?? one).split(',').includes(one))) {
+    if (target === 'gguf' && !Object.hasOwn(architectures, type)) continue
+    const folder = join(root, `${type}-${head}`)
+    const { cells, consumers } = await measureIn(target, { type, head, folder, tokenizer })
+    Object.assign(row.cells, cells)
+    row.consumers = [...new Set([...row.consumers, ...consumers])]
+  }
   return row
 }
 
@@ -146,7 +193,8 @@ const page = (rows: readonly Row[]): string => {
     'Small models of odd settings with random weights. A number is the largest difference of a logit from that of the',
     'model, relative to the largest logit, on six texts; in parentheses that from the stored quantised weights in float32,',
     'which is the arithmetic of the program. Merged folders are read by Tunesmith, ONNX by onnxruntime; GGUF is read by',
-    'Tunesmith, and in parentheses by llama.cpp. Random weights lose more in few bits than trained ones.',
+    'Tunesmith, and in parentheses by llama.cpp; its models have rows of 256 and 512 values, so that every type is used.',
+    'Random weights lose more in few bits than trained ones.',
     '',
     ...(missing.length === 0 ? [] : ['Not measured as a whole yet:', '', ...missing.map((line) => `- ${line}`), '']),
     ...(failures.length === 0

@@ -3,6 +3,7 @@
 //   tokenizer  a byte-level BPE tokenizer trained here, in llama.cpp
 //   t5         an encoder-decoder that summarises, in the pipeline of transformers.js
 //   minilm     MiniLM on SST-2 in 8 bits, in the pipeline of transformers.js in Node and in Chromium
+//   low-bits   perplexity of SmolLM2 in few bits, with and without an importance matrix, beside llama.cpp's own files
 //   writing    CPU time and memory of writing a 124M model (not timed beside other work: CPU time of this process)
 // BASE names the folder of SmolLM2, DATA the shared data, STEPS the steps of fine-tuning. node-llama-cpp must be installed beside the program.
 import { execFileSync } from 'node:child_process'
@@ -21,6 +22,7 @@ import { finetune } from '../src/runs/index.ts'
 import { Generator } from '../src/tensor/index.ts'
 import { trainTokenizer } from '../src/tokenizers/index.ts'
 import type { BenchOptions } from './main.ts'
+import { lowBits } from './shipping/low-bits.ts'
 import { minilm } from './shipping/minilm.ts'
 import { writing } from './shipping/writing.ts'
 import { peersPython } from './side-by-side.ts'
@@ -225,6 +227,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     if (wanted('writing')) await writing(root, await trainBpe(root), smoke, (values) => say('writing', values))
     if (wanted('minilm')) await minilm(root, data, smoke, (values) => say('minilm', values))
     if (wanted('t5')) await t5(root, smoke)
+    if (wanted('low-bits')) await lowBits(root, base, data, smoke, (values) => say('low-bits', values))
     if (wanted('lora')) await lora(root, smoke)
   } finally {
     rmSync(root, { recursive: true, force: true })

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
 import { loadModel, loadTokenizer, openGguf, saveModel, weightForms } from '../../src/checkpoint/index.ts'
 import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
-import { exportModel } from '../../src/export/index.ts'
+import { chooseTarget, exportModel } from '../../src/export/index.ts'
+import { openSource } from '../../src/export/open-source.ts'
 import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
@@ -106,6 +107,14 @@ describe('gguf', () => {
     expect(proof.filter(({ ok }) => !ok)).toEqual([])
     expect(proof.map(({ check }) => check)).toContain('token ids')
     expect(proof[0].value).toBeLessThan(1e-5)
+  })
+
+  it('writes the file where nobody asks for its hash', async () => {
+    const folder = await make('unhashed', 'llama', {})
+    const source = await openSource({ model: folder })
+    const { target, variant } = chooseTarget('gguf:q8_0')
+    await target.write(source, variant, folder, { note: () => {} })
+    expect(existsSync(join(folder, 'unhashed-Q8_0.gguf'))).toBe(true)
   })
 
   it.each(encoders)(

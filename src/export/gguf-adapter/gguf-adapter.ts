@@ -180,7 +180,8 @@ export const ggufAdapter: ExportTarget = {
     const alpha = alphaOf(changes)
     const path = join(folder, fileName(source, variant))
     const metadata = await metadataOf(source, variant, alpha)
-    onHash?.(path, await writeGgufFile(path, metadata, entriesOf(changes, variant, alpha), signal))
+    const hash = await writeGgufFile(path, metadata, entriesOf(changes, variant, alpha), signal)
+    onHash?.(path, hash)
   },
   prove,
 }

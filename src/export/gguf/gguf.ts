@@ -198,7 +198,8 @@ export const gguf: ExportTarget = {
   write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     onProgress?.(`Writing ${ggufFileName(source, variant)}`)
     const file = join(folder, ggufFileName(source, variant))
-    onHash?.(file, await writeModelFile(source, variant, file, signal))
+    const hash = await writeModelFile(source, variant, file, signal)
+    onHash?.(file, hash)
     if (source.importance === undefined || !usesImportance(variant)) return
     const path = join(folder, `${source.name}-imatrix.gguf`)
     // Once for all types in the folder.

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { DataError } from '../core/index.ts'
+import { EventTail } from './event-tail.ts'
 import type { StepEvent, TrainingEvent } from './event-types.ts'
 import { openEvents, outlineEvents, readEvents } from './events.ts'
 
@@ -143,7 +144,7 @@ describe('events.jsonl', () => {
   })
 })
 
-describe('outlineEvents', () => {
+describe('steps that are not parsed', () => {
   const outline = async (path: string) => {
     const events: object[] = []
     let fault: unknown
@@ -152,14 +153,30 @@ describe('outlineEvents', () => {
   }
   /** The same by parsing every line. */
   const parsed = async (path: string) => {
-    const events: object[] = []
+    const events: TrainingEvent[] = []
     let fault: unknown
     try {
-      for await (const event of readEvents(path)) events.push(cut(event))
+      for await (const event of readEvents(path)) events.push(event)
     } catch (error) {
       fault = error
     }
     return { events, fault }
+  }
+  /** Whole events of the lines before the first that is damaged. */
+  const followed = async (path: string) => {
+    const events: TrainingEvent[] = []
+    let isDamaged = false
+    const tail = new EventTail(path, {
+      onEvent: (event) => {
+        if (!isDamaged) events.push(event)
+      },
+      onDamage: () => {
+        isDamaged = true
+      },
+      onRestart: () => undefined,
+    })
+    await tail.read()
+    return { events, isDamaged }
   }
   const cut = (event: TrainingEvent | Pick<StepEvent, 'type' | 'time' | 'step' | 'loss' | 'tokens' | 'seconds'>) => {
     if (event.type !== 'step') return event
@@ -188,8 +205,9 @@ describe('outlineEvents', () => {
     expect(expected.events).toHaveLength(1001)
     const parse = vi.spyOn(JSON, 'parse')
     try {
-      expect(await outline(path)).toEqual(expected)
-      expect(parse.mock.calls.length).toBeLessThan(5)
+      expect(await outline(path)).toEqual({ ...expected, events: expected.events.map(cut) })
+      expect(await followed(path)).toEqual({ events: expected.events, isDamaged: false })
+      expect(parse.mock.calls.length).toBeLessThan(10)
     } finally {
       parse.mockRestore()
     }
@@ -199,6 +217,8 @@ describe('outlineEvents', () => {
     ['nothing unusual', lineOf(3)],
     ['a number that is not finite', lineOf(3, { loss: Number.NaN, gradientNorm: Number.POSITIVE_INFINITY })],
     ['another order', JSON.stringify(Object.fromEntries(Object.entries(stepEvent(3)).reverse()))],
+    ['further numbers', lineOf(3, { extra: 5, metrics: { margin: 1 }, gradientNorms: {} })],
+    ['a name that an object has', lineOf(3).replace('}', ',"terms":{"__proto__":4,"constructor":5}}')],
     ['a further field', lineOf(3, { note: 'x', list: [1], table: { a: { b: 1 } } })],
     ['fields of the names of others inside', lineOf(3, { terms: { loss: 7, seconds: 8, step: 9 } })],
     ['the same field twice', lineOf(3).replace('"loss":', '"loss":5,"loss":')],
@@ -229,12 +249,15 @@ describe('outlineEvents', () => {
     const path = write([lineOf(1), lineOf(2), line, lineOf(4), line, lineOf(5)])
     const expected = await parsed(path)
     expect(expected.events.length).toBeGreaterThan(1)
-    expect(await outline(path)).toEqual(expected)
+    expect(await outline(path)).toEqual({ ...expected, events: expected.events.map(cut) })
+    expect(await followed(path)).toEqual({ events: expected.events, isDamaged: expected.fault !== undefined })
   })
 
   test('goes on where a file has no end of forms', async () => {
     const path = write(Array.from({ length: 60 }, (_, i) => lineOf(i, { [`field${i}`]: i })))
-    expect(await outline(path)).toEqual(await parsed(path))
+    const expected = await parsed(path)
+    expect(await outline(path)).toEqual({ ...expected, events: expected.events.map(cut) })
+    expect(await followed(path)).toEqual({ events: expected.events, isDamaged: false })
   })
 })
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
 import { eventFromLine, eventToLine, type TrainingEvent } from './event-types.ts'
 import { runFiles } from './run-files.ts'
-import { StepLines, type StepOutline } from './step-lines.ts'
+import { type StepOutline, StepOutlines } from './step-lines.ts'
 
 /** A longer line is damaged. */
 const maxLineBytes = 16 * 2 ** 20
@@ -118,7 +118,7 @@ export const outlineEvents = async (
   path: string,
   take: (event: TrainingEvent | StepOutline) => void,
 ): Promise<void> => {
-  const steps = new StepLines()
+  const steps = new StepOutlines()
   for await (const lines of readLines(path))
     for (const { text, number } of lines) {
       const outline = steps.read(text)

@@ -1,14 +1,16 @@
 // The studio's server without its pages: what happens when requests meet, when processes end, and when files change between two looks.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Studio, startStudioProcess } from '../../src/serving/index.ts'
 import { LineIndex } from '../../src/serving/studio/data/line-index.ts'
 import { dataInspection } from '../../src/serving/studio/endpoints/data.ts'
 import { expectOneCondition } from '../../src/serving/studio/filter/filter-condition.ts'
 import { readConsole } from '../../src/serving/studio/runs/console-tail.ts'
-import { runsFolder, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
+import { RunEntry } from '../../src/serving/studio/runs/run-entry.ts'
+import { RunLibrary } from '../../src/serving/studio/runs/run-library.ts'
+import { runsFolder, stepEvent, stepEvents, writeEvents, writeJson } from './studio-fixture.ts'
 
 const runs = runsFolder()
 const other = runsFolder()
@@ -108,6 +110,43 @@ describe('the runs', () => {
     await rename(join(runs, 'form/new.json'), join(runs, 'form/run.json'))
     await entry.refresh()
     expect(entry.recipe).toMatchObject({ seed: 3 })
+  })
+})
+
+describe('events', () => {
+  it('that nobody has read give the row and the curves of a run in one pass', async () => {
+    const evaluations = Array.from({ length: 200 }, (_, i) => ({
+      ...{ type: 'evaluation' as const, time: new Date(0).toISOString(), step: i + 1 },
+      ...{ metrics: { loss: 1 / (i + 1) }, seconds: 1, best: true },
+    }))
+    await writeEvents(join(other, 'once/run'), evaluations)
+    const library = await RunLibrary.open([join(other, 'once')])
+    const parse = vi.spyOn(JSON, 'parse')
+    const { entry, columns } = await library.getWithColumns('run')
+    const parsed = parse.mock.calls.filter(([text]) => text.includes('"evaluation"')).length
+    parse.mockRestore()
+    expect(parsed).toBe(200)
+    expect(entry.row).toMatchObject({ step: 200, best: { value: 1 / 200 } })
+    expect(columns.entries('evaluation/loss')).toHaveLength(200)
+  })
+
+  it('of which curves are wanted while they are read are read to their end', async () => {
+    const folder = join(other, 'long')
+    await writeEvents(folder, stepEvents(1, 20_000))
+    await appendFile(join(folder, 'events.jsonl'), 'damaged\n')
+    const entry = new RunEntry('long', folder)
+    const reading = entry.refresh()
+    const columns = entry.columns()
+    expect(await reading).toBe('read')
+    expect(entry.row).toMatchObject({ step: 20_000, state: 'damaged' })
+    expect(entry.outline.damage).toHaveLength(1)
+    expect((await columns).entries('loss')).toHaveLength(20_000)
+    await writeEvents(folder, stepEvents(20_001, 20_002))
+    await entry.refresh()
+    expect((await entry.columns()).last('loss')).toBe(5 / Math.sqrt(20_002))
+    entry.dropColumns()
+    expect((await entry.columns()).entries('loss')).toHaveLength(20_002)
+    expect(entry.row.step).toBe(20_002)
   })
 })
 

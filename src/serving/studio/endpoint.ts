@@ -1,6 +1,7 @@
 // What an endpoint of the studio declares, and what it may use while it answers. The app derives from it.
 import { z } from 'zod'
 import { eventStream } from '../http/event-stream.ts'
+import type { Columns } from './runs/columns.ts'
 import type { RunEntry } from './runs/run-entry.ts'
 import type { Studio } from './studio.ts'
 
@@ -42,6 +43,8 @@ export interface StudioRequest<Query, Body> {
   param(name: string): string
   /** The run that the path names. @throws ApiError for an unknown one */
   run(): Promise<RunEntry>
+  /** The same with the numbers of its steps. */
+  runWithColumns(): Promise<{ entry: RunEntry; columns: Columns }>
   /** Asks another path of the API. */
   ask: Ask
 }

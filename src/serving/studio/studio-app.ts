@@ -119,6 +119,7 @@ export const createStudioApp = (studio: Studio, { pages, token, allowedHosts }: 
         lastEventId: c.req.header('last-event-id'),
         param: (name) => c.req.param(name) ?? '',
         run: () => studio.runs.get(c.req.param('run') ?? ''),
+        runWithColumns: () => studio.runs.getWithColumns(c.req.param('run') ?? ''),
         ask: async (path) => app.request(path, { headers: c.req.header() }),
       })
       return found instanceof Response ? found : c.json(found, 200, { 'cache-control': 'no-store' })

@@ -43,7 +43,7 @@ export const queryMetrics = defineTool({
     await runs.refresh({ scan: true })
     const metrics: Metric[] = []
     for (const id of new Set(ids)) {
-      const columns = await runs.columns(await runs.get(id))
+      const { columns } = await runs.getWithColumns(id)
       if (metrics.length + columns.size > maxNumbers)
         throw new ConfigError(`These runs have more than ${maxNumbers} numbers. Name fewer of them in \`runs\`.`)
       metrics.push(...metricsOf(id, columns))

@@ -14,9 +14,11 @@ export const runDetails = defineStudioEndpoint({
   method: 'get',
   path: '/api/runs/:run',
   summary: 'Describe a run: its recipe, its card, its curves and what happened',
-  async answer({ studio, run }): Promise<RunDetails> {
-    const entry = await run()
-    const names = (await studio.runs.columns(entry)).names
+  async answer({ runWithColumns }): Promise<RunDetails> {
+    const {
+      entry,
+      columns: { names },
+    } = await runWithColumns()
     const { marks, evaluations, samples, damage } = entry.outline
     const under = (prefix: string) => names.filter((name) => name.startsWith(`${prefix}/`))
     return {
@@ -57,9 +59,8 @@ export const runCurves = defineStudioEndpoint({
     to: wholeNumber.optional().describe('last step'),
     buckets: wholeNumber.min(1).max(10_000).default(1000).describe('maximum number of buckets'),
   }),
-  async answer({ studio, run, query: { names, ...range } }): Promise<Curves> {
-    const entry = await run()
-    const columns = await studio.runs.columns(entry)
+  async answer({ runWithColumns, query: { names, ...range } }): Promise<Curves> {
+    const { entry, columns } = await runWithColumns()
     const loss = columns.bucketed('loss', range)
     return {
       curves: names.map((name) => columns.bucketed(name, range)),

@@ -123,15 +123,15 @@ export const runFilesOnDisk = defineStudioEndpoint({
   method: 'get',
   path: '/api/runs/:run/files',
   summary: 'List the checkpoints of a run with their sizes, and the reports of its incidents',
-  async answer({ studio, run }): Promise<RunFilesAnswer> {
-    const entry = await run()
+  async answer({ runWithColumns }): Promise<RunFilesAnswer> {
+    const { entry, columns } = await runWithColumns()
     const { folder } = entry
     const snapshots = (await listSnapshots(folder)).slice(0, maxListed)
     const model = await filesBelow(join(folder, runFiles.model))
     return {
       checkpoints: await Promise.all(snapshots.map((snapshot) => checkpointRow(folder, snapshot))),
       modelBytes: model.length === 0 ? null : total(model),
-      costs: await costsOf(entry, await studio.runs.columns(entry)),
+      costs: await costsOf(entry, columns),
       incidents: await incidentReports(folder),
     }
   },

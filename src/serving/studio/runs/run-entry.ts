@@ -13,6 +13,7 @@ import {
   runOwner,
   type SampleEvent,
   type StepOutline,
+  type TailState,
   type TrainingEvent,
 } from '../../../tracking/index.ts'
 import { fileVersion } from '../file-version.ts'
@@ -105,13 +106,38 @@ const keep = <T>(list: T[], value: T): void => {
   if (list.length < maxKept) list.push(value)
 }
 
+/** What one pass over a run's events gives: its outline, and the numbers of each step where a page has asked for them. */
+class EventReading {
+  outline = new Outline()
+  columns: Columns | undefined
+  readonly tail: EventTail
+
+  constructor(path: string, options: { columns: boolean }) {
+    if (options.columns) this.columns = new Columns()
+    this.tail = new EventTail(path, {
+      onEvent: (event) => {
+        this.outline.take(event)
+        if (this.columns !== undefined) addNumbers(this.columns, event)
+      },
+      ...(options.columns ? {} : { onOutline: (step) => this.outline.take(step) }),
+      onDamage: (damage) => keep(this.outline.damage, damage),
+      onRestart: () => {
+        this.outline = new Outline()
+        this.columns?.clear()
+      },
+    })
+  }
+}
+
 /** A run in one of the studio's folders. */
 export class RunEntry {
   readonly id: string
   readonly folder: string
   /** Written by the studio's pages; the library reads and stores them. */
   tags: string[] = []
-  #outline = new Outline()
+  #reading: EventReading
+  /** A pass that also reads columns, and takes the place of the one before when it has arrived at the end. */
+  #nextReading: EventReading | undefined
   #state: RunState = 'interrupted'
   #stopping = false
   /** Why a program that wrote no event ended. */
@@ -123,9 +149,6 @@ export class RunEntry {
   #isRead = false
   /** Whether the row has changed since `takeNews` was called. */
   #hasNews = false
-  #columns: Columns | undefined
-  readonly #tail: EventTail
-  #columnTail: EventTail | undefined
   #row: RunRow | undefined
 
   /** @param processes - programs that were started here, whose runs count as running before they have locked their folders */
@@ -133,19 +156,12 @@ export class RunEntry {
     this.id = id
     this.folder = folder
     this.#processes = processes
-    this.#tail = new EventTail(join(folder, runFiles.events), {
-      onEvent: (event) => this.#outline.take(event),
-      onOutline: (step) => this.#outline.take(step),
-      onDamage: (damage) => keep(this.#outline.damage, damage),
-      onRestart: () => {
-        this.#outline = new Outline()
-      },
-    })
+    this.#reading = new EventReading(join(folder, runFiles.events), { columns: false })
   }
 
   /** Reads what is new. @returns `missing` for a run whose files are gone */
   async refresh(): Promise<'read' | 'missing'> {
-    const found = await this.#tail.read()
+    const found = await this.#readEvents()
     // A run that was started here has no events before its first step.
     const isBare = found === 'missing'
     if (isBare && !(await exists(join(this.folder, runFiles.console)))) return 'missing'
@@ -153,12 +169,27 @@ export class RunEntry {
     await this.#readState(isBare)
     await this.#readRecipe()
     const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
-    if (found === 'read' || !isSame || this.#row === undefined) {
-      this.#row = undefined
-      this.#hasNews = true
-    }
+    if (!isSame || this.#row === undefined) this.#changed()
     this.#isRead = true
     return 'read'
+  }
+
+  async #readEvents(): Promise<TailState> {
+    for (;;) {
+      const reading = this.#nextReading ?? this.#reading
+      const found = await reading.tail.read()
+      // Columns were asked for meanwhile: this pass was stopped, and another one reads everything.
+      if (this.#nextReading !== undefined && this.#nextReading !== reading) continue
+      if (found === 'read' || reading !== this.#reading) this.#changed()
+      this.#reading = reading
+      this.#nextReading = undefined
+      return found
+    }
+  }
+
+  #changed(): void {
+    this.#row = undefined
+    this.#hasNews = true
   }
 
   /** Whether the row has changed since the last call. Any reader takes in a change: a page that opens the run does too. */
@@ -169,7 +200,7 @@ export class RunEntry {
   }
 
   async #readState(isBare: boolean): Promise<void> {
-    const { end, damage } = this.#outline
+    const { end, damage } = this.#reading.outline
     const running = (await runOwner(this.folder)) !== undefined
     this.#stopping = running && (await isStopping(this.folder))
     this.#failure = undefined
@@ -202,12 +233,12 @@ export class RunEntry {
 
   /** What was read of the events, apart from the numbers of each step. */
   get outline(): Pick<Outline, 'marks' | 'evaluations' | 'samples' | 'damage'> {
-    return this.#outline
+    return this.#reading.outline
   }
 
   /** Bytes of events.jsonl that the outline includes. */
   get offset(): number {
-    return this.#tail.offset
+    return this.#reading.tail.offset
   }
 
   get recipe(): Record<string, unknown> | undefined {
@@ -238,8 +269,9 @@ export class RunEntry {
   }
 
   #makeRow(): RunRow {
-    const { end, damage, spark, secondsLeft, best, step, totalSteps, loss, tokens, tokensPerSecond } = this.#outline
-    const { seconds, started, updated, incidents, checkpoint } = this.#outline
+    const { outline } = this.#reading
+    const { end, damage, spark, secondsLeft, best, step, totalSteps, loss, tokens, tokensPerSecond } = outline
+    const { seconds, started, updated, incidents, checkpoint } = outline
     const running = this.#state === 'running'
     return {
       ...{ id: this.id, folder: this.folder, state: this.#state },
@@ -259,22 +291,22 @@ export class RunEntry {
     }
   }
 
-  /** The numbers of each step as columns, up to date. The first call reads the whole file. */
+  /** The numbers of each step as columns, up to date. The first call reads the whole file, and so the row with them. */
   async columns(): Promise<Columns> {
-    const columns = (this.#columns ??= new Columns())
-    this.#columnTail ??= new EventTail(this.#tail.path, {
-      onEvent: (event) => addNumbers(columns, event),
-      onDamage: () => undefined,
-      onRestart: () => columns.clear(),
-    })
-    await this.#columnTail.read()
-    return columns
+    for (;;) {
+      if (this.#reading.columns === undefined && this.#nextReading === undefined) {
+        this.#nextReading = new EventReading(this.#reading.tail.path, { columns: true })
+        this.#reading.tail.stop()
+      }
+      await this.#readEvents()
+      const { columns } = this.#reading
+      if (columns !== undefined) return columns
+    }
   }
 
   /** Frees the columns; the next call of `columns` reads them again. */
   dropColumns(): void {
-    this.#columns = undefined
-    this.#columnTail = undefined
+    this.#reading.columns = undefined
   }
 }
 

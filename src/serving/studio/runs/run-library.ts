@@ -36,6 +36,8 @@ export class RunLibrary {
   #scanned = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | undefined
   #nextScan: Promise<void> | undefined
+  #searching: Promise<void> = Promise.resolve()
+  #nextSearch: Promise<void> | undefined
   readonly #listeners = new Set<(changes: RunChanges) => void>()
 
   private constructor(roots: readonly string[]) {
@@ -79,21 +81,26 @@ export class RunLibrary {
 
   /** The run of an id. @throws ApiError for an unknown one */
   async get(id: string): Promise<RunEntry> {
-    if (!this.#entries.has(id)) await this.refresh({ scan: true })
+    // Nothing is read of the other runs, of which there may be thousands.
+    if (!this.#entries.has(id)) await this.#search()
     const entry = this.#entries.get(id)
-    if (entry === undefined || (await entry.refresh()) === 'missing')
-      throw new ApiError(404, `There is no run ${id.slice(0, 200)}. It may have been deleted.`, {
-        code: 'run_not_found',
-      })
+    if (entry === undefined || (await entry.refresh()) === 'missing') throw unknownRun(id)
     return entry
   }
 
-  /** The columns of a run. Those of runs that were not used for long are freed. */
-  async columns(entry: RunEntry): Promise<Columns> {
+  /**
+   * The run of an id with its columns: one pass over events that nobody has read gives both. Columns of runs that were not used for long are
+   * freed. @throws ApiError for an unknown run
+   */
+  async getWithColumns(id: string): Promise<{ entry: RunEntry; columns: Columns }> {
+    if (!this.#entries.has(id)) await this.#search()
+    const entry = this.#entries.get(id)
+    if (entry === undefined) throw unknownRun(id)
     const columns = await entry.columns()
     this.#withColumns = [entry, ...this.#withColumns.filter((other) => other !== entry)]
     for (const old of this.#withColumns.splice(maxColumns)) old.dropColumns()
-    return columns
+    if ((await entry.refresh()) === 'missing') throw unknownRun(id)
+    return { entry, columns }
   }
 
   /** Sets the tags of a run, which are stored in a file of its root folder. */
@@ -158,7 +165,7 @@ export class RunLibrary {
 
   async #refresh(): Promise<void> {
     const isScan = performance.now() - this.#scanned > scanInterval
-    if (isScan) await this.#scan()
+    if (isScan) await this.#search()
     let runs: RunRow[] = []
     let removed: string[] = []
     let told = performance.now()
@@ -187,6 +194,19 @@ export class RunLibrary {
 
   #tell(changes: Omit<RunChanges, 'total'>): void {
     for (const listener of this.#listeners) listener({ ...changes, total: this.total })
+  }
+
+  /** Searches the folders, one search at a time: two that meet would give one folder two ids. */
+  #search(): Promise<void> {
+    // A search that has begun may have passed a folder that is new: another one follows it.
+    this.#nextSearch ??= this.#searching
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextSearch = undefined
+        this.#searching = this.#scan()
+        return this.#searching
+      })
+    return this.#nextSearch
   }
 
   async #scan(): Promise<void> {
@@ -225,6 +245,9 @@ export class RunLibrary {
     return found
   }
 }
+
+const unknownRun = (id: string): ApiError =>
+  new ApiError(404, `There is no run ${id.slice(0, 200)}. It may have been deleted.`, { code: 'run_not_found' })
 
 /** Names of folders: the last parts of their paths that tell each from the others. */
 const rootNames = (roots: readonly string[]): string[] => {

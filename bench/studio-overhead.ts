@@ -71,11 +71,11 @@ interface Pair {
 /** Pairs without which an interval says nothing. */
 const minPairs = 4
 
-/** Runs `npm run bench -- studio-overhead [--minutes 10] [--steps 3000]`: pairs of runs until the time is over. */
+/** Runs `npm run bench -- studio-overhead [--minutes 5] [--steps 600]`: four pairs of runs, and more until the time is over. */
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({ args: rest, options: { minutes: { type: 'string' }, steps: { type: 'string' } } })
-  const minutes = Number(values.minutes ?? (smoke ? 0 : 10))
-  const steps = Number(values.steps ?? (smoke ? 20 : 3000))
+  const minutes = Number(values.minutes ?? (smoke ? 0 : 5))
+  const steps = Number(values.steps ?? (smoke ? 20 : 600))
   const { findBrowser } = await loadScript<{ findBrowser(): string | undefined }>('browser.mjs')
   const { buildWeb } = await loadScript<{ buildWeb(root: string): Promise<void> }>('web.mjs')
   await buildWeb(root)

@@ -81,4 +81,6 @@ const Shell = () => {
 
 if (sharedFile !== undefined && location.hash.length < 2) location.hash = sharedFile.home
 followRuns()
-render(<Shell />, document.getElementById('app')!)
+const app = document.getElementById('app')!
+app.replaceChildren()
+render(<Shell />, app)

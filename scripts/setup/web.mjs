@@ -32,7 +32,11 @@ const build = async (root, source, digest) => {
   const common = { configFile: false, root: source, base: './', logLevel: 'error' }
   const target = { outDir: outOf(root), target: 'es2022', assetsDir: '' }
   try {
-    await bundle({ ...common, build: { ...target, emptyOutDir: true, assetsInlineLimit: 0 } })
+    await bundle({
+      ...common,
+      plugins: [preloadFirstPage],
+      build: { ...target, emptyOutDir: true, assetsInlineLimit: 0, rollupOptions: { output: sharedParts } },
+    })
     // The same pages as one script and one style sheet, for runs that are saved as one file.
     await bundle({ ...common, build: { ...target, emptyOutDir: false, cssCodeSplit: false, ...sharedBundle(source) } })
     // The page of exported specialists; transformers.js is copied beside it by the export.
@@ -44,6 +48,37 @@ const build = async (root, source, digest) => {
     throw new SetupFault(`the pages of the studio could not be built: ${String(error.message).split('\n')[0]}`)
   }
   writeFileSync(stampOf(root), digest)
+}
+
+const chartFiles = /[\\/](uplot[\\/]|web[\\/]parts[\\/](chart|smoothing))/
+
+/** What several pages use is two files, and not a dozen small ones, for which a browser has six connections. */
+const sharedParts = {
+  codeSplitting: {
+    groups: [
+      { name: 'parts', test: (id) => !chartFiles.test(id), minShareCount: 2, minSize: 0, priority: 2 },
+      { name: 'charts', test: chartFiles, minShareCount: 2, minSize: 0, priority: 1 },
+    ],
+  },
+}
+
+/** Lets a browser load the table of runs together with the main script, which imports it only once it runs. */
+const preloadFirstPage = {
+  name: 'preload-first-page',
+  transformIndexHtml: {
+    order: 'post',
+    handler(html, { bundle }) {
+      const files = Object.values(bundle ?? {})
+      const page = files.find(({ facadeModuleId }) => facadeModuleId?.endsWith('/pages/runs/page.tsx'))
+      if (page === undefined) throw new Error('The page of the runs is no file of its own.')
+      const missing = [page.fileName, ...page.imports].filter((file) => !html.includes(file))
+      return missing.map((file) => ({
+        tag: 'link',
+        attrs: { rel: 'modulepreload', href: `./${file}` },
+        injectTo: 'head',
+      }))
+    },
+  },
 }
 
 const sharedBundle = (source) => ({

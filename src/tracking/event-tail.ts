@@ -83,20 +83,29 @@ export class EventTail {
     this.#end = end
     this.#number = number
     this.#last = text
+    if (!this.#takeKnown(text, end)) this.#parse(text, number, end)
+  }
+
+  /** Takes a step of a layout that was learned. @returns whether the line is one */
+  #takeKnown(text: string, end: number): boolean {
     const { onOutline } = this.#listener
-    if (onOutline === undefined) {
-      const step = this.#steps.read(text)
-      if (step !== undefined) return this.#listener.onEvent(step, end)
-    } else {
+    if (onOutline !== undefined) {
       const outline = this.#outlines.read(text)
-      if (outline !== undefined) return onOutline(outline)
+      if (outline !== undefined) onOutline(outline)
+      return outline !== undefined
     }
+    const step = this.#steps.read(text)
+    if (step !== undefined) this.#listener.onEvent(step, end)
+    return step !== undefined
+  }
+
+  #parse(text: string, number: number, end: number): void {
     const read = eventFromLine(text)
-    if (!('event' in read))
-      return this.#listener.onDamage({ line: this.#numbered ? number : null, expected: read.fault })
-    const known = onOutline === undefined ? this.#steps : this.#outlines
-    known.learn(read.event)
-    this.#listener.onEvent(read.event, end)
+    if ('event' in read) {
+      const forms = this.#listener.onOutline === undefined ? this.#steps : this.#outlines
+      forms.learn(read.event)
+      this.#listener.onEvent(read.event, end)
+    } else this.#listener.onDamage({ line: this.#numbered ? number : null, expected: read.fault })
   }
 
   /** The size of the file, after the position was set back if the file is no longer the one that was read. */

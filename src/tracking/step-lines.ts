@@ -120,6 +120,7 @@ const stepOf = (found: RegExpExecArray, { at, tables, rest }: Form): StepEvent =
     memoryBytes: Number(found[at.memoryBytes]),
     totalSteps: Number(found[at.totalSteps]),
   }
+  // Steps have optional fields by name; a layout was taken from an event that was checked, so these are such fields.
   const fields = step as unknown as Record<string, number | Record<string, number>>
   for (const table of tables) fields[table] = {}
   for (const { index, place } of rest) {

@@ -8,7 +8,7 @@ import { readLiveFile } from '../../src/serving/live/live-file.ts'
 import type { MatrixState } from '../../src/serving/studio/types/compare-types.ts'
 import { isBatchInvariant } from '../../src/tensor/index.ts'
 import { eventsOf, makeSmallData, remainsOf, type SmallData, smallRecipe } from '../training/small-run.ts'
-import { browserPath, runsFolder, StudioUnderTest } from './studio-fixture.ts'
+import { browserPath, isLostConnection, runsFolder, StudioUnderTest } from './studio-fixture.ts'
 
 const runs = runsFolder()
 const studio = new StudioUnderTest()
@@ -291,8 +291,9 @@ describe.skipIf(browserPath === undefined)('the page of a run in training', () =
       await process_.close()
       await status.getByText('The run has ended, and this page with it.').waitFor()
       // The browser itself reports the connections that the kill broke.
-      expect(watched.faults.filter((fault) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY/.test(fault))).toEqual([])
-      await page.context().close()
+      expect(watched.faults.filter((fault) => !isLostConnection(fault))).toEqual([])
+      watched.faults.length = 0
+      await studio.checkAndClose(watched)
     } finally {
       stop.abort()
       await ended

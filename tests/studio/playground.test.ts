@@ -9,7 +9,7 @@ import { Generator } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
 import { nearest, principalComponents } from '../../web/pages/playground/projection.ts'
 import { type ModelFolders, makeFolders, seaTexts } from '../serving/fixture.ts'
-import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents } from './studio-fixture.ts'
+import { browserPath, hasFocus, runsFolder, StudioUnderTest, stepEvent, tabTo, writeEvents } from './studio-fixture.ts'
 
 const runs = runsFolder()
 let folders: ModelFolders
@@ -149,18 +149,47 @@ describe('models that write', () => {
     },
   )
 
-  it.skipIf(browserPath === undefined)('chats, and keeps the earlier turns', async () => {
-    const watched = await studio.open('#/playground?a=text%40model', { width: 380 })
+  it.skipIf(browserPath === undefined)('chats by keyboard alone, and keeps the earlier turns', async () => {
+    const watched = await studio.open('#/playground', { width: 380 })
     const { page } = watched
-    await page.getByText('Settings').click()
-    await page.getByLabel(/^Maximum new tokens/).fill('8')
-    for (const message of ['Hello <i>there</i>', 'And then?']) {
-      await page.getByLabel('Message', { exact: true }).fill(message)
-      await page.keyboard.press('Enter')
-      await page.getByText(message).waitFor()
-      await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
+    const { keyboard } = page
+    // Runs arrive after the page.
+    await page.getByRole('option', { name: 'text' }).first().waitFor({ state: 'attached' })
+    await tabTo(page.getByRole('combobox', { name: 'Model', exact: true }))
+    await keyboard.type('text')
+    await page.getByRole('combobox', { name: 'Version' }).waitFor()
+    await page.getByLabel('Message', { exact: true }).waitFor()
+    await tabTo(page.getByText('Settings', { exact: true }))
+    await keyboard.press('Enter')
+    await tabTo(page.getByLabel(/^Maximum new tokens/))
+    await keyboard.press('Control+A')
+    await keyboard.type('8')
+    const message = page.getByLabel('Message', { exact: true })
+    await tabTo(message)
+    const again = page.getByRole('button', { name: 'Ask again' })
+    for (const text of ['Hello <i>there</i>', 'And then?']) {
+      await keyboard.press('Control+A')
+      await keyboard.type(text)
+      await keyboard.press('Enter')
+      await page.getByText(text).waitFor()
+      await again.and(page.locator(':enabled')).waitFor()
+      // The next message can be typed at once.
+      expect([await message.inputValue(), await hasFocus(message)]).toEqual(['', true])
     }
-    expect(await page.getByRole('region', { name: /^Answer of/ }).count()).toBe(2)
+    const answers = page.getByRole('region', { name: /^Answer of/ })
+    expect(await answers.count()).toBe(2)
+    await tabTo(
+      answers.last().getByRole('group', { name: 'Tokens of the answer' }).getByRole('button').first(),
+      'Shift+Tab',
+    )
+    await keyboard.press('ArrowRight')
+    await answers
+      .last()
+      .getByRole('table', { name: /^Likeliest tokens in place of/ })
+      .waitFor()
+    await tabTo(again)
+    await keyboard.press('Enter')
+    await again.and(page.locator(':enabled')).waitFor()
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
     await studio.checkAndClose(watched)
   })

@@ -8,6 +8,7 @@ import type { Curves, RunDetails } from '../../src/serving/studio/types/api-type
 import type { BatchRows, RunFilesAnswer, RunSamples } from '../../src/serving/studio/types/run-types.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { formatValue } from '../../web/format.ts'
+import { layerName } from '../../web/pages/run/layer-names.ts'
 import { csvOf } from '../../web/parts/chart-csv.ts'
 import { changesBetween } from '../../web/parts/settings-changes.ts'
 import { smooth } from '../../web/parts/smoothing.ts'
@@ -311,6 +312,13 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
       .first()
       .waitFor()
     expect(await row.locator('path').count()).toBeGreaterThan(1)
+    const strips = page.getByRole('region', { name: 'Gradient norm of each layer by step' }).getByRole('slider')
+    await strips.first().focus()
+    for (const key of ['End', 'ArrowLeft', 'ArrowDown']) await page.keyboard.press(key)
+    const { columns } = await studio.json<RunDetails>('/api/runs/trained')
+    const { curves: norms } = await studio.json<Curves>(`/api/runs/trained/curves?names=${columns.layers[1]}`)
+    const wanted = `${layerName(columns.layers[1])}, step 5: ${formatValue(norms[0].max[4])}`
+    expect(await page.locator('[role=slider]:focus').getAttribute('aria-valuetext')).toBe(wanted)
     await page.getByRole('figure', { name: 'Memory of the process by step' }).getByText('predicted peak').waitFor()
     const { predictedBytes } = await studio.json<RunDetails>('/api/runs/trained')
     const { rssBytes } = JSON.parse(await readFile(join(runs, 'trained/plan.json'), 'utf8'))

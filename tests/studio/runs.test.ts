@@ -128,6 +128,19 @@ describe.skipIf(browserPath === undefined)('the pages in Chromium', () => {
     await writeJson(join(runs, 'broken/sweep.json'), [])
     const watched = await studio.open('#/sweeps', { width: 380 })
     const { page } = watched
+    // A search of which no trial has finished has no metric yet.
+    const paused = { number: 1, over: { learningRate: 0.1 }, runs: ['a'], status: 'stopped', value: 0.4, steps: 6 }
+    await writeEvents(join(runs, 'begun/a'), [stepEvent(1)])
+    await writeJson(join(runs, 'begun/summary.json'), { trials: [paused] })
+    await writeJson(join(runs, 'begun/sweep.json'), {
+      recipe: { command: 'finetune' },
+      over: { learningRate: [0.1] },
+      search,
+    })
+    const begun = await studio.open('#/sweeps/begun', { width: 380 })
+    await begun.page.getByText('score of the last comparison; no trial has finished yet').waitFor()
+    await begun.page.getByRole('link', { name: /^Trial 1: score 0\.400, pruned at step 6/ }).waitFor()
+    await studio.checkAndClose(begun)
     await page.getByRole('row', { name: /^broken .*The file is damaged/ }).waitFor()
     await page.getByRole('row', { name: /^search unfinished .*1 \/ 2 .*accuracy 0\.810 \[0\.700, 0\.900\]/ }).waitFor()
     await page.getByRole('link', { name: 'search', exact: true }).click()

@@ -3,14 +3,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { AxeBuilder } from '@axe-core/playwright'
-import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { createStudio, type RunningStudio } from '../../src/serving/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { loadScript } from '../setup/load-script.ts'
+
+/** Where pictures of the pages are left: one for each test that opens a page, as it ended. */
+const pictures = fileURLToPath(new URL('../../build/screenshots', import.meta.url))
 
 /** The folder of the repository. */
 export const repository = fileURLToPath(new URL('../..', import.meta.url))
@@ -63,6 +66,22 @@ export const stepEvent = (
 export const stepEvents = (from: number, to: number, more: Parameters<typeof stepEvent>[1] = {}): TrainingEvent[] =>
   Array.from({ length: to - from + 1 }, (_, i) => stepEvent(from + i, more))
 
+/** Whether a fault is what the browser itself reports of a connection whose server was killed. */
+export const isLostConnection = (fault: string): boolean => /ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY/.test(fault)
+
+/** Whether an element has the focus. */
+export const hasFocus = (target: Locator): Promise<boolean> =>
+  target.evaluate((element) => element === element.ownerDocument.activeElement)
+
+/** Presses the tab key until an element has the focus. @throws Error for one that it does not reach */
+export const tabTo = async (target: Locator, key: 'Tab' | 'Shift+Tab' = 'Tab'): Promise<void> => {
+  for (let presses = 0; presses < 100; presses++) {
+    if (await hasFocus(target)) return
+    await target.page().keyboard.press(key)
+  }
+  throw new Error(`The tab key does not reach ${target}.`)
+}
+
 /** A page that is watched until it is closed. */
 export interface WatchedPage {
   page: Page
@@ -74,6 +93,7 @@ export interface WatchedPage {
 export class StudioUnderTest {
   studio: RunningStudio | undefined
   #browser: Browser | undefined
+  readonly #open = new Set<Page>()
 
   /** Address of the studio. */
   get url(): string {
@@ -87,6 +107,10 @@ export class StudioUnderTest {
       this.studio = await createStudio({ port: 0, ...settings })
       if (browserPath !== undefined)
         this.#browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
+    })
+    // A test that failed has left its pages open: their pictures say where it stood.
+    afterEach(async () => {
+      for (const page of this.#open) await this.#closeWithPicture(page)
     })
     afterAll(async () => {
       await this.#browser?.close()
@@ -120,6 +144,7 @@ export class StudioUnderTest {
       const { protocol, hostname } = new URL(request.url())
       if (protocol.startsWith('http') && hostname !== '127.0.0.1') faults.push(`foreign request: ${request.url()}`)
     })
+    this.#open.add(page)
     await page.goto(address)
     return { page, faults }
   }
@@ -129,6 +154,15 @@ export class StudioUnderTest {
     const { violations } = await new AxeBuilder({ page }).analyze()
     expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)).toEqual([])
     expect(faults).toEqual([])
+    await this.#closeWithPicture(page)
+  }
+
+  async #closeWithPicture(page: Page): Promise<void> {
+    this.#open.delete(page)
+    const { testPath = '', currentTestName = '' } = expect.getState()
+    const name = `${basename(testPath, '.test.ts')} ${currentTestName}`.replace(/[^\w]+/g, '-').slice(0, 120)
+    // A page that is gone, or hangs, has no picture.
+    await page.screenshot({ path: join(pictures, `${name}.png`), timeout: 60_000 }).catch(() => undefined)
     await page.context().close()
   }
 

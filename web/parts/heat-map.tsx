@@ -1,4 +1,5 @@
 // Values by row and position as colours: a strip of cells for each row, with its newest and its highest value as numbers beside it.
+import { type Signal, useSignal } from '@preact/signals'
 import { scaleOver } from '../../src/tracking/chart-scale.ts'
 import { formatValue } from '../format.ts'
 import { Scroll } from './scroll.tsx'
@@ -49,38 +50,87 @@ const pathsOf = (values: readonly (number | null)[], place: (value: number) => n
   return paths
 }
 
-const Row = ({
-  row: { name, values },
-  place,
-  position,
-  onPick,
-}: Pick<HeatMapProps, 'position' | 'onPick'> & { row: HeatRow; place(value: number): number }) => {
-  const known = values.filter((value) => value !== null)
+const moves: Record<string, (at: number, count: number) => number> = {
+  ArrowLeft: (at) => at - 1,
+  ArrowRight: (at) => at + 1,
+  PageUp: (at, count) => at - Math.ceil(count / 10),
+  PageDown: (at, count) => at + Math.ceil(count / 10),
+  Home: () => 0,
+  End: (_, count) => count - 1,
+}
+
+/** The strip of the row above or below one. */
+const stripBeside = (strip: Element, rows: 1 | -1): HTMLElement | null | undefined => {
+  const row = strip.closest('tr')
+  const beside = rows === 1 ? row?.nextElementSibling : row?.previousElementSibling
+  return beside?.querySelector<HTMLElement>('[role=slider]')
+}
+
+interface StripProps extends Pick<HeatMapProps, 'position' | 'onPick'> {
+  row: HeatRow
+  place(value: number): number
+  /** Position of the keyboard, which all rows share. */
+  at: Signal<number>
+  /** Whether the tab key goes to this row; the arrow keys go to the others. */
+  isFirst: boolean
+}
+
+/** The cells of a row: arrow left and right move over them, up and down go to the other rows, Enter picks. */
+const Strip = ({ row: { name, values }, place, position, onPick, at, isFirst }: StripProps) => {
+  const here = Math.max(0, Math.min(values.length - 1, at.value))
+  const textOf = (index: number) => {
+    const value = values[index] ?? null
+    return `${name}, ${position(index)}: ${value === null ? 'no value' : formatValue(value)}`
+  }
   const indexAt = (event: MouseEvent) => {
     const { left, width } = (event.currentTarget as Element).getBoundingClientRect()
     return Math.max(0, Math.min(values.length - 1, Math.floor(((event.clientX - left) / width) * values.length)))
   }
+  const answerKey = (event: KeyboardEvent) => {
+    const strip = event.currentTarget as Element
+    if (Object.hasOwn(moves, event.key)) {
+      const to = moves[event.key](here, values.length)
+      at.value = Math.max(0, Math.min(values.length - 1, to))
+    } else if (event.key === 'ArrowUp') stripBeside(strip, -1)?.focus()
+    else if (event.key === 'ArrowDown') stripBeside(strip, 1)?.focus()
+    else if (event.key === 'Enter' && onPick !== undefined) onPick(here)
+    else return
+    event.preventDefault()
+  }
+  return (
+    <div
+      class={onPick === undefined ? 'strip' : 'strip picked'}
+      role="slider"
+      tabIndex={isFirst ? 0 : -1}
+      aria-label={name}
+      aria-valuemin={0}
+      aria-valuemax={Math.max(0, values.length - 1)}
+      aria-valuenow={here}
+      aria-valuetext={textOf(here)}
+      onKeyDown={answerKey}
+      onMouseMove={(event) => {
+        event.currentTarget.title = textOf(indexAt(event))
+      }}
+      onClick={(event) => onPick?.(indexAt(event))}
+    >
+      <svg viewBox={`0 0 ${values.length} 1`} preserveAspectRatio="none" aria-hidden="true">
+        {[...pathsOf(values, place)].map(([shade, path]) => (
+          <path key={shade} d={path} fill={colorOf(shade)} shape-rendering="crispEdges" />
+        ))}
+      </svg>
+      <span class="here" style={{ left: `${(100 * here) / values.length}%`, width: `${100 / values.length}%` }} />
+      <span class="hint">{textOf(here)}</span>
+    </div>
+  )
+}
+
+const Row = (props: StripProps) => {
+  const known = props.row.values.filter((value) => value !== null)
   return (
     <tr>
-      <th scope="row">{name}</th>
+      <th scope="row">{props.row.name}</th>
       <td class="cells">
-        {/* biome-ignore lint/a11y/useKeyWithClickEvents: the step can be typed where its rows are shown */}
-        {/* biome-ignore lint/a11y/noStaticElementInteractions: as above */}
-        <div
-          class={onPick === undefined ? undefined : 'picked'}
-          onMouseMove={(event) => {
-            const index = indexAt(event)
-            const value = values[index]
-            event.currentTarget.title = `${name}, ${position(index)}: ${value === null ? 'no value' : formatValue(value)}`
-          }}
-          onClick={(event) => onPick?.(indexAt(event))}
-        >
-          <svg viewBox={`0 0 ${values.length} 1`} preserveAspectRatio="none" aria-hidden="true">
-            {[...pathsOf(values, place)].map(([shade, path]) => (
-              <path key={shade} d={path} fill={colorOf(shade)} shape-rendering="crispEdges" />
-            ))}
-          </svg>
-        </div>
+        <Strip {...props} />
       </td>
       <td class="number">{formatValue(known.at(-1))}</td>
       <td class="number">{known.length === 0 ? '' : formatValue(Math.max(...known))}</td>
@@ -91,6 +141,7 @@ const Row = ({
 export const HeatMap = ({ label, rowTitle, rows, ends, position, byRow, onPick }: HeatMapProps) => {
   const columns = rows.map(({ values }) => values.map((value) => value ?? Number.NaN))
   const all = scaleOver(columns, 'log')
+  const at = useSignal(0)
   return (
     <Scroll label={label}>
       <table class="heat">
@@ -117,7 +168,8 @@ export const HeatMap = ({ label, rowTitle, rows, ends, position, byRow, onPick }
               key={row.key}
               row={row}
               place={(byRow ? scaleOver([columns[i]], 'log') : all).place}
-              {...{ position, onPick }}
+              isFirst={i === 0}
+              {...{ position, onPick, at }}
             />
           ))}
         </tbody>

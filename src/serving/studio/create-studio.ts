@@ -1,6 +1,6 @@
 // The studio behind a port: `tunesmith ui`, and `--ui` of the commands that train.
 import { checkAccess, hostsOf, listen } from '../http/listen.ts'
-import { builtPages } from './built-pages.ts'
+import { readPages } from './built-pages.ts'
 import { Studio, type StudioHooks, type StudioSettings } from './studio.ts'
 import { createStudioApp } from './studio-app.ts'
 
@@ -36,7 +36,7 @@ export const createStudio = async (
 ): Promise<RunningStudio> => {
   const { port = studioPort, host = '127.0.0.1', token } = settings
   checkAccess(host, token)
-  const pages = await builtPages('index.html')
+  const pages = await readPages()
   const studio = await Studio.open(settings, hooks)
   const app = createStudioApp(studio, { pages, token, allowedHosts: hostsOf(host) })
   const { server, port: bound, url } = await listen(host, port, app.fetch)

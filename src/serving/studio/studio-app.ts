@@ -1,20 +1,19 @@
 // The studio as an HTTP application: its pages, its API, and what keeps other web sites and other users out.
-import { readFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
 import { ConfigError, didYouMean, parseConfig } from '../../core/index.ts'
 import { checkBody, readJson } from '../http/body.ts'
 import { ApiError, badRequest, errorResponse, toApiError } from '../http/errors.ts'
 import { bearerToken, checkHost, tokenTest } from '../http/guards.ts'
+import type { PageFile } from './built-pages.ts'
 import type { StudioEndpoint } from './endpoint.ts'
 import { studioEndpoints } from './endpoints/index.ts'
 import type { Studio } from './studio.ts'
 
 /** Who may open the studio, and where its pages are. */
 export interface StudioAppSettings {
-  /** Folder of the built pages. */
-  pages: string
+  /** The built pages by their paths. */
+  pages: ReadonlyMap<string, PageFile>
   /** Token that the address of the first page or a header must have (default: none). */
   token?: string
   /** Host names that requests may be sent to, without ports (default: any). */
@@ -65,24 +64,14 @@ const checkStudioToken = (token: string): MiddlewareHandler => {
   }
 }
 
-const types: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-}
-
 /** A file of the built pages. Their names have a hash of their content, apart from the first page. */
 const servePage =
-  (folder: string): MiddlewareHandler =>
+  (pages: ReadonlyMap<string, PageFile>): MiddlewareHandler =>
   async (c, next) => {
-    const path = c.req.path === '/' ? '/index.html' : c.req.path
-    const type = types[extname(path)]
-    if (type === undefined || !/^(\/[\w-]+(\.[\w-]+)*)+$/.test(path)) return next()
-    const bytes = await readFile(join(folder, path)).catch(() => undefined)
-    if (bytes === undefined) return next()
-    const cache = path === '/index.html' ? 'no-cache' : 'public, max-age=31536000, immutable'
-    return c.body(new Uint8Array(bytes), 200, { 'content-type': type, 'cache-control': cache })
+    const page = pages.get(c.req.path)
+    if (page === undefined) return next()
+    const cache = c.req.path === '/' ? 'no-cache' : 'public, max-age=31536000, immutable'
+    return c.body(page.bytes, 200, { 'content-type': page.type, 'cache-control': cache })
   }
 
 const checkQuery = (schema: StudioEndpoint['query'], query: Record<string, string>): Record<string, unknown> => {

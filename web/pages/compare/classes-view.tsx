@@ -6,8 +6,8 @@ import type {
 } from '../../../src/serving/studio/types/compare-types.ts'
 import { runPath } from '../../api.ts'
 import { formatInterval } from '../../format.ts'
+import { CellGrid, GridCell } from '../../parts/cell-grid.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { shortName } from './selection.ts'
 
 /** Runs whose matrices are shown at a time. */
@@ -23,43 +23,41 @@ const Confusion = ({ confusion, name }: { confusion: NonNullable<RunEvaluation['
         Rows are references, columns predictions; the shade is the share of the row.
         {omitted > 0 && ` The ${omitted} classes with the fewest records are left out.`}
       </p>
-      <Scroll label={`Confusion matrix of ${name}`}>
-        <table class="confusion">
-          <thead>
-            <tr>
-              <th scope="col">
-                <span class="visually-hidden">Reference</span>
+      <CellGrid label={`Confusion matrix of ${name}`} kind="confusion">
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="visually-hidden">Reference</span>
+            </th>
+            {labels.map((label) => (
+              <th key={label} scope="col" class="number">
+                {label}
               </th>
-              {labels.map((label) => (
-                <th key={label} scope="col" class="number">
-                  {label}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {labels.map((label, i) => (
-              <tr key={label}>
-                <th scope="row">{label}</th>
-                {cells[i].map((count, j) => {
-                  const share = sums[i] === 0 ? 0 : count / sums[i]
-                  const color = i === j ? 'var(--curve-1)' : 'var(--curve-2)'
-                  return (
-                    <td
-                      key={labels[j]}
-                      class="number"
-                      title={`${label} as ${labels[j]}: ${count} of ${sums[i]}`}
-                      style={{ background: `color-mix(in srgb, ${color} ${Math.round(45 * share)}%, transparent)` }}
-                    >
-                      {count}
-                    </td>
-                  )
-                })}
-              </tr>
             ))}
-          </tbody>
-        </table>
-      </Scroll>
+          </tr>
+        </thead>
+        <tbody>
+          {labels.map((label, i) => (
+            <tr key={label}>
+              <th scope="row">{label}</th>
+              {cells[i].map((count, j) => {
+                const share = sums[i] === 0 ? 0 : count / sums[i]
+                const color = i === j ? 'var(--curve-1)' : 'var(--curve-2)'
+                return (
+                  <GridCell
+                    key={labels[j]}
+                    hint={`${label} as ${labels[j]}: ${count} of ${sums[i]}`}
+                    isFirst={i === 0 && j === 0}
+                    background={`color-mix(in srgb, ${color} ${Math.round(45 * share)}%, transparent)`}
+                  >
+                    {count}
+                  </GridCell>
+                )
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </CellGrid>
     </>
   )
 }

@@ -5,9 +5,9 @@ import { encodeIds, matrixPath, matrixPathOf } from '../../../src/serving/studio
 import type { MatrixScore, MatrixState, SpecialistMatrix } from '../../../src/serving/studio/types/compare-types.ts'
 import { getJson, sendJson } from '../../api.ts'
 import { formatInterval } from '../../format.ts'
+import { CellGrid, GridCell } from '../../parts/cell-grid.tsx'
 import { attempt } from '../../parts/messages.tsx'
 import { Progress } from '../../parts/progress.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { sharedFile } from '../../shared-file.ts'
 
 const pollMs = 1000
@@ -25,15 +25,24 @@ const shareOf = ({ columns, rows }: SpecialistMatrix, column: number, cell: Matr
   return columns[column].lowerIsBetter ? (high - value) / (high - low) : (value - low) / (high - low)
 }
 
-const Cell = ({ cell, share }: { cell: MatrixScore; share: number | null }) =>
+interface CellProps {
+  cell: MatrixScore
+  share: number | null
+  /** `lora on names`. */
+  name: string
+  isFirst: boolean
+}
+
+const Cell = ({ cell, share, name, isFirst }: CellProps) =>
   'missing' in cell ? (
-    <td class="number muted" title={cell.missing}>
+    <GridCell kind="number muted" hint={`${name}: ${cell.missing}`} isFirst={isFirst}>
       –
-    </td>
+    </GridCell>
   ) : (
-    <td
-      class="number"
-      style={{ background: `color-mix(in srgb, var(--curve-1) ${Math.round(45 * (share ?? 0))}%, transparent)` }}
+    <GridCell
+      hint={`${name}: ${formatInterval(cell)}`}
+      isFirst={isFirst}
+      background={`color-mix(in srgb, var(--curve-1) ${Math.round(45 * (share ?? 0))}%, transparent)`}
     >
       {formatInterval(cell)}
       {share === 1 && (
@@ -41,7 +50,7 @@ const Cell = ({ cell, share }: { cell: MatrixScore; share: number | null }) =>
           best
         </div>
       )}
-    </td>
+    </GridCell>
   )
 
 const Matrix = ({ matrix }: { matrix: SpecialistMatrix }) => {
@@ -53,35 +62,39 @@ const Matrix = ({ matrix }: { matrix: SpecialistMatrix }) => {
   )
   return (
     <>
-      <Scroll label="Every model on every task">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Model</th>
-              {columns.map(({ name, task, metric, records }) => (
-                <th key={name} scope="col" class="number">
-                  {name}
-                  <div class="muted">
-                    {task}, {metric}, {records} records
-                  </div>
-                </th>
+      <CellGrid label="Every model on every task">
+        <thead>
+          <tr>
+            <th scope="col">Model</th>
+            {columns.map(({ name, task, metric, records }) => (
+              <th key={name} scope="col" class="number">
+                {name}
+                <div class="muted">
+                  {task}, {metric}, {records} records
+                </div>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row, at) => (
+            <tr key={`${row.kind} ${row.name}`}>
+              <th scope="row">
+                {row.name} {row.kind === 'base' && <span class="muted">base</span>}
+              </th>
+              {row.cells.map((cell, i) => (
+                <Cell
+                  key={columns[i].name}
+                  cell={cell}
+                  share={shareOf(matrix, i, cell)}
+                  name={`${row.name} on ${columns[i].name}`}
+                  isFirst={at === 0 && i === 0}
+                />
               ))}
             </tr>
-          </thead>
-          <tbody>
-            {rows.map((row) => (
-              <tr key={`${row.kind} ${row.name}`}>
-                <th scope="row">
-                  {row.name} {row.kind === 'base' && <span class="muted">base</span>}
-                </th>
-                {row.cells.map((cell, i) => (
-                  <Cell key={columns[i].name} cell={cell} share={shareOf(matrix, i, cell)} />
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+          ))}
+        </tbody>
+      </CellGrid>
       <p class="muted">
         Scores with 95 % confidence intervals on at most {limit} records of a task; the shade compares the models of a
         column.

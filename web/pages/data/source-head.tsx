@@ -15,7 +15,7 @@ export const kindTitles: Record<DataKind, string> = {
 /** The path of a source's API. */
 export const sourcePath = (id: string, rest = ''): string => `/api/data/${encodeURIComponent(id)}${rest}`
 
-const shownRuns = 12
+const shownRuns = 5
 
 export const RunLinks = ({ uses }: Pick<DataSource, 'uses'>) => (
   <>

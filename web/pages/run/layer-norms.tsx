@@ -6,15 +6,13 @@ import { Chart } from '../../parts/chart.tsx'
 import { HeatMap } from '../../parts/heat-map.tsx'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { queryChoice, setQuery } from '../../router.ts'
+import { layerName } from './layer-names.ts'
 
 /** Positions of the heat map. */
 const buckets = 160
 
 /** Lines of the chart: more cannot be told apart. */
 const maxLines = 8
-
-/** The name of a column without what all have in common: `layer/body.layers.3` is `layers.3`. */
-export const layerName = (column: string): string => column.replace(/^layer\/(body\.)?/, '')
 
 interface LayerNormsProps {
   id: string

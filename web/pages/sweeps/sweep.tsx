@@ -40,16 +40,19 @@ const factsOf = ({ row, trials, best, clear }: SweepDetails): Fact[] => {
   ]
 }
 
+/** What trials are compared by, which a search names when the first of them has finished. */
+const metricOf = ({ metric }: SweepDetails['row']): string => metric ?? 'score'
+
 const isPruned = ({ status }: SweepTrialRow): boolean => status !== 'finished'
 
-const markOf = (trial: SweepTrialRow, x: number, { row: { axes, metric }, best }: SweepDetails): ScatterMark[] => {
+const markOf = (trial: SweepTrialRow, x: number, { row, best }: SweepDetails): ScatterMark[] => {
   if (trial.value === null) return []
-  const settings = axes.map((axis, i) => `${axis} ${trial.values[i]}`).join(', ')
+  const settings = row.axes.map((axis, i) => `${axis} ${trial.values[i]}`).join(', ')
   const name = `Trial ${trial.number}${trial.number === best ? ' (best)' : ''}`
   return [
     {
       key: String(trial.number),
-      title: `${name}: ${metric} ${formatInterval(trial)}, ${statusText(trial)}; ${settings}`,
+      title: `${name}: ${metricOf(row)} ${formatInterval(trial)}, ${statusText(trial)}; ${settings}`,
       ...{ x, y: trial.value, low: trial.low, high: trial.high },
       ...(isPruned(trial)
         ? { shape: 'square', color: 'var(--curve-2)', hollow: true }
@@ -102,9 +105,13 @@ const Picture = ({ details }: { details: SweepDetails }) => {
         <p class="muted">No trial has a score yet: the first one comes with the first evaluation that is compared.</p>
       ) : (
         <Scatter
-          label={`${row.metric} against ${chosen}`}
+          label={`${metricOf(row)} against ${chosen}`}
           across={chosen}
-          up={`${row.metric}, with the 95 % confidence interval of finished trials; ${lowerIsBetter ? 'lower' : 'higher'} is better`}
+          up={
+            row.metric === null
+              ? 'score of the last comparison; no trial has finished yet'
+              : `${row.metric}, with the 95 % confidence interval of finished trials; ${lowerIsBetter ? 'lower' : 'higher'} is better`
+          }
           axis={isLog ? 'log' : 'linear'}
           points={points}
         />

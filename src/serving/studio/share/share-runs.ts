@@ -36,7 +36,7 @@ export const shareRuns = async (folders: readonly string[], path: string): Promi
       throw new ConfigError(
         `Expected at most ${maxCompared} runs in \`${folders.join(', ')}\`, got ${ids.length}. Name the runs to share.`,
       )
-    const app = createStudioApp(studio, { pages: '' })
+    const app = createStudioApp(studio, { pages: new Map() })
     const from = { studio, ask: async (asked: string) => app.request(asked) }
     const text = ids.length === 1 ? await shareRun(from, ids[0]) : await shareComparison(from, ids)
     await writeFileAtomic(path, text)

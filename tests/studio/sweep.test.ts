@@ -1,0 +1,104 @@
+// A sweep that really trains while its page is open: rows and states appear, and a page whose studio is killed comes back to them.
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pretrain, sweep } from '../../src/runs/index.ts'
+import { startStudioProcess } from '../../src/serving/index.ts'
+import { runOwner } from '../../src/tracking/index.ts'
+import { formatInterval } from '../../web/format.ts'
+import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { browserPath, isLostConnection, runsFolder, StudioUnderTest } from './studio-fixture.ts'
+
+const runs = runsFolder()
+const studio = new StudioUnderTest()
+studio.use({ roots: [runs] })
+const steps = 400
+let data: SmallData
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  await pretrain(smallRecipe(data, join(data.root, 'base'), { budget: { steps: 4 } }))
+  const rows = Array.from({ length: 90 }, (_, i) => {
+    const green = i % 2 === 0
+    return JSON.stringify({ review: `the house ${green ? 'green' : 'stone'} ${i}`, stars: green ? 'plant' : 'rock' })
+  })
+  await writeFile(join(data.root, 'rows.jsonl'), rows.join('\n'))
+})
+afterAll(() => data.dispose())
+
+/** Stops the process of a run once it has written a step, so that a page of any speed sees the run while it trains. */
+const freeze = async (folder: string): Promise<number> => {
+  for (;;) {
+    const events = await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '')
+    const owner = await runOwner(folder)
+    if (owner !== undefined && events.includes('"type":"step"')) {
+      process.kill(owner, 'SIGSTOP')
+      return owner
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+describe.skipIf(browserPath === undefined)('the page of a sweep that trains', () => {
+  it('gets its rows, their states and scores without a reload, and connects again after a kill of the studio', async () => {
+    const shown = await startStudioProcess({ roots: [runs], port: 0 })
+    const stop = new AbortController()
+    const recipe = {
+      ...{ base: join(data.root, 'base'), task: 'sequence-classification', data: join(data.root, 'rows.jsonl') },
+      ...{ settings: { text: 'review', label: 'stars' }, validationShare: 0.3, maxLength: 32, batch: { sequences: 4 } },
+      ...{ budget: { steps }, evaluate: { steps: 1000 }, checkpoint: { minutes: 60 }, untrainedBaseline: false },
+    }
+    let frozen: number | undefined
+    let swept: ReturnType<typeof sweep> | undefined
+    try {
+      const watched = await studio.open('#/sweeps', { url: shown.url })
+      const { page } = watched
+      await page.getByText('There are no sweeps yet.').waitFor()
+      swept = sweep({ recipe, over: { learningRate: [0.001, 0.01] }, out: join(runs, 'grid') }, { signal: stop.signal })
+      frozen = await freeze(join(runs, 'grid', 'learningRate=0.001'))
+      await page.getByRole('row', { name: /^grid running .*0 \/ 2 grid learningRate/ }).waitFor()
+      await page.getByRole('link', { name: 'grid', exact: true }).click()
+      const trial = (number: number) => page.getByRole('row', { name: new RegExp(`^Trial ${number} `) })
+      await trial(1).getByText('running').waitFor()
+      await trial(1)
+        .getByText(new RegExp(`\\d+ / ${steps}`))
+        .waitFor()
+      expect(await trial(2).count()).toBe(0)
+      await page.getByRole('row', { name: /^2 0\.01 waiting/ }).waitFor()
+      expect(watched.faults).toEqual([])
+
+      const before = shown.processId!
+      process.kill(before, 'SIGKILL')
+      const status = page.getByRole('navigation').getByRole('status')
+      await status.getByText('Reconnecting …').waitFor()
+      // What was read stays on the page until the studio is back.
+      await trial(1).getByText('running').waitFor()
+      await status.getByText('Reconnecting …').waitFor({ state: 'detached' })
+      expect(shown.processId).not.toBe(before)
+
+      process.kill(frozen, 'SIGCONT')
+      await trial(1).getByText('finished').waitFor()
+      await trial(2).getByText('finished').waitFor()
+      await page.getByText('2 of 2', { exact: true }).waitFor()
+      const { reason, settings } = await swept
+      expect(reason).toBe('finished')
+      for (const setting of settings) {
+        const number = setting.over.learningRate === 0.001 ? 1 : 2
+        const { low = null, high = null } = setting.interval ?? {}
+        const score = formatInterval({ value: setting.mean, low, high })
+        await trial(number).filter({ hasText: score }).waitFor()
+      }
+      await page.reload()
+      await trial(2).getByText('finished').waitFor()
+      // The browser itself reports the connections that the kill broke.
+      watched.faults.splice(0, Number.POSITIVE_INFINITY, ...watched.faults.filter((fault) => !isLostConnection(fault)))
+      await studio.checkAndClose(watched)
+    } finally {
+      if (frozen !== undefined && (await runOwner(join(runs, 'grid', 'learningRate=0.001'))) === frozen)
+        process.kill(frozen, 'SIGCONT')
+      stop.abort()
+      await swept
+      await shown.close()
+    }
+  })
+})

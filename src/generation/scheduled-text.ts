@@ -17,6 +17,8 @@ export interface GenerationRequest extends AbortOptions, ChoiceOptions {
   options?: GenerationOptions
   /** Name of an adapter, or null for the base (default: the model as it is). Needs the scheduler's `adapters`. */
   adapter?: string | null
+  /** Texts that wait are begun in the order of this number, the lowest first, and then in their order of arrival (default: 0). */
+  priority?: number
 }
 
 /** A text that is being generated: iterate for its pieces, or await `result`. */
@@ -68,6 +70,9 @@ interface Listener {
   reject(error: unknown): void
 }
 
+/** Compares texts by priority, and then by arrival. */
+export const inOrder = (a: ScheduledText, b: ScheduledText): number => a.priority - b.priority || a.number - b.number
+
 /** One text of a request. */
 export class ScheduledText implements GenerationHandle {
   readonly result: Promise<GenerationResult>
@@ -77,6 +82,7 @@ export class ScheduledText implements GenerationHandle {
   readonly chooser: TokenChooser
   /** Undefined for the model as it is. */
   readonly adapter: string | null | undefined
+  readonly priority: number
   /** Order of arrival. */
   readonly number: number
   /** Row of the cache while it is computed. */
@@ -99,6 +105,7 @@ export class ScheduledText implements GenerationHandle {
     group: PromptGroup
     chooser: TokenChooser
     adapter: string | null | undefined
+    priority: number | undefined
     number: number
     onCancel: (text: ScheduledText) => void
   }) {
@@ -107,6 +114,7 @@ export class ScheduledText implements GenerationHandle {
     this.group = given.group
     this.chooser = given.chooser
     this.adapter = given.adapter
+    this.priority = given.priority ?? 0
     this.number = given.number
     this.#onCancel = given.onCancel
     this.result = new Promise((resolve, reject) => {

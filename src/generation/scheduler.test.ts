@@ -188,6 +188,24 @@ describe('a request', () => {
     scheduler.free()
   })
 
+  it('is begun by its priority, and then in the order of arrival, with the same text', async () => {
+    const scheduler = new GenerationScheduler(model, { tokenizer, maxRows: 1 })
+    const [first, ...others] = requests
+    const priorities = [0, 3, -1, 0, -1, 3]
+    const ended: number[] = []
+    const handles = [scheduler.submit(first)]
+    // The first one has the only row.
+    while (scheduler.load.running === 0) await setImmediate()
+    for (const [i, request] of others.entries()) {
+      handles.push(scheduler.submit({ ...request, priority: priorities[i] }))
+      void handles[i + 1].result.then(() => ended.push(i))
+    }
+    for (const [i, request] of requests.entries())
+      expect(await handles[i].result).toMatchObject(await alone(model, request))
+    expect(ended).toEqual([2, 4, 0, 3, 1, 5])
+    scheduler.free()
+  })
+
   it('fails alone', async () => {
     const texts = await Promise.all(prompts.map((prompt) => alone(model, { prompt, options })))
     const others = new Set(texts.slice(1).flatMap(({ ids }) => ids))

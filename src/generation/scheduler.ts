@@ -14,7 +14,7 @@ import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
 import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
-import { type GenerationHandle, type GenerationRequest, PromptGroup, ScheduledText } from './scheduled-text.ts'
+import { type GenerationHandle, type GenerationRequest, inOrder, PromptGroup, ScheduledText } from './scheduled-text.ts'
 import { SlotCache } from './slot-cache.ts'
 import { Speculation, type SpeculationOptions } from './speculation.ts'
 import { chooseTokens, type TokenChoice, TokenChooser } from './token-choice.ts'
@@ -68,7 +68,7 @@ const positive = (name: string, value: number): number => {
 
 /**
  * Generates texts for requests that come at any time. It works between `submit` and the last result, a step at a time, and
- * lets other work of the process run between the steps. Requests are begun in their order.
+ * lets other work of the process run between the steps. Requests are begun by priority, and in their order.
  */
 export class GenerationScheduler {
   readonly #model: LanguageModel
@@ -81,7 +81,7 @@ export class GenerationScheduler {
   readonly #speculation: Speculation | undefined
   readonly #signals = new AbortListeners()
   #cohorts: Cohort[] = []
-  /** In order of arrival. */
+  /** In order of priority and arrival. */
   #waiting: ScheduledText[] = []
   /** In order of arrival. */
   #running: ScheduledText[] = []
@@ -142,7 +142,7 @@ export class GenerationScheduler {
 
   /** Adds a request for `numReturnSequences` texts of one prompt, which is computed once. @throws ConfigError as `submit` */
   submitGroup(request: GenerationRequest): GenerationHandle[] {
-    const { prompt, options = {}, adapter, signal, tokenizer = this.#options.tokenizer } = request
+    const { prompt, options = {}, adapter, priority, signal, tokenizer = this.#options.tokenizer } = request
     const job = prepareJob(this.#model, 'submit', tokenizer, [prompt], options)
     if (job.settings.numBeams > 1)
       throw new ConfigError('Expected one beam for a scheduled request, got `numBeams`. Call `generate` instead.')
@@ -160,11 +160,12 @@ export class GenerationScheduler {
           group,
           chooser,
           adapter,
+          priority,
           number: this.#arrivals++,
           onCancel: (cancelled) => this.#remove(cancelled, (one) => one.finish()),
         }),
     )
-    this.#waiting.push(...handles)
+    this.#waiting = [...this.#waiting, ...handles].sort(inOrder)
     this.#driving ??= this.#drive()
     if (signal !== undefined) this.#signals.add(signal, handles)
     return handles
@@ -252,7 +253,7 @@ export class GenerationScheduler {
     const { texts } = cohort
     this.#dropCohort(cohort)
     this.#running = this.#running.filter((other) => !texts.includes(other))
-    this.#waiting = [...texts, ...this.#waiting].sort((a, b) => a.number - b.number)
+    this.#waiting = [...texts, ...this.#waiting].sort(inOrder)
   }
 
   #forgetSlots(): void {
@@ -390,7 +391,7 @@ export class GenerationScheduler {
     this.#idlePrefill = this.#prefillTokens
     this.#prefixes?.clear()
     for (const text of this.#running) text.slot = undefined
-    this.#waiting = [...this.#running, ...this.#waiting].sort((a, b) => a.number - b.number)
+    this.#waiting = [...this.#running, ...this.#waiting].sort(inOrder)
     this.#running = []
     this.#forgetSlots()
     this.#cache.free()
@@ -427,7 +428,7 @@ export class GenerationScheduler {
   #prefill(budget: number): void {
     const parts: Part[] = []
     let left = budget
-    for (const text of this.#running) {
+    for (const text of [...this.#running].sort(inOrder)) {
       if (left === 0) break
       if (this.#follows(text)) continue
       const pending = this.#pending(text)

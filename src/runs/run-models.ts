@@ -13,18 +13,18 @@ export interface RunModel {
   step: number | undefined
 }
 
-/** A name of a model of a run: `run:FOLDER`, or `run:FOLDER@STEP`. */
+/** A name of a model of a run: `run:FOLDER`, `run:FOLDER@STEP`, or `run:FOLDER@live`. */
 export interface RunReference {
   folder: string
-  /** Step of a checkpoint; undefined for the newest model. */
-  step: number | undefined
+  /** Step of a checkpoint; `live` for the weights in training, and undefined for the newest model. */
+  step: number | 'live' | undefined
 }
 
 /** The reference that a text is; undefined for another name of a model. */
 export const parseRunReference = (text: string): RunReference | undefined => {
   if (!text.startsWith('run:')) return undefined
-  const [, folder = '', step] = /^run:(.+?)(?:@(\d+))?$/.exec(text) ?? []
-  return { folder, step: step === undefined ? undefined : Number(step) }
+  const [, folder = '', step] = /^run:(.+?)(?:@(\d+|live))?$/.exec(text) ?? []
+  return { folder, step: step === undefined || step === 'live' ? step : Number(step) }
 }
 
 /** The models of a run that exist now: the finished one first, then checkpoints, newest first. */
@@ -46,6 +46,10 @@ export const listRunModels = async (folder: string): Promise<RunModel[]> => {
  */
 export const findRunModel = async (reference: string): Promise<RunModel> => {
   const { folder = '', step } = parseRunReference(reference) ?? {}
+  if (step === 'live')
+    throw new CheckpointError(
+      `\`${reference}\` has no files: its weights are in the process that trains. Write run:FOLDER for the newest checkpoint.`,
+    )
   if (!(await exists(join(folder, runFiles.recipe))))
     throw new CheckpointError(
       `Expected a run for \`${reference}\`, found none in \`${folder}\`. Write run:FOLDER@STEP.`,

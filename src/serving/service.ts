@@ -84,9 +84,16 @@ const startWatch = async (
   { onNote = () => undefined }: ServiceHooks,
 ): Promise<SpecialistWatch | undefined> => {
   const newest = Object.entries(specialists).filter(([, specialist]) => namesNewest(specialist))
-  const baseIsShared = models.list.some(({ parent }) => parent === models.base.name)
-  if (namesNewest(model) && watchFolder === undefined && adapterFolder === undefined && !baseIsShared)
-    newest.push([models.base.name, model])
+  const { base, list } = models
+  const baseIsShared = list.some(({ parent }) => parent === base?.name)
+  if (
+    namesNewest(model) &&
+    base !== undefined &&
+    watchFolder === undefined &&
+    adapterFolder === undefined &&
+    !baseIsShared
+  )
+    newest.push([base.name, model])
   if (watchFolder === undefined && newest.length === 0) return undefined
   const watch = new SpecialistWatch(models, { folder: watchFolder, runs: Object.fromEntries(newest) }, onNote)
   await watch.start()

@@ -83,6 +83,7 @@ describe('a request', () => {
     ],
     ['a wrong type', chat({ temperature: 'hot' }), { status: 400, param: 'temperature' }],
     ['a number out of range', chat({ top_p: 0 }), { status: 400, param: 'top_p' }],
+    ['a priority that is no number', chat({ priority: 'high' }), { status: 400, param: 'priority' }],
     ['an unknown field', chat({ stopp: 'x' }), { status: 400, param: 'stopp', code: 'unknown_parameter' }],
     ['a field that is not served', chat({ audio: {} }), { status: 400, param: 'audio', code: 'unsupported_parameter' }],
     [
@@ -175,6 +176,18 @@ describe('load', () => {
       expect([status, code]).toEqual([429, 'rate_limit_exceeded'])
       expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
     }
+  })
+
+  it('is begun in the order of its priority', async () => {
+    const ended: string[] = []
+    const ask = (name: string, more: object) =>
+      client.chat.completions.create({ ...long, ...more } as never).then(() => ended.push(name))
+    // Two rows: that of the shorter one is free first.
+    const running = [ask('long', {}), ask('shorter', { max_tokens: 90 })]
+    while (server.service.load.running < 2) await sleep(1)
+    const waiting = [ask('late', { max_tokens: 2, priority: 1 }), ask('urgent', { max_tokens: 2, priority: -1 })]
+    await Promise.all([...running, ...waiting])
+    expect(ended.filter((name) => name === 'late' || name === 'urgent')).toEqual(['urgent', 'late'])
   })
 
   it('of clients that leave is dropped', async () => {

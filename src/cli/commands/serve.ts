@@ -32,7 +32,7 @@ export const serve = defineCommand({
       .default([])
       .describe(
         'specialist as NAME=RUN: a run, an adapter, a feature-based specialist, a whole model, or run:FOLDER@STEP for a checkpoint ' +
-          '(run:FOLDER follows the newest model of a run that trains)',
+          '(run:FOLDER follows the newest model of a run that trains; run:FOLDER@live asks the run itself, if it was started with --ui)',
       )
       .meta({ commas: false }),
     port: z.int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes one that is free'),
@@ -122,7 +122,7 @@ export const serve = defineCommand({
       },
     )
     const { url, port, service } = server
-    const models = service.models.list.map(({ name }) => name)
+    const models = service.models.names
     if (context.json) context.emit({ url, models })
     log(`Serving ${models.join(', ')} on ${url}. Press Ctrl-C to stop.`)
     await new Promise<void>((resolve) => {

@@ -39,7 +39,7 @@ export const loadAdapterByName = defineEndpoint({
   }),
   async answer({ body, service }) {
     const folder = await folderOf(service, body.lora_path)
-    if (body.load_inplace === false && service.models.list.some(({ name }) => name === body.lora_name))
+    if (body.load_inplace === false && service.models.names.includes(body.lora_name))
       throw badRequest(
         `There is a model \`${body.lora_name}\` already. Choose another name, or set \`load_inplace\` to true.`,
         'lora_name',

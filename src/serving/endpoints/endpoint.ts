@@ -44,6 +44,7 @@ export class Call<Body = unknown> {
   readonly #trace: RequestTrace
   #timedOut = false
   #streams = false
+  #ended = false
 
   constructor(service: Service, context: Context, body: Body, trace: RequestTrace) {
     this.service = service
@@ -113,7 +114,7 @@ export class Call<Body = unknown> {
       const value = schema === undefined ? undefined : await readJson(context.req.raw, service.limits.maxBodyBytes)
       const body = schema === undefined ? undefined : checkBody(schema, value, unsupported)
       call = new Call(service, context, body, trace)
-      const response = await endpoint.answer(call)
+      const response = await (call.#passOn(path, value) ?? endpoint.answer(call))
       trace.describe({ 'http.response.status_code': response.status })
       return response
     } catch (error) {
@@ -128,7 +129,19 @@ export class Call<Body = unknown> {
     }
   }
 
+  /** Passes the request on where its model is that of a run in training. */
+  #passOn(path: string, body: unknown): Promise<Response> | undefined {
+    const { model } = (body ?? {}) as { model?: string }
+    const run = model === undefined ? undefined : this.service.models.live(model)
+    if (run === undefined) return undefined
+    this.describe({ 'gen_ai.request.model': run.name })
+    this.#streams = true
+    return run.ask({ path, body: body as object, signal: this.signal }, () => this.#end())
+  }
+
   #end(): void {
+    if (this.#ended) return
+    this.#ended = true
     for (const release of this.#releases.splice(0)) release()
     this.#trace.end()
   }

@@ -24,14 +24,23 @@ export const listModels = defineEndpoint({
   method: 'get',
   path: '/v1/models',
   summary: 'The models that requests can name',
-  answer: ({ service }) => Response.json({ object: 'list', data: service.models.list.map(describe) }),
+  async answer({ service, signal }) {
+    const { models } = service
+    const data = models.names.map((name) => models.live(name)?.describe(signal) ?? describe(models.get(name)))
+    return Response.json({ object: 'list', data: await Promise.all(data) })
+  },
 })
 
 export const showModel = defineEndpoint({
   method: 'get',
   path: '/v1/models/:id{.+}',
   summary: 'One model',
-  answer: (call) => Response.json(describe(call.service.models.get(call.param('id')))),
+  async answer(call) {
+    const { service, signal } = call
+    const { models } = service
+    const name = call.param('id')
+    return Response.json(await (models.live(name)?.describe(signal) ?? describe(models.get(name))))
+  },
 })
 
 export const health = defineEndpoint({
@@ -48,11 +57,12 @@ export const metrics = defineEndpoint({
   summary: "Metrics in Prometheus' text format, under the names of vLLM",
   answer({ service }) {
     const { waiting, running } = service.load
-    const labels = { model_name: service.models.base.name }
+    const { base, names } = service.models
+    const labels = { model_name: base?.name ?? names[0] }
     service.metrics.waiting.set(labels, waiting)
     service.metrics.running.set(labels, running)
-    service.metrics.models.set({}, service.models.list.length)
-    const speculated = service.models.base.engine.scheduler?.speculated
+    service.metrics.models.set({}, names.length)
+    const speculated = base?.engine.scheduler?.speculated
     if (speculated !== undefined && speculated.proposed > 0) {
       service.metrics.draftTokens.set(labels, speculated.proposed)
       service.metrics.acceptedTokens.set(labels, speculated.accepted)

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { runFiles, runOwner } from '../../tracking/index.ts'
 
+/** Header of an answer with the step whose weights gave it. */
+export const stepHeader = 'x-tunesmith-step'
+
 /** Where to send requests, and the token that they must have. */
 export interface Address {
   url: string

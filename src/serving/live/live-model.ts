@@ -9,7 +9,7 @@ import { ApiError, errorResponse, toApiError } from '../http/errors.ts'
 import { bearerToken, loopbackHosts, tokenTest } from '../http/guards.ts'
 import { type Listening, listen } from '../http/listen.ts'
 import { Service } from '../service.ts'
-import { removeLiveFile, writeLiveFile } from './live-file.ts'
+import { removeLiveFile, stepHeader, writeLiveFile } from './live-file.ts'
 
 /** Limits of the answers, so that training is not starved. */
 export interface LiveLimits {
@@ -25,10 +25,7 @@ export interface LiveHooks {
   onError?(error: unknown): void
 }
 
-/** Header of an answer with the step whose weights gave it. */
-export const stepHeader = 'x-tunesmith-step'
-
-/** The name that requests give the model. */
+/** Its name in the list of models; requests may give it any other one, which its answers then have. */
 export const liveModelName = 'model'
 
 /** Requests that wait for the end of a step. */

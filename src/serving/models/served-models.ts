@@ -26,11 +26,15 @@ import {
 } from '../../runs/index.ts'
 import { fitTemplate } from '../../tokenizers/index.ts'
 import { ApiError } from '../http/errors.ts'
+import { LiveRun } from '../live/live-run.ts'
 import { Engine, type EngineOptions } from './engine.ts'
 
 /** Which models are served. */
 export interface ModelSettings {
-  /** The base: a folder, a run, a model of a run (`run:FOLDER@STEP`), an adapter, a .gguf file or a Hub id. */
+  /**
+   * The base: a folder, a run, a model of a run (`run:FOLDER@STEP`), an adapter, a .gguf file or a Hub id; or `run:FOLDER@live`, the
+   * weights of a run in training, in whose memory there can be no specialists.
+   */
   model: string
   /** Task of a model of several, as `multitask` makes it. */
   task?: string
@@ -42,8 +46,8 @@ export interface ModelSettings {
   /** Name of the base in requests (default: its folder's name, or the Hub id). */
   name?: string
   /**
-   * Specialists by name: runs, models of runs (`run:FOLDER@STEP`, or `run:FOLDER` for the newest), adapters, feature-based specialists, or
-   * whole models in memory of their own.
+   * Specialists by name: runs, models of runs (`run:FOLDER@STEP`, `run:FOLDER` for the newest, or `run:FOLDER@live` for weights in
+   * training), adapters, feature-based specialists, or whole models in memory of their own.
    */
   specialists?: Readonly<Record<string, string>>
   /** Chat template for models without one: a preset's name or Jinja source. */
@@ -96,9 +100,11 @@ interface Entry {
   free(): void
 }
 
+const isName = (name: string): boolean => /^[A-Za-z0-9][\w.:-]{0,127}$/.test(name) && !name.includes('..')
+
 /** @throws ConfigError for a name that no request could have, or that is a path */
 const checkName = (name: string, where: string): string => {
-  if (/^[A-Za-z0-9][\w.:-]{0,127}$/.test(name) && !name.includes('..')) return name
+  if (isName(name)) return name
   throw new ConfigError(
     `Expected a name of letters, digits, _, -, . and : for \`${where}\`, got ${JSON.stringify(name.slice(0, 80))}. Choose another name.`,
   )
@@ -125,6 +131,17 @@ const contextOf = (model: Model, requested: number | undefined): number => {
   return requested ?? contextLength(model) ?? defaultContext
 }
 
+/** @throws ConfigError for settings of weights in memory, where another process has them */
+const expectNoSettings = ({ model, task, revision, speculation = {} }: ModelSettings): void => {
+  const { promptLookup, draftModel } = speculation
+  const given = Object.entries({ task, revision, speculation: promptLookup === true || draftModel || undefined })
+  const useless = given.find(([, value]) => value !== undefined)?.[0]
+  if (useless !== undefined)
+    throw new ConfigError(
+      `\`${useless}\` has no effect on ${model}, which another process computes. Remove it, or choose a checkpoint of the run.`,
+    )
+}
+
 /** All models of a server. */
 export class ServedModels {
   readonly #settings: ModelSettings
@@ -132,12 +149,16 @@ export class ServedModels {
   readonly #hooks: LoadHooks
   readonly #entries = new Map<string, Entry>()
   readonly #engines = new Set<Engine>()
+  /** Runs whose weights in training are served, by name. */
+  readonly #live = new Map<string, LiveRun>()
   #base: Entry | undefined
   #speculation: OpenedSpeculation | undefined
   #loads = 0
   /** Specialists that are being loaded into the memory of the base. */
   #attaching = 0
   #closed = false
+  /** Its one model answers to every name. */
+  #hasOneModel = false
 
   private constructor(settings: ModelSettings, engineOptions: EngineOptions, hooks: LoadHooks) {
     this.#settings = settings
@@ -157,10 +178,18 @@ export class ServedModels {
     const models = new ServedModels(settings, engineOptions, hooks)
     try {
       const name = await baseNameOf(settings)
-      models.#base = await models.#loadBase(name)
-      models.#entries.set(name, models.#base)
-      for (const [specialist, folder] of Object.entries(settings.specialists ?? {}))
-        await models.load(specialist, folder)
+      if (LiveRun.isNamedBy(settings.model)) {
+        expectNoSettings(settings)
+        await models.#follow(name, settings.model)
+      } else {
+        models.#base = await models.#loadBase(name)
+        models.#entries.set(name, models.#base)
+      }
+      for (const [specialist, folder] of Object.entries(settings.specialists ?? {})) {
+        models.#expectFree(checkName(specialist, 'specialist'))
+        if (LiveRun.isNamedBy(folder)) await models.#follow(specialist, folder)
+        else await models.load(specialist, folder)
+      }
     } catch (error) {
       models.close()
       throw error
@@ -177,15 +206,27 @@ export class ServedModels {
     const models = new ServedModels(settings, engineOptions, {})
     models.#base = await models.#serveWhole(settings.name, settings.model, loaded)
     models.#entries.set(settings.name, models.#base)
+    models.#hasOneModel = true
     return models
   }
 
-  /** The base. */
-  get base(): ServedModel {
-    return (this.#base as Entry).served
+  /** The base; undefined where the model is that of a run in training. */
+  get base(): ServedModel | undefined {
+    return this.#base?.served
   }
 
-  /** All models that requests can name, the base first. */
+  /** Names of all models, those in memory and those in training. */
+  get names(): string[] {
+    const [inMemory, inTraining] = [[...this.#entries.keys()], [...this.#live.keys()]]
+    return this.#base === undefined ? [...inTraining, ...inMemory] : [...inMemory, ...inTraining]
+  }
+
+  /** The run in training that a name means. */
+  live(name: string): LiveRun | undefined {
+    return this.#live.get(name)
+  }
+
+  /** All models in memory, the base first. */
   get list(): ServedModel[] {
     return [...this.#entries.values()].map(({ served }) => served)
   }
@@ -197,7 +238,8 @@ export class ServedModels {
 
   /** @throws ApiError for an unknown name, with the nearest one */
   get(name: string): ServedModel {
-    return this.#entry(name).served
+    const { served } = this.#entry(name)
+    return served.name === name ? served : { ...served, name }
   }
 
   /** A model for one request. Call `release` when the request has ended. @throws ApiError for an unknown name */
@@ -206,7 +248,7 @@ export class ServedModels {
     entry.users++
     let released = false
     return {
-      model: entry.served,
+      model: this.get(name),
       release: () => {
         if (released) return
         released = true
@@ -221,9 +263,7 @@ export class ServedModels {
    * @throws CheckpointError for files that do not fit the base, ApiError if the models are closed meanwhile
    */
   async load(name: string, model: string): Promise<ServedModel> {
-    checkName(name, 'specialist')
-    if (name === this.#base?.served.name)
-      throw new ConfigError(`Expected another name than that of the base for \`specialist\`, got "${name}".`)
+    this.#expectFree(checkName(name, 'specialist'))
     const folder = await folderOf(model)
     const path = await resolveModel(folder, { onProgress: this.#hooks.onDownload })
     return this.#put(name, await this.#loadSpecialist(name, folder, path))
@@ -235,7 +275,7 @@ export class ServedModels {
    * @throws ConfigError while specialists share the memory of the base, CheckpointError for files that cannot be loaded
    */
   async replaceBase(folder: string): Promise<ServedModel> {
-    const { name } = this.base
+    const { name } = this.#inMemory('A newer checkpoint')
     this.#expectBaseAlone()
     const entry = await this.#loadWhole(name, folder, {
       speculation: this.#speculation?.options,
@@ -264,8 +304,29 @@ export class ServedModels {
     return entry.served
   }
 
+  /** @throws ConfigError for the name of the base, and of a run in training */
+  #expectFree(name: string): void {
+    if (name === this.#base?.served.name)
+      throw new ConfigError(`Expected another name than that of the base for \`specialist\`, got "${name}".`)
+    if (this.#live.has(name))
+      throw new ConfigError(`Expected another name than that of a run in training for \`specialist\`, got "${name}".`)
+  }
+
+  /** Passes requests for a name on to a run in training. */
+  async #follow(name: string, reference: string): Promise<void> {
+    this.#live.set(name, await LiveRun.open(name, reference))
+  }
+
+  /** The base. @param what needs it @throws ConfigError where its weights are in another process */
+  #inMemory(what: string): ServedModel {
+    if (this.#base !== undefined) return this.#base.served
+    throw new ConfigError(
+      `${what} needs a base in memory, and not that of a run in training: choose another \`model\`.`,
+    )
+  }
+
   #expectBaseAlone(): void {
-    const { name } = this.base
+    const { name } = this.#inMemory('A newer checkpoint')
     if (this.#attaching === 0 && !this.list.some(({ parent }) => parent === name)) return
     throw new ConfigError(
       `The base ${name} cannot be replaced while specialists share its memory, since they were trained on its weights.`,
@@ -274,6 +335,7 @@ export class ServedModels {
 
   /** Removes a specialist: no new request can name it. @throws ApiError for an unknown name, ConfigError for the base */
   remove(name: string): void {
+    if (this.#live.has(name)) throw new ConfigError(`\`${name}\` is a run in training, and no adapter to remove.`)
     const entry = this.#entry(name)
     if (entry === this.#base) throw new ConfigError(`\`${name}\` is the base, which cannot be removed.`)
     this.#entries.delete(name)
@@ -306,7 +368,7 @@ export class ServedModels {
   }
 
   async #loadAttached(name: string, files: SpecialistFiles, kind: SpecialistKind): Promise<Entry> {
-    const { engine } = this.base
+    const { engine } = this.#inMemory(`The adapter ${name}`)
     const { model } = engine.loaded
     // A name of its own for each version: nothing that one version computed is used for another.
     const adapter = `${name.replace(/[^\w-]/g, '-').replace(/^(?![A-Za-z])/, 'm')}-${++this.#loads}`
@@ -324,7 +386,7 @@ export class ServedModels {
     attached: AttachedSpecialist,
     given: string,
   ): Promise<Entry> {
-    const { engine, name: parent } = this.base
+    const { engine, name: parent } = this.#inMemory(`The adapter ${name}`)
     const { tokenizer: shared, report } = engine.loaded
     const tokenizer = (await hasTokenizer(path)) ? await loadTokenizer(path) : shared
     const { model } = attached
@@ -418,9 +480,9 @@ export class ServedModels {
   }
 
   #entry(name: string): Entry {
-    const entry = this.#entries.get(name)
+    const entry = this.#entries.get(name) ?? (this.#hasOneModel && isName(name) ? this.#base : undefined)
     if (entry !== undefined) return entry
-    const names = [...this.#entries.keys()]
+    const { names } = this
     throw new ApiError(
       404,
       `The model ${JSON.stringify(name.slice(0, 80))} does not exist: choose one of ${names.join(', ')}.${didYouMean(name, names)}`,

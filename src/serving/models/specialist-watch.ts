@@ -104,9 +104,9 @@ export class SpecialistWatch {
     const known = this.#known.get(name)
     if (known?.version === version || this.#closed.signal.aborted) return
     try {
-      if (known?.served !== true && this.#models.list.some((model) => model.name === name))
+      if (known?.served !== true && this.#models.names.includes(name))
         throw new Error(`There is a model ${name} already. Rename the folder.`)
-      if (name === this.#models.base.name) await this.#models.replaceBase(path)
+      if (name === this.#models.base?.name) await this.#models.replaceBase(path)
       else await this.#models.load(name, path)
       this.#known.set(name, { version, served: true })
     } catch (error) {

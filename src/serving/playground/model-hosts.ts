@@ -4,8 +4,8 @@ import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { startProcess, unpackError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
+import { type ForwardedRequest, forward } from '../live/forward.ts'
 import type { Address } from '../live/live-file.ts'
-import { type ForwardedRequest, forward } from './forward.ts'
 import type { MessageFromModel, MessageToModel } from './model-process.ts'
 
 /** A model in memory, or on its way there. */

@@ -39,6 +39,12 @@ export const samplingFields = {
     .strictObject({ include_usage: z.boolean().nullish() })
     .nullish()
     .describe('whether the last event has the usage'),
+  priority: z
+    .int()
+    .min(-1000)
+    .max(1000)
+    .nullish()
+    .describe('texts that wait are begun in the order of this number, the lowest first (default: 0)'),
   user: z.string().max(512).nullish().describe('label of the end user; not used'),
 }
 
@@ -49,6 +55,7 @@ export type Sampling = { [Field in keyof typeof samplingFields]?: z.output<(type
 export interface TextSettings {
   options: GenerationOptions
   processors: LogitsProcessor[]
+  priority?: number
 }
 
 const samplingKeys = ['sample', 'temperature', 'topK', 'topP', 'minP', 'seed'] as const
@@ -100,6 +107,7 @@ export const textSettings = (
       'min_tokens',
     )
   return {
+    priority: given.priority ?? undefined,
     options: {
       ...without(own, samplingKeys),
       ...defined(sampling),

@@ -89,11 +89,12 @@ export const newTokensOf = (
 
 /** Submits the texts of a request. @throws ApiError for settings that do not fit the model */
 export const startTexts = (request: TextRequest): TextRun[] => {
-  const { model, prompt, n, options, processors, topLogProbs, signal } = request
+  const { model, prompt, n, options, processors, priority, topLogProbs, signal } = request
   const scheduler = schedulerOf(model)
   const common = {
     prompt,
     processors,
+    priority,
     signal,
     tokenizer: model.tokenizer,
     adapter: model.adapter,

@@ -2,8 +2,7 @@
 import { request as sendRequest } from 'node:http'
 import { Readable } from 'node:stream'
 import { ApiError } from '../http/errors.ts'
-import type { Address } from '../live/live-file.ts'
-import { stepHeader } from '../live/live-model.ts'
+import { type Address, stepHeader } from './live-file.ts'
 
 /** A request to pass on; without a body it is a GET. */
 export interface ForwardedRequest {

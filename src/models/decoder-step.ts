@@ -7,11 +7,13 @@ import {
   type LayerCache,
   type Linear,
   type LowRankRows,
+  type Module,
   type RmsNorm,
   type TakenPlaces,
 } from '../nn/index.ts'
 import { decoderLayers, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
+import { SeenModules } from './unchanged.ts'
 
 /** The modules of a layer that the fused call uses. */
 export interface StepLayer {
@@ -112,6 +114,8 @@ export class DecoderStep {
   readonly #known = new WeakMap<readonly LayerCache[], StepPlan | null>()
 
   readonly #requested = new WeakSet<Tensor>()
+  /** The plan of layers without adapters, as long as they stay so. */
+  #bare: { layers: SeenModules; invariant: boolean; plan: StepPlan } | undefined
 
   constructor(options: StepOptions) {
     this.#options = options
@@ -119,22 +123,36 @@ export class DecoderStep {
 
   /**
    * The layers, where the batch can use the fused call: one token of each row, [B,1], or some tokens of each, packed.
-   * @param fits the layers, if they are as they were built
+   * @param layers all layers, in their order
+   * @param fits what the call needs of them, if they are as they were built
    */
   plan(
     { cache, inputIds, starts }: Pick<BodyInputs, 'cache' | 'inputIds' | 'starts'>,
+    layers: readonly Module[],
     fits: () => readonly StepLayer[] | undefined,
   ): StepPlan | undefined {
     const suits = starts !== undefined || inputIds.shape[1] === 1
     if (cache === undefined || !suits || inputIds.size > maxTokens || gradEnabled()) return undefined
     // The cache of packed rows outlives changes of the layers, such as other adapters.
-    if (starts !== undefined) return this.#planOf(fits()) ?? undefined
+    if (starts !== undefined) return this.#planOfRows(layers, fits)
     let plan = this.#known.get(cache)
     if (plan === undefined) {
       plan = this.#planOf(fits())
       this.#known.set(cache, plan)
     }
     return plan ?? undefined
+  }
+
+  #planOfRows(layers: readonly Module[], fits: () => readonly StepLayer[] | undefined): StepPlan | undefined {
+    const invariant = isBatchInvariant()
+    if (this.#bare?.invariant === invariant && this.#bare.layers.are(layers)) return this.#bare.plan
+    this.#bare = undefined
+    const plan = this.#planOf(fits()) ?? undefined
+    const seen = plan === undefined ? undefined : SeenModules.of(layers)
+    if (plan === undefined || seen === undefined) return plan
+    // Without adapters no product has changes.
+    this.#bare = { layers: seen, invariant, plan: { ...plan, products: [] } }
+    return this.#bare.plan
   }
 
   #planOf(layers: readonly StepLayer[] | undefined): StepPlan | null {

@@ -176,7 +176,8 @@ export class DecoderBody extends Body {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positions) }
     const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))
     const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
-    const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
+    const plan =
+      inputs.allHidden || this.training ? undefined : this.#step.plan(inputs, this.layers, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {
       if (this.embedTokens.blocks === undefined) this.#step.requestLargePages(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
@@ -207,7 +208,7 @@ export class DecoderBody extends Body {
       module instanceof Linear
         ? plainLinear(module)
         : kinds.has(module.constructor) && [...module.children()].every(([, child]) => plain(child))
-    if (!this.#fusable || this.training || !this.layers.every(plain)) return undefined
+    if (!this.#fusable || !this.layers.every(plain)) return undefined
     // Layers that can be fused have both norms.
     return this.layers.flatMap(({ attentionNorm, attention, mlpNorm, mlp }) =>
       attentionNorm === undefined || mlpNorm === undefined ? [] : [{ attentionNorm, attention, mlpNorm, mlp }],

@@ -13,10 +13,11 @@ import {
   PlainMlp,
   RelativeBias,
 } from '../nn/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import { gradEnabled, type Tensor } from '../tensor/index.ts'
 import { type FusedEncoderPlan, planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
+import { SeenModules } from './unchanged.ts'
 
 /** Settings of the stack. */
 export interface EncoderOptions {
@@ -103,6 +104,8 @@ export class EncoderBody extends Body {
   relativeBias?: RelativeBias
   layers: EncoderLayer[]
   readonly #numLayers: number
+  /** The plan of layers without adapters, as long as they stay so. */
+  #bare: { layers: SeenModules; plan: FusedEncoderPlan } | undefined
   readonly #positions: (inputs: BodyInputs) => Tensor
   readonly #paddingPosition: number | undefined
 
@@ -171,7 +174,13 @@ export class EncoderBody extends Body {
   #fusedPlan(hidden: Tensor, { allHidden, sharedKeys }: BodyInputs): FusedEncoderPlan | undefined {
     if (allHidden || sharedKeys !== undefined || this.relativeBias !== undefined || hidden.dtype !== 'float32')
       return undefined
-    return planEncoderLayers(this.computedLayers, EncoderLayer)
+    const layers = this.computedLayers
+    if (gradEnabled()) return undefined
+    if (this.#bare?.layers.are(layers) === true) return this.#bare.plan
+    const plan = planEncoderLayers(layers, EncoderLayer)
+    const seen = plan === undefined ? undefined : SeenModules.of(layers)
+    this.#bare = plan === undefined || seen === undefined ? undefined : { layers: seen, plan }
+    return plan
   }
 }
 

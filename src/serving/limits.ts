@@ -18,6 +18,7 @@ const schema = z.object({
   batchTokens: count,
   prefixCacheBytes: bytes,
   packedWeightBytes: bytes,
+  memoryBytes: count,
   requestSeconds: seconds,
   drainSeconds: z.number().nonnegative().max(86_400).optional(),
   headerSeconds: seconds,

@@ -1,7 +1,7 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
 import { parseRunReference } from '../runs/index.ts'
-import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
+import { isBatchInvariant, memoryStatistics, setBatchInvariant, setMemoryLimit } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
 import { checkLimits } from './limits.ts'
 import { Metrics } from './metrics.ts'
@@ -40,6 +40,11 @@ export interface ComputeSettings {
    * quarter of the memory). The matrices of the files stay mapped, so that the system may take their memory back.
    */
   packedWeightBytes?: number
+  /**
+   * Maximum bytes of all tensors of the process (default: no limit): weights that are not mapped, caches and computation. Where they do
+   * not suffice, fewer texts are computed together, and a request that does not fit alone gets status 503.
+   */
+  memoryBytes?: number
 }
 
 /** Settings of a service. */
@@ -100,6 +105,12 @@ const startWatch = async (
   return watch
 }
 
+/** What a service changes for the whole process while it is open. */
+interface ProcessSettings {
+  invariant: boolean
+  limit: number | undefined
+}
+
 /** The models of a server and the work on them. Call `close` to free them. */
 export class Service {
   readonly models: ServedModels
@@ -110,7 +121,7 @@ export class Service {
   readonly batcher = new Batcher()
   readonly #hooks: ServiceHooks
   readonly #maxRows: number
-  readonly #batchInvariantBefore: boolean | undefined
+  readonly #processBefore: ProcessSettings | undefined
   readonly #watch: SpecialistWatch | undefined
   readonly #open = new Set<() => void>()
   #idle: (() => void)[] = []
@@ -120,7 +131,7 @@ export class Service {
     models: ServedModels,
     settings: ServiceSettings,
     hooks: ServiceHooks,
-    own: { before?: boolean; watch?: SpecialistWatch } = {},
+    own: { before?: ProcessSettings; watch?: SpecialistWatch } = {},
   ) {
     this.models = models
     this.limits = {
@@ -134,22 +145,28 @@ export class Service {
     this.batchTokens = settings.batchTokens ?? 2048
     this.#maxRows = settings.maxRows ?? 16
     this.#hooks = hooks
-    this.#batchInvariantBefore = own.before
+    this.#processBefore = own.before
     this.#watch = own.watch
   }
 
   /** Loads the models. @throws CheckpointError and ConfigError as `ServedModels.open` */
   static async open(settings: ServiceSettings, hooks: ServiceHooks = {}): Promise<Service> {
     checkLimits(settings)
-    const models = await ServedModels.open(settings, engineOptions(settings), hooks)
-    const watch = await startWatch(models, settings, hooks).catch((error: unknown) => {
-      models.close()
+    const before = { invariant: isBatchInvariant(), limit: memoryStatistics().limit }
+    const { memoryBytes = before.limit } = settings
+    let models: ServedModels | undefined
+    try {
+      setMemoryLimit(memoryBytes)
+      models = await ServedModels.open(settings, engineOptions(settings), hooks)
+      const watch = await startWatch(models, settings, hooks)
+      // An answer must not depend on the other requests of its batch.
+      setBatchInvariant(true)
+      return new Service(models, settings, hooks, { before, watch })
+    } catch (error) {
+      models?.close()
+      setMemoryLimit(before.limit)
       throw error
-    })
-    // An answer must not depend on the other requests of its batch.
-    const before = isBatchInvariant()
-    setBatchInvariant(true)
-    return new Service(models, settings, hooks, { before, watch })
+    }
   }
 
   /**
@@ -258,6 +275,8 @@ export class Service {
     this.#watch?.close()
     for (const abort of this.#open) abort()
     this.models.close()
-    if (this.#batchInvariantBefore !== undefined) setBatchInvariant(this.#batchInvariantBefore)
+    if (this.#processBefore === undefined) return
+    setBatchInvariant(this.#processBefore.invariant)
+    setMemoryLimit(this.#processBefore.limit)
   }
 }

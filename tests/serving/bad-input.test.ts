@@ -6,6 +6,7 @@ import type OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { listen } from '../../src/serving/http/listen.ts'
 import { createServer, type RunningServer, Service } from '../../src/serving/index.ts'
+import { emptyCache, memoryStatistics, resetPeakMemory } from '../../src/tensor/index.ts'
 import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 const token = 'a-token-of-the-test'
@@ -280,6 +281,29 @@ describe('the server', () => {
     spy.mockRestore()
     expect((await fetch(`${other.url}/health`)).status).toBe(200)
     await started.close()
+  })
+
+  it('keeps to a limit on memory: fewer texts are computed together, and all are answered alike', async () => {
+    const crowd = async (more: object) => {
+      emptyCache()
+      const before = memoryStatistics().inUse
+      resetPeakMemory()
+      const other = await startServer({ model: folders.base, maxRows: 16, ...more })
+      const requests = Array.from({ length: 12 }, (_, i) =>
+        other.client.completions.create({ model: 'base', prompt: `The sea ${i}`, max_tokens: 200, seed: i }),
+      )
+      const texts = (await Promise.all(requests)).map(({ choices }) => choices[0].text)
+      const { peak, limit } = memoryStatistics()
+      await other.server.close()
+      return { texts, before, peak, limit }
+    }
+    const free = await crowd({})
+    const memoryBytes = Math.floor(free.before + 0.7 * (free.peak - free.before))
+    const limited = await crowd({ memoryBytes })
+    expect([free.limit, limited.limit, memoryStatistics().limit]).toEqual([undefined, memoryBytes, undefined])
+    expect(limited.peak).toBeLessThanOrEqual(memoryBytes)
+    expect(limited.texts).toEqual(free.texts)
+    await expect(startServer({ model: folders.base, memoryBytes: 0 })).rejects.toThrow(/memoryBytes/)
   })
 
   it('finishes what it has accepted before it stops', async () => {

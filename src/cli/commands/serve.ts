@@ -82,6 +82,11 @@ export const serve = defineCommand({
         'memory for float32 matrices in the layout of the kernels, which computes few texts faster, in MiB ' +
           '(default: a quarter of the memory; 0: none)',
       ),
+    memory: z
+      .int()
+      .positive()
+      .optional()
+      .describe('memory for weights that are not mapped, caches and computation, in MiB (default: no limit)'),
     requestSeconds: z.number().positive().default(600).describe('maximum time of a request'),
     drainSeconds: z.number().nonnegative().default(30).describe('time for running requests when the server stops'),
   }),
@@ -93,6 +98,7 @@ export const serve = defineCommand({
       allowedHost,
       prefixCache,
       packedWeights,
+      memory,
       watch,
       promptLookup,
       draftModel,
@@ -113,6 +119,7 @@ export const serve = defineCommand({
         speculation: { promptLookup, draftModel, draftTokens },
         specialists: namedFolders(specialist, '--specialist'),
         prefixCacheBytes: prefixCache * mebibyte,
+        memoryBytes: memory === undefined ? undefined : memory * mebibyte,
         packedWeightBytes: packedWeights === undefined ? undefined : packedWeights * mebibyte,
       },
       {

@@ -291,6 +291,11 @@ describe('generate', () => {
       expect(JSON.parse(adapted.stdout).texts[0]).toMatchObject({ adapter: 'loud', text: texts[5 + i].text })
     }
     expect(texts[0].text).not.toBe(texts[5].text)
+
+    const sampled = ['--sample', '--seed', '7', '--json']
+    const together = await runHere(['generate', ...flags, '--input', input, '--prompt-field', 'ask', ...sampled])
+    const last = await runHere(['generate', ...flags, '--prompt', prompts[4], ...sampled])
+    expect(JSON.parse(together.stdout).texts[4].text).toBe(JSON.parse(last.stdout).texts[0].text)
   })
 
   it('puts a message into a chat template and ends where the turn does', async () => {

@@ -71,6 +71,10 @@ const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: s
   }
 }
 
+/** The settings with a single seed as one for all prompts: a flag that can be repeated is read as a list. */
+const withOneSeed = (settings: GenerationOptions): GenerationOptions =>
+  Array.isArray(settings.seed) && settings.seed.length === 1 ? { ...settings, seed: settings.seed[0] } : settings
+
 const stream = async (
   model: Model,
   tokenizer: Tokenizer,
@@ -168,7 +172,7 @@ export const generate = defineCommand({
     const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)
     const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
-    const plain = withDefaults(await generationDefaults(loaded), given as GenerationOptions)
+    const plain = withDefaults(await generationDefaults(loaded), withOneSeed(given as GenerationOptions))
     const single = (plain.numBeams ?? 1) === 1 && (plain.numReturnSequences ?? 1) === 1
     const streamed = texts.length === 1 && named.length < 2 && single && out === undefined
     const { tokenizer } = loaded

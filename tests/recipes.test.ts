@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipeFile } from '../src/cli/recipe-file.ts'
-import { isValidationDocument } from '../src/data/index.ts'
+import { isValidationDocument, openTokens } from '../src/data/index.ts'
 import {
   type AlignInput,
   align,
@@ -392,6 +392,20 @@ describe('recipes', () => {
       const [even, odd] = [0, 1].map((rest) => numbers.filter(([, second]) => second % 2 === rest).length)
       expect(Math.min(even, odd)).toBeGreaterThan(part.length / 3)
     }
+    // The base read practised sums only, and results that are right or too large.
+    const read = await openTokens(`${path}/shards`, 'train')
+    const characters = ['<end>', ...'0123456789+=']
+    const equations = Array.from({ length: read.documents }, (_, i) => {
+      const start = read.documentStart(i)
+      return Array.from(read.readTokens(start, read.documentEnd(i) - start), (id) => characters[id]).join('')
+    })
+    expect(equations.length).toBeGreaterThan(40)
+    const answers = new Map(parts[0].map(({ prompt, answer }) => [prompt, Number(answer)]))
+    const off = equations.map((equation) => {
+      const at = equation.indexOf('=') + 1
+      return Number(equation.slice(at)) - (answers.get(equation.slice(0, at)) ?? Number.NaN)
+    })
+    expect(off.filter((by) => ![0, 1, 2, 3, 10].includes(by))).toEqual([])
     const small = { ...tinyAlignment(`${path}/grpo`), rollout: { prompts: 2, answers: 2, maxNewTokens: 3 } }
     const result = await align({ ...second, ...small } as AlignInput)
     expect(result.metrics.reward).toBeGreaterThanOrEqual(0)

@@ -1,7 +1,9 @@
-// tunesmith::gelu and tunesmith::swiglu. The input is saved, never the result.
+// tunesmith::gelu and tunesmith::swiglu, whose input is saved, never the result; tunesmith::soft_cap, the reverse.
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
+
+#include <algorithm>
 
 #include "checks.h"
 
@@ -69,6 +71,36 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
   }
 };
 
+struct SoftCap : torch::autograd::Function<SoftCap> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, double cap) {
+    Tensor x = input.contiguous(), y = at::empty_like(x);
+    const int64_t width = x.dim() == 0 ? 1 : x.size(-1), rows = width == 0 ? 0 : x.numel() / width;
+    over_values(0, rows, std::max<int64_t>(1, grain / std::max<int64_t>(1, width)), [&](int64_t first, int64_t last) {
+      kernels().soft_cap(at_element(x, first * width), type_of(x), at_mutable_element(y, first * width), last - first,
+                         width, float(cap));
+    });
+    context->save_for_backward({y});
+    context->saved_data["cap"] = cap;
+    return y;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    check_first_derivative("soft_cap");
+    const Tensor y = context->get_saved_variables()[0];
+    const auto cap = float(context->saved_data["cap"].toDouble());
+    Tensor dy = gradients[0].to(y.scalar_type()).contiguous(), dx = at::empty_like(y);
+    in_parallel(y.numel(), [&](int64_t i, int64_t n) {
+      kernels().soft_cap_backward(at_element(y, i), at_element(dy, i), type_of(y), at_mutable_element(dx, i), n, cap);
+    });
+    return {dx, Tensor()};
+  }
+};
+
+Tensor soft_cap(const Tensor& input, double cap) {
+  check_float(input, "soft_cap", "input");
+  check_cap(cap, "soft_cap");
+  return cap == 0 ? input : SoftCap::apply(input, cap);
+}
+
 Tensor gelu(const Tensor& input, c10::string_view approximate) {
   check_float(input, "gelu", "input");
   TORCH_CHECK(approximate == "none" || approximate == "tanh",
@@ -89,6 +121,7 @@ Tensor swiglu(const Tensor& gate, const Tensor& up) {
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("gelu(Tensor input, str approximate='none') -> Tensor", &gelu);
+  m.def("soft_cap(Tensor input, float cap) -> Tensor", &soft_cap);
   m.def("swiglu(Tensor gate, Tensor up) -> Tensor", &swiglu);
 }
 

@@ -38,7 +38,7 @@ struct Settings {
   std::vector<Sequence> sequences;
   bool causal;
   int64_t window;
-  double scale, dropout;
+  double scale, softcap, dropout;
   uint64_t seed;
   Tensor row_keys;  // of dropout: int64, one for each query token
   // Each sequence by its own length, whatever the others are.
@@ -90,6 +90,7 @@ AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s
   const int64_t row = head * c.tokens + s.batch * c.batch_queries + s.first_query;
   h.log_sum = const_cast<float*>(c.log_sum.const_data_ptr<float>()) + row;
   h.scale = float(settings.scale);
+  h.cap = float(settings.softcap);
   h.causal = settings.causal;
   h.window = settings.window;
   if (c.mask.defined()) {
@@ -320,7 +321,7 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
                  const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts,
                  const std::optional<Tensor>& key_rows, const std::optional<Tensor>& key_lengths, bool causal,
                  int64_t window, std::optional<double> scale, double dropout,
-                 const std::optional<at::Generator>& generator, const std::optional<Tensor>& row_keys) {
+                 const std::optional<at::Generator>& generator, const std::optional<Tensor>& row_keys, double softcap) {
   const char* op = "attention";
   check_float(query, op, "query");
   check_float(key, op, "key");
@@ -339,11 +340,13 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
               " and ", key.size(2), ".");
   TORCH_CHECK(window >= 0, "Expected at least 0 as `window` of tunesmith::attention, got ", window, ".");
   check_probability(dropout, op);
+  check_cap(softcap, op);
 
   auto settings = std::make_shared<Settings>();
   settings->causal = causal;
   settings->window = window;
   settings->scale = scale.value_or(1 / std::sqrt(double(query.size(3))));
+  settings->softcap = softcap;
   settings->dropout = dropout;
   settings->seed = dropout > 0 ? draw_seed(generator) : 0;
   if (dropout > 0) {
@@ -399,7 +402,7 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
       "attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
       "Tensor? key_starts=None, Tensor? key_rows=None, Tensor? key_lengths=None, bool causal=False, int window=0, "
       "float? scale=None, float dropout=0.0, "
-      "Generator? generator=None, Tensor? row_keys=None) -> Tensor",
+      "Generator? generator=None, Tensor? row_keys=None, float softcap=0.0) -> Tensor",
       &attention);
 }
 

@@ -12,6 +12,6 @@ at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::T
                      const std::optional<at::Tensor>& key_starts, const std::optional<at::Tensor>& key_rows,
                      const std::optional<at::Tensor>& key_lengths, bool causal, int64_t window,
                      std::optional<double> scale, double dropout, const std::optional<at::Generator>& generator,
-                     const std::optional<at::Tensor>& row_keys);
+                     const std::optional<at::Tensor>& row_keys, double softcap = 0);
 
 }  // namespace tunesmith

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <optional>
 
 #include "planning.h"
@@ -27,6 +28,11 @@ inline void check_vector(const at::Tensor& t, int64_t size, const char* op, cons
   check_float(t, op, name);
   TORCH_CHECK(t.dim() == 1 && t.size(0) == size, "Expected shape [", size, "] for `", name, "` of tunesmith::", op,
               ", got ", t.sizes(), ".");
+}
+
+inline void check_cap(double cap, const char* op) {
+  TORCH_CHECK(cap >= 0 && std::isfinite(cap), "Expected 0 or a positive number as cap of tunesmith::", op, ", got ",
+              cap, ".");
 }
 
 // The kernels have a first derivative only; without this check a second one would silently be zero.

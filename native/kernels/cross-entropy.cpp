@@ -23,6 +23,7 @@ struct Settings {
   int64_t vocab_size, ignore_index, chunk_size;
   double label_smoothing;
   bool wants_gradient;
+  double softcap;
 };
 
 // Indices of the rows whose target is not ignored. Throws an error for a target outside the vocabulary, with its row.
@@ -85,7 +86,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       const Type type = type_of(scores);
       over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
-          EntropyRow row{settings.vocab_size, classes, ids[rows[at + i]], float(settings.label_smoothing), train};
+          EntropyRow row{settings.vocab_size,    classes, ids[rows[at + i]], float(settings.label_smoothing), train,
+                         float(settings.softcap)};
           losses[size_t(i)] = kernels().entropy_row(row, base + i * bytes, type);
         }
       });
@@ -136,7 +138,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tensor& weight,
                                                 const std::optional<Tensor>& bias, const Tensor& targets,
                                                 int64_t vocab_size, int64_t ignore_index, double label_smoothing,
-                                                int64_t chunk_size) {
+                                                int64_t chunk_size, double softcap) {
   const char* op = "linear_cross_entropy";
   check_float(hidden, op, "hidden");
   check_float(weight, op, "weight");
@@ -157,8 +159,9 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tens
               label_smoothing, ".");
   TORCH_CHECK(chunk_size > 0, "Expected at least 1 as `chunk_size` of tunesmith::linear_cross_entropy, got ",
               chunk_size, ".");
-  Settings settings{vocab_size == -1 ? weight.size(0) : vocab_size, ignore_index, chunk_size, label_smoothing,
-                    wants_gradient(hidden, weight, bias.value_or(Tensor()))};
+  check_cap(softcap, op);
+  Settings settings{vocab_size == -1 ? weight.size(0) : vocab_size,          ignore_index, chunk_size, label_smoothing,
+                    wants_gradient(hidden, weight, bias.value_or(Tensor())), softcap};
   auto results = LinearCrossEntropy::apply(hidden, weight, given(bias), targets.to(at::kLong).contiguous(), settings);
   return {results[0], results[1]};
 }
@@ -168,7 +171,8 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tens
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def(
       "linear_cross_entropy(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, int vocab_size=-1, "
-      "int ignore_index=-100, float label_smoothing=0.0, int chunk_size=512) -> (Tensor loss_sum, Tensor count)",
+      "int ignore_index=-100, float label_smoothing=0.0, int chunk_size=512, float softcap=0.0) -> (Tensor loss_sum, "
+      "Tensor count)",
       &linear_cross_entropy);
 }
 

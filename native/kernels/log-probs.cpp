@@ -23,6 +23,7 @@ struct LogProbSettings {
   double temperature;
   int64_t chunk_size;
   bool wants_gradient;
+  double softcap;
 };
 
 // The logits of rows [first, first + count) in `logits`, in the dtype that the processor multiplies fastest.
@@ -56,6 +57,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
     const auto float_options = x.options().dtype(at::kFloat);
     Tensor log_probs = at::empty({rows}, float_options), entropy = at::empty({rows}, float_options),
            log_power = at::empty({rows}, float_options);
+    const auto cap = float(settings.softcap);
     float* of_tokens = log_probs.mutable_data_ptr<float>();
     float* of_entropy = entropy.mutable_data_ptr<float>();
     float* of_power = log_power.mutable_data_ptr<float>();
@@ -69,7 +71,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
       const Type type = type_of(scores);
       over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
-          LogProbRow row{classes, ids[at + i], float(1 / settings.temperature), early, 1.0f};
+          LogProbRow row{classes, ids[at + i], float(1 / settings.temperature), early, 1.0f, cap};
           const LogProbResult result = kernels().log_prob_row(row, base + i * bytes, type);
           of_tokens[at + i] = result.log_prob;
           of_entropy[at + i] = result.entropy;
@@ -84,6 +86,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
     context->mark_non_differentiable({entropy, log_power});
     context->set_materialize_grads(false);
     context->saved_data["temperature"] = settings.temperature;
+    context->saved_data["softcap"] = settings.softcap;
     context->saved_data["chunk"] = chunk;
     context->saved_data["early"] = early;
     if (early)
@@ -106,6 +109,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
     const Tensor &hidden = saved[0], &weight = saved[1], &targets = saved[3];
     const std::optional<Tensor> bias = given(saved[2]);
     const float heat = float(1 / context->saved_data["temperature"].toDouble());
+    const auto cap = float(context->saved_data["softcap"].toDouble());
     const int64_t chunk = context->saved_data["chunk"].toInt(), rows = targets.numel(), classes = weight.size(0);
     const Tensor x = hidden.reshape({-1, weight.size(1)}).contiguous();
     LogitChunks chunks(x, weight, bias, chunk);
@@ -126,7 +130,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
       const Type type = type_of(scores);
       over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
-          LogProbRow row{classes, ids[at + i], heat, true, scale[at + i]};
+          LogProbRow row{classes, ids[at + i], heat, true, scale[at + i], cap};
           kernels().log_prob_row(row, base + i * bytes, type);
         }
       });
@@ -163,7 +167,7 @@ void check_temperature(double temperature, const char* op) {
 
 std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const Tensor& weight,
                                                    const std::optional<Tensor>& bias, const Tensor& targets,
-                                                   double temperature, int64_t chunk_size) {
+                                                   double temperature, int64_t chunk_size, double softcap) {
   const char* op = "token_log_probs";
   check_float(hidden, op, "hidden");
   check_float(weight, op, "weight");
@@ -177,8 +181,9 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
   check_temperature(temperature, op);
   TORCH_CHECK(chunk_size > 0, "Expected at least 1 as `chunk_size` of tunesmith::token_log_probs, got ", chunk_size,
               ".");
+  check_cap(softcap, op);
   const Tensor ids = targets.contiguous();
-  LogProbSettings settings{temperature, chunk_size, wants_gradient(hidden, weight, bias.value_or(Tensor()))};
+  LogProbSettings settings{temperature, chunk_size, wants_gradient(hidden, weight, bias.value_or(Tensor())), softcap};
   auto results = TokenLogProbs::apply(hidden, weight, given(bias), ids, settings);
   return {results[0], results[1], results[2]};
 }
@@ -188,7 +193,7 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def(
       "token_log_probs(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, float temperature=1.0, "
-      "int chunk_size=512) -> (Tensor log_probs, Tensor entropy, Tensor log_power)",
+      "int chunk_size=512, float softcap=0.0) -> (Tensor log_probs, Tensor entropy, Tensor log_power)",
       &token_log_probs);
 }
 

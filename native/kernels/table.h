@@ -124,6 +124,7 @@ struct EntropyRow {
   int64_t target;
   float smoothing;
   bool want_gradient;  // overwrite the logits with d loss / d logits
+  float cap;           // of the logits; 0: none
 };
 
 // The log-probability of one token under softmax(logits * inverse_temperature).
@@ -133,6 +134,7 @@ struct LogProbRow {
   float inverse_temperature;
   bool want_gradient;  // overwrite the logits with d log-probability / d logits, times `factor`
   float factor;
+  float cap;  // of the logits, before the temperature; 0: none
 };
 struct LogProbResult {
   float log_prob, entropy;
@@ -181,6 +183,7 @@ struct AttentionHead {
   const int64_t* row_keys;  // of the queries, where there is dropout
   int64_t number;           // of the head
   bool ordered;             // attention_few: adds the probabilities key by key, so that hidden keys change no bit
+  float cap;                // of the scaled scores, before the mask; 0: none
 };
 
 struct AttentionGradient {
@@ -249,6 +252,10 @@ struct Kernels {
   void (*attention_few)(const AttentionHead& head, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);
+
+  // y = cap * tanh(x / cap), and its gradient from y.
+  void (*soft_cap)(const void* x, Type type, void* y, int64_t rows, int64_t width, float cap);
+  void (*soft_cap_backward)(const void* y, const void* gradient, Type type, void* out, int64_t count, float cap);
 };
 
 // The table for this machine, chosen once; TUNESMITH_ISA names another that the machine can run.

@@ -9,7 +9,7 @@
 // that train the base in place have no copies and cannot be undone.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
-import { Linear, type Module, type Quantization, quantizations } from '../nn/index.ts'
+import { Linear, type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
@@ -57,6 +57,14 @@ interface ActiveAdapter {
 
 /** Name under which a layer has the adapters of a mixed batch; no adapter can have it. */
 const ROUTED = '(routed)'
+
+/** Layers within experts, whose rows are in another order than those of the batch. */
+const layersOfExperts = ({ body }: Model): ReadonlySet<Module> =>
+  new Set(
+    [...body.modules()].flatMap(([, module]) =>
+      module instanceof SparseMlp ? [...module.modules()].slice(1).map(([, inner]) => inner) : [],
+    ),
+  )
 
 // A body has one bank, however many models with different heads share the body.
 const banks = new WeakMap<Body, AdapterBank>()
@@ -255,10 +263,13 @@ export class AdapterBank {
     return wanted.at(-1)?.model ?? this.#base
   }
 
-  /** Whether an adapter can be in one batch with others: it changes layers row by row, and swaps no parameter. */
+  /** Whether an adapter can be in one batch with others: it changes layers of tokens in order row by row, and swaps no parameter. */
   canMix(name: string): boolean {
     const { attachment, copies } = this.get(name)
-    return copies.size === 0 && attachment.placements.every(({ adapter }) => adapter.rowWise)
+    const experts = layersOfExperts(this.#base)
+    return (
+      copies.size === 0 && attachment.placements.every(({ adapter, host }) => adapter.rowWise && !experts.has(host))
+    )
   }
 
   /** Runs with one adapter, or none, in the model; afterwards the same ones are active as before. */

@@ -71,8 +71,8 @@ export const findTargets = (
 export const fusedGroups = (model: Model): Map<string, readonly string[]> => {
   const { definition, config } = model
   const groups = new Map<string, readonly string[]>()
-  for (const { ours } of definition.hfKeys(config))
-    if (typeof ours !== 'string')
+  for (const { ours, stacked = false } of definition.hfKeys(config))
+    if (typeof ours !== 'string' && !stacked)
       for (let i = 0; i < definition.facts(config).numLayers; i++) {
         const paths = ours.map((path) => `body.${path.replaceAll('{i}', String(i))}`)
         for (const path of paths) groups.set(path, paths)

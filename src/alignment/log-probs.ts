@@ -117,9 +117,9 @@ export const logProbsOfHidden = (
   { temperature = 1 }: LogProbOptions = {},
 ): TokenLogProbs => {
   const head = vocabularyHead(model, 'causal-lm')
-  const { matrix: weight, bias = null } = head.outputLayer
+  const { matrix: weight, bias = null, softcap } = head.outputLayer
   const prepared = head.prepare(hidden.indexSelect(0, places))
-  const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature })
+  const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature, softcap })
   return { logProbs, entropy, logPower, counts }
 }
 

@@ -15,19 +15,30 @@ interface Expanded {
   transposed: boolean
   rows?: readonly number[]
   heads?: number
+  stacked: boolean
 }
 
 /** One entry for each tensor that the rules describe. */
 export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
   rules.flatMap((rule) => {
-    const { ours, theirs, transposed = false, exact = false, alsoReads = [], writesAll = false, rows, heads } = rule
+    const {
+      ours,
+      theirs,
+      transposed = false,
+      exact = false,
+      alsoReads = [],
+      writesAll = false,
+      rows,
+      heads,
+      stacked = false,
+    } = rule
     const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
     return layers.flatMap((layer) =>
       (exact ? [''] : suffixes.map((suffix) => `.${suffix}`)).map((suffix) => {
         const name = (path: string) => `${path.replaceAll('{i}', layer)}${suffix}`
         const paths = typeof ours === 'string' ? [ours] : ours
         const others = alsoReads.map(name)
-        return { ours: paths.map(name), theirs: name(theirs), others, writesAll, transposed, rows, heads }
+        return { ours: paths.map(name), theirs: name(theirs), others, writesAll, transposed, rows, heads, stacked }
       }),
     )
   })
@@ -71,13 +82,14 @@ export const fromHfKeys = (
 ): { state: Map<string, Tensor>; unknown: string[] } => {
   const state = new Map<string, Tensor>()
   const used = new Set<string>()
-  for (const { ours, theirs: name, others, transposed, rows, heads } of expandRules(rules, numLayers)) {
+  for (const { ours, theirs: name, others, transposed, rows, heads, stacked } of expandRules(rules, numLayers)) {
     const present = [name, ...others].map((key) => prefix + key).filter((key) => theirs.has(key))
     for (const key of present) used.add(key)
     const read = theirs.get(present[0])
     if (read === undefined) continue
     const stored = read()
-    const tensor = transposed && stored.ndim === 2 ? stored.t() : stored
+    const flat = stacked && stored.ndim > 2 ? stored.flatten(0, 1) : stored
+    const tensor = transposed && stored.ndim === 2 ? stored.t() : flat
     const [first] = tensor.shape
     if (first % (ours.length * (heads ?? 1)) !== 0 && rows === undefined)
       throw new CheckpointError(
@@ -108,7 +120,8 @@ export const toHfKeys = (
 ): Map<string, Tensor> => {
   const out = new Map<string, Tensor>()
   const written = new Set<string>()
-  for (const { ours, theirs, others, writesAll, transposed, heads } of expandRules(rules, numLayers)) {
+  for (const { ours, theirs, others, writesAll, transposed, heads, stacked } of expandRules(rules, numLayers)) {
+    if (stacked) continue
     const parts = ours.map((path) => state.get(path))
     if (parts.every((part) => part === undefined)) continue
     const missing = ours.filter((_, i) => parts[i] === undefined)

@@ -31,7 +31,7 @@ export const asLanguageModel = (model: Model, caller: string): LanguageModel => 
 export const logitsOf = ({ head }: LanguageModel, hidden: Tensor): Tensor => {
   const prepared = head.prepare(hidden)
   const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
-  const logits = head.lmHead.forward(wide)
+  const logits = head.logits(wide)
   return logits.dtype === 'float32' ? logits : logits.to('float32')
 }
 

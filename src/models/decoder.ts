@@ -1,5 +1,6 @@
 // The decoder stack of the Llama family: RMS norms around attention and feed-forward block, rotary positions, grouped-query
 // attention. Each architecture's file sets biases, places of norms, positions by layer, and sliding windows.
+import { ConfigError } from '../core/index.ts'
 import {
   type ActivationName,
   Attention,
@@ -13,6 +14,7 @@ import {
   RmsNorm,
   type RopeScaling,
   RotaryTable,
+  SparseMlp,
 } from '../nn/index.ts'
 import { DecoderStep, type StepLayer } from './decoder-step.ts'
 import {
@@ -27,6 +29,7 @@ import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './mod
 import { positionsOf } from './positions.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
 import { rotaryDimOf } from './rope-fields.ts'
+import { currentRouterBalance } from './router-balance.ts'
 
 /** Settings of the stack. */
 export interface DecoderOptions {
@@ -58,6 +61,8 @@ export interface DecoderOptions {
   embeddingScale?: number
   /** Factor of the attention scores (default: 1/sqrt(headDim)). */
   attentionScale?: number
+  /** Soft cap of the scaled attention scores (default: 0, none). */
+  attentionSoftcap?: number
   /** The rotary positions of a layer: none, those of `ropeTheta`, or those of `localRopeTheta` (default: all `global`). */
   positionsOf?: (layer: number) => 'none' | 'global' | 'local'
   localRopeTheta?: number
@@ -68,6 +73,21 @@ export interface DecoderOptions {
   embeddingDropout?: number
   /** Dropout after attention and feed-forward block (default: 0). */
   hiddenDropout?: number
+  /** Mixtures of experts in place of feed-forward blocks (default: none). */
+  experts?: ExpertOptions
+}
+
+/** Mixtures of experts. */
+export interface ExpertOptions {
+  count: number
+  /** Experts per token. */
+  perToken: number
+  /** Width of each expert. */
+  intermediateSize: number
+  /** Divide the weights of a token's experts by their sum. */
+  normalize: boolean
+  /** Whether a layer has one (default: all). */
+  inLayer?: (layer: number) => boolean
 }
 
 /** A layer of the stack. */
@@ -76,11 +96,11 @@ export class DecoderLayer extends Module {
   attention: Attention
   attentionOutputNorm?: RmsNorm
   mlpNorm?: RmsNorm
-  mlp: GatedMlp
+  mlp: GatedMlp | SparseMlp
   mlpOutputNorm?: RmsNorm
   dropout: Dropout
 
-  constructor(options: DecoderOptions, window: number) {
+  constructor(options: DecoderOptions, number: number) {
     super()
     const { hiddenSize: hidden, normEps: eps, normOffset: offset, norms = 'before', projectionNorms = false } = options
     const headDim = options.headDim ?? hidden / options.numHeads
@@ -98,24 +118,30 @@ export class DecoderLayer extends Module {
       bias: options.qkvBias,
       outputBias: options.outputBias,
       causal: true,
-      window,
+      window: options.slidingWindow(number),
       dropout: options.attentionDropout,
       scale: options.attentionScale,
+      softcap: options.attentionSoftcap,
       queryNorm: headNorm(options.numHeads),
       keyNorm: headNorm(options.numKvHeads ?? options.numHeads),
       normsAllHeads: projectionNorms,
     })
     if (norms !== 'before') this.attentionOutputNorm = norm(hidden)
     if (norms !== 'after') this.mlpNorm = norm(hidden)
-    this.mlp = new GatedMlp({
-      hidden,
-      intermediate: options.intermediateSize,
-      activation: options.activation,
-      bias: options.mlpBias,
-    })
+    this.mlp = feedForward(options, number)
     if (norms !== 'before') this.mlpOutputNorm = norm(hidden)
     this.dropout = new Dropout(options.hiddenDropout ?? 0)
   }
+}
+
+const feedForward = (options: DecoderOptions, layer: number): GatedMlp | SparseMlp => {
+  const { hiddenSize: hidden, activation, experts } = options
+  if (experts === undefined || experts.inLayer?.(layer) === false)
+    return new GatedMlp({ hidden, intermediate: options.intermediateSize, activation, bias: options.mlpBias })
+  const { count, perToken, intermediateSize: intermediate, normalize } = experts
+  if (perToken > count)
+    throw new ConfigError(`Expected at most ${count} experts per token, the number of experts, got ${perToken}.`)
+  return new SparseMlp({ hidden, intermediate, activation, experts: count, perToken, normalize })
 }
 
 /** Whether the fused decoding step computes such layers. */
@@ -127,6 +153,7 @@ const plainLayers = (options: DecoderOptions): boolean =>
   (options.norms ?? 'before') === 'before' &&
   !(options.projectionNorms ?? false) &&
   (options.normOffset ?? 0) === 0 &&
+  (options.attentionSoftcap ?? 0) === 0 &&
   options.positionsOf === undefined
 
 /** The stack as a body. */
@@ -141,13 +168,14 @@ export class DecoderBody extends Body {
   readonly #embeddingScale: number
   readonly #step: DecoderStep
   readonly #fusable: boolean
+  readonly #expertsPerToken: number
 
   constructor(options: DecoderOptions) {
     super()
     this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
     this.dropout = new Dropout(options.embeddingDropout ?? 0)
     const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow(layer))
-    this.layers = windows.map((window) => new DecoderLayer(options, window))
+    this.layers = windows.map((_, layer) => new DecoderLayer(options, layer))
     this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps, offset: options.normOffset })
     const headDim = options.headDim ?? options.hiddenSize / options.numHeads
     const rotaryDim = rotaryDimOf(headDim, options.partialRotaryFactor ?? 1, options.ropeScaling)
@@ -159,6 +187,7 @@ export class DecoderBody extends Body {
     const scale = options.attentionScale ?? headDim ** -0.5
     this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
     this.#fusable = fusable(options)
+    this.#expertsPerToken = options.experts?.perToken ?? 0
   }
 
   /** Factor of the token embeddings. */
@@ -192,7 +221,9 @@ export class DecoderBody extends Body {
     const local = this.#positions.includes('local') ? this.#localRotary.at(positions) : undefined
     const angles = { none: undefined, global: context.angles, local }
     const contexts = this.#positions.map((kind) => ({ ...context, angles: angles[kind] }))
-    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, (layer) => contexts[layer])
+    const outputs = runPreNormLayers(stream, this.layers, this.finalNorm, inputs, (layer) => contexts[layer])
+    currentRouterBalance()?.add(outputs.routerLogits ?? [], this.#expertsPerToken, inputs)
+    return outputs
   }
 
   /** The layers, unless an adapter that is not of low rank or another module replaced a part of one. */
@@ -209,9 +240,11 @@ export class DecoderBody extends Body {
         ? plainLinear(module)
         : kinds.has(module.constructor) && [...module.children()].every(([, child]) => plain(child))
     if (!this.#fusable || !this.layers.every(plain)) return undefined
-    // Layers that can be fused have both norms.
+    // Layers that can be fused have both norms and one feed-forward block.
     return this.layers.flatMap(({ attentionNorm, attention, mlpNorm, mlp }) =>
-      attentionNorm === undefined || mlpNorm === undefined ? [] : [{ attentionNorm, attention, mlpNorm, mlp }],
+      attentionNorm === undefined || mlpNorm === undefined || !(mlp instanceof GatedMlp)
+        ? []
+        : [{ attentionNorm, attention, mlpNorm, mlp }],
     )
   }
 }

@@ -1,6 +1,7 @@
-// Gemma 1 and 3 (text): the Llama stack with scaled embeddings and norms whose weights are stored minus one. Gemma 3 has norms
-// before and after attention and feed-forward block, norms of queries and keys, and sliding windows with their own rotary
-// frequencies in five of six layers. @source arXiv:2403.08295, arXiv:2503.19786
+// Gemma 1, 2 and 3 (text): the Llama stack with scaled embeddings and norms whose weights are stored minus one. Gemma 2 has norms
+// before and after attention and feed-forward block, soft caps of attention scores and logits, and sliding windows in every other
+// layer; Gemma 3 norms of queries and keys in place of the caps, and sliding windows with their own rotary frequencies in five of
+// six layers. @source arXiv:2403.08295, arXiv:2408.00118, arXiv:2503.19786
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
@@ -30,6 +31,31 @@ const gemmaSchema = z.strictObject({
   maxPositions: sizes.maxPositions.default(8192),
 })
 
+/** Settings of layers with a sliding window. */
+const sliding = {
+  queryScale: z.int().positive().default(256).describe('divide attention scores by the root of this'),
+  slidingWindow: z.int().positive().default(4096).describe('keys that a query attends to in sliding layers'),
+}
+
+const gemma2Schema = z.strictObject({
+  ...shared,
+  vocabSize: sizes.vocabSize.default(256000),
+  hiddenSize: sizes.hiddenSize.default(2304),
+  numLayers: sizes.numLayers.default(26),
+  numHeads: sizes.numHeads.default(8).describe('query heads'),
+  numKvHeads: sizes.numHeads.default(4).describe('key and value heads'),
+  intermediateSize: sizes.intermediateSize.default(9216),
+  maxPositions: sizes.maxPositions.default(8192),
+  ...sliding,
+  layerTypes: z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .optional()
+    .describe('attention of each layer (default: sliding in every other layer, from the first)'),
+  attentionSoftcap: z.number().nonnegative().default(50).describe('soft cap of the attention scores (0: none)'),
+  logitSoftcap: z.number().nonnegative().default(30).describe('soft cap of the logits (0: none)'),
+})
+type Gemma2Config = z.output<typeof gemma2Schema>
+
 const gemma3Schema = z.strictObject({
   ...shared,
   vocabSize: sizes.vocabSize.default(262208),
@@ -41,8 +67,7 @@ const gemma3Schema = z.strictObject({
   maxPositions: sizes.maxPositions.default(131072),
   ropeTheta: ropeSettings.ropeTheta.removeDefault().default(1e6),
   localRopeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies in sliding layers'),
-  queryScale: z.int().positive().default(256).describe('divide attention scores by the root of this'),
-  slidingWindow: z.int().positive().default(4096).describe('keys that a query attends to in sliding layers'),
+  ...sliding,
   windowPattern: z.int().positive().default(6).describe('each such layer attends to all keys'),
   layerTypes: z
     .array(z.enum(['full_attention', 'sliding_attention']))
@@ -62,8 +87,33 @@ const refuse = (fields: Fields, names: readonly string[]): void => {
       )
 }
 
-const slides = ({ layerTypes, windowPattern }: Gemma3Config, layer: number): boolean =>
+const slides = ({ layerTypes, windowPattern }: LayerKinds, layer: number): boolean =>
   layerTypes === undefined ? (layer + 1) % windowPattern !== 0 : layerTypes[layer] === 'sliding_attention'
+type LayerKinds = Pick<Gemma3Config, 'layerTypes' | 'windowPattern'>
+
+const kinds2 = ({ layerTypes }: Gemma2Config): LayerKinds => ({ layerTypes, windowPattern: 2 })
+
+/** @throws ConfigError for a list that has not one entry per layer */
+const expectPerLayer = (layerTypes: readonly string[] | undefined, numLayers: number): void => {
+  if (layerTypes !== undefined && layerTypes.length !== numLayers)
+    throw new ConfigError(`Expected ${numLayers} entries for \`layer_types\`, one per layer, got ${layerTypes.length}.`)
+}
+
+/** The field `layer_types`, which transformers takes before any pattern. */
+const layerTypesField = (kinds: LayerKinds, numLayers: number): string[] =>
+  Array.from({ length: numLayers }, (_, layer) => (slides(kinds, layer) ? 'sliding_attention' : 'full_attention'))
+
+/** Keys of layers with norms before and after attention and feed-forward block. */
+const fourNorms = [
+  ...decoderKeys.filter(({ ours }) => ours !== 'layers.{i}.mlpNorm'),
+  { ours: 'layers.{i}.attentionOutputNorm', theirs: 'layers.{i}.post_attention_layernorm' },
+  { ours: 'layers.{i}.mlpNorm', theirs: 'layers.{i}.pre_feedforward_layernorm' },
+  { ours: 'layers.{i}.mlpOutputNorm', theirs: 'layers.{i}.post_feedforward_layernorm' },
+]
+
+/** A cap in config.json, where null means none and an absent field the default. */
+const capFrom = (value: unknown): unknown => (value === null ? 0 : value)
+const capField = (cap: number): number | null => (cap === 0 ? null : cap)
 
 const test = {
   vocabSize: 128,
@@ -118,6 +168,76 @@ export const gemma = defineModel({
   },
 })
 
+export const gemma2 = defineModel({
+  type: 'gemma2',
+  source: 'arXiv:2408.00118',
+  config: gemma2Schema,
+  presets: {
+    test: { ...test, queryScale: 8, slidingWindow: 8 },
+    '2b': {},
+    '9b': { hiddenSize: 3584, numLayers: 42, numHeads: 16, numKvHeads: 8, intermediateSize: 14336 },
+    '27b': {
+      hiddenSize: 4608,
+      numLayers: 46,
+      numHeads: 32,
+      numKvHeads: 16,
+      headDim: 128,
+      intermediateSize: 36864,
+      queryScale: 144,
+    },
+  },
+  build: (config) => {
+    expectPerLayer(config.layerTypes, config.numLayers)
+    return new DecoderBody({
+      ...config,
+      qkvBias: config.attentionBias,
+      outputBias: config.attentionBias,
+      mlpBias: false,
+      headNorms: false,
+      norms: 'both',
+      normOffset: 1,
+      embeddingScale: config.hiddenSize ** 0.5,
+      attentionScale: config.queryScale ** -0.5,
+      slidingWindow: (layer) => (slides(kinds2(config), layer) ? config.slidingWindow : 0),
+    })
+  },
+  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
+  hfFields: {
+    ...decoderFields,
+    activation: 'hidden_activation',
+    attentionBias: 'attention_bias',
+    queryScale: 'query_pre_attn_scalar',
+    slidingWindow: 'sliding_window',
+    layerTypes: 'layer_types',
+    attentionSoftcap: 'attn_logit_softcapping',
+    logitSoftcap: 'final_logit_softcapping',
+  },
+  hfExtra: {
+    read: (fields) => {
+      refuse(fields, ['use_bidirectional_attention'])
+      return {
+        ...ropeFields.read(fields),
+        attentionSoftcap: capFrom(fields.attn_logit_softcapping),
+        logitSoftcap: capFrom(fields.final_logit_softcapping),
+      }
+    },
+    write: (config) => ({
+      ...ropeFields.write(config),
+      attn_logit_softcapping: capField(config.attentionSoftcap),
+      final_logit_softcapping: capField(config.logitSoftcap),
+      layer_types: layerTypesField(kinds2(config), config.numLayers),
+    }),
+  },
+  hfPrefix: 'model.',
+  hfKeys: () => fourNorms,
+  hfIgnored: decoderIgnored,
+  heads: () => {
+    // transformers has no class for question answering.
+    const { 'question-answering': _, ...heads } = decoderHeads('Gemma2', '')
+    return heads
+  },
+})
+
 export const gemma3 = defineModel({
   type: 'gemma3',
   hfType: 'gemma3_text',
@@ -146,10 +266,7 @@ export const gemma3 = defineModel({
     },
   },
   build: (config) => {
-    if (config.layerTypes !== undefined && config.layerTypes.length !== config.numLayers)
-      throw new ConfigError(
-        `Expected ${config.numLayers} entries for \`layer_types\`, one per layer, got ${config.layerTypes.length}.`,
-      )
+    expectPerLayer(config.layerTypes, config.numLayers)
     return new DecoderBody({
       ...config,
       qkvBias: config.attentionBias,
@@ -194,18 +311,11 @@ export const gemma3 = defineModel({
         full_attention: ropeFields.write(config).rope_parameters,
         sliding_attention: { rope_type: 'default', rope_theta: config.localRopeTheta },
       },
-      layer_types: Array.from({ length: config.numLayers }, (_, layer) =>
-        slides(config, layer) ? 'sliding_attention' : 'full_attention',
-      ),
+      layer_types: layerTypesField(config, config.numLayers),
     }),
   },
   hfPrefix: 'model.',
-  hfKeys: () => [
-    ...decoderKeys.filter(({ ours }) => ours !== 'layers.{i}.mlpNorm'),
-    { ours: 'layers.{i}.attentionOutputNorm', theirs: 'layers.{i}.post_attention_layernorm' },
-    { ours: 'layers.{i}.mlpNorm', theirs: 'layers.{i}.pre_feedforward_layernorm' },
-    { ours: 'layers.{i}.mlpOutputNorm', theirs: 'layers.{i}.post_feedforward_layernorm' },
-  ],
+  hfKeys: () => fourNorms,
   hfIgnored: decoderIgnored,
   heads: () => ({
     'causal-lm': decoderHeads('Gemma3', '')['causal-lm'],

@@ -6,16 +6,18 @@ import { bert } from './bert.ts'
 import { debertaV2 } from './deberta.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
-import { gemma, gemma3 } from './gemma.ts'
+import { gemma, gemma2, gemma3 } from './gemma.ts'
 import { gptNeox } from './gpt-neox.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
+import { mixtral } from './mixtral.ts'
 import type { ModelDefinition } from './model.ts'
 import { modernBert } from './modernbert.ts'
 import { mpnet } from './mpnet.ts'
 import { olmo2 } from './olmo2.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2, qwen3 } from './qwen.ts'
+import { qwen3Moe } from './qwen3-moe.ts'
 import { camembert, roberta, xlmRoberta } from './roberta.ts'
 import { smollm3 } from './smollm3.ts'
 import { mt5, t5 } from './t5.ts'
@@ -32,12 +34,14 @@ export const models = registry.builtIn([
   distilbert,
   electra,
   gemma,
+  gemma2,
   gemma3,
   gpt2,
   gptNeox,
   llama,
   mbart,
   mistral,
+  mixtral,
   modernBert,
   mpnet,
   mt5,
@@ -45,6 +49,7 @@ export const models = registry.builtIn([
   phi3,
   qwen2,
   qwen3,
+  qwen3Moe,
   roberta,
   smollm3,
   t5,
@@ -111,4 +116,5 @@ export {
 export { ModernBertBody } from './modernbert.ts'
 export { quantizationOf, quantizeWeights, withQuantizedValues } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
+export { RouterBalance, withRouterBalance } from './router-balance.ts'
 export { T5Body } from './t5.ts'

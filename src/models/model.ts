@@ -85,6 +85,8 @@ export interface BodyOutputs {
   encoderHidden?: Tensor
   /** The embeddings and each layer's output, with `allHidden`. */
   allHidden?: Tensor[]
+  /** Logits of the experts, [B*T,E] for each layer with a mixture of experts, within `withRouterBalance`. */
+  routerLogits?: Tensor[]
 }
 
 /** The part of a model below its head. */
@@ -104,6 +106,10 @@ export interface BodyFacts {
   initializerRange: number
   tiedEmbeddings: boolean
   causal: boolean
+  /** Soft cap of the logits over the vocabulary (default: none). */
+  logitSoftcap?: number
+  /** Factor of the auxiliary loss that balances experts, where training adds it to that of a language model. */
+  routerLossFactor?: number
   /** Id of the decoder's first token, in an encoder-decoder. */
   decoderStartTokenId?: number
   /** False where documents cannot be packed (T5's relative bias). */

@@ -1,10 +1,11 @@
 // The loop over layers with a norm before attention and one before the feed-forward block, as GPT-2 and Llama have, or after
 // them (OLMo 2), or both (Gemma 3). Each addition to the residual stream is fused with the norm that follows, so a layer
 // returns its last addition separately.
-import type { AttentionContext, LayerCache, Norm } from '../nn/index.ts'
+import { type AttentionContext, type LayerCache, type Norm, withRouterLogits } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from './model.ts'
 import { layerRunner } from './recompute.ts'
+import { currentRouterBalance } from './router-balance.ts'
 
 /** A layer of such a stack. */
 export interface PreNormLayer {
@@ -42,6 +43,8 @@ export const runPreNormLayers = (
   let stream = embedded
   let addition: Tensor | null = null
   const allHidden: Tensor[] = []
+  const routing: Tensor[] = []
+  const routed = currentRouterBalance() !== undefined
   const run = layerRunner(inputs)
   layers.forEach((layer, i) => {
     const drop = (x: Tensor) => layer.dropout?.forward(x) ?? x
@@ -55,14 +58,17 @@ export const runPreNormLayers = (
         return [input, input, attended.add(drop(widened))]
       }
       const [afterAttention, mlpInput] = addThenNorm(layer.mlpNorm, input, attended)
-      const widened = layer.mlp.forward(mlpInput)
-      return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened)]
+      const logits: Tensor[] = []
+      const widened = withRouterLogits(routed ? logits : undefined, () => layer.mlp.forward(mlpInput))
+      return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened), ...logits]
     }
     const outputs = run(i, forward, addition === null ? [stream] : [stream, addition])
     if (inputs.allHidden) allHidden.push(outputs[0])
     stream = outputs[1]
     addition = outputs[2]
+    routing.push(...outputs.slice(3))
   })
   const [, hidden] = finalNorm.add(stream, addition)
-  return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+  const routerLogits = routed ? { routerLogits: routing } : {}
+  return inputs.allHidden ? { hidden, ...routerLogits, allHidden: [...allHidden, hidden] } : { hidden, ...routerLogits }
 }

@@ -45,6 +45,15 @@ describe('Gemma and OLMo', () => {
     },
   )
 
+  it('reads null as no soft cap of Gemma 2, and an absent field as the default', () => {
+    const { fromHf, toHf } = models.gemma2
+    expect(fromHf({})).toMatchObject({ attentionSoftcap: 50, logitSoftcap: 30 })
+    const open = fromHf({ attn_logit_softcapping: null, final_logit_softcapping: null })
+    expect(open).toMatchObject({ attentionSoftcap: 0, logitSoftcap: 0 })
+    expect(toHf(open)).toMatchObject({ attn_logit_softcapping: null, final_logit_softcapping: null })
+    expect(() => fromHf({ use_bidirectional_attention: true })).toThrow(/use_bidirectional_attention/)
+  })
+
   it('reads the rotary bases of older files of Gemma 3, and the tanh form behind "gelu" of Gemma', () => {
     const old = { rope_theta: 1e6, rope_local_base_freq: 500, sliding_window_pattern: 3, num_hidden_layers: 3 }
     expect(models.gemma3.fromHf(old)).toMatchObject({ ropeTheta: 1e6, localRopeTheta: 500, windowPattern: 3 })

@@ -1,6 +1,6 @@
 // Attention for every model: self and cross, causal and not, grouped heads, sliding window, rotary or relative positions,
 // padded or packed rows, with or without a cache. Models choose by options.
-import { attention, scaledDotProductAttention, scope, type Tensor } from '../tensor/index.ts'
+import { attention, scaledDotProductAttention, scope, softCap, type Tensor } from '../tensor/index.ts'
 import { dropoutNumbers, dropWeights } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
@@ -84,6 +84,8 @@ export interface AttentionOptions {
   window?: number
   /** Factor of the scores (default: 1/sqrt(headDim)). */
   scale?: number
+  /** Soft cap of the scaled scores, before masks (default: 0, none). */
+  softcap?: number
   /** Dropout of attention weights (default: 0). */
   dropout?: number
   /** Factor of the output projection's initial standard deviation (default: 1). */
@@ -97,7 +99,7 @@ export interface AttentionOptions {
 
 /** Settings of an attention layer with their defaults filled in. */
 export type AttentionSettings = Required<
-  Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale' | 'normsAllHeads'>
+  Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale' | 'softcap' | 'normsAllHeads'>
 >
 
 /** Multi-head attention with its projections. */
@@ -114,14 +116,15 @@ export class Attention extends Module {
   readonly #causal: boolean
   readonly #window: number
   readonly #scale: number
+  readonly #softcap: number
   readonly #dropout: number
   readonly #normsAllHeads: boolean
 
-  /** Numbers of heads and their size, what a query attends to, the factor of the scores, and where the norms are. */
+  /** Numbers of heads and their size, what a query attends to, factor and cap of the scores, and where the norms are. */
   get settings(): AttentionSettings {
     const [heads, kvHeads, headDim] = [this.#heads, this.#kvHeads, this.#headDim]
-    const [causal, window, scale, normsAllHeads] = [this.#causal, this.#window, this.#scale, this.#normsAllHeads]
-    return { heads, kvHeads, headDim, causal, window, scale, normsAllHeads }
+    const [causal, window, scale, softcap] = [this.#causal, this.#window, this.#scale, this.#softcap]
+    return { heads, kvHeads, headDim, causal, window, scale, softcap, normsAllHeads: this.#normsAllHeads }
   }
 
   constructor(options: AttentionOptions) {
@@ -145,6 +148,7 @@ export class Attention extends Module {
     this.#causal = options.causal ?? false
     this.#window = options.window ?? 0
     this.#scale = options.scale ?? headDim ** -0.5
+    this.#softcap = options.softcap ?? 0
     this.#dropout = options.dropout ?? 0
     this.#normsAllHeads = options.normsAllHeads ?? false
   }
@@ -212,6 +216,7 @@ export class Attention extends Module {
       causal: this.#causal,
       window: this.#window,
       scale: this.#scale,
+      ...(this.#softcap > 0 ? { softcap: this.#softcap } : {}),
       ...(dropout > 0 ? { dropout, ...dropoutNumbers(query.shape.slice(0, 2)) } : {}),
     })
   }
@@ -221,7 +226,7 @@ export class Attention extends Module {
     const added = mask === undefined ? bias : bias?.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)
     const heads = (x: Tensor) => x.transpose(1, 2) // [B,T,H,D] -> [B,H,T,D]
     const dropout = this.#activeDropout
-    if (dropout === 0)
+    if (dropout === 0 && this.#softcap === 0)
       return scaledDotProductAttention(heads(query), heads(key), heads(value), {
         attnMask: added,
         scale: this.#scale,
@@ -230,7 +235,8 @@ export class Attention extends Module {
     // libtorch's dropout has other masks in other batches, and when a layer is recomputed.
     const repeat = this.#heads / this.#kvHeads
     const spread = (x: Tensor) => (repeat === 1 ? heads(x) : heads(x).repeatInterleave(repeat, 1))
-    const scores = heads(query).matmul(spread(key).transpose(2, 3)).mul(this.#scale)
+    const products = heads(query).matmul(spread(key).transpose(2, 3)).mul(this.#scale)
+    const scores = this.#softcap > 0 ? softCap(products, this.#softcap) : products
     const weights = (added === undefined ? scores : scores.add(added)).softmax(-1)
     return dropWeights(weights, dropout).matmul(spread(value)).transpose(1, 2)
   }

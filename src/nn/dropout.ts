@@ -194,11 +194,26 @@ export const withSharedRows = <Result>(body: () => Result): Result => {
   }
 }
 
+let moved: { places: Tensor; tokens: number } | undefined
+
+/** Computes rows that are some tokens of a batch in another order. @param places index of the token of each row, int64 [R] */
+export const withTokenPlaces = <Result>(places: Tensor, tokens: number, body: () => Result): Result => {
+  const before = moved
+  moved = { places, tokens }
+  try {
+    return body()
+  } finally {
+    moved = before
+  }
+}
+
 /** Generator and keys of rows for an operator with dropout. @param shape sizes of the rows */
 export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } => {
   if (current === undefined) return {}
   const generator = current.draw()
-  return rowsAreShared ? { generator } : { generator, rowKeys: current.keysOf(shape) }
+  if (rowsAreShared) return { generator }
+  if (moved === undefined) return { generator, rowKeys: current.keysOf(shape) }
+  return { generator, rowKeys: current.keysOf([moved.tokens]).indexSelect(0, moved.places) }
 }
 
 /** Drops elements of rows [...,C] of tokens or sequences. */

@@ -13,6 +13,11 @@ export interface KeyRule {
   rows?: readonly number[]
   /** Number of heads, where the checkpoint has the list's matrices head after head (GPT-NeoX), not one after the other. */
   heads?: number
+  /**
+   * The checkpoint has the list's matrices in one tensor with a further first dimension, such as that of experts. Such tensors are
+   * read where they are; files are written by the other rules of the matrices.
+   */
+  stacked?: boolean
   /** Both names are complete, without `.weight` or `.bias` after them. */
   exact?: boolean
   /** Other names that checkpoints use instead. */

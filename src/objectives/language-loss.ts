@@ -3,7 +3,18 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { type HeadType, LanguageHead, type Model } from '../models/index.ts'
-import { linear, linearCrossEntropy, noGrad, scope, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+import {
+  cat,
+  checkpoint,
+  linear,
+  linearCrossEntropy,
+  noGrad,
+  scope,
+  softCap,
+  type Tensor,
+  tokenLogProbs,
+  zeros,
+} from '../tensor/index.ts'
 import type { LossOptions, Metric } from './objective.ts'
 
 /** The model's language modelling head. @throws ConfigError for another head */
@@ -31,35 +42,55 @@ export const vocabularyLoss = (
   options: Pick<LossOptions, 'metrics' | 'onLabelLosses'> & { weights?: Tensor; labelSmoothing?: number } = {},
 ): { sum: Tensor; correct?: Tensor; prepared: Tensor } => {
   const prepared = head.prepare(hidden)
-  const { matrix: weight, bias = null } = head.outputLayer
+  const { matrix: weight, bias = null, softcap } = head.outputLayer
   // Evaluations measure the plain loss, so that perplexities can be compared.
   const labelSmoothing = head.training ? (options.labelSmoothing ?? 0) : 0
   const sum =
     options.weights === undefined
-      ? linearCrossEntropy(prepared, weight, bias, labels, { labelSmoothing })[0]
-      : smoothed({ prepared, weight, bias }, labels, labelSmoothing).mul(options.weights).sum()
+      ? linearCrossEntropy(prepared, weight, bias, labels, { labelSmoothing, softcap })[0]
+      : smoothed({ prepared, weight, bias, softcap }, labels, labelSmoothing).mul(options.weights).sum()
   if (options.onLabelLosses !== undefined)
     noGrad(() => {
-      const [logProbs] = tokenLogProbs(prepared, weight, bias, labels.clamp({ min: 0 }))
+      const [logProbs] = tokenLogProbs(prepared, weight, bias, labels.clamp({ min: 0 }), { softcap })
       options.onLabelLosses?.(logProbs.neg().mul(labels.ge(0)))
     })
   return { sum, prepared, ...(options.metrics ? { correct: countCorrect(prepared, weight, bias, labels) } : {}) }
 }
 
+/** Output layer of a head, with the hidden states that it reads. */
+interface PreparedLayer {
+  /** [N,C] */
+  prepared: Tensor
+  weight: Tensor
+  bias: Tensor | null
+  softcap?: number
+}
+
 /** The smoothed cross entropy of each label, float32 [N]; no label is -100. */
-const smoothed = (
-  { prepared, weight, bias }: { prepared: Tensor; weight: Tensor; bias: Tensor | null },
-  labels: Tensor,
-  share: number,
-): Tensor => {
-  const [logProbs] = tokenLogProbs(prepared, weight, bias, labels)
+const smoothed = (layer: PreparedLayer, labels: Tensor, share: number): Tensor => {
+  const { prepared, weight, bias, softcap } = layer
+  const [logProbs] = tokenLogProbs(prepared, weight, bias, labels, { softcap })
   if (share === 0) return logProbs.neg()
   // The mean over the vocabulary of -log p is the logarithm of the sum less the mean logit.
   const wide = prepared.to('float32')
-  const own = wide.mul(weight.indexSelect(0, labels).to('float32')).sum(-1)
-  const mean = wide.matmul(weight.to('float32').mean(0))
-  const between = bias === null ? own.sub(mean) : own.sub(mean).add(bias.indexSelect(0, labels).sub(bias.mean()))
-  return logProbs.neg().add(between.mul(share))
+  const products = wide.mul(weight.indexSelect(0, labels).to('float32')).sum(-1)
+  const own = bias === null ? products : products.add(bias.indexSelect(0, labels))
+  if (softcap !== undefined) return logProbs.neg().add(softCap(own, softcap).sub(meanLogits(layer, softcap)).mul(share))
+  const means = wide.matmul(weight.to('float32').mean(0))
+  return logProbs.neg().add(own.sub(bias === null ? means : means.add(bias.mean())).mul(share))
+}
+
+/** The mean logit of each row, float32 [N], of logits that exist in chunks, and again in backward. */
+const meanLogits = ({ prepared, weight, bias }: PreparedLayer, softcap: number): Tensor => {
+  const parts: Tensor[] = []
+  for (let start = 0; start < prepared.shape[0]; start += chunk)
+    parts.push(
+      checkpoint(
+        (rows) => softCap(linear(rows, weight, bias).to('float32'), softcap).mean(-1),
+        [prepared.narrow(0, start, Math.min(chunk, prepared.shape[0] - start))],
+      ),
+    )
+  return cat(parts, 0)
 }
 
 /** A setting: label smoothing of a language model. */

@@ -209,11 +209,13 @@ export const attention = operator<
       scale?: number
       /** Probability of dropping an attention weight (default 0). */
       dropout?: number
+      /** Soft cap c of the scaled scores: c tanh(s / c) (default 0, none). @source arXiv:2408.00118 */
+      softcap?: number
     } & DropoutOptions,
   ) => T
 >(
   'attention',
-  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *keyRows, *keyLengths, *causal, *window, *scale, *dropout, *generator, *rowKeys)',
+  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *keyRows, *keyLengths, *causal, *window, *scale, *dropout, *generator, *rowKeys, *softcap)',
 )
 
 /**
@@ -237,11 +239,13 @@ export const linearCrossEntropy = operator<
       labelSmoothing?: number
       /** Rows whose logits exist at a time (default 512). */
       chunkSize?: number
+      /** Soft cap of the logits, see `softCap` (default 0, none). */
+      softcap?: number
     },
   ) => [lossSum: T, count: T]
 >(
   'linearCrossEntropy',
-  'tunesmith::linear_cross_entropy(hidden, weight, bias, targets, *vocabSize, *ignoreIndex, *labelSmoothing, *chunkSize)',
+  'tunesmith::linear_cross_entropy(hidden, weight, bias, targets, *vocabSize, *ignoreIndex, *labelSmoothing, *chunkSize, *softcap)',
 )
 
 /**
@@ -261,9 +265,11 @@ export const tokenLogProbs = operator<
       temperature?: number
       /** Rows whose logits exist at a time (default 512). */
       chunkSize?: number
+      /** Soft cap of the logits, before the temperature, see `softCap` (default 0, none). */
+      softcap?: number
     },
   ) => [logProbs: T, entropy: T, logPower: T]
->('tokenLogProbs', 'tunesmith::token_log_probs(hidden, weight, bias, targets, *temperature, *chunkSize)')
+>('tokenLogProbs', 'tunesmith::token_log_probs(hidden, weight, bias, targets, *temperature, *chunkSize, *softcap)')
 
 /**
  * Chooses kernels in this process so that a row of float32 results has the same bits in any batch: whatever the other rows,
@@ -313,6 +319,13 @@ export const fusedGelu = operator<(input: T, options?: { approximate?: 'none' | 
   'fusedGelu',
   'tunesmith::gelu(input, *approximate)',
 )
+
+/**
+ * Soft cap of each element, `cap * tanh(x / cap)`; the input itself where `cap` is 0. A row has the same bits in any batch.
+ * @throws ShapeError for a negative `cap`
+ * @source arXiv:2408.00118
+ */
+export const softCap = operator<(input: T, cap: number) => T>('softCap', 'tunesmith::soft_cap(input, cap)')
 
 /**
  * Gated activation `silu(gate) * up` of two tensors of one shape and dtype.

@@ -22,7 +22,15 @@ export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
 export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
-export { type MemoryHolder, notePhase, noteTensors, type Plan, type PlannedOperations, plan } from './planning.ts'
+export {
+  isPlanning,
+  type MemoryHolder,
+  notePhase,
+  noteTensors,
+  type Plan,
+  type PlannedOperations,
+  plan,
+} from './planning.ts'
 export {
   allGather,
   allReduce_,

@@ -261,9 +261,9 @@ describe.each(both)('%s: rotary and embedding', (dtype) => {
   })
 })
 
-type Seen = { causal?: boolean; window?: number; mask?: Tensor; kept?: Tensor; scale?: number }
+type Seen = { causal?: boolean; window?: number; mask?: Tensor; kept?: Tensor; scale?: number; softcap?: number }
 const composedAttention =
-  ({ causal = false, window = 0, mask, kept, scale }: Seen): Fused =>
+  ({ causal = false, window = 0, mask, kept, scale, softcap }: Seen): Fused =>
   (query, key, value) => {
     const [, T, H, D] = query.shape
     const [, S, K] = key.shape
@@ -273,10 +273,11 @@ const composedAttention =
         .expand([x.shape[0], S, K, H / K, D])
         .reshape([x.shape[0], S, H, D])
         .permute([0, 2, 1, 3])
-    const scores = query
+    const products = query
       .permute([0, 2, 1, 3])
       .matmul(group(key).transpose(2, 3))
       .mul(scale ?? D ** -0.5)
+    const scores = softcap === undefined ? products : products.div(softcap).tanh().mul(softcap)
     const distances = arange(T)
       .add(S - T)
       .unsqueeze(1)
@@ -321,6 +322,8 @@ describe.each(both)('%s: attention', (dtype) => {
       { mask: randn([B, 1, T, S], { generator }).gt(-0.5) },
       { mask: randn([B, 1, 1, S], { generator }).gt(-0.5), causal: true },
       { mask: randn([H, T, S], { generator }) },
+      { causal: true, window: 7, softcap: 0.7 },
+      { mask: randn([H, T, S], { generator }), softcap: 3, scale: 2 },
     ]
     for (const options of variants)
       compare(heads(sizes, dtype), (q, k, v) => attention(q, k, v, options), composedAttention(options), 2)

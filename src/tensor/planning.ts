@@ -39,6 +39,9 @@ export interface Plan<Result> {
 /** Labels by block of the plan that is being made. */
 let labels: Map<number, string> | undefined
 
+/** Whether a plan is being made: values that follow from no known ones are unknown. */
+export const isPlanning = (): boolean => labels !== undefined
+
 /** Counts what follows for a phase of the plan that is being made, if one is. */
 export const notePhase = (phase: string): void => {
   if (labels !== undefined) native.planPhase(phase)

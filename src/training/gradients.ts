@@ -16,6 +16,7 @@ import {
   scope,
   Tensor,
 } from '../tensor/index.ts'
+import { routerWeights, trainingLoss } from './router-loss.ts'
 
 /** The model that is trained, or two models that share an objective. */
 export interface TrainableModel<Example = unknown> {
@@ -95,6 +96,12 @@ export const totalWeights = <Example>(objective: Criterion<Example>, examples: r
   return totals
 }
 
+/** The same with the weight of what the model adds to the loss in training. */
+export const trainingWeights = <Example>(
+  { objective, model }: Pick<TrainableModel<Example>, 'objective' | 'model'>,
+  examples: readonly Example[],
+): Record<string, number> => ({ ...totalWeights(objective, examples), ...routerWeights(model, objective, examples) })
+
 /** Some rows of a global batch, whose gradients other processes have a part of. */
 export interface SharedBatch {
   /** Weights of the global batch. */
@@ -114,7 +121,7 @@ export const computeGradients = async <Example>(
   options: GradientOptions,
   shared?: SharedBatch,
 ): Promise<BatchGradients> => {
-  const weights = shared?.totals ?? totalWeights(objective, examples)
+  const weights = shared?.totals ?? trainingWeights({ objective, model }, examples)
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
@@ -149,7 +156,7 @@ export const computeGradients = async <Example>(
         )
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
-        const result = objective.loss(model, batch, { auxiliary })
+        const result = trainingLoss(model, objective)(model, batch, { auxiliary })
         for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
           const before = measured[name] ?? { sum: 0, weight: 0 }
           const own = typeof sum === 'number' ? sum : sum.item()

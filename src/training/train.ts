@@ -17,7 +17,7 @@ import {
   type GradientOptions,
   reseed,
   type TrainableModel,
-  totalWeights,
+  trainingWeights,
 } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
@@ -412,7 +412,7 @@ class TrainingLoop<Example> {
     const exchange = this.#exchange
     const shared = group &&
       exchange && {
-        totals: totalWeights(trainable.objective, batch.examples),
+        totals: trainingWeights(trainable, batch.examples),
         sink: exchange,
         rounds: roundsOf(group, exchange),
       }

@@ -22,6 +22,7 @@ export const odd: Record<string, Record<string, unknown>> = {
   distilbert: { hiddenSize: 40, numHeads: 5, intermediateSize: 44, tiedEmbeddings: false },
   electra: { embeddingSize: 20, hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   gemma: { numHeads: 3, numKvHeads: 1, headDim: 10 },
+  gemma2: { headDim: 12, slidingWindow: 3, queryScale: 5, attentionSoftcap: 1.5, logitSoftcap: 2 },
   gemma3: { headDim: 12, slidingWindow: 3, windowPattern: 2, queryScale: 5 },
   'gpt-neox': { hiddenSize: 36, numHeads: 3, intermediateSize: 50, partialRotaryFactor: 0.5 },
   gpt2: { hiddenSize: 36, numHeads: 3, intermediateSize: 50, scaleAttentionByLayer: true },

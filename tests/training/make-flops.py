@@ -25,6 +25,7 @@ def count(fields, floats):
     fields = {name: float(value) if name in floats else value for name, value in fields.items()}
     config = AutoConfig.for_model(fields.pop("model_type"), **fields)
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
     if (config.pad_token_id or 0) >= config.vocab_size:
         config.pad_token_id = 0
     pooled = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "albert", "mpnet") else {}

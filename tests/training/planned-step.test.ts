@@ -50,6 +50,7 @@ const cases: Record<string, Case> = {
   },
   'Llama, padded rows': { model: 'llama', config: gated, settings: { batch: { sequences: 4, padded: true } } },
   'Qwen3, average of weights': { model: 'qwen3', config: { ...gated, headDim: 32 }, settings: { average: {} } },
+  'Gemma 2, soft caps': { model: 'gemma2', config: { ...gated, headDim: 32, slidingWindow: 32 } },
   'Gemma 3, sliding windows': { model: 'gemma3', config: { ...gated, headDim: 32, slidingWindow: 32 } },
   'BERT, masked': { model: 'bert', config: encoder, objective: 'masked-lm' },
   'BERT, masked, bfloat16': {

@@ -59,6 +59,12 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
   for (int64_t n = end; n < width; n++) probabilities[n] = slopes[n] = 0;
   if (end <= begin) return;
   scale_row(probabilities + begin, end - begin, head.scale);
+  float bends[key_block];
+  if (head.cap > 0) {
+    cap_row(probabilities + begin, end - begin, head.cap);
+    for (int64_t n = begin; n < end; n += lanes)
+      store(bends + n, capped_slope(load(probabilities + n), head.cap) * head.scale);
+  }
   mask_row(head, query, key + begin, probabilities + begin, end - begin);
   const float log_sum = head.log_sum[query];
   const uint64_t seed = threshold == 0 ? 0 : query_seed(head, query);
@@ -70,7 +76,8 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
       slope = as<Register>(as<Ints>(slope * factor) & alive);
     }
     store(probabilities + n, kept);
-    store(slopes + n, p * (slope - delta) * head.scale);
+    const Register bend = head.cap > 0 ? load(bends + n) : splat(head.scale);
+    store(slopes + n, p * (slope - delta) * bend);
   }
 }
 

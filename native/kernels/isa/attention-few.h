@@ -40,6 +40,11 @@ template <class T> static void attend_one(const AttentionHead& head, int64_t que
     for (int i = 0; i < few_tile; i++) scores[n + i] = sums[i];
   }
   for (int64_t n = count; n < padded; n++) scores[n] = -__builtin_inff();
+  if (head.cap > 0) {
+    // Scores at the end would be capped to a number that is not hidden.
+    cap_row(scores, padded, head.cap);
+    for (int64_t n = count; n < padded; n++) scores[n] = -__builtin_inff();
+  }
   if (head.mask != nullptr) mask_row(head, query, seen.first, scores, count);
 
   Register high = splat(-__builtin_inff());

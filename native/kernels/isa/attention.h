@@ -167,6 +167,10 @@ TUNESMITH_INLINE void scale_row(float* scores, int64_t count, float factor) {
   for (int64_t n = 0; n < count; n += lanes) store(scores + n, load(scores + n) * factor);
 }
 
+TUNESMITH_INLINE void cap_row(float* scores, int64_t count, float cap) {
+  for (int64_t n = 0; n < count; n += lanes) store(scores + n, capped(load(scores + n), cap));
+}
+
 // One row of scores plus its mask; lanes outside the visible keys become -inf.
 static void mask_row(const AttentionHead& head, int64_t query, int64_t key, float* scores, int64_t count) {
   const Span seen = visible_keys(head, query, query + 1);
@@ -270,6 +274,7 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
           float* row = s.scores + i * key_block;
           if (end <= begin) continue;
           scale_row(row + begin, end - begin, head.scale);
+          if (head.cap > 0) cap_row(row + begin, end - begin, head.cap);
           mask_row(head, q + i, k + begin, row + begin, end - begin);
           Register high = splat(none);
           for (int64_t n = begin; n < end; n += lanes) high = maximum(high, load(row + n));

@@ -38,6 +38,28 @@ static void scale(void* data, Type type, float factor, int64_t count) {
   })
 }
 
+// Rows of `width` each, so that the bits of a row do not depend on where it is.
+static void soft_cap(const void* x, Type type, void* y, int64_t rows, int64_t width, float cap) {
+  TUNESMITH_FOR_TYPE(type, {
+    for (int64_t r = 0; r < rows; r++) {
+      const Scalar* from = (const Scalar*)x + r * width;
+      Scalar* to = (Scalar*)y + r * width;
+      each(width, [&](int64_t i, int64_t n) { store_upto(to + i, capped(load_upto(from + i, n), cap), n); });
+    }
+  })
+}
+// `y` is what soft_cap gave.
+static void soft_cap_backward(const void* y, const void* gradient, Type type, void* out, int64_t count, float cap) {
+  TUNESMITH_FOR_TYPE(type, {
+    const Scalar* from = (const Scalar*)y;
+    const Scalar* g = (const Scalar*)gradient;
+    Scalar* to = (Scalar*)out;
+    each(count, [&](int64_t i, int64_t n) {
+      store_upto(to + i, load_upto(g + i, n) * capped_slope(load_upto(from + i, n), cap), n);
+    });
+  })
+}
+
 // sums[j] += the sum of column j.
 static void column_sums(const void* source, Type type, int64_t rows, int64_t width, int64_t stride, float* sums) {
   TUNESMITH_FOR_TYPE(type, {

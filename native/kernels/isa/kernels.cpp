@@ -58,7 +58,9 @@ const Kernels& table() {
                                       attention_forward,
                                       attention_few,
                                       attention_backward_scratch,
-                                      attention_backward};
+                                      attention_backward,
+                                      soft_cap,
+                                      soft_cap_backward};
   return kernels;
 }
 

@@ -26,6 +26,25 @@ TUNESMITH_INLINE Register exponential(Register x) {
 
 TUNESMITH_INLINE Register sigmoid(Register x) { return 1.0f / (1.0f + exponential(-x)); }
 
+// Relative error below 3e-7. @source Cephes, tanhf: a polynomial near zero, where the exponential would cancel
+TUNESMITH_INLINE Register hyperbolic_tangent(Register x) {
+  const Register magnitude = as<Register>(as<Ints>(x) & 0x7fffffff), square = x * x;
+  Register p = splat(-5.70498872745e-3f);
+  p = p * square + 2.06390887954e-2f;
+  p = p * square - 5.37397155531e-2f;
+  p = p * square + 1.33314422036e-1f;
+  p = p * square - 3.33332819422e-1f;
+  const Register far = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
+  return select(Ints(magnitude < splat(0.625f)), p * square * x + x, far);
+}
+
+// Scores between -cap and cap, and the slope of that at the capped score.
+TUNESMITH_INLINE Register capped(Register x, float cap) { return hyperbolic_tangent(x * (1.0f / cap)) * cap; }
+TUNESMITH_INLINE Register capped_slope(Register y, float cap) {
+  const Register t = y * (1.0f / cap);
+  return (1.0f - t) * (1.0f + t);
+}
+
 // Cumulative and density of the standard normal distribution; Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
 TUNESMITH_INLINE void normal(Register x, Register& cumulative, Register& density) {
   Register magnitude = as<Register>(as<Ints>(x) & 0x7fffffff);

@@ -137,9 +137,15 @@ static void norm_rows_backward(const NormRowsBackward& job, int64_t first, int64
   }
 }
 
+template <class T> static void cap_logits(T* logits, int64_t width, float cap) {
+  each(width, [&](int64_t i, int64_t n) { store_upto(logits + i, capped(load_upto(logits + i, n), cap), n); });
+}
+
 // Loss of one row; with smoothing e the target distribution is (1 - e) at the target and e / width everywhere.
 template <class T> static float entropy_typed(const EntropyRow& row, T* logits) {
   const int64_t width = row.width;
+  const float cap = row.cap;
+  if (cap > 0) cap_logits(logits, width, cap);
   const Register lowest = splat(-__builtin_inff());
   Register high = lowest, logit_sums = {};
   each(width, [&](int64_t i, int64_t n) {
@@ -172,10 +178,12 @@ template <class T> static float entropy_typed(const EntropyRow& row, T* logits) 
     const float inverse = 1.0f / sum, share = row.smoothing / float(width);
     const float probability = __builtin_expf(at_target - log_sum);
     each(width, [&](int64_t i, int64_t n) {
-      store_upto(logits + i, exponential(load_upto(logits + i, n) - top) * inverse - share, n);
+      const Register x = load_upto(logits + i, n), slope = exponential(x - top) * inverse - share;
+      store_upto(logits + i, cap > 0 ? slope * capped_slope(x, cap) : slope, n);
     });
     if (row.padded_width > width) __builtin_memset(logits + width, 0, size_t(row.padded_width - width) * sizeof(T));
-    const float at = probability - share - (1 - row.smoothing);
+    const float bend = cap > 0 ? (1 - at_target / cap) * (1 + at_target / cap) : 1.0f;
+    const float at = (probability - share - (1 - row.smoothing)) * bend;
     if constexpr (sizeof(T) == 2)
       logits[row.target] = narrow(at);
     else
@@ -194,7 +202,8 @@ TUNESMITH_INLINE float value_at(const uint16_t* values, int64_t i) { return wide
 
 template <class T> static LogProbResult log_prob_typed(const LogProbRow& row, T* logits) {
   const int64_t width = row.width;
-  const float heat = row.inverse_temperature;
+  const float heat = row.inverse_temperature, cap = row.cap;
+  if (cap > 0) cap_logits(logits, width, cap);
   Register high = splat(-__builtin_inff());
   each(width, [&](int64_t i, int64_t n) {
     Register x = load_upto(logits + i, n, -__builtin_inff());
@@ -220,16 +229,18 @@ template <class T> static LogProbResult log_prob_typed(const LogProbRow& row, T*
     weighted[0] += p * (below > -1e30f ? below : -1e30f);
   }
   const float sum = total(sums), log_sum = __builtin_logf(sum);
-  const float at_target = (value_at(logits, row.target) - top) * heat;
+  const float capped_target = value_at(logits, row.target), at_target = (capped_target - top) * heat;
   LogProbResult result = {at_target - log_sum, log_sum - total(weighted) / sum,
                           __builtin_logf(total(squares)) - 2 * log_sum};
   if (row.want_gradient) {
     const float inverse = 1.0f / sum, slope = heat * row.factor;
     const float probability = __builtin_expf(result.log_prob);
     each(width, [&](int64_t at, int64_t n) {
-      store_upto(logits + at, exponential((load_upto(logits + at, n) - top) * heat) * (-inverse * slope), n);
+      const Register x = load_upto(logits + at, n), down = exponential((x - top) * heat) * (-inverse * slope);
+      store_upto(logits + at, cap > 0 ? down * capped_slope(x, cap) : down, n);
     });
-    const float at = (1 - probability) * slope;
+    const float bend = cap > 0 ? (1 - capped_target / cap) * (1 + capped_target / cap) : 1.0f;
+    const float at = (1 - probability) * slope * bend;
     if constexpr (sizeof(T) == 2)
       logits[row.target] = narrow(at);
     else

@@ -56,13 +56,19 @@ export const attachAfter = (
 /** Inserts a bottleneck parallel to every feed-forward block. */
 export const attachBeside = (model: Model, config: BottleneckConfig, { generator }: AttachContext): Attachment => ({
   trained: [],
-  placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
-    if (!(host instanceof Mlp)) return []
+  placements: feedForwardBlocks(model).map(([path, host]): Placement => {
     const shape = shapeOf(model, config, true)
     const like = model.body.embedTokens
-    return [{ path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }]
+    return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }
   }),
 })
+
+/** Feed-forward blocks, and mixtures of experts in place of some; an expert alone is none. */
+const feedForwardBlocks = ({ body }: Model): [string, Mlp][] => {
+  const blocks = [...body.modules('body')].filter((entry): entry is [string, Mlp] => entry[1] instanceof Mlp)
+  const inner = new Set(blocks.flatMap(([, block]) => [...block.modules()].slice(1).map(([, module]) => module)))
+  return blocks.filter(([, block]) => !inner.has(block))
+}
 
 const shapeOf = (model: Model, { size, activation, scale }: BottleneckConfig, parallel: boolean): BottleneckShape => ({
   // The size that files without `size` were trained with.

@@ -199,7 +199,11 @@ const entropyOf = (model: Model, hidden: Tensor, temperature: number): Tensor =>
     parts.push(
       checkpoint(
         (input) => {
-          const logProbs = linear(input, weight, bias).to('float32').div(temperature).logSoftmax(-1)
+          const logProbs = head
+            .capped(linear(input, weight, bias))
+            .to('float32')
+            .div(temperature)
+            .logSoftmax(-1)
           return logProbs.exp().mul(logProbs).sum(-1).neg()
         },
         [chunk],

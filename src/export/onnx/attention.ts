@@ -2,7 +2,7 @@
 // float32.
 import type { Attention, Norm } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { linear, type ModelGraph, norm } from './layers.ts'
+import { linear, type ModelGraph, norm, softCapped } from './layers.ts'
 
 /** Score of a key that a query does not attend to: finite, so that a row of padding alone does not become NaN. */
 const excluded = -1e30
@@ -89,7 +89,7 @@ const plainAttention = (
   bias: string,
 ): string => {
   const { type } = graph.format
-  const { heads, kvHeads, headDim, scale } = layer.settings
+  const { heads, kvHeads, headDim, scale, softcap } = layer.settings
   const grouped = kvHeads !== heads
   const group = (x: string) =>
     grouped ? graph.node('Reshape', [x, graph.ints(0, kvHeads, heads / kvHeads, -1, headDim)]) : x
@@ -98,7 +98,8 @@ const plainAttention = (
   const keys = graph.node('Transpose', [shared(graph.cast(key, type))], {
     perm: grouped ? [0, 1, 2, 4, 3] : [0, 1, 3, 2],
   })
-  const scores = graph.cast(graph.node('MatMul', [group(graph.cast(scaled, type)), keys]), 'float32')
+  const products = graph.cast(graph.node('MatMul', [group(graph.cast(scaled, type)), keys]), 'float32')
+  const scores = softCapped(graph, products, softcap)
   // [B,1|H,T,S] -> [B,1|K,1|G,T,S]
   const spread = (x: string) => graph.once(`spread ${x} ${kvHeads}`, () => graph.node('Unsqueeze', [x, graph.ints(2)]))
   const added = graph.node('Add', [scores, grouped ? spread(bias) : bias])
@@ -142,7 +143,9 @@ export const attend = (
   const after = (earlier: string, later: string) =>
     graph.node('Concat', [earlier, graph.cast(later, 'float32')], { axis: 2 })
   const present = past === undefined ? own : { key: after(past.key, own.key), value: after(past.value, own.value) }
-  const mix = graph.format.operators === 'standard' ? standardAttention : plainAttention
+  // The operator's own cap comes after the mask.
+  const standard = graph.format.operators === 'standard' && layer.settings.softcap === 0
+  const mix = standard ? standardAttention : plainAttention
   const mixed = mix(graph, query, present, layer, combinedBias(graph, inputs))
   const joined = graph.node('Reshape', [
     graph.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }),

@@ -16,7 +16,7 @@ import {
   TokenClassifier,
 } from '../../models/index.ts'
 import type { ActivationName } from '../../nn/index.ts'
-import { activate, linear, type ModelGraph, norm } from './layers.ts'
+import { activate, linear, type ModelGraph, norm, softCapped } from './layers.ts'
 import type { Dimension } from './schema.ts'
 
 /** What a head reads. */
@@ -84,7 +84,8 @@ export const vocabularyLogits = (graph: ModelGraph, hidden: string, head: Langua
   if (head instanceof MaskedLmHead)
     x = norm(graph, activate(graph, linear(graph, x, head.dense), head.activation), head.norm)
   if (head instanceof Seq2SeqLmHead && head.scale !== 1) x = graph.node('Mul', [x, graph.scalar(head.scale, x)])
-  return linear(graph, x, head.lmHead, head.lmHead.weight === model.body.embedTokens.weight)
+  const logits = linear(graph, x, head.lmHead, head.lmHead.weight === model.body.embedTokens.weight)
+  return softCapped(graph, logits, model.facts.logitSoftcap ?? 0)
 }
 
 const embeddingOutputs = (graph: ModelGraph, values: HeadValues, head: EmbeddingHead, width: number): HeadOutput[] => {

@@ -207,6 +207,13 @@ const functions: Record<ActivationName, (graph: GraphBuilder, x: string) => stri
 export const activate = (graph: GraphBuilder, x: string, name: ActivationName): string =>
   functions[name](graph, graph.cast(x, 'float32'))
 
+/** `cap * tanh(x / cap)` in float32; the value itself where `cap` is 0. */
+export const softCapped = (graph: GraphBuilder, x: string, cap: number): string => {
+  if (cap === 0) return x
+  const bounded = graph.node('Tanh', [graph.node('Mul', [graph.cast(x, 'float32'), graph.scalar(1 / cap)])])
+  return graph.node('Mul', [bounded, graph.scalar(cap)])
+}
+
 /** A feed-forward block. */
 export const feedForward = (graph: ModelGraph, x: string, mlp: Mlp): string => {
   if (mlp instanceof GatedMlp) {

@@ -1,7 +1,7 @@
 // Heads with logits over the vocabulary. The output matrix may be tied to the token embedding. Losses do not need logits: they
-// use `prepare` and `lmHead`.
+// use `prepare` and `outputLayer`.
 import { Linear, standInFor } from '../../nn/index.ts'
-import type { Tensor } from '../../tensor/index.ts'
+import { softCap, type Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
 import { Head } from './head.ts'
 
@@ -9,8 +9,11 @@ import { Head } from './head.ts'
 export abstract class LanguageHead extends Head {
   lmHead: Linear
 
-  constructor(body: Body, { vocabSize, tiedEmbeddings }: BodyFacts, bias: boolean) {
+  readonly #softcap: number | undefined
+
+  constructor(body: Body, { vocabSize, tiedEmbeddings, logitSoftcap }: BodyFacts, bias: boolean) {
     super()
+    this.#softcap = logitSoftcap === 0 ? undefined : logitSoftcap
     const { blocks, shape } = body.embedTokens
     const table = blocks === undefined ? body.embedTokens.weight : standInFor(blocks)
     // As wide as the embeddings, which may be less than the hidden size (ELECTRA), tied or not.
@@ -18,10 +21,14 @@ export abstract class LanguageHead extends Head {
     if (tiedEmbeddings && blocks !== undefined) this.lmHead.useBlocks(blocks)
   }
 
-  /** Matrix and bias of `lmHead` with the changes of adapters, for losses that compute logits in chunks. */
-  get outputLayer(): { matrix: Tensor; bias?: Tensor } {
+  /**
+   * Matrix and bias of `lmHead` with the changes of adapters, and the soft cap of its outputs, if there is one, for losses
+   * that compute logits in chunks.
+   */
+  get outputLayer(): { matrix: Tensor; bias?: Tensor; softcap?: number } {
     const { weight, bias, changedMatrix } = this.lmHead
-    return { matrix: changedMatrix === undefined ? weight : changedMatrix(), ...(bias === undefined ? {} : { bias }) }
+    const matrix = changedMatrix === undefined ? weight : changedMatrix()
+    return { matrix, softcap: this.#softcap, ...(bias === undefined ? {} : { bias }) }
   }
 
   /** Hidden states [...,C] -> input of `lmHead` [...,W]. */
@@ -29,8 +36,18 @@ export abstract class LanguageHead extends Head {
     return hidden
   }
 
+  /** What `prepare` gives -> logits [...,V]. */
+  logits(prepared: Tensor): Tensor {
+    return this.capped(this.lmHead.forward(prepared))
+  }
+
+  /** Logits of the output layer with the soft cap, where there is one. */
+  capped(logits: Tensor): Tensor {
+    return this.#softcap === undefined ? logits : softCap(logits, this.#softcap)
+  }
+
   /** -> [B,T,V] */
   forward({ hidden }: BodyOutputs): Tensor {
-    return this.lmHead.forward(this.prepare(hidden))
+    return this.logits(this.prepare(hidden))
   }
 }

@@ -19,8 +19,10 @@ export interface ScoredModel {
 
 interface VocabularyHead {
   lmHead: Linear
-  /** [N,C] -> the input of `lmHead`, [N,C]. */
+  /** [N,C] -> the input of `logits`, [N,C]. */
   prepare(hidden: Tensor): Tensor
+  /** -> [N,V] */
+  logits(prepared: Tensor): Tensor
 }
 
 /** Input tokens, and the positions at which known tokens are scored. */
@@ -169,7 +171,7 @@ export const scoreHidden = (
     scope(() => {
       const size = Math.min(rows, count - start)
       const part = prepared.narrow(0, start, size)
-      const logits = lmHead.forward(part).to('float32')
+      const logits = head.logits(part).to('float32')
       const own = logits.gather(1, labels.narrow(0, start, size).unsqueeze(1)).squeeze(1)
       logProbabilities.set(own.sub(logits.logsumexp(-1)).toFloat32Array(), start)
       correct.set(own.ge(logits.amax(-1)).to('float32').toFloat32Array(), start)

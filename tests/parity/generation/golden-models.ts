@@ -17,15 +17,18 @@ const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
 export const goldenNames = [
   'bart',
+  'gemma2',
   'gemma3',
   'gpt-neox',
   'gpt2',
   'llama',
   'mbart',
   'mistral',
+  'mixtral',
   'olmo2',
   'phi3',
   'qwen3',
+  'qwen3-moe',
   'smollm3',
   't5',
 ] as const

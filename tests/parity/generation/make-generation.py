@@ -6,7 +6,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (BartConfig, BartForConditionalGeneration, MBartConfig, MBartForConditionalGeneration, GPTNeoXConfig, GPTNeoXForCausalLM, Phi3Config, Phi3ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+
+sys.path.append(str(Path(__file__).parent.parent / "models"))
+from experts import by_expert
+from transformers import (BartConfig, BartForConditionalGeneration, MBartConfig, MBartForConditionalGeneration, GPTNeoXConfig, GPTNeoXForCausalLM, Phi3Config, Phi3ForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
                           GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           T5Config, T5ForConditionalGeneration)
 
@@ -17,6 +20,9 @@ CASES = {
     "llama": (LlamaForCausalLM, LlamaConfig(**{**small, "num_attention_heads": 6}, max_position_embeddings=64)),
     "mistral": (MistralForCausalLM, MistralConfig(**small, head_dim=8, sliding_window=5, tie_word_embeddings=True)),
     "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig(**small, head_dim=10, sliding_window=5, query_pre_attn_scalar=7, layer_types=["sliding_attention", "full_attention"], bos_token_id=0, eos_token_id=0)),
+    "mixtral": (MixtralForCausalLM, MixtralConfig(**{**small, "intermediate_size": 20}, num_local_experts=5, num_experts_per_tok=2, experts_implementation="eager")),
+    "qwen3-moe": (Qwen3MoeForCausalLM, Qwen3MoeConfig(**small, head_dim=10, moe_intermediate_size=14, num_experts=7, num_experts_per_tok=3, norm_topk_prob=True, mlp_only_layers=[0], experts_implementation="eager")),
+    "gemma2": (Gemma2ForCausalLM, Gemma2Config(**small, head_dim=10, sliding_window=5, query_pre_attn_scalar=7, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, bos_token_id=0, eos_token_id=0, attn_implementation="eager")),
     "olmo2": (Olmo2ForCausalLM, Olmo2Config(**small, pad_token_id=0, eos_token_id=0)),
     "smollm3": (SmolLM3ForCausalLM, SmolLM3Config(**small, no_rope_layer_interval=2, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
     "gpt-neox": (GPTNeoXForCausalLM, GPTNeoXConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, bos_token_id=0, eos_token_id=0,
@@ -77,7 +83,7 @@ for name, (kind, config) in CASES.items():
     encoder = config.is_encoder_decoder
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = 0
-    save_file({k: v.contiguous() for k, v in model.state_dict().items() if not k.endswith(("coder.embed_tokens.weight", "final_logits_bias"))
+    save_file({k: v.contiguous() for k, v in by_expert(model.state_dict(), config.model_type).items() if not k.endswith(("coder.embed_tokens.weight", "final_logits_bias"))
                and not (k == "lm_head.weight" and config.tie_word_embeddings)}, out / f"{name}.safetensors")
     runs, processed = [], []
     for theirs, ours in RUNS:

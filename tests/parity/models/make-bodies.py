@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import torch
+from experts import by_expert
 from safetensors.torch import save_file
-from transformers import (AlbertConfig, AlbertModel, DebertaV2Config, DebertaV2Model, BartConfig, BartModel, MBartConfig, MBartModel, MPNetConfig, MPNetModel, Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
+from transformers import (AlbertConfig, AlbertModel, DebertaV2Config, DebertaV2Model, BartConfig, BartModel, MBartConfig, MBartModel, MPNetConfig, MPNetModel, MixtralConfig, MixtralModel, Qwen3MoeConfig, Qwen3MoeModel, Gemma2Config, Gemma2Model, Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
                           LlamaModel, GPTNeoXConfig, GPTNeoXModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
 cross = dict(vocab_size=61, d_model=24, max_position_embeddings=20)
@@ -29,10 +30,20 @@ CASES = {
                                              use_sliding_window=True, sliding_window=4, max_window_layers=1, attn_implementation="eager")),
     "qwen3-window": (Qwen3Model, Qwen3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40,
                                              use_sliding_window=True, sliding_window=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager")),
+    "mixtral": (MixtralModel, MixtralConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10, intermediate_size=20, num_local_experts=5, num_experts_per_tok=3,
+                                            sliding_window=4, pad_token_id=None, attn_implementation="eager", experts_implementation="eager")),
+    # A layer without experts, biases, weights that are not normalised, and more experts than most rows have tokens.
+    "qwen3-moe": (Qwen3MoeModel, Qwen3MoeConfig(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40, moe_intermediate_size=14, num_experts=19,
+                                                num_experts_per_tok=2, norm_topk_prob=False, mlp_only_layers=[1], attention_bias=True, pad_token_id=None, experts_implementation="eager")),
     "gemma": (GemmaModel, GemmaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40, pad_token_id=None, attention_bias=True)),
     "gemma3": (Gemma3TextModel, Gemma3TextConfig(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=10, intermediate_size=40, pad_token_id=None,
                                                  query_pre_attn_scalar=7, sliding_window=4, layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager",
                                                  rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}})),
+    "gemma2": (Gemma2Model, Gemma2Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=10, intermediate_size=40, pad_token_id=None, attention_bias=True,
+                                         query_pre_attn_scalar=7, sliding_window=4, attn_logit_softcapping=1.5, attn_implementation="eager")),
+    # No cap, and other layers that slide.
+    "gemma2-uncapped": (Gemma2Model, Gemma2Config(vocab_size=61, hidden_size=20, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=12, intermediate_size=28, pad_token_id=None,
+                                                  query_pre_attn_scalar=5, sliding_window=3, attn_logit_softcapping=None, layer_types=["full_attention", "sliding_attention"], attn_implementation="eager")),
     "olmo2": (Olmo2Model, Olmo2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, attention_bias=True)),
     "smollm3": (SmolLM3Model, SmolLM3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, mlp_bias=True,
                                             no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=4, attn_implementation="eager")),
@@ -105,8 +116,8 @@ for name, (kind, config) in CASES.items():
     seen = mask if kind not in ENCODER_DECODERS else extra["decoder_attention_mask"]
     (result.last_hidden_state * weights * seen[..., None]).sum().backward()
     skip = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}
-    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in skip}, out / f"{name}.safetensors")
+    save_file({k: v.contiguous() for k, v in by_expert(model.state_dict(), config.model_type).items() if k not in skip}, out / f"{name}.safetensors")
     golden = {"ids": ids, **extra, "mask": mask, "seen": seen, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.decoder_hidden_states if kind in ENCODER_DECODERS else result.hidden_states)}}
-    golden |= {f"grad.{k}": p.grad for k, p in model.named_parameters() if p.grad is not None}
+    golden |= {f"grad.{k}": g for k, g in by_expert({k: p.grad for k, p in model.named_parameters() if p.grad is not None}, config.model_type).items()}
     save_file({k: v.detach().clone().contiguous() for k, v in golden.items() if k not in {'grad.encoder.embed_tokens.weight', 'grad.decoder.embed_tokens.weight'}}, out / f"{name}.expected.safetensors")
     (out / f"{name}.json").write_text(json.dumps({"model_type": config.model_type, **json.loads(config.to_json_string(use_diff=False))}, indent=1))

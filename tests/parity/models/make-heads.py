@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from experts import by_expert
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -25,6 +26,9 @@ FAMILIES = {
     "SmolLM3": (transformers.SmolLM3Config, {**{k: v for k, v in D.items() if k != "head_dim"}, "no_rope_layer_interval": 2, "attn_implementation": "eager"}),
     "Gemma3": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"], "attn_implementation": "eager"}),
     "Gemma3Text": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["full_attention", "sliding_attention"], "attn_implementation": "eager"}),
+    "Mixtral": (transformers.MixtralConfig, {**D, "intermediate_size": 16, "num_local_experts": 5, "num_experts_per_tok": 2, "experts_implementation": "eager"}),
+    "Qwen3Moe": (transformers.Qwen3MoeConfig, {**D, "moe_intermediate_size": 14, "num_experts": 6, "num_experts_per_tok": 3, "norm_topk_prob": True, "decoder_sparse_step": 2, "experts_implementation": "eager"}),
+    "Gemma2": (transformers.Gemma2Config, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 1.5, "attn_implementation": "eager"}),
     "ModernBert": (transformers.ModernBertConfig, dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, local_attention=6, pad_token_id=0, classifier_pooling="mean",
                                                        classifier_bias=True, norm_bias=True, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2, attn_implementation="eager")),
     "GPTNeoX": (transformers.GPTNeoXConfig, dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, max_position_embeddings=16, pad_token_id=0,
@@ -45,7 +49,7 @@ SUFFIXES = {
     "ForMaskedLM": "masked-lm", "LMHeadModel": "causal-lm", "ForCausalLM": "causal-lm", "ForPreTraining": None, "ForConditionalGeneration": "seq2seq-lm", "ForSequenceClassification": "sequence-classification",
     "ForTokenClassification": "token-classification", "ForQuestionAnswering": "question-answering", "ForMultipleChoice": "multiple-choice",
 }
-DECODERS = {"GPTNeoX", "Phi3", "Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
+DECODERS = {"Mixtral", "Qwen3Moe", "Gemma2", "GPTNeoX", "Phi3", "Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
 # Encoders that transformers can also run as decoders; we do not.
 SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "BartForCausalLM", "MBartForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM",
            # Classes that also take images.
@@ -108,10 +112,13 @@ for family, (config_class, settings) in FAMILIES.items():
             with safe_open(folder / "model.safetensors", "pt") as file:
                 stored = set(file.keys())
             for key, p in model.named_parameters(remove_duplicate=False):
-                key = RENAMED.get(key, key) if key not in stored else key
-                if key in stored and p.grad is not None and id(p) not in seen:
-                    seen.add(id(p))
-                    golden["grad." + key] = p.grad
+                if p.grad is None or id(p) in seen:
+                    continue
+                for name, grad in by_expert({key: p.grad}, config.model_type).items():
+                    name = RENAMED.get(name, name) if name not in stored else name
+                    if name in stored:
+                        seen.add(id(p))
+                        golden["grad." + name] = grad
             save_file({k: v.detach().clone().contiguous() for k, v in golden.items()}, folder / "expected.safetensors")
             (folder / "generation_config.json").unlink(missing_ok=True)
             fields = json.loads((folder / "config.json").read_text())

@@ -39,7 +39,9 @@ describe.each(Object.entries(models) as unknown as [string, ModelDefinition][])(
   it('gives Muon the projections of the layers, and nothing else', () => {
     const { tensors } = createOptimizer(parseConfig(optimizerSchema, { type: 'muon' }, 'optimizer'), parameters).state()
     const muon = [...tensors.keys()].filter((key) => key.endsWith('/momentum')).map((key) => key.slice(0, -9))
-    const projections = [...parameters.keys()].filter((path) => /(^|\.)layers\.\d+\..*Proj\.weight$/.test(path))
+    const projections = [...parameters.keys()].filter((path) =>
+      /(^|\.)layers\.\d+\..*(Proj|router)\.weight$/.test(path),
+    )
     // One layer has six; ALBERT has one, which it repeats.
     expect(muon.length).toBeGreaterThanOrEqual(6)
     expect(muon).toEqual(projections)

@@ -1,0 +1,95 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the architecture gemma2. */
+export interface Gemma2Config {
+  /** Size of a head. Default: `256`. */
+  headDim?: number
+  /** Activation function of the feed-forward block. Default: `gelu_pytorch_tanh`. */
+  activation?:
+    | 'gelu'
+    | 'gelu_new'
+    | 'gelu_pytorch_tanh'
+    | 'gelu_fast'
+    | 'quick_gelu'
+    | 'relu'
+    | 'silu'
+    | 'swish'
+    | 'tanh'
+    | 'sigmoid'
+  /** Epsilon of the norms. Default: `0.000001`. */
+  normEps?: number
+  /** Base of the rotary frequencies. Default: `10000`. */
+  ropeTheta?: number
+  /**
+   * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
+   * `{"kind":"default"}`.
+   */
+  ropeScaling?:
+    | {
+        kind: 'default'
+      }
+    | {
+        kind: 'linear'
+        factor: number
+      }
+    | {
+        kind: 'dynamic'
+        factor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'llama3'
+        factor: number
+        lowFreqFactor: number
+        highFreqFactor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'yarn'
+        factor: number
+        originalPositions: number
+        betaFast: number
+        betaSlow: number
+        attentionFactor?: number
+      }
+    | {
+        kind: 'longrope'
+        shortFactor: readonly number[]
+        longFactor: readonly number[]
+        originalPositions: number
+        factor: number
+        attentionFactor?: number
+      }
+  /** Biases of the attention projections. Default: `false`. */
+  attentionBias?: boolean
+  /** Dropout of attention weights. Default: `0`. */
+  attentionDropout?: number
+  /** Standard deviation of initial weights. Default: `0.02`. */
+  initializerRange?: number
+  /** Tie the output layer to the token embedding. Default: `true`. */
+  tiedEmbeddings?: boolean
+  /** Vocabulary size. Default: `256000`. */
+  vocabSize?: number
+  /** Width of the residual stream. Default: `2304`. */
+  hiddenSize?: number
+  /** Number of layers. Default: `26`. */
+  numLayers?: number
+  /** Query heads. Default: `8`. */
+  numHeads?: number
+  /** Key and value heads. Default: `4`. */
+  numKvHeads?: number
+  /** Width of the feed-forward block. Default: `9216`. */
+  intermediateSize?: number
+  /** Maximum input length in tokens. Default: `8192`. */
+  maxPositions?: number
+  /** Divide attention scores by the root of this. Default: `256`. */
+  queryScale?: number
+  /** Keys that a query attends to in sliding layers. Default: `4096`. */
+  slidingWindow?: number
+  /** Attention of each layer (default: sliding in every other layer, from the first). */
+  layerTypes?: readonly ('full_attention' | 'sliding_attention')[]
+  /** Soft cap of the attention scores (0: none). Default: `50`. */
+  attentionSoftcap?: number
+  /** Soft cap of the logits (0: none). Default: `30`. */
+  logitSoftcap?: number
+}

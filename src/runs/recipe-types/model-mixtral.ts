@@ -1,0 +1,93 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the architecture mixtral. */
+export interface MixtralConfig {
+  /** Vocabulary size. Default: `32000`. */
+  vocabSize?: number
+  /** Width of the residual stream. Default: `4096`. */
+  hiddenSize?: number
+  /** Number of layers. Default: `32`. */
+  numLayers?: number
+  /** Query heads. Default: `32`. */
+  numHeads?: number
+  /** Key and value heads. Default: `8`. */
+  numKvHeads?: number
+  /** Size of a head (default: hiddenSize / numHeads). */
+  headDim?: number
+  /** Width of each expert. Default: `14336`. */
+  intermediateSize?: number
+  /** Activation function of the feed-forward block. Default: `silu`. */
+  activation?:
+    | 'gelu'
+    | 'gelu_new'
+    | 'gelu_pytorch_tanh'
+    | 'gelu_fast'
+    | 'quick_gelu'
+    | 'relu'
+    | 'silu'
+    | 'swish'
+    | 'tanh'
+    | 'sigmoid'
+  /** Maximum input length in tokens. Default: `131072`. */
+  maxPositions?: number
+  /** Epsilon of the norms. Default: `0.00001`. */
+  normEps?: number
+  /** Base of the rotary frequencies. Default: `1000000`. */
+  ropeTheta?: number
+  /**
+   * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
+   * `{"kind":"default"}`.
+   */
+  ropeScaling?:
+    | {
+        kind: 'default'
+      }
+    | {
+        kind: 'linear'
+        factor: number
+      }
+    | {
+        kind: 'dynamic'
+        factor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'llama3'
+        factor: number
+        lowFreqFactor: number
+        highFreqFactor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'yarn'
+        factor: number
+        originalPositions: number
+        betaFast: number
+        betaSlow: number
+        attentionFactor?: number
+      }
+    | {
+        kind: 'longrope'
+        shortFactor: readonly number[]
+        longFactor: readonly number[]
+        originalPositions: number
+        factor: number
+        attentionFactor?: number
+      }
+  /** Sliding window: keys that a query attends to (0: all). Default: `0`. */
+  slidingWindow?: number
+  /** Experts of each mixture. Default: `8`. */
+  numExperts?: number
+  /** Experts that each token is sent to. Default: `2`. */
+  expertsPerToken?: number
+  /** Add the loss that balances the experts, in training of a language model. Default: `false`. */
+  outputRouterLogits?: boolean
+  /** Factor of that loss. Default: `0.001`. */
+  routerLossFactor?: number
+  /** Dropout of attention weights. Default: `0`. */
+  attentionDropout?: number
+  /** Standard deviation of initial weights. Default: `0.02`. */
+  initializerRange?: number
+  /** Tie the output layer to the token embedding. Default: `false`. */
+  tiedEmbeddings?: boolean
+}

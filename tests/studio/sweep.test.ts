@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain, sweep } from '../../src/runs/index.ts'
 import { startStudioProcess } from '../../src/serving/index.ts'
+import type { Curves } from '../../src/serving/studio/types/api-types.ts'
 import { runOwner } from '../../src/tracking/index.ts'
 import { formatInterval } from '../../web/format.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
@@ -76,7 +77,24 @@ describe.skipIf(browserPath === undefined)('the page of a sweep that trains', ()
       await status.getByText('Reconnecting …').waitFor({ state: 'detached' })
       expect(shown.processId).not.toBe(before)
 
+      // The same run on its own page, and in a comparison: both get its steps to the last one, without a reload.
+      const id = encodeURIComponent('grid/learningRate=0.001')
+      const run = await studio.open(`#/runs/${id}`, { url: shown.url })
+      await run.page.getByText(new RegExp(`^\\d+ of ${steps}$`)).waitFor()
+      expect(await run.page.getByText(`${steps} of ${steps}`, { exact: true }).count()).toBe(0)
+      const compared = await studio.open(`#/compare?runs=${id}`, { url: shown.url })
+      await compared.page.getByRole('figure', { name: 'loss by step' }).locator('canvas').waitFor()
+      const last = compared.page.waitForResponse(
+        async (response) =>
+          response.url().includes('/curves?') && ((await response.json()) as Curves).lastStep === steps,
+      )
+
       process.kill(frozen, 'SIGCONT')
+      await run.page.getByText(`${steps} of ${steps}`, { exact: true }).waitFor()
+      await run.page.getByText('finished', { exact: true }).first().waitFor()
+      await last
+      await studio.checkAndClose(run)
+      await studio.checkAndClose(compared)
       await trial(1).getByText('finished').waitFor()
       await trial(2).getByText('finished').waitFor()
       await page.getByText('2 of 2', { exact: true }).waitFor()
@@ -91,8 +109,7 @@ describe.skipIf(browserPath === undefined)('the page of a sweep that trains', ()
       await page.reload()
       await trial(2).getByText('finished').waitFor()
       // The browser itself reports the connections that the kill broke.
-      watched.faults.splice(0, Number.POSITIVE_INFINITY, ...watched.faults.filter((fault) => !isLostConnection(fault)))
-      await studio.checkAndClose(watched)
+      await studio.checkAndClose(watched, isLostConnection)
     } finally {
       if (frozen !== undefined && (await runOwner(join(runs, 'grid', 'learningRate=0.001'))) === frozen)
         process.kill(frozen, 'SIGCONT')

@@ -19,6 +19,8 @@ const buckets = 600
 const refreshMs = 2000
 
 interface RunCurves {
+  /** Time of the newest event that they have. */
+  updated: string | null
   id: string
   answer: Curves | undefined
   names: string[]
@@ -38,13 +40,19 @@ const loadCurves = async (id: string, name: string, signal: AbortSignal): Promis
       getJson<RunDetails>(runPath(id), signal),
       getJson<Curves>(runPath(id, `/curves?names=${encodeURIComponent(name)}&buckets=${buckets}`), signal),
     ])
-    return { id, answer, names: namesOf(details), error: undefined }
+    return { id, answer, names: namesOf(details), updated: details.row.updated, error: undefined }
   } catch (error) {
-    return { id, answer: undefined, names: [], error: (error as Error).message }
+    return { id, answer: undefined, names: [], updated: null, error: (error as Error).message }
   }
 }
 
-/** The curves of some runs, again and again while one of them is running. */
+/** Whether a run has gone on since its curves were read; the last of them come after its end. */
+const isBehind = ({ id, updated }: RunCurves): boolean => {
+  const row = runRow(id)
+  return row !== undefined && row.updated !== updated
+}
+
+/** The curves of some runs, again after one of them has gone on. */
 const useCurves = (ids: readonly string[], name: string): RunCurves[] | undefined => {
   const state = useSignal<RunCurves[] | undefined>(undefined)
   useEffect(() => {
@@ -55,7 +63,7 @@ const useCurves = (ids: readonly string[], name: string): RunCurves[] | undefine
       if (controller.signal.aborted) return
       state.value = found
       const wait = () => {
-        if (ids.some((id) => runRow(id)?.state === 'running')) void load()
+        if (found.some(isBehind)) void load()
         else timer = setTimeout(wait, refreshMs)
       }
       timer = setTimeout(wait, refreshMs)

@@ -323,7 +323,7 @@ describe.each(both)('%s: attention', (dtype) => {
       { mask: randn([B, 1, 1, S], { generator }).gt(-0.5), causal: true },
       { mask: randn([H, T, S], { generator }) },
       { causal: true, window: 7, softcap: 0.7 },
-      { mask: randn([H, T, S], { generator }), softcap: 3, scale: 2 },
+      { mask: randn([H, T, S], { generator }), softcap: 3 },
     ]
     for (const options of variants)
       compare(heads(sizes, dtype), (q, k, v) => attention(q, k, v, options), composedAttention(options), 2)

@@ -163,6 +163,9 @@ const tableOf = (rows: readonly Row[], names: readonly string[]): string[] => {
   ]
 }
 
+const dynamic =
+  'Qwen 3 has dynamic RoPE scaling from 4 positions on here, which depends on length: padding and a cache change it.'
+
 const page = (rows: readonly Row[]): string => {
   const of = (target: string) => formats.filter((format) => format.target === target).map(({ name }) => name)
   const gguf = of('gguf')
@@ -188,7 +191,8 @@ const page = (rows: readonly Row[]): string => {
   return [
     '# Every architecture, head and format of an export',
     '',
-    `Written by \`npm run bench -- exports\` on ${new Date().toISOString().slice(0, 10)} with ${programs.join(', ')}.`,
+    `Written by \`npm run bench -- exports\` on ${new Date().toISOString().slice(0, 10)} with`,
+    `${programs.join(', ')}.`,
     '',
     'Small models of odd settings with random weights. A number is the largest difference of a logit from that of the',
     'model, relative to the largest logit, on six texts; in parentheses that from the stored quantised weights in float32,',
@@ -199,7 +203,12 @@ const page = (rows: readonly Row[]): string => {
     ...(missing.length === 0 ? [] : ['Not measured as a whole yet:', '', ...missing.map((line) => `- ${line}`), '']),
     ...(failures.length === 0
       ? ['Every check of every proof below is within its tolerance.']
-      : ['Checks beyond their tolerance, bold in the tables; `export` refuses such a model:', '', ...failures]),
+      : [
+          'Checks beyond their tolerance, bold in the tables; `export` refuses such a model.',
+          dynamic,
+          '',
+          ...failures,
+        ]),
     '',
     '## Merged folders',
     '',

@@ -150,7 +150,7 @@ def watch(tensor, ask, _):
     return True
 
 
-say = lambda **values: print(json.dumps(values), flush=True)
+say = lambda **values: print(json.dumps({"part": "low-bits", "in": "llama.cpp", **values}), flush=True)
 say(file="float32", perplexity=perplexity(given["float32"]))
 for label, path in given["files"].items():
     say(file=label, perplexity=perplexity(path))

@@ -48,7 +48,7 @@ const libraries = (): string => {
 
 /** Exports and compares. @param base folder of SmolLM2 @param data folder of the shared data */
 export const lowBits = async (root: string, base: string, data: string, smoke: boolean, say: Say): Promise<void> => {
-  const [calibrationChunks, textChunks] = smoke ? [1, 1] : [16, 8]
+  const [calibrationChunks, textChunks] = smoke ? [1, 1] : [8, 4]
   const tokenizer = await loadTokenizer(base)
   const idsOf = (text: string) => Array.from(tokenizer.encode(text, { addSpecialTokens: false }).ids)
   const c4 = read(data, 'c4-sample', 'c4_demo.jsonl.gz').trim().split('\n')
@@ -76,15 +76,13 @@ export const lowBits = async (root: string, base: string, data: string, smoke: b
     say({ in: 'tunesmith', file, perplexity: await perplexity(path, text) })
   const python = peersPython()
   if (python === undefined) return say({ python: 'skipped: node bench/peers/setup.mjs installs it' })
-  const stdout = execFileSync(python, [join(import.meta.dirname, '..', 'peers', 'llama_low_bits.py'), libraries()], {
-    input: JSON.stringify({
-      float32: fileIn(plain, 'f32'),
-      calibration: idsOf(calibrationText),
-      text,
-      types: Object.fromEntries(quantised.map((type) => [type, mixes[type].code])),
-      files,
-    }),
-    maxBuffer: 2 ** 24,
-  })
-  for (const line of String(stdout).trim().split('\n')) say({ in: 'llama.cpp', ...(JSON.parse(line) as object) })
+  const script = join(import.meta.dirname, '..', 'peers', 'llama_low_bits.py')
+  const input = {
+    float32: fileIn(plain, 'f32'),
+    calibration: idsOf(calibrationText),
+    text,
+    types: Object.fromEntries(quantised.map((type) => [type, mixes[type].code])),
+    files,
+  }
+  execFileSync(python, [script, libraries()], { input: JSON.stringify(input), stdio: ['pipe', 'inherit', 'inherit'] })
 }

@@ -20,6 +20,8 @@ import { openSource } from '../../src/export/open-source.ts'
 import { buildModel, models } from '../../src/models/index.ts'
 import { Generator } from '../../src/tensor/index.ts'
 
+import { median, printTable } from '../side-by-side.ts'
+
 type Say = (values: object) => void
 
 const anonymous = (): number => 1024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
@@ -68,6 +70,7 @@ export const writing = async (root: string, tokenizer: string, smoke: boolean, s
   const source = await openSource({ model: folder })
   const [file, copied, out] = [join(folder, 'model.safetensors'), join(root, 'copy'), join(root, 'written')]
   const largest = Math.max(...[...source.model.parameters().values()].map(({ size }) => 4 * size))
+  const rows = new Map<string, Record<string, number>[]>()
   const round = (value: number) => Number(value.toFixed(2))
   for (let turn = 0; turn < (smoke ? 1 : 3); turn++)
     for (const name of formats) {
@@ -87,8 +90,7 @@ export const writing = async (root: string, tokenizer: string, smoke: boolean, s
       })
       const peak = await stop()
       rmSync(out, { recursive: true })
-      say({
-        format: name,
+      const row = {
         megabytes: Math.round(statSync(file).size / 1e6),
         copy: round(copy.wall),
         seconds: round(written.wall),
@@ -98,6 +100,13 @@ export const writing = async (root: string, tokenizer: string, smoke: boolean, s
         timesCopyCpu: round(written.cpu / copy.cpu),
         addedMb: Math.round((peak - before) / 1e6),
         limitMb: Math.round((1.5 * largest) / 1e6 + 300),
-      })
+      }
+      say({ format: name, ...row })
+      rows.set(name, [...(rows.get(name) ?? []), row])
     }
+  const columns = Object.keys(rows.get(formats[0])?.[0] ?? {})
+  printTable([
+    ['median of', ...columns],
+    ...[...rows].map(([name, some]) => [name, ...columns.map((column) => median(some.map((row) => row[column])))]),
+  ])
 }

@@ -70,12 +70,15 @@ const bucketOf = (distance: number, { positionBuckets: buckets, ...config }: Deb
   return (Math.ceil(fround(grown * (middle - 1))) + middle) * Math.sign(distance)
 }
 
+/** Row of the embeddings of distances for a distance (query position minus key position). */
+const rowOf = (distance: number, config: DebertaConfig): number => {
+  const span = spanOf(config)
+  return Math.min(Math.max(bucketOf(distance, config) + span, 0), 2 * span - 1)
+}
+
 /** Row of the embeddings of distances for each query and key, int64 [T,T]. */
 const distanceIndex = (length: number, config: DebertaConfig): Tensor => {
-  const span = spanOf(config)
-  const rows = Array.from({ length: 2 * length - 1 }, (_, i) =>
-    BigInt(Math.min(Math.max(bucketOf(i - length + 1, config) + span, 0), 2 * span - 1)),
-  )
+  const rows = Array.from({ length: 2 * length - 1 }, (_, i) => BigInt(rowOf(i - length + 1, config)))
   const ids = new BigInt64Array(length * length)
   for (let t = 0; t < length; t++) for (let s = 0; s < length; s++) ids[t * length + s] = rows[t - s + length - 1]
   return Tensor.from(ids, { shape: [length, length] })
@@ -111,6 +114,13 @@ export class DebertaBody extends Body {
       return new EncoderLayer(config, new DisentangledAttention(shape))
     })
     this.#config = config
+  }
+
+  /** Rows of the embeddings of distances, from the farthest key after the query to the farthest before it: those beyond have the same. */
+  get distanceRows(): number[] {
+    const config = this.#config
+    const farthest = Math.max(spanOf(config), config.maxRelativePositions ?? config.maxPositions) + 1
+    return Array.from({ length: 2 * farthest + 1 }, (_, i) => rowOf(i - farthest, config))
   }
 
   #embed(inputs: BodyInputs): Tensor {

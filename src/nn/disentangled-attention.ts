@@ -26,8 +26,10 @@ export class DisentangledAttention extends Attention {
   posKeyProj?: Linear
   posQueryProj?: Linear
   dropout: Dropout
-  readonly #contentToPosition: boolean
-  readonly #positionToContent: boolean
+  /** Scores of the query's content and the distance. */
+  readonly contentToPosition: boolean
+  /** Scores of the distance and the key's content. */
+  readonly positionToContent: boolean
 
   constructor(options: DisentangledAttentionOptions) {
     const { hidden, heads, contentToPosition, positionToContent, sharesProjections } = options
@@ -36,8 +38,8 @@ export class DisentangledAttention extends Attention {
     if (!sharesProjections && contentToPosition) this.posKeyProj = new Linear(hidden, hidden)
     if (!sharesProjections && positionToContent) this.posQueryProj = new Linear(hidden, hidden)
     this.dropout = new Dropout(options.positionDropout)
-    this.#contentToPosition = contentToPosition
-    this.#positionToContent = positionToContent
+    this.contentToPosition = contentToPosition
+    this.positionToContent = positionToContent
   }
 
   /** Scores of content and distance, [B,H,T,S]. */
@@ -58,8 +60,8 @@ export class DisentangledAttention extends Attention {
     }
     const { index } = distances
     const parts: Tensor[] = []
-    if (this.#contentToPosition) parts.push(scoresOf(query, this.posKeyProj ?? this.kProj, index))
-    if (this.#positionToContent)
+    if (this.contentToPosition) parts.push(scoresOf(query, this.posKeyProj ?? this.kProj, index))
+    if (this.positionToContent)
       parts.push(scoresOf(key, this.posQueryProj ?? this.qProj, index.transpose(0, 1)).transpose(2, 3))
     return parts.length === 0 ? undefined : parts.reduce((sum, part) => sum.add(part)).mul(scale)
   }

@@ -19,6 +19,7 @@ export const odd: Record<string, Record<string, unknown>> = {
     padTokenId: 0,
   },
   bert: { hiddenSize: 36, numHeads: 3, intermediateSize: 52, activation: 'gelu_new', typeVocabSize: 3 },
+  'deberta-v2': { hiddenSize: 36, numHeads: 3, intermediateSize: 52, positionBuckets: 4 },
   distilbert: { hiddenSize: 40, numHeads: 5, intermediateSize: 44, tiedEmbeddings: false },
   electra: { embeddingSize: 20, hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   gemma: { numHeads: 3, numKvHeads: 1, headDim: 10 },

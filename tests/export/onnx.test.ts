@@ -53,7 +53,7 @@ const worstOf = async (model: Model, format: OnnxFormat, operators: 'plain' | 's
 }
 
 // Architectures whose layers have no graph yet; they are refused.
-const refused = ['deberta-v2', 'mixtral', 'qwen3-moe']
+const refused = ['mixtral', 'qwen3-moe']
 
 /** Bodies of another architecture under another name: one head shows that they are taken. */
 const renamed = ['camembert', 'mt5', 'xlm-roberta']
@@ -88,6 +88,18 @@ describe('ONNX in onnxruntime', () => {
         expect.toSatisfy((x: number) => x < limits[format]),
       ])
     expect(await worstOf(model, 'fp32', 'standard')).toBeLessThan(limits.fp32)
+  })
+
+  it.each([
+    [{ positionBuckets: 0, maxRelativePositions: 3 }],
+    [{ positionBuckets: 4, maxRelativePositions: 5, sharesProjections: false }],
+    [{ contentToPosition: false, normedDistances: false, absolutePositions: true, typeVocabSize: 2 }],
+    [{ positionToContent: false, sharesProjections: false }],
+    [{ relativeAttention: false, absolutePositions: true }],
+  ])('DeBERTa with %j', async (changes) => {
+    const model = oddModel('deberta-v2', 'token-classification', changes)
+    for (const operators of ['plain', 'standard'] as const)
+      expect(await worstOf(model, 'fp32', operators)).toBeLessThan(limits.fp32)
   })
 
   it.each(['gpt2', 'llama', 'mistral', 'qwen3', 'gemma2', 'gemma3', 'gpt-neox', 'smollm3'] as const)(

@@ -1,6 +1,6 @@
 // Attention as nodes of a graph: of basic operators, or by the Attention operator of opset 23. Scores and softmax are in
 // float32.
-import type { Attention, Norm } from '../../nn/index.ts'
+import { type Attention, DisentangledAttention, type Linear, type Norm } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { linear, type ModelGraph, norm, softCapped } from './layers.ts'
 
@@ -19,6 +19,8 @@ export interface AttentionInputs {
   allowed: string
   /** Added to the scores, float32 [1,H,T,S]. */
   bias?: string
+  /** Embeddings of distances [P,C], and the row of each query and key, int64 [T,S]. */
+  distances?: { embeddings: string; index: string }
   /** Cosines and sines, float32 [B,1,T,R/2]. */
   angles?: { cos: string; sin: string; size: number }
   /** Earlier keys and values. */
@@ -78,6 +80,39 @@ const maskBias = (graph: ModelGraph, allowed: string): string =>
 const combinedBias = (graph: ModelGraph, { allowed, bias }: AttentionInputs): string => {
   const mask = maskBias(graph, allowed)
   return bias === undefined ? mask : graph.once(`${mask} ${bias}`, () => graph.node('Add', [mask, bias]))
+}
+
+/** Scores of content and distance, float32 [B,H,T,S]. @param query [B,H,T,D] @param key [B,H,S,D] */
+const distanceScores = (
+  graph: ModelGraph,
+  layer: DisentangledAttention,
+  { query, key }: { query: string; key: string },
+  { embeddings, index }: NonNullable<AttentionInputs['distances']>,
+): string | undefined => {
+  const { type } = graph.format
+  const { heads, headDim, scale } = layer.settings
+  // [P,C] -> [H,D,P]
+  const project = (projection: Linear) => {
+    const split = graph.node('Reshape', [linear(graph, embeddings, projection), graph.ints(-1, heads, headDim)])
+    return graph.node('Transpose', [split], { perm: [1, 2, 0] })
+  }
+  const scoresOf = (content: string, projection: Linear, rows: string): string => {
+    const all = graph.node('MatMul', [graph.cast(content, type), graph.cast(project(projection), type)])
+    // The operator takes an index of the full shape.
+    const sizes = [graph.size(content, 0), graph.ints(heads), graph.size(rows, 0), graph.size(rows, 1)]
+    const full = graph.node('Expand', [rows, graph.node('Concat', sizes, { axis: 0 })])
+    return graph.cast(graph.node('GatherElements', [all, full], { axis: 3 }), 'float32')
+  }
+  const parts: string[] = []
+  if (layer.contentToPosition) parts.push(scoresOf(query, layer.posKeyProj ?? layer.kProj, index))
+  if (layer.positionToContent) {
+    const turned = graph.once(`turned ${index}`, () => graph.node('Transpose', [index], { perm: [1, 0] }))
+    const scores = scoresOf(key, layer.posQueryProj ?? layer.qProj, turned)
+    parts.push(graph.node('Transpose', [scores], { perm: [0, 1, 3, 2] }))
+  }
+  if (parts.length === 0) return undefined
+  const sum = parts.reduce((a, b) => graph.node('Add', [a, b]))
+  return graph.node('Mul', [sum, graph.scalar(scale)])
 }
 
 /** Of basic operators. Queries of heads that share keys are multiplied with them as one more dimension. */
@@ -146,7 +181,14 @@ export const attend = (
   // The operator's own cap comes after the mask.
   const standard = graph.format.operators === 'standard' && layer.settings.softcap === 0
   const mix = standard ? standardAttention : plainAttention
-  const mixed = mix(graph, query, present, layer, combinedBias(graph, inputs))
+  const { distances } = inputs
+  const scores =
+    distances === undefined || !(layer instanceof DisentangledAttention)
+      ? undefined
+      : distanceScores(graph, layer, { query, key: present.key }, distances)
+  const bias = combinedBias(graph, inputs)
+  const added = scores === undefined ? bias : graph.node('Add', [bias, scores])
+  const mixed = mix(graph, query, present, layer, added)
   const joined = graph.node('Reshape', [
     graph.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
     graph.ints(0, 0, heads * headDim),

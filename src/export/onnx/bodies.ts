@@ -3,6 +3,7 @@
 import { ConfigError } from '../../core/index.ts'
 import {
   type Body,
+  DebertaBody,
   DecoderBody,
   EncoderBody,
   Gpt2Body,
@@ -42,10 +43,19 @@ const encoder = (graph: ModelGraph, body: EncoderBody, { ids, mask, types }: Bod
     body.relativeBias === undefined
       ? undefined
       : distanceBias(graph, body.relativeBias, graph.node('Unsqueeze', [keys, graph.ints(1)]), keys)
-  const inputs = { allowed: present(graph, mask), bias }
+  return postNormLayers(graph, embedded, body.computedLayers, { allowed: present(graph, mask), bias })
+}
+
+/** Layers whose norms are after their blocks. */
+const postNormLayers = (
+  graph: ModelGraph,
+  embedded: string,
+  layers: EncoderBody['computedLayers'],
+  inputs: AttentionInputs,
+): BodyResult => {
   const start = graph.cast(embedded, 'float32')
   graph.layer(start)
-  const hidden = body.computedLayers.reduce(
+  const hidden = layers.reduce(
     (x, layer, i) =>
       graph.within(`layers.${i}`, () => {
         const mixed = graph.within('attention', () => attend(graph, x, layer.attention, inputs).output)
@@ -58,6 +68,31 @@ const encoder = (graph: ModelGraph, body: EncoderBody, { ids, mask, types }: Bod
     start,
   )
   return { hidden, present: [] }
+}
+
+/** @source arXiv:2006.03654 */
+const deberta = (graph: ModelGraph, body: DebertaBody, { ids, mask, types }: BodyValues): BodyResult => {
+  const places = range(graph, graph.size(ids, 1))
+  const embedded = graph.within('embeddings', () => {
+    let sum = embed(graph, ids, body.embedTokens)
+    if (body.embedPositions !== undefined) sum = addWide(graph, sum, embed(graph, places, body.embedPositions))
+    if (body.embedTypes !== undefined) sum = addWide(graph, sum, embed(graph, types ?? graph.ints(0), body.embedTypes))
+    return norm(graph, sum, body.embeddingNorm)
+  })
+  const { embedDistances, distanceNorm, distanceRows: rows } = body
+  if (embedDistances === undefined)
+    return postNormLayers(graph, embedded, body.layers, { allowed: present(graph, mask) })
+  const distances = graph.within('distances', () => {
+    const table = graph.parameter(embedDistances.weight)
+    const queries = graph.node('Unsqueeze', [places, graph.ints(1)])
+    const farthest = (rows.length - 1) / 2
+    const least = graph.node('Max', [graph.node('Sub', [queries, places]), graph.int(-farthest)])
+    const clipped = graph.node('Min', [least, graph.int(farthest)])
+    const stored = graph.constant(valuesConstant('rows of distances', 'int64', [rows.length], rows))
+    const index = graph.node('Gather', [stored, graph.node('Add', [clipped, graph.int(farthest)])], { axis: 0 })
+    return { embeddings: distanceNorm === undefined ? table : norm(graph, table, distanceNorm), index }
+  })
+  return postNormLayers(graph, embedded, body.layers, { allowed: present(graph, mask), distances })
 }
 
 /** A layer whose norms are before its blocks, after them, or both, as in `runPreNormLayers`. */
@@ -187,6 +222,7 @@ const hasExperts = ({ layers }: DecoderBody): boolean => layers.some(({ mlp }) =
 export const bodyGraph = (graph: ModelGraph, model: Model, values: BodyValues): BodyResult => {
   const body: Body = model.body
   if (body instanceof EncoderBody) return encoder(graph, body, values)
+  if (body instanceof DebertaBody) return deberta(graph, body, values)
   if (body instanceof Gpt2Body) return gpt2(graph, body, values)
   if (body instanceof DecoderBody && !hasExperts(body)) return decoder(graph, body, values)
   if (body instanceof GptNeoxBody) return rotaryLayers(graph, body, embed(graph, values.ids, body.embedTokens), values)

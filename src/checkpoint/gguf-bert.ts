@@ -3,7 +3,7 @@
 // @source https://github.com/ggml-org/llama.cpp, src/models/bert.cpp (tensors), conversion/bert.py (keys)
 import type { HeadOptions } from '../models/index.ts'
 import type { GgufFields } from './gguf-fields.ts'
-import type { GgufName, GgufSizes } from './gguf-model.ts'
+import type { GgufName, GgufSizes } from './gguf-names.ts'
 
 /** llama.cpp's numbers of kinds of pooling. */
 const poolings: ReadonlyMap<number, NonNullable<HeadOptions['pooling']>> = new Map([

@@ -89,3 +89,23 @@ export const shortest = (value: number): number => {
   }
   return value
 }
+
+/**
+ * A yes or no for each layer: a list, or a period whose first or last layer has no.
+ * @param otherwise the period where the file says nothing
+ */
+export const layerFlags = (
+  fields: GgufFields,
+  name: string,
+  layers: number,
+  { every, fullFirst }: { every: number; fullFirst: boolean },
+): boolean[] => {
+  const value = fields.file.metadata.get(fields.key(name))
+  if (typeof value === 'object') {
+    const list = [...value].map(Boolean)
+    if (list.length !== layers) throw fields.fault(`one value for each of ${layers} layers`, fields.key(name), value)
+    return list
+  }
+  const period = fields.count(name) ?? every
+  return Array.from({ length: layers }, (_, i) => (fullFirst ? i % period !== 0 : (i + 1) % period !== 0))
+}

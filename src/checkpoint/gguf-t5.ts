@@ -1,7 +1,7 @@
 // T5 in GGUF: the names of its tensors, and the fields of config.json.
 // @source https://github.com/ggml-org/llama.cpp, src/models/t5.cpp (tensors), conversion/t5.py (keys)
 import type { GgufFields } from './gguf-fields.ts'
-import type { GgufName, GgufSizes } from './gguf-model.ts'
+import type { GgufName, GgufSizes } from './gguf-names.ts'
 
 /**
  * Key that says that the output norm of the decoder has the factor of tied embeddings, if the model has one. llama.cpp has no

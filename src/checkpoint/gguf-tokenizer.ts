@@ -281,6 +281,20 @@ const wordPieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
   }
 }
 
+/** Key of the normalizer of a tokenizer.json whose effect is in the compiled rules: llama.cpp and Tunesmith read these differently. */
+export const ggufNormalizerKey = 'tunesmith.normalizer'
+
+/** The normalizer that our files name beside the compiled rules. */
+const namedNormalizer = (file: GgufFile): JsonObject | undefined => {
+  const given = new GgufFields(file, '').string(ggufNormalizerKey)
+  if (given === undefined) return undefined
+  try {
+    return JSON.parse(given) as JsonObject
+  } catch {
+    throw fault(file, `Expected JSON for \`${ggufNormalizerKey}\`, got ${JSON.stringify(given.slice(0, 40))}.`)
+  }
+}
+
 /** Unigram, with the normalisation of SentencePiece as its compiled rules. */
 const unigramParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
   const { file } = fields
@@ -312,7 +326,7 @@ const unigramParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
       : []),
   ]
   return {
-    normalizer: normalizers.length === 0 ? null : { type: 'Sequence', normalizers },
+    normalizer: namedNormalizer(file) ?? (normalizers.length === 0 ? null : { type: 'Sequence', normalizers }),
     preTokenizer: metaspace,
     decoder: metaspace,
     model: {

@@ -1,8 +1,8 @@
 // Maps between paths of our modules and keys of Hugging Face checkpoints by the key rules of a model, in both
 // directions. Independent of models.
 import { CheckpointError } from '../core/index.ts'
-import type { KeyRule } from '../nn/index.ts'
-import { cat, type Tensor } from '../tensor/index.ts'
+import { blockMatrixOf, type KeyRule, standInFor } from '../nn/index.ts'
+import { cat, Tensor } from '../tensor/index.ts'
 
 const suffixes = ['weight', 'bias'] as const
 
@@ -51,6 +51,14 @@ export const splitFused = (
 ): Tensor[] => {
   if (count === 1) return [fused]
   const [first, ...rest] = fused.shape
+  const matrix = blockMatrixOf(fused)
+  if (matrix !== undefined) {
+    const numbered = Tensor.from(
+      BigInt64Array.from({ length: first }, (_, row) => BigInt(row)),
+      { shape: [first, 1] },
+    )
+    return splitFused(numbered, count, { rows, heads }).map((part) => standInFor(matrix.select(part.reshape([-1]))))
+  }
   if (heads !== undefined) {
     const byHead = fused.view([heads, count, first / (heads * count), ...rest])
     return Array.from({ length: count }, (_, i) => byHead.select(1, i).reshape([first / count, ...rest]))

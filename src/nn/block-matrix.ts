@@ -39,6 +39,18 @@ export class BlockMatrix {
     return blockLinear(input, this.codes, this.format, this.order, bias)
   }
 
+  /** Some of its rows as a matrix of the same blocks. @param rows int64 [outputs] */
+  select(rows: Tensor): BlockMatrix {
+    const stored = this.order === null ? rows : this.order.indexSelect(0, rows)
+    const ids = stored.toTypedArray() as BigInt64Array
+    const [, inputs] = this.shape
+    const shape = [ids.length, inputs] as const
+    // Rows that lie one after the other need no order.
+    return ids.every((id, i) => id === ids[0] + BigInt(i))
+      ? new BlockMatrix({ format: this.format, shape, blocks: this.codes.narrow(0, Number(ids[0]), ids.length) })
+      : new BlockMatrix({ format: this.format, shape, blocks: this.codes, order: stored })
+  }
+
   /** A float32 copy. */
   dequantize(): Tensor {
     return unpackBlocks(this.codes, this.format, this.order)

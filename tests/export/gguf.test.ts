@@ -3,9 +3,17 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
-import { loadModel, loadTokenizer, openGguf, saveModel, weightForms } from '../../src/checkpoint/index.ts'
+import {
+  ggufTokenizer,
+  loadModel,
+  loadTokenizer,
+  openGguf,
+  saveModel,
+  weightForms,
+} from '../../src/checkpoint/index.ts'
 import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
 import { chooseTarget, exportModel } from '../../src/export/index.ts'
 import { openSource } from '../../src/export/open-source.ts'
@@ -14,7 +22,7 @@ import { generate } from '../../src/generation/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
 import { buildModel, freeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import type { GatedMlp } from '../../src/nn/index.ts'
-import { Generator, keep, noGrad, Tensor } from '../../src/tensor/index.ts'
+import { Generator, keep, noGrad, Tensor, zeros } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
@@ -39,13 +47,19 @@ const make = async (
   changes: object,
   files = tokenizer,
   head: HeadType = 'causal-lm',
-  headOptions: object = {},
+  noise = 0.2,
 ): Promise<string> => {
   const definition = models[type] as (typeof models)['llama']
   const config = definition.adjust(definition.presets.test, { vocabSize: 300, ...changes })
-  const model = buildModel(definition as never, config, head, headOptions).initialize({
+  const model = buildModel(definition as never, config, head).initialize({
     std: 0.1,
     generator: new Generator(1),
+  })
+  // Norms and biases that are not all the same, so that those in another place show.
+  const generator = new Generator(2)
+  noGrad(() => {
+    for (const parameter of model.parameters().values())
+      if (parameter.ndim === 1) parameter.add_(zeros(parameter.shape).normal_(0, noise, { generator }))
   })
   const folder = join(scratch, name)
   await saveModel(model.eval(), folder, { tokenizer: files })
@@ -57,6 +71,13 @@ beforeAll(async () => {
 })
 
 const llama3 = { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 8192 }
+const longrope = {
+  kind: 'longrope',
+  shortFactor: [1, 1.25, 1.5, 2],
+  longFactor: [1, 2, 3, 5],
+  originalPositions: 256,
+  factor: 4,
+}
 const cases: [string, ModelType, object][] = [
   ['llama', 'llama', { tiedEmbeddings: true }],
   ['llama with biases', 'llama', { attentionBias: true, mlpBias: true, headDim: 16 }],
@@ -66,16 +87,34 @@ const cases: [string, ModelType, object][] = [
   ['qwen2', 'qwen2', {}],
   ['qwen3', 'qwen3', { tiedEmbeddings: true }],
   ['gemma', 'gemma', { maxPositions: 128 }],
+  ['gemma3', 'gemma3', { maxPositions: 128, headDim: 12, queryScale: 12, slidingWindow: 3 }],
+  ['gemma3 of full attention', 'gemma3', { maxPositions: 128, layerTypes: ['full_attention', 'full_attention'] }],
+  ['olmo2', 'olmo2', { maxPositions: 128, hiddenSize: 48, intermediateSize: 40 }],
+  ['olmo2 with one matrix', 'olmo2', { maxPositions: 128, tiedEmbeddings: true, numKvHeads: 4 }],
+  ['smollm3', 'smollm3', { maxPositions: 128, numLayers: 5 }],
+  ['phi3', 'phi3', { maxPositions: 128, hiddenSize: 48, partialRotaryFactor: 0.5, intermediateSize: 40 }],
+  ['phi3 with longrope', 'phi3', { ropeScaling: longrope, maxPositions: 1024, tiedEmbeddings: true }],
+  ['gpt-neox', 'gpt-neox', { maxPositions: 128, intermediateSize: 48, partialRotaryFactor: 0.25, hiddenSize: 64 }],
+  ['gpt-neox in sequence', 'gpt-neox', { maxPositions: 128, parallelResidual: false, tiedEmbeddings: true }],
   ['gpt2', 'gpt2', { maxPositions: 128, intermediateSize: 48 }],
   ['gpt2 with an output matrix', 'gpt2', { maxPositions: 128, tiedEmbeddings: false }],
 ]
 
 const mixed = 'Größe, café, naïve. 你好，世界 Привет! Donaudampfschifffahrtsgesellschaft 3.14 #42'
+const slidesTwice = ['sliding_attention', 'full_attention', 'full_attention', 'sliding_attention']
 const encoders: [name: string, type: ModelType, changes: object, lowercase: boolean | undefined, pooling: string][] = [
   ['bert', 'bert', {}, true, 'mean'],
   ['cased bert', 'bert', { typeVocabSize: 1 }, false, 'cls'],
   ['distilbert', 'distilbert', {}, true, 'mean'],
   ['roberta', 'roberta', {}, undefined, 'lasttoken'],
+  ['modernbert', 'modernbert', { maxPositions: 128, numLayers: 5, localAttention: 6 }, undefined, 'mean'],
+  [
+    'modernbert by a list',
+    'modernbert',
+    { maxPositions: 128, activation: 'silu', layerTypes: slidesTwice },
+    true,
+    'cls',
+  ],
 ]
 
 // An optional package, which the compiler must not look for.
@@ -90,6 +129,8 @@ describe.skipIf(!installed)(`gguf in llama.cpp${installed ? '' : ' (skipped: no 
     ['llama', { tiedEmbeddings: true }],
     ['gemma', { maxPositions: 128 }],
     ['gpt2', { maxPositions: 128 }],
+    // Texts are longer than 8 tokens, and so is the context of llama.cpp: both take the long factors.
+    ['phi3', { maxPositions: 128, ropeScaling: { ...longrope, originalPositions: 8, factor: 16 } }],
   ] as const)('has the logits of a %s and the ids of a tokenizer that was trained here', async (type, changes) => {
     const folder = await make(`${type}-in-llama-cpp`, type, changes)
     const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out` })
@@ -107,6 +148,8 @@ describe('gguf', () => {
     expect(proof.filter(({ ok }) => !ok)).toEqual([])
     expect(proof.map(({ check }) => check)).toContain('token ids')
     expect(proof[0].value).toBeLessThan(1e-5)
+    const consumers = proof.map(({ consumer }) => consumer.split(' ')[0])
+    if (installed) expect(consumers).toContain('node-llama-cpp')
   })
 
   it('writes the file where nobody asks for its hash', async () => {
@@ -123,7 +166,8 @@ describe('gguf', () => {
       const words = name.replaceAll(' ', '-')
       const input = lowercase === undefined ? ({ type: 'bpe' } as const) : ({ type: 'wordpiece', lowercase } as const)
       const files = await train(`${words}-words`, { ...input, vocabSize: 290, minFrequency: 1 }, mixed)
-      const folder = await make(words, type, changes, files, 'embedding')
+      // llama.cpp 0.5 computes wrong products of Q8_0 with rows of 32.
+      const folder = await make(words, type, { hiddenSize: 64, ...changes }, files, 'embedding')
       mkdirSync(join(folder, '1_Pooling'))
       writeFileSync(join(folder, '1_Pooling', 'config.json'), JSON.stringify({ pooling_mode: pooling }))
       const modules = ['Transformer', 'Pooling', 'Normalize'].map((name) => ({ type: `sentence_transformers.${name}` }))
@@ -167,14 +211,68 @@ describe('gguf', () => {
     expect(proof.find(({ check }) => check.startsWith('logits'))!.value).toBeLessThan(1e-5)
   })
 
+  it.each([{}, { normalizer: 'none' }, { normalizer: 'nfd' }, { lowercase: true }] as const)(
+    'writes a Unigram tokenizer that was trained here with %j, which splits any text into the same ids',
+    async (options) => {
+      const name = `unigram-${Object.values(options).join('-')}`
+      const words = `${mixed} 한국어 ﬁne`
+      const files = await train(`${name}-words`, { type: 'unigram', vocabSize: 140, ...options }, words)
+      const folder = await make(name, 'llama', { maxPositions: 128 }, files)
+      const texts = [
+        words.toUpperCase(),
+        words.normalize('NFD'),
+        '  two  spaces\tand\n\ntabs ',
+        'ＦＵＬＬ width ２３ ½ … ™ ẞ İ',
+        // Composed in part, and with marks that compose with nothing.
+        'zzz ắ ă\u0301 a\u0306\u0301 q\u0307',
+        '\u00a0a\u2003b\u3000c',
+        '👩‍👩‍👧 flags 🇩🇪',
+      ]
+      const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out`, texts })
+      const ids = proof.filter(({ check }) => check === 'token ids')
+      expect(ids).toHaveLength(installed ? 2 : 1)
+      for (const { ok, value } of ids) expect([ok, value]).toEqual([true, expect.stringMatching(/^(\d+) of \1 texts$/)])
+    },
+  )
+
+  it("writes SentencePiece's BPE, whose merges llama.cpp makes by scores", async () => {
+    const golden = gunzipSync(readFileSync(join(import.meta.dirname, '../checkpoint/golden/sentencepiece.json.gz')))
+    const { header } = JSON.parse(golden.toString()) as { header: string }
+    // A vocabulary of 512 tokens; the tensors are not read.
+    const vocabulary = join(scratch, 'vocabulary.gguf')
+    writeFileSync(vocabulary, Buffer.concat([Buffer.from(header, 'base64'), Buffer.alloc(4 << 20)]))
+    const files = join(scratch, 'sentencepiece-words')
+    mkdirSync(files)
+    const given = await openGguf(vocabulary)
+    const { tokenizer: content, config } = ggufTokenizer(given)
+    writeFileSync(join(files, 'tokenizer.json'), JSON.stringify(content))
+    writeFileSync(join(files, 'tokenizer_config.json'), JSON.stringify(config))
+    const folder = await make('sentencepiece', 'llama', { vocabSize: 512, maxPositions: 128 }, files)
+    const texts = ['Once upon a time, there was a girl.', ' two  spaces\tand\n\ntabs ', 'Größe 你好 🦙 é', '  ']
+    const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out`, texts })
+    const ids = proof.filter(({ check }) => check === 'token ids')
+    expect(ids).toHaveLength(installed ? 2 : 1)
+    for (const { ok, value } of ids) expect([ok, value]).toEqual([true, expect.stringMatching(/^(\d+) of \1 texts$/)])
+    const written = await openGguf(join(`${folder}-out`, 'gguf', 'sentencepiece-F32.gguf'))
+    const types = (file: typeof given) => [...(file.metadata.get('tokenizer.ggml.token_type') as Int32Array)]
+    expect(types(written)).toEqual(types(given))
+    // Merges in an order that no scores give.
+    const path = join(folder, 'tokenizer.json')
+    const json = JSON.parse(readFileSync(path, 'utf8')) as { model: { merges: unknown[] } }
+    writeFileSync(path, JSON.stringify({ ...json, model: { ...json.model, merges: json.model.merges.slice(1) } }))
+    await expect(exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-no` })).rejects.toThrow(/do not follow/)
+  })
+
   it('writes every type, and the same bytes twice', async () => {
-    const folder = await make('types', 'llama', {
+    const sizes = {
       hiddenSize: 256,
       intermediateSize: 256,
       numLayers: 2,
       numHeads: 4,
       numKvHeads: 1,
-    })
+    }
+    // Few bits lose more where norms and biases differ.
+    const folder = await make('types', 'llama', sizes, tokenizer, 'causal-lm', 0)
     const to = Object.keys(mixes).map((variant) => `gguf:${variant}`)
     const texts = ['The cat sat on the mat.']
     const first = await exportModel({ model: folder, to, out: join(scratch, 'types-1'), texts })
@@ -233,6 +331,24 @@ describe('gguf', () => {
     await expect(loadForInference({ model: path, weights: 'packed' }, { dtype: 'float32' })).rejects.toThrow(/`dtype`/)
     truncateSync(path, 200_000)
     expect(() => logitsOf(packed)).toThrow(/was truncated while it is in use/)
+  })
+
+  it.each([
+    ['phi3', 'causal-lm', { intermediateSize: 96 }],
+    ['gpt-neox', 'causal-lm', { intermediateSize: 96, numHeads: 2 }],
+    ['modernbert', 'embedding', { intermediateSize: 96, numHeads: 2, layerTypes: slidesTwice }],
+  ] as const)('splits the fused matrices of a %s where they lie in the file', async (type, head, changes) => {
+    const name = `fused-${type}`
+    const folder = await make(name, type, { hiddenSize: 64, maxPositions: 128, ...changes }, tokenizer, head)
+    await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
+    const path = join(`${folder}-out`, 'gguf', `${name}-Q8_0.gguf`)
+    const inputIds = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
+    const [packed, unpacked] = await Promise.all(weightForms.map((weights) => loadModel(path, { head, weights })))
+    const matrices = (model: Model) => [...model.body.parameters().values()].filter(({ ndim }) => ndim > 1)
+    expect(matrices(unpacked).length).toBeGreaterThan(8)
+    expect(matrices(packed)).toEqual([])
+    const [near, exact] = [packed, unpacked].map((model) => noGrad(() => model.forward({ inputIds }).logits))
+    expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item()).toBeLessThan(0.05)
   })
 
   it('takes adapters while its matrices stay blocks, also in the one call per layer of decoding', async () => {
@@ -416,9 +532,20 @@ describe('gguf', () => {
       expect(exportModel({ model, to: 'gguf', out })).rejects.toThrow(words)
     await refused(window, /sliding window of 8/)
     await refused(dynamic, /dynamic/)
+    const rules = join(unigram, 'tokenizer.json')
+    const trained = JSON.parse(readFileSync(rules, 'utf8')) as object
+    writeFileSync(
+      rules,
+      JSON.stringify({ ...trained, normalizer: { type: 'Replace', pattern: { String: 'a' }, content: 'b' } }),
+    )
     await refused(unigram, /Unigram with the normalizer/)
     await refused(await make('deep', 't5', { numDecoderLayers: 3 }, words, 'seq2seq-lm'), /3 and 2/)
     await refused(odd, /Punctuation/)
+    await refused(await make('nowhere', 'smollm3', { positionlessInterval: 2 }), /no positions in every fourth layer/)
+    await refused(await make('biased', 'olmo2', { attentionBias: true }), /layers without biases/)
+    await refused(await make('scaled', 'gemma3', { queryScale: 5 }), /divided by the root of 8.*the root of 5/)
+    await refused(await make('near', 'phi3', { slidingWindow: 16 }), /sliding window of 16/)
+    await refused(await make('rule', 'qwen2', { ropeScaling: llama3 }), /RoPE scaling of default, linear, yarn/)
     const mpnet = await make('mpnet', 'mpnet', {}, words, 'embedding')
     await refused(mpnet, /mpnet \(llama\.cpp has no relative positions in encoders\)/)
     const masked = await make('masked', 'bert', {}, words, 'masked-lm')

@@ -5,14 +5,15 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, baseOfAdapter, isAdapterFolder } from '../../adapters/index.ts'
-import { openGguf } from '../../checkpoint/index.ts'
+import { type GgufName, inStoredOrder, openGguf } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { CausalLmHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
+import { architectureOf } from '../gguf/architectures.ts'
 import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from '../gguf/gguf-file.ts'
-import { architectureOf, entryOf, isTied, namesOf, permute } from '../gguf/gguf-tensors.ts'
+import { entryOf, isTied, namesOf } from '../gguf/gguf-tensors.ts'
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
 import { rounded } from '../proof/differences.ts'
@@ -27,7 +28,7 @@ const fileName = ({ name }: ExportSource, variant: string): string => `${name}-L
 /** A change with ggml's name of its matrix. */
 interface NamedChange extends LowRankChange {
   name: string
-  permutedHeads?: number
+  order?: GgufName['order']
 }
 
 /** Whether the base's output matrix is its token embedding, in which llama.cpp would change the embedding too. */
@@ -37,12 +38,12 @@ const isBaseTied = (model: Model): boolean => adaptersOf(model).using(null, () =
 const namedChanges = ({ model }: ExportSource): NamedChange[] => {
   const names = new Map([...namesOf(model)].map(([name, entry]) => [entry.theirs, { name, ...entry }]))
   return lowRankChanges(model).map((change) => {
-    const { name, permutedHeads } = names.get(change.key) ?? {}
+    const { name, order } = names.get(change.key) ?? {}
     if (name === undefined || (name === 'output.weight' && isBaseTied(model)))
       throw new ConfigError(
         `\`gguf-adapter\` needs changes of matrices that llama.cpp has alone, and ${change.key} is ${name === undefined ? 'none' : 'the token embedding too'}. Export to gguf, which merges the adapter.`,
       )
-    return { ...change, name, ...(permutedHeads === undefined ? {} : { permutedHeads }) }
+    return { ...change, name, ...(order === undefined ? {} : { order }) }
   })
 }
 
@@ -80,12 +81,12 @@ const metadataOf = async (source: ExportSource, variant: string, alpha: number):
 }
 
 const entriesOf = (changes: readonly NamedChange[], variant: string, alpha: number): GgufEntry[] => {
-  const entry = (name: string, tensor: Tensor, permutedHeads?: number) =>
-    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, { layers: 0, tied: false }), { permutedHeads })
-  return changes.flatMap(({ name, a, b, permutedHeads, ...change }) => {
+  const entry = (name: string, tensor: Tensor, order?: GgufName['order']) =>
+    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, { layers: 0, tied: false }), { order })
+  return changes.flatMap(({ name, a, b, order, ...change }) => {
     const factor = effectOf({ ...change, a, b }) / alpha
     const scaled = factor === 1 ? b : noGrad(() => b.to('float32').mul(factor))
-    return [entry(`${name}.lora_a`, a.detach()), entry(`${name}.lora_b`, scaled.detach(), permutedHeads)]
+    return [entry(`${name}.lora_a`, a.detach()), entry(`${name}.lora_b`, scaled.detach(), order)]
   })
 }
 
@@ -100,7 +101,7 @@ const compareChanges = async (
   let [worst, at] = [0, '']
   try {
     const alpha = Number(file.metadata.get('adapter.lora.alpha'))
-    for (const { name, key, a, b, scale, permutedHeads } of changes) {
+    for (const { name, key, a, b, scale, order } of changes) {
       const error = noGrad(() =>
         scope(() => {
           const [storedA, storedB] = ['a', 'b'].map((part) =>
@@ -108,7 +109,7 @@ const compareChanges = async (
           )
           const stored = storedB.matmul(storedA).mul(alpha / storedB.shape[1])
           const own = b.to('float32').matmul(a.to('float32')).mul(scale)
-          const ours = permutedHeads === undefined ? own : permute(own, permutedHeads)
+          const ours = order === undefined ? own : inStoredOrder(own, order).reshape(own.shape)
           const size = ours.norm().item()
           return size === 0 ? 0 : stored.sub(ours).norm().item() / size
         }),

@@ -15,6 +15,7 @@ export const text = (value: string | readonly string[]): GgufField => ({ type: '
 export const count = (value: number): GgufField => ({ type: 'uint32', value })
 export const float = (value: number): GgufField => ({ type: 'float32', value })
 export const flag = (value: boolean): GgufField => ({ type: 'bool', value })
+export const flags = (value: readonly boolean[]): GgufField => ({ type: 'bool', value: value.map(Number) })
 export const octets = (value: Uint8Array): GgufField => ({ type: 'uint8', value })
 export const floats = (value: readonly number[]): GgufField => ({ type: 'float32', value })
 export const integers = (value: readonly number[]): GgufField => ({ type: 'int32', value })

@@ -12,22 +12,14 @@ import { compareTokenizers } from '../proof/compare-tokenizers.ts'
 import { compareWeights } from '../proof/compare-weights.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
+import { architectureOf, architectures, unknownToLlamaCpp } from './architectures.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
-import {
-  architectureOf,
-  architectures,
-  entryOf,
-  headDimOf,
-  isTied,
-  namesOf,
-  settingsOf,
-  stateOf,
-  unknownToLlamaCpp,
-} from './gguf-tensors.ts'
+import { entryOf, isTied, namesOf, stateOf } from './gguf-tensors.ts'
 import { importanceFields, importanceOf, writeImportance } from './importance.ts'
 import { isQuantised, mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
 import { ropeFactors, ropeFields } from './rope.ts'
+import { headDimOf, rotaryDimOf, settingsOf } from './settings.ts'
 import { tokenizerFields } from './tokenizer-fields.ts'
 
 /** @throws ConfigError for what llama.cpp does not compute. @param target format that the message names */
@@ -57,11 +49,11 @@ export const checkGguf = (source: ExportSource, target: string): void => {
   if (lacking !== undefined) refuse(...lacking)
   if (!settings.scaleAttention || settings.scaleAttentionByLayer)
     refuse('attention scores divided by the root of the head size', 'another scale')
-  if (architecture.tiedOnly && !isTied(source.model))
+  if (architecture.output === 'tied' && !isTied(source.model))
     refuse('one matrix for tokens and output', 'an output matrix of its own')
-  if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
+  if (!architecture.slides && slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
     refuse(`attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
-  if (architecture.rope) ropeFields('', settings)
+  if (architecture.rope !== undefined) ropeFields('', settings, architecture.rope)
   tokenizerFields(source, settings.vocabSize)
 }
 
@@ -76,6 +68,13 @@ const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
   ].map(([key, field]) => [`general.sampling.${key}`, field])
 }
 
+/** Tokens that llama.cpp needs in a model whose name says that it is a Phi 3. */
+const phi3Tokens = ['</s>', '<unk>', '<s>', '<|endoftext|>']
+
+/** `general.name`: llama.cpp opens no file whose name has "phi3" or "phi-3" and whose tokenizer is not that of Phi 3. */
+const nameOf = ({ name, tokenizer }: ExportSource): string =>
+  phi3Tokens.every((token) => tokenizer.tokenToId(token) !== undefined) ? name : name.replace(/(phi)-?(?=3)/gi, '$1 ')
+
 /** Whether a file type has quantised matrices that an importance matrix changes. */
 export const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted ?? false
 
@@ -83,10 +82,14 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
   const settings = settingsOf(source.model)
   const { name: arch, normKey, rope, fields } = architectureOf(source.model)
   const headDim = headDimOf(settings)
+  const rotary =
+    rope === undefined
+      ? []
+      : ([[`${arch}.rope.dimension_count`, count(rotaryDimOf(settings))], ...ropeFields(arch, settings, rope)] as const)
   return new Map<string, GgufField>([
     ['general.architecture', text(arch)],
     ['general.type', text('model')],
-    ['general.name', text(source.name)],
+    ['general.name', text(nameOf(source))],
     ['general.file_type', count(mixes[variant].code)],
     ['general.quantization_version', count(2)],
     ...sampling(source),
@@ -100,26 +103,27 @@ const metadataOf = (source: ExportSource, variant: string): Map<string, GgufFiel
     [`${arch}.attention.key_length`, count(headDim)],
     [`${arch}.attention.value_length`, count(headDim)],
     [`${arch}.${normKey}`, float(settings.normEps)],
-    ...(rope ? ([[`${arch}.rope.dimension_count`, count(headDim)], ...ropeFields(arch, settings)] as const) : []),
+    ...rotary,
     ...(fields?.(source.model, settings) ?? []),
     ...tokenizerFields(source, settings.vocabSize),
     ...(source.importance === undefined || !usesImportance(variant) ? [] : importanceFields(source.importance)),
   ])
 }
 
-/** Tensors in the order of the table, and the factors of Llama 3's RoPE. */
+/** Tensors in the order of the table, and the factors of RoPE. */
 const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
   const state = stateOf(source.model)
+  const names = namesOf(source.model)
   const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
   const { importance } = source
   const facts = {
     layers,
-    tied: isTied(source.model),
+    tied: !state.has(names.get('output.weight')?.theirs ?? ''),
     groups: numHeads / numKvHeads,
     weighted: importance !== undefined,
   }
-  const entries = [...namesOf(source.model)].flatMap(([name, entry]) => {
+  const entries = [...names].flatMap(([name, entry]) => {
     const tensor = state.get(entry.theirs)
     if (tensor === undefined) return []
     state.delete(entry.theirs)
@@ -131,11 +135,12 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
     throw new ConfigError(
       `Expected a name in GGUF for every tensor, but ${[...state.keys()].slice(0, 5).join(', ')} has none. Export to merged instead.`,
     )
-  if (!architectureOf(source.model).rope) return entries
-  const factors = ropeFactors(settings, headDimOf(settings))
-  if (factors === undefined) return entries
-  const bytes = new Uint8Array(factors.buffer)
-  return [...entries, { name: 'rope_freqs.weight', shape: [factors.length], code: 0, bytes: bytes.length, part: bytes }]
+  if (architectureOf(source.model).rope === undefined) return entries
+  const factors = [...ropeFactors(settings)].map(([name, values]): GgufEntry => {
+    const part = new Uint8Array(values.buffer)
+    return { name, shape: [values.length], code: 0, bytes: part.length, part }
+  })
+  return [...entries, ...factors]
 }
 
 export const ggufFileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`

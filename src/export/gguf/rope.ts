@@ -1,21 +1,25 @@
-// Settings of rotary positions as metadata and, for Llama 3's rule, as a tensor of divisors.
+// Settings of rotary positions as metadata and, for Llama 3's rule and LongRoPE, as tensors of divisors.
 import { z } from 'zod'
-import { llama3Divisors } from '../../checkpoint/index.ts'
+import { llama3Divisors, ropeFactorNames } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
+import { RotaryTable } from '../../nn/index.ts'
 import { count, float, type GgufField, text } from './gguf-file.ts'
+import { rotaryDimOf, type Settings } from './settings.ts'
 
-interface RopeSettings {
-  ropeTheta: number
-  ropeScaling: { kind: string; [field: string]: unknown }
-}
+type Scaling = Settings['ropeScaling']
 
 const published = { lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 8192 } as const
 const numbers = z.looseObject({ factor: z.number(), originalPositions: z.number().optional() })
 const yarn = numbers.extend({ betaFast: z.number(), betaSlow: z.number(), attentionFactor: z.number().optional() })
+const longrope = numbers.extend({
+  kind: z.literal('longrope'),
+  shortFactor: z.array(z.number()),
+  longFactor: z.array(z.number()),
+  originalPositions: z.number(),
+  attentionFactor: z.number().optional(),
+})
 
-type Scaling = RopeSettings['ropeScaling']
-
-const scalings: Record<string, (arch: string, scaling: Scaling) => [string, GgufField][]> = {
+const scalings: Record<string, (arch: string, scaling: Scaling, settings: Settings) => [string, GgufField][]> = {
   default: () => [],
   llama3: (_, scaling) => {
     const other = Object.entries(published).find(([name, value]) => scaling[name] !== value)
@@ -41,24 +45,54 @@ const scalings: Record<string, (arch: string, scaling: Scaling) => [string, Gguf
       [`${arch}.rope.scaling.yarn_beta_slow`, float(betaSlow)],
     ]
   },
+  longrope: (arch, scaling, settings) => {
+    const { originalPositions } = longrope.parse(scaling)
+    const { magnitude } = tableOf(settings, scaling).frequencies(1)
+    return [
+      [`${arch}.rope.scaling.attn_factor`, float(magnitude)],
+      [`${arch}.rope.scaling.original_context_length`, count(originalPositions)],
+    ]
+  },
 }
 
-/** Rules whose divisors are a tensor of the file. */
-const divisors: Record<string, (scaling: Scaling, theta: number, headDim: number) => Float32Array> = {
-  llama3: (scaling, theta, headDim) => Float32Array.from(llama3Divisors(numbers.parse(scaling).factor, theta, headDim)),
+const tableOf = (settings: Settings, scaling: Scaling): RotaryTable =>
+  new RotaryTable({ rotaryDim: rotaryDimOf(settings), theta: settings.ropeTheta, scaling: longrope.parse(scaling) })
+
+const [llama3Name, shortName, longName] = ropeFactorNames
+
+/** Rules whose divisors are tensors of the file, by their names. */
+const divisors: Record<string, (scaling: Scaling, settings: Settings) => [string, readonly number[]][]> = {
+  llama3: (scaling, settings) => [
+    [llama3Name, llama3Divisors(numbers.parse(scaling).factor, settings.ropeTheta, rotaryDimOf(settings))],
+  ],
+  longrope: (scaling) => {
+    const { shortFactor, longFactor } = longrope.parse(scaling)
+    return [
+      [longName, longFactor],
+      [shortName, shortFactor],
+    ]
+  },
 }
 
-/** Metadata of the rotary positions. @throws ConfigError for scaling that GGUF cannot express */
-export const ropeFields = (arch: string, { ropeTheta, ropeScaling }: RopeSettings): [string, GgufField][] => {
-  const { kind } = ropeScaling
-  if (!Object.hasOwn(scalings, kind))
+/**
+ * Metadata of the rotary positions.
+ * @param computed scalings that llama.cpp computes for the architecture
+ * @throws ConfigError for others, and for settings that GGUF cannot express
+ */
+export const ropeFields = (arch: string, settings: Settings, computed: readonly string[]): [string, GgufField][] => {
+  const { ropeScaling, ropeTheta } = settings
+  if (!computed.includes(ropeScaling.kind))
     throw new ConfigError(
-      `Expected RoPE scaling of ${Object.keys(scalings).join(', ')} for \`gguf\`, got ${kind}. Export to merged instead.`,
+      `Expected RoPE scaling of ${computed.join(', ')} for \`gguf\`, got ${ropeScaling.kind}. Export to merged instead.`,
     )
-  return [[`${arch}.rope.freq_base`, float(ropeTheta)], ...scalings[kind](arch, ropeScaling)]
+  return [[`${arch}.rope.freq_base`, float(ropeTheta)], ...scalings[ropeScaling.kind](arch, ropeScaling, settings)]
 }
 
-/** Divisors of the frequencies by Llama 3's rule; undefined for other scaling. */
-export const ropeFactors = ({ ropeTheta, ropeScaling }: RopeSettings, headDim: number): Float32Array | undefined => {
-  return divisors[ropeScaling.kind]?.(ropeScaling, ropeTheta, headDim)
-}
+/** Divisors of the frequencies by the names of their tensors; none for most kinds of scaling. */
+export const ropeFactors = (settings: Settings): Map<string, Float32Array> =>
+  new Map(
+    divisors[settings.ropeScaling.kind]?.(settings.ropeScaling, settings).map(([name, values]) => [
+      name,
+      Float32Array.from(values),
+    ]),
+  )

@@ -1,13 +1,15 @@
-// The metadata of a byte-level BPE, WordPiece or Unigram tokenizer. llama.cpp knows pre-tokenizers of BPE by name: the name is chosen by
-// the structure of tokenizer.json, and ids are compared when the file is read back.
-import { ggufPreTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
+// The metadata of a tokenizer: byte-level BPE, SentencePiece's BPE, WordPiece or Unigram. llama.cpp knows pre-tokenizers of BPE by
+// name: the name is chosen by the structure of tokenizer.json, and ids are compared when the file is read back.
+import { ggufNormalizerKey, ggufPreTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
+import { readNormalizer, scoredMerges, WHOLE_SEGMENT } from '../../tokenizers/index.ts'
 import type { ExportSource } from '../export-target.ts'
+import { compileCharsmap } from './charsmap.ts'
 import { count, flag, floats, type GgufField, integers, octets, text } from './gguf-file.ts'
 
 type JsonObject = Record<string, unknown>
 
-const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const
+const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 const refuse = (what: string): never => {
   throw new ConfigError(
@@ -17,8 +19,6 @@ const refuse = (what: string): never => {
 
 /** Name of the pre-tokenizer of BPE. @throws ConfigError for a tokenizer that GGUF cannot express */
 const preTokenizerName = (json: JsonObject): string => {
-  const model = json.model as JsonObject
-  if (model.byte_fallback === true) return refuse('a SentencePiece tokenizer')
   const normalizer = json.normalizer as JsonObject | null | undefined
   // Qwen's tokenizers normalise to NFC, and llama.cpp leaves that out, too.
   if (normalizer && normalizer.type !== 'NFC') return refuse(`one with the normalizer ${String(normalizer.type)}`)
@@ -37,6 +37,8 @@ interface Kind {
   fields(json: JsonObject, tokenizer: ModelTokenizer, vocabSize: number): [string, GgufField][]
   /** Whether the unknown token has a type of its own. */
   marksUnknown?: boolean
+  /** Type of a token that was not added (default: normal). */
+  type?(token: string): number
   /** A token as the file has it. */
   token?(token: string, type: number): string
 }
@@ -51,17 +53,86 @@ const frameOf = (tokenizer: ModelTokenizer): { first?: number; last?: number } =
   return { first, last }
 }
 
+/** llama.cpp knows the tokens around a text as start and end, which BERT's tokens are where there are no others. */
+const frameFields = (tokenizer: ModelTokenizer): [string, GgufField][] => {
+  const { first, last } = frameOf(tokenizer)
+  const { bos, eos } = tokenizer.special
+  const framed = (role: string, own: { id: number } | undefined, id: number | undefined): [string, GgufField][] => {
+    const adds = flag(id !== undefined && id === (own?.id ?? id))
+    const named: [string, GgufField][] =
+      own === undefined && id !== undefined ? [[`tokenizer.ggml.${role}_token_id`, count(id)]] : []
+    return [...named, [`tokenizer.ggml.add_${role}_token`, adds]]
+  }
+  return [...framed('bos', bos, first), ...framed('eos', eos, last)]
+}
+
 const byteLevel: Kind = {
-  fields: (json, tokenizer) => {
-    const { bos, eos } = tokenizer.special
-    const { first, last } = frameOf(tokenizer)
+  fields: (json, tokenizer) => [
+    ['tokenizer.ggml.model', text('gpt2')],
+    ['tokenizer.ggml.pre', text(preTokenizerName(json))],
+    ['tokenizer.ggml.merges', text(mergesOf(json.model as JsonObject))],
+    ...frameFields(tokenizer),
+    ['tokenizer.ggml.add_space_prefix', flag(false)],
+  ],
+}
+
+/** Whether SentencePiece's BPE has a space before each text. @throws ConfigError where spaces are other than llama.cpp's */
+const hasPrefix = ({ normalizer, pre_tokenizer: split }: JsonObject): boolean => {
+  const rules = partsOf(normalizer)
+  const marks = ({ type, pattern, content }: JsonObject) =>
+    type === 'Replace' && (pattern as JsonObject).String === ' ' && content === '▁'
+  const prepends = ({ type, prepend }: JsonObject) => type === 'Prepend' && prepend === '▁'
+  const parts = partsOf(split)
+  if (parts.length === 0 && rules.length === 1 && marks(rules[0])) return false
+  if (parts.length === 0 && rules.length === 2 && prepends(rules[0]) && marks(rules[1])) return true
+  const [{ type, prepend_scheme: scheme, split: splits } = {} as JsonObject] = parts
+  if (parts.length === 1 && rules.length === 0 && type === 'Metaspace' && scheme === 'never' && splits === false)
+    return false
+  return refuse(`SentencePiece's BPE with the normalizer ${JSON.stringify(normalizer ?? null)}`)
+}
+
+/** The merges in groups of those that make one token. */
+const groupsOf = (merges: readonly (readonly [string, string])[]): string => {
+  const groups: [string, string[]][] = []
+  for (const [left, right] of merges) {
+    const last = groups.at(-1)
+    if (last !== undefined && last[0] === left + right) last[1].push(left)
+    else groups.push([left + right, [left]])
+  }
+  return JSON.stringify(groups.map(([token, sides]) => [token, sides.sort()]))
+}
+
+const isByte = (token: string): boolean => /^<0x[0-9A-F]{2}>$/.test(token)
+
+/** SentencePiece's BPE: llama.cpp merges by the score of the token that a merge makes, tokenizer.json by the order of the merges. */
+const sentencePiece: Kind = {
+  marksUnknown: true,
+  type: (token) => (isByte(token) ? kinds.byte : kinds.normal),
+  fields: (json, tokenizer, vocabSize) => {
+    const prefixed = hasPrefix(json)
+    const merges = mergesOf(json.model as JsonObject).map((merge): [string, string] => {
+      const middle = merge.indexOf(' ', 1)
+      return [merge.slice(0, middle), merge.slice(middle + 1)]
+    })
+    const ranks = new Map<string, number>()
+    for (const sides of merges) {
+      const token = sides.join('')
+      if (!ranks.has(token)) ranks.set(token, -ranks.size)
+    }
+    const added = new Set(tokenizer.addedTokens.map(({ id }) => id))
+    const pieces = Array.from({ length: vocabSize }, (_, id) => {
+      const token = tokenizer.idToToken(id) ?? ''
+      const type = added.has(id) || isByte(token) ? kinds.control : kinds.normal
+      return { text: token, score: ranks.get(token) ?? -1e6, type }
+    })
+    if (groupsOf(scoredMerges(pieces)) !== groupsOf(merges))
+      return refuse("SentencePiece's BPE whose merges do not follow from scores of its tokens")
     return [
-      ['tokenizer.ggml.model', text('gpt2')],
-      ['tokenizer.ggml.pre', text(preTokenizerName(json))],
-      ['tokenizer.ggml.merges', text(mergesOf(json.model as JsonObject))],
-      ['tokenizer.ggml.add_bos_token', flag(first !== undefined && first === bos?.id)],
-      ['tokenizer.ggml.add_eos_token', flag(last !== undefined && last === eos?.id)],
-      ['tokenizer.ggml.add_space_prefix', flag(false)],
+      ['tokenizer.ggml.model', text('llama')],
+      ['tokenizer.ggml.pre', text('default')],
+      ['tokenizer.ggml.scores', floats(pieces.map(({ score }) => score))],
+      ...frameFields(tokenizer),
+      ['tokenizer.ggml.add_space_prefix', flag(prefixed)],
     ]
   },
 }
@@ -104,10 +175,45 @@ const partsOf = (value: unknown): JsonObject[] => {
 }
 
 /** What a normalizer of Unigram does to spaces: llama.cpp strips and merges them, or leaves them. */
-const isAboutSpaces = ({ type, pattern, content }: JsonObject): boolean => {
-  if (type === 'Strip') return true
+const isAboutSpaces = (rule: JsonObject): boolean => {
+  const { type, pattern, content } = rule
+  if (type === 'Strip' || makesSpaces(rule)) return true
   const regex = String((pattern as JsonObject | undefined)?.Regex ?? '')
   return type === 'Replace' && ((content === ' ' && regex === ' {2,}') || (content === '' && regex === '\\A +| +\\z'))
+}
+
+/** Whether a normalizer makes one space of any white space. */
+const makesSpaces = ({ type, pattern, content }: JsonObject): boolean =>
+  type === 'Replace' && content === ' ' && (pattern as JsonObject).Regex === '\\s+'
+
+/** Normalizers that change characters in the same way wherever they are. */
+const ofCharacters = ['NFC', 'NFD', 'NFKC', 'NFKD', 'Lowercase']
+
+const compiledBefore = new Map<string, Uint8Array>()
+
+/** The rules of a normalizer of characters and white space. */
+const compiledRules = (rules: readonly JsonObject[]): Uint8Array => {
+  const key = JSON.stringify(rules)
+  const normalizer = readNormalizer({ type: 'Sequence', normalizers: rules })
+  const found = compiledBefore.get(key) ?? compileCharsmap((text) => normalizer.normalize(text, WHOLE_SEGMENT))
+  compiledBefore.set(key, found)
+  return found
+}
+
+/** The compiled rules of a tokenizer: those that it has, or those that say what its normalizers do. */
+const charsmapFields = (normalizer: unknown): [string, GgufField][] => {
+  const rules = partsOf(normalizer)
+  const compiled = rules.find(({ type }) => type === 'Precompiled')
+  const own = rules.filter((rule) => ofCharacters.includes(String(rule.type)) || makesSpaces(rule))
+  const other = rules.find((rule) => rule !== compiled && !isAboutSpaces(rule) && (compiled || !own.includes(rule)))
+  if (other !== undefined) return refuse(`Unigram with the normalizer ${JSON.stringify(other)}`)
+  const key = 'tokenizer.ggml.precompiled_charsmap'
+  if (compiled !== undefined) return [[key, octets(Buffer.from(String(compiled.precompiled_charsmap), 'base64'))]]
+  if (own.length === 0) return []
+  return [
+    [key, octets(compiledRules(own))],
+    [ggufNormalizerKey, text(JSON.stringify(normalizer))],
+  ]
 }
 
 const unigram: Kind = {
@@ -116,9 +222,7 @@ const unigram: Kind = {
     const { vocab, byte_fallback: fallback } = json.model as { vocab: [string, number][]; byte_fallback?: boolean }
     if (fallback === true) return refuse('Unigram with bytes for unknown characters')
     const rules = partsOf(json.normalizer)
-    const compiled = rules.find(({ type }) => type === 'Precompiled')
-    const other = rules.find((rule) => rule !== compiled && !isAboutSpaces(rule))
-    if (other !== undefined) return refuse(`Unigram with the normalizer ${JSON.stringify(other)}`)
+    const charsmap = charsmapFields(json.normalizer)
     const splits = partsOf(json.pre_tokenizer)
     const metaspace = splits.find(({ type }) => type === 'Metaspace')
     const strange = splits.find(({ type }) => type !== 'Metaspace' && type !== 'WhitespaceSplit')
@@ -137,20 +241,17 @@ const unigram: Kind = {
       ['tokenizer.ggml.add_eos_token', flag(last !== undefined && last === eos?.id)],
       ['tokenizer.ggml.add_space_prefix', flag(prefixed)],
       ['tokenizer.ggml.remove_extra_whitespaces', flag(merges)],
-      ...(compiled === undefined
-        ? []
-        : [
-            [
-              'tokenizer.ggml.precompiled_charsmap',
-              octets(Buffer.from(String(compiled.precompiled_charsmap), 'base64')),
-            ] as [string, GgufField],
-          ]),
+      ...charsmap,
     ]
   },
 }
 
 /** By the type of the model in tokenizer.json. */
-const tokenizerKinds: Record<string, Kind> = { BPE: byteLevel, WordPiece: wordPiece, Unigram: unigram }
+const tokenizerKinds: Record<string, (model: JsonObject) => Kind> = {
+  BPE: ({ byte_fallback: fallback }) => (fallback === true ? sentencePiece : byteLevel),
+  WordPiece: () => wordPiece,
+  Unigram: () => unigram,
+}
 
 /**
  * The fields `tokenizer.*`.
@@ -161,7 +262,9 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
   const { tokenizer, chatTemplate, generation } = source
   const json = tokenizer.toJson()
   const type = String((json.model as JsonObject).type ?? 'BPE')
-  const kind = Object.hasOwn(tokenizerKinds, type) ? tokenizerKinds[type] : refuse(`one of the type ${type}`)
+  const kind = Object.hasOwn(tokenizerKinds, type)
+    ? tokenizerKinds[type](json.model as JsonObject)
+    : refuse(`one of the type ${type}`)
   const added = new Map(tokenizer.addedTokens.map(({ id, token }) => [id, token]))
   if (tokenizer.maxId >= vocabSize)
     throw new ConfigError(
@@ -174,7 +277,7 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
     const own = added.get(id)
     if (token === undefined) return kinds.unused
     if (id === unknown) return kinds.unknown
-    return own === undefined ? kinds.normal : own.special ? kinds.control : kinds.userDefined
+    return own === undefined ? (kind.type?.(token) ?? kinds.normal) : own.special ? kinds.control : kinds.userDefined
   }
   const types = tokens.map((token, id) => kindOf(id, token))
   const stored = tokens.map((token, id) =>
@@ -185,8 +288,8 @@ export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<st
     ['tokenizer.ggml.tokens', text(stored)],
     ['tokenizer.ggml.token_type', integers(types)],
   ])
-  const { bos, eos, pad, unk, mask, sep } = tokenizer.special
-  const roles = { bos, eos, padding: pad, unknown: unk, mask, seperator: sep }
+  const { bos, eos, pad, unk, mask, sep, cls } = tokenizer.special
+  const roles = { bos, eos, padding: pad, unknown: unk, mask, seperator: sep, cls }
   for (const [role, token] of Object.entries(roles)) {
     const key = `tokenizer.ggml.${role}_token_id`
     if (token !== undefined && !fields.has(key)) fields.set(key, count(token.id))

@@ -71,12 +71,14 @@ beforeAll(async () => {
   )
   mkdirSync(at('tokenizer'))
   for (const [name, content] of Object.entries(files)) writeFileSync(join(at('tokenizer'), name), content)
-  for (const [name, changes] of Object.entries({
-    llama: { tiedEmbeddings: false },
-    qwen2: { tiedEmbeddings: true, ropeScaling: { kind: 'default' } },
-    gpt2: { maxPositions: 128, scaleAttention: true, scaleAttentionByLayer: false },
-  }))
-    await saveModel(oddModel(name as 'llama', 'causal-lm', { vocabSize: 300, ...changes }), at(name), {
+  const bases: [name: string, type: 'llama' | 'qwen2' | 'gpt2' | 'gpt-neox', changes: object][] = [
+    ['llama', 'llama', { tiedEmbeddings: false }],
+    ['qwen2', 'qwen2', { tiedEmbeddings: true, ropeScaling: { kind: 'default' } }],
+    ['gpt2', 'gpt2', { maxPositions: 128, scaleAttention: true, scaleAttentionByLayer: false }],
+    ['neox', 'gpt-neox', { maxPositions: 128 }],
+  ]
+  for (const [name, type, changes] of bases)
+    await saveModel(oddModel(type, 'causal-lm', { vocabSize: 300, ...changes }), at(name), {
       tokenizer: at('tokenizer'),
     })
 })
@@ -104,6 +106,13 @@ const cases: [name: string, alpha: number, base: string, make: () => Promise<str
   ],
   // GPT-2 has queries, keys and values in one matrix, which transformers stores transposed.
   ['lora on gpt2', 9, 'gpt2', () => makeAdapter('gpt2-lora', { type: 'lora', rank: 3, alpha: 9 }, { base: 'gpt2' })],
+  // GPT-NeoX has them head by head there, and one after the other in GGUF.
+  [
+    'lora on gpt-neox',
+    9,
+    'neox',
+    () => makeAdapter('neox-lora', { type: 'lora', rank: 3, alpha: 9 }, { base: 'neox' }),
+  ],
 ]
 
 describe('gguf-adapter', () => {
@@ -154,8 +163,8 @@ describe('gguf-adapter', () => {
     const refused = async (model: string, words: RegExp) =>
       expect(exportModel({ model, to: 'gguf-adapter', out: at('refused') })).rejects.toThrow(words)
     await refused(at('llama'), /the model has none/)
-    await saveModel(oddModel('gpt-neox', 'causal-lm', { vocabSize: 300 }), at('neox'), { tokenizer: at('tokenizer') })
-    await refused(at('neox'), /for `gguf-adapter`, got gpt-neox/)
+    await saveModel(oddModel('mpnet', 'embedding', { vocabSize: 300 }), at('mpnet'), { tokenizer: at('tokenizer') })
+    await refused(at('mpnet'), /for `gguf-adapter`, got mpnet/)
     await refused(await makeAdapter('dora', { type: 'lora', rank: 2, dora: true }), /the lora of .*qProj is none/)
     await refused(await makeAdapter('ia3', { type: 'ia3' }), /the ia3 of/)
     await refused(await makeOutputAdapter('qwen2'), /lm_head\.weight is the token embedding too/)

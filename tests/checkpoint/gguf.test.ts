@@ -337,7 +337,12 @@ describe('models', () => {
     ['more layers than tensors', tiny('llama', { 'llama.block_count': uint(2 ** 31 - 1) }), /layers/],
     ['a missing layer', tiny('llama', { 'llama.block_count': uint(2) }), /missing: blk\.1/],
     ['a tensor of no use', tiny('llama', {}, { odd: float32Tensor([1], new Float32Array(1)) }), /unexpected: odd/],
-    ['rope scaling of another kind', tiny('llama', { 'llama.rope.scaling.type': text('longrope') }), /yarn/],
+    ['rope scaling of another kind', tiny('llama', { 'llama.rope.scaling.type': text('dynamic') }), /yarn/],
+    [
+      'LongRoPE without its factors',
+      tiny('llama', { 'llama.rope.scaling.type': text('longrope') }),
+      /both of rope_factors_short\.weight and rope_factors_long\.weight, got none/,
+    ],
   ])('refuses %s', async (_, bytes, message) => {
     const file = await open(bytes)
     expect(() => ggufToHf(file)).toThrow(CheckpointError)

@@ -32,7 +32,7 @@ const void* quantized(Matrix x, int64_t rows, int64_t depth) {
 
 void multiply_some(const BlockProduct& product, int64_t first, int64_t last) {
   const int64_t bytes = row_bytes(product.depth), item = product.out_type == Type::bfloat16 ? 2 : 4;
-  const int64_t run = std::max<int64_t>(16, cached_bytes / bytes / 4 * 4);
+  const int64_t run = std::max<int64_t>(16, cached_bytes / bytes / 8 * 8);
   float* sums = scratch(Scratch::block_sums, std::min(run, product.rows) * kernels().lanes);
   for (int64_t row = 0; row < product.rows; row += run) {
     BlockProduct part = product;

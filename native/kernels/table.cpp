@@ -33,17 +33,6 @@ const Kernels& table();
 }
 #endif
 
-#if defined(__x86_64__)
-// Products with blocks run as AVX2 on wider processors too: their AVX-512 and VNNI forms compile, but were never run,
-// since no processor for them was at hand. TUNESMITH_ISA=avx512 or avx512bf16 chooses them by name, for tests.
-static Kernels with_known_blocks(Kernels table) {
-  const Kernels& known = avx2::table();
-  table.quantize_rows = known.quantize_rows;
-  table.block_rows = known.block_rows;
-  return table;
-}
-#endif
-
 static const Kernels& choose() {
   const char* wanted = std::getenv("TUNESMITH_ISA");
   auto allowed = [&](const char* name) { return wanted == nullptr || *wanted == 0 || std::strcmp(wanted, name) == 0; };
@@ -54,15 +43,8 @@ static const Kernels& choose() {
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (wanted != nullptr && std::strcmp(wanted, "emulated") == 0 && has_avx2) return emulated::table();
   const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
-  const bool named = wanted != nullptr && *wanted != 0;
-  if (has_vnni && has_native_bfloat16() && allowed("avx512bf16")) {
-    static const Kernels table = with_known_blocks(avx512bf16::table());
-    return named ? avx512bf16::table() : table;
-  }
-  if (has_avx512 && allowed("avx512")) {
-    static const Kernels table = with_known_blocks(avx512::table());
-    return named ? avx512::table() : table;
-  }
+  if (has_vnni && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
+  if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();
 #endif

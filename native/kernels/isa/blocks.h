@@ -18,7 +18,8 @@ namespace tunesmith::TUNESMITH_ISA {
 
 inline constexpr int steps = group_size / 4;  // words of a group in a lane
 inline constexpr int chunk_groups = 32;       // groups of weight rows that are laid out at a time
-inline constexpr int block_tile = 4;          // rows of the input at a time
+// Rows of the input at a time. With 32 registers eight sums hide how long an integer dot product takes.
+inline constexpr int block_tile = lanes == 16 ? 8 : 4;
 
 // A quantised row of the input: int8 codes, then the scales of its groups, then scale times sum of the codes for every
 // group, and for both halves of every group.
@@ -500,7 +501,12 @@ static void block_rows_of(F format, const BlockProduct& job, int64_t first, int6
       int64_t r = 0;
       for (; r + block_tile <= job.rows; r += block_tile)
         multiply_tile<F, block_tile>(tile, job, r, group, count, sums + r * lanes);
-      const int64_t left = job.rows - r;
+      int64_t left = job.rows - r;
+      if (block_tile > 4 && left >= 4) {
+        multiply_tile<F, 4>(tile, job, r, group, count, sums + r * lanes);
+        r += 4;
+        left -= 4;
+      }
       if (left == 3)
         multiply_tile<F, 3>(tile, job, r, group, count, sums + r * lanes);
       else if (left == 2)

@@ -72,8 +72,9 @@ const largestOf = (values: ArrayLike<number>) => Math.max(...Array.from(values, 
 const expectClose = (got: ArrayLike<number>, wanted: ArrayLike<number>, what: string, scale = 0) => {
   const largest = Math.max(scale, largestOf(wanted))
   const apart = Math.max(...Array.from(got, (value, i) => Math.abs(value - wanted[i])))
-  // Gradients of VeRA's vectors are sums of products with random matrices, which round most.
-  expect(apart / largest, what).toBeLessThan(5e-5)
+  // Gradients of VeRA's vectors are sums of products with random matrices, which round most; on Intel's processors the plain base is
+  // multiplied by MKL, the frozen one by ours.
+  expect(apart / largest, what).toBeLessThan(1e-4)
 }
 
 const bodies = [

@@ -1,5 +1,5 @@
 // The page "Alignment": rollouts of a run that learned from rewards and margins of one that learned from preferences, both really trained.
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRollout, rolloutFile } from '../../src/alignment/index.ts'
@@ -10,6 +10,7 @@ import type {
   RolloutAnswer,
   RolloutPage,
 } from '../../src/serving/studio/types/alignment-types.ts'
+import type { RunDetails } from '../../src/serving/studio/types/api-types.ts'
 import { makeSmallAlignment, pairRows, type SmallAlignment } from '../alignment/small-alignment.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 
@@ -25,23 +26,29 @@ const sometimes = (samples: readonly { prompt: unknown; completionIds: ArrayLike
     /[02468]:$/.test(String(prompt)) ? 0.5 : Array.from(ids).filter((id) => id % 2 === 0).length / ids.length,
   )
 
+const train = (recipe: object) => align(recipe as unknown as Parameters<typeof align>[0])
+const shared = () => ({ base: small.base, validationShare: 0.3, untrainedBaseline: false, learningRate: 0.01 })
+
+/** Three steps of 24 answers to six prompts. */
+const prompted = () => ({
+  ...shared(),
+  data: small.rows(
+    'prompts.jsonl',
+    Array.from({ length: 24 }, (_, i) => ({ prompt: `hi ${i}:` })),
+  ),
+  rollout: { prompts: 6, answers: 4, maxNewTokens: 8 },
+  budget: { steps: 3 },
+  answers: { validation: 4, samples: 0 },
+})
+
 beforeAll(async () => {
   small = await makeSmallAlignment()
-  const shared = { base: small.base, validationShare: 0.3, untrainedBaseline: false, learningRate: 0.01 }
-  const run = (input: object) => align(input as unknown as Parameters<typeof align>[0])
-  await run({
-    ...shared,
-    data: small.rows(
-      'prompts.jsonl',
-      Array.from({ length: 24 }, (_, i) => ({ prompt: `hi ${i}:` })),
-    ),
-    rollout: { prompts: 6, answers: 4, maxNewTokens: 8 },
-    budget: { steps: 3 },
-    answers: { validation: 4, samples: 0 },
+  await train({
+    ...prompted(),
     ...{ objective: 'grpo', rewards: [sometimes], settings: { beta: 0.05 }, out: join(runs, 'grpo') },
   })
-  await run({
-    ...shared,
+  await train({
+    ...shared(),
     ...{ untrainedBaseline: true, data: small.rows('pairs.jsonl', pairRows(24)), objective: 'dpo' },
     ...{ batch: { sequences: 8 }, budget: { steps: 2 }, answers: { samples: 0 }, out: join(runs, 'dpo') },
   })
@@ -146,6 +153,40 @@ describe.skipIf(browserPath === undefined)('the page in Chromium', () => {
     const rows = await readRollout(fileOf(2))
     expect(await page.locator('.token').count()).toBe(rows[4].completionIds.length)
     await studio.checkAndClose(watched)
+  })
+
+  it('gets the rollouts of a run while it trains, without a reload', async () => {
+    const out = join(runs, 'live')
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    // The second step waits in its rewards until the page has shown the first one, however slow the page is.
+    const waiting = async (samples: Parameters<typeof sometimes>[0]) => {
+      if (existsSync(join(out, 'rollouts', rolloutFile(1)))) await released
+      return sometimes(samples)
+    }
+    const done = train({ ...prompted(), objective: 'grpo', rewards: [waiting], settings: { beta: 0.05 }, out })
+    try {
+      await expect.poll(() => existsSync(join(out, 'rollouts', rolloutFile(1))), { timeout: 300_000 }).toBe(true)
+      const watched = await studio.open('#/alignment/live')
+      const { page } = watched
+      await page.getByText('Rollout 1 of 1').waitFor()
+      const { row } = await studio.json<RunDetails>('/api/runs/live')
+      expect(row.state).toBe('running')
+      // What it reads, meanwhile.
+      const list = await studio.open('#/data')
+      await list.page.getByRole('link', { name: 'prompts.jsonl' }).first().click()
+      await list.page.getByText('hi 3:').first().waitFor()
+      await studio.checkAndClose(list)
+      release()
+      await page.getByText('Rollout 3 of 3').waitFor()
+      await done
+      await studio.checkAndClose(watched)
+    } finally {
+      release()
+      await done
+    }
   })
 
   it('shows displaced preferences first, narrow', async () => {

@@ -22,7 +22,7 @@ export const definitionOf = (fields: HfFields, where: string): ModelDefinition =
   const found = typeof type === 'string' ? definitions[known.indexOf(type)] : undefined
   if (found !== undefined) return found
   throw new CheckpointError(
-    `${where}: Expected a \`model_type\` of ${known.join(', ')}, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, known) : ''}`,
+    `${where}: Expected a \`model_type\` of ${known.join(', ')}, got ${JSON.stringify(type)?.slice(0, 80)}.${typeof type === 'string' ? didYouMean(type, known) : ''}`,
   )
 }
 

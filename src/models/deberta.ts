@@ -170,7 +170,7 @@ const refuseUnsupported = (fields: Fields): void => {
     const value = fields[name]
     if (value !== undefined && value !== null && !harmless(value, fields))
       throw new ConfigError(
-        `Expected no \`${name}\` in config.json, got ${JSON.stringify(value)}, which is not supported. Choose another base.`,
+        `Expected no \`${name}\` in config.json, got ${JSON.stringify(value)?.slice(0, 80)}, which is not supported. Choose another base.`,
       )
   }
 }

@@ -83,7 +83,7 @@ const refuse = (fields: Fields, names: readonly string[]): void => {
   for (const name of names)
     if (fields[name] !== undefined && fields[name] !== null && fields[name] !== false)
       throw new ConfigError(
-        `Expected no \`${name}\` in config.json, got ${JSON.stringify(fields[name])}, which is not supported. Choose another base.`,
+        `Expected no \`${name}\` in config.json, got ${JSON.stringify(fields[name])?.slice(0, 80)}, which is not supported. Choose another base.`,
       )
 }
 
@@ -298,7 +298,7 @@ export const gemma3 = defineModel({
       const local = (sliding ?? {}) as Fields
       if (local.rope_type !== undefined && local.rope_type !== 'default')
         throw new ConfigError(
-          `Expected unscaled rotary positions in sliding layers, got ${JSON.stringify(local.rope_type)} for \`rope_type\`.`,
+          `Expected unscaled rotary positions in sliding layers, got ${JSON.stringify(local.rope_type)?.slice(0, 80)} for \`rope_type\`.`,
         )
       return {
         ...ropeFields.read({ ...fields, rope_parameters: full }),

@@ -75,7 +75,7 @@ export const mixtral = defineModel({
       const { router_jitter_noise: noise } = fields
       if (noise !== undefined && noise !== null && noise !== 0)
         throw new ConfigError(
-          `Expected 0 for \`router_jitter_noise\` in config.json, got ${JSON.stringify(noise)}, which is not supported. Set it to 0.`,
+          `Expected 0 for \`router_jitter_noise\` in config.json, got ${JSON.stringify(noise)?.slice(0, 80)}, which is not supported. Set it to 0.`,
         )
       return { ...ropeFields.read(fields), numExperts: fields.num_local_experts ?? fields.num_experts }
     },

@@ -153,7 +153,7 @@ const readRope = (fields: Fields): Fields => {
   for (const given of Object.values(byLayer))
     if (((given as Fields | undefined)?.rope_type ?? 'default') !== 'default')
       throw new ConfigError(
-        `Expected "default" for \`rope_type\` in config.json, got ${JSON.stringify((given as Fields).rope_type)}, which ModernBERT is not supported with.`,
+        `Expected "default" for \`rope_type\` in config.json, got ${JSON.stringify((given as Fields).rope_type)?.slice(0, 80)}, which ModernBERT is not supported with.`,
       )
   return {
     ropeTheta: byLayer.full_attention?.rope_theta ?? fields.global_rope_theta,

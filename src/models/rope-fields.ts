@@ -93,7 +93,7 @@ const read = (fields: Fields): Fields => {
   const reader = Object.hasOwn(readers, kind) ? readers[kind] : undefined
   if (reader === undefined)
     throw new ConfigError(
-      `Expected one of ${Object.keys(readers).join(', ')} for \`rope_type\` in config.json, got ${JSON.stringify(kind)}.`,
+      `Expected one of ${Object.keys(readers).join(', ')} for \`rope_type\` in config.json, got ${JSON.stringify(kind.slice(0, 80))}.`,
     )
   return {
     ropeTheta: given.rope_theta ?? fields.rope_theta,

@@ -39,6 +39,7 @@ import {
   randn,
   rotary,
   scope,
+  softCap,
   stack,
   swiglu,
   type Tensor,
@@ -100,6 +101,15 @@ describe.each(both)('%s: products and activations', (dtype) => {
         (x) => fusedGelu(x, { approximate }),
         (x) => x.gelu({ approximate }),
       )
+  })
+  it('softCap', () => {
+    for (const shape of [[0, 3], [1], [7, 129]])
+      for (const cap of [0.5, 30])
+        compare(
+          [leaf(shape, dtype, 3)],
+          (x) => softCap(x, cap),
+          (x) => x.div(cap).tanh().mul(cap),
+        )
   })
   it('swiglu', () => {
     for (const shape of [[0, 3], [1], [7, 129]])

@@ -45,7 +45,13 @@ describe('open', () => {
     const one = await model.classify('the sea and the ships')
     expect(Object.keys(one.probabilities!).sort()).toEqual(['bad', 'good'])
     expect(Object.values(one.probabilities!).reduce((sum, share) => sum + share)).toBeCloseTo(1, 3)
-    expect(await model.classify(['the sea and the ships', 'a'])).toEqual([one, await model.classify('a')])
+    const both = await model.classify(['the sea and the ships', 'a'])
+    for (const [i, alone] of [one, await model.classify('a')].entries()) {
+      expect(both[i].label).toBe(alone.label)
+      // Libraries choose their kernels by the number of rows: the last digit may differ.
+      for (const [label, share] of Object.entries(alone.probabilities!))
+        expect(both[i].probabilities![label]).toBeCloseTo(share, 5)
+    }
     expect(await model.predict(['a'])).toEqual([{ text: 'a', ...(await model.classify('a')) }])
     expect(model.labels).toEqual(['bad', 'good'])
     model.close()

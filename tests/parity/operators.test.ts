@@ -31,6 +31,8 @@ const checkedElsewhere = [
   ...['tunesmith::dropout', 'tunesmith::decoder_layers', 'tunesmith::encoder_layers', 'tunesmith::use_large_pages'],
   // Against the composition in float64: log-probs.test.ts.
   'tunesmith::token_log_probs',
+  // Against tanh in float64: kernels.test.ts in src/tensor.
+  'tunesmith::soft_cap',
   // Sampling, against a plain loop: generation-kernels.test.ts in src/tensor.
   'tunesmith::choose_tokens',
   // Layouts of weights: the same file.

@@ -16,10 +16,10 @@ describe.each([
   it('has eigenvectors and a QR decomposition that give it back', () => {
     const gram = matrix.matmul(matrix.t())
     const [values, vectors] = gram.eigh()
-    expect(apart(vectors.mul(values).matmul(vectors.t()), gram)).toBeLessThan(1e-5)
-    expect(apart(vectors.t().matmul(vectors), eye(rows))).toBeLessThan(1e-5)
+    expect(apart(vectors.mul(values).matmul(vectors.t()), gram)).toBeLessThan(5e-5)
+    expect(apart(vectors.t().matmul(vectors), eye(rows))).toBeLessThan(5e-5)
     const [q, r] = matrix.qr()
-    expect(apart(q.matmul(r), matrix)).toBeLessThan(1e-5)
+    expect(apart(q.matmul(r), matrix)).toBeLessThan(5e-5)
     expect(apart(r, r.triu())).toBe(0)
   })
 

@@ -27,9 +27,11 @@ export async function* bookLines(data: string): AsyncGenerator<string> {
 
 /**
  * The first lines of the bundled books that are neither headings nor long paragraphs, for models and records that a smoke run invents.
- * @param length characters: fewest and most of a line
+ * @param range fewest and most characters of a line, both excluded
+ * @throws Error where the books have fewer such lines
  */
-export const bundledLines = async (count: number, [fewest, most]: readonly [number, number]): Promise<string[]> => {
+export const bundledLines = async (count: number, range: readonly [number, number]): Promise<string[]> => {
+  const [fewest, most] = range
   const out: string[] = []
   for await (const line of bookLines(bundledData())) {
     if (line.length > fewest && line.length < most) out.push(line)

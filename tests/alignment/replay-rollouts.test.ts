@@ -1,8 +1,12 @@
 // Rollouts replayed: the same settings give the same numbers, other ones what they say, and the answers become training data.
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
+import { withHead } from '../../src/models/index.ts'
 import { align, browseRollouts, replayRollouts, writeRollouts } from '../../src/runs/index.ts'
 import { preferenceSchema, readPreferences } from '../../src/tasks/index.ts'
+import { Generator } from '../../src/tensor/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallAlignment, type SmallAlignment } from './small-alignment.ts'
 
@@ -120,12 +124,87 @@ describe('a replay', () => {
   it('says what it cannot compute', async () => {
     const rows = await browseRollouts(small.at('run'), { rollout: 1 })
     const fault = (replay: object) => replayRollouts(small.at('run'), rows, replay)
-    await expect(fault({ objective: 'ppo' })).rejects.toThrow(/values of its critic are not kept/)
+    await expect(fault({ objective: 'ppo' })).rejects.toThrow(/values of a critic, which this run did not keep/)
+    await expect(fault({ critic: small.base })).rejects.toThrow(/no `critic` with the objective rloo/)
     await expect(fault({ objective: 'dpo' })).rejects.toThrow(/Expected one of ppo, grpo/)
     await expect(fault({ reward: ['lenght'] })).rejects.toThrow(/length/)
     await expect(fault({ advantages: { scale: 'all' } })).rejects.toThrow(/scale/)
     await expect(replayRollouts(small.base, rows, { reward: ['finished'] })).rejects.toThrow(/folder of a run/)
     const renamed = rows.map((row) => ({ ...row, id: 'gone' }))
     await expect(replayRollouts(small.at('run'), renamed, { reward: ['finished'] })).rejects.toThrow(/record gone/)
+  })
+})
+
+describe('a replay of PPO', () => {
+  const learning = async (name: string, more: object) => {
+    await align({
+      objective: 'ppo',
+      base: small.base,
+      data: small.at('prompts.jsonl'),
+      validationShare: 0.3,
+      rewards: ['repetition', 'finished'],
+      rollout: { prompts: 4, answers: 2, maxNewTokens: 20, epochs: 2 },
+      out: small.at(name),
+      budget: { steps: 8 },
+      learningRate: 0.01,
+      answers: { validation: 2, samples: 0 },
+      untrainedBaseline: false,
+      ...more,
+    } as unknown as Parameters<typeof align>[0])
+    return browseRollouts(small.at(name))
+  }
+
+  it('has the values and the coefficient of each rollout, so that it gives the advantages of the run', async () => {
+    const settings = { beta: 0.2, adaptiveKl: { target: 0.01, horizon: 20 } }
+    const rows = await learning('ppo', { settings })
+    expect(rows).toHaveLength(4 * 4 * 2)
+    // A new critic begins with values of 0, and then learns; the last value is that of the whole text.
+    for (const { completionIds, values } of rows) expect(values).toHaveLength(completionIds.length + 1)
+    expect(rows.filter(({ rollout }) => rollout === 1).flatMap(({ values }) => values.filter(Boolean))).toEqual([])
+    expect(rows.filter(({ rollout }) => rollout === 4).flatMap(({ values }) => values.filter(Boolean))).not.toEqual([])
+    const used = new Set(rows.map(({ klCoefficient }) => klCoefficient))
+    expect(used.size).toBe(4)
+    expect(used).toContain(0.2)
+    const replayed = await replayRollouts(small.at('ppo'), rows, { objective: 'ppo' })
+    for (const [i, { advantage }] of replayed.entries()) close(advantage, rows[i].advantage, 5)
+    const last = rows.filter(({ rollout }) => rollout === 4)
+    const same = await replayRollouts(small.at('ppo'), last, { advantages: {} })
+    expect(same.map(({ advantage }) => advantage)).toEqual(replayed.slice(-8).map(({ advantage }) => advantage))
+    const other = await replayRollouts(small.at('ppo'), last, { beta: 0.2 })
+    expect(other.map(({ advantage }) => advantage)).not.toEqual(same.map(({ advantage }) => advantage))
+  })
+
+  it('with λ and γ of 1 has the reward less the value before each token', async () => {
+    const rows = await browseRollouts(small.at('ppo'), { rollout: 4 })
+    const advantages = { lambda: 1, gamma: 1, whiten: false }
+    const replayed = await replayRollouts(small.at('ppo'), rows, { advantages, beta: 0, reward: ['length:cost=1'] })
+    for (const { advantage, completionIds, values } of replayed) {
+      const expected = values.slice(0, -1).reduce((sum, value) => sum - completionIds.length - value, 0)
+      expect(advantage).toBeCloseTo(expected / completionIds.length, 3)
+    }
+  })
+
+  it('computes values with a critic, also for answers of a run without one', async () => {
+    const judge = withHead(await loadModel(small.base), 'reward')
+    judge.head.initialize({ std: 0.3, generator: new Generator(3) })
+    await saveModel(judge, small.at('judge'), { tokenizer: small.at('tokenizer') })
+    const rows = await learning('ppo-judge', { settings: { criticFrom: small.at('judge') } })
+    // In the first rollout the critic of the run is the reward model.
+    const first = rows.filter(({ rollout }) => rollout === 1)
+    const blank = first.map((row) => ({ ...row, values: [] }))
+    await expect(replayRollouts(small.at('ppo-judge'), blank, { objective: 'ppo' })).rejects.toThrow(/set `critic`/)
+    const computed = await replayRollouts(small.at('ppo-judge'), blank, { critic: small.at('judge') })
+    for (const [i, { values, advantage }] of computed.entries()) {
+      expect(values).toHaveLength(first[i].values.length)
+      for (const [t, value] of values.entries()) expect(value).toBeCloseTo(first[i].values[t], 5)
+      close(advantage, first[i].advantage, 4)
+    }
+    const finished = join(small.at('ppo-judge'), 'model', 'critic')
+    const later = await replayRollouts(small.at('ppo-judge'), first, { critic: finished })
+    expect(later.map(({ values }) => values)).not.toEqual(first.map(({ values }) => values))
+    const others = await browseRollouts(small.at('run'), { rollout: 1 })
+    const shown = await replayRollouts(small.at('run'), others, { objective: 'ppo', critic: small.at('judge') })
+    expect(new Set(shown.map(({ advantage }) => advantage)).size).toBeGreaterThan(10)
+    for (const [i, { before }] of shown.entries()) expect(before.advantage).toBe(others[i].advantage)
   })
 })

@@ -44,6 +44,10 @@ export interface RolloutRow {
   logProbs: number[]
   /** Log-probabilities under the reference; empty without one. */
   referenceLogProbs: number[]
+  /** Coefficient of the KL divergence in the reward, with which the advantages were estimated; null where it is not in the reward. */
+  klCoefficient: number | null
+  /** The critic's value of the text before each token of the answer, and of the whole text; empty without a critic. */
+  values: number[]
 }
 
 const scalar = (name: string, type: string, more: object = {}) => ({ name, type, repetition_type: 'REQUIRED', ...more })
@@ -79,7 +83,7 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
     value: (row: RolloutRow) => row[name],
   })),
   { name: 'trained', schema: [scalar('trained', 'BOOLEAN')], value: (row) => row.trained },
-  ...(['reward', 'advantage', 'kl'] as const).map((name) => ({
+  ...(['reward', 'advantage', 'kl', 'klCoefficient'] as const).map((name) => ({
     name,
     schema: [scalar(name, 'DOUBLE', { repetition_type: 'OPTIONAL' })],
     value: (row: RolloutRow) => row[name],
@@ -94,7 +98,7 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
     schema: list(name, 'INT32'),
     value: (row: RolloutRow) => row[name],
   })),
-  ...(['logProbs', 'referenceLogProbs'] as const).map((name) => ({
+  ...(['logProbs', 'referenceLogProbs', 'values'] as const).map((name) => ({
     name,
     schema: list(name, 'FLOAT'),
     value: (row: RolloutRow) => row[name],
@@ -145,6 +149,9 @@ const rowSchema = z.looseObject({
   mask: z.array(z.number()).optional(),
   logProbs: z.array(z.number()),
   referenceLogProbs: z.array(z.number()),
+  // Files of earlier versions have neither.
+  klCoefficient: nullable,
+  values: z.array(z.number()).default([]),
 })
 
 const checked = <Row>(schema: z.ZodType<Row>, fields: unknown, path: string): Row => {

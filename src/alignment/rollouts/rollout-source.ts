@@ -204,7 +204,7 @@ export class RolloutSource<Example> {
       watched: alarms.save(),
     }
     this.#examples = examples
-    const path = await this.#write(rollout, context.step, made.all, trained)
+    const path = await this.#write({ rollout, step: context.step, groups: made.all, trained, metrics })
     const total = (performance.now() - started) / 1000
     yield {
       type: 'rollout',
@@ -332,12 +332,20 @@ export class RolloutSource<Example> {
     return scores
   }
 
-  async #write(
-    rollout: number,
-    step: number,
-    groups: readonly RolloutGroup[],
-    trained: readonly TrainedAnswer[],
-  ): Promise<string | undefined> {
+  async #write({
+    rollout,
+    step,
+    groups,
+    trained,
+    metrics,
+  }: {
+    rollout: number
+    step: number
+    groups: readonly RolloutGroup[]
+    trained: readonly TrainedAnswer[]
+    /** Of the method. */
+    metrics: Readonly<Record<string, number>>
+  }): Promise<string | undefined> {
     const { files, judge, decode, settings } = this.#parts
     if (files === undefined || !settings.keep) return undefined
     const found = new Map(trained.map((one) => [one.answer, one]))
@@ -371,6 +379,8 @@ export class RolloutSource<Example> {
         mask: Array.from(answer.mask),
         logProbs: Array.from(answer.logProbs),
         referenceLogProbs: Array.from(answer.reference ?? []),
+        klCoefficient: metrics.klCoefficient ?? null,
+        values: Array.from(answer.values ?? []),
       }
     })
     await writeRollout(files.folder, rollout, rows, judge.names)

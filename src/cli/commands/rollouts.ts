@@ -39,7 +39,7 @@ interface ShownRollouts {
   count: number
   meanReward: number | null
   /** The first of them. */
-  answers: Omit<RolloutRow, 'promptIds' | 'completionIds' | 'logProbs' | 'referenceLogProbs'>[]
+  answers: Omit<RolloutRow, 'promptIds' | 'completionIds' | 'logProbs' | 'referenceLogProbs' | 'values'>[]
   full: boolean
   /** What changed by the replay; undefined without one. */
   replayed?: Replayed
@@ -71,8 +71,8 @@ export const rollouts = defineCommand({
   }),
   engine: false,
   async run({ limit, full, export: path, form, ...given }, { run }): Promise<ShownRollouts> {
-    const { reward, objective, advantages, shaping, beta, model, ...query } = given
-    const replay = { reward, objective, advantages, shaping, beta, model }
+    const { reward, objective, advantages, shaping, beta, critic, model, ...query } = given
+    const replay = { reward, objective, advantages, shaping, beta, critic, model }
     const kept = await browseRollouts(run, query)
     const replayed = isReplay(replay) ? await replayRollouts(run, kept, replay) : undefined
     const rows = replayed ?? kept
@@ -82,7 +82,9 @@ export const rollouts = defineCommand({
       meanReward: meanOf(rows.map((row) => row.reward)),
       answers: rows
         .slice(0, limit)
-        .map(({ promptIds: _, completionIds: __, logProbs: ___, referenceLogProbs: ____, ...row }) => row),
+        .map(
+          ({ promptIds: _, completionIds: __, logProbs: ___, referenceLogProbs: ____, values: _____, ...row }) => row,
+        ),
       ...(replayed === undefined ? {} : { replayed: describeReplay(replayed) }),
       full,
       ...(written === undefined ? {} : { written }),

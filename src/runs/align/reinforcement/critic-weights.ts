@@ -19,6 +19,7 @@ import {
   saveSafetensors,
 } from '../../../checkpoint/index.ts'
 import { CheckpointError, ConfigError, exists } from '../../../core/index.ts'
+import type { Model } from '../../../models/index.ts'
 import { compareState, describeReport } from '../../../nn/index.ts'
 import { noGrad, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
@@ -104,12 +105,12 @@ const criticOfRewardModel = async (
     throw new ConfigError(
       `Expected an adapter on the base of the policy for \`settings.criticFrom\` with \`settings.critic\` adapter, got ${source}. Remove \`settings.critic\`.`,
     )
-  // A model of its own reads the token ids of the policy.
-  await expectSameVocabulary(tokenizer, folder, isAdapter)
-  const { model, applied: own } = isAdapter
-    ? await loadAdapter(folder, { device, head: 'reward', trainable: true })
-    : { model: await loadModel(folder, { device, head: 'reward' }), applied: undefined }
-  model.eval()
+  const { model, applied: own } = await loadCriticModel(folder, {
+    device,
+    tokenizer,
+    trainable: true,
+    option: 'settings.criticFrom',
+  })
   if (own === undefined) model.requireGrad(true)
   const trainable = own?.trainable ?? model.parameters()
   return {
@@ -121,14 +122,46 @@ const criticOfRewardModel = async (
   }
 }
 
+/** How a critic that is a model of its own is loaded. */
+export interface CriticModelOptions {
+  device?: string
+  /** Of the policy, whose token ids it reads. */
+  tokenizer: Tokenizer
+  trainable: boolean
+  /** Option that names the folder, for errors. */
+  option: string
+}
+
+/**
+ * Loads a reward model, or an adapter of one, as a critic that shares nothing with the policy.
+ * @throws ConfigError for a reward model with another tokenizer than the policy's
+ */
+export const loadCriticModel = async (
+  folder: string,
+  { device, tokenizer, trainable, option }: CriticModelOptions,
+): Promise<{ model: Model; applied?: AppliedAdapter }> => {
+  const isAdapter = await isAdapterFolder(folder)
+  await expectSameVocabulary(tokenizer, folder, isAdapter, option)
+  const loaded = isAdapter
+    ? await loadAdapter(folder, { device, head: 'reward', trainable })
+    : { model: await loadModel(folder, { device, head: 'reward' }) }
+  loaded.model.eval()
+  return loaded
+}
+
 /** @throws ConfigError for a reward model whose token ids are not those of the policy */
-const expectSameVocabulary = async (policy: Tokenizer, folder: string, isAdapter: boolean): Promise<void> => {
+const expectSameVocabulary = async (
+  policy: Tokenizer,
+  folder: string,
+  isAdapter: boolean,
+  option: string,
+): Promise<void> => {
   const ownFiles = !isAdapter || (await exists(join(folder, 'tokenizer.json')))
   const own = await loadTokenizer(ownFiles ? folder : await baseOfAdapter(folder))
   for (let id = 0; id <= Math.max(policy.maxId, own.maxId); id++)
     if (policy.idToToken(id) !== own.idToToken(id))
       throw new ConfigError(
-        `Expected a reward model with the tokenizer of the policy for \`settings.criticFrom\`, got another one in ${folder}: their tokens ${id} differ. Use it as a reward, or fine-tune one on the base of the policy.`,
+        `Expected a reward model with the tokenizer of the policy for \`${option}\`, got another one in ${folder}: their tokens ${id} differ. Use it as a reward, or fine-tune one on the base of the policy.`,
       )
 }
 

@@ -13,8 +13,9 @@ import {
   rewardShapingSchema,
   scoreCompletions,
   scoreSamples,
+  scoreValues,
 } from '../../../alignment/index.ts'
-import { loadModel, loadTokenizer } from '../../../checkpoint/index.ts'
+import { loadModel, loadTokenizer, resolveModel } from '../../../checkpoint/index.ts'
 import { ConfigError, DataError, groupBy, parseConfig, parseJson } from '../../../core/index.ts'
 import type { FinishReason } from '../../../generation/index.ts'
 import { type PromptRecord, readPrompts, type Turn } from '../../../tasks/index.ts'
@@ -25,6 +26,7 @@ import { columnsOf } from '../columns.ts'
 import { objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { resolvedRollout } from './complete-recipe.ts'
+import { loadCriticModel } from './critic-weights.ts'
 import { findRolloutObjective, rolloutObjectiveTypes } from './objectives.ts'
 import { openFolder, sampleOf } from './reward-judge.ts'
 
@@ -42,6 +44,12 @@ export const replaySchema = z.strictObject({
     .describe("settings of the advantage estimator over the objective's: type, scale, gamma, lambda …"),
   shaping: rewardShapingSchema.optional().describe('penalties, clipping and truncated answers, before advantages'),
   beta: z.number().nonnegative().optional().describe('coefficient of the KL divergence in the reward'),
+  critic: z
+    .string()
+    .optional()
+    .describe(
+      'reward model to compute the values of a critic with, such as `model/critic` of a run (default: the values of the run)',
+    ),
   model: z.string().optional().describe('model to compute log-probabilities of the answers with: a folder or a run'),
 })
 
@@ -82,7 +90,7 @@ const episodeOf = ({ messages, turns, completion, rewards, end }: RolloutRow): R
 }
 
 const placedOf = (row: RolloutRow, record: PromptRecord): Placed => {
-  const { reward, rewards, advantage, kl, referenceLogProbs } = row
+  const { reward, rewards, advantage, kl, referenceLogProbs, values } = row
   const episode = episodeOf(row)
   return {
     row: { ...row, before: { reward, rewards, advantage, kl } },
@@ -98,6 +106,7 @@ const placedOf = (row: RolloutRow, record: PromptRecord): Placed => {
       finishReason: row.finishReason as FinishReason,
       logProbs: Float32Array.from(row.logProbs),
       ...(referenceLogProbs.length === 0 ? {} : { reference: Float32Array.from(referenceLogProbs) }),
+      ...(values.length === 0 && row.completionIds.length > 0 ? {} : { values: Float32Array.from(values) }),
       ...(episode === undefined ? {} : { episode }),
     },
   }
@@ -150,9 +159,29 @@ const scoreAgain = async (inputs: readonly unknown[], recipe: AlignRecipe, place
   }
 }
 
+/** Values of the answers by another critic than that of the run. */
+const computeValues = async (choice: string, recipe: AlignRecipe, placed: readonly Placed[]): Promise<void> => {
+  const { device, batch } = recipe
+  const tokenizer = await tokenizerOf(recipe)
+  const { model } = await loadCriticModel(await resolveModel(choice), {
+    ...{ device, tokenizer, trainable: false, option: 'critic' },
+  })
+  const completions = placed.map(({ prompt, answer }) => completionOf(prompt, answer))
+  const how = { microTokens: batch.microTokens, padded: batch.padded, device }
+  const values = await scoreValues({ model }, model, completions, how)
+  for (const [i, { row, answer }] of placed.entries()) {
+    answer.values = values[i]
+    row.values = Array.from(values[i])
+  }
+}
+
+/** The coefficient of the KL divergence that the run used in this rollout: an adaptive one differs from that of its recipe. */
+const keptBeta = ([{ row }]: readonly Placed[]): { beta?: number } =>
+  row.klCoefficient === null ? {} : { beta: row.klCoefficient }
+
 /** Advantages over each rollout. @throws ConfigError for an objective whose advantages need what is not kept */
 const estimateAgain = (
-  { objective: chosen, advantages, shaping, beta }: Replay,
+  { objective: chosen, advantages, shaping, beta, critic }: Replay,
   recipe: AlignRecipe,
   rewardWeights: readonly number[],
   placed: readonly Placed[],
@@ -161,21 +190,29 @@ const estimateAgain = (
   const objective = findRolloutObjective(type)
   if (objective === undefined)
     throw new ConfigError(`Expected one of ${rolloutObjectiveTypes().join(', ')} for \`objective\`, got ${type}.`)
-  if (objective.usesCritic)
+  if (objective.usesCritic && placed.some(({ answer }) => answer.values === undefined))
     throw new ConfigError(
-      `Expected an objective without a critic to replay, got ${type}: the values of its critic are not kept. Set \`objective\`, such as rloo.`,
+      `The objective ${type} needs the values of a critic, which this run did not keep: set \`critic\` to a reward model, or \`objective\` to one without a critic, such as rloo.`,
     )
-  const own = type === recipe.objective ? recipe.settings : {}
-  const given = Object.entries({ advantages, shaping, beta }).filter(([, value]) => value !== undefined)
-  const settings = objectiveConfig(objective, { ...own, ...Object.fromEntries(given) })
+  if (!objective.usesCritic && critic !== undefined)
+    throw new ConfigError(
+      `Expected no \`critic\` with the objective ${type}, which has none. Remove it, or choose ppo.`,
+    )
+  const same = type === recipe.objective
+  const given = Object.fromEntries(
+    Object.entries({ advantages, shaping, beta }).filter(([, value]) => value !== undefined),
+  )
+  const settingsOf = (answers: readonly Placed[]) =>
+    objectiveConfig(objective, { ...(same ? { ...recipe.settings, ...keptBeta(answers) } : {}), ...given })
+  const settings = settingsOf(placed)
   if (objective.usesReference(settings) && placed.some(({ answer }) => answer.reference === undefined))
     throw new ConfigError(
       'The KL divergence needs the log-probabilities of the reference, which this run did not measure: set `beta` to 0.',
     )
   const groups = Math.min(...[...groupBy(placed, ({ row }) => row.group).values()].map(({ length }) => length))
   const rollout = { ...resolvedRollout({ ...recipe, objective: type }), answers: groups }
-  const method = objective.method(settings, { rewardWeights, rollout })
   for (const answers of groupBy(placed, ({ row }) => row.rollout).values()) {
+    const method = objective.method(settingsOf(answers), { rewardWeights, rollout })
     const all = [...groupBy(answers, ({ row }) => row.group).values()]
     const { trained } = method.examples(
       all.map((group) => ({ prompt: group[0].prompt, group: group.map(({ answer }) => answer) })),
@@ -214,7 +251,7 @@ const computeAgain = async (choice: string, recipe: AlignRecipe, placed: readonl
 }
 
 /**
- * Computes rewards, advantages or log-probabilities of answers again. Advantages are over the rows that are given: pass whole rollouts.
+ * Computes rewards, values, advantages or log-probabilities of answers again. Advantages are over the rows that are given: pass whole rollouts.
  * @param rows of `browseRollouts`
  * @throws ConfigError for settings that do not fit, DataError for data that is no longer there
  */
@@ -231,7 +268,8 @@ export const replayRollouts = async (
   if (replay.model !== undefined) await computeAgain(replay.model, recipe, placed)
   const known = Object.keys(rows[0].rewards).map(() => 1)
   const weights = replay.reward === undefined ? known : await scoreAgain(replay.reward, recipe, placed)
-  const { reward, objective, advantages, shaping, beta } = replay
-  if (isReplay({ reward, objective, advantages, shaping, beta })) estimateAgain(replay, recipe, weights, placed)
+  if (replay.critic !== undefined) await computeValues(replay.critic, recipe, placed)
+  const { reward, objective, advantages, shaping, beta, critic } = replay
+  if (isReplay({ reward, objective, advantages, shaping, beta, critic })) estimateAgain(replay, recipe, weights, placed)
   return placed.map(({ row }) => row)
 }

@@ -1,6 +1,7 @@
 // Compiles src/ to dist/, which the installed command and the package's exports use. Runs only when src has changed.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, sep } from 'node:path'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { bundleModules } from './bundle.mjs'
 import { digestTree, listFiles } from './hashes.mjs'
 import { faultLine, runProgram } from './programs.mjs'
 import { SetupFault, say, warn } from './report.mjs'
@@ -22,9 +23,9 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
   const compiled = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
   if (compiled === digest || (compiled === `${digest} with errors` && !strict)) return
   say('compiling src to dist (about half a minute)')
-  const started = Date.now()
   rmSync(stamp, { force: true })
-  removeOrphans(source, dist)
+  const modules = join(root, 'build', 'modules')
+  removeOrphans(source, modules, dist)
   const { code, output } = await runProgram(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')])
   if (code !== 0) {
     const faults = output.split('\n').filter((line) => line.includes('error TS'))
@@ -32,22 +33,10 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
     if (strict) throw new SetupFault(message)
     warn(message)
   }
-  await stripComments(dist, started)
+  await bundleModules(root, modules, dist)
   copyAssets(source, dist)
   const sound = (await writeCatalogue(root, dist, strict)) && code === 0
   writeFileSync(stamp, sound ? digest : `${digest} with errors`)
-}
-
-/** Takes the comments out of what was compiled since a time, a fifth of its packed size: the declarations beside it keep theirs. */
-const stripComments = async (dist, since) => {
-  const { default: typescript } = await import('typescript')
-  const printer = typescript.createPrinter({ removeComments: true })
-  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !isPage(dist, path))) {
-    if (statSync(file).mtimeMs < since) continue
-    const code = readFileSync(file, 'utf8')
-    const parsed = typescript.createSourceFile(file, code, typescript.ScriptTarget.ES2023)
-    writeFileSync(file, printer.printFile(parsed))
-  }
 }
 
 /** dist/cli/catalogue.json.br: help and completion of every command, so that neither has to load one. */
@@ -70,17 +59,14 @@ export const sourceDigest = (root) => {
   )
 }
 
-/** Whether a file belongs to the pages, which vite builds from web/. */
-const isPage = (dist, path) => path.startsWith(join(dist, 'web', sep))
-
 /** Removes what was compiled from sources that are gone. */
-const removeOrphans = (source, dist) => {
-  for (const file of listFiles([dist], (path) => path.endsWith('.js') && !isPage(dist, path))) {
-    const base = relative(dist, file).replace(/\.js$/, '')
-    if (existsSync(join(source, `${base}.ts`)) || existsSync(join(source, `${base}.js`))) continue
-    for (const end of ['.js', '.d.ts']) rmSync(join(dist, base + end), { force: true })
+const removeOrphans = (source, modules, dist) => {
+  for (const file of listFiles([modules], (path) => path.endsWith('.js'))) {
+    const base = relative(modules, file).replace(/\.js$/, '')
+    if (existsSync(join(source, `${base}.ts`))) continue
+    for (const path of [file, join(dist, `${base}.d.ts`)]) rmSync(path, { force: true })
     // tsc skips what its record lists as written, so the record goes too.
-    rmSync(join(dist, '.tsbuildinfo'), { force: true })
+    rmSync(join(modules, '.tsbuildinfo'), { force: true })
   }
 }
 

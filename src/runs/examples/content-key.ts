@@ -12,7 +12,10 @@ export const contentOf = async (path: string): Promise<{ [file: string]: string 
   return hashes
 }
 
-/** Folders of the code that reads and encodes records. */
+/**
+ * Folders of the code that reads and encodes records. In a built package they hold what is exported and started, which
+ * imports the rest by names that are hashes of it.
+ */
 const codeFolders = ['../../files/', '../../tokenizers/', '../../tasks/', './']
 let code: Promise<string> | undefined
 

@@ -12,7 +12,7 @@ const startedFile = /new URL\((['"])(\.{1,2}\/[^'"]+)\.ts\1, import\.meta\.url\)
 
 /**
  * Writes to `dist` every module of `compiled` that is loaded from outside, under its own path, and what they share to
- * dist/chunks. So there is one copy of each module, whoever loads it. Files written by an earlier call are removed.
+ * dist/chunks. So there is one copy of each module in a process. Files written by an earlier call are removed.
  * Packages stay where they are installed.
  */
 export const bundleModules = async (root, compiled, dist) => {

@@ -82,9 +82,13 @@ const wide = { hiddenSize: 256, intermediateSize: 512 }
 /** Instead of settings that llama.cpp does not have. */
 const knownToLlamaCpp: Record<string, Record<string, unknown>> = {
   bert: { activation: 'gelu' },
+  gemma2: { queryScale: 12 },
+  gemma3: { queryScale: 12 },
   gpt2: { scaleAttentionByLayer: false },
   mistral: { slidingWindow: 0 },
+  modernbert: { normBias: false, mlpBias: false },
   qwen3: { ropeScaling: { kind: 'linear', factor: 2 } },
+  smollm3: { numLayers: 5, positionlessInterval: 4, mlpBias: false },
   t5: { relativeMaxDistance: 128 },
 }
 

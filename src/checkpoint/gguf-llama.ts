@@ -21,8 +21,18 @@ export interface LlamaShape {
   normOffset?: number
   /** Queries, keys and values are one matrix, and so are both projections of the gated block. */
   fused?: boolean
+  /** Names of a mixture of experts in place of each feed-forward block. */
+  experts?: ExpertShape
   /** More fields of config.json. */
   more?(fields: GgufFields, sizes: GgufSizes): Record<string, unknown>
+}
+
+/** Names of a mixture of experts in transformers. */
+interface ExpertShape {
+  /** The mixture in its layer. */
+  block: string
+  /** The matrices of an expert. */
+  matrices: Readonly<Record<'gate' | 'up' | 'down', string>>
 }
 
 /** Norms of a layer by their places: ggml's name and that of transformers. */
@@ -41,6 +51,23 @@ const norms: Record<NonNullable<LlamaShape['norms']>, readonly [ours: string, th
     ['ffn_norm', 'pre_feedforward_layernorm'],
     ['post_ffw_norm', 'post_feedforward_layernorm'],
   ],
+}
+
+/** The tensors of a mixture of experts: those of all experts are one each. */
+const mixture = (
+  table: NameTable,
+  { from, to }: { from: string; to: string },
+  { block, matrices }: ExpertShape,
+  { hidden, experts = 0, intermediate, expertSize = intermediate }: GgufSizes,
+): void => {
+  table.layer(`${from}.ffn_gate_inp`, `${to}.${block}.gate`, [experts, hidden])
+  const all = (part: keyof typeof matrices, rows: number, columns: number) =>
+    table.layer(`${from}.ffn_${part}_exps`, `${to}.${block}.experts.{e}.${matrices[part]}`, [experts, rows, columns], {
+      experts,
+    })
+  all('gate', expertSize, hidden)
+  all('up', expertSize, hidden)
+  all('down', hidden, expertSize)
 }
 
 /** The tensors. */
@@ -63,16 +90,21 @@ export const llamaNames = (shape: LlamaShape, sizes: GgufSizes): Map<string, Ggu
       table.layer(`${from}.${ours}`, `${to}.${theirs}`, size, more)
     if (shape.fused) {
       linear('attn_qkv', 'self_attn.qkv_proj', [(heads + 2 * kvHeads) * headDim, hidden])
-      linear('ffn_up', 'mlp.gate_up_proj', [2 * intermediate, hidden])
     } else {
       linear('attn_q', 'self_attn.q_proj', [heads * headDim, hidden], { ...qkvBias, ...paired(heads) })
       linear('attn_k', 'self_attn.k_proj', [kvHeads * headDim, hidden], { ...qkvBias, ...paired(kvHeads) })
       linear('attn_v', 'self_attn.v_proj', [kvHeads * headDim, hidden], qkvBias)
-      linear('ffn_gate', 'mlp.gate_proj', [intermediate, hidden])
-      linear('ffn_up', 'mlp.up_proj', [intermediate, hidden])
     }
     linear('attn_output', 'self_attn.o_proj', [hidden, heads * headDim])
-    linear('ffn_down', 'mlp.down_proj', [hidden, intermediate])
+    if (shape.experts !== undefined) mixture(table, { from, to }, shape.experts, sizes)
+    else {
+      if (shape.fused) linear('ffn_up', 'mlp.gate_up_proj', [2 * intermediate, hidden])
+      else {
+        linear('ffn_gate', 'mlp.gate_proj', [intermediate, hidden])
+        linear('ffn_up', 'mlp.up_proj', [intermediate, hidden])
+      }
+      linear('ffn_down', 'mlp.down_proj', [hidden, intermediate])
+    }
     if (headNorms !== undefined) {
       const width = (count: number) => (headNorms === 'all' ? count * headDim : headDim)
       norm(`${from}.attn_q_norm`, `${to}.self_attn.q_norm`, width(heads))
@@ -140,6 +172,36 @@ const gemma3Windows = (fields: GgufFields, sizes: GgufSizes): Record<string, unk
   }
 }
 
+/** Gemma 2 has sliding windows in every other layer, and caps of scores and logits. llama.cpp has the published defaults too. */
+const gemma2More = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => {
+  const theta = fields.number('rope.freq_base') ?? 10_000
+  const local = fields.number('rope.freq_base_swa') ?? theta
+  if (local !== theta) throw fields.fault(`${theta}`, fields.key('rope.freq_base_swa'), local)
+  return {
+    hidden_activation: 'gelu_pytorch_tanh',
+    // llama.cpp knows the 27B model, which has another scale, by its layers.
+    query_pre_attn_scalar: sizes.layers === 46 ? sizes.hidden / sizes.heads : sizes.headDim,
+    sliding_window: fields.count('attention.sliding_window') ?? 4096,
+    layer_types: layerTypes(fields, sizes, { every: 2, fullFirst: false }),
+    attn_logit_softcapping: shortest(fields.number('attn_logit_softcapping') ?? 50),
+    final_logit_softcapping: shortest(fields.number('final_logit_softcapping') ?? 30),
+  }
+}
+
+const mixtralMore = (fields: GgufFields, { experts }: GgufSizes): Record<string, unknown> => ({
+  num_local_experts: experts,
+  num_experts_per_tok: fields.need('expert_used_count'),
+  sliding_window: null,
+})
+
+/** llama.cpp divides the weights of a token's experts by their sum, and has a mixture in every layer. */
+const qwen3MoeMore = (fields: GgufFields, { experts, expertSize }: GgufSizes): Record<string, unknown> => ({
+  num_experts: experts,
+  num_experts_per_tok: fields.need('expert_used_count'),
+  moe_intermediate_size: expertSize,
+  norm_topk_prob: true,
+})
+
 const phi3More = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => ({
   partial_rotary_factor: rotaryShare(sizes),
   sliding_window: fields.number('attention.sliding_window') || null,
@@ -151,9 +213,20 @@ export const llamaShapes = {
   qwen2: { biases: 'qkv' },
   qwen3: { headNorms: 'each', biases: 'optional' },
   gemma: { biases: 'optional', activation: 'gelu_pytorch_tanh', normOffset: 1 },
+  gemma2: { norms: 'both', normOffset: 1, more: gemma2More },
   gemma3: { headNorms: 'each', norms: 'both', normOffset: 1, more: gemma3Windows },
   olmo2: { headNorms: 'all', norms: 'after' },
   // Layers without positions are those that the defaults of config.json say.
   smollm3: { paired: true, more: () => ({ no_rope_layer_interval: 4 }) },
   phi3: { fused: true, more: phi3More },
+  mixtral: {
+    paired: true,
+    experts: { block: 'block_sparse_moe', matrices: { gate: 'w1', up: 'w3', down: 'w2' } },
+    more: mixtralMore,
+  },
+  qwen3moe: {
+    headNorms: 'each',
+    experts: { block: 'mlp', matrices: { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' } },
+    more: qwen3MoeMore,
+  },
 } as const satisfies Record<string, LlamaShape>

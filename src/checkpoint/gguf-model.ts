@@ -11,7 +11,7 @@ import { GgufFields } from './gguf-fields.ts'
 import { gpt2Config, gpt2Names, gptNeoxConfig, gptNeoxNames } from './gguf-gpt.ts'
 import { llamaConfig, llamaNames, llamaShapes } from './gguf-llama.ts'
 import { modernBertConfig, modernBertNames } from './gguf-modernbert.ts'
-import { type GgufName, type GgufSizes, storedRows } from './gguf-names.ts'
+import { type GgufName, type GgufSizes, hfKeysOf, storedRows } from './gguf-names.ts'
 import { ropeFactorNames } from './gguf-rope.ts'
 import { t5Config, t5Names } from './gguf-t5.ts'
 
@@ -39,6 +39,8 @@ interface Architecture {
   rotatesInPart?: boolean
   /** Of the settings that are refused otherwise, those that config.json has here. */
   reads?: readonly string[]
+  /** The architecture that files with experts have, where it has another name in transformers. */
+  mixture?: Architecture
 }
 
 const likeLlama = (type: keyof typeof llamaShapes, className: string, more: Partial<Architecture> = {}) => ({
@@ -49,12 +51,18 @@ const likeLlama = (type: keyof typeof llamaShapes, className: string, more: Part
 })
 
 const sliding = ['attention.sliding_window']
+const caps = ['attn_logit_softcapping', 'final_logit_softcapping']
+const experts = ['expert_count']
 
 const architectures: Record<string, Architecture> = {
-  llama: likeLlama('llama', 'LlamaForCausalLM'),
+  llama: likeLlama('llama', 'LlamaForCausalLM', {
+    mixture: likeLlama('mixtral', 'MixtralForCausalLM', { modelType: 'mixtral', reads: experts }),
+  }),
   qwen2: likeLlama('qwen2', 'Qwen2ForCausalLM'),
   qwen3: likeLlama('qwen3', 'Qwen3ForCausalLM'),
+  qwen3moe: likeLlama('qwen3moe', 'Qwen3MoeForCausalLM', { modelType: 'qwen3_moe', reads: experts }),
   gemma: likeLlama('gemma', 'GemmaForCausalLM'),
+  gemma2: likeLlama('gemma2', 'Gemma2ForCausalLM', { reads: [...sliding, ...caps] }),
   gemma3: likeLlama('gemma3', 'Gemma3ForCausalLM', { modelType: 'gemma3_text', reads: sliding }),
   olmo2: likeLlama('olmo2', 'Olmo2ForCausalLM'),
   smollm3: likeLlama('smollm3', 'SmolLM3ForCausalLM'),
@@ -89,8 +97,7 @@ const unsupportedSettings = [
   'attention.max_alibi_bias',
   'attention.scale',
   'attention.causal',
-  'final_logit_softcapping',
-  'attn_logit_softcapping',
+  ...caps,
   'logit_scale',
   'residual_scale',
   'embedding_scale',
@@ -114,6 +121,8 @@ const refuseUnsupported = (fields: GgufFields, { bidirectional = false, reads = 
     )
   }
 }
+
+const hasExperts = (fields: GgufFields): boolean => (fields.number('expert_count') ?? 0) > 0
 
 const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture): GgufSizes => {
   const { file } = fields
@@ -139,12 +148,13 @@ const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture):
     throw new CheckpointError(`${file.path}: Expected a matrix \`token_embd.weight\`, got none.`, {
       missing: ['token_embd.weight'],
     })
+  const intermediate = fields.need('feed_forward_length')
   const tokens = file.metadata.get('tokenizer.ggml.tokens')
   if (Array.isArray(tokens) && tokens.length > embedding.shape[0])
     throw fields.fault(`at most ${embedding.shape[0]} tokens`, 'tokenizer.ggml.tokens', tokens.length)
   return {
     hidden,
-    intermediate: fields.need('feed_forward_length'),
+    intermediate,
     layers,
     heads,
     kvHeads,
@@ -156,6 +166,12 @@ const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture):
     decoderLayers: fields.count('decoder_block_count'),
     buckets: fields.count('attention.relative_buckets_count'),
     gated: file.tensors.has('enc.blk.0.ffn_gate.weight'),
+    ...(hasExperts(fields)
+      ? {
+          experts: fields.need('expert_count'),
+          expertSize: fields.count('expert_feed_forward_length') ?? intermediate,
+        }
+      : {}),
   }
 }
 
@@ -164,7 +180,12 @@ const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture):
  * @returns undefined for an architecture without a table
  */
 export const ggufNames = (type: string, sizes: GgufSizes): Map<string, GgufName> | undefined =>
-  Object.hasOwn(architectures, type) ? architectures[type].names(sizes) : undefined
+  architectureOf(type, sizes.experts !== undefined)?.names(sizes)
+
+const architectureOf = (type: string, mixture: boolean): Architecture | undefined => {
+  const found = Object.hasOwn(architectures, type) ? architectures[type] : undefined
+  return (mixture ? found?.mixture : undefined) ?? found
+}
 
 const checkNames = (file: GgufFile, names: ReadonlyMap<string, GgufName>): void => {
   const missing = [...names].filter(([name, { required }]) => required && !file.tensors.has(name)).map(([name]) => name)
@@ -214,12 +235,12 @@ const tokenIds = (file: GgufFile): Record<string, number> => {
  */
 export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean } = {}): HfCheckpoint => {
   const type = new GgufFields(file, 'general').string('architecture') ?? 'none'
-  const architecture = Object.hasOwn(architectures, type) ? architectures[type] : undefined
+  const fields = new GgufFields(file, type)
+  const architecture = architectureOf(type, hasExperts(fields))
   if (architecture === undefined)
     throw new CheckpointError(
       `${file.path}: Expected one of ${Object.keys(architectures).join(', ')} for \`general.architecture\`, got ${type.slice(0, 40)}. Use the Hugging Face folder of the model.`,
     )
-  const fields = new GgufFields(file, type)
   refuseUnsupported(fields, architecture)
   const sizes = readSizes(fields, architecture)
   const names = architecture.names(sizes)
@@ -231,7 +252,7 @@ export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean 
     model_type: architecture.modelType ?? type,
     ...architecture.config(fields, sizes, tied),
     ...tokenIds(file),
-    dtype: storedDtypes[file.tensors.get('blk.0.ffn_up.weight')?.type ?? ''] ?? 'float32',
+    dtype: storedDtypes[file.tensors.get('blk.0.attn_output.weight')?.type ?? ''] ?? 'float32',
   }
   const read =
     (tensor: GgufTensor, { order, transposed, offset }: GgufName) =>
@@ -252,7 +273,9 @@ export const ggufToHf = (file: GgufFile, { packed = false }: { packed?: boolean 
     tensors: new Map(
       [...names].flatMap(([name, entry]) => {
         const tensor = file.tensors.get(name)
-        return tensor === undefined ? [] : [[entry.theirs, read(tensor, entry)] as const]
+        if (tensor === undefined) return []
+        const parts = entry.experts === undefined ? [tensor] : tensor.parts()
+        return hfKeysOf(entry).map((key, i) => [key, read(parts[i], entry)] as const)
       }),
     ),
   }

@@ -20,6 +20,9 @@ export interface GgufSizes {
   decoderLayers?: number
   buckets?: number
   gated?: boolean
+  /** Of mixtures of experts: their number, and the width of each (default: that of feed-forward blocks). */
+  experts?: number
+  expertSize?: number
 }
 
 /** The order of a matrix's rows in the file: in Hugging Face's files they are a table, of which two dimensions change places. */
@@ -30,7 +33,10 @@ export interface RowOrder {
 
 /** A tensor of a GGUF file in Hugging Face's terms. */
 export interface GgufName {
+  /** Key of the tensor. Where the file has the matrices of all experts in one tensor, `{e}` is the number of an expert. */
   theirs: string
+  /** Number of those matrices, which is the first dimension. */
+  experts?: number
   shape: number[]
   required: boolean
   /** Order of the rows, where it is not that of Hugging Face's files. */
@@ -40,6 +46,12 @@ export interface GgufName {
   /** What the file adds to the values. */
   offset?: number
 }
+
+/** Keys of a tensor in Hugging Face's files: one, or that of each expert. */
+export const hfKeysOf = ({ theirs, experts }: Pick<GgufName, 'theirs' | 'experts'>): string[] =>
+  experts === undefined
+    ? [theirs]
+    : Array.from({ length: experts }, (_, expert) => theirs.replace('{e}', String(expert)))
 
 /** The two halves of a head, which RoPE pairs up, as alternate rows. */
 export const pairedRows = (heads: number, headDim: number): RowOrder => ({

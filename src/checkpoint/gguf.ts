@@ -24,6 +24,8 @@ export interface GgufTensor {
    * @param order int64 [rows]: the stored row of each row
    */
   readBlocks?(order?: Tensor): BlockMatrix
+  /** The tensors along the first dimension, which has one for each expert. */
+  parts(): GgufTensor[]
 }
 
 /** An open GGUF file. */
@@ -84,6 +86,13 @@ const readEntry = (mapped: MappedFile, entry: GgufEntry, where: { name: string; 
   return scope(() => unpackBlocks(blocksOf(mapped, entry), format).view(shape))
 }
 
+/** The parts of an entry along its first dimension. */
+const partsOf = (entry: GgufEntry): GgufEntry[] => {
+  const [count, ...shape] = entry.shape
+  const bytes = entry.bytes / count
+  return Array.from({ length: count }, (_, i) => ({ ...entry, shape, bytes, byteOffset: entry.byteOffset + i * bytes }))
+}
+
 const blockReader = (
   open: () => MappedFile,
   entry: GgufEntry,
@@ -94,6 +103,18 @@ const blockReader = (
     return new BlockMatrix({ format, shape: [outputs, inputs], blocks: blocksOf(open(), entry), order })
   },
 })
+
+const tensorOf = (open: () => MappedFile, entry: GgufEntry, where: { name: string; path: string }): GgufTensor => {
+  const { shape, type, bytes } = entry
+  return {
+    shape,
+    type: type.name,
+    readable: readableGgufTypes.includes(type.name),
+    read: () => readEntry(open(), entry, where),
+    parts: () => partsOf(entry).map((part) => tensorOf(open, part, where)),
+    ...(type.format !== undefined && shape.length === 2 && bytes > 0 ? blockReader(open, entry, type.format) : {}),
+  }
+}
 
 /**
  * Opens a GGUF file of version 2 or 3 and reads its header.
@@ -118,20 +139,7 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
       path,
       version,
       metadata,
-      tensors: new Map(
-        [...tensors].map(([name, entry]) => [
-          name,
-          {
-            shape: entry.shape,
-            type: entry.type.name,
-            readable: readableGgufTypes.includes(entry.type.name),
-            read: () => readEntry(open(), entry, { name, path }),
-            ...(entry.type.format !== undefined && entry.shape.length === 2 && entry.bytes > 0
-              ? blockReader(open, entry, entry.type.format)
-              : {}),
-          },
-        ]),
-      ),
+      tensors: new Map([...tensors].map(([name, entry]) => [name, tensorOf(open, entry, { name, path })])),
       close: () => {
         mapped = undefined
       },

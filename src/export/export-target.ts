@@ -9,10 +9,10 @@ import type { Validation } from './proof/compare-scores.ts'
 
 /** The importance matrix of a model, from calibration text. */
 export interface Importance {
-  /** Sum of the squares of each input of a matrix, by ggml's name of the matrix. */
+  /** Sum of the squares of each input of a matrix, by ggml's name of the matrix; those of an expert after those of another. */
   sums: ReadonlyMap<string, Float32Array>
-  /** Rows of inputs in the sum. */
-  counts: ReadonlyMap<string, number>
+  /** Rows of inputs in the sum, for each expert where the tensor has several. */
+  counts: ReadonlyMap<string, Float32Array>
   chunks: number
   /** Tokens of a chunk, and of all together. */
   chunkTokens: number

@@ -331,7 +331,12 @@ describe('models', () => {
 
   it.each<[string, Buffer, RegExp]>([
     ['another architecture', writeGguf({ 'general.architecture': text('mamba') }, {}), /llama, qwen2, qwen3/],
-    ['experts', tiny('llama', { 'llama.expert_count': uint(8) }), /expert_count/],
+    ['experts', tiny('qwen2', { 'qwen2.expert_count': uint(8) }), /expert_count/],
+    [
+      'experts without their matrices',
+      tiny('llama', { 'llama.expert_count': uint(8) }),
+      /missing: blk\.0\.ffn_gate_inp/,
+    ],
     ['partial rotary positions', tiny('llama', { 'llama.rope.dimension_count': uint(2) }), /whole head/],
     ['sizes that the tensors do not have', tiny('llama', { 'llama.embedding_length': uint(16) }), /another shape/],
     ['more layers than tensors', tiny('llama', { 'llama.block_count': uint(2 ** 31 - 1) }), /layers/],

@@ -4,7 +4,7 @@ all tensors, and the values of the keys that both have.
 Arguments: a folder of llama.cpp's sources (with convert_hf_to_gguf.py, as in the source package of llama-cpp-python), and a
 folder that `tunesmith export MODEL --to merged gguf:f32 --out FOLDER` wrote. Needs torch and transformers.
 
-The conversion knows BPE tokenizers by the hash of a text, and those of Llama and Phi 3 by files beside them: here all are told that
+The conversion knows BPE tokenizers by the hash of a text, and those of Llama, Phi 3 and Gemma 2 by files beside them: here all are told that
 it is GPT-2's kind, as tokenizers of tests are. It reads config.json as it is, since transformers 5 leaves out fields of GPT-NeoX.
 """
 import glob, json, os, runpy, sys, tempfile
@@ -14,12 +14,13 @@ sys.path[:0] = [sources, os.path.join(sources, "gguf-py")]
 import gguf
 import numpy as np
 from conversion.base import ModelBase, TextModel
+from conversion.gemma import Gemma2Model
 from conversion.llama import LlamaModel
 from conversion.phi import Phi3MiniModel
 
 TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
 ModelBase.load_hparams = staticmethod(lambda path, *_, **__: json.load(open(os.path.join(path, "config.json"))))
-LlamaModel.set_vocab = Phi3MiniModel.set_vocab = lambda self: self._set_vocab_gpt2()
+LlamaModel.set_vocab = Phi3MiniModel.set_vocab = Gemma2Model.set_vocab = lambda self: self._set_vocab_gpt2()
 target = os.path.join(tempfile.mkdtemp(), "theirs.gguf")
 sys.argv = ["convert", os.path.join(folder, "merged"), "--outtype", "f32", "--outfile", target]
 try:

@@ -5,6 +5,7 @@ Arguments: the folder of node-llama-cpp's libraries (@node-llama-cpp/linux-x64/b
 """
 import ctypes, glob, os, re, sys, tempfile
 import gguf
+import numpy as np
 
 libraries, folder = sys.argv[1:3]
 find = lambda name: sorted(glob.glob(os.path.join(libraries, name)))[0]
@@ -32,14 +33,19 @@ llama.llama_log_set(silent, None)
 codes = dict(q8_0=7, q6_k=18, q5_k_m=17, q5_k_s=16, q4_k_m=15, q4_k_s=14, q5_1=9, q5_0=8, q4_1=3, q4_0=2,
              q3_k_l=13, q3_k_m=12, q3_k_s=11, q2_k=10, iq4_xs=30, iq4_nl=25)
 source = glob.glob(os.path.join(folder, "gguf", "*-F32.gguf"))[0]
+if any("_exps" in tensor.name for tensor in gguf.GGUFReader(source).tensors):
+    # Without experts llama.cpp has no matrix in this type.
+    codes["mxfp4"] = 38
 tensors = lambda path: {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
 matrices = glob.glob(os.path.join(folder, "gguf", "*-imatrix.gguf"))
 importance, kept = None, []
 if matrices:
-    # As tools/quantize reads it: the sum of squares divided by the count.
+    # As tools/quantize reads it: the sums of squares divided by the counts, and ones for an expert without any.
     entries = tensors(matrices[0])
     for name in [key[:-8] for key in entries if key.endswith(".in_sum2")]:
-        values = (entries[name + ".in_sum2"].data / entries[name + ".counts"].data.item()).astype("float32").flatten()
+        counts = entries[name + ".counts"].data.reshape(-1, 1)
+        sums = entries[name + ".in_sum2"].data.reshape(len(counts), -1)
+        values = np.where(counts > 0, sums / np.maximum(counts, 1), 1).astype("float32").flatten()
         kept.append((name.encode(), values))
     importance = (Importance * (len(kept) + 1))(*[Importance(name, values.ctypes.data, values.size) for name, values in kept])
 failed = False

@@ -14,7 +14,7 @@ import {
   saveModel,
   weightForms,
 } from '../../src/checkpoint/index.ts'
-import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
+import { mixes } from '../../src/export/gguf/mixes.ts'
 import { chooseTarget, exportModel } from '../../src/export/index.ts'
 import { openSource } from '../../src/export/open-source.ts'
 import { embedTexts } from '../../src/features/index.ts'
@@ -78,6 +78,9 @@ const longrope = {
   originalPositions: 256,
   factor: 4,
 }
+const [full, near] = ['full_attention', 'sliding_attention']
+/** Caps that the scores and logits of small models reach. */
+const soft = { attentionSoftcap: 1.5, logitSoftcap: 2 }
 const cases: [string, ModelType, object][] = [
   ['llama', 'llama', { tiedEmbeddings: true }],
   ['llama with biases', 'llama', { attentionBias: true, mlpBias: true, headDim: 16 }],
@@ -87,8 +90,12 @@ const cases: [string, ModelType, object][] = [
   ['qwen2', 'qwen2', {}],
   ['qwen3', 'qwen3', { tiedEmbeddings: true }],
   ['gemma', 'gemma', { maxPositions: 128 }],
+  ['gemma2', 'gemma2', { maxPositions: 128, headDim: 12, queryScale: 12, slidingWindow: 3, numLayers: 3, ...soft }],
+  ['gemma2 by a list', 'gemma2', { maxPositions: 128, slidingWindow: 3, layerTypes: [full, near], ...soft }],
+  ['gemma2 of windows', 'gemma2', { maxPositions: 128, slidingWindow: 3, layerTypes: [near, near], ...soft }],
+  ['gemma2 of full attention', 'gemma2', { maxPositions: 128, slidingWindow: 3, layerTypes: [full, full], ...soft }],
   ['gemma3', 'gemma3', { maxPositions: 128, headDim: 12, queryScale: 12, slidingWindow: 3 }],
-  ['gemma3 of full attention', 'gemma3', { maxPositions: 128, layerTypes: ['full_attention', 'full_attention'] }],
+  ['gemma3 of full attention', 'gemma3', { maxPositions: 128, layerTypes: [full, full] }],
   ['olmo2', 'olmo2', { maxPositions: 128, hiddenSize: 48, intermediateSize: 40 }],
   ['olmo2 with one matrix', 'olmo2', { maxPositions: 128, tiedEmbeddings: true, numKvHeads: 4 }],
   ['smollm3', 'smollm3', { maxPositions: 128, numLayers: 5 }],
@@ -96,6 +103,14 @@ const cases: [string, ModelType, object][] = [
   ['phi3 with longrope', 'phi3', { ropeScaling: longrope, maxPositions: 1024, tiedEmbeddings: true }],
   ['gpt-neox', 'gpt-neox', { maxPositions: 128, intermediateSize: 48, partialRotaryFactor: 0.25, hiddenSize: 64 }],
   ['gpt-neox in sequence', 'gpt-neox', { maxPositions: 128, parallelResidual: false, tiedEmbeddings: true }],
+  [
+    'mixtral',
+    'mixtral',
+    { maxPositions: 128, hiddenSize: 48, numExperts: 5, expertsPerToken: 3, intermediateSize: 40 },
+  ],
+  ['mixtral with one matrix', 'mixtral', { maxPositions: 128, tiedEmbeddings: true, ropeScaling: llama3 }],
+  ['qwen3-moe', 'qwen3-moe', { maxPositions: 128, hiddenSize: 48, expertSize: 40, intermediateSize: 56 }],
+  ['qwen3-moe with one matrix', 'qwen3-moe', { maxPositions: 128, tiedEmbeddings: true, expertsPerToken: 1 }],
   ['gpt2', 'gpt2', { maxPositions: 128, intermediateSize: 48 }],
   ['gpt2 with an output matrix', 'gpt2', { maxPositions: 128, tiedEmbeddings: false }],
 ]
@@ -334,22 +349,28 @@ describe('gguf', () => {
   })
 
   it.each([
+    ['mixtral', 'causal-lm', { intermediateSize: 96, numExperts: 3 }],
     ['phi3', 'causal-lm', { intermediateSize: 96 }],
     ['gpt-neox', 'causal-lm', { intermediateSize: 96, numHeads: 2 }],
     ['modernbert', 'embedding', { intermediateSize: 96, numHeads: 2, layerTypes: slidesTwice }],
-  ] as const)('splits the fused matrices of a %s where they lie in the file', async (type, head, changes) => {
-    const name = `fused-${type}`
-    const folder = await make(name, type, { hiddenSize: 64, maxPositions: 128, ...changes }, tokenizer, head)
-    await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
-    const path = join(`${folder}-out`, 'gguf', `${name}-Q8_0.gguf`)
-    const inputIds = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
-    const [packed, unpacked] = await Promise.all(weightForms.map((weights) => loadModel(path, { head, weights })))
-    const matrices = (model: Model) => [...model.body.parameters().values()].filter(({ ndim }) => ndim > 1)
-    expect(matrices(unpacked).length).toBeGreaterThan(8)
-    expect(matrices(packed)).toEqual([])
-    const [near, exact] = [packed, unpacked].map((model) => noGrad(() => model.forward({ inputIds }).logits))
-    expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item()).toBeLessThan(0.05)
-  })
+  ] as const)(
+    'splits the matrices of a %s that are one tensor where they lie in the file',
+    async (type, head, changes) => {
+      const name = `fused-${type}`
+      const folder = await make(name, type, { hiddenSize: 64, maxPositions: 128, ...changes }, tokenizer, head)
+      await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
+      const path = join(`${folder}-out`, 'gguf', `${name}-Q8_0.gguf`)
+      const inputIds = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
+      const [packed, unpacked] = await Promise.all(weightForms.map((weights) => loadModel(path, { head, weights })))
+      // Routers stay as they are.
+      const matrices = (model: Model) =>
+        [...model.body.parameters()].filter(([name, { ndim }]) => ndim > 1 && !name.endsWith('router.weight'))
+      expect(matrices(unpacked).length).toBeGreaterThan(8)
+      expect(matrices(packed)).toEqual([])
+      const [near, exact] = [packed, unpacked].map((model) => noGrad(() => model.forward({ inputIds }).logits))
+      expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item()).toBeLessThan(0.05)
+    },
+  )
 
   it('takes adapters while its matrices stay blocks, also in the one call per layer of decoding', async () => {
     const folder = await make('adapted', 'llama', { hiddenSize: 64, intermediateSize: 64, numHeads: 2, numKvHeads: 1 })
@@ -441,25 +462,19 @@ describe('gguf', () => {
     expect(readFileSync(join(`${out}-chat`, 'ollama', 'Modelfile'), 'utf8')).not.toContain('TEMPLATE')
   })
 
-  it('chooses the types of llama.cpp for rows of any length', () => {
-    const type = (variant: string, name: string, shape: number[], tied = true) =>
-      typeOf(mixes[variant], name, shape, { layers: 30, tied })
-    // SmolLM2-135M: rows of 576 are no whole blocks of 256, rows of 1536 are.
-    expect(type('q4_k_m', 'token_embd.weight', [49152, 576])).toBe('Q8_0')
-    expect(type('q4_k_m', 'blk.3.attn_q.weight', [576, 576])).toBe('Q5_0')
-    expect(type('q4_k_m', 'blk.0.attn_v.weight', [192, 576])).toBe('Q8_0')
-    expect(type('q4_k_m', 'blk.0.ffn_down.weight', [576, 1536])).toBe('Q6_K')
-    expect(type('q4_k_m', 'blk.3.ffn_down.weight', [576, 1536])).toBe('Q4_K')
-    expect(type('q4_k_m', 'blk.0.attn_norm.weight', [576])).toBe('F32')
-    expect(type('q8_0', 'blk.0.attn_q.weight', [16, 16])).toBe('F16')
-    expect(type('q4_0', 'output.weight', [512, 256], false)).toBe('Q6_K')
-    // As compare-with-llama-quantize.py found for models of 16 and 9 layers.
-    expect(type('q2_k', 'blk.0.ffn_down.weight', [256, 288])).toBe('Q4_0')
-    expect(type('q3_k_s', 'blk.0.attn_v.weight', [96, 288])).toBe('Q4_0')
-    expect(type('q3_k_m', 'blk.2.attn_v.weight', [64, 256])).toBe('Q4_K')
-    expect(type('q3_k_m', 'blk.1.attn_v.weight', [64, 256])).toBe('Q5_K')
-    expect(type('iq4_xs', 'blk.0.ffn_down.weight', [256, 288])).toBe('Q5_1')
-    expect(type('iq4_xs', 'blk.9.attn_q.weight', [256, 288])).toBe('IQ4_NL')
+  it('collects the importance of each expert from the tokens that it got', async () => {
+    const sizes = { hiddenSize: 256, intermediateSize: 256, numLayers: 1, numExperts: 16, expertsPerToken: 1 }
+    const folder = await make('importance-of-experts', 'mixtral', sizes)
+    const imatrix = ['The cat.']
+    await exportModel({ model: folder, to: 'gguf:q4_k_m', out: `${folder}-out`, imatrix, prove: false })
+    const matrix = await openGguf(join(`${folder}-out`, 'gguf', 'importance-of-experts-imatrix.gguf'))
+    const read = (name: string) => matrix.tensors.get(`blk.0.ffn_down_exps.weight.${name}`)!.read()
+    const { ids } = (await loadTokenizer(folder)).encode(imatrix[0], { addSpecialTokens: false })
+    const [counts, sums] = [read('counts').flatten().toFloat32Array(), read('in_sum2')]
+    expect(sums.shape).toEqual([16, 256])
+    expect(counts.reduce((total, one) => total + one, 0)).toBe(ids.length)
+    expect(counts).toContain(0)
+    for (const [expert, size] of sums.sum(1).toFloat32Array().entries()) expect(size > 0).toBe(counts[expert] > 0)
   })
 
   it('weighs errors by the inputs that the matrices have on calibration text', async () => {
@@ -544,6 +559,9 @@ describe('gguf', () => {
     await refused(await make('nowhere', 'smollm3', { positionlessInterval: 2 }), /no positions in every fourth layer/)
     await refused(await make('biased', 'olmo2', { attentionBias: true }), /layers without biases/)
     await refused(await make('scaled', 'gemma3', { queryScale: 5 }), /divided by the root of 8.*the root of 5/)
+    await refused(await make('uncapped', 'gemma2', { logitSoftcap: 0 }), /soft caps.*logits without one/)
+    await refused(await make('raw', 'qwen3-moe', { normalizeWeights: false }), /divided by their sum/)
+    await refused(await make('dense', 'qwen3-moe', { denseLayers: [1] }), /experts in every layer/)
     await refused(await make('near', 'phi3', { slidingWindow: 16 }), /sliding window of 16/)
     await refused(await make('rule', 'qwen2', { ropeScaling: llama3 }), /RoPE scaling of default, linear, yarn/)
     const mpnet = await make('mpnet', 'mpnet', {}, words, 'embedding')

@@ -82,7 +82,7 @@ const metadataOf = async (source: ExportSource, variant: string, alpha: number):
 
 const entriesOf = (changes: readonly NamedChange[], variant: string, alpha: number): GgufEntry[] => {
   const entry = (name: string, tensor: Tensor, order?: GgufName['order']) =>
-    entryOf(name, tensor, typeOf(mixes[variant], name, tensor.shape, { layers: 0, tied: false }), { order })
+    entryOf(name, [tensor], typeOf(mixes[variant], name, tensor.shape, { layers: 0, tied: false }), { order })
   return changes.flatMap(({ name, a, b, order, ...change }) => {
     const factor = effectOf({ ...change, a, b }) / alpha
     const scaled = factor === 1 ? b : noGrad(() => b.to('float32').mul(factor))

@@ -48,14 +48,17 @@ const refuseBiases = ({ attentionBias, mlpBias, normBias }: Settings): Refusal =
 const byPeriod = (layers: number, period: number, fullFirst: boolean): boolean[] =>
   Array.from({ length: layers }, (_, i) => (fullFirst ? i : i + 1) % period !== 0)
 
+const slidingLayers = ({ layerTypes, numLayers, windowPattern }: Settings, fullFirst: boolean): boolean[] =>
+  layerTypes?.map((type) => type === 'sliding_attention') ?? byPeriod(numLayers, windowPattern, fullFirst)
+
 /** Size of the windows, and which layers have one: the period, or a list where there is none. */
 const windowFields = (
   arch: string,
-  { layerTypes, numLayers, windowPattern, localRopeTheta }: Settings,
+  settings: Settings,
   { window, fullFirst }: { window: number; fullFirst: boolean },
 ): [string, GgufField][] => {
-  const slides =
-    layerTypes?.map((type) => type === 'sliding_attention') ?? byPeriod(numLayers, windowPattern, fullFirst)
+  const { numLayers, localRopeTheta } = settings
+  const slides = slidingLayers(settings, fullFirst)
   if (!slides.includes(true)) return []
   const periods = Array.from({ length: numLayers }, (_, i) => i + 2)
   const period = periods.find((one) => byPeriod(numLayers, one, fullFirst).join() === slides.join())
@@ -66,9 +69,44 @@ const windowFields = (
   ]
 }
 
-/** llama.cpp knows Gemma 3 of 27B, whose scores have another scale, by its layers. */
-const gemma3Scale = (settings: Settings): number =>
-  settings.numLayers === 62 ? settings.hiddenSize / settings.numHeads : headDimOf(settings)
+/** llama.cpp knows the largest model of Gemma 2 or 3, whose scores have another scale, by its layers. */
+const refuseScale = (settings: Settings, largest: number): Refusal => {
+  const { numLayers, hiddenSize, numHeads, queryScale } = settings
+  const scale = numLayers === largest ? hiddenSize / numHeads : headDimOf(settings)
+  return queryScale === scale
+    ? undefined
+    : [`attention scores divided by the root of ${scale}`, `the root of ${queryScale}`]
+}
+
+/** llama.cpp needs a layer with a window: one of the whole context is none. */
+const gemma2Windows = (settings: Settings): [string, GgufField][] => {
+  const { slidingWindow = 0, ropeTheta: localRopeTheta, maxPositions } = settings
+  const all = { ...settings, localRopeTheta, windowPattern: 2 }
+  return slidingLayers(all, false).includes(true)
+    ? windowFields('gemma2', all, { window: slidingWindow, fullFirst: false })
+    : windowFields('gemma2', { ...all, layerTypes: undefined }, { window: maxPositions, fullFirst: false })
+}
+
+const gemma2: GgufArchitecture = {
+  ...llamaFamily('gemma2'),
+  activation: 'gelu_pytorch_tanh',
+  slides: true,
+  output: 'tied',
+  refuse: (settings) => {
+    const { attentionSoftcap, logitSoftcap } = settings
+    if (attentionSoftcap === 0 || logitSoftcap === 0)
+      return [
+        'soft caps of attention scores and logits',
+        attentionSoftcap === 0 ? 'scores without one' : 'logits without one',
+      ]
+    return refuseScale(settings, 46) ?? refuseBiases(settings)
+  },
+  fields: (_, settings) => [
+    ['gemma2.attn_logit_softcapping', float(settings.attentionSoftcap)],
+    ['gemma2.final_logit_softcapping', float(settings.logitSoftcap)],
+    ...gemma2Windows(settings),
+  ],
+}
 
 const gemma3: GgufArchitecture = {
   ...llamaFamily('gemma3'),
@@ -76,12 +114,7 @@ const gemma3: GgufArchitecture = {
   // YaRN would change the sliding layers too.
   rope: ['default', 'linear'],
   slides: true,
-  refuse: (settings) => {
-    const scale = gemma3Scale(settings)
-    if (settings.queryScale !== scale)
-      return [`attention scores divided by the root of ${scale}`, `the root of ${settings.queryScale}`]
-    return refuseBiases(settings)
-  },
+  refuse: (settings) => refuseScale(settings, 62) ?? refuseBiases(settings),
   fields: (_, settings) => windowFields('gemma3', settings, { window: settings.slidingWindow ?? 0, fullFirst: false }),
 }
 
@@ -176,13 +209,39 @@ const t5Family: GgufArchitecture = {
 
 const llama: GgufArchitecture = { ...llamaFamily('llama'), rope: [...scalings, 'llama3'] }
 
-/** GGUF's form of our architectures: Mistral is a Llama there. */
+const expertFields = (arch: string, { numExperts = 0, expertsPerToken }: Settings): [string, GgufField][] => [
+  [`${arch}.expert_count`, count(numExperts)],
+  [`${arch}.expert_used_count`, count(expertsPerToken)],
+]
+
+/** A Llama with experts there. */
+const mixtral: GgufArchitecture = { ...llama, fields: (_, settings) => expertFields('llama', settings) }
+
+const qwen3Moe: GgufArchitecture = {
+  ...llamaFamily('qwen3moe'),
+  refuse: (settings) => {
+    const { normalizeWeights, sparseInterval, denseLayers, numLayers } = settings
+    if (!normalizeWeights) return ["a token's expert weights divided by their sum", 'weights as they are']
+    if (sparseInterval !== 1 || denseLayers.some((layer) => layer < numLayers))
+      return ['experts in every layer', 'layers without']
+    return refuseBiases(settings)
+  },
+  fields: (_, settings) => [
+    ...expertFields('qwen3moe', settings),
+    ['qwen3moe.expert_feed_forward_length', count(settings.expertSize ?? settings.intermediateSize)],
+  ],
+}
+
+/** GGUF's form of our architectures: Mistral and Mixtral are Llamas there. */
 export const architectures: Readonly<Record<string, GgufArchitecture>> = {
   llama,
   mistral: llama,
+  mixtral,
   qwen2: llamaFamily('qwen2'),
   qwen3: { ...llamaFamily('qwen3'), refuse: refuseBiases },
+  'qwen3-moe': qwen3Moe,
   gemma: { ...llamaFamily('gemma'), activation: 'gelu_pytorch_tanh', output: 'tied', refuse: refuseBiases },
+  gemma2,
   gemma3,
   olmo2: { ...llamaFamily('olmo2'), output: 'own', refuse: refuseBiases },
   smollm3,

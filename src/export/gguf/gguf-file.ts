@@ -28,8 +28,8 @@ export interface GgufEntry {
   /** ggml's number of the type. */
   code: number
   bytes: number
-  /** The bytes in the file, or the tensor that they are made of. */
-  part: Uint8Array | NamedPart
+  /** What the file has for it, one after the other: bytes, or tensors that they are made of. */
+  parts: readonly (Uint8Array | NamedPart)[]
 }
 
 const alignment = 32
@@ -96,9 +96,9 @@ export const writeGgufFile = async (
   signal?: AbortSignal,
 ): Promise<string> => {
   const header = headerOf(metadata, tensors)
-  const parts = tensors.flatMap(({ bytes, part }) => [part, ...zeros(bytes)])
-  return writeTensorFile(path, Buffer.concat([header, ...zeros(header.length)]), parts, {
+  const all = tensors.flatMap(({ bytes, parts }) => [...parts, ...zeros(bytes)])
+  return writeTensorFile(path, Buffer.concat([header, ...zeros(header.length)]), all, {
     signal,
-    notFinite: (index) => notFinite(parts[index] as NamedPart),
+    notFinite: (index) => notFinite(all[index] as NamedPart),
   })
 }

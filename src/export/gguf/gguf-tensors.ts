@@ -63,25 +63,35 @@ export const namesOf = (model: Model): Map<string, GgufName> => {
     decoderLayers: settings.numDecoderLayers ?? settings.numLayers,
     buckets: settings.relativeBuckets,
     gated: settings.gated,
+    experts: settings.numExperts,
+    expertSize: settings.expertSize,
   })
   return names ?? new Map<string, GgufName>()
 }
 
-/** A tensor of the file, in one of ggml's types. @param importance of its columns, where there is an importance matrix */
+/**
+ * A tensor of the file, in one of ggml's types.
+ * @param tensors the matrices that it has along a first dimension, or the tensor itself
+ * @param importance of the columns of each, where there is an importance matrix
+ */
 export const entryOf = (
   name: string,
-  tensor: Tensor,
+  tensors: readonly Tensor[],
   type: string,
-  { order, offset }: Pick<GgufName, 'order' | 'offset'>,
-  importance?: Float32Array,
+  { order, offset, experts }: Pick<GgufName, 'order' | 'offset' | 'experts'>,
+  importance?: readonly Float32Array[],
 ): GgufEntry => {
-  const { shape, size } = tensor
+  const [{ shape, size }] = tensors
   const { code, blockSize, blockBytes, dtype } = ggufType(type)
-  const stored = noGrad(() => {
-    const ordered = order === undefined ? tensor : inStoredOrder(tensor, order)
-    return offset === undefined ? ordered : ordered.add(offset)
+  const weighted = dtype === undefined && quantizers[type].weighted
+  const parts = tensors.map((tensor, i) => {
+    const stored = noGrad(() => {
+      const ordered = order === undefined ? tensor : inStoredOrder(tensor, order)
+      return offset === undefined ? ordered : ordered.add(offset)
+    })
+    const columns = weighted ? importance?.[i] : undefined
+    return { name, tensor: stored, as: dtype ?? type, columns, finite: dtype === 'float16' }
   })
-  const columns = dtype === undefined && quantizers[type].weighted ? importance : undefined
-  const part = { name, tensor: stored, as: dtype ?? type, columns, finite: dtype === 'float16' }
-  return { name, shape, code, bytes: (size / blockSize) * blockBytes, part }
+  const bytes = tensors.length * (size / blockSize) * blockBytes
+  return { name, shape: experts === undefined ? shape : [experts, ...shape], code, bytes, parts }
 }

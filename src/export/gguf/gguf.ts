@@ -1,7 +1,7 @@
 // The target `gguf`: one file for llama.cpp and what is built on it. Names and permuted rows come from the table that GGUF
 // files are read by, so both directions agree.
 import { join } from 'node:path'
-import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
+import { hfKeysOf, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError, exists } from '../../core/index.ts'
 import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
@@ -115,21 +115,25 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   const settings = settingsOf(source.model)
   const state = stateOf(source.model)
   const names = namesOf(source.model)
-  const { numHeads, numKvHeads = numHeads, numLayers: layers } = settings
+  const { numHeads, numKvHeads = numHeads, numLayers: layers, numExperts: experts } = settings
   const { importance } = source
   const facts = {
     layers,
     tied: !state.has(names.get('output.weight')?.theirs ?? ''),
     groups: numHeads / numKvHeads,
     weighted: importance !== undefined,
+    experts,
   }
   const entries = [...names].flatMap(([name, entry]) => {
-    const tensor = state.get(entry.theirs)
-    if (tensor === undefined) return []
-    state.delete(entry.theirs)
-    const stored = entry.transposed && tensor.ndim === 2 ? tensor.detach().t() : tensor.detach()
+    const stored = hfKeysOf(entry).flatMap((key) => {
+      const tensor = state.get(key)?.detach()
+      state.delete(key)
+      if (tensor === undefined) return []
+      return [entry.transposed && tensor.ndim === 2 ? tensor.t() : tensor]
+    })
+    if (stored.length === 0) return []
     const weights = importance === undefined ? undefined : importanceOf(importance, name)
-    return [entryOf(name, stored, typeOf(mixes[variant], name, stored.shape, facts), entry, weights)]
+    return [entryOf(name, stored, typeOf(mixes[variant], name, stored[0].shape, facts), entry, weights)]
   })
   if (state.size > 0)
     throw new ConfigError(
@@ -138,7 +142,7 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   if (architectureOf(source.model).rope === undefined) return entries
   const factors = [...ropeFactors(settings)].map(([name, values]): GgufEntry => {
     const part = new Uint8Array(values.buffer)
-    return { name, shape: [values.length], code: 0, bytes: part.length, part }
+    return { name, shape: [values.length], code: 0, bytes: part.length, parts: [part] }
   })
   return [...entries, ...factors]
 }

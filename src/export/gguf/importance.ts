@@ -1,6 +1,6 @@
 // The importance matrix of a model: the mean square of each input of each matrix on calibration text. Quantisers weigh errors
 // by it. Collected as llama-imatrix does, and written in its format. @source https://github.com/ggml-org/llama.cpp, tools/imatrix
-import { expandRules } from '../../checkpoint/index.ts'
+import { expandRules, hfKeysOf } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { modelKeys } from '../../models/index.ts'
 import { Linear } from '../../nn/index.ts'
@@ -35,18 +35,19 @@ const chunksOf = ({ model, tokenizer, given }: ExportSource, texts: readonly str
   return filled
 }
 
-/** The layer of each matrix of the file within the stack, by ggml's name. */
-const layersOf = ({ model }: ExportSource): Map<string, Linear> => {
+/** The layers of each tensor of the file within the stack, by ggml's name: one, or that of each expert. */
+const layersOf = ({ model }: ExportSource): Map<string, Linear[]> => {
   const { definition, config, headType, facts } = model
   const rules = expandRules(modelKeys(definition, config, headType), facts.numLayers)
   // Queries, keys and values of one matrix read the same input: any of them will do.
   const paths = new Map(rules.map(({ theirs, ours }) => [theirs, ours[0]]))
   const modules = new Map(model.modules())
-  const layers = new Map<string, Linear>()
-  for (const [name, { theirs }] of namesOf(model)) {
+  const layers = new Map<string, Linear[]>()
+  for (const [name, entry] of namesOf(model)) {
     if (!/(^|\.)blk\.\d+\..*\.weight$/.test(name)) continue
-    const module = modules.get((paths.get(theirs) ?? '').replace(/\.weight$/, ''))
-    if (module instanceof Linear) layers.set(name, module)
+    const found = hfKeysOf(entry).map((key) => modules.get((paths.get(key) ?? '').replace(/\.weight$/, '')))
+    const linear = found.filter((module) => module instanceof Linear)
+    if (linear.length > 0) layers.set(name, linear)
   }
   return layers
 }
@@ -80,17 +81,18 @@ export const collectImportance = (
 ): Importance => {
   const { model } = source
   const layers = layersOf(source)
-  const sums = new Map([...layers].map(([name, layer]) => [name, new Float32Array(layer.shape[1])]))
-  const counts = new Map<string, number>()
-  const byLayer = new Map<Linear, string[]>()
-  for (const [name, layer] of layers) byLayer.set(layer, [...(byLayer.get(layer) ?? []), name])
+  const sums = new Map([...layers].map(([name, some]) => [name, new Float32Array(some.length * some[0].shape[1])]))
+  const counts = new Map([...layers].map(([name, some]) => [name, new Float32Array(some.length)]))
+  const byLayer = new Map<Linear, { name: string; part: number }[]>()
+  for (const [name, some] of layers)
+    for (const [part, layer] of some.entries()) byLayer.set(layer, [...(byLayer.get(layer) ?? []), { name, part }])
   const see = (layer: Linear, input: Tensor) => {
     const width = layer.shape[1]
     const squares = scope(() => input.to('float32').reshape([-1, width]).square().sum(0).toFloat32Array())
-    for (const name of byLayer.get(layer) ?? []) {
-      const total = sums.get(name)!
+    for (const { name, part } of byLayer.get(layer) ?? []) {
+      const total = sums.get(name)!.subarray(part * width, (part + 1) * width)
       for (let i = 0; i < width; i++) total[i] += squares[i]
-      counts.set(name, (counts.get(name) ?? 0) + input.size / width)
+      counts.get(name)![part] += input.size / width
     }
   }
   const chunks = chunksOf(source, texts)
@@ -98,7 +100,7 @@ export const collectImportance = (
     signal?.throwIfAborted()
     onProgress?.(`Collecting the importance matrix: chunk ${i + 1} of ${chunks.length}`)
     const inputIds = Tensor.from(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length] })
-    watchInputs(layers.values(), see, () => noGrad(() => scope(() => void model.bodyForward({ inputIds }))))
+    watchInputs(byLayer.keys(), see, () => noGrad(() => scope(() => void model.bodyForward({ inputIds }))))
     inputIds.free()
   }
   for (const [name, total] of sums)
@@ -115,10 +117,17 @@ export const collectImportance = (
   }
 }
 
-/** Mean square of each input of a matrix; undefined for a matrix that no text has passed. */
-export const importanceOf = ({ sums, counts }: Importance, name: string): Float32Array | undefined => {
-  const [total, rows] = [sums.get(name), counts.get(name) ?? 0]
-  return total === undefined || rows === 0 ? undefined : total.map((value) => value / rows)
+/**
+ * Mean square of each input of the matrices of a tensor; ones for an expert that no text has passed, as llama-quantize has.
+ * @returns undefined where no text has passed any of them
+ */
+export const importanceOf = ({ sums, counts }: Importance, name: string): Float32Array[] | undefined => {
+  const [total, rows] = [sums.get(name), counts.get(name)]
+  if (total === undefined || rows === undefined || rows.every((count) => count === 0)) return undefined
+  const width = total.length / rows.length
+  return Array.from(rows, (count, part) =>
+    total.slice(part * width, (part + 1) * width).map((value) => (count === 0 ? 1 : value / count)),
+  )
 }
 
 /** Metadata that llama-quantize adds to the file of the model. */
@@ -133,9 +142,9 @@ export const writeImportance = async (
   path: string,
   signal?: AbortSignal,
 ): Promise<void> => {
-  const floats = (name: string, values: Float32Array): GgufEntry => {
+  const floats = (name: string, values: Float32Array, rows: number): GgufEntry => {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-    return { name, shape: [1, values.length], code: 0, bytes: bytes.length, part: bytes }
+    return { name, shape: [rows, values.length / rows], code: 0, bytes: bytes.length, parts: [bytes] }
   }
   const metadata = new Map<string, GgufField>([
     ['general.type', text('imatrix')],
@@ -145,9 +154,9 @@ export const writeImportance = async (
   ])
   const entries = [...sums]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, total]) => [
-      floats(`${name}.in_sum2`, total),
-      floats(`${name}.counts`, Float32Array.of(counts.get(name) ?? 0)),
-    ])
+    .flatMap(([name, total]) => {
+      const passed = counts.get(name)!
+      return [floats(`${name}.in_sum2`, total, passed.length), floats(`${name}.counts`, passed, passed.length)]
+    })
   await writeGgufFile(path, metadata, entries, signal)
 }

@@ -12,6 +12,10 @@ export interface Mix {
   more?(place: Place): string | undefined
   /** Type of the output matrix (default: Q6_K). */
   output?: string
+  /** In models with experts the others of their matrices are Q8_0 (default: false). */
+  expertsOnly?: boolean
+  /** Type of the output projection of attention in a model with eight experts (default: that of most matrices). */
+  ofEight?: string
   limits: Limits
 }
 
@@ -25,6 +29,8 @@ interface Place {
   groups: number
   /** There is an importance matrix. */
   weighted: boolean
+  /** Number of experts (default: the layers have feed-forward blocks). */
+  experts?: number
 }
 
 /** Tolerances of a file. */
@@ -109,10 +115,11 @@ export const mixes: Readonly<Record<string, Mix>> = {
   q6_k: { code: 18, type: 'Q6_K', limits: limitsOf(0.04, 0.25, 0.2, ...inEightBits) },
   q5_k_m: { code: 17, type: 'Q5_K', more: medium('Q6_K'), limits: bits5 },
   q5_k_s: { code: 16, type: 'Q5_K', limits: bits5 },
-  q4_k_m: { code: 15, type: 'Q4_K', more: medium('Q5_K'), limits: bits4 },
+  q4_k_m: { code: 15, type: 'Q4_K', ofEight: 'Q5_K', more: medium('Q5_K'), limits: bits4 },
   q4_k_s: {
     code: 14,
     type: 'Q4_K',
+    ofEight: 'Q5_K',
     more: byPart({
       attn_v: ({ layer }) => (layer < 4 ? 'Q5_K' : undefined),
       ffn_down: (place) => (isFirst(place, 8) ? 'Q5_K' : undefined),
@@ -128,6 +135,7 @@ export const mixes: Readonly<Record<string, Mix>> = {
   q3_k_m: {
     code: 12,
     type: 'Q3_K',
+    ofEight: 'Q5_K',
     more: byPart({
       attn_v: ({ layer }) => (layer < 2 ? 'Q5_K' : 'Q4_K'),
       ffn_down: (place) => (isFirst(place, 16) ? 'Q5_K' : 'Q4_K'),
@@ -136,16 +144,17 @@ export const mixes: Readonly<Record<string, Mix>> = {
     }),
     limits: bits3,
   },
-  q3_k_s: { code: 11, type: 'Q3_K', limits: bits3 },
+  q3_k_s: { code: 11, type: 'Q3_K', ofEight: 'Q5_K', limits: bits3 },
   q2_k: {
     code: 10,
     type: 'Q2_K',
+    ofEight: 'Q5_K',
     more: byPart({ attn_v: wideGroups('Q4_K', 'Q3_K'), ffn_down: 'Q3_K', attn_output: 'Q3_K' }),
     limits: bits2,
   },
-  iq4_xs: { code: 30, type: 'IQ4_XS', more: iq4Mix, limits: bits4 },
-  iq4_nl: { code: 25, type: 'IQ4_NL', more: iq4Mix, limits: bits4 },
-  mxfp4: { code: 38, type: 'MXFP4', output: 'Q8_0', limits: bits4 },
+  iq4_xs: { code: 30, type: 'IQ4_XS', ofEight: 'Q5_K', more: iq4Mix, limits: bits4 },
+  iq4_nl: { code: 25, type: 'IQ4_NL', ofEight: 'Q5_K', more: iq4Mix, limits: bits4 },
+  mxfp4: { code: 38, type: 'MXFP4', output: 'Q8_0', expertsOnly: true, limits: bits4 },
   q5_1: { code: 9, type: 'Q5_1', limits: bits5 },
   q5_0: { code: 8, type: 'Q5_0', more: offsetFirst('Q5_1'), limits: bits5 },
   q4_1: { code: 3, type: 'Q4_1', limits: bits4 },
@@ -172,6 +181,12 @@ const fitting = (type: string, row: number): string => {
 /** Whether matrices are written as blocks of integers with scales. */
 export const isQuantised = ({ type }: Mix): boolean => Object.hasOwn(quantizers, type)
 
+/** More bits of small matrices beside eight experts. */
+const ofEight = ({ type, ofEight: output = type }: Mix, { part }: Place): string | undefined => {
+  if (part === 'attn_v' || part === 'attn_k') return 'Q8_0'
+  return part === 'attn_output' ? output : undefined
+}
+
 /** Tables of positions, distances and segments, which llama.cpp adds in float32. */
 const isTable = (name: string): boolean => /^(position_embd|token_types)\.weight$|attn_rel_b/.test(name)
 
@@ -184,6 +199,8 @@ export interface MixFacts {
   groups?: number
   /** Errors are weighed by an importance matrix (default: false). */
   weighted?: boolean
+  /** Number of experts (default: the layers have feed-forward blocks). */
+  experts?: number
 }
 
 /** ggml's name of the type of a tensor. */
@@ -191,14 +208,19 @@ export const typeOf = (
   mix: Mix,
   name: string,
   shape: readonly number[],
-  { layers, tied, groups = 1, weighted = false }: MixFacts,
+  { layers, tied, groups = 1, weighted = false, experts }: MixFacts,
 ): string => {
   const row = shape.at(-1) ?? 1
   if (shape.length < 2 || name.includes('_norm')) return 'F32'
   if (isTable(name)) return 'F32'
   const isOutput = name === 'output.weight' || (tied && name === 'token_embd.weight')
   if (isOutput && isQuantised(mix) && mix.type !== 'Q8_0') return fitting(mix.output ?? 'Q6_K', row)
-  const [, layer, part] = /^(?:enc\.|dec\.)?blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? []
-  const more = part === undefined ? undefined : mix.more?.({ part, layer: Number(layer), layers, groups, weighted })
-  return fitting(more ?? mix.type, row)
+  const [, layer, part, stacked] = /^(?:enc\.|dec\.)?blk\.(\d+)\.(\w+?)(_exps)?\.weight$/.exec(name) ?? []
+  // What chooses the expert stays exact.
+  if (part === 'ffn_gate_inp') return 'F32'
+  if (!isQuantised(mix)) return mix.type
+  if (mix.expertsOnly && experts !== undefined && stacked === undefined) return fitting('Q8_0', row)
+  if (part === undefined) return fitting(mix.type, row)
+  const place = { part, layer: Number(layer), layers, groups, weighted, experts }
+  return fitting((experts === 8 ? ofEight(mix, place) : undefined) ?? mix.more?.(place) ?? mix.type, row)
 }

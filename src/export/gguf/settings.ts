@@ -41,6 +41,14 @@ const configSchema = z.object({
   scaleAttention: z.boolean().default(true),
   scaleAttentionByLayer: z.boolean().default(false),
   tiedEmbeddings: z.boolean().default(false),
+  attentionSoftcap: z.number().default(0),
+  logitSoftcap: z.number().default(0),
+  numExperts: z.number().optional(),
+  expertsPerToken: z.number().default(0),
+  expertSize: z.number().optional(),
+  normalizeWeights: z.boolean().default(true),
+  sparseInterval: z.number().default(1),
+  denseLayers: z.array(z.number()).default([]),
 })
 /** The settings, of which each architecture has some. */
 export type Settings = z.output<typeof configSchema> & { intermediateSize: number }

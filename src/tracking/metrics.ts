@@ -90,6 +90,7 @@ const higherIsBetter: readonly Row[] = [
   ['logProbPerTokenChosen', 'nats', 'mean log-probability per token of chosen answers'],
   ['entropy', 'nats', 'mean entropy of the next-token distribution'],
   ['ratio', 'ratio', 'mean probability ratio of the new policy to the old one; 1 before the first update'],
+  ['klCoefficient', 'coefficient', 'coefficient of the KL divergence from the reference'],
   ['importanceWeight', 'ratio', 'mean weight that corrects for the probabilities of sampling'],
   ['explainedVariance', 'share', 'share of the variance of the returns that the critic explains'],
   ['equalLengthAccuracy', 'share', 'accuracy of the pairs whose answers are about as long as each other'],

@@ -94,6 +94,18 @@ describe('objectives', () => {
     expect(result.metrics).toMatchObject({ reward: expect.any(Number), kl: expect.any(Number) })
   })
 
+  it.each(['loss', 'reward'])('an adaptive coefficient of the KL divergence in the %s moves with it', async (klIn) => {
+    const settings = { beta: 0.1, klIn, adaptiveKl: { target: 0.02, horizon: 160 } }
+    const { rollouts, steps } = await run('grpo', `adaptive-${klIn}`, { settings, untrainedBaseline: false })
+    const places = klIn === 'loss' ? steps.map(({ metrics }) => metrics) : rollouts
+    const used = places.map((metrics) => metrics?.klCoefficient ?? Number.NaN)
+    // The first answers are those of the base, so that the penalty is lowered by the most, 0.2 * 64 / 160.
+    const first = klIn === 'loss' ? used[0] : used[1]
+    expect(first).toBeCloseTo(0.1 * (1 - 0.08), 6)
+    expect(new Set(used).size).toBe(8)
+    expect(used[7]).toBeGreaterThan(used[1])
+  })
+
   it('dapo leaves out truncated answers and groups without variance', async () => {
     const { result, rollouts } = await run('dapo', 'dapo', {
       rollout: { prompts: 8, answers: 8, maxNewTokens: 6 },

@@ -82,6 +82,7 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
         const policy = policyLoss(measured, rollouts, config, controller.coefficient)
         terms.push(...policy.terms)
         Object.assign(metrics, policy.metrics)
+        if (kl?.adaptive !== undefined) metrics.klCoefficient = { sum: controller.coefficient, weight: 1 }
         if (entropy > 0) terms.push(entropyTerm(model, hidden, rollouts, config))
       }
       if (estimates !== undefined && values !== undefined) {

@@ -15,7 +15,7 @@ export interface RolloutExample extends CompletionTokens {
    * update itself, without a gradient, so that every ratio is 1: for one update on each batch of answers.
    */
   oldLogProbs?: Float32Array
-  /** As recorded while sampling, where they may differ from those of training, as in bfloat16. */
+  /** As recorded while sampling: where they may differ from those of training, as in bfloat16, or without `oldLogProbs`. */
   samplingLogProbs?: Float32Array
   /** Under the reference model. */
   referenceLogProbs?: Float32Array

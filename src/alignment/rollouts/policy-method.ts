@@ -119,7 +119,8 @@ const oldOf = (
   { logProbs, trained }: RolloutAnswer,
   kind: PolicyMethodParts['oldLogProbs'],
 ): Pick<RolloutExample, 'oldLogProbs' | 'samplingLogProbs'> => {
-  if (kind === 'none') return {}
+  // An adaptive KL coefficient in the loss measures the divergence by them.
+  if (kind === 'none') return { samplingLogProbs: logProbs }
   if (kind === 'sampling' || trained === undefined) return { oldLogProbs: logProbs }
   return { oldLogProbs: trained, samplingLogProbs: logProbs }
 }

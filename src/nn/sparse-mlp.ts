@@ -78,6 +78,16 @@ export class SparseMlp extends Mlp {
     return this.#activation
   }
 
+  /** Experts per token. */
+  get perToken(): number {
+    return this.#perToken
+  }
+
+  /** Whether the weights of a token's experts are divided by their sum. */
+  get normalizes(): boolean {
+    return this.#normalize
+  }
+
   /** [...,C] -> [...,C] */
   forward(input: Tensor): Tensor {
     const rows = input.reshape([-1, input.shape.at(-1) ?? 0])

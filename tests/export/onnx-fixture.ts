@@ -34,8 +34,10 @@ export const odd: Record<string, Record<string, unknown>> = {
   smollm3: { numLayers: 3, positionlessInterval: 2, mlpBias: true },
   mpnet: { hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   mistral: { slidingWindow: 3 },
+  mixtral: { numExperts: 5, expertsPerToken: 3, slidingWindow: 3 },
   qwen2: { ropeScaling: { kind: 'yarn', factor: 4, originalPositions: 8, betaFast: 32, betaSlow: 1 } },
   qwen3: { headDim: 12, ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 4 } },
+  'qwen3-moe': { numLayers: 3, denseLayers: [1], numExperts: 5, expertsPerToken: 2, normalizeWeights: false },
   roberta: { hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
   t5: {
     headDim: 6,

@@ -11,7 +11,7 @@ import {
   type Model,
   ModernBertBody,
 } from '../../models/index.ts'
-import { type Attention, type Mlp, type Norm, type RotaryTable, SparseMlp } from '../../nn/index.ts'
+import type { Attention, Mlp, Norm, RotaryTable } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { type AttentionInputs, attend, type KeysAndValues } from './attention.ts'
 import { valuesConstant } from './constants.ts'
@@ -215,16 +215,13 @@ const decoder = (graph: ModelGraph, body: DecoderBody, values: BodyValues): Body
   return rotaryLayers(graph, body, scaled, values)
 }
 
-/** Mixtures of experts have no graph. */
-const hasExperts = ({ layers }: DecoderBody): boolean => layers.some(({ mlp }) => mlp instanceof SparseMlp)
-
 /** The body of a model. @throws ConfigError for one that has no graph */
 export const bodyGraph = (graph: ModelGraph, model: Model, values: BodyValues): BodyResult => {
   const body: Body = model.body
   if (body instanceof EncoderBody) return encoder(graph, body, values)
   if (body instanceof DebertaBody) return deberta(graph, body, values)
   if (body instanceof Gpt2Body) return gpt2(graph, body, values)
-  if (body instanceof DecoderBody && !hasExperts(body)) return decoder(graph, body, values)
+  if (body instanceof DecoderBody) return decoder(graph, body, values)
   if (body instanceof GptNeoxBody) return rotaryLayers(graph, body, embed(graph, values.ids, body.embedTokens), values)
   if (body instanceof ModernBertBody) {
     const embedded = norm(graph, embed(graph, values.ids, body.embedTokens), body.embeddingNorm)

@@ -10,6 +10,7 @@ import {
   type Norm,
   PlainMlp,
   RmsNorm,
+  SparseMlp,
 } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import {
@@ -214,6 +215,37 @@ export const softCapped = (graph: GraphBuilder, x: string, cap: number): string 
   return graph.node('Mul', [bounded, graph.scalar(cap)])
 }
 
+/**
+ * A mixture of experts of plain operators: every expert computes all tokens, and those that were not chosen have a weight of
+ * zero. So the graph has one path for any number of tokens. The router is not quantised, as what it chooses must not change.
+ */
+const mixture = (graph: ModelGraph, x: string, { router, experts, perToken, normalizes }: SparseMlp): string => {
+  const wide = graph.cast(x, 'float32')
+  const matrix = graph.constant(transposedConstant(graph.nameOf(router.weight), router.weight, 'float32'))
+  const shares = graph.node('Softmax', [graph.node('MatMul', [wide, matrix])], { axis: -1 })
+  const [best, chosen] = graph.nodes('TopK', [shares, graph.ints(perToken)], ['float32', 'int64'], { axis: -1 })
+  const total = graph.node('ReduceSum', [best, graph.ints(-1)], { keepdims: 1 })
+  const weights = normalizes ? graph.node('Div', [best, total]) : best
+  const none = graph.node('Sub', [shares, shares])
+  // [...,E], zero for experts that were not chosen.
+  const placed = graph.node('ScatterElements', [none, chosen, weights], { axis: -1 })
+  const columns = graph.nodes(
+    'Split',
+    [placed],
+    experts.map(() => 'float32' as const),
+    { axis: -1, num_outputs: experts.length },
+  )
+  return experts
+    .map((expert, i) => {
+      const output = graph.within(`experts.${i}`, () => feedForward(graph, x, expert))
+      const weighted = graph.node('Mul', [graph.cast(output, 'float32'), columns[i]])
+      // What an expert makes of tokens that are not its own may be too large for float16.
+      const own = graph.node('Greater', [columns[i], graph.scalar(0)], {}, { type: 'bool' })
+      return graph.node('Where', [own, weighted, graph.scalar(0)], {}, { type: 'float32' })
+    })
+    .reduce((sum, part) => graph.node('Add', [sum, part]))
+}
+
 /** A feed-forward block. */
 export const feedForward = (graph: ModelGraph, x: string, mlp: Mlp): string => {
   if (mlp instanceof GatedMlp) {
@@ -223,5 +255,6 @@ export const feedForward = (graph: ModelGraph, x: string, mlp: Mlp): string => {
   }
   if (mlp instanceof PlainMlp)
     return linear(graph, activate(graph, linear(graph, x, mlp.upProj), mlp.activation), mlp.downProj)
+  if (mlp instanceof SparseMlp) return mixture(graph, x, mlp)
   throw new Error(`no graph for a feed-forward block of class ${mlp.constructor.name}`)
 }

@@ -12,7 +12,7 @@ import {
   writeFolderAtomic,
 } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
-import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
+import { type ExportSource, type OnnxOpset, onnxOpsets, type ProofRow, type WriteContext } from './export-target.ts'
 import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource, type SourceInput } from './open-source.ts'
@@ -34,6 +34,8 @@ export interface ExportInput extends SourceInput {
   license?: string
   /** Calibration texts: quantised GGUF types weigh errors by the inputs that the matrices have on them (default: none). */
   imatrix?: readonly string[]
+  /** Version of ONNX's operators in `onnx`: 18, or 23 for onnxruntime in Node (default: 18). */
+  opset?: OnnxOpset
   /** Compare each export with the model (default: true). */
   prove?: boolean
 }
@@ -115,6 +117,17 @@ const onlyWhereUsed = (chosen: readonly ChosenTarget[]): void => {
   )
 }
 
+/** @throws ConfigError for an unknown version, and formats that have none */
+const expectOpset = (opset: OnnxOpset, chosen: readonly ChosenTarget[]): void => {
+  if (!onnxOpsets.includes(opset))
+    throw new ConfigError(`Expected ${onnxOpsets.join(' or ')} for \`opset\`, got ${String(opset)}.`)
+  const others = chosen.filter(({ target }) => target.usesOpset !== true)
+  if (others.length > 0)
+    throw new ConfigError(
+      `\`opset\` has no effect on ${others.map(({ name }) => name).join(', ')}: leave it out, or export onnx alone.`,
+    )
+}
+
 const refuseFailures = (rows: readonly ProofRow[]): void => {
   const failed = rows.filter(({ ok }) => !ok)
   if (failed.length === 0) return
@@ -182,7 +195,9 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
   const chosen = chooseAll(input.to)
   await expectFreeFolder(input.out, input.replace ?? false)
   hooks.onProgress?.(`Opening ${input.model}`)
+  if (input.opset !== undefined) expectOpset(input.opset, chosen)
   const source = await openSource(input, hooks)
+  if (input.opset !== undefined) source.opset = input.opset
   for (const { target, variant } of chosen) await target.check?.(source, variant)
   if (input.data !== undefined && input.prove === false)
     throw new ConfigError('`data` has no effect without the comparison: leave out `data`, or set `prove`.')

@@ -19,6 +19,10 @@ export interface Importance {
   tokens: number
 }
 
+/** Versions of ONNX's operators that graphs are written with. */
+export const onnxOpsets = [18, 23] as const
+export type OnnxOpset = (typeof onnxOpsets)[number]
+
 /** A model that is exported. */
 export interface ExportSource {
   /** The model as the caller named it. */
@@ -42,6 +46,8 @@ export interface ExportSource {
   task?: SpecialistTask
   /** What errors of quantisation are weighed by (default: none). */
   importance?: Importance
+  /** Version of ONNX's operators: 23 has attention, RMS norms and rotary positions as operators (default: 18). */
+  opset?: OnnxOpset
   /** What was merged, with errors, as sentences for the report and the model card. */
   notes: string[]
 }
@@ -105,6 +111,8 @@ export interface ExportTarget {
   quantises?(variant: string): boolean
   /** Whether an importance matrix changes what is written (default: never). */
   usesImportance?(variant: string): boolean
+  /** Whether the files are ONNX's, with operators of a version that may be chosen (default: false). */
+  usesOpset?: boolean
   /** Refuses before anything is written. @throws ConfigError with the reason */
   check?(source: ExportSource, variant: string): void | Promise<void>
   /** Writes files into `folder`, beside those of other variants. */

@@ -66,6 +66,20 @@ beforeAll(async () => {
 })
 
 describe('exportModel', () => {
+  it('writes the operators of opset 23 on request, which onnxruntime computes', async () => {
+    const out = join(scratch, 'opset')
+    const { proof } = await exportModel({ model: base, to: ['onnx', 'onnx:fp16'], opset: 23, out })
+    expect(proof.some(({ consumer }) => consumer.startsWith('onnxruntime-node'))).toBe(true)
+    const written = readFileSync(join(out, 'onnx', 'onnx', 'model.onnx'), 'latin1')
+    for (const operator of ['Attention', 'RMSNormalization', 'RotaryEmbedding']) expect(written).toContain(operator)
+    const plain = await exportModel({ model: base, to: 'onnx', opset: 18, out: `${out}-plain`, prove: false })
+    expect(readFileSync(join(plain.out, 'onnx', 'onnx', 'model.onnx'), 'latin1')).not.toContain('RMSNormalization')
+    const refused = (more: object, words: RegExp) =>
+      expect(exportModel({ model: base, to: 'onnx', out: `${out}-no`, ...more })).rejects.toThrow(words)
+    await refused({ opset: 17 }, /18 or 23 for `opset`, got 17/)
+    await refused({ opset: 23, to: ['onnx', 'web'] }, /`opset` has no effect on web/)
+  })
+
   it.each([
     ['lora', { type: 'lora', rank: 4 }],
     ['rslora', { type: 'lora', rank: 4, rsLora: true }],

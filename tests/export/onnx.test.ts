@@ -101,7 +101,7 @@ describe('ONNX in onnxruntime', () => {
       expect(await worstOf(model, 'fp32', operators)).toBeLessThan(limits.fp32)
   })
 
-  it.each([
+  const cached = [
     'gpt2',
     'llama',
     'mistral',
@@ -112,35 +112,39 @@ describe('ONNX in onnxruntime', () => {
     'gemma3',
     'gpt-neox',
     'smollm3',
-  ] as const)('%s with a cache and padding on the left', async (type) => {
-    // Dynamic scaling changes the frequencies with the length: cached keys keep those of their call, here as there.
-    const model = oddModel(type, 'causal-lm', type === 'qwen3' ? { ropeScaling: { kind: 'default' } } : {})
-    const ids = batch(0).ids[0]
-    const wanted = values(() => model.forward({ inputIds: ours([ids]) }).logits)
-    const vocabulary = wanted.length / ids.length
-    await withSessions(model, {}, async ([session]) => {
-      let cache = emptyCache(session, 1)
-      for (const [from, to] of [
-        [0, 4],
-        [4, 5],
-        [5, 7],
-      ]) {
-        const padded = from === 0 ? [0, 0, ...ids.slice(0, to)] : ids.slice(from, to)
-        const outputs = await session.run({
-          input_ids: int64(padded, [1, padded.length]),
-          attention_mask: int64([0, 0, ...ids.slice(0, to).map(() => 1)], [1, to + 2]),
-          num_logits_to_keep: int64([1], []),
-          ...cache,
-        })
-        expect(outputs.logits.dims).toEqual([1, 1, vocabulary])
-        const last = wanted.subarray((to - 1) * vocabulary, to * vocabulary)
-        expect(difference(outputs.logits.data as Float32Array, last)).toBeLessThan(1e-4)
-        cache = Object.fromEntries(
-          Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
-        )
-      }
-    })
-  })
+  ] as const
+  it.each(cached.flatMap((type) => (['plain', 'standard'] as const).map((operators) => [type, operators] as const)))(
+    '%s with a cache and padding on the left, of %s operators',
+    async (type, operators) => {
+      // Dynamic scaling changes the frequencies with the length: cached keys keep those of their call, here as there.
+      const model = oddModel(type, 'causal-lm', type === 'qwen3' ? { ropeScaling: { kind: 'default' } } : {})
+      const ids = batch(0).ids[0]
+      const wanted = values(() => model.forward({ inputIds: ours([ids]) }).logits)
+      const vocabulary = wanted.length / ids.length
+      await withSessions(model, { operators }, async ([session]) => {
+        let cache = emptyCache(session, 1)
+        for (const [from, to] of [
+          [0, 4],
+          [4, 5],
+          [5, 7],
+        ]) {
+          const padded = from === 0 ? [0, 0, ...ids.slice(0, to)] : ids.slice(from, to)
+          const outputs = await session.run({
+            input_ids: int64(padded, [1, padded.length]),
+            attention_mask: int64([0, 0, ...ids.slice(0, to).map(() => 1)], [1, to + 2]),
+            num_logits_to_keep: int64([1], []),
+            ...cache,
+          })
+          expect(outputs.logits.dims).toEqual([1, 1, vocabulary])
+          const last = wanted.subarray((to - 1) * vocabulary, to * vocabulary)
+          expect(difference(outputs.logits.data as Float32Array, last)).toBeLessThan(1e-4)
+          cache = Object.fromEntries(
+            Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
+          )
+        }
+      })
+    },
+  )
 
   it.each([
     ['t5', {}],

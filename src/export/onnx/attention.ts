@@ -47,6 +47,13 @@ const rotate = (
   headDim: number,
 ): string => {
   const wide = graph.cast(x, 'float32')
+  if (graph.format.operators === 'standard') {
+    // [B,1,T,R/2] -> [B,T,R/2]
+    const flat = (value: string) => graph.once(`flat ${value}`, () => graph.node('Squeeze', [value, graph.ints(1)]))
+    return graph.node('RotaryEmbedding', [wide, flat(cos), flat(sin)], {
+      rotary_embedding_dim: size === headDim ? 0 : size,
+    })
+  }
   const sizes = [size / 2, size / 2, ...(size < headDim ? [headDim - size] : [])]
   const types = sizes.map(() => 'float32' as const)
   const [a, b, ...rest] = graph.nodes('Split', [wide, graph.ints(...sizes)], types, { axis: -1 })

@@ -26,15 +26,16 @@ export const onnx: ExportTarget = {
   pipelineLibrary: 'transformers.js',
   folder: 'onnx',
   quantises: (variant) => graphFormatOf(formatOf(variant)).matrices !== 'float',
-  check: ({ model }, variant) => {
-    for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()
+  usesOpset: true,
+  check: ({ model, opset }, variant) => {
+    for (const build of modelGraphs(model, graphFormatOf(formatOf(variant), opset)).values()) build()
   },
   write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
     const format = formatOf(variant)
     onProgress?.(`Writing ONNX in ${format}`)
-    const { scalePerOutput } = graphFormatOf(format)
-    await writeOnnx(source.model, folder, { format, scalePerOutput, onHash, signal })
+    const { scalePerOutput, operators } = graphFormatOf(format, source.opset)
+    await writeOnnx(source.model, folder, { format, scalePerOutput, operators, onHash, signal })
   },
   prove: proveOnnx,
 }

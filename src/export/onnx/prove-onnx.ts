@@ -42,7 +42,7 @@ const proveQuantised = async (
   const { weights, arithmetic } = limits[format]
   if (weights === undefined || arithmetic === undefined) return []
   const { model, tokenizer } = source
-  const graphs = [...modelGraphs(model, graphFormatOf(format)).values()].map((build) => build())
+  const graphs = [...modelGraphs(model, graphFormatOf(format, source.opset)).values()].map((build) => build())
   const stored = storedModel(model, graphs)
   if (stored === undefined) return []
   const reference = runModel(stored, tokenizer.special.pad?.id)
@@ -69,7 +69,13 @@ export const proveOnnx = async (
   if (runtime === undefined) return inTransformersJs
   const format = formatOf(variant)
   const { model, tokenizer } = source
-  const runner = await runOnnx(runtime, { model, folder, format, padId: tokenizer.special.pad?.id })
+  const runner = await runOnnx(runtime, {
+    model,
+    folder,
+    format,
+    opset: source.opset,
+    padId: tokenizer.special.pad?.id,
+  })
   try {
     const { logits: limit, kl: klLimit, arithmetic: repeatLimit } = limits[format]
     const comparison = { target, consumer: runner.consumer, limit, klLimit, repeatLimit }

@@ -1,7 +1,9 @@
 // An ONNX export in onnxruntime: logits, padded batches and texts that are generated with a cache.
+
 import { appendFile, copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CausalLmHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
+import type { OnnxOpset } from '../export-target.ts'
 import { type ConsumerPackage, openConsumer } from '../proof/consumer.ts'
 import { type ProofInput, padRows, type Runner, unpad } from '../proof/runner.ts'
 import { modelGraphs } from './model-files.ts'
@@ -172,12 +174,12 @@ const encoderDecoderFiles = async (files: OnnxFiles, { ids }: ProofInput, start:
 
 /** Outputs of the embeddings and of each layer, from copies of the files that have them as outputs. */
 const hiddenOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInput): Promise<Float32Array[]> => {
-  const { model, folder, format, padId } = opened
+  const { model, folder, format, padId, opset } = opened
   const files = new OnnxFiles(runtime, model, padId)
   const copies: string[] = []
   let names: string[] = []
   try {
-    for (const [stem, build] of modelGraphs(model, graphFormatOf(format))) {
+    for (const [stem, build] of modelGraphs(model, graphFormatOf(format, opset))) {
       const ports = build().layerPorts(model.facts.hiddenSize)
       const path = join(folder, 'onnx', fileOf(stem, format))
       // Beside the file, since its weights may be in files there.
@@ -203,6 +205,8 @@ interface OpenedFiles {
   format: OnnxFormat
   /** Id of the padding token. */
   padId: number | undefined
+  /** Version of the operators (default: 18). */
+  opset?: OnnxOpset
 }
 
 /** A runner that must be released. */
@@ -213,9 +217,9 @@ export const runOnnx = async (
   { module: runtime, consumer }: { module: Runtime; consumer: string },
   opened: OpenedFiles,
 ): Promise<OnnxRunner> => {
-  const { model, folder, format, padId } = opened
+  const { model, folder, format, padId, opset } = opened
   const files = new OnnxFiles(runtime, model, padId)
-  for (const stem of modelGraphs(model, graphFormatOf(format)).keys())
+  for (const stem of modelGraphs(model, graphFormatOf(format, opset)).keys())
     await files.open(stem, join(folder, 'onnx', fileOf(stem, format)))
   const { head, facts } = model
   const decode =

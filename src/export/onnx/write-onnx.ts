@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ConfigError, didYouMean } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { writeTensorFile } from '../../tensor/index.ts'
+import type { OnnxOpset } from '../export-target.ts'
 import { type NamedPart, notFinite } from '../not-finite.ts'
 import type { GraphFormat } from './graph.ts'
 import { modelGraphs } from './model-files.ts'
@@ -147,9 +148,9 @@ export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${fo
  * How the graphs of an export compute. 8-bit matrices have a scale for each output: one outlier would make the steps of a
  * whole matrix with one scale coarse, as in MiniLM's first layer.
  */
-export const graphFormatOf = (format: OnnxFormat): GraphFormat => ({
+export const graphFormatOf = (format: OnnxFormat, opset: OnnxOpset = 18): GraphFormat => ({
   type: formats[format].type,
   matrices: formats[format].matrices,
   scalePerOutput: true,
-  operators: 'plain',
+  operators: opset === 23 ? 'standard' : 'plain',
 })

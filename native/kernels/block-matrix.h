@@ -13,6 +13,7 @@ struct BlockMatrix {
   at::Tensor blocks, order;  // `order` is undefined where rows lie in order
   Code code = Code::q8_0;
   int64_t rows = 0, columns = 0;
+  const void* interleaved = nullptr;  // the layout of products, where it is kept
 
   // Valid while the matrix lives.
   PackedMatrix view() const;

@@ -12,6 +12,7 @@
 #include "block-product.h"
 #include "checks.h"
 #include "gemm.h"
+#include "packed-weights.h"
 
 namespace tunesmith {
 
@@ -69,12 +70,14 @@ BlockMatrix block_matrix(const Tensor& blocks, c10::string_view name, const std:
     matrix.rows = matrix.order.size(0);
   }
   matrix.code = format.code;
+  matrix.interleaved = kept_blocks(matrix);
   return matrix;
 }
 
 PackedMatrix BlockMatrix::view() const {
-  return {code,    blocks.const_data_ptr(), nullptr,
-          columns, blocks.stride(0),        order.defined() ? order.const_data_ptr<int64_t>() : nullptr};
+  return {code,       blocks.const_data_ptr(), nullptr,
+          columns,    blocks.stride(0),        order.defined() ? order.const_data_ptr<int64_t>() : nullptr,
+          interleaved};
 }
 
 namespace {

@@ -25,8 +25,9 @@ struct PackedMatrix {
   const void* codes;
   const float* scales;  // null for blocks
   int64_t columns;
-  int64_t row_bytes = 0;           // of blocks
-  const int64_t* order = nullptr;  // of blocks: row i is stored as row order[i]; null for the same order
+  int64_t row_bytes = 0;              // of blocks
+  const int64_t* order = nullptr;     // of blocks: row i is stored as row order[i]; null for the same order
+  const void* interleaved = nullptr;  // of blocks: all rows as `interleave` leaves them, or null
 };
 
 // The types that rows of float32 are written in: GGUF's, and those of ONNX. int8 has a scale for each column, int4
@@ -196,6 +197,9 @@ struct AttentionGradient {
   float* value_gradient;
 };
 
+// Instructions whose rate bounds products.
+enum class Peak : int { float32, bfloat16, int8 };
+
 struct Kernels {
   const char* name;
   int lanes;
@@ -217,6 +221,10 @@ struct Kernels {
   void (*quantize_rows)(Matrix x, int64_t rows, int64_t depth, void* out);
   // Columns `first` to `last` of a product; work memory of rows * lanes floats.
   void (*block_rows)(const BlockProduct& job, int64_t first, int64_t last, float* sums);
+  // The layout in which blocks are multiplied fastest, sixteen rows side by side: its bytes for sixteen rows, and
+  // sixteens `first` to `last` of a matrix. It is the same for all instruction sets.
+  int64_t (*interleaved_bytes)(Code code, int64_t depth);
+  void (*interleave)(const PackedMatrix& matrix, int64_t rows, int64_t first, int64_t last, uint8_t* out);
   bool (*finite_scales)(const PackedMatrix& matrix, int64_t first, int64_t last);
   // `columns`: their importance, or null; of int8 their scales.
   void (*encode_row)(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out);
@@ -252,6 +260,9 @@ struct Kernels {
   void (*attention_few)(const AttentionHead& head, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);
+
+  // See isa/peak.h.
+  double (*peak_rounds)(Peak kind, int64_t rounds, float* numbers);
 
   // y = cap * tanh(x / cap), and its gradient from y.
   void (*soft_cap)(const void* x, Type type, void* y, int64_t rows, int64_t width, float cap);

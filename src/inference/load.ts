@@ -16,7 +16,7 @@ import {
 } from '../checkpoint/index.ts'
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
-import { LanguageHead, type Model, withHead } from '../models/index.ts'
+import { keepPackedBlocksOf, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { blockFormats } from '../nn/index.ts'
 import { useModulesOf } from '../runs/index.ts'
 import { expectPlacement } from '../tensor/index.ts'
@@ -109,6 +109,7 @@ export const loadForInference = async (
     throw new ConfigError(
       `\`weights: packed\` needs matrices in ${blockFormats.join(', ')}, got none in ${path}. Leave it out.`,
     )
+  if (weights === 'packed') keepPackedBlocksOf(opened.model)
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
 }

@@ -69,7 +69,7 @@ export { DecoderBody, DecoderLayer } from './decoder.ts'
 export { EncoderBody, EncoderLayer } from './encoder.ts'
 export { type CrossStack, EncoderDecoderBody, firstPosition } from './encoder-decoder.ts'
 export { expectFinite, expectFiniteBlocks } from './expect-finite.ts'
-export { freeWeights, keepPackedWeights } from './free-weights.ts'
+export { freeWeights, keepPackedBlocksOf, keepPackedWeights } from './free-weights.ts'
 export { GptNeoxBody } from './gpt-neox.ts'
 export { Gpt2Body } from './gpt2.ts'
 export {

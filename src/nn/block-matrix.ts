@@ -1,6 +1,15 @@
 // A matrix in a block format of GGUF files, as it lies in the mapped file: not trained and never dequantised as a whole.
 // Where a state is loaded by path, a tensor without memory stands for it. Independent of layers and of files.
-import { blockEmbedding, blockLinear, empty, finiteBlocks, keep, type Tensor, unpackBlocks } from '../tensor/index.ts'
+import {
+  blockEmbedding,
+  blockLinear,
+  empty,
+  finiteBlocks,
+  keep,
+  keepPackedBlocks,
+  type Tensor,
+  unpackBlocks,
+} from '../tensor/index.ts'
 
 /** Names of the block formats. */
 export const blockFormats = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'] as const
@@ -60,6 +69,11 @@ export class BlockMatrix {
   rows(ids: Tensor): Tensor {
     const stored = this.order === null ? ids : this.order.indexSelect(0, ids.flatten()).view(ids.shape)
     return blockEmbedding(this.codes, this.format, stored)
+  }
+
+  /** Keeps it in the layout of its products too, see `keepPackedBlocks`. Returns the number of bytes that this takes. */
+  keepPacked(): number {
+    return keepPackedBlocks(this.codes, this.format, this.order)
   }
 
   /** Whether all its elements are finite. */

@@ -10,8 +10,10 @@ import {
   blockLinear,
   cat,
   type Dtype,
+  dropPacked,
   finiteBlocks,
   Generator,
+  keepPackedBlocks,
   mapFile,
   noGrad,
   randn,
@@ -233,6 +235,33 @@ describe.each(names)('%s', (name) => {
     })
   })
 
+  it('has the same bits in the layout of its products, also after a change in place, until it is dropped', () => {
+    scope(() => {
+      const [outputs, inputs] = [37, Math.ceil(1056 / unit) * unit]
+      const { blocks, input, bytes } = make(name, { rows: 21, outputs, inputs })
+      const bias = randn([outputs], { generator: new Generator(3) })
+      const order = int64(Array.from({ length: outputs }, (_, n) => (n * 5) % outputs))
+      const counts = [21, 8, 7, 4, 3, 2, 1]
+      const results = (stored: Tensor, rows: Tensor | null) =>
+        counts.map((count) => bits(blockLinear(input.narrow(0, 21 - count, count), stored, name, rows, bias)))
+      for (const rows of [null, order]) {
+        const kept = blocks.clone()
+        const wanted = results(blocks, rows)
+        expect(keepPackedBlocks(kept, name, rows)).toBeGreaterThanOrEqual(bytes.length)
+        expect(results(kept, rows)).toEqual(wanted)
+        // Kept for one order: another one reads the blocks.
+        expect(results(kept, rows === null ? order : null)).toEqual(results(blocks, rows === null ? order : null))
+        kept.narrow(0, 3, 1).copy_(blocks.narrow(0, 4, 1))
+        const changed = blocks.clone()
+        changed.narrow(0, 3, 1).copy_(blocks.narrow(0, 4, 1))
+        expect(results(kept, rows)).toEqual(results(changed, rows))
+        expect(results(kept, rows)).not.toEqual(wanted)
+        dropPacked([kept])
+        expect(results(kept, rows)).toEqual(results(changed, rows))
+      }
+    })
+  })
+
   it('gives input and bias the gradients of the dequantised matrix', () => {
     scope(() => {
       const { blocks, input } = make(name, { rows: 5, outputs: 11, inputs: 2 * unit })
@@ -285,6 +314,21 @@ describe('products with blocks', () => {
     expect(() => blockLinear(input.to('float64'), blocks, 'Q8_0')).toThrow(/float32 or bfloat16/)
     expect(() => blockLinear(input, blocks, 'Q8_0', int64([0, 3, 1]))).toThrow(/rows from 0 to 2 .*got 3 at position 1/)
     expect(() => blockLinear(input, blocks, 'Q8_0', null, zeros([4]))).toThrow(/`bias`/)
+  })
+
+  it('do not keep the layout of a file that is truncated while it is mapped', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tunesmith-blocks-'))
+    try {
+      const path = join(folder, 'matrix')
+      writeFileSync(path, randomBlocks('Q8_0', 2048, 256, createRandom(1)))
+      const blocks = mapFile(path).tensor(0, [2048, (256 / 32) * 34], 'uint8')
+      const input = randn([1, 256], { generator: new Generator(1) })
+      keepPackedBlocks(blocks, 'Q8_0')
+      truncateSync(path, 8192)
+      for (let i = 0; i < 2; i++) expect(() => blockLinear(input, blocks, 'Q8_0')).toThrow(/was truncated/)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('turn a file that is truncated while it is mapped into an error', () => {

@@ -289,8 +289,27 @@ export const setBatchInvariant = operator<(on: boolean) => boolean>(
  */
 export const keepPacked = operator<(weights: readonly T[]) => number>('keepPacked', 'tunesmith::keep_packed(weights)')
 
-/** Frees what `keepPacked` keeps of matrices. */
+/**
+ * Keeps a matrix in a block format of GGUF files in the layout of its products too: sixteen rows side by side, so that a vector takes a
+ * word of sixteen rows at once. Products with one row and with many are faster, and have the same bits. It takes the memory of the blocks
+ * again, from the first product on, until `dropPacked` of the blocks or until they are freed. The blocks are uint8 [rows, bytes of a row];
+ * `order` int64 [outputs] is the stored row of each output, or null. Returns the number of bytes.
+ * @throws ShapeError for other shapes, formats and dtypes
+ */
+export const keepPackedBlocks = operator<(blocks: T, format: string, order?: T | null) => number>(
+  'keepPackedBlocks',
+  'tunesmith::keep_packed_blocks(blocks, format, order)',
+)
+
+/** Frees what `keepPacked` and `keepPackedBlocks` keep of matrices. */
 export const dropPacked = operator<(weights: readonly T[]) => void>('dropPacked', 'tunesmith::drop_packed(weights)')
+
+/**
+ * Operations that one thread computes in registers in a second of CPU time, two for each multiply-add: the ceiling of products. `kind` is
+ * `float32`, `bfloat16`, `int8`, or `bfloat16-tiles` or `int8-tiles` (AMX); 0 where the processor has no such instructions.
+ * @throws ShapeError for another kind
+ */
+export const peakRate = operator<(kind: string) => number>('peakRate', 'tunesmith::peak_rate(kind)')
 
 /** The setting of `setBatchInvariant`. */
 export const isBatchInvariant = operator<() => boolean>('isBatchInvariant', 'tunesmith::batch_invariant()')

@@ -35,6 +35,7 @@ import {
   linearCrossEntropy,
   noGrad,
   ones,
+  peakRate,
   randint,
   randn,
   rotary,
@@ -57,6 +58,24 @@ const property = (runs: number, body: (...sizes: number[]) => void, ...limits: [
     { numRuns: runs, seed: 7 },
   )
 }
+
+describe('peakRate', () => {
+  it('is above what products reach, and refuses other kinds', () => {
+    const peak = peakRate('float32')
+    const [x, w] = [randn([256, 512]), randn([512, 512])]
+    linear(x, w)
+    const start = process.cpuUsage()
+    for (let i = 0; i < 20; i++) scope(() => linear(x, w))
+    const { user, system } = process.cpuUsage(start)
+    // One thread at least multiplied, and clocks change their rate by less than a half.
+    expect(peak).toBeGreaterThan(((2 * 256 * 512 * 512 * 20) / ((user + system) / 1e6)) * 0.5)
+    for (const kind of ['bfloat16', 'int8', 'bfloat16-tiles', 'int8-tiles']) {
+      const rate = peakRate(kind)
+      expect(rate === 0 || rate > peak / 8).toBe(true)
+    }
+    expect(() => peakRate('float64')).toThrow(/Expected one of float32, .*int8-tiles as `kind`.*got float64/)
+  })
+})
 
 describe.each(both)('%s: products and activations', (dtype) => {
   const composed: Fused = (x, w, b) => {

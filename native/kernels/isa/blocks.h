@@ -5,6 +5,8 @@
 #pragma once
 #include "../table.h"
 #include "block-formats.h"
+#include "interleaved.h"
+#include "quantize-rows.h"
 #include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
@@ -21,50 +23,10 @@ inline constexpr int chunk_groups = 32;       // groups of weight rows that are 
 // Rows of the input at a time. With 32 registers eight sums hide how long an integer dot product takes.
 inline constexpr int block_tile = lanes == 16 ? 8 : 4;
 
-// A quantised row of the input: int8 codes, then the scales of its groups, then scale times sum of the codes for every
-// group, and for both halves of every group.
-TUNESMITH_INLINE int64_t quantized_row_bytes(int64_t depth) { return depth + depth / group_size * 16; }
-
-static void quantize_rows(Matrix x, int64_t rows, int64_t depth, void* out) {
-  const int64_t groups = depth / group_size;
-  for (int64_t r = 0; r < rows; r++) {
-    int8_t* codes = (int8_t*)out + r * quantized_row_bytes(depth);
-    float* scales = (float*)(codes + depth);
-    float *sums = scales + groups, *half_sums = sums + groups;
-    for (int64_t g = 0; g < groups; g++) {
-      float values[group_size];
-      float most = 0;
-      for (int i = 0; i < group_size; i++) {
-        const int64_t at = r * x.row_stride + (g * group_size + i) * x.column_stride;
-        values[i] = x.type == Type::bfloat16 ? widen(((const uint16_t*)x.data)[at]) : ((const float*)x.data)[at];
-      }
-      Register peak = {};
-      for (int i = 0; i < group_size; i += lanes) {
-        const Register value = load(values + i);
-        peak = maximum(peak, maximum(value, -value));
-      }
-      most = largest(peak);
-      // Infinity and NaN must not become numbers: the scale passes them on.
-      bool finite = true;
-      for (int i = 0; i < group_size; i++) finite &= as<uint32_t>(values[i]) << 1 < 0xff000000u;
-      const float factor = finite && most > 0 ? 127.0f / most : 0.0f;
-      const float scale = finite ? most / 127.0f : __builtin_nanf("");
-      int32_t sum[2] = {0, 0};
-      for (int i = 0; i < group_size; i++) {
-        // Rounds to nearest even for small values.
-        constexpr float shift = 12582912.0f;
-        const float rounded = finite ? values[i] * factor + shift : shift;
-        const int32_t code = int32_t(as<uint32_t>(rounded) - as<uint32_t>(shift));
-        codes[g * group_size + i] = int8_t(code);
-        sum[i / 16] += code;
-      }
-      scales[g] = scale;
-      sums[g] = scale * float(sum[0] + sum[1]);
-      half_sums[2 * g] = scale * float(sum[0]);
-      half_sums[2 * g + 1] = scale * float(sum[1]);
-    }
-  }
-}
+// A number as a type.
+template <int number> struct Count {
+  static constexpr int value = number;
+};
 
 // Codes, scales and offsets of `lanes` weight rows, lane by lane.
 struct BlockTile {
@@ -286,9 +248,9 @@ TUNESMITH_INLINE uint32_t word_at(const int8_t* p) {
   return x;
 }
 
-// The integer sums of some steps of a group, for R rows of the input.
-template <class F, int R>
-TUNESMITH_INLINE void group_sums(const uint32_t* codes, const int8_t* const* x, int64_t at, int first, Ints* sums) {
+// The integer sums of some steps of a group, for R rows of the input. `word_of(step)` has four codes of every lane.
+template <class F, int R, class WordOf>
+TUNESMITH_INLINE void group_sums(const WordOf& word_of, const int8_t* const* x, int64_t at, int first, Ints* sums) {
   constexpr int count = steps / F::halves;
 #if defined(TUNESMITH_BYTE_PAIRS)
   // So many steps fit into int16: 2 * 127 * (2^bits - 1) each.
@@ -299,7 +261,7 @@ TUNESMITH_INLINE void group_sums(const uint32_t* codes, const int8_t* const* x, 
     Shorts part[R] = {};
 #pragma GCC unroll 8
     for (int t = s; t < s + run; t++) {
-      const Words word = load_words(codes + t * lanes);
+      const Words word = word_of(t);
       const Words sizes = signed_codes<F> ? sizes_of(word) : word;
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
@@ -313,7 +275,7 @@ TUNESMITH_INLINE void group_sums(const uint32_t* codes, const int8_t* const* x, 
 #else
 #pragma GCC unroll 8
   for (int t = first; t < first + count; t++) {
-    const Words word = load_words(codes + t * lanes);
+    const Words word = word_of(t);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) sums[r] = dot_words(t == first ? Ints{} : sums[r], word, word_at(x[r] + at + 4 * t));
   }
@@ -339,7 +301,9 @@ static void multiply_tile(const BlockTile& tile, const BlockProduct& job, int64_
 #pragma GCC unroll 2
     for (int half = 0; half < F::halves; half++) {
       Ints dots[R];
-      group_sums<F, R>(tile.codes + g * steps * lanes, codes, (first + g) * group_size, half * steps / F::halves, dots);
+      const uint32_t* own = tile.codes + g * steps * lanes;
+      group_sums<F, R>([&](int t) { return load_words(own + t * lanes); }, codes, (first + g) * group_size,
+                       half * steps / F::halves, dots);
       const int64_t number = g * F::halves + half;
       const Register scale = load(tile.scales + number * lanes);
 #pragma GCC unroll 8
@@ -475,8 +439,106 @@ static void multiply_one(F format, const BlockProduct& job, const uint8_t* const
 #define TUNESMITH_ONE_ROW
 #endif
 
+// R rows of the input times `lanes` of sixteen weight rows in the layout of products. Every sum is added as in a tile.
+template <class F, int R>
+static void multiply_sides(const BlockProduct& job, const uint8_t* sixteen, int part, int64_t row, float* sums) {
+  using S = SidesOf<F>;
+  const int64_t groups = job.depth / group_size, blocks = groups / F::groups;
+  const int64_t row_bytes = quantized_row_bytes(job.depth);
+  const uint8_t* scale_bytes = sixteen + side_scales_at<F>(blocks);
+  const int8_t* codes[R];
+  const float *scales[R], *offsets[R];
+  Register total[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+    codes[r] = (const int8_t*)job.x + (row + r) * row_bytes;
+    scales[r] = (const float*)(codes[r] + job.depth);
+    offsets[r] = scales[r] + groups * F::halves;
+    total[r] = Register{};
+  }
+  for (int64_t block = 0; block < blocks; block++) {
+    constexpr int64_t code_bytes = side_rows * S::bytes.count;
+    const uint8_t* own = sixteen + block * code_bytes;
+    // The processor fetches no further than the end of a page by itself.
+    if (R == 1)
+      for (int64_t i = 0; i < code_bytes; i += 64) __builtin_prefetch(own + 4096 + i, 0, 2);
+    const uint8_t* own_scales = scale_bytes + block * side_rows * S::bytes.scale_bytes;
+    for (int i = 0; i < F::groups; i++) {
+      const int64_t group = block * F::groups + i;
+      Register scale[F::halves], least = {};
+      S::scales(own_scales, i, part, scale, least);
+#pragma GCC unroll 2
+      for (int half = 0; half < F::halves; half++) {
+        Ints dots[R];
+        const auto word_of = [&](int t) {
+          const Words word = S::word(own, i, t, part);
+          return signed_codes<F> ? word ^ splat_word(0x01010101u * F::zero) : word;
+        };
+        group_sums<F, R>(word_of, codes, group * group_size, half * steps / F::halves, dots);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++)
+          total[r] = fused(__builtin_convertvector(dots[r], Register), scale[half] * splat(scales[r][group]), total[r]);
+        if constexpr (has_offset<F>) {
+          const Register offset = F::least ? least : scale[half] * splat(-float(F::zero));
+#pragma GCC unroll 8
+          for (int r = 0; r < R; r++) total[r] = fused(offset, splat(offsets[r][group * F::halves + half]), total[r]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) store(sums + r * lanes, total[r]);
+}
+
+// Calls `some` with numbers of rows that a kernel is made for, until all rows had their turn.
+template <class Some> TUNESMITH_INLINE void over_tiles(int64_t rows, const Some& some) {
+  int64_t r = 0;
+  for (; r + block_tile <= rows; r += block_tile) some(Count<block_tile>{}, r);
+  int64_t left = rows - r;
+  if (block_tile > 4 && left >= 4) {
+    some(Count<4>{}, r);
+    r += 4;
+    left -= 4;
+  }
+  if (left == 3)
+    some(Count<3>{}, r);
+  else if (left == 2)
+    some(Count<2>{}, r);
+  else if (left == 1)
+    some(Count<1>{}, r);
+}
+
+// Writes the sums of `lanes` columns from `n` on, with their bias.
+TUNESMITH_INLINE void write_columns(const BlockProduct& job, int64_t n, int64_t filled, const float* sums) {
+  Register bias = {};
+  if (job.bias != nullptr)
+    bias = job.bias_type == Type::bfloat16 ? load_upto((const uint16_t*)job.bias + n, filled)
+                                           : load_upto((const float*)job.bias + n, filled);
+  for (int64_t r = 0; r < job.rows; r++) {
+    const Register sum = load(sums + r * lanes) + bias;
+    const int64_t at = r * job.out_stride + n;
+    if (job.out_type == Type::bfloat16)
+      store_upto((uint16_t*)job.out + at, sum, filled);
+    else
+      store_upto((float*)job.out + at, sum, filled);
+  }
+}
+
+template <class F> static void side_rows_of(const BlockProduct& job, int64_t first, int64_t last, float* sums) {
+  const int64_t bytes = side_bytes<F>(job.depth / (F::groups * group_size));
+  for (int64_t n = first; n < last; n += lanes) {
+    const uint8_t* sixteen = (const uint8_t*)job.weight.interleaved + n / side_rows * bytes;
+    const int part = int(n % side_rows) / lanes;
+    over_tiles(job.rows, [&](auto count, int64_t r) {
+      multiply_sides<F, decltype(count)::value>(job, sixteen, part, r, sums + r * lanes);
+    });
+    write_columns(job, n, last - n < lanes ? last - n : lanes, sums);
+  }
+}
+
 template <class F>
 static void block_rows_of(F format, const BlockProduct& job, int64_t first, int64_t last, float* sums) {
+  if (job.weight.interleaved != nullptr) return side_rows_of<F>(job, first, last, sums);
   BlockTile tile;
   const int64_t groups = job.depth / group_size;
   const PackedMatrix& m = job.weight;
@@ -498,35 +560,12 @@ static void block_rows_of(F format, const BlockProduct& job, int64_t first, int6
     while (group < groups) {
       const int64_t count = groups - group < chunk_groups ? groups - group : chunk_groups;
       fill_tile(format, rows, ahead, group, count, tile);
-      int64_t r = 0;
-      for (; r + block_tile <= job.rows; r += block_tile)
-        multiply_tile<F, block_tile>(tile, job, r, group, count, sums + r * lanes);
-      int64_t left = job.rows - r;
-      if (block_tile > 4 && left >= 4) {
-        multiply_tile<F, 4>(tile, job, r, group, count, sums + r * lanes);
-        r += 4;
-        left -= 4;
-      }
-      if (left == 3)
-        multiply_tile<F, 3>(tile, job, r, group, count, sums + r * lanes);
-      else if (left == 2)
-        multiply_tile<F, 2>(tile, job, r, group, count, sums + r * lanes);
-      else if (left == 1)
-        multiply_tile<F, 1>(tile, job, r, group, count, sums + r * lanes);
+      over_tiles(job.rows, [&](auto size, int64_t r) {
+        multiply_tile<F, decltype(size)::value>(tile, job, r, group, count, sums + r * lanes);
+      });
       group += count;
     }
-    Register bias = {};
-    if (job.bias != nullptr)
-      bias = job.bias_type == Type::bfloat16 ? load_upto((const uint16_t*)job.bias + n, filled)
-                                             : load_upto((const float*)job.bias + n, filled);
-    for (int64_t r = 0; r < job.rows; r++) {
-      const Register sum = load(sums + r * lanes) + bias;
-      const int64_t at = r * job.out_stride + n;
-      if (job.out_type == Type::bfloat16)
-        store_upto((uint16_t*)job.out + at, sum, filled);
-      else
-        store_upto((float*)job.out + at, sum, filled);
-    }
+    write_columns(job, n, filled, sums);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
+#include "peak.h"
 #include "rows.h"
 #include "unpack.h"
 
@@ -33,6 +34,8 @@ const Kernels& table() {
                                       few_rows,
                                       quantize_rows,
                                       block_rows,
+                                      interleaved_bytes,
+                                      interleave,
                                       finite_scales,
                                       encode_row,
                                       convert,
@@ -59,6 +62,7 @@ const Kernels& table() {
                                       attention_few,
                                       attention_backward_scratch,
                                       attention_backward,
+                                      peak_rounds,
                                       soft_cap,
                                       soft_cap_backward};
   return kernels;

@@ -193,7 +193,8 @@ TUNESMITH_INLINE float total(Register x) {
 TUNESMITH_INLINE float largest(Register x) {
   float lane[lanes];
   store(lane, x);
-  for (int i = 1; i < lanes; i++) lane[0] = lane[i] > lane[0] ? lane[i] : lane[0];
+  for (int width = lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
   return lane[0];
 }
 

@@ -79,7 +79,7 @@ export const serve = defineCommand({
       .nonnegative()
       .optional()
       .describe(
-        'memory for float32 matrices in the layout of the kernels, which computes few texts faster, in MiB ' +
+        'memory for float32 matrices and blocks in the layout of the kernels, which computes few texts faster, in MiB ' +
           '(default: a quarter of the memory; 0: none)',
       ),
     memory: z

@@ -84,8 +84,15 @@ if (STAGE === 'align') {
 
 const noDropout = { embeddingDropout: 0, hiddenDropout: 0, attentionDropout: 0 }
 const answers = 128
-const steps = 100
 const groups: Record<string, number> = { ppo: 1, grpo: 8, rloo: 4 }
+// A coefficient of the KL penalty for each objective: GRPO divides rewards by their deviation in a group, which is 2 to 3 here. PPO takes several
+// steps on each rollout, and adapts its coefficient.
+const penalty = {
+  ppo: { adaptiveKl: { target: 6, horizon: 1000 } },
+  grpo: { beta: 0.1 },
+  rloo: { beta: 0.2 },
+}[OBJECTIVE]
+const [steps, learningRate] = OBJECTIVE === 'ppo' ? [100, 1e-4] : [60, 2e-4]
 
 const stages = {
   base: () =>
@@ -154,11 +161,11 @@ const stages = {
         maxNewTokens: 32,
         concurrency: answers,
       },
-      settings: { adaptiveKl: { target: 6, horizon: 1000 }, ...(OBJECTIVE === 'grpo' ? { beta: 0.04 } : {}) },
+      settings: penalty,
       out: `${SENTIMENT}/${OBJECTIVE}`,
       batch: { sequences: answers },
       budget: { steps },
-      learningRate: 1e-4,
+      learningRate,
       schedule: { type: 'constant' },
       // Prompts that choose nothing: they are answered once, at the end.
       answers: { validation: 500, samples: 500 },

@@ -11,6 +11,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { applyAdapter, saveAdapter } from '../src/adapters/index.ts'
 import { loadModel, saveModel } from '../src/checkpoint/index.ts'
+import { exportModel } from '../src/export/index.ts'
 import { random } from '../tests/serving/fixture.ts'
 import { prompts } from './generation/prompts.ts'
 import { findGguf, findSmolLm2 } from './generation/smollm2.ts'
@@ -175,11 +176,23 @@ const encoders = async (settings: Settings): Promise<void> => {
     const base = miniLmFolder()
     const classifier = await loadModel(base, { head: 'sequence-classification', newHead: true })
     await saveModel(classifier, join(folder, 'classifier'), { tokenizer: base })
+    const out = join(folder, 'quantized')
+    const { files } = await exportModel({ model: base, to: 'gguf:q8_0', out, prove: false })
+    const q8 = files.map(({ name }) => join(out, name)).find((path) => path.endsWith('.gguf')) ?? out
     for (const [kind, model] of [
       ['embeddings', base],
       ['classify', join(folder, 'classifier')],
     ] as const) {
       const flags = ['--model', model, '--name', 'encoder', '--dtype', dtype]
+      const quantized: Side[] =
+        kind === 'embeddings'
+          ? [
+              {
+                name: 'embeddings: tunesmith, Q8_0',
+                start: () => startOurs(['--model', q8, '--name', 'encoder'], threads),
+              },
+            ]
+          : []
       const measure = (url: string, count: number, seconds: number) => {
         const body = (number: number) => ({
           model: 'encoder',
@@ -188,6 +201,7 @@ const encoders = async (settings: Settings): Promise<void> => {
         return measureLoad({ url, path: `/v1/${kind}`, body, clients: count, seconds })
       }
       const sides = [
+        ...quantized,
         { name: `${kind}: tunesmith`, start: () => startOurs(flags, threads) },
         { name: `${kind}: FastAPI`, start: () => startFastApi(python, kind, { folder: model, threads, dtype }) },
       ]
@@ -197,7 +211,7 @@ const encoders = async (settings: Settings): Promise<void> => {
         measure: (url, count) => measure(url, count, settings.seconds / 5),
       })
       console.log('MiniLM-L6, one text a request; requests per second')
-      printTables(turnTables(turns, 1))
+      printTables(turnTables(turns, sides.length - 1))
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -4,6 +4,7 @@
 #include <c10/util/string_view.h>
 
 #include <optional>
+#include <vector>
 
 #include "table.h"
 
@@ -22,5 +23,8 @@ struct BlockMatrix {
 // @param blocks uint8 [rows, bytes of a row]
 BlockMatrix block_matrix(const at::Tensor& blocks, c10::string_view format, const std::optional<at::Tensor>& order,
                          const char* op);
+
+// The formats of several matrices, by commas; empty for a dense one, and nothing where all of them are dense.
+std::vector<c10::string_view> block_formats(c10::string_view text);
 
 }  // namespace tunesmith

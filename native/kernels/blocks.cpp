@@ -74,6 +74,16 @@ BlockMatrix block_matrix(const Tensor& blocks, c10::string_view name, const std:
   return matrix;
 }
 
+std::vector<c10::string_view> block_formats(c10::string_view text) {
+  std::vector<c10::string_view> names;
+  for (size_t from = 0; !text.empty() && from <= text.size();) {
+    const size_t end = std::min(text.size(), text.find(',', from));
+    names.push_back(text.substr(from, end - from));
+    from = end + 1;
+  }
+  return names;
+}
+
 PackedMatrix BlockMatrix::view() const {
   return {code,       blocks.const_data_ptr(), nullptr,
           columns,    blocks.stride(0),        order.defined() ? order.const_data_ptr<int64_t>() : nullptr,

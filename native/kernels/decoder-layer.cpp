@@ -285,17 +285,6 @@ std::vector<Change> changes_of(size_t layer, const c10::List<std::optional<Tenso
   return changes;
 }
 
-// The format of each product, by commas; empty for a dense matrix, and nothing where all of them are dense.
-std::vector<c10::string_view> formats_of(c10::string_view text) {
-  std::vector<c10::string_view> formats;
-  for (size_t from = 0; !text.empty() && from <= text.size();) {
-    const size_t end = std::min(text.size(), text.find(',', from));
-    formats.push_back(text.substr(from, end - from));
-    from = end + 1;
-  }
-  return formats;
-}
-
 // The matrices of one layer, from those of all.
 Weights weights_of(size_t layer, const c10::List<std::optional<Tensor>>& given_parts,
                    const std::vector<c10::string_view>& formats, const c10::List<std::optional<Tensor>>& orders) {
@@ -520,7 +509,7 @@ Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList 
               "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layers, got ",
               stream.scalar_type(), " ", stream.sizes(), ".");
   const size_t layers = windows.size();
-  const std::vector<c10::string_view> formats = formats_of(format_names);
+  const std::vector<c10::string_view> formats = block_formats(format_names);
   TORCH_CHECK(keys.size() == layers && values.size() == layers, "Expected `keys` and `values` of ", int64_t(layers),
               " layers, one for each of `windows` of tunesmith::decoder_layers, got ", int64_t(keys.size()), " and ",
               int64_t(values.size()), ".");

@@ -1,6 +1,7 @@
 // tunesmith::encoder_layers: the layers of a BERT-like encoder in one call, with a norm after attention and after the
 // feed-forward block. Short texts spend more time between operators than in them. The products, the attention, the
-// activation and the norms are those of the separate operators, so the result has the same bits. No gradient.
+// activation and the norms are those of the separate operators, so the result has the same bits. Matrices may be blocks
+// of a GGUF file. No gradient.
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -9,9 +10,14 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 #include "attention.h"
+#include "block-matrix.h"
+#include "block-product.h"
 #include "checks.h"
+#include "gemm.h"
 #include "linear.h"
 #include "regions.h"
 #include "scratch.h"
@@ -47,8 +53,27 @@ enum Part : size_t {
 };
 using Parts = std::array<Tensor, part_count>;
 
-void check_matrix(const Parts& parts, Part part, int64_t outputs, int64_t inputs, const char* name) {
-  const Tensor& weight = parts[part];
+// The products of a layer in the order of their formats.
+constexpr std::array<Part, 6> products = {q, k, v, o, up, down};
+
+// The tensors of a layer, and its matrices of blocks.
+struct Weights {
+  Parts parts;
+  std::array<BlockMatrix, part_count> matrices;
+
+  const Tensor& operator[](size_t part) const { return parts[part]; }
+  bool is_dense(Part part) const { return !matrices[part].blocks.defined(); }
+  int64_t outputs(Part part) const { return is_dense(part) ? parts[part].size(0) : matrices[part].rows; }
+};
+
+void check_matrix(const Weights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
+  if (!weights.is_dense(part)) {
+    const BlockMatrix& matrix = weights.matrices[part];
+    TORCH_CHECK(matrix.rows == outputs && matrix.columns == inputs, "Expected [", outputs, ",", inputs, "] for `", name,
+                "` of tunesmith::encoder_layers, got blocks of [", matrix.rows, ",", matrix.columns, "].");
+    return;
+  }
+  const Tensor& weight = weights[part];
   check_float(weight, op, name);
   TORCH_CHECK(
       weight.scalar_type() == at::kFloat && weight.dim() == 2 && weight.size(0) == outputs && weight.size(1) == inputs,
@@ -56,21 +81,27 @@ void check_matrix(const Parts& parts, Part part, int64_t outputs, int64_t inputs
       weight.scalar_type(), " ", weight.sizes(), ".");
 }
 
-void check_values(const Parts& parts, Part part, int64_t size, const char* name) {
+void check_values(const Weights& parts, Part part, int64_t size, const char* name) {
   if (!parts[part].defined()) return;
   check_vector(parts[part], size, op, name);
   TORCH_CHECK(parts[part].scalar_type() == at::kFloat, "Expected float32 as `", name,
               "` of tunesmith::encoder_layers, got ", parts[part].scalar_type(), ".");
 }
 
-Parts layer_parts(const c10::List<std::optional<Tensor>>& given_parts, int64_t layer, int64_t width) {
-  Parts parts;
+Weights layer_weights(const c10::List<std::optional<Tensor>>& given_parts, const std::vector<c10::string_view>& formats,
+                      const c10::List<std::optional<Tensor>>& orders, int64_t layer, int64_t width) {
+  Weights parts;
   for (size_t i = 0; i < part_count; i++) {
     const std::optional<Tensor> part = given_parts.get(size_t(layer) * part_count + i);
-    if (part.has_value() && part->defined()) parts[i] = part->dim() == 1 ? part->contiguous() : *part;
+    if (part.has_value() && part->defined()) parts.parts[i] = part->dim() == 1 ? part->contiguous() : *part;
   }
-  check_float(parts[up], op, "upProj");
-  const int64_t inner = parts[up].size(0);
+  for (size_t i = 0; i < products.size() && !formats.empty(); i++) {
+    const size_t at = size_t(layer) * products.size() + i;
+    if (!formats[at].empty())
+      parts.matrices[products[i]] = block_matrix(parts[products[i]], formats[at], orders.get(at), op);
+  }
+  if (parts.is_dense(up)) check_float(parts[up], op, "upProj");
+  const int64_t inner = parts.outputs(up);
   check_matrix(parts, q, width, width, "qProj");
   check_matrix(parts, k, width, width, "kProj");
   check_matrix(parts, v, width, width, "vProj");
@@ -113,6 +144,39 @@ void add_norm(const Tensor& input, const Tensor& added, const Tensor& weight, co
              [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
 }
 
+// Rows that several matrices multiply; they are quantised once for all matrices of blocks.
+class Input {
+ public:
+  explicit Input(Tensor rows) : rows_(std::move(rows)) {}
+
+  // out [M,N] = rows times the transpose of a matrix, plus its bias, as tunesmith::linear and block_linear have it.
+  // What is quantised lives until the next product of another input.
+  void multiply(const Tensor& out, const Weights& weights, Part part) {
+    const Tensor& bias = weights[part + 1];
+    if (weights.is_dense(part)) return linear_product(out, rows_, weights[part], bias);
+    const BlockMatrix& matrix = weights.matrices[part];
+    const int64_t rows = rows_.size(0);
+    if (planning()) return count_product(rows, matrix.rows, matrix.columns);
+    if (codes_ == nullptr) codes_ = quantized(matrix_of(rows_), rows, matrix.columns);
+    BlockProduct p{};
+    p.rows = rows;
+    p.columns = matrix.rows;
+    p.depth = matrix.columns;
+    p.x = codes_;
+    p.weight = matrix.view();
+    p.bias = address_or_null(bias);
+    p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
+    p.out = mutable_address(out);
+    p.out_type = Type::float32;
+    p.out_stride = out.stride(0);
+    tunesmith::multiply(p);
+  }
+
+ private:
+  Tensor rows_;
+  const void* codes_ = nullptr;
+};
+
 void activate(const Tensor& values, bool tanh) {
   if (planning()) return;
   float* data = values.mutable_data_ptr<float>();
@@ -123,7 +187,8 @@ void activate(const Tensor& values, bool tanh) {
 
 Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, const std::optional<Tensor>& starts,
                       const std::optional<Tensor>& read_places, const std::optional<Tensor>& read_starts,
-                      const c10::List<std::optional<Tensor>>& given_parts, int64_t heads, double epsilon, double scale,
+                      const c10::List<std::optional<Tensor>>& given_parts, c10::string_view format_names,
+                      const c10::List<std::optional<Tensor>>& orders, int64_t heads, double epsilon, double scale,
                       c10::string_view approximate) {
   check_float(hidden, op, "hidden");
   TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::encoder_layers. Call it under noGrad.");
@@ -148,13 +213,18 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
                 " ", read_places->sizes(), ".");
 
   const auto layers = int64_t(given_parts.size() / part_count);
+  const std::vector<c10::string_view> formats = block_formats(format_names);
+  TORCH_CHECK(
+      formats.empty() || (formats.size() == size_t(layers) * products.size() && orders.size() == formats.size()),
+      "Expected ", int64_t(products.size()), " `formats` and `orders` of tunesmith::encoder_layers for each of ",
+      layers, " layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()), ".");
   Tensor stream = hidden.contiguous().view({tokens, width});
   Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);
   Tensor values = at::empty_like(queries), changes = at::empty_like(queries), middle = at::empty_like(queries);
   Tensor next = at::empty_like(queries), wide;
   for (int64_t layer = 0; layer < layers; layer++) {
-    const Parts parts = layer_parts(given_parts, layer, width);
-    const int64_t inner = parts[up].size(0);
+    const Weights parts = layer_weights(given_parts, formats, orders, layer, width);
+    const int64_t inner = parts.outputs(up);
     const bool some = reads && layer + 1 == layers;
     const Tensor input = some ? at::index_select(stream, 0, *read_places) : stream;
     const int64_t rows = input.size(0);
@@ -166,16 +236,17 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
     const Tensor inside = first_rows(wide);
     // The rows that a layer gives must not be those that the caller has.
     const Tensor output = layer + 1 == layers ? at::empty({rows, width}, hidden.options()) : next;
-    linear_product(query, input, parts[q], parts[q_bias]);
-    linear_product(keys, stream, parts[k], parts[k_bias]);
-    linear_product(values, stream, parts[v], parts[v_bias]);
+    Input asked(input), all(stream);
+    (some ? asked : all).multiply(query, parts, q);
+    all.multiply(keys, parts, k);
+    all.multiply(values, parts, v);
     const Tensor mixed = attention(by_head(query), by_head(keys), by_head(values), mask, some ? read_starts : starts,
                                    starts, {}, {}, false, 0, scale, 0, {}, {});
-    linear_product(change, mixed.view({rows, width}), parts[o], parts[o_bias]);
+    Input(mixed.view({rows, width})).multiply(change, parts, o);
     add_norm(input, change, parts[attention_norm], parts[attention_norm_bias], epsilon, attended);
-    linear_product(inside, attended, parts[up], parts[up_bias]);
+    Input(attended).multiply(inside, parts, up);
     activate(inside, approximate == "tanh");
-    linear_product(change, inside, parts[down], parts[down_bias]);
+    Input(inside).multiply(change, parts, down);
     add_norm(attended, change, parts[mlp_norm], parts[mlp_norm_bias], epsilon, output);
     stream = output;
   }
@@ -185,10 +256,11 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  // With `read_places`, the last layer computes these tokens only.
+  // With `read_places`, the last layer computes these tokens only. `formats` and `orders` are those of matrices of
+  // blocks, which are uint8 in `parts`; '' where all are dense.
   m.def(
       "encoder_layers(Tensor hidden, Tensor? mask, Tensor? starts, Tensor? read_places, Tensor? read_starts, "
-      "Tensor?[] parts, int heads, float eps, float scale, str approximate) -> Tensor",
+      "Tensor?[] parts, str formats, Tensor?[] orders, int heads, float eps, float scale, str approximate) -> Tensor",
       &encoder_layers);
 }
 

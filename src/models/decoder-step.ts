@@ -1,17 +1,8 @@
 // A decoding step: a few tokens through the layers of a decoder stack in one fused call. Only for layers
 // without gradients, and without adapters but low-rank ones; other layers use the separate operators.
-import {
-  type Attention,
-  BlockMatrix,
-  type GatedMlp,
-  type LayerCache,
-  type Linear,
-  type LowRankRows,
-  type Module,
-  type RmsNorm,
-  type TakenPlaces,
-} from '../nn/index.ts'
+import type { Attention, GatedMlp, LayerCache, Linear, LowRankRows, Module, RmsNorm, TakenPlaces } from '../nn/index.ts'
 import { decoderLayers, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
+import { blockFormats, blocksOf, linearParts } from './fused-weights.ts'
 import type { BodyInputs } from './model.ts'
 import { SeenModules } from './unchanged.ts'
 
@@ -31,24 +22,19 @@ export interface StepOptions {
   scale: number
 }
 
-const blocksOf = ({ quantizedMatrix: matrix }: Linear): BlockMatrix | undefined =>
-  matrix instanceof BlockMatrix ? matrix : undefined
-
-const linear = (layer: Linear) => [blocksOf(layer)?.codes ?? layer.weight, layer.bias ?? null]
-
 /** In the order of the operator's `parts`. */
 const partsOf = ({ attentionNorm, attention, mlpNorm, mlp }: StepLayer): (Tensor | null)[] => [
   attentionNorm.weight,
-  ...linear(attention.qProj),
-  ...linear(attention.kProj),
-  ...linear(attention.vProj),
-  ...linear(attention.oProj),
+  ...linearParts(attention.qProj),
+  ...linearParts(attention.kProj),
+  ...linearParts(attention.vProj),
+  ...linearParts(attention.oProj),
   (attention.queryNorm as RmsNorm | undefined)?.weight ?? null,
   (attention.keyNorm as RmsNorm | undefined)?.weight ?? null,
   mlpNorm.weight,
-  ...linear(mlp.gateProj),
-  ...linear(mlp.upProj),
-  ...linear(mlp.downProj),
+  ...linearParts(mlp.gateProj),
+  ...linearParts(mlp.upProj),
+  ...linearParts(mlp.downProj),
 ]
 
 /** The layer's matrices in the order of the operator's `formats` and `changes`. */
@@ -159,21 +145,14 @@ export class DecoderStep {
     if (layers === undefined) return null
     const products = layers.map(productsOf)
     const flat = products.flat()
-    const blocks = flat.map(blocksOf)
-    const dtypes = new Set(flat.filter((_, i) => blocks[i] === undefined).map(({ weight }) => weight.dtype))
+    const dtypes = new Set(flat.filter((each) => blocksOf(each) === undefined).map(({ weight }) => weight.dtype))
     const usable = dtypes.size === 0 || (dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16')))
     // Batch-invariant products are those of float32 matrices and of blocks.
     if (isBatchInvariant() && dtypes.has('bfloat16')) return null
     if (!usable || flat.some(({ device }) => device !== 'cpu')) return null
     const parts = layers.flatMap(partsOf)
     for (const part of parts) this.requestLargePages(part)
-    const packed = blocks.some((matrix) => matrix !== undefined)
-    return {
-      products,
-      parts,
-      formats: packed ? blocks.map((matrix) => matrix?.format ?? '').join() : '',
-      orders: packed ? blocks.map((matrix) => matrix?.order ?? null) : [],
-    }
+    return { products, parts, ...blockFormats(flat) }
   }
 
   /** Asks for large pages, since every weight is read for each token. */

@@ -1,6 +1,16 @@
 // The layers of encoders in one fused call against the separate operators, which `allHidden` turns on: the same bits.
 import { afterEach, describe, expect, it } from 'vitest'
-import { dropPacked, Generator, keepPacked, noGrad, setBatchInvariant, Tensor, tensor } from '../tensor/index.ts'
+import { BlockMatrix, type Linear } from '../nn/index.ts'
+import {
+  dropPacked,
+  encoderLayers,
+  Generator,
+  keepPacked,
+  noGrad,
+  setBatchInvariant,
+  Tensor,
+  tensor,
+} from '../tensor/index.ts'
 import { EncoderBody, EncoderLayer } from './encoder.ts'
 import { planEncoderLayers } from './encoder-layers.ts'
 import { type BodyInputs, firstTokensOf, models } from './index.ts'
@@ -50,6 +60,37 @@ const expectSameBits = (body: EncoderBody, inputs: BodyInputs) =>
     return hidden
   })
 
+/** A matrix of random blocks, whose scales are about 0.01; with `shuffled`, stored in another order. */
+const blocksLike = ({ shape: [outputs, inputs] }: Linear, format: 'Q8_0' | 'Q4_0', seed: number, shuffled: boolean) => {
+  const bytes = format === 'Q8_0' ? 34 : 18
+  const rowBytes = (inputs / 32) * bytes
+  let state = seed
+  const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24
+  const codes = Uint8Array.from({ length: outputs * rowBytes }, (_, i) => {
+    if (i % bytes === 0) return next()
+    // 0x21 is the upper half of a float16 of about 0.01.
+    return i % bytes === 1 ? 0x21 : next()
+  })
+  const order = BigInt64Array.from({ length: outputs }, (_, i) => BigInt((i * 5 + 3) % outputs))
+  return new BlockMatrix({
+    ...{ format, shape: [outputs, inputs] },
+    blocks: Tensor.from(codes, { shape: [outputs, rowBytes] }),
+    ...(shuffled ? { order: Tensor.from(order, { shape: [outputs] }) } : {}),
+  })
+}
+
+const useBlocks = (
+  { layers }: EncoderBody,
+  chosen: (layer: number, product: number) => 'Q8_0' | 'Q4_0' | undefined,
+) => {
+  layers.forEach(({ attention: { qProj, kProj, vProj, oProj }, mlp }, layer) => {
+    ;[qProj, kProj, vProj, oProj, mlp.upProj, mlp.downProj].forEach((product, i) => {
+      const format = chosen(layer, i)
+      if (format !== undefined) product.useBlocks(blocksLike(product, format, 1 + layer * 6 + i, i < 2))
+    })
+  })
+}
+
 describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => {
   it.each([
     ['bert', {}],
@@ -69,6 +110,29 @@ describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => 
     ])
     expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
   })
+
+  it.each([
+    ['all in one format', () => 'Q8_0'],
+    ['some dense', (layer, product) => ((layer + product) % 2 === 0 ? 'Q4_0' : undefined)],
+    ['two formats', (_, product) => (product === 5 ? 'Q8_0' : 'Q4_0')],
+  ] as [string, (layer: number, product: number) => 'Q8_0' | 'Q4_0' | undefined][])(
+    'has the bits of separate operators for matrices of blocks: %s',
+    (_, chosen) => {
+      setBatchInvariant(invariant)
+      const body = build('bert', { hiddenSize: 64, intermediateSize: 96, numHeads: 4 })
+      useBlocks(body, chosen)
+      expect(fused(body)?.formats.split(',').length).toBe(6 * body.layers.length)
+      for (const lengths of [[1], [19], [7, 1, 12], [40, 33, 25]]) expectSameBits(body, packed(lengths))
+      const inputs = packed([7, 1, 12])
+      const read = firstTokensOf(inputs.starts as Tensor)
+      noGrad(() => {
+        const some = body.forward({ ...inputs, read })
+        expect(some.onlyRead).toBe(true)
+        const all = body.forward(inputs).hidden.indexSelect(1, read.places)
+        expect(some.hidden.sub(all).abs().max().item()).toBeLessThan(invariant ? 1e-30 : 1e-5)
+      })
+    },
+  )
 
   it('computes only the tokens that are read in the last layer', () => {
     setBatchInvariant(invariant)
@@ -123,6 +187,26 @@ it('leaves layers to the separate operators that the fused call does not compute
       bits(relative.forward({ inputIds, allHidden: true }).hidden),
     )
   })
+})
+
+it('refuses formats that do not fit the matrices', () => {
+  const body = build('bert', { hiddenSize: 64, intermediateSize: 96, numHeads: 4 })
+  useBlocks(body, () => 'Q8_0')
+  const plan = fused(body)
+  if (plan === undefined) throw new Error('Expected a plan.')
+  const hidden = tensor([[[...Array(64).keys()]]], { dtype: 'float32' })
+  const call = (changes: Partial<typeof plan>) => () =>
+    noGrad(() =>
+      encoderLayers(hidden, { ...plan, mask: null, starts: null, readPlaces: null, readStarts: null, ...changes }),
+    )
+  expect(call({})).not.toThrow()
+  expect(call({ formats: 'Q8_0' })).toThrow(/Expected 6 `formats` and `orders`.* got 1 and/)
+  expect(call({ formats: plan.formats.replace('Q8_0', 'Q9_0') })).toThrow(/as `format`, got Q9_0/)
+  expect(call({ formats: plan.formats.replace('Q8_0', 'Q4_0') })).toThrow(/whole blocks of 18 bytes/)
+  const [first, ...others] = plan.parts
+  expect(call({ parts: [first?.narrow(0, 0, 32) ?? null, ...others], orders: plan.orders.map(() => null) })).toThrow(
+    /Expected \[64,64\] for `qProj`.* got blocks of \[32,64\]/,
+  )
 })
 
 it('records gradients of the same losses as before, by the separate operators', () => {

@@ -12,6 +12,7 @@ import {
   PlainMlp,
 } from '../nn/index.ts'
 import { encoderLayers, gradEnabled, type Tensor } from '../tensor/index.ts'
+import { blockFormats, blocksOf, linearParts } from './fused-weights.ts'
 import type { ReadTokens } from './model.ts'
 
 /** The modules of a layer that the fused call uses. */
@@ -26,6 +27,8 @@ export interface FusedEncoderLayer extends Module {
 /** Layers that can be fused, with what the call needs of them. */
 export interface FusedEncoderPlan {
   parts: (Tensor | null)[]
+  formats: string
+  orders: (Tensor | null)[]
   heads: number
   eps: number
   scale: number
@@ -40,39 +43,51 @@ const float32 = (tensor: Tensor | undefined): boolean =>
   tensor === undefined || (tensor.dtype === 'float32' && tensor.device === 'cpu')
 
 const plainLinear = (layer: Linear): boolean =>
-  isPlain(layer, Linear) && layer.quantization === undefined && float32(layer.weight) && float32(layer.bias)
+  isPlain(layer, Linear) &&
+  float32(layer.bias) &&
+  (blocksOf(layer) === undefined ? layer.quantization === undefined && float32(layer.weight) : layer.device === 'cpu')
 
 const plainNorm = (norm: LayerNorm): boolean => isPlain(norm, LayerNorm) && float32(norm.weight) && float32(norm.bias)
 
-const linear = ({ weight, bias }: Linear | LayerNorm): (Tensor | null)[] => [weight, bias ?? null]
+const normParts = ({ weight, bias }: LayerNorm): (Tensor | null)[] => [weight, bias ?? null]
+
+/** In the order of the operator's `formats`. */
+const productsOf = ({ attention, mlp }: FusedEncoderLayer): Linear[] => [
+  attention.qProj,
+  attention.kProj,
+  attention.vProj,
+  attention.oProj,
+  mlp.upProj,
+  mlp.downProj,
+]
 
 /** In the order of the operator's `parts`. */
 const partsOf = ({ attention, attentionNorm, mlp, mlpNorm }: FusedEncoderLayer): (Tensor | null)[] => [
-  ...linear(attention.qProj),
-  ...linear(attention.kProj),
-  ...linear(attention.vProj),
-  ...linear(attention.oProj),
-  ...linear(attentionNorm),
-  ...linear(mlp.upProj),
-  ...linear(mlp.downProj),
-  ...linear(mlpNorm),
+  ...linearParts(attention.qProj),
+  ...linearParts(attention.kProj),
+  ...linearParts(attention.vProj),
+  ...linearParts(attention.oProj),
+  ...normParts(attentionNorm),
+  ...linearParts(mlp.upProj),
+  ...linearParts(mlp.downProj),
+  ...normParts(mlpNorm),
 ]
 
 /** Whether a layer computes what the fused call does. @param kind class of the layer */
 const isPlainLayer = (layer: FusedEncoderLayer, kind: unknown): boolean => {
   const { attention, attentionNorm, mlp, mlpNorm, dropout } = layer
-  const { qProj, kProj, vProj, oProj, settings } = attention
+  const { settings } = attention
   return (
     isPlain(layer, kind) &&
     isPlain(attention, Attention) &&
     isPlain(mlp, PlainMlp) &&
     [dropout, mlp.dropout].every((each) => isPlain(each, Dropout)) &&
-    [qProj, kProj, vProj, oProj, mlp.upProj, mlp.downProj].every(plainLinear) &&
+    productsOf(layer).every(plainLinear) &&
     [attentionNorm, mlpNorm].every(plainNorm) &&
     attention.queryNorm === undefined &&
     attention.keyNorm === undefined &&
     settings.heads === settings.kvHeads &&
-    settings.heads * settings.headDim === qProj.shape[1] &&
+    settings.heads * settings.headDim === attention.qProj.shape[1] &&
     !settings.causal &&
     settings.window === 0
   )
@@ -103,7 +118,7 @@ export const planEncoderLayers = (
     return same && own.eps === first.eps && layer.mlpNorm.eps === first.eps && isPlainLayer(layer, kind)
   }
   if (approximate === undefined || !layers.every(alike)) return undefined
-  return { ...first, approximate, parts: layers.flatMap(partsOf) }
+  return { ...first, approximate, parts: layers.flatMap(partsOf), ...blockFormats(layers.flatMap(productsOf)) }
 }
 
 /** [B,T,C] -> [B,T,C], or [1,M,C] of the tokens of `read`. */

@@ -535,6 +535,9 @@ export const encoderLayers = operator<
       readStarts: T | null
       /** Weights and biases of all layers in the order of `Part` in native/kernels/encoder-layers.cpp. */
       parts: readonly (T | null)[]
+      /** As those of `decoderLayers`, for the six matrices of each layer: query, key, value, output, up, down. */
+      formats: string
+      orders: readonly (T | null)[]
       heads: number
       /** Added to the variances of all norms. */
       eps: number
@@ -546,7 +549,7 @@ export const encoderLayers = operator<
   ) => T
 >(
   'encoderLayers',
-  'tunesmith::encoder_layers(hidden, *mask, *starts, *readPlaces, *readStarts, *parts, *heads, *eps, *scale, *approximate)',
+  'tunesmith::encoder_layers(hidden, *mask, *starts, *readPlaces, *readStarts, *parts, *formats, *orders, *heads, *eps, *scale, *approximate)',
 )
 
 /**

@@ -239,4 +239,18 @@ describe('a process of the studio', () => {
     })
     expect(alive).toEqual([])
   })
+
+  it('has its recipe for every request of those that meet', async () => {
+    const folder = join(other, 'meeting')
+    await writeEvents(folder, [stepEvent(1)])
+    await writeJson(join(folder, 'run.json'), { command: 'align', objective: 'grpo' })
+    const entry = new RunEntry('meeting', folder)
+    const commands = await Promise.all(
+      Array.from({ length: 5 }, async () => {
+        await entry.refresh()
+        return entry.recipe?.command
+      }),
+    )
+    expect(new Set(commands)).toEqual(new Set(['align']))
+  })
 })

@@ -217,8 +217,10 @@ export class RunEntry {
     const name = complete === undefined ? runFiles.form : runFiles.recipe
     const version = complete ?? (await fileVersion(join(this.folder, name)))
     if (version === this.#recipeVersion) return
+    const recipe = await this.readJson(name)
+    // The version comes with what it names: another call at the same time would find the one without the other.
+    this.#recipe = recipe
     this.#recipeVersion = version
-    this.#recipe = await this.readJson(name)
     this.#row = undefined
   }
 

@@ -28,6 +28,26 @@ int64_t row_offset(const at::Tensor& t, int64_t index) {
   return offset;
 }
 
+// Four columns of four neighbouring items each, as four rows.
+template <typename Item> void transpose_four(const Item* from, int64_t stride, Item* out, int64_t width) {
+  for (int c = 0; c < 4; c++)
+    for (int r = 0; r < 4; r++) out[r * width + c] = from[c * stride + r];
+}
+void transpose_four(const uint32_t* from, int64_t stride, uint32_t* out, int64_t width) {
+  typedef uint32_t Four __attribute__((vector_size(16)));
+  Four columns[4], pairs[4];
+  for (int c = 0; c < 4; c++) std::memcpy(columns + c, from + c * stride, sizeof(Four));
+  for (int i = 0; i < 2; i++) {
+    pairs[i] = __builtin_shuffle(columns[i], columns[i + 2], Four{0, 4, 1, 5});
+    pairs[i + 2] = __builtin_shuffle(columns[i], columns[i + 2], Four{2, 6, 3, 7});
+  }
+  for (int i = 0; i < 2; i++) {
+    const Four rows[2] = {__builtin_shuffle(pairs[2 * i], pairs[2 * i + 1], Four{0, 4, 1, 5}),
+                          __builtin_shuffle(pairs[2 * i], pairs[2 * i + 1], Four{2, 6, 3, 7})};
+    for (int r = 0; r < 2; r++) std::memcpy(out + (2 * i + r) * width, rows + r, sizeof(Four));
+  }
+}
+
 template <typename Item> void gather_items(const at::Tensor& t, int64_t first, int64_t count, void* to) {
   const int64_t width = width_of(t), stride = t.dim() == 0 ? 1 : t.stride(-1);
   const Item* from = static_cast<const Item*>(t.const_data_ptr());
@@ -38,12 +58,24 @@ template <typename Item> void gather_items(const at::Tensor& t, int64_t first, i
     for (int64_t row = 0; row < count; row++) std::memcpy(out + row * width, from + rows[row], width * sizeof(Item));
     return;
   }
-  // In tiles: neighbouring rows of a transposed matrix are neighbours in memory.
-  constexpr int64_t tile = 16;
-  for (int64_t row = 0; row < count; row += tile)
-    for (int64_t column = 0; column < width; column += tile)
-      for (int64_t c = column; c < std::min(width, column + tile); c++)
-        for (int64_t r = row; r < std::min(count, row + tile); r++) out[r * width + c] = from[rows[r] + c * stride];
+  // In tiles: neighbouring rows of a transposed matrix are neighbours in memory. As many columns as a set of the first
+  // cache holds lines, since a stride of whole pages brings all of them to one set.
+  constexpr int64_t tile_rows = 16, tile_columns = 8;
+  for (int64_t row = 0; row < count; row += tile_rows) {
+    const int64_t end = std::min(count, row + tile_rows);
+    bool neighbours = end - row == tile_rows;
+    for (int64_t r = row + 1; r < end; r++) neighbours &= rows[r] == rows[row] + r - row;
+    for (int64_t column = 0; column < width; column += tile_columns) {
+      if (neighbours && column + tile_columns <= width) {
+        for (int64_t r = row; r < end; r += 4)
+          for (int64_t c = column; c < column + tile_columns; c += 4)
+            transpose_four(from + rows[r] + c * stride, stride, out + r * width + c, width);
+        continue;
+      }
+      for (int64_t c = column; c < std::min(width, column + tile_columns); c++)
+        for (int64_t r = row; r < end; r++) out[r * width + c] = from[rows[r] + c * stride];
+    }
+  }
 }
 
 // Some rows of a tensor of any strides, one after another.

@@ -51,6 +51,21 @@ it('covers every type', () => {
   expect(Object.keys(golden).sort()).toEqual(names.sort())
 })
 
+// Two blocks of 256 may be searched at once, so that an odd number leaves one.
+it.each(Object.entries(quantizers).flatMap(([name, { blockSize }]) => (blockSize === 256 ? [name] : [])))(
+  '%s: the blocks of a row do not depend on how many it has',
+  (type) => {
+    const { blockBytes, weighted } = quantizers[type as keyof typeof quantizers]
+    const whole = Tensor.from(values, { shape: [rows, width] })
+    for (const columns of weighted ? [undefined, Tensor.from(importance)] : [undefined])
+      for (const count of [1, 3]) {
+        const few = encodeRows(whole.narrow(1, 0, 256 * count), type, columns?.narrow(0, 0, 256 * count))
+        const all = encodeRows(whole, type, columns).narrow(1, 0, count * blockBytes)
+        expect(few.contiguous().toArray(), `${count} blocks`).toEqual(all.contiguous().toArray())
+      }
+  },
+)
+
 it('refuses rows that are no whole blocks, unknown types, and importance that has no effect', () => {
   const rows = Tensor.from(values.slice(0, 192), { shape: [2, 96] })
   expect(() => encodeRows(rows, 'Q4_K')).toThrow(/Expected rows of whole blocks of 256 values \(Q4_K\).*\[2, 96\]/)

@@ -4,38 +4,76 @@
 // @source https://github.com/ggml-org/ggml, ggml-quants (weights of the errors, search of scales, order of operations)
 #pragma once
 #include <cstdint>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 namespace tunesmith::TUNESMITH_ISA {
 namespace blocks {
 
-constexpr int groups = 8;  // searched at once
+// Searched at once.
+#if defined(__AVX512F__)
+constexpr int groups = 16;
+#else
+constexpr int groups = 8;
+#endif
 typedef float Lanes __attribute__((vector_size(groups * 4)));
 typedef int32_t Mask __attribute__((vector_size(groups * 4)));
 
 #define TUNESMITH_LANES static inline __attribute__((always_inline))
 
 TUNESMITH_LANES Lanes all(float x) { return x - Lanes{}; }
-TUNESMITH_LANES Lanes select(Mask mask, Lanes yes, Lanes no) { return Lanes((mask & Mask(yes)) | (~mask & Mask(no))); }
+TUNESMITH_LANES Lanes select(Mask mask, Lanes yes, Lanes no) {
+#if defined(__AVX512F__)
+  return mask ? yes : no;
+#else
+  return Lanes((mask & Mask(yes)) | (~mask & Mask(no)));
+#endif
+}
+// limit < x ? limit : x, which keeps NaN.
+TUNESMITH_LANES Lanes at_most(Lanes x, float limit) {
+#if defined(__AVX512F__)
+  return Lanes(_mm512_min_ps(__m512(all(limit)), __m512(x)));
+#elif defined(__AVX__)
+  return Lanes(_mm256_min_ps(__m256(all(limit)), __m256(x)));
+#else
+  return select(x > limit, all(limit), x);
+#endif
+}
+TUNESMITH_LANES Lanes at_least(Lanes x, float limit) {
+#if defined(__AVX512F__)
+  return Lanes(_mm512_max_ps(__m512(all(limit)), __m512(x)));
+#elif defined(__AVX__)
+  return Lanes(_mm256_max_ps(__m256(all(limit)), __m256(x)));
+#else
+  return select(x < limit, all(limit), x);
+#endif
+}
 TUNESMITH_LANES Lanes magnitude(Lanes x) { return Lanes(Mask(x) & 0x7fffffff); }
 // Nearest integer, ties to even, of magnitudes below 2^22, and ggml's number for others.
 TUNESMITH_LANES Lanes nearest(Lanes x) {
   return __builtin_convertvector((Mask(x + 12582912.0f) & 0x007fffff) - 0x00400000, Lanes);
 }
+// The same where all magnitudes are below 2^22.
+TUNESMITH_LANES Lanes nearest_small(Lanes x) { return (x + 12582912.0f) - 12582912.0f; }
 TUNESMITH_LANES float nearest(float x) {
   const float sum = x + 12582912.0f;
   int32_t bits;
   __builtin_memcpy(&bits, &sum, 4);
   return float((bits & 0x007fffff) - 0x00400000);
 }
-TUNESMITH_LANES Lanes clamp(Lanes x, float low, float high) {
-  x = select(x > high, all(high), x);
-  return select(x < low, all(low), x);
-}
+TUNESMITH_LANES Lanes clamp(Lanes x, float low, float high) { return at_least(at_most(x, high), low); }
 TUNESMITH_LANES float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 TUNESMITH_LANES bool any(Mask mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(__m512i(mask), __m512i(mask)) != 0;
+#elif defined(__AVX__)
+  return _mm256_testz_si256(__m256i(mask), __m256i(mask)) == 0;
+#else
   int32_t found = 0;
   for (int i = 0; i < groups; i++) found |= mask[i];
   return found != 0;
+#endif
 }
 TUNESMITH_LANES Lanes square_root(Lanes x) {
   for (int i = 0; i < groups; i++) x[i] = __builtin_sqrtf(x[i]);
@@ -49,12 +87,16 @@ constexpr float epsilon = 1e-15f;
 template <int size> struct Groups {
   Lanes x[size], weights[size];
 
-  // Groups that follow each other; those after `count` are zeros.
-  void load(const float* values, int count = groups) {
-    for (int i = 0; i < size; i++) x[i] = Lanes{};
-    for (int group = 0; group < count; group++)
-      for (int i = 0; i < size; i++) x[i][group] = values[group * size + i];
+  // Value i of group g is number g of vector i.
+  static void transpose(const float* values, int count, Lanes* to) {
+    float sorted[size * groups];
+    for (int group = 0; group < groups; group++)
+      for (int i = 0; i < size; i++) sorted[i * groups + group] = group < count ? values[group * size + i] : 0;
+    __builtin_memcpy(to, sorted, sizeof(sorted));
   }
+
+  // Groups that follow each other; those after `count` are zeros.
+  void load(const float* values, int count = groups) { transpose(values, count, x); }
 
   void weigh_by_squares() {
     for (int i = 0; i < size; i++) weights[i] = x[i] * x[i];
@@ -69,11 +111,7 @@ template <int size> struct Groups {
     const Lanes mean = square_root(sum / float(size));
     for (int i = 0; i < size; i++) weights[i] = mean + magnitude(x[i]);
   }
-  void weigh_by(const float* importance, int count = groups) {
-    for (int i = 0; i < size; i++) weights[i] = Lanes{};
-    for (int group = 0; group < count; group++)
-      for (int i = 0; i < size; i++) weights[i][group] = importance[group * size + i];
-  }
+  void weigh_by(const float* importance, int count = groups) { transpose(importance, count, weights); }
   // Importance of the column times a smoothed magnitude.
   void weigh_by(const float* importance, Lanes variance, int count = groups) {
     weigh_by(importance, count);
@@ -105,18 +143,19 @@ struct SymmetricScale {
 };
 
 TUNESMITH_LANES Lanes level_of(Lanes value, Lanes factor, float half) {
-  return clamp(nearest(factor * value), -half, half - 1);
+  return clamp(nearest_small(factor * value), -half, half - 1);
 }
 
-// Levels from -half to half - 1.
+// Levels from -half to half - 1, for a factor of a group that is not zero, which makes no level larger than 2^22.
 template <int size> SymmetricScale search_symmetric(const Groups<size>& group, float half) {
-  Lanes most;
+  Lanes most, weighted[size];
   const Lanes extreme = group.extreme(most);
+  for (int i = 0; i < size; i++) weighted[i] = group.weights[i] * group.x[i];
   const auto sums = [&](Lanes factor, Lanes& products, Lanes& squares) {
     products = squares = Lanes{};
     for (int i = 0; i < size; i++) {
       const Lanes level = level_of(group.x[i], factor, half);
-      products += group.weights[i] * group.x[i] * level;
+      products += weighted[i] * level;
       squares += group.weights[i] * level * level;
     }
   };
@@ -154,19 +193,24 @@ struct RangeScale {
 template <int size> RangeScale search_range(const Groups<size>& group, const Search& search, Lanes* levels) {
   const Lanes* x = group.x;
   const Lanes* weights = group.weights;
-  Lanes least = x[0], most = x[0], sum_w = weights[0], sum_x = weights[0] * x[0];
+  Lanes lowest = x[0], most = x[0], sum_w = weights[0], sum_x = weights[0] * x[0];
   for (int i = 1; i < size; i++) {
-    least = select(x[i] < least, x[i], least);
+    lowest = select(x[i] < lowest, x[i], lowest);
     most = select(x[i] > most, x[i], most);
     sum_w += weights[i];
     sum_x += weights[i] * x[i];
   }
-  least = select(least > 0.0f, Lanes{}, least);
+  Lanes least = select(lowest > 0.0f, Lanes{}, lowest);
   const Mask flat = most == least;
   const Lanes flat_minimum = -least;
   Lanes tried[size];
   const auto assign = [&](Lanes factor, Lanes* to) {
-    for (int i = 0; i < size; i++) to[i] = clamp(nearest(factor * (x[i] - least)), 0, search.top);
+    // The largest magnitudes are those of the ends.
+    const Mask small = (magnitude(factor * (lowest - least)) < 4e6f) & (magnitude(factor * (most - least)) < 4e6f);
+    if (any(~(small | flat)))
+      for (int i = 0; i < size; i++) to[i] = clamp(nearest(factor * (x[i] - least)), 0, search.top);
+    else
+      for (int i = 0; i < size; i++) to[i] = clamp(nearest_small(factor * (x[i] - least)), 0, search.top);
   };
   const auto error_of = [&](Lanes scale, Lanes minimum, const Lanes* of) {
     Lanes error{};

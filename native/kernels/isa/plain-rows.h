@@ -76,33 +76,49 @@ void int8(const Row& row, uint8_t* out) {
   }
 }
 
-// The scale of a block of at most 32 values: the one of largest magnitude becomes -8. @source MlasQuantizeBlockwise
-float int4_scale(const float* x, int64_t count) {
-  float least = 0, most = 0;
-  for (int64_t i = 0; i < count; i++) {
-    if (x[i] < least) least = x[i];
-    if (x[i] > most) most = x[i];
+// At most 32 values of a row, and zeros after them.
+struct FourBitBlock {
+  Lanes x[32 / groups] = {};
+
+  FourBitBlock(const Row& row, int64_t from) {
+    const int64_t rest = row.width - from;
+    __builtin_memcpy(x, row.values + from, sizeof(float) * uint64_t(rest < 32 ? rest : 32));
   }
-  return (__builtin_fabsf(most) > __builtin_fabsf(least) ? most : least) / -8;
-}
+
+  // The value of largest magnitude becomes -8. @source MlasQuantizeBlockwise
+  float scale() const {
+    Lanes lowest{}, highest{};
+    for (const Lanes& part : x) {
+      lowest = select(part < lowest, part, lowest);
+      highest = select(part > highest, part, highest);
+    }
+    float least = 0, most = 0;
+    for (int i = 0; i < groups; i++) {
+      if (lowest[i] < least) least = lowest[i];
+      if (highest[i] > most) most = highest[i];
+    }
+    return (__builtin_fabsf(most) > __builtin_fabsf(least) ? most : least) / -8;
+  }
+};
 
 void int4_scales(const Row& row, uint8_t* out) {
   for (int64_t from = 0; from < row.width; from += 32, out += 4) {
-    const int64_t rest = row.width - from;
-    const float scale = int4_scale(row.values + from, rest < 32 ? rest : 32);
+    const float scale = FourBitBlock(row, from).scale();
     __builtin_memcpy(out, &scale, 4);
   }
 }
 
 // Blocks are filled up with zeros, which 8 stands for. @source onnxruntime contrib operator MatMulNBits
 void int4(const Row& row, uint8_t* out) {
+  int32_t codes[32];
   for (int64_t from = 0; from < row.width; from += 32, out += 16) {
-    const int64_t rest = row.width - from, count = rest < 32 ? rest : 32;
-    const float* x = row.values + from;
-    const float factor = inverse(int4_scale(x, count));
-    uint8_t codes[32];
-    for (int64_t i = 0; i < 32; i++) codes[i] = 8;
-    for (int64_t i = 0; i < count; i++) codes[i] = uint8_t(int(clamp(x[i] * factor + 8, 0, 15) + 0.5f));
+    const FourBitBlock block(row, from);
+    const float factor = inverse(block.scale());
+    for (int part = 0; part < 32 / groups; part++) {
+      const Mask own = __builtin_convertvector(clamp(block.x[part] * factor + 8.0f, 0, 15) + 0.5f, Mask);
+      __builtin_memcpy(codes + groups * part, &own, sizeof(own));
+    }
+    for (int64_t i = row.width - from; i < 32; i++) codes[i] = 8;
     for (int i = 0; i < 16; i++) out[i] = uint8_t(codes[2 * i] | codes[2 * i + 1] << 4);
   }
 }

@@ -29,12 +29,15 @@ float sum_of_squares(const float* x, int64_t count) {
   return sum;
 }
 
-// Levels of eight groups in the order of the values.
+// Levels of groups in the order of the values.
 template <int size> void store_levels(const Lanes* levels, uint8_t* out) {
+  int32_t whole[size * groups];
   for (int i = 0; i < size; i++) {
-    const Mask whole = __builtin_convertvector(levels[i], Mask);
-    for (int group = 0; group < groups; group++) out[group * size + i] = uint8_t(whole[group]);
+    const Mask own = __builtin_convertvector(levels[i], Mask);
+    __builtin_memcpy(whole + i * groups, &own, sizeof(own));
   }
+  for (int group = 0; group < groups; group++)
+    for (int i = 0; i < size; i++) out[group * size + i] = uint8_t(whole[i * groups + group]);
 }
 
 void store(Lanes x, float* out) { __builtin_memcpy(out, &x, sizeof(x)); }
@@ -58,8 +61,8 @@ void pack_two_bits(const uint8_t* levels, uint8_t* out) {
           uint8_t((levels[i] & 3) | (levels[i + 32] & 3) << 2 | (levels[i + 64] & 3) << 4 | (levels[i + 96] & 3) << 6);
 }
 
-// write(first value, number of blocks) for up to eight blocks of 32 at a time.
-template <class Write> void by_eight_blocks(int64_t width, Write&& write) {
+// write(first value, number of blocks) for as many blocks of 32 as are searched at once, or what is left of the row.
+template <class Write> void by_lanes(int64_t width, Write&& write) {
   for (int64_t from = 0; from < width; from += 32 * groups) {
     const int64_t rest = (width - from) / 32;
     write(from, int(rest < groups ? rest : groups));
@@ -68,14 +71,14 @@ template <class Write> void by_eight_blocks(int64_t width, Write&& write) {
 
 void q8_0(const Row& row, uint8_t* out) {
   for (int64_t from = 0; from < row.width; from += 32, out += 34) {
-    Lanes x[4], most{};
+    Lanes x[32 / groups], most{};
     __builtin_memcpy(x, row.values + from, sizeof(x));
     for (const Lanes& part : x) most = select(magnitude(part) > most, magnitude(part), most);
     float largest = 0;
     for (int i = 0; i < groups; i++) largest = largest_of(largest, most[i]);
     const float scale = largest / 127, factor = inverse(scale);
     put_half(out, to_half(scale));
-    for (int part = 0; part < 4; part++) {
+    for (int part = 0; part < 32 / groups; part++) {
       // Nearest integer, ties away from zero.
       const Lanes scaled = x[part] * factor;
       const Mask whole = __builtin_convertvector(scaled, Mask);
@@ -129,7 +132,7 @@ void weighted_symmetric(const Row& row, int bits, uint8_t* out) {
   Groups<32> group;
   Lanes levels[32];
   uint8_t stored[32 * groups];
-  by_eight_blocks(row.width, [&](int64_t from, int count) {
+  by_lanes(row.width, [&](int64_t from, int count) {
     group.load(row.values + from, count);
     group.weigh_by(row.importance + from, variance, count);
     const SymmetricScale found = search_symmetric(group, half);
@@ -151,7 +154,7 @@ void weighted_with_minimum(const Row& row, int bits, uint8_t* out) {
   Groups<32> group;
   Lanes levels[32];
   uint8_t stored[32 * groups];
-  by_eight_blocks(row.width, [&](int64_t from, int count) {
+  by_lanes(row.width, [&](int64_t from, int count) {
     group.load(row.values + from, count);
     group.weigh_by(row.importance + from, variance, count);
     const RangeScale found = search_range(group, wide(float((1 << bits) - 1)), levels);
@@ -171,7 +174,7 @@ void put_iq4(const float* x, float factor, uint8_t* out) {
 
 void iq4_nl(const Row& row, uint8_t* out) {
   Groups<32> group;
-  by_eight_blocks(row.width, [&](int64_t from, int count) {
+  by_lanes(row.width, [&](int64_t from, int count) {
     group.load(row.values + from, count);
     if (row.importance == nullptr) {
       group.weigh_by_squares();
@@ -188,30 +191,56 @@ void iq4_nl(const Row& row, uint8_t* out) {
   });
 }
 
+// Blocks of 256 whose groups of `size` are searched at once.
+template <int size> constexpr int blocks_at_once = groups * size > 256 ? groups * size / 256 : 1;
+
+// write(first value, number of blocks) for so many blocks of 256, or what is left of the row.
+template <int size, class Write> void by_blocks(int64_t width, Write&& write) {
+  for (int64_t from = 0; from < width; from += 256 * blocks_at_once<size>) {
+    const int64_t rest = (width - from) / 256;
+    write(from, int(rest < blocks_at_once<size> ? rest : blocks_at_once<size>));
+  }
+}
+
+// In the lane of each group of `size`, `times` the mean square of its block of 256: what importance is smoothed by.
+template <int size> Lanes mean_squares(const float* x, int first_group, int count, float times) {
+  Lanes means{};
+  float mean = 0;
+  for (int i = 0; i < count; i++) {
+    if (i == 0 || (first_group + i) % (256 / size) == 0)
+      mean = times * sum_of_squares(x + (first_group + i) / (256 / size) * 256, 256) / 256;
+    means[i] = mean;
+  }
+  return means;
+}
+
 void iq4_xs(const Row& row, uint8_t* out) {
   Groups<32> group;
-  for (int64_t from = 0; from < row.width; from += 256, out += 136) {
-    const float* x = row.values + from;
-    group.load(x);
+  by_blocks<32>(row.width, [&](int64_t from, int blocks) {
+    group.load(row.values + from, 8 * blocks);
     if (row.importance == nullptr)
       group.weigh_by_squares();
     else
-      group.weigh_by(row.importance + from, all(sum_of_squares(x, 256) * (2.0f / 256)));
-    float scales[8];
-    store(search_iq4(group), scales);
-    const float step = -extreme_of(scales, 8) / 32, factor = inverse(step);
-    put_half(out, to_half(step));
-    uint16_t high = 0;
-    for (int i = 4; i < 8; i++) out[i] = 0;
-    for (int i = 0; i < 8; i++) {
-      const float level = clamp(nearest(factor * scales[i]), -32, 31);
-      put_iq4(x + 32 * i, inverse(step * level), out + 8 + 16 * i);
-      const int packed = int(level) + 32;
-      out[4 + i / 2] = uint8_t(out[4 + i / 2] | (packed & 15) << 4 * (i % 2));
-      high = uint16_t(high | packed >> 4 << 2 * i);
+      group.weigh_by(row.importance + from, mean_squares<32>(row.values + from, 0, 8 * blocks, 2), 8 * blocks);
+    float found[groups];
+    store(search_iq4(group), found);
+    for (int block = 0; block < blocks; block++, out += 136) {
+      const float* x = row.values + from + 256 * block;
+      const float* scales = found + 8 * block;
+      const float step = -extreme_of(scales, 8) / 32, factor = inverse(step);
+      put_half(out, to_half(step));
+      uint16_t high = 0;
+      for (int i = 4; i < 8; i++) out[i] = 0;
+      for (int i = 0; i < 8; i++) {
+        const float level = clamp(nearest(factor * scales[i]), -32, 31);
+        put_iq4(x + 32 * i, inverse(step * level), out + 8 + 16 * i);
+        const int packed = int(level) + 32;
+        out[4 + i / 2] = uint8_t(out[4 + i / 2] | (packed & 15) << 4 * (i % 2));
+        high = uint16_t(high | packed >> 4 << 2 * i);
+      }
+      put_half(out + 2, high);
     }
-    put_half(out + 2, high);
-  }
+  });
 }
 
 // Twice the levels of MXFP4.
@@ -224,7 +253,7 @@ void mxfp4(const Row& row, uint8_t* out) {
     const uint8_t exponent = most > 0 ? uint8_t(int(__builtin_floorf(__builtin_log2f(most))) - 2 + 127) : 0;
     const float scale = float_of(exponent < 2 ? 0x200000u << exponent : uint32_t(exponent - 1) << 23);
     uint8_t levels[32];
-    for (int part = 0; part < 4; part++) {
+    for (int part = 0; part < 32 / groups; part++) {
       Lanes values;
       __builtin_memcpy(&values, x + groups * part, sizeof(values));
       Mask best{};
@@ -266,36 +295,43 @@ RangeScales relative_to_largest(const float* scales, const float* minima, int co
   return found;
 }
 
-// Searches a block of 256 in groups of `size`. The levels of the search are left in `levels`: they stay where a scale
-// is zero.
+// Searches blocks of 256 in groups of `size`; `times` as of mean_squares. The levels of the search are left in
+// `levels`: they stay where a scale is zero.
 template <int size>
-RangeScales search_block(const Row& row, int64_t from, const Search& plain, float variance, float top,
-                         uint8_t* levels) {
-  constexpr int count = 256 / size, sweeps = count / groups;
-  float scales[count], minima[count], totals[count];
+void search_blocks(const Row& row, int64_t from, int blocks, const Search& plain, float times, float top,
+                   uint8_t* levels, RangeScales* out) {
+  constexpr int per_block = 256 / size, most = per_block * blocks_at_once<size>;
+  float scales[most], minima[most], totals[most];
   Groups<size> group;
   Lanes found_levels[size];
-  for (int sweep = 0; sweep < sweeps; sweep++) {
-    const int64_t first = from + sweep * groups * size;
-    group.load(row.values + first);
+  for (int first = 0; first < per_block * blocks; first += groups) {
+    const int rest = per_block * blocks - first, count = rest < groups ? rest : groups;
+    group.load(row.values + from + first * size, count);
     if (row.importance != nullptr)
-      group.weigh_by(row.importance + first, all(variance));
+      group.weigh_by(row.importance + from + first * size, mean_squares<size>(row.values + from, first, count, times),
+                     count);
     else if (plain.absolute)
       group.weigh_by_magnitudes();
     else
       group.weigh_by_mean();
     const Search search = row.importance == nullptr ? plain : wide(plain.top);
     const RangeScale found = search_range(group, search, found_levels);
-    store(found.scale, scales + sweep * groups);
-    store(found.minimum, minima + sweep * groups);
-    store(group.total_weight(), totals + sweep * groups);
-    store_levels<size>(found_levels, levels + sweep * groups * size);
+    store(found.scale, scales + first);
+    store(found.minimum, minima + first);
+    store(group.total_weight(), totals + first);
+    store_levels<size>(found_levels, levels + first * size);
   }
-  if (row.importance == nullptr) return relative_to_largest(scales, minima, count, top);
-  RangeScales found{};
-  found.scale_half = to_half(search_positive(scales, count, top, found.scales, totals));
-  found.minimum_half = to_half(search_positive(minima, count, top, found.minima, totals));
-  return found;
+  for (int block = 0; block < blocks; block++) {
+    const float *own = scales + per_block * block, *shifts = minima + per_block * block;
+    RangeScales& found = out[block];
+    if (row.importance == nullptr) {
+      found = relative_to_largest(own, shifts, per_block, top);
+    } else {
+      const float* weights = totals + per_block * block;
+      found.scale_half = to_half(search_positive(own, per_block, top, found.scales, weights));
+      found.minimum_half = to_half(search_positive(shifts, per_block, top, found.minima, weights));
+    }
+  }
 }
 
 // Levels of the values with the scales as they are stored.
@@ -312,16 +348,15 @@ template <int size> void level_block(const float* x, const RangeScales& found, f
 void q2_k(const Row& row, uint8_t* out) {
   constexpr Search plain{3, -0.5f, 15, 0.1f, true};
   uint8_t levels[256];
+  RangeScales found;
   for (int64_t from = 0; from < row.width; from += 256, out += 84) {
-    const float* x = row.values + from;
-    const float variance = row.importance == nullptr ? 0 : sum_of_squares(x, 256) / 256;
-    RangeScales found = search_block<16>(row, from, plain, variance, 15, levels);
+    search_blocks<16>(row, from, 1, plain, 1, 15, levels, &found);
     for (int i = 0; i < 16; i++) {
       out[i] = uint8_t(found.scales[i] | found.minima[i] << 4);
       found.scales[i] = out[i] & 15;
       found.minima[i] = out[i] >> 4;
     }
-    level_block<16>(x, found, 3, levels);
+    level_block<16>(row.values + from, found, 3, levels);
     pack_two_bits(levels, out + 16);
     put_half(out + 80, found.scale_half);
     put_half(out + 82, found.minimum_half);
@@ -346,29 +381,32 @@ void pack_scales(const RangeScales& found, uint8_t* out) {
 
 // Q4_K and Q5_K.
 void ranged(const Row& row, const Search& plain, int bits, uint8_t* out) {
-  uint8_t levels[256];
-  for (int64_t from = 0; from < row.width; from += 256) {
-    const float* x = row.values + from;
-    const float variance = row.importance == nullptr ? 0 : 2 * sum_of_squares(x, 256) / 256;
-    const RangeScales found = search_block<32>(row, from, plain, variance, 63, levels);
-    level_block<32>(x, found, plain.top, levels);
-    put_half(out, found.scale_half);
-    put_half(out + 2, found.minimum_half);
-    pack_scales(found, out + 4);
-    out += 16;
-    if (bits == 5) {
-      // Byte i has the fifth bit of value i of each group.
-      for (int i = 0; i < 32; i++) {
-        int byte = 0;
-        for (int group = 0; group < 8; group++) byte |= levels[32 * group + i] >> 4 << group;
-        out[i] = uint8_t(byte);
+  uint8_t all_levels[256 * blocks_at_once<32>];
+  RangeScales all_found[blocks_at_once<32>];
+  by_blocks<32>(row.width, [&](int64_t from, int blocks) {
+    search_blocks<32>(row, from, blocks, plain, 2, 63, all_levels, all_found);
+    for (int block = 0; block < blocks; block++) {
+      uint8_t* levels = all_levels + 256 * block;
+      const RangeScales& found = all_found[block];
+      level_block<32>(row.values + from + 256 * block, found, plain.top, levels);
+      put_half(out, found.scale_half);
+      put_half(out + 2, found.minimum_half);
+      pack_scales(found, out + 4);
+      out += 16;
+      if (bits == 5) {
+        // Byte i has the fifth bit of value i of each group.
+        for (int i = 0; i < 32; i++) {
+          int byte = 0;
+          for (int group = 0; group < 8; group++) byte |= levels[32 * group + i] >> 4 << group;
+          out[i] = uint8_t(byte);
+        }
+        out += 32;
       }
-      out += 32;
+      for (int pair = 0; pair < 4; pair++, out += 32)
+        for (int i = 0; i < 32; i++)
+          out[i] = uint8_t((levels[64 * pair + i] & 15) | (levels[64 * pair + 32 + i] & 15) << 4);
     }
-    for (int pair = 0; pair < 4; pair++, out += 32)
-      for (int i = 0; i < 32; i++)
-        out[i] = uint8_t((levels[64 * pair + i] & 15) | (levels[64 * pair + 32 + i] & 15) << 4);
-  }
+  });
 }
 
 void q3_k(const Row& row, uint8_t* out) {
@@ -380,19 +418,19 @@ void q3_k(const Row& row, uint8_t* out) {
     const bool weighted = row.importance != nullptr;
     const Lanes variance = all(weighted ? 2 * sum_of_squares(x, 256) / 256 : 0);
     float found[16], totals[16], whole[16], step;
-    for (int sweep = 0; sweep < 2; sweep++) {
-      group.load(x + 128 * sweep);
+    for (int first = 0; first < 16; first += groups) {
+      group.load(x + 16 * first);
       if (!weighted) {
-        store(search_three_bits(group, found_levels), found + groups * sweep);
+        store(search_three_bits(group, found_levels), found + first);
       } else {
-        group.weigh_by(row.importance + from + 128 * sweep, variance);
-        store(group.total_weight(), totals + groups * sweep);
+        group.weigh_by(row.importance + from + 16 * first, variance);
+        store(group.total_weight(), totals + first);
         const SymmetricScale own = search_symmetric(group, 4);
-        store(own.scale, found + groups * sweep);
+        store(own.scale, found + first);
         for (int i = 0; i < 16; i++)
           found_levels[i] = select(own.factor == 0.0f, Lanes{}, 4.0f + level_of(group.x[i], own.factor, 4));
       }
-      store_levels<16>(found_levels, levels + 128 * sweep);
+      store_levels<16>(found_levels, levels + 16 * first);
     }
     float factor;
     if (!weighted) {
@@ -435,18 +473,18 @@ void q6_k(const Row& row, uint8_t* out) {
   for (int64_t from = 0; from < row.width; from += 256, out += 210) {
     const float* x = row.values + from;
     float found[16];
-    for (int sweep = 0; sweep < 2; sweep++) {
-      group.load(x + 128 * sweep);
+    for (int first = 0; first < 16; first += groups) {
+      group.load(x + 16 * first);
       if (row.importance == nullptr)
         group.weigh_by_squares();
       else
-        group.weigh_by(row.importance + from + 128 * sweep);
+        group.weigh_by(row.importance + from + 16 * first);
       const SymmetricScale own = search_symmetric(group, 32);
-      store(own.scale, found + groups * sweep);
+      store(own.scale, found + first);
       // Where a scale rounds to zero, ggml leaves the levels of the search.
       for (int i = 0; i < 16; i++)
         found_levels[i] = select(own.factor == 0.0f, Lanes{}, 32.0f + level_of(group.x[i], own.factor, 32));
-      store_levels<16>(found_levels, levels + 128 * sweep);
+      store_levels<16>(found_levels, levels + 16 * first);
     }
     const float largest = extreme_of(found, 16);
     if (__builtin_fabsf(largest) < epsilon) {

@@ -1,12 +1,12 @@
 // Short runs that plans are compared with: architectures, fine-tuning methods, precisions, objectives and alignment. The runs of `first` were
-// looked at while the planner was written; those of `second` were chosen after it was done.
+// looked at while the planner was written; those of `second` were chosen after it was done. Those of `rollouts` write their own answers.
 import type { PlannerData } from './data.ts'
 
 /** A recipe without folder, or a function of the folders of earlier runs. */
 type Recipe = (data: PlannerData, runOf: (name: string) => string) => { command: string } & Record<string, unknown>
 
 export interface PlannerCase {
-  set: 'first' | 'second'
+  set: 'first' | 'second' | 'rollouts'
   recipe: Recipe
 }
 
@@ -53,6 +53,23 @@ const aligning =
     ...steps,
     ...more,
   })
+
+/** A run that writes answers of up to 64 tokens. */
+const rewarded =
+  (base: string, objective: string, more: object = {}): Recipe =>
+  (data, runOf) => ({
+    command: 'align',
+    objective,
+    base: runOf(base),
+    data: data.prompts,
+    rewards: [{ type: 'length', target: 20 }],
+    rollout: { prompts: 8, maxNewTokens: 64 },
+    batch: { microTokens: 1024 },
+    budget: { steps: 6 },
+    ...more,
+  })
+
+const writing = (recipe: Recipe): PlannerCase => ({ set: 'rollouts', recipe })
 
 const first = (recipe: Recipe): PlannerCase => ({ set: 'first', recipe })
 
@@ -157,5 +174,16 @@ export const plannerCases: Readonly<Record<string, PlannerCase>> = {
   'phi3, KTO, full': second(aligning('phi3, causal, bfloat16, average of weights', 'kto')),
   'gpt2, IPO, LoRA, three layers recomputed': second(
     aligning('gpt2, causal', 'ipo', { variant: 'lora', recompute: 3 }),
+  ),
+  'gpt2, GRPO, full': writing(rewarded('gpt2, causal', 'grpo')),
+  'llama, GRPO, LoRA': writing(rewarded('llama, bfloat16', 'grpo', { variant: 'lora' })),
+  'gpt2, RLOO, LoRA': writing(rewarded('gpt2, causal', 'rloo', { variant: 'lora' })),
+  'gpt2, PPO, full': writing(rewarded('gpt2, causal', 'ppo', { rollout: { prompts: 32, maxNewTokens: 64 } })),
+  'llama, PPO, LoRA, a judge of rewards': writing((data, runOf) =>
+    rewarded('llama, bfloat16', 'ppo', {
+      variant: 'lora',
+      rollout: { prompts: 32, maxNewTokens: 64 },
+      rewards: [{ type: 'classifier', model: runOf('bert, classification, full'), label: 'class 0' }],
+    })(data, runOf),
   ),
 }

@@ -16,6 +16,7 @@ export interface PlannerData {
   summaries: string
   pairs: string
   ratings: string
+  prompts: string
 }
 
 /** Sentinels of span corruption. */
@@ -84,6 +85,10 @@ export const makePlannerData = async (folder: string): Promise<PlannerData> => {
     ratings: writeRows(
       join(folder, 'ratings.jsonl'),
       rows(300, () => ({ prompt: text(5, 20), completion: text(5, 40), label: random.integer(2) === 0 })),
+    ),
+    prompts: writeRows(
+      join(folder, 'prompts.jsonl'),
+      rows(200, () => ({ prompt: text(5, 20) })),
     ),
   }
 }

@@ -18,6 +18,8 @@ export interface RunPrediction {
   steps?: number
   tokensPerStep: number
   flopsPerStep: number
+  /** Whether the FLOPs are also those of answers that the run writes itself (default: false). */
+  writesAnswers?: boolean
   /** FLOPs of the whole run; undefined for a budget of minutes. */
   flops?: number
   /** Time of all training steps; undefined where the machine's speed is not known. */

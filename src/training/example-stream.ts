@@ -54,6 +54,8 @@ type Unstamped<Event> = Event extends TrainingEvent ? Omit<Event, 'time' | 'step
 
 /** Examples that the run itself makes while it trains, always the same for the same weights and position. */
 export interface OnlineExamples {
+  /** Position after the last example that was made. */
+  readonly end: number
   /** Tokens of an example, estimated, for budgets and memory checks before there is one. */
   readonly expectedTokens: number
   /** Lines that the pre-flight report shows in place of an example. */

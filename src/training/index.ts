@@ -22,7 +22,14 @@ export {
 export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
-export { evaluationPhase, type PlanExtent, type PlannableRun, type PlannedSteps, planSteps } from './plan-steps.ts'
+export {
+  evaluationPhase,
+  fillPhase,
+  type PlanExtent,
+  type PlannableRun,
+  type PlannedSteps,
+  planSteps,
+} from './plan-steps.ts'
 export { evaluateLargest } from './planned-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'

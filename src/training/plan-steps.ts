@@ -1,5 +1,6 @@
 // Plans the steps of a run: the loop itself, without arithmetic and without the memory of tensors.
 import { cpuUsage } from 'node:process'
+import { DataError } from '../core/index.ts'
 import { notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
 import { plannedBatches, sourceOfBatches } from './planned-batches.ts'
 import { type TrainingRun, train } from './train.ts'
@@ -29,6 +30,8 @@ export interface PlannedSteps {
   examples: number
   /** Mean tokens of whole steps, of which a bounded plan takes a part. */
   tokensPerStep: number
+  /** How often the run made examples itself in the plan, and the steps that train on those of once. */
+  fills?: { count: number; steps: number }
 }
 
 /** How much of a run is planned. */
@@ -40,6 +43,8 @@ export interface PlanExtent {
   largestOf?: number
   /** Take no further step once planning has taken this much processor time, in seconds (default: no limit). */
   seconds?: number
+  /** Most time for the examples that a run makes itself, in seconds (default: no limit). */
+  fillSeconds?: number
 }
 
 /** A run to plan. */
@@ -48,8 +53,27 @@ export interface PlannableRun extends TrainingRun<never> {
   evaluateLargest?: (() => Promise<unknown>) | undefined
 }
 
-/** A phase of plans that is no part of the steps. */
-export const evaluationPhase = 'evaluation'
+/** Phases of plans that are no part of the steps. */
+export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
+
+/**
+ * Lets a run that makes its examples itself make those from a position on.
+ * @throws DataError where that takes longer than some seconds
+ */
+const fill = async ({ stream, settings, state }: TrainingRun<never>, position: number, seconds: number) => {
+  const { online } = stream
+  if (online === undefined) return
+  notePhase(fillPhase)
+  const { padded } = settings.batch
+  const { step, microTokens } = state
+  const limit = Number.isFinite(seconds) ? AbortSignal.timeout(1000 * seconds) : undefined
+  const events = online.fill(position, { step, microTokens, padded, signal: limit })[Symbol.asyncIterator]()
+  while ((await events.next()).done !== true);
+  if (limit?.aborted)
+    throw new DataError(
+      `Expected rollouts that are planned within ${seconds} seconds, got more or longer answers. Plan the run without a limit of time.`,
+    )
+}
 
 /**
  * Plans a run: builds it, takes steps of its loop, and evaluates once.
@@ -63,11 +87,13 @@ export const planSteps = (
     microBatches = Number.POSITIVE_INFINITY,
     largestOf = most,
     seconds = Number.POSITIVE_INFINITY,
+    fillSeconds = Number.POSITIVE_INFINITY,
   }: PlanExtent = {},
 ): Promise<Plan<PlannedSteps>> =>
   plan(async () => {
     const run = await build()
     noteModel(run)
+    await fill(run, 0, fillSeconds)
     const { trainable, average, evaluateLargest } = run
     const { padded, microTokens, ...batch } = run.settings.batch
     const started = cpuUsage()
@@ -76,11 +102,13 @@ export const planSteps = (
       return user + system > 1e6 * seconds
     }
     const all = run.length.timed ? Number.POSITIVE_INFINITY : run.length.totalSteps(run.state)
-    const last = Math.min(all, largestOf)
+    const { online } = run.stream
+    // Looking at all steps on a rollout costs little, and says how many they are.
+    const last = online === undefined ? Math.min(all, largestOf) : Number.POSITIVE_INFINITY
     const steps = Math.max(Math.min(most, all), Math.min(most, plannedSteps))
     const done = ({ step }: { step: number }) => step >= steps || (step > 0 && isLate())
     const length = { timed: false, totalSteps: () => steps, done }
-    const { batches, tokensPerStep } = plannedBatches(trainable, run.stream, {
+    const { batches, tokensPerStep, looked } = plannedBatches(trainable, run.stream, {
       ...{ batch, last, steps, microBatches, padded, microTokens: run.state.microTokens },
     })
     const sequences = Math.max(...batches.map((one) => one.length))
@@ -90,11 +118,14 @@ export const planSteps = (
     let next = await events.next()
     while (next.done !== true) next = await events.next()
     const { step, tokens, position } = next.value
+    // What the steps have allocated is there while the next examples are made.
+    if (online !== undefined) await fill(run, online.end, fillSeconds)
     if (evaluateLargest !== undefined) {
       notePhase(evaluationPhase)
       average?.swapIn()
       await evaluateLargest()
       average?.swapOut()
     }
-    return { steps: step, tokens, examples: position, tokensPerStep }
+    const fills = online === undefined ? {} : { fills: { count: 2, steps: looked } }
+    return { steps: step, tokens, examples: position, tokensPerStep, ...fills }
   })

@@ -86,6 +86,8 @@ export interface PlannedBatches<Example> {
   batches: Example[][]
   /** Mean tokens of whole steps. */
   tokensPerStep: number
+  /** Steps that were looked at: all steps on a rollout, where the run makes its examples itself. */
+  looked: number
 }
 
 /** What of a run is looked at, and how much of it is planned. */
@@ -112,12 +114,13 @@ export const plannedBatches = <Example>(
   const split = splitterOf(trainable, splitting)
   const parts: StepPart<Example>[][] = []
   let [tokens, position] = [0, 0]
+  const end = Math.min(mostExamples, stream.online?.end ?? mostExamples)
   do {
     const taken = takeBatch(stream, trainable.objective.tokens, position, batch as { sequences: number })
     tokens += taken.tokens
     position = taken.next
     parts.push(largestParts(parts.length, split(taken.examples), microBatches))
-  } while (parts.length < last && position < mostExamples)
+  } while (parts.length < last && position < end)
   const inOrder = parts.map(([part]) => part)
   const byMemory = (): StepPart<Example>[] => {
     const found = bySize(parts.flat(), ({ sizes }) => sizes)
@@ -126,7 +129,7 @@ export const plannedBatches = <Example>(
   const ordered = last <= steps ? inOrder : byMemory()
   // A single step is planned again: the second one finds the blocks of the first.
   const planned = Array.from({ length: steps }, (_, i) => ordered[i % ordered.length].examples)
-  return { batches: planned, tokensPerStep: tokens / parts.length }
+  return { batches: planned, tokensPerStep: tokens / parts.length, looked: parts.length }
 }
 
 /** A source whose batches are given. */

@@ -167,6 +167,7 @@ const openNamed = async (config: RewardConfig, context: RewardContext): Promise<
     weight,
     score: scorer.score,
     close: scorer.close,
+    usesModel: scorer.usesModel,
     timeoutSeconds: timeoutSeconds ?? limits?.timeoutSeconds,
     attempts: attempts ?? limits?.attempts,
     onFailure,

@@ -71,6 +71,8 @@ export interface RewardFunction extends RewardLimits {
    * sample. Undefined for a function that is not cached.
    */
   readonly identity?: string
+  /** Whether it scores with a model in this process, whose memory and operations are those of the run (default: false). */
+  readonly usesModel?: boolean
   /** Frees what the function holds. */
   close?(): void | Promise<void>
 }
@@ -133,7 +135,7 @@ export interface RewardContext {
 }
 
 /** A reward that was opened. */
-export interface RewardScorer extends Pick<RewardFunction, 'score' | 'close'> {
+export interface RewardScorer extends Pick<RewardFunction, 'score' | 'close' | 'usesModel'> {
   /** What determines the values beside the settings, such as a hash of the model's files. */
   identity?: string
 }

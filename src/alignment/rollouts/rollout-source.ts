@@ -141,6 +141,10 @@ export class RolloutSource<Example> {
     return prompts.length * settings.answers * settings.epochs
   }
 
+  get end(): number {
+    return this.#state.end
+  }
+
   /** Mean prompt, and half of the longest answer. */
   get expectedTokens(): number {
     const { prompts, settings } = this.#parts

@@ -19,6 +19,5 @@ export const alignKind: RunKind<AlignRecipe> = {
   command: 'align',
   schema: alignSchema,
   build: (recipe, context) => familyOf(recipe).build(recipe, context),
-  makesExamples: (recipe) => familyOf(recipe).makesExamples,
   comparison,
 }

@@ -15,8 +15,6 @@ import { refuseRolloutSettings } from './rollout-settings.ts'
 
 /** A family of objectives. */
 export interface AlignFamily {
-  /** Whether runs make their examples themselves, as rollouts do. */
-  makesExamples: boolean
   /** Fills in what the recipe leaves open. @throws ConfigError for settings that do not fit each other */
   complete(recipe: AlignRecipe): void
   build(recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun>
@@ -24,7 +22,6 @@ export interface AlignFamily {
 }
 
 const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
-  makesExamples: false,
   complete(recipe) {
     refuseRolloutSettings(recipe)
     checkRewards(recipe)
@@ -38,7 +35,6 @@ const families: Record<DataKind, AlignFamily> = {
   pairs: preferences('pairs'),
   ratings: preferences('ratings'),
   prompts: {
-    makesExamples: true,
     complete: completeReinforcement,
     build: buildReinforcement,
     comparison: answerComparison,

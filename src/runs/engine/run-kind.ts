@@ -123,6 +123,10 @@ export interface BuildContext {
   signal?: AbortSignal
   /** What the plan of a run and the run itself share (default: every build makes its own). */
   shared?: Pick<SharedData, 'once'>
+  /** Whether the run is planned only: it computes no values, and nothing outside this process is called (default: false). */
+  planned?: boolean
+  /** Whether the run leaves no files, as those of plans and of timed steps (default: false). */
+  unrecorded?: boolean
 }
 
 /** A place on the chart of reward against KL divergence from the base. */
@@ -175,8 +179,6 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
   build(recipe: Recipe, context: BuildContext): Promise<BuiltRun>
-  /** Whether a run makes its examples itself while it trains, which no plan can foresee (default: false). */
-  makesExamples?(recipe: Recipe): boolean
   /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
   /** How its finished runs are compared; undefined for runs without an evaluation of records. */

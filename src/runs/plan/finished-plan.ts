@@ -30,7 +30,7 @@ export const readRunPlan = async (folder: string): Promise<StartedPlan> => {
   const prediction = card?.prediction ?? (await readPrediction(folder))
   if (prediction === undefined)
     throw new DataError(
-      `${folder}: Expected a run that was planned before its first step, found no ${runFiles.plan}. Runs without steps and runs that make their own examples have no plan, nor have those of older versions.`,
+      `${folder}: Expected a run that was planned before its first step, found no ${runFiles.plan}. Runs without steps and those with many or long rollouts have no plan, nor have those of older versions.`,
     )
   const measured = card?.measured
   return { run: folder, prediction, ...(measured && { measured }), costs: compareCosts(prediction, measured) }
@@ -56,6 +56,10 @@ const learnFrom = async (folder: string): Promise<LearnedCalibration> => {
   if (card.hardware.cpu !== processorName())
     throw new ConfigError(
       `Expected runs of this machine's processor (${processorName()}), got one of ${card.hardware.cpu} in ${folder}. Calibrate on the machine that made it.`,
+    )
+  if (prediction.writesAnswers)
+    throw new ConfigError(
+      `Expected runs whose time is that of their training steps, got ${folder}, which wrote answers too. Calibrate with a run of fine-tuning.`,
     )
   let [steps, tokens, seconds, before, started] = [0, 0, 0, 0, '']
   for await (const event of readEvents(join(folder, runFiles.events))) {

@@ -1,5 +1,5 @@
 // Plans one run: its own build and steps, without arithmetic and without the memory of tensors.
-import { createRandom, DataError, parseConfig } from '../../core/index.ts'
+import { createRandom, parseConfig } from '../../core/index.ts'
 import { buildModel, type ModelDefinition } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import { createOptimizer } from '../../optim/index.ts'
@@ -15,6 +15,7 @@ import {
 import {
   evaluateValidation,
   evaluationPhase,
+  fillPhase,
   initialState,
   type PlanExtent,
   type PlannableRun,
@@ -39,6 +40,8 @@ export interface RunPlan {
   flopsPerStep: number
   /** As a plain composition would compute them: without the savings of causal order, and nothing computed twice. */
   plainFlopsPerStep: number
+  /** Of a run that makes its examples itself: the steps on those that it makes at once, and the FLOPs of making them. */
+  rollouts?: { steps: number; flops: number }
   memory: {
     /** Largest memory of tensors. */
     peakBytes: number
@@ -103,7 +106,7 @@ const factsOf = (run: BuiltRun): BuiltFacts => {
       definition: model.definition,
       config: model.config,
       vocabulary,
-      length: objective.tokens(stream.example(0).example),
+      length: stream.online?.expectedTokens ?? objective.tokens(stream.example(0).example),
     },
   }
 }
@@ -113,17 +116,22 @@ const summaryOf = (
   planned: Plan<Omit<PlannedSteps, 'tokensPerStep'>>,
   tokensPerStep?: number,
 ): Omit<RunPlan, keyof BuiltFacts> => {
-  const { steps, tokens } = planned.result
+  const { steps, tokens, fills } = planned.result
   const { peakBytes, heldBytes, phases, operations } = planned
   // A bounded plan takes a part of each step.
   const share = tokensPerStep === undefined ? 1 : (tokensPerStep * steps) / tokens
-  const stepOperations = operations.filter(({ phase }) => phase !== evaluationPhase)
-  const perStep = (key: 'flops' | 'plainFlops') =>
-    (share * stepOperations.reduce((total, one) => total + one[key], 0)) / steps
+  type Count = 'flops' | 'plainFlops'
+  const sum = (key: Count, wanted: (phase: string) => boolean) =>
+    operations.reduce((total, one) => total + (wanted(one.phase) ? one[key] : 0), 0)
+  const filled = (key: Count) => sum(key, (phase) => phase === fillPhase) / (fills?.count ?? 1)
+  const perStep = (key: Count) =>
+    (share * sum(key, (phase) => phase !== evaluationPhase && phase !== fillPhase)) / steps +
+    filled(key) / (fills?.steps ?? 1)
   return {
     tokensPerStep: (share * tokens) / steps,
     flopsPerStep: perStep('flops'),
     plainFlopsPerStep: perStep('plainFlops'),
+    ...(fills === undefined ? {} : { rollouts: { steps: fills.steps, flops: filled('flops') } }),
     memory: { peakBytes, heldBytes, ...planned.peak, phases },
     operations,
   }
@@ -133,11 +141,6 @@ const summaryOf = (
 const withoutCache = (recipe: CommonRecipe): CommonRecipe => {
   const { reference } = recipe as { reference?: object }
   return reference === undefined ? recipe : ({ ...recipe, reference: { ...reference, cache: false } } as CommonRecipe)
-}
-
-const expectOffline = ({ stream }: BuiltRun): void => {
-  if (stream.online !== undefined)
-    throw new DataError('A run that generates its own examples while it trains has no plan yet: plan its base instead.')
 }
 
 /** First steps of a run that are looked at, and those of them that are planned, as lengths vary. */
@@ -154,8 +157,9 @@ export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
 }
 
 /**
- * Plans a run by its complete recipe. Reads its data; loads, allocates and computes nothing.
- * @throws DataError for a run that generates its own examples
+ * Plans a run by its complete recipe. Reads its data; loads, allocates and computes nothing. Of a run that generates its own
+ * examples, every answer has the most tokens that it may have.
+ * @throws ConfigError for a run whose examples an environment makes
  */
 export const planBuiltRun = async (
   kind: RunKind,
@@ -167,8 +171,7 @@ export const planBuiltRun = async (
   try {
     const planned = await planSteps(
       async () => {
-        run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal })
-        expectOffline(run)
+        run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal, planned: true, unrecorded: true })
         facts = factsOf(run)
         const training = trainingOf(run)
         const { evaluateLargest } = run

@@ -161,6 +161,8 @@ const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions
   const { gpu, count, utilisation, measure } = options
   if (gpu !== undefined) return tableSpeed({ gpu, count, utilisation }, recipe.precision)
   if (measure) return measureSpeed(kindOf(recipe.command), recipe, plan)
+  // What is remembered is the speed of training steps.
+  if (plan.rollouts !== undefined) return undefined
   return rememberedSpeed(recipe.precision, plan.flopsPerStep / plan.tokensPerStep)
 }
 
@@ -176,6 +178,18 @@ const expectOptions = ({ gpu, count, utilisation, measure, ...prices }: PlanOpti
 const expectPrice = ({ fit }: PlanOptions, { pricePerHour, pricePerKilowattHour }: Prices): void => {
   if (fit?.money !== undefined && pricePerHour === undefined && pricePerKilowattHour === undefined)
     throw new ConfigError('`fit` by money needs a price: set `pricePerHour`, or `watts` and `pricePerKilowattHour`.')
+}
+
+/** What the plan of a run that writes its own answers takes for granted. */
+const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefined): string[] => {
+  if (rollouts === undefined) return []
+  const share = Math.round((100 * rollouts.flops) / (rollouts.steps * flopsPerStep))
+  return [
+    `Every answer is planned with the most tokens that it may have (\`rollout.maxNewTokens\`). Rollouts take ${share} % of the FLOPs; a rollout serves ${rollouts.steps === 1 ? '1 step' : `${rollouts.steps} steps`}. Environments, functions, programs and addresses that give rewards are not counted.`,
+    ...(speed?.basis === 'table'
+      ? ['The time by a data sheet is that of training: answers are written token by token, which takes longer.']
+      : []),
+  ]
 }
 
 /**
@@ -201,6 +215,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push('No time is known for this machine yet: add `measure` to time two steps, or choose a `gpu`.')
+  notes.push(...rolloutNotes(planned, speed))
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, speed, memoryBytes, prices })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
   if (options.story !== false && variantOf(recipe) !== undefined) {

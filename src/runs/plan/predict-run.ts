@@ -16,6 +16,9 @@ const plannedMicroBatches = 3
 /** Seconds after which a plan before a run takes no second step, as for very deep models. */
 const mostSeconds = 0.5
 
+/** Seconds that rollouts may take: those of longer answers are planned by `plan align` only. */
+const mostRolloutSeconds = 5
+
 /** Memory that tensors may take, and the setting that limits it. */
 interface TensorRoom {
   bytes: number
@@ -72,9 +75,9 @@ export interface PredictOptions {
   signal?: AbortSignal
 }
 
-/** The plan of a run; undefined for runs without steps, those that make their examples themselves, and those whose build fails. */
+/** The plan of a run; undefined for runs without steps, those whose rollouts take too long, and those whose build fails. */
 const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext): Promise<RunPlan | undefined> => {
-  if (kind.makesExamples?.(recipe) || kind.nonIterative?.(recipe) !== undefined) return undefined
+  if (kind.nonIterative?.(recipe) !== undefined) return undefined
   try {
     return await planBuiltRun(kind, recipe, context)
   } catch {
@@ -94,12 +97,20 @@ export const predictRun = async (
   { shared, signal }: PredictOptions = {},
 ): Promise<RunPrediction | undefined> => {
   const started = performance.now()
-  const context: PlanContext = { shared, signal, microBatches: plannedMicroBatches, seconds: mostSeconds }
+  const context: PlanContext = {
+    shared,
+    signal,
+    microBatches: plannedMicroBatches,
+    seconds: mostSeconds,
+    fillSeconds: mostRolloutSeconds,
+  }
   const plan = await planOf(kind, recipe, context)
   if (plan === undefined) return undefined
   const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan
   const notes = await checkMemory(kind, recipe, plan, context)
-  const speed = await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep)
+  // What is remembered is the speed of training steps, not that of rollouts.
+  const speed =
+    plan.rollouts === undefined ? await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep) : undefined
   const marginBytes = await rememberedMargin()
   const flops = steps === undefined ? undefined : steps * flopsPerStep
   const costs = speed === undefined || flops === undefined ? undefined : costsOf(flops, speed)
@@ -114,6 +125,7 @@ export const predictRun = async (
     ...(steps === undefined ? {} : { steps }),
     tokensPerStep,
     flopsPerStep,
+    ...(plan.rollouts === undefined ? {} : { writesAnswers: true }),
     ...(flops === undefined ? {} : { flops }),
     ...(costs === undefined ? {} : { seconds: costs.seconds, range: costs.range, source: speed!.source }),
     planSeconds: (performance.now() - started) / 1000,

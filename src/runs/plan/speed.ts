@@ -2,7 +2,7 @@
 import { DataError } from '../../core/index.ts'
 import { getThreads } from '../../tensor/index.ts'
 import { train } from '../../training/index.ts'
-import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { rememberCalibrations } from './calibration.ts'
 import type { Speed } from './costs.ts'
 import { findAccelerator, usualUtilisation } from './machines.ts'
@@ -25,10 +25,28 @@ export const tableSpeed = (
 /** Steps that are timed after the first. */
 const timedSteps = 2
 
-/** Builds the run, takes three steps and times the last two. Writes no files of the run. */
+/** Times a whole rollout with the steps on it: it is not known before how long answers are, and they are written token by token. */
+const measureRollout = async (run: BuiltRun, plan: RunPlan, steps: number): Promise<Speed> => {
+  const length = { timed: false, totalSteps: () => steps, done: ({ step }: { step: number }) => step >= steps }
+  const started = performance.now()
+  const events = train({ ...trainingOf(run), length })
+  while ((await events.next()).done !== true);
+  return {
+    flopsPerSecond: (1000 * steps * plan.flopsPerStep) / (performance.now() - started),
+    tolerance: 0.3,
+    basis: 'measured',
+    source: `a rollout and its ${steps === 1 ? 'step' : `${steps} steps`} on this machine`,
+  }
+}
+
+/**
+ * Builds the run, takes three steps and times the last two; of a run that makes its examples itself, the steps on those that it makes
+ * first. Writes no files of the run.
+ */
 export const measureSpeed = async (kind: RunKind, recipe: CommonRecipe, plan: RunPlan): Promise<Speed> => {
-  const run = await kind.build(recipe, { say: () => {} })
+  const run = await kind.build(recipe, { say: () => {}, unrecorded: true })
   try {
+    if (plan.rollouts !== undefined) return await measureRollout(run, plan, plan.rollouts.steps)
     const most = timedSteps + 1
     const length = { timed: false, totalSteps: () => most, done: ({ step }: { step: number }) => step >= most }
     const speeds: number[] = []

@@ -151,6 +151,7 @@ export const classifier = defineReward({
       taskMaxLength(model, tokenizer, tasks['sequence-classification'])
     return {
       identity: judge.identity,
+      usesModel: true,
       close: () => judge.close(),
       async score(samples, { signal }) {
         const texts = samples.map(inputs[input])

@@ -46,6 +46,7 @@ export const rewardModel = defineReward({
     }
     return {
       identity: judge.identity,
+      usesModel: true,
       close: () => judge.close(),
       score: (samples, { signal }) =>
         judge.use(async (model) => {

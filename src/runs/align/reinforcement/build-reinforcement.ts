@@ -51,6 +51,7 @@ import { checkFirstAnswers } from './check-first-answers.ts'
 import { isFullPrecision, resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
+import { plannedJudge, plannedSampler } from './planned-rollouts.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
 import { shareEvaluation, shareJudge, shareSampler } from './shared-rollouts.ts'
 
@@ -132,11 +133,21 @@ const samplerOf = (
   return rollout.exact ? (model) => withPackedWeights(model, plain(model)) : plain
 }
 
-/** The environment of a recipe. @throws ConfigError for one that a resumed run does not have */
-const openEnvironment = ({ environment, out }: AlignRecipe): Environment | undefined =>
-  environment === undefined
-    ? undefined
-    : createEnvironment(functionOf(environment, 'environment', out) as EnvironmentChoice)
+/**
+ * The environment of a recipe.
+ * @throws ConfigError for one that a resumed run does not have, and in a plan, which calls none
+ */
+const openEnvironment = (
+  { environment, out }: AlignRecipe,
+  { planned }: Pick<BuildContext, 'planned'>,
+): Environment | undefined => {
+  if (environment === undefined) return undefined
+  if (planned)
+    throw new ConfigError(
+      'Expected a run to plan whose answers have one turn: what an environment says is not known before. Plan the run without `environment`, with the tokens of a whole episode as `rollout.maxNewTokens`.',
+    )
+  return createEnvironment(functionOf(environment, 'environment', out) as EnvironmentChoice)
+}
 
 /** Most tokens that the policy writes in an answer. */
 const longestAnswer = ({ environment, episode }: AlignRecipe, { maxNewTokens }: ResolvedRollout, context: number) =>
@@ -187,7 +198,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const { base } = files
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? files.tokenizer)
   const restored = await restoreFunctions(recipe)
-  const environment = openEnvironment(recipe)
+  const environment = openEnvironment(recipe, context)
   const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
   const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
@@ -201,7 +212,8 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     ? await openCritic(recipe, { ...(settings as CriticSettings), applied, base, tokenizer })
     : undefined
   const scores = await openScores(recipe, tokenizer, { base, applied, notes })
-  const sampler = samplerOf(recipe, rollout, tokenizer, prompts, environment)
+  const real = samplerOf(recipe, rollout, tokenizer, prompts, environment)
+  const sampler = context.planned ? (model: Model) => plannedSampler(real(model), prompts.train) : real
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
   return {
@@ -217,7 +229,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     how,
     reference,
     critic,
-    scores,
+    scores: context.planned ? { ...scores, judge: withoutCalls(scores, recipe) } : scores,
     sampler,
     decode,
     sample: sampler(applied.model),
@@ -231,6 +243,12 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     ],
   }
 }
+
+/** The judge of a plan. */
+const withoutCalls = (
+  { rewards, judge }: Pick<Awaited<ReturnType<typeof openScores>>, 'rewards' | 'judge'>,
+  { seed }: AlignRecipe,
+) => ({ ...plannedJudge(rewards, judge, seed), close: () => judge.close() })
 
 type RunParts = Awaited<ReturnType<typeof openParts>>
 type Critic = Awaited<ReturnType<typeof openCritic>>
@@ -297,7 +315,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     method,
     alarms,
   }
-  const recorded = group === undefined || group.first ? { files: written } : {}
+  const recorded = (group === undefined || group.first) && !context.unrecorded ? { files: written } : {}
   const stream = new RolloutSource({ ...source, decode, ...recorded })
   const evaluation: AnswerEvaluation = {
     prompts: prompts.validation,
@@ -347,6 +365,11 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
       measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),
     },
     evaluate: () => evaluate(together, alarms, stream),
+    // Answers that are decoded together take the memory; judges of other programs take none of it.
+    evaluateLargest: () => {
+      const longest = [...prompts.validation].sort((a, b) => b.ids.length - a.ids.length)
+      return evaluateAnswers({ ...evaluation, prompts: longest.slice(0, rollout.concurrency), judge: undefined })
+    },
     exportModel: (folder) =>
       exportAnswers(
         { recipe: completed, files, tokenizer, applied, critic: parts.critic, prompts, evaluation, sampler },

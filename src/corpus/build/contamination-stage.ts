@@ -143,9 +143,15 @@ export const writeCommon = async (
 let loaded: { path: string; index: Promise<GramIndex> } | undefined
 
 /** An index may take hundreds of megabytes, so each thread caches only one. */
-const loadIndex = (path: string): Promise<GramIndex> => {
+export const loadIndex = (path: string): Promise<GramIndex> => {
   if (loaded?.path !== path) loaded = { path, index: GramIndex.load(path) }
   return loaded.index
+}
+
+/** Overlaps of a document that an earlier phase has found. */
+export interface KnownMatches {
+  /** Its n-grams that are too common to be leaks; undefined when it has no n-gram of a test set. */
+  common: ReadonlySet<number> | undefined
 }
 
 export type ContaminationOutcome =
@@ -168,8 +174,17 @@ export class ContaminationCheck {
     return new ContaminationCheck(createDecontaminator(await loadIndex(files.index), options, common))
   }
 
-  check({ id, text, source }: CorpusDocument): ContaminationOutcome {
-    const result = this.#decide(text)
+  /** For documents whose common n-grams `check` is told. */
+  static async forKnown(index: string, options: DecontaminationOptions): Promise<ContaminationCheck> {
+    return new ContaminationCheck(createDecontaminator(await loadIndex(index), options))
+  }
+
+  /**
+   * @param matches - overlaps that were found before (default: they are searched for); undefined inside means none
+   */
+  check({ id, text, source }: CorpusDocument, matches?: KnownMatches): ContaminationOutcome {
+    if (matches !== undefined && matches.common === undefined) return { keep: true }
+    const result = this.#decide(text, matches?.common)
     if (result.action === 'keep') return { keep: true }
     const action = result.action === 'cut' ? 'cut' : result.reason
     const { documents, items, overlaps } = this.#findings

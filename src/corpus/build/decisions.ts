@@ -16,6 +16,9 @@ export interface Decision {
   removeLines?: number[]
 }
 
+/** The detail of a dropped duplicate. */
+export const duplicateDetail = (keptId: string, clusterSize: number): string => `kept ${keptId}, one of ${clusterSize}`
+
 export interface DocumentWithDecisions {
   document: CorpusDocument
   /** The document's line in its file. */

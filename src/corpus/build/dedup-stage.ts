@@ -8,7 +8,7 @@ import { invariant, type Progress, type ProgressOptions, sha256File } from '../.
 import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
 import { LineWriter } from '../part-file.ts'
 import { lookUp } from './component-spec.ts'
-import type { Decision } from './decisions.ts'
+import { type Decision, duplicateDetail } from './decisions.ts'
 import type { PieceResult } from './document-task.ts'
 import { clearFolder, type EntryFile, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
 import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators } from './signatures.ts'
@@ -90,7 +90,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
   }
 }
 
-const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
+export const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
 
 const describe = async (path: string): Promise<EntryFile> => ({
   path: dropsName,
@@ -177,8 +177,7 @@ async function* placedDecisions(stage: DedupStage, path: string): AsyncGenerator
   const { reason } = lookUp(registeredDeduplicators(), stage.type, 'dedup')
   for await (const batch of readDocumentDrops(path)) {
     for (const { shard, row, keptId, clusterSize } of batch) {
-      const detail = `kept ${keptId}, one of ${clusterSize}`
-      yield { shard, row, decision: { stage: stage.stage, reason, detail } }
+      yield { shard, row, decision: { stage: stage.stage, reason, detail: duplicateDetail(keptId, clusterSize) } }
     }
   }
 }

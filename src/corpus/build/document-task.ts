@@ -52,28 +52,61 @@ export interface ReadResult {
   dropped: EntryFile
 }
 
+/** Divides documents in order into files of bounded size; a longer document has its own file. */
+export class FileSizes {
+  readonly #limit: number
+  readonly files: { documents: number; textBytes: number }[] = []
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** The number of the file of the next document, from 0. */
+  add(bytes: number): number {
+    const last = this.files.at(-1)
+    if (last === undefined || last.textBytes + bytes > this.#limit) {
+      this.files.push({ documents: 1, textBytes: bytes })
+    } else {
+      last.documents += 1
+      last.textBytes += bytes
+    }
+    return this.files.length - 1
+  }
+}
+
+/** Applies filters to documents in order: gives each that is left, and the drop line of each other. */
+export async function* filterDocuments(
+  documents: AsyncIterable<CorpusDocument>,
+  chain: FilterChain,
+  samples: DropSampler,
+): AsyncGenerator<{ document: CorpusDocument } | { drop: DropLine }> {
+  for await (const document of documents) {
+    const outcome = chain.apply(document)
+    if ('reason' in outcome) {
+      const { stage, reason, detail, bytes } = outcome
+      samples.offer(stage, reason, outcome.document, detail)
+      yield { drop: dropLine(outcome.document, stage, reason, bytes, detail) }
+    } else yield outcome
+  }
+}
+
 /** Writes documents to numbered files of bounded size. */
 class RollingWriter {
   readonly #folder: string
   readonly #name: string
-  readonly #limit: number
+  readonly #sizes: FileSizes
   readonly files: DocumentFile[] = []
   #writer: LineWriter | undefined
-  #documents = 0
-  #bytes = 0
 
   constructor(folder: string, name: string, limit: number) {
     this.#folder = folder
     this.#name = name
-    this.#limit = limit
+    this.#sizes = new FileSizes(limit)
   }
 
   async write(document: CorpusDocument): Promise<void> {
-    const bytes = textBytes(document.text)
-    if (this.#writer !== undefined && this.#bytes + bytes > this.#limit) await this.roll()
+    if (this.#sizes.add(textBytes(document.text)) > this.files.length) await this.roll()
     this.#writer ??= await LineWriter.create(join(this.#folder, this.#nextName()), { level: 1 })
-    this.#documents += 1
-    this.#bytes += bytes
     await this.#writer.write(encodeDocument(document))
   }
 
@@ -83,9 +116,7 @@ class RollingWriter {
     const path = this.#nextName()
     const written = await this.#writer.close()
     this.#writer = undefined
-    this.files.push({ path, ...written, documents: this.#documents, textBytes: this.#bytes })
-    this.#documents = 0
-    this.#bytes = 0
+    this.files.push({ path, ...written, ...this.#sizes.files[this.files.length]! })
   }
 
   async abort(): Promise<void> {
@@ -151,12 +182,10 @@ export class DocumentWorker {
       const reader = input.kind === 'files' ? this.#open(input.inputs, dropped) : undefined
       this.#chain.takeCounts() // discards counts of a failed task
       let ordinal = 0
-      for await (const document of reader?.documents ?? readSegment(input)) {
-        const outcome = this.#chain.apply(document)
-        if ('reason' in outcome) {
-          const { stage, reason, detail, bytes } = outcome
-          samples.offer(stage, reason, outcome.document, detail)
-          await dropped.write(JSON.stringify(dropLine(outcome.document, stage, reason, bytes, detail)))
+      const documents = reader?.documents ?? readSegment(input)
+      for await (const outcome of filterDocuments(documents, this.#chain, samples)) {
+        if ('drop' in outcome) {
+          await dropped.write(JSON.stringify(outcome.drop))
           continue
         }
         signatures.add(ordinal++, outcome.document)

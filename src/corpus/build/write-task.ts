@@ -11,6 +11,7 @@ import {
   type ContaminationFindings,
   contaminationReasons,
   contaminationStage,
+  type KnownMatches,
 } from './contamination-stage.ts'
 import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
 import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
@@ -34,12 +35,16 @@ export interface WriteTask {
   contamination?: ContaminationFiles
 }
 
-export interface WriteResult {
+/** What is counted of one part. */
+export interface PartContents {
   counts: StageCounts[]
   samples: DropSample[]
   statistics: PartStatistics
   textBytes: number
   findings?: ContaminationFindings
+}
+
+export interface WriteResult extends PartContents {
   part?: EntryFile
   dropped?: EntryFile
 }
@@ -72,33 +77,38 @@ export const writePart = async (task: WriteTask, stages: WriteStages): Promise<W
   }
 }
 
-class PartWriter {
-  readonly #task: WriteTask
+/** Where the lines of a part and of its drop list go. */
+export interface PartSink {
+  document(line: string): Promise<void>
+  drop(line: string): Promise<void>
+}
+
+/** Applies the decisions about the documents of one part, in order, and counts what happens to them. */
+export class PartAssembler {
+  readonly #sink: PartSink
   readonly #stages: WriteStages
   readonly #statistics = emptyStatistics()
   readonly #samples = new DropSampler()
   readonly #dedupCounts: StageCounts[]
   readonly #contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
-  #part: LineWriter | undefined
-  #dropped: LineWriter | undefined
   #textBytes = 0
 
-  constructor(task: WriteTask, stages: WriteStages) {
-    this.#task = task
+  constructor(sink: PartSink, stages: WriteStages) {
+    this.#sink = sink
     this.#stages = stages
     this.#dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
   }
 
-  async copyDrops(path: string): Promise<void> {
-    for await (const lines of readLineBatches(path)) for (const line of lines) await this.#writeDrop(line)
-  }
-
-  async keep(file: KeptDocumentsFile): Promise<void> {
-    for await (const { document, line, decisions } of readWithDecisions(file))
-      await this.#decide(document, line, decisions)
-  }
-
-  async #decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {
+  /**
+   * Adds a filtered document; `line` is its line.
+   * @param matches - what is known of its overlaps with test sets (see `ContaminationCheck.check`)
+   */
+  async add(
+    document: CorpusDocument,
+    line: string,
+    decisions: readonly Decision[],
+    matches?: KnownMatches,
+  ): Promise<void> {
     let current = document
     let bytes = textBytes(document.text)
     for (const [index, { stage }] of this.#stages.dedup.entries()) {
@@ -116,7 +126,7 @@ class PartWriter {
       counts.documentsOut += 1
       counts.bytesOut += bytes
     }
-    const texts = await this.#decontaminate(current, bytes)
+    const texts = await this.#decontaminate(current, bytes, matches)
     if (texts === undefined) return this.#keepDocument(current, current === document ? line : undefined)
     for (const [index, text] of texts.entries()) {
       const id = texts.length === 1 ? current.id : `${current.id}/${index}`
@@ -125,12 +135,16 @@ class PartWriter {
   }
 
   /** The texts left of a document with test items; undefined for a document without. */
-  async #decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
+  async #decontaminate(
+    document: CorpusDocument,
+    bytes: number,
+    matches: KnownMatches | undefined,
+  ): Promise<readonly string[] | undefined> {
     if (this.#stages.contamination === undefined) return undefined
     const counts = this.#contaminationCounts
     counts.documentsIn += 1
     counts.bytesIn += bytes
-    const outcome = this.#stages.contamination.check(document)
+    const outcome = this.#stages.contamination.check(document, matches)
     if (!outcome.keep) {
       await this.#drop(document, counts, outcome.reason, bytes, outcome.detail)
       return []
@@ -148,19 +162,55 @@ class PartWriter {
   }
 
   async #keepDocument(document: CorpusDocument, line = encodeDocument(document)): Promise<void> {
-    this.#part ??= await this.#open(this.#task.partPath)
     this.#textBytes += textBytes(document.text)
     addDocument(this.#statistics, document)
-    await this.#part.write(line)
+    await this.#sink.document(line)
   }
 
   async #drop(document: CorpusDocument, counts: StageCounts, reason: string, bytes: number, detail?: string) {
     countDrop(counts, reason)
     this.#samples.offer(counts.stage, reason, document, detail)
-    await this.#writeDrop(JSON.stringify(dropLine(document, counts.stage, reason, bytes, detail)))
+    await this.#sink.drop(JSON.stringify(dropLine(document, counts.stage, reason, bytes, detail)))
   }
 
-  async #writeDrop(line: string): Promise<void> {
+  finish(): PartContents {
+    const { contamination } = this.#stages
+    return {
+      counts: [...this.#dedupCounts, ...(contamination === undefined ? [] : [this.#contaminationCounts])],
+      ...(contamination === undefined ? {} : { findings: contamination.takeFindings() }),
+      samples: this.#samples.samples(),
+      statistics: this.#statistics,
+      textBytes: this.#textBytes,
+    }
+  }
+}
+
+class PartWriter implements PartSink {
+  readonly #task: WriteTask
+  readonly #assembler: PartAssembler
+  #part: LineWriter | undefined
+  #dropped: LineWriter | undefined
+
+  constructor(task: WriteTask, stages: WriteStages) {
+    this.#task = task
+    this.#assembler = new PartAssembler(this, stages)
+  }
+
+  async copyDrops(path: string): Promise<void> {
+    for await (const lines of readLineBatches(path)) for (const line of lines) await this.drop(line)
+  }
+
+  async keep(file: KeptDocumentsFile): Promise<void> {
+    for await (const { document, line, decisions } of readWithDecisions(file))
+      await this.#assembler.add(document, line, decisions)
+  }
+
+  async document(line: string): Promise<void> {
+    this.#part ??= await this.#open(this.#task.partPath)
+    await this.#part.write(line)
+  }
+
+  async drop(line: string): Promise<void> {
     this.#dropped ??= await this.#open(this.#task.droppedPath)
     await this.#dropped.write(line)
   }
@@ -174,13 +224,8 @@ class PartWriter {
   async finish(): Promise<WriteResult> {
     const part = await this.#close(this.#part, this.#task.partPath)
     const dropped = await this.#close(this.#dropped, this.#task.droppedPath)
-    const { contamination } = this.#stages
     return {
-      counts: [...this.#dedupCounts, ...(contamination === undefined ? [] : [this.#contaminationCounts])],
-      ...(contamination === undefined ? {} : { findings: contamination.takeFindings() }),
-      samples: this.#samples.samples(),
-      statistics: this.#statistics,
-      textBytes: this.#textBytes,
+      ...this.#assembler.finish(),
       ...(part === undefined ? {} : { part }),
       ...(dropped === undefined ? {} : { dropped }),
     }

@@ -39,22 +39,22 @@ const maxReported = 100
 
 /**
  * A function that decides about one document: pure, by text, index, options and `common` (the n-grams to ignore, from
- * `GramCounter.common`).
+ * `GramCounter.common`). `commonHere` replaces `common` for one text.
  * @source arXiv:2005.14165 appendix C
  */
 export const createDecontaminator = (
   index: GramIndex,
   options: DecontaminationOptions = {},
   common: ReadonlySet<number> = new Set(),
-): ((text: string) => DecontaminationResult) => {
+): ((text: string, commonHere?: ReadonlySet<number>) => DecontaminationResult) => {
   const settings = parseConfig(decontaminationOptions, options, 'decontaminate')
-  return (text) => {
+  return (text, commonHere = common) => {
     const spans: [start: number, end: number][] = []
     const overlaps: Overlap[] = []
     const named = new Set<string>()
     const hits: { gram: number; firstWord: number; lastWord: number }[] = []
     const { starts, ends } = index.scan(text, (hit) => {
-      if (!common.has(hit.gram)) hits.push(hit)
+      if (!commonHere.has(hit.gram)) hits.push(hit)
     })
     for (const { gram, firstWord, lastWord } of hits) {
       const start = starts[firstWord]

@@ -4,7 +4,7 @@
 import type { z } from 'zod'
 import { parseConfig } from '../../core/index.ts'
 import { copySql, Database, type DatabaseLimits, entriesSql, quote } from './database.ts'
-import type { WrittenKeyFile } from './key-file.ts'
+import { type KeyColumns, KeyFileWriter, type KeyRow, type WrittenKeyFile } from './key-file.ts'
 import { noDropsSql } from './queries.ts'
 
 /** A document as the input of a deduplicator. */
@@ -12,6 +12,23 @@ export interface DedupDocument {
   readonly id: string
   readonly text: string
   readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** Calls `add` for each row of keys of a document, with one value per column; `row` is the document's number. */
+export type KeyMaker = (row: number, document: DedupDocument, add: (values: KeyRow) => void) => void
+
+/** Stands in a plan for the step that SQL does not do: `roots` from `memberEdgesSql`, by union-find. */
+export const unionFind = Symbol('union-find')
+
+/**
+ * The queries of a deduplicator: from the tables `entries` (all key rows, with `shard`) and `excluded` (shard, row) to
+ * its drops. Every engine runs them.
+ */
+export interface DedupPlan {
+  /** Statements that create and fill tables, in order. */
+  readonly tables: readonly (string | typeof unionFind)[]
+  /** The query of the drops, ordered by document. */
+  readonly drops: string
 }
 
 /** Writes the keys of documents in one worker. */
@@ -51,7 +68,11 @@ export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly unit: DedupUnit
   /** Reason of its drops. */
   readonly reason: string
-  createWriter(path: string, config: z.output<Schema>): KeyWriter
+  /** The columns of a row of keys. */
+  keyColumns(config: z.output<Schema>): KeyColumns
+  createKeys(config: z.output<Schema>): KeyMaker
+  plan(config: z.output<Schema>): DedupPlan
+  /** Runs the plan in an embedded database. */
   find(options: FindOptions, config: z.output<Schema>): Promise<FindReport>
 }
 
@@ -59,15 +80,35 @@ export const defineDeduplicator = <Schema extends z.ZodType>(
   definition: DeduplicatorDefinition<Schema>,
 ): DeduplicatorDefinition<Schema> => definition
 
+/** A deduplicator with its options. */
+export interface OpenDeduplicator {
+  readonly keyColumns: KeyColumns
+  readonly plan: DedupPlan
+  createKeys(): KeyMaker
+  createWriter(path: string): KeyWriter
+  find(options: FindOptions): Promise<FindReport>
+}
+
 /** A deduplicator with its options checked. @throws ConfigError that names `where` */
 export const createDeduplicator = (
   definition: DeduplicatorDefinition,
   value: unknown,
   where: string,
-): { createWriter(path: string): KeyWriter; find(options: FindOptions): Promise<FindReport> } => {
+): OpenDeduplicator => {
   const config = parseConfig(definition.config, value ?? {}, where)
   return {
-    createWriter: (path) => definition.createWriter(path, config),
+    keyColumns: definition.keyColumns(config),
+    createKeys: () => definition.createKeys(config),
+    plan: definition.plan(config),
+    createWriter: (path) => {
+      const file = new KeyFileWriter(path, definition.keyColumns(config))
+      const keys = definition.createKeys(config)
+      return {
+        add: (row, document) => keys(row, document, (values) => file.add(values)),
+        close: () => file.close(),
+        abort: () => file.abort(),
+      }
+    },
     async find(options) {
       if (options.files.length > 0) return await definition.find(options, config)
       const database = await Database.open(options)
@@ -99,6 +140,15 @@ export const withEntries = async <Result>(
   } finally {
     await database.close()
   }
+}
+
+/** Runs the statements of a plan; `cluster` fills `roots`. */
+export const runTables = async (
+  database: Database,
+  { tables }: Pick<DedupPlan, 'tables'>,
+  cluster: () => Promise<void> = async () => {},
+): Promise<void> => {
+  for (const step of tables) await (step === unionFind ? cluster() : database.run(step as string))
 }
 
 /** The first columns of every file of document keys. */

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { defineDeduplicator } from './deduplicator.ts'
-import { createKeyedWriter, findEqualKeys } from './keyed.ts'
+import { createKeyedKeys, equalKeysPlan, findEqualKeys, keyedColumns } from './keyed.ts'
 import { keepRules } from './queries.ts'
 
 const config = z.strictObject({
@@ -21,8 +21,10 @@ export const exact = defineDeduplicator({
   summary: 'Drops documents whose text equals that of a kept one.',
   unit: 'document',
   reason: 'exact-duplicate',
-  createWriter: (path, { compare, scoreField }) =>
-    createKeyedWriter(path, scoreField, ({ text }) => (compare === 'text' ? text : wordsOf(text))),
+  keyColumns: () => keyedColumns,
+  createKeys: ({ compare, scoreField }) =>
+    createKeyedKeys(scoreField, ({ text }) => (compare === 'text' ? text : wordsOf(text))),
+  plan: ({ keep }) => equalKeysPlan(keep),
   find: (options, { keep }) => findEqualKeys(options, keep),
 })
 

@@ -10,6 +10,9 @@ type ColumnValues = Int32Array | BigInt64Array | Float64Array | string[]
 /** Types by column name, in the order of the values of a row. */
 export type KeyColumns = Readonly<Record<string, ColumnType>>
 
+/** One value per column. */
+export type KeyRow = readonly (bigint | number | string)[]
+
 /** Size and hash of a finished file. */
 export interface WrittenKeyFile {
   rows: number
@@ -58,7 +61,7 @@ export class KeyFileWriter {
   }
 
   /** Adds a row with one value per column. */
-  add(row: readonly (bigint | number | string)[]): void {
+  add(row: KeyRow): void {
     for (let i = 0; i < row.length; i++) (this.#values[i] as (bigint | number | string)[])[this.#pending] = row[i]
     this.#rows++
     if (++this.#pending === rowsPerGroup) this.#flush()

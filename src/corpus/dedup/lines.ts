@@ -2,8 +2,7 @@
 
 import { z } from 'zod'
 import { toBigInt } from '../hash/index.ts'
-import { defineDeduplicator, withEntries } from './deduplicator.ts'
-import { KeyFileWriter } from './key-file.ts'
+import { type DedupPlan, defineDeduplicator, runTables, withEntries } from './deduplicator.ts'
 import { hashWords, WordHashes } from './normalized-words.ts'
 import * as sql from './queries.ts'
 
@@ -13,6 +12,11 @@ const config = z.strictObject({
   keepFirst: z.boolean().default(true).describe('keeping of the first copy'),
 })
 
+const plan = (config: { minCount: number; keepFirst: boolean }): DedupPlan => ({
+  tables: [sql.linesSql],
+  drops: sql.lineDropsSql(config),
+})
+
 export const repeatedLines = defineDeduplicator({
   type: 'lines',
   config,
@@ -20,32 +24,31 @@ export const repeatedLines = defineDeduplicator({
   summary: 'Removes lines that an earlier document has, compared by words.',
   unit: 'line',
   reason: 'repeated-line',
-  createWriter(path, { minWords }) {
-    const file = new KeyFileWriter(path, { row: 'INT32', line: 'INT32', key: 'INT64' })
+  keyColumns: () => ({ row: 'INT32', line: 'INT32', key: 'INT64' }),
+  createKeys({ minWords }) {
     const words = new WordHashes()
-    return {
-      add(row, { text }) {
-        let line = 0
-        for (let start = 0; start <= text.length; line++) {
-          const found = text.indexOf('\n', start)
-          const end = found === -1 ? text.length : found
-          hashWords(text, words, start, end)
-          if (words.count >= minWords) file.add([row, line, lineKey(words)])
-          start = end + 1
-        }
-      },
-      close: () => file.close(),
-      abort: () => file.abort(),
+    return (row, { text }, add) => {
+      let line = 0
+      for (let start = 0; start <= text.length; line++) {
+        const found = text.indexOf('\n', start)
+        const end = found === -1 ? text.length : found
+        hashWords(text, words, start, end)
+        if (words.count >= minWords) add([row, line, lineKey(words)])
+        start = end + 1
+      }
     }
   },
-  async find(options, { minCount, keepFirst }) {
+  plan,
+  async find(options, config) {
+    const { minCount, keepFirst } = config
+    const { drops, ...rest } = plan(config)
     return await withEntries(options, async (database, write) => {
-      await database.run(sql.linesSql)
+      await runTables(database, rest)
       const considered = await database.count('SELECT count(*) FROM lines')
       const repeated = `(SELECT count(*) AS times FROM lines GROUP BY key HAVING count(*) >= ${minCount}) AS repeated`
       const clusters = await database.count(`SELECT count(*) FROM ${repeated}`)
       const copies = await database.count(`SELECT coalesce(sum(times), 0) FROM ${repeated}`)
-      await write(sql.lineDropsSql({ minCount, keepFirst }))
+      await write(drops)
       return { considered, clusters, dropped: keepFirst ? copies - clusters : copies }
     })
   },

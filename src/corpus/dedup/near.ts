@@ -3,8 +3,15 @@
 import { z } from 'zod'
 import { Clusters } from './clusters.ts'
 import type { Database } from './database.ts'
-import { defineDeduplicator, documentColumns, documentValues, withEntries } from './deduplicator.ts'
-import { KeyFileWriter } from './key-file.ts'
+import {
+  type DedupPlan,
+  defineDeduplicator,
+  documentColumns,
+  documentValues,
+  runTables,
+  unionFind,
+  withEntries,
+} from './deduplicator.ts'
 import { createMinhasher, minhashOptions } from './minhash.ts'
 import * as sql from './queries.ts'
 
@@ -14,7 +21,16 @@ const config = z.strictObject({
   scoreField: z.string().default('qualityScore').describe('metadata field for `keep: score`'),
 })
 
-const keyName = (band: number) => `key${band}`
+const keyNames = (bands: number): string[] => Array.from({ length: bands }, (_, band) => `key${band}`)
+
+const plan = ({ bands, keep }: { bands: number; keep: sql.KeepRule }): DedupPlan => {
+  const keys = keyNames(bands)
+  const edges = [sql.documentsSql(keys), sql.edgesTableSql, ...keys.map(sql.bandEdgesSql)]
+  return {
+    tables: [...edges, sql.membersSql, sql.rootsTableSql, unionFind, sql.clusteredSql],
+    drops: sql.dropsSql(keep),
+  }
+}
 
 export const near = defineDeduplicator({
   type: 'near',
@@ -23,33 +39,30 @@ export const near = defineDeduplicator({
   summary: 'Drops documents that share most word n-grams with a kept one.',
   unit: 'document',
   reason: 'near-duplicate',
-  createWriter(path, options) {
+  keyColumns: ({ bands }) => ({
+    ...documentColumns,
+    ...Object.fromEntries(keyNames(bands).map((name) => [name, 'INT64' as const])),
+  }),
+  createKeys(options) {
     const { nGram, bands, rows, seed } = options
     const minhasher = createMinhasher({ nGram, bands, rows, seed })
-    const keys = Object.fromEntries(Array.from({ length: bands }, (_, band) => [keyName(band), 'INT64' as const]))
-    const file = new KeyFileWriter(path, { ...documentColumns, ...keys })
-    return {
-      add(row, document) {
-        const signature = minhasher.signature(document.text)
-        // Texts without words have no near duplicates; exact deduplication compares them.
-        if (signature.length === 0) return
-        file.add([...documentValues(row, document, options.scoreField), ...new BigInt64Array(signature.buffer)])
-      },
-      close: () => file.close(),
-      abort: () => file.abort(),
+    return (row, document, add) => {
+      const signature = minhasher.signature(document.text)
+      // Texts without words have no near duplicates; exact deduplication compares them.
+      if (signature.length === 0) return
+      add([...documentValues(row, document, options.scoreField), ...new BigInt64Array(signature.buffer)])
     }
   },
-  async find(options, { bands, keep }) {
-    const keys = Array.from({ length: bands }, (_, band) => keyName(band))
+  plan,
+  async find(options, config) {
+    const steps = plan(config)
     return await withEntries(options, async (database, write) => {
-      await database.run(sql.documentsSql(keys))
+      let clusters = { clusters: 0, dropped: 0 }
+      await runTables(database, steps, async () => {
+        clusters = await clusterMembers(database)
+      })
       const considered = await database.count('SELECT count(*) FROM documents')
-      await database.run(sql.edgesTableSql)
-      for (const key of keys) await database.run(sql.bandEdgesSql(key))
-      await database.run(sql.membersSql)
-      const clusters = await clusterMembers(database)
-      await database.run(sql.clusteredSql)
-      await write(sql.dropsSql(keep))
+      await write(steps.drops)
       return { considered, ...clusters }
     })
   },
@@ -62,7 +75,6 @@ const clusterMembers = async (database: Database): Promise<{ clusters: number; d
   for await (const [from, to] of database.chunks(sql.memberEdgesSql)) {
     for (let i = 0; i < from.length; i++) clusters.link(from[i] as number, to[i] as number)
   }
-  await database.run(sql.rootsTableSql)
   const roots = clusters.roots()
   await database.appendIndexed('roots', roots)
   let count = 0

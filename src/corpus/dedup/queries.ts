@@ -46,7 +46,7 @@ export const membersSql = `CREATE TABLE members AS
   FROM (SELECT node FROM edges UNION SELECT first FROM edges) AS linked`
 
 /** Distinct links between member numbers. */
-export const memberEdgesSql = `SELECT DISTINCT a.member, b.member FROM edges
+export const memberEdgesSql = `SELECT DISTINCT a.member AS first, b.member AS second FROM edges
   JOIN members AS a ON a.node = edges.node JOIN members AS b ON b.node = edges.first`
 
 export const rootsTableSql = 'CREATE TABLE roots (member INTEGER, root INTEGER)'

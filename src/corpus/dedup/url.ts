@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { defineDeduplicator } from './deduplicator.ts'
-import { createKeyedWriter, findEqualKeys } from './keyed.ts'
+import { createKeyedKeys, equalKeysPlan, findEqualKeys, keyedColumns } from './keyed.ts'
 import { keepRules } from './queries.ts'
 
 const config = z.strictObject({
@@ -24,12 +24,14 @@ export const urlDuplicates = defineDeduplicator({
   summary: 'Drops documents with the URL of a kept one.',
   unit: 'document',
   reason: 'url-duplicate',
-  createWriter: (path, { field, normalize, scoreField }) =>
-    createKeyedWriter(path, scoreField, ({ metadata }) => {
+  keyColumns: () => keyedColumns,
+  createKeys: ({ field, normalize, scoreField }) =>
+    createKeyedKeys(scoreField, ({ metadata }) => {
       const address = metadata[field]
       if (typeof address !== 'string' || address === '') return undefined
       return normalize ? normalizeUrl(address) : address
     }),
+  plan: ({ keep }) => equalKeysPlan(keep),
   find: (options, { keep }) => findEqualKeys(options, keep),
 })
 

@@ -10,6 +10,8 @@ export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corp
 export type { CorpusReport } from './report/corpus-report.ts'
 export { type Inspection, type InspectOptions, inspectCorpus } from './report/inspect.ts'
 export { renderBuild, renderInspection } from './report/render-report.ts'
+export { serveRows } from './spark/serve-rows.ts'
+export { type BuildStageName, buildStageNames } from './spark/stages.ts'
 export { cutText, type OpenedTexts, openTexts, type TextInputs } from './text-documents.ts'
 export { type DocumentStage, type ServeLinesResult, serveLines, type WorkerDocument } from './worker/protocol.ts'
 export { createWorkerStage, type WorkerStage, workerOptions, workerStageNames } from './worker/stages.ts'

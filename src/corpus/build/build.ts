@@ -23,7 +23,8 @@ import {
   manifestVersion,
   readManifestIfAny,
 } from '../manifest.ts'
-import { type CorpusReport, summarize } from '../report/corpus-report.ts'
+import { type BuildFindings, type CorpusReport, summarize } from '../report/corpus-report.ts'
+import { buildOnSpark } from '../spark/spark-build.ts'
 import { lockFolder } from './build-lock.ts'
 import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } from './contamination-stage.ts'
 import { deduplicate } from './dedup-stage.ts'
@@ -31,9 +32,9 @@ import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document
 import { type InputFile, listInputs } from './inputs.ts'
 import { type EntryFile, isIntact, keyOf, pruneFolders, readEntry } from './journal.ts'
 import { explainFault } from './machine-fault.ts'
-import { type CorpusBuildOptions, corpusBuildSchema } from './options.ts'
+import { type CorpusBuildOptions, corpusBuildSchema, type ResolvedBuildOptions } from './options.ts'
 import { hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
-import { groupBySize, planPieces } from './plan.ts'
+import { groupBySize, type Piece, planPieces } from './plan.ts'
 import { readStage } from './read-records.ts'
 import { type BuildSettings, describeChanges, expandSource, resolveBuild } from './resolve-options.ts'
 import type { WriteItem, WriteTask } from './write-task.ts'
@@ -63,10 +64,14 @@ interface BuildFacts {
   inputs: InputFile[]
 }
 
-/** Location of a journal entry. */
-interface EntryLocation {
-  folder: string
-  key: string
+/** What both engines build from. */
+interface BuildPlan {
+  fingerprint: string
+  dataName: string
+  inputs: InputFile[]
+  pieces: readonly Piece[]
+  /** Path of the index of the test sets, when there are any. */
+  index: string | undefined
 }
 
 /** The content of one part in order; the hashes identify its bytes. */
@@ -83,19 +88,37 @@ const decontaminateName = 'decontaminate'
  */
 export const buildCorpus = async (options: CorpusBuildOptions, context: BuildContext = {}): Promise<BuildResult> => {
   const checked = parseConfig(corpusBuildSchema, options, 'corpus build')
+  requireEffect(checked)
   try {
     const settings = await resolveBuild(checked)
     await prepareOut(checked.out)
     const unlock = await lockFolder(checked.out)
     try {
-      const workers = checked.workers === 0 ? availableParallelism() : checked.workers
-      return await new Build(settings, { ...checked, workers }, context).run()
+      const { workers, memoryMegabytes = defaultMemoryMegabytes } = checked
+      const limits = { ...checked, workers: workers || availableParallelism(), memoryMegabytes }
+      return await new Build(settings, limits, context).run()
     } finally {
       await unlock()
     }
   } catch (error) {
     if (context.signal?.aborted) context.log?.('Finished work is kept. Run the same command to resume.')
     throw explainFault(error)
+  }
+}
+
+const defaultMemoryMegabytes = 512
+
+/** @throws ConfigError for an option that has no effect with the engine */
+const requireEffect = ({ engine, workers, memoryMegabytes, master, sparkConf }: ResolvedBuildOptions): void => {
+  const foreign: Record<ResolvedBuildOptions['engine'], Record<string, unknown>> = {
+    duckdb: { master, sparkConf: sparkConf.length === 0 ? undefined : sparkConf },
+    spark: { workers, memoryMegabytes },
+  }
+  for (const [option, value] of Object.entries(foreign[engine])) {
+    if (value === undefined) continue
+    const instead =
+      engine === 'spark' ? 'set the resources of Spark with `sparkConf`' : 'leave it out, or set `engine` to spark'
+    throw new ConfigError(`\`${option}\` has no effect with the engine ${engine}: ${instead}.`)
   }
 }
 
@@ -113,6 +136,9 @@ const prepareOut = async (out: string): Promise<void> => {
 
 interface BuildLimits {
   out: string
+  engine: ResolvedBuildOptions['engine']
+  master?: string
+  sparkConf: readonly string[]
   workers: number
   memoryMegabytes: number
   rebuild: boolean
@@ -151,7 +177,27 @@ class Build {
 
     // Reads the test sets, so that their faults come up before any document is read.
     const index = await this.#indexTestSets()
-    const pieces = planPieces(inputs, this.#settings.sizes)
+    const plan: BuildPlan = { fingerprint, dataName, inputs, pieces: planPieces(inputs, this.#settings.sizes), index }
+    const findings = await this.#engines[this.#limits.engine](plan)
+    return this.#publish({ fingerprint, dataName, inputs, findings })
+  }
+
+  readonly #engines: Record<ResolvedBuildOptions['engine'], (plan: BuildPlan) => Promise<BuildFindings>> = {
+    duckdb: (plan) => this.#onThreads(plan),
+    spark: ({ dataName, inputs, pieces, index }) => {
+      const { out, master, sparkConf } = this.#limits
+      return buildOnSpark({
+        settings: this.#settings,
+        ...{ pieces, inputs, out, dataName, index },
+        work: this.#work,
+        spark: { master, conf: sparkConf },
+        signal: this.#context.signal,
+        progress: this.#context.progress,
+      })
+    },
+  }
+
+  async #onThreads({ fingerprint, dataName, inputs, pieces, index }: BuildPlan): Promise<BuildFindings> {
     const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.#readTask(piece.input)] : []))
     await runPhase(
       { label: 'Reading large files', tasks: reads, isFinished: (task) => this.#isRead(task) },
@@ -187,7 +233,7 @@ class Build {
     await pruneFolders(join(this.#work, 'write'), new Set(writes.map(({ key }) => key)))
     const isWritten = (task: WriteTask) => hasEntry(task, this.#out)
     await runPhase({ label: 'Writing', tasks: writes, isFinished: isWritten }, this.#phases)
-    return this.#publish({ fingerprint, dataName, inputs, reads, documents, writes, index: contamination?.index })
+    return summarize({ inputs, reads, documents, writes, index: contamination?.index })
   }
 
   async #listInputs(): Promise<InputFile[]> {
@@ -355,13 +401,10 @@ class Build {
     fingerprint: string
     dataName: string
     inputs: InputFile[]
-    reads: readonly EntryLocation[]
-    documents: readonly EntryLocation[]
-    writes: readonly EntryLocation[]
-    index?: string
+    findings: BuildFindings
   }): Promise<BuildResult> {
     this.#context.signal?.throwIfAborted()
-    const { stages, parts, dropped, report } = await summarize(build)
+    const { stages, parts, dropped, report } = build.findings
     requireText(report, build.inputs.length)
     const reportPath = `${build.dataName}/report.json`
     const text = `${JSON.stringify(report, null, 1)}\n`

@@ -74,20 +74,17 @@ export class FileSizes {
   }
 }
 
-/** Applies filters to documents in order: gives each that is left, and the drop line of each other. */
-export async function* filterDocuments(
-  documents: AsyncIterable<CorpusDocument>,
+/** Applies filters to a document: the document that is left, or its drop line. */
+export const filterDocument = (
+  document: CorpusDocument,
   chain: FilterChain,
   samples: DropSampler,
-): AsyncGenerator<{ document: CorpusDocument } | { drop: DropLine }> {
-  for await (const document of documents) {
-    const outcome = chain.apply(document)
-    if ('reason' in outcome) {
-      const { stage, reason, detail, bytes } = outcome
-      samples.offer(stage, reason, outcome.document, detail)
-      yield { drop: dropLine(outcome.document, stage, reason, bytes, detail) }
-    } else yield outcome
-  }
+): { document: CorpusDocument } | { drop: DropLine } => {
+  const outcome = chain.apply(document)
+  if (!('reason' in outcome)) return outcome
+  const { stage, reason, detail, bytes } = outcome
+  samples.offer(stage, reason, outcome.document, detail)
+  return { drop: dropLine(outcome.document, stage, reason, bytes, detail) }
 }
 
 /** Writes documents to numbered files of bounded size. */
@@ -182,8 +179,8 @@ export class DocumentWorker {
       const reader = input.kind === 'files' ? this.#open(input.inputs, dropped) : undefined
       this.#chain.takeCounts() // discards counts of a failed task
       let ordinal = 0
-      const documents = reader?.documents ?? readSegment(input)
-      for await (const outcome of filterDocuments(documents, this.#chain, samples)) {
+      for await (const document of reader?.documents ?? readSegment(input)) {
+        const outcome = filterDocument(document, this.#chain, samples)
         if ('drop' in outcome) {
           await dropped.write(JSON.stringify(outcome.drop))
           continue

@@ -18,6 +18,8 @@ export interface InputFile {
   bytes: number
   /** Null when the path is not a local file; then the path alone identifies it. */
   sha256: string | null
+  /** Where a process with another working folder finds the file (default: `path`). */
+  location?: string
 }
 
 export interface ListOptions {

@@ -44,13 +44,22 @@ export const corpusBuildSchema = z.strictObject({
     .default(false)
     .describe('placeholders instead of e-mail addresses, phone numbers and IP addresses, after all other filters'),
   seed: z.number().int().min(0).max(0xffffffff).default(0).describe('random seed of the MinHash functions'),
+  engine: z
+    .enum(['duckdb', 'spark'])
+    .default('duckdb')
+    .describe('duckdb: in this process and its worker threads; spark: on a cluster. The documents are the same'),
+  master: z.string().min(1).optional().describe('URL of the Spark cluster (default: set in its configuration)'),
+  sparkConf: z
+    .array(z.string())
+    .default([])
+    .describe('settings of Spark as NAME=VALUE, such as spark.executor.memory=8g'),
   workers: z
     .number()
     .int()
     .min(0)
     .max(512)
-    .default(0)
-    .describe('worker threads; 0: one per core. The result is the same for any number'),
+    .optional()
+    .describe('worker threads; 0: one per core (default: 0). The result is the same for any number'),
   partMegabytes: z
     .number()
     .positive()
@@ -78,8 +87,8 @@ export const corpusBuildSchema = z.strictObject({
     .number()
     .int()
     .min(128)
-    .default(512)
-    .describe('memory limit of deduplication, in MB; larger tables go to disk in the output folder'),
+    .optional()
+    .describe('memory limit of deduplication, in MB; larger tables go to disk in the output folder (default: 512)'),
   rebuild: z.boolean().default(false).describe('replacement of a corpus that was built from other inputs or options'),
   keepWork: z
     .boolean()

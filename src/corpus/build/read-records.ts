@@ -41,13 +41,13 @@ export const readRecords = (inputs: readonly InputFile[], options: ReadRecordsOp
 }
 
 async function* readInput(
-  { source: sourceIndex, path, sha256 }: InputFile,
+  { source: sourceIndex, path, sha256, location = path }: InputFile,
   { sources, registry, onDrop }: ReadRecordsOptions,
   counts: StageCounts,
   damage: DamagedInput[],
 ): AsyncGenerator<CorpusDocument> {
   const { kind, options } = sources[sourceIndex]!
-  const records = registry[kind]!.open(path, options, {})[Symbol.asyncIterator]()
+  const records = registry[kind]!.open(location, options, {})[Symbol.asyncIterator]()
   let recordsBefore = 0
   try {
     for (;;) {
@@ -57,7 +57,7 @@ async function* readInput(
       } catch (error) {
         // Faults of the network are temporary, so the build stops instead of leaving out the rest of the file.
         if (sha256 === null) throw error
-        const message = faultOf(error, path)
+        const message = faultOf(error, location)
         damage.push({ path, kind, message, recordsBefore })
         counts.documentsIn += 1
         countDrop(counts, damagedReason)

@@ -1,6 +1,6 @@
-// The SQL of deduplication in the common language of DuckDB and Spark, without file access. Spark SQL 4.3 gives the
-// same drops in the same order for the same key files (exact, near and lines, 900 documents). A node identifies a
-// document by shard · 2^40 + row, in the order of the input.
+// The SQL of deduplication in the common language of DuckDB and Spark, without file access
+// (tests/e2e/corpus-spark.test.ts compares both). A node identifies a document by shard · 2^40 + row, in the order of the
+// input.
 
 /** Which document of a cluster is kept: the first, the longest, or the one with the highest score; ties: the first. */
 export const keepRules = ['first', 'longest', 'score'] as const

@@ -45,56 +45,63 @@ export interface FinishedBuild {
 
 export const maxListedDamaged = 1000
 
-export const summarize = async ({
-  inputs,
-  reads,
-  documents,
-  writes,
-  index,
-}: FinishedBuild): Promise<Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }> => {
-  let stages: StageCounts[] = []
-  let statistics = mergeStatistics([])
-  const samples = new DropSampler()
-  const damage: DamagedInput[] = []
-  const contamination = new ContaminationSummary()
-  const parts: CorpusManifest['parts'] = []
-  const dropped: CorpusManifest['dropped'] = []
+export const summarize = async ({ inputs, reads, documents, writes, index }: FinishedBuild): Promise<BuildFindings> => {
+  const summary = new BuildSummary()
   for (const place of reads) {
-    const { counts, damage: found } = await resultOf<ReadResult>(place)
-    stages = mergeCounts([stages, [counts]])
-    damage.push(...found)
+    const { counts, damage } = await resultOf<ReadResult>(place)
+    summary.addPiece({ counts: [counts], samples: [], damage })
   }
-  for (const place of documents) {
-    const { counts, samples: examples, damage: found } = await resultOf<PieceResult>(place)
-    stages = mergeCounts([stages, counts])
-    samples.merge(examples)
-    damage.push(...found)
+  for (const place of documents) summary.addPiece(await resultOf<PieceResult>(place))
+  for (const place of writes) summary.addPart(await resultOf<WriteResult>(place))
+  return summary.finish(inputs, index)
+}
+
+/** What the manifest and the report say about a finished build. */
+export type BuildFindings = Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }
+
+/** Sums the results of pieces in any order, and of parts in order. */
+export class BuildSummary {
+  #stages: StageCounts[] = []
+  #statistics = mergeStatistics([])
+  readonly #samples = new DropSampler()
+  readonly #damage: DamagedInput[] = []
+  readonly #contamination = new ContaminationSummary()
+  readonly #parts: CorpusManifest['parts'] = []
+  readonly #dropped: CorpusManifest['dropped'] = []
+
+  addPiece({ counts, samples, damage }: Pick<PieceResult, 'counts' | 'samples' | 'damage'>): void {
+    this.#stages = mergeCounts([this.#stages, counts])
+    this.#samples.merge(samples)
+    this.#damage.push(...damage)
   }
-  for (const place of writes) {
-    const result = await resultOf<WriteResult>(place)
-    stages = mergeCounts([stages, result.counts])
-    samples.merge(result.samples)
-    if (result.findings !== undefined) contamination.add(result.findings)
-    statistics = mergeStatistics([statistics, result.statistics])
-    if (result.part !== undefined) {
-      parts.push({ ...result.part, documents: result.statistics.documents, textBytes: result.textBytes })
-    }
-    if (result.dropped !== undefined) dropped.push(result.dropped)
+
+  addPart({ counts, samples, findings, statistics, textBytes, part, dropped }: WriteResult): void {
+    this.#stages = mergeCounts([this.#stages, counts])
+    this.#samples.merge(samples)
+    if (findings !== undefined) this.#contamination.add(findings)
+    this.#statistics = mergeStatistics([this.#statistics, statistics])
+    if (part !== undefined) this.#parts.push({ ...part, documents: statistics.documents, textBytes })
+    if (dropped !== undefined) this.#dropped.push(dropped)
   }
-  const order = new Map(inputs.map(({ path }, index) => [path, index]))
-  damage.sort((a, b) => order.get(a.path)! - order.get(b.path)!)
-  return {
-    stages,
-    parts,
-    dropped,
-    report: {
+
+  /** @param index - path of the index of the test sets, when there are any */
+  async finish(inputs: readonly InputFile[], index?: string): Promise<BuildFindings> {
+    const order = new Map(inputs.map(({ path }, place) => [path, place]))
+    const damage = this.#damage.sort((a, b) => order.get(a.path)! - order.get(b.path)!)
+    const stages = this.#stages
+    return {
       stages,
-      statistics,
-      samples: samples.samples().map(({ rank: _, ...sample }) => sample),
-      damaged: damage.slice(0, maxListedDamaged),
-      damagedInputs: damage.length,
-      ...(index === undefined ? {} : { contamination: await contamination.report(index) }),
-    },
+      parts: this.#parts,
+      dropped: this.#dropped,
+      report: {
+        stages,
+        statistics: this.#statistics,
+        samples: this.#samples.samples().map(({ rank: _, ...sample }) => sample),
+        damaged: damage.slice(0, maxListedDamaged),
+        damagedInputs: damage.length,
+        ...(index === undefined ? {} : { contamination: await this.#contamination.report(index) }),
+      },
+    }
   }
 }
 

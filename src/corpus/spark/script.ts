@@ -1,0 +1,212 @@
+// The SQL of a build on Spark: the phases of the embedded engine as tables. Worker stages are script transforms;
+// deduplication runs the queries that DuckDB runs.
+
+import { type DedupPlan, unionFind } from '../dedup/index.ts'
+import * as queries from '../dedup/queries.ts'
+import { clusterColumns, documentColumns, itemColumns, overlapColumns, partColumns, type RowColumns } from './rows.ts'
+import type { BuildStageName } from './stages.ts'
+
+/** A deduplicator as the script needs it. */
+export interface ScriptDedup {
+  /** Stage name in reports. */
+  stage: string
+  unit: 'document' | 'line'
+  columns: Readonly<Record<string, 'INT32' | 'INT64' | 'DOUBLE' | 'STRING'>>
+  plan: DedupPlan
+}
+
+export interface ScriptOptions {
+  /** Shell words that start the worker; the name of the stage follows. */
+  worker: string
+  /** URIs: files of tasks, one JSON per line, the tables that a stopped build leaves, and the lines of the corpus. */
+  places: { reads: string; groups: string; tables: string; lines: string }
+  /** Number of tasks of each kind. */
+  tasks: { reads: number; groups: number }
+  dedup: readonly ScriptDedup[]
+  /** An n-gram in more documents is a common phrase; undefined without test sets. */
+  maxDocuments?: number
+  /** Tables that an earlier run has finished. */
+  finished: ReadonlySet<string>
+}
+
+/** The words that mark lines of the output, which are divided by tabs. */
+export const outputMarks = { phase: 'phase', summary: 'summary', file: 'file' } as const
+
+const maxTasks = 10_000
+
+/** A text in the SQL of Spark. */
+export const quoteSql = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`
+
+/** The format of `rows.ts`; Spark's default depends on its catalogue. */
+const rowFormat = String.raw`ROW FORMAT DELIMITED FIELDS TERMINATED BY '\t' NULL DEFINED AS '\\N'`
+
+const columnsSql = (columns: RowColumns): string =>
+  Object.entries(columns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(', ')
+
+const sparkTypes = { INT32: 'INT', INT64: 'BIGINT', DOUBLE: 'DOUBLE', STRING: 'STRING' } as const
+
+/** The script, and how many phases it announces. */
+export const sparkScript = (options: ScriptOptions): { sql: string; phases: number } => {
+  const statements: string[] = []
+  let phases = 0
+  const add = (...sql: string[]) => statements.push(...sql)
+  const phase = (name: string) => {
+    phases += 1
+    add(`SELECT ${quoteSql(outputMarks.phase)}, ${quoteSql(name)}`)
+  }
+  const transform = (stage: BuildStageName, inputs: string, columns: RowColumns, from: string) =>
+    `SELECT TRANSFORM(${inputs}) ${rowFormat}
+USING ${quoteSql(`${options.worker} ${stage}`)} AS (${columnsSql(columns)}) ${rowFormat}
+FROM (${from})`
+  const context = { ...options, add, phase, transform }
+  documentTables(context)
+  for (const [index, dedup] of options.dedup.entries()) dedupTables(index, dedup, context)
+  decisionTable(context)
+  contaminationTables(context)
+  writeTables(context)
+  return { sql: `${statements.join(';\n\n')};\n`, phases }
+}
+
+interface ScriptContext extends ScriptOptions {
+  add(...sql: string[]): void
+  phase(name: string): void
+  transform(stage: BuildStageName, inputs: string, columns: RowColumns, from: string): string
+}
+
+const tasksSql = (tasks: number, view: string) =>
+  `SELECT /*+ REPARTITION(${Math.max(1, Math.min(tasks, maxTasks))}) */ value FROM ${view}`
+
+/** `read`: documents of large files; `documents`: all filtered documents, drops, keys and items. */
+const documentTables = ({ places, tasks, finished, add, phase, transform }: ScriptContext): void => {
+  const view = (name: string, uri: string) =>
+    add(`CREATE TEMPORARY VIEW ${name} (value STRING) USING text OPTIONS (path ${quoteSql(uri)})`)
+  view('reads', places.reads)
+  view('groups', places.groups)
+  // These two take most of the time, so their places outlive a stopped build.
+  const table = (name: string, query: string) => {
+    const place = `CREATE TABLE ${name} USING parquet LOCATION ${quoteSql(`${places.tables}/${name}`)}`
+    add(finished.has(name) ? place : `${place} AS\n${query}`)
+  }
+  if (tasks.reads > 0) phase('Reading large files')
+  table('read', transform('read', 'value', documentColumns, tasksSql(tasks.reads, 'reads')))
+  phase('Filtering')
+  // A segment is filtered by one process, in order, as its documents are numbered by file.
+  const raw = `SELECT piece, segment, row, line FROM read WHERE kind = 'raw'
+  DISTRIBUTE BY piece, segment SORT BY piece, segment, row`
+  table(
+    'documents',
+    [
+      ...(tasks.groups > 0 ? [transform('documents', 'value', documentColumns, tasksSql(tasks.groups, 'groups'))] : []),
+      ...(tasks.reads > 0 ? [transform('documents', 'piece, segment, row, line', documentColumns, raw)] : []),
+      `SELECT * FROM read WHERE kind IN ('drop', 'item')`,
+    ].join('\nUNION ALL\n'),
+  )
+}
+
+const databaseOf = (index: number): string => `stage${index}`
+
+/** The tables of one deduplicator, in a database of their own; the result is `drops`. */
+const dedupTables = (
+  index: number,
+  { stage, columns, plan }: ScriptDedup,
+  { dedup, add, phase, transform }: ScriptContext,
+): void => {
+  phase(`Deduplicating: ${stage}`)
+  const values = Object.entries(columns).map(
+    ([name, type], column) => `CAST(found[${column}] AS ${sparkTypes[type]}) AS ${name}`,
+  )
+  const earlier = dedup.flatMap(({ unit }, other) =>
+    other < index && unit === 'document' ? [`SELECT shard, row FROM ${databaseOf(other)}.drops`] : [],
+  )
+  add(
+    `CREATE DATABASE ${databaseOf(index)}`,
+    `USE ${databaseOf(index)}`,
+    `CREATE OR REPLACE TEMPORARY VIEW entries AS
+SELECT piece AS shard, ${values.join(', ')}
+FROM (SELECT piece, from_json(keys, 'array<string>') AS found FROM default.documents WHERE kind = 'key' AND stage = ${index})`,
+    `CREATE TABLE excluded${earlier.length === 0 ? ' (shard INT, row INT)' : ` AS\n${earlier.join('\nUNION\n')}`}`,
+  )
+  for (const step of plan.tables) {
+    // One process has all links: it needs a few bytes for each near duplicate.
+    const links = `SELECT /*+ REPARTITION(1) */ first, second FROM (${queries.memberEdgesSql})`
+    if (step === unionFind) add(`INSERT INTO roots\n${transform('clusters', 'first, second', clusterColumns, links)}`)
+    else add(step as string)
+  }
+  add(`CREATE TABLE drops AS ${plan.drops}`, 'USE default')
+}
+
+/** `decisions`: what deduplication decided about a document, as JSON. */
+const decisionTable = ({ dedup, add }: ScriptContext): void => {
+  const found = dedup.map(({ unit }, index) => {
+    const fields = (keptId: string, size: string, lines: string) =>
+      `named_struct('stage', ${index}, 'keptId', ${keptId}, 'clusterSize', ${size}, 'lines', ${lines})`
+    const from = `FROM ${databaseOf(index)}.drops`
+    return unit === 'document'
+      ? `SELECT shard, row, ${fields('kept_id', 'cluster_size', 'CAST(NULL AS ARRAY<INT>)')} AS decision ${from}`
+      : `SELECT shard, row, ${fields('CAST(NULL AS STRING)', 'CAST(NULL AS INT)', 'sort_array(collect_list(line))')} AS decision ${from} GROUP BY shard, row`
+  })
+  add(
+    found.length === 0
+      ? 'CREATE TABLE decisions (piece INT, row INT, decisions STRING)'
+      : `CREATE TABLE decisions AS
+SELECT shard AS piece, row, to_json(sort_array(collect_list(decision))) AS decisions
+FROM (${found.join('\nUNION ALL\n')}) GROUP BY shard, row`,
+  )
+}
+
+const onDocument = (table: string) => `${table}.piece = documents.piece AND ${table}.row = documents.row`
+
+/** `matches`: documents with n-grams of test sets, and which of these are too common to be leaks. */
+const contaminationTables = ({ maxDocuments, add, phase, transform }: ScriptContext): void => {
+  if (maxDocuments === undefined) {
+    add('CREATE TABLE matches (piece INT, row BIGINT, common STRING)')
+    return
+  }
+  phase('Finding test items')
+  const documents = `SELECT documents.piece, documents.row, documents.line, decisions.decisions
+  FROM documents LEFT JOIN decisions ON ${onDocument('decisions')} WHERE documents.kind = 'document'`
+  add(
+    `CREATE TABLE overlaps AS\n${transform('overlaps', 'piece, row, line, decisions', overlapColumns, documents)}`,
+    `CREATE TABLE common AS SELECT gram FROM overlaps GROUP BY gram HAVING count(*) > ${maxDocuments}`,
+    `CREATE TABLE matches AS
+SELECT /*+ BROADCAST(common) */ overlaps.piece, overlaps.row, to_json(collect_list(common.gram)) AS common
+FROM overlaps LEFT JOIN common ON common.gram = overlaps.gram GROUP BY overlaps.piece, overlaps.row`,
+  )
+}
+
+/** The parts and drop lists as gzipped lines, then what is counted and how large each file is. */
+const writeTables = ({ places, add, phase, transform }: ScriptContext): void => {
+  phase('Writing')
+  const items = `SELECT * FROM (SELECT /*+ REPARTITION(1) */ piece, segment, item, bytes FROM documents WHERE kind = 'item')
+  SORT BY piece, segment, item`
+  const lines = `SELECT parts.part, documents.kind, documents.line, decisions.decisions, matches.common,
+    documents.piece, documents.segment, documents.item, documents.row
+  FROM documents
+  JOIN parts ON parts.piece = documents.piece AND parts.segment = documents.segment AND parts.item = documents.item
+  LEFT JOIN decisions ON ${onDocument('decisions')}
+  LEFT JOIN matches ON ${onDocument('matches')}
+  WHERE documents.kind IN ('document', 'drop')
+  DISTRIBUTE BY part SORT BY part, piece, segment, item, row`
+  const written = transform('write', 'part, kind, line, decisions, common', partColumns, lines)
+  add(
+    `CREATE TABLE parts AS\n${transform('parts', 'piece, segment, item, bytes', itemColumns, items)}`,
+    `CREATE TABLE written USING text OPTIONS (compression 'gzip') PARTITIONED BY (kind, part) LOCATION ${quoteSql(places.lines)} AS
+SELECT line, kind, part FROM (
+${written}
+) SORT BY kind, part, place`,
+  )
+  const { summary, file } = outputMarks
+  phase('Checking')
+  add(
+    `SELECT '${summary}', 'piece', 0, line FROM read WHERE kind = 'summary'`,
+    `SELECT '${summary}', 'piece', 0, line FROM documents WHERE kind = 'summary'`,
+    `SELECT '${summary}', 'part', part, line FROM written WHERE kind = 'summary' ORDER BY part`,
+    `CREATE TEMPORARY VIEW files USING binaryFile OPTIONS (path ${quoteSql(places.lines)}, recursiveFileLookup 'true', pathGlobFilter '*.gz')`,
+    `SELECT '${file}', kind, part, length, hash, path FROM (
+  SELECT path, length, sha2(content, 256) AS hash, regexp_extract(path, '/kind=([a-z]+)/part=[0-9]+/[^/]+$', 1) AS kind,
+    CAST(regexp_extract(path, '/part=([0-9]+)/[^/]+$', 1) AS INT) AS part FROM files
+) WHERE kind <> 'summary' ORDER BY part`,
+  )
+}

@@ -1,0 +1,19 @@
+// The program that Spark's script transform starts on every node: `corpus worker` for the stages of a build, in one file
+// without the rest of the command line. Arguments: the stage; its build is in the folder of this file.
+
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { serveRows } from './serve-rows.ts'
+import type { BuildStageName } from './stages.ts'
+
+try {
+  await serveRows({
+    stage: process.argv[2] as BuildStageName,
+    build: process.argv[3] ?? dirname(fileURLToPath(import.meta.url)),
+    input: process.stdin,
+    output: process.stdout,
+  })
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,122 @@
+// Finds spark-submit and runs SQL with it: the class of `spark-sql`, so that a build needs neither Python nor a jar.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { SetupError } from '../../core/index.ts'
+
+const sqlClass = 'org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver'
+
+/** The folder of the package pyspark in which Python imports it; it has all of Spark. */
+const pysparkFolder = (): string | undefined => {
+  const code =
+    'import importlib.util as u; s = u.find_spec("pyspark"); print(s.submodule_search_locations[0] if s else "")'
+  for (const python of ['python3', 'python']) {
+    try {
+      const folder = execFileSync(python, ['-c', code], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+      if (folder.trim() !== '') return folder.trim()
+    } catch {
+      // Not installed: the next one is tried.
+    }
+  }
+  return undefined
+}
+
+/**
+ * The path of spark-submit: in SPARK_HOME, on the PATH, or in an installed pyspark.
+ * @throws SetupError when there is none
+ */
+export const findSparkSubmit = (env: Readonly<Record<string, string | undefined>> = process.env): string => {
+  const { SPARK_HOME: home, PATH: path = '' } = env
+  const inHome = home === undefined || home === '' ? undefined : join(home, 'bin', 'spark-submit')
+  if (inHome !== undefined) {
+    if (existsSync(inHome)) return inHome
+    throw new SetupError(`Expected an installation of Spark in SPARK_HOME, got ${home} without bin/spark-submit.`)
+  }
+  const onPath = path.split(delimiter).map((folder) => join(folder, 'spark-submit'))
+  const found = onPath.find((file) => existsSync(file))
+  if (found !== undefined) return found
+  const folder = pysparkFolder()
+  if (folder !== undefined && existsSync(join(folder, 'bin', 'spark-submit')))
+    return join(folder, 'bin', 'spark-submit')
+  throw new SetupError(
+    'Cannot find spark-submit: set SPARK_HOME to an installation of Spark, or `pip install pyspark`.',
+  )
+}
+
+export interface SparkRun {
+  submit: string
+  /** URL of the cluster (default: that of Spark's own configuration). */
+  master?: string
+  /** Settings by name; those of the user win over those of the build. */
+  conf: Readonly<Record<string, string>>
+  /** Path of an archive to unpack on every node, with `#` and the name of its folder there. */
+  archive?: string
+  /** Path of the script. */
+  script: string
+  /** Called for each line of the results, in order. */
+  onLine: (line: string) => void
+  signal?: AbortSignal
+}
+
+/** The arguments of spark-submit. */
+export const submitArguments = ({ master, conf, archive, script }: Omit<SparkRun, 'submit' | 'onLine'>): string[] => [
+  ...(master === undefined ? [] : ['--master', master]),
+  ...Object.entries(conf).flatMap(([name, value]) => ['--conf', `${name}=${value}`]),
+  ...(archive === undefined ? [] : ['--archives', archive]),
+  ...['--class', sqlClass, 'spark-internal', '-S', '-f', script],
+]
+
+const keptErrorLines = 400
+
+/** Runs a script of SQL. @throws SetupError with Spark's reason when it fails */
+export const runSpark = async (run: SparkRun): Promise<void> => {
+  run.signal?.throwIfAborted()
+  const child = spawn(run.submit, submitArguments(run), { stdio: ['ignore', 'pipe', 'pipe'] })
+  const stop = () => child.kill('SIGTERM')
+  run.signal?.addEventListener('abort', stop)
+  const errors: string[] = []
+  try {
+    const [code] = await Promise.all([
+      ended(child),
+      eachLine(child.stdout, run.onLine),
+      eachLine(child.stderr, (line) => {
+        errors.push(line)
+        if (errors.length > keptErrorLines) errors.shift()
+      }),
+    ])
+    run.signal?.throwIfAborted()
+    if (code !== 0) throw new SetupError(`Spark ended with exit code ${code}: ${reasonOf(errors)}`)
+  } finally {
+    run.signal?.removeEventListener('abort', stop)
+  }
+}
+
+const eachLine = async (input: Readable, use: (line: string) => void): Promise<void> => {
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) use(line)
+}
+
+const ended = (child: ChildProcess): Promise<number | string> =>
+  new Promise((resolve, reject) => {
+    child.on('error', (error) => reject(new SetupError(`Cannot start spark-submit: ${error.message}`)))
+    child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+  })
+
+/** The reason in what Spark wrote to stderr: that of a worker, the first error, or the last line. */
+export const reasonOf = (lines: readonly string[]): string => {
+  const text = lines.join('\n')
+  const worker = /Subprocess exited with status (\d+)\. Error: ?([^\n]*)/.exec(text)
+  if (worker !== null) {
+    const [, status, message] = worker
+    return message === '' ? `a worker ended with exit code ${status}.` : `a worker failed: ${message}`
+  }
+  const named = lines.find((line) =>
+    /^(?:Exception in thread|Error\b|org\.apache\.\S+(?:Exception|Error)|java\.\S+(?:Exception|Error)|Caused by)|(?:ERROR|error): /.test(
+      line,
+    ),
+  )
+  const last = lines.filter((line) => line.trim() !== '' && !/^\s+at /.test(line)).at(-1)
+  return (named ?? last ?? 'no output.').replace(/^Exception in thread "[^"]*" /, '').slice(0, 500)
+}

@@ -23,6 +23,7 @@ import {
   swapParameter,
 } from './parameter-places.ts'
 import { RoutedLayer, type RoutedSegment } from './routed-layer.ts'
+import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
@@ -409,7 +410,7 @@ export class AdapterBank {
  * The base's matrices with the adapter's changes in them, by path.
  * @throws ConfigError where a method or base does not allow it
  */
-const mergedMatrices = ({ attachment, definition }: BankEntry): Map<string, Tensor> => {
+const mergedMatrices = ({ attachment, definition, model }: BankEntry): Map<string, Tensor> => {
   const matrices = new Map<string, Tensor>()
   for (const { path, host, adapter } of attachment.placements) {
     if (host instanceof Linear && host.quantization !== undefined)
@@ -423,5 +424,9 @@ const mergedMatrices = ({ attachment, definition }: BankEntry): Map<string, Tens
       )
     for (const [field, tensor] of Object.entries(merged)) matrices.set(`${path}.${field}`, keep(tensor))
   }
+  // A tied output layer that has no adapter keeps the table that it had.
+  const tied = tiedLayer(model)
+  if (tied !== undefined && matrices.has(TABLE_PATH) && !attachment.placements.some(({ host }) => host === tied))
+    matrices.set(TIED_PATH, tied.weight)
   return matrices
 }

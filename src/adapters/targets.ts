@@ -26,12 +26,12 @@ export const targetsField = targetsSchema
   .describe('layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*')
 export type Targets = z.output<typeof targetsSchema>
 
-/** A linear layer of a block, or the output layer. */
-export interface TargetLayer {
+/** A linear layer of a block, the output layer, or another one that a method adapts. */
+export interface TargetLayer<Layer extends Module = Linear> {
   path: string
-  /** Its name among the layers of a block; undefined for the output layer. */
+  /** Its name among the layers of a block; undefined for other layers. */
   name?: LinearName
-  layer: Linear
+  layer: Layer
 }
 
 const nameOf = (path: string) => path.slice(path.lastIndexOf('.') + 1)
@@ -47,15 +47,15 @@ export const blockLinears = (model: Model): TargetLayer[] =>
  * The layers to adapt: all of the blocks, or those that are named, also among `others`.
  * @throws ConfigError for a name or pattern that matches no layer of the model
  */
-export const findTargets = (
+export const findTargets = <Other extends Module = Linear>(
   model: Model,
   targets: Targets,
   where: string,
-  others: readonly TargetLayer[] = [],
-): TargetLayer[] => {
+  others: readonly TargetLayer<Other>[] = [],
+): TargetLayer<Linear | Other>[] => {
   const blocks = blockLinears(model)
   if (targets === 'all-linear') return blocks
-  const all = [...blocks, ...others]
+  const all: TargetLayer<Linear | Other>[] = [...blocks, ...others]
   const patterns = targets.map((target) => ({ target, matches: layerPattern(target) }))
   const absent = patterns.find(({ matches }) => !all.some(({ path }) => matches(path)))
   if (absent !== undefined) {

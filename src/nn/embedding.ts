@@ -26,6 +26,11 @@ export class Embedding extends Module {
     return this.#outputDtype === undefined ? rows : rows.to(this.#outputDtype)
   }
 
+  /** A row that gets no gradient. */
+  get paddingIndex(): number | undefined {
+    return this.#paddingIndex
+  }
+
   /** Dtype of the output. */
   get dtype(): Dtype {
     return this.#outputDtype ?? (this.#blocks === undefined ? this.weight.dtype : 'float32')

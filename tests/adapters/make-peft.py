@@ -37,6 +37,11 @@ CASES = {
     # Output layers of their own and tied ones; PEFT also stores them as they are in the base.
     "llama-output": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["v_proj", "lm_head"])),
     "qwen2-output": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, use_dora=True, target_modules=["q_proj", "lm_head"])),
+    # The token embeddings, of which PEFT also stores the base's; a tied output layer keeps that table.
+    "bert-embedding": ("bert", lambda base, task: LoraConfig(r=3, lora_alpha=5, task_type=task, target_modules=["query", "word_embeddings"], rank_pattern={"word_embeddings": 2})),
+    "qwen2-embedding": ("qwen2", lambda base, task: LoraConfig(r=2, lora_alpha=3, use_rslora=True, task_type=task, target_modules=["embed_tokens", "v_proj"])),
+    "gpt2-embedding": ("gpt2", lambda base, task: LoraConfig(r=4, task_type=task, target_modules=["wte"])),
+    "llama-embedding": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["embed_tokens", "lm_head", "q_proj"])),
     # PEFT has LoHa and LoKr for nn.Linear alone, so not for GPT-2.
     "bert-loha": ("bert", lambda base, task: LoHaConfig(r=3, alpha=5, task_type=task, target_modules=ALL["bert"])),
     "t5-loha": ("t5", lambda base, task: LoHaConfig(r=2, task_type=task, target_modules=["q", "v", "wo"])),

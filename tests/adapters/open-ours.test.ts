@@ -30,6 +30,7 @@ const configs: Record<string, AdapterInput> = {
   'lora-part': { type: 'lora', targets: ['vProj', 'oProj'], rank: 3, rsLora: true, alpha: 5 },
   'lora-head': { type: 'lora', targets: ['qProj', 'vProj'], rank: 2, trainHead: true },
   dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 },
+  embedding: { type: 'lora', targets: ['embedTokens', 'vProj'], rank: 3, rankPattern: { embedTokens: 2 } },
   pissa: { type: 'lora', init: 'pissa', rank: 4, rankPattern: { 'layers.0.*': 3 } },
   loha: { type: 'loha', rank: 2 },
   lokr: { type: 'lokr', rank: 2, decomposeBoth: true },
@@ -44,6 +45,8 @@ const pairs = Object.keys(heads).flatMap((architecture) =>
   Object.keys(configs)
     // PEFT has these for nn.Linear alone, which GPT-2 does not use.
     .filter((name) => architecture !== 'gpt2' || !['loha', 'lokr', 'oft'].includes(name))
+    // PEFT ignores LoRA on embeddings that encoder and decoder share, and we refuse it.
+    .filter((name) => name !== 'embedding' || architecture !== 't5')
     .filter((name) => name !== 'prefix' || ['gpt2', 'llama', 'qwen3', 't5'].includes(architecture))
     .map((name) => [architecture as ModelType, name] as const),
 )

@@ -308,11 +308,57 @@ describe('initial values that decompose the base', () => {
     [{ rankPattern: { oProjj: 3 } }, /Expected patterns of adapted layers.*`adapter.rankPattern`, got oProjj/],
     [{ targets: ['layers.{4-2}.qProj'] }, /range from a smaller to a larger number/],
     [{ targets: ['q['] }, /Expected a layer as its name, or a path/],
+    [{ targets: ['embedTokens'], init: 'pissa' }, /pissa has no effect on the token embeddings alone/],
+    [{ targets: ['embedTokens'], dropout: 0.1 }, /`adapter.dropout` has no effect on the token embeddings/],
+    [{ targets: ['qProj', 'embedTokens'], dora: true }, /`adapter.dora` needs linear layers, got the token embeddings/],
+    [{ targets: ['embedTokens'], tokens: ['a'] }, /`adapter.tokens` or embedTokens .*, got both/],
     [{ targets: ['qPorj'] }, /`adapter.targets`, got qPorj. Did you mean `qProj`\?/],
   ] as const)('refuses %j', async (settings, message) => {
     const base = await loadModel(join(golden, 'bases', 'llama'))
     expect(() => applyAdapter(base, { ...lora, rank: 2, ...settings } as never)).toThrow(message)
   })
+})
+
+it('LoRA of the embeddings is refused where encoder and decoder share them, as PEFT ignores it there', async () => {
+  const base = await loadModel(join(golden, 'bases', 't5'))
+  expect(() => applyAdapter(base, { type: 'lora', targets: 'embedTokens' })).toThrow(/needs a model with one stack/)
+  expect(base.parameters().size).toBe((await loadModel(join(golden, 'bases', 't5'))).parameters().size)
+})
+
+it('LoRA of the embeddings is mixed in a batch, averaged exactly, and starts as the base', async () => {
+  const base = await loadModel(join(golden, 'bases', 'gpt2'))
+  const expected = await expectedOf('gpt2-embedding')
+  const before = run(base, expected)
+  const applied = applyAdapter(base, { type: 'lora', targets: 'embedTokens', loraPlusRatio: 16 }, { name: 'one' })
+  expect(run(applied.model, expected).equal(before)).toBe(true)
+  for (const path of applied.trainable.keys()) expect(applied.learningRateScale(path)).toBe(1)
+  await loadAdapter(join(golden, 'gpt2-embedding'), { base, name: 'two' })
+  const { bank } = applied
+  expect(bank.canMix('one') && bank.canMix('two')).toBe(true)
+  const inputIds = expected.tensor('ids').narrow(0, 0, 1)
+  const logits = (ids: Tensor, starts?: Tensor) => noGrad(() => base.forward({ inputIds: ids, starts }).logits)
+  bank.activate('two')
+  const alone = logits(inputIds)
+  bank.activate([])
+  const twice = cat([inputIds, inputIds], 1)
+  const mixed = bank.routed(
+    [
+      { name: null, from: 0, count: 7 },
+      { name: 'two', from: 7, count: 7 },
+    ],
+    () => logits(twice, tensor([0, 7, 14], { dtype: 'int64' })),
+  )
+  expect(largest(mixed.narrow(1, 7, 7).sub(alone))).toBeLessThan(1e-5)
+  expect(largest(mixed.narrow(1, 0, 7).sub(logits(inputIds)))).toBeLessThan(1e-5)
+  expect(relative(alone, mixed.narrow(1, 0, 7))).toBeGreaterThan(0.01)
+  bank.average('half', [{ name: 'two', weight: 0.5 }])
+  bank.activate('half')
+  const half = base.body.embedTokens.forward(inputIds)
+  bank.activate('two')
+  const full = base.body.embedTokens.forward(inputIds)
+  bank.activate([])
+  const plain = base.body.embedTokens.forward(inputIds)
+  expect(largest(half.sub(full.add(plain).mul(0.5)))).toBeLessThan(1e-6)
 })
 
 it('shared matrices of VeRA that a file lacks are those of its seed, as in PEFT', async () => {

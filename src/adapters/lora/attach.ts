@@ -3,6 +3,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { AttachContext, Attachment } from '../adapter.ts'
 import { fusedGroups, type TargetLayer } from '../targets.ts'
+import { EMBEDDING_PATH } from './embedding.ts'
 import { initializeLayers, type LoraInit } from './initialize.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
 
@@ -52,6 +53,8 @@ export const attachLora = (
   return {
     placements: places.map(({ path, layer }) => ({ path, host: layer, adapter: layers.get(path) as LoraLayer })),
     trained: [],
-    learningRateScale: (path) => (/\.adapters\.[^.]+\.b$/.test(path) ? loraPlusRatio : 1),
+    // Of the embeddings, A is the matrix that starts at zero, and LoRA+ leaves both alone.
+    learningRateScale: (path) =>
+      /\.adapters\.[^.]+\.b$/.test(path) && !path.startsWith(`${EMBEDDING_PATH}.`) ? loraPlusRatio : 1,
   }
 }

@@ -15,6 +15,9 @@ export interface LoraShape {
   dropout: number
 }
 
+/** Factor of the change. */
+export const scaleOf = ({ alpha, rank, rsLora }: LoraShape): number => alpha / (rsLora ? Math.sqrt(rank) : rank)
+
 type Way = (input: Tensor) => Tensor
 
 /** W x + scale · B A x. @source arXiv:2106.09685 */
@@ -96,8 +99,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   /** Factor of the change. */
   get scale(): number {
-    const { alpha, rank, rsLora } = this.#shape
-    return alpha / (rsLora ? Math.sqrt(rank) : rank)
+    return scaleOf(this.#shape)
   }
 
   override lowRank(rows: number): readonly LowRankRows[] | undefined {

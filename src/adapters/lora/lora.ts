@@ -2,17 +2,23 @@
 // arXiv:2106.09685
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
+import { Embedding, type Linear } from '../../nn/index.ts'
 import { defineAdapter } from '../adapter.ts'
 import { layerPattern, patternValue } from '../patterns.ts'
-import { findTargets, outputLayers } from '../targets.ts'
+import { findTargets, outputLayers, type TargetLayer } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import { type LoraConfig, loraSchema, plainConfig } from './config.ts'
+import { attachEmbedding, EMBEDDING_PATH, tokenEmbeddings } from './embedding.ts'
 import { initializationOf } from './initialize.ts'
+import type { LoraShape } from './layer.ts'
 import { loraFiles } from './peft-files.ts'
 import { attachTokenRows, tokenIds } from './token-rows.ts'
 
 /** The layers to adapt with their shapes. @throws ConfigError for patterns that match none of them, and settings without effect */
-const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
+const shapedTargets = (
+  model: Model,
+  config: LoraConfig,
+): { linears: LoraTarget[]; embeddings: (TargetLayer<Embedding> & { shape: LoraShape })[] } => {
   const { rank, alpha, rsLora, dora, dropout, rankPattern, alphaPattern, init, initIterations } = config
   if (initIterations !== undefined && initializationOf(init)?.takesIterations !== true)
     throw new ConfigError(`\`adapter.initIterations\` needs \`adapter.init\` pissa, got ${init}. Remove it.`)
@@ -21,7 +27,12 @@ const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
       `Expected \`adapter.dora\` or \`adapter.init\` ${init}, got both: norms of rows cannot be converted to the original base. Remove one.`,
     )
   const outputs = outputLayers(model)
-  const targets = findTargets(model, config.targets, 'adapter.targets', outputs)
+  const targets = findTargets<Linear | Embedding>(model, config.targets, 'adapter.targets', [
+    ...outputs,
+    ...tokenEmbeddings(model),
+  ])
+  const isEmbedding = ({ path }: { path: string }) => path === EMBEDDING_PATH
+  if (targets.some(isEmbedding)) expectEmbedding(config, targets.every(isEmbedding))
   if (dropout > 0 && targets.some(({ path }) => outputs.some((output) => output.path === path)))
     throw new ConfigError(
       '`adapter.dropout` has no effect on the output layer, whose logits are computed from its whole matrix: set it to 0, or leave lmHead out of `adapter.targets`.',
@@ -32,7 +43,7 @@ const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
         throw new ConfigError(
           `Expected patterns of adapted layers, such as ${targets[0].path}, for \`adapter.${field}\`, got ${pattern}.`,
         )
-  return targets.map((target) => ({
+  const shaped = targets.map((target) => ({
     ...target,
     shape: {
       rank: patternValue(rankPattern, target.path) ?? rank,
@@ -42,6 +53,26 @@ const shapedTargets = (model: Model, config: LoraConfig): LoraTarget[] => {
       dropout,
     },
   }))
+  return {
+    linears: shaped.flatMap(({ layer, ...target }) => (layer instanceof Embedding ? [] : [{ ...target, layer }])),
+    embeddings: shaped.flatMap(({ layer, ...target }) => (layer instanceof Embedding ? [{ ...target, layer }] : [])),
+  }
+}
+
+/** @throws ConfigError for settings without effect on the token embeddings */
+const expectEmbedding = ({ tokens, dropout, init }: LoraConfig, alone: boolean): void => {
+  if (tokens.length > 0)
+    throw new ConfigError(
+      'Expected `adapter.tokens` or embedTokens in `adapter.targets`, got both, which train the same table. Remove one.',
+    )
+  if (dropout > 0)
+    throw new ConfigError(
+      '`adapter.dropout` has no effect on the token embeddings: set it to 0, or leave embedTokens out of `adapter.targets`.',
+    )
+  if (alone && initializationOf(init) !== undefined)
+    throw new ConfigError(
+      `\`adapter.init\` ${init} has no effect on the token embeddings alone: remove it, or add linear layers to \`adapter.targets\`.`,
+    )
 }
 
 /** Ranks of a sum of adapters, whose matrices are side by side. */
@@ -64,9 +95,11 @@ export const lora = defineAdapter({
   learningRate: 1e-3,
   family: 'lora',
   plan: (model, config, context) => {
-    const { placements, ...attachment } = attachLora(model, shapedTargets(model, config), config, context)
+    const { linears, embeddings } = shapedTargets(model, config)
+    const { placements, ...attachment } = attachLora(model, linears, config, context)
+    const tables = attachEmbedding(model, embeddings, context)
     const ids = tokenIds(config.tokens, context.encode, model.facts.vocabSize)
-    return { ...attachment, placements: [...placements, ...attachTokenRows(model, ids)] }
+    return { ...attachment, placements: [...placements, ...tables, ...attachTokenRows(model, ids)] }
   },
   sumConfig: (given) => {
     const configs = given.map(plainConfig)

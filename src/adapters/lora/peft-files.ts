@@ -2,11 +2,13 @@
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
+import type { LayerAdapter } from '../layer-adapter.ts'
 import { numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
 import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, outputLayers } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import { type LoraConfig, plainConfig } from './config.ts'
+import { attachEmbedding, embeddingIn, readEmbedding, tokenEmbeddings, writeEmbedding } from './embedding.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
 import { attachTokenRows, readTokenRows, tokenRowsField, writeTokenRows } from './token-rows.ts'
 
@@ -35,9 +37,11 @@ const patternValue = (file: PeftFile, field: string, module: string): number | u
   return undefined
 }
 
-const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LoraLayer }[]) => {
+const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LayerAdapter }[]) => {
   const tensors = new Map<string, Tensor>()
-  const byPath = new Map(placements.map(({ path, adapter }) => [path, adapter]))
+  const byPath = new Map(
+    placements.flatMap(({ path, adapter }) => (adapter instanceof LoraLayer ? [[path, adapter]] : [])),
+  )
   const chosen = namedLinears(model).filter(({ parts }) => parts.some(({ path }) => byPath.has(path)))
   const [rank_pattern, alpha_pattern]: Record<string, number>[] = [{}, {}]
   for (const linear of chosen) {
@@ -57,13 +61,22 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
     if (rank !== config.rank) rank_pattern[theirs] = rank
     if (alpha !== config.alpha) alpha_pattern[theirs] = alpha
   }
+  const table = writeEmbedding(model, placements)
+  if (table !== undefined) {
+    for (const [key, tensor] of table.tensors) tensors.set(key, tensor)
+    if (table.shape.rank !== config.rank) rank_pattern[table.module] = table.shape.rank
+    if (table.shape.alpha !== config.alpha) alpha_pattern[table.module] = table.shape.alpha
+  }
   const fields = {
     r: config.rank,
     lora_alpha: config.alpha,
     lora_dropout: config.dropout,
     use_rslora: config.rsLora,
     use_dora: config.dora,
-    target_modules: targetModules(model, chosen),
+    target_modules: [
+      ...targetModules(model, chosen),
+      ...(table === undefined ? [] : [table.module.slice(table.module.lastIndexOf('.') + 1)]),
+    ],
     fan_in_fan_out: chosen.some(({ transposed }) => transposed),
     bias: 'none',
     init_lora_weights: true,
@@ -119,12 +132,22 @@ const read = (file: PeftFile, model: Model) => {
     }
     return [{ linear, shape, a, b, magnitude }]
   })
+  const table = embeddingIn(file, model)
+  const tableShape: LoraShape = {
+    rank: (table === undefined ? undefined : patternValue(file, 'rank_pattern', table)) ?? rank,
+    alpha: (table === undefined ? undefined : patternValue(file, 'alpha_pattern', table)) ?? alpha,
+    rsLora,
+    dora,
+    dropout,
+  }
+  const fillTable = table === undefined ? undefined : readEmbedding(file, model, table, tableShape.rank)
   const blocks = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
   const paths = found.flatMap(({ linear }) => linear.parts.map(({ path }) => path))
   const outputs = outputLayers(model).filter(({ path }) => paths.includes(path))
   const targets = [
     ...linearNames.filter((name) => paths.some((path) => blocks.get(path) === name)),
     ...outputs.map(({ path }) => path.slice(path.lastIndexOf('.') + 1)),
+    ...(table === undefined ? [] : tokenEmbeddings(model)).map(({ path }) => path.slice(path.lastIndexOf('.') + 1)),
   ]
   const places = found.flatMap(({ linear, shape }) =>
     linear.parts.map(({ path, layer }): LoraTarget => ({ path, layer, shape, name: blocks.get(path) })),
@@ -148,10 +171,16 @@ const read = (file: PeftFile, model: Model) => {
     config,
     plan: (context: Parameters<typeof attachLora>[3]) => {
       const { placements, ...attachment } = attachLora(model, places, config, context)
-      return { ...attachment, placements: [...placements, ...attachTokenRows(model, rows.ids)] }
+      const tables = table === undefined ? [] : tokenEmbeddings(model)
+      const shaped = tables.map((target) => ({ ...target, shape: tableShape }))
+      return {
+        ...attachment,
+        placements: [...placements, ...attachEmbedding(model, shaped, context), ...attachTokenRows(model, rows.ids)],
+      }
     },
     fill: ({ placements }: ReturnType<typeof attachLora>) => {
       rows.fill(placements.map(({ adapter }) => adapter))
+      fillTable?.(placements.map(({ adapter }) => adapter))
       const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as LoraLayer]))
       const put = (linear: NamedLinear, tensor: Tensor | undefined, pick: (layer: LoraLayer) => Tensor | undefined) =>
         tensor === undefined ||
@@ -191,8 +220,7 @@ export const loraFiles: PeftFormat<LoraConfig> = {
   ],
   write: (model, given, { placements }) => {
     const config = plainConfig(given)
-    const layers = placements.flatMap(({ path, adapter }) => (adapter instanceof LoraLayer ? [{ path, adapter }] : []))
-    const { fields, tensors } = write(model, config, layers)
+    const { fields, tensors } = write(model, config, placements)
     const rows = writeTokenRows(model, placements)
     return { fields: { ...fields, ...rows.fields }, tensors: new Map([...tensors, ...rows.tensors]) }
   },

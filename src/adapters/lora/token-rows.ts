@@ -1,13 +1,13 @@
 // Trained rows of the token embeddings and of the output layer, beside LoRA: those of new tokens, such as the ends of turns in a chat.
 // In files they are PEFT's trainable tokens.
-import { expandRules } from '../../checkpoint/index.ts'
 import { CheckpointError, ConfigError, show } from '../../core/index.ts'
-import { LanguageHead, type Model, modelKeys } from '../../models/index.ts'
+import { LanguageHead, type Model } from '../../models/index.ts'
 import { Embedding, type Linear, type Module } from '../../nn/index.ts'
 import { keep, linear, noGrad, Tensor } from '../../tensor/index.ts'
 import type { Placement } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 import type { PeftFile } from '../peft/format.ts'
+import { tableNames } from '../peft/names.ts'
 import { TABLE_PATH, TIED_PATH, tiedLayer } from '../tied-head.ts'
 
 type Way = (input: Tensor) => Tensor
@@ -108,21 +108,13 @@ export const tokenIds = (
 const field = 'trainable_token_indices'
 const suffix = '.token_adapter.trainable_tokens_delta'
 
-/** Names of the embedding and of the output layer in the base's files. */
-const modulesOf = ({ definition, config, headType }: Model): { embedding?: string; output?: string } => {
-  const rules = expandRules(modelKeys(definition, config, headType), 0)
-  const named = (path: string) =>
-    rules.find(({ ours }) => ours.length === 1 && ours[0] === path)?.theirs.replace(/\.weight$/, '')
-  return { embedding: named(TABLE_PATH), output: named(TIED_PATH) }
-}
-
 /** Fields and tensors of trained rows in PEFT's files. */
 export const writeTokenRows = (
   model: Model,
   placements: readonly { adapter: LayerAdapter }[],
 ): { fields: Record<string, unknown>; tensors: Map<string, Tensor> } => {
   const [embedding, output] = placements.flatMap(({ adapter }) => (adapter instanceof TokenRows ? [adapter] : []))
-  const names = modulesOf(model)
+  const names = tableNames(model)
   if (embedding === undefined || names.embedding === undefined) return { fields: {}, tensors: new Map() }
   const tensors = new Map([[names.embedding + suffix, embedding.rows]])
   // PEFT gives a tied output layer the rows of the embedding.
@@ -139,7 +131,7 @@ const isIds = (value: unknown): value is number[] =>
 /** Trained rows in a file: the ids, and how the values are filled in. @throws CheckpointError for ids that the base does not have */
 export const readTokenRows = (file: PeftFile, model: Model) => {
   const given = file.fields[field]
-  const names = modulesOf(model)
+  const names = tableNames(model)
   if (given === undefined || given === null || names.embedding === undefined)
     return { ids: [] as number[], fill: () => {} }
   const lists = isIds(given) ? [given] : Object.values(given)

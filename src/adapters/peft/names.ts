@@ -4,6 +4,7 @@ import { expandRules, joinFused, splitFused } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
 import { Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
+import { TABLE_PATH, TIED_PATH } from '../tied-head.ts'
 import type { PeftFile } from './format.ts'
 
 /** A linear module of transformers, and our layers that are fused in it, in order. */
@@ -46,6 +47,14 @@ export const namedLinears = (model: Model): NamedLinear[] => {
           return [{ theirs: module, suffix, parts, transposed, heads }]
         }),
     )
+}
+
+/** Names of the modules of the token embeddings and of the output layer. */
+export const tableNames = (model: Model): { embedding?: string; output?: string } => {
+  const rules = expandRules(rulesOf(model).rules, 0)
+  const named = (path: string) =>
+    rules.find(({ ours }) => ours.length === 1 && ours[0] === path)?.theirs.replace(/\.weight$/, '')
+  return { embedding: named(TABLE_PATH), output: named(TIED_PATH) }
 }
 
 /** The shortest `target_modules` that match exactly these layers of the model. */

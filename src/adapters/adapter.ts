@@ -17,6 +17,38 @@ export interface Placement {
   adapter: LayerAdapter
 }
 
+/** An update of the parameters that has just been made. */
+export interface AfterUpdate {
+  /** Number of the step, from 1. */
+  step: number
+  /** Gradients of the whole batch by path, before clipping. */
+  gradients: ReadonlyMap<string, Tensor>
+  /** Factor by which the gradients were clipped. */
+  scale: number
+  /** float32 weights by path: parameters, or the masters of bfloat16 ones. */
+  weights: ReadonlyMap<string, Tensor>
+  /** The trained parameters by path. */
+  parameters: ReadonlyMap<string, Tensor>
+}
+
+/** What a method does in training beside its parameters. */
+export interface MethodTraining {
+  /** A term of the loss that no example changes; it is added once to the loss of a step. */
+  penalty?: { name: string; scale: number; loss(): Tensor }
+  /** Called after each update, with the same values on all processes. */
+  afterUpdate?(update: AfterUpdate): void
+  /** Tensors that change with it, by path: checkpoints store them, and copy the stored values into them. */
+  tensors?(): ReadonlyMap<string, Tensor>
+}
+
+/** What a method may know of the run that begins. */
+export interface TrainingFacts {
+  /** Infinite where the run ends by time. */
+  totalSteps: number
+  /** The trained parameters by path. */
+  parameters: ReadonlyMap<string, Tensor>
+}
+
 /** What a method inserts into a model. */
 export interface Attachment {
   placements: Placement[]
@@ -26,6 +58,8 @@ export interface Attachment {
   virtualTokens?: number
   /** Factor of the learning rate for one of its tensors, by path (default: 1). */
   learningRateScale?(path: string): number
+  /** Begins the training of a run. @throws ConfigError for a run that the method cannot be trained in */
+  beginTraining?(facts: TrainingFacts): MethodTraining
 }
 
 /** What a method needs to initialise its tensors. */

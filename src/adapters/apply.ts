@@ -3,7 +3,7 @@ import { CheckpointError, ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { compareState, describeReport } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, AnyConfig, AttachContext } from './adapter.ts'
+import type { AdapterDefinition, AnyConfig, AttachContext, MethodTraining, TrainingFacts } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
 /** An adapter on a model. */
@@ -124,6 +124,11 @@ export class AppliedAdapter {
   /** Factor of the learning rate for one of its tensors, by path. */
   learningRateScale(path: string): number {
     return this.#bank.get(this.name).attachment.learningRateScale?.(path) ?? 1
+  }
+
+  /** What its method does in a run that begins; undefined for most. @throws ConfigError for a run that does not suit it */
+  beginTraining(facts: TrainingFacts): MethodTraining | undefined {
+    return this.#bank.get(this.name).attachment.beginTraining?.(facts)
   }
 
   #refuseInPlace(what: string): void {

@@ -11,6 +11,7 @@ import { pfeiffer } from './bottleneck/pfeiffer.ts'
 import { ia3 } from './ia3/ia3.ts'
 import { type LoadAdapterOptions, type LoadedAdapter, loadAdapterWith } from './load-adapter.ts'
 import { lora } from './lora/lora.ts'
+import { adalora } from './matrix-change/adalora.ts'
 import { loha } from './matrix-change/loha.ts'
 import { lokr } from './matrix-change/lokr.ts'
 import { oft } from './matrix-change/oft.ts'
@@ -31,6 +32,7 @@ export const adapters = registry.builtIn([
   bitfit,
   lastNLayers,
   lora,
+  adalora,
   houlsby,
   pfeiffer,
   parallel,
@@ -101,6 +103,7 @@ export {
   adapterFields,
   defineAdapter,
   type MethodFamily,
+  type MethodTraining,
   type Placement,
 } from './adapter.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'

@@ -1,10 +1,11 @@
 // Loss and gradients of one global batch, independent of how it is split into micro-batches, and of the objective.
 import { setImmediate } from 'node:timers/promises'
+import type { MethodTraining } from '../adapters/index.ts'
 import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
 import { DropoutMasks, withDropout } from '../nn/index.ts'
-import { type Criterion, mustPad, positionsIn, sequencesIn } from '../objectives/index.ts'
+import { type Criterion, type LossTerm, mustPad, positionsIn, sequencesIn } from '../objectives/index.ts'
 import {
   clearGrads,
   freeTensors,
@@ -25,6 +26,8 @@ export interface TrainableModel<Example = unknown> {
   objective: Criterion<Example>
   /** Every trained parameter, by path. */
   parameters: ReadonlyMap<string, Tensor>
+  /** What the fine-tuning method does beside its parameters. */
+  method?: MethodTraining
 }
 
 /** How a batch is computed. */
@@ -96,11 +99,29 @@ export const totalWeights = <Example>(objective: Criterion<Example>, examples: r
   return totals
 }
 
-/** The same with the weight of what the model adds to the loss in training. */
+const tokensOf = <Example>(objective: Criterion<Example>, examples: readonly Example[]): number =>
+  examples.reduce((sum, example) => sum + objective.tokens(example), 0)
+
+/** The same with the weights of what model and method add to the loss in training. */
 export const trainingWeights = <Example>(
-  { objective, model }: Pick<TrainableModel<Example>, 'objective' | 'model'>,
+  { objective, model, method }: Pick<TrainableModel<Example>, 'objective' | 'model' | 'method'>,
   examples: readonly Example[],
-): Record<string, number> => ({ ...totalWeights(objective, examples), ...routerWeights(model, objective, examples) })
+): Record<string, number> => ({
+  ...totalWeights(objective, examples),
+  ...routerWeights(model, objective, examples),
+  ...(method?.penalty && { [method.penalty.name]: tokensOf(objective, examples) }),
+})
+
+/** The penalty of a method for a part of the batch: its share by tokens, so that all parts together have it once. */
+const penaltyOf = <Example>(
+  { objective, method }: Pick<TrainableModel<Example>, 'objective' | 'method'>,
+  examples: readonly Example[],
+): LossTerm[] => {
+  if (method?.penalty === undefined) return []
+  const { name, scale, loss } = method.penalty
+  const weight = tokensOf(objective, examples)
+  return [{ name, sum: loss().mul(weight), weight, scale }]
+}
 
 /** Some rows of a global batch, whose gradients other processes have a part of. */
 export interface SharedBatch {
@@ -116,12 +137,12 @@ export interface SharedBatch {
  * @param shared weights of the global batch, where `examples` are some of its rows, and what takes the gradients then
  */
 export const computeGradients = async <Example>(
-  { model, auxiliary, objective, parameters }: TrainableModel<Example>,
+  { model, auxiliary, objective, parameters, method }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
   shared?: SharedBatch,
 ): Promise<BatchGradients> => {
-  const weights = shared?.totals ?? trainingWeights({ objective, model }, examples)
+  const weights = shared?.totals ?? trainingWeights({ objective, model, method }, examples)
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
@@ -149,20 +170,18 @@ export const computeGradients = async <Example>(
         generator,
         indices.map((index) => ({ number: numbers?.[index] ?? index, sequences: sequencesIn(examples[index]) })),
       )
+      const own = indices.map((index) => examples[index])
       const compute = () => {
-        const batch = objective.collate(
-          indices.map((index) => examples[index]),
-          { padded, device: options.device },
-        )
+        const batch = objective.collate(own, { padded, device: options.device })
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
         const result = trainingLoss(model, objective)(model, batch, { auxiliary })
         for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
           const before = measured[name] ?? { sum: 0, weight: 0 }
-          const own = typeof sum === 'number' ? sum : sum.item()
-          measured[name] = { sum: before.sum + own, weight: before.weight + weight }
+          const value = typeof sum === 'number' ? sum : sum.item()
+          measured[name] = { sum: before.sum + value, weight: before.weight + weight }
         }
-        for (const term of result.terms) {
+        for (const term of [...result.terms, ...penaltyOf({ objective, method }, own)]) {
           const weight = weights[term.name]
           if (!(weight > 0)) continue
           const share = term.sum.mul(term.scale / weight)

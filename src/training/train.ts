@@ -5,7 +5,7 @@ import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { GroupError, type ProcessGroup } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
-import { clearGrads, Generator, notePhase } from '../tensor/index.ts'
+import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
 import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
@@ -292,8 +292,19 @@ class TrainingLoop<Example> {
     const update = optimizer.step(gradients, { learningRate, maxGradientNorm, ...known })
     if (update.applied && group !== undefined && optimizer instanceof ShardedOptimizer)
       await collectWeights(group, optimizer)
+    if (update.applied) this.#afterUpdate(gradients, update)
     this.#sound = !update.applied
     return update
+  }
+
+  /** Lets the fine-tuning method act on an update. */
+  #afterUpdate(gradients: ReadonlyMap<string, Tensor>, { gradientNorm }: Update): void {
+    const { optimizer, settings, trainable } = this.#run
+    const { method, parameters } = trainable
+    // As the optimizer clips.
+    const scale = Math.min(1, settings.maxGradientNorm / (gradientNorm + 1e-6))
+    const { weights } = optimizer
+    method?.afterUpdate?.({ step: this.#state.step + 1, gradients, scale, weights, parameters })
   }
 
   /** Norms by layer, in the steps that record them. */

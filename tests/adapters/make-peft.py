@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, VeraConfig, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, PeftModel, VeraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           RobertaConfig, RobertaForTokenClassification, T5Config, T5ForConditionalGeneration)
@@ -49,6 +49,8 @@ CASES = {
     "bert-lokr": ("bert", lambda base, task: LoKrConfig(r=2, decompose_factor=4, task_type=task, target_modules=ALL["bert"])),
     "llama-vera": ("llama", lambda base, task: VeraConfig(r=6, d_initial=0.2, projection_prng_key=5, task_type=task, target_modules=ALL["llama"])),
     "gpt2-vera": ("gpt2", lambda base, task: VeraConfig(r=5, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
+    "bert-adalora": ("bert", lambda base, task: AdaLoraConfig(init_r=4, target_r=2, total_step=8, tinit=1, tfinal=2, lora_alpha=6, task_type=task, target_modules=ALL["bert"])),
+    "gpt2-adalora": ("gpt2", lambda base, task: AdaLoraConfig(init_r=3, target_r=1, total_step=6, deltaT=2, beta1=0.7, orth_reg_weight=0.1, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
     "bert-oft": ("bert", lambda base, task: OFTConfig(r=0, oft_block_size=8, task_type=task, target_modules=ALL["bert"])),
     "llama-oft": ("llama", lambda base, task: OFTConfig(r=0, oft_block_size=12, block_share=True, num_cayley_neumann_terms=3, task_type=task, target_modules=ALL["llama"])),
     **{f"{base}-ia3": (base, lambda base, task: IA3Config(task_type=task)) for base in BASES},
@@ -59,6 +61,39 @@ CASES = {
     "t5-prompt": ("t5", lambda base, task: PromptTuningConfig(num_virtual_tokens=4, num_transformer_submodules=1, task_type=task)),
 }
 out = Path(__file__).parent / "golden"
+
+
+def allocated(model, inputs, folder):
+    """The model after steps with allocation, as PEFT's files have it: with the components that are kept. The steps go to allocation.safetensors."""
+    config = model.peft_config["default"]
+    factors = {key: p for key, p in model.named_parameters() if "lora_" in key}
+    steps = {f"start.{key.replace('.default', '')}": p.detach().clone() for key, p in factors.items()}
+    weights = torch.randn(model(**inputs).logits.shape, generator=torch.Generator().manual_seed(9))
+    if weights.ndim == 3:
+        weights = weights * inputs["attention_mask"][..., None]
+    for step in range(1, config.total_step + 1):
+        model.zero_grad()
+        loss = (model.model(**inputs).logits * weights).square().mean()
+        # As AdaLoraModel.forward adds it to the loss of labels.
+        norms = [torch.norm((p @ p.T if "lora_A" in key else p.T @ p) - torch.eye(min(p.shape))) for key, p in factors.items() if "lora_E" not in key]
+        loss = loss + config.orth_reg_weight * sum(norms) / len(norms)
+        loss.backward()
+        with torch.no_grad():
+            for p in factors.values():
+                p -= 0.05 * p.grad
+        model.base_model.update_and_allocate(step)
+        steps[f"loss.{step}"] = loss.detach()
+        for key, p in factors.items():
+            if "lora_E" in key:
+                steps[f"values.{step}.{key.replace('.default', '')}"] = p.detach().clone()
+    for key, p in factors.items():
+        steps[f"end.{key.replace('.default', '')}"] = p.detach().clone()
+    model.save_pretrained(folder)
+    save_file({**steps, "weights": weights.contiguous()}, folder / "allocation.safetensors")
+    base = type(model.get_base_model()).from_pretrained(out / "bases" / folder.name.split("-")[0])
+    return PeftModel.from_pretrained(base, folder, is_trainable=True).eval()
+
+
 only = sys.argv[1:]
 for name, (kind, config, _) in BASES.items():
     torch.manual_seed(7)
@@ -92,6 +127,8 @@ for name, (base, make) in CASES.items():
     extra = {}
     if task == TaskType.SEQ_2_SEQ_LM:
         extra["decoder_input_ids"] = torch.randint(2, 61, (2, 5), generator=torch.Generator().manual_seed(2))
+    if name.endswith("-adalora"):
+        model = allocated(model, inputs, folder)
     logits = model(**inputs, **extra).logits
     if logits.ndim == 3 and name.endswith("-prompt") and task != TaskType.SEQ_2_SEQ_LM:
         logits = logits[:, 4:]

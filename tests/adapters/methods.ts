@@ -5,6 +5,7 @@ import type { ModelType } from '../../src/models/index.ts'
 
 const configs: Partial<Record<AdapterType, object>> = {
   lora: { targets: 'all-linear', rank: 3 },
+  adalora: { initialRank: 4, targetRank: 2 },
   loha: { rank: 3 },
   lokr: { rank: 2, decomposeBoth: true },
   vera: { rank: 6 },

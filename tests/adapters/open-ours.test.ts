@@ -32,6 +32,7 @@ const configs: Record<string, AdapterInput> = {
   dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 },
   embedding: { type: 'lora', targets: ['embedTokens', 'vProj'], rank: 3, rankPattern: { embedTokens: 2 } },
   pissa: { type: 'lora', init: 'pissa', rank: 4, rankPattern: { 'layers.0.*': 3 } },
+  adalora: { type: 'adalora', initialRank: 4, targetRank: 2 },
   loha: { type: 'loha', rank: 2 },
   lokr: { type: 'lokr', rank: 2, decomposeBoth: true },
   vera: { type: 'vera', rank: 6 },

@@ -41,7 +41,9 @@ describe.each(names)('%s', (name) => {
     const logits = run(model, expected)
     expect(relative(seen(logits, expected), seen(expected.tensor('logits'), expected))).toBeLessThan(1e-5)
     logits.mul(expected.tensor('weights')).sum().backward()
-    const wanted = [...expected.tensors.keys()].filter((key) => key.startsWith('gradient.'))
+    const wanted = [...expected.tensors]
+      .filter(([key, { shape }]) => key.startsWith('gradient.') && !shape.includes(0))
+      .map(([key]) => key)
     // Gradients by the keys of PEFT: the values go the way of the files.
     const gradients = new Map([...applied.trainable].map(([path, tensor]) => [path, tensor.grad]))
     expect([...gradients.values()].every((gradient) => gradient !== undefined)).toBe(true)

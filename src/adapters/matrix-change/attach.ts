@@ -10,7 +10,7 @@ import { type MatrixChange, MatrixLayer, type Tensors } from './layer.ts'
 /** The trained tensors of a method for a matrix [outputs,inputs]. */
 export interface MatrixMethod {
   /** Shapes of the tensors, by name. */
-  shapes(outputs: number, inputs: number): Record<string, readonly number[]>
+  shapes(outputs: number, inputs: number, module: NamedLinear): Record<string, readonly number[]>
   /** Sets the initial values, with which the matrix is unchanged. */
   initialize(tensors: Tensors, generator: Generator): void
   change(outputs: number, inputs: number): MatrixChange
@@ -40,7 +40,7 @@ export const modulesOf = (model: Model, targets: Targets): NamedLinear[] => {
 /** The tensors of one matrix, without values. */
 const makeTensors = (method: MatrixMethod, module: NamedLinear): Record<string, Tensor> => {
   const { dtype, device } = module.parts[0].layer
-  const shapes = Object.entries(method.shapes(...sizeOf(module)))
+  const shapes = Object.entries(method.shapes(...sizeOf(module), module))
   return Object.fromEntries(shapes.map(([name, shape]) => [name, keep(empty(shape, { dtype, device }))]))
 }
 

@@ -41,8 +41,9 @@ export class MatrixLayer extends LayerAdapter<Linear, Way> {
     this.#change = change
     this.#rows = rows
     this.#shared = shared
-    // Enumerable fields are parameters.
-    Object.assign(this, tensors)
+    // Enumerable fields are parameters. A matrix without components has nothing to train.
+    for (const [name, value] of Object.entries(tensors))
+      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: value.size > 0 })
   }
 
   override get rowWise(): boolean {
@@ -67,12 +68,14 @@ export class MatrixLayer extends LayerAdapter<Linear, Way> {
       const own = next(input)
       if (factors === undefined) return own.add(linear(input, this.#rows(matrix!(tensors))))
       const { left, right } = factors(tensors)
+      if (right.shape[0] === 0) return own
       return own.add(linear(linear(input, right), this.#rows(left)))
     }
   }
 
   override lowRank(rows: number): readonly LowRankRows[] | undefined {
     const found = this.#change.factors?.(this.tensors)
+    if (found?.right.shape[0] === 0) return []
     return found && [{ from: 0, count: rows, a: found.right, b: this.#rows(found.left).contiguous(), scale: 1 }]
   }
 
@@ -89,6 +92,7 @@ export class MatrixLayer extends LayerAdapter<Linear, Way> {
       return weight.matmul(rotation.t())
     }
     const { left, right } = factors?.(tensors) ?? {}
+    if (right?.shape[0] === 0) return weight
     const change = left === undefined ? matrix!(tensors) : left.to(dtype).matmul(right!.to(dtype))
     return weight.add(this.#rows(change).to(dtype))
   }

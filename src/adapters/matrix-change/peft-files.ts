@@ -1,11 +1,12 @@
 // Changes of matrices in PEFT's files: the tensors of each module under its name, with suffixes of the method.
 import type { Model } from '../../models/index.ts'
 import { noGrad } from '../../tensor/index.ts'
+import type { Attachment } from '../adapter.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from '../peft/format.ts'
 import { isTargeted, type NamedLinear, namedLinears, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, type Targets } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, sizeOf } from './attach.ts'
-import { MatrixLayer } from './layer.ts'
+import { MatrixLayer, type Tensors } from './layer.ts'
 
 /** What a method adds to the common form of its files. */
 export interface MatrixFiles<Config> {
@@ -16,10 +17,14 @@ export interface MatrixFiles<Config> {
   /** Names of the fields that `read` uses, and of those that only matter in training. */
   fields: readonly string[]
   /** Fields of a config. */
-  write(config: Config): Record<string, unknown>
+  write(config: Config, attachment: Attachment): Record<string, unknown>
+  /** The tensors of a module as files have them (default: as they are). */
+  stored?(module: string, tensors: Tensors, attachment: Attachment): Tensors
   /** Config of the fields. @throws CheckpointError for values that are not supported */
   read(file: PeftFile, targets: Targets): Config
   method(config: Config, modules: readonly NamedLinear[], file?: PeftFile): MatrixMethod
+  /** Adds to what was read. */
+  attached?(config: Config, attachment: Attachment, modules: readonly NamedLinear[], file: PeftFile): Attachment
   /** Whether the files have `fan_in_fan_out`. */
   hasLayout?: boolean
 }
@@ -37,12 +42,15 @@ const read = <Config>(form: MatrixFiles<Config>, file: PeftFile, model: Model): 
   const config = form.read(file, targets.length > 0 ? targets : 'all-linear')
   const method = form.method(config, modules, file)
   const values = modules.map((module) => {
-    const shapes = Object.entries(method.shapes(...sizeOf(module)))
+    const shapes = Object.entries(method.shapes(...sizeOf(module), module))
     return new Map(shapes.map(([name, shape]) => [name, file.take(module.theirs + form.suffixes[name], shape)]))
   })
   return {
     config,
-    plan: ({ generator }) => attachMatrices(modules, method, generator),
+    plan: ({ generator }) => {
+      const attachment = attachMatrices(modules, method, generator)
+      return form.attached?.(config, attachment, modules, file) ?? attachment
+    },
     fill: ({ placements }) => {
       const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as MatrixLayer]))
       noGrad(() => {
@@ -59,22 +67,24 @@ const read = <Config>(form: MatrixFiles<Config>, file: PeftFile, model: Model): 
 export const matrixFiles = <Config>(form: MatrixFiles<Config>): PeftFormat<Config> => ({
   type: form.type,
   fields: [...common, ...form.fields, ...(form.hasLayout ? ['fan_in_fan_out'] : [])],
-  write: (model, config, { placements }): PeftContents => {
+  write: (model, config, attachment): PeftContents => {
+    const { placements } = attachment
     const layers = new Map(
       placements.flatMap(({ path, adapter }) => (adapter instanceof MatrixLayer ? [[path, adapter]] : [])),
     )
     const modules = namedLinears(model).filter(({ parts }) => layers.has(parts[0].path))
+    const storedOf = (module: string, tensors: Tensors) => form.stored?.(module, tensors, attachment) ?? tensors
     const shared = new Map([...layers.values()].flatMap((layer) => [...layer.shared]))
     const own = modules.flatMap(({ theirs, parts }) =>
-      Object.entries(layers.get(parts[0].path)!.tensors).map(
+      Object.entries(storedOf(theirs, layers.get(parts[0].path)!.tensors)).map(
         ([name, tensor]) => [theirs + form.suffixes[name], tensor] as const,
       ),
     )
     return {
       fields: {
-        ...form.write(config),
-        target_modules: targetModules(model, modules),
         init_weights: true,
+        ...form.write(config, attachment),
+        target_modules: targetModules(model, modules),
         ...(form.hasLayout ? { fan_in_fan_out: modules.some(({ transposed }) => transposed) } : {}),
       },
       tensors: new Map([...own, ...shared]),

@@ -34,10 +34,12 @@ export const lowRankChanges = (model: Model): LowRankChange[] => {
   const [copied] = copies.keys()
   if (copied !== undefined) refuse(`${definition.type} has its own ${copied}`)
   const changes = new Map(
-    attachment.placements.map(({ path, adapter }) => {
+    attachment.placements.flatMap(({ path, adapter }) => {
       const parts = adapter.eval().lowRank(1)
+      // A matrix whose components were all dropped (AdaLoRA) has no change.
+      if (parts?.length === 0) return []
       if (parts?.length !== 1) return refuse(`the ${definition.type} of ${path} is none`)
-      return [path, parts[0]] as const
+      return [[path, parts[0]] as const]
     }),
   )
   const found = namedLinears(model).flatMap((linear): LowRankChange[] => {

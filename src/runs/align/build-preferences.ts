@@ -162,10 +162,10 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     tokenizerFiles: recipe.tokenizer,
     ...(encoded.usesTemplate ? { chatTemplate: encoded.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
-    trainable,
     stream,
     ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
+      applied,
       group: context.group,
     }),
     ...savedAs(recipe, files.base, applied, (folder) =>

@@ -7,6 +7,12 @@ import { checkpointFiles, runFiles } from '../../tracking/index.ts'
 import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/index.ts'
 import type { BuiltRun, FinalScores } from './run-kind.ts'
 
+/** Tensors that criterion and fine-tuning method carry from step to step; undefined without any. */
+const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotParts['carried'] => {
+  const sources = [objective.carried?.tensors, method?.tensors].filter((tensors) => tensors !== undefined)
+  return sources.length === 0 ? undefined : () => new Map(sources.flatMap((tensors) => [...tensors()]))
+}
+
 /** The parts of a run that a checkpoint stores. */
 export const partsOf = ({
   trainable,
@@ -20,7 +26,7 @@ export const partsOf = ({
   auxiliary: trainable.auxiliary,
   optimizer,
   average,
-  carried: trainable.objective.carried?.tensors,
+  carried: carriedTensors(trainable),
   online: stream.online,
   weights,
   addModelFiles,

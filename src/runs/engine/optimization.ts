@@ -1,4 +1,5 @@
 // Turns a recipe's optimizer, schedule and budget into those of one run. Independent of the kind of run.
+import type { AppliedAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import {
@@ -16,6 +17,8 @@ import type { CommonRecipe } from './run-kind.ts'
 
 /** The optimizer of a run and its length. */
 export interface Optimization {
+  /** What is trained, with what its method does beside its parameters. */
+  trainable: TrainableModel
   optimizer: Optimizer
   average?: WeightAverage
   learningRate: number
@@ -74,15 +77,28 @@ const expectWeightsToAverage = ({ average, budget }: CommonRecipe, length: RunLe
   )
 }
 
+/** @throws ConfigError for settings under which a method cannot act on whole updates */
+const expectWholeUpdates = (
+  { shard, average, variant }: CommonRecipe & { variant?: string },
+  optimizer: Optimizer,
+): void => {
+  if (shard !== 'none')
+    throw new ConfigError(`\`variant\` ${variant} needs all gradients on each process: set \`shard\` to none.`)
+  if (average !== undefined || optimizer.average !== undefined)
+    throw new ConfigError(
+      `\`variant\` ${variant} cannot be averaged over steps, between which its ranks change: remove \`average\`, and choose another \`optimizer.type\` than ${optimizer.type} if it averages itself.`,
+    )
+}
+
 /** Builds optimizer, average, learning rate and length of a run. */
 export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,
   stream: ExampleSource<unknown>,
-  options: GroupOptions & { group?: ProcessGroup | undefined } = {},
+  options: GroupOptions & { group?: ProcessGroup | undefined; applied?: AppliedAdapter } = {},
 ): Optimization => {
   const { parameters } = trainable
-  const { group, ...groups } = options
+  const { group, applied, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const sharded = recipe.shard !== 'none' && group !== undefined
   if (sharded && recipe.average !== undefined && [...parameters.values()].some(({ dtype }) => dtype !== 'float32'))
@@ -106,7 +122,15 @@ export const setOptimization = (
     examplesPerEpoch: stream.perEpoch,
   })
   expectWeightsToAverage(recipe, length)
+  const method = applied?.beginTraining({
+    totalSteps: length.timed
+      ? Number.POSITIVE_INFINITY
+      : length.totalSteps({ step: 0, tokens: 0, position: 0, seconds: 0 }),
+    parameters,
+  })
+  if (method?.afterUpdate !== undefined) expectWholeUpdates(recipe, optimizer)
   return {
+    trainable: method === undefined ? trainable : { ...trainable, method },
     optimizer,
     average:
       recipe.average === undefined

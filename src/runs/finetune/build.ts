@@ -43,10 +43,10 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     tokenizerFiles: recipe.tokenizer,
     chatTemplate: prepared.generation?.template,
     vocabulary: vocabularyFacts(tokenizer),
-    trainable,
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
+      applied,
       group: context.group,
     }),
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),

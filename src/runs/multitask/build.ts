@@ -184,10 +184,10 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
     tokenizerFiles: recipe.tokenizer,
     chatTemplate: tasks.map(({ encoded }) => encoded.prepared.generation?.template).find((one) => one !== undefined),
     vocabulary: vocabularyFacts(tokenizer),
-    trainable: asTrained,
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, asTrained, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
+      applied,
       group: context.group,
     }),
     weights: joinedWeights(recipe, joined, opened, (name, folder) =>

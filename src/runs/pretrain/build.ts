@@ -73,7 +73,6 @@ export const buildRun = async (
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
     vocabulary,
-    trainable,
     stream,
     ...setOptimization(recipe, trainable, stream, { group: context.group }),
     enoughSteps: recipe.base === undefined ? 100 : 10,

@@ -54,6 +54,33 @@ export interface VariantSettings {
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
+  adalora: {
+    /**
+     * Layers to adapt: all-linear, names such as qProj, or patterns such as layers.{0-5}.*. Default:
+     * `all-linear`.
+     */
+    targets?: 'all-linear' | string | readonly string[]
+    /** Average rank of the matrices after the allocation. Default: `8`. */
+    targetRank?: number
+    /** Rank of each matrix at the start. Default: `12`. */
+    initialRank?: number
+    /** Scaling: the change is multiplied by alpha / initialRank. Default: `16`. */
+    alpha?: number
+    /** Steps before ranks are reduced (default: a tenth of the run). */
+    warmupSteps?: number
+    /** Steps at the end, with ranks as they are (default: three tenths of the run). */
+    finalSteps?: number
+    /** Steps between two allocations. Default: `1`. */
+    interval?: number
+    /** Decay of the average importance of a component. Default: `0.85`. */
+    sensitivityDecay?: number
+    /** Decay of the average change of that importance. Default: `0.85`. */
+    uncertaintyDecay?: number
+    /** Factor of the loss term that keeps singular vectors orthogonal; 0 disables it. Default: `0.5`. */
+    orthogonality?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
   houlsby: {
     /** Units of the bottleneck (default: max(hiddenSize / 16, min(64, hiddenSize / 4))). */
     size?: number

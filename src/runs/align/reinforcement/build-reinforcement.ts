@@ -337,10 +337,10 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     tokenizerFiles: recipe.tokenizer,
     ...(prompts.usesTemplate ? { chatTemplate: prompts.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
-    trainable,
     stream,
     ...setOptimization({ ...completed, learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
+      applied,
       group,
     }),
     ...savedParts(recipe, parts),

@@ -1,0 +1,93 @@
+// Fine-tuning runs with methods that act between steps: what they leave, and that they resume to the bit.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { open } from '../../src/inference/index.ts'
+import { finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+let base: string
+let file: string
+const at = (name: string) => join(data.root, name)
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  base = at('base')
+  await pretrain(smallRecipe(data, base, { budget: { steps: 8 } }))
+  file = at('rows.jsonl')
+  const rows = Array.from({ length: 120 }, (_, i) => {
+    const telling = i % 2 === 0 ? 'green' : 'stone'
+    const rest = ['the house', 'a river walks', 'old bird', 'rain and light'][i % 4]
+    return JSON.stringify({ text: `${rest} ${telling} number ${i}`, label: i % 2 === 0 ? 'plant' : 'rock' })
+  })
+  writeFileSync(file, rows.join('\n'))
+})
+afterAll(() => data.dispose())
+
+const recipe = (variant: string, out: string, more: object = {}) =>
+  ({
+    base,
+    task: 'sequence-classification',
+    data: file,
+    variant,
+    out: at(out),
+    maxLength: 32,
+    batch: { sequences: 16 },
+    budget: { steps: 40 },
+    learningRate: 0.01,
+    ...more,
+  }) as unknown as Parameters<typeof finetune>[0]
+
+const steps = async (given: Parameters<typeof finetune>[0]) => {
+  const events: TrainingEvent[] = []
+  await finetune(given, { onEvent: (event) => events.push(event) })
+  return events.flatMap((event) => (event.type === 'step' ? [event] : []))
+}
+
+describe('AdaLoRA', () => {
+  it.each(['float32', 'bfloat16'])(
+    'ends with the ranks of its budget in %s, and resumes to the bit',
+    async (precision) => {
+      const out = `adalora-${precision}`
+      // Evaluated at the end only, as the best checkpoint may be one from before the ranks were reduced.
+      const more = {
+        precision,
+        adapter: { initialRank: 4, targetRank: 2, alpha: 64 },
+        evaluate: { steps: 40 },
+        learningRate: 0.03,
+      }
+      const events = await steps(recipe('adalora', out, more))
+      expect(events[0].terms).toHaveProperty('orthogonality')
+      const fields = JSON.parse(readFileSync(join(at(out), 'model', 'adapter_config.json'), 'utf8')) as {
+        rank_pattern: Record<string, boolean[]>
+        total_step: number
+      }
+      const kept = Object.values(fields.rank_pattern).map((all) => all.filter((one) => one).length)
+      expect(kept.reduce((sum, rank) => sum + rank)).toBe(2 * kept.length)
+      expect(fields.total_step).toBe(40)
+      const model = await open(at(out))
+      expect(await model.classify('old bird green number 6')).toMatchObject({ label: 'plant' })
+      model.close()
+      expect(await verifyResume(at(out), { steps: 12 })).toMatchObject({ equal: true, different: [] })
+    },
+  )
+
+  it('has the same penalty however a batch is split', async () => {
+    const split = (name: string, microTokens: number) =>
+      steps(recipe('adalora', name, { budget: { steps: 12 }, batch: { sequences: 16, microTokens } }))
+    const [whole, parts] = [await split('whole', 8192), await split('parts', 32)]
+    for (const [i, { loss, terms }] of whole.entries()) {
+      expect(Math.abs(parts[i].loss - loss)).toBeLessThan(1e-4)
+      expect(Math.abs((parts[i].terms?.orthogonality ?? 0) - (terms?.orthogonality ?? 1))).toBeLessThan(1e-4)
+    }
+  })
+
+  it.each([
+    [{ average: { method: 'exponential' } }, /cannot be averaged over steps/],
+    [{ budget: { minutes: 1 } }, /needs a known number of steps/],
+  ])('refuses %j', async (more, message) => {
+    await expect(finetune(recipe('adalora', 'refused', more))).rejects.toThrow(message)
+  })
+})

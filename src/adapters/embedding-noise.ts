@@ -5,7 +5,7 @@ import { cat, empty, type Tensor, tensor } from '../tensor/index.ts'
 import { addHook, LayerAdapter } from './layer-adapter.ts'
 
 /** Remembers the inputs of the body that is computed now, since its embedding sees ids alone. */
-class InputRecorder extends LayerAdapter<Body, Body['forward']> {
+export class InputRecorder extends LayerAdapter<Body, Body['forward']> {
   readonly #source: { inputs?: BodyInputs }
 
   constructor(source: { inputs?: BodyInputs }) {
@@ -28,7 +28,7 @@ interface SequenceLengths {
   tokens: Tensor | number
 }
 
-const lengthsOf = (ids: Tensor, { inputIds, starts, attentionMask }: BodyInputs): SequenceLengths => {
+export const lengthsOf = (ids: Tensor, { inputIds, starts, attentionMask }: BodyInputs): SequenceLengths => {
   const [rows, columns] = ids.shape
   const positions = Array<number>(rows).fill(columns)
   // The decoder of an encoder-decoder has ids of its own.

@@ -106,6 +106,7 @@ export {
   type MethodTraining,
   type Placement,
 } from './adapter.ts'
+export { EmbeddingAdversary } from './adversarial-embeddings.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
 export { addEmbeddingNoise } from './embedding-noise.ts'

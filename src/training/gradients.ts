@@ -1,6 +1,6 @@
 // Loss and gradients of one global batch, independent of how it is split into micro-batches, and of the objective.
 import { setImmediate } from 'node:timers/promises'
-import type { MethodTraining } from '../adapters/index.ts'
+import type { EmbeddingAdversary, MethodTraining } from '../adapters/index.ts'
 import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
@@ -17,6 +17,7 @@ import {
   scope,
   Tensor,
 } from '../tensor/index.ts'
+import type { Mixout } from './mixout.ts'
 import { routerWeights, trainingLoss } from './router-loss.ts'
 
 /** The model that is trained, or two models that share an objective. */
@@ -28,6 +29,10 @@ export interface TrainableModel<Example = unknown> {
   parameters: ReadonlyMap<string, Tensor>
   /** What the fine-tuning method does beside its parameters. */
   method?: MethodTraining
+  /** Computes each batch a second time, with embeddings moved against the model. */
+  adversary?: EmbeddingAdversary
+  /** Mixes trained matrices with those of the base in each step. */
+  mixout?: Mixout
 }
 
 /** How a batch is computed. */
@@ -137,7 +142,7 @@ export interface SharedBatch {
  * @param shared weights of the global batch, where `examples` are some of its rows, and what takes the gradients then
  */
 export const computeGradients = async <Example>(
-  { model, auxiliary, objective, parameters, method }: TrainableModel<Example>,
+  { model, auxiliary, objective, parameters, method, adversary }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
   shared?: SharedBatch,
@@ -165,38 +170,49 @@ export const computeGradients = async <Example>(
       notePhase('forward')
       shared?.sink.openMicroBatch(i === microBatches.length - 1)
       start ??= generator.state()
-      generator.setState(start)
-      const masks = new DropoutMasks(
-        generator,
-        indices.map((index) => ({ number: numbers?.[index] ?? index, sequences: sequencesIn(examples[index]) })),
-      )
+      const numbered = indices.map((index) => ({
+        number: numbers?.[index] ?? index,
+        sequences: sequencesIn(examples[index]),
+      }))
       const own = indices.map((index) => examples[index])
-      const compute = () => {
+      const compute = (adversarial: boolean) => {
         const batch = objective.collate(own, { padded, device: options.device })
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
         const result = trainingLoss(model, objective)(model, batch, { auxiliary })
-        for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
+        for (const [name, { sum, weight }] of adversarial ? [] : Object.entries(result.metrics)) {
           const before = measured[name] ?? { sum: 0, weight: 0 }
           const value = typeof sum === 'number' ? sum : sum.item()
           measured[name] = { sum: before.sum + value, weight: before.weight + weight }
         }
-        for (const term of [...result.terms, ...penaltyOf({ objective, method }, own)]) {
+        const penalties = adversarial ? [] : penaltyOf({ objective, method }, own)
+        for (const term of [...result.terms, ...penalties]) {
           const weight = weights[term.name]
           if (!(weight > 0)) continue
           const share = term.sum.mul(term.scale / weight)
-          terms[term.name] = (terms[term.name] ?? 0) + term.sum.item() / weight
-          loss += share.item()
+          const added = share.item()
+          // The loss with moved embeddings is one term, whatever terms it has.
+          const [name, value] = adversarial ? ['adversarial', added] : [term.name, term.sum.item() / weight]
+          terms[name] = (terms[name] ?? 0) + value
+          loss += added
           total = total === undefined ? share : total.add(share)
         }
         notePhase('backward')
         total?.backward()
       }
-      try {
-        scope(() => withDropout(masks, compute))
-      } finally {
-        masks.free()
+      const from = start
+      // Both passes of a batch have the same masks, so that the embeddings alone differ.
+      const pass = (adversarial: boolean) => {
+        generator.setState(from)
+        const masks = new DropoutMasks(generator, numbered)
+        try {
+          scope(() => withDropout(masks, () => compute(adversarial)))
+        } finally {
+          masks.free()
+        }
       }
+      if (adversary === undefined) pass(false)
+      else adversary.attack(pass)
       sums.add()
       await shared?.sink.closeMicroBatch()
     }

@@ -1,4 +1,5 @@
 // Training: the loop and its parts. What other folders may use of it.
+
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
 export { collectState } from './data-parallel.ts'
 export {
@@ -22,6 +23,7 @@ export {
 export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
+export { Mixout } from './mixout.ts'
 export {
   evaluationPhase,
   fillPhase,

@@ -183,7 +183,7 @@ class TrainingLoop<Example> {
     const batch = takeBatch(stream, trainable.objective.tokens, this.#state.position, settings.batch)
     yield* this.#prepare(batch)
     const dataSeconds = (performance.now() - from) / 1000
-    const result = await this.#reduced(yield* this.#gradients(batch))
+    const result = yield* this.#mixedGradients(batch)
     const totalSteps = length.totalSteps(this.#state)
     const scheduled = scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
     const learningRate = this.#run.learningRate * scheduled * plateauFactor(settings.plateau, this.#state.plateau)
@@ -449,6 +449,22 @@ class TrainingLoop<Example> {
           `Memory ran out: ${change}. The global batch and the loss stay as they were.`,
         )
       }
+    }
+  }
+
+  /** The gradients of the whole batch, at weights that are mixed with those of the base where the run says so. */
+  async *#mixedGradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, ReducedGradients> {
+    const { mixout } = this.#run.trainable
+    if (mixout === undefined) return await this.#reduced(yield* this.#gradients(batch))
+    this.#sound = false
+    mixout.begin(this.#state.step)
+    let result: ReducedGradients | undefined
+    try {
+      result = await this.#reduced(yield* this.#gradients(batch))
+      return result
+    } finally {
+      mixout.end(result?.gradients)
+      this.#sound = true
     }
   }
 

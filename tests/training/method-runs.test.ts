@@ -91,3 +91,59 @@ describe('AdaLoRA', () => {
     await expect(finetune(recipe('adalora', 'refused', more))).rejects.toThrow(message)
   })
 })
+
+describe('regularisation', () => {
+  const small = { budget: { steps: 5 }, learningRate: 3e-3, untrainedBaseline: false }
+  it.each([
+    ['full', { mixout: 0.7 }],
+    ['last-n-layers', { mixout: 0.5, adapter: { layers: 1 } }],
+    ['full', { fgmEpsilon: 0.5 }],
+    ['lora', { fgmEpsilon: 0.5 }],
+    ['full', { resample: 'sqrt' }],
+  ])('%s with %j changes training, however a batch is split, and resumes to the bit', async (variant, more) => {
+    const name = `${variant}-${Object.keys(more).join('-')}`
+    const { adapter = {} } = more as { adapter?: object }
+    const plain = await steps(recipe(variant, `${name}-plain`, { ...small, adapter }))
+    const whole = await steps(recipe(variant, name, { ...small, ...more }))
+    const batch = { sequences: 16, microTokens: 32 }
+    const parts = await steps(recipe(variant, `${name}-parts`, { ...small, ...more, batch }))
+    expect(whole.some(({ loss }, i) => Math.abs(loss - plain[i].loss) > 1e-6)).toBe(true)
+    for (const [i, { loss }] of whole.entries()) expect(Math.abs(parts[i].loss - loss)).toBeLessThan(2e-4)
+    expect('adversarial' in (whole[0].terms ?? {})).toBe('fgmEpsilon' in more)
+    expect(await verifyResume(at(name), { steps: 2 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it.each([
+    ['lora', { mixout: 0.5 }, /`mixout` has no effect with the variant lora, which trains no matrix of the base/],
+    ['bitfit', { mixout: 0.5 }, /`mixout` has no effect with the variant bitfit/],
+    ['full', { mixout: 0.5, randomInit: true }, /`mixout` needs pretrained weights to return to/],
+    ['full', { resample: 'balanced', settings: { classWeights: 'balanced' } }, /would count rare classes twice/],
+    ['full', { resample: 'balanced', settings: { multiLabel: true, label: 'label' } }, /needs a task with one class/],
+    ['feature-based', { mixout: 0.5 }, /Expected no `mixout` with the variant feature-based/],
+    ['feature-based', { resample: 'sqrt' }, /Expected no `resample` with the variant feature-based/],
+  ])('%s with %j is refused', async (variant, more, message) => {
+    const { learningRate: _, ...rest } = recipe(variant, 'refused-too', more)
+    const given = variant === 'feature-based' ? { ...rest, budget: {}, batch: {} } : rest
+    await expect(finetune(given as never)).rejects.toThrow(message)
+  })
+})
+
+it('resampling gives each class its share of an epoch, and the prior of a new head', async () => {
+  const uneven = at('uneven.jsonl')
+  const rows = Array.from({ length: 100 }, (_, i) =>
+    JSON.stringify({ text: `${i % 10 === 0 ? 'green' : 'stone'} number ${i}`, label: i % 10 === 0 ? 'plant' : 'rock' }),
+  )
+  writeFileSync(uneven, rows.join('\n'))
+  const noted = async (resample: string) => {
+    const notes: string[] = []
+    const given = { data: uneven, validation: uneven, resample, budget: { steps: 2 } }
+    await finetune(recipe('full', `uneven-${resample}`, given), { onNote: (line) => notes.push(line) })
+    return notes.find((line) => line.startsWith('An epoch is'))
+  }
+  expect(await noted('balanced')).toBe(
+    'An epoch is 100 examples: 50 % plant (each example 5 times), 50 % rock (each example 0.556 times).',
+  )
+  expect(await noted('sqrt')).toBe(
+    'An epoch is 100 examples: 25 % plant (each example 2.5 times), 75 % rock (each example 0.833 times).',
+  )
+})

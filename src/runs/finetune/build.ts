@@ -1,5 +1,4 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
-import { addEmbeddingNoise } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import { readPredictions, scoresOf, type TaskRecord } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
@@ -17,6 +16,7 @@ import { encodeRecords } from './encode.ts'
 import { evaluateSpecialist, exportSpecialist, predictLargest, writeTaskFiles } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
+import { regularized } from './regularization.ts'
 import { expectWithinLimits, joinValidation } from './several-sets.ts'
 import { nonIterativeFits } from './variants.ts'
 
@@ -24,15 +24,14 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   await restoreFunctions(recipe)
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
   const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
-  if (recipe.neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, recipe.neftuneAlpha)
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
   expectWithinLimits(recipe.budget.epochs, mixed.most)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)
-  const trainable: TrainableModel = {
+  const trainable = regularized(recipe, applied, {
     model: applied.model,
     objective: prepared.criterion as TrainableModel['objective'],
     parameters: applied.trainable,
-  }
+  })
   const stream: BuiltRun['stream'] = mixed.source
   const specialist = { recipe, data, applied, prepared, maxLength }
   const { task, config, tokenizer, files, base, hashes, validationSets } = data

@@ -1,5 +1,6 @@
 // Encodes the records of a task, of one data set or several, once the model is known. Writes nothing.
 import type { AppliedAdapter } from '../../adapters/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import {
   addSums,
@@ -18,6 +19,7 @@ import { once } from '../engine/shared-data.ts'
 import type { EncodedSet } from '../examples/encode-records.ts'
 import type { TrainingData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
+import { classSets } from './resample.ts'
 import { notesOfSets } from './several-sets.ts'
 
 /** The examples of a task. */
@@ -75,11 +77,17 @@ export const encodeRecords = async (
   })
   for (const [i, { tally }] of encoded.entries())
     expectFewSkipped(tally.skipped, tally.records, ofSets[i].maxSkipped ?? 1, sets[i].path)
-  const { seed, dataTemperature: temperature } = recipe
-  const mixed = mixExamples(
-    sets.map((set, i) => ({ ...set, examples: encoded[i].examples, placeOf: (index) => encoded[i].placeOf(index) })),
-    { seed, temperature },
-  )
+  const { seed, dataTemperature: temperature, resample } = recipe
+  const declared = sets.map((set, i) => ({
+    ...set,
+    examples: encoded[i].examples,
+    placeOf: (index: number) => encoded[i].placeOf(index),
+  }))
+  if (resample !== undefined && temperature !== undefined)
+    throw new ConfigError('Expected `resample` or `dataTemperature`, got both. Remove one.')
+  const byClass = resample && classSets(declared, prepared, model.headOptions.labels, resample)
+  const mixed = mixExamples(byClass?.sets ?? declared, { seed, temperature })
+  const sizes = byClass?.sets.map(({ examples }) => examples.length) ?? encoded.map(({ examples }) => examples.length)
   const notes = sets.map(({ name }, i) => ({
     name,
     notes: [
@@ -91,7 +99,7 @@ export const encodeRecords = async (
   return {
     prepared,
     mixed,
-    targets: mixedTargets(encoded, mixed),
+    targets: mixedTargets(byClass?.targets ?? encoded.map(({ tally }) => tally.targets), sizes, mixed),
     maxLength,
     notes: [...notesOfSets(notes), ...mixed.notes],
     close,
@@ -100,11 +108,12 @@ export const encodeRecords = async (
 
 /** Targets of all sets, each as often as its examples come in an epoch. */
 const mixedTargets = (
-  encoded: readonly EncodedSet[],
+  targets: readonly (TargetSums | undefined)[],
+  sizes: readonly number[],
   { examples }: MixedExamples<TaskExample>,
 ): TargetSums | undefined =>
-  encoded
-    .map(({ tally: { targets }, examples: { length } }, i) => targets && scaleSums(targets, examples[i] / length))
+  targets
+    .map((sums, i) => sums && scaleSums(sums, examples[i] / sizes[i]))
     .reduce((sum, next) => {
       if (sum !== undefined && next !== undefined) addSums(sum, next)
       return sum ?? next

@@ -52,6 +52,27 @@ export const finetuneSchema = trainingSchema.extend({
     .positive()
     .optional()
     .describe('NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise)'),
+  fgmEpsilon: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'FGM: distance by which token embeddings are moved against the model in a second pass; 0.1 to 1 are usual (default: one pass)',
+    ),
+  mixout: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe(
+      'mixout: share of the elements of trained matrices that are those of the base in a step; 0.5 to 0.9 are usual (default: none)',
+    ),
+  resample: z
+    .enum(['balanced', 'sqrt'])
+    .optional()
+    .describe(
+      'resampling of classes: balanced (all equally often), or sqrt (by the root of their frequency) (default: as in the data)',
+    ),
   randomInit: z
     .boolean()
     .default(false)

@@ -1,7 +1,6 @@
 // Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one
 // stream of examples. Writes nothing before the end.
 import { join } from 'node:path'
-import { addEmbeddingNoise } from '../../adapters/index.ts'
 import { writeFolderAtomic } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
@@ -25,6 +24,7 @@ import {
   writeTaskFiles,
 } from '../finetune/export-specialist.ts'
 import { setPriorBias } from '../finetune/head-prior.ts'
+import { regularized } from '../finetune/regularization.ts'
 import { expectWithinLimits } from '../finetune/several-sets.ts'
 import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
 import {
@@ -153,9 +153,8 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   const tasks: BuiltTask[] = []
   for (const task of opened) tasks.push(await buildTask(task, joined, context))
   const { applied, models } = joined
-  // The body, whose embeddings these are, is that of all tasks.
-  if (recipe.neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, recipe.neftuneAlpha)
-  const trainable: TrainableModel<TaggedTaskExample> = {
+  // The body, whose embeddings and matrices these are, is that of all tasks.
+  const trainable = regularized<TaggedTaskExample>(recipe, applied, {
     model: joined.model,
     objective: joinCriteria(
       tasks.map(({ name, encoded: { prepared } }) => ({
@@ -166,7 +165,7 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
       })),
     ),
     parameters: joined.trained,
-  }
+  })
   const mixed = mixTasks(recipe, tasks)
   const stream: BuiltRun['stream'] = mixed.source
   const asTrained = trainable as TrainableModel

@@ -43,6 +43,7 @@ export const multitaskSchema = finetuneSchema
     read: true,
     metrics: true,
     untrainedBaseline: true,
+    resample: true,
   })
   .extend({
     learningRate: trainingSchema.shape.learningRate.describe("peak learning rate (default: the variant's)"),

@@ -72,6 +72,21 @@ export interface FinetuneSettings extends RunSettings {
   /** NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise). */
   neftuneAlpha?: number
   /**
+   * FGM: distance by which token embeddings are moved against the model in a second pass; 0.1 to 1 are
+   * usual (default: one pass).
+   */
+  fgmEpsilon?: number
+  /**
+   * Mixout: share of the elements of trained matrices that are those of the base in a step; 0.5 to 0.9
+   * are usual (default: none).
+   */
+  mixout?: number
+  /**
+   * Resampling of classes: balanced (all equally often), or sqrt (by the root of their frequency)
+   * (default: as in the data).
+   */
+  resample?: 'balanced' | 'sqrt'
+  /**
    * Initialise the base randomly instead of loading its weights: a baseline that shows what pretraining
    * brings. Default: `false`.
    */

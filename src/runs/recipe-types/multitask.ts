@@ -76,6 +76,7 @@ export interface MultitaskSettings
     | 'validation'
     | 'validationShare'
     | 'split'
+    | 'resample'
     | 'untrainedBaseline'
     | 'loss'
     | 'read'

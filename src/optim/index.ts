@@ -6,6 +6,7 @@ import { adafactor } from './adafactor.ts'
 import { adamw } from './adamw.ts'
 import { adamw8bit } from './adamw-8bit.ts'
 import { adamwScheduleFree } from './adamw-schedule-free.ts'
+import { apollo } from './apollo.ts'
 import { RunningOptimizer, slotFacts } from './engine.ts'
 import { galore } from './galore.ts'
 import { lion } from './lion.ts'
@@ -34,7 +35,17 @@ export { type GradientBucket, gradientBuckets, isCount, ShardedOptimizer, type S
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 
 /** Every optimizer by its `type`, those that packages registered included. */
-export const optimizers = registry.builtIn([adafactor, adamw, adamw8bit, adamwScheduleFree, galore, lion, muon, sgd])
+export const optimizers = registry.builtIn([
+  adafactor,
+  adamw,
+  adamw8bit,
+  adamwScheduleFree,
+  apollo,
+  galore,
+  lion,
+  muon,
+  sgd,
+])
 /** Names of the built-in optimizers. */
 export type OptimizerType = keyof typeof optimizers
 

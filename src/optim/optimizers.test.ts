@@ -36,6 +36,7 @@ const shapes: Record<string, readonly number[]> = {
 
 const extremes: Record<string, object> = {
   adafactor: { beta1: 0.9, weightDecay: 0.1 },
+  apollo: { rank: 3, interval: 2, weightDecay: 0.1 },
   galore: { rank: 3, interval: 2, weightDecay: 0.1 },
   sgd: { dampening: 0.2, weightDecay: 0.1 },
 }

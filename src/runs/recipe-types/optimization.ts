@@ -85,6 +85,32 @@ export type OptimizerInput =
       layerDecay?: number
     }
   | {
+      /** Scales the gradients of hidden matrices as AdamW would in a random projection of low rank. */
+      type: 'apollo'
+      /** Rank of the projection; 1 for APOLLO-Mini. Default: `256`. */
+      rank?: number
+      /** Steps until the projection is changed. Default: `200`. */
+      interval?: number
+      /** Updates of hidden matrices are multiplied by its root; 128 for APOLLO-Mini. Default: `1`. */
+      scale?: number
+      /** A factor for each row or column, or one for the matrix: tensor for APOLLO-Mini. Default: `channel`. */
+      scaling?: 'channel' | 'tensor'
+      /** Decay of the average gradient. Default: `0.9`. */
+      beta1?: number
+      /** Decay of the average squared gradient. Default: `0.999`. */
+      beta2?: number
+      /** Added to the root of the average square, for stability. Default: `0.000001`. */
+      eps?: number
+      /** Weight decay per step, times the learning rate. Default: `0`. */
+      weightDecay?: number
+      /** Weight decay of embedding tables. Default: `true`. */
+      decayEmbeddings?: boolean
+      /** Weight decay of biases and norm weights. Default: `false`. */
+      decayVectors?: boolean
+      /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+      layerDecay?: number
+    }
+  | {
       /** AdamW in a low-rank subspace of the gradients of hidden matrices. */
       type: 'galore'
       /** Rank of the subspace. Default: `128`. */

@@ -111,7 +111,7 @@ const many: Many = JSON.parse(
 
 describe('optimizers over 50 steps against their references', () => {
   const few = many.gradients.map(open)
-  it.each(many.cases.map((one) => [one.config.type, one] as const))(
+  it.each(many.cases.map((one) => [JSON.stringify(one.config), one] as const))(
     '%s',
     (_, { config, after, evaluated, tolerance }) => {
       const parameters = open(many.start)

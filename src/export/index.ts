@@ -8,6 +8,7 @@ export {
   PROOF_FILE,
 } from './export-model.ts'
 export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext } from './export-target.ts'
+export { type AverageInput, averageModels, averageModelsSchema } from './merge/average-models.ts'
 export { type MergeMethod, mergeMethods } from './merge/merge-methods.ts'
 export { type MergeHooks, type MergeInput, type MergeResult, mergeModels, mergeSchema } from './merge/merge-models.ts'
 export { chooseTarget, exportTargets } from './targets.ts'

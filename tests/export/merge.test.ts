@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
-import { mergeModels } from '../../src/export/index.ts'
+import { averageModels, mergeModels } from '../../src/export/index.ts'
 import { mergeMethods, mergeParameter } from '../../src/export/merge/merge-methods.ts'
 import type { Model } from '../../src/models/index.ts'
 import { noGrad, Tensor } from '../../src/tensor/index.ts'
@@ -107,6 +107,34 @@ describe('mergeModels', () => {
     expect(card).not.toContain(scratch)
     const bytes = (name: string) => readFileSync(join(at(name), 'model.safetensors'))
     expect(bytes('linear-1').equals(bytes('linear-2'))).toBe(true)
+  })
+
+  it('averages models, and the newest checkpoints of a run', async () => {
+    const name = 'body.layers.0.mlp.upProj.weight'
+    const original = (await loadModel(at('base'))).parameters().get(name)!
+    const factorOf = async (out: string) => {
+      const { model } = { model: await loadModel(at(out)) }
+      return model.parameters().get(name)!.sum().item() / original.sum().item()
+    }
+    await averageModels({ models: [at('a'), at('b'), at('base')], out: at('mean') })
+    expect(await factorOf('mean')).toBeCloseTo((1.2 + 1.6 + 1) / 3, 4)
+    for (const [step, factor] of [
+      [10, 5],
+      [20, 2],
+      [30, 3],
+    ])
+      await save(`run/checkpoints/step-000000${step}/model`, factor)
+    const run = at('run')
+    const { models: used } = await averageModels({ models: [run], last: 2, weights: [3, 1], out: at('newest') })
+    expect(used.map((path) => path.replace(`${run}/`, ''))).toEqual(
+      ['30', '20'].map((step) => `checkpoints/step-000000${step}/model`),
+    )
+    expect(await factorOf('newest')).toBeCloseTo((3 * 3 + 2) / 4, 4)
+    await expect(averageModels({ models: [run], last: 4, out: at('four') })).rejects.toThrow(
+      /Expected a run with 4 checkpoints for `last`, got .*run with 3/,
+    )
+    await expect(averageModels({ models: [at('a')], out: at('one') })).rejects.toThrow(/two or more models/)
+    expect(existsSync(at('four')) || existsSync(at('one'))).toBe(false)
   })
 
   it('adds differences to the base', async () => {

@@ -3,6 +3,7 @@ import type { CommandRegistry } from '../program.ts'
 
 export const commands: CommandRegistry = {
   align: async () => (await import('./align.ts')).align,
+  average: async () => (await import('./average.ts')).average,
   chat: async () => (await import('./chat.ts')).chat,
   compare: async () => (await import('./compare.ts')).compare,
   completion: async () => (await import('./completion.ts')).completion,

@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 namespace tunesmith {
 namespace {
@@ -23,8 +26,9 @@ namespace {
 struct Region {
   std::atomic<uintptr_t> start{0};  // 0 while unused
   std::atomic<size_t> bytes{0};
-  std::atomic<uintptr_t> lost_from{0};  // address from which zeros replace the file, 0 for none
-  std::string path;                     // guarded by the mutex
+  std::atomic<uintptr_t> lost_from{0};                      // address from which zeros replace the file, 0 for none
+  std::string path;                                         // guarded by the mutex
+  std::vector<std::pair<uintptr_t, uintptr_t>> given_back;  // pages, guarded by the mutex
   Region* next = nullptr;
 };
 
@@ -99,6 +103,7 @@ Region* add_region(const std::string& path, uintptr_t start, size_t bytes) {
   const bool added = region == nullptr;
   if (added) region = new Region;
   region->path = path;
+  region->given_back.clear();
   region->lost_from = 0;
   region->bytes = bytes;
   region->start = start;
@@ -134,6 +139,64 @@ MappedFile::~MappedFile() {
   if (region_ != nullptr) static_cast<Region*>(region_)->start = 0;
   if (data_ != nullptr) munmap(data_, bytes_);
 }
+
+#ifdef __linux__
+namespace {
+
+// For each page whether it is the file's own: a page that was written to is a copy. Empty where the system does not
+// say.
+std::vector<bool> unwritten_pages(uintptr_t start, size_t count) {
+  constexpr uint64_t of_file = uint64_t{1} << 61, present = uint64_t{1} << 63;
+  const int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (map < 0) return {};
+  std::vector<uint64_t> entries(count);
+  const auto offset = static_cast<off_t>(start / page_bytes * sizeof(uint64_t));
+  const ssize_t read = pread(map, entries.data(), count * sizeof(uint64_t), offset);
+  close(map);
+  if (read != static_cast<ssize_t>(count * sizeof(uint64_t))) return {};
+  std::vector<bool> own(count);
+  for (size_t i = 0; i < count; i++) own[i] = (entries[i] & present) != 0 && (entries[i] & of_file) != 0;
+  return own;
+}
+
+}  // namespace
+
+namespace {
+
+void give_back(uintptr_t start, uintptr_t end) {
+  if (start >= end) return;
+  const std::vector<bool> own = unwritten_pages(start, (end - start) / page_bytes);
+  for (size_t i = 0; i < own.size();) {
+    size_t last = i;
+    while (last < own.size() && own[last]) last++;
+    if (last > i) madvise(reinterpret_cast<void*>(start + i * page_bytes), (last - i) * page_bytes, MADV_DONTNEED);
+    i = last + 1;
+  }
+}
+
+}  // namespace
+
+void give_back_pages(const void* data, size_t bytes) {
+  // The system maps as many pages around one that is read, and whole large pages where it may.
+  constexpr uintptr_t around = 1 << 17;
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (Region* region = regions; region != nullptr; region = region->next) {
+    const uintptr_t from = region->start;
+    if (from == 0 || begin < from || begin + bytes > from + region->bytes || region->lost_from != 0) continue;
+    const uintptr_t start = (begin + page_bytes - 1) / page_bytes * page_bytes;
+    const uintptr_t end = (begin + bytes) / page_bytes * page_bytes;
+    if (start >= end) return;
+    if (region->given_back.empty()) madvise(reinterpret_cast<void*>(from), region->bytes, MADV_NOHUGEPAGE);
+    region->given_back.emplace_back(start, end);
+    for (const auto& [first, last] : region->given_back)
+      give_back(std::max(first, start - around), std::min(last, end + around));
+    return;
+  }
+}
+#else
+void give_back_pages(const void*, size_t) {}
+#endif
 
 uint64_t truncated_reads() { return reads.load(std::memory_order_relaxed); }
 

@@ -38,4 +38,9 @@ uint64_t truncated_reads();
 // Throws a FileError that names the truncated files. The next read of the missing part is noticed again.
 [[noreturn]] void throw_truncated();
 
+// Takes the pages of a mapped file that lie wholly in a range out of this process's memory; a later read brings them
+// back. For a range of which there is a copy that is read instead. Pages that were written to stay. Does nothing
+// elsewhere.
+void give_back_pages(const void* data, size_t bytes);
+
 }  // namespace tunesmith

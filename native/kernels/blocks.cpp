@@ -110,6 +110,7 @@ bool finite_blocks(const Tensor& blocks, c10::string_view format) {
   over_values(0, matrix.rows, std::max<int64_t>(1, 65536 / matrix.columns), [&](int64_t first, int64_t last) {
     if (!kernels().finite_scales(view, first, last)) finite = false;
   });
+  give_back_copied(matrix);
   return finite;
 }
 

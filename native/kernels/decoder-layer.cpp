@@ -1,13 +1,17 @@
 // tunesmith::decoder_layers: tokens through Llama-like layers in one call, caches extended in place. Each row is a
 // token with its own place in the caches. The result is that of the separate operators, with fp32 between the products
-// for any weight type. Matrices may be blocks of a GGUF file. No gradient. Between two layers nothing else runs, so
-// that the threads which wait for the next product do not fall asleep.
+// for any weight type. Matrices may be blocks of a GGUF file. No gradient. The weights are checked once, by
+// tunesmith::prepare_decoder_layers. The threads go through all layers together: what takes less time than waiting for
+// each other, such as norms, each of them computes for itself.
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "block-matrix.h"
@@ -15,6 +19,7 @@
 #include "checks.h"
 #include "gemm.h"
 #include "packed-weights.h"
+#include "prepared-layers.h"
 #include "regions.h"
 #include "scratch.h"
 
@@ -57,19 +62,34 @@ constexpr std::array<Part, 7> adapted = {q, k, v, o, gate, up, down};
 
 size_t number_of(Part part) { return size_t(std::find(adapted.begin(), adapted.end(), part) - adapted.begin()); }
 
-// The tensors of a layer, and its matrices of blocks.
+// The tensors of a layer, its matrices of blocks, and the sizes that they agree on.
 struct Weights {
+  static constexpr const char* op = "prepare_decoder_layers";
+
   Parts parts;
   std::array<BlockMatrix, adapted.size()> matrices;
+  // Rows of the matrices of queries and of keys; values in a head where heads have norms, or 0.
+  int64_t width = 0, query_width = 0, key_width = 0, inner = 0, normed_head = 0;
+  bool dense = false;  // has a matrix that is not of blocks
 
   const Tensor& operator[](size_t part) const { return parts[part]; }
   // Null where the matrix is dense.
   const BlockMatrix* blocks(Part part) const {
     const BlockMatrix& matrix = matrices[number_of(part)];
-    return matrix.blocks.defined() ? &matrix : nullptr;
+    return matrix.columns > 0 ? &matrix : nullptr;
   }
   int64_t outputs(Part part) const { return blocks(part) != nullptr ? blocks(part)->rows : parts[part].size(0); }
   int64_t inputs(Part part) const { return blocks(part) != nullptr ? blocks(part)->columns : parts[part].size(1); }
+
+  template <class Visit> void each_tensor(const Visit& visit) {
+    for (Tensor& part : parts) visit(part);
+    for (BlockMatrix& matrix : matrices) {
+      visit(matrix.blocks);
+      visit(matrix.order);
+    }
+  }
+  static std::vector<Weights> check(const LayerTensors& parts, const std::vector<c10::string_view>& formats,
+                                    const LayerTensors& orders);
 };
 
 struct LayerProduct {
@@ -81,10 +101,10 @@ struct LayerProduct {
   const float* panels;  // of a dense matrix in batch-invariant products, or null
 };
 
-LayerProduct product_of(const Weights& weights, Part part, float* out) {
+LayerProduct product_of(const Weights& weights, Part part, float* out, bool invariant) {
   const Tensor &w = weights[part], &bias = weights[part + 1];
   if (const BlockMatrix* blocks = weights.blocks(part)) return {{}, blocks, &bias, blocks->rows, out, nullptr};
-  const float* panels = batch_invariant() ? kept_panels(w) : nullptr;
+  const float* panels = invariant ? kept_panels(w) : nullptr;
   return {{address(w), type_of(w), w.stride(0), w.stride(1)}, nullptr, &bias, w.size(0), out, panels};
 }
 
@@ -110,12 +130,11 @@ void multiply_invariant(Matrix x, int64_t rows, int64_t depth, Matrix weight, in
 
 // Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
 template <size_t count, class After>
-void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::array<LayerProduct, count>& products,
-              bool together, const After& after) {
+void multiply(Team::Member& member, bool invariant, const void* x, Type type, int64_t rows, int64_t depth,
+              const std::array<LayerProduct, count>& products, bool together, const After& after) {
   const Kernels& kernel = kernels();
   float* packed = nullptr;
   const void* codes = nullptr;
-  const bool invariant = batch_invariant();
   bool any_blocks = false;
   for (const LayerProduct& p : products) {
     any_blocks = any_blocks || p.blocks != nullptr;
@@ -147,7 +166,7 @@ void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::
     total = together ? units[i] : total + units[i];
   }
   const int64_t cost = unit * rows * std::max<int64_t>(1, depth) * (together ? int64_t(count) : 1);
-  share_work(total, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+  member.share(total, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
     int64_t before = 0;
     for (size_t i = 0; i < count; i++) {
       const int64_t from = std::max<int64_t>(0, first - before), to = std::min(units[i], last - before);
@@ -215,9 +234,7 @@ void normalize(const float* input, const float* residual, float* sum, const Tens
   kernels().norm_rows(job, 0, rows);
 }
 
-Tensor contiguous_part(const std::optional<Tensor>& given) {
-  return given.has_value() && given->defined() ? given->contiguous() : Tensor();
-}
+Tensor contiguous_part(const Tensor& given) { return given.defined() ? given.contiguous() : Tensor(); }
 
 void check_matrix(const Tensor& t, int64_t outputs, int64_t inputs, const char* name) {
   check_float(t, op, name);
@@ -232,6 +249,73 @@ void check_weight(const Weights& weights, Part part, int64_t outputs, int64_t in
 }
 void check_bias(const Tensor& t, int64_t size, const char* name) {
   if (t.defined()) check_vector(t, size, op, name);
+}
+
+void check_layer(Weights& parts) {
+  for (const Part norm : {attention_norm, mlp_norm}) {
+    check_float(parts[norm], op, norm == mlp_norm ? "mlpNorm" : "attentionNorm");
+    if (norm == attention_norm) parts.width = parts[norm].numel();
+    check_vector(parts[norm], parts.width, op, norm == mlp_norm ? "mlpNorm" : "attentionNorm");
+  }
+  const int64_t width = parts.width;
+  for (const Part part : {q, k, gate}) {
+    const char* name = part == q ? "qProj" : part == k ? "kProj" : "gateProj";
+    if (parts.blocks(part) != nullptr) continue;
+    check_float(parts[part], op, name);
+    TORCH_CHECK(parts[part].dim() == 2, "Expected a matrix as `", name, "` of tunesmith::decoder_layers, got ",
+                parts[part].sizes(), ".");
+  }
+  const int64_t queries = parts.query_width = parts.outputs(q), keys = parts.key_width = parts.outputs(k);
+  const int64_t inner = parts.inner = parts.outputs(gate);
+  check_weight(parts, q, queries, width, "qProj");
+  check_weight(parts, k, keys, width, "kProj");
+  check_weight(parts, v, keys, width, "vProj");
+  check_weight(parts, o, width, queries, "oProj");
+  check_weight(parts, gate, inner, width, "gateProj");
+  check_weight(parts, up, inner, width, "upProj");
+  check_weight(parts, down, width, inner, "downProj");
+  check_bias(parts[q_bias], queries, "qProj.bias");
+  check_bias(parts[k_bias], keys, "kProj.bias");
+  check_bias(parts[v_bias], keys, "vProj.bias");
+  check_bias(parts[o_bias], width, "oProj.bias");
+  check_bias(parts[gate_bias], inner, "gateProj.bias");
+  check_bias(parts[up_bias], inner, "upProj.bias");
+  check_bias(parts[down_bias], width, "downProj.bias");
+  for (const Part norm : {query_norm, key_norm}) {
+    if (!parts[norm].defined()) continue;
+    if (parts.normed_head == 0) parts.normed_head = parts[norm].numel();
+    check_vector(parts[norm], parts.normed_head, op, norm == query_norm ? "queryNorm" : "keyNorm");
+  }
+  std::optional<Type> dense_type;
+  for (const Part part : adapted) {
+    if (parts.blocks(part) != nullptr) continue;
+    TORCH_CHECK(type_of(parts[part]) == dense_type.value_or(type_of(parts[part])),
+                "Expected one type for all dense matrices of tunesmith::decoder_layers.");
+    dense_type = type_of(parts[part]);
+  }
+  parts.dense = dense_type.has_value();
+}
+
+std::vector<Weights> Weights::check(const LayerTensors& parts, const std::vector<c10::string_view>& formats,
+                                    const LayerTensors& orders) {
+  TORCH_CHECK(!parts.empty() && parts.size() % part_count == 0, "Expected ", int64_t(part_count),
+              " `parts` for each layer of tunesmith::prepare_decoder_layers, got ", int64_t(parts.size()), ".");
+  std::vector<Weights> layers(parts.size() / part_count);
+  TORCH_CHECK(formats.empty() || (formats.size() == layers.size() * adapted.size() && orders.size() == formats.size()),
+              "Expected ", int64_t(adapted.size()), " `formats` and `orders` for each of ", int64_t(layers.size()),
+              " layers of tunesmith::prepare_decoder_layers, got ", int64_t(formats.size()), " and ",
+              int64_t(orders.size()), ".");
+  for (size_t layer = 0; layer < layers.size(); layer++) {
+    Weights& weights = layers[layer];
+    for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(parts[layer * part_count + i]);
+    for (size_t i = 0; i < adapted.size() && !formats.empty(); i++) {
+      const size_t at = layer * adapted.size() + i;
+      if (!formats[at].empty())
+        weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats[at], orders[at], op);
+    }
+    check_layer(weights);
+  }
+  return layers;
 }
 
 // Numbers of the rows, int64 [rows], each from 0 to limit - 1.
@@ -268,7 +352,8 @@ std::vector<Change> changes_of(size_t layer, const c10::List<std::optional<Tenso
                 " from ", change.first, ".");
     for (int64_t j = 0; j < products; j++) {
       const auto at = layer * size_t(count * products) + size_t(i * products + j);
-      const Tensor a = contiguous_part(tensors.get(2 * at)), b = contiguous_part(tensors.get(2 * at + 1));
+      const Tensor a = contiguous_part(tensors.get(2 * at).value_or(Tensor()));
+      const Tensor b = contiguous_part(tensors.get(2 * at + 1).value_or(Tensor()));
       TORCH_CHECK(a.defined() == b.defined(), "Expected both matrices of a change of tunesmith::decoder_layers.");
       if (!a.defined()) continue;
       const Part part = adapted[size_t(j)];
@@ -285,87 +370,253 @@ std::vector<Change> changes_of(size_t layer, const c10::List<std::optional<Tenso
   return changes;
 }
 
-// The matrices of one layer, from those of all.
-Weights weights_of(size_t layer, const c10::List<std::optional<Tensor>>& given_parts,
-                   const std::vector<c10::string_view>& formats, const c10::List<std::optional<Tensor>>& orders) {
-  Weights weights;
-  for (size_t i = 0; i < part_count; i++) weights.parts[i] = contiguous_part(given_parts.get(layer * part_count + i));
-  for (size_t i = 0; i < adapted.size() && !formats.empty(); i++) {
-    const size_t at = layer * adapted.size() + i;
-    if (!formats[at].empty())
-      weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats[at], orders.get(at), op);
-  }
-  return weights;
-}
-
-// What all layers are given.
+// What the layers of a call are given.
 struct Pass {
-  const Tensor &past, &cosine, &sine;
-  const std::optional<Tensor>&slots, &mask;
+  at::TensorList keys, values;
+  at::IntArrayRef windows;
+  const std::vector<std::vector<Change>>& changes;
+  const int64_t *before, *slots;  // tokens in the cache before a row's, and its place there; null for the same row
+  const Tensor &cosine, &sine, &seen;
+  int64_t rows, width, longest;
   double epsilon, scale;
+  bool invariant;
+
+  int64_t place(int64_t row) const { return slots != nullptr ? slots[row] : row; }
 };
 
-// `changes_for(weights)` is called when the weights have been checked.
-template <class Changes>
-Tensor run_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, const Pass& pass, const Weights& parts,
-                 const Changes& changes_for, int64_t window) {
-  const Tensor &past = pass.past, &cosine = pass.cosine, &sine = pass.sine;
-  const std::optional<Tensor>&slots = pass.slots, &mask = pass.mask;
-  const double epsilon = pass.epsilon, scale = pass.scale;
+// Results of stages, of which each thread computes a part.
+struct Shared {
+  float *query, *typed_query, *mixed, *key, *value, *gates, *ups, *change, *log_sums;
+};
+// What each thread computes for itself. `stream` is the input of a layer, then its output.
+struct Own {
+  float *stream, *middle, *normed, *scales;
+};
+
+class Memory {
+ public:
+  Memory(Scratch kind, int64_t floats, int64_t pieces) : at_(scratch(kind, floats + 16 * pieces)) {}
+  float* take(int64_t count) {
+    float* here = at_;
+    at_ += (count + 15) / 16 * 16;
+    return here;
+  }
+
+ private:
+  float* at_;
+};
+
+void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weights& parts, const Shared& shared,
+               const Own& own) {
+  const Tensor &keys = pass.keys[layer], &values = pass.values[layer];
+  const std::vector<Change>& changes = pass.changes[layer];
+  const Kernels& kernel = kernels();
+  const int64_t rows = pass.rows, width = pass.width, size = keys.size(3), key_heads = keys.size(2);
+  const int64_t heads = parts.query_width / size, groups = heads / key_heads;
+  const int64_t q_width = parts.query_width, k_width = parts.key_width, inner = parts.inner;
+  const int64_t window = pass.windows[layer], longest = pass.longest;
+  const Type cache_type = type_of(keys);
+  const int64_t bytes = keys.element_size();
+  const bool invariant = pass.invariant;
+  const auto nothing = [](int64_t, int64_t) {};
+
+  normalize(own.stream, nullptr, nullptr, parts[attention_norm], rows, width, pass.epsilon, own.normed, own.scales);
+  const std::array<LayerProduct, 3> projections = {product_of(parts, q, shared.query, invariant),
+                                                   product_of(parts, k, shared.key, invariant),
+                                                   product_of(parts, v, shared.value, invariant)};
+  multiply<3>(member, invariant, own.normed, Type::float32, rows, width, projections, false, nothing);
+  for (size_t i = 0; i < 3; i++) add_changes(changes, i, own.normed, Type::float32, width, projections[i]);
+
+  const int64_t half = pass.cosine.size(-1), row_bytes = keys.stride(0) * bytes, token_bytes = keys.stride(1) * bytes;
+  const bool per_row = pass.cosine.dim() == 3;
+  char* key_memory = static_cast<char*>(mutable_address(keys));
+  char* value_memory = static_cast<char*>(mutable_address(values));
+  const float* asked = cache_type == Type::bfloat16 ? shared.typed_query : shared.query;
+  // The heads that share a key.
+  member.share(rows * key_heads, std::max<int64_t>(1, 65536 / (size * (groups + 2))), [&](int64_t first, int64_t last) {
+    for (int64_t task = first; task < last; task++) {
+      const int64_t r = task / key_heads, h = task % key_heads;
+      const float* c = pass.cosine.const_data_ptr<float>() + (per_row ? r * half : 0);
+      const float* s = pass.sine.const_data_ptr<float>() + (per_row ? r * half : 0);
+      const int64_t q_at = r * q_width + h * groups * size, k_at = r * k_width + h * size;
+      float *query = shared.query + q_at, *key = shared.key + k_at;
+      if (parts[query_norm].defined())
+        normalize(query, nullptr, nullptr, parts[query_norm], groups, size, pass.epsilon, query, own.scales);
+      if (parts[key_norm].defined())
+        normalize(key, nullptr, nullptr, parts[key_norm], 1, size, pass.epsilon, key, own.scales);
+      auto turn = [&](float* head) {
+        kernel.rotary_row(head, Type::float32, head, c, s, size, 2 * half, false, false);
+      };
+      for (int64_t i = 0; i < groups; i++) turn(query + i * size);
+      turn(key);
+      const int64_t to = pass.place(r) * row_bytes + pass.before[r] * token_bytes + h * size * bytes;
+      kernel.convert(key, Type::float32, key_memory + to, cache_type, size);
+      kernel.convert(shared.value + k_at, Type::float32, value_memory + to, cache_type, size);
+      if (cache_type == Type::bfloat16)
+        kernel.convert(query, Type::float32, reinterpret_cast<char*>(shared.typed_query) + q_at * bytes, cache_type,
+                       groups * size);
+    }
+  });
+  const int64_t cost = std::max<int64_t>(1, 2 * longest * size);
+  member.share(rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+    float* work = scratch(Scratch::attention, longest + size + 64);
+    for (int64_t task = first; task < last; task++) {
+      const int64_t r = task / heads, h = task % heads;
+      const int64_t key_at = pass.place(r) * row_bytes + h / groups * size * bytes,
+                    query_at = (r * q_width + h * size) * bytes;
+      AttentionHead head{};
+      head.queries = 1;
+      head.keys = pass.before[r] + 1;
+      head.size = size;
+      head.type = cache_type;
+      head.query = reinterpret_cast<const char*>(asked) + query_at;
+      head.key = key_memory + key_at;
+      head.value = value_memory + key_at;
+      head.query_stride = q_width;
+      head.key_stride = head.value_stride = keys.stride(1);
+      head.output = reinterpret_cast<char*>(shared.mixed) + query_at;
+      head.output_stride = q_width;
+      head.log_sum = shared.log_sums + task;
+      head.scale = float(pass.scale);
+      head.causal = true;
+      head.window = window;
+      head.ordered = invariant;
+      if (pass.seen.defined()) {
+        head.mask = static_cast<const char*>(address(pass.seen)) + r * longest;
+        head.mask_column_stride = 1;
+      }
+      kernel.attention_few(head, work);
+    }
+  });
+  const LayerProduct joined = product_of(parts, o, shared.change, invariant);
+  multiply<1>(member, invariant, shared.mixed, cache_type, rows, q_width, {joined}, false, nothing);
+  add_changes(changes, 3, shared.mixed, cache_type, q_width, joined);
+  normalize(own.stream, shared.change, own.middle, parts[mlp_norm], rows, width, pass.epsilon, own.normed, own.scales);
+  const std::array<LayerProduct, 2> wide = {product_of(parts, gate, shared.gates, invariant),
+                                            product_of(parts, up, shared.ups, invariant)};
+  const auto activate = [&](int64_t first, int64_t last) {
+    for (int64_t r = 0; r < rows; r++) {
+      float* g = shared.gates + r * inner + first;
+      kernel.swiglu(g, shared.ups + r * inner + first, Type::float32, g, last - first);
+    }
+  };
+  if (changes.empty()) {
+    multiply<2>(member, invariant, own.normed, Type::float32, rows, width, wide, true, activate);
+  } else {
+    multiply<2>(member, invariant, own.normed, Type::float32, rows, width, wide, true, nothing);
+    for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, own.normed, Type::float32, width, wide[i]);
+    activate(0, inner);
+  }
+  const LayerProduct last = product_of(parts, down, shared.change, invariant);
+  multiply<1>(member, invariant, shared.gates, Type::float32, rows, inner, {last}, false, nothing);
+  add_changes(changes, 6, shared.gates, Type::float32, inner, last);
+  for (int64_t i = 0; i < rows * width; i++) own.stream[i] = own.middle[i] + shared.change[i];
+}
+
+// Counts what the layers would compute.
+void plan_layers(const Pass& pass, const std::vector<Weights>& layers) {
+  for (size_t layer = 0; layer < layers.size(); layer++) {
+    const Weights& parts = layers[layer];
+    const int64_t size = pass.keys[layer].size(3), heads = parts.query_width / size;
+    for (const Part part : adapted) count_product(pass.rows, parts.outputs(part), parts.inputs(part));
+    for (const Change& change : pass.changes[layer])
+      for (size_t i = 0; i < adapted.size(); i++) {
+        if (!change.a[i].defined()) continue;
+        count_product(change.count, change.a[i].size(0), change.a[i].size(1));
+        count_product(change.count, change.b[i].size(0), change.b[i].size(1));
+      }
+    for (int64_t r = 0; r < pass.rows; r++) {
+      count_product(heads, pass.before[r] + 1, size);
+      count_product(heads, size, pass.before[r] + 1);
+    }
+  }
+}
+
+// Threads that have enough to do in the shorter stages. Dense batch-invariant products and low-rank changes have
+// regions of their own.
+int64_t wanted_threads(const Pass& pass, const std::vector<Weights>& layers) {
+  int64_t work = std::numeric_limits<int64_t>::max();
+  for (size_t layer = 0; layer < layers.size(); layer++) {
+    if (!pass.changes[layer].empty() || (pass.invariant && layers[layer].dense)) return 1;
+    work = std::min(work, pass.rows * pass.width * layers[layer].query_width);
+  }
+  return work / 65536;
+}
+
+void check_layer_arguments(const Weights& parts, const Tensor& keys, const Tensor& values, int64_t rows, int64_t width,
+                           bool by_slot) {
   check_float(keys, op, "keys");
   check_float(values, op, "values");
-  const int64_t rows = stream.size(0), width = stream.size(2);
-  const bool by_slot = given(slots).has_value();
   TORCH_CHECK(keys.dim() == 4 && keys.sizes() == values.sizes() && (by_slot || keys.size(0) == rows) &&
                   keys.scalar_type() == values.scalar_type() && keys.is_contiguous() && values.is_contiguous(),
               "Expected contiguous [", rows, ",capacity,K,D] as `keys` and `values` of tunesmith::decoder_layers, got ",
               keys.sizes(), " and ", values.sizes(), ".");
-  // One more token must fit.
-  const Tensor lengths = row_numbers(past, rows, keys.size(1), "past");
-  const int64_t* before = lengths.const_data_ptr<int64_t>();
-  const int64_t longest = *std::max_element(before, before + rows) + 1;
-  const Tensor places = by_slot ? row_numbers(*slots, rows, keys.size(0), "slots") : Tensor();
-  const auto place = [&](int64_t row) { return by_slot ? places.const_data_ptr<int64_t>()[row] : row; };
   const int64_t key_heads = keys.size(2), size = keys.size(3);
   TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,
-              "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layers, got ", keys.sizes(), ".");
-  check_vector(parts[attention_norm], width, op, "attentionNorm");
-  for (const Part part : {q, gate})
-    if (parts.blocks(part) == nullptr) check_float(parts[part], op, part == q ? "qProj" : "gateProj");
-  const int64_t heads = parts.outputs(q) / size, groups = heads / key_heads;
-  TORCH_CHECK(heads >= 1 && heads % key_heads == 0, "Expected a multiple of ", key_heads * size,
-              " rows in `qProj` of tunesmith::decoder_layers, got ", parts[q].sizes(), ".");
-  check_weight(parts, q, heads * size, width, "qProj");
-  check_weight(parts, k, key_heads * size, width, "kProj");
-  check_weight(parts, v, key_heads * size, width, "vProj");
-  check_weight(parts, o, width, heads * size, "oProj");
-  check_vector(parts[mlp_norm], width, op, "mlpNorm");
-  const int64_t inner = parts.outputs(gate);
-  check_weight(parts, gate, inner, width, "gateProj");
-  check_weight(parts, up, inner, width, "upProj");
-  check_weight(parts, down, width, inner, "downProj");
-  check_bias(parts[q_bias], heads * size, "qProj.bias");
-  check_bias(parts[k_bias], key_heads * size, "kProj.bias");
-  check_bias(parts[v_bias], key_heads * size, "vProj.bias");
-  check_bias(parts[o_bias], width, "oProj.bias");
-  check_bias(parts[query_norm], size, "queryNorm");
-  check_bias(parts[key_norm], size, "keyNorm");
-  check_bias(parts[gate_bias], inner, "gateProj.bias");
-  check_bias(parts[up_bias], inner, "upProj.bias");
-  check_bias(parts[down_bias], width, "downProj.bias");
-  std::optional<Type> dense_type;
-  for (const Part part : adapted) {
-    if (parts.blocks(part) != nullptr) continue;
-    TORCH_CHECK(type_of(parts[part]) == dense_type.value_or(type_of(parts[part])),
-                "Expected one type for all dense matrices of tunesmith::decoder_layers.");
-    dense_type = type_of(parts[part]);
+              "Expected 1 to 256 values in a head of `keys` of tunesmith::decoder_layers, got ", keys.sizes(), ".");
+  TORCH_CHECK(parts.width == width, "Expected rows of ", parts.width, " values, as the layers have, in `stream` of ",
+              "tunesmith::decoder_layers, got ", width, ".");
+  TORCH_CHECK(parts.query_width >= size && parts.query_width % (key_heads * size) == 0, "Expected a multiple of ",
+              key_heads * size, " rows in `qProj` of tunesmith::decoder_layers, got ", parts.query_width, ".");
+  TORCH_CHECK(parts.key_width == key_heads * size, "Expected ", key_heads * size,
+              " rows in `kProj` of tunesmith::decoder_layers, got ", parts.key_width, ".");
+  TORCH_CHECK(parts.normed_head == 0 || parts.normed_head == size, "Expected ", size,
+              " values in `queryNorm` and `keyNorm` of tunesmith::decoder_layers, got ", parts.normed_head, ".");
+}
+
+Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList values, const Tensor& past,
+                      const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
+                      const std::optional<Tensor>& mask, const Tensor& prepared,
+                      const c10::List<std::optional<Tensor>>& changed, at::ArrayRef<double> scales_of_changes,
+                      const std::optional<Tensor>& changed_rows, double epsilon, at::IntArrayRef windows,
+                      double scale) {
+  check_float(stream, op, "stream");
+  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::decoder_layers. Call it under noGrad.");
+  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && stream.size(1) == 1 && stream.size(0) >= 1 &&
+                  stream.size(0) <= most_rows,
+              "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layers, got ",
+              stream.scalar_type(), " ", stream.sizes(), ".");
+  const std::vector<Weights> weights = held_object<PreparedLayers<Weights>>(prepared, op, "prepareDecoderLayers").use();
+  const size_t layers = windows.size();
+  TORCH_CHECK(weights.size() == layers && keys.size() == layers && values.size() == layers,
+              "Expected `keys`, `values` and weights of ", int64_t(layers),
+              " layers, one for each of `windows` of tunesmith::decoder_layers, got ", int64_t(keys.size()), ", ",
+              int64_t(values.size()), " and ", int64_t(weights.size()), ".");
+  const size_t spans = given(changed_rows) && changed_rows->dim() > 0 ? size_t(changed_rows->size(0)) : 0;
+  const size_t products = layers * spans * adapted.size();
+  TORCH_CHECK(changed.size() == 2 * products && scales_of_changes.size() == products, "Expected ",
+              int64_t(2 * products), " `changes` and ", int64_t(products),
+              " `scales` of tunesmith::decoder_layers for ", int64_t(spans), " `changedRows`, got ",
+              int64_t(changed.size()), " and ", int64_t(scales_of_changes.size()), ".");
+  const int64_t rows = stream.size(0), width = stream.size(2);
+  const bool by_slot = given(slots).has_value();
+  int64_t capacity = std::numeric_limits<int64_t>::max(), places_count = capacity, size = 0, q_width = 0, k_width = 0;
+  int64_t inner = 0, most_heads = 0, half = std::numeric_limits<int64_t>::max();
+  std::vector<std::vector<Change>> changes;
+  for (size_t layer = 0; layer < layers; layer++) {
+    check_layer_arguments(weights[layer], keys[layer], values[layer], rows, width, by_slot);
+    TORCH_CHECK(windows[layer] >= 0, "Expected at least 0 as `windows` of tunesmith::decoder_layers.");
+    changes.push_back(changes_of(layer, changed, scales_of_changes, changed_rows, rows, weights[layer]));
+    capacity = std::min(capacity, keys[layer].size(1));
+    places_count = std::min(places_count, keys[layer].size(0));
+    half = std::min(half, keys[layer].size(3) / 2);
+    q_width = std::max(q_width, weights[layer].query_width);
+    k_width = std::max(k_width, weights[layer].key_width);
+    inner = std::max(inner, weights[layer].inner);
+    size = keys[layer].size(3);
+    most_heads = std::max(most_heads, weights[layer].query_width / size);
   }
-  const std::vector<Change> changes = changes_for(parts);
+  TORCH_CHECK(epsilon >= 0, "Expected at least 0 as `eps` of tunesmith::decoder_layers.");
+  // One more token must fit.
+  const Tensor lengths = row_numbers(past, rows, capacity, "past");
+  const int64_t* before = lengths.const_data_ptr<int64_t>();
+  const int64_t longest = *std::max_element(before, before + rows) + 1;
+  const Tensor places = by_slot ? row_numbers(*slots, rows, places_count, "slots") : Tensor();
   const bool per_row = cosine.dim() == 3;
   for (const Tensor* angles : {&cosine, &sine})
     TORCH_CHECK(angles->scalar_type() == at::kFloat && angles->is_contiguous() && angles->sizes() == cosine.sizes() &&
                     (cosine.dim() == 2 || (per_row && cosine.size(0) == rows)) && cosine.size(-2) == 1 &&
-                    2 * cosine.size(-1) <= size,
+                    cosine.size(-1) <= half,
                 "Expected float32 cos and sin [1,R/2] or [B,1,R/2] for tunesmith::decoder_layers, got ", cosine.sizes(),
                 " and ", sine.sizes(), ".");
   Tensor seen;
@@ -376,175 +627,52 @@ Tensor run_layer(const Tensor& stream, const Tensor& keys, const Tensor& values,
                 mask->scalar_type(), " ", mask->sizes(), ".");
     seen = mask->contiguous();
   }
-  TORCH_CHECK(window >= 0 && epsilon >= 0, "Expected at least 0 as `window` and `eps` of tunesmith::decoder_layers.");
-
+  const Pass pass{keys,    values, windows,
+                  changes, before, by_slot ? places.const_data_ptr<int64_t>() : nullptr,
+                  cosine,  sine,   seen,
+                  rows,    width,  longest,
+                  epsilon, scale,  batch_invariant()};
+  Tensor result = at::empty(stream.sizes(), stream.options());
   if (planning()) {
-    for (const Part part : adapted) count_product(rows, parts.outputs(part), parts.inputs(part));
-    for (const Change& change : changes)
-      for (size_t i = 0; i < adapted.size(); i++) {
-        if (!change.a[i].defined()) continue;
-        count_product(change.count, change.a[i].size(0), change.a[i].size(1));
-        count_product(change.count, change.b[i].size(0), change.b[i].size(1));
-      }
-    for (int64_t r = 0; r < rows; r++) {
-      count_product(heads, before[r] + 1, size);
-      count_product(heads, size, before[r] + 1);
-    }
-    return at::empty(stream.sizes(), stream.options());
+    plan_layers(pass, weights);
+    return result;
   }
-  const Kernels& kernel = kernels();
-  Tensor x = stream.contiguous(), result = at::empty(x.sizes(), x.options());
-  const Type cache_type = type_of(keys);
-  const int64_t bytes = keys.element_size(), q_width = heads * size, k_width = key_heads * size;
-  float* at = scratch(Scratch::decoder, rows * (3 * width + 4 * q_width + 2 * k_width + 2 * inner + 2 * heads) + 256);
-  auto take = [&at](int64_t count) {
-    float* here = at;
-    at += (count + 15) / 16 * 16;
-    return here;
-  };
-  float *normed = take(rows * width), *change = take(rows * width), *middle = take(rows * width);
-  float *query = take(rows * q_width), *typed_query = take(rows * q_width), *mixed = take(rows * q_width);
-  float *key = take(rows * k_width), *value = take(rows * k_width);
-  float *gates = take(rows * inner), *ups = take(rows * inner);
-  float* scales = take(rows * heads);
-  float* log_sums = take(rows * heads);
-  auto nothing = [](int64_t, int64_t) {};
-
-  normalize(x.const_data_ptr<float>(), nullptr, nullptr, parts[attention_norm], rows, width, epsilon, normed, scales);
-  const std::array<LayerProduct, 3> projections = {product_of(parts, q, query), product_of(parts, k, key),
-                                                   product_of(parts, v, value)};
-  multiply<3>(normed, Type::float32, rows, width, projections, false, nothing);
-  for (size_t i = 0; i < 3; i++) add_changes(changes, i, normed, Type::float32, width, projections[i]);
-  if (parts[query_norm].defined())
-    normalize(query, nullptr, nullptr, parts[query_norm], rows * heads, size, epsilon, query, scales);
-  if (parts[key_norm].defined())
-    normalize(key, nullptr, nullptr, parts[key_norm], rows * key_heads, size, epsilon, key, scales);
-
-  const int64_t half = cosine.size(-1), row_bytes = keys.stride(0) * bytes, token_bytes = keys.stride(1) * bytes;
-  char* key_memory = static_cast<char*>(mutable_address(keys));
-  char* value_memory = static_cast<char*>(mutable_address(values));
-  for (int64_t r = 0; r < rows; r++) {
-    const float* c = cosine.const_data_ptr<float>() + (per_row ? r * half : 0);
-    const float* s = sine.const_data_ptr<float>() + (per_row ? r * half : 0);
-    auto turn = [&](float* head) { kernel.rotary_row(head, Type::float32, head, c, s, size, 2 * half, false, false); };
-    for (int64_t h = 0; h < heads; h++) turn(query + r * q_width + h * size);
-    for (int64_t h = 0; h < key_heads; h++) turn(key + r * k_width + h * size);
-    const int64_t to = place(r) * row_bytes + before[r] * token_bytes;
-    kernel.convert(key + r * k_width, Type::float32, key_memory + to, cache_type, k_width);
-    kernel.convert(value + r * k_width, Type::float32, value_memory + to, cache_type, k_width);
-  }
-  const float* asked = query;
-  if (cache_type == Type::bfloat16) {
-    kernel.convert(query, Type::float32, typed_query, Type::bfloat16, rows * q_width);
-    asked = typed_query;
-  }
-  const int64_t cost = std::max<int64_t>(1, 2 * longest * size);
-  share_work(rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
-    float* work = scratch(Scratch::attention, longest + size + 64);
-    for (int64_t task = first; task < last; task++) {
-      const int64_t r = task / heads, h = task % heads;
-      const int64_t key_at = place(r) * row_bytes + h / groups * size * bytes,
-                    query_at = (r * q_width + h * size) * bytes;
-      AttentionHead head{};
-      head.queries = 1;
-      head.keys = before[r] + 1;
-      head.size = size;
-      head.type = cache_type;
-      head.query = reinterpret_cast<const char*>(asked) + query_at;
-      head.key = key_memory + key_at;
-      head.value = value_memory + key_at;
-      head.query_stride = q_width;
-      head.key_stride = head.value_stride = keys.stride(1);
-      head.output = reinterpret_cast<char*>(mixed) + query_at;
-      head.output_stride = q_width;
-      head.log_sum = log_sums + task;
-      head.scale = float(scale);
-      head.causal = true;
-      head.window = window;
-      head.ordered = batch_invariant();
-      if (seen.defined()) {
-        head.mask = static_cast<const char*>(address(seen)) + r * longest;
-        head.mask_column_stride = 1;
-      }
-      kernel.attention_few(head, work);
-    }
-  });
-  const LayerProduct joined = product_of(parts, o, change);
-  multiply<1>(mixed, cache_type, rows, q_width, {joined}, false, nothing);
-  add_changes(changes, 3, mixed, cache_type, q_width, joined);
-  normalize(x.const_data_ptr<float>(), change, middle, parts[mlp_norm], rows, width, epsilon, normed, scales);
-  const std::array<LayerProduct, 2> wide = {product_of(parts, gate, gates), product_of(parts, up, ups)};
-  const auto activate = [&](int64_t first, int64_t last) {
-    for (int64_t r = 0; r < rows; r++) {
-      float* g = gates + r * inner + first;
-      kernel.swiglu(g, ups + r * inner + first, Type::float32, g, last - first);
-    }
-  };
-  if (changes.empty()) {
-    multiply<2>(normed, Type::float32, rows, width, wide, true, activate);
-  } else {
-    multiply<2>(normed, Type::float32, rows, width, wide, true, nothing);
-    for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, normed, Type::float32, width, wide[i]);
-    activate(0, inner);
-  }
-  const LayerProduct last = product_of(parts, down, change);
-  multiply<1>(gates, Type::float32, rows, inner, {last}, false, nothing);
-  add_changes(changes, 6, gates, Type::float32, inner, last);
+  const Tensor input = stream.contiguous();
+  const float* x = input.const_data_ptr<float>();
   float* out = result.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < rows * width; i++) out[i] = middle[i] + change[i];
+  Memory memory(Scratch::decoder, rows * (width + 3 * q_width + 2 * k_width + 2 * inner + most_heads), 9);
+  const Shared shared{memory.take(rows * q_width), memory.take(rows * q_width), memory.take(rows * q_width),
+                      memory.take(rows * k_width), memory.take(rows * k_width), memory.take(rows * inner),
+                      memory.take(rows * inner),   memory.take(rows * width),   memory.take(rows * most_heads)};
+  Team::run(wanted_threads(pass, weights), [&](Team::Member& member) {
+    Memory own_memory(Scratch::layer_stream, rows * (3 * width + most_heads), 4);
+    const Own own{own_memory.take(rows * width), own_memory.take(rows * width), own_memory.take(rows * width),
+                  own_memory.take(rows * most_heads)};
+    std::copy(x, x + rows * width, own.stream);
+    for (size_t layer = 0; layer < layers; layer++) {
+      run_layer(member, pass, layer, weights[layer], shared, own);
+      if (!member.goes_on()) return;
+    }
+    if (member.leads()) std::copy(own.stream, own.stream + rows * width, out);
+  });
   return result;
 }
 
-Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList values, const Tensor& past,
-                      const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
-                      const std::optional<Tensor>& mask, const c10::List<std::optional<Tensor>>& parts,
-                      c10::string_view format_names, const c10::List<std::optional<Tensor>>& orders,
-                      const c10::List<std::optional<Tensor>>& changes, at::ArrayRef<double> scales_of_changes,
-                      const std::optional<Tensor>& changed_rows, double epsilon, at::IntArrayRef windows,
-                      double scale) {
-  check_float(stream, op, "stream");
-  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::decoder_layers. Call it under noGrad.");
-  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && stream.size(1) == 1 && stream.size(0) >= 1 &&
-                  stream.size(0) <= most_rows,
-              "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layers, got ",
-              stream.scalar_type(), " ", stream.sizes(), ".");
-  const size_t layers = windows.size();
-  const std::vector<c10::string_view> formats = block_formats(format_names);
-  TORCH_CHECK(keys.size() == layers && values.size() == layers, "Expected `keys` and `values` of ", int64_t(layers),
-              " layers, one for each of `windows` of tunesmith::decoder_layers, got ", int64_t(keys.size()), " and ",
-              int64_t(values.size()), ".");
-  TORCH_CHECK(parts.size() == layers * part_count, "Expected ", int64_t(part_count), " `parts` for each of ",
-              int64_t(layers), " layers of tunesmith::decoder_layers, got ", int64_t(parts.size()), ".");
-  TORCH_CHECK(formats.empty() || (formats.size() == layers * adapted.size() && orders.size() == formats.size()),
-              "Expected ", int64_t(adapted.size()), " `formats` and `orders` for each of ", int64_t(layers),
-              " layers of tunesmith::decoder_layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()),
-              ".");
-  const size_t changed = given(changed_rows) && changed_rows->dim() > 0 ? size_t(changed_rows->size(0)) : 0;
-  const size_t products = layers * changed * adapted.size();
-  TORCH_CHECK(changes.size() == 2 * products && scales_of_changes.size() == products, "Expected ",
-              int64_t(2 * products), " `changes` and ", int64_t(products),
-              " `scales` of tunesmith::decoder_layers for ", int64_t(changed), " `changedRows`, got ",
-              int64_t(changes.size()), " and ", int64_t(scales_of_changes.size()), ".");
-  const Pass pass{past, cosine, sine, slots, mask, epsilon, scale};
-  Tensor current = stream;
-  for (size_t layer = 0; layer < layers; layer++) {
-    const Weights weights = weights_of(layer, parts, formats, orders);
-    const auto changes_for = [&](const Weights& checked) {
-      return changes_of(layer, changes, scales_of_changes, changed_rows, stream.size(0), checked);
-    };
-    current = run_layer(current, keys[layer], values[layer], pass, weights, changes_for, windows[layer]);
-  }
-  return current;
+Tensor prepare_decoder_layers(const c10::List<std::optional<Tensor>>& parts, c10::string_view formats,
+                              const c10::List<std::optional<Tensor>>& orders) {
+  return hold_object(std::make_unique<PreparedLayers<Weights>>(layer_tensors(parts), formats, layer_tensors(orders)));
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  // The layers for `decoder_layers`, without elements. `formats` and `orders` are those of matrices of blocks.
+  m.def("prepare_decoder_layers(Tensor?[] parts, str formats, Tensor?[] orders) -> Tensor", &prepare_decoder_layers);
   // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
   m.def(
       "decoder_layers(Tensor stream, Tensor[] keys, Tensor[] values, Tensor past, Tensor? slots, Tensor cos, Tensor "
-      "sin, Tensor? mask, Tensor?[] parts, str formats, Tensor?[] orders, Tensor?[] changes, float[] scales, Tensor? "
-      "changed_rows, float eps, int[] windows, float scale) -> Tensor",
+      "sin, Tensor? mask, Tensor layers, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int[] "
+      "windows, float scale) -> Tensor",
       &decoder_layers);
 }
 

@@ -1,7 +1,7 @@
 // tunesmith::encoder_layers: the layers of a BERT-like encoder in one call, with a norm after attention and after the
 // feed-forward block. Short texts spend more time between operators than in them. The products, the attention, the
 // activation and the norms are those of the separate operators, so the result has the same bits. Matrices may be blocks
-// of a GGUF file. No gradient.
+// of a GGUF file. No gradient. The weights are checked once, by tunesmith::prepare_encoder_layers.
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "checks.h"
 #include "gemm.h"
 #include "linear.h"
+#include "prepared-layers.h"
 #include "regions.h"
 #include "scratch.h"
 
@@ -58,12 +60,25 @@ constexpr std::array<Part, 6> products = {q, k, v, o, up, down};
 
 // The tensors of a layer, and its matrices of blocks.
 struct Weights {
+  static constexpr const char* op = "prepare_encoder_layers";
+
   Parts parts;
   std::array<BlockMatrix, part_count> matrices;
+  int64_t width = 0, inner = 0;
 
   const Tensor& operator[](size_t part) const { return parts[part]; }
-  bool is_dense(Part part) const { return !matrices[part].blocks.defined(); }
+  bool is_dense(Part part) const { return matrices[part].columns == 0; }
   int64_t outputs(Part part) const { return is_dense(part) ? parts[part].size(0) : matrices[part].rows; }
+
+  template <class Visit> void each_tensor(const Visit& visit) {
+    for (Tensor& part : parts) visit(part);
+    for (BlockMatrix& matrix : matrices) {
+      visit(matrix.blocks);
+      visit(matrix.order);
+    }
+  }
+  static std::vector<Weights> check(const LayerTensors& parts, const std::vector<c10::string_view>& formats,
+                                    const LayerTensors& orders);
 };
 
 void check_matrix(const Weights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
@@ -88,20 +103,19 @@ void check_values(const Weights& parts, Part part, int64_t size, const char* nam
               "` of tunesmith::encoder_layers, got ", parts[part].scalar_type(), ".");
 }
 
-Weights layer_weights(const c10::List<std::optional<Tensor>>& given_parts, const std::vector<c10::string_view>& formats,
-                      const c10::List<std::optional<Tensor>>& orders, int64_t layer, int64_t width) {
-  Weights parts;
-  for (size_t i = 0; i < part_count; i++) {
-    const std::optional<Tensor> part = given_parts.get(size_t(layer) * part_count + i);
-    if (part.has_value() && part->defined()) parts.parts[i] = part->dim() == 1 ? part->contiguous() : *part;
+void check_layer(Weights& parts) {
+  for (const Part norm : {attention_norm, mlp_norm}) {
+    TORCH_CHECK(parts[norm].defined(), "Expected weights of both norms of tunesmith::encoder_layers.");
+    if (norm == attention_norm) parts.width = parts[norm].numel();
+    check_values(parts, norm, parts.width, norm == mlp_norm ? "mlpNorm" : "attentionNorm");
   }
-  for (size_t i = 0; i < products.size() && !formats.empty(); i++) {
-    const size_t at = size_t(layer) * products.size() + i;
-    if (!formats[at].empty())
-      parts.matrices[products[i]] = block_matrix(parts[products[i]], formats[at], orders.get(at), op);
+  const int64_t width = parts.width;
+  if (parts.is_dense(up)) {
+    check_float(parts[up], op, "upProj");
+    TORCH_CHECK(parts[up].dim() == 2, "Expected a matrix as `upProj` of tunesmith::encoder_layers, got ",
+                parts[up].sizes(), ".");
   }
-  if (parts.is_dense(up)) check_float(parts[up], op, "upProj");
-  const int64_t inner = parts.outputs(up);
+  const int64_t inner = parts.inner = parts.outputs(up);
   check_matrix(parts, q, width, width, "qProj");
   check_matrix(parts, k, width, width, "kProj");
   check_matrix(parts, v, width, width, "vProj");
@@ -114,13 +128,35 @@ Weights layer_weights(const c10::List<std::optional<Tensor>>& given_parts, const
   check_values(parts, o_bias, width, "oProj.bias");
   check_values(parts, up_bias, inner, "upProj.bias");
   check_values(parts, down_bias, width, "downProj.bias");
-  for (const Part norm : {attention_norm, mlp_norm})
-    TORCH_CHECK(parts[norm].defined(), "Expected weights of both norms of tunesmith::encoder_layers.");
-  check_values(parts, attention_norm, width, "attentionNorm");
   check_values(parts, attention_norm_bias, width, "attentionNorm.bias");
-  check_values(parts, mlp_norm, width, "mlpNorm");
   check_values(parts, mlp_norm_bias, width, "mlpNorm.bias");
-  return parts;
+}
+
+std::vector<Weights> Weights::check(const LayerTensors& given, const std::vector<c10::string_view>& formats,
+                                    const LayerTensors& orders) {
+  TORCH_CHECK(!given.empty() && given.size() % part_count == 0, "Expected ", int64_t(part_count),
+              " `parts` of tunesmith::prepare_encoder_layers for each layer, got ", int64_t(given.size()), ".");
+  std::vector<Weights> layers(given.size() / part_count);
+  TORCH_CHECK(formats.empty() || (formats.size() == layers.size() * products.size() && orders.size() == formats.size()),
+              "Expected ", int64_t(products.size()),
+              " `formats` and `orders` of tunesmith::prepare_encoder_layers for each of ", int64_t(layers.size()),
+              " layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()), ".");
+  for (size_t layer = 0; layer < layers.size(); layer++) {
+    Weights& weights = layers[layer];
+    for (size_t i = 0; i < part_count; i++) {
+      const Tensor& part = given[layer * part_count + i];
+      if (part.defined()) weights.parts[i] = part.dim() == 1 ? part.contiguous() : part;
+    }
+    for (size_t i = 0; i < products.size() && !formats.empty(); i++) {
+      const size_t at = layer * products.size() + i;
+      if (!formats[at].empty())
+        weights.matrices[products[i]] = block_matrix(weights.parts[products[i]], formats[at], orders[at], op);
+    }
+    check_layer(weights);
+    TORCH_CHECK(weights.width == layers[0].width, "Expected layers of one width for tunesmith::encoder_layers, got ",
+                layers[0].width, " and ", weights.width, ".");
+  }
+  return layers;
 }
 
 // The layer norm of input + added, all [rows,width]; `added` becomes the sum.
@@ -187,8 +223,7 @@ void activate(const Tensor& values, bool tanh) {
 
 Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, const std::optional<Tensor>& starts,
                       const std::optional<Tensor>& read_places, const std::optional<Tensor>& read_starts,
-                      const c10::List<std::optional<Tensor>>& given_parts, c10::string_view format_names,
-                      const c10::List<std::optional<Tensor>>& orders, int64_t heads, double epsilon, double scale,
+                      const Tensor& prepared, int64_t heads, double epsilon, double scale,
                       c10::string_view approximate) {
   check_float(hidden, op, "hidden");
   TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::encoder_layers. Call it under noGrad.");
@@ -198,8 +233,6 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
   const int64_t batch = hidden.size(0), width = hidden.size(2), tokens = batch * hidden.size(1);
   TORCH_CHECK(heads >= 1 && width % heads == 0, "Expected a divisor of ", width,
               " as `heads` of tunesmith::encoder_layers, got ", heads, ".");
-  TORCH_CHECK(given_parts.size() > 0 && given_parts.size() % part_count == 0, "Expected ", int64_t(part_count),
-              " `parts` of tunesmith::encoder_layers for each layer, got ", int64_t(given_parts.size()), ".");
   TORCH_CHECK(approximate == "none" || approximate == "tanh",
               "Expected `none` or `tanh` as `approximate` of tunesmith::encoder_layers, got `", approximate, "`.");
   TORCH_CHECK(epsilon >= 0, "Expected a number of at least 0 as `eps` of tunesmith::encoder_layers, got ", epsilon,
@@ -212,19 +245,17 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
                 "Expected int64 [M] as `read_places` of tunesmith::encoder_layers, got ", read_places->scalar_type(),
                 " ", read_places->sizes(), ".");
 
-  const auto layers = int64_t(given_parts.size() / part_count);
-  const std::vector<c10::string_view> formats = block_formats(format_names);
-  TORCH_CHECK(
-      formats.empty() || (formats.size() == size_t(layers) * products.size() && orders.size() == formats.size()),
-      "Expected ", int64_t(products.size()), " `formats` and `orders` of tunesmith::encoder_layers for each of ",
-      layers, " layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()), ".");
+  const std::vector<Weights> weights = held_object<PreparedLayers<Weights>>(prepared, op, "prepareEncoderLayers").use();
+  TORCH_CHECK(weights[0].width == width, "Expected [B,T,", weights[0].width,
+              "], as the layers have, for `hidden` of tunesmith::encoder_layers, got ", hidden.sizes(), ".");
+  const auto layers = int64_t(weights.size());
   Tensor stream = hidden.contiguous().view({tokens, width});
   Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);
   Tensor values = at::empty_like(queries), changes = at::empty_like(queries), middle = at::empty_like(queries);
   Tensor next = at::empty_like(queries), wide;
   for (int64_t layer = 0; layer < layers; layer++) {
-    const Weights parts = layer_weights(given_parts, formats, orders, layer, width);
-    const int64_t inner = parts.outputs(up);
+    const Weights& parts = weights[size_t(layer)];
+    const int64_t inner = parts.inner;
     const bool some = reads && layer + 1 == layers;
     const Tensor input = some ? at::index_select(stream, 0, *read_places) : stream;
     const int64_t rows = input.size(0);
@@ -253,14 +284,21 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
   return stream.view({batch, -1, width});
 }
 
+Tensor prepare_encoder_layers(const c10::List<std::optional<Tensor>>& parts, c10::string_view formats,
+                              const c10::List<std::optional<Tensor>>& orders) {
+  return hold_object(std::make_unique<PreparedLayers<Weights>>(layer_tensors(parts), formats, layer_tensors(orders)));
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  // With `read_places`, the last layer computes these tokens only. `formats` and `orders` are those of matrices of
-  // blocks, which are uint8 in `parts`; '' where all are dense.
+  // The layers for `encoder_layers`, without elements. `formats` and `orders` are those of matrices of blocks, which
+  // are uint8 in `parts`; '' where all are dense.
+  m.def("prepare_encoder_layers(Tensor?[] parts, str formats, Tensor?[] orders) -> Tensor", &prepare_encoder_layers);
+  // With `read_places`, the last layer computes these tokens only.
   m.def(
       "encoder_layers(Tensor hidden, Tensor? mask, Tensor? starts, Tensor? read_places, Tensor? read_starts, "
-      "Tensor?[] parts, str formats, Tensor?[] orders, int heads, float eps, float scale, str approximate) -> Tensor",
+      "Tensor layers, int heads, float eps, float scale, str approximate) -> Tensor",
       &encoder_layers);
 }
 

@@ -38,6 +38,7 @@ struct Kept {
 std::mutex guard;
 std::unordered_map<const c10::TensorImpl*, Kept> kept;
 std::atomic<bool> any{false};
+std::atomic<uint64_t> changes{0};
 
 uint32_t version_of(const Tensor& weight) {
   return weight.is_inference() ? 0 : weight.unsafeGetTensorImpl()->version_counter().current_version();
@@ -63,6 +64,7 @@ int64_t keep_packed(at::TensorList weights) {
     elements += weight.numel();
   }
   any = !kept.empty();
+  changes++;
   return elements;
 }
 
@@ -85,6 +87,7 @@ int64_t keep_packed_blocks(const Tensor& blocks, c10::string_view format, const 
     kept.insert_or_assign(blocks.unsafeGetTensorImpl(), std::move(entry));
   }
   any = true;
+  changes++;
   return sixteens(matrix) * kernels().interleaved_bytes(matrix.code, matrix.columns);
 }
 
@@ -92,9 +95,12 @@ void drop_packed(at::TensorList weights) {
   const std::lock_guard<std::mutex> lock(guard);
   for (const Tensor& weight : weights) kept.erase(weight.unsafeGetTensorImpl());
   forget_freed();
+  changes++;
 }
 
 }  // namespace
+
+uint64_t packed_state() { return changes.load(std::memory_order_relaxed); }
 
 const float* kept_panels(const Tensor& weight) {
   if (!any.load(std::memory_order_relaxed)) return nullptr;
@@ -139,8 +145,16 @@ const void* kept_blocks(const BlockMatrix& matrix) {
       entry.panels = Tensor();
       throw_truncated();
     }
+    BlockMatrix copied = matrix;
+    copied.interleaved = entry.panels.const_data_ptr();
+    give_back_copied(copied);
   }
   return entry.panels.const_data_ptr();
+}
+
+void give_back_copied(const BlockMatrix& matrix) {
+  if (matrix.interleaved == nullptr) return;
+  give_back_pages(matrix.blocks.const_data_ptr(), size_t(matrix.blocks.size(0) * matrix.blocks.stride(0)));
 }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {

@@ -14,4 +14,11 @@ const float* kept_panels(const at::Tensor& weight);
 // the first use, and again when the blocks have changed in place.
 const void* kept_blocks(const BlockMatrix& matrix);
 
+// Gives back the pages of a mapped file that a matrix was read from, where products read its copy. What still reads the
+// file, such as embeddings, reads a few rows.
+void give_back_copied(const BlockMatrix& matrix);
+
+// A number that changes with each change of which weights are kept.
+uint64_t packed_state();
+
 }  // namespace tunesmith

@@ -6,6 +6,11 @@
 
 #include <ctime>
 #include <mutex>
+#include <thread>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 namespace tunesmith {
 namespace {
@@ -24,7 +29,7 @@ std::mutex choice_mutex;
 int64_t wall_time() { return read_clock(CLOCK_MONOTONIC); }
 int64_t thread_time() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
 
-void ThreadChoice::measured(const RegionTimes& times, int64_t now) {
+void ThreadChoice::measured(const RegionTimes& times, int64_t now, int regions) {
   if (wakes_) {
     wakes_ = false;
     return;
@@ -33,7 +38,8 @@ void ThreadChoice::measured(const RegionTimes& times, int64_t now) {
   sum_.own_wall += times.own_wall;
   sum_.own_cpu += times.own_cpu;
   sum_.all_cpu += times.all_cpu;
-  if (++counted_ < wanted_) return;
+  counted_ += regions;
+  if (counted_ < wanted_) return;
   // One thread would compute all of it, with the share of a core that the calling thread got.
   const double share = double(std::max<int64_t>(1, sum_.own_cpu)) / double(std::max<int64_t>(1, sum_.own_wall));
   const double alone = double(sum_.all_cpu) / std::min(1.0, share);
@@ -52,9 +58,103 @@ void ThreadChoice::measured(const RegionTimes& times, int64_t now) {
 
 bool wants_several_threads() { return choice.several(wall_time()); }
 
-void note_region(const RegionTimes& times) {
+void note_region(const RegionTimes& times, int regions) {
   const std::lock_guard<std::mutex> lock(choice_mutex);
-  choice.measured(times, wall_time());
+  choice.measured(times, wall_time(), regions);
+}
+
+namespace {
+
+// Waiting for as long as a stage takes is spinning; after it, whoever else wants the core gets it.
+constexpr int64_t longest_spin = 20'000;
+
+inline void pause_thread() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+int Team::thread_number() {
+#ifdef _OPENMP
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+int Team::thread_count() {
+#ifdef _OPENMP
+  return omp_get_num_threads();
+#else
+  return 1;
+#endif
+}
+
+Team::Member::Member(Team* team, int number, int size) : team_(team), number_(number), size_(size) {
+  if (team_ == nullptr) return;
+  start_ = wall_time();
+  start_cpu_ = thread_time();
+}
+
+void Team::Member::wait() {
+  Team& team = *team_;
+  stages_++;
+  const uint32_t turn = team.turn_.load(std::memory_order_relaxed);
+  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    team.arrived_.store(0, std::memory_order_relaxed);
+    team.turn_.store(turn + 1, std::memory_order_release);
+    return;
+  }
+  const int64_t start = wall_time();
+  int64_t waited = 0;
+  for (int turns = 0; team.turn_.load(std::memory_order_acquire) == turn; turns++) {
+    if (team.stopped_.load(std::memory_order_relaxed)) throw Stopped();
+    if (waited >= longest_spin)
+      std::this_thread::yield();
+    else
+      pause_thread();
+    if (turns % 16 == 15) waited = wall_time() - start;
+  }
+  waited = wall_time() - start;
+  (waited < longest_spin ? spun_ : slept_) += waited;
+}
+
+bool Team::Member::goes_on() {
+  if (team_ == nullptr) return true;
+  Team& team = *team_;
+  const int64_t now = wall_time(), cpu = thread_time(), stages = stages_;
+  team.reports_[size_t(number_)] = {now - start_, cpu - start_cpu_, spun_, slept_};
+  if (leads()) team.alone_ = leaves_;
+  start_ = now;
+  start_cpu_ = cpu;
+  spun_ = slept_ = stages_ = 0;
+  // One more stage: then all members know the same decision, and the first one the reports.
+  wait();
+  const bool alone = team.alone_;
+  if (leads() && !alone) {
+    RegionTimes times;
+    for (int i = 0; i < size_; i++) {
+      const Report& report = team.reports_[size_t(i)];
+      const int64_t active = std::max<int64_t>(1, report.wall - report.slept);
+      const double busy = double(std::max<int64_t>(0, active - report.spun)) / double(active);
+      times.all_cpu += int64_t(double(report.cpu) * busy);
+      if (i > 0) continue;
+      times.wall = report.wall;
+      times.own_wall = active;
+      times.own_cpu = report.cpu;
+    }
+    // The first stretch wakes the threads.
+    if (stretches_++ > 0) note_region(times, int(stages));
+    leaves_ = !wants_several_threads();
+  }
+  if (!alone) return true;
+  if (!leads()) return false;
+  team_ = nullptr;
+  size_ = 1;
+  return true;
 }
 
 namespace {

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <mutex>
+#include <vector>
 
 namespace tunesmith {
 
@@ -22,7 +25,8 @@ class ThreadChoice {
  public:
   // Whether the next region should use several threads. `now` in nanoseconds.
   bool several(int64_t now) const { return now >= alone_until_; }
-  void measured(const RegionTimes& times, int64_t now);
+  // @param regions how many the times are of
+  void measured(const RegionTimes& times, int64_t now, int regions = 1);
 
  private:
   static constexpr int64_t first_pause = 20'000'000, longest_pause = 2'000'000'000;
@@ -39,7 +43,7 @@ class ThreadChoice {
 
 // The choice of the process, which regions of its main compute thread share.
 bool wants_several_threads();
-void note_region(const RegionTimes& times);
+void note_region(const RegionTimes& times, int regions = 1);
 int64_t wall_time();
 int64_t thread_time();
 
@@ -68,5 +72,90 @@ template <class Body> void share_work(int64_t count, int64_t grain, const Body& 
   times.all_cpu = all_cpu;
   note_region(times);
 }
+
+// Threads that go through one call together. Starting and ending a region takes several microseconds, and a call of
+// many layers has hundreds of short ones: in a team they are stages, after which the threads wait for each other. Where
+// that turns out to be slower than one thread, all but the first leave the call at the end of a stretch.
+class Team {
+ public:
+  // What a thread of the team knows about itself. Without a team there is one, whose stages are regions.
+  class Member {
+   public:
+    // Runs body(first, last) for all numbers below `count`, in parts, and waits until all of them are done. `grain` is
+    // that of share_work, for a member without a team.
+    template <class Body> void share(int64_t count, int64_t grain, const Body& body) {
+      if (team_ == nullptr) return share_work(count, grain, body);
+      const int64_t part = (count + size_ - 1) / size_;
+      const int64_t first = std::min(count, number_ * part), last = std::min(count, first + part);
+      if (first < last) body(first, last);
+      wait();
+    }
+    bool leads() const { return number_ == 0; }
+    // Ends a stretch of stages, such as a layer; false where this thread leaves the call.
+    bool goes_on();
+
+   private:
+    friend class Team;
+    Member(Team* team, int number, int size);
+    void wait();
+
+    Team* team_;
+    int number_, size_;
+    // Of the stretch so far: when it began, and times of waiting that was short, and of all waiting.
+    int64_t start_ = 0, start_cpu_ = 0, spun_ = 0, slept_ = 0;
+    int64_t stages_ = 0, stretches_ = 0;
+    bool leaves_ = false;  // what the first member has decided: the others leave after the next stretch
+  };
+
+  // Runs body(member) on up to `wanted` threads, or on the calling one alone where others hold the cores. A thread that
+  // throws ends the call for all.
+  template <class Body> static void run(int64_t wanted, const Body& body) {
+    const int64_t most = std::min<int64_t>(wanted, at::get_num_threads());
+#ifdef _OPENMP
+    if (most > 1 && !at::in_parallel_region() && wants_several_threads()) {
+      Team team(most);
+#pragma omp parallel num_threads(int(most))
+      team.enter([&](int number, int size) {
+        Member member(&team, number, size);
+        body(member);
+      });
+      if (team.error_) std::rethrow_exception(team.error_);
+      return;
+    }
+#endif
+    Member alone(nullptr, 0, 1);
+    body(alone);
+  }
+
+ private:
+  // What a member did in a stretch, which the first one reads after the stage that ends it.
+  struct alignas(64) Report {
+    int64_t wall = 0, cpu = 0, spun = 0, slept = 0;
+  };
+  struct Stopped {};
+
+  explicit Team(int64_t most) : reports_(size_t(most)) {}
+  template <class Body> void enter(const Body& body) {
+    try {
+      body(thread_number(), thread_count());
+    } catch (const Stopped&) {
+      // Another thread threw.
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(guard_);
+      if (!error_) error_ = std::current_exception();
+      stopped_ = true;
+    }
+  }
+  static int thread_number();
+  static int thread_count();
+
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<uint32_t> turn_{0};
+  std::atomic<bool> stopped_{false};
+  bool alone_ = false;  // written by the first member before a stage ends, and read after it
+  std::vector<Report> reports_;
+  std::mutex guard_;
+  std::exception_ptr error_;
+};
 
 }  // namespace tunesmith

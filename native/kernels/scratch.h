@@ -14,6 +14,7 @@ enum class Scratch : int {
   attention_gradient,
   rows_of_norm,
   decoder,
+  layer_stream,
   quantized,
   block_sums,
   changes,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { type BodyInputs, type BodyOutputs, firstTokensOf } from '../models/index.ts'
-import { arange, cat, ones, type Tensor, zeros } from '../tensor/index.ts'
+import { arange, cat, ones, type Tensor } from '../tensor/index.ts'
 
 /** Names of the poolings. */
 export const poolings = ['mean', 'first', 'last', 'max', 'tokens'] as const
@@ -59,27 +59,22 @@ type Rows = Pick<BodyInputs, 'attentionMask' | 'starts'>
 
 const edgesOf = (starts: Tensor): number[] => (starts.toArray() as (number | bigint)[]).map(Number)
 
+/** One vector [1,C] of each packed row, from its tokens alone. */
+const eachRow = (hidden: Tensor, starts: Tensor, vectorOf: (row: Tensor) => Tensor): Tensor => {
+  const edges = edgesOf(starts)
+  const vectors = edges.slice(1).map((end, i) => vectorOf(hidden.narrow(0, edges[i], end - edges[i])))
+  return vectors.length === 1 ? vectors[0] : cat(vectors, 0)
+}
+
 type Pool<Where> = (hidden: Tensor, where: Where) => Tensor
 
 /** Packed rows: [N,C] and their starts -> [rows,C]. */
 const packed: Record<FeaturePooling, Pool<Tensor>> = {
   first: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 0, starts.shape[0] - 1)),
   last: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
-  mean(hidden, starts) {
-    const rows = starts.shape[0] - 1
-    const lengths = starts.narrow(0, 1, rows).sub(starts.narrow(0, 0, rows))
-    const owners = arange(rows, { dtype: 'int64', device: hidden.device }).repeatInterleave(lengths)
-    const sums = zeros([rows, hidden.shape[1]], { dtype: hidden.dtype, device: hidden.device })
-    return sums.indexAdd_(0, owners, hidden).div(lengths.unsqueeze(1))
-  },
-  max(hidden, starts) {
-    const edges = edgesOf(starts)
-    const rows = edges.slice(1).map((end, i) => hidden.narrow(0, edges[i], end - edges[i]))
-    return cat(
-      rows.map((row) => row.amax(0, { keepdim: true })),
-      0,
-    )
-  },
+  // Row by row: `indexAdd_` starts threads for any number of rows, which takes longer than the sums.
+  mean: (hidden, starts) => eachRow(hidden, starts, (row) => row.sum(0, { keepdim: true }).div(row.shape[0])),
+  max: (hidden, starts) => eachRow(hidden, starts, (row) => row.amax(0, { keepdim: true })),
   tokens: (hidden) => hidden,
 }
 

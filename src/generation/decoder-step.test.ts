@@ -1,15 +1,21 @@
 // The fused decoding step of decoder layers against separate operators, which `allHidden` turns on.
 import { describe, expect, it } from 'vitest'
 import { models } from '../models/index.ts'
+import { BlockMatrix, Linear } from '../nn/index.ts'
 import {
   type Dtype,
   decoderLayers,
   dropPacked,
+  encodeRows,
   Generator,
+  getThreads,
+  keep,
   keepPacked,
   noGrad,
   ones,
+  prepareDecoderLayers,
   setBatchInvariant,
+  setThreads,
   Tensor,
   useLargePages,
   zeros,
@@ -193,8 +199,10 @@ describe('decoderLayers', () => {
     windows: [0],
     scale: 0.5,
   })
-  const call = (changes: Record<string, unknown> = {}, stream = zeros([1, 1, 8])) =>
-    noGrad(() => decoderLayers(stream, { ...fitting(), ...changes }))
+  const call = (changes: Record<string, unknown> = {}, stream = zeros([1, 1, 8])) => {
+    const { parts, formats, orders, ...others } = { ...fitting(), ...changes }
+    return noGrad(() => decoderLayers(stream, { layers: prepareDecoderLayers({ parts, formats, orders }), ...others }))
+  }
 
   it('takes arguments that fit', () => {
     expect(call().shape).toEqual([1, 1, 8])
@@ -236,6 +244,112 @@ describe('decoderLayers', () => {
   it('refuses parts that do not fit each other, and gradients', () => {
     for (let i = 0; i < 18; i++)
       expect(() => call({ parts: parts().map((part, k) => (k === i ? zeros([7, 7]) : part)) })).toThrow(/Expected/)
-    expect(() => decoderLayers(zeros([1, 1, 8]), fitting())).toThrow(/noGrad/)
+    const { parts: given, formats, orders, ...others } = fitting()
+    const layers = prepareDecoderLayers({ parts: given, formats, orders })
+    expect(() => decoderLayers(zeros([1, 1, 8]), { layers, ...others })).toThrow(/noGrad/)
+  })
+
+  describe('with weights that were checked before', () => {
+    const prepared = () => {
+      const { parts: given, formats, orders, ...others } = fitting()
+      const layers = prepareDecoderLayers({ parts: given, formats, orders })
+      const run = () => noGrad(() => decoderLayers(ones([1, 1, 8]), { layers, ...others }).toFloat32Array())
+      return { given, layers, run, others }
+    }
+
+    it('computes with values that changed in place, as with those checked anew', () => {
+      const { given, run } = prepared()
+      const before = run()
+      for (const part of given) if (part !== null) noGrad(() => part.uniform_(-1, 1, { generator: new Generator(1) }))
+      expect(run()).not.toEqual(before)
+      expect(run()).toEqual(call({ parts: given }, ones([1, 1, 8])).toFloat32Array())
+    })
+
+    it('refuses a weight that was freed', () => {
+      const { given, run } = prepared()
+      run()
+      given[1]?.free()
+      expect(run).toThrow(/Expected live weights, got layers with one that was freed/)
+    })
+
+    it('refuses other tensors in their place', () => {
+      const { others } = prepared()
+      for (const layers of [zeros([0], { dtype: 'uint8' }), zeros([3])])
+        expect(() => noGrad(() => decoderLayers(ones([1, 1, 8]), { layers, ...others }))).toThrow(
+          /Expected what `prepareDecoderLayers` gave as `layers`, got another tensor/,
+        )
+    })
+  })
+})
+
+describe('layers wide enough for several threads', () => {
+  it.each(['float32', 'bfloat16', 'Q8_0'] as const)('have in %s the bits of one thread', (format) => {
+    const sizes = { hiddenSize: 128, intermediateSize: 192, numHeads: 4, numKvHeads: 2, headDim: 32, numLayers: 6 }
+    const { body, numLayers } = build('llama', sizes, format === 'Q8_0' ? 'float32' : format)
+    if (format === 'Q8_0')
+      for (const [, module] of body.modules())
+        if (module instanceof Linear) {
+          const { shape, weight } = module
+          module.useBlocks(new BlockMatrix({ format, shape, blocks: noGrad(() => encodeRows(weight, format)) }))
+        }
+    const run = (threads: number) => {
+      const before = getThreads()
+      setThreads(threads)
+      const invariant = setBatchInvariant(format === 'Q8_0')
+      try {
+        return noGrad(() => {
+          const cache = new KvCache(numLayers, 40)
+          body.forward({ inputIds: ids(16, 9, 1), cache: cache.layers, pastLength: 0, allHidden: true })
+          return Array.from({ length: 6 }, (_, step) => {
+            const inputs = { inputIds: ids(16, 1, step * 11), cache: cache.layers, pastLength: cache.length }
+            return [...body.forward(inputs).hidden.toFloat32Array()]
+          })
+        })
+      } finally {
+        setBatchInvariant(invariant)
+        setThreads(before)
+      }
+    }
+    const alone = run(1)
+    for (let round = 0; round < 3; round++) expect(run(2)).toEqual(alone)
+  })
+})
+
+describe('weights of a model that change while a text grows', () => {
+  const inPlace = (weight: Tensor, changed: Tensor) => weight.copy_(changed)
+  it.each<[string, (weight: Tensor, changed: Tensor, layer: { weight: Tensor }) => unknown]>([
+    ['in place', inPlace],
+    ['by another tensor', (_, changed, layer) => (layer.weight = keep(changed))],
+    ['by taking over another tensor', (weight, changed) => weight.become(changed)],
+  ])('%s are those of the next token', (_, change) => {
+    for (const packed of [false, true]) {
+      const { body, numLayers } = build('llama', {}, 'float32')
+      const step = (cache: KvCache | SlotCache, id: number, allHidden: boolean) => {
+        const inputIds = Tensor.from(BigInt64Array.of(BigInt(id)), { shape: [1, 1] })
+        if (cache instanceof KvCache)
+          return body.forward({ inputIds, cache: cache.layers, pastLength: cache.length, allHidden }).hidden
+        cache.begin([{ slot: 0, ids: [id] }])
+        const positionIds = Tensor.from(BigInt64Array.of(BigInt(cache.length(0))), { shape: [1, 1] })
+        const starts = Tensor.from(BigInt64Array.of(0n, 1n))
+        const { hidden } = body.forward({ inputIds, positionIds, starts, cache: cache.layers, allHidden })
+        cache.commit()
+        return hidden
+      }
+      noGrad(() => {
+        const caches = [0, 1].map(() => (packed ? new SlotCache(numLayers, 8) : new KvCache(numLayers, 8)))
+        for (const cache of caches) if (cache instanceof SlotCache) cache.resize(1)
+        const compare = (id: number) => {
+          const [ours, theirs] = caches.map((cache, i) => step(cache, id, i === 1).toFloat32Array())
+          for (const [i, value] of ours.entries()) expect(value).toBeCloseTo(theirs[i], 4)
+          return [...ours]
+        }
+        compare(3)
+        const before = compare(5)
+        const layer = (body as unknown as { layers: { mlp: { upProj: { weight: Tensor } } }[] }).layers[0].mlp.upProj
+        change(layer.weight, layer.weight.mul(-2), layer)
+        const after = compare(5)
+        expect(after.every((value, i) => Math.abs(value - before[i]) < 1e-3)).toBe(false)
+      })
+    }
   })
 })

@@ -1,8 +1,15 @@
 // A decoding step: a few tokens through the layers of a decoder stack in one fused call. Only for layers
 // without gradients, and without adapters but low-rank ones; other layers use the separate operators.
 import type { Attention, GatedMlp, LayerCache, Linear, LowRankRows, Module, RmsNorm, TakenPlaces } from '../nn/index.ts'
-import { decoderLayers, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
-import { blockFormats, blocksOf, linearParts } from './fused-weights.ts'
+import {
+  decoderLayers,
+  gradEnabled,
+  isBatchInvariant,
+  prepareDecoderLayers,
+  Tensor,
+  useLargePages,
+} from '../tensor/index.ts'
+import { blockFormats, blocksOf, type FusedWeights, linearParts, PreparedWeights } from './fused-weights.ts'
 import type { BodyInputs } from './model.ts'
 import { SeenModules } from './unchanged.ts'
 
@@ -85,11 +92,14 @@ const changesOf = (layers: readonly (readonly (readonly LowRankRows[] | undefine
 export interface StepPlan {
   /** Matrices of each layer, which may have low-rank changes. */
   products: readonly (readonly Linear[])[]
-  /** Tensors of all layers. */
-  parts: readonly (Tensor | null)[]
-  formats: string
-  orders: readonly (Tensor | null)[]
+  /** Tensors of all layers as they are now. */
+  weights: () => FusedWeights
 }
+
+const weightsOf = (layers: readonly StepLayer[]): FusedWeights => ({
+  parts: layers.flatMap(partsOf),
+  ...blockFormats(layers.flatMap(productsOf)),
+})
 
 /** Maximum number of tokens of the fused call. */
 const maxTokens = 64
@@ -100,6 +110,7 @@ export class DecoderStep {
   readonly #known = new WeakMap<readonly LayerCache[], StepPlan | null>()
 
   readonly #requested = new WeakSet<Tensor>()
+  readonly #prepared = new PreparedWeights(prepareDecoderLayers)
   /** The plan of layers without adapters, as long as they stay so. */
   #bare: { layers: SeenModules; invariant: boolean; plan: StepPlan } | undefined
 
@@ -136,8 +147,9 @@ export class DecoderStep {
     const plan = this.#planOf(fits()) ?? undefined
     const seen = plan === undefined ? undefined : SeenModules.of(layers)
     if (plan === undefined || seen === undefined) return plan
-    // Without adapters no product has changes.
-    this.#bare = { layers: seen, invariant, plan: { ...plan, products: [] } }
+    // Without adapters no product has changes, and no tensor is another one as long as the layers are as they were seen.
+    const weights = plan.weights()
+    this.#bare = { layers: seen, invariant, plan: { products: [], weights: () => weights } }
     return this.#bare.plan
   }
 
@@ -150,9 +162,8 @@ export class DecoderStep {
     // Batch-invariant products are those of float32 matrices and of blocks.
     if (isBatchInvariant() && dtypes.has('bfloat16')) return null
     if (!usable || flat.some(({ device }) => device !== 'cpu')) return null
-    const parts = layers.flatMap(partsOf)
-    for (const part of parts) this.requestLargePages(part)
-    return { products, parts, ...blockFormats(flat) }
+    for (const part of weightsOf(layers).parts) this.requestLargePages(part)
+    return { products, weights: () => weightsOf(layers) }
   }
 
   /** Asks for large pages, since every weight is read for each token. */
@@ -166,7 +177,7 @@ export class DecoderStep {
   /** float32 [B,1,C] -> [B,1,C] after all layers; undefined while a cache is empty. */
   run(
     stream: Tensor,
-    { products, ...matrices }: StepPlan,
+    { products, weights }: StepPlan,
     cache: readonly LayerCache[],
     { cos, sin }: { cos: Tensor; sin: Tensor },
     mask: Tensor | undefined,
@@ -187,7 +198,7 @@ export class DecoderStep {
       cos,
       sin,
       mask: mask ?? null,
-      ...matrices,
+      layers: this.#prepared.layersOf(weights()),
       ...changesOf(products.map((layer) => layer.map((product) => product.lowRank?.(rows)))),
       ...this.#options,
     })

@@ -3,16 +3,17 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { BlockMatrix, type Linear } from '../nn/index.ts'
 import {
   dropPacked,
-  encoderLayers,
   Generator,
   keepPacked,
   noGrad,
+  prepareEncoderLayers,
   setBatchInvariant,
   Tensor,
   tensor,
 } from '../tensor/index.ts'
 import { EncoderBody, EncoderLayer } from './encoder.ts'
-import { planEncoderLayers } from './encoder-layers.ts'
+import { planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
+import { PreparedWeights } from './fused-weights.ts'
 import { type BodyInputs, firstTokensOf, models } from './index.ts'
 
 afterEach(() => {
@@ -197,7 +198,7 @@ it('refuses formats that do not fit the matrices', () => {
   const hidden = tensor([[[...Array(64).keys()]]], { dtype: 'float32' })
   const call = (changes: Partial<typeof plan>) => () =>
     noGrad(() =>
-      encoderLayers(hidden, { ...plan, mask: null, starts: null, readPlaces: null, readStarts: null, ...changes }),
+      runEncoderLayers(hidden, { ...plan, ...changes }, new PreparedWeights(prepareEncoderLayers), {}, undefined),
     )
   expect(call({})).not.toThrow()
   expect(call({ formats: 'Q8_0' })).toThrow(/Expected 6 `formats` and `orders`.* got 1 and/)

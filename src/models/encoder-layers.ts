@@ -12,7 +12,7 @@ import {
   PlainMlp,
 } from '../nn/index.ts'
 import { encoderLayers, gradEnabled, type Tensor } from '../tensor/index.ts'
-import { blockFormats, blocksOf, linearParts } from './fused-weights.ts'
+import { blockFormats, blocksOf, type FusedWeights, linearParts, type PreparedWeights } from './fused-weights.ts'
 import type { ReadTokens } from './model.ts'
 
 /** The modules of a layer that the fused call uses. */
@@ -25,10 +25,7 @@ export interface FusedEncoderLayer extends Module {
 }
 
 /** Layers that can be fused, with what the call needs of them. */
-export interface FusedEncoderPlan {
-  parts: (Tensor | null)[]
-  formats: string
-  orders: (Tensor | null)[]
+export interface FusedEncoderPlan extends FusedWeights {
   heads: number
   eps: number
   scale: number
@@ -121,15 +118,17 @@ export const planEncoderLayers = (
   return { ...first, approximate, parts: layers.flatMap(partsOf), ...blockFormats(layers.flatMap(productsOf)) }
 }
 
-/** [B,T,C] -> [B,T,C], or [1,M,C] of the tokens of `read`. */
+/** [B,T,C] -> [B,T,C], or [1,M,C] of the tokens of `read`. @param prepared where the weights are known that were checked before */
 export const runEncoderLayers = (
   hidden: Tensor,
-  plan: FusedEncoderPlan,
+  { parts, formats, orders, ...settings }: FusedEncoderPlan,
+  prepared: PreparedWeights,
   { mask, starts }: Pick<AttentionContext, 'mask' | 'starts'>,
   read: ReadTokens | undefined,
 ): Tensor =>
   encoderLayers(hidden, {
-    ...plan,
+    ...settings,
+    layers: prepared.layersOf({ parts, formats, orders }),
     mask: mask ?? null,
     starts: starts ?? null,
     readPlaces: read?.places ?? null,

@@ -13,8 +13,9 @@ import {
   PlainMlp,
   RelativeBias,
 } from '../nn/index.ts'
-import { gradEnabled, type Tensor } from '../tensor/index.ts'
+import { gradEnabled, prepareEncoderLayers, type Tensor } from '../tensor/index.ts'
 import { type FusedEncoderPlan, planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
+import { PreparedWeights } from './fused-weights.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
 import { SeenModules } from './unchanged.ts'
@@ -106,6 +107,7 @@ export class EncoderBody extends Body {
   readonly #numLayers: number
   /** The plan of layers without adapters, as long as they stay so. */
   #bare: { layers: SeenModules; plan: FusedEncoderPlan } | undefined
+  readonly #prepared = new PreparedWeights(prepareEncoderLayers)
   readonly #positions: (inputs: BodyInputs) => Tensor
   readonly #paddingPosition: number | undefined
 
@@ -153,7 +155,7 @@ export class EncoderBody extends Body {
     const onlyRead = read !== undefined && starts !== undefined && !inputs.allHidden
     const plan = this.#fusedPlan(hidden, inputs)
     if (plan !== undefined)
-      return { hidden: runEncoderLayers(hidden, plan, context, onlyRead ? read : undefined), onlyRead }
+      return { hidden: runEncoderLayers(hidden, plan, this.#prepared, context, onlyRead ? read : undefined), onlyRead }
     const allHidden = [hidden]
     const run = layerRunner(inputs)
     // A tensor with history is an input of the layer, not captured: recomputing must not run its backward again.

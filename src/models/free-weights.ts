@@ -2,12 +2,15 @@
 import { totalmem } from 'node:os'
 import { BlockMatrix, Embedding, Linear, type Module } from '../nn/index.ts'
 import { dropPacked, freeTensors, keepPacked, type Tensor } from '../tensor/index.ts'
+import { freePrepared } from './fused-weights.ts'
 import type { Model } from './model-with-head.ts'
 
 /** Frees all weights of a model, quantised matrices included. It must not be used afterwards. */
 export const freeWeights = (model: Model): void => {
-  freeTensors(model.parameters().values())
-  for (const [, module] of model.modules()) freeTensors(quantizedTensors(module))
+  const quantized = [...model.modules()].flatMap(([, module]) => quantizedTensors(module))
+  const weights = new Set([...model.parameters().values(), ...quantized])
+  freePrepared(weights)
+  freeTensors(weights)
 }
 
 /**

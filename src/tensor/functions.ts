@@ -470,6 +470,29 @@ export const blockLinear = operator<(input: T, blocks: T, format: string, order?
   'tunesmith::block_linear(input, blocks, format, order, bias)',
 )
 
+/** Weights of layers that a fused call takes. */
+interface LayerWeights {
+  /** Weights and biases of each layer, in the order of `Part` in the file of the operator in native/kernels. */
+  parts: readonly (T | null)[]
+  /**
+   * Block formats of the matrices of each layer, joined by commas, empty for a dense one; '' where all are dense. Then `orders`
+   * has the stored row of each row, int64, for each matrix, or null.
+   */
+  formats: string
+  orders: readonly (T | null)[]
+}
+
+/**
+ * Checks the weights of all layers of a decoder once, for many calls of `decoderLayers`. The result has no elements and owns no
+ * weight: each call compares them with what was checked and checks them again where one has changed, and refuses layers with a
+ * weight that was freed. Each layer has seven matrices: query, key, value, output, gate, up, down.
+ * @throws ShapeError for shapes and dtypes that do not fit each other
+ */
+export const prepareDecoderLayers = operator<(weights: LayerWeights) => T>(
+  'prepareDecoderLayers',
+  'tunesmith::prepare_decoder_layers(*parts, *formats, *orders)',
+)
+
 /**
  * Tokens through the layers of a Llama-like decoder, without gradients: stream [B,1,C] in float32 gives [B,1,C]. Their keys
  * and values are written into the caches. Rows with the same slot are tokens of one text and see those before them.
@@ -490,14 +513,8 @@ export const decoderLayers = operator<
       sin: T
       /** bool [B,1,1,S'] up to the longest row, true where a row may attend; null for all. */
       mask: T | null
-      /** Weights and biases of each layer, in the order of `Part` in native/kernels/decoder-layer.cpp. */
-      parts: readonly (T | null)[]
-      /**
-       * Block formats of the seven matrices of each layer, joined by commas, empty for a dense one; '' where all are dense.
-       * Then `orders` has the stored row of each row, int64, for each matrix, or null.
-       */
-      formats: string
-      orders: readonly (T | null)[]
+      /** The result of `prepareDecoderLayers`. */
+      layers: T
       /**
        * Low-rank changes of some rows: for each layer and each entry of `changedRows`, int64 [n,2] with the first row and the
        * number of rows, the matrices A [R,inputs] and B [outputs,R] of the seven products, null for none, and their scales.
@@ -514,7 +531,13 @@ export const decoderLayers = operator<
   ) => T
 >(
   'decoderLayers',
-  'tunesmith::decoder_layers(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *formats, *orders, *changes, *scales, *changedRows, *eps, *windows, *scale)',
+  'tunesmith::decoder_layers(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *layers, *changes, *scales, *changedRows, *eps, *windows, *scale)',
+)
+
+/** As `prepareDecoderLayers`, for `encoderLayers`, with six matrices: query, key, value, output, up, down. */
+export const prepareEncoderLayers = operator<(weights: LayerWeights) => T>(
+  'prepareEncoderLayers',
+  'tunesmith::prepare_encoder_layers(*parts, *formats, *orders)',
 )
 
 /**
@@ -533,11 +556,8 @@ export const encoderLayers = operator<
       /** The only tokens of the last layer's output, int64 [M], and their cumulative numbers per document, int64 [n+1]. */
       readPlaces: T | null
       readStarts: T | null
-      /** Weights and biases of all layers in the order of `Part` in native/kernels/encoder-layers.cpp. */
-      parts: readonly (T | null)[]
-      /** As those of `decoderLayers`, for the six matrices of each layer: query, key, value, output, up, down. */
-      formats: string
-      orders: readonly (T | null)[]
+      /** The result of `prepareEncoderLayers`. */
+      layers: T
       heads: number
       /** Added to the variances of all norms. */
       eps: number
@@ -549,7 +569,7 @@ export const encoderLayers = operator<
   ) => T
 >(
   'encoderLayers',
-  'tunesmith::encoder_layers(hidden, *mask, *starts, *readPlaces, *readStarts, *parts, *formats, *orders, *heads, *eps, *scale, *approximate)',
+  'tunesmith::encoder_layers(hidden, *mask, *starts, *readPlaces, *readStarts, *layers, *heads, *eps, *scale, *approximate)',
 )
 
 /**

@@ -23,6 +23,8 @@ describe('the public tensor API', () => {
       'packScales',
       'packedLinear',
       'peakRate',
+      'prepareDecoderLayers',
+      'prepareEncoderLayers',
       'readNativeBuild',
       'seedDefaultGenerators',
       'unpackBlocks',

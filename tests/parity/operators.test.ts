@@ -29,6 +29,7 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
  * src/models. */
 const checkedElsewhere = [
   ...['tunesmith::dropout', 'tunesmith::decoder_layers', 'tunesmith::encoder_layers', 'tunesmith::use_large_pages'],
+  ...['tunesmith::prepare_decoder_layers', 'tunesmith::prepare_encoder_layers'],
   // Against the composition in float64: log-probs.test.ts.
   'tunesmith::token_log_probs',
   // Against tanh in float64: kernels.test.ts in src/tensor.

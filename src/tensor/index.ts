@@ -18,6 +18,7 @@ export { Generator, seedDefaultGenerators } from './generator.ts'
 import './install.ts'
 
 export * from './functions.ts'
+export * from './fused-layers.ts'
 export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'

@@ -257,6 +257,8 @@ describe('alarms', () => {
     expect(resumed.check(low)).toEqual([])
     expect(resumed.check(calm)).toEqual([])
     expect(resumed.check(low)).toHaveLength(1)
+    // A measure that goes over its limit and back is one alarm (the limit of the entropy is 0.4).
+    for (const entropy of [0.42, 0.39, 0.45, 0.38]) expect(resumed.check({ ...calm, entropy })).toEqual([])
     expect(resumed.check({ ...calm, kl: 51, completionTokens: 31 }).map(({ kind }) => kind)).toEqual([
       'kl-runaway',
       'length-runaway',

@@ -1,5 +1,5 @@
 // Alarms of reinforcement learning: what usually means that the policy no longer learns what was meant. They compare the measures of a rollout
-// with those before; each is raised once until its condition has passed. Audits, not proofs: a quiet run may be wrong too.
+// with those before; each is raised once until its condition has clearly passed. Audits, not proofs: a quiet run may be wrong too.
 import { z } from 'zod'
 import { CheckpointError, programCall } from '../../core/index.ts'
 
@@ -46,6 +46,9 @@ const stateSchema = z
   })
   .nullable()
 
+/** Share of its limit below which what raised an alarm has passed: a measure near the limit goes over it again and again. */
+const passedShare = 0.8
+
 /** The least number of rollouts behind a first value: a single one is noise. */
 const firstRollouts = 3
 
@@ -66,9 +69,9 @@ export class Alarms {
   check(measures: Readonly<Record<string, number>>): Alarm[] {
     const { entropy, kl, length } = this.#settings
     const found: Alarm[] = []
-    const raise = (kind: string, isWrong: boolean, message: string) => {
-      if (!isWrong) this.#raised.delete(kind)
-      else if (!this.#raised.has(kind)) {
+    const raise = (kind: string, shareOfLimit: number, message: string) => {
+      if (shareOfLimit < passedShare) this.#raised.delete(kind)
+      else if (shareOfLimit > 1 && !this.#raised.has(kind)) {
         this.#raised.add(kind)
         found.push({ kind, message })
       }
@@ -77,19 +80,19 @@ export class Alarms {
     if (entropy > 0 && first.entropy !== undefined && measures.entropy !== undefined)
       raise(
         'entropy-collapse',
-        measures.entropy < entropy * first.entropy,
+        (entropy * first.entropy) / measures.entropy,
         `The entropy of the policy is ${round(measures.entropy)} nats per token, it was ${round(first.entropy)}: it writes nearly the same answer every time. Raise \`rollout.temperature\` or the KL penalty, or lower the learning rate.`,
       )
     if (kl > 0 && measures.kl !== undefined)
       raise(
         'kl-runaway',
-        measures.kl > kl,
+        measures.kl / kl,
         `The KL divergence from the reference is ${round(measures.kl)} nats per answer: the policy is far from the base. Raise the KL penalty, or lower the learning rate.`,
       )
     if (length > 0 && first.completionTokens !== undefined && measures.completionTokens !== undefined)
       raise(
         'length-runaway',
-        measures.completionTokens > length * first.completionTokens,
+        measures.completionTokens / (length * first.completionTokens),
         `Answers are ${round(measures.completionTokens)} tokens long, they were ${round(first.completionTokens)}: the reward may pay for length. Add the reward \`length\`, or a penalty of long answers.`,
       )
     return found

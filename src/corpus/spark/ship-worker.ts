@@ -13,7 +13,7 @@ const workerName = 'worker.mjs'
 export const shippedName = 'tunesmith-build'
 
 /** A module that a CommonJS package is loaded by when it is first needed; in one file it must be joined like an import. */
-const lateRequire = /createRequire\((?:import\.meta\.url|new URL\([^()]*\)\.href)\)\((["'])([\w-]+)\1\)/g
+const lateRequire = /createRequire\d*\((?:import\.meta\.url|new URL\([^()]*\)\.href)\)\((["'])([\w-]+)\1\)/g
 
 /** Joins the worker and all that it imports to one file in `folder`. */
 const bundleWorker = async (folder: string): Promise<void> => {

@@ -15,6 +15,9 @@ export const shippedName = 'tunesmith-build'
 /** A module that a CommonJS package is loaded by when it is first needed; in one file it must be joined like an import. */
 const lateRequire = /createRequire\d*\((?:import\.meta\.url|new URL\([^()]*\)\.href)\)\((["'])([\w-]+)\1\)/g
 
+// In parts, since the address of a compiled module is put in place of the whole, in texts too.
+const meta = 'import.meta'
+
 /** Joins the worker and all that it imports to one file in `folder`. */
 const bundleWorker = async (folder: string): Promise<void> => {
   const entry = new URL('./spark-worker.ts', import.meta.url)
@@ -33,7 +36,7 @@ const bundleWorker = async (folder: string): Promise<void> => {
     // Deduplication runs in Spark, and nodes need no library of the embedded database.
     external: ['@duckdb/*'],
     banner: {
-      js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);",
+      js: `import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(${meta}.url);`,
     },
     plugins: [
       {

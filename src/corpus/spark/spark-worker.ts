@@ -2,14 +2,14 @@
 // without the rest of the command line. Arguments: the stage; its build is in the folder of this file.
 
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { serveRows } from './serve-rows.ts'
 import type { BuildStageName } from './stages.ts'
 
 try {
   await serveRows({
     stage: process.argv[2] as BuildStageName,
-    build: process.argv[3] ?? dirname(fileURLToPath(import.meta.url)),
+    // A compiled module has the address of its place in the package, not of the file that was shipped.
+    build: process.argv[3] ?? dirname(process.argv[1]),
     input: process.stdin,
     output: process.stdout,
   })

@@ -1,5 +1,4 @@
 // Training: the loop and its parts. What other folders may use of it.
-
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
 export { collectState } from './data-parallel.ts'
 export {
@@ -24,14 +23,7 @@ export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
 export { Mixout } from './mixout.ts'
-export {
-  evaluationPhase,
-  fillPhase,
-  type PlanExtent,
-  type PlannableRun,
-  type PlannedSteps,
-  planSteps,
-} from './plan-steps.ts'
+export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps } from './plan-steps.ts'
 export { evaluateLargest } from './planned-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
@@ -51,5 +43,5 @@ export {
   verifySnapshot,
   writeSnapshot,
 } from './snapshot.ts'
-export { type TrainingRun, train } from './train.ts'
+export { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
 export { evaluateValidation, type ValidationOptions } from './validation.ts'

@@ -3,7 +3,7 @@ import { cpuUsage } from 'node:process'
 import { DataError } from '../core/index.ts'
 import { notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
 import { plannedBatches, sourceOfBatches } from './planned-batches.ts'
-import { type TrainingRun, train } from './train.ts'
+import { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
 const plannedSteps = 2
@@ -52,9 +52,6 @@ export interface PlannableRun extends TrainingRun<never> {
   /** Evaluates those validation examples that take the most memory; undefined for a run without evaluations. */
   evaluateLargest?: (() => Promise<unknown>) | undefined
 }
-
-/** Phases of plans that are no part of the steps. */
-export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
 
 /**
  * Lets a run that makes its examples itself make those from a position on.

@@ -26,6 +26,9 @@ import type { LoopState } from './loop-state.ts'
 import { afterEvaluation, plateauFactor } from './plateau.ts'
 import type { TrainingSettings } from './settings.ts'
 
+/** Phases of plans that are no part of the steps. */
+export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
+
 /** Everything that the loop needs to train. */
 export interface TrainingRun<Example = unknown> {
   trainable: TrainableModel<Example>
@@ -250,7 +253,7 @@ class TrainingLoop<Example> {
     const signal = group === undefined ? this.#run.signal : undefined
     const { position, step, microTokens } = this.#state
     const { padded } = settings.batch
-    notePhase('rollouts')
+    notePhase(fillPhase)
     for await (const event of stream.online?.fill(position, { step, microTokens, padded, device, signal }) ?? []) {
       const at = event.type === 'incident' ? step + 1 : step
       yield { ...this.#stamp(), ...event, step: at } as TrainingEvent
@@ -339,7 +342,7 @@ class TrainingLoop<Example> {
     const { evaluate, average } = this.#run
     if (evaluate === undefined) return
     const from = performance.now()
-    notePhase('evaluation')
+    notePhase(evaluationPhase)
     average?.swapIn()
     const metrics = await evaluate(this.#state).finally(() => average?.swapOut())
     const best = this.#noteBest(metrics)

@@ -1,6 +1,5 @@
 // Plans of runs that write their own answers: their memory beside that of the run, what a plan must not call or write, and what it refuses.
 import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
@@ -110,6 +109,6 @@ describe('a plan of a run that writes its own answers', () => {
     await expect(planRun(recipe('turns', 'grpo', { environment }), { story: false })).rejects.toThrow(
       /Expected a run to plan whose answers have one turn.*rollout\.maxNewTokens/,
     )
-    await expect(calibratePlans([join(files.root, 'memory-rloo-full')])).rejects.toThrow(/which wrote answers too/)
+    await expect(calibratePlans([files.at('memory-rloo-full')])).rejects.toThrow(/which wrote answers too/)
   })
 })

@@ -3,7 +3,7 @@ import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import type { LayerAdapter } from '../layer-adapter.ts'
-import { numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
+import { expectNoBias, numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
 import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, outputLayers } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
@@ -105,10 +105,7 @@ const read = (file: PeftFile, model: Model) => {
     throw new CheckpointError(
       `${file.path}: Expected an initialisation that leaves the base unchanged, got init_lora_weights = ${show(fields.init_lora_weights)}, which changed the base's weights. Convert the adapter to plain LoRA with PEFT first.`,
     )
-  if ((fields.bias ?? 'none') !== 'none')
-    throw new CheckpointError(
-      `${file.path}: Expected "none" for \`bias\`, got ${show(fields.bias)}: trained biases of the base are not supported. Merge the adapter into its base with PEFT.`,
-    )
+  expectNoBias(file)
   const [rsLora, dora] = [fields.use_rslora === true, fields.use_dora === true]
   const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
   const dropout = numberField(file, 'lora_dropout', 0)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { CheckpointError, ConfigError, type Named, show } from '../../core/index.ts'
 import { noGrad, type Tensor, tensor } from '../../tensor/index.ts'
 import { type Attachment, adapterFields, defineAdapter, type TrainingFacts } from '../adapter.ts'
-import { numberField, type PeftFile } from '../peft/format.ts'
+import { expectNoBias, numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
 import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
@@ -247,10 +247,7 @@ export const adalora = defineAdapter({
       }
     },
     read: (file, targets) => {
-      if ((file.fields.bias ?? 'none') !== 'none')
-        throw new CheckpointError(
-          `${file.path}: Expected "none" for \`bias\`, got ${show(file.fields.bias)}: trained biases of the base are not supported. Merge the adapter into its base with PEFT.`,
-        )
+      expectNoBias(file)
       return {
         type: 'adalora',
         targets,

@@ -1,9 +1,9 @@
 // VeRA: random low-rank matrices that all layers share and nobody trains, between two trained vectors of each layer.
 import { z } from 'zod'
-import { CheckpointError, ConfigError, type Named, show } from '../../core/index.ts'
+import { ConfigError, type Named } from '../../core/index.ts'
 import { empty, Generator, keep, noGrad, type Tensor } from '../../tensor/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
-import { numberField, type PeftFile } from '../peft/format.ts'
+import { expectNoBias, numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
 import { targetsField } from '../targets.ts'
 import { attachMatrices, type MatrixMethod, modulesOf, sizeOf } from './attach.ts'
@@ -111,10 +111,7 @@ export const vera = defineAdapter({
       bias: 'none',
     }),
     read: (file, targets) => {
-      if ((file.fields.bias ?? 'none') !== 'none')
-        throw new CheckpointError(
-          `${file.path}: Expected "none" for \`bias\`, got ${show(file.fields.bias)}: trained biases of the base are not supported. Merge the adapter into its base with PEFT.`,
-        )
+      expectNoBias(file)
       return {
         type: 'vera',
         targets,

@@ -130,6 +130,14 @@ export interface PeftFormat<Config> {
   read(file: PeftFile, model: Model): FoundAdapter<Config>
 }
 
+/** @throws CheckpointError for an adapter with biases of the base, which it changes */
+export const expectNoBias = ({ path, fields }: PeftFile): void => {
+  if ((fields.bias ?? 'none') !== 'none')
+    throw new CheckpointError(
+      `${path}: Expected "none" for \`bias\`, got ${show(fields.bias)}: trained biases of the base are not supported. Merge the adapter into its base with PEFT.`,
+    )
+}
+
 /** A number of the fields. @throws CheckpointError for anything else */
 export const numberField = (file: PeftFile, name: string, fallback: number): number => {
   const value = file.fields[name] ?? fallback

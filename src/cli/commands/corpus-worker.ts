@@ -34,7 +34,7 @@ export const corpusWorker = defineCommand({
     build: z
       .string()
       .optional()
-      .describe('folder that `corpus build --engine spark` ships to the nodes, for the stages of a build'),
+      .describe('folder that `corpus build --engine spark` copies to the nodes, for the stages of a build'),
     ...workerOptions,
     omitDropped: z.boolean().default(false).describe('no output lines for dropped documents'),
     maxLineBytes: z

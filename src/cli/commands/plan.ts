@@ -32,7 +32,12 @@ const planFields = {
     .max(1)
     .optional()
     .describe('share of the peak speed that training reaches (default: 0.4)'),
-  measure: z.boolean().default(false).describe('time two steps of the run on this machine, and remember the speed'),
+  measure: z
+    .boolean()
+    .default(false)
+    .describe(
+      'time two steps of the run on this machine, and remember the speed; of a run that writes its own answers, a rollout',
+    ),
   story: z.boolean().default(true).describe('plan other methods and the pretraining of the base too'),
   pretrainingTokens: z.number().positive().optional().describe('tokens that the base is pretrained on'),
   watts: z.number().positive().optional().describe('power of the machine'),

@@ -168,7 +168,7 @@ describe('stages of a build', () => {
   })
 })
 
-describe('what is shipped', () => {
+describe('the files that nodes get', () => {
   it('has copies of the files that options name', async () => {
     const { settings: shipped } = await readBuildFiles(join(folder, 'build'))
     const { domainsFile: path } = shipped.filters[1]!.options as { domainsFile: string }

@@ -21,7 +21,7 @@ export interface PlanOptions extends Prices {
   count?: number | undefined
   /** Share of the card's peak that training reaches. */
   utilisation?: number | undefined
-  /** Time two steps of the run on this machine. */
+  /** Time two steps of the run on this machine, or one rollout with the steps on it. */
   measure?: boolean | undefined
   /** Plan the other fine-tuning methods and the pretraining of the base too (default: true). */
   story?: boolean | undefined
@@ -214,13 +214,17 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe)
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
-    notes.push('No time is known for this machine yet: add `measure` to time two steps, or choose a `gpu`.')
+    notes.push(
+      `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'two steps' : 'a rollout'}, or choose a \`gpu\`.`,
+    )
   notes.push(...rolloutNotes(planned, speed))
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, speed, memoryBytes, prices })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
   if (options.story !== false && variantOf(recipe) !== undefined) {
     rows.push(...(await planVariants(variantOf(recipe), stepwise, toRow, notes)))
-    const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { speed, memoryBytes, prices })
+    // The speed of a rollout says nothing about pretraining.
+    const steps = planned.rollouts === undefined || options.gpu !== undefined
+    const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { ...(steps && { speed }), memoryBytes, prices })
     if (planned.base !== undefined)
       rows.push(...(await planBase(recipe as { base?: string }, planned.base, options, plain, prices, notes)))
   }

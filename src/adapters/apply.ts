@@ -34,6 +34,11 @@ export class AppliedAdapter {
     return this.#bank.get(this.name).model
   }
 
+  /** Names of the frozen adapters that it stands on, lowest first. */
+  get below(): readonly string[] {
+    return this.#bank.get(this.name).below
+  }
+
   /** All adapters of the same body. */
   get bank(): AdapterBank {
     return this.#bank
@@ -81,13 +86,18 @@ export class AppliedAdapter {
     return this.#bank.activate(on ? this.name : undefined)
   }
 
-  /** Makes what training began with active: the base, or the copy of the adapter as it was. @returns the model to use */
+  /** Names of the adapters that training began with: those below it, or the copy of it as it was. */
+  get startNames(): readonly string[] {
+    return this.start === undefined ? this.below : [this.start]
+  }
+
+  /** Makes what training began with active: the base with the adapters below, or with the copy as it was. @returns the model to use */
   enableStart(): Model {
-    return this.#bank.activate(this.start)
+    return this.#bank.activate(this.startNames)
   }
 
   /**
-   * Adds its change to the base's own matrices; `saveModel` then writes a plain folder.
+   * Adds its change, and that of the adapters below it, to the base's own matrices; `saveModel` then writes a plain folder.
    * @throws ConfigError if the method or base does not allow it
    */
   merge(): void {
@@ -150,6 +160,8 @@ export interface ApplyOptions {
   encode?: AttachContext['encode']
   /** The matrix of a layer before the base was quantised, by the path of the layer, for LoftQ. */
   original?: AttachContext['original']
+  /** Names of adapters on this model to put it on, lowest first: they stay as they are, and are active with it. */
+  below?: readonly string[]
 }
 
 /** Freezes the base and adds a new adapter, active and trainable. */

@@ -6,7 +6,8 @@
 // `activate([])` the base has the very tensors it had before. Whatever plans, copies or averages therefore runs on the
 // bare base, through `#withBareBase`. While an adapter is active, its copies are the tensors in the model; when it is
 // deactivated, they are read back into its entry, since the optimizer or a conversion may have replaced them. Adapters
-// that train the base in place have no copies and cannot be undone.
+// that train the base in place have no copies and cannot be undone. An adapter of a stack names those below it, which
+// are activated with it; what asks for the active ones gets the uppermost.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
 import { Linear, type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
@@ -42,6 +43,10 @@ export interface BankEntry {
   baseQuantization?: Quantization
   /** Its own values of parameters of the model, by path. */
   copies: Map<string, Tensor>
+  /** Names of the frozen adapters that it stands on, lowest first: they are active whenever it is. */
+  below: readonly string[]
+  /** Its name within the stack that it was loaded with. Users have no name for it, and it is removed with the stack. */
+  part?: string
   /** Makes another attachment like this one. */
   plan(context: AttachContext): Attachment
 }
@@ -99,6 +104,10 @@ export interface AddOptions {
   copied?: readonly string[]
   /** How the base was quantised that it was trained on (default: as the model is now). */
   baseQuantization?: Quantization
+  /** Names of adapters of this bank to put it on, lowest first; they are frozen. */
+  below?: readonly string[]
+  /** Its name within the stack that it is a part of, if it is there for that alone. */
+  part?: string
 }
 
 /** All adapters of one body: adds, activates, merges, averages and removes them by name. */
@@ -111,14 +120,21 @@ export class AdapterBank {
     this.#base = base
   }
 
-  /** Names of all adapters. */
+  /** Names of all adapters, without those that are only parts of a stack. */
   get names(): string[] {
-    return [...this.#entries.keys()]
+    return [...this.#entries.values()].flatMap(({ name, part }) => (part === undefined ? [name] : []))
   }
 
-  /** Names of the active adapters, in the order in which they are applied. */
+  /** Names of the active adapters, in the order in which they are applied, without those that another of them stands on. */
   get active(): string[] {
-    return this.#active.map(({ entry }) => entry.name)
+    const implied = new Set(this.#active.flatMap(({ entry }) => entry.below))
+    return this.#active.flatMap(({ entry: { name } }) => (implied.has(name) ? [] : [name]))
+  }
+
+  /** Names of an adapter and of those that it stands on, lowest first. @throws ConfigError for an unknown name */
+  stackOf(name: string): string[] {
+    const { below } = this.get(name)
+    return [...new Set([...below.flatMap((one) => this.stackOf(one)), name])]
   }
 
   /** @throws ConfigError for an unknown name, with the nearest one */
@@ -128,6 +144,13 @@ export class AdapterBank {
     throw new ConfigError(
       `Expected the name of an adapter of this model (${this.names.join(', ') || 'it has none'}), got "${name}".${didYouMean(name, this.names)}`,
     )
+  }
+
+  /** A name that no adapter has: the given one, or one with a number. */
+  unusedName(name: string): string {
+    let own = name
+    for (let i = 2; this.#entries.has(own); i++) own = `${name}-${i}`
+    return own
   }
 
   /** Whether an adapter is active as part of the base's own matrices. */
@@ -155,6 +178,7 @@ export class AdapterBank {
       throw new ConfigError(
         `\`${definition.type}\` changes the base itself and needs a base without adapters, got ${this.names.join(', ')}. Remove them first.`,
       )
+    const below = this.#settleBelow(options.below ?? [], { name, definition })
     model.makeContiguous()
     const plan = (given: AttachContext): Attachment => {
       const { encode = options.encode, original = options.original } = given
@@ -163,26 +187,61 @@ export class AdapterBank {
     }
     const { attachment, copies } = this.#withBareBase(() => {
       const attachment = plan({ generator: new Generator(options.seed) })
-      return {
-        attachment,
-        copies: this.#copiesFor(
-          definition,
-          config,
-          model,
-          options.copied ?? attachment.trained,
-          options.copied === undefined,
-        ),
+      // Copies begin with the values that those below give.
+      this.activate(below)
+      try {
+        const paths = options.copied ?? attachment.trained
+        return {
+          attachment,
+          copies: this.#copiesFor(definition, config, model, paths, options.copied === undefined),
+        }
+      } finally {
+        this.activate([])
       }
     })
-    const { seed, baseQuantization = quantizations.find((format) => format === quantised) } = options
-    const entry: BankEntry = { name, definition, config, model, attachment, seed, baseQuantization, copies, plan }
+    const { seed, part, baseQuantization = quantizations.find((format) => format === quantised) } = options
+    const entry: BankEntry = {
+      name,
+      definition,
+      config,
+      model,
+      attachment,
+      seed,
+      baseQuantization,
+      copies,
+      below,
+      part,
+      plan,
+    }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
         `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing. Choose another method or head.`,
       )
     this.#entries.set(name, entry)
+    for (const one of below) this.setTrainable(one, false)
     this.setTrainable(name, options.trainable ?? true)
     return entry
+  }
+
+  /**
+   * The names of all adapters that a new one stands on.
+   * @throws ConfigError for an unknown name, or methods that cannot be combined
+   */
+  #settleBelow(below: readonly string[], { name, definition }: Pick<BankEntry, 'name' | 'definition'>): string[] {
+    const names = [...new Set(below.flatMap((one) => this.stackOf(one)))]
+    if (names.length === 0) return []
+    const lone = [...names.map((one) => this.get(one)), { name, definition }].find(
+      (one) => !(one.definition.stacks ?? true),
+    )
+    if (lone !== undefined)
+      throw new ConfigError(
+        `A stack needs methods that can be active together, got ${lone.definition.type} for ${lone.name}, which works alone. Leave it out, or train it with another method.`,
+      )
+    if (definition.inPlace)
+      throw new ConfigError(
+        `A stack needs an adapter on top, got ${definition.type}, which trains the base itself. Choose a method beside the base, such as lora.`,
+      )
+    return names
   }
 
   /**
@@ -197,7 +256,7 @@ export class AdapterBank {
     withHead: boolean,
   ): Map<string, Tensor> {
     const places = parameterPlaces(model)
-    const isHead = (path: string) => withHead && path.startsWith('head.')
+    const isHead = (path: string) => withHead && path.startsWith('head.') && !path.includes('.adapters.')
     const head = trainsHead(model, always ?? config.trainHead) ? [...places.keys()].filter(isHead) : []
     const wanted = new Set([...paths, ...head])
     // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
@@ -228,10 +287,15 @@ export class AdapterBank {
           seen.add(tensor)
           tensors.set(`${path}.adapters.${name}.${leaf}`, tensor)
         }
-    const active = this.#active.find(({ entry }) => entry.name === name)
+    const at = this.#active.findIndex(({ entry }) => entry.name === name)
     for (const [path, copy] of copies) {
-      const swapped = active?.copied.find((one) => one.path === path)
-      tensors.set(path, swapped === undefined ? copy : currentTensor(swapped))
+      const swapped = at < 0 ? undefined : this.#active[at].copied.find((one) => one.path === path)
+      if (swapped === undefined) tensors.set(path, copy)
+      else {
+        // One above it may have put its own values there, and keeps these.
+        const above = this.#active.slice(at + 1).flatMap(({ copied, mergedInto }) => [...copied, ...mergedInto])
+        tensors.set(path, above.find((one) => one.path === path)?.original ?? currentTensor(swapped))
+      }
     }
     return tensors
   }
@@ -243,15 +307,20 @@ export class AdapterBank {
    * @throws ConfigError for methods that cannot be combined or merged; the adapters active before stay active
    */
   activate(names: string | readonly string[] | undefined, options: { merged?: readonly string[] } = {}): Model {
-    const wanted = (typeof names === 'string' ? [names] : (names ?? [])).map((name) => this.get(name))
+    const given = typeof names === 'string' ? [names] : (names ?? [])
+    if (new Set(given).size !== given.length)
+      throw new ConfigError(`Expected each adapter once, got ${given.join(', ')}.`)
+    const wanted = [...new Set(given.flatMap((name) => this.stackOf(name)))].map((name) => this.get(name))
     const lone = wanted.find(({ definition }) => !(definition.stacks ?? true))
     if (lone !== undefined && wanted.length > 1)
       throw new ConfigError(
         `Expected adapters that can be active together, got ${wanted.map(({ name }) => name).join(', ')}: \`${lone.definition.type}\` works alone. Activate one of them.`,
       )
-    if (new Set(wanted).size !== wanted.length)
-      throw new ConfigError(`Expected each adapter once, got ${wanted.map(({ name }) => name).join(', ')}.`)
-    const merged = new Set(options.merged ?? this.#active.filter((one) => one.merged).map(({ entry }) => entry.name))
+    // Those that a merged adapter stands on are part of the matrices, too.
+    const merged = new Set(
+      options.merged?.flatMap((name) => this.stackOf(name)) ??
+        this.#active.filter((one) => one.merged).map(({ entry }) => entry.name),
+    )
     const before = this.#active.map(({ entry, merged: was }) => ({ entry, merged: was }))
     this.#deactivateAll()
     try {
@@ -266,11 +335,13 @@ export class AdapterBank {
 
   /** Whether an adapter can be in one batch with others: it changes layers of tokens in order row by row, and swaps no parameter. */
   canMix(name: string): boolean {
-    const { attachment, copies } = this.get(name)
     const experts = layersOfExperts(this.#base)
-    return (
-      copies.size === 0 && attachment.placements.every(({ adapter, host }) => adapter.rowWise && !experts.has(host))
-    )
+    return this.stackOf(name).every((one) => {
+      const { attachment, copies } = this.get(one)
+      return (
+        copies.size === 0 && attachment.placements.every(({ adapter, host }) => adapter.rowWise && !experts.has(host))
+      )
+    })
   }
 
   /** Runs with one adapter, or none, in the model; afterwards the same ones are active as before. */
@@ -295,10 +366,13 @@ export class AdapterBank {
     const names = [...new Set(segments.flatMap(({ name }) => (name === null ? [] : [name])))]
     if (names.length === 0) return this.using(null, body)
     return this.#withBareBase(() => {
-      const byHost = new Map<Module, Map<string, LayerAdapter>>()
+      const byHost = new Map<Module, Map<string, LayerAdapter[]>>()
       for (const name of names)
-        for (const { host, adapter } of this.get(name).attachment.placements)
-          byHost.set(host, (byHost.get(host) ?? new Map<string, LayerAdapter>()).set(name, adapter))
+        for (const part of this.stackOf(name))
+          for (const { host, adapter } of this.get(part).attachment.placements) {
+            const layers = byHost.get(host) ?? new Map<string, LayerAdapter[]>()
+            byHost.set(host, layers.set(name, [...(layers.get(name) ?? []), adapter]))
+          }
       const route = { segments }
       for (const [host, layers] of byHost) insertAdapter(host, ROUTED, new RoutedLayer(route, layers))
       try {
@@ -309,11 +383,24 @@ export class AdapterBank {
     })
   }
 
-  /** Removes an adapter; the base is as it was before, unless it was trained in place. */
+  /**
+   * Removes an adapter; the base is as it was before, unless it was trained in place.
+   * @throws ConfigError for one that another stands on
+   */
   remove(name: string): void {
-    this.get(name)
+    const { below } = this.get(name)
+    const above = this.#above(name)
+    if (above.length > 0)
+      throw new ConfigError(`\`remove\` needs an adapter that no other stands on: remove ${above.join(', ')} first.`)
     if (this.active.includes(name)) this.activate(this.active.filter((other) => other !== name))
     this.#entries.delete(name)
+    for (const one of [...below].reverse())
+      if (this.#entries.get(one)?.part !== undefined && this.#above(one).length === 0) this.remove(one)
+  }
+
+  /** Names of the adapters that stand on one. */
+  #above(name: string): string[] {
+    return [...this.#entries.values()].flatMap((entry) => (entry.below.includes(name) ? [entry.name] : []))
   }
 
   /**
@@ -330,6 +417,10 @@ export class AdapterBank {
       }),
     )
     const first = checkAverage(sources)
+    if (new Set(sources.map(({ entry }) => entry.below.join())).size > 1)
+      throw new ConfigError(
+        `Expected adapters that stand on the same ones for \`average\`, got ${sources.map(({ entry }) => this.stackOf(entry.name).join(' under ')).join('; ')}.`,
+      )
     const { definition, model } = first
     const configs = sources.map(({ entry }) => entry.config)
     const entry = this.add(definition, definition.sumConfig?.(configs) ?? first.config, {
@@ -337,6 +428,7 @@ export class AdapterBank {
       seed: 0,
       model,
       trainable: false,
+      below: first.below,
       copied: [...first.copies.keys()],
       ...(definition.sumConfig === undefined ? { plan: first.plan } : {}),
     })
@@ -351,10 +443,11 @@ export class AdapterBank {
 
   /** Adds a copy of an adapter with its values, at the same places, without gradients. */
   duplicate(from: string, name: string): BankEntry {
-    const { definition, config, model, seed, plan, copies, baseQuantization } = this.get(from)
+    const { definition, config, model, seed, plan, copies, baseQuantization, below } = this.get(from)
     const entry = this.add(definition, config, {
       name,
       seed,
+      below,
       model,
       trainable: false,
       plan,

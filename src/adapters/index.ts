@@ -111,7 +111,15 @@ export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
 export { addEmbeddingNoise } from './embedding-noise.ts'
 export { LayerAdapter } from './layer-adapter.ts'
-export { baseOfAdapter, isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
+export {
+  adapterFolders,
+  adapterName,
+  adapterWeightFiles,
+  baseOfAdapter,
+  isAdapterFolder,
+  type LoadAdapterOptions,
+  type LoadedAdapter,
+} from './load-adapter.ts'
 export { joinRows, type NamedLinear, namedLinears } from './peft/names.ts'
 export { adapterRouting } from './routing.ts'
-export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'
+export { type SaveAdapterOptions, saveAdapter, writeStackFile } from './save-adapter.ts'

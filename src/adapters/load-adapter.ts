@@ -1,7 +1,7 @@
-// Loads an adapter folder, PEFT's or ours, onto a base that is in memory or that the folder names. Independent of
-// methods.
+// Loads an adapter folder, PEFT's or ours, or a stack of them, onto a base that is in memory or that the folder names.
+// Independent of methods.
 import { readFile } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { basename, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import {
   expandRules,
@@ -30,7 +30,7 @@ import { AppliedAdapter } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft/format.ts'
 import { headOfTask, savedKeys } from './peft/names.ts'
-import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
+import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, stackSchema, stackType, WEIGHTS_FILE } from './save-adapter.ts'
 import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
 /** Options of `loadAdapter`. */
@@ -41,6 +41,8 @@ export interface LoadAdapterOptions extends Omit<LoadModelOptions, 'newHead' | '
   base?: Model | string
   /** Name of the adapter on this base (default: `default`). */
   name?: string
+  /** Names of adapters that `base` has in memory to put it on, lowest first. */
+  below?: readonly string[]
   /** Compute gradients, to train it further (default: false). */
   trainable?: boolean
 }
@@ -189,10 +191,38 @@ const baseIn = async (folder: string, { base_model_name_or_path: named }: Record
  * @throws CheckpointError for a folder without an adapter, or one whose files name no base
  */
 export const baseOfAdapter = async (folder: string): Promise<string> => {
+  return baseIn(folder, await adapterFields(folder))
+}
+
+const adapterFields = async (folder: string): Promise<Record<string, unknown>> => {
   const fields = await jsonObject(join(folder, CONFIG_FILE))
   if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)
-  return baseIn(folder, fields)
+  return fields
 }
+
+/**
+ * The folders of the adapters in a folder, lowest first: those of a stack, or the folder itself.
+ * @throws CheckpointError for a folder without an adapter, or a stack without its parts
+ */
+export const adapterFolders = async (folder: string): Promise<string[]> => {
+  const fields = await adapterFields(folder)
+  if (fields.peft_type !== ownType(stackType)) return [folder]
+  const { adapters } = parseConfig(stackSchema, fields.tunesmith, `${join(folder, CONFIG_FILE)}: tunesmith`)
+  const parts = await Promise.all(adapters.map((name) => adapterFolders(join(folder, name))))
+  return parts.flat()
+}
+
+/** A name for an adapter by its folder, or by that of its run. */
+export const adapterName = (path: string): string => {
+  const parts = path.split(/[\\/]+/).filter((part) => part !== '')
+  const last = (parts.at(-1) === 'model' ? parts.at(-2) : parts.at(-1)) ?? ''
+  const name = last.replace(/[^\w-]+/g, '-')
+  return /^[A-Za-z]/.test(name) ? name : `adapter-${name}`
+}
+
+/** The files with the weights of an adapter, or of all adapters of a stack. */
+export const adapterWeightFiles = async (folder: string): Promise<string[]> =>
+  (await adapterFolders(folder)).map((one) => join(one, WEIGHTS_FILE))
 
 const loadBase = async (
   folder: string,
@@ -201,7 +231,7 @@ const loadBase = async (
   head: HeadType | undefined,
   headOptions: (model: Model) => Partial<HeadOptions>,
 ): Promise<{ model: Model; baseFolder?: string }> => {
-  const { base, name: _, trainable: __, ...loading } = options
+  const { base, name: _, trainable: __, below: ___, ...loading } = options
   if (base instanceof Model) {
     // The first model of a body is the bank's own: make the bank before another head is put on the body.
     adaptersOf(base)
@@ -236,30 +266,36 @@ const sameOptions = ({ labels, rewardScale }: Partial<HeadOptions>, { headOption
   rewardScale?.mean === headOptions.rewardScale?.mean &&
   rewardScale?.deviation === headOptions.rewardScale?.deviation
 
-/**
- * Loads an adapter of one of the methods.
- * @throws CheckpointError that lists every tensor and field that does not fit
- */
-export const loadAdapterWith = async (
-  registry: readonly AnyAdapter[],
-  source: string,
-  options: LoadAdapterOptions = {},
-): Promise<LoadedAdapter> => {
-  expectPlacement(options)
-  const folder = await resolveModel(source, options)
-  const fields = await jsonObject(join(folder, CONFIG_FILE))
-  if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)
+/** The files of one adapter. */
+interface AdapterFiles {
+  folder: string
+  fields: Record<string, unknown>
+  definition: AnyAdapter
+  extra?: z.output<typeof extraSchema>
+  weights: Awaited<ReturnType<typeof openSafetensors>>
+}
+
+const readFiles = async (registry: readonly AnyAdapter[], folder: string): Promise<AdapterFiles> => {
+  const fields = await adapterFields(folder)
   const definition = definitionFor(registry, fields.peft_type, join(folder, CONFIG_FILE))
-  const prefix = definition.peft?.prefix ?? keyPrefix
   const given = await jsonObject(join(folder, EXTRA_FILE))
   const extra = given === undefined ? undefined : parseConfig(extraSchema, given, join(folder, EXTRA_FILE))
+  return { folder, fields, definition, extra, weights: await openSafetensors(join(folder, WEIGHTS_FILE)) }
+}
+
+const prefixOf = ({ peft }: AnyAdapter): string => peft?.prefix ?? keyPrefix
+
+/** The model that an adapter was trained on: the one in memory, or one that is loaded. */
+const openBase = async (
+  { folder, fields, definition, extra, weights }: AdapterFiles,
+  options: LoadAdapterOptions,
+): Promise<{ model: Model; baseFolder?: string }> => {
   const baseSeed = extra?.baseSeed
   if (baseSeed !== undefined && options.base instanceof Model)
     throw new CheckpointError(
       `${folder}: Expected a randomly initialised base, which the adapter was trained on, got a base in memory. Load this adapter without \`base\`.`,
     )
-  const weights = await openSafetensors(join(folder, WEIGHTS_FILE))
-  const { model, baseFolder } = await loadBase(
+  const opened = await loadBase(
     folder,
     fields,
     // The same random weights as in the run need the same dtype and device as in the run.
@@ -270,16 +306,27 @@ export const loadAdapterWith = async (
       const labels = labelsIn(
         base,
         options.head ?? headOfTask(fields.task_type) ?? base.headType,
-        (key) => (weights.tensors.get(key) ?? weights.tensors.get(prefix + key))?.shape,
+        (key) => (weights.tensors.get(key) ?? weights.tensors.get(prefixOf(definition) + key))?.shape,
       )
       return labels === undefined ? {} : { labels }
     },
   )
   if (baseSeed !== undefined) {
+    const { model } = opened
     const { dtype, device } = options
     model.initialize({ std: model.facts.initializerRange, generator: new Generator(baseSeed) })
     if (dtype !== undefined || device !== undefined) model.to({ dtype, device })
   }
+  return opened
+}
+
+/** Puts the adapter of files on a model, without activating it. */
+const addFromFiles = (
+  { folder, fields, definition, extra, weights }: AdapterFiles,
+  model: Model,
+  options: { name: string; trainable?: boolean; below?: readonly string[]; part?: string },
+): void => {
+  const prefix = prefixOf(definition)
   const own = definition.peft === undefined
   const tensors = new Map(
     [...weights.tensors.keys()].map((key) => [
@@ -295,9 +342,8 @@ export const loadAdapterWith = async (
     file.expect(savedKeys(model, textsIn(fields.modules_to_save)))
     file.throwFaults()
   }
-  const { name = 'default', trainable = false } = options
+  const { name, trainable = false, below, part } = options
   const bank = adaptersOf(model)
-  if (trainable) model.requireGrad(false)
   // Settings that PEFT's fields cannot express are in a file of our own.
   const config = extra?.type === definition.type ? { ...found.config, ...extra.config } : found.config
   const entry = bank.add(definition, config, {
@@ -305,6 +351,8 @@ export const loadAdapterWith = async (
     seed: 0,
     model,
     trainable,
+    below,
+    part,
     plan: found.plan,
     copied: [...copies.keys()],
     baseQuantization: extra?.baseQuantization,
@@ -320,5 +368,55 @@ export const loadAdapterWith = async (
     bank.remove(name)
     throw error
   }
+}
+
+/** Puts the adapters of files on a model, each on those before it. @returns the model with the head of the last one */
+const addStack = async (all: readonly AdapterFiles[], base: Model, options: LoadAdapterOptions): Promise<Model> => {
+  const { name = 'default', trainable, below = [] } = options
+  const bank = adaptersOf(base)
+  const added: string[] = []
+  let model = base
+  try {
+    for (const [i, files] of all.entries()) {
+      const isTop = i === all.length - 1
+      // Those below may have been trained with other heads, which stay apart.
+      if (!isTop) ({ model } = await openBase(files, { ...options, head: undefined, headOptions: undefined, base }))
+      const part = basename(files.folder)
+      const own = isTop ? name : bank.unusedName(`${name}-${part}`)
+      addFromFiles(files, isTop ? base : model, {
+        name: own,
+        below: [...below, ...added],
+        ...(isTop ? { trainable } : { part }),
+      })
+      added.push(own)
+    }
+  } catch (error) {
+    // Each is removed with those below it.
+    if (added.length > 0) bank.remove(added[added.length - 1])
+    throw error
+  }
+  return base
+}
+
+/**
+ * Loads an adapter of one of the methods, or a stack of them.
+ * @throws CheckpointError that lists every tensor and field that does not fit
+ */
+export const loadAdapterWith = async (
+  registry: readonly AnyAdapter[],
+  source: string,
+  options: LoadAdapterOptions = {},
+): Promise<LoadedAdapter> => {
+  expectPlacement(options)
+  const folder = await resolveModel(source, options)
+  const all = await Promise.all((await adapterFolders(folder)).map((one) => readFiles(registry, one)))
+  const top = all[all.length - 1]
+  // The base that a stack as a whole names, which may have been given another since its adapters were trained.
+  const fields = { ...top.fields, base_model_name_or_path: (await adapterFields(folder)).base_model_name_or_path }
+  const { model, baseFolder } = await openBase({ ...top, folder, fields }, options)
+  const { name = 'default', trainable = false } = options
+  const bank = adaptersOf(model)
+  if (trainable) model.requireGrad(false)
+  await addStack(all, model, options)
   return { model: bank.activate(name), applied: new AppliedAdapter(bank, name), baseFolder }
 }

@@ -1,13 +1,14 @@
 // Writes an adapter folder: adapter_config.json and adapter_model.safetensors, in PEFT's format for methods that PEFT
 // has, otherwise in ours (the same file names; tensors by our paths). `tunesmith.json` has the settings that PEFT's
-// fields cannot express.
+// fields cannot express. A stack is a folder of such folders.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../tensor/index.ts'
-import type { AppliedAdapter } from './apply.ts'
+import { AppliedAdapter } from './apply.ts'
 import { modulesToSave, taskTypes } from './peft/names.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
@@ -17,6 +18,14 @@ export const EXTRA_FILE = 'tunesmith.json'
 export const keyPrefix = 'base_model.model.'
 /** `peft_type` for methods that PEFT does not have. */
 export const ownType = (type: string) => `TUNESMITH_${type.toUpperCase().replaceAll('-', '_')}`
+
+/** Type of a folder with several adapters, each in a folder of its own, that are active one on the other. */
+export const stackType = 'stack'
+/** What the file of a stack names. */
+export const stackSchema = z.strictObject({
+  /** Folders of the adapters within that of the stack, lowest first. */
+  adapters: z.array(z.string().regex(/^[\w-]+$/)).min(1),
+})
 
 /** Options of `saveAdapter`. */
 export interface SaveAdapterOptions {
@@ -55,12 +64,40 @@ const tensorsWithHead = (
   return [new Map([...own, ...head]), new Map([...own.filter(([path]) => copied.has(path)), ...head])]
 }
 
-/** Writes an adapter folder atomically. @throws ConfigError for a method that trains the base itself */
+/** Writes the file that makes a folder one of several adapters, each in a folder of its own. PEFT opens those, and refuses the whole. */
+export const writeStackFile = (folder: string, base: string | null, adapters: readonly string[]): Promise<void> => {
+  const fields = { base_model_name_or_path: base, peft_type: ownType(stackType), inference_mode: true }
+  return writeFile(join(folder, CONFIG_FILE), json({ ...fields, tunesmith: { adapters } }))
+}
+
+/**
+ * Writes an adapter folder atomically; for an adapter that stands on others, a folder with one for each.
+ * @throws ConfigError for a method that trains the base itself
+ */
 export const saveAdapter = async (
   applied: AppliedAdapter,
   folder: string,
   options: SaveAdapterOptions = {},
 ): Promise<void> => {
+  const { name, bank, below } = applied
+  if (below.length === 0) return saveOne(applied, folder, options)
+  const { headOf, addFiles, ...shared } = options
+  const base = options.base ?? sourceOf(headOf ?? applied.model)?.folder ?? null
+  await mkdir(dirname(folder), { recursive: true })
+  await writeFolderAtomic(folder, async (target) => {
+    const folders: string[] = []
+    for (const one of [...below, name]) {
+      const own = bank.get(one).part ?? one
+      folders.push(folders.includes(own) ? `${own}-${folders.length}` : own)
+      const more = one === name ? { ...shared, headOf } : shared
+      await saveOne(new AppliedAdapter(bank, one), join(target, folders[folders.length - 1]), more)
+    }
+    await writeStackFile(target, base, folders)
+    await addFiles?.(target)
+  })
+}
+
+const saveOne = async (applied: AppliedAdapter, folder: string, options: SaveAdapterOptions): Promise<void> => {
   const { name, bank } = applied
   const { definition, config, attachment, ...entry } = bank.get(name)
   const { headOf } = options

@@ -62,7 +62,7 @@ export const adaptersOffReference = (
   options: { adapters?: readonly string[] } = {},
 ): Reference => {
   refuseInPlace(applied)
-  const { adapters = applied.start === undefined ? [] : [applied.start] } = options
+  const { adapters = applied.startNames } = options
   return {
     summary: summaryOf(adapters, applied),
     logProbs: (completions, scoring) =>
@@ -70,8 +70,9 @@ export const adaptersOffReference = (
   }
 }
 
-const summaryOf = (adapters: readonly string[], { start }: AppliedAdapter): string => {
+const summaryOf = (adapters: readonly string[], { start, below }: AppliedAdapter): string => {
   if (adapters.length === 0) return 'the base with adapters off'
+  if (adapters.join() === below.join()) return 'the base with the adapters below the trained one'
   return adapters.join() === start
     ? 'the base with the adapter as it was before training'
     : `the base with ${adapters.join(', ')}`

@@ -28,8 +28,7 @@ export const putOnBase = async (
   const bank = adaptersOf(base)
   const active = bank.active
   const merged = active.filter((one) => bank.isMerged(one))
-  let own = name
-  for (let i = 2; bank.names.includes(own); i++) own = `${name}-${i}`
+  const own = bank.unusedName(name)
   try {
     return { model: (await loadAdapter(adapter, { base, name: own })).model, name: own }
   } finally {

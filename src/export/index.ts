@@ -11,4 +11,5 @@ export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext }
 export { type AverageInput, averageModels, averageModelsSchema } from './merge/average-models.ts'
 export { type MergeMethod, mergeMethods } from './merge/merge-methods.ts'
 export { type MergeHooks, type MergeInput, type MergeResult, mergeModels, mergeSchema } from './merge/merge-models.ts'
+export { type StackInput, type StackResult, stackAdapters, stackAdaptersSchema } from './merge/stack-adapters.ts'
 export { chooseTarget, exportTargets } from './targets.ts'

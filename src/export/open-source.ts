@@ -88,7 +88,11 @@ const addAdapters = async (loaded: InferenceModel, { adapters = [], weights }: S
 /** Formats of the bases that adapters were trained on. */
 const baseFormats = (model: Model): Quantization[] => {
   const bank = adaptersOf(model)
-  return [...new Set(bank.names.flatMap((name) => bank.get(name).baseQuantization ?? []))]
+  return [
+    ...new Set(
+      bank.names.flatMap((name) => bank.stackOf(name)).flatMap((name) => bank.get(name).baseQuantization ?? []),
+    ),
+  ]
 }
 
 /** Makes the active adapters part of the base's matrices. @returns sentences about it */

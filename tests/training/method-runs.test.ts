@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openSafetensors } from '../../src/checkpoint/index.ts'
 import { open } from '../../src/inference/index.ts'
 import { finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
@@ -146,4 +147,40 @@ it('resampling gives each class its share of an epoch, and the prior of a new he
   expect(await noted('sqrt')).toBe(
     'An epoch is 100 examples: 25 % plant (each example 2.5 times), 75 % rock (each example 0.833 times).',
   )
+})
+
+describe('a stack', () => {
+  const small = { budget: { steps: 6 }, untrainedBaseline: false }
+  beforeAll(async () => {
+    const language = { adapter: { trainHead: true, size: 6 }, priorBias: false }
+    await finetune(recipe('pfeiffer', 'language', { ...small, ...language }))
+  })
+
+  it('is trained at its top, resumes to the bit, and opens as one model', async () => {
+    const more = { ...small, budget: { steps: 30 }, stack: [at('language')], adapter: { rank: 4 }, learningRate: 0.02 }
+    await finetune(recipe('lora', 'task', more))
+    const model = at('task/model')
+    expect(JSON.parse(readFileSync(join(model, 'adapter_config.json'), 'utf8')).tunesmith).toEqual({
+      adapters: ['language', 'default'],
+    })
+    const weights = (folder: string) => openSafetensors(join(folder, 'adapter_model.safetensors'))
+    const [below, alone] = [await weights(join(model, 'language')), await weights(at('language/model'))]
+    expect([...below.tensors.keys()].sort()).toEqual([...alone.tensors.keys()].sort())
+    for (const key of alone.tensors.keys()) expect(below.tensor(key).equal(alone.tensor(key)), key).toBe(true)
+    const opened = await open(at('task'))
+    expect(await opened.classify('old bird green number 6')).toMatchObject({ label: 'plant' })
+    opened.close()
+    expect(await verifyResume(at('task'), { steps: 4 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it.each([
+    ['lora', { stack: ['base'] }, /folders of adapters for `stack`, got .*base without adapter_config.json/],
+    ['full', { stack: ['language'] }, /`stack` needs a variant beside the base, got full/],
+    ['prompt-tuning', { stack: ['language'] }, /methods that can be active together, got prompt-tuning/],
+    ['feature-based', { stack: ['language'] }, /Expected no `stack` with the variant feature-based/],
+  ])('%s with %j is refused', async (variant, { stack }, message) => {
+    const { learningRate: _, ...rest } = recipe(variant, 'refused-stack', { ...small, stack: stack.map(at) })
+    const given = variant === 'feature-based' ? { ...rest, budget: {}, batch: {} } : rest
+    await expect(finetune(given as never)).rejects.toThrow(message)
+  })
 })

@@ -41,6 +41,7 @@ export const commands: CommandRegistry = {
   setup: async () => (await import('./setup.ts')).setup,
   share: async () => (await import('./share.ts')).share,
   specialists: async () => (await import('./specialists.ts')).specialists,
+  stack: async () => (await import('./stack.ts')).stack,
   submit: async () => (await import('./submit.ts')).submit,
   sweep: async () => (await import('./sweep.ts')).sweep,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,

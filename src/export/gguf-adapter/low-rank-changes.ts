@@ -29,7 +29,7 @@ export const lowRankChanges = (model: Model): LowRankChange[] => {
   const bank = adaptersOf(model)
   const [name, ...others] = bank.active
   if (name === undefined) return refuse('the model has none')
-  if (others.length > 0) return refuse('several are active, one on the other')
+  if (others.length > 0 || bank.stackOf(name).length > 1) return refuse('several are active, one on the other')
   const { attachment, copies, definition } = bank.get(name)
   const [copied] = copies.keys()
   if (copied !== undefined) refuse(`${definition.type} has its own ${copied}`)

@@ -33,6 +33,7 @@ export const resolveAlignment = async (
   if (recipe.validation !== undefined) recipe.validation = await settledData(recipe.validation, listener)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   return recipe
 }
 

@@ -172,7 +172,9 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
       writePromptFiles(folder, { recipe, applied, tokenizer, prompts: encoded }),
     ),
     enoughSteps: 10,
-    hashes: await once(context, 'hashes', () => hashesOf(records.files, files.base, { start: files.start })),
+    hashes: await once(context, 'hashes', () =>
+      hashesOf(records.files, files.base, { start: files.start, stack: recipe.stack }),
+    ),
     notes: [
       ...restored,
       ...notes,

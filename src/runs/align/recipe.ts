@@ -28,6 +28,7 @@ export const alignSchema = trainingSchema.extend({
     .default('full')
     .describe('fine-tuning method'),
   adapter: baseFields.adapter,
+  stack: baseFields.stack,
   frozenWeights: baseFields.frozenWeights,
   reference: z
     .strictObject({

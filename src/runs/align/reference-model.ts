@@ -1,6 +1,6 @@
 // The reference model of an alignment run: the base with adapters off, a copy of the adapter, or a frozen copy of the model; its log-probabilities may be cached on disk.
 import { join } from 'node:path'
-import type { AppliedAdapter } from '../../adapters/index.ts'
+import { type AppliedAdapter, adapterWeightFiles } from '../../adapters/index.ts'
 import {
   adapterCopyReference,
   adaptersOffReference,
@@ -28,10 +28,7 @@ const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promi
   const { base, start } = await findBase(recipe.base)
   const how = `${frozenWeights}/${precision}/${reference.precision ?? ''}`
   if (quantizationOf(model) === undefined) return `${hashWeights(model)}/${how}`
-  const files = [
-    join(base, 'model.safetensors'),
-    ...(start === undefined ? [] : [join(start, 'adapter_model.safetensors')]),
-  ]
+  const files = [join(base, 'model.safetensors'), ...(start === undefined ? [] : await adapterWeightFiles(start))]
   const hashes = await Promise.all(files.map((path) => sha256File(path)))
   return `${hashes.join('+')}/${how}`
 }

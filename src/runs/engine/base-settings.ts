@@ -17,6 +17,12 @@ export const baseFields = {
     .default(0.1)
     .describe('approximate share of `data` to validate on, if there is no `validation`: a hash decides on each record'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
+  stack: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'adapters that stay frozen under the trained one, lowest first: folders or runs, such as a language adapter (default: none)',
+    ),
   frozenWeights: z
     .enum(['float32', ...quantizations])
     .default('float32')
@@ -36,6 +42,8 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   base: string
   variant: string
   adapter: { [setting: string]: unknown }
+  /** Adapters under the trained one, lowest first. */
+  stack?: readonly string[]
   frozenWeights: FrozenWeights
   /** Initialise a new head although the base has one. */
   newHead?: boolean

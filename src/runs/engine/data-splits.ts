@@ -1,7 +1,8 @@
 // The examples of a run in their order, and its records for training and validation. Independent of what is learned.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { resolveData } from '../../checkpoint/index.ts'
+import { adapterWeightFiles } from '../../adapters/index.ts'
+import { resolveData, resolveModel } from '../../checkpoint/index.ts'
 import { DataError, permutedIndex, sha256, sha256File } from '../../core/index.ts'
 import type { ReadReport, Skipped, TaskData, TaskExample, TaskRecord } from '../../tasks/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
@@ -192,17 +193,22 @@ export const readSplits = async <Record extends TaskRecord>(
 }
 
 /**
- * SHA-256 of the records' files, of the base, and of the adapter that a run starts from. A folder with a file for each text has no hash.
+ * SHA-256 of the records' files, of the base, and of the adapters that a run starts from or stands on. A folder with a file for each text has no hash.
  * @param known hashes that need not be computed again
  */
 export const hashesOf = async (
   files: readonly string[],
   base: string,
-  { start, known = {} }: { start?: string; known?: { readonly [file: string]: string } } = {},
+  {
+    start,
+    stack = [],
+    known = {},
+  }: { start?: string; stack?: readonly string[]; known?: { readonly [file: string]: string } } = {},
 ): Promise<Record<string, string>> => {
   const hashes: Record<string, string> = {}
-  const adapter = start === undefined ? [] : [join(start, 'adapter_model.safetensors')]
-  for (const path of [...files, join(base, 'model.safetensors'), base, ...adapter])
+  const folders = [...stack, ...(start === undefined ? [] : [start])]
+  const weights = await Promise.all(folders.map(async (one) => adapterWeightFiles(await resolveModel(one))))
+  for (const path of [...files, join(base, 'model.safetensors'), base, ...weights.flat()])
     if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = known[path] ?? (await sha256File(path))
   return hashes
 }

@@ -4,11 +4,14 @@ import {
   type AdapterConfig,
   AppliedAdapter,
   type ApplyOptions,
+  adapterName,
   adapters,
   adaptersOf,
   applyAdapter,
+  isAdapterFolder,
   loadAdapter,
 } from '../../adapters/index.ts'
+import { resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad } from '../../tensor/index.ts'
@@ -63,6 +66,24 @@ const continueStart = async (model: Model, { variant, adapter: settings }: BaseR
   return new AppliedAdapter(bank, name, { start: startName })
 }
 
+/** Loads the adapters of a recipe's stack onto its base, each on those before it. @returns their names */
+const loadStack = async (model: Model, stack: readonly string[]): Promise<string[]> => {
+  const bank = adaptersOf(model)
+  const names: string[] = []
+  for (const choice of stack) {
+    const folder = await resolveModel(choice)
+    if (!(await isAdapterFolder(folder)))
+      throw new ConfigError(
+        `Expected folders of adapters for \`stack\`, got ${choice} without adapter_config.json. Check the path.`,
+      )
+    const name = bank.unusedName(adapterName(choice))
+    await loadAdapter(folder, { base: model, name, below: names.slice(-1) })
+    names.push(name)
+  }
+  bank.activate(undefined)
+  return names
+}
+
 /** Puts what a recipe trains on its base. @param start folder of an adapter that training begins with */
 export const applyVariant = async (
   model: Model,
@@ -70,9 +91,18 @@ export const applyVariant = async (
   start: string | undefined,
   options: Pick<ApplyOptions, 'encode' | 'original'>,
 ): Promise<AppliedAdapter> => {
-  const { variant, adapter, seed } = recipe
+  const { variant, adapter, seed, stack = [] } = recipe
+  if (stack.length > 0 && start !== undefined)
+    throw new ConfigError(
+      `\`stack\` needs a whole model for \`base\`, got the adapter ${recipe.base}. Name its base, and the adapter in \`stack\`.`,
+    )
   const inPlace = (adapters as Record<string, { inPlace?: boolean } | undefined>)[variant]?.inPlace === true
   if (start !== undefined && !inPlace) return continueStart(model, recipe, start)
   if (start !== undefined) await mergeStart(model, start)
-  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, ...options })
+  if (stack.length > 0 && inPlace)
+    throw new ConfigError(
+      `\`stack\` needs a variant beside the base, got ${variant}, which trains the base itself. Choose another, such as lora.`,
+    )
+  const below = await loadStack(model, stack)
+  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, below, ...options })
 }

@@ -50,7 +50,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     }),
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,
-    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes })),
+    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, stack: recipe.stack })),
     notes: [...notes, ...data.notes, ...encoded.notes],
     metrics: {
       known: [main, ...validationSets.map(({ name }) => metricOfSet(main, name))],

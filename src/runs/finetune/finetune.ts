@@ -34,6 +34,7 @@ export const resolveFinetuning = async (
   await settlePaths(recipe, listener)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   return recipe
 }
 
@@ -88,6 +89,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       'fgmEpsilon',
       'mixout',
       'resample',
+      'stack',
       'exampleCache',
       'workers',
       'loss',

@@ -46,6 +46,7 @@ export const finetuneSchema = trainingSchema.extend({
     .describe('approximate share of the training records to train on; a larger share has all records of a smaller one'),
   variant: variantSchema.default('full').describe('fine-tuning method'),
   adapter: baseFields.adapter,
+  stack: baseFields.stack,
   frozenWeights: baseFields.frozenWeights,
   neftuneAlpha: z
     .number()

@@ -174,6 +174,7 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   const { duringTraining } = recipe.answers
   const hashes = await once(context, 'hashes', () =>
     hashesOf([...new Set(tasks.flatMap((task) => task.data.files))], base, {
+      stack: recipe.stack,
       known: Object.assign({}, ...tasks.map((task) => task.data.hashes)) as { [file: string]: string },
     }),
   )

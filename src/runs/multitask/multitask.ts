@@ -38,6 +38,7 @@ export const resolveMultitask = async (
   for (const entry of Object.values(recipe.tasks)) await settlePaths(entry, listener)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   return recipe
 }
 

@@ -65,6 +65,11 @@ export interface FinetuneSettings extends RunSettings {
    */
   share?: number
   /**
+   * Adapters that stay frozen under the trained one, lowest first: folders or runs, such as a language
+   * adapter (default: none).
+   */
+  stack?: readonly string[]
+  /**
    * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
    * take less memory and round the weights. Default: `float32`.
    */

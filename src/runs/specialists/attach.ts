@@ -80,17 +80,18 @@ const asAdapter: SpecialistKind = {
     const { model, applied } = await loadAdapter(path, { base: base.model, name })
     bank.activate(undefined)
     replaceHead(model, base.model, bank.get(name).copies)
+    const ofStack = () => bank.stackOf(name).flatMap((one) => [...bank.tensorsOf(one).values()])
     const ofHead = () => (model === base.model ? [] : [...model.head.parameters().values()])
     return {
       model,
       virtualTokens: applied.virtualTokens,
       activate: () => bank.activate(name),
-      tensors: () => [...bank.tensorsOf(name).values(), ...ofHead()],
+      tensors: () => [...ofStack(), ...ofHead()],
       detach() {
-        const own = bank.tensorsOf(name)
+        const own = ofStack()
         bank.remove(name)
         const kept = new Set(base.model.parameters().values())
-        return [...new Set([...own.values(), ...ofHead()])].filter((tensor) => !kept.has(tensor))
+        return [...new Set([...own, ...ofHead()])].filter((tensor) => !kept.has(tensor))
       },
     }
   },

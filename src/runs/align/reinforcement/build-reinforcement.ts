@@ -345,7 +345,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     }),
     ...savedParts(recipe, parts),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, files.base, { start: files.start }),
+    hashes: await hashesOf(records.files, files.base, { start: files.start, stack: recipe.stack }),
     notes: parts.notes,
     check: () => {
       const { model } = applied

@@ -1,0 +1,104 @@
+"""Compositions of adapters as the package `adapters` (adapter-hub) computes them, in our files: logits, and gradients of what is trained.
+  python make-composition.py [CASE …]   (writes composition/ beside itself over the bases in golden/; needs adapters 1.3 and its transformers)"""
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import adapters
+import torch
+from adapters import SeqBnConfig
+from adapters.composition import Stack
+from safetensors.torch import save_file
+from transformers import BertForSequenceClassification, LlamaForCausalLM
+
+warnings.filterwarnings("ignore")
+here = Path(__file__).parent
+KINDS = {"bert": BertForSequenceClassification, "llama": LlamaForCausalLM}
+# The published Pfeiffer adapter adds the norm before the adapter in a BERT; ours reads what the last linear layer gives.
+bottleneck = lambda size: SeqBnConfig(reduction_factor=24 / size, original_ln_before=False, non_linearity="relu")
+ours = {"type": "pfeiffer", "activation": "relu"}
+
+
+def layer_of(key):
+    return next(int(part) for part in key.split(".") if part.isdigit())
+
+
+def named(model, name):
+    """Tensors of a bottleneck by our paths, as (path, parameter)."""
+    for key, p in model.named_parameters():
+        if f".adapters.{name}." in key and "adapter_down" in key or f".adapters.{name}.adapter_up" in key:
+            part = "down" if "adapter_down" in key else "up"
+            yield f"body.layers.{layer_of(key)}.mlp.downProj.adapter.{part}.{key.rsplit('.', 1)[1]}", p
+
+
+def write(folder, kind, config, tensors, head):
+    folder.mkdir(parents=True)
+    base = "../" * len(folder.relative_to(here).parts) + f"golden/bases/{kind}"
+    fields = {"base_model_name_or_path": base, "peft_type": f"TUNESMITH_{config['type'].upper()}", "inference_mode": True, "tunesmith": config}
+    (folder / "adapter_config.json").write_text(json.dumps(fields, indent=2))
+    extra = {"type": config["type"], "config": config, "head": head, "headOptions": {"labels": [f"LABEL_{i}" for i in range(3)]} if head != "causal-lm" else {}}
+    (folder / "tunesmith.json").write_text(json.dumps(extra, indent=2))
+    save_file({path: p.detach().contiguous() for path, p in tensors}, folder / "adapter_model.safetensors")
+
+
+def write_stack(folder, kind, names):
+    fields = {"base_model_name_or_path": f"../../golden/bases/{kind}", "peft_type": "TUNESMITH_STACK", "inference_mode": True, "tunesmith": {"adapters": names}}
+    (folder / "adapter_config.json").write_text(json.dumps(fields, indent=2))
+
+
+def opened(kind):
+    torch.manual_seed(3)
+    model = KINDS[kind].from_pretrained(here / "golden" / "bases" / kind)
+    adapters.init(model)
+    return model
+
+
+def stir(model, has):
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            if has(key):
+                p.add_(torch.randn(p.shape, generator=generator) * 0.3)
+
+
+def measure(model, folder, tensors):
+    """Logits, and gradients of tensors by their names."""
+    ids = torch.randint(2, 61, (2, 7), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[1, 5:] = 0
+    model.eval()
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(4))
+    if logits.ndim == 3:
+        weights = weights * mask[..., None]
+    (logits * weights).sum().backward()
+    save_file({"ids": ids, "mask": mask, "logits": logits.detach().contiguous(), "weights": weights,
+               **{f"gradient.{path}": p.grad for path, p in tensors}}, folder / "expected.safetensors")
+
+
+def stack(kind, folder):
+    model = opened(kind)
+    sizes = {"first": 4, "second": 6}
+    for name, size in sizes.items():
+        model.add_adapter(name, config=bottleneck(size))
+    stir(model, lambda key: ".adapters." in key)
+    model.train_adapter(Stack("first", "second"))
+    model.set_active_adapters(Stack("first", "second"))
+    for key, p in model.named_parameters():
+        p.requires_grad_(".adapters.second." in key)
+    head = "causal-lm" if kind == "llama" else "sequence-classification"
+    for name, size in sizes.items():
+        write(folder / name, kind, {**ours, "size": size, "scale": 1, "trainHead": False}, named(model, name), head)
+    write_stack(folder, kind, list(sizes))
+    measure(model, folder, list(named(model, "second")))
+
+
+CASES = {f"{kind}-stack": (stack, kind) for kind in KINDS}
+for case, (make, kind) in CASES.items():
+    if len(sys.argv) > 1 and case not in sys.argv[1:]:
+        continue
+    folder = here / "composition" / case
+    shutil.rmtree(folder, ignore_errors=True)
+    make(kind, folder)

@@ -6,10 +6,10 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    setupFiles: ['./scripts/property-seed.mjs', './scripts/test-threads.mjs'],
+    setupFiles: ['./scripts/property-seed.mjs', './scripts/test-threads.mjs', './scripts/test-watchdog.mjs'],
     // Far above what any test takes: it ends what hangs, and says nothing about speed.
-    testTimeout: 900_000,
-    hookTimeout: 900_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     expect: { poll: { timeout: 300_000 } },
     reporters: ['default', './scripts/summary-reporter.mjs'],
   },

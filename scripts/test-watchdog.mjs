@@ -1,6 +1,6 @@
 // Ends a test file that hangs. Where native code never returns, the event loop stands still and no timeout of vitest can fire, so a
 // second thread waits: it prints the name of the test, where the native threads stand if gdb is installed, and ends the process.
-// vitest then reports the file as failed, and goes on with the others.
+// vitest then reports the file as failed, and continues with the others.
 import { Worker } from 'node:worker_threads'
 import { beforeEach, expect } from 'vitest'
 

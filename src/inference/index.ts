@@ -6,6 +6,7 @@ export { type EvaluateInput, type EvaluateResult, evaluate, evaluatedModel, rend
 export type { EvaluateHooks, EvaluationEntry } from './evaluations/evaluation.ts'
 export { evaluationTypes, findEvaluation, impliedEvaluation } from './evaluations/index.ts'
 export { generationDefaults } from './generation-defaults.ts'
+export { type JudgeHooks, type JudgeInput, type JudgeResult, judgeAnswers } from './judge/judge-answers.ts'
 export {
   hasTokenizer,
   type InferenceModel,

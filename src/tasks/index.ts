@@ -120,9 +120,11 @@ export { addSums, addTargets, noTargets, priorLogits, scaleSums, type TargetSums
 export type { RowTargets, TargetKind } from './learning/row-targets.ts'
 export {
   type BootstrapOptions,
+  bootstrapFields,
   bootstrapMean,
   bootstrapRatio,
   type Interval,
+  quantile,
   type Stratum,
 } from './metrics/bootstrap.ts'
 export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-spans.ts'

@@ -206,6 +206,8 @@ export interface TaskDefinition<
   metricNames(config: Config): string[]
   /** Reads the records of a path. @throws DataError with file and line, also for missing columns */
   read(path: string, config: Config, options?: ReadOptions<Record>): Promise<TaskData<Record>>
+  /** What a record asks, as one text for people and judges; tasks whose answers are not text have none. */
+  question?(record: Record, config: Config): string
   /** Fields of a record with its reference answer; the others are its input. */
   answerFields?: readonly string[]
   /** What is counted of the training records, which are not kept: `headOptions`, `prepare`, `baselines` and `labelCounts` use it. */

@@ -49,7 +49,7 @@ describe.skipIf(reason !== undefined)(`corpus build on Spark (skipped: ${reason 
   const lines = (out: string, files: CorpusManifest['dropped']): string[] =>
     files.map((file) => gunzipSync(readFileSync(join(out, file.path))).toString())
 
-  it('gives the corpus of the embedded engine, though a worker is killed', { timeout: 900_000 }, async () => {
+  it('gives the corpus of the embedded engine, though a worker is killed', { timeout: 600_000 }, async () => {
     const counts = writeInventedInputs(path('in'), 5)
     const question = readFileSync(path('in/input-00.jsonl'), 'utf8').split('\n')[0]!
     writeFileSync(

@@ -17,6 +17,7 @@ export const commands: CommandRegistry = {
   finetune: async () => (await import('./finetune.ts')).finetune,
   generate: async () => (await import('./generate.ts')).generate,
   inspect: async () => (await import('./inspect.ts')).inspect,
+  judge: async () => (await import('./judge.ts')).judge,
   launch: async () => (await import('./launch.ts')).launch,
   mcp: async () => (await import('./mcp.ts')).mcp,
   merge: async () => (await import('./merge.ts')).merge,

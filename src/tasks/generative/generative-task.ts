@@ -11,7 +11,7 @@ import { answerScoreNames, type GeneratedPrediction, generatedPrediction, scoreA
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
-import type { Turn } from './turns.ts'
+import { answerText, type Turn } from './turns.ts'
 
 /** A record with reference answers: the first is the training target, scoring uses all; empty where they are not known. */
 export interface GenerativeRecord extends TaskRecord {
@@ -37,6 +37,7 @@ type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   | 'headOptions'
   | 'statistics'
   | 'answerFields'
+  | 'question'
   | 'prepare'
   | 'parsePrediction'
   | 'warnings'
@@ -204,6 +205,15 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
   head: ['causal-lm', 'seq2seq-lm'],
   maxLength: 1024,
   answerFields: ['references', 'answer'],
+  question(record, config) {
+    const { turns, tools } = withSystem(spec.chatPrompt(record, config), config.system)
+    // One question needs no names of who speaks.
+    const spoken =
+      turns.length === 1 && tools === undefined
+        ? turns[0].content
+        : turns.map((turn) => `${turn.role}: ${answerText(turn)}`).join('\n\n')
+    return tools === undefined ? spoken : `tools: ${JSON.stringify(tools)}\n\n${spoken}`
+  },
   statistics: recordsAlone,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,

@@ -76,23 +76,36 @@ const converterFor = (name: string, type: string): Converter => {
   return (value) => value
 }
 
-/** Whether a value fits a parameter of this schema type; decides between overloads. */
-const acceptsValue = (name: string, type: string, value: unknown): boolean => {
-  if (value === null) return type.endsWith('?')
-  const plain = type.replace(/\?$/, '')
-  if (plain === 'Tensor') return value instanceof Tensor
-  if (plain.startsWith('Tensor') || plain.startsWith('List[Optional[Tensor'))
-    return (
-      Array.isArray(value) && value.every((part) => part instanceof Tensor || (plain !== 'Tensor[]' && part === null))
-    )
-  if (plain.endsWith('[]')) return Array.isArray(value) || (typeof value === 'number' && /^(int|SymInt)/.test(plain))
-  if (plain === 'ScalarType') return typeof value === 'string' && isDtype(value)
-  if (plain === 'Generator') return value instanceof Generator
-  if (plain === 'bool') return typeof value === 'boolean'
-  if (plain === 'str' || plain === 'Device' || plain === 'Any') return typeof value === 'string'
-  if (name === 'reduction') return typeof value === 'string' && Object.hasOwn(reductions, value)
-  if (plain === 'Scalar' || plain === 'number') return /^(number|boolean|bigint)$/.test(typeof value)
-  return typeof value === 'number' || typeof value === 'bigint'
+type Acceptor = (value: unknown) => boolean
+
+const isTensor: Acceptor = (value) => value instanceof Tensor
+
+/** Whether a value fits a schema type that takes no null; decides between overloads. */
+const acceptorOf = (name: string, plain: string): Acceptor => {
+  if (plain === 'Tensor') return isTensor
+  if (plain.startsWith('Tensor') || plain.startsWith('List[Optional[Tensor')) {
+    const part: Acceptor = plain === 'Tensor[]' ? isTensor : (value) => value === null || isTensor(value)
+    return (value) => Array.isArray(value) && value.every(part)
+  }
+  if (plain.endsWith('[]')) {
+    const integers = /^(int|SymInt)/.test(plain)
+    return (value) => Array.isArray(value) || (integers && typeof value === 'number')
+  }
+  if (plain === 'ScalarType') return (value) => typeof value === 'string' && isDtype(value)
+  if (plain === 'Generator') return (value) => value instanceof Generator
+  if (plain === 'bool') return (value) => typeof value === 'boolean'
+  if (plain === 'str' || plain === 'Device' || plain === 'Any') return (value) => typeof value === 'string'
+  const number: Acceptor = (value) => typeof value === 'number' || typeof value === 'bigint'
+  if (name === 'reduction')
+    return (value) => (typeof value === 'string' && Object.hasOwn(reductions, value)) || number(value)
+  if (plain === 'Scalar' || plain === 'number') return (value) => number(value) || typeof value === 'boolean'
+  return number
+}
+
+/** Made once for each argument, as operators are called many times. */
+const acceptorFor = (name: string, type: string): Acceptor => {
+  const accepts = acceptorOf(name, type.replace(/\?$/, ''))
+  return type.endsWith('?') ? (value) => value === null || accepts(value) : (value) => value !== null && accepts(value)
 }
 
 interface Resolved {
@@ -102,6 +115,7 @@ interface Resolved {
   positions: number[]
   required: number
   options: Map<string, number>
+  acceptors: Acceptor[]
   converters: Converter[]
   returnsTensors: boolean[]
 }
@@ -129,6 +143,7 @@ const resolve = (text: string): Resolved => {
     positions,
     required,
     options,
+    acceptors: schema.arguments.map(({ name, type }) => acceptorFor(name, type)),
     converters: schema.arguments.map(({ name, type }) => converterFor(name, type)),
     returnsTensors: schema.returns.map((type) => type.startsWith('Tensor')),
   }
@@ -144,16 +159,13 @@ const matches = (
 ): boolean => {
   if (values.length < candidate.required || values.length > candidate.positions.length) return false
   for (let i = 0; i < values.length; i++) {
-    const { name, type } = candidate.schema.arguments[candidate.positions[i]]
-    if (values[i] !== undefined && !acceptsValue(name, type, values[i])) return false
+    if (values[i] !== undefined && !candidate.acceptors[candidate.positions[i]](values[i])) return false
   }
   if (options === undefined) return true
   for (const key in options) {
     const place = candidate.options.get(key)
     if (options[key] === undefined) continue
-    if (place === undefined) return false
-    const { name, type } = candidate.schema.arguments[place]
-    if (!acceptsValue(name, type, options[key])) return false
+    if (place === undefined || !candidate.acceptors[place](options[key])) return false
   }
   return true
 }

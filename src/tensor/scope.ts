@@ -42,7 +42,7 @@ export const freeTensors = (tensors: Iterable<Tensor>): void => {
     tensor.handle = 0
     tensor.guard = undefined
   }
-  if (handles.length > 0) native.freeMany(Float64Array.from(handles))
+  if (handles.length > 0) native.freeMany(new Float64Array(handles))
 }
 
 /**
@@ -69,13 +69,13 @@ export const scope = <Result>(body: () => Result): Result => {
   }
   const returned = new Set<Tensor>()
   collectTensors(result, returned, isTensor)
-  const created = returned.size > 0 ? new Set(owned.tensors) : undefined
-  const unused = owned.tensors.filter((tensor) => !tensor.kept && !returned.has(tensor))
   const outer = openScopes[openScopes.length - 1]
-  for (const tensor of returned) {
-    if (tensor.handle === 0 || tensor.kept || !created?.has(tensor)) continue
-    if (outer !== undefined) outer.tensors.push(tensor)
-    else tensor.guard = native.guard(tensor.handle)
+  const unused: Tensor[] = []
+  for (const tensor of owned.tensors) {
+    if (tensor.handle === 0 || tensor.kept) continue
+    if (!returned.has(tensor)) unused.push(tensor)
+    else if (outer !== undefined) outer.tensors.push(tensor)
+    else tensor.guard ??= native.guard(tensor.handle)
   }
   freeTensors(unused)
   return result

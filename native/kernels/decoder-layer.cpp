@@ -234,12 +234,17 @@ struct Pass {
   at::IntArrayRef windows;
   const std::vector<std::vector<Change>>& changes;
   const int64_t *before, *slots;  // tokens in the cache before a row's, and its place there; null for the same row
+  const int64_t* positions;       // rows of the angles, or null where these are of one row or of each
   const Tensor &cosine, &sine, &seen;
   int64_t rows, width, longest;
   double epsilon, scale;
   bool invariant;
 
   int64_t place(int64_t row) const { return slots != nullptr ? slots[row] : row; }
+  const float* angles_of(const Tensor& table, int64_t row) const {
+    const int64_t from = positions != nullptr ? positions[row] : table.dim() == 3 ? row : 0;
+    return table.const_data_ptr<float>() + from * table.size(-1);
+  }
 };
 
 // Results of stages, of which each thread computes a part.
@@ -286,7 +291,6 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   for (size_t i = 0; i < 3; i++) add_changes(changes, i, own.normed, Type::float32, width, projections[i]);
 
   const int64_t half = pass.cosine.size(-1), row_bytes = keys.stride(0) * bytes, token_bytes = keys.stride(1) * bytes;
-  const bool per_row = pass.cosine.dim() == 3;
   char* key_memory = static_cast<char*>(mutable_address(keys));
   char* value_memory = static_cast<char*>(mutable_address(values));
   const float* asked = cache_type == Type::bfloat16 ? shared.typed_query : shared.query;
@@ -294,8 +298,7 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   member.share(rows * key_heads, std::max<int64_t>(1, 65536 / (size * (groups + 2))), [&](int64_t first, int64_t last) {
     for (int64_t task = first; task < last; task++) {
       const int64_t r = task / key_heads, h = task % key_heads;
-      const float* c = pass.cosine.const_data_ptr<float>() + (per_row ? r * half : 0);
-      const float* s = pass.sine.const_data_ptr<float>() + (per_row ? r * half : 0);
+      const float *c = pass.angles_of(pass.cosine, r), *s = pass.angles_of(pass.sine, r);
       const int64_t q_at = r * q_width + h * groups * size, k_at = r * k_width + h * size;
       float *query = shared.query + q_at, *key = shared.key + k_at;
       if (parts[query_norm].defined())
@@ -424,16 +427,16 @@ void check_layer_arguments(const Weights& parts, const Tensor& keys, const Tenso
 
 Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList values, const Tensor& past,
                       const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
-                      const std::optional<Tensor>& mask, const Tensor& prepared,
-                      const c10::List<std::optional<Tensor>>& changed, at::ArrayRef<double> scales_of_changes,
-                      const std::optional<Tensor>& changed_rows, double epsilon, at::IntArrayRef windows,
-                      double scale) {
+                      const std::optional<Tensor>& places_of_angles, const std::optional<Tensor>& mask,
+                      const Tensor& prepared, const c10::List<std::optional<Tensor>>& changed,
+                      at::ArrayRef<double> scales_of_changes, const std::optional<Tensor>& changed_rows, double epsilon,
+                      at::IntArrayRef windows, double scale) {
   check_float(stream, op, "stream");
   TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::decoder_layers. Call it under noGrad.");
-  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && stream.size(1) == 1 && stream.size(0) >= 1 &&
-                  stream.size(0) <= most_rows,
-              "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layers, got ",
-              stream.scalar_type(), " ", stream.sizes(), ".");
+  TORCH_CHECK(stream.scalar_type() == at::kFloat && stream.dim() == 3 && (stream.size(0) == 1 || stream.size(1) == 1) &&
+                  stream.size(0) * stream.size(1) >= 1 && stream.size(0) * stream.size(1) <= most_rows,
+              "Expected float32 [B,1,C] or [1,B,C] with 1 to ", most_rows, " rows as `stream` of ",
+              "tunesmith::decoder_layers, got ", stream.scalar_type(), " ", stream.sizes(), ".");
   const std::vector<Weights> weights = held_object<PreparedLayers<Weights>>(prepared, op, "prepareDecoderLayers").use();
   const size_t layers = windows.size();
   TORCH_CHECK(weights.size() == layers && keys.size() == layers && values.size() == layers,
@@ -446,7 +449,7 @@ Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList 
               int64_t(2 * products), " `changes` and ", int64_t(products),
               " `scales` of tunesmith::decoder_layers for ", int64_t(spans), " `changedRows`, got ",
               int64_t(changed.size()), " and ", int64_t(scales_of_changes.size()), ".");
-  const int64_t rows = stream.size(0), width = stream.size(2);
+  const int64_t rows = stream.size(0) * stream.size(1), width = stream.size(2);
   const bool by_slot = given(slots).has_value();
   int64_t capacity = std::numeric_limits<int64_t>::max(), places_count = capacity, size = 0, q_width = 0, k_width = 0;
   int64_t inner = 0, most_heads = 0, half = std::numeric_limits<int64_t>::max();
@@ -470,13 +473,16 @@ Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList 
   const int64_t* before = lengths.const_data_ptr<int64_t>();
   const int64_t longest = *std::max_element(before, before + rows) + 1;
   const Tensor places = by_slot ? row_numbers(*slots, rows, places_count, "slots") : Tensor();
-  const bool per_row = cosine.dim() == 3;
+  const bool by_place = given(places_of_angles).has_value(), per_row = cosine.dim() == 3;
   for (const Tensor* angles : {&cosine, &sine})
     TORCH_CHECK(angles->scalar_type() == at::kFloat && angles->is_contiguous() && angles->sizes() == cosine.sizes() &&
-                    (cosine.dim() == 2 || (per_row && cosine.size(0) == rows)) && cosine.size(-2) == 1 &&
+                    (by_place ? cosine.dim() == 2
+                              : (cosine.dim() == 2 || (per_row && cosine.size(0) == rows)) && cosine.size(-2) == 1) &&
                     cosine.size(-1) <= half,
-                "Expected float32 cos and sin [1,R/2] or [B,1,R/2] for tunesmith::decoder_layers, got ", cosine.sizes(),
-                " and ", sine.sizes(), ".");
+                "Expected float32 cos and sin [1,R/2] or [B,1,R/2], or [P,R/2] with `positions`, for ",
+                "tunesmith::decoder_layers, got ", cosine.sizes(), " and ", sine.sizes(), ".");
+  const Tensor positions =
+      by_place ? row_numbers(places_of_angles->flatten(), rows, cosine.size(0), "positions") : Tensor();
   Tensor seen;
   if (mask.has_value() && mask->defined()) {
     TORCH_CHECK(mask->scalar_type() == at::kBool && mask->dim() == 4 && mask->size(0) == rows && mask->size(1) == 1 &&
@@ -485,11 +491,22 @@ Tensor decoder_layers(const Tensor& stream, at::TensorList keys, at::TensorList 
                 mask->scalar_type(), " ", mask->sizes(), ".");
     seen = mask->contiguous();
   }
-  const Pass pass{keys,    values, windows,
-                  changes, before, by_slot ? places.const_data_ptr<int64_t>() : nullptr,
-                  cosine,  sine,   seen,
-                  rows,    width,  longest,
-                  epsilon, scale,  batch_invariant()};
+  const Pass pass{keys,
+                  values,
+                  windows,
+                  changes,
+                  before,
+                  by_slot ? places.const_data_ptr<int64_t>() : nullptr,
+                  by_place ? positions.const_data_ptr<int64_t>() : nullptr,
+                  cosine,
+                  sine,
+                  seen,
+                  rows,
+                  width,
+                  longest,
+                  epsilon,
+                  scale,
+                  batch_invariant()};
   Tensor result = at::empty(stream.sizes(), stream.options());
   if (planning()) {
     plan_layers(pass, weights);
@@ -526,10 +543,12 @@ Tensor prepare_decoder_layers(const c10::List<std::optional<Tensor>>& parts, c10
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // The layers for `decoder_layers`, without elements. `formats` and `orders` are those of matrices of blocks.
   m.def("prepare_decoder_layers(Tensor?[] parts, str formats, Tensor?[] orders) -> Tensor", &prepare_decoder_layers);
-  // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
+  // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`. With `positions`, `cos` and `sin`
+  // are tables, of which row i has row `positions[i]`.
   m.def(
       "decoder_layers(Tensor stream, Tensor[] keys, Tensor[] values, Tensor past, Tensor? slots, Tensor cos, Tensor "
-      "sin, Tensor? mask, Tensor layers, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int[] "
+      "sin, Tensor? positions, Tensor? mask, Tensor layers, Tensor?[] changes, float[] scales, Tensor? changed_rows, "
+      "float eps, int[] "
       "windows, float scale) -> Tensor",
       &decoder_layers);
 }

@@ -1,9 +1,10 @@
-// tunesmith::choose_tokens: the next token of each row and its log-probability, from logits: the most likely token, or
-// one sampled at a temperature by a random number of the caller's. No gradient.
+// tunesmith::choose_tokens: the next token of each row and, where they are wanted, its log-probability, from logits:
+// the most likely token, or one sampled at a temperature by a random number of the caller's. No gradient.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -15,12 +16,21 @@ namespace {
 
 using at::Tensor;
 
-// The first of the most likely tokens. A NaN is never the highest.
+// The first of the most likely tokens. A NaN is never the highest, unless it is the first.
 int64_t most_likely(const float* logits, int64_t count) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < count; i++)
-    if (logits[i] > logits[best]) best = i;
-  return best;
+  constexpr int64_t lanes = 32;
+  std::array<float, lanes> tops;
+  tops.fill(logits[0]);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (int64_t lane = 0; lane < lanes; lane++)
+      tops[size_t(lane)] = logits[i + lane] > tops[size_t(lane)] ? logits[i + lane] : tops[size_t(lane)];
+  for (; i < count; i++) tops[0] = logits[i] > tops[0] ? logits[i] : tops[0];
+  float top = tops[0];
+  for (const float one : tops) top = one > top ? one : top;
+  for (i = 0; i < count; i++)
+    if (logits[i] == top) return i;
+  return 0;
 }
 
 // The token at which the sum of the probabilities exceeds `uniform`. In double precision and in the order of the
@@ -47,7 +57,7 @@ int64_t sample(const float* logits, int64_t count, double temperature, double un
 }
 
 std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tensor& given_temperatures,
-                                         const Tensor& given_uniforms) {
+                                         const Tensor& given_uniforms, bool logged) {
   check_float(given_logits, "choose_tokens", "logits");
   TORCH_CHECK(given_logits.scalar_type() == at::kFloat && given_logits.dim() == 2 && given_logits.size(1) > 0,
               "Expected float32 [B,V] as `logits` of tunesmith::choose_tokens, got ", given_logits.scalar_type(), " ",
@@ -66,20 +76,21 @@ std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tenso
                 "Expected temperatures of at least 0 for tunesmith::choose_tokens, got ", heat[r], " in row ", r, ".");
   Tensor ids = at::empty({rows}, at::kLong);
   give_planned_values(ids);
-  Tensor log_probs = at::empty({rows}, at::kFloat);
+  Tensor log_probs = at::empty({logged ? rows : 0}, at::kFloat);
   const float* values = logits.const_data_ptr<float>();
   const double* chances = uniforms.const_data_ptr<double>();
   int64_t* chosen = ids.mutable_data_ptr<int64_t>();
-  float* logged = log_probs.mutable_data_ptr<float>();
+  float* log_prob = logged ? log_probs.mutable_data_ptr<float>() : nullptr;
   over_values(0, rows, 1, [&](int64_t first, int64_t last) {
     std::vector<double> weights;
     for (int64_t r = first; r < last; r++) {
       const float* row = values + r * count;
       const bool greedy = heat[r] == 0;
       chosen[r] = greedy ? most_likely(row, count) : sample(row, count, heat[r], chances[r], weights);
+      if (!logged) continue;
       // As in token_log_probs, so that the training forward gets the same bits from the same logits.
       const LogProbRow job{count, chosen[r], greedy ? 1.0f : float(1 / heat[r]), false, 1.0f};
-      logged[r] = kernels().log_prob_row(job, const_cast<float*>(row), Type::float32).log_prob;
+      log_prob[r] = kernels().log_prob_row(job, const_cast<float*>(row), Type::float32).log_prob;
     }
   });
   return {ids, log_probs};
@@ -88,8 +99,11 @@ std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tenso
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("choose_tokens(Tensor logits, Tensor temperatures, Tensor uniforms) -> (Tensor ids, Tensor log_probs)",
-        &choose_tokens);
+  // Without `logged` there are no log-probabilities: [0].
+  m.def(
+      "choose_tokens(Tensor logits, Tensor temperatures, Tensor uniforms, bool logged=True) -> (Tensor ids, Tensor "
+      "log_probs)",
+      &choose_tokens);
 }
 
 }  // namespace tunesmith

@@ -188,6 +188,7 @@ describe('decoderLayers', () => {
     slots: null,
     cos: ones([1, 2]),
     sin: zeros([1, 2]),
+    positions: null,
     mask: null,
     parts: parts(),
     formats: '',
@@ -216,6 +217,8 @@ describe('decoderLayers', () => {
     ['a slot that is none', { slots: Tensor.from(BigInt64Array.of(1n)) }],
     ['buffers of other shapes', { values: [zeros([1, 5, 1, 4])] }],
     ['angles of another size', { cos: ones([1, 3]) }],
+    ['a position beyond the tables', { positions: Tensor.from(BigInt64Array.of(1n)) }],
+    ['positions of other rows', { positions: Tensor.from(BigInt64Array.of(0n, 0n)) }],
     ['a mask of another length', { mask: ones([1, 1, 1, 9], { dtype: 'bool' }) }],
     ['changes of no rows', { changes: Array(14).fill(null), scales: Array(7).fill(1) }],
     ['changed rows that are none', { ...changed(), changedRows: rowsFrom(1, 1) }],
@@ -230,11 +233,32 @@ describe('decoderLayers', () => {
   })
 
   it.each([
-    ['many tokens', [1, 2, 8]],
+    ['many tokens', [2, 2, 8]],
+    ['packed tokens that are not those of `past`', [1, 2, 8]],
     ['another width', [1, 1, 9]],
     ['too many rows', [65, 1, 8]],
   ])('refuses a stream of %s', (_, shape) => {
     expect(() => call({}, zeros(shape))).toThrow(/Expected/)
+  })
+
+  it('takes the rows of tables at positions, and packed rows, as angles of each row', () => {
+    const generator = new Generator(6)
+    const table = () => noGrad(() => zeros([9, 2]).normal_(0, 1, { generator }))
+    const [cos, sin] = [table(), table()]
+    const given = parts().map((part) => part && noGrad(() => part.uniform_(-1, 1, { generator })))
+    const stream = noGrad(() => zeros([3, 1, 8]).normal_(0, 1, { generator }))
+    const positions = Tensor.from(BigInt64Array.of(4n, 0n, 8n))
+    const run = (angles: Record<string, unknown>, input: Tensor) => {
+      const caches = () => [noGrad(() => ones([3, 6, 1, 4]))]
+      const past = Tensor.from(BigInt64Array.of(2n, 0n, 3n))
+      return call({ parts: given, keys: caches(), values: caches(), past, ...angles }, input)
+    }
+    const pick = (one: Tensor) => one.indexSelect(0, positions).unsqueeze(1)
+    const wanted = run({ cos: pick(cos), sin: pick(sin) }, stream)
+    const found = run({ cos, sin, positions }, stream)
+    const packed = run({ cos, sin, positions: positions.unsqueeze(0) }, stream.transpose(0, 1))
+    expect(found.toFloat32Array()).toEqual(wanted.toFloat32Array())
+    expect([packed.shape, packed.toFloat32Array()]).toEqual([[1, 3, 8], wanted.toFloat32Array()])
   })
 
   it('names an option that is missing', () => {

@@ -1,5 +1,6 @@
 // A forward pass of a decoder over rows of different lengths: the next tokens of each, end to end in one packed row.
 // Independent of architectures, of how tokens are chosen, and of the order in which rows are computed.
+import { positionRow } from '../nn/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type LanguageModel, logitsOf } from './decoding-batch.ts'
 import type { Piece, SlotCache } from './slot-cache.ts'
@@ -35,7 +36,7 @@ const forward = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[
   })
   const { hidden } = model.body.forward({
     inputIds: Tensor.from(inputIds, { shape: [1, total] }),
-    positionIds: Tensor.from(positionIds, { shape: [1, total] }),
+    positionIds: positionRow(positionIds),
     starts: Tensor.from(starts),
     cache: cache.layers,
   })

@@ -3,7 +3,7 @@
 // Independent of models; no gradient goes through it.
 import { invariant } from '../core/index.ts'
 import type { CachedKeys, LayerCache, TakenPlaces } from '../nn/index.ts'
-import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { empty, freeTensors, keep, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
 
 /** The next tokens of one row in a forward pass. */
 export interface Piece {
@@ -13,7 +13,7 @@ export interface Piece {
   wanted?: number
 }
 
-/** Positions in the buffer that a forward pass uses. */
+/** Positions in the buffer that separate operators use. */
 interface Indices {
   /** Slot of each row, int64 [n]. */
   slots: Tensor
@@ -23,9 +23,13 @@ interface Indices {
   written: Tensor
   /** Positions of virtual tokens in front of rows that are new. */
   fronts?: Tensor
-  /** Slot of each new token, and the tokens before it there, int64 [N]; made when they are first asked for. */
-  slotOfEach?: Tensor
-  pastOfEach?: Tensor
+}
+
+/** Positions of new tokens for layers that write them. */
+interface TokenPlaces {
+  /** Slot of each new token, and the keys before it there, int64 [N]. */
+  slots: Tensor
+  past: Tensor
 }
 
 /** A forward pass. */
@@ -37,8 +41,9 @@ interface Plan {
   virtual: Tensor[][]
   /** Virtual tokens in front of rows that are new. */
   prepended: number
-  /** Computed by the first layer, for all of them. */
+  /** Computed by the first layer that needs them, for all of them. */
   indices?: Indices
+  places?: TokenPlaces
 }
 
 interface Slot {
@@ -48,7 +53,14 @@ interface Slot {
   virtual: number
 }
 
-const int64 = (values: readonly number[]): Tensor => keep(Tensor.from(BigInt64Array.from(values, BigInt)))
+/** A tensor that lives until `cancel` or `commit`. */
+const int64 = (values: readonly number[]): Tensor => {
+  const bits = new BigInt64Array(values.length)
+  for (let i = 0; i < values.length; i++) bits[i] = BigInt(values[i])
+  const tensor = Tensor.from(bits)
+  keepUntilFreed([tensor])
+  return tensor
+}
 
 /** The part of the cache that one layer reads and writes. */
 class SlotLayer implements LayerCache {
@@ -84,6 +96,8 @@ export class SlotCache {
   #buffer: Tensor | undefined
   /** Keys and values of each layer, [slots, capacity, K, D]. */
   #views: Tensor[] = []
+  /** The same, as layers that write their tokens take them. */
+  #all: NonNullable<TakenPlaces['all']> | undefined
   #slots: Slot[] = []
   #capacity: number
   #plan: Plan | undefined
@@ -151,7 +165,11 @@ export class SlotCache {
 
   /** Ends a forward pass that failed: the cache is as it was before. */
   cancel(): void {
-    for (const tensor of Object.values(this.#plan?.indices ?? {})) tensor.free()
+    if (this.#plan === undefined) return
+    const { indices, places } = this.#plan
+    freeTensors(
+      Object.values({ ...indices, ...(places === undefined ? {} : { each: places.slots, past: places.past }) }),
+    )
     this.#plan = undefined
   }
 
@@ -188,16 +206,11 @@ export class SlotCache {
     const plan = this.#plan
     invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
     if (this.#buffer === undefined || plan.virtual[layer] !== undefined) return undefined
-    const indices = this.#indicesOf(plan, this.#views[0])
-    indices.slotOfEach ??= int64(plan.pieces.flatMap(({ slot, ids }) => ids.map(() => slot)))
-    indices.pastOfEach ??= int64(
-      plan.pieces.flatMap((piece) => {
-        const before = this.#before(plan, piece)
-        return piece.ids.map((_, i) => before + i)
-      }),
-    )
-    const [keys, values] = this.#views.slice(2 * layer, 2 * layer + 2)
-    return { keys, values, past: indices.pastOfEach, slots: indices.slotOfEach }
+    plan.places ??= this.#placesOf(plan, this.#views[0])
+    const keys = this.#views[2 * layer]
+    const values = this.#views[2 * layer + 1]
+    // Layers with virtual tokens do not write their tokens.
+    return { keys, values, ...plan.places, all: plan.virtual.length === 0 ? this.#all : undefined }
   }
 
   /** Puts virtual tokens in front of the pass's rows that have no token yet; `append` writes them. */
@@ -252,6 +265,7 @@ export class SlotCache {
     for (const view of this.#views) view.free()
     this.#buffer?.free()
     this.#views = []
+    this.#all = undefined
     this.#buffer = undefined
     this.#slots = this.#slots.map(() => ({ length: 0, virtual: 0 }))
   }
@@ -262,10 +276,29 @@ export class SlotCache {
     return length === 0 ? prepended : virtual + length
   }
 
-  #indicesOf(plan: Plan, key: Tensor): Indices {
-    if (plan.indices !== undefined) return plan.indices
+  /** Keys in the slot of each piece before the pass; there is space for the pass afterwards. */
+  #makeSpace(plan: Plan, key: Tensor): number[] {
     const before = plan.pieces.map((piece) => this.#before(plan, piece))
     this.#allocate(key, Math.max(...plan.pieces.map(({ ids }, i) => before[i] + ids.length)))
+    return before
+  }
+
+  #placesOf(plan: Plan, key: Tensor): TokenPlaces {
+    const slots: number[] = []
+    const past: number[] = []
+    this.#makeSpace(plan, key).forEach((before, piece) => {
+      const { slot, ids } = plan.pieces[piece]
+      for (let i = 0; i < ids.length; i++) {
+        slots.push(slot)
+        past.push(before + i)
+      }
+    })
+    return { slots: int64(slots), past: int64(past) }
+  }
+
+  #indicesOf(plan: Plan, key: Tensor): Indices {
+    if (plan.indices !== undefined) return plan.indices
+    const before = this.#makeSpace(plan, key)
     const written: number[] = []
     const fronts: number[] = []
     plan.pieces.forEach(({ slot, ids }, piece) => {
@@ -314,6 +347,9 @@ export class SlotCache {
   #use(buffer: Tensor): void {
     for (const view of this.#views) view.free()
     this.#buffer = buffer
-    this.#views = Array.from({ length: buffer.shape[0] }, (_, i) => keep(buffer.select(0, i)))
+    const views = Array.from({ length: buffer.shape[0] }, (_, i) => keep(buffer.select(0, i)))
+    const every = (first: number) => this.layers.map((_, layer) => views[2 * layer + first])
+    this.#views = views
+    this.#all = { caches: this.layers, keys: every(0), values: every(1) }
   }
 }

@@ -132,12 +132,13 @@ const float64 = (values: readonly number[]) => Tensor.from(Float64Array.from(val
 const chooseByTemperature = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] => {
   const temperatures = texts.map(({ chooser }) => chooser.temperature ?? 0)
   const uniforms = texts.map(({ text }) => text.random?.float() ?? 0)
-  const [ids, logProbs] = sampleTokens(logits, float64(temperatures), float64(uniforms))
+  const logged = texts.some(({ chooser }) => chooser.logProbs !== undefined)
+  const [ids, logProbs] = sampleTokens(logits, float64(temperatures), float64(uniforms), { logged })
   const chosen = ids.toTypedArray() as BigInt64Array
-  const logged = logProbs.toTypedArray() as Float32Array
+  const all = logged ? (logProbs.toTypedArray() as Float32Array) : undefined
   return texts.map(({ chooser }, i) => {
     const id = Number(chosen[i])
-    return chooser.logProbs === undefined ? { id } : { id, logProb: logged[i] }
+    return chooser.logProbs === undefined ? { id } : { id, logProb: all?.[i] }
   })
 }
 

@@ -101,6 +101,30 @@ const weightsOf = (layers: readonly StepLayer[]): FusedWeights => ({
   ...blockFormats(layers.flatMap(productsOf)),
 })
 
+/** Angles of rotary positions as the fused call takes them. */
+export interface StepAngles {
+  cos: Tensor
+  sin: Tensor
+  positions: Tensor | null
+}
+
+/** Space for the next tokens in the caches of all layers; undefined while one is empty. */
+const placesOf = (
+  cache: readonly LayerCache[],
+): { keys: readonly Tensor[]; values: readonly Tensor[]; past: number | Tensor; slots: Tensor | null } | undefined => {
+  const first = cache[0].take?.()
+  if (first === undefined) return undefined
+  const { past, slots = null, all } = first
+  if (all?.caches === cache) return { keys: all.keys, values: all.values, past, slots }
+  const places: TakenPlaces[] = [first]
+  for (let layer = 1; layer < cache.length; layer++) {
+    const taken = cache[layer].take?.()
+    if (taken === undefined) return undefined
+    places.push(taken)
+  }
+  return { keys: places.map(({ keys }) => keys), values: places.map(({ values }) => values), past, slots }
+}
+
 /** Maximum number of tokens of the fused call. */
 const maxTokens = 64
 
@@ -174,29 +198,21 @@ export class DecoderStep {
     useLargePages(part)
   }
 
-  /** float32 [B,1,C] -> [B,1,C] after all layers; undefined while a cache is empty. */
+  /** float32 [B,1,C] or packed [1,B,C] -> the same shape after all layers; undefined while a cache is empty. */
   run(
     stream: Tensor,
     { products, weights }: StepPlan,
     cache: readonly LayerCache[],
-    { cos, sin }: { cos: Tensor; sin: Tensor },
-    mask: Tensor | undefined,
+    { mask, ...angles }: StepAngles & { mask: Tensor | undefined },
   ): Tensor | undefined {
-    const rows = stream.shape[0]
-    const places: TakenPlaces[] = []
-    for (const layer of cache) {
-      const taken = layer.take?.()
-      if (taken === undefined) return undefined
-      places.push(taken)
-    }
-    const [{ past, slots = null }] = places
+    const rows = stream.shape[0] * stream.shape[1]
+    const places = placesOf(cache)
+    if (places === undefined) return undefined
+    const { past } = places
     return decoderLayers(stream, {
-      keys: places.map(({ keys }) => keys),
-      values: places.map(({ values }) => values),
+      ...places,
       past: typeof past === 'number' ? Tensor.from(new BigInt64Array(rows).fill(BigInt(past))) : past,
-      slots,
-      cos,
-      sin,
+      ...angles,
       mask: mask ?? null,
       layers: this.#prepared.layersOf(weights()),
       ...changesOf(products.map((layer) => layer.map((product) => product.lowRank?.(rows)))),

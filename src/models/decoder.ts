@@ -202,7 +202,7 @@ export class DecoderBody extends Body {
 
   forward(inputs: BodyInputs): BodyOutputs {
     const positions = positionsOf(inputs)
-    const context = { ...attentionContext(inputs), angles: this.#rotary.at(positions) }
+    const context = attentionContext(inputs)
     const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))
     const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
     const plan =
@@ -210,16 +210,16 @@ export class DecoderBody extends Body {
     if (plan !== undefined && inputs.cache !== undefined) {
       if (this.embedTokens.blocks === undefined) this.#step.requestLargePages(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
-      const packed = inputs.starts !== undefined
-      // [1,B,C] -> [B,1,C]
-      const rows = packed ? wide.transpose(0, 1) : wide
-      const { cos, sin } = context.angles
-      const angles = packed ? { cos: cos.unsqueeze(1), sin: sin.unsqueeze(1) } : context.angles
-      const after = this.#step.run(rows, plan, inputs.cache, angles, context.mask)
-      if (after !== undefined) return { hidden: this.finalNorm.forward(packed ? after.transpose(0, 1) : after) }
+      // Padded rows may have one position for all of them.
+      const angles =
+        inputs.starts === undefined
+          ? { ...this.#rotary.at(positions), positions: null }
+          : { ...this.#rotary.tablesAt(positions), positions }
+      const after = this.#step.run(wide, plan, inputs.cache, { ...angles, mask: context.mask })
+      if (after !== undefined) return { hidden: this.finalNorm.forward(after) }
     }
     const local = this.#positions.includes('local') ? this.#localRotary.at(positions) : undefined
-    const angles = { none: undefined, global: context.angles, local }
+    const angles = { none: undefined, global: this.#rotary.at(positions), local }
     const contexts = this.#positions.map((kind) => ({ ...context, angles: angles[kind] }))
     const outputs = runPreNormLayers(stream, this.layers, this.finalNorm, inputs, (layer) => contexts[layer])
     currentRouterBalance()?.add(outputs.routerLogits ?? [], this.#expertsPerToken, inputs)

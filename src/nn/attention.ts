@@ -33,6 +33,8 @@ export interface TakenPlaces {
   past: number | Tensor
   /** Row of the buffers for each new token, int64 [n] (default: one token of every row, in order). */
   slots?: Tensor
+  /** Where the places of all layers are the same: the list of their caches, and the buffers of each. */
+  all?: { caches: readonly LayerCache[]; keys: readonly Tensor[]; values: readonly Tensor[] }
 }
 
 /** Keys and values of all tokens so far. */

@@ -143,8 +143,18 @@ export class RotaryTable {
     }
   }
 
-  /** Cosines and sines float32 [length, rotaryDim / 2] for positions 0 … length-1. */
+  /** Cosines and sines [length, rotaryDim / 2] for positions 0 … length-1. */
   tables(length: number, dtype: Dtype = 'float32'): { cos: Tensor; sin: Tensor } {
+    const { cos, sin } = this.#tablesFor(length, dtype)
+    return { cos: cos.narrow(0, 0, length), sin: sin.narrow(0, 0, length) }
+  }
+
+  /** Cosines and sines float32 [P, rotaryDim / 2] that have rows for position ids: those that are kept for later calls. */
+  tablesAt(positions: Tensor): { cos: Tensor; sin: Tensor } {
+    return this.#tablesFor(endOf(positions), 'float32')
+  }
+
+  #tablesFor(length: number, dtype: Dtype): { cos: Tensor; sin: Tensor } {
     const regime = regimeOf(this.#options.scaling, length)
     const outdated = regime !== this.#regime || length > this.#length
     if (this.#cos === undefined || this.#sin === undefined || outdated) {
@@ -166,14 +176,13 @@ export class RotaryTable {
       this.#length = rows
       this.#regime = regime
     }
-    return { cos: this.#cos.narrow(0, 0, length), sin: this.#sin.narrow(0, 0, length) }
+    return { cos: this.#cos, sin: this.#sin }
   }
 
   /** Angles at position ids int64 [1|B,T]: [T,R/2] when rows share them, else [B,T,R/2]. */
   at(positions: Tensor): { cos: Tensor; sin: Tensor } {
     const [rows, length] = positions.shape
-    const longest = length === 0 ? 0 : positions.max().item() + 1
-    const { cos, sin } = this.tables(longest)
+    const { cos, sin } = this.tablesAt(positions)
     const flat = positions.view([-1])
     const pick = (table: Tensor) => {
       const picked = table.indexSelect(0, flat)
@@ -182,6 +191,22 @@ export class RotaryTable {
     return { cos: pick(cos), sin: pick(sin) }
   }
 }
+
+/** The numbers after the largest of position ids that were made here, which need not be read again. */
+const knownEnds = new WeakMap<Tensor, number>()
+
+/** Position ids, int64 [1,T], for tables that then need not look for the largest. */
+export const positionRow = (ids: BigInt64Array): Tensor => {
+  const positions = Tensor.from(ids, { shape: [1, ids.length] })
+  let end = 0
+  for (const id of ids) end = Math.max(end, Number(id) + 1)
+  knownEnds.set(positions, end)
+  return positions
+}
+
+/** The number after the largest of position ids. */
+const endOf = (positions: Tensor): number =>
+  knownEnds.get(positions) ?? (positions.size === 0 ? 0 : positions.max().item() + 1)
 
 /** Turns [B,T,H,D] by the angles of its positions: [T,R/2], or [B,T,R/2] where rows differ. */
 export const applyRotary = (input: Tensor, angles: { cos: Tensor; sin: Tensor }): Tensor =>

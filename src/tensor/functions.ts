@@ -473,13 +473,13 @@ export const blockLinear = operator<(input: T, blocks: T, format: string, order?
 /**
  * The next token of each row and its log-probability at the row's temperature: logits float32 [B,V], temperatures and
  * uniforms float64 [B] give ids int64 [B] and log-probabilities float32 [B]. A temperature of 0 takes the most likely
- * token, whose log-probability is that at temperature 1; otherwise a number in [0, 1) chooses.
+ * token, whose log-probability is that at temperature 1; otherwise a number in [0, 1) chooses. Without `logged` (default:
+ * true) there are no log-probabilities, [0].
  * @throws ShapeError for other shapes and dtypes, and for a negative temperature
  */
-export const chooseTokens = operator<(logits: T, temperatures: T, uniforms: T) => [ids: T, logProbs: T]>(
-  'chooseTokens',
-  'tunesmith::choose_tokens(logits, temperatures, uniforms)',
-)
+export const chooseTokens = operator<
+  (logits: T, temperatures: T, uniforms: T, options?: { logged?: boolean }) => [ids: T, logProbs: T]
+>('chooseTokens', 'tunesmith::choose_tokens(logits, temperatures, uniforms, *logged)')
 
 /** Asks the system for large pages behind a tensor's memory; whether it agreed. */
 export const useLargePages = operator<(tensor: T) => boolean>('useLargePages', 'tunesmith::use_large_pages(tensor)')

@@ -28,8 +28,8 @@ export const prepareDecoderLayers = operator<(weights: LayerWeights) => T>(
 )
 
 /**
- * Tokens through the layers of a Llama-like decoder, without gradients: stream [B,1,C] in float32 gives [B,1,C]. Their keys
- * and values are written into the caches. Rows with the same slot are tokens of one text and see those before them.
+ * Tokens through the layers of a Llama-like decoder, without gradients: stream [B,1,C] or [1,B,C] in float32 gives the same
+ * shape. Their keys and values are written into the caches. Rows with the same slot are tokens of one text and see those before them.
  */
 export const decoderLayers = operator<
   (
@@ -42,9 +42,11 @@ export const decoderLayers = operator<
       past: T
       /** Row of the caches of each row, int64 [B]; null for the same row. */
       slots: T | null
-      /** float32 cosines and sines of the position: [1,R/2], or [B,1,R/2] per row. */
+      /** float32 cosines and sines of the position: [1,R/2], or [B,1,R/2] per row; with `positions` the tables [P,R/2]. */
       cos: T
       sin: T
+      /** Row of the tables for each row, int64 of B elements; null where `cos` and `sin` are no tables. */
+      positions: T | null
       /** bool [B,1,1,S'] up to the longest row, true where a row may attend; null for all. */
       mask: T | null
       /** The result of `prepareDecoderLayers`. */
@@ -65,7 +67,7 @@ export const decoderLayers = operator<
   ) => T
 >(
   'decoderLayers',
-  'tunesmith::decoder_layers(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *layers, *changes, *scales, *changedRows, *eps, *windows, *scale)',
+  'tunesmith::decoder_layers(stream, *keys, *values, *past, *slots, *cos, *sin, *positions, *mask, *layers, *changes, *scales, *changedRows, *eps, *windows, *scale)',
 )
 
 /** As `prepareDecoderLayers`, for `encoderLayers`, with six matrices: query, key, value, output, up, down. */

@@ -177,6 +177,40 @@ describe('chooseTokens', () => {
     expect(choose(1, 1 - 2 ** -53)).toEqual([3, 3])
   })
 
+  it.each([1, 2, 31, 32, 33, 64, 100, 1000])('takes the first of the most likely of %i tokens', (width) => {
+    const rows = 60
+    const random = createRandom(width)
+    // Few different values, so that most rows have equal ones.
+    const draws = [Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, -0, 0, 1, 2]
+    const known = (row: number) => (row % 3 === 0 ? draws : draws.slice(3))
+    const logits = Float32Array.from({ length: rows * width }, (_, i) => {
+      const from = known(Math.floor(i / width))
+      return from[Math.floor(random.float() * from.length)]
+    })
+    const [ids] = chooseTokens(
+      Tensor.from(logits, { shape: [rows, width] }),
+      Tensor.from(new Float64Array(rows)),
+      Tensor.from(new Float64Array(rows)),
+      { logged: false },
+    )
+    const expected = Array.from({ length: rows }, (_, r) => {
+      let best = 0
+      for (let i = 1; i < width; i++) if (logits[r * width + i] > logits[r * width + best]) best = i
+      return best
+    })
+    expect(Array.from(ids.toTypedArray() as BigInt64Array, Number)).toEqual(expected)
+  })
+
+  it('chooses the same tokens without log-probabilities', () => {
+    const logits = randn([9, 77], { generator })
+    const temperatures = Tensor.from(Float64Array.from({ length: 9 }, (_, r) => r % 3))
+    const uniforms = Tensor.from(Float64Array.from({ length: 9 }, (_, r) => r / 10))
+    const [logged, logProbs] = chooseTokens(logits, temperatures, uniforms)
+    const [ids, none] = chooseTokens(logits, temperatures, uniforms, { logged: false })
+    expect(ids.toTypedArray()).toEqual(logged.toTypedArray())
+    expect([logProbs.shape, none.shape]).toEqual([[9], [0]])
+  })
+
   it('has the log-probabilities of tokenLogProbs, to the bit', () => {
     const [hidden, weight] = [randn([7, 24], { generator }), randn([500, 24], { generator })]
     const temperatures = Tensor.from(new Float64Array(7).fill(0.8))

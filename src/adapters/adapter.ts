@@ -62,6 +62,14 @@ export interface Attachment {
   beginTraining?(facts: TrainingFacts): MethodTraining
 }
 
+/** A frozen adapter that another one stands on. */
+export interface LowerAdapter {
+  name: string
+  /** Its fine-tuning method. */
+  type: string
+  placements: readonly Placement[]
+}
+
 /** What a method needs to initialise its tensors. */
 export interface AttachContext {
   /** Random generator of the initial values. */
@@ -70,6 +78,8 @@ export interface AttachContext {
   encode?: (text: string) => ArrayLike<number>
   /** The matrix of a layer before the base was quantised, by the path of the layer. */
   original?: (path: string) => Tensor | undefined
+  /** The adapters that it stands on. */
+  below?: readonly LowerAdapter[]
 }
 
 /** Settings of most methods. */
@@ -119,6 +129,8 @@ export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Typ
   family?: MethodFamily
   /** Whether the head is trained, whatever `trainHead` is. */
   trainsHead?: boolean
+  /** Whether it uses the adapters that it stands on side by side, in place of acting on what they give together. */
+  fuses?: boolean
   /** Whether it can be active together with other adapters (default: true). */
   stacks?: boolean
 }

@@ -12,7 +12,7 @@ import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
 import { Linear, type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
+import type { AdapterDefinition, AnyConfig, AttachContext, Attachment, LowerAdapter } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
 import { insertAdapter, type LayerAdapter, removeAdapter } from './layer-adapter.ts'
 import {
@@ -131,6 +131,17 @@ export class AdapterBank {
     return this.#active.flatMap(({ entry: { name } }) => (implied.has(name) ? [] : [name]))
   }
 
+  /** Whether there is an adapter of this name. */
+  has(name: string): boolean {
+    return this.#entries.has(name)
+  }
+
+  /** Names of the adapters whose layers are in the model while one is active: with those below it, unless it fuses them. */
+  #activeWith(name: string): string[] {
+    const { below, definition } = this.get(name)
+    return definition.fuses ? [name] : [...new Set([...below.flatMap((one) => this.#activeWith(one)), name])]
+  }
+
   /** Names of an adapter and of those that it stands on, lowest first. @throws ConfigError for an unknown name */
   stackOf(name: string): string[] {
     const { below } = this.get(name)
@@ -182,13 +193,17 @@ export class AdapterBank {
     model.makeContiguous()
     const plan = (given: AttachContext): Attachment => {
       const { encode = options.encode, original = options.original } = given
-      const context = { ...given, encode, original }
+      const lower = below.map((one): LowerAdapter => {
+        const { definition: method, attachment } = this.get(one)
+        return { name: one, type: method.type, placements: attachment.placements }
+      })
+      const context = { ...given, encode, original, below: lower }
       return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
     }
     const { attachment, copies } = this.#withBareBase(() => {
       const attachment = plan({ generator: new Generator(options.seed) })
       // Copies begin with the values that those below give.
-      this.activate(below)
+      this.activate(definition.fuses ? [] : below)
       try {
         const paths = options.copied ?? attachment.trained
         return {
@@ -229,6 +244,22 @@ export class AdapterBank {
    */
   #settleBelow(below: readonly string[], { name, definition }: Pick<BankEntry, 'name' | 'definition'>): string[] {
     const names = [...new Set(below.flatMap((one) => this.stackOf(one)))]
+    if (definition.fuses) {
+      if (below.length < 2)
+        throw new ConfigError(
+          `\`${definition.type}\` combines trained adapters: name two or more in \`stack\`, got ${below.join() || 'none'}.`,
+        )
+      const upon = below.find((one) => this.stackOf(one).length > 1)
+      if (upon !== undefined)
+        throw new ConfigError(
+          `\`${definition.type}\` needs adapters on the base itself, got ${upon}, which stands on others.`,
+        )
+    }
+    const fused = names.find((one) => this.get(one).definition.fuses)
+    if (fused !== undefined)
+      throw new ConfigError(
+        `A stack cannot stand on ${fused}, which combines adapters by ${this.get(fused).definition.type}. Put it on the base alone.`,
+      )
     if (names.length === 0) return []
     const lone = [...names.map((one) => this.get(one)), { name, definition }].find(
       (one) => !(one.definition.stacks ?? true),
@@ -282,7 +313,7 @@ export class AdapterBank {
     const tensors = new Map<string, Tensor>()
     const seen = new Set<Tensor>()
     for (const { path, adapter } of attachment.placements)
-      for (const [leaf, tensor] of adapter.parameters())
+      for (const [leaf, tensor] of adapter.ownParameters())
         if (!seen.has(tensor)) {
           seen.add(tensor)
           tensors.set(`${path}.adapters.${name}.${leaf}`, tensor)
@@ -310,7 +341,7 @@ export class AdapterBank {
     const given = typeof names === 'string' ? [names] : (names ?? [])
     if (new Set(given).size !== given.length)
       throw new ConfigError(`Expected each adapter once, got ${given.join(', ')}.`)
-    const wanted = [...new Set(given.flatMap((name) => this.stackOf(name)))].map((name) => this.get(name))
+    const wanted = [...new Set(given.flatMap((name) => this.#activeWith(name)))].map((name) => this.get(name))
     const lone = wanted.find(({ definition }) => !(definition.stacks ?? true))
     if (lone !== undefined && wanted.length > 1)
       throw new ConfigError(
@@ -336,7 +367,7 @@ export class AdapterBank {
   /** Whether an adapter can be in one batch with others: it changes layers of tokens in order row by row, and swaps no parameter. */
   canMix(name: string): boolean {
     const experts = layersOfExperts(this.#base)
-    return this.stackOf(name).every((one) => {
+    return this.#activeWith(name).every((one) => {
       const { attachment, copies } = this.get(one)
       return (
         copies.size === 0 && attachment.placements.every(({ adapter, host }) => adapter.rowWise && !experts.has(host))
@@ -368,7 +399,7 @@ export class AdapterBank {
     return this.#withBareBase(() => {
       const byHost = new Map<Module, Map<string, LayerAdapter[]>>()
       for (const name of names)
-        for (const part of this.stackOf(name))
+        for (const part of this.#activeWith(name))
           for (const { host, adapter } of this.get(part).attachment.placements) {
             const layers = byHost.get(host) ?? new Map<string, LayerAdapter[]>()
             byHost.set(host, layers.set(name, [...(layers.get(name) ?? []), adapter]))

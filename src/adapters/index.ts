@@ -5,6 +5,7 @@ import type { Model } from '../models/index.ts'
 import type { AdapterDefinition } from './adapter.ts'
 import { AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
+import { fusion } from './bottleneck/fusion.ts'
 import { houlsby } from './bottleneck/houlsby.ts'
 import { parallel } from './bottleneck/parallel.ts'
 import { pfeiffer } from './bottleneck/pfeiffer.ts'
@@ -36,6 +37,7 @@ export const adapters = registry.builtIn([
   houlsby,
   pfeiffer,
   parallel,
+  fusion,
   ia3,
   loha,
   lokr,
@@ -102,6 +104,7 @@ export {
   type Attachment,
   adapterFields,
   defineAdapter,
+  type LowerAdapter,
   type MethodFamily,
   type MethodTraining,
   type Placement,

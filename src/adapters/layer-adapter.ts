@@ -15,6 +15,11 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
    */
   abstract wrap(host: Host, next: Way, lowest?: boolean): Way
 
+  /** Its own tensors by path, without those of other adapters that it uses. */
+  ownParameters(): Map<string, Tensor> {
+    return this.parameters()
+  }
+
   /** Whether a row of its output depends on that row alone, so that rows with different adapters can be in one batch. */
   get rowWise(): boolean {
     return false
@@ -40,8 +45,8 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
 
   /** Sets the values to the weighted sum of adapters of the same kind and size. */
   setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
-    const given = parts.map(({ adapter, weight }) => ({ values: adapter.parameters(), weight }))
-    for (const [path, parameter] of this.parameters()) parameter.copy_(weightedSum(given, path))
+    const given = parts.map(({ adapter, weight }) => ({ values: adapter.ownParameters(), weight }))
+    for (const [path, parameter] of this.ownParameters()) parameter.copy_(weightedSum(given, path))
   }
 }
 

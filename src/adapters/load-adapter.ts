@@ -134,7 +134,7 @@ const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAda
     fill: ({ placements }) =>
       noGrad(() => {
         for (const { path, adapter } of placements)
-          for (const [leaf, tensor] of adapter.parameters()) {
+          for (const [leaf, tensor] of adapter.ownParameters()) {
             const given = file.take(`${path}.adapter.${leaf}`, tensor.shape)
             if (given !== undefined) tensor.copy_(given)
           }
@@ -375,6 +375,7 @@ const addStack = async (all: readonly AdapterFiles[], base: Model, options: Load
   const { name = 'default', trainable, below = [] } = options
   const bank = adaptersOf(base)
   const added: string[] = []
+  const fuses = all[all.length - 1].definition.fuses ?? false
   let model = base
   try {
     for (const [i, files] of all.entries()) {
@@ -385,14 +386,15 @@ const addStack = async (all: readonly AdapterFiles[], base: Model, options: Load
       const own = isTop ? name : bank.unusedName(`${name}-${part}`)
       addFromFiles(files, isTop ? base : model, {
         name: own,
-        below: [...below, ...added],
+        // Those that are fused do not stand on each other.
+        below: isTop || !fuses ? [...below, ...added] : below,
         ...(isTop ? { trainable } : { part }),
       })
       added.push(own)
     }
   } catch (error) {
-    // Each is removed with those below it.
-    if (added.length > 0) bank.remove(added[added.length - 1])
+    // Those of a stack are removed with the one above them.
+    for (const one of [...added].reverse()) if (bank.has(one)) bank.remove(one)
     throw error
   }
   return base

@@ -24,7 +24,7 @@ import {
 } from '../../src/models/index.ts'
 import { DropoutMasks, Linear, type Quantization, quantizations, withDropout } from '../../src/nn/index.ts'
 import { dtypeFacts, Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
-import { configOf, refusals } from './methods.ts'
+import { belowOf, configOf, refusals } from './methods.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'frozen-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -90,7 +90,9 @@ const cases = bodies.flatMap(([architecture, head]) =>
 describe.each(quantizations)('a base in %s', (held) => {
   it.each(cases)('trains %s on %s like a plain base of the same values', (type, architecture, head) => {
     const { frozen, plain } = pair(architecture, head, held)
-    const [ours, theirs] = [frozen, plain].map((model) => applyAdapter(model, configOf(type), { seed: 5 }))
+    const [ours, theirs] = [frozen, plain].map((model) =>
+      applyAdapter(model, configOf(type), { seed: 5, below: belowOf(type, model) }),
+    )
     expect([...ours.trainable].map(([path, { dtype, shape }]) => [path, dtype, shape])).toEqual(
       [...theirs.trainable].map(([path, { dtype, shape }]) => [path, dtype, shape]),
     )

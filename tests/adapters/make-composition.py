@@ -9,7 +9,7 @@ from pathlib import Path
 import adapters
 import torch
 from adapters import SeqBnConfig
-from adapters.composition import Stack
+from adapters.composition import Fuse, Stack
 from safetensors.torch import save_file
 from transformers import BertForSequenceClassification, LlamaForCausalLM
 
@@ -63,7 +63,7 @@ def stir(model, has):
                 p.add_(torch.randn(p.shape, generator=generator) * 0.3)
 
 
-def measure(model, folder, tensors):
+def measure(model, folder, tensors, more={}):
     """Logits, and gradients of tensors by their names."""
     ids = torch.randint(2, 61, (2, 7), generator=torch.Generator().manual_seed(1))
     mask = torch.ones(2, 7, dtype=torch.long)
@@ -74,7 +74,7 @@ def measure(model, folder, tensors):
     if logits.ndim == 3:
         weights = weights * mask[..., None]
     (logits * weights).sum().backward()
-    save_file({"ids": ids, "mask": mask, "logits": logits.detach().contiguous(), "weights": weights,
+    save_file({"ids": ids, "mask": mask, "logits": logits.detach().contiguous(), "weights": weights, **more,
                **{f"gradient.{path}": p.grad for path, p in tensors}}, folder / "expected.safetensors")
 
 
@@ -95,7 +95,29 @@ def stack(kind, folder):
     measure(model, folder, list(named(model, "second")))
 
 
-CASES = {f"{kind}-stack": (stack, kind) for kind in KINDS}
+def fuse(kind, folder):
+    model = opened(kind)
+    sizes = {"first": 4, "second": 6, "third": 3}
+    for name, size in sizes.items():
+        model.add_adapter(name, config=bottleneck(size))
+    together = Fuse(*sizes)
+    model.add_adapter_fusion(together, "dynamic")
+    stir(model, lambda key: ".adapters." in key or "fusion" in key)
+    model.train_adapter_fusion(together)
+    model.set_active_adapters(together)
+    head = "causal-lm" if kind == "llama" else "sequence-classification"
+    for name, size in sizes.items():
+        write(folder / name, kind, {**ours, "size": size, "scale": 1, "trainHead": False}, named(model, name), head)
+    layers = [(f"body.layers.{layer_of(key)}.mlp.downProj.adapter.{'.'.join(key.rsplit('.', 2)[1:])}", p)
+              for key, p in model.named_parameters() if "adapter_fusion_layer" in key]
+    write(folder / "fusion", kind, {"type": "fusion", "value": True, "regularization": 0.01, "trainHead": False}, layers, head)
+    write_stack(folder, kind, [*sizes, "fusion"])
+    # The term of the loss, beside the gradients of the logits.
+    regularization = model.get_fusion_regularization_loss().detach()
+    measure(model, folder, layers, {"regularization": regularization})
+
+
+CASES = {f"{kind}-{make.__name__}": (make, kind) for make in (stack, fuse) for kind in KINDS}
 for case, (make, kind) in CASES.items():
     if len(sys.argv) > 1 and case not in sys.argv[1:]:
         continue

@@ -5,7 +5,7 @@ import { type AdapterType, adapterRouting, adapters, adaptersOf, applyAdapter } 
 import { type GenerationRequest, GenerationScheduler, generate } from '../../src/generation/index.ts'
 import { buildModel, type Model, models, quantizeWeights } from '../../src/models/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
-import { configOf, refusals } from './methods.ts'
+import { belowOf, configOf, refusals } from './methods.ts'
 
 const types = ['gpt2', 'llama', 't5'] as const
 type Type = (typeof types)[number]
@@ -18,7 +18,7 @@ const build = (type: Type): Model => {
 
 /** Puts an adapter with random values on a model. */
 const add = (model: Model, type: AdapterType, name: string, seed: number) => {
-  applyAdapter(model, configOf(type), { name })
+  applyAdapter(model, configOf(type), { name, below: belowOf(type, model) })
   const draws = new Generator(seed)
   noGrad(() => {
     for (const tensor of adaptersOf(model).tensorsOf(name).values())

@@ -99,6 +99,71 @@ it('a stack keeps the head that an adapter below it was trained with', async () 
   expect(apart(logitsOf(again.model), alone)).toBe(0)
 })
 
+describe('fusion', () => {
+  const fused = (more: object = {}) => {
+    const model = make('llama', 'causal-lm')
+    for (const [seed, name] of ['a', 'b', 'c'].entries())
+      stir(applyAdapter(model, { type: seed === 2 ? 'parallel' : 'houlsby', size: 3 }, { name }).trainable, seed)
+    const given = { type: 'fusion', ...more } as const
+    return { model, applied: applyAdapter(model, given, { name: 'fused', below: ['a', 'b', 'c'] }) }
+  }
+
+  it('uses adapters of several places side by side, and is stored with them', async () => {
+    const { model, applied } = fused()
+    stir(applied.trainable, 5)
+    const logits = logitsOf(model)
+    expect([...applied.trainable.keys()].every((path) => /\.(query|key|value)\./.test(path))).toBe(true)
+    await saveAdapter(applied, at('fused'), { base: 'somewhere' })
+    const again = await loadAdapter(at('fused'), { base: make('llama', 'causal-lm') })
+    expect(apart(logitsOf(again.model), logits)).toBe(0)
+    again.applied.remove()
+    expect(apart(logitsOf(again.model), logitsOf(make('llama', 'causal-lm')))).toBe(0)
+    const bank = adaptersOf(model)
+    const copy = bank.duplicate('fused', 'copy')
+    expect(apart(logitsOf(bank.activate('copy')), logits)).toBe(0)
+    expect(copy.below).toEqual(['a', 'b', 'c'])
+    // In a batch with one that it uses and another adapter.
+    const one = tensor(BigInt64Array.from([5, 6, 7], BigInt), { shape: [1, 3] })
+    const names = ['fused', 'a', null]
+    const alone = names.map((name) =>
+      bank.using(name, (used) => noGrad(() => used.forward({ inputIds: one }).logits.toFloat32Array())),
+    )
+    const inputIds = tensor(
+      BigInt64Array.from(
+        names.flatMap(() => [5, 6, 7]),
+        BigInt,
+      ),
+      { shape: [1, 9] },
+    )
+    const segments = names.map((name, i) => ({ name, from: i * 3, count: 3 }))
+    const starts = tensor([0, 3, 6, 9], { dtype: 'int64' })
+    const mixed = bank.routed(segments, (used) => noGrad(() => used.forward({ inputIds, starts }).logits))
+    for (const [i, wanted] of alone.entries())
+      expect(apart(mixed.narrow(1, i * 3, 3).toFloat32Array(), wanted)).toBeLessThan(1e-5)
+  })
+
+  it('has no value matrix and no term of the loss where it is told so', () => {
+    const { applied } = fused({ value: false })
+    expect([...applied.trainable.keys()].some((path) => path.includes('value'))).toBe(false)
+    expect(applied.beginTraining({ totalSteps: 1, parameters: applied.trainable })).toEqual({})
+  })
+
+  it('says what it does not take', () => {
+    const { model, applied } = fused()
+    applyAdapter(model, { type: 'lora' }, { name: 'lora' })
+    applyAdapter(model, { type: 'pfeiffer' }, { name: 'upon', below: ['a'] })
+    const add = (type: 'fusion' | 'lora', below: string[]) => () =>
+      applyAdapter(model, { type } as never, { name: 'new', below })
+    expect(() => applied.merge()).toThrow(/become part of the base, got fusion/)
+    expect(add('fusion', ['a'])).toThrow(/name two or more in `stack`, got a/)
+    expect(add('fusion', [])).toThrow(/got none/)
+    expect(add('fusion', ['a', 'lora'])).toThrow(/needs bottleneck adapters .*got lora for lora/)
+    expect(add('fusion', ['a', 'upon'])).toThrow(/got upon, which stands on others/)
+    expect(add('lora', ['fused'])).toThrow(/cannot stand on fused, which combines adapters by fusion/)
+    expect(() => adaptersOf(model).remove('a')).toThrow(/remove fused, upon first/)
+  })
+})
+
 it('a stack is merged where each of its adapters can be, and names the one that cannot', () => {
   const model = make('llama', 'causal-lm')
   const lora = applyAdapter(model, { type: 'lora', rank: 2 }, { name: 'first' })

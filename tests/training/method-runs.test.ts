@@ -173,6 +173,19 @@ describe('a stack', () => {
     expect(await verifyResume(at('task'), { steps: 4 })).toMatchObject({ equal: true, different: [] })
   })
 
+  it('is fused: adapters stay as they are, the regularisation is a term of the loss, and it resumes to the bit', async () => {
+    await finetune(recipe('houlsby', 'other', { ...small, adapter: { size: 5 } }))
+    const more = { ...small, stack: [at('language'), at('other')], evaluate: { steps: 6 } }
+    const events = await steps(recipe('fusion', 'fused', more))
+    expect(events[0].terms).toHaveProperty('fusionRegularization')
+    const read = (name: string) => JSON.parse(readFileSync(join(at(name), 'model', 'adapter_config.json'), 'utf8'))
+    expect(read('fused').tunesmith).toEqual({ adapters: ['language', 'other', 'default'] })
+    expect(await verifyResume(at('fused'), { steps: 2 })).toMatchObject({ equal: true, different: [] })
+    await expect(finetune(recipe('fusion', 'one', { ...small, stack: [at('other')] }))).rejects.toThrow(
+      /name two or more in `stack`, got other/,
+    )
+  })
+
   it.each([
     ['lora', { stack: ['base'] }, /folders of adapters for `stack`, got .*base without adapter_config.json/],
     ['full', { stack: ['language'] }, /`stack` needs a variant beside the base, got full/],

@@ -6,6 +6,7 @@ import { createRandom } from '../../src/core/index.ts'
 import { buildModel, type ModelDefinition, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, setThreads } from '../../src/tensor/index.ts'
 import { computeGradients } from '../../src/training/index.ts'
+import { belowOf } from '../adapters/methods.ts'
 import { classLearner, classRow } from './class-learner.ts'
 
 setThreads(1)
@@ -35,7 +36,9 @@ const open = (type: ModelType, variant: AdapterType) => {
   const config = definition.adjust(definition.presets.test, noisy)
   const model = buildModel(definition, config, 'sequence-classification', { labels: ['a', 'b', 'c'], dropout: 0.1 })
   model.initialize({ std: 0.1, generator: new Generator(1) })
-  const applied = applyAdapter(model, { type: variant, ...settings[variant] } as AdapterConfig)
+  const applied = applyAdapter(model, { type: variant, ...settings[variant] } as AdapterConfig, {
+    below: belowOf(variant, model),
+  })
   const generator = new Generator(2)
   if (!applied.inPlace)
     noGrad(() => {

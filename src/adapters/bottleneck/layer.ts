@@ -38,15 +38,17 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
     return true
   }
 
-  wrap(_: Module, next: Way): Way {
+  /** What it adds to the output of its layer. */
+  added(input: Tensor, output: Tensor): Tensor {
     const { activation, scale, parallel } = this.#shape
-    const change = (x: Tensor) => {
-      const narrow = activations[activation](this.down.forward(x))
-      return this.up.forward(scale === 1 ? narrow : narrow.mul(scale))
-    }
+    const narrow = activations[activation](this.down.forward(parallel ? input : output))
+    return this.up.forward(scale === 1 ? narrow : narrow.mul(scale))
+  }
+
+  wrap(_: Module, next: Way): Way {
     return (input, ...more) => {
       const own = next(input, ...more)
-      return own.add(change(parallel ? input : own))
+      return own.add(this.added(input, own))
     }
   }
 }

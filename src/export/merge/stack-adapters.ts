@@ -116,7 +116,11 @@ export const stackAdapters = async ({ adapters, out, ...rest }: StackInput): Pro
       all.map(({ name }) => name),
     )
     // What does not fit the base, or each other, is refused before the folder has its name.
-    await loadAdapter(target)
+    const { applied } = await loadAdapter(target)
+    if (applied.definition.fuses)
+      throw new ConfigError(
+        `A stack cannot have ${adapters.at(-1)} on others: its ${applied.definition.type} was trained for its own adapters. Train one with \`finetune\`.`,
+      )
   })
   return { out, base, adapters: all.map(({ name }) => name) }
 }

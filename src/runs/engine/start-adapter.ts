@@ -2,6 +2,7 @@
 // begins with the adapter merged into it.
 import {
   type AdapterConfig,
+  type AdapterDefinition,
   AppliedAdapter,
   type ApplyOptions,
   adapterName,
@@ -66,8 +67,12 @@ const continueStart = async (model: Model, { variant, adapter: settings }: BaseR
   return new AppliedAdapter(bank, name, { start: startName })
 }
 
-/** Loads the adapters of a recipe's stack onto its base, each on those before it. @returns their names */
-const loadStack = async (model: Model, stack: readonly string[]): Promise<string[]> => {
+/**
+ * Loads the adapters of a recipe's stack onto its base.
+ * @param apart each on the base alone, in place of on those before it
+ * @returns their names
+ */
+const loadStack = async (model: Model, stack: readonly string[], apart: boolean): Promise<string[]> => {
   const bank = adaptersOf(model)
   const names: string[] = []
   for (const choice of stack) {
@@ -77,7 +82,7 @@ const loadStack = async (model: Model, stack: readonly string[]): Promise<string
         `Expected folders of adapters for \`stack\`, got ${choice} without adapter_config.json. Check the path.`,
       )
     const name = bank.unusedName(adapterName(choice))
-    await loadAdapter(folder, { base: model, name, below: names.slice(-1) })
+    await loadAdapter(folder, { base: model, name, below: apart ? [] : names.slice(-1) })
     names.push(name)
   }
   bank.activate(undefined)
@@ -96,13 +101,14 @@ export const applyVariant = async (
     throw new ConfigError(
       `\`stack\` needs a whole model for \`base\`, got the adapter ${recipe.base}. Name its base, and the adapter in \`stack\`.`,
     )
-  const inPlace = (adapters as Record<string, { inPlace?: boolean } | undefined>)[variant]?.inPlace === true
+  const { inPlace = false, fuses = false } =
+    (adapters as Record<string, Pick<AdapterDefinition, 'inPlace' | 'fuses'> | undefined>)[variant] ?? {}
   if (start !== undefined && !inPlace) return continueStart(model, recipe, start)
   if (start !== undefined) await mergeStart(model, start)
   if (stack.length > 0 && inPlace)
     throw new ConfigError(
       `\`stack\` needs a variant beside the base, got ${variant}, which trains the base itself. Choose another, such as lora.`,
     )
-  const below = await loadStack(model, stack)
+  const below = await loadStack(model, stack, fuses)
   return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, below, ...options })
 }

@@ -141,6 +141,14 @@ export interface VariantSettings {
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
+  fusion: {
+    /** Transform what the adapters add by a matrix, which starts as the identity. Default: `true`. */
+    value?: boolean
+    /** Loss term: factor of the squared distance of the value matrices from the identity. Default: `0.01`. */
+    regularization?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
+    trainHead?: boolean
+  }
   ia3: {
     /**
      * Layers to adapt: names such as kProj and vProj, or all-linear. Default:

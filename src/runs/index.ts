@@ -60,6 +60,7 @@ export {
   readTask,
   type SavedSample,
   type SpecialistTask,
+  writeTask,
 } from './finetune/specialist-files.ts'
 export type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
 export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'

@@ -1,12 +1,13 @@
 // `mergeModels`: several whole models of one architecture become one, parameter by parameter in float32.
 import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
 import { loadModelWithReport, resolveModel, saveModel } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig, sha256File } from '../../core/index.ts'
 import { expectFinite, type Model } from '../../models/index.ts'
-import { publicName } from '../../runs/index.ts'
+import { fineTunedTask, publicName, type SpecialistTask, writeTask } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
 import { modelFiles, renderModelCard } from '../../tracking/index.ts'
 import { storedDtype } from '../open-source.ts'
@@ -123,6 +124,12 @@ const settingsOf = (
   return { weights: all, density: given.density ?? 0.5, scale: given.scale ?? 1, seed: given.seed ?? 0 }
 }
 
+/** The task that all models were fine-tuned on; undefined where there is none, or another. */
+const commonTask = async (models: readonly string[]): Promise<SpecialistTask | undefined> => {
+  const tasks = await Promise.all(models.map(async (model) => fineTunedTask(model, await resolveModel(model))))
+  return tasks.every((task) => isDeepStrictEqual(task, tasks[0])) ? tasks[0] : undefined
+}
+
 const cardOf = async ({ models, base, method }: MergeInput, out: string): Promise<string> => {
   const names = await Promise.all(models.map(publicName))
   return renderModelCard({
@@ -171,11 +178,15 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
   const { model, folder } = opened[0]
   const parameters = model.parameterCount
   model.replaceParameters((name, parameter) => merged.get(name) ?? parameter)
+  const task = await commonTask(models)
   onProgress?.(`Writing ${out}`)
   await saveModel(model, out, {
     dtype: storedDtype(model),
     ...(folder === undefined ? {} : { tokenizer: folder }),
-    addFiles: async (target) => writeFile(join(target, modelFiles.card), await cardOf(input, out)),
+    addFiles: async (target) => {
+      await writeFile(join(target, modelFiles.card), await cardOf(input, out))
+      if (task !== undefined) await writeTask(target, task)
+    },
   })
   return { out, method: method.type, models: [...models], parameters }
 }

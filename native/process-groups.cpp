@@ -129,6 +129,9 @@ TUNESMITH_FUNCTION(make_group) {
     auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(read_int(env, a[7], "timeout")));
     options->devices.push_back(interface.empty() ? c10d::ProcessGroupGloo::createDeviceForHostname(address)
                                                  : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
+    // One thread for collectives. Two of them assign the name of the last one, a string, without a lock (runLoop,
+    // lastCompletedWorkName): they free its memory twice, and a collective that got it in between never ends.
+    options->threads = 1;
     auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
     // A collective may wait for a process that computes, a connection only for the network.
     gloo->setTimeout(std::chrono::milliseconds(read_int(env, a[8], "timeout")));

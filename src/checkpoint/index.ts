@@ -51,8 +51,17 @@ export {
   type SafetensorsHeader,
   saveSafetensors,
   type TensorEntry,
+  type WrittenFile,
 } from './safetensors.ts'
-export { hfState, type SaveModelOptions, saveModel } from './save-model.ts'
+export {
+  extraTensors,
+  hfState,
+  hfStateOf,
+  type SaveModelOptions,
+  saveModel,
+  shardName,
+  writeShardIndex,
+} from './save-model.ts'
 export { modelOfTask, taskFolders } from './task-folders.ts'
 export {
   type ChangedVocabulary,

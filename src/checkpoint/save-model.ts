@@ -45,18 +45,22 @@ const tokenizerFile = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
-/**
- * Tensors of a model by their keys in transformers, in the order of files.
- * @throws ConfigError for a quantised model
- */
-export const hfState = (model: Model): Map<string, Tensor> => {
-  const { definition, config, headType } = model
+/** @throws ConfigError for a quantised model */
+const expectPlain = (model: Model): void => {
   const held = quantizationOf(model)
   if (held !== undefined)
     throw new ConfigError(
       `Expected a model with plain weights to save, got one quantised to ${held}. Save its adapter by \`saveAdapter\`.`,
     )
-  return toHfKeys(model.parameters(), modelKeys(definition, config, headType), definition.facts(config).numLayers)
+}
+
+/**
+ * Tensors of a model by their keys in transformers, in the order of files.
+ * @throws ConfigError for a quantised model
+ */
+export const hfState = (model: Model): Map<string, Tensor> => {
+  expectPlain(model)
+  return hfStateOf(model, () => true)
 }
 
 /** Special token ids for config.json, where transformers' defaults would be those of another vocabulary. */
@@ -69,12 +73,10 @@ const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields
   )
 }
 
-/** Keys of the tensors of the head. */
-const headKeys = (model: Model): Set<string> => {
-  const { definition, config, headType } = model
-  const own = new Map([...model.parameters()].filter(([path]) => path.startsWith('head.')))
-  const { numLayers } = definition.facts(config)
-  return new Set(toHfKeys(own, modelKeys(definition, config, headType), numLayers).keys())
+/** Whether a parameter is one of the head. */
+const inHead = (model: Model): ((parameter: Tensor) => boolean) => {
+  const own = new Set([...model.parameters()].flatMap(([path, tensor]) => (path.startsWith('head.') ? [tensor] : [])))
+  return (parameter) => own.has(parameter)
 }
 
 /** Tensors in the parts that become files. */
@@ -84,12 +86,27 @@ const partsOf = (
   { dtype, maxShardBytes = 5e9, splitHead }: SaveModelOptions,
 ): Map<string, Tensor>[] => {
   if (splitHead !== true) return splitBySize(tensors, dtype, maxShardBytes)
-  const ofHead = headKeys(model)
-  const some = (inHead: boolean) => new Map([...tensors].filter(([key]) => ofHead.has(key) === inHead))
+  const ofHead = new Set(hfStateOf(model, inHead(model)).keys())
+  const some = (isHead: boolean) => new Map([...tensors].filter(([key]) => ofHead.has(key) === isHead))
   return [some(false), some(true)].flatMap((part) => (part.size === 0 ? [] : splitBySize(part, dtype, maxShardBytes)))
 }
 
 const indexFile = 'model.safetensors.index.json'
+
+/** Name of one of several files of weights. @param number from 1 */
+export const shardName = (number: number, count: number): string =>
+  `model-${String(number).padStart(5, '0')}-of-${String(count).padStart(5, '0')}.safetensors`
+
+/** Writes the index of several files of weights. @param map name of the file of each tensor @param bytes of all tensors */
+export const writeShardIndex = (folder: string, map: Record<string, string>, bytes: number): Promise<void> =>
+  writeFile(join(folder, indexFile), json({ metadata: { total_size: bytes }, weight_map: map }))
+
+/** Some tensors of a model by their keys in transformers. @param isIn whether a parameter is one of them; all of a layer are, or none */
+export const hfStateOf = (model: Model, isIn: (parameter: Tensor) => boolean): Map<string, Tensor> => {
+  const { definition, config, headType } = model
+  const some = new Map([...model.parameters()].filter(([, parameter]) => isIn(parameter)))
+  return toHfKeys(some, modelKeys(definition, config, headType), definition.facts(config).numLayers)
+}
 
 /** The file of a folder with exactly these tensors, which is one of a body that models share. */
 const fileWith = async (folder: string, keys: Iterable<string>): Promise<string | undefined> => {
@@ -145,11 +162,10 @@ const writeParts = async (
 ): Promise<void> => {
   const { dtype, splitHead = false, sameBody } = options
   if (parts.length === 1 && !splitHead) return writeOne(join(target, 'model.safetensors'), parts[0], options)
-  const count = String(parts.length).padStart(5, '0')
   const map: Record<string, string> = {}
   let size = 0
   for (const [i, part] of parts.entries()) {
-    const name = `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`
+    const name = shardName(i + 1, parts.length)
     const same = sameBody === undefined ? undefined : await fileWith(sameBody, part.keys())
     if (same === undefined) await writeOne(join(target, name), part, options)
     else await linkFile(same, join(target, name))
@@ -158,8 +174,20 @@ const writeParts = async (
       size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
     }
   }
-  await writeFile(join(target, indexFile), json({ metadata: { total_size: size }, weight_map: map }))
+  await writeShardIndex(target, map, size)
 }
+
+/** All tensors of a model, with those of its files that it has no parameters for. */
+const tensorsToSave = (model: Model, dtype: Dtype): Map<string, Tensor> =>
+  noGrad(() => {
+    const tensors = new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()]))
+    for (const [name, tensor] of extraTensors(model, dtype)) if (!tensors.has(name)) tensors.set(name, tensor)
+    return tensors
+  })
+
+/** Tensors of the files that a model was loaded from which are none of its parameters. */
+export const extraTensors = (model: Model, dtype: Dtype): Map<string, Tensor> =>
+  noGrad(() => new Map([...(sourceOf(model)?.extra ?? [])].map(([name, read]) => [name, read().to(dtype)])))
 
 /**
  * Saves config.json, weights and accompanying files, such as the tokenizer. An existing `folder` is replaced in one
@@ -167,16 +195,11 @@ const writeParts = async (
  */
 export const saveModel = async (model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> => {
   const { dtype } = options
+  expectPlain(model)
   const source = sourceOf(model)
-  const tensors = noGrad(() => new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()])))
-  const extra = noGrad(() => [...(source?.extra ?? [])].map(([name, read]) => [name, read()] as const))
-  const first = [...tensors.values()].find(({ dtype: kind }) => dtypeFacts(kind).floating)?.dtype ?? 'float32'
-  for (const [name, tensor] of extra)
-    if (!tensors.has(name))
-      tensors.set(
-        name,
-        noGrad(() => tensor.to(first)),
-      )
+  const first =
+    [...model.parameters().values()].find(({ dtype: kind }) => dtypeFacts(kind).floating)?.dtype ?? 'float32'
+  const tensors = (options.weights ?? true) ? tensorsToSave(model, first) : new Map<string, Tensor>()
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     const fields = { ...fieldsOf(model, source?.fields ?? {}, dtype ?? first), ...options.fields }

@@ -17,6 +17,7 @@ export {
   setAddonInstaller,
 } from './installation.ts'
 export { type JsonOrigin, parseJson } from './json.ts'
+export { LazyMap } from './lazy-map.ts'
 export { createLogger } from './logger.ts'
 export { lowerPriority } from './lower-priority.ts'
 export { makeFolder } from './make-folder.ts'

@@ -25,7 +25,7 @@ const beatMs = 500
 const urgentMs = 3000
 const graceMs = 2000
 /** A collective that takes longer than this is a hang: the others wait in it while one computes. */
-const collectiveMs = 30 * 60_000
+const collectiveSeconds = 30 * 60
 
 /** A number of something from an environment variable. */
 const numberFrom = (env: NodeJS.ProcessEnv, name: string, noun: string, otherwise: number): number => {
@@ -103,6 +103,7 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
   const { rank, size, host, port, attempt, agentStore } = launch
   const seconds = numberFrom(env, 'TUNESMITH_CONNECT_SECONDS', 'seconds', 30)
   const deadlineMs = 1000 * numberFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 'seconds', 10)
+  const collectiveMs = 1000 * numberFrom(env, 'TUNESMITH_COLLECTIVE_SECONDS', 'seconds', collectiveSeconds)
   const bucketBytes = 2 ** 20 * numberFrom(env, 'TUNESMITH_BUCKET_MEGABYTES', 'megabytes', 25)
   const overlaps = onOrOff(env, 'TUNESMITH_OVERLAP')
   const store = await openStore(launch, seconds)

@@ -32,9 +32,19 @@ export interface GroupFacts {
   overlaps: boolean
 }
 
+/** How far a process was in the collectives when one of them did not end. */
+interface Progress {
+  /** Number of collectives that it has begun. */
+  begun: number
+  /** The last of them. */
+  last: string
+}
+
 /** Bytes of a message that need one exchange; longer ones need a second one. */
 const shortMessage = 2048
 const headerBytes = 4
+/** Time in which all processes that wait for a collective notice that it does not end. */
+const progressMs = 5000
 
 /** The processes of a run. Every method but `abort` must be called by all of them, in the same order. */
 export class ProcessGroup {
@@ -47,6 +57,8 @@ export class ProcessGroup {
   readonly #delete: (key: string) => void
   #values = 0
   #left = false
+  #begun = 0
+  #last = 'none'
 
   constructor(facts: GroupFacts, store: ProcessStore, prefix: string) {
     this.#facts = facts
@@ -78,7 +90,7 @@ export class ProcessGroup {
     new DataView(message.buffer).setUint32(0, own.length)
     message.set(own.subarray(0, room - headerBytes), headerBytes)
     const sent = Tensor.from(message, { shape: [room] })
-    const received = await this.#collective(() => waitTensor(allGather(sent, this.size, this.#facts.name)))
+    const received = await this.#collective(() => waitTensor(this.#begin('message', sent, this.#gatherInto)))
     const all = received.toTypedArray() as Uint8Array
     sent.free()
     received.free()
@@ -97,14 +109,28 @@ export class ProcessGroup {
     return this.#facts.overlaps
   }
 
+  /** Begins a collective, and notes it for the error of one that does not end. */
+  #begin(what: string, tensor: Tensor, begin: (tensor: Tensor) => Tensor): Tensor {
+    this.#begun++
+    this.#last = `${what} of ${tensor.size} elements`
+    return begin(tensor)
+  }
+
+  readonly #gatherInto = (tensor: Tensor): Tensor => allGather(tensor, this.size, this.#facts.name)
+
   /** Begins to sum a tensor over the group, in place. `arrived` waits for it. */
   beginSum_(tensor: Tensor): Tensor {
-    return allReduce_(tensor, 'sum', this.#facts.name)
+    return this.#begin('sum', tensor, (own) => allReduce_(own, 'sum', this.#facts.name))
   }
 
   /** Begins to sum [size * n] over the group, of which each process gets its part [n]. `arrived` waits for it. */
   beginSumParts(tensor: Tensor): Tensor {
-    return reduceScatter(tensor, 'sum', this.size, this.#facts.name)
+    return this.#begin('sum of parts', tensor, (own) => reduceScatter(own, 'sum', this.size, this.#facts.name))
+  }
+
+  /** Begins to collect the parts [n] of all processes as [size * n]. `arrived` waits for it. */
+  beginCollect(tensor: Tensor): Tensor {
+    return this.#begin('gather', tensor, this.#gatherInto)
   }
 
   /** Waits for a tensor that is on its way. */
@@ -131,12 +157,14 @@ export class ProcessGroup {
 
   /** The parts [n] of all processes as [size * n]. */
   collect(tensor: Tensor): Promise<Tensor> {
-    return this.#collective(() => waitTensor(allGather(tensor, this.size, this.#facts.name)))
+    return this.#collective(() => waitTensor(this.beginCollect(tensor)))
   }
 
   /** Copies the tensor of the process `source` to all, in place. */
   async copyFrom_(source: number, tensor: Tensor): Promise<void> {
-    await this.#collective(() => waitTensor(broadcast_(tensor, source, this.#facts.name)))
+    await this.#collective(() =>
+      waitTensor(this.#begin('copy', tensor, (own) => broadcast_(own, source, this.#facts.name))),
+    )
   }
 
   /**
@@ -206,9 +234,29 @@ export class ProcessGroup {
       const failure = watchFailure(true)
       if (failure !== undefined) return new GroupError(failure)
     }
+    const missing = await this.#missing()
     return new GroupError(
-      `The processes of the group lost each other: ${message} Each is alive: check the network between them.`,
+      missing.length > 0
+        ? `A collective did not end: ${message.replace(/\.?$/, '.')} ${missing.join(' ')}`
+        : `The processes of the group lost each other: ${message} Each is alive: check the network between them.`,
     )
+  }
+
+  /** Processes that are not in the collective that this one waits for, in sentences. All that wait for it tell each other. */
+  async #missing(): Promise<string[]> {
+    const keyOf = (rank: number) => `progress/${rank}`
+    const own: Progress = { begun: this.#begun, last: this.#last }
+    this.#set(keyOf(this.rank), JSON.stringify(own))
+    await setTimeout(progressMs)
+    const others = this.members.map((_, rank) => this.#get(keyOf(rank)))
+    const sentences = others.flatMap((text, rank) => {
+      if (text === undefined)
+        return [`${this.members[rank]} does not wait for one: it computes, or it hangs in this one.`]
+      const { begun, last } = JSON.parse(text) as Progress
+      if (begun === own.begun && last === own.last) return []
+      return [`${this.members[rank]} has begun ${begun}, the last a ${last}.`]
+    })
+    return sentences.length === 0 ? [] : [`This process has begun ${own.begun}, the last a ${own.last}.`, ...sentences]
   }
 
   /**

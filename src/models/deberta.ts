@@ -145,7 +145,7 @@ export class DebertaBody extends Body {
     this.layers.forEach((layer, i) => {
       const forward = (input: Tensor, embeddings?: Tensor) =>
         layer.forward(input, { ...context, distances: embeddings === undefined ? undefined : { embeddings, index } })
-      hidden = run(i, forward, [hidden, ...distances])
+      hidden = run(i, layer, forward, [hidden, ...distances])
       allHidden.push(hidden)
     })
     return inputs.allHidden ? { hidden, allHidden } : { hidden }

@@ -131,7 +131,7 @@ export class CrossStack extends Module {
     this.layers.forEach((layer, i) => {
       const forward = (input: Tensor, source?: Tensor) =>
         layer.forward(input, own, { cache: inputs.cache?.[i], source, context })
-      hidden = run(i, forward, [hidden, ...shared])
+      hidden = run(i, layer, forward, [hidden, ...shared])
       allHidden.push(hidden)
     })
     if (this.finalNorm !== undefined) allHidden[allHidden.length - 1] = hidden = this.finalNorm.forward(hidden)

@@ -16,6 +16,7 @@ import {
 import { gradEnabled, prepareEncoderLayers, type Tensor } from '../tensor/index.ts'
 import { type FusedEncoderPlan, planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
 import { PreparedWeights } from './fused-weights.ts'
+import { currentLayerWeights } from './layer-weights.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
 import { layerRunner } from './recompute.ts'
 import { SeenModules } from './unchanged.ts'
@@ -166,7 +167,7 @@ export class EncoderBody extends Body {
         onlyRead && i === this.#numLayers - 1
           ? (input: Tensor) => forwardSelected(layer, input, read, { ...context, keyStarts: starts })
           : (input: Tensor, bias?: Tensor) => layer.forward(input, { ...context, bias })
-      hidden = run(i, through, [hidden, ...shared])
+      hidden = run(i, layer, through, [hidden, ...shared])
       allHidden.push(hidden)
     })
     return inputs.allHidden ? { hidden, allHidden } : { hidden, onlyRead }
@@ -177,7 +178,7 @@ export class EncoderBody extends Body {
     if (allHidden || sharedKeys !== undefined || this.relativeBias !== undefined || hidden.dtype !== 'float32')
       return undefined
     const layers = this.computedLayers
-    if (gradEnabled()) return undefined
+    if (gradEnabled() || currentLayerWeights() !== undefined) return undefined
     if (this.#bare?.layers.are(layers) === true) return this.#bare.plan
     const plan = planEncoderLayers(layers, EncoderLayer)
     const seen = plan === undefined ? undefined : SeenModules.of(layers)

@@ -62,7 +62,7 @@ export const runPreNormLayers = (
       const widened = withRouterLogits(routed ? logits : undefined, () => layer.mlp.forward(mlpInput))
       return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened), ...logits]
     }
-    const outputs = run(i, forward, addition === null ? [stream] : [stream, addition])
+    const outputs = run(i, layer, forward, addition === null ? [stream] : [stream, addition])
     if (inputs.allHidden) allHidden.push(outputs[0])
     stream = outputs[1]
     addition = outputs[2]

@@ -1,23 +1,35 @@
 // Runs the layers of a stack, some of them with activation checkpointing. Independent of layers.
 import { currentDropout, withDropout } from '../nn/index.ts'
-import { checkpoint, scope, type Tensor } from '../tensor/index.ts'
+import { checkpoint, gradEnabled, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { currentLayerWeights, type LayerPass } from './layer-weights.ts'
 import type { BodyInputs } from './model.ts'
 
-/** Runs layers as functions of their inputs; a layer that is recomputed has the dropout masks of the first time. */
+/**
+ * Runs layers as functions of their inputs; a layer that is recomputed has the dropout masks of the first time. Where processes share
+ * the weights, every layer that is trained, or whose inputs are, is recomputed: its weights are there only while it runs.
+ */
 export const layerRunner = ({
   recompute = 0,
   recomputeIn: within = (layer) => layer(),
 }: Pick<BodyInputs, 'recompute' | 'recomputeIn'>) => {
   const masks = currentDropout()
+  const weights = currentLayerWeights()
+  /** @param module the layer itself */
   return <Outputs extends Tensor | readonly Tensor[]>(
     index: number,
+    module: object,
     layer: (...inputs: Tensor[]) => Outputs,
     inputs: readonly Tensor[],
-  ): Outputs =>
-    index < recompute
-      ? checkpoint((...given: Tensor[]) => withDropout(masks, () => within(() => layer(...given))), inputs, {
-          generators: masks === undefined ? [] : [masks.generator],
-        })
-      : // Frees what autograd does not hold: everything, in layers that are not trained.
-        scope(() => layer(...inputs))
+  ): Outputs => {
+    const during = weights && (<Result>(pass: LayerPass, body: () => Result) => weights.during(module, pass, body))
+    const isTrained = weights !== undefined && (weights.trains(module) || inputs.some((input) => input.requiresGrad))
+    if (index < recompute || (isTrained && gradEnabled()))
+      return checkpoint((...given: Tensor[]) => withDropout(masks, () => within(() => layer(...given))), inputs, {
+        generators: masks === undefined ? [] : [masks.generator],
+        during,
+      })
+    // Frees what autograd does not hold: everything, in layers that are not trained.
+    const run = () => scope(() => layer(...inputs))
+    return during === undefined ? run() : during('forward', () => noGrad(run))
+  }
 }

@@ -117,7 +117,7 @@ export class RelativeStack extends Module {
         }
         return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum))))
       }
-      stream = run(i, forward, [stream, ...shared])
+      stream = run(i, layer, forward, [stream, ...shared])
       allHidden.push(stream)
     })
     const hidden = drop(this, this.finalNorm.forward(stream))

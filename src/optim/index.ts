@@ -7,7 +7,7 @@ import { adamw } from './adamw.ts'
 import { adamw8bit } from './adamw-8bit.ts'
 import { adamwScheduleFree } from './adamw-schedule-free.ts'
 import { apollo } from './apollo.ts'
-import { RunningOptimizer, slotFacts } from './engine.ts'
+import { countName, RunningOptimizer, slotFacts } from './engine.ts'
 import { galore } from './galore.ts'
 import { lion } from './lion.ts'
 import { muon } from './muon.ts'
@@ -30,7 +30,17 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
-export { type GradientBucket, gradientBuckets, isCount, ShardedOptimizer, type ShardPlace } from './shard.ts'
+export {
+  averageOfPart,
+  type GradientBucket,
+  gradientBuckets,
+  isCount,
+  type Piece,
+  ShardedOptimizer,
+  ShardLayout,
+  type ShardPlace,
+} from './shard.ts'
+export { countName }
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')
 

@@ -1,7 +1,8 @@
 // A part of an optimizer, for processes that share its state (ZeRO): parameters are put into buckets, of each of which a process updates
 // a range. Independent of how processes talk.
-import { CheckpointError, ConfigError } from '../core/index.ts'
+import { CheckpointError, ConfigError, LazyMap } from '../core/index.ts'
 import { keep, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
+import type { WeightAverage } from './average.ts'
 import { countName, RunningOptimizer } from './engine.ts'
 import type {
   GroupConfig,
@@ -19,6 +20,8 @@ export interface ShardPlace {
   count: number
   /** Bytes of gradients that are exchanged together. */
   bucketBytes: number
+  /** The weights of this part, where parameters are whole for moments only (default: parameters are whole). */
+  own?: { layout: ShardLayout; weights: Tensor } | undefined
 }
 
 /** Elements of a parameter that belong to the part, and where they are in it. */
@@ -42,11 +45,18 @@ export interface GradientBucket {
 /** The first bucket has at most this many bytes, as a fraction of the others: it is sent early. */
 const firstShare = 1 / 25
 
-/** Buckets of parameters in an order in which a backward pass completes gradients: the last ones first. */
-export const gradientBuckets = (parameters: ReadonlyMap<string, Tensor>, bytes: number): GradientBucket[] => {
+/**
+ * Buckets of parameters in an order in which a backward pass completes gradients: the last ones first.
+ * @param early size of the first buckets as a fraction of the others
+ */
+export const gradientBuckets = (
+  parameters: ReadonlyMap<string, Tensor>,
+  bytes: number,
+  early = firstShare,
+): GradientBucket[] => {
   const buckets: GradientBucket[] = []
   for (const [path, { size }] of [...parameters].reverse()) {
-    const most = (buckets.length < 2 ? firstShare : 1) * bytes
+    const most = (buckets.length < 2 ? early : 1) * bytes
     const last = buckets.at(-1)
     if (last === undefined || (last.size + size) * 4 > most) buckets.push({ parts: [{ path, at: 0, size }], size })
     else {
@@ -65,12 +75,9 @@ export class ShardLayout {
   readonly #count: number
   readonly #starts: readonly number[]
 
-  constructor(
-    parameters: ReadonlyMap<string, Tensor>,
-    { count, bucketBytes }: Pick<ShardPlace, 'count' | 'bucketBytes'>,
-  ) {
+  constructor(buckets: readonly GradientBucket[], count: number) {
     this.#count = count
-    this.buckets = gradientBuckets(parameters, bucketBytes)
+    this.buckets = buckets
     const starts: number[] = []
     let at = 0
     for (const { size } of this.buckets) {
@@ -114,6 +121,8 @@ export class ShardedOptimizer implements Optimizer {
   readonly layout: ShardLayout
   readonly parameters: ReadonlyMap<string, Tensor>
   readonly pieces: readonly Piece[]
+  /** The part of each parameter, flat: a view of the weights. */
+  readonly ownParameters: ReadonlyMap<string, Tensor>
   readonly #inner: Optimizer
   readonly groups
 
@@ -133,7 +142,7 @@ export class ShardedOptimizer implements Optimizer {
       throw new ConfigError('Expected parameters of one dtype for `shard`, got several. Set `shard` to none.')
     this.place = place
     this.parameters = parameters
-    this.layout = new ShardLayout(parameters, place)
+    this.layout = place.own?.layout ?? new ShardLayout(gradientBuckets(parameters, place.bucketBytes), place.count)
     // The last part is the smallest.
     if (this.layout.piecesOf(place.count - 1).length === 0)
       throw new ConfigError(
@@ -142,6 +151,7 @@ export class ShardedOptimizer implements Optimizer {
     this.pieces = this.layout.piecesOf(place.index)
     this.groups = parameterGroups(config, parameters, options)
     const views = noGrad(() => new Map(this.pieces.map((piece) => [piece.path, this.#viewOf(piece)])))
+    this.ownParameters = views
     this.#inner = new RunningOptimizer(definition, config, views, {
       groups: this.groups.flatMap((group) => {
         const paths = group.paths.filter((path) => views.has(path))
@@ -183,38 +193,69 @@ export class ShardedOptimizer implements Optimizer {
 
   /** Takes this part of the state of all parameters. */
   loadState({ tensors, step }: { tensors: ReadonlyMap<string, Tensor>; step: number }): void {
-    const own = new Map<string, Tensor>()
     const pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
-    noGrad(() => {
-      for (const [key, tensor] of tensors) {
-        const at = key.lastIndexOf('/')
-        const path = key.slice(0, at)
-        const parameter = this.parameters.get(path)
-        if (parameter === undefined)
-          throw new CheckpointError(`Expected the state of the parameters that are trained, got one of \`${path}\`.`)
-        const piece = pieces.get(path)
-        if (piece === undefined) continue
-        if (!isCount(key) && tensor.size !== parameter.size)
-          throw new CheckpointError(`Expected ${parameter.size} elements for \`${key}\`, got ${tensor.size}.`)
-        own.set(key, isCount(key) ? tensor : tensor.view([-1]).narrow(0, piece.from, piece.size))
-      }
-      this.#inner.loadState({ tensors: own, step })
-    })
+    const pathOf = (key: string) => key.slice(0, key.lastIndexOf('/'))
+    for (const key of tensors.keys())
+      if (!this.parameters.has(pathOf(key)))
+        throw new CheckpointError(
+          `Expected the state of the parameters that are trained, got one of \`${pathOf(key)}\`.`,
+        )
+    const own = [...tensors.keys()].filter((key) => pieces.has(pathOf(key)))
+    const partOf = (key: string) => {
+      const tensor = tensors.get(key) as Tensor
+      return isCount(key) ? tensor : this.#narrow(key, pieces.get(pathOf(key)) as Piece, tensor)
+    }
+    noGrad(() => this.#inner.loadState({ tensors: new LazyMap(own, partOf), step }))
+  }
+
+  /** This part of values of every parameter. */
+  partsOf(tensors: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
+    const pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
+    const paths = [...pieces.keys()].filter((path) => tensors.has(path))
+    return new LazyMap(paths, (path) => this.#narrow(path, pieces.get(path) as Piece, tensors.get(path) as Tensor))
+  }
+
+  #narrow(key: string, { path, from, size }: Piece, tensor: Tensor): Tensor {
+    const whole = (this.parameters.get(path) as Tensor).size
+    if (tensor.size !== whole)
+      throw new CheckpointError(`Expected ${whole} elements for \`${key}\`, got ${tensor.size}.`)
+    return tensor.view([-1]).narrow(0, from, size)
   }
 
   /** The part of a parameter itself. */
-  #viewOf({ path, from, size }: Piece): Tensor {
+  #viewOf({ path, from, size, at }: Piece): Tensor {
+    const { own } = this.place
+    if (own !== undefined) return own.weights.narrow(0, at, size)
     return flatOf(this.parameters.get(path) as Tensor).narrow(0, from, size)
   }
 
-  /** The updated weights of this part, [partSize]. */
-  ownWeights(): Tensor {
-    return this.flatten((piece) => this.#viewOf(piece))
+  /** This part of a bucket of the updated weights, padded with zeros. */
+  ownWeights(bucket: number): Tensor {
+    const { parts, size } = this.layout.buckets[bucket]
+    const share = this.layout.paddedSize(size) / this.place.count
+    const first = this.place.index * share
+    return noGrad(() =>
+      scope(() => {
+        const own = zeros([share], { dtype: (this.parameters.get(parts[0].path) as Tensor).dtype })
+        for (const { path, at, size: length } of parts) {
+          const [from, to] = [Math.max(first, at), Math.min(first + share, at + length)]
+          if (from >= to) continue
+          const whole = flatOf(this.parameters.get(path) as Tensor)
+          own.narrow(0, from - first, to - from).copy_(whole.narrow(0, from - at, to - from))
+        }
+        return keep(own)
+      }),
+    )
   }
 
-  /** Writes updated weights into the parameters. @param all weights of all parts, [count * partSize] */
-  writeWeights(all: Tensor): void {
-    this.unflatten(all, (path) => flatOf(this.parameters.get(path) as Tensor))
+  /** Writes updated weights into the parameters of a bucket. @param all those of all parts, in their order */
+  writeWeights(bucket: number, all: Tensor): void {
+    noGrad(() =>
+      scope(() => {
+        for (const { path, at, size } of this.layout.buckets[bucket].parts)
+          flatOf(this.parameters.get(path) as Tensor).copy_(all.narrow(0, at, size))
+      }),
+    )
   }
 
   /** Writes values of all parts, [count * partSize], into tensors by path, flat. */
@@ -242,3 +283,15 @@ export class ShardedOptimizer implements Optimizer {
     )
   }
 }
+
+/** An average of the part of the weights that an optimizer has; its state is loaded from that of all weights. */
+export const averageOfPart = (average: WeightAverage, optimizer: ShardedOptimizer): WeightAverage => ({
+  get swapped() {
+    return average.swapped
+  },
+  update: () => average.update(),
+  swapIn: () => average.swapIn(),
+  swapOut: () => average.swapOut(),
+  state: () => average.state(),
+  loadState: ({ tensors, updates }) => average.loadState({ tensors: optimizer.partsOf(tensors), updates }),
+})

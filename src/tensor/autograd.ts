@@ -118,14 +118,20 @@ export const withBackward = (
  * Activation checkpointing: runs `segment`, keeps only its inputs and outputs, and recomputes it in backward. The samples of
  * `generators` are repeated, so dropout is the same both times. Tensors that `segment` uses but that are not among `inputs`,
  * such as weights, get gradients from `backward`, not from `gradients`. There is no second derivative.
+ * @param options.during runs each pass over the segment, in which what it needs must be in memory: the first one, and the one in
+ * backward with its own backward
  * @source arXiv:1604.06174
  */
 export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
   segment: (...inputs: Tensor[]) => Outputs,
   inputs: readonly Tensor[],
-  options: { generators?: readonly Generator[] } = {},
+  options: {
+    generators?: readonly Generator[]
+    during?: (<Result>(pass: 'forward' | 'backward', body: () => Result) => Result) | undefined
+  } = {},
 ): Outputs => {
-  if (!gradEnabled()) return segment(...inputs)
+  const { during = (_, body) => body() } = options
+  if (!gradEnabled()) return during('forward', () => segment(...inputs))
   const generators = options.generators ?? []
   const before = generators.map((generator) => generator.state())
   const needs = inputs.map((input) => input.requiresGrad)
@@ -148,18 +154,23 @@ export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
     leaves.forEach((leaf, i) => {
       if (needs[i]) leaf.requiresGrad = true
     })
-    const wanted = replay(leaves)
-      .map((output, i) => ({ output, gradient: received[i] }))
-      .filter(({ output, gradient }) => gradient !== undefined && output.requiresGrad)
-    backward(
-      wanted.map(({ output }) => output),
-      { gradients: wanted.map(({ gradient }) => gradient) },
+    during('backward', () =>
+      // The history of what was recomputed may hold what leaves the memory afterwards.
+      scope(() => {
+        const wanted = replay(leaves)
+          .map((output, i) => ({ output, gradient: received[i] }))
+          .filter(({ output, gradient }) => gradient !== undefined && output.requiresGrad)
+        backward(
+          wanted.map(({ output }) => output),
+          { gradients: wanted.map(({ gradient }) => gradient) },
+        )
+      }),
     )
     return leaves.map((leaf) => leaf.grad)
   }
   // The scope frees what the segment created, but not an input that it returns unchanged.
   return scope(() => {
-    const first = noGrad(() => segment(...inputs))
+    const first = during('forward', () => noGrad(() => segment(...inputs)))
     const attached = withBackward(asList(first), inputs, derive, { save: inputs })
     return (first instanceof Tensor ? attached[0] : attached) as Outputs
   })

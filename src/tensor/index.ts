@@ -23,6 +23,7 @@ export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
 export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
+export { dropMemory, setMemory } from './parameter-memory.ts'
 export {
   isPlanning,
   type MemoryHolder,

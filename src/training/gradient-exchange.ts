@@ -30,6 +30,8 @@ export interface ExchangeOptions {
   everyMicroBatch: boolean
   /** The optimizer of which each process has a part; without one all gradients come to every process. */
   sharded?: ShardedOptimizer | undefined
+  /** Sends buckets only when `complete` says so, at places that are the same on every process (default: false). */
+  toldWhenComplete?: boolean
 }
 
 /** Sums gradients over a group of processes. */
@@ -52,6 +54,9 @@ export class GradientExchange implements GradientSink {
   /** Parameters of each bucket whose gradients are not complete. */
   #open: number[] = []
   #early = false
+  readonly #isTold: boolean
+  /** Buckets that `complete` named in this micro-batch. */
+  readonly #complete = new Set<number>()
   /** Buckets that were sent, in their order, and how many of them before the gradients were computed again. */
   #next = 0
   #repeated = 0
@@ -64,6 +69,7 @@ export class GradientExchange implements GradientSink {
 
   constructor(group: ProcessGroup, parameters: ReadonlyMap<string, Tensor>, options: ExchangeOptions) {
     this.everyMicroBatch = options.everyMicroBatch
+    this.#isTold = options.toldWhenComplete ?? false
     this.#group = group
     this.#parameters = parameters
     this.#paths = [...parameters.keys()]
@@ -97,7 +103,9 @@ export class GradientExchange implements GradientSink {
 
   openMicroBatch(isLast: boolean): void {
     if (this.everyMicroBatch) this.#next = 0
-    this.#early = this.#expected !== undefined && this.#group.overlaps && (isLast || this.everyMicroBatch)
+    this.#complete.clear()
+    const knows = this.#expected !== undefined && this.#group.overlaps
+    this.#early = this.#isTold || (knows && (isLast || this.everyMicroBatch))
     this.#seen = this.#paths.map(() => 0)
     this.#open = this.#buckets.map(() => 0)
     for (const [i, expected] of this.#expected?.entries() ?? []) if (expected > 0) this.#open[this.#bucketOf[i]]++
@@ -107,6 +115,14 @@ export class GradientExchange implements GradientSink {
     this.#early = false
     this.#expected = this.#seen
     if (this.everyMicroBatch) await this.#completeRound()
+  }
+
+  /** The gradients of some buckets are complete: they are sent, once those before them are. */
+  complete(buckets: readonly number[]): void {
+    for (const bucket of buckets) this.#complete.add(bucket)
+    let end = this.#next
+    while (this.#complete.has(end)) end++
+    this.#sendUpTo(end)
   }
 
   async endPass(rounds: number, own: number): Promise<void> {
@@ -170,13 +186,13 @@ export class GradientExchange implements GradientSink {
   /** A backward pass has added to the gradient of a parameter. */
   #accumulated(index: number): void {
     const seen = ++this.#seen[index]
-    if (!this.#early || this.#expected === undefined) return
+    if (!this.#early) return
     const bucket = this.#bucketOf[index]
     if (bucket < this.#repeated) return
     if (bucket < this.#next) {
       this.#late.add(this.#paths[index])
       this.#present.add(this.#paths[index])
-    } else if (seen === this.#expected[index] && --this.#open[bucket] === 0) {
+    } else if (!this.#isTold && seen === this.#expected?.[index] && --this.#open[bucket] === 0) {
       let end = this.#next
       while (end < this.#buckets.length && this.#open[end] === 0) end++
       this.#sendUpTo(end)
@@ -190,7 +206,8 @@ export class GradientExchange implements GradientSink {
       const begun = this.#sharded === undefined ? this.#group.beginSum_(flat) : this.#group.beginSumParts(flat)
       keepUntilFreed([begun])
       this.#sent.push({ bucket: this.#next, flat, begun })
-      while (this.everyMicroBatch && this.#sent.length > mostOnTheirWay) {
+      const most = this.#group.overlaps ? mostOnTheirWay : 0
+      while (this.everyMicroBatch && this.#sent.length > most) {
         const first = this.#sent.shift() as Sent
         this.#add(first, this.#group.arrivedNow(first.begun))
       }

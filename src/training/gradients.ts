@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { EmbeddingAdversary, MethodTraining } from '../adapters/index.ts'
 import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
-import type { Model } from '../models/index.ts'
+import { type LayerWeights, type Model, withLayerWeights } from '../models/index.ts'
 import { DropoutMasks, withDropout } from '../nn/index.ts'
 import { type Criterion, type LossTerm, mustPad, positionsIn, sequencesIn } from '../objectives/index.ts'
 import {
@@ -129,12 +129,36 @@ const penaltyOf = <Example>(
 }
 
 /** Some rows of a global batch, whose gradients other processes have a part of. */
-export interface SharedBatch {
+export interface SharedBatch<Example = unknown> {
   /** Weights of the global batch. */
   totals: Record<string, number>
   sink: GradientSink
   /** The most micro-batches that a process has, from the number of this one's. */
   rounds(own: number): Promise<number>
+  /** Weights of layers that processes bring each other. */
+  weights?: LayerWeights | undefined
+  /**
+   * An example that a process computes without effect while others compute more micro-batches than it has: all of them must bring each
+   * other the weights of layers equally often.
+   */
+  idle?: Example | undefined
+  /** Whether the idle example comes first, without effect, so that every process sees the order of the layers. */
+  showsPasses?: boolean
+}
+
+/** Rows of a micro-batch with their numbers in the global batch, and whether they add to loss and gradients. */
+interface PlannedRows<Example> {
+  rows: Example[]
+  numbers: number[]
+  counts: boolean
+}
+
+/** Adds what a process computes without effect: as others compute more, and first of all, to show the order of the layers. */
+const addIdle = <Example>(planned: PlannedRows<Example>[], rounds: number, shared?: SharedBatch<Example>): void => {
+  if (shared?.idle === undefined) return
+  const idle = { rows: [shared.idle], numbers: [0], counts: false }
+  while (planned.length < rounds) planned.push(idle)
+  if (shared.showsPasses === true) planned.unshift(idle)
 }
 
 /**
@@ -145,7 +169,7 @@ export const computeGradients = async <Example>(
   { model, auxiliary, objective, parameters, method, adversary }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
-  shared?: SharedBatch,
+  shared?: SharedBatch<Example>,
 ): Promise<BatchGradients> => {
   const weights = shared?.totals ?? trainingWeights({ objective, model, method }, examples)
   const padded = options.padded || mustPad(objective, model)
@@ -163,38 +187,41 @@ export const computeGradients = async <Example>(
   let loss = 0
   try {
     const rounds = (await shared?.rounds(microBatches.length)) ?? microBatches.length
+    const planned = microBatches.map((indices) => ({
+      rows: indices.map((index) => examples[index]),
+      numbers: indices.map((index) => numbers?.[index] ?? index),
+      counts: true,
+    }))
+    addIdle(planned, rounds, shared)
     shared?.sink.beginPass(sums)
-    for (const [i, indices] of microBatches.entries()) {
+    for (const [i, { rows, numbers, counts }] of planned.entries()) {
       // Signals and timers run between micro-batches.
       await setImmediate()
       notePhase('forward')
-      shared?.sink.openMicroBatch(i === microBatches.length - 1)
+      shared?.sink.openMicroBatch(i === planned.length - 1)
       start ??= generator.state()
-      const numbered = indices.map((index) => ({
-        number: numbers?.[index] ?? index,
-        sequences: sequencesIn(examples[index]),
-      }))
-      const own = indices.map((index) => examples[index])
       const compute = (adversarial: boolean) => {
-        const batch = objective.collate(own, { padded, device: options.device })
+        const batch = objective.collate(rows, { padded, device: options.device })
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
         const result = trainingLoss(model, objective)(model, batch, { auxiliary })
-        for (const [name, { sum, weight }] of adversarial ? [] : Object.entries(result.metrics)) {
+        for (const [name, { sum, weight }] of adversarial || !counts ? [] : Object.entries(result.metrics)) {
           const before = measured[name] ?? { sum: 0, weight: 0 }
           const value = typeof sum === 'number' ? sum : sum.item()
           measured[name] = { sum: before.sum + value, weight: before.weight + weight }
         }
-        const penalties = adversarial ? [] : penaltyOf({ objective, method }, own)
+        const penalties = adversarial ? [] : penaltyOf({ objective, method }, rows)
         for (const term of [...result.terms, ...penalties]) {
           const weight = weights[term.name]
           if (!(weight > 0)) continue
-          const share = term.sum.mul(term.scale / weight)
-          const added = share.item()
-          // The loss with moved embeddings is one term, whatever terms it has.
-          const [name, value] = adversarial ? ['adversarial', added] : [term.name, term.sum.item() / weight]
-          terms[name] = (terms[name] ?? 0) + value
-          loss += added
+          const share = term.sum.mul(counts ? term.scale / weight : 0)
+          if (counts) {
+            const added = share.item()
+            // The loss with moved embeddings is one term, whatever terms it has.
+            const [name, value] = adversarial ? ['adversarial', added] : [term.name, term.sum.item() / weight]
+            terms[name] = (terms[name] ?? 0) + value
+            loss += added
+          }
           total = total === undefined ? share : total.add(share)
         }
         notePhase('backward')
@@ -204,19 +231,23 @@ export const computeGradients = async <Example>(
       // Both passes of a batch have the same masks, so that the embeddings alone differ.
       const pass = (adversarial: boolean) => {
         generator.setState(from)
-        const masks = new DropoutMasks(generator, numbered)
+        const masks = new DropoutMasks(
+          generator,
+          rows.map((row, at) => ({ number: numbers[at], sequences: sequencesIn(row) })),
+        )
         try {
-          scope(() => withDropout(masks, () => compute(adversarial)))
+          scope(() => withLayerWeights(shared?.weights, () => withDropout(masks, () => compute(adversarial))))
         } finally {
           masks.free()
         }
       }
       if (adversary === undefined) pass(false)
       else adversary.attack(pass)
-      sums.add()
+      if (shared?.showsPasses === true && i === 0) clearGrads(all)
+      else sums.add()
       await shared?.sink.closeMicroBatch()
     }
-    await shared?.sink.endPass(rounds, microBatches.length)
+    await shared?.sink.endPass(rounds, planned.length)
   } catch (error) {
     sums.release()
     throw error

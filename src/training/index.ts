@@ -1,6 +1,6 @@
 // Training: the loop and its parts. What other folders may use of it.
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
-export { collectState } from './data-parallel.ts'
+export { collectAverage, collectState } from './data-parallel.ts'
 export {
   type BatchSize,
   type ExampleSource,
@@ -27,6 +27,8 @@ export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps } from
 export { evaluateLargest } from './planned-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
+export { ShardedWeights } from './sharded-weights.ts'
+export { writeSharedSnapshot } from './shared-snapshot.ts'
 export {
   type FoundSnapshot,
   listSnapshots,

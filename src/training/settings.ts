@@ -80,10 +80,10 @@ export const trainingSchema = z.strictObject({
     .prefault({}),
   optimizer: optimizerSchema.prefault({ type: 'adamw' }),
   shard: z
-    .enum(['none', 'optimizer', 'gradients'])
+    .enum(['none', 'optimizer', 'gradients', 'parameters'])
     .default('none')
     .describe(
-      'training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too (ZeRO-2)',
+      'training state to shard across processes: none, the optimizer state (ZeRO-1), gradients too (ZeRO-2), or all weights too, frozen ones included (ZeRO-3)',
     ),
   learningRate: z.number().positive().optional().describe("peak learning rate (default: the optimizer's)"),
   schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),

@@ -18,6 +18,7 @@ import type { Optimizer, WeightAverage } from '../optim/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import { checkpointFiles, runFiles } from '../tracking/index.ts'
 import type { OnlineExamples } from './example-stream.ts'
+import { openParts } from './tensor-parts.ts'
 
 const whole = z.int().nonnegative()
 
@@ -70,6 +71,8 @@ const manifestSchema = z.strictObject({
   version: z.literal(1),
   files: z.record(z.string(), z.strictObject({ bytes: whole, sha256: z.string() })),
 })
+/** Size and hash of files by their paths in a checkpoint. */
+export type ManifestFiles = z.output<typeof manifestSchema>['files']
 
 /** The name of a step in file names, such as `step-00000400`. */
 export const stepName = (step: number): string => `step-${String(step).padStart(8, '0')}`
@@ -89,19 +92,45 @@ const allOf = async (tasks: readonly (Promise<void> | undefined)[]): Promise<voi
   for (const result of await Promise.allSettled(tasks)) if (result.status === 'rejected') throw result.reason
 }
 
+/** The state of a run as a checkpoint stores it. */
+type StoredState = Omit<RunState, 'optimizerStep' | 'averageUpdates'>
+
+/** Writes what no process but the first writes, and the manifest of all files. @param written files that were hashed already */
+export const finishSnapshot = async (folder: string, state: RunState, written: ManifestFiles): Promise<void> => {
+  await writeFile(join(folder, checkpointFiles.state), JSON.stringify(state))
+  const files = { ...written }
+  for (const name of await filesIn(folder)) {
+    // Large files were hashed while they were written.
+    if (name in files) continue
+    const file = join(folder, name)
+    files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
+  }
+  await writeFile(join(folder, checkpointFiles.manifest), JSON.stringify({ version: 1, files }))
+}
+
+/** Writes the folder of a checkpoint below a run's folder, all of it or nothing; returns its path. An earlier one of the step is replaced. */
+export const writeSnapshotFolder = async (
+  run: string,
+  step: number,
+  write: (folder: string) => Promise<void>,
+): Promise<string> => {
+  const path = snapshotPath(run, step)
+  await mkdir(join(run, runFiles.checkpoints), { recursive: true })
+  await writeFolderAtomic(path, write)
+  return path
+}
+
 /** Writes a checkpoint below a run's folder; returns its path. An earlier one of the same step is replaced. */
-export const writeSnapshot = async (
+export const writeSnapshot = (
   run: string,
   parts: SnapshotParts,
-  state: Omit<RunState, 'optimizerStep' | 'averageUpdates'>,
+  state: StoredState,
   options: { tokenizer?: string } = {},
-): Promise<string> => {
-  const path = snapshotPath(run, state.step)
-  const { model, auxiliary, optimizer, average } = parts
-  await mkdir(join(run, runFiles.checkpoints), { recursive: true })
-  await writeFolderAtomic(path, async (folder) => {
-    const files: z.output<typeof manifestSchema>['files'] = {}
-    const noting = (below: string) => (name: string, written: (typeof files)[string]) => {
+): Promise<string> =>
+  writeSnapshotFolder(run, state.step, async (folder) => {
+    const { model, auxiliary, optimizer, average } = parts
+    const files: ManifestFiles = {}
+    const noting = (below: string) => (name: string, written: ManifestFiles[string]) => {
       files[join(below, name)] = written
     }
     const put = async (name: string, tensors: ReadonlyMap<string, Tensor>) => {
@@ -125,18 +154,8 @@ export const writeSnapshot = async (
       parts.carried && put(checkpointFiles.carried, parts.carried()),
       parts.online?.save(join(folder, checkpointFiles.examples)),
     ])
-    const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
-    await writeFile(join(folder, checkpointFiles.state), JSON.stringify(full))
-    for (const name of await filesIn(folder)) {
-      // Large files were hashed while they were written.
-      if (name in files) continue
-      const file = join(folder, name)
-      files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
-    }
-    await writeFile(join(folder, checkpointFiles.manifest), JSON.stringify({ version: 1, files }))
+    await finishSnapshot(folder, { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }, files)
   })
-  return path
-}
 
 /** @throws CheckpointError that names what is damaged */
 export const verifySnapshot = async (folder: string): Promise<void> => {
@@ -256,12 +275,10 @@ export const readSnapshot = async (folder: string, parts: SnapshotParts): Promis
   await (parts.weights?.load(join(folder, checkpointFiles.model)) ??
     loadWeightsInto(parts.model, join(folder, checkpointFiles.model)))
   if (parts.auxiliary !== undefined) await loadWeightsInto(parts.auxiliary, join(folder, checkpointFiles.auxiliary))
-  const optimizer = await openSafetensors(join(folder, checkpointFiles.optimizer))
-  parts.optimizer.loadState({ tensors: allTensors(optimizer), step: state.optimizerStep })
-  if (parts.average !== undefined) {
-    const average = await openSafetensors(join(folder, checkpointFiles.average))
-    parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
-  }
+  const stateOf = (name: string) => openParts(folder, name)
+  parts.optimizer.loadState({ tensors: await stateOf(checkpointFiles.optimizer), step: state.optimizerStep })
+  if (parts.average !== undefined)
+    parts.average.loadState({ tensors: await stateOf(checkpointFiles.average), updates: state.averageUpdates })
   if (parts.carried !== undefined)
     restoreTensors(parts.carried(), await openSafetensors(join(folder, checkpointFiles.carried)))
   await parts.online?.load(join(folder, checkpointFiles.examples))

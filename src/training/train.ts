@@ -17,7 +17,6 @@ import {
   type GradientOptions,
   reseed,
   type TrainableModel,
-  trainingWeights,
 } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
@@ -25,6 +24,8 @@ import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
 import { afterEvaluation, plateauFactor } from './plateau.ts'
 import type { TrainingSettings } from './settings.ts'
+import type { ShardedWeights } from './sharded-weights.ts'
+import { shareBatch } from './shared-batch.ts'
 
 /** Phases of plans that are no part of the steps. */
 export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
@@ -54,6 +55,8 @@ export interface TrainingRun<Example = unknown> {
   recordIncident?(step: number, report: NonFiniteReport): Promise<string>
   /** The processes that share each batch. All run this loop, with callbacks that agree. */
   group?: ProcessGroup
+  /** The weights, where each process has a part of them. */
+  shardedWeights?: ShardedWeights | undefined
   /** Writes a checkpoint after an error, when the other processes may be gone (default: `save`). */
   rescue?(state: LoopState): Promise<string | undefined>
   /** Whether somebody asks for a checkpoint now; called after each step. */
@@ -85,18 +88,14 @@ const exchangeOf = <Example>({
   trainable,
   optimizer,
   settings,
+  shardedWeights,
 }: TrainingRun<Example>): GradientExchange | undefined =>
   group &&
   new GradientExchange(group, trainable.parameters, {
-    everyMicroBatch: settings.shard === 'gradients',
+    everyMicroBatch: settings.shard === 'gradients' || shardedWeights !== undefined,
     sharded: optimizer instanceof ShardedOptimizer ? optimizer : undefined,
+    toldWhenComplete: shardedWeights !== undefined,
   })
-
-/** The most micro-batches that a process has, where each of them is exchanged. */
-const roundsOf =
-  (group: ProcessGroup, { everyMicroBatch }: GradientExchange) =>
-  async (own: number): Promise<number> =>
-    everyMicroBatch ? Math.max(...(await group.gather(own))) : own
 
 class TrainingLoop<Example> {
   readonly #run: TrainingRun<Example>
@@ -271,7 +270,8 @@ class TrainingLoop<Example> {
       const { microTokens, step } = this.#state
       try {
         const context = { model, microTokens, padded, device, step, position: batch.position, seed: settings.seed }
-        batch.examples = [...(await objective.prepare(batch.examples, context))]
+        const prepare = objective.prepare.bind(objective)
+        batch.examples = [...(await this.#whole(() => prepare(batch.examples, context)))]
         return
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error
@@ -287,14 +287,14 @@ class TrainingLoop<Example> {
   }
 
   async #update({ gradients, gradientNorm }: ReducedGradients, learningRate: number): Promise<Update> {
-    const { optimizer, group, settings } = this.#run
+    const { optimizer, group, settings, shardedWeights } = this.#run
     const { maxGradientNorm } = settings
     this.#sound = false
     notePhase('optimizer')
     const known = gradientNorm === undefined ? {} : { gradientNorm }
     const update = optimizer.step(gradients, { learningRate, maxGradientNorm, ...known })
-    if (update.applied && group !== undefined && optimizer instanceof ShardedOptimizer)
-      await collectWeights(group, optimizer)
+    const isPart = optimizer instanceof ShardedOptimizer && shardedWeights === undefined
+    if (update.applied && group !== undefined && isPart) await collectWeights(group, optimizer)
     if (update.applied) this.#afterUpdate(gradients, update)
     this.#sound = !update.applied
     return update
@@ -334,8 +334,14 @@ class TrainingLoop<Example> {
   async *#finishStep(pending: readonly Pending[]): AsyncGenerator<TrainingEvent> {
     if (pending.includes('evaluate')) yield* this.#evaluate()
     if (pending.includes('sample'))
-      for (const shown of (await this.#run.sample?.()) ?? []) yield { ...this.#stamp(), type: 'sample', ...shown }
+      for (const shown of (await this.#whole(async () => this.#run.sample?.())) ?? [])
+        yield { ...this.#stamp(), type: 'sample', ...shown }
     this.#state.pending = []
+  }
+
+  /** Runs work with all weights in memory. */
+  #whole<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#run.shardedWeights?.whole(work) ?? work()
   }
 
   async *#evaluate(): AsyncGenerator<TrainingEvent> {
@@ -344,7 +350,7 @@ class TrainingLoop<Example> {
     const from = performance.now()
     notePhase(evaluationPhase)
     average?.swapIn()
-    const metrics = await evaluate(this.#state).finally(() => average?.swapOut())
+    const metrics = await this.#whole(() => evaluate(this.#state)).finally(() => average?.swapOut())
     const best = this.#noteBest(metrics)
     const { plateau } = this.#run.settings
     if (plateau !== undefined) this.#state.plateau = afterEvaluation(plateau, this.#state.plateau, best)
@@ -421,25 +427,23 @@ class TrainingLoop<Example> {
   }
 
   async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
-    const { trainable, group } = this.#run
+    const { trainable, group, shardedWeights } = this.#run
     const { examples, numbers } = this.#own(batch)
     const exchange = this.#exchange
-    const shared = group &&
-      exchange && {
-        totals: trainingWeights(trainable, batch.examples),
-        sink: exchange,
-        rounds: roundsOf(group, exchange),
-      }
+    const shared = group && exchange && shareBatch(trainable, batch.examples, group, exchange, shardedWeights)
     exchange?.begin()
     for (;;) {
       try {
-        return await computeGradients(trainable, examples, this.#gradientOptions(numbers), shared)
+        shardedWeights?.beginStep()
+        const own = await computeGradients(trainable, examples, this.#gradientOptions(numbers), shared)
+        shardedWeights?.endStep()
+        return own
       } catch (error) {
         if (group !== undefined && error instanceof GroupError) throw await group.named(error)
         if (!(error instanceof OutOfMemoryError)) throw error
         if (exchange?.everyMicroBatch === true)
           throw new OutOfMemoryError(
-            `${error.message} Micro-batches cannot shrink within a step with \`shard\` gradients: lower \`batch.microTokens\`, or raise \`recompute\`, and resume.`,
+            `${error.message} Micro-batches cannot shrink within a step with \`shard\` ${this.#run.settings.shard}: lower \`batch.microTokens\`, or raise \`recompute\`, and resume.`,
           )
         clearGrads([...trainable.parameters.values()])
         const change = this.#shrink(batch)
@@ -527,7 +531,8 @@ class TrainingLoop<Example> {
     const { trainable, group } = this.#run
     const { examples, numbers } = this.#own(batch)
     const positions = numbers.map((number) => batch.position + number)
-    const report = await diagnose(trainable, examples, positions, result, this.#gradientOptions(numbers))
+    const options = this.#gradientOptions(numbers)
+    const report = await this.#whole(() => diagnose(trainable, examples, positions, result, options))
     const found = (await group?.gather(report)) ?? [report]
     report.examples = found.flatMap((one) => one.examples).sort((a, b) => a - b)
     // Of a sharded gradient each process sees a part, else all see the same.

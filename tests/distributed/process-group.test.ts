@@ -62,6 +62,21 @@ describe('a group of three', () => {
     expect(lines.filter((line) => line.includes('Rank 2 has not answered for 9 s.'))).toHaveLength(2)
   })
 
+  it('ends by its deadline where one process does not come, and names it', async () => {
+    const { lines, codes } = await launch(3, ['absent', '1'], { TUNESMITH_COLLECTIVE_SECONDS: '2' })
+    expect(codes).toEqual([1, 1, 1])
+    const line = lines.find((one) => one.startsWith('2')) ?? ''
+    expect(line).toMatch(/Timed out waiting 2000ms/)
+    expect(line).toMatch(/Rank 1 \(.*, process \d+\) does not wait for one: it computes, or it hangs in this one/)
+    expect(line).not.toMatch(/Rank 0 \(.*\) (does|has begun)/)
+  })
+
+  it('ends by its deadline where processes begin collectives in different orders, and names both', async () => {
+    const { lines, codes } = await launch(2, ['order', '1'], { TUNESMITH_COLLECTIVE_SECONDS: '2' })
+    expect(codes).toEqual([1, 1])
+    expect(lines.join()).toMatch(/has begun 2, the last a (sum|gather) of 2 elements/)
+  })
+
   it.each([
     ['SIGKILL', 0],
     ['SIGSTOP', 1],

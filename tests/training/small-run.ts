@@ -70,8 +70,8 @@ export const remainsOf = (run: string): Record<string, string> => {
   const hashes: Record<string, string> = {}
   for (const name of filesBelow(run)) {
     if (!/^(model|checkpoints)\//.test(name) || name.endsWith('manifest.json')) continue
-    // The card names the run, and how long it took.
-    if (name === 'model/README.md') continue
+    // The card names the run, and both say how long it took.
+    if (name === 'model/README.md' || name === 'model/timing.json') continue
     const bytes = readFileSync(join(run, name))
     const { seconds: _, ...state } = name.endsWith('state.json') ? JSON.parse(bytes.toString()) : {}
     hashes[name] = name.endsWith('state.json') ? sha256(JSON.stringify(state)) : sha256(bytes)

@@ -2,12 +2,11 @@
 // run.
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
+import { CheckpointError, ConfigError, writeFileAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
-import { type OptimizerState, ShardedOptimizer } from '../../optim/index.ts'
+import { ShardedOptimizer } from '../../optim/index.ts'
 import { readEvents, runFiles, type TrainingEvent, takeCheckpointRequest } from '../../tracking/index.ts'
 import {
-  collectState,
   initialState,
   type LoopState,
   newestSnapshot,
@@ -15,7 +14,6 @@ import {
   preFlight,
   pruneSnapshots,
   RiseWatch,
-  readSnapshot,
   removeLeftovers,
   resumedState,
   setAsideAfter,
@@ -23,11 +21,11 @@ import {
   stepName,
   type TrainingRun,
   train,
-  writeSnapshot,
 } from '../../training/index.ts'
 import { checkBestMetric } from './best-metric.ts'
+import { restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
 import { explainDiskFault } from './execute.ts'
-import { exportModel, partsOf } from './export-model.ts'
+import { exportModel } from './export-model.ts'
 import { expectBudgetFits } from './memory-limits.ts'
 import { RunCallbacks } from './run-callbacks.ts'
 import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
@@ -83,6 +81,8 @@ export const executeSteps = async (
     await startRecord(record, run, saved, flight, latest, callbacks)
     if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
     const { signal } = listener
+    // From here on each process has its part of the weights only.
+    run.shardedWeights?.close()
     await withVisitor(run, listener, (visitor) =>
       trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
     )
@@ -93,9 +93,8 @@ export const executeSteps = async (
   }
   const measured = latest.costs.measurement(start)
   const { reason, step: steps, tokens: seen, loss } = latest
-  const exported = () => exportModel(run, latest.best)
-  const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exported>>> =
-    reason === 'finished' ? await onFirst(group, exported) : {}
+  const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exportModel>>> =
+    reason === 'finished' ? await exportModel(run, latest.best, group) : {}
   const { parameters } = flight
   return record.finish({
     reason,
@@ -118,11 +117,13 @@ export const executeSteps = async (
 
 /** Trains, with the visitor that the listener opens on the model, if there is one. */
 const withVisitor = async (
-  { trainable: { model }, tokenizer, chatTemplate, recipe: { out } }: BuiltRun,
+  { trainable: { model }, tokenizer, chatTemplate, recipe: { out }, shardedWeights }: BuiltRun,
   listener: RunListener,
   trainWith: (visitor: ModelVisitor | undefined) => Promise<void>,
 ): Promise<void> => {
   const template = chatTemplate ?? tokenizer.chatTemplate
+  if (shardedWeights !== undefined && listener.onModel !== undefined)
+    throw new ConfigError('`--ui` needs all weights between steps: set `shard` to gradients, or leave it out.')
   const visitor = await listener.onModel?.({
     model,
     tokenizer,
@@ -187,15 +188,9 @@ const savedState = async (
     note('There is no checkpoint yet: the run starts again.')
     return undefined
   }
-  const state = await restore(run, found.path)
+  const state = await restoreCheckpoint(run, found.path)
   await onFirst(group, () => setAsideAfter(recipe.out, state.step))
   return resumedState(state, recipe, trainable.model.facts.numLayers)
-}
-
-/** Loads a checkpoint into model, optimizer and average; they keep their own counters. */
-const restore = async (run: BuiltRun, path: string): Promise<LoopState> => {
-  const { optimizerStep: _, averageUpdates: __, ...state } = await readSnapshot(path, partsOf(run))
-  return state
 }
 
 /** Opens the events. A resumed run takes its last results from them; a new one writes the notes of its build. */
@@ -242,12 +237,13 @@ const trainRun = async (
   run: BuiltRun,
   { state, isResumed, latest, signal, visitor, callbacks, group }: TrainOptions,
 ): Promise<void> => {
-  const { trainable, stream, optimizer, average, learningRate, length, evaluate, sample, recipe } = run
+  const { trainable, stream, optimizer, average, shardedWeights, learningRate, length, evaluate, sample, recipe } = run
   const events = train({
     trainable,
     stream,
     optimizer,
     average,
+    shardedWeights,
     settings: recipe,
     learningRate,
     length: { ...length, done: (at) => callbacks.stopped || length.done(at) },
@@ -313,27 +309,24 @@ const callbacksOf = (
   group?: ProcessGroup,
 ): Pick<TrainingRun, 'save' | 'rescue' | 'wantsCheckpoint' | 'rollBack' | 'recordIncident'> => {
   const { out, keep } = run.recipe
-  const save = async (state: LoopState, whole?: OptimizerState): Promise<string> => {
-    record.sync()
-    const parts = partsOf(run)
-    const optimizer = whole === undefined ? parts.optimizer : { ...parts.optimizer, state: () => whole }
-    const path = await writeSnapshot(out, { ...parts, optimizer }, state, { tokenizer: run.tokenizerFiles })
-    await record.noteSession()
-    await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
-    return relative(out, path)
+  const save = async (state: LoopState, among = group): Promise<string> => {
+    const path = await saveCheckpoint(run, state, among, () => record.sync())
+    // Only the first process has a record.
+    return onFirst(among, async () => {
+      await record.noteSession()
+      await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
+      return relative(out, path)
+    })
   }
   return {
-    save: async (state) => {
+    save: (state) => {
       latest.examples = state.position
-      const { optimizer } = run
-      if (group === undefined || !(optimizer instanceof ShardedOptimizer)) return onFirst(group, () => save(state))
-      const whole = await collectState(group, optimizer)
-      return group.fromFirst(() => save(state, whole))
+      return save(state)
     },
     // The other processes may be gone.
     ...(group && {
       rescue: async (state: LoopState) =>
-        group.first && !(run.optimizer instanceof ShardedOptimizer) ? save(state) : undefined,
+        group.first && !(run.optimizer instanceof ShardedOptimizer) ? save(state, undefined) : undefined,
     }),
     wantsCheckpoint: ({ step }) => {
       if (group === undefined) return takeCheckpointRequest(out)
@@ -342,7 +335,7 @@ const callbacksOf = (
     },
     rollBack: async () => {
       const { found } = await onFirst(group, () => newestSnapshot(out))
-      return found === undefined ? undefined : restore(run, found.path)
+      return found === undefined ? undefined : restoreCheckpoint(run, found.path)
     },
     recordIncident: async (step, report) => {
       const path = join(runFiles.incidents, `${stepName(step)}.json`)

@@ -3,58 +3,51 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { saveModel } from '../../checkpoint/index.ts'
 import { writeFolderAtomic } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { checkpointFiles, runFiles } from '../../tracking/index.ts'
-import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/index.ts'
+import { listSnapshots, readSnapshot } from '../../training/index.ts'
+import { partsOf, restoreCheckpoint } from './checkpoints.ts'
 import type { BuiltRun, FinalScores } from './run-kind.ts'
 
-/** Tensors that criterion and fine-tuning method carry from step to step; undefined without any. */
-const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotParts['carried'] => {
-  const sources = [objective.carried?.tensors, method?.tensors].filter((tensors) => tensors !== undefined)
-  return sources.length === 0 ? undefined : () => new Map(sources.flatMap((tensors) => [...tensors()]))
-}
-
-/** The parts of a run that a checkpoint stores. */
-export const partsOf = ({
-  trainable,
-  stream,
-  optimizer,
-  average,
-  weights,
-  addModelFiles,
-}: BuiltRun): SnapshotParts => ({
-  model: trainable.model,
-  auxiliary: trainable.auxiliary,
-  optimizer,
-  average,
-  carried: carriedTensors(trainable),
-  online: stream.online,
-  weights,
-  addModelFiles,
-})
-
-/** @param bestStep of the best evaluation by `keep.best` */
+/**
+ * Exports the model of a finished run; all processes call it, and the first one writes.
+ * @param bestStep of the best evaluation by `keep.best`
+ */
 export const exportModel = async (
   run: BuiltRun,
   bestStep: number | undefined,
+  group?: ProcessGroup,
 ): Promise<{ model: string; modelStep?: number; scores?: FinalScores }> => {
-  const { recipe, trainable, average } = run
+  const { recipe, trainable, average, shardedWeights } = run
+  const onFirst = <Result>(work: () => Promise<Result>): Promise<Result> => group?.fromFirst(work) ?? work()
   const model = join(recipe.out, runFiles.model)
-  const snapshots = await listSnapshots(recipe.out)
+  const snapshots = await onFirst(() => listSnapshots(recipe.out))
   const best = recipe.keep.best === undefined ? undefined : snapshots.find(({ step }) => step === bestStep)
   const chosen = best ?? snapshots[0]
   const exported = { model, ...(chosen && { modelStep: chosen.step }) }
   if (run.exportModel === undefined && average === undefined) {
     const weights = join(chosen.path, checkpointFiles.model)
-    await writeFolderAtomic(model, (folder) => cp(weights, folder, { recursive: true }))
+    await onFirst(() => writeFolderAtomic(model, (folder) => cp(weights, folder, { recursive: true })))
     return exported
   }
-  if (chosen !== undefined && (run.exportModel !== undefined || best !== undefined))
-    await readSnapshot(chosen.path, partsOf(run))
+  const restores = chosen !== undefined && (run.exportModel !== undefined || best !== undefined)
+  const write = async () => {
+    if (restores && shardedWeights === undefined) await readSnapshot(chosen.path, partsOf(run))
+    if (shardedWeights === undefined) average?.swapIn()
+    try {
+      if (run.exportModel !== undefined) return { ...exported, scores: await run.exportModel(model) }
+      await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
+      return exported
+    } finally {
+      if (shardedWeights === undefined) average?.swapOut()
+    }
+  }
+  if (shardedWeights === undefined) return onFirst(write)
+  // Every process has a part of the checkpoint and of the average.
+  if (restores) await restoreCheckpoint(run, chosen.path)
   average?.swapIn()
   try {
-    if (run.exportModel !== undefined) return { ...exported, scores: await run.exportModel(model) }
-    await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
-    return exported
+    return await shardedWeights.whole(() => onFirst(write))
   } finally {
     average?.swapOut()
   }

@@ -49,6 +49,7 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
     addon: basename(dirname(readNativeBuild().addon)),
     recipe: shortHash(settings),
     'size of gradient buckets': String(group.bucketBytes),
+    'overlap of exchange and backward pass': String(group.overlaps),
     data: shortHash(Object.values(hashes)),
     parameters: shortHash([...trainable.parameters].map(([path, { shape, dtype }]) => [path, shape, dtype])),
     'initial weights': checksumOf(trainable.parameters),

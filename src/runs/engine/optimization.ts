@@ -3,15 +3,24 @@ import type { AppliedAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import {
+  averageOfPart,
   createAverage,
   createOptimizer,
   createShardedOptimizer,
   defaultLearningRate,
   type GroupOptions,
   type Optimizer,
+  ShardedOptimizer,
   type WeightAverage,
 } from '../../optim/index.ts'
-import { type ExampleSource, type RunLength, runLength, type TrainableModel } from '../../training/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import {
+  type ExampleSource,
+  type RunLength,
+  runLength,
+  ShardedWeights,
+  type TrainableModel,
+} from '../../training/index.ts'
 import { expectBatchFits } from './memory-limits.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
@@ -23,6 +32,8 @@ export interface Optimization {
   average?: WeightAverage
   learningRate: number
   length: RunLength
+  /** The weights, where each process has a part of them. They are whole until they are closed for the first time. */
+  shardedWeights?: ShardedWeights
 }
 
 /** Examples whose mean length is taken for that of all. */
@@ -90,6 +101,43 @@ const expectWholeUpdates = (
     )
 }
 
+/** Kinds of runs whose forward passes are the same on every process: others must have all weights. */
+const dividesWeights: readonly string[] = ['pretrain', 'finetune']
+
+/** The part of the weights of this process. @throws ConfigError for what needs whole weights */
+const divideWeights = (
+  { command, recompute }: CommonRecipe,
+  { model, auxiliary, parameters, adversary }: TrainableModel,
+  group: ProcessGroup,
+): ShardedWeights => {
+  if (!dividesWeights.includes(command))
+    throw new ConfigError(
+      `Expected ${dividesWeights.join(' or ')} for \`shard\` parameters, got ${command}, whose forward passes without gradients differ between processes. Set \`shard\` to gradients.`,
+    )
+  if (adversary !== undefined)
+    throw new ConfigError(
+      'A second pass with moved embeddings needs all weights on each process: set `shard` to gradients, or train without it.',
+    )
+  if (typeof recompute === 'number')
+    throw new ConfigError(
+      `Expected all for \`recompute\` with \`shard\` parameters, which recomputes every layer, got ${recompute}. Remove it.`,
+    )
+  return new ShardedWeights(group, auxiliary === undefined ? [model] : [model, auxiliary], parameters)
+}
+
+/** The average of the weights, which is divided as they are; undefined without one. */
+const averageOf = (
+  { average }: CommonRecipe,
+  parameters: ReadonlyMap<string, Tensor>,
+  optimizer: Optimizer,
+  shardedWeights: ShardedWeights | undefined,
+): WeightAverage | undefined => {
+  if (average === undefined) return optimizer.average
+  if (!(optimizer instanceof ShardedOptimizer)) return createAverage(average, parameters, optimizer)
+  if (shardedWeights === undefined) return createAverage(average, parameters)
+  return averageOfPart(createAverage(average, optimizer.ownParameters, optimizer), optimizer)
+}
+
 /** Builds optimizer, average, learning rate and length of a run. */
 export const setOptimization = (
   recipe: CommonRecipe,
@@ -101,7 +149,13 @@ export const setOptimization = (
   const { group, applied, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const sharded = recipe.shard !== 'none' && group !== undefined
-  if (sharded && recipe.average !== undefined && [...parameters.values()].some(({ dtype }) => dtype !== 'float32'))
+  const shardedWeights = sharded && recipe.shard === 'parameters' ? divideWeights(recipe, trainable, group) : undefined
+  if (
+    sharded &&
+    shardedWeights === undefined &&
+    recipe.average !== undefined &&
+    [...parameters.values()].some(({ dtype }) => dtype !== 'float32')
+  )
     throw new ConfigError(
       '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
     )
@@ -110,6 +164,7 @@ export const setOptimization = (
         index: group.rank,
         count: group.size,
         bucketBytes: group.bucketBytes,
+        own: shardedWeights?.trainedPart,
       })
     : createOptimizer(recipe.optimizer, parameters, groups)
   if (recipe.average !== undefined && optimizer.average !== undefined)
@@ -129,13 +184,15 @@ export const setOptimization = (
     parameters,
   })
   if (method?.afterUpdate !== undefined) expectWholeUpdates(recipe, optimizer)
+  if (method !== undefined && shardedWeights !== undefined)
+    throw new ConfigError(
+      `\`variant\` ${(recipe as { variant?: string }).variant} reads weights between steps, which each process needs whole: set \`shard\` to gradients.`,
+    )
   return {
     trainable: method === undefined ? trainable : { ...trainable, method },
     optimizer,
-    average:
-      recipe.average === undefined
-        ? optimizer.average
-        : createAverage(recipe.average, parameters, sharded ? {} : { weights: optimizer.weights }),
+    ...(shardedWeights && { shardedWeights }),
+    average: averageOf(recipe, parameters, optimizer, shardedWeights),
     learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
     length,
   }

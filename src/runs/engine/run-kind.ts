@@ -9,6 +9,7 @@ import type {
   ExampleSource,
   LoopState,
   RunLength,
+  ShardedWeights,
   SnapshotParts,
   TrainableModel,
   TrainingSettings,
@@ -58,6 +59,8 @@ export interface BuiltRun {
   stream: ExampleSource<unknown>
   optimizer: Optimizer
   average?: WeightAverage
+  /** The weights, where each process of a group has a part of them; whole until they are closed for the first time. */
+  shardedWeights?: ShardedWeights
   /** How checkpoints store the weights, if not as a whole model. */
   weights?: SnapshotParts['weights']
   /** Writes files beside the weights of a checkpoint of a whole model, without which it is not used as it was trained. */

@@ -48,10 +48,10 @@ export interface RunSettings {
   /** Default: `{"type":"adamw"}`. */
   optimizer?: OptimizerInput
   /**
-   * Training state to shard across processes: none, the optimizer state (ZeRO-1), or gradients too
-   * (ZeRO-2). Default: `none`.
+   * Training state to shard across processes: none, the optimizer state (ZeRO-1), gradients too (ZeRO-2),
+   * or all weights too, frozen ones included (ZeRO-3). Default: `none`.
    */
-  shard?: 'none' | 'optimizer' | 'gradients'
+  shard?: 'none' | 'optimizer' | 'gradients' | 'parameters'
   /** Default: `{"type":"linear","warmupShare":0.05}`. */
   schedule?: ScheduleInput
   /** Reduce the schedule's learning rate when evaluations do not improve `keep.best` (reduce on plateau). */

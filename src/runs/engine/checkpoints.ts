@@ -1,0 +1,90 @@
+// Writes and restores the checkpoints of a run, in one process or in several, of which each may have a part of its state.
+import type { ProcessGroup } from '../../distributed/index.ts'
+import { ShardedOptimizer } from '../../optim/index.ts'
+import {
+  collectAverage,
+  collectState,
+  type LoopState,
+  readSnapshot,
+  type SnapshotParts,
+  writeSharedSnapshot,
+  writeSnapshot,
+} from '../../training/index.ts'
+import type { BuiltRun } from './run-kind.ts'
+
+/** Tensors that criterion and fine-tuning method carry from step to step; undefined without any. */
+const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotParts['carried'] => {
+  const sources = [objective.carried?.tensors, method?.tensors].filter((tensors) => tensors !== undefined)
+  return sources.length === 0 ? undefined : () => new Map(sources.flatMap((tensors) => [...tensors()]))
+}
+
+/** The parts of a run that a checkpoint stores. */
+export const partsOf = ({
+  trainable,
+  stream,
+  optimizer,
+  average,
+  weights,
+  addModelFiles,
+}: BuiltRun): SnapshotParts => ({
+  model: trainable.model,
+  auxiliary: trainable.auxiliary,
+  optimizer,
+  average,
+  carried: carriedTensors(trainable),
+  online: stream.online,
+  weights,
+  addModelFiles,
+})
+
+/**
+ * Writes a checkpoint, by the processes that have a part of it; all call it. Returns its path.
+ * @param prepare called by the first process before it writes anything
+ */
+export const saveCheckpoint = async (
+  run: BuiltRun,
+  state: LoopState,
+  group: ProcessGroup | undefined,
+  prepare: () => void,
+): Promise<string> => {
+  const { optimizer, average, shardedWeights, recipe, tokenizerFiles: tokenizer } = run
+  const parts = partsOf(run)
+  const write = (some: Partial<SnapshotParts> = {}) => {
+    prepare()
+    return writeSnapshot(recipe.out, { ...parts, ...some }, state, { tokenizer })
+  }
+  if (group === undefined) return write()
+  if (!(optimizer instanceof ShardedOptimizer)) return group.fromFirst(() => write())
+  if (shardedWeights !== undefined && parts.weights === undefined) {
+    if (group.first) prepare()
+    return writeSharedSnapshot(recipe.out, parts, { group, weights: shardedWeights, optimizer }, state, { tokenizer })
+  }
+  // The whole state, on the first process: with sharded weights it is that of an adapter.
+  const whole = await collectState(group, optimizer)
+  const averaged =
+    average === undefined || shardedWeights === undefined
+      ? average
+      : { ...average, state: await collectAverage(group, optimizer, average) }
+  const save = () =>
+    group.fromFirst(() =>
+      write({ optimizer: { ...parts.optimizer, state: () => whole ?? optimizer.state() }, average: averaged }),
+    )
+  return shardedWeights === undefined ? save() : shardedWeights.wholeTrained(save)
+}
+
+/** Loads a checkpoint into model, optimizer and average, which keep their own counters; all processes call it. */
+export const restoreCheckpoint = async (run: BuiltRun, path: string): Promise<LoopState> => {
+  const { shardedWeights } = run
+  const read = () => readSnapshot(path, partsOf(run))
+  const restored =
+    shardedWeights === undefined
+      ? await read()
+      : await shardedWeights.whole(async () => {
+          const found = await read()
+          // Loading the optimizer has written its float32 weights into the part, and the model has those of the file.
+          shardedWeights.take()
+          return found
+        })
+  const { optimizerStep: _, averageUpdates: __, ...state } = restored
+  return state
+}

@@ -17,6 +17,9 @@ export interface Placement {
   adapter: LayerAdapter
 }
 
+/** Number of the layer that a path is in, from 0, in its stack of layers; -1 outside of them. */
+export const layerNumber = (path: string): number => Number(/\.layers\.(\d+)\./.exec(`${path}.`)?.[1] ?? -1)
+
 /** An update of the parameters that has just been made. */
 export interface AfterUpdate {
   /** Number of the step, from 1. */
@@ -117,6 +120,8 @@ export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Typ
   savedConfig?(config: z.output<Schema>): z.output<Schema>
   /** Default learning rate with AdamW. New tensors take larger steps than pretrained ones. */
   learningRate: number
+  /** Settings of the same adapter without its parts in the first layers; without this, it cannot lose them. */
+  dropLayers?(config: z.output<Schema>, layers: number): z.output<Schema>
   /** How PEFT's files store it; without this, files use our own format. */
   peft?: PeftFormat<z.output<Schema>>
   /** Config of a sum of several adapters; without it, only adapters with equal configs can be averaged. */

@@ -111,6 +111,11 @@ export class AppliedAdapter {
     this.#bank.activate(this.name, { merged: [] })
   }
 
+  /** Takes it out of the first layers of the model for good, which makes it faster (AdapterDrop). @throws ConfigError for other methods than bottlenecks */
+  dropLayers(layers: number): void {
+    this.#bank.dropLayers(this.name, layers)
+  }
+
   /** Removes it from the model; the base is as it was before. */
   remove(): void {
     this.#refuseInPlace('remove')

@@ -12,7 +12,14 @@ import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
 import { Linear, type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, AnyConfig, AttachContext, Attachment, LowerAdapter } from './adapter.ts'
+import {
+  type AdapterDefinition,
+  type AnyConfig,
+  type AttachContext,
+  type Attachment,
+  type LowerAdapter,
+  layerNumber,
+} from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
 import { insertAdapter, type LayerAdapter, removeAdapter } from './layer-adapter.ts'
 import {
@@ -470,6 +477,35 @@ export class AdapterBank {
       throw error
     }
     return entry
+  }
+
+  /**
+   * Takes an adapter out of the first layers of the model for good (AdapterDrop).
+   * @throws ConfigError for a method that cannot lose them, a number that leaves none, or an adapter that another fuses
+   */
+  dropLayers(name: string, layers: number): void {
+    const entry = this.get(name)
+    const { definition, config, attachment } = entry
+    if (definition.dropLayers === undefined)
+      throw new ConfigError(`\`dropLayers\` needs a bottleneck adapter, got ${definition.type} for ${name}.`)
+    const fusing = this.#above(name).find((one) => this.get(one).definition.fuses)
+    if (fusing !== undefined)
+      throw new ConfigError(`\`dropLayers\` needs an adapter that no other fuses: ${fusing} uses ${name}.`)
+    const { plan } = entry
+    const without = (whole: Attachment): Attachment => ({
+      ...whole,
+      placements: whole.placements.filter(({ path }) => layerNumber(path) >= layers),
+    })
+    const left = without(attachment)
+    if (!Number.isSafeInteger(layers) || layers < 1 || left.placements.length === 0)
+      throw new ConfigError(
+        `Expected a whole number of layers to drop, 1 or more, that leaves an adapter in some, got ${layers}.`,
+      )
+    this.#withBareBase(() => {
+      entry.attachment = left
+      entry.config = definition.dropLayers?.(config, layers)
+      entry.plan = (context) => without(plan(context))
+    })
   }
 
   /** Adds a copy of an adapter with its values, at the same places, without gradients. */

@@ -9,6 +9,7 @@ export {
 } from './export-model.ts'
 export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext } from './export-target.ts'
 export { type AverageInput, type AverageResult, averageModels, averageModelsSchema } from './merge/average-models.ts'
+export { type DropInput, type DropResult, dropAdapterLayers, dropLayersSchema } from './merge/drop-layers.ts'
 export type { GreedySoup, SoupTrial } from './merge/greedy-soup.ts'
 export { type MergeMethod, mergeMethods } from './merge/merge-methods.ts'
 export { type MergeHooks, type MergeInput, type MergeResult, mergeModels, mergeSchema } from './merge/merge-models.ts'

@@ -1,8 +1,9 @@
 // Shared parts of the three bottleneck methods: their settings, and where the bottlenecks are inserted.
 import { z } from 'zod'
+import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { activationNames, Linear, Mlp } from '../../nn/index.ts'
-import { type AttachContext, type Attachment, adapterFields, type Placement } from '../adapter.ts'
+import { type AttachContext, type Attachment, adapterFields, layerNumber, type Placement } from '../adapter.ts'
 import { BottleneckLayer, type BottleneckShape } from './layer.ts'
 
 /** Settings of a bottleneck method. @param defaults those of its publication */
@@ -17,6 +18,11 @@ export const bottleneckFields = (defaults: { scale: number }) => ({
     .default('relu')
     .describe('activation in the bottleneck'),
   scale: z.number().positive().default(defaults.scale).describe('factor of the output of the bottleneck'),
+  dropLayers: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('AdapterDrop: first layers without an adapter, which then cost nothing in training and inference'),
   ...adapterFields,
 })
 
@@ -24,6 +30,21 @@ interface BottleneckConfig {
   size?: number
   activation: string
   scale: number
+  dropLayers: number
+}
+
+/** A bottleneck method without its adapters in more of the first layers. @source arXiv:2010.11918 */
+export const withoutLayers = <Config extends BottleneckConfig>(config: Config, layers: number): Config => ({
+  ...config,
+  dropLayers: Math.max(config.dropLayers, layers),
+})
+
+/** The places that are left without those in the first layers. @throws ConfigError where none is left */
+const afterDropped = (placements: Placement[], { dropLayers }: BottleneckConfig): Placement[] => {
+  const left = placements.filter(({ path }) => layerNumber(path) >= dropLayers)
+  if (left.length > 0 || placements.length === 0) return left
+  const layers = 1 + Math.max(...placements.map(({ path }) => layerNumber(path)))
+  throw new ConfigError(`Expected fewer than ${layers} for \`dropLayers\`, the number of layers, got ${dropLayers}.`)
 }
 
 /**
@@ -46,21 +67,27 @@ export const attachAfter = (
   { generator }: AttachContext,
 ): Attachment => ({
   trained: [],
-  placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
-    if (!(host instanceof Linear) || !names.includes(last(path))) return []
-    const shape = shapeOf(model, config, false)
-    return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, generator) }]
-  }),
+  placements: afterDropped(
+    [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
+      if (!(host instanceof Linear) || !names.includes(last(path))) return []
+      const shape = shapeOf(model, config, false)
+      return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, generator) }]
+    }),
+    config,
+  ),
 })
 
 /** Inserts a bottleneck parallel to every feed-forward block. */
 export const attachBeside = (model: Model, config: BottleneckConfig, { generator }: AttachContext): Attachment => ({
   trained: [],
-  placements: feedForwardBlocks(model).map(([path, host]): Placement => {
-    const shape = shapeOf(model, config, true)
-    const like = model.body.embedTokens
-    return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }
-  }),
+  placements: afterDropped(
+    feedForwardBlocks(model).map(([path, host]): Placement => {
+      const shape = shapeOf(model, config, true)
+      const like = model.body.embedTokens
+      return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }
+    }),
+    config,
+  ),
 })
 
 /** Feed-forward blocks, and mixtures of experts in place of some; an expert alone is none. */

@@ -1,7 +1,7 @@
 // Bottleneck adapters parallel to the feed-forward block of every layer, on the same input. @source arXiv:2110.04366
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
-import { attachBeside, bottleneckFields, settleSize } from './config.ts'
+import { attachBeside, bottleneckFields, settleSize, withoutLayers } from './config.ts'
 
 const schema = z.strictObject({ ...bottleneckFields({ scale: 4 }) })
 
@@ -11,5 +11,6 @@ export const parallel = defineAdapter({
   config: schema,
   learningRate: 1e-3,
   resolveConfig: settleSize,
+  dropLayers: withoutLayers,
   plan: (model, config, context) => attachBeside(model, config, context),
 })

@@ -11,6 +11,7 @@ export const commands: CommandRegistry = {
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,
   'corpus worker': async () => (await import('./corpus-worker.ts')).corpusWorker,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  'drop-layers': async () => (await import('./drop-layers.ts')).dropLayers,
   embed: async () => (await import('./embed.ts')).embed,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
   export: async () => (await import('./export.ts')).exportCommand,

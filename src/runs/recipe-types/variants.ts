@@ -98,6 +98,11 @@ export interface VariantSettings {
       | 'sigmoid'
     /** Factor of the output of the bottleneck. Default: `1`. */
     scale?: number
+    /**
+     * AdapterDrop: first layers without an adapter, which then cost nothing in training and inference.
+     * Default: `0`.
+     */
+    dropLayers?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
@@ -118,6 +123,11 @@ export interface VariantSettings {
       | 'sigmoid'
     /** Factor of the output of the bottleneck. Default: `1`. */
     scale?: number
+    /**
+     * AdapterDrop: first layers without an adapter, which then cost nothing in training and inference.
+     * Default: `0`.
+     */
+    dropLayers?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
@@ -138,6 +148,11 @@ export interface VariantSettings {
       | 'sigmoid'
     /** Factor of the output of the bottleneck. Default: `4`. */
     scale?: number
+    /**
+     * AdapterDrop: first layers without an adapter, which then cost nothing in training and inference.
+     * Default: `0`.
+     */
+    dropLayers?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }

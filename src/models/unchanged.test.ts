@@ -18,6 +18,10 @@ describe('modules that were seen', () => {
   it.each<[string, (layer: Layer) => void]>([
     ['another module', (layer) => void (layer.up = new Linear(4, 8))],
     ['another tensor', ({ norm }) => void (norm.weight = Tensor.from([1, 2, 3, 4]))],
+    ['another matrix', ({ up }) => void (up.weight = Tensor.from([[1], [2]]))],
+    ['a matrix that took over another one', ({ up }) => void up.weight.become(Tensor.from([[1], [2]]))],
+    ['another bias', ({ up }) => void (up.bias = Tensor.from([1, 2]))],
+    ['no bias', ({ up }) => void delete up.bias],
     ['another dtype', (layer) => void layer.to({ dtype: 'bfloat16' })],
     ['another mode', (layer) => void layer.train()],
     ['a quantised matrix', ({ up }) => void noGrad(() => up.quantize('int8'))],

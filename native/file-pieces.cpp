@@ -128,6 +128,13 @@ void widen(at::ScalarType type, const void* from, float* to, int64_t count) {
   for (int64_t i = 0; i < count; i++) to[i] = static_cast<float>(halves[i]);
 }
 
+bool has_type(const FilePart& part, RowType type) { return part.format != nullptr && part.format->type == type; }
+
+bool same_values(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.strides() == b.strides() && is_plain(a) &&
+         is_plain(b) && a.const_data_ptr() == b.const_data_ptr();
+}
+
 }  // namespace
 
 FilePieces::FilePieces(std::string header, std::vector<FilePart> parts, const uint8_t* cancel)
@@ -135,7 +142,10 @@ FilePieces::FilePieces(std::string header, std::vector<FilePart> parts, const ui
       parts_(std::move(parts)),
       cancel_(cancel),
       copies_(parts_.size()),
-      unread_(parts_.size()) {
+      unread_(parts_.size()),
+      scales_from_(parts_.size(), -1),
+      kept_scales_(parts_.size()),
+      without_scales_(parts_.size()) {
   bytes_ = header_.size();
   pieces_.push_back({-1, 0, static_cast<int64_t>(header_.size())});
   bool works = false;
@@ -157,6 +167,13 @@ FilePieces::FilePieces(std::string header, std::vector<FilePart> parts, const ui
     }
     bytes_ += static_cast<size_t>(unit * count);
     works |= !in_place || part.finite;
+    if (!has_type(part, RowType::int4_scales)) continue;
+    for (size_t j = 0; j < i && scales_from_[i] < 0; j++)
+      if (has_type(parts_[j], RowType::int4) && same_values(parts_[j].tensor, part.tensor) &&
+          (parts_[j].finite || !part.finite) && without_scales_[j] == 0) {
+        scales_from_[i] = static_cast<int64_t>(j);
+        without_scales_[j] = unread_[j];
+      }
   }
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   if (works) makers_ = std::max(1, std::min(most_makers, cores));
@@ -184,7 +201,10 @@ void FilePieces::release(size_t piece) {
   made = Made();
   read_by_all_ = piece + 1;
   const int64_t part = pieces_[piece].part;
-  if (part >= 0 && --unread_[part] == 0) copies_[part].reset();
+  if (part >= 0 && --unread_[part] == 0) {
+    copies_[part].reset();
+    if (scales_from_[part] >= 0) kept_scales_[scales_from_[part]].reset();
+  }
   changed_.notify_all();
 }
 
@@ -224,6 +244,7 @@ FilePieces::Made FilePieces::make_piece(const Piece& piece) {
     return made;
   }
   const FilePart& part = parts_[piece.part];
+  if (scales_from_[piece.part] >= 0) return kept_scales(piece);
   const at::Tensor& tensor = in_memory(piece.part);
   if (part.format != nullptr) return encode(piece, tensor);
   const int64_t item = static_cast<int64_t>(tensor.element_size());
@@ -238,6 +259,35 @@ FilePieces::Made FilePieces::make_piece(const Piece& piece) {
   }
   if (part.finite && !finite(tensor.scalar_type(), made.data, static_cast<int64_t>(made.bytes) / item))
     throw NotFinite{piece.part};
+  return made;
+}
+
+bool FilePieces::is_without_scales(int64_t part) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return without_scales_[part] > 0;
+}
+
+float* FilePieces::scales_of(int64_t part, int64_t row) {
+  const at::Tensor& tensor = parts_[part].tensor;
+  const int64_t width = width_of(tensor), count = row_format("int4-scales", "writeTensorFile").row_bytes(width) / 4;
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_ptr<float[]>& kept = kept_scales_[part];
+  if (kept == nullptr) kept.reset(new float[static_cast<size_t>(tensor.numel() / width * count)]);
+  return kept.get() + row * count;
+}
+
+FilePieces::Made FilePieces::kept_scales(const Piece& piece) {
+  const int64_t from = scales_from_[piece.part];
+  {
+    // Pieces are begun in their order, so the others are being made.
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return stopped_ || without_scales_[from] == 0; });
+    if (stopped_) throw Stopped();
+  }
+  const FilePart& part = parts_[piece.part];
+  Made made;
+  made.bytes = static_cast<size_t>(part.format->row_bytes(width_of(part.tensor)) * piece.count);
+  made.data = reinterpret_cast<const char*>(scales_of(from, piece.first));
   return made;
 }
 
@@ -267,6 +317,10 @@ FilePieces::Made FilePieces::encode(const Piece& piece, const at::Tensor& tensor
   made.own.reset(new char[made.bytes]);
   made.data = made.own.get();
   const float* columns = part.columns.defined() ? part.columns.const_data_ptr<float>() : nullptr;
+  // Read once for the integers and for their scales.
+  const bool keeps_scales = is_without_scales(piece.part);
+  const int64_t blocks = row_bytes / format.bytes;
+  float* scales = keeps_scales ? scales_of(piece.part, piece.first) : nullptr;
   std::vector<float> repeated(format.columns == RowFormat::row_scales ? static_cast<size_t>(width) : 0);
   for (int64_t row = 0; row < piece.count; row++) {
     const float* own = columns;
@@ -274,8 +328,18 @@ FilePieces::Made FilePieces::encode(const Piece& piece, const at::Tensor& tensor
       std::fill(repeated.begin(), repeated.end(), columns[part.columns.numel() == 1 ? 0 : piece.first + row]);
       own = repeated.data();
     }
+    if (keeps_scales) {
+      own = scales + row * blocks;
+      kernels().encode_row(RowType::int4_scales, static_cast<const float*>(rows) + row * width, width, nullptr,
+                           reinterpret_cast<uint8_t*>(scales + row * blocks));
+    }
     kernels().encode_row(format.type, static_cast<const float*>(rows) + row * width, width, own,
                          reinterpret_cast<uint8_t*>(made.own.get()) + row * row_bytes);
+  }
+  if (keeps_scales) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    without_scales_[piece.part]--;
+    changed_.notify_all();
   }
   if (part.finite && format.type == RowType::float16 && !finite(at::kHalf, made.data, count))
     throw NotFinite{piece.part};

@@ -76,6 +76,11 @@ class FilePieces {
   const volatile uint8_t* cancel_;
   std::vector<at::Tensor> copies_;  // of parts in other memory
   std::vector<int64_t> unread_;     // pieces of a part that are not yet read
+  // Scales of int4 that an earlier part of the same matrix computes: which part that is (-1: none), the scales, and how
+  // many of its pieces have none yet.
+  std::vector<int64_t> scales_from_;
+  std::vector<std::unique_ptr<float[]>> kept_scales_;
+  std::vector<int64_t> without_scales_;
   std::vector<std::unique_ptr<std::mutex>> copying_;
   std::vector<Piece> pieces_;
   Made made_[window];
@@ -91,6 +96,10 @@ class FilePieces {
   const at::Tensor& in_memory(int64_t part);
   Made make_piece(const Piece& piece);
   Made encode(const Piece& piece, const at::Tensor& tensor);
+  // The scales of rows whose matrix was read for its integers.
+  Made kept_scales(const Piece& piece);
+  float* scales_of(int64_t part, int64_t row);
+  bool is_without_scales(int64_t part);
 };
 
 }  // namespace tunesmith

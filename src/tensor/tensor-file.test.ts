@@ -82,6 +82,11 @@ describe('parts in another type', () => {
       { tensor: wide.t(), as: 'int8-by-column', columns: scales },
       { tensor: matrix.narrow(1, 0, 100), as: 'int4' },
       { tensor: matrix.narrow(1, 0, 100), as: 'int4-scales' },
+      // Scales before their integers, and twice after them.
+      { tensor: wide.t(), as: 'int4-scales' },
+      { tensor: wide.t(), as: 'int4' },
+      { tensor: wide.t(), as: 'int4-scales' },
+      { tensor: wide.t(), as: 'int4-scales' },
     ]
     const odd = bytesOf(13)
     const hash = await writeTensorFile(path, odd, [...parts, odd])
@@ -112,6 +117,7 @@ describe('parts in another type', () => {
       await expect(write(bad(value))).rejects.toThrow('part 1 is bad')
       await expect(write(bad(value).t(), 'float16')).rejects.toThrow('part 1 is bad')
       await expect(write(bad(value, 'bfloat16'), 'Q8_0')).rejects.toThrow('part 1 is bad')
+      await expect(write(bad(value), 'int4')).rejects.toThrow('part 1 is bad')
     }
     await expect(write(bad(1e6), 'float16')).rejects.toThrow('part 1 is bad')
     await write(bad(65_504), 'float16')

@@ -47,7 +47,7 @@ float inverse(float scale) { return scale == 0 ? 0 : 1 / scale; }
 struct Row {
   const float* values;
   int64_t width;
-  const float* importance;  // of the columns, or null; of int8 their scales
+  const float* importance;  // of the columns, or null; of int8 their scales; of int4 the scales of its blocks, or null
 };
 
 void halves(const Row& row, uint8_t* out) {
@@ -92,11 +92,16 @@ struct FourBitBlock {
       lowest = select(part < lowest, part, lowest);
       highest = select(part > highest, part, highest);
     }
-    float least = 0, most = 0;
-    for (int i = 0; i < groups; i++) {
-      if (lowest[i] < least) least = lowest[i];
-      if (highest[i] > most) most = highest[i];
-    }
+    // By halves: the extremes of numbers do not depend on the order, and zeros have no sign here.
+    float lows[groups], highs[groups];
+    __builtin_memcpy(lows, &lowest, sizeof(lows));
+    __builtin_memcpy(highs, &highest, sizeof(highs));
+    for (int half = groups / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; i++) {
+        lows[i] = lows[i + half] < lows[i] ? lows[i + half] : lows[i];
+        highs[i] = highs[i + half] > highs[i] ? highs[i + half] : highs[i];
+      }
+    const float least = lows[0], most = highs[0];
     return (__builtin_fabsf(most) > __builtin_fabsf(least) ? most : least) / -8;
   }
 };
@@ -113,7 +118,7 @@ void int4(const Row& row, uint8_t* out) {
   int32_t codes[32];
   for (int64_t from = 0; from < row.width; from += 32, out += 16) {
     const FourBitBlock block(row, from);
-    const float factor = inverse(block.scale());
+    const float factor = inverse(row.importance != nullptr ? row.importance[from / 32] : block.scale());
     for (int part = 0; part < 32 / groups; part++) {
       const Mask own = __builtin_convertvector(clamp(block.x[part] * factor + 8.0f, 0, 15) + 0.5f, Mask);
       __builtin_memcpy(codes + groups * part, &own, sizeof(own));

@@ -40,6 +40,21 @@ template <int size> void store_levels(const Lanes* levels, uint8_t* out) {
     for (int i = 0; i < size; i++) out[group * size + i] = uint8_t(whole[i * groups + group]);
 }
 
+// Levels of `count` values with a known step, plus `offset`.
+struct StoredLevels {
+  float step, low, high;
+  int offset;
+};
+void levels_of(const float* x, int count, float shift, const StoredLevels& stored, uint8_t* out) {
+  for (int from = 0; from < count; from += groups) {
+    Lanes values;
+    __builtin_memcpy(&values, x + from, sizeof(values));
+    const Lanes level = clamp(nearest((values + shift) / stored.step), stored.low, stored.high);
+    const Mask whole = __builtin_convertvector(level, Mask) + stored.offset;
+    for (int i = 0; i < groups; i++) out[from + i] = uint8_t(whole[i]);
+  }
+}
+
 void store(Lanes x, float* out) { __builtin_memcpy(out, &x, sizeof(x)); }
 
 // Low four bits in pairs (i, i + 16), after the fifth bits of all 32 where there are five.
@@ -340,8 +355,7 @@ template <int size> void level_block(const float* x, const RangeScales& found, f
   for (int group = 0; group < 256 / size; group++, x += size, levels += size) {
     const float step = scale * (found.scales[group] & 63);
     if (step == 0) continue;
-    const float shift = minimum * (found.minima[group] & 63);
-    for (int i = 0; i < size; i++) levels[i] = uint8_t(int(clamp(nearest((x[i] + shift) / step), 0, top)));
+    levels_of(x, size, minimum * (found.minima[group] & 63), {step, 0, top, 0}, levels);
   }
 }
 
@@ -459,7 +473,7 @@ void q3_k(const Row& row, uint8_t* out) {
       out[104 + i % 4] = uint8_t(out[104 + i % 4] | packed >> 4 << 2 * (i / 4));
       const float own = from_half(half) * whole[i];
       if (own == 0) continue;
-      for (int j = 16 * i; j < 16 * i + 16; j++) levels[j] = uint8_t(int(clamp(nearest(x[j] / own), -4, 3)) + 4);
+      levels_of(x + 16 * i, 16, 0, {own, -4, 3, 4}, levels + 16 * i);
     }
     for (int i = 0; i < 256; i++) out[i % 32] = uint8_t(out[i % 32] | (levels[i] > 3) << (i / 32));
     pack_two_bits(levels, out + 32);
@@ -499,7 +513,7 @@ void q6_k(const Row& row, uint8_t* out) {
       out[192 + i] = uint8_t(int(scale));
       const float step = from_half(half) * scale;
       if (step == 0) continue;
-      for (int j = 16 * i; j < 16 * i + 16; j++) levels[j] = uint8_t(int(clamp(nearest(x[j] / step), -32, 31)) + 32);
+      levels_of(x + 16 * i, 16, 0, {step, -32, 31, 32}, levels + 16 * i);
     }
     for (int part = 0; part < 2; part++) {
       const uint8_t* own = levels + 128 * part;

@@ -89,7 +89,7 @@ export {
   prepareHarness,
 } from './harness/evaluate-harness.ts'
 export { benchmarkNames, findHarnessTasks, harnessMetricName, isTaskFile } from './harness/find-tasks.ts'
-export type { HarnessSource } from './harness/rows.ts'
+export { type HarnessSource, hubBenchmarks } from './harness/rows.ts'
 export { defineHarnessTask, type HarnessTask, type HarnessTaskInput } from './harness/task-file.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {

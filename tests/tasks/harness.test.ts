@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadModel } from '../../src/checkpoint/index.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { loadModel, resolveData } from '../../src/checkpoint/index.ts'
 import { encodeShards } from '../../src/data/index.ts'
 import type { Model } from '../../src/models/index.ts'
 import { pretrain } from '../../src/runs/index.ts'
@@ -14,9 +14,16 @@ import { checkableInstructions, followsInstruction } from '../../src/tasks/harne
 import { answerScorer, generationKind } from '../../src/tasks/harness/kinds/generation.ts'
 import { PythonRandom } from '../../src/tasks/harness/python-random.ts'
 import { compileTask } from '../../src/tasks/harness/task-file.ts'
-import { evaluateHarness, findHarnessTasks, type HarnessExample, type HarnessTask } from '../../src/tasks/index.ts'
+import {
+  evaluateHarness,
+  findHarnessTasks,
+  type HarnessExample,
+  type HarnessTask,
+  hubBenchmarks,
+} from '../../src/tasks/index.ts'
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizers/index.ts'
 import { metricDirection, readEvents } from '../../src/tracking/index.ts'
+import { startHub } from '../checkpoint/hub-server.ts'
 import { runHere } from '../e2e/run-folder.ts'
 
 interface GoldenRun {
@@ -114,6 +121,60 @@ describe('benchmarks', () => {
     expect(result.metrics.acc.value).toBeCloseTo((means[0] + means[1]) / 2, 9)
     // As lm-eval, a limit is one of each subject.
     expect((await run(taskOf('mmlu'), { limit: 2 })).result.examples).toBe(4)
+  })
+
+  it('are read from the Hub split by split, with the scores of a folder, and once', async () => {
+    const asked: string[] = []
+    const rows = (split: string) => readFileSync(join(data, 'arc_easy', `${split}.jsonl`))
+    const card = ['ARC-Challenge', 'ARC-Easy'].map(
+      (name) =>
+        `- config_name: ${name}\n  data_files:\n  - split: train\n    path: ${name}/train-*\n  - split: test\n    path: ${name}/test-*\n`,
+    )
+    const files = new Map([
+      ['README.md', Buffer.from(`---\nconfigs:\n${card.join('')}---\n`)],
+      ['ARC-Easy/train-00000-of-00001.jsonl', rows('train')],
+      ['ARC-Easy/test-00000-of-00001.jsonl', rows('test')],
+      ['ARC-Challenge/train-00000-of-00001.jsonl', Buffer.from('no rows')],
+      ['ARC-Challenge/test-00000-of-00001.jsonl', Buffer.from('no rows')],
+    ])
+    const hub = await startHub({ kind: 'datasets', commit: 'd'.repeat(40), revisions: ['main'], files, asked })
+    vi.stubEnv('HF_ENDPOINT', hub.address)
+    vi.stubEnv('HF_HUB_CACHE', join(scratch, 'hub-cache'))
+    vi.stubEnv('HF_HUB_OFFLINE', '')
+    try {
+      const arc = benchmarks.find(({ name }) => name === 'arc_easy')
+      const ofHub = (hubName?: string) =>
+        compileTask({ ...arc, data: { ...arc?.data, hub: hubName } } as typeof arc, 'arc_easy')
+      const evaluateOn = (task: HarnessTask, fewShot: number) =>
+        evaluateHarness(
+          model,
+          tokenizer,
+          [task],
+          { folder: hubBenchmarks, resolve: resolveData },
+          { fewShot, resamples: 10 },
+        )
+      const fromHub = await evaluateOn(ofHub('org/name/ARC-Easy'), 2)
+      const { result } = await run(taskOf('arc_easy'), { fewShot: 2 })
+      expect(fromHub.arc_easy.metrics.acc.value).toBe(result.metrics.acc.value)
+      expect(fromHub.arc_easy.examples).toBe(result.examples)
+      const files = asked
+        .filter((path) => path.includes('/resolve/'))
+        .map((path) => path.split('/').slice(-2).join('/'))
+      expect(new Set(files)).toEqual(
+        new Set([
+          `${'d'.repeat(40)}/README.md`,
+          'ARC-Easy/test-00000-of-00001.jsonl',
+          'ARC-Easy/train-00000-of-00001.jsonl',
+        ]),
+      )
+      await hub.close()
+      vi.stubEnv('HF_HUB_OFFLINE', '1')
+      expect((await evaluateOn(ofHub('org/name/ARC-Easy'), 0)).arc_easy.examples).toBe(result.examples)
+      await expect(evaluateOn(ofHub('org/name/ARC'), 0)).rejects.toThrow(/ARC-Easy\/test/)
+      await expect(evaluateOn(ofHub(), 0)).rejects.toThrow('names no data set of the Hub')
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   it('choose examples as Python does', () => {

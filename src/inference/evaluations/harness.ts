@@ -1,6 +1,7 @@
 // Evaluation of a language model on benchmarks by name: the tasks of lm-evaluation-harness, from data on this machine.
 import { open } from 'node:fs/promises'
 import { z } from 'zod'
+import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
 import {
   benchmarkNames,
@@ -67,15 +68,22 @@ export const harness = defineEvaluation({
     const { model, tokenizer } = await loadLanguageModel(choice, hooks)
     const lines = predictions === undefined ? undefined : await open(predictions, 'w')
     try {
-      const found = await evaluateHarness(model, tokenizer, tasks, { folder: data[0] }, settings, {
-        signal,
-        onProgress: ({ task, examples, of }) =>
-          onProgress?.({ label: `Evaluating ${task}`, unit: 'examples', done: examples, of }),
-        // Each task is on disk when it is done: what is killed later keeps it.
-        onExamples: async (examples) => {
-          await lines?.write(examples.map((example) => `${JSON.stringify(example)}\n`).join(''))
+      const found = await evaluateHarness(
+        model,
+        tokenizer,
+        tasks,
+        { folder: data[0], resolve: resolveData },
+        settings,
+        {
+          signal,
+          onProgress: ({ task, examples, of }) =>
+            onProgress?.({ label: `Evaluating ${task}`, unit: 'examples', done: examples, of }),
+          // Each task is on disk when it is done: what is killed later keeps it.
+          onExamples: async (examples) => {
+            await lines?.write(examples.map((example) => `${JSON.stringify(example)}\n`).join(''))
+          },
         },
-      })
+      )
       return { tasks: found }
     } finally {
       await lines?.close()

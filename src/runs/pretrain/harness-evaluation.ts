@@ -1,6 +1,7 @@
 // Benchmarks during pretraining: their metrics beside those of the validation examples, in each evaluation.
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -9,6 +10,7 @@ import {
   findHarnessTasks,
   harnessMetricName,
   harnessSchema,
+  hubBenchmarks,
   isTaskFile,
   prepareHarness,
 } from '../../tasks/index.ts'
@@ -22,7 +24,7 @@ export const harnessEvaluationSchema = z.strictObject({
     .array(z.string())
     .default([])
     .describe(`benchmarks that each evaluation scores, by name (${benchmarkNames().join(', ')}), or task files`),
-  data: z.string().optional().describe('folder with a folder for each benchmark'),
+  data: z.string().optional().describe('folder with a folder for each benchmark, or hub: to download them'),
   limit,
   fewShot,
   fewShotSeed,
@@ -34,7 +36,7 @@ export type HarnessEvaluationSettings = z.output<typeof harnessEvaluationSchema>
 export const absoluteHarness = ({ tasks, data, ...rest }: HarnessEvaluationSettings): HarnessEvaluationSettings => ({
   ...rest,
   tasks: tasks.map((name) => (isTaskFile(name) ? resolve(name) : name)),
-  ...(data === undefined ? {} : { data: resolve(data) }),
+  ...(data === undefined ? {} : { data: data === hubBenchmarks ? data : resolve(data) }),
 })
 
 /** Benchmarks that are ready to be evaluated. */
@@ -65,7 +67,7 @@ export const openHarness = async (
     )
   const tasks = await findHarnessTasks(names)
   // No interval of a metric is shown during training.
-  const prepared = await prepareHarness(tasks, { folder: data }, { ...settings, resamples: 1 })
+  const prepared = await prepareHarness(tasks, { folder: data, resolve: resolveData }, { ...settings, resamples: 1 })
   const evaluateAll = async (): Promise<Record<string, number>> => {
     const results = await prepared.run(model, tokenizer)
     const values = Object.entries(results).flatMap(([task, { metrics }]) =>

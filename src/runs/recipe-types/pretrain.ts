@@ -29,7 +29,7 @@ export interface PretrainSettings extends RunSettings {
      * winogrande, boolq, openbookqa, mmlu, gsm8k, ifeval, lambada), or task files.
      */
     tasks?: readonly string[]
-    /** Folder with a folder for each benchmark. */
+    /** Folder with a folder for each benchmark, or hub: to download them. */
     data?: string
     /** First examples of each task to evaluate, or of each group of a task with groups (default: all). */
     limit?: number

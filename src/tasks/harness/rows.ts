@@ -1,7 +1,7 @@
 // The rows of a benchmark: which files they are in, made columns, and few-shot examples as lm-eval chooses them.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
-import { DataError } from '../../core/index.ts'
+import { DataError, invariant } from '../../core/index.ts'
 import { FaultCounter } from '../records/read-report.ts'
 import { formatOfName, openRows } from '../records/read-rows.ts'
 import type { Fields } from '../records/row.ts'
@@ -15,10 +15,15 @@ export interface HarnessRow extends TemplateRow {
   group: string | undefined
 }
 
+/** In place of a folder: each benchmark's own data set of the Hugging Face Hub. */
+export const hubBenchmarks = 'hub:'
+
 /** Where the rows of benchmarks are. */
 export interface HarnessSource {
-  /** Folder with a folder or a file for each benchmark. */
+  /** Folder with a folder or a file for each benchmark, or `hub:`. */
   folder: string | undefined
+  /** The local path of a split of a data set of the Hub, such as `hub:owner/name:subset/test`. It is needed for `hub:`. */
+  resolve?(path: string): Promise<string>
   signal?: AbortSignal
 }
 
@@ -40,13 +45,21 @@ const withColumns = ({ columns }: HarnessTask, row: TemplateRow): TemplateRow =>
   return { ...row, values }
 }
 
-/** The folder or file that holds the rows of a task. @throws DataError that says where it was looked for */
-const locate = async (task: HarnessTask, { folder }: HarnessSource): Promise<string> => {
+/** The folder or file that holds the rows of a task; undefined for those of the Hub. @throws DataError that says where it was looked for */
+const locate = (task: HarnessTask, { folder }: HarnessSource): string | undefined => {
   const { name, data, folder: own } = task
   if (data.path !== undefined) return isAbsolute(data.path) || own === undefined ? data.path : join(own, data.path)
+  if (folder === hubBenchmarks) {
+    if (data.hub !== undefined) return undefined
+    throw new DataError(
+      `The task ${name} names no data set of the Hub: add \`data.hub\` to its file, or give a folder.`,
+    )
+  }
   const hint = data.hub === undefined ? '' : ` The Hugging Face Hub has it as ${data.hub}.`
   if (folder === undefined)
-    throw new DataError(`The task ${name} needs data: give a folder that has ${name}/ with --data.${hint}`)
+    throw new DataError(
+      `The task ${name} needs data: give a folder that has ${name}/ with --data, or --data ${hubBenchmarks} to download it.${hint}`,
+    )
   if (!existsSync(folder)) throw new DataError('Expected a folder with a folder for each task, found nothing.', folder)
   if (existsSync(join(folder, name))) return join(folder, name)
   const entries = statSync(folder).isDirectory() ? readdirSync(folder) : []
@@ -65,7 +78,7 @@ const readSplit = async (
   split: string,
   signal: AbortSignal | undefined,
 ): Promise<HarnessRow[]> => {
-  // A path of one file has the split that it is given for.
+  // A list of files is one split, and a path of one file has the split that it is given for.
   const isFolder = existsSync(path) && statSync(path).isDirectory()
   const settings = { format: 'auto', header: true, quotes: 'auto', ...(isFolder ? { split } : {}) } as const
   const source = await openRows(path, settings)
@@ -84,6 +97,13 @@ export interface HarnessRows {
   pool: HarnessRow[]
 }
 
+/** A split of the data set of the Hub that a task names, as a path of data: its subset comes before the split. */
+const hubSplit = ({ name, data: { hub = '' } }: HarnessTask, split: string): string => {
+  const [owner, set, ...subset] = hub.split('/')
+  if (set !== undefined) return `hub:${owner}/${set}:${[...subset, split].join('/')}`
+  throw new DataError(`Expected owner/name or owner/name/subset for \`data.hub\` of the task ${name}, got ${hub}.`)
+}
+
 /**
  * Reads a benchmark.
  * @param shots few-shot examples of each row
@@ -94,18 +114,21 @@ export const readTask = async (
   source: HarnessSource,
   { limit, shots }: { limit: number | undefined; shots: number },
 ): Promise<HarnessRows> => {
-  const path = await locate(task, source)
-  const { signal } = source
-  const all = await readSplit(task, path, task.data.split, signal)
+  const path = locate(task, source)
+  const { resolve, signal } = source
+  invariant(path !== undefined || resolve !== undefined, 'benchmarks of the Hub need `resolve`.')
+  const read = async (split: string) =>
+    readSplit(task, path ?? (await resolve?.(hubSplit(task, split))) ?? '', split, signal)
+  const all = await read(task.data.split)
   const rows = limit === undefined ? all : firstOfGroups(all, limit)
   if (shots === 0) return { rows, pool: [] }
   if (task.fewShot.split === task.data.split) return { rows, pool: all }
-  if (statSync(path).isFile())
+  if (path !== undefined && statSync(path).isFile())
     throw new DataError(
       `Few-shot examples of ${task.name} come from the split ${task.fewShot.split}: put it beside the file in a folder ${task.name}/, or set --few-shot 0.`,
       dirname(path),
     )
-  return { rows, pool: await readSplit(task, path, task.fewShot.split, signal) }
+  return { rows, pool: await read(task.fewShot.split) }
 }
 
 /** The first rows, of each group where there are groups: lm-eval limits each subject of MMLU. */

@@ -33,7 +33,7 @@ const commonFields = {
         .string()
         .optional()
         .describe(
-          'data set of the Hugging Face Hub that has the data, named where it is missing: owner/name or owner/name/folder',
+          'data set of the Hugging Face Hub that has the data: owner/name or owner/name/subset; it is read with `--data hub:`, and named where data is missing',
         ),
       split: z.string().default('test').describe('split that is evaluated'),
     })

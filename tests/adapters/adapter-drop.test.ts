@@ -7,7 +7,8 @@ import { adaptersOf, applyAdapter, loadAdapter, saveAdapter } from '../../src/ad
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { dropAdapterLayers } from '../../src/export/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
-import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { Generator, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { apart, ids, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapter-drop-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -21,16 +22,8 @@ const make = (type: 'bert' | 't5' | 'albert' = 'bert', head: HeadType = 'sequenc
     .initialize({ std: 0.2, generator: new Generator(1) })
     .eval()
 }
-const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] })
 const logitsOf = (model: Model) =>
   noGrad(() => model.forward({ inputIds: ids, decoderInputIds: ids }).logits.toFloat32Array())
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
-const stir = (trainable: ReadonlyMap<string, Tensor>, seed = 1) =>
-  noGrad(() => {
-    const generator = new Generator(seed)
-    for (const value of trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.2, { generator }))
-  })
 /** Bottlenecks of the first layers that add nothing: what leaving them out must equal. */
 const silence = (trainable: ReadonlyMap<string, Tensor>, layers: number) =>
   noGrad(() => {

@@ -7,7 +7,8 @@ import { adaptersOf, applyAdapter, loadAdapter, saveAdapter } from '../../src/ad
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { parameterGroups } from '../../src/optim/index.ts'
-import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { Generator, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { apart, ids, logitsOf, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -18,16 +19,6 @@ const make = (type: 'bert' | 'gpt2' | 'llama', head: HeadType, labels = ['a', 'b
     .initialize({ std: 0.2, generator: new Generator(1) })
     .eval()
 }
-const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] })
-const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
-/** As if it had learned something. */
-const stir = (trainable: ReadonlyMap<string, Tensor>, seed: number) =>
-  noGrad(() => {
-    const generator = new Generator(seed)
-    for (const value of trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.2, { generator }))
-  })
 
 describe('several adapters on one base', () => {
   it('are switched by name with bit-identical outputs and one copy of the base', () => {

@@ -18,6 +18,7 @@ import { buildModel, type HeadType, type Model, type ModelType, models } from '.
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
+import { apart } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -41,8 +42,6 @@ const ids = batch([
 ])
 const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
 const bits = (values: Tensor) => Buffer.from(values.toFloat32Array().buffer.slice(0)).toString('base64')
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
 
 const step = (model: Model, trainable: ReadonlyMap<string, Tensor>, seed = 3, recompute = 0) => {
   const masks = new DropoutMasks(new Generator(seed))

@@ -7,7 +7,8 @@ import { adaptersOf, applyAdapter, loadAdapter, saveAdapter } from '../../src/ad
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { stackAdapters } from '../../src/export/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
-import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
+import { apart, ids, logitsOf, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'stack-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -20,16 +21,6 @@ const make = (type: 'bert' | 'llama', head: HeadType, size: Record<string, unkno
     .initialize({ std: 0.2, generator: new Generator(1) })
     .eval()
 }
-const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] })
-const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
-/** As if it had learned something. */
-const stir = (trainable: ReadonlyMap<string, Tensor>, seed: number) =>
-  noGrad(() => {
-    const generator = new Generator(seed)
-    for (const value of trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.2, { generator }))
-  })
 
 describe.each(['pfeiffer', 'lora', 'ia3', 'bitfit'] as const)('an adapter on a frozen %s', (type) => {
   it('is trained alone, gives what both give, and is stored with it', async () => {

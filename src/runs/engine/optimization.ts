@@ -101,18 +101,15 @@ const expectWholeUpdates = (
     )
 }
 
-/** Kinds of runs whose forward passes are the same on every process: others must have all weights. */
-const dividesWeights: readonly string[] = ['pretrain', 'finetune']
-
 /** The part of the weights of this process. @throws ConfigError for what needs whole weights */
 const divideWeights = (
   { command, recompute }: CommonRecipe,
   { model, auxiliary, parameters, adversary }: TrainableModel,
-  group: ProcessGroup,
+  { group, dividesWeights }: { group: ProcessGroup; dividesWeights: boolean },
 ): ShardedWeights => {
-  if (!dividesWeights.includes(command))
+  if (!dividesWeights)
     throw new ConfigError(
-      `Expected ${dividesWeights.join(' or ')} for \`shard\` parameters, got ${command}, whose forward passes without gradients differ between processes. Set \`shard\` to gradients.`,
+      `Expected pretrain or finetune for \`shard\` parameters, got ${command}, whose forward passes without gradients differ between processes. Set \`shard\` to gradients.`,
     )
   if (adversary !== undefined)
     throw new ConfigError(
@@ -143,13 +140,19 @@ export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,
   stream: ExampleSource<unknown>,
-  options: GroupOptions & { group?: ProcessGroup | undefined; applied?: AppliedAdapter } = {},
+  options: GroupOptions & {
+    group?: ProcessGroup | undefined
+    applied?: AppliedAdapter
+    /** Whether forward passes are the same on every process, so that weights can be divided (default: false). */
+    dividesWeights?: boolean
+  } = {},
 ): Optimization => {
   const { parameters } = trainable
-  const { group, applied, ...groups } = options
+  const { group, applied, dividesWeights = false, ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const sharded = recipe.shard !== 'none' && group !== undefined
-  const shardedWeights = sharded && recipe.shard === 'parameters' ? divideWeights(recipe, trainable, group) : undefined
+  const shardedWeights =
+    sharded && recipe.shard === 'parameters' ? divideWeights(recipe, trainable, { group, dividesWeights }) : undefined
   if (
     sharded &&
     shardedWeights === undefined &&

@@ -74,7 +74,7 @@ export const buildRun = async (
     tokenizerFiles: recipe.tokenizer,
     vocabulary,
     stream,
-    ...setOptimization(recipe, trainable, stream, { group: context.group }),
+    ...setOptimization(recipe, trainable, stream, { group: context.group, dividesWeights: true }),
     enoughSteps: recipe.base === undefined ? 100 : 10,
     validationDocuments:
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),

@@ -371,13 +371,19 @@ export class AdapterBank {
     return wanted.at(-1)?.model ?? this.#base
   }
 
-  /** Whether an adapter can be in one batch with others: it changes layers of tokens in order row by row, and swaps no parameter. */
+  /**
+   * Whether an adapter can be in one batch with others: it changes layers of tokens in order row by row, and swaps no parameter. The
+   * head is computed for some tokens only.
+   */
   canMix(name: string): boolean {
     const experts = layersOfExperts(this.#base)
     return this.#activeWith(name).every((one) => {
       const { attachment, copies } = this.get(one)
       return (
-        copies.size === 0 && attachment.placements.every(({ adapter, host }) => adapter.rowWise && !experts.has(host))
+        copies.size === 0 &&
+        attachment.placements.every(
+          ({ path, adapter, host }) => adapter.rowWise && !experts.has(host) && !path.startsWith('head.'),
+        )
       )
     })
   }
@@ -494,10 +500,10 @@ export class AdapterBank {
     const { plan } = entry
     const without = (whole: Attachment): Attachment => ({
       ...whole,
-      placements: whole.placements.filter(({ path }) => layerNumber(path) >= layers),
+      placements: whole.placements.filter(({ path }) => layerNumber(path) < 0 || layerNumber(path) >= layers),
     })
     const left = without(attachment)
-    if (!Number.isSafeInteger(layers) || layers < 1 || left.placements.length === 0)
+    if (!Number.isSafeInteger(layers) || layers < 1 || left.placements.every(({ path }) => layerNumber(path) < 0))
       throw new ConfigError(
         `Expected a whole number of layers to drop, 1 or more, that leaves an adapter in some, got ${layers}.`,
       )

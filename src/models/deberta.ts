@@ -90,7 +90,7 @@ export class DebertaBody extends Body {
   embedPositions?: Embedding
   embedTypes?: Embedding
   embeddingNorm: LayerNorm
-  dropout: Dropout
+  override dropout: Dropout
   embedDistances?: Embedding
   distanceNorm?: LayerNorm
   layers: EncoderLayer[]

@@ -159,7 +159,7 @@ const plainLayers = (options: DecoderOptions): boolean =>
 /** The stack as a body. */
 export class DecoderBody extends Body {
   embedTokens: Embedding
-  dropout: Dropout
+  override dropout: Dropout
   layers: DecoderLayer[]
   finalNorm: RmsNorm
   readonly #rotary: RotaryTable

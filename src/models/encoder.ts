@@ -102,7 +102,7 @@ export class EncoderBody extends Body {
   embedTypes?: Embedding
   embeddingNorm: LayerNorm
   embeddingProj?: Linear
-  dropout: Dropout
+  override dropout: Dropout
   relativeBias?: RelativeBias
   layers: EncoderLayer[]
   readonly #numLayers: number

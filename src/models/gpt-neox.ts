@@ -60,7 +60,7 @@ class GptNeoxLayer extends Module {
 /** GPT-NeoX below its head. */
 export class GptNeoxBody extends Body {
   embedTokens: Embedding
-  dropout: Dropout
+  override dropout: Dropout
   layers: GptNeoxLayer[]
   finalNorm: LayerNorm
   readonly #rotary: RotaryTable

@@ -66,7 +66,7 @@ class Gpt2Layer extends Module {
 export class Gpt2Body extends Body {
   embedTokens: Embedding
   embedPositions: Embedding
-  dropout: Dropout
+  override dropout: Dropout
   layers: Gpt2Layer[]
   finalNorm: LayerNorm
 

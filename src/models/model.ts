@@ -5,6 +5,7 @@ import { ConfigError, parseConfig } from '../core/index.ts'
 import {
   type AttentionContext,
   currentDropout,
+  type Dropout,
   type Embedding,
   type KeyRule,
   type LayerCache,
@@ -92,6 +93,8 @@ export interface BodyOutputs {
 /** The part of a model below its head. */
 export abstract class Body extends Module {
   abstract readonly embedTokens: Embedding
+  /** Dropout of the embedded tokens, the last layer before the others; a body with two stacks has none for both. */
+  declare dropout?: Dropout
   abstract forward(inputs: BodyInputs): BodyOutputs
 }
 

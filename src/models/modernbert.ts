@@ -100,7 +100,7 @@ class ModernBertLayer extends Module {
 export class ModernBertBody extends Body {
   embedTokens: Embedding
   embeddingNorm: LayerNorm
-  dropout: Dropout
+  override dropout: Dropout
   layers: ModernBertLayer[]
   finalNorm: LayerNorm
   readonly #sliding: readonly boolean[]

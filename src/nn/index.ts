@@ -28,6 +28,7 @@ export {
   withDropout,
 } from './dropout.ts'
 export { Embedding } from './embedding.ts'
+export { Identity } from './identity.ts'
 export type { KeyRule } from './key-rule.ts'
 export { Linear, type LowRankRows, type Quantization, quantizations } from './linear.ts'
 export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
 import { open } from '../../src/inference/index.ts'
-import { finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
+import { finetune, planRun, pretrain, verifyResume } from '../../src/runs/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -171,6 +171,19 @@ describe('a stack', () => {
     expect(await opened.classify('old bird green number 6')).toMatchObject({ label: 'plant' })
     opened.close()
     expect(await verifyResume(at('task'), { steps: 4 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it('has a task adapter on an invertible one (MAD-X), each resumed to the bit and planned', async () => {
+    const madx = { ...small, adapter: { size: 6, invertible: true, invertibleReduction: 4 } }
+    await finetune(recipe('pfeiffer', 'madx', madx))
+    expect(await verifyResume(at('madx'), { steps: 3 })).toMatchObject({ equal: true, different: [] })
+    const upon = { ...small, stack: [at('madx')], adapter: { size: 5 } }
+    await finetune(recipe('pfeiffer', 'upon', upon))
+    expect(await verifyResume(at('upon'), { steps: 3 })).toMatchObject({ equal: true, different: [] })
+    const { rows } = await planRun({ command: 'finetune', ...recipe('pfeiffer', 'planned', madx) } as never, {})
+    const tensors = await openSafetensors(join(at('madx/model'), 'adapter_model.safetensors'))
+    const own = [...tensors.tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    expect(rows[0]).toMatchObject({ trainedParameters: own })
   })
 
   it('is fused: adapters stay as they are, the regularisation is a term of the loss, and it resumes to the bit', async () => {

@@ -4,6 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { activationNames, Linear, Mlp } from '../../nn/index.ts'
 import { type AttachContext, type Attachment, adapterFields, layerNumber, type Placement } from '../adapter.ts'
+import { attachInvertible } from './invertible.ts'
 import { BottleneckLayer, type BottleneckShape } from './layer.ts'
 
 /** Settings of a bottleneck method. @param defaults those of its publication */
@@ -23,6 +24,15 @@ export const bottleneckFields = (defaults: { scale: number }) => ({
     .nonnegative()
     .default(0)
     .describe('AdapterDrop: first layers without an adapter, which then cost nothing in training and inference'),
+  invertible: z
+    .boolean()
+    .default(false)
+    .describe('MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer'),
+  invertibleReduction: z
+    .number()
+    .min(1)
+    .optional()
+    .describe('width of half an embedding over the units within the invertible adapter (default: 2)'),
   ...adapterFields,
 })
 
@@ -31,6 +41,8 @@ interface BottleneckConfig {
   activation: string
   scale: number
   dropLayers: number
+  invertible: boolean
+  invertibleReduction?: number
 }
 
 /** A bottleneck method without its adapters in more of the first layers. @source arXiv:2010.11918 */
@@ -57,6 +69,22 @@ export const settleSize = <Config extends BottleneckConfig>(model: Model, config
   return { ...config, size: config.size ?? size }
 }
 
+/** The places in layers that are left, and those of the invertible adapter. */
+const withInvertible = (
+  model: Model,
+  config: BottleneckConfig,
+  { generator }: AttachContext,
+  layers: Placement[],
+): Attachment => {
+  const { invertible, invertibleReduction } = config
+  if (!invertible && invertibleReduction !== undefined)
+    throw new ConfigError('`adapter.invertibleReduction` needs `adapter.invertible`: set it too, or remove both.')
+  const activation = config.activation as BottleneckShape['activation']
+  const shape = { activation, reduction: invertibleReduction ?? 2 }
+  const placements = afterDropped(layers, config)
+  return { trained: [], placements: [...placements, ...(invertible ? attachInvertible(model, shape, generator) : [])] }
+}
+
 const last = (path: string) => path.slice(path.lastIndexOf('.') + 1)
 
 /** Inserts a bottleneck after every linear layer of one of these names. */
@@ -64,31 +92,25 @@ export const attachAfter = (
   model: Model,
   names: readonly string[],
   config: BottleneckConfig,
-  { generator }: AttachContext,
-): Attachment => ({
-  trained: [],
-  placements: afterDropped(
-    [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
-      if (!(host instanceof Linear) || !names.includes(last(path))) return []
-      const shape = shapeOf(model, config, false)
-      return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, generator) }]
-    }),
-    config,
-  ),
-})
+  context: AttachContext,
+): Attachment => {
+  const layers = [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
+    if (!(host instanceof Linear) || !names.includes(last(path))) return []
+    const shape = shapeOf(model, config, false)
+    return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, context.generator) }]
+  })
+  return withInvertible(model, config, context, layers)
+}
 
 /** Inserts a bottleneck parallel to every feed-forward block. */
-export const attachBeside = (model: Model, config: BottleneckConfig, { generator }: AttachContext): Attachment => ({
-  trained: [],
-  placements: afterDropped(
-    feedForwardBlocks(model).map(([path, host]): Placement => {
-      const shape = shapeOf(model, config, true)
-      const like = model.body.embedTokens
-      return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }
-    }),
-    config,
-  ),
-})
+export const attachBeside = (model: Model, config: BottleneckConfig, context: AttachContext): Attachment => {
+  const layers = feedForwardBlocks(model).map(([path, host]): Placement => {
+    const shape = shapeOf(model, config, true)
+    const like = model.body.embedTokens
+    return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, context.generator) }
+  })
+  return withInvertible(model, config, context, layers)
+}
 
 /** Feed-forward blocks, and mixtures of experts in place of some; an expert alone is none. */
 const feedForwardBlocks = ({ body }: Model): [string, Mlp][] => {

@@ -4,6 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import { Linear, type Module } from '../../nn/index.ts'
 import { type Attachment, adapterFields, defineAdapter, type LowerAdapter } from '../adapter.ts'
 import { FusionLayer } from './fusion-layer.ts'
+import { InvertibleLayer } from './invertible.ts'
 import { BottleneckLayer } from './layer.ts'
 
 const schema = z.strictObject({
@@ -26,6 +27,10 @@ const partsByLayer = (
   const layers = new Map<string, { host: Module; parts: Map<string, BottleneckLayer> }>()
   for (const { name, type, placements } of below)
     for (const { path, host, adapter } of placements) {
+      if (adapter instanceof InvertibleLayer)
+        throw new ConfigError(
+          `\`fusion\` needs adapters without an invertible one, of which only one could change the embeddings, got ${name}. Leave it out of \`stack\`.`,
+        )
       if (!(adapter instanceof BottleneckLayer))
         throw new ConfigError(
           `\`fusion\` needs bottleneck adapters (houlsby, pfeiffer or parallel), got ${type} for ${name}. Leave it out of \`stack\`.`,

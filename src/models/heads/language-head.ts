@@ -1,6 +1,6 @@
 // Heads with logits over the vocabulary. The output matrix may be tied to the token embedding. Losses do not need logits: they
 // use `prepare` and `outputLayer`.
-import { Linear, standInFor } from '../../nn/index.ts'
+import { Identity, Linear, standInFor } from '../../nn/index.ts'
 import { softCap, type Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
 import { Head } from './head.ts'
@@ -8,6 +8,8 @@ import { Head } from './head.ts'
 /** A head with logits over the vocabulary. */
 export abstract class LanguageHead extends Head {
   lmHead: Linear
+  /** What `lmHead` reads passes through it, in losses too. */
+  outputInput = new Identity()
 
   readonly #softcap: number | undefined
 
@@ -31,8 +33,13 @@ export abstract class LanguageHead extends Head {
     return { matrix, softcap: this.#softcap, ...(bias === undefined ? {} : { bias }) }
   }
 
-  /** Hidden states [...,C] -> input of `lmHead` [...,W]. */
+  /** Hidden states [...,C] -> input of `lmHead` [...,W], with the changes of adapters. */
   prepare(hidden: Tensor): Tensor {
+    return this.outputInput.forward(this.transform(hidden))
+  }
+
+  /** The layers of the head before `lmHead`: hidden states [...,C] -> [...,W]. */
+  protected transform(hidden: Tensor): Tensor {
     return hidden
   }
 

@@ -39,7 +39,7 @@ export class MaskedLmHead extends LanguageHead {
     return this.#activation
   }
 
-  override prepare(hidden: Tensor): Tensor {
+  protected override transform(hidden: Tensor): Tensor {
     return this.norm.forward(activations[this.#activation](this.dense.forward(hidden)))
   }
 }

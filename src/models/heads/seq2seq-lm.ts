@@ -18,7 +18,7 @@ export class Seq2SeqLmHead extends LanguageHead {
     return this.#scale
   }
 
-  override prepare(hidden: Tensor): Tensor {
+  protected override transform(hidden: Tensor): Tensor {
     return this.#scale === 1 ? hidden : hidden.mul(this.#scale)
   }
 }

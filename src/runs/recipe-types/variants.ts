@@ -103,6 +103,13 @@ export interface VariantSettings {
      * Default: `0`.
      */
     dropLayers?: number
+    /**
+     * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
+     * `false`.
+     */
+    invertible?: boolean
+    /** Width of half an embedding over the units within the invertible adapter (default: 2). */
+    invertibleReduction?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
@@ -128,6 +135,13 @@ export interface VariantSettings {
      * Default: `0`.
      */
     dropLayers?: number
+    /**
+     * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
+     * `false`.
+     */
+    invertible?: boolean
+    /** Width of half an embedding over the units within the invertible adapter (default: 2). */
+    invertibleReduction?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
@@ -153,6 +167,13 @@ export interface VariantSettings {
      * Default: `0`.
      */
     dropLayers?: number
+    /**
+     * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
+     * `false`.
+     */
+    invertible?: boolean
+    /** Width of half an embedding over the units within the invertible adapter (default: 2). */
+    invertibleReduction?: number
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }

@@ -85,6 +85,7 @@ export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } f
 export type { RunDestination, SentRun, SentState, SentStep } from './send/destination.ts'
 export { type MlflowOptions, mlflowDestination } from './send/mlflow.ts'
 export { type SendOptions, type SentResult, sendRun } from './send/send-run.ts'
+export { type TrackioOptions, trackioDestination } from './send/trackio.ts'
 export { type WandbOptions, wandbDestination } from './send/wandb.ts'
 export type { StepOutline } from './step-lines.ts'
 export { escapeHtml, renderSvg } from './svg-chart.ts'

@@ -6,16 +6,24 @@ import {
   type RunDestination,
   type SentResult,
   sendRun,
+  trackioDestination,
   wandbDestination,
 } from '../../tracking/index.ts'
 import { defineCommand } from '../command.ts'
 
 const options = z.strictObject({
-  to: z.enum(['wandb', 'mlflow']).describe('offline files of Weights & Biases, or an MLflow server'),
-  project: z.string().min(1).default('tunesmith').describe('project of W&B, or experiment of MLflow'),
+  to: z
+    .enum(['wandb', 'mlflow', 'trackio'])
+    .describe('offline files of Weights & Biases, an MLflow server, or a trackio server'),
+  project: z.string().min(1).default('tunesmith').describe('project of W&B or trackio, or experiment of MLflow'),
   entity: z.string().optional().describe('user or team of W&B (default: the one who is logged in)'),
   out: z.string().optional().describe("folder of W&B's offline runs (default: wandb)"),
-  url: z.string().optional().describe('address of the MLflow server (default: MLFLOW_TRACKING_URI)'),
+  url: z
+    .string()
+    .optional()
+    .describe(
+      'address of the server of MLflow (default: MLFLOW_TRACKING_URI) or trackio (default: TRACKIO_SERVER_URL)',
+    ),
   follow: z.boolean().default(false).describe('keep sending until the run ends'),
 })
 type Options = z.output<typeof options>
@@ -23,7 +31,7 @@ type Options = z.output<typeof options>
 const destinations: Readonly<Record<Options['to'], (options: Options, signal: AbortSignal) => RunDestination>> = {
   wandb({ project, entity, out = 'wandb', url }) {
     if (url !== undefined)
-      throw new ConfigError('`url` needs `to` mlflow: `wandb sync` knows its own server. Remove it.')
+      throw new ConfigError('`url` needs `to` mlflow or trackio: `wandb sync` knows its own server. Remove it.')
     return wandbDestination({ out, project, entity })
   },
   mlflow({ project, entity, out, url = process.env.MLFLOW_TRACKING_URI }, signal) {
@@ -35,11 +43,20 @@ const destinations: Readonly<Record<Options['to'], (options: Options, signal: Ab
       )
     return mlflowDestination({ url, experiment: project, signal })
   },
+  trackio({ project, entity, out, url = process.env.TRACKIO_SERVER_URL }, signal) {
+    if (entity !== undefined || out !== undefined)
+      throw new ConfigError('`entity` and `out` need `to` wandb: a trackio server has neither. Remove them.')
+    if (url === undefined || !/^https?:\/\/./.test(url))
+      throw new ConfigError(
+        `Expected the address of a trackio server for \`url\`, got ${url ?? 'none'}. Start one with \`trackio show\`, and give the address that it prints.`,
+      )
+    return trackioDestination({ url, project, signal })
+  },
 }
 
 export const send = defineCommand({
   name: 'send',
-  summary: 'Send runs to a tracker of experiments: Weights & Biases or MLflow',
+  summary: 'Send runs to a tracker of experiments: Weights & Biases, MLflow or trackio',
   example: 'tunesmith send runs/reviews --to mlflow --url http://127.0.0.1:5000 --follow',
   notes: [
     'A run that was sent before gets what is new. Only its files are read: training does not wait for a tracker.',

@@ -1,13 +1,10 @@
 // Runs in an MLflow server, by its REST API (mlflow.org/docs/latest/rest-api.html).
-import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
-import { DataError, fetchFault, isPassingStatus, show } from '../../core/index.ts'
 import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
+import { jsonCaller } from './json-caller.ts'
 
 /** Tag by which a run that was sent before is found. */
 const idTag = 'tunesmith.run'
-const tries = 4
-const secondsToAnswer = 30
 // Limits of one request.
 const [maxParams, maxMetrics, maxValue] = [100, 1000, 6000]
 
@@ -20,63 +17,12 @@ export interface MlflowOptions {
   signal?: AbortSignal | undefined
 }
 
-interface Answer {
-  status: number
-  body: unknown
-}
-
 /** What MLflow's own clients send with a request: a token, or a name with a password. */
 const authorization = (): Record<string, string> => {
   const { MLFLOW_TRACKING_TOKEN: token, MLFLOW_TRACKING_USERNAME: user, MLFLOW_TRACKING_PASSWORD: word } = process.env
   if (token !== undefined) return { authorization: `Bearer ${token}` }
   if (user === undefined || word === undefined) return {}
   return { authorization: `Basic ${Buffer.from(`${user}:${word}`).toString('base64')}` }
-}
-
-/** Sends requests, several times where a fault may pass. @throws DataError for a server that does not answer, or refuses */
-const callerOf = ({ url, signal }: MlflowOptions) => {
-  const base = `${url.replace(/\/+$/, '')}/api/2.0/mlflow`
-  const ask = async (path: string, body: object | undefined): Promise<Answer> => {
-    const waits = [AbortSignal.timeout(1000 * secondsToAnswer), ...(signal === undefined ? [] : [signal])]
-    const response = await fetch(`${base}/${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: { ...authorization(), 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.any(waits),
-    })
-    const text = await response.text()
-    try {
-      return { status: response.status, body: JSON.parse(text) }
-    } catch {
-      return { status: response.status, body: text }
-    }
-  }
-  return async <Schema extends z.ZodType>(
-    path: string,
-    body: object | undefined,
-    schema: Schema,
-    absent?: number,
-  ): Promise<z.output<Schema> | undefined> => {
-    for (let attempt = 1; ; attempt++) {
-      let fault: string
-      try {
-        const answer = await ask(path, body)
-        if (answer.status === absent) return undefined
-        const read = schema.safeParse(answer.body)
-        if (answer.status === 200 && read.success) return read.data
-        fault = `status ${answer.status}: ${show(answer.body)}`
-        if (!isPassingStatus(answer.status)) attempt = tries
-      } catch (error) {
-        if (signal?.aborted) throw signal.reason
-        fault = `no answer: ${fetchFault(error)}`
-      }
-      if (attempt >= tries)
-        throw new DataError(
-          `Expected an MLflow server at ${url}, got ${fault}. The run itself is complete in its folder: send it again later.`,
-        )
-      await setTimeout(250 * 4 ** (attempt - 1), undefined, signal === undefined ? {} : { signal })
-    }
-  }
 }
 
 const nothing = z.looseObject({})
@@ -106,7 +52,13 @@ const statuses: Readonly<Record<SentState, string>> = {
 /** Sends a run to an MLflow server. A run that is there already gets what it lacks. */
 export const mlflowDestination = (options: MlflowOptions): RunDestination => {
   const { url, experiment } = options
-  const call = callerOf(options)
+  const call = jsonCaller({
+    name: 'an MLflow server',
+    url,
+    base: `${url.replace(/\/+$/, '')}/api/2.0/mlflow`,
+    headers: authorization(),
+    signal: options.signal,
+  })
   let [run, group] = ['', '']
   // The last step that the server has of each metric.
   let latest = new Map<string, number>()

@@ -1,5 +1,6 @@
 // Runs in trackers. W&B's file was read with wandb 0.31's own messages and uploaded by its `wandb sync` to a server that recorded every row;
-// here its frames and the messages that matter are read again. MLflow's server is one of our own that keeps what it is sent.
+// here its frames and the messages that matter are read again. The servers of MLflow and trackio are our own and keep what they are sent;
+// trackio 0.43 itself was sent a run twice, and `trackio list` and `trackio get` gave each step once.
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mlflowDestination } from './mlflow.ts'
 import { sendRun } from './send-run.ts'
+import { trackioDestination } from './trackio.ts'
 import { logRecord, wandbDestination } from './wandb.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'send-'))
@@ -174,5 +176,63 @@ describe('an MLflow server', () => {
       /got no answer/,
     )
     await expect(send(root)).rejects.toThrow(/Expected the folder of a run/)
+  })
+})
+
+describe('a trackio server', () => {
+  const requests: { path: string; token: unknown; logs: Record<string, unknown>[] }[] = []
+  let fault: string | undefined
+  let server: Server
+  let url = ''
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      let text = ''
+      request.on('data', (chunk) => {
+        text += chunk
+      })
+      request.on('end', () => {
+        const { logs } = JSON.parse(text).kwargs
+        requests.push({ path: request.url ?? '', token: request.headers['x-trackio-write-token'], logs })
+        response.writeHead(200).end(JSON.stringify(fault === undefined ? { data: null } : { error: fault }))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/sub/`
+  })
+  afterAll(() => server.close())
+
+  it('gets each step with an id, so that what is sent again is not there twice', async () => {
+    const folder = makeRun('track', 3)
+    const send = () => sendRun(folder, trackioDestination({ url: `${url}?write_token=secret`, project: 'the ships' }))
+    const sent = await send()
+    expect(sent).toMatchObject({ steps: 3, place: `${url}?project=the%20ships` })
+    expect(sent.place).not.toContain('secret')
+    const [{ path, token, logs }] = requests
+    expect({ path, token }).toEqual({ path: '/sub/api/bulk_log', token: 'secret' })
+    expect(logs).toHaveLength(3)
+    const { run_id: id, ...rest }: Record<string, unknown> = logs[2]
+    expect(rest).toMatchObject({ project: 'the ships', run: 'track', step: 3, log_id: `${id}-3` })
+    expect(rest.metrics).toMatchObject({
+      'train/loss': 4 / 3,
+      'train/gradientNorm': 'NaN',
+      'evaluation/accuracy/sea': 0.5,
+    })
+    expect(rest.config).toMatchObject({ 'batch.tokens': 4096, _Created: at(0) })
+    expect(JSON.stringify(requests)).not.toMatch(/very-secret|private/)
+    await send()
+    expect(requests[1].logs.map(({ log_id: one }) => one)).toEqual(logs.map(({ log_id: one }) => one))
+  })
+
+  it('that refuses is a named fault, and one without a token is not asked', async () => {
+    const folder = makeRun('untracked', 1)
+    fault = 'no such token'
+    const asked = requests.length
+    const send = (address: string) => sendRun(folder, trackioDestination({ url: address, project: 'x' }))
+    await expect(send(`${url}?write_token=a`)).rejects.toThrow(/Expected a trackio server at .*no such token/)
+    expect(requests).toHaveLength(asked + 1)
+    const { TRACKIO_WRITE_TOKEN: before } = process.env
+    delete process.env.TRACKIO_WRITE_TOKEN
+    expect(() => trackioDestination({ url, project: 'x' })).toThrow(/needs a token to write/)
+    if (before !== undefined) process.env.TRACKIO_WRITE_TOKEN = before
   })
 })

@@ -38,6 +38,10 @@ export interface AfterUpdate {
 export interface MethodTraining {
   /** A term of the loss that no example changes; it is added once to the loss of a step. */
   penalty?: { name: string; scale: number; loss(): Tensor }
+  /** Called before the forward passes of a step, with the same values on all processes and in a resumed run. */
+  beginStep?(step: { seed: number; step: number }): void
+  /** Called after the last forward and backward pass of a step, or after an error. */
+  endStep?(): void
   /** Called after each update, with the same values on all processes. */
   afterUpdate?(update: AfterUpdate): void
   /** Tensors that change with it, by path: checkpoints store them, and copy the stored values into them. */
@@ -62,7 +66,7 @@ export interface Attachment {
   /** Factor of the learning rate for one of its tensors, by path (default: 1). */
   learningRateScale?(path: string): number
   /** Begins the training of a run. @throws ConfigError for a run that the method cannot be trained in */
-  beginTraining?(facts: TrainingFacts): MethodTraining
+  beginTraining?(facts: TrainingFacts): MethodTraining | undefined
 }
 
 /** A frozen adapter that another one stands on. */

@@ -13,6 +13,7 @@ import type {
   ParameterFacts,
   ParameterGroup,
   ParameterUpdate,
+  SingleUpdates,
   SlotShape,
   StepOptions,
   StepResult,
@@ -150,6 +151,20 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
       this.#step++
       return { applied: true, gradientNorm }
     })
+  }
+
+  begin({ learningRate, scale }: { learningRate: number; scale: number }): SingleUpdates {
+    checkOptions({ learningRate })
+    return {
+      update: (path, gradient) => {
+        const update = this.#prepare(path, gradient, learningRate)
+        inScope(() => this.#definition.update(this.#config, [update], scale))
+        this.#entries.get(path)!.count++
+      },
+      end: () => {
+        this.#step++
+      },
+    }
   }
 
   #prepare(path: string, gradient: Tensor, learningRate: number): ParameterUpdate {

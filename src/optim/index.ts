@@ -25,6 +25,7 @@ export {
   type OptimizerState,
   type ParameterFacts,
   type ParameterGroup,
+  type SingleUpdates,
   type StepOptions,
   type StepResult,
 } from './optimizer.ts'

@@ -91,6 +91,14 @@ export interface StepResult {
   gradientNorm: number
 }
 
+/** Updates of single parameters in one step. */
+export interface SingleUpdates {
+  /** Updates a parameter, once in the step. @param gradient finite @throws ShapeError for another shape or dtype, before any change */
+  update(path: string, gradient: Tensor): void
+  /** Ends the step. */
+  end(): void
+}
+
 /** State of an optimizer, from which training resumes exactly. */
 export interface OptimizerState {
   /** By path and name, as `layers.0.mlp.upProj.weight/first_moment`. Not copies: write them before the next step. */
@@ -116,6 +124,8 @@ export interface Optimizer {
    * @throws ShapeError for gradients of another shape or dtype, before any change
    */
   step(gradients: ReadonlyMap<string, Tensor>, options: StepOptions): StepResult
+  /** Begins a step that updates parameters one by one; undefined where it cannot. @param options `scale`: factor of each gradient */
+  begin?(options: { learningRate: number; scale: number }): SingleUpdates
   /** The state, whose tensors are not copies. */
   state(): OptimizerState
   /** Restores a state, and writes masters into their bfloat16 parameters. @throws CheckpointError before any change */

@@ -76,6 +76,8 @@ export interface GradientSink {
   beginPass(source: GradientSource): void
   /** Called before the forward pass of a micro-batch. */
   openMicroBatch(isLast: boolean): void
+  /** Called before its backward pass. */
+  noteLoss?(loss: number): void
   /** Called after its backward pass. */
   closeMicroBatch(): Promise<void>
   /** @param own number of micro-batches of this process; `rounds` is the most that a process has */
@@ -224,6 +226,7 @@ export const computeGradients = async <Example>(
           }
           total = total === undefined ? share : total.add(share)
         }
+        if (counts) shared?.sink.noteLoss?.(loss)
         notePhase('backward')
         total?.backward()
       }

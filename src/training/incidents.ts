@@ -16,7 +16,9 @@ export interface NonFiniteReport {
   places: string[]
 }
 
-const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
+/** Number of values that are not finite. */
+export const badValues = (tensor: Tensor): number =>
+  noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
 
 /**
  * Computes the examples of a failed step one by one to find those that make it fail.

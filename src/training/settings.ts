@@ -95,7 +95,13 @@ export const trainingSchema = z.strictObject({
     })
     .optional()
     .describe("reduce the schedule's learning rate when evaluations do not improve `keep.best` (reduce on plateau)"),
-  maxGradientNorm: z.number().positive().default(1).describe('clip gradients to this global norm'),
+  maxGradientNorm: z.number().nonnegative().default(1).describe('clip gradients to this global norm (0: no clipping)'),
+  updateInBackward: z
+    .enum(['none', 'one-pass', 'two-pass'])
+    .default('none')
+    .describe(
+      'update each parameter within the backward pass and free its gradient: less memory; two-pass computes each batch twice, to clip and to change nothing where a gradient is not finite',
+    ),
   average: averageSchema
     .optional()
     .describe('average of the weights over the steps (EMA or SWA), which is then exported'),

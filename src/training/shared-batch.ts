@@ -43,7 +43,10 @@ export const shareBatch = <Example>(
 }
 
 /** The shortest example of the batch with something to learn, the first of several: every layer has a backward pass. */
-const shortestTrained = <Example>({ objective }: TrainableModel<Example>, examples: readonly Example[]): Example => {
+export const shortestTrained = <Example>(
+  { objective }: TrainableModel<Example>,
+  examples: readonly Example[],
+): Example => {
   const trained = examples.filter((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
   const { tokens } = objective
   return trained.reduce((least, example) => (tokens(example) < tokens(least) ? example : least))

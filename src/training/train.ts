@@ -7,6 +7,7 @@ import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
+import { BackwardUpdates } from './backward-updates.ts'
 import type { RunLength } from './budget.ts'
 import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
@@ -97,6 +98,16 @@ const exchangeOf = <Example>({
     toldWhenComplete: shardedWeights !== undefined,
   })
 
+/** What updates parameters within the backward pass, where the settings say so. */
+const updatesOf = <Example>({
+  trainable,
+  optimizer,
+  settings,
+}: TrainingRun<Example>): BackwardUpdates<Example> | undefined =>
+  settings.updateInBackward === 'none'
+    ? undefined
+    : new BackwardUpdates(trainable, optimizer, settings.updateInBackward === 'one-pass' ? 1 : 2)
+
 class TrainingLoop<Example> {
   readonly #run: TrainingRun<Example>
   #state: LoopState
@@ -113,6 +124,7 @@ class TrainingLoop<Example> {
   #agreedStop = false
   #gradientNorm = 0
   readonly #exchange: GradientExchange | undefined
+  readonly #updates: BackwardUpdates<Example> | undefined
 
   constructor(run: TrainingRun<Example>) {
     const { settings, state } = run
@@ -121,6 +133,7 @@ class TrainingLoop<Example> {
     this.#watch = new SpikeWatch(state.losses)
     this.#secondsBefore = state.seconds
     this.#exchange = exchangeOf(run)
+    this.#updates = updatesOf(run)
     this.#savedAt = state.step > 0 ? state.step : -1
     if (state.step > 0) run.trainable.objective.carried?.load(state.carried)
     this.#triggers = {
@@ -152,6 +165,7 @@ class TrainingLoop<Example> {
       throw error
     } finally {
       this.#exchange?.close()
+      this.#updates?.close()
     }
     yield { ...this.#stamp(), type: 'end', reason: this.#done() ? 'finished' : 'interrupted' }
     return { ...this.#state, losses: [...this.#watch.window] }
@@ -185,15 +199,16 @@ class TrainingLoop<Example> {
     const batch = takeBatch(stream, trainable.objective.tokens, this.#state.position, settings.batch)
     yield* this.#prepare(batch)
     const dataSeconds = (performance.now() - from) / 1000
-    const result = yield* this.#mixedGradients(batch)
     const totalSteps = length.totalSteps(this.#state)
     const scheduled = scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
     const learningRate = this.#run.learningRate * scheduled * plateauFactor(settings.plateau, this.#state.plateau)
+    this.#updates?.begin(learningRate)
+    const result = yield* this.#gradientsOfStep(batch)
     const spike = this.#watch.check(result.loss)
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
     const gradientNorms = await this.#layerNorms(result)
-    const update = finite && !skip ? await this.#update(result, learningRate) : notApplied
+    const update = finite && !skip ? yield* this.#apply(batch, result, learningRate) : notApplied
     let incident: TrainingEvent | undefined
     if (!update.applied && !skip) {
       if (yield* this.#handleNonFinite(batch, result)) return
@@ -286,13 +301,29 @@ class TrainingLoop<Example> {
     }
   }
 
+  /** Updates the parameters, unless the backward pass has done so already. */
+  async *#apply(
+    batch: TakenBatch<Example>,
+    result: ReducedGradients,
+    learningRate: number,
+  ): AsyncGenerator<TrainingEvent, Update> {
+    const updates = this.#updates
+    if (updates === undefined) return await this.#update(result, learningRate)
+    if (updates.passes === 2 && updates.beginSecond(learningRate, this.#run.settings.maxGradientNorm)) {
+      const again = yield* this.#gradientsOfStep(batch)
+      again.release()
+    }
+    return updates.end()
+  }
+
   async #update({ gradients, gradientNorm }: ReducedGradients, learningRate: number): Promise<Update> {
     const { optimizer, group, settings, shardedWeights } = this.#run
     const { maxGradientNorm } = settings
     this.#sound = false
     notePhase('optimizer')
     const known = gradientNorm === undefined ? {} : { gradientNorm }
-    const update = optimizer.step(gradients, { learningRate, maxGradientNorm, ...known })
+    const clipping = maxGradientNorm > 0 ? { maxGradientNorm } : {}
+    const update = optimizer.step(gradients, { learningRate, ...clipping, ...known })
     const isPart = optimizer instanceof ShardedOptimizer && shardedWeights === undefined
     if (update.applied && group !== undefined && isPart) await collectWeights(group, optimizer)
     if (update.applied) this.#afterUpdate(gradients, update)
@@ -305,7 +336,8 @@ class TrainingLoop<Example> {
     const { optimizer, settings, trainable } = this.#run
     const { method, parameters } = trainable
     // As the optimizer clips.
-    const scale = Math.min(1, settings.maxGradientNorm / (gradientNorm + 1e-6))
+    const { maxGradientNorm } = settings
+    const scale = maxGradientNorm > 0 ? Math.min(1, maxGradientNorm / (gradientNorm + 1e-6)) : 1
     const { weights } = optimizer
     method?.afterUpdate?.({ step: this.#state.step + 1, gradients, scale, weights, parameters })
   }
@@ -326,6 +358,7 @@ class TrainingLoop<Example> {
     state.step++
     state.position = batch.next
     state.tokens += batch.tokens
+    this.#updates?.settle()
     if (this.#run.group === undefined) state.seconds = this.#seconds()
     this.#sound = true
   }
@@ -390,7 +423,7 @@ class TrainingLoop<Example> {
 
   /** Saves the last whole step before an error ends the run. That this fails too must not hide the error. */
   async *#rescue(): AsyncGenerator<TrainingEvent> {
-    if (!this.#sound || this.#state.step === this.#run.state.step) return
+    if (!this.#sound || this.#updates?.changed || this.#state.step === this.#run.state.step) return
     try {
       yield* this.#save(this.#run.rescue ?? this.#run.save)
     } catch {
@@ -430,7 +463,9 @@ class TrainingLoop<Example> {
     const { trainable, group, shardedWeights } = this.#run
     const { examples, numbers } = this.#own(batch)
     const exchange = this.#exchange
-    const shared = group && exchange && shareBatch(trainable, batch.examples, group, exchange, shardedWeights)
+    const shared =
+      this.#updates?.share(batch.examples) ??
+      (group && exchange && shareBatch(trainable, batch.examples, group, exchange, shardedWeights))
     exchange?.begin()
     for (;;) {
       try {
@@ -441,6 +476,10 @@ class TrainingLoop<Example> {
       } catch (error) {
         if (group !== undefined && error instanceof GroupError) throw await group.named(error)
         if (!(error instanceof OutOfMemoryError)) throw error
+        if (this.#updates !== undefined)
+          throw new OutOfMemoryError(
+            `${error.message} Micro-batches cannot shrink with \`updateInBackward\`: lower \`batch.sequences\`, or raise \`recompute\`, and resume.`,
+          )
         if (exchange?.everyMicroBatch === true)
           throw new OutOfMemoryError(
             `${error.message} Micro-batches cannot shrink within a step with \`shard\` ${this.#run.settings.shard}: lower \`batch.microTokens\`, or raise \`recompute\`, and resume.`,
@@ -456,6 +495,17 @@ class TrainingLoop<Example> {
           `Memory ran out: ${change}. The global batch and the loss stay as they were.`,
         )
       }
+    }
+  }
+
+  /** The gradients of the whole batch, with what the fine-tuning method does in this step. */
+  async *#gradientsOfStep(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, ReducedGradients> {
+    const { settings, trainable } = this.#run
+    trainable.method?.beginStep?.({ seed: settings.seed, step: this.#state.step })
+    try {
+      return yield* this.#mixedGradients(batch)
+    } finally {
+      trainable.method?.endStep?.()
     }
   }
 
@@ -502,11 +552,14 @@ class TrainingLoop<Example> {
       if (place !== undefined) report.places.push(place)
     }
     result.release()
-    if (report.weights.length > 0) this.#sound = false
+    // Within a backward pass, some weights may have changed before the others' gradients were computed.
+    const isHalf = this.#updates?.changed ?? false
+    if (report.weights.length > 0 || isHalf) this.#sound = false
     const step = this.#state.step + 1
     const path = await this.#run.recordIncident?.(step, report)
     const details = path === undefined ? '' : ` Details: ${path}`
-    yield this.#incident('non-finite', `${describeNonFinite(report)} The step was not applied.${details}`)
+    const applied = isHalf ? 'Parameters whose gradients came before were updated.' : 'The step was not applied.'
+    yield this.#incident('non-finite', `${describeNonFinite(report)} ${applied}${details}`)
     if (settings.onNonFinite === 'stop')
       throw new NativeError(
         `Training stopped in step ${step}, which is not finite.${details} Lower the learning rate, look at the examples, or set \`onNonFinite\` to skip.`,
@@ -519,7 +572,7 @@ class TrainingLoop<Example> {
         return true
       }
     }
-    if (report.weights.length > 0 || this.#failures >= maxFailures)
+    if (report.weights.length > 0 || isHalf || this.#failures >= maxFailures)
       throw new NativeError(
         `Training stopped in step ${step}: ${this.#failures === 1 ? 'skipping the batch' : `skipping ${this.#failures} batches`} did not help.${details} Lower the learning rate, or look at the data.`,
       )
@@ -533,6 +586,7 @@ class TrainingLoop<Example> {
     const positions = numbers.map((number) => batch.position + number)
     const options = this.#gradientOptions(numbers)
     const report = await this.#whole(() => diagnose(trainable, examples, positions, result, options))
+    report.parameters.push(...(this.#updates?.nonFinite ?? []))
     const found = (await group?.gather(report)) ?? [report]
     report.examples = found.flatMap((one) => one.examples).sort((a, b) => a - b)
     // Of a sharded gradient each process sees a part, else all see the same.
@@ -563,6 +617,7 @@ class TrainingLoop<Example> {
     this.#run.trainable.objective.carried?.load(earlier.carried)
     this.#savedAt = earlier.step
     this.#sound = true
+    this.#updates?.settle()
     const message = `Restored the checkpoint of step ${earlier.step}; the batch is skipped.`
     return { ...this.#stamp(), type: 'incident', kind: 'roll-back', message }
   }

@@ -61,6 +61,35 @@ describe.each(['houlsby', 'pfeiffer', 'parallel'] as const)('%s', (type) => {
   })
 })
 
+it('leaves out a random number of layers in each step, the same for a seed and a step', () => {
+  const model = make()
+  const applied = applyAdapter(model, { type: 'houlsby', size: 3, randomDropLayers: 3, trainHead: false })
+  stir(applied.trainable)
+  const whole = logitsOf(model)
+  const { beginStep, endStep } = applied.beginTraining({ totalSteps: 9, parameters: applied.trainable }) ?? {}
+  const lowest = (step: number, seed = 1) => {
+    beginStep?.({ seed, step })
+    const logits = logitsOf(model)
+    model.forward({ inputIds: ids }).logits.sum().backward()
+    const trained = [...applied.trainable].flatMap(([path, { grad }]) =>
+      grad === undefined ? [] : [Number(/layers\.(\d+)/.exec(path)?.[1])],
+    )
+    for (const value of applied.trainable.values()) value.grad = undefined
+    endStep?.()
+    const [silent, first] = [make(), Math.min(...trained)]
+    const other = applyAdapter(silent, { type: 'houlsby', size: 3, trainHead: false })
+    stir(other.trainable)
+    silence(other.trainable, first)
+    expect(apart(logits, logitsOf(silent))).toBe(0)
+    expect(apart(logitsOf(model), whole)).toBe(0)
+    return first
+  }
+  const drawn = Array.from({ length: 24 }, (_, step) => lowest(step))
+  expect([...new Set(drawn)].sort()).toEqual([0, 1, 2, 3])
+  expect(Array.from({ length: 4 }, (_, step) => lowest(step))).toEqual(drawn.slice(0, 4))
+  expect(Array.from({ length: 24 }, (_, step) => lowest(step, 2))).not.toEqual(drawn)
+})
+
 it('counts the layers of each stack of an encoder-decoder', () => {
   const applied = applyAdapter(make('t5', 'seq2seq-lm'), { type: 'pfeiffer', dropLayers: 3 })
   const paths = [...applied.trainable.keys()].map((path) => /(encoder|decoder)\.layers\.\d/.exec(path)?.[0])
@@ -100,6 +129,11 @@ it.each([
 it('says what does not fit', async () => {
   expect(() => applyAdapter(make(), { type: 'pfeiffer', dropLayers: 4 })).toThrow(/fewer than 4 for `dropLayers`, the/)
   expect(() => applyAdapter(make(), { type: 'pfeiffer', dropLayers: -1 })).toThrow(/dropLayers/)
+  const begin = (config: object) => () =>
+    applyAdapter(make(), { type: 'pfeiffer', ...config }).beginTraining({ totalSteps: 1, parameters: new Map() })
+  expect(begin({ randomDropLayers: 4 })).toThrow(/Expected 1 to 3 for `adapter.randomDropLayers`.* got 4/)
+  expect(begin({ dropLayers: 2, randomDropLayers: 2 })).toThrow(/Expected 3 to 3/)
+  expect(begin({ dropLayers: 2, randomDropLayers: 3 })).not.toThrow()
   expect(() => applyAdapter(make('albert'), { type: 'pfeiffer', dropLayers: 1 })).toThrow(/fewer than 1/)
   const model = make()
   for (const name of ['a', 'b']) applyAdapter(model, { type: 'pfeiffer' }, { name })

@@ -129,6 +129,21 @@ describe('regularisation', () => {
   })
 })
 
+it.each([
+  ['full', { updateInBackward: 'one-pass', maxGradientNorm: 0 }],
+  ['pfeiffer', { updateInBackward: 'two-pass', adapter: { size: 4 } }],
+])('%s with %j updates within the backward pass, and resumes to the bit', async (variant, more) => {
+  const small = { budget: { steps: 6 }, learningRate: 3e-3, untrainedBaseline: false }
+  const { updateInBackward, ...rest } = more
+  const plain = await steps(recipe(variant, `${updateInBackward}-plain`, { ...small, ...rest }))
+  const inside = await steps(recipe(variant, updateInBackward, { ...small, ...more }))
+  for (const [i, { loss }] of inside.entries()) expect(Math.abs(loss - plain[i].loss)).toBeLessThan(1e-5)
+  expect(await verifyResume(at(updateInBackward), { steps: 3 })).toMatchObject({ equal: true, different: [] })
+  await expect(finetune(recipe(variant, 'refused-inside', { ...small, ...more, fgmEpsilon: 0.5 }))).rejects.toThrow(
+    /remove `fgmEpsilon`/,
+  )
+})
+
 it('resampling gives each class its share of an epoch, and the prior of a new head', async () => {
   const uneven = at('uneven.jsonl')
   const rows = Array.from({ length: 100 }, (_, i) =>
@@ -184,6 +199,24 @@ describe('a stack', () => {
     const tensors = await openSafetensors(join(at('madx/model'), 'adapter_model.safetensors'))
     const own = [...tensors.tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
     expect(rows[0]).toMatchObject({ trainedParameters: own })
+  })
+
+  it('is trained without the adapters of a random number of layers, which depends on seed and step alone', async () => {
+    const deep = at('deep')
+    const model = { type: 'bert', preset: 'test', config: { numLayers: 3 } }
+    await pretrain(smallRecipe(data, deep, { model, budget: { steps: 4 } }))
+    const most = { ...small, base: deep, budget: { steps: 8 }, adapter: { size: 6, randomDropLayers: 2 } }
+    const plain = await steps(recipe('pfeiffer', 'whole-adapter', { ...most, adapter: { size: 6 } }))
+    const whole = await steps(recipe('pfeiffer', 'random-drop', most))
+    const parts = await steps(
+      recipe('pfeiffer', 'random-drop-parts', { ...most, batch: { sequences: 16, microTokens: 32 } }),
+    )
+    const other = await steps(recipe('pfeiffer', 'random-drop-seed', { ...most, seed: 5 }))
+    const losses = (of: typeof plain) => of.map(({ loss }) => loss)
+    expect(losses(whole)).not.toEqual(losses(plain))
+    expect(losses(whole)).not.toEqual(losses(other))
+    for (const [i, { loss }] of whole.entries()) expect(Math.abs(parts[i].loss - loss)).toBeLessThan(2e-4)
+    expect(await verifyResume(at('random-drop'), { steps: 3 })).toMatchObject({ equal: true, different: [] })
   })
 
   it('is fused: adapters stay as they are, the regularisation is a term of the loss, and it resumes to the bit', async () => {

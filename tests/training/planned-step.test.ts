@@ -70,6 +70,16 @@ const cases: Record<string, Case> = {
   },
   'GPT-2, Lion': { model: 'gpt2', config: size, settings: { optimizer: { type: 'lion' } } },
   'GPT-2, Muon': { model: 'gpt2', config: size, settings: { optimizer: { type: 'muon' } } },
+  'GPT-2, updates within the backward pass': {
+    model: 'gpt2',
+    config: size,
+    settings: { updateInBackward: 'one-pass', maxGradientNorm: 0 },
+  },
+  'GPT-2, updates within the second of two backward passes': {
+    model: 'gpt2',
+    config: size,
+    settings: { updateInBackward: 'two-pass', precision: 'bfloat16' },
+  },
   'Llama, LoRA': { model: 'llama', config: gated, adapter: { type: 'lora', rank: 8 } as AdapterConfig },
   'Llama, LoRA on int8': {
     model: 'llama',

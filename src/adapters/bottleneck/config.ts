@@ -6,6 +6,7 @@ import { activationNames, Linear, Mlp } from '../../nn/index.ts'
 import { type AttachContext, type Attachment, adapterFields, layerNumber, type Placement } from '../adapter.ts'
 import { attachInvertible } from './invertible.ts'
 import { BottleneckLayer, type BottleneckShape } from './layer.ts'
+import { dropAtRandom } from './random-drop.ts'
 
 /** Settings of a bottleneck method. @param defaults those of its publication */
 export const bottleneckFields = (defaults: { scale: number }) => ({
@@ -24,6 +25,11 @@ export const bottleneckFields = (defaults: { scale: number }) => ({
     .nonnegative()
     .default(0)
     .describe('AdapterDrop: first layers without an adapter, which then cost nothing in training and inference'),
+  randomDropLayers: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('AdapterDrop: each training step leaves out the adapters of 0 to so many first layers, at random'),
   invertible: z
     .boolean()
     .default(false)
@@ -41,6 +47,7 @@ interface BottleneckConfig {
   activation: string
   scale: number
   dropLayers: number
+  randomDropLayers: number
   invertible: boolean
   invertibleReduction?: number
 }
@@ -69,20 +76,24 @@ export const settleSize = <Config extends BottleneckConfig>(model: Model, config
   return { ...config, size: config.size ?? size }
 }
 
-/** The places in layers that are left, and those of the invertible adapter. */
-const withInvertible = (
+/** The places in layers that are left, those of the invertible adapter, and what is dropped in training. */
+const assembled = (
   model: Model,
   config: BottleneckConfig,
   { generator }: AttachContext,
   layers: Placement[],
 ): Attachment => {
-  const { invertible, invertibleReduction } = config
+  const { invertible, invertibleReduction, randomDropLayers } = config
   if (!invertible && invertibleReduction !== undefined)
     throw new ConfigError('`adapter.invertibleReduction` needs `adapter.invertible`: set it too, or remove both.')
   const activation = config.activation as BottleneckShape['activation']
   const shape = { activation, reduction: invertibleReduction ?? 2 }
   const placements = afterDropped(layers, config)
-  return { trained: [], placements: [...placements, ...(invertible ? attachInvertible(model, shape, generator) : [])] }
+  return {
+    trained: [],
+    placements: [...placements, ...(invertible ? attachInvertible(model, shape, generator) : [])],
+    beginTraining: () => (randomDropLayers > 0 ? dropAtRandom(placements, randomDropLayers) : undefined),
+  }
 }
 
 const last = (path: string) => path.slice(path.lastIndexOf('.') + 1)
@@ -99,7 +110,7 @@ export const attachAfter = (
     const shape = shapeOf(model, config, false)
     return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, context.generator) }]
   })
-  return withInvertible(model, config, context, layers)
+  return assembled(model, config, context, layers)
 }
 
 /** Inserts a bottleneck parallel to every feed-forward block. */
@@ -109,7 +120,7 @@ export const attachBeside = (model: Model, config: BottleneckConfig, context: At
     const like = model.body.embedTokens
     return { path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, context.generator) }
   })
-  return withInvertible(model, config, context, layers)
+  return assembled(model, config, context, layers)
 }
 
 /** Feed-forward blocks, and mixtures of experts in place of some; an expert alone is none. */

@@ -21,6 +21,7 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
   down: Linear
   up: Linear
   readonly #shape: Readonly<BottleneckShape>
+  #dropped = false
 
   /** @param width of the layer's input and output */
   constructor(width: number, like: { dtype: Dtype; device: string }, shape: BottleneckShape, generator: Generator) {
@@ -45,10 +46,15 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
     return this.up.forward(scale === 1 ? narrow : narrow.mul(scale))
   }
 
+  /** Leaves it out of the forward passes from now on, or no longer. */
+  drop(dropped: boolean): void {
+    this.#dropped = dropped
+  }
+
   wrap(_: Module, next: Way): Way {
     return (input, ...more) => {
       const own = next(input, ...more)
-      return own.add(this.added(input, own))
+      return this.#dropped ? own : own.add(this.added(input, own))
     }
   }
 }

@@ -16,6 +16,7 @@ import {
 import type { Tensor } from '../../tensor/index.ts'
 import {
   type ExampleSource,
+  expectBackwardUpdates,
   type RunLength,
   runLength,
   ShardedWeights,
@@ -189,8 +190,10 @@ export const setOptimization = (
   if (method?.afterUpdate !== undefined) expectWholeUpdates(recipe, optimizer)
   if (method !== undefined && shardedWeights !== undefined)
     throw new ConfigError(
-      `\`variant\` ${(recipe as { variant?: string }).variant} reads weights between steps, which each process needs whole: set \`shard\` to gradients.`,
+      `\`variant\` ${(recipe as { variant?: string }).variant} acts on layers or weights in each step, which each process needs whole: set \`shard\` to gradients.`,
     )
+  const { adversary, mixout } = trainable
+  expectBackwardUpdates(recipe, { method, adversary, mixout }, { optimizer, processes: group?.size ?? 1 })
   return {
     trainable: method === undefined ? trainable : { ...trainable, method },
     optimizer,

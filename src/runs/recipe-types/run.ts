@@ -63,8 +63,13 @@ export interface RunSettings {
     /** Smallest product of all factors. Default: `0.01`. */
     floor?: number
   }
-  /** Clip gradients to this global norm. Default: `1`. */
+  /** Clip gradients to this global norm (0: no clipping). Default: `1`. */
   maxGradientNorm?: number
+  /**
+   * Update each parameter within the backward pass and free its gradient: less memory; two-pass computes
+   * each batch twice, to clip and to change nothing where a gradient is not finite. Default: `none`.
+   */
+  updateInBackward?: 'none' | 'one-pass' | 'two-pass'
   /** Average of the weights over the steps (EMA or SWA), which is then exported. */
   average?: {
     /**

@@ -104,6 +104,11 @@ export interface VariantSettings {
      */
     dropLayers?: number
     /**
+     * AdapterDrop: each training step leaves out the adapters of 0 to so many first layers, at random.
+     * Default: `0`.
+     */
+    randomDropLayers?: number
+    /**
      * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
      * `false`.
      */
@@ -136,6 +141,11 @@ export interface VariantSettings {
      */
     dropLayers?: number
     /**
+     * AdapterDrop: each training step leaves out the adapters of 0 to so many first layers, at random.
+     * Default: `0`.
+     */
+    randomDropLayers?: number
+    /**
      * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
      * `false`.
      */
@@ -167,6 +177,11 @@ export interface VariantSettings {
      * Default: `0`.
      */
     dropLayers?: number
+    /**
+     * AdapterDrop: each training step leaves out the adapters of 0 to so many first layers, at random.
+     * Default: `0`.
+     */
+    randomDropLayers?: number
     /**
      * MAD-X: an invertible adapter after the embeddings, and its inverse before the output layer. Default:
      * `false`.

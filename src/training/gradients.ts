@@ -177,8 +177,7 @@ export const computeGradients = async <Example>(
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
-  const all = [...parameters.values()]
-  clearGrads(all)
+  clearGrads([...parameters.values()])
   const { generator, numbers } = options
   // Every micro-batch starts from it, as dropout masks differ by example and place of use, not by micro-batch.
   let start: Uint8Array | undefined
@@ -246,7 +245,7 @@ export const computeGradients = async <Example>(
       }
       if (adversary === undefined) pass(false)
       else adversary.attack(pass)
-      if (shared?.showsPasses === true && i === 0) clearGrads(all)
+      if (shared?.showsPasses === true && i === 0) clearGrads([...parameters.values()])
       else sums.add()
       await shared?.sink.closeMicroBatch()
     }

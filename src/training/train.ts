@@ -7,11 +7,12 @@ import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
-import { BackwardUpdates } from './backward-updates.ts'
+import type { BackwardUpdates } from './backward-updates.ts'
 import type { RunLength } from './budget.ts'
 import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
-import { GradientExchange } from './gradient-exchange.ts'
+import type { GradientExchange } from './gradient-exchange.ts'
+import { exchangeOf, updatesOf } from './gradient-sinks.ts'
 import {
   type BatchGradients,
   computeGradients,
@@ -82,31 +83,6 @@ const notApplied: Update = { applied: false, gradientNorm: Number.NaN }
 export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator<TrainingEvent, LoopState> {
   return yield* new TrainingLoop(run).run()
 }
-
-/** How the processes of a group exchange gradients. */
-const exchangeOf = <Example>({
-  group,
-  trainable,
-  optimizer,
-  settings,
-  shardedWeights,
-}: TrainingRun<Example>): GradientExchange | undefined =>
-  group &&
-  new GradientExchange(group, trainable.parameters, {
-    everyMicroBatch: settings.shard === 'gradients' || shardedWeights !== undefined,
-    sharded: optimizer instanceof ShardedOptimizer ? optimizer : undefined,
-    toldWhenComplete: shardedWeights !== undefined,
-  })
-
-/** What updates parameters within the backward pass, where the settings say so. */
-const updatesOf = <Example>({
-  trainable,
-  optimizer,
-  settings,
-}: TrainingRun<Example>): BackwardUpdates<Example> | undefined =>
-  settings.updateInBackward === 'none'
-    ? undefined
-    : new BackwardUpdates(trainable, optimizer, settings.updateInBackward === 'one-pass' ? 1 : 2)
 
 class TrainingLoop<Example> {
   readonly #run: TrainingRun<Example>

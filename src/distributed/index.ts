@@ -1,8 +1,16 @@
 // Training in several processes: joining them, what they exchange, and starting them. What other folders may use of it.
+export { ConnectedGroup } from './connected-group.ts'
 export { joinProcesses } from './join.ts'
 export { type KubernetesRequest, kubernetesManifest } from './kubernetes-job.ts'
 export { type EndedProcess, type LaunchOptions, type LaunchResult, launchProcesses } from './launch.ts'
 export { expectOneProcess, type Launch, readLaunch } from './launch-environment.ts'
-export { GroupError, ProcessGroup } from './process-group.ts'
+export {
+  type CollectiveKind,
+  type CollectiveLibrary,
+  type CollectiveMark,
+  PlannedGroup,
+  type PlannedGroupSettings,
+} from './planned-group.ts'
+export { GroupError, type ProcessGroup } from './process-group.ts'
 export { type SlurmRequest, slurmScript } from './slurm-job.ts'
 export type { TrainingJob } from './training-job.ts'

@@ -1,11 +1,13 @@
 // Joins the processes that a launcher started: finds the store, waits for all of them, and makes the group.
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import { ConfigError, NativeError } from '../core/index.ts'
+import { NativeError } from '../core/index.ts'
 import { ProcessStore } from '../tensor/index.ts'
+import { ConnectedGroup } from './connected-group.ts'
+import { exchangeSettings, numberFrom } from './exchange-settings.ts'
 import { type Launch, readLaunch } from './launch-environment.ts'
 import { addressTowards, isListening, isLoopback } from './network-address.ts'
-import { ProcessGroup } from './process-group.ts'
+import type { ProcessGroup } from './process-group.ts'
 
 /** Facts of a process, as it writes them to the store. */
 interface Member {
@@ -14,27 +16,11 @@ interface Member {
   address: string
 }
 
-/** On or off from an environment variable (default: on). */
-const onOrOff = (env: NodeJS.ProcessEnv, name: string): boolean => {
-  const text = env[name] || 'on'
-  if (text === 'on' || text === 'off') return text === 'on'
-  throw new ConfigError(`Expected on or off for the environment variable ${name}, got "${text}".`)
-}
-
 const beatMs = 500
 const urgentMs = 3000
 const graceMs = 2000
 /** A collective that takes longer than this is a hang: the others wait in it while one computes. */
 const collectiveSeconds = 30 * 60
-
-/** A number of something from an environment variable. */
-const numberFrom = (env: NodeJS.ProcessEnv, name: string, noun: string, otherwise: number): number => {
-  const text = env[name]
-  if (text === undefined || text === '') return otherwise
-  const value = Number(text)
-  if (Number.isFinite(value) && value > 0) return value
-  throw new ConfigError(`Expected ${noun} above 0 for the environment variable ${name}, got "${text}".`)
-}
 
 /** Stores that this process has opened. One that it serves stays open between groups, as the others may come back first. */
 const stores = new Map<string, ProcessStore>()
@@ -104,8 +90,7 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
   const seconds = numberFrom(env, 'TUNESMITH_CONNECT_SECONDS', 'seconds', 30)
   const deadlineMs = 1000 * numberFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 'seconds', 10)
   const collectiveMs = 1000 * numberFrom(env, 'TUNESMITH_COLLECTIVE_SECONDS', 'seconds', collectiveSeconds)
-  const bucketBytes = 2 ** 20 * numberFrom(env, 'TUNESMITH_BUCKET_MEGABYTES', 'megabytes', 25)
-  const overlaps = onOrOff(env, 'TUNESMITH_OVERLAP')
+  const exchange = exchangeSettings(env)
   const store = await openStore(launch, seconds)
   const serves = rank === 0 && !agentStore
   const route = await addressTowards(host, port).catch((error) => {
@@ -130,8 +115,8 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     graceMs,
   })
   // The watch runs from here on: it must end where joining fails.
-  const group = new ProcessGroup(
-    { name, rank, size, members: names, servesStore: serves, urgentMs, bucketBytes, overlaps },
+  const group = new ConnectedGroup(
+    { name, rank, size, members: names, servesStore: serves, urgentMs, ...exchange },
     store,
     prefix,
   )

@@ -1,73 +1,37 @@
-// A group of processes that train together: what they tell each other, and how they end together. Independent of training.
-import { setTimeout } from 'node:timers/promises'
-import { deserialize, serialize } from 'node:v8'
+// A group of processes that train together, as training sees it: what they exchange, tell each other and agree on. `ConnectedGroup` is one
+// of running processes, `PlannedGroup` one that a plan takes for granted.
 import { ConfigError, NativeError } from '../core/index.ts'
-import {
-  allGather,
-  allReduce_,
-  broadcast_,
-  dropGroup,
-  type ProcessStore,
-  reduceScatter,
-  stopWatch,
-  Tensor,
-  waitTensor,
-  watchFailure,
-} from '../tensor/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 
 /** Facts of a group and of this process in it. */
 export interface GroupFacts {
-  name: string
   rank: number
   size: number
   /** What messages call each process, by rank. */
   members: readonly string[]
-  /** Whether this process serves the store, and so leaves last. */
-  servesStore: boolean
-  /** Time after which silence counts as the end of a process, once a collective has failed. */
-  urgentMs: number
   /** Bytes of gradients that are exchanged together. */
   bucketBytes: number
   /** Whether gradients are sent during the backward pass. */
   overlaps: boolean
 }
 
-/** How far a process was in the collectives when one of them did not end. */
-interface Progress {
-  /** Number of collectives that it has begun. */
-  begun: number
-  /** The last of them. */
-  last: string
-}
-
-/** Bytes of a message that need one exchange; longer ones need a second one. */
-const shortMessage = 2048
-const headerBytes = 4
-/** Time in which all processes that wait for a collective notice that it does not end. */
-const progressMs = 5000
+/** Bytes of the messages of `gather`: those that need one exchange, as longer ones need a second, and the length in front. */
+export const messageRoom = { short: 2048, header: 4 }
 
 /** The processes of a run. Every method but `abort` must be called by all of them, in the same order. */
-export class ProcessGroup {
+export abstract class ProcessGroup {
   readonly rank: number
   readonly size: number
   readonly members: readonly string[]
-  readonly #facts: GroupFacts
-  readonly #get: (key: string) => string | undefined
-  readonly #set: (key: string, value: string) => void
-  readonly #delete: (key: string) => void
-  #values = 0
-  #left = false
-  #begun = 0
-  #last = 'none'
+  readonly bucketBytes: number
+  readonly overlaps: boolean
 
-  constructor(facts: GroupFacts, store: ProcessStore, prefix: string) {
-    this.#facts = facts
-    this.rank = facts.rank
-    this.size = facts.size
-    this.members = facts.members
-    this.#get = (key) => store.get(`${prefix}${key}`)
-    this.#set = (key, value) => store.set(`${prefix}${key}`, value)
-    this.#delete = (key) => store.delete(`${prefix}${key}`)
+  constructor({ rank, size, members, bucketBytes, overlaps }: GroupFacts) {
+    this.rank = rank
+    this.size = size
+    this.members = members
+    this.bucketBytes = bucketBytes
+    this.overlaps = overlaps
   }
 
   /** Whether this is the process that writes and shows. */
@@ -76,113 +40,48 @@ export class ProcessGroup {
   }
 
   /** The value that each process gives, by rank: plain data, typed arrays too. */
-  async gather<Value>(value: Value): Promise<Value[]> {
-    const own = new Uint8Array(serialize(value))
-    const first = await this.#gatherBytes(own, shortMessage)
-    const longest = Math.max(...first.map(({ length }) => length))
-    const all = longest + headerBytes <= shortMessage ? first : await this.#gatherBytes(own, longest + headerBytes)
-    return all.map(({ bytes }) => deserialize(bytes) as Value)
-  }
-
-  /** Messages of at most `room` bytes, with their lengths in front; of longer ones the length alone. */
-  async #gatherBytes(own: Uint8Array, room: number): Promise<{ length: number; bytes: Uint8Array }[]> {
-    const message = new Uint8Array(room)
-    new DataView(message.buffer).setUint32(0, own.length)
-    message.set(own.subarray(0, room - headerBytes), headerBytes)
-    const sent = Tensor.from(message, { shape: [room] })
-    const received = await this.#collective(() => waitTensor(this.#begin('message', sent, this.#gatherInto)))
-    const all = received.toTypedArray() as Uint8Array
-    sent.free()
-    received.free()
-    return Array.from({ length: this.size }, (_, rank) => {
-      const part = all.subarray(rank * room, (rank + 1) * room)
-      const length = new DataView(part.buffer, part.byteOffset).getUint32(0)
-      return { length, bytes: part.subarray(headerBytes, headerBytes + length) }
-    })
-  }
-
-  get bucketBytes(): number {
-    return this.#facts.bucketBytes
-  }
-
-  get overlaps(): boolean {
-    return this.#facts.overlaps
-  }
-
-  /** Begins a collective, and notes it for the error of one that does not end. */
-  #begin(what: string, tensor: Tensor, begin: (tensor: Tensor) => Tensor): Tensor {
-    this.#begun++
-    this.#last = `${what} of ${tensor.size} elements`
-    return begin(tensor)
-  }
-
-  readonly #gatherInto = (tensor: Tensor): Tensor => allGather(tensor, this.size, this.#facts.name)
+  abstract gather<Value>(value: Value): Promise<Value[]>
 
   /** Begins to sum a tensor over the group, in place. `arrived` waits for it. */
-  beginSum_(tensor: Tensor): Tensor {
-    return this.#begin('sum', tensor, (own) => allReduce_(own, 'sum', this.#facts.name))
-  }
+  abstract beginSum_(tensor: Tensor): Tensor
 
   /** Begins to sum [size * n] over the group, of which each process gets its part [n]. `arrived` waits for it. */
-  beginSumParts(tensor: Tensor): Tensor {
-    return this.#begin('sum of parts', tensor, (own) => reduceScatter(own, 'sum', this.size, this.#facts.name))
-  }
+  abstract beginSumParts(tensor: Tensor): Tensor
 
   /** Begins to collect the parts [n] of all processes as [size * n]. `arrived` waits for it. */
-  beginCollect(tensor: Tensor): Tensor {
-    return this.#begin('gather', tensor, this.#gatherInto)
-  }
+  abstract beginCollect(tensor: Tensor): Tensor
 
   /** Waits for a tensor that is on its way. */
-  arrived(begun: Tensor): Promise<Tensor> {
-    return this.#collective(() => waitTensor(begun))
-  }
+  abstract arrived(begun: Tensor): Promise<Tensor>
 
   /** The same where nothing else can run. @throws GroupError, which `named` explains */
-  arrivedNow(begun: Tensor): Tensor {
-    try {
-      return waitTensor(begun)
-    } catch (error) {
-      throw new GroupError((error as Error).message)
-    }
-  }
+  abstract arrivedNow(begun: Tensor): Tensor
 
   /** Sums tensors over the group, in place; all are on their way at once. */
-  async sum_(tensors: Iterable<Tensor>): Promise<void> {
-    await this.#collective(() => {
-      const begun = [...tensors].map((tensor) => this.beginSum_(tensor))
-      for (const tensor of begun) waitTensor(tensor)
-    })
-  }
+  abstract sum_(tensors: Iterable<Tensor>): Promise<void>
 
   /** The parts [n] of all processes as [size * n]. */
-  collect(tensor: Tensor): Promise<Tensor> {
-    return this.#collective(() => waitTensor(this.beginCollect(tensor)))
-  }
+  abstract collect(tensor: Tensor): Promise<Tensor>
 
   /** Copies the tensor of the process `source` to all, in place. */
-  async copyFrom_(source: number, tensor: Tensor): Promise<void> {
-    await this.#collective(() =>
-      waitTensor(this.#begin('copy', tensor, (own) => broadcast_(own, source, this.#facts.name))),
-    )
-  }
+  abstract copyFrom_(source: number, tensor: Tensor): Promise<void>
 
   /**
    * What the first process makes, plain data, while the others wait for as long as it takes. An error there ends all of them.
    */
-  async fromFirst<Result>(work: () => Promise<Result> | Result): Promise<Result> {
-    const key = `value/${this.#values++}`
-    if (this.first) {
-      const result = await work()
-      this.#set(key, serialize(result).toString('base64'))
-      await this.gather(0)
-      this.#delete(key)
-      return result
-    }
-    const text = await this.#waitFor(key)
-    await this.gather(0)
-    return deserialize(Buffer.from(text, 'base64')) as Result
-  }
+  abstract fromFirst<Result>(work: () => Promise<Result> | Result): Promise<Result>
+
+  /** The error of a collective with the process that ended it. */
+  abstract named(error: Error): Promise<GroupError>
+
+  /**
+   * Ends the other processes with this one's error. Also where the error is that another process is silent: perhaps only
+   * this process sees it, and the others would wait forever for one that has left.
+   */
+  abstract abort(error: Error): void
+
+  /** Leaves the group in order, the process that serves the store last. After an error nothing is waited for. */
+  abstract leave(how: { failed: boolean }): Promise<void>
 
   /** Runs work on the first process before the others do, which find its caches then. */
   async firstBefore<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -201,92 +100,6 @@ export class ProcessGroup {
       return `Expected the same ${name} on every process, got ${all[0][name] ?? 'none'} on ${this.members[0]} and ${all[other][name] ?? 'none'} on ${this.members[other]}.`
     })
     if (faults.length > 0) throw new ConfigError(faults)
-  }
-
-  async #waitFor(key: string): Promise<string> {
-    for (let pause = 5; ; pause = Math.min(100, pause * 1.5)) {
-      this.#expectAll()
-      const value = this.#get(key)
-      if (value !== undefined) return value
-      await setTimeout(pause)
-    }
-  }
-
-  #expectAll(): void {
-    const failure = watchFailure(false)
-    if (failure !== undefined) throw new GroupError(failure)
-  }
-
-  /** @throws GroupError that names the process which ended a collective */
-  async #collective<Result>(work: () => Result): Promise<Result> {
-    this.#expectAll()
-    try {
-      return work()
-    } catch (error) {
-      throw await this.named(error as Error)
-    }
-  }
-
-  /** The error of a collective with the process that ended it. */
-  async named({ message }: Error): Promise<GroupError> {
-    // The watch knows more than a broken connection does, but it needs a moment.
-    for (const until = Date.now() + this.#facts.urgentMs + 2000; Date.now() < until; await setTimeout(50)) {
-      const failure = watchFailure(true)
-      if (failure !== undefined) return new GroupError(failure)
-    }
-    const missing = await this.#missing()
-    return new GroupError(
-      missing.length > 0
-        ? `A collective did not end: ${message.replace(/\.?$/, '.')} ${missing.join(' ')}`
-        : `The processes of the group lost each other: ${message} Each is alive: check the network between them.`,
-    )
-  }
-
-  /** Processes that are not in the collective that this one waits for, in sentences. All that wait for it tell each other. */
-  async #missing(): Promise<string[]> {
-    const keyOf = (rank: number) => `progress/${rank}`
-    const own: Progress = { begun: this.#begun, last: this.#last }
-    this.#set(keyOf(this.rank), JSON.stringify(own))
-    await setTimeout(progressMs)
-    const others = this.members.map((_, rank) => this.#get(keyOf(rank)))
-    const sentences = others.flatMap((text, rank) => {
-      if (text === undefined)
-        return [`${this.members[rank]} does not wait for one: it computes, or it hangs in this one.`]
-      const { begun, last } = JSON.parse(text) as Progress
-      if (begun === own.begun && last === own.last) return []
-      return [`${this.members[rank]} has begun ${begun}, the last a ${last}.`]
-    })
-    return sentences.length === 0 ? [] : [`This process has begun ${own.begun}, the last a ${own.last}.`, ...sentences]
-  }
-
-  /**
-   * Ends the other processes with this one's error. Also where the error is that another process is silent: perhaps only
-   * this process sees it, and the others would wait forever for one that has left.
-   */
-  abort(error: Error): void {
-    const [line] = error.message.split('\n')
-    try {
-      if (this.#get('abort')) return
-      this.#set('abort', error instanceof GroupError ? line : `${this.members[this.rank]} failed: ${line}`)
-    } catch {
-      // Without the store the others notice by their own watch.
-    }
-  }
-
-  /** Leaves the group in order, the process that serves the store last. After an error nothing is waited for. */
-  async leave({ failed }: { failed: boolean }): Promise<void> {
-    if (this.#left) return
-    this.#left = true
-    // The watch ends here after an error too: this process says that it leaves, so that its silence names nobody.
-    stopWatch()
-    if (!failed && this.#facts.servesStore) await this.#waitForOthers()
-    dropGroup(this.#facts.name)
-  }
-
-  async #waitForOthers(): Promise<void> {
-    const beats = Array.from({ length: this.size }, (_, rank) => `beat/${rank}`)
-    for (const until = Date.now() + 10_000; Date.now() < until; await setTimeout(20))
-      if (beats.every((key) => this.#get(key) === 'left')) return
   }
 }
 

@@ -95,7 +95,8 @@ export type { Limits, Prices, RunCosts, Speed } from './plan/costs.ts'
 export { calibratePlans, type LearnedCalibration, readRunPlan, type StartedPlan } from './plan/finished-plan.ts'
 export type { Fit } from './plan/fit.ts'
 export { acceleratorNames } from './plan/machines.ts'
-export { describePeak, peakHolders, planFacts, planTable, renderPlanPage } from './plan/page.ts'
+export { interconnectNames, type Network, type NetworkSettings } from './plan/network.ts'
+export { collectivesTable, describePeak, peakHolders, planFacts, planTable, renderPlanPage } from './plan/page.ts'
 export { type PlannedRow, type PlanOptions, planRun, type RunPlans } from './plan/plan.ts'
 export type { RunPlan } from './plan/plan-run.ts'
 export {
@@ -115,6 +116,7 @@ export {
   type ScalingLaw,
   type ScalingPoint,
 } from './plan/scaling-law.ts'
+export type { PlannedCollectives, ProcessPlan, StepTime } from './plan/step-time.ts'
 export { openPretrainingRows, type PretrainingRow, type PretrainingRows } from './pretrain/browse-rows.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'

@@ -27,9 +27,11 @@ export { dropMemory, setMemory } from './parameter-memory.ts'
 export {
   isPlanning,
   type MemoryHolder,
+  noteMark,
   notePhase,
   noteTensors,
   type Plan,
+  type PlanMark,
   type PlannedOperations,
   plan,
 } from './planning.ts'

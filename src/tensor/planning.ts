@@ -22,9 +22,18 @@ export interface PlannedOperations {
   plainFlops: number
 }
 
+/** Something that happens in planned code, at a place that `noteMark` set. */
+export interface PlanMark<Mark> {
+  mark: Mark
+  /** FLOPs of the planned code before it. */
+  flops: number
+}
+
 /** Memory and operations of planned code. */
-export interface Plan<Result> {
+export interface Plan<Result, Mark = never> {
   result: Result
+  /** What `noteMark` was told, in order. */
+  marks: PlanMark<Mark>[]
   /** Largest memory of tensors at one time, in bytes. */
   peakBytes: number
   /** Largest memory of tensors and of freed blocks that the allocator keeps, in bytes. */
@@ -36,23 +45,45 @@ export interface Plan<Result> {
   operations: PlannedOperations[]
 }
 
-/** Labels by block of the plan that is being made. */
-let labels: Map<number, string> | undefined
+/** The plan that is being made. */
+interface OpenPlan {
+  /** Labels by block. */
+  labels: Map<number, string>
+  phase: string
+  marks: unknown[]
+}
+
+let current: OpenPlan | undefined
 
 /** Whether a plan is being made: values that follow from no known ones are unknown. */
-export const isPlanning = (): boolean => labels !== undefined
+export const isPlanning = (): boolean => current !== undefined
+
+/** Between the name of a phase and the number of marks before it: operations are counted by phase, and so between marks too. */
+const divider = '\n'
+
+const beginPhase = ({ phase, marks }: OpenPlan): void =>
+  native.planPhase(marks.length === 0 ? phase : `${phase}${divider}${marks.length}`)
 
 /** Counts what follows for a phase of the plan that is being made, if one is. */
 export const notePhase = (phase: string): void => {
-  if (labels !== undefined) native.planPhase(phase)
+  if (current === undefined) return
+  current.phase = phase
+  beginPhase(current)
+}
+
+/** Notes that something happens here in the plan that is being made, if one is. */
+export const noteMark = (mark: unknown): void => {
+  if (current === undefined) return
+  current.marks.push(mark)
+  beginPhase(current)
 }
 
 /** Names what tensors are in the plan that is being made, if one is. */
 export const noteTensors = (label: string, tensors: Iterable<Tensor>): void => {
-  if (labels === undefined) return
+  if (current === undefined) return
   for (const tensor of tensors) {
     const block = native.plannedBlock(tensor.use())
-    if (block !== 0) labels.set(block, label)
+    if (block !== 0) current.labels.set(block, label)
   }
 }
 
@@ -63,17 +94,18 @@ export const noteTensors = (label: string, tensors: Iterable<Tensor>): void => {
  * While it waits, nothing else in this thread may compute.
  * @throws NativeError within another plan, or for an operator whose shapes are unknown
  */
-export const plan = async <Result>(body: () => Result | Promise<Result>): Promise<Plan<Result>> => {
+export const plan = async <Result, Mark = never>(body: () => Result | Promise<Result>): Promise<Plan<Result, Mark>> => {
   withTypedErrors('plan', () => native.beginPlan())
-  labels = new Map()
+  const open: OpenPlan = { labels: new Map(), phase: '', marks: [] }
+  current = open
   try {
     const result = await body()
-    return { result, ...summarize(native.endPlan(), labels) }
+    return { result, ...summarize<Mark>(native.endPlan(), open) }
   } catch (error) {
     native.endPlan()
     throw error
   } finally {
-    labels = undefined
+    current = undefined
   }
 }
 
@@ -82,8 +114,20 @@ function* rowsOf(table: Float64Array): Generator<[number, number, number, number
   for (let i = 0; i < table.length; i += 4) yield [table[i], table[i + 1], table[i + 2], table[i + 3]]
 }
 
-const summarize = (record: PlanRecord, named: ReadonlyMap<number, string>): Omit<Plan<never>, 'result'> => {
-  const { peak: peakBytes, peakHeld: heldBytes, names, phases } = record
+/** The names of phases, each once, with the number in that list and the number of marks before for each phase of the record. */
+const namedPhases = (phases: readonly string[]) => {
+  const names = [...new Set(phases.map((phase) => phase.split(divider)[0]))]
+  const numbers = new Map(names.map((name, i) => [name, i]))
+  const places = phases.map((phase) => {
+    const [name, marks = '0'] = phase.split(divider)
+    return { number: numbers.get(name) as number, marks: Number(marks) }
+  })
+  return { names, places }
+}
+
+const summarize = <Mark>(record: PlanRecord, { labels, marks }: OpenPlan): Omit<Plan<never, Mark>, 'result'> => {
+  const { peak: peakBytes, peakHeld: heldBytes, names } = record
+  const { names: phases, places } = namedPhases(record.phases)
   const peaks = phases.map(() => 0)
   let inUse = 0
   let most = 0
@@ -91,30 +135,44 @@ const summarize = (record: PlanRecord, named: ReadonlyMap<number, string>): Omit
   let at = 0
   for (const [, bytes, , phase] of rowsOf(record.events)) {
     inUse += bytes
-    peaks[phase] = Math.max(peaks[phase], inUse)
+    const { number } = places[phase]
+    peaks[number] = Math.max(peaks[number], inUse)
     if (inUse > most) [most, peakAt] = [inUse, at]
     at++
   }
-  const operations = [...rowsOf(record.operations)].map(([phase, name, flops, plainFlops]) => ({
-    phase: phases[phase],
-    operator: names[name],
-    flops,
-    plainFlops,
-  }))
+  const operations = new Map<string, PlannedOperations>()
+  const between = new Array<number>(marks.length + 1).fill(0)
+  for (const [place, name, flops, plainFlops] of rowsOf(record.operations)) {
+    const { number, marks: before } = places[place]
+    between[before] += flops
+    const key = `${number}${divider}${name}`
+    const known = operations.get(key)
+    if (known === undefined) operations.set(key, { phase: phases[number], operator: names[name], flops, plainFlops })
+    else {
+      known.flops += flops
+      known.plainFlops += plainFlops
+    }
+  }
+  let before = 0
   return {
+    marks: marks.map((mark, i) => {
+      before += between[i]
+      return { mark: mark as Mark, flops: before }
+    }),
     peakBytes,
     heldBytes,
-    peak: describePeak(record, peakAt, named),
+    peak: describePeak(record, peakAt, labels, (place) => phases[places[place].number]),
     phases: phases.map((phase, i) => ({ phase, peakBytes: peaks[i] })).filter((entry) => entry.peakBytes > 0),
-    operations,
+    operations: [...operations.values()],
   }
 }
 
 /** What is alive after event number `peakAt`. */
 const describePeak = (
-  { events, names, phases }: PlanRecord,
+  { events, names }: PlanRecord,
   peakAt: number,
   named: ReadonlyMap<number, string>,
+  phaseOf: (place: number) => string,
 ): Plan<never>['peak'] => {
   const alive = new Map<number, { label: string; operator: string; bytes: number }>()
   let [phase, operator] = ['', '']
@@ -122,8 +180,8 @@ const describePeak = (
   for (const [block, bytes, name, number] of rowsOf(events)) {
     const label = named.get(block)
     if (bytes < 0) alive.delete(block)
-    else alive.set(block, { label: label ?? phases[number], operator: label === undefined ? names[name] : '', bytes })
-    ;[phase, operator] = [phases[number], names[name]]
+    else alive.set(block, { label: label ?? phaseOf(number), operator: label === undefined ? names[name] : '', bytes })
+    ;[phase, operator] = [phaseOf(number), names[name]]
     if (at++ === peakAt) break
   }
   const holders = new Map<string, MemoryHolder>()

@@ -18,6 +18,8 @@ export interface RunPrediction {
   steps?: number
   tokensPerStep: number
   flopsPerStep: number
+  /** Number of processes that share each batch: FLOPs are those of all, memory and time those of the first (default: 1). */
+  processes?: number
   /** Whether the FLOPs are also those of answers that the run writes itself (default: false). */
   writesAnswers?: boolean
   /** FLOPs of the whole run; undefined for a budget of minutes. */

@@ -2,7 +2,17 @@
 // the pass still computes the gradients of earlier layers. Independent of the loop and of who started the processes.
 import type { ProcessGroup } from '../distributed/index.ts'
 import { type GradientBucket, gradientBuckets, type ShardedOptimizer } from '../optim/index.ts'
-import { cat, freeTensors, keepUntilFreed, noGrad, scope, type Tensor, watchGradients, zeros } from '../tensor/index.ts'
+import {
+  cat,
+  freeTensors,
+  keepUntilFreed,
+  noGrad,
+  noteTensors,
+  scope,
+  type Tensor,
+  watchGradients,
+  zeros,
+} from '../tensor/index.ts'
 import type { GradientSink, GradientSource } from './gradients.ts'
 
 /** A bucket on its way. */
@@ -205,6 +215,7 @@ export class GradientExchange implements GradientSink {
       const flat = this.#fill(this.#buckets[this.#next])
       const begun = this.#sharded === undefined ? this.#group.beginSum_(flat) : this.#group.beginSumParts(flat)
       keepUntilFreed([begun])
+      noteTensors('gradients', [flat, begun])
       this.#sent.push({ bucket: this.#next, flat, begun })
       const most = this.#group.overlaps ? mostOnTheirWay : 0
       while (this.everyMicroBatch && this.#sent.length > most) {

@@ -24,7 +24,7 @@ export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
 export { Mixout } from './mixout.ts'
-export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps } from './plan-steps.ts'
+export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps, type StepMark } from './plan-steps.ts'
 export { evaluateLargest } from './planned-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'

@@ -1,12 +1,16 @@
 // Plans the steps of a run: the loop itself, without arithmetic and without the memory of tensors.
 import { cpuUsage } from 'node:process'
 import { DataError } from '../core/index.ts'
-import { notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
-import { plannedBatches, sourceOfBatches } from './planned-batches.ts'
+import type { CollectiveMark } from '../distributed/index.ts'
+import { noteMark, notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
+import { ownRows, plannedBatches, sourceOfBatches } from './planned-batches.ts'
 import { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
 const plannedSteps = 2
+
+/** What the plan of a process of a group notes: its collectives, and the ends of its steps. */
+export type StepMark = CollectiveMark | { type: 'step' }
 
 /** Names what of a plan holds weights and optimizer state. */
 const noteModel = ({ trainable, optimizer, average }: TrainingRun<never>): void => {
@@ -28,8 +32,12 @@ export interface PlannedSteps {
   steps: number
   tokens: number
   examples: number
+  /** Tokens of these steps that this process computes. */
+  ownTokens: number
   /** Mean tokens of whole steps, of which a bounded plan takes a part. */
   tokensPerStep: number
+  /** Mean rows and tokens of whole steps that this process computes. */
+  own: { rows: number; tokens: number }
   /** How often the run made examples itself in the plan, and the steps that train on those of once. */
   fills?: { count: number; steps: number }
 }
@@ -86,12 +94,14 @@ export const planSteps = (
     seconds = Number.POSITIVE_INFINITY,
     fillSeconds = Number.POSITIVE_INFINITY,
   }: PlanExtent = {},
-): Promise<Plan<PlannedSteps>> =>
+): Promise<Plan<PlannedSteps, StepMark>> =>
   plan(async () => {
     const run = await build()
     noteModel(run)
+    // As before the first step of a run.
+    run.shardedWeights?.close()
     await fill(run, 0, fillSeconds)
-    const { trainable, average, evaluateLargest } = run
+    const { trainable, average, evaluateLargest, group, shardedWeights } = run
     const { padded, microTokens, ...batch } = run.settings.batch
     const started = cpuUsage()
     const isLate = () => {
@@ -103,26 +113,35 @@ export const planSteps = (
     // Looking at all steps on a rollout costs little, and says how many they are.
     const last = online === undefined ? Math.min(all, largestOf) : Number.POSITIVE_INFINITY
     const steps = Math.max(Math.min(most, all), Math.min(most, plannedSteps))
-    const done = ({ step }: { step: number }) => step >= steps || (step > 0 && isLate())
+    // The first step of a group sends its gradients after the backward pass: only the second one is as all others.
+    const least = group === undefined ? 1 : plannedSteps
+    const done = ({ step }: { step: number }) => step >= steps || (step >= least && isLate())
     const length = { timed: false, totalSteps: () => steps, done }
-    const { batches, tokensPerStep, looked } = plannedBatches(trainable, run.stream, {
-      ...{ batch, last, steps, microBatches, padded, microTokens: run.state.microTokens },
+    const { batches, tokensPerStep, own, looked } = plannedBatches(trainable, run.stream, {
+      ...{ batch, last, steps, microBatches, padded, microTokens: run.state.microTokens, group },
     })
     const sequences = Math.max(...batches.map((one) => one.length))
     const settings = { ...run.settings, batch: { padded, microTokens, sequences } }
     const stream = sourceOfBatches(batches)
     const events = train({ ...run, stream, settings, length, evaluate: undefined, sample: undefined, save: undefined })
     let next = await events.next()
-    while (next.done !== true) next = await events.next()
+    while (next.done !== true) {
+      if (group !== undefined && next.value.type === 'step') noteMark({ type: 'step' } satisfies StepMark)
+      next = await events.next()
+    }
     const { step, tokens, position } = next.value
     // What the steps have allocated is there while the next examples are made.
     if (online !== undefined) await fill(run, online.end, fillSeconds)
     if (evaluateLargest !== undefined) {
       notePhase(evaluationPhase)
       average?.swapIn()
-      await evaluateLargest()
+      await (shardedWeights?.whole(evaluateLargest) ?? evaluateLargest())
       average?.swapOut()
     }
     const fills = online === undefined ? {} : { fills: { count: 2, steps: looked } }
-    return { steps: step, tokens, examples: position, tokensPerStep, ...fills }
+    const ownTokens = batches
+      .slice(0, step)
+      .flatMap((examples) => ownRows(trainable, examples, group))
+      .reduce((sum, row) => sum + trainable.objective.tokens(row), 0)
+    return { steps: step, tokens, ownTokens, examples: position, tokensPerStep, own, ...fills }
   })

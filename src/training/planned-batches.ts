@@ -1,6 +1,8 @@
 // Which batches of a run its plan takes: those whose micro-batches take the most memory, as lengths vary.
 import { planMicroBatches } from '../data/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import { mustPad, positionsIn } from '../objectives/index.ts'
+import { assignRows } from './data-parallel.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
 import { evaluateValidation, type ValidationOptions } from './validation.ts'
@@ -46,6 +48,17 @@ const bySize = <Entry>(entries: readonly Entry[], sizesOf: (entry: Entry) => rea
   return [...new Set(entries.flatMap((_, rank) => rankings.map((ranking) => ranking[rank])))]
 }
 
+/** The rows of a batch that the process of a plan computes: all of them without a group. */
+export const ownRows = <Example>(
+  { objective }: Pick<TrainableModel<Example>, 'objective'>,
+  examples: readonly Example[],
+  group?: Pick<ProcessGroup, 'rank' | 'size'>,
+): Example[] => {
+  if (group === undefined) return [...examples]
+  const tokens = examples.map((example) => objective.tokens(example))
+  return assignRows(tokens, group.size)[group.rank].map((row) => examples[row])
+}
+
 /** A part of a step: some of its micro-batches. */
 interface StepPart<Example> {
   /** Number of the step. */
@@ -86,6 +99,8 @@ export interface PlannedBatches<Example> {
   batches: Example[][]
   /** Mean tokens of whole steps. */
   tokensPerStep: number
+  /** Mean rows and tokens of whole steps that the process of the plan computes: all of them without a group. */
+  own: { rows: number; tokens: number }
   /** Steps that were looked at: all steps on a rollout, where the run makes its examples itself. */
   looked: number
 }
@@ -97,8 +112,9 @@ export interface PlannedShare extends Splitting {
   last: number
   /** Steps that are planned. */
   steps: number
-  /** Micro-batches of a step that are planned. */
+  /** Micro-batches of a step that are planned. Those of a group are planned whole, as each process finds its rows in them. */
   microBatches: number
+  group?: Pick<ProcessGroup, 'rank' | 'size'> | undefined
 }
 
 /**
@@ -109,17 +125,29 @@ export interface PlannedShare extends Splitting {
 export const plannedBatches = <Example>(
   trainable: TrainableModel<Example>,
   stream: ExampleSource<Example>,
-  { batch, last, steps, microBatches, ...splitting }: PlannedShare,
+  { batch, last, steps, microBatches, group, ...splitting }: PlannedShare,
 ): PlannedBatches<Example> => {
   const split = splitterOf(trainable, splitting)
   const parts: StepPart<Example>[][] = []
+  const own = { rows: 0, tokens: 0 }
   let [tokens, position] = [0, 0]
   const end = Math.min(mostExamples, stream.online?.end ?? mostExamples)
   do {
     const taken = takeBatch(stream, trainable.objective.tokens, position, batch as { sequences: number })
     tokens += taken.tokens
     position = taken.next
-    parts.push(largestParts(parts.length, split(taken.examples), microBatches))
+    const rows = ownRows(trainable, taken.examples, group)
+    own.rows += rows.length
+    own.tokens += rows.reduce((sum, row) => sum + trainable.objective.tokens(row), 0)
+    const step = parts.length
+    parts.push(
+      group === undefined
+        ? largestParts(step, split(rows), microBatches)
+        : largestParts(step, split(rows), Number.POSITIVE_INFINITY).map((part) => ({
+            ...part,
+            examples: taken.examples,
+          })),
+    )
   } while (parts.length < last && position < end)
   const inOrder = parts.map(([part]) => part)
   const byMemory = (): StepPart<Example>[] => {
@@ -129,7 +157,13 @@ export const plannedBatches = <Example>(
   const ordered = last <= steps ? inOrder : byMemory()
   // A single step is planned again: the second one finds the blocks of the first.
   const planned = Array.from({ length: steps }, (_, i) => ordered[i % ordered.length].examples)
-  return { batches: planned, tokensPerStep: tokens / parts.length, looked: parts.length }
+  const looked = parts.length
+  return {
+    batches: planned,
+    tokensPerStep: tokens / looked,
+    own: { rows: own.rows / looked, tokens: own.tokens / looked },
+    looked,
+  }
 }
 
 /** A source whose batches are given. */

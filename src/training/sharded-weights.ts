@@ -410,6 +410,7 @@ export class ShardedWeights implements LayerWeights {
       scope(() => {
         const begun = this.#group.beginCollect(own.narrow(0, layout.partStart(bucket), share))
         keepUntilFreed([begun])
+        noteTensors('gathered weights', [begun])
         return begun
       }),
     )

@@ -45,7 +45,7 @@ describe('a plan of a pretraining run', () => {
 
   test('refuses an unknown card with the nearest name, and settings without effect', async () => {
     await expect(planRun(recipe(), { gpu: 'h10' })).rejects.toThrow(/Did you mean h100/)
-    await expect(planRun(recipe(), { count: 2 })).rejects.toThrow(/need a graphics card/)
+    await expect(planRun(recipe(), { utilisation: 0.5 })).rejects.toThrow(/needs a graphics card/)
     await expect(planRun(recipe(), { gpu: 't4', measure: true })).rejects.toThrow(/remove `gpu`/)
     await expect(planRun(recipe(), { gpu: 't4', fit: { memory: 1000 } })).rejects.toThrow(/`fit.memory`/)
   })

@@ -7,6 +7,7 @@ import {
   alignSchema,
   calibratePlans,
   finetuneSchema,
+  interconnectNames,
   type Limits,
   planRun,
   pretrainSchema,
@@ -25,7 +26,27 @@ const planFields = {
     .string()
     .optional()
     .describe(`graphics card to plan for, by its data sheet: ${acceleratorNames.join(', ')}`),
-  count: z.int().positive().optional().describe('number of graphics cards'),
+  count: z
+    .int()
+    .positive()
+    .optional()
+    .describe('number of processes that share each batch, one for each graphics card or machine (default: 1)'),
+  rank: z.int().nonnegative().optional().describe('number of the process whose memory is planned (default: 0)'),
+  interconnect: z
+    .string()
+    .optional()
+    .describe(
+      `network between the processes: ${interconnectNames.join(', ')} (default: that of up to 8 cards of the data sheet)`,
+    ),
+  bandwidth: z
+    .string()
+    .optional()
+    .describe('bits or bytes a second that a process sends while it receives, such as 100Gb or 12.5GB'),
+  latency: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe('microseconds of one step of a ring with this bandwidth (default: 50)'),
   utilisation: z
     .number()
     .gt(0)
@@ -62,26 +83,34 @@ export const parseLimits = (text: string): Limits => {
   return limits
 }
 
-type PlanFlags = { fit?: string | undefined; html?: string | undefined } & Record<string, unknown>
+/** `100Gb` or `12.5GB` as bytes a second. @throws ConfigError for anything else */
+export const parseBandwidth = (text: string): number => {
+  const [, number, unit, kind] = /^(\d+(?:\.\d+)?)([KMGT])(b|B)$/.exec(text.trim()) ?? []
+  if (number === undefined || Number(number) === 0)
+    throw new ConfigError(
+      `Expected gigabits (100Gb) or gigabytes (12.5GB) a second for \`bandwidth\`, got ${text}. Write the unit.`,
+    )
+  return (Number(number) * units[`${unit}B`]) / (kind === 'b' ? 8 : 1)
+}
+
+interface PlanFlags extends Record<string, unknown> {
+  fit?: string | undefined
+  html?: string | undefined
+  bandwidth?: string | undefined
+  latency?: number | undefined
+}
 
 /** Plans the run of a command line, and writes the page. */
 const planned = async (command: string, options: PlanFlags): Promise<RunPlans & { html?: string }> => {
-  const {
-    gpu,
-    count,
-    utilisation,
-    measure,
-    story,
-    pretrainingTokens,
-    watts,
-    pricePerKilowattHour,
-    fit,
-    html,
-    ...recipe
-  } = options
-  const settings = { gpu, count, utilisation, measure, story, pretrainingTokens, watts, pricePerKilowattHour }
-  const limits = fit === undefined ? {} : { fit: parseLimits(fit) }
-  const plans = await planRun({ ...recipe, command }, { ...settings, ...limits } as object)
+  const { gpu, count, rank, interconnect, bandwidth, latency, utilisation, measure, ...others } = options
+  const { story, pretrainingTokens, watts, pricePerKilowattHour, fit, html, ...recipe } = others
+  const plans = await planRun({ ...recipe, command }, {
+    ...{ gpu, count, rank, interconnect, utilisation, measure, story },
+    ...{ pretrainingTokens, watts, pricePerKilowattHour },
+    ...(bandwidth !== undefined && { bandwidth: parseBandwidth(bandwidth) }),
+    ...(latency !== undefined && { latency: latency / 1e6 }),
+    ...(fit !== undefined && { fit: parseLimits(fit) }),
+  } as object)
   if (html === undefined) return plans
   await writeFileAtomic(html, renderPlanPage(plans))
   return { ...plans, html }

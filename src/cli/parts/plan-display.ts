@@ -1,6 +1,7 @@
 // Plans as tables for a terminal.
 import { formatBytes, formatDuration } from '../../core/index.ts'
 import {
+  collectivesTable,
   describePeak,
   type LearnedCalibration,
   type PlannedRow,
@@ -23,6 +24,12 @@ const waterfall = (row: PlannedRow): string[] => {
   return [`Peak of ${describePeak(row)}, held by`, ...lines]
 }
 
+/** What a process exchanges in a step. */
+const exchanged = (row: PlannedRow): string[] => {
+  const table = collectivesTable(row)
+  return table === undefined ? [] : [renderTable(table.head, table.rows)]
+}
+
 /** A plan as text. */
 export const renderPlan = (
   plans: RunPlans & { html?: string },
@@ -34,6 +41,7 @@ export const renderPlan = (
     renderTable(head, rows),
     facts,
     ...waterfall(plans.rows[0]),
+    ...exchanged(plans.rows[0]),
     ...more,
     ...plans.notes.map((note) => `note: ${withFlags(note)}`),
     ...(plans.html === undefined ? [] : [`page  ${plans.html}`]),

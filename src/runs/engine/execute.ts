@@ -112,7 +112,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
       group !== undefined && !group.first
         ? undefined
         : mode === 'new'
-          ? await predictRun(kind as RunKind, recipe, context)
+          ? await predictRun(kind as RunKind, recipe, { ...context, group })
           : await readPrediction(out)
     // Only now, as plans of larger runs than the budget allows are made too.
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)

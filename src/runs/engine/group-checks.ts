@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { ConfigError, packageVersion, sha256 } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import { buildFacts, readNativeBuild, type Tensor } from '../../tensor/index.ts'
-import type { BuiltRun } from './run-kind.ts'
+import type { BuiltRun, CommonRecipe } from './run-kind.ts'
 
 const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
 
@@ -28,19 +28,23 @@ const checksumOf = (parameters: ReadonlyMap<string, Tensor>): string => {
   return String(sum >>> 0)
 }
 
+/** @throws ConfigError for fewer rows than processes */
+export const expectRows = ({ batch: { sequences } }: CommonRecipe, { size }: Pick<ProcessGroup, 'size'>): void => {
+  if (sequences !== undefined && sequences < size)
+    throw new ConfigError(
+      `Expected at least ${size} for \`batch.sequences\`, one row for each process, got ${sequences}. Start fewer processes, or raise it.`,
+    )
+}
+
 /**
  * @throws ConfigError for processes that would not train the same model on the same data, for fewer rows than processes, and for
  * what runs in one process only
  */
 export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promise<void> => {
   const { recipe, hashes, trainable } = run
-  const { sequences } = recipe.batch
   if (recipe.device !== 'cpu')
     throw new ConfigError(`Expected the device cpu for several processes, got ${recipe.device}. Gloo has no other.`)
-  if (sequences !== undefined && sequences < group.size)
-    throw new ConfigError(
-      `Expected at least ${group.size} for \`batch.sequences\`, one row for each process, got ${sequences}. Start fewer processes, or raise it.`,
-    )
+  expectRows(recipe, group)
   const { out: _, ...settings } = recipe
   await group.expectEqual({
     version: packageVersion(),

@@ -67,21 +67,23 @@ const parameterBytes = 8
 
 /**
  * @param settings of the recipe that decide the size, from the one that it has; each gives the size for a smaller value
+ * @param planned memory of the machines of a plan, in place of this machine's
  * @throws ConfigError for a model whose weights and gradients alone fill the memory
  */
 export const expectModelFits = (
   size: ModelSize,
   setting: { name: string; value: number; sizeOf(value: number): ModelSize },
-  available = machineMemory(),
+  planned?: number,
 ): void => {
   const bytesOf = (one: ModelSize) => parameterBytes * leastParameters(one)
   const needed = bytesOf(size)
+  const available = planned ?? machineMemory()
   if (needed <= available) return
   let fitting = setting.value
   while (fitting > 0 && bytesOf(setting.sizeOf(fitting)) > available) fitting--
   const remedy = fitting > 0 ? `Set \`${setting.name}\` to ${fitting} or less.` : 'Choose a smaller preset or width.'
   throw new ConfigError(
-    `Expected a model that fits in memory, got ${setting.value} for \`${setting.name}\`: at least ${formatCount(leastParameters(size))} parameters, whose weights and gradients take ${formatBytes(needed)}, and this machine has ${formatBytes(available)}. ${remedy}`,
+    `Expected a model that fits in memory, got ${setting.value} for \`${setting.name}\`: at least ${formatCount(leastParameters(size))} parameters, whose weights and gradients take ${formatBytes(needed)}, and ${planned === undefined ? 'this machine has' : 'there are'} ${formatBytes(available)}. ${remedy}`,
   )
 }
 

@@ -128,6 +128,8 @@ export interface BuildContext {
   shared?: Pick<SharedData, 'once'>
   /** Whether the run is planned only: it computes no values, and nothing outside this process is called (default: false). */
   planned?: boolean
+  /** Memory of all processes together, in bytes, which a model must fit in to be built (default: that of this machine). */
+  memoryBytes?: number | undefined
   /** Whether the run leaves no files, as those of plans and of timed steps (default: false). */
   unrecorded?: boolean
 }

@@ -2,8 +2,10 @@
 
 /** How fast a machine computes, and how that is known. */
 export interface Speed {
-  /** FLOP/s of a training step. */
+  /** FLOP/s of a training step, of all processes together. */
   flopsPerSecond: number
+  /** Number of processes (default: 1). */
+  count?: number
   /** Relative error that its source has shown or that is assumed. */
   tolerance: number
   basis: 'measured' | 'calibrated' | 'table'
@@ -29,9 +31,8 @@ export interface RunCosts {
   kilowattHours?: number
 }
 
-/** The costs of computing `flops`. */
-export const costsOf = (flops: number, speed: Speed, prices: Prices = {}): RunCosts => {
-  const seconds = flops / speed.flopsPerSecond
+/** The costs of a time that was taken from a speed. */
+export const costsOf = (seconds: number, { tolerance }: Pick<Speed, 'tolerance'>, prices: Prices = {}): RunCosts => {
   const hours = seconds / 3600
   const kilowattHours = prices.watts === undefined ? undefined : (hours * prices.watts) / 1000
   const rent = prices.pricePerHour === undefined ? undefined : hours * prices.pricePerHour
@@ -41,7 +42,7 @@ export const costsOf = (flops: number, speed: Speed, prices: Prices = {}): RunCo
       : kilowattHours * prices.pricePerKilowattHour
   return {
     seconds,
-    range: [seconds / (1 + speed.tolerance), seconds * (1 + speed.tolerance)],
+    range: [seconds / (1 + tolerance), seconds * (1 + tolerance)],
     ...(rent === undefined && energy === undefined ? {} : { money: (rent ?? 0) + (energy ?? 0) }),
     ...(kilowattHours === undefined ? {} : { kilowattHours }),
   }
@@ -55,16 +56,16 @@ export interface Limits {
   money?: number
 }
 
-/** The most FLOPs within limits of time and money, and the limit that binds; undefined without such limits. */
-export const affordableFlops = (
+/** The longest time within limits of time and money, and the limit that binds; undefined without such limits. */
+export const affordableTime = (
   { hours, money }: Limits,
   speed: Speed,
   prices: Prices,
-): { flops: number; binds: 'hours' | 'money' } | undefined => {
-  const perHour = costsOf(speed.flopsPerSecond * 3600, speed, prices).money
+): { seconds: number; binds: 'hours' | 'money' } | undefined => {
+  const perHour = costsOf(3600, speed, prices).money
   const byMoney = money === undefined || perHour === undefined ? Number.POSITIVE_INFINITY : money / perHour
   const byTime = hours ?? Number.POSITIVE_INFINITY
   const most = Math.min(byMoney, byTime)
   if (most === Number.POSITIVE_INFINITY) return undefined
-  return { flops: most * 3600 * speed.flopsPerSecond, binds: byMoney < byTime ? 'money' : 'hours' }
+  return { seconds: most * 3600, binds: byMoney < byTime ? 'money' : 'hours' }
 }

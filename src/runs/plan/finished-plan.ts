@@ -81,7 +81,7 @@ const learnFrom = async (folder: string): Promise<LearnedCalibration> => {
     processor: card.hardware.cpu,
     threads: measured.threads,
     precision,
-    flopsPerSecond: (tokens * flopsPerToken) / seconds,
+    flopsPerSecond: (tokens * flopsPerToken) / seconds / (prediction.processes ?? 1),
     flopsPerToken,
     marginBytes: measured.rssBytes - (prediction.rssBytes - prediction.marginBytes),
     run: `${basename(resolve(folder))} of ${started}`,

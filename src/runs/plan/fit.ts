@@ -2,14 +2,16 @@
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
-import { affordableFlops, type Limits, type Prices, type Speed } from './costs.ts'
+import { affordableTime, type Limits, type Prices, type Speed } from './costs.ts'
+import type { Network } from './network.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
+import { stepTime } from './step-time.ts'
 
 /** A run within limits. */
 export interface Fit {
   /** Settings of the recipe that change. */
   changes: Record<string, unknown>
-  plan: RunPlan
+  plan: Omit<RunPlan, 'timeline'>
   /** Limits that decide these settings. */
   binds: string[]
   /** Steps and tokens that time and money allow, where they are limited. */
@@ -24,8 +26,8 @@ interface Candidate {
   recipe: CommonRecipe
 }
 
-/** Ways to less memory, from those that cost the least. */
-const candidates = (recipe: CommonRecipe): Candidate[] => {
+/** Ways to less memory, from those that cost the least. @param shares whether processes can share state and weights */
+const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
   const result: Candidate[] = []
   const { microTokens } = recipe.batch
   const change = (changes: Record<string, unknown>, parts: Partial<CommonRecipe>) =>
@@ -34,12 +36,15 @@ const candidates = (recipe: CommonRecipe): Candidate[] => {
   for (let most = Math.floor(microTokens / 2); most >= 256; most = Math.floor(most / 2))
     change({ 'batch.microTokens': most }, { batch: { ...recipe.batch, microTokens: most } })
   const small = Math.min(microTokens, 1024)
+  const shards = shares && recipe.shard === 'none' ? (['optimizer', 'gradients', 'parameters'] as const) : []
+  for (const shard of shards) change({ shard }, { shard })
   const least = (more: Record<string, unknown> = {}) =>
     change(
       { 'batch.microTokens': small, recompute: 'all', ...more },
       { batch: { ...recipe.batch, microTokens: small }, recompute: 'all', ...more },
     )
   least()
+  for (const shard of shards) least({ shard })
   if (recipe.precision === 'float32') least({ precision: 'bfloat16' })
   const { variant } = recipe as { variant?: string }
   if (variant !== undefined && variantFamily(variant) === 'full') least({ variant: 'lora' })
@@ -67,7 +72,7 @@ export const nearestFit = async (
 ): Promise<NearestFit | undefined> => {
   // Another method may encode the records otherwise: it shares nothing.
   const { shared: _, ...own } = context
-  for (const { changes, recipe: changed } of candidates(recipe)) {
+  for (const { changes, recipe: changed } of candidates(recipe, context.group !== undefined)) {
     try {
       const plan = await planBuiltRun(kind, changed, 'variant' in changes ? own : context)
       if (fits(plan)) return { changes, plan }
@@ -78,33 +83,48 @@ export const nearestFit = async (
   return undefined
 }
 
+/** What a run must stay within, and what its time follows from. */
+interface FitContext {
+  limits: Limits
+  speed: Speed | undefined
+  network: Network | undefined
+  prices: Prices
+  machines: PlanContext
+}
+
 /** @throws ConfigError for limits that no run stays within, which names the one that binds */
 export const fitRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
   planned: RunPlan,
-  { limits, speed, prices }: { limits: Limits; speed: Speed | undefined; prices: Prices },
+  { limits, speed, network, prices, machines }: FitContext,
 ): Promise<Fit> => {
   const { memory } = limits
   const found =
     memory === undefined
       ? { changes: {}, plan: planned }
-      : await nearestFit(kind, recipe, (plan) => heldBy(plan) <= memory)
+      : await nearestFit(kind, recipe, (plan) => heldBy(plan) <= memory, machines)
   if (found === undefined)
     throw new ConfigError(
       `Expected at least ${formatBytes(planned.memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0))} for \`fit.memory\`, which weights, gradients and optimizer state take, got ${formatBytes(memory ?? 0)}. Choose a smaller model or a method that trains less.`,
     )
-  const { changes, plan } = found
+  const { timeline, ...plan } = found.plan
+  const { changes } = found
   const binds = Object.keys(changes).length > 0 ? ['memory'] : []
   if (limits.hours === undefined && limits.money === undefined) return { changes, plan, binds }
   if (speed === undefined)
     throw new ConfigError('`fit` by time or money needs the speed of the machine: add `measure`, or choose a `gpu`.')
-  const affordable = affordableFlops(limits, speed, prices)
+  const affordable = affordableTime(limits, speed, prices)
   if (affordable === undefined) return { changes, plan, binds }
-  const steps = Math.floor(affordable.flops / plan.flopsPerStep)
+  const time = stepTime({ ...plan, timeline }, speed, network)
+  if (time === undefined)
+    throw new ConfigError(
+      '`fit` by time or money needs the network between the processes: set `interconnect`, or `bandwidth`.',
+    )
+  const steps = Math.floor(affordable.seconds / time.seconds)
   if (steps < 1)
     throw new ConfigError(
-      `Expected more for \`fit.${affordable.binds}\`: one step takes ${((plan.flopsPerStep / speed.flopsPerSecond) * 1000).toPrecision(3)} ms, which is over the limit. Choose a smaller batch.`,
+      `Expected more for \`fit.${affordable.binds}\`: one step takes ${(time.seconds * 1000).toPrecision(3)} ms, which is over the limit. Choose a smaller batch.`,
     )
   return {
     changes: { ...changes, 'budget.steps': steps },

@@ -3,6 +3,7 @@ import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { escapeHtml, htmlPage, htmlTable } from '../../tracking/index.ts'
 import { describeChanges } from './fit.ts'
 import type { PlannedRow, RunPlans } from './plan.ts'
+import type { ProcessPlan } from './step-time.ts'
 
 const flopsText = (flops: number): string => (flops === 0 ? '–' : flops.toExponential(2))
 
@@ -13,23 +14,66 @@ const timeText = ({ costs }: PlannedRow): string => {
   return `${formatDuration(1000 * costs.seconds)}${range}`
 }
 
-const optional = (value: number | undefined, text: (value: number) => string): string =>
+const optional = <Value>(value: Value | undefined, text: (value: Value) => string): string =>
   value === undefined ? '–' : text(value)
 
-/** The runs of a plan as a table. */
-export const planTable = ({ rows }: RunPlans): { head: string[]; rows: string[][] } => ({
-  head: ['run', 'trained', 'memory', 'FLOPs', 'time', 'money', 'energy', 'disk'],
-  rows: rows.map((row) => [
-    row.name,
-    formatCount(row.trainedParameters),
-    `${formatBytes(row.memory.peakBytes)}${row.fits ? '' : ' (too much)'}`,
-    flopsText(row.flops),
-    timeText(row),
-    optional(row.costs?.money, (money) => money.toPrecision(3)),
-    optional(row.costs?.kilowattHours, (energy) => `${energy.toPrecision(3)} kWh`),
-    formatBytes(row.diskBytes),
-  ]),
-})
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+/** Share of a step in which a process waits for others. */
+const waitingText = ({ step }: PlannedRow): string =>
+  optional(step, ({ waiting, seconds }) => percent(waiting / seconds))
+
+const sentBytes = ({ collectives }: ProcessPlan): number => collectives.reduce((sum, one) => sum + one.sentBytes, 0)
+
+/** The runs of a plan as a table; those of several processes with what each sends in a step, and how long it waits. */
+export const planTable = ({ rows }: RunPlans): { head: string[]; rows: string[][] } => {
+  const shared = rows.some(({ processes }) => processes !== undefined)
+  return {
+    head: [
+      ...['run', 'trained', 'memory', 'FLOPs', 'time'],
+      ...(shared ? ['sent a step', 'waiting'] : []),
+      ...['money', 'energy', 'disk'],
+    ],
+    rows: rows.map((row) => [
+      row.name,
+      formatCount(row.trainedParameters),
+      `${formatBytes(row.memory.peakBytes)}${row.fits ? '' : ' (too much)'}`,
+      flopsText(row.flops),
+      timeText(row),
+      ...(shared ? [optional(row.processes, (own) => formatBytes(sentBytes(own))), waitingText(row)] : []),
+      optional(row.costs?.money, (money) => money.toPrecision(3)),
+      optional(row.costs?.kilowattHours, (energy) => `${energy.toPrecision(3)} kWh`),
+      formatBytes(row.diskBytes),
+    ]),
+  }
+}
+
+/** What a process of a run exchanges in a step, by kind of collective; undefined for a run in one process. */
+export const collectivesTable = ({ processes }: PlannedRow): { head: string[]; rows: string[][] } | undefined =>
+  processes && {
+    head: ['collective', 'calls a step', 'tensors', 'sent'],
+    rows: processes.collectives.map(({ kind, calls, bytes, sentBytes: sent }) => [
+      kind,
+      String(Number(calls.toFixed(1))),
+      formatBytes(bytes),
+      formatBytes(sent),
+    ]),
+  }
+
+/** `rank 0 of 8: 4 rows of 4.1k tokens a step`, and how long it waits for the others. */
+const processFacts = ({ processes, step }: PlannedRow, { network }: RunPlans): string[] => {
+  if (processes === undefined) return []
+  const { rank, count, rows, tokens } = processes
+  const duration = (seconds: number) => formatDuration(1000 * seconds)
+  return [
+    `rank ${rank} of ${count}: ${Number(rows.toFixed(1))} rows of together ${formatCount(tokens)} tokens in a step`,
+    ...(step === undefined || network === undefined
+      ? []
+      : [
+          `a step takes ${duration(step.seconds)}, with ${duration(step.communicating)} of communication, of which it waits for ${duration(step.waiting)} (${percent(step.waiting / step.seconds)}); network of ${network.source}`,
+        ]),
+  ]
+}
 
 /** Holders of memory that are listed. */
 const mostHolders = 8
@@ -47,11 +91,14 @@ export const describePeak = ({ memory }: PlannedRow): string =>
   `${formatBytes(memory.peakBytes)} in ${[memory.phase, memory.operator].filter((part) => part !== '').join(', ')}`
 
 /** Lines about the run that was asked for, the source of its speed, and the limits. */
-export const planFacts = ({ rows: [asked], speed, memoryBytes, fit }: RunPlans): string[] => {
+export const planFacts = (plans: RunPlans): string[] => {
+  const { rows, speed, memoryBytes, fit } = plans
+  const [asked] = rows
   const steps = asked.steps === undefined ? 'unknown steps' : `${formatCount(asked.steps)} steps`
   return [
     `${steps} of ${formatCount(asked.tokensPerStep)} tokens, ${formatCount(asked.parameters)} parameters; memory of ${formatBytes(memoryBytes)}`,
     ...(speed === undefined ? [] : [`time by ${speed.source}`]),
+    ...processFacts(asked, plans),
     ...(fit === undefined
       ? []
       : [
@@ -71,13 +118,18 @@ const bar = ({ name, bytes, share }: ReturnType<typeof peakHolders>[number]): st
   )
 }
 
+const collectives = (row: PlannedRow): string => {
+  const table = collectivesTable(row)
+  return table === undefined ? '' : htmlTable(table.head, table.rows)
+}
+
 const waterfall = (row: PlannedRow): string =>
   `<section><h2>${escapeHtml(row.name)}: peak of ${escapeHtml(describePeak(row))}</h2>` +
   `<table style="width:100%"><tr><th>held by</th><th>bytes</th><th>share of the peak</th></tr>${peakHolders(row).map(bar).join('')}</table>` +
   `${htmlTable(
     ['phase', 'largest memory'],
     row.memory.phases.map(({ phase, peakBytes }) => [phase === '' ? 'building' : phase, formatBytes(peakBytes)]),
-  )}</section>`
+  )}${collectives(row)}</section>`
 
 /** The plan as a page: its table, and the memory of each run at its peak. */
 export const renderPlanPage = (plans: RunPlans): string => {

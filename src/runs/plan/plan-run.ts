@@ -1,8 +1,8 @@
 // Plans one run: its own build and steps, without arithmetic and without the memory of tensors.
-import { createRandom, parseConfig } from '../../core/index.ts'
+import { ConfigError, createRandom, parseConfig } from '../../core/index.ts'
+import type { PlannedGroup, ProcessGroup } from '../../distributed/index.ts'
 import { buildModel, type ModelDefinition } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, type VocabularyFacts } from '../../objectives/index.ts'
-import { createOptimizer } from '../../optim/index.ts'
 import {
   dtypeFacts,
   type MemoryHolder,
@@ -21,14 +21,18 @@ import {
   type PlannableRun,
   type PlannedSteps,
   planSteps,
-  runLength,
+  type StepMark,
   type TrainingRun,
+  type TrainingSettings,
   takeBatch,
   trainedParameters,
   trainingSchema,
 } from '../../training/index.ts'
+import { expectRows } from '../engine/group-checks.ts'
+import { setOptimization } from '../engine/optimization.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import type { SharedData } from '../engine/shared-data.ts'
+import { collectivesOf, type ProcessPlan, type Timeline, timelineOf } from './step-time.ts'
 
 /** Memory and arithmetic of a run. */
 export interface RunPlan {
@@ -37,7 +41,12 @@ export interface RunPlan {
   /** Optimizer steps of the whole run; undefined for a budget of minutes. */
   steps?: number
   tokensPerStep: number
+  /** Of all processes together. */
   flopsPerStep: number
+  /** What one of several processes takes for a step; undefined for a run in one process. Memory is that of this process. */
+  processes?: ProcessPlan
+  /** What this process does in some steps, and when: its time at any speed follows from it. */
+  timeline?: Timeline
   /** As a plain composition would compute them: without the savings of causal order, and nothing computed twice. */
   plainFlopsPerStep: number
   /** Of a run that makes its examples itself: the steps on those that it makes at once, and the FLOPs of making them. */
@@ -74,10 +83,11 @@ const diskOf = ({ trainable, optimizer, weights, recipe }: BuiltRun): number => 
 }
 
 /** What the loop needs of a built run. */
-export const trainingOf = (run: BuiltRun): TrainingRun => {
-  const { trainable, stream, optimizer, average, learningRate, length, recipe } = run
+export const trainingOf = (run: BuiltRun, group?: ProcessGroup): TrainingRun => {
+  const { trainable, stream, optimizer, average, shardedWeights, learningRate, length, recipe } = run
   const state = initialState(recipe, trainable.model.facts.numLayers)
-  return { trainable, stream, optimizer, average, settings: recipe, learningRate, length, state, device: 'cpu' }
+  const parts = { trainable, stream, optimizer, average, shardedWeights, settings: recipe, learningRate, length, state }
+  return { ...parts, device: 'cpu', ...(group && { group }) }
 }
 
 /** Facts of a run that its build gives. */
@@ -111,15 +121,18 @@ const factsOf = (run: BuiltRun): BuiltFacts => {
   }
 }
 
-/** What a plan counted, for each of its steps. */
-const summaryOf = (
-  planned: Plan<Omit<PlannedSteps, 'tokensPerStep'>>,
-  tokensPerStep?: number,
-): Omit<RunPlan, keyof BuiltFacts> => {
-  const { steps, tokens, fills } = planned.result
+/** Steps or a pass that a plan took. Without means of whole steps, the steps stand for all. */
+type CountedSteps = Pick<PlannedSteps, 'steps' | 'tokens' | 'fills'> & Partial<PlannedSteps>
+
+/** What a plan counted, for each of its steps: FLOPs of all processes together, and memory of the process of the plan. */
+const summaryOf = (planned: Plan<CountedSteps, StepMark>, group?: PlannedGroup): Omit<RunPlan, keyof BuiltFacts> => {
+  const { steps, tokens, ownTokens = tokens, tokensPerStep = tokens / steps, fills } = planned.result
+  const { own = { rows: 0, tokens: tokensPerStep } } = planned.result
   const { peakBytes, heldBytes, phases, operations } = planned
   // A bounded plan takes a part of each step.
-  const share = tokensPerStep === undefined ? 1 : (tokensPerStep * steps) / tokens
+  const share = (own.tokens * steps) / ownTokens
+  // The others compute as much for a token as this process.
+  const ratio = tokensPerStep / own.tokens
   type Count = 'flops' | 'plainFlops'
   const sum = (key: Count, wanted: (phase: string) => boolean) =>
     operations.reduce((total, one) => total + (wanted(one.phase) ? one[key] : 0), 0)
@@ -127,15 +140,27 @@ const summaryOf = (
   const perStep = (key: Count) =>
     (share * sum(key, (phase) => phase !== evaluationPhase && phase !== fillPhase)) / steps +
     filled(key) / (fills?.steps ?? 1)
+  const flopsPerStep = perStep('flops')
   return {
-    tokensPerStep: (share * tokens) / steps,
-    flopsPerStep: perStep('flops'),
-    plainFlopsPerStep: perStep('plainFlops'),
-    ...(fills === undefined ? {} : { rollouts: { steps: fills.steps, flops: filled('flops') } }),
+    tokensPerStep,
+    flopsPerStep: ratio * flopsPerStep,
+    plainFlopsPerStep: ratio * perStep('plainFlops'),
+    ...(group && sharedStep(timelineOf(planned.marks, share), group, { ...own, flopsPerStep })),
+    ...(fills === undefined ? {} : { rollouts: { steps: fills.steps, flops: ratio * filled('flops') } }),
     memory: { peakBytes, heldBytes, ...planned.peak, phases },
     operations,
   }
 }
+
+/** A step as one process of several takes it. */
+const sharedStep = (
+  timeline: Timeline,
+  { size, rank, library }: PlannedGroup,
+  own: Pick<ProcessPlan, 'rows' | 'tokens' | 'flopsPerStep'>,
+): Required<Pick<RunPlan, 'processes' | 'timeline'>> => ({
+  processes: { count: size, rank, library, ...own, collectives: collectivesOf(timeline, { size, library }) },
+  timeline,
+})
 
 /** What is cached on disk is computed: a plan's values must not get into a cache. */
 const withoutCache = (recipe: CommonRecipe): CommonRecipe => {
@@ -154,6 +179,16 @@ export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
   /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal
+  /** The processes that share each batch: one of them is planned. */
+  group?: PlannedGroup | undefined
+  /** Memory of the machines, all together, in bytes, where they are not this one. */
+  memoryBytes?: number | undefined
+}
+
+/** @throws ConfigError for rollouts of another process than the first one, which has the most prompts */
+const expectOwnExamples = ({ stream }: BuiltRun, { rank }: PlannedGroup): void => {
+  if (stream.online === undefined || rank === 0) return
+  throw new ConfigError(`Expected 0 for \`rank\` of a run that writes its own answers, got ${rank}. Remove it.`)
 }
 
 /**
@@ -164,16 +199,19 @@ export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
 export const planBuiltRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, ...extent }: PlanContext = {},
+  { shared, signal, group, memoryBytes, ...extent }: PlanContext = {},
 ): Promise<RunPlan & { base: PlannedBase }> => {
+  if (group !== undefined) expectRows(recipe, group)
   let run: BuiltRun | undefined
   let facts: BuiltFacts | undefined
   try {
     const planned = await planSteps(
       async () => {
-        run = await kind.build(withoutCache(recipe), { say: () => {}, shared, signal, planned: true, unrecorded: true })
+        const context = { say: () => {}, shared, signal, planned: true, unrecorded: true, memoryBytes }
+        run = await kind.build(withoutCache(recipe), { ...context, ...(group && { group }) })
         facts = factsOf(run)
-        const training = trainingOf(run)
+        if (group !== undefined) expectOwnExamples(run, group)
+        const training = trainingOf(run, group)
         const { evaluateLargest } = run
         return {
           ...training,
@@ -182,7 +220,7 @@ export const planBuiltRun = async (
       },
       { steps: variedSteps, seconds: mostSeconds, ...extent, largestOf: lookedSteps },
     )
-    return { ...facts!, ...summaryOf(planned, planned.result.tokensPerStep) }
+    return { ...facts!, ...summaryOf(planned, group) }
   } finally {
     run?.close()
   }
@@ -220,9 +258,17 @@ const objectiveOf = ({ definition, config }: PlannedBase): ObjectiveDefinition =
   return objectives[type] as ObjectiveDefinition
 }
 
+/** Rows of a step of pretraining for each process. */
+const pretrainingRows = 16
+
 /** Plans a step of pretraining a model of the same architecture from scratch, over rows of one length. */
-export const planPretraining = async (base: PlannedBase, length: number, tokens: number): Promise<RunPlan> => {
+export const planPretraining = async (
+  base: PlannedBase,
+  length: number,
+  { group, shard = 'none' }: { group?: PlannedGroup | undefined; shard?: TrainingSettings['shard'] } = {},
+): Promise<RunPlan> => {
   const { definition, config, vocabulary } = base
+  const sequences = pretrainingRows * (group?.size ?? 1)
   let facts: Pick<RunPlan, 'parameters' | 'trainedParameters' | 'diskBytes'> | undefined
   const planned = await planSteps(
     async () => {
@@ -230,30 +276,34 @@ export const planPretraining = async (base: PlannedBase, length: number, tokens:
       const objective = create(schema.parse({}), { vocabulary, maxLength: length })
       const model = buildModel(definition, config, head).requireGrad(true)
       const parameters = trainedParameters(model)
-      const settings = parseConfig(trainingSchema, { batch: { tokens }, budget: { steps: 1 } }, 'plan')
-      const optimizer = createOptimizer(settings.optimizer, parameters)
+      const common = { batch: { sequences }, budget: { steps: 1 }, shard }
+      const settings = parseConfig(trainingSchema, common, 'plan')
       const size = model.parameterCount
-      facts = { parameters: size, trainedParameters: size, diskBytes: 4 * size + 2 * (4 * size + optimizer.stateBytes) }
       const ids = ordinaryIds(vocabulary, objective.rows.length)
       const row = { ids, starts: [0], part: 0, endsDocument: true }
       const random = createRandom('plan')
+      const stream = {
+        perEpoch: Number.POSITIVE_INFINITY,
+        example: () => ({ example: objective.example(row, random, () => row), cut: 0 }),
+      }
+      const recipe = { ...settings, command: 'pretrain', out: '', device: 'cpu' }
+      // The criterion's type of example is the objective's own, which its registry does not know.
+      const trainable = { model, objective, parameters } as unknown as TrainingRun['trainable']
+      const optimization = setOptimization(recipe, trainable, stream, { group, dividesWeights: true })
+      const { stateBytes } = optimization.optimizer
+      facts = { parameters: size, trainedParameters: size, diskBytes: 4 * size + 2 * (4 * size + stateBytes) }
       return {
-        trainable: { model, objective, parameters },
-        stream: {
-          perEpoch: Number.POSITIVE_INFINITY,
-          example: () => ({ example: objective.example(row, random, () => row), cut: 0 }),
-        },
-        optimizer,
+        ...optimization,
+        stream,
         settings,
-        learningRate: 1e-4,
-        length: runLength(settings.budget, { examplesPerStep: 1, tokensPerStep: tokens, examplesPerEpoch: 1 }),
         state: initialState(settings, model.facts.numLayers),
-        // The criterion's type of example is the objective's own, which its registry does not know.
+        ...(group && { group }),
+        // As above.
       } as unknown as TrainingRun<never>
     },
     { steps: 1 },
   )
-  return { ...facts!, ...summaryOf(planned) }
+  return { ...facts!, ...summaryOf(planned, group) }
 }
 
 /** Ids of a row that are no special tokens. */

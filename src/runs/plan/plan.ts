@@ -1,5 +1,6 @@
 // What a run costs before it starts: memory, arithmetic, time, money and energy, for each fine-tuning method, beside pretraining the base.
 import { ConfigError } from '../../core/index.ts'
+import { PlannedGroup } from '../../distributed/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -9,16 +10,27 @@ import { withModules } from '../use-modules.ts'
 import { rememberedSpeed } from './calibration.ts'
 import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
-import { findAccelerator } from './machines.ts'
-import { type PlannedBase, planBuiltRun, planFeatures, planPretraining, type RunPlan } from './plan-run.ts'
-import { measureSpeed, tableSpeed } from './speed.ts'
+import { cardsOfMachine, findAccelerator } from './machines.ts'
+import { betweenMachines, findInterconnect, type Network, type NetworkSettings, namedNetwork } from './network.ts'
+import {
+  type PlanContext,
+  type PlannedBase,
+  planBuiltRun,
+  planFeatures,
+  planPretraining,
+  type RunPlan,
+} from './plan-run.ts'
+import { measureSpeed, tableSpeed, timesCount } from './speed.ts'
+import { type StepTime, stepTime } from './step-time.ts'
 
 /** Settings of a plan. */
-export interface PlanOptions extends Prices {
+export interface PlanOptions extends Prices, NetworkSettings {
   /** Graphics card whose data sheet gives speed and memory, in place of this machine. */
   gpu?: string | undefined
-  /** Number of cards. */
+  /** Number of processes that share each batch: one for each card, or on machines like this one (default: 1). */
   count?: number | undefined
+  /** Number of the process whose memory is planned (default: 0). */
+  rank?: number | undefined
   /** Share of the card's peak that training reaches. */
   utilisation?: number | undefined
   /** Time two steps of the run on this machine, or one rollout with the steps on it. */
@@ -32,13 +44,15 @@ export interface PlanOptions extends Prices {
 }
 
 /** One run of a plan. */
-export interface PlannedRow extends RunPlan {
+export interface PlannedRow extends Omit<RunPlan, 'timeline'> {
   name: string
   /** Tokens of the whole run. */
   tokens: number
   /** Floating-point operations of the whole run. */
   flops: number
   costs?: RunCosts
+  /** Time of a step in several processes; undefined where the speed or the network is not known. */
+  step?: StepTime
   /** Whether the memory of its tensors fits into the machine's. */
   fits: boolean
 }
@@ -50,6 +64,8 @@ export interface RunPlans {
   rows: PlannedRow[]
   /** Undefined where nothing says how fast the machine is. */
   speed?: Speed
+  /** What joins the processes, where there are several. */
+  network?: Network
   /** Memory of the machine or the card, in bytes. */
   memoryBytes: number
   notes: string[]
@@ -61,27 +77,38 @@ const variantOf = (recipe: CommonRecipe): string | undefined => (recipe as { var
 
 const minutesOf = ({ budget }: CommonRecipe): number | undefined => budget.minutes
 
+/** What costs are made of. */
+interface RowContext {
+  /** Of a run with a budget of minutes. */
+  recipe?: CommonRecipe
+  speed?: Speed | undefined
+  network?: Network | undefined
+  memoryBytes: number
+  prices: Prices
+}
+
 /** A run that ends by time does as many steps as its speed allows. */
 const rowOf = (
   name: string,
-  plan: RunPlan,
-  { recipe, speed, memoryBytes, prices }: { recipe?: CommonRecipe; speed?: Speed; memoryBytes: number; prices: Prices },
+  { timeline, ...plan }: RunPlan,
+  { recipe, speed, network, memoryBytes, prices }: RowContext,
 ): PlannedRow => {
   const minutes = recipe === undefined ? undefined : minutesOf(recipe)
+  const step = speed === undefined ? undefined : stepTime({ ...plan, timeline }, speed, network)
   const byTime =
-    minutes === undefined || speed === undefined
-      ? Number.POSITIVE_INFINITY
-      : Math.floor((60 * minutes * speed.flopsPerSecond) / plan.flopsPerStep)
+    minutes === undefined || step === undefined ? Number.POSITIVE_INFINITY : Math.floor((60 * minutes) / step.seconds)
   const steps = Math.min(plan.steps ?? Number.POSITIVE_INFINITY, byTime)
   const known = Number.isFinite(steps) ? steps : 0
-  const flops = known * plan.flopsPerStep
   return {
     ...plan,
     ...(known > 0 ? { steps: known } : {}),
     name,
     tokens: known * plan.tokensPerStep,
-    flops,
-    ...(speed === undefined || known === 0 ? {} : { costs: costsOf(flops, speed, prices) }),
+    flops: known * plan.flopsPerStep,
+    ...(speed === undefined || step === undefined || known === 0
+      ? {}
+      : { costs: costsOf(known * step.seconds, speed, prices) }),
+    ...(step === undefined || plan.processes === undefined ? {} : { step }),
     fits: plan.memory.heldBytes <= memoryBytes,
   }
 }
@@ -99,6 +126,7 @@ const planVariants = async (
   recipe: CommonRecipe,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
   notes: string[],
+  machines: PlanContext,
 ): Promise<PlannedRow[]> => {
   const kind = kindOf(recipe.command)
   const rows: PlannedRow[] = []
@@ -106,8 +134,9 @@ const planVariants = async (
     if (variant === asked) continue
     try {
       const other = { ...recipe, variant, adapter: {} } as CommonRecipe
-      const plan = kind.nonIterative?.(other) === undefined ? planBuiltRun : planFeatures
-      rows.push(toRow(variant, await plan(kind, other)))
+      const isStepwise = kind.nonIterative?.(other) === undefined
+      const plan = isStepwise ? await planBuiltRun(kind, other, machines) : await planFeatures(kind, other)
+      rows.push(toRow(variant, plan))
     } catch (error) {
       notes.push(`${variant} is not planned: ${(error as Error).message}`)
     }
@@ -117,16 +146,17 @@ const planVariants = async (
 
 /** The row of pretraining the base from scratch. */
 const planBase = async (
-  { base }: { base?: string },
+  { base, shard }: Pick<CommonRecipe, 'shard'> & { base?: string },
   planned: PlannedBase,
   { pretrainingTokens, gpu }: PlanOptions,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
   prices: Prices,
   notes: string[],
+  group: PlannedGroup | undefined,
 ): Promise<PlannedRow[]> => {
   if (base === undefined) return []
   const length = Math.min(512, planned.definition.facts(planned.config).maxPositions ?? 512)
-  const step = await planPretraining(planned, length, 16 * length)
+  const step = await planPretraining(planned, length, { group, shard })
   const card = await readBaseCard(base)
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   const row = toRow('pretraining the base', {
@@ -145,31 +175,47 @@ const planBase = async (
     return [row]
   }
   notes.push('Pretraining the base has the tokens and the time of its run card.')
-  const { wallSeconds: seconds } = card
-  return [{ ...row, costs: costsOf(row.flops, exactSpeed(row.flops / seconds), prices) }]
+  const { wallSeconds } = card
+  return [{ ...row, costs: costsOf(wallSeconds, { tolerance: 0 }, prices) }]
 }
-
-/** The speed of a run that is over. */
-const exactSpeed = (flopsPerSecond: number): Speed => ({
-  flopsPerSecond,
-  tolerance: 0,
-  basis: 'measured',
-  source: 'its run card',
-})
 
 const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions): Promise<Speed | undefined> => {
-  const { gpu, count, utilisation, measure } = options
+  const { gpu, count = 1, utilisation, measure } = options
   if (gpu !== undefined) return tableSpeed({ gpu, count, utilisation }, recipe.precision)
-  if (measure) return measureSpeed(kindOf(recipe.command), recipe, plan)
   // What is remembered is the speed of training steps.
-  if (plan.rollouts !== undefined) return undefined
-  return rememberedSpeed(recipe.precision, plan.flopsPerStep / plan.tokensPerStep)
+  if (!measure && plan.rollouts !== undefined) return undefined
+  const each = plan.flopsPerStep / plan.tokensPerStep
+  const speed = measure
+    ? await measureSpeed(kindOf(recipe.command), recipe, plan)
+    : await rememberedSpeed(recipe.precision, each)
+  return speed && timesCount(speed, count)
 }
 
-const expectOptions = ({ gpu, count, utilisation, measure, ...prices }: PlanOptions): void => {
-  if (gpu === undefined && (count !== undefined || utilisation !== undefined))
-    throw new ConfigError('`count` and `utilisation` need a graphics card: set `gpu`.')
+/** What joins the processes of a plan: what the user names, and between the cards of one machine their own link. */
+const networkOf = (options: PlanOptions): Network | undefined => {
+  const { gpu, count = 1, interconnect } = options
+  const named = namedNetwork(options)
+  if (gpu === undefined) return named
+  const link = findInterconnect(findAccelerator(gpu).link)
+  if (count <= cardsOfMachine) return named ?? link
+  return interconnect === undefined || named === undefined ? named : betweenMachines(link, named, cardsOfMachine)
+}
+
+/** The options of a plan without an effect, or that contradict each other. @throws ConfigError that names them */
+const expectOptions = (options: PlanOptions): void => {
+  const { gpu, count = 1, rank, utilisation, measure, interconnect, bandwidth, latency, ...prices } = options
+  if (gpu === undefined && utilisation !== undefined)
+    throw new ConfigError('`utilisation` needs a graphics card: set `gpu`.')
   if (gpu !== undefined && measure) throw new ConfigError('`measure` times this machine: remove `gpu`.')
+  for (const [name, value] of Object.entries({ rank, interconnect, bandwidth, latency }))
+    if (value !== undefined && count === 1)
+      throw new ConfigError(`\`${name}\` needs several processes: set \`count\` to 2 or more.`)
+  if (interconnect !== undefined && (bandwidth !== undefined || latency !== undefined))
+    throw new ConfigError(
+      '`interconnect` has a bandwidth and a latency: remove it, or remove `bandwidth` and `latency`.',
+    )
+  if (latency !== undefined && bandwidth === undefined)
+    throw new ConfigError('`latency` needs the speed of the network: set `bandwidth`.')
   if (prices.pricePerKilowattHour !== undefined && prices.watts === undefined && gpu === undefined)
     throw new ConfigError('`pricePerKilowattHour` needs the power of the machine: set `watts`.')
 }
@@ -192,6 +238,44 @@ const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefi
   ]
 }
 
+/** What a plan of several processes takes for granted. */
+const processNotes = (
+  { processes, tokensPerStep }: RunPlan,
+  { gpu }: PlanOptions,
+  network: Network | undefined,
+): string[] => {
+  if (processes === undefined) return []
+  const { count, rank, tokens } = processes
+  const share = (count * tokens) / tokensPerStep
+  return [
+    ...(network === undefined
+      ? ['No time is known without the network between the processes: set `interconnect`, or `bandwidth`.']
+      : []),
+    ...(share > 1.1
+      ? [
+          `Rank ${rank} computes ${share.toFixed(1)} times the mean of all: the rows of a step cannot be divided better. Raise \`batch\`, or lower \`count\`.`,
+        ]
+      : []),
+    ...(gpu === undefined
+      ? []
+      : [
+          'Tunesmith trains in several processes on CPUs, over Gloo. Collectives of cards are planned as rings of NCCL.',
+        ]),
+  ]
+}
+
+/** @throws ConfigError for weights that are divided among one process */
+const expectProcesses = ({ shard }: CommonRecipe, group: PlannedGroup | undefined): void => {
+  if (shard !== 'none' && group === undefined)
+    throw new ConfigError(
+      `\`shard\` ${shard} needs several processes: set \`count\` of the plan to 2 or more, or \`shard\` to none.`,
+    )
+}
+
+/** The process that is planned; undefined for a run in one process. */
+const groupOf = ({ gpu, count = 1, rank = 0 }: PlanOptions): PlannedGroup | undefined =>
+  count === 1 ? undefined : new PlannedGroup({ rank, size: count, library: gpu === undefined ? 'gloo' : 'nccl' })
+
 /**
  * Plans a run of any kind by its recipe: reads its data, and computes nothing unless `measure` is set.
  * @throws ConfigError for settings that do not fit each other, an unknown card, or limits that no run stays within
@@ -202,33 +286,52 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const { command = 'pretrain' } = given as { command?: string }
   const recipe = await startOf(command).resolve(given)
   const card = options.gpu === undefined ? undefined : findAccelerator(options.gpu)
+  const group = groupOf(options)
+  expectProcesses(recipe, group)
+  const network = group && networkOf(options)
   const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? machineMemory()
   const watts = options.watts ?? (card === undefined ? undefined : card.watts * (options.count ?? 1))
   const prices: Prices = { ...options, watts, pricePerHour: options.pricePerHour ?? recipe.pricePerHour }
   expectPrice(options, prices)
   const notes: string[] = []
+  // Of a run that no machine here may hold, with cards or processes that are not here.
+  const machines: PlanContext =
+    card === undefined && group === undefined ? {} : { group, memoryBytes: memoryBytes * (options.count ?? 1) }
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
+  if (features && group !== undefined)
+    throw new ConfigError(`\`variant\` ${variantOf(recipe)} is fitted in one process: remove \`count\`.`)
   // A method without steps has no budget and no batches: those of a run with steps are planned, as it has them by default.
   const stepwise = features ? await startOf(command).resolve({ ...given, variant: 'full', adapter: {} }) : recipe
-  const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe)
+  const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe, machines)
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push(
       `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'two steps' : 'a rollout'}, or choose a \`gpu\`.`,
     )
-  notes.push(...rolloutNotes(planned, speed))
-  const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, speed, memoryBytes, prices })
+  notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
+  const context = { speed, network, memoryBytes, prices }
+  const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
   if (options.story !== false && variantOf(recipe) !== undefined) {
-    rows.push(...(await planVariants(variantOf(recipe), stepwise, toRow, notes)))
+    rows.push(...(await planVariants(variantOf(recipe), stepwise, toRow, notes, machines)))
     // The speed of a rollout says nothing about pretraining.
     const steps = planned.rollouts === undefined || options.gpu !== undefined
-    const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { ...(steps && { speed }), memoryBytes, prices })
+    const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { ...context, speed: steps ? speed : undefined })
     if (planned.base !== undefined)
-      rows.push(...(await planBase(recipe as { base?: string }, planned.base, options, plain, prices, notes)))
+      rows.push(...(await planBase(recipe as CommonRecipe, planned.base, options, plain, prices, notes, group)))
   }
   const fit =
-    options.fit === undefined ? undefined : await fitRun(kind, recipe, planned, { limits: options.fit, speed, prices })
-  return { command, rows, ...(speed && { speed }), memoryBytes, notes, ...(fit && { fit }) }
+    options.fit === undefined
+      ? undefined
+      : await fitRun(kind, recipe, planned, { limits: options.fit, speed, network, prices, machines })
+  return {
+    command,
+    rows,
+    ...(speed && { speed }),
+    ...(network && { network }),
+    memoryBytes,
+    notes,
+    ...(fit && { fit }),
+  }
 }

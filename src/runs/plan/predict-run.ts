@@ -1,6 +1,7 @@
 // The plan that every run makes of itself before it is built: what it will take, and whether the memory of the machine can hold it at all.
 import { memoryUsage } from 'node:process'
 import { ConfigError, formatBytes } from '../../core/index.ts'
+import { PlannedGroup, type ProcessGroup } from '../../distributed/index.ts'
 import type { RunPrediction } from '../../tracking/index.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -73,6 +74,8 @@ export interface PredictOptions {
   /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal
+  /** The processes that will train: the one of this process is planned. */
+  group?: Pick<ProcessGroup, 'rank' | 'size'> | undefined
 }
 
 /** The plan of a run; undefined for runs without steps, those whose rollouts take too long, and those whose build fails. */
@@ -94,12 +97,14 @@ const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext)
 export const predictRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal }: PredictOptions = {},
+  { shared, signal, group }: PredictOptions = {},
 ): Promise<RunPrediction | undefined> => {
   const started = performance.now()
+  const planned = group && new PlannedGroup({ rank: group.rank, size: group.size, library: 'gloo' })
   const context: PlanContext = {
     shared,
     signal,
+    group: planned,
     microBatches: plannedMicroBatches,
     seconds: mostSeconds,
     fillSeconds: mostRolloutSeconds,
@@ -113,7 +118,10 @@ export const predictRun = async (
     plan.rollouts === undefined ? await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep) : undefined
   const marginBytes = await rememberedMargin()
   const flops = steps === undefined ? undefined : steps * flopsPerStep
-  const costs = speed === undefined || flops === undefined ? undefined : costsOf(flops, speed)
+  const { processes } = plan
+  const own = processes?.flopsPerStep ?? flopsPerStep
+  const costs =
+    speed === undefined || steps === undefined ? undefined : costsOf((steps * own) / speed.flopsPerSecond, speed)
   return {
     peakBytes: memory.peakBytes,
     heldBytes: memory.heldBytes,
@@ -125,9 +133,16 @@ export const predictRun = async (
     ...(steps === undefined ? {} : { steps }),
     tokensPerStep,
     flopsPerStep,
+    ...(processes === undefined ? {} : { processes: processes.count }),
     ...(plan.rollouts === undefined ? {} : { writesAnswers: true }),
     ...(flops === undefined ? {} : { flops }),
-    ...(costs === undefined ? {} : { seconds: costs.seconds, range: costs.range, source: speed!.source }),
+    ...(costs === undefined
+      ? {}
+      : {
+          seconds: costs.seconds,
+          range: costs.range,
+          source: `${speed!.source}${processes === undefined ? '' : ', without what is spent on communication'}`,
+        }),
     planSeconds: (performance.now() - started) / 1000,
     notes,
   }

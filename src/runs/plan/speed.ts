@@ -16,11 +16,23 @@ export const tableSpeed = (
   const card = findAccelerator(gpu)
   return {
     flopsPerSecond: count * utilisation * card[precision],
+    count,
     tolerance: 0.5,
     basis: 'table',
     source: `${count} × ${card.name} at ${Math.round(100 * utilisation)} % of ${card[precision] / 1e12} TFLOP/s (${card.source})`,
   }
 }
+
+/** The speed of several processes that each have a machine like this one. */
+export const timesCount = (speed: Speed, count: number): Speed =>
+  count === 1
+    ? speed
+    : {
+        ...speed,
+        flopsPerSecond: count * speed.flopsPerSecond,
+        count,
+        source: `${count} processes with the speed of ${speed.source}`,
+      }
 
 /** Steps that are timed after the first. */
 const timedSteps = 2

@@ -49,14 +49,14 @@ const prepareModels = (
 /** Builds everything that a pretraining run needs. @throws ConfigError or DataError for what cannot be trained */
 export const buildRun = async (
   recipe: PretrainRecipe,
-  context: Pick<BuildContext, 'shared' | 'group'> = {},
+  context: Pick<BuildContext, 'shared' | 'group' | 'memoryBytes'> = {},
 ): Promise<BuiltRun> => {
   const hashes = await checkTokenizer(recipe)
   const tokenizer = await once(context, 'tokenizer', () => loadTokenizer(recipe.tokenizer))
   const vocabulary = vocabularyFacts(tokenizer)
   const { type, ...config } = recipe.objective
   const definition = objectives[type] as ObjectiveDefinition
-  const { model, notes } = await makeModel(recipe, definition.head, vocabulary)
+  const { model, notes } = await makeModel(recipe, definition.head, vocabulary, context.memoryBytes)
   const objective = definition.create(config, { vocabulary, maxLength: lengthOf(recipe, model) })
   const train = await openData(recipe, 'train', objective)
   if (recipe.outputBias === 'frequencies') await setFrequencyBias(model, train.sources, recipe.dataWeights, context)

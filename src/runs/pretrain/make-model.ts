@@ -53,25 +53,38 @@ const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, 
 }
 
 /** @throws ConfigError for a model that cannot fit in this machine's memory, before anything is allocated */
-const expectFits = ({ model: { depth } }: PretrainRecipe, definition: ModelDefinition, config: object): void => {
+const expectFits = (
+  { model: { depth } }: PretrainRecipe,
+  definition: ModelDefinition,
+  config: object,
+  memoryBytes: number | undefined,
+): void => {
   const { hiddenSize, numLayers, vocabSize } = definition.facts(config)
   const { intermediateSize, embeddingSize, layerGroups } = config as Partial<ModelSize>
   const size = { hiddenSize, numLayers, vocabSize, intermediateSize, embeddingSize, layerGroups }
   if (depth === undefined)
-    expectModelFits(size, {
-      name: 'model.config.numLayers',
-      value: numLayers,
-      sizeOf: (layers) => ({ ...size, numLayers: layers }),
-    })
-  else
-    expectModelFits(size, {
-      name: 'model.depth',
-      value: depth,
-      sizeOf: (layers) => {
-        const { hiddenSize: width } = sizeRule(layers)
-        return { ...size, numLayers: layers, hiddenSize: width, intermediateSize: 4 * width }
+    expectModelFits(
+      size,
+      {
+        name: 'model.config.numLayers',
+        value: numLayers,
+        sizeOf: (layers) => ({ ...size, numLayers: layers }),
       },
-    })
+      memoryBytes,
+    )
+  else
+    expectModelFits(
+      size,
+      {
+        name: 'model.depth',
+        value: depth,
+        sizeOf: (layers) => {
+          const { hiddenSize: width } = sizeRule(layers)
+          return { ...size, numLayers: layers, hiddenSize: width, intermediateSize: 4 * width }
+        },
+      },
+      memoryBytes,
+    )
 }
 
 /** The initialised model of a recipe, in float32. @throws ConfigError for a model that cannot fit in memory */
@@ -79,11 +92,12 @@ export const makeModel = async (
   recipe: PretrainRecipe,
   head: HeadType,
   vocabulary: VocabularyFacts,
+  memoryBytes?: number,
 ): Promise<{ model: Model; notes: string[] }> => {
   if (recipe.base !== undefined) return loadBase(recipe, head)
   const definition = definitionOf(recipe)
   const config = newModelConfig(recipe, vocabulary)
-  expectFits(recipe, definition, config)
+  expectFits(recipe, definition, config, memoryBytes)
   const model = buildModel(definition, config, head)
   model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
   return { model, notes: [] }

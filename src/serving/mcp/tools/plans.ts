@@ -14,7 +14,11 @@ export const planTool = defineTool({
     command: startCommand.describe('kind of run'),
     recipe: z.record(z.string(), z.unknown()).describe('settings of the run, such as base, task, data and variant'),
     gpu: z.string().optional().describe('graphics card to plan for, such as h100'),
-    count: z.int().positive().optional().describe('number of graphics cards'),
+    count: z.int().positive().optional().describe('number of processes that share each batch, one for each card'),
+    interconnect: z
+      .string()
+      .optional()
+      .describe('network between the processes, such as infiniband-400 (default: that of up to 8 cards)'),
     pricePerHour: z.number().positive().optional().describe('price of the machine'),
     story: z.boolean().default(false).describe('plan other methods and the pretraining of the base too'),
   }),

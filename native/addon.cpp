@@ -1,6 +1,7 @@
 // Registers the addon in each Node environment (main thread or worker) that loads it, and cleans up when that ends.
 #include "binding.h"
 
+#include <c10/core/AutogradState.h>
 #include <c10/util/Exception.h>
 
 #include <atomic>
@@ -53,8 +54,11 @@ static napi_value initialise(napi_env env, napi_value exports) {
   environment->thread = std::this_thread::get_id();
   napi_set_instance_data(env, environment, nullptr, nullptr);
   napi_add_env_cleanup_hook(env, clean_up, environment);
-  for (const auto& list : {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(),
-                           memory_exports(), tensor_file_exports(), planning_exports(), process_group_exports()})
+  // Backward runs on the thread that calls it on every device, as it may call JavaScript.
+  c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
+  for (const auto& list :
+       {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(), memory_exports(),
+        tensor_file_exports(), planning_exports(), strict_device_exports(), process_group_exports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

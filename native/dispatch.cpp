@@ -46,6 +46,7 @@ struct Operator {
   std::vector<Argument> arguments;
   size_t returns;
   bool in_place;  // the result is the first argument again, so nothing is returned
+  bool samples;   // takes a generator, and is libtorch's own
 };
 
 constexpr size_t max_operators = 8192;
@@ -216,7 +217,7 @@ TUNESMITH_FUNCTION(find_operator) {
     if (!handle) throw ArgumentError("libtorch has no operator " + name + (overload.empty() ? "" : "." + overload));
     const auto& schema = handle->schema();
     const auto* alias = schema.returns().size() == 1 ? schema.returns()[0].alias_info() : nullptr;
-    auto* op = new Operator{*handle, {}, schema.returns().size(), alias != nullptr && alias->isWrite()};
+    auto* op = new Operator{*handle, {}, schema.returns().size(), alias != nullptr && alias->isWrite(), false};
     napi_value result, arguments, returns;
     napi_create_object(env, &result);
     napi_create_array(env, &arguments);
@@ -226,6 +227,7 @@ TUNESMITH_FUNCTION(find_operator) {
       bool optional = false;
       const Kind kind = kind_of(argument.real_type(), optional);
       op->arguments.push_back({argument.name(), kind, optional, argument.default_value()});
+      op->samples |= kind == Kind::generator && schema.name().rfind("aten::", 0) == 0;
       napi_value entry;
       napi_create_object(env, &entry);
       set_field(env, entry, "name", make_string(env, argument.name()));
@@ -249,6 +251,40 @@ TUNESMITH_FUNCTION(find_operator) {
     set_field(env, result, "returns", returns);
     return result;
   });
+}
+
+// Calls an operator with a generator for tensors on another device than the generator's, the CPU: it samples there and
+// the results are copied, so a seed gives the same numbers on every device.
+void sample_on_cpu(const Operator& op, torch::jit::Stack& stack, c10::Device device) {
+  const at::Tensor written = op.in_place ? stack[0].toTensor() : at::Tensor();
+  for (IValue& value : stack) {
+    if (value.isTensor() && value.toTensor().defined())
+      value = value.toTensor().detach().cpu();
+    else if (value.isDevice())
+      value = c10::Device(c10::kCPU);
+  }
+  op.handle.callBoxed(stack);
+  if (op.in_place) {
+    written.copy_(stack[0].toTensor());
+    return;
+  }
+  for (IValue& result : stack)
+    if (result.isTensor()) result = result.toTensor().to(device);
+}
+
+// Where an operator with a generator would sample, if that is not on the CPU.
+std::optional<c10::Device> sampled_elsewhere(const Operator& op, const torch::jit::Stack& stack) {
+  if (!op.samples) return std::nullopt;
+  std::optional<c10::Device> device;
+  bool has_generator = false;
+  for (const IValue& value : stack) {
+    has_generator |= value.isGenerator();
+    if (value.isTensor() && value.toTensor().defined() && !value.toTensor().is_cpu())
+      device = value.toTensor().device();
+    else if (value.isDevice() && !value.toDevice().is_cpu())
+      device = value.toDevice();
+  }
+  return has_generator ? device : std::nullopt;
 }
 
 // call(id, ...arguments in the schema's order); undefined takes the schema's default, null is None.
@@ -284,7 +320,10 @@ TUNESMITH_FUNCTION(call) {
       }
     }
     if (planning()) name_operator(op.handle.schema().name().c_str(), false);
-    op.handle.callBoxed(stack);
+    if (const auto device = sampled_elsewhere(op, stack))
+      sample_on_cpu(op, stack, *device);
+    else
+      op.handle.callBoxed(stack);
     if (op.in_place || stack.empty()) return make_undefined(env);
     if (stack.size() == 1) return from_ivalue(env, stack[0]);
     napi_value results;

@@ -222,6 +222,7 @@ FilePart read_part(napi_env env, napi_value list, uint32_t i) {
   };
   FilePart part;
   part.tensor = read_tensor(env, field(0)).detach();
+  if (!part.tensor.is_cpu()) part.tensor = part.tensor.cpu();
   const std::string format = read_string(env, field(1), "format");
   const bool has_columns = read_int(env, field(2), "columns") != 0;
   const at::Tensor columns = has_columns ? read_tensor(env, value) : at::Tensor();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "checks.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -96,25 +97,27 @@ struct SoftCap : torch::autograd::Function<SoftCap> {
 };
 
 Tensor soft_cap(const Tensor& input, double cap) {
-  check_float(input, "soft_cap", "input");
+  check_values(input, "soft_cap", "input");
   check_cap(cap, "soft_cap");
-  return cap == 0 ? input : SoftCap::apply(input, cap);
+  if (cap == 0) return input;
+  return Placement::on_cpu("soft_cap", input) ? SoftCap::apply(input, cap) : plain::soft_cap(input, cap);
 }
 
 Tensor gelu(const Tensor& input, c10::string_view approximate) {
-  check_float(input, "gelu", "input");
+  check_values(input, "gelu", "input");
   TORCH_CHECK(approximate == "none" || approximate == "tanh",
               "Expected `none` or `tanh` as `approximate` of tunesmith::gelu, got `", approximate, "`.");
-  return Gelu::apply(input, approximate == "tanh");
+  const bool tanh = approximate == "tanh";
+  return Placement::on_cpu("gelu", input) ? Gelu::apply(input, tanh) : plain::gelu(input, tanh);
 }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
-  check_float(gate, "swiglu", "gate");
-  check_float(up, "swiglu", "up");
+  check_values(gate, "swiglu", "gate");
+  check_values(up, "swiglu", "up");
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
               "Expected `up` of tunesmith::swiglu to have the shape and type of `gate`, got ", up.sizes(), " ",
               up.scalar_type(), " against ", gate.sizes(), " ", gate.scalar_type(), ".");
-  return SwiGlu::apply(gate, up);
+  return Placement::on_cpu("swiglu", gate, up) ? SwiGlu::apply(gate, up) : plain::swiglu(gate, up);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "plain/plain.h"
 #include "random-seed.h"
 #include "regions.h"
 #include "scratch.h"
@@ -279,7 +280,9 @@ struct Attention : torch::autograd::Function<Attention> {
 };
 
 std::vector<int64_t> boundaries(const Tensor& starts, int64_t rows, const char* name) {
-  TORCH_CHECK(starts.device().is_cpu() && starts.dim() == 1 && starts.size(0) >= 2 &&
+  TORCH_CHECK(starts.device().is_cpu(), "Expected `", name,
+              "` of tunesmith::attention on the CPU, as they decide shapes,", " got them on ", starts.device(), ".");
+  TORCH_CHECK(starts.dim() == 1 && starts.size(0) >= 2 &&
                   (starts.scalar_type() == at::kLong || starts.scalar_type() == at::kInt),
               "Expected int64 [n+1] as `", name, "` of tunesmith::attention, got ", starts.scalar_type(), " ",
               starts.sizes(), ".");
@@ -315,6 +318,20 @@ void add_cached(const Tensor& query, const Tensor& key, const std::vector<int64_
   }
 }
 
+// The fused kernel, or the composition for other devices.
+Tensor attend(bool fused, const Tensor& query, const Tensor& key, const Tensor& value,
+              const std::optional<Tensor>& mask, const std::shared_ptr<Settings>& settings, bool packed) {
+  if (fused) return Attention::apply(query, key, value, mask, settings);
+  const plain::Attention plain_settings{settings->causal,  settings->window,  settings->scale,
+                                        settings->softcap, settings->dropout, settings->seed};
+  const std::optional<Tensor> row_keys = given(settings->row_keys);
+  if (!packed) return plain::attention(query, key, value, mask, row_keys, plain_settings);
+  std::vector<plain::Sequence> sequences;
+  for (const Sequence& s : settings->sequences)
+    sequences.push_back({s.first_query, s.queries, s.first_key, s.keys, s.key_batch});
+  return plain::packed_attention(query, key, value, sequences, row_keys, plain_settings);
+}
+
 }  // namespace
 
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const std::optional<Tensor>& mask,
@@ -323,9 +340,10 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
                  int64_t window, std::optional<double> scale, double dropout,
                  const std::optional<at::Generator>& generator, const std::optional<Tensor>& row_keys, double softcap) {
   const char* op = "attention";
-  check_float(query, op, "query");
-  check_float(key, op, "key");
-  check_float(value, op, "value");
+  const bool fused = Placement::on_cpu(op, query, key, value, mask, row_keys);
+  check_values(query, op, "query");
+  check_values(key, op, "key");
+  check_values(value, op, "value");
   TORCH_CHECK(query.scalar_type() == key.scalar_type() && key.scalar_type() == value.scalar_type(),
               "Expected one type for query, key and value of tunesmith::attention, got ", query.scalar_type(), ", ",
               key.scalar_type(), ", ", value.scalar_type(), ".");
@@ -351,7 +369,8 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   settings->seed = dropout > 0 ? draw_seed(generator) : 0;
   if (dropout > 0) {
     const int64_t tokens = query.size(0) * query.size(1);
-    settings->row_keys = given(row_keys) ? checked_keys(*row_keys, tokens, op) : at::arange(tokens, at::kLong);
+    settings->row_keys =
+        given(row_keys) ? checked_keys(*row_keys, tokens, op) : at::arange(tokens, query.options().dtype(at::kLong));
   }
   settings->separate = given(key_lengths).has_value();
 
@@ -364,7 +383,7 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
     const auto from = boundaries(*query_starts, query.size(1), "query_starts");
     if (given(key_lengths)) {
       add_cached(query, key, from, key_rows, key_lengths, settings->sequences);
-      return Attention::apply(query, key, value, std::optional<Tensor>(), settings);
+      return attend(fused, query, key, value, std::nullopt, settings, true);
     }
     const auto to = boundaries(given(key_starts) ? *key_starts : *query_starts, key.size(1),
                                given(key_starts) ? "key_starts" : "query_starts");
@@ -381,9 +400,8 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   if (given(mask)) {
     TORCH_CHECK(!mask->requires_grad() || !at::GradMode::is_enabled(),
                 "Expected a mask without gradient in tunesmith::attention, got one that requires it.");
-    TORCH_CHECK(
-        mask->device().is_cpu() && (mask->scalar_type() == at::kBool || at::isFloatingType(mask->scalar_type())),
-        "Expected a bool or float mask in tunesmith::attention, got ", mask->scalar_type(), ".");
+    TORCH_CHECK(mask->scalar_type() == at::kBool || at::isFloatingType(mask->scalar_type()),
+                "Expected a bool or float mask in tunesmith::attention, got ", mask->scalar_type(), ".");
     const std::array<int64_t, 4> shape{query.size(0), query.size(2), query.size(1), key.size(1)};
     bool fits = mask->dim() <= 4;
     for (int64_t i = 1; fits && i <= mask->dim(); i++)
@@ -394,7 +412,7 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
     if (m.scalar_type() != at::kBool && !is_half(m)) m = m.to(at::kFloat);
     expanded = m.expand(shape);
   }
-  return Attention::apply(query, key, value, expanded, settings);
+  return attend(fused, query, key, value, expanded, settings, given(query_starts).has_value());
 }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {

@@ -15,19 +15,60 @@ namespace tunesmith {
 inline bool is_half(const at::Tensor& t) { return t.scalar_type() == at::kBFloat16; }
 inline Type type_of(const at::Tensor& t) { return is_half(t) ? Type::bfloat16 : Type::float32; }
 
-inline void check_float(const at::Tensor& t, const char* op, const char* name) {
+// Whether the tensors are on the CPU, which has fused kernels; otherwise a composition computes (plain/plain.h). All
+// must be on one device. Absent tensors are on any.
+class Placement {
+ public:
+  Placement(const char* op, const at::Tensor& first) : op_(op), device_(first.device()) {}
+  template <class... T> static bool on_cpu(const char* op, const at::Tensor& first, const T&... others) {
+    TORCH_CHECK(first.defined(), "Expected a tensor as the first argument of tunesmith::", op, ", got none.");
+    const Placement placement(op, first);
+    (placement.expect(others), ...);
+    return placement.device_.is_cpu();
+  }
+
+ private:
+  const char* op_;
+  c10::Device device_;
+
+  void expect(const at::Tensor& t) const {
+    TORCH_CHECK(!t.defined() || t.device() == device_, "Expected all tensors of tunesmith::", op_,
+                " on one device, got ", device_, " and ", t.device(), ". Copy them with `.to({ device })`.");
+  }
+  void expect(const std::optional<at::Tensor>& t) const {
+    if (t) expect(*t);
+  }
+  void expect(at::TensorList tensors) const {
+    for (const at::Tensor& t : tensors) expect(t);
+  }
+};
+
+// A dense float tensor on any device.
+inline void check_values(const at::Tensor& t, const char* op, const char* name) {
   TORCH_CHECK(t.defined(), "Expected a tensor as `", name, "` of tunesmith::", op, ", got none.");
-  TORCH_CHECK(t.device().is_cpu(), "Expected a CPU tensor as `", name, "` of tunesmith::", op, ", got one on ",
-              t.device(), ".");
   TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16, "Expected float32 or bfloat16 as `",
               name, "` of tunesmith::", op, ", got ", t.scalar_type(), ".");
   TORCH_CHECK(t.layout() == at::kStrided, "Expected a dense tensor as `", name, "` of tunesmith::", op, ".");
 }
 
-inline void check_vector(const at::Tensor& t, int64_t size, const char* op, const char* name) {
-  check_float(t, op, name);
+inline void check_vector_values(const at::Tensor& t, int64_t size, const char* op, const char* name) {
+  check_values(t, op, name);
   TORCH_CHECK(t.dim() == 1 && t.size(0) == size, "Expected shape [", size, "] for `", name, "` of tunesmith::", op,
               ", got ", t.sizes(), ".");
+}
+
+// The same for operators without a composition, whose kernels read the memory of the CPU.
+inline void check_cpu(const at::Tensor& t, const char* op, const char* name) {
+  TORCH_CHECK(!t.defined() || t.device().is_cpu(), "Expected a CPU tensor as `", name, "` of tunesmith::", op,
+              ", got one on ", t.device(), ". The operator has a kernel for the CPU only.");
+}
+inline void check_float(const at::Tensor& t, const char* op, const char* name) {
+  check_values(t, op, name);
+  check_cpu(t, op, name);
+}
+inline void check_vector(const at::Tensor& t, int64_t size, const char* op, const char* name) {
+  check_vector_values(t, size, op, name);
+  check_cpu(t, op, name);
 }
 
 inline void check_cap(double cap, const char* op) {

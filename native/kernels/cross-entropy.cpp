@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "plain/plain.h"
 #include "product.h"
 
 namespace tunesmith {
@@ -140,14 +141,15 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tens
                                                 int64_t vocab_size, int64_t ignore_index, double label_smoothing,
                                                 int64_t chunk_size, double softcap) {
   const char* op = "linear_cross_entropy";
-  check_float(hidden, op, "hidden");
-  check_float(weight, op, "weight");
+  const bool fused = Placement::on_cpu(op, hidden, weight, bias, targets);
+  check_values(hidden, op, "hidden");
+  check_values(weight, op, "weight");
   TORCH_CHECK(weight.dim() == 2 && weight.size(0) > 0 && weight.size(1) > 0,
               "Expected shape [V,C] for `weight` of tunesmith::linear_cross_entropy, got ", weight.sizes(), ".");
   TORCH_CHECK(hidden.dim() >= 1 && hidden.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
               "] for `hidden` of tunesmith::linear_cross_entropy, got ", hidden.sizes(), ".");
-  if (given(bias)) check_vector(*bias, weight.size(0), op, "bias");
-  TORCH_CHECK(targets.device().is_cpu() && (targets.scalar_type() == at::kLong || targets.scalar_type() == at::kInt),
+  if (given(bias)) check_vector_values(*bias, weight.size(0), op, "bias");
+  TORCH_CHECK(targets.scalar_type() == at::kLong || targets.scalar_type() == at::kInt,
               "Expected int64 ids as `targets` of tunesmith::linear_cross_entropy, got ", targets.scalar_type(), ".");
   TORCH_CHECK(targets.sizes() == hidden.sizes().slice(0, size_t(hidden.dim() - 1)), "Expected shape ",
               hidden.sizes().slice(0, size_t(hidden.dim() - 1)),
@@ -162,6 +164,9 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tens
   check_cap(softcap, op);
   Settings settings{vocab_size == -1 ? weight.size(0) : vocab_size,          ignore_index, chunk_size, label_smoothing,
                     wants_gradient(hidden, weight, bias.value_or(Tensor())), softcap};
+  if (!fused)
+    return plain::linear_cross_entropy(hidden, weight, given(bias), targets.to(at::kLong),
+                                       {settings.vocab_size, ignore_index, chunk_size, label_smoothing, softcap});
   auto results = LinearCrossEntropy::apply(hidden, weight, given(bias), targets.to(at::kLong).contiguous(), settings);
   return {results[0], results[1]};
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "checks.h"
+#include "plain/plain.h"
 #include "random-seed.h"
 
 namespace tunesmith {
@@ -53,7 +54,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 Tensor dropout(const Tensor& input, double p, const std::optional<at::Generator>& generator,
                const std::optional<Tensor>& row_keys) {
-  check_float(input, "dropout", "input");
+  const bool fused = Placement::on_cpu("dropout", input, row_keys);
+  check_values(input, "dropout", "input");
   check_probability(p, "dropout");
   std::optional<Tensor> keys;
   if (given(row_keys)) {
@@ -61,7 +63,8 @@ Tensor dropout(const Tensor& input, double p, const std::optional<at::Generator>
     keys = checked_keys(*row_keys, input.numel() / std::max<int64_t>(1, input.size(-1)), "dropout");
   }
   if (p == 0) return input.view_as(input);
-  return DropoutFunction::apply(input, p, int64_t(draw_seed(generator)), keys);
+  const uint64_t seed = draw_seed(generator);
+  return fused ? DropoutFunction::apply(input, p, int64_t(seed), keys) : plain::dropout(input, p, seed, keys);
 }
 
 }  // namespace

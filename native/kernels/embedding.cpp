@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -71,14 +72,16 @@ struct Embedding : torch::autograd::Function<Embedding> {
 };
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_idx) {
-  check_float(weight, "embedding", "weight");
+  const bool fused = Placement::on_cpu("embedding", weight, ids);
+  check_values(weight, "embedding", "weight");
   TORCH_CHECK(weight.dim() == 2, "Expected shape [V,C] for `weight` of tunesmith::embedding, got ", weight.sizes(),
               ".");
-  TORCH_CHECK(ids.device().is_cpu() && (ids.scalar_type() == at::kLong || ids.scalar_type() == at::kInt),
+  TORCH_CHECK(ids.scalar_type() == at::kLong || ids.scalar_type() == at::kInt,
               "Expected int64 ids as `ids` of tunesmith::embedding, got ", ids.scalar_type(), ".");
   TORCH_CHECK(padding_idx >= -1 && padding_idx < weight.size(0), "Expected -1 to ", weight.size(0) - 1,
               " as `padding_idx` of tunesmith::embedding, got ", padding_idx, ".");
   Tensor wide = ids.to(at::kLong).contiguous();
+  if (!fused) return plain::embedding(weight, wide, padding_idx);
   const int64_t* id = wide.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < wide.numel(); i++)
     TORCH_CHECK(id[i] >= 0 && id[i] < weight.size(0), "Expected ids from 0 to ", weight.size(0) - 1,

@@ -7,6 +7,7 @@
 
 #include "checks.h"
 #include "packed-weights.h"
+#include "plain/plain.h"
 #include "product.h"
 
 namespace tunesmith {
@@ -61,15 +62,17 @@ struct Linear : torch::autograd::Function<Linear> {
 };
 
 Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
-  check_float(input, "linear", "input");
-  check_float(weight, "linear", "weight");
+  const bool fused = Placement::on_cpu("linear", input, weight, bias);
+  check_values(input, "linear", "input");
+  check_values(weight, "linear", "weight");
   TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::linear, got ", weight.sizes(), ".");
   TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
               "] for `input` of tunesmith::linear, got ", input.sizes(), " against weight ", weight.sizes(), ".");
   TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::linear, got ", weight.sizes(),
               ".");
-  if (!bias.has_value() || !bias->defined()) return Linear::apply(input, weight, std::optional<Tensor>());
-  check_vector(*bias, weight.size(0), "linear", "bias");
+  if (given(bias)) check_vector_values(*bias, weight.size(0), "linear", "bias");
+  if (!fused) return plain::linear(input, weight, given(bias));
+  if (!given(bias)) return Linear::apply(input, weight, std::optional<Tensor>());
   return Linear::apply(input, weight, std::optional<Tensor>(bias->contiguous()));
 }
 

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "checks.h"
+#include "plain/plain.h"
 #include "product.h"
 
 namespace tunesmith {
@@ -149,10 +150,11 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
 };
 
 void check_targets(const Tensor& targets, at::IntArrayRef shape, int64_t classes, const char* op) {
-  TORCH_CHECK(targets.device().is_cpu() && targets.scalar_type() == at::kLong,
-              "Expected int64 ids as `targets` of tunesmith::", op, ", got ", targets.scalar_type(), ".");
+  TORCH_CHECK(targets.scalar_type() == at::kLong, "Expected int64 ids as `targets` of tunesmith::", op, ", got ",
+              targets.scalar_type(), ".");
   TORCH_CHECK(targets.sizes() == shape, "Expected shape ", shape, " for `targets` of tunesmith::", op, ", got ",
               targets.sizes(), ".");
+  if (!targets.is_cpu()) return;  // Reading them would make the host wait.
   const Tensor ids = targets.contiguous();
   const int64_t* values = ids.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < ids.numel(); i++)
@@ -169,19 +171,21 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
                                                    const std::optional<Tensor>& bias, const Tensor& targets,
                                                    double temperature, int64_t chunk_size, double softcap) {
   const char* op = "token_log_probs";
-  check_float(hidden, op, "hidden");
-  check_float(weight, op, "weight");
+  const bool fused = Placement::on_cpu(op, hidden, weight, bias, targets);
+  check_values(hidden, op, "hidden");
+  check_values(weight, op, "weight");
   TORCH_CHECK(weight.dim() == 2 && weight.size(0) > 0 && weight.size(1) > 0,
               "Expected shape [V,C] for `weight` of tunesmith::token_log_probs, got ", weight.sizes(), ".");
   TORCH_CHECK(hidden.dim() >= 1 && hidden.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
               "] for `hidden` of tunesmith::token_log_probs, got ", hidden.sizes(), ".");
-  if (given(bias)) check_vector(*bias, weight.size(0), op, "bias");
+  if (given(bias)) check_vector_values(*bias, weight.size(0), op, "bias");
   const auto leading = hidden.sizes().slice(0, size_t(hidden.dim() - 1));
   check_targets(targets, leading, weight.size(0), op);
   check_temperature(temperature, op);
   TORCH_CHECK(chunk_size > 0, "Expected at least 1 as `chunk_size` of tunesmith::token_log_probs, got ", chunk_size,
               ".");
   check_cap(softcap, op);
+  if (!fused) return plain::token_log_probs(hidden, weight, given(bias), targets, {chunk_size, temperature, softcap});
   const Tensor ids = targets.contiguous();
   LogProbSettings settings{temperature, chunk_size, wants_gradient(hidden, weight, bias.value_or(Tensor())), softcap};
   auto results = TokenLogProbs::apply(hidden, weight, given(bias), ids, settings);

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "checks.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -121,31 +122,36 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
   }
 };
 
-void check(const char* op, const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+// Whether the fused kernel computes.
+bool check(const char* op, const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
            double epsilon) {
-  check_float(input, op, "input");
+  const bool fused = Placement::on_cpu(op, input, residual, weight, bias);
+  check_values(input, op, "input");
   TORCH_CHECK(input.dim() >= 1 && input.size(-1) > 0, "Expected shape [...,C] for `input` of tunesmith::", op, ", got ",
               input.sizes(), ".");
   if (residual.defined()) {
-    check_float(residual, op, "residual");
+    check_values(residual, op, "residual");
     TORCH_CHECK(residual.sizes() == input.sizes(), "Expected shape ", input.sizes(),
                 " for `residual` of tunesmith::", op, ", got ", residual.sizes(), ".");
   }
-  check_vector(weight, input.size(-1), op, "weight");
-  if (bias.defined()) check_vector(bias, input.size(-1), op, "bias");
+  check_vector_values(weight, input.size(-1), op, "weight");
+  if (bias.defined()) check_vector_values(bias, input.size(-1), op, "bias");
   TORCH_CHECK(epsilon >= 0, "Expected a number of at least 0 as `eps` of tunesmith::", op, ", got ", epsilon, ".");
+  return fused;
 }
 
 std::tuple<Tensor, Tensor> add_layer_norm(const Tensor& input, const std::optional<Tensor>& residual,
                                           const Tensor& weight, const std::optional<Tensor>& bias, double epsilon) {
-  check("add_layer_norm", input, residual.value_or(Tensor()), weight, bias.value_or(Tensor()), epsilon);
+  if (!check("add_layer_norm", input, residual.value_or(Tensor()), weight, bias.value_or(Tensor()), epsilon))
+    return plain::add_norm(input, given(residual), weight, given(bias), epsilon, true);
   auto results = AddNorm::apply(input, given(residual), weight, given(bias), epsilon, true);
   return {results[0], results[1]};
 }
 
 std::tuple<Tensor, Tensor> add_rms_norm(const Tensor& input, const std::optional<Tensor>& residual,
                                         const Tensor& weight, double epsilon) {
-  check("add_rms_norm", input, residual.value_or(Tensor()), weight, {}, epsilon);
+  if (!check("add_rms_norm", input, residual.value_or(Tensor()), weight, {}, epsilon))
+    return plain::add_norm(input, given(residual), weight, {}, epsilon, false);
   auto results = AddNorm::apply(input, given(residual), weight, std::optional<Tensor>(), epsilon, false);
   return {results[0], results[1]};
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -58,13 +59,14 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
     scale = grad_scale->to(at::kFloat).item<float>();
     if (!std::isfinite(scale)) return;
   }
+  const bool fused = count == 0 || Placement::on_cpu("adamw_", params[0], params, exp_avgs, exp_avg_sqs, grads);
   std::vector<Tensor> gradients(count);
   for (size_t i = 0; i < count; i++) {
     const Tensor& p = params[i];
     for (const auto& [t, name] : {std::pair<const Tensor&, const char*>(p, "params"),
                                   {exp_avgs[i], "exp_avgs"},
                                   {exp_avg_sqs[i], "exp_avg_sqs"}}) {
-      check_float(t, "adamw_", name);
+      check_values(t, "adamw_", name);
       TORCH_CHECK(t.scalar_type() == at::kFloat, "Expected float32 `", name, "` in tunesmith::adamw_, got ",
                   t.scalar_type(), " at entry ", i, ".");
       TORCH_CHECK(same_layout(p, t), "Expected `", name, "` of tunesmith::adamw_ without gaps and shaped ", p.sizes(),
@@ -74,7 +76,9 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
     TORCH_CHECK(copy.numel() == 0 || (copy.scalar_type() == at::kBFloat16 && same_layout(p, copy)),
                 "Expected bfloat16 shaped ", p.sizes(), " (or empty) in `working_copies` of tunesmith::adamw_, got ",
                 copy.scalar_type(), " ", copy.sizes(), " at entry ", i, ".");
-    check_float(grads[i], "adamw_", "grads");
+    TORCH_CHECK(copy.numel() == 0 || copy.device() == p.device(), "Expected `working_copies` of tunesmith::adamw_ on ",
+                p.device(), ", got one on ", copy.device(), " at entry ", i, ".");
+    check_values(grads[i], "adamw_", "grads");
     TORCH_CHECK(grads[i].sizes() == p.sizes(), "Expected shape ", p.sizes(), " in `grads` of tunesmith::adamw_, got ",
                 grads[i].sizes(), " at entry ", i, ".");
     gradients[i] = grads[i];
@@ -83,6 +87,9 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
       gradients[i].copy_(grads[i]);
     }
   }
+  if (!fused)
+    return plain::adamw_(params, exp_avgs, exp_avg_sqs, working_copies, gradients, learning_rates, weight_decays,
+                         {beta1, beta2, eps, step, scale});
   const std::vector<Piece> pieces = pieces_of(params);
   AdamW shared{};
   shared.beta1 = float(beta1);
@@ -147,12 +154,15 @@ Tensor scalar(double x) {
 
 Tensor grad_norm(at::TensorList grads) {
   at::NoGradGuard no_grad;
+  if (!grads.empty() && !Placement::on_cpu("grad_norm", grads[0], grads)) return plain::grad_norm(grads);
   return scalar(norm_of(dense(grads, "grad_norm")));
 }
 
 Tensor clip_grad_norm_(at::TensorList grads, double max_norm, double scale) {
   at::NoGradGuard no_grad;
   TORCH_CHECK(max_norm >= 0, "Expected at least 0 as `max_norm` of tunesmith::clip_grad_norm_, got ", max_norm, ".");
+  if (!grads.empty() && !Placement::on_cpu("clip_grad_norm_", grads[0], grads))
+    return plain::clip_grad_norm_(grads, max_norm, scale);
   const double norm = norm_of(dense(grads, "clip_grad_norm_")) * std::abs(scale);
   // As in PyTorch: the factor is at most 1, and a norm that is not finite passes into the gradients.
   const double clip = max_norm / (norm + 1e-6);

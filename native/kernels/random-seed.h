@@ -18,9 +18,8 @@ inline uint64_t draw_seed(const std::optional<at::Generator>& given) {
 
 // Keys of `rows` rows as the kernels read them.
 inline at::Tensor checked_keys(const at::Tensor& keys, int64_t rows, const char* op) {
-  TORCH_CHECK(keys.device().is_cpu() && keys.scalar_type() == at::kLong && keys.numel() == rows,
-              "Expected int64 keys of ", rows, " rows as `row_keys` of tunesmith::", op, ", got ", keys.scalar_type(),
-              " ", keys.sizes(), ".");
+  TORCH_CHECK(keys.scalar_type() == at::kLong && keys.numel() == rows, "Expected int64 keys of ", rows,
+              " rows as `row_keys` of tunesmith::", op, ", got ", keys.scalar_type(), " ", keys.sizes(), ".");
   return keys.contiguous();
 }
 

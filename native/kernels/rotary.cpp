@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "checks.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -53,17 +54,19 @@ struct Rotary : torch::autograd::Function<Rotary> {
 };
 
 Tensor rotary(const Tensor& input, const Tensor& cosine, const Tensor& sine, bool interleaved) {
-  check_float(input, "rotary", "input");
+  const bool fused = Placement::on_cpu("rotary", input, cosine, sine);
+  check_values(input, "rotary", "input");
   TORCH_CHECK(input.dim() == 4, "Expected shape [B,T,H,D] for `input` of tunesmith::rotary, got ", input.sizes(), ".");
-  check_float(cosine, "rotary", "cos");
-  check_float(sine, "rotary", "sin");
+  check_values(cosine, "rotary", "cos");
+  check_values(sine, "rotary", "sin");
   TORCH_CHECK(!wants_gradient(cosine, sine), "Expected cos and sin without gradient in tunesmith::rotary.");
   const bool per_batch = cosine.dim() == 3;
   TORCH_CHECK((cosine.dim() == 2 || (per_batch && cosine.size(0) == input.size(0))) && cosine.sizes() == sine.sizes() &&
                   cosine.size(-2) == input.size(1) && 2 * cosine.size(-1) <= input.size(3),
               "Expected cos and sin [T,R/2] or [B,T,R/2] with R at most D for tunesmith::rotary, got ", cosine.sizes(),
               " and ", sine.sizes(), " against input ", input.sizes(), ".");
-  return Rotary::apply(input, cosine.to(at::kFloat).contiguous(), sine.to(at::kFloat).contiguous(), interleaved);
+  const Tensor c = cosine.to(at::kFloat).contiguous(), s = sine.to(at::kFloat).contiguous();
+  return fused ? Rotary::apply(input, c, s, interleaved) : plain::rotary(input, c, s, interleaved);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // tunesmith::choose_tokens: the next token of each row and, where they are wanted, its log-probability, from logits:
-// the most likely token, or one sampled at a temperature by a random number of the caller's. No gradient.
+// the most likely token, or one sampled at a temperature by a random number of the caller's, which are on the CPU as
+// the caller computes them. No gradient.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "plain/plain.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -58,7 +60,7 @@ int64_t sample(const float* logits, int64_t count, double temperature, double un
 
 std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tensor& given_temperatures,
                                          const Tensor& given_uniforms, bool logged) {
-  check_float(given_logits, "choose_tokens", "logits");
+  check_values(given_logits, "choose_tokens", "logits");
   TORCH_CHECK(given_logits.scalar_type() == at::kFloat && given_logits.dim() == 2 && given_logits.size(1) > 0,
               "Expected float32 [B,V] as `logits` of tunesmith::choose_tokens, got ", given_logits.scalar_type(), " ",
               given_logits.sizes(), ".");
@@ -74,6 +76,7 @@ std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tenso
   for (int64_t r = 0; r < rows; r++)
     TORCH_CHECK(heat[r] >= 0 && std::isfinite(heat[r]),
                 "Expected temperatures of at least 0 for tunesmith::choose_tokens, got ", heat[r], " in row ", r, ".");
+  if (!logits.is_cpu()) return plain::choose_tokens(logits, temperatures, uniforms, logged);
   Tensor ids = at::empty({rows}, at::kLong);
   give_planned_values(ids);
   Tensor log_probs = at::empty({logged ? rows : 0}, at::kFloat);

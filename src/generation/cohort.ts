@@ -1,10 +1,10 @@
 // Texts of an encoder-decoder in a scheduler. The decoders of all texts that begin together are in step, since each
 // begins with one token: they are one batch, which texts leave when they end.
-import { noGrad, scope, Tensor } from '../tensor/index.ts'
+import { noGrad, scope } from '../tensor/index.ts'
 import type { DecodingBatch, LanguageModel } from './decoding-batch.ts'
 import { startBatch } from './job.ts'
 import type { ScheduledText } from './scheduled-text.ts'
-import { chooseTokens, type TokenChoice } from './token-choice.ts'
+import { chooseTokens, rowsAt, type TokenChoice } from './token-choice.ts'
 
 /** Texts that began together, with one adapter. */
 export class Cohort {
@@ -45,8 +45,7 @@ export class Cohort {
     const rows = this.#texts.flatMap(({ text }, row) => (text.ids.length > at ? [] : [row]))
     const choices = scope(() => {
       const logits = this.#batch.nextLogits()
-      const index = Tensor.from(BigInt64Array.from(rows, BigInt))
-      const wanted = rows.length === this.#texts.length ? logits : noGrad(() => logits.indexSelect(0, index))
+      const wanted = rows.length === this.#texts.length ? logits : noGrad(() => rowsAt(logits, rows))
       return rows.length === 0
         ? []
         : chooseTokens(

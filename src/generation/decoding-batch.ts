@@ -101,6 +101,10 @@ export class DecodingBatch {
       this.#cache = new KvCache(model.facts.numLayers, Math.min(length + options.maxNewTokens, length + firstCapacity))
   }
 
+  get #device(): string {
+    return this.#model.body.embedTokens.device
+  }
+
   /** Number of sequences. */
   get size(): number {
     return this.#rows.length
@@ -112,8 +116,9 @@ export class DecodingBatch {
     const padded = seen.includes(0)
     scope(() =>
       noGrad(() => {
-        const inputIds = Tensor.from(ids, { shape })
-        if (padded) this.#encoderMask = Tensor.from(seen, { shape, dtype: 'bool' }).keep()
+        const device = this.#device
+        const inputIds = Tensor.from(ids, { shape, device })
+        if (padded) this.#encoderMask = Tensor.from(seen, { shape, dtype: 'bool', device }).keep()
         this.#encoderHidden = this.#model.body.forward({ inputIds, attentionMask: this.#encoderMask }).hidden.keep()
       }),
     )
@@ -141,7 +146,7 @@ export class DecodingBatch {
   #newIds(known: number, length: number): Tensor {
     const rows = this.#rows.map((row, r) => row.slice(Math.max(0, known - this.#pads[r])))
     const { ids } = tokensOf(rows, length, this.#options.padTokenId, 'left')
-    return Tensor.from(ids, { shape: [rows.length, length] })
+    return Tensor.from(ids, { shape: [rows.length, length], device: this.#device })
   }
 
   #continue(known: number, length: number): Tensor {
@@ -161,8 +166,8 @@ export class DecodingBatch {
       inputIds,
       cache,
       pastLength: known,
-      attentionMask: Tensor.from(seen, { shape: [batch, total], dtype: 'bool' }),
-      positionIds: Tensor.from(positions, { shape: [batch, length] }),
+      attentionMask: Tensor.from(seen, { shape: [batch, total], dtype: 'bool', device: this.#device }),
+      positionIds: Tensor.from(positions, { shape: [batch, length], device: this.#device }),
     }).hidden
   }
 
@@ -209,7 +214,7 @@ export class DecodingBatch {
     this.#pads = rows.map((row) => this.#pads[row])
     this.#cache?.select(rows)
     scope(() => {
-      const index = Tensor.from(BigInt64Array.from(rows, BigInt))
+      const index = Tensor.from(BigInt64Array.from(rows, BigInt), { device: this.#device })
       const pick = (tensor: Tensor | undefined) => {
         const picked = noGrad(() => tensor?.indexSelect(0, index).keep())
         tensor?.free()

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { noGrad, scope, Tensor } from '../tensor/index.ts'
+import { noGrad, scope } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { BeamSearch } from './beam-search.ts'
 import type { DecodingBatch } from './decoding-batch.ts'
@@ -20,7 +20,7 @@ import {
 import { logitsProcessors } from './logits-processors.ts'
 import type { GenerationOptions } from './options.ts'
 import { TextAssembler } from './stopping.ts'
-import { chooseTokens, rowsOf, TokenChooser } from './token-choice.ts'
+import { chooseTokens, rowsAt, rowsOf, TokenChooser } from './token-choice.ts'
 
 interface Step {
   text: GrowingText
@@ -49,7 +49,7 @@ async function* decode(
         // Several texts of one prompt share its computation.
         const rows = alive.map(({ promptIndex }) => promptIndex)
         batch.select(rows)
-        return chooseTokens(logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt))), choosing)
+        return chooseTokens(rowsAt(logits, rows), choosing)
       }).map(({ id }) => id)
       yield alive.map((text, i) => ({ text, id: chosen[i], final: text.append(chosen[i], job) }))
       batch.extend(chosen)

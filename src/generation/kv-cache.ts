@@ -19,6 +19,11 @@ class LayerBuffers implements LayerCache {
     return this.#length
   }
 
+  /** Device of the buffers. */
+  get device(): string {
+    return (this.#pair ?? this.#source)?.key.device ?? 'cpu'
+  }
+
   append(key: Tensor, value: Tensor): Pair {
     const added = key.shape[1]
     const total = this.#length + added
@@ -112,7 +117,8 @@ export class KvCache {
   /** Makes row i the former row `rows[i]`: reorders, repeats or drops rows. */
   select(rows: readonly number[]): void {
     scope(() => {
-      const index = Tensor.from(BigInt64Array.from(rows, BigInt))
+      const { device } = this.layers[0]
+      const index = Tensor.from(BigInt64Array.from(rows, BigInt), { device })
       for (const layer of this.layers) layer.select(index)
     })
   }

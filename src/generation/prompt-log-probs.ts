@@ -28,13 +28,13 @@ export const promptLogProbs = (given: Model, ids: readonly number[], top = 0): S
   if (ids.length > maxPositions)
     throw new ConfigError(`Expected at most ${maxPositions} tokens, got ${ids.length}. Shorten the text.`)
   if (ids.length < 2) return []
-  const int64 = (values: readonly number[], shape: number[]) =>
-    Tensor.from(BigInt64Array.from(values, BigInt), { shape })
+  const int64 = (values: readonly number[], shape: number[], device?: string) =>
+    Tensor.from(BigInt64Array.from(values, BigInt), { shape, device })
   return noGrad(() =>
     scope(() => {
       const before = ids.length - 1
       const { hidden } = model.body.forward({
-        inputIds: int64(ids.slice(0, before), [1, before]),
+        inputIds: int64(ids.slice(0, before), [1, before], model.body.embedTokens.device),
         starts: int64([0, before], [2]),
       })
       const rows = hidden.squeeze(0)

@@ -34,13 +34,14 @@ const forward = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[
     starts[piece + 1] = BigInt(at)
     for (let end = at - wanted; end < at; end++) ends.push(BigInt(end))
   })
+  const { device } = model.body.embedTokens
   const { hidden } = model.body.forward({
-    inputIds: Tensor.from(inputIds, { shape: [1, total] }),
-    positionIds: positionRow(positionIds),
+    inputIds: Tensor.from(inputIds, { shape: [1, total], device }),
+    positionIds: positionRow(positionIds, device),
     starts: Tensor.from(starts),
     cache: cache.layers,
   })
   const rows = hidden.squeeze(0)
-  const last = total === ends.length ? rows : rows.indexSelect(0, Tensor.from(BigInt64Array.from(ends)))
+  const last = total === ends.length ? rows : rows.indexSelect(0, Tensor.from(BigInt64Array.from(ends), { device }))
   return logitsOf(model, last)
 }

@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { AbortListeners } from './abort-listeners.ts'
 import type { AdapterRouting } from './adapter-routing.ts'
@@ -17,7 +17,7 @@ import { nextLogits } from './row-decoder.ts'
 import { type GenerationHandle, type GenerationRequest, inOrder, PromptGroup, ScheduledText } from './scheduled-text.ts'
 import { SlotCache } from './slot-cache.ts'
 import { Speculation, type SpeculationOptions } from './speculation.ts'
-import { chooseTokens, type TokenChoice, TokenChooser } from './token-choice.ts'
+import { chooseTokens, rowsAt, type TokenChoice, TokenChooser } from './token-choice.ts'
 
 /** Settings of a scheduler. */
 export interface SchedulerOptions {
@@ -499,7 +499,7 @@ export class GenerationScheduler {
     let growing = done
     for (let at = 0; growing.length > 0; at++) {
       const rows = growing.map(({ row }) => row + at)
-      const wanted = rows.length === logits.shape[0] ? logits : noGrad(() => logits.indexSelect(0, int64(rows)))
+      const wanted = rows.length === logits.shape[0] ? logits : noGrad(() => rowsAt(logits, rows))
       const texts = growing.map(({ part }) => part.text)
       const choices = chooseTokens(wanted, texts)
       growing = growing.filter(({ part: { text, drafts } }, i) => {
@@ -594,5 +594,3 @@ export class GenerationScheduler {
     throw new ConfigError(`\`adapter\` needs the scheduler's \`adapters\`: pass them, or leave out "${adapter}".`)
   }
 }
-
-const int64 = (values: readonly number[]): Tensor => Tensor.from(BigInt64Array.from(values, BigInt))

@@ -54,10 +54,10 @@ interface Slot {
 }
 
 /** A tensor that lives until `cancel` or `commit`. */
-const int64 = (values: readonly number[]): Tensor => {
+const int64 = (values: readonly number[], device?: string): Tensor => {
   const bits = new BigInt64Array(values.length)
   for (let i = 0; i < values.length; i++) bits[i] = BigInt(values[i])
-  const tensor = Tensor.from(bits)
+  const tensor = Tensor.from(bits, { device })
   keepUntilFreed([tensor])
   return tensor
 }
@@ -308,10 +308,11 @@ export class SlotCache {
       if (this.#slots[slot].length === 0) for (let i = 0; i < plan.prepended; i++) fronts.push(from + i)
     })
     plan.indices = {
+      // Attention reads which keys a row has on the host, and writes are on the device of the buffer.
       slots: int64(plan.pieces.map(({ slot }) => slot)),
       lengths: int64(plan.pieces.map(({ ids }, i) => before[i] + ids.length)),
-      written: int64(written),
-      ...(fronts.length > 0 ? { fronts: int64(fronts) } : {}),
+      written: int64(written, key.device),
+      ...(fronts.length > 0 ? { fronts: int64(fronts, key.device) } : {}),
     }
     return plan.indices
   }

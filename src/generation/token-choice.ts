@@ -126,6 +126,10 @@ export interface ChoosingText {
   chooser: TokenChooser
 }
 
+/** Some rows of a matrix on its device. */
+export const rowsAt = (matrix: Tensor, rows: readonly number[]): Tensor =>
+  matrix.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt), { device: matrix.device }))
+
 const float64 = (values: readonly number[]) => Tensor.from(Float64Array.from(values))
 
 /** The choices of texts that need a temperature and a random number only, from their rows of the logits. */
@@ -146,7 +150,7 @@ const chooseByTemperature = (logits: Tensor, texts: readonly ChoosingText[]): To
 const addRawLogProbs = (logits: Tensor, texts: readonly ChoosingText[], choices: TokenChoice[]): void => {
   const rows = texts.flatMap(({ chooser }, row) => (chooser.logProbs === 'raw' ? [row] : []))
   if (rows.length === 0) return
-  const own = logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt)))
+  const own = rowsAt(logits, rows)
   for (const [i, scores] of rowsOf(own).entries()) {
     const { topLogProbs } = texts[rows[i]].chooser
     const { id } = choices[rows[i]]
@@ -164,17 +168,16 @@ export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): To
       addRawLogProbs(logits, texts, all)
       return all
     }
-    const pick = (rows: readonly number[]) => logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt)))
     const choices: TokenChoice[] = []
     if (plain.length > 0) {
       const chosen = chooseByTemperature(
-        pick(plain),
+        rowsAt(logits, plain),
         plain.map((row) => texts[row]),
       )
       for (const [i, row] of plain.entries()) choices[row] = chosen[i]
     }
     const others = texts.flatMap(({ chooser }, row) => (chooser.temperature === undefined ? [row] : []))
-    for (const [i, scores] of rowsOf(pick(others)).entries())
+    for (const [i, scores] of rowsOf(rowsAt(logits, others)).entries())
       choices[others[i]] = texts[others[i]].chooser.choose(scores, texts[others[i]].text)
     addRawLogProbs(logits, texts, choices)
     return choices

@@ -77,11 +77,11 @@ const rowOf = (distance: number, config: DebertaConfig): number => {
 }
 
 /** Row of the embeddings of distances for each query and key, int64 [T,T]. */
-const distanceIndex = (length: number, config: DebertaConfig): Tensor => {
+const distanceIndex = (length: number, config: DebertaConfig, device: string): Tensor => {
   const rows = Array.from({ length: 2 * length - 1 }, (_, i) => BigInt(rowOf(i - length + 1, config)))
   const ids = new BigInt64Array(length * length)
   for (let t = 0; t < length; t++) for (let s = 0; s < length; s++) ids[t * length + s] = rows[t - s + length - 1]
-  return Tensor.from(ids, { shape: [length, length] })
+  return Tensor.from(ids, { shape: [length, length], device })
 }
 
 /** DeBERTa below its head. */
@@ -138,7 +138,8 @@ export class DebertaBody extends Body {
     const context = attentionContext(inputs)
     const table = this.embedDistances?.weight
     const distances = table === undefined ? [] : [this.distanceNorm?.forward(table) ?? table]
-    const index = distanceIndex(inputs.inputIds.shape[1], this.#config)
+    const { device, shape } = inputs.inputIds
+    const index = distanceIndex(shape[1], this.#config, device)
     let hidden = this.#embed(inputs)
     const allHidden = [hidden]
     const run = layerRunner(inputs)

@@ -82,7 +82,9 @@ export class Model<H extends Head = Head> extends Module {
   forward(inputs: BodyInputs): ModelOutputs {
     const { starts } = inputs
     const firsts = this.head.readsFirstsOnly && starts !== undefined
-    const outputs = this.bodyForward(firsts ? { ...inputs, read: firstTokensOf(starts) } : inputs)
+    const outputs = this.bodyForward(
+      firsts ? { ...inputs, read: firstTokensOf(starts, inputs.inputIds.device) } : inputs,
+    )
     return { ...outputs, logits: this.head.forward(outputs, inputs) }
   }
 

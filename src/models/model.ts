@@ -24,7 +24,7 @@ export interface BodyInputs {
   typeIds?: Tensor
   /** Positions, int64 [B,T] (default: 0, 1, 2 … in each row or document). */
   positionIds?: Tensor
-  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. */
+  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. On the CPU, as they decide shapes. */
   starts?: Tensor
   /** Packed documents that also attend to tokens of others, in architectures with `sharesKeys`. */
   sharedKeys?: SharedKeys
@@ -55,7 +55,7 @@ export interface BodyInputs {
 export interface SharedKeys {
   /** Index of the token of each key, document after document, int64 [K]. */
   places: Tensor
-  /** Cumulative numbers of keys per document, int64 [n+1]. The last key of a document is that of its last token. */
+  /** Cumulative numbers of keys per document, int64 [n+1] on the CPU. The last key of a document is that of its last token. */
   starts: Tensor
 }
 
@@ -63,16 +63,16 @@ export interface SharedKeys {
 export interface ReadTokens {
   /** Their indices in the batch, ascending, int64 [M]. */
   places: Tensor
-  /** Cumulative numbers of them per document, int64 [n+1]. */
+  /** Cumulative numbers of them per document, int64 [n+1] on the CPU. */
   starts: Tensor
 }
 
-/** The first token of each document. @param starts cumulative lengths of packed documents, int64 [n+1] */
-export const firstTokensOf = (starts: Tensor): ReadTokens => {
+/** The first token of each document. @param starts cumulative lengths of packed documents, int64 [n+1] on the CPU */
+export const firstTokensOf = (starts: Tensor, device = 'cpu'): ReadTokens => {
   const count = starts.shape[0] - 1
   return {
-    places: starts.narrow(0, 0, count).to('int64'),
-    starts: arange(count + 1, { dtype: 'int64', device: starts.device }),
+    places: starts.narrow(0, 0, count).to('int64').to({ device }),
+    starts: arange(count + 1, { dtype: 'int64' }),
   }
 }
 
@@ -233,8 +233,9 @@ export const refusePacking = (part: string): never => {
 /** Tells dropout which tokens the rows of a batch are. */
 export const layOutDropout = ({ inputIds, starts, read, decoderInputIds }: BodyInputs): void => {
   const masks = currentDropout()
-  masks?.layOut({ shape: inputIds.shape, starts, places: starts && read?.places })
-  if (decoderInputIds !== undefined) masks?.layOut({ shape: decoderInputIds.shape })
+  const { device } = inputIds
+  masks?.layOut({ shape: inputIds.shape, starts, places: starts && read?.places, device })
+  if (decoderInputIds !== undefined) masks?.layOut({ shape: decoderInputIds.shape, device })
 }
 
 /** Masks and packing of a batch for attention; dropout learns which tokens its rows are. */

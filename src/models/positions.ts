@@ -1,5 +1,6 @@
 // Position ids of a batch, counted from the start of each row or packed document.
-import { Tensor } from '../tensor/index.ts'
+import { positionRow } from '../nn/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
 /** Position ids, int64 [1,T] or [B,T]. */
@@ -13,5 +14,5 @@ export const positionsOf = ({ inputIds, positionIds, starts, pastLength = 0 }: B
     for (let row = 0; row + 1 < edges.length; row++)
       for (let t = Number(edges[row]); t < Number(edges[row + 1]); t++) ids[t] = BigInt(t + pastLength) - edges[row]
   }
-  return Tensor.from(ids, { shape: [1, length] })
+  return positionRow(ids, inputIds.device)
 }

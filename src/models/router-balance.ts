@@ -52,7 +52,7 @@ const textsOf = ({ inputIds, starts }: BodyInputs): [texts: Tensor, count: numbe
   const count = starts.shape[0] - 1
   const edges = starts.to('int64')
   const lengths = edges.narrow(0, 1, count).sub(edges.narrow(0, 0, count))
-  return [arange(count, { dtype: 'int64', device: inputIds.device }).repeatInterleave(lengths, 0), count]
+  return [arange(count, { dtype: 'int64' }).repeatInterleave(lengths, 0).to({ device: inputIds.device }), count]
 }
 
 const balanceOf = (

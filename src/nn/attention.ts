@@ -48,9 +48,9 @@ export interface CachedKeys {
 
 /** Masks, packing and positions of a batch, shared by all layers of a forward pass. */
 export interface AttentionContext {
-  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. Documents do not attend to each other. */
+  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1] on the CPU. Documents do not attend to each other. */
   starts?: Tensor
-  /** Cumulative lengths of the keys (default: `starts`). */
+  /** Cumulative lengths of the keys, on the CPU (default: `starts`). */
   keyStarts?: Tensor
   /** Index of the token of each key of the packed documents, int64 [S] (default: each token once, in order). */
   keyPlaces?: Tensor

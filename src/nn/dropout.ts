@@ -15,10 +15,12 @@ export interface NumberedExample {
 export interface RowLayout {
   /** Padded rows [B,T], or one packed row [1,N]. */
   shape: readonly number[]
-  /** Cumulative lengths of packed documents, int64 [n+1]. */
+  /** Cumulative lengths of packed documents, int64 [n+1] on the CPU. */
   starts?: Tensor
   /** Indices of the tokens that the last layer computes, int64 [M]. */
   places?: Tensor
+  /** Device of the rows (default: cpu). */
+  device?: string
 }
 
 // A key holds the number of the example, of the sequence in it, and of the token in that. The highest byte is for heads.
@@ -40,6 +42,7 @@ export class DropoutMasks {
   /** Keys of rows, by their number. */
   readonly #keys = new Map<number, Tensor>()
   readonly #parts: DropoutMasks[] = []
+  #device = 'cpu'
   #partSeed: bigint | undefined
   #used = false
 
@@ -55,13 +58,15 @@ export class DropoutMasks {
   }
 
   /** Notes which tokens the rows of a batch are. Bodies call it before their first layer. */
-  layOut({ shape, starts, places }: RowLayout): void {
+  layOut({ shape, starts, places, device = 'cpu' }: RowLayout): void {
+    this.#device = device
     const count = starts === undefined ? shape[0] : starts.shape[0] - 1
     noGrad(() =>
       scope(() => {
         const sequences = Tensor.from(this.#numbers(count), { shape: [count] })
-        const tokens = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
-        this.#note(sequences)
+        const host = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
+        const tokens = host.to({ device })
+        this.#note(sequences.to({ device }))
         if (places !== undefined) this.#note(tokens.indexSelect(0, places))
         // Last, as all tokens may be read, and a document may have one token.
         this.#note(tokens)
@@ -124,7 +129,8 @@ export class DropoutMasks {
     const known = this.#keys.get(rows)
     if (known !== undefined) return known
     // Rows that are neither tokens nor sequences, as a layer of a user's may have, differ by their place in the batch.
-    return arange(rows, { dtype: 'int64' }).add(Tensor.from(BigInt64Array.of(this.#sequences?.[0] ?? 0n)))
+    const keys = arange(rows, { dtype: 'int64' }).add(Tensor.from(BigInt64Array.of(this.#sequences?.[0] ?? 0n)))
+    return keys.to({ device: this.#device })
   }
 
   /** Frees the keys; those of the next batch are made anew. */
@@ -226,7 +232,9 @@ export const dropWeights = (weights: Tensor, p: number): Tensor => {
   const { generator, rowKeys } = dropoutNumbers([batch, queries])
   if (rowKeys === undefined) return dropout(weights, p, { generator })
   const numbers = BigInt64Array.from({ length: heads }, (_, head) => BigInt(head) << headShift)
-  const keys = rowKeys.view([batch, 1, queries]).add(Tensor.from(numbers, { shape: [1, heads, 1] }))
+  const keys = rowKeys
+    .view([batch, 1, queries])
+    .add(Tensor.from(numbers, { shape: [1, heads, 1], device: rowKeys.device }))
   return dropout(weights, p, { generator, rowKeys: keys })
 }
 

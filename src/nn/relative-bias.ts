@@ -54,7 +54,7 @@ export class RelativeBias extends Module {
     for (let t = 0; t < queries; t++)
       for (let s = 0; s < keys; s++) ids[t * keys + s] = BigInt(this.bucket(s - (t + offset)))
     return this.table
-      .forward(Tensor.from(ids, { shape: [queries, keys] }))
+      .forward(Tensor.from(ids, { shape: [queries, keys], device: this.table.device }))
       .permute([2, 0, 1])
       .unsqueeze(0)
   }

@@ -117,6 +117,7 @@ export class RotaryTable {
   readonly #options: RopeOptions
   #length = 0
   #regime = 0
+  #device = 'cpu'
   #cos: Tensor | undefined
   #sin: Tensor | undefined
 
@@ -143,20 +144,20 @@ export class RotaryTable {
     }
   }
 
-  /** Cosines and sines [length, rotaryDim / 2] for positions 0 … length-1. */
+  /** Cosines and sines [length, rotaryDim / 2] for positions 0 … length-1, on the CPU. */
   tables(length: number, dtype: Dtype = 'float32'): { cos: Tensor; sin: Tensor } {
-    const { cos, sin } = this.#tablesFor(length, dtype)
+    const { cos, sin } = this.#tablesFor(length, dtype, 'cpu')
     return { cos: cos.narrow(0, 0, length), sin: sin.narrow(0, 0, length) }
   }
 
   /** Cosines and sines float32 [P, rotaryDim / 2] that have rows for position ids: those that are kept for later calls. */
   tablesAt(positions: Tensor): { cos: Tensor; sin: Tensor } {
-    return this.#tablesFor(endOf(positions), 'float32')
+    return this.#tablesFor(endOf(positions), 'float32', positions.device)
   }
 
-  #tablesFor(length: number, dtype: Dtype): { cos: Tensor; sin: Tensor } {
+  #tablesFor(length: number, dtype: Dtype, device: string): { cos: Tensor; sin: Tensor } {
     const regime = regimeOf(this.#options.scaling, length)
-    const outdated = regime !== this.#regime || length > this.#length
+    const outdated = regime !== this.#regime || length > this.#length || device !== this.#device
     if (this.#cos === undefined || this.#sin === undefined || outdated) {
       const rows = regime === this.#regime ? Math.max(length, 2 * this.#length, 128) : length
       const half = this.#options.rotaryDim / 2
@@ -171,8 +172,9 @@ export class RotaryTable {
         }
       this.#cos?.free()
       this.#sin?.free()
-      this.#cos = Tensor.from(cos, { shape: [rows, half], dtype }).keep()
-      this.#sin = Tensor.from(sin, { shape: [rows, half], dtype }).keep()
+      this.#cos = Tensor.from(cos, { shape: [rows, half], dtype, device }).keep()
+      this.#sin = Tensor.from(sin, { shape: [rows, half], dtype, device }).keep()
+      this.#device = device
       this.#length = rows
       this.#regime = regime
     }
@@ -196,8 +198,8 @@ export class RotaryTable {
 const knownEnds = new WeakMap<Tensor, number>()
 
 /** Position ids, int64 [1,T], for tables that then need not look for the largest. */
-export const positionRow = (ids: BigInt64Array): Tensor => {
-  const positions = Tensor.from(ids, { shape: [1, ids.length] })
+export const positionRow = (ids: BigInt64Array, device?: string): Tensor => {
+  const positions = Tensor.from(ids, { shape: [1, ids.length], device })
   let end = 0
   for (const id of ids) end = Math.max(end, Number(id) + 1)
   knownEnds.set(positions, end)

@@ -111,7 +111,7 @@ export const predictedTokens = (
   }
   return {
     picked: toInt64(places, [places.length], device),
-    pickedStarts: toInt64(edges, [edges.length], device),
+    pickedStarts: toInt64(edges, [edges.length]),
     labels: toInt64(labels, [labels.length], device),
     trained: labels.length,
   }

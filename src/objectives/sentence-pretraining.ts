@@ -223,7 +223,7 @@ const readTokens = (
     })
   })
   return {
-    read: { places: toInt64(places, [places.length], device), starts: toInt64(edges, [edges.length], device) },
+    read: { places: toInt64(places, [places.length], device), starts: toInt64(edges, [edges.length]) },
     pickedOfRead: toInt64(predicted, [predicted.length], device),
   }
 }

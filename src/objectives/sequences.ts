@@ -47,7 +47,7 @@ export const placeSequences = (examples: readonly Sequences[], padId: number, ho
     }
     const inputs: BodyInputs = {
       inputIds: toInt64(inputIds, [1, tokens], how.device),
-      starts: toInt64(starts, [starts.length], how.device),
+      starts: toInt64(starts, [starts.length]),
     }
     if (typeIds !== undefined) inputs.typeIds = toInt64(typeIds, [1, tokens], how.device)
     return { inputs, tokens: whole.tokens, places: tokens, firsts: starts.subarray(0, -1) }

@@ -92,12 +92,13 @@ export const shareBeginnings = (examples: readonly OneSequence[], device?: strin
   }
   const integers = (values: readonly number[], shape: readonly number[] = [values.length]) =>
     toInt64(Int32Array.from(values), shape, device)
+  const edges = (values: readonly number[]) => toInt64(Int32Array.from(values), [values.length])
   return {
     inputs: {
       inputIds: integers(ids, [1, ids.length]),
       positionIds: integers(positions, [1, ids.length]),
-      starts: integers(starts),
-      sharedKeys: { places: integers(keys), starts: integers(keyStarts) },
+      starts: edges(starts),
+      sharedKeys: { places: integers(keys), starts: edges(keyStarts) },
     },
     tokens: ids.length,
     documents,

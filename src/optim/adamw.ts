@@ -1,7 +1,6 @@
 // AdamW: running averages of the gradient and of its square, with decoupled weight decay.
 import { z } from 'zod'
 import { adamw_, empty, tensor } from '../tensor/index.ts'
-import { eachParameter, scaled } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields, type ParameterUpdate } from './optimizer.ts'
 
 export interface AdamwSettings {
@@ -12,8 +11,8 @@ export interface AdamwSettings {
 
 export const adamwSlots = (shape: readonly number[]) => ({ first_moment: shape, second_moment: shape })
 
-/** One fused loop over all parameters that also rounds the bfloat16 copies. CPU only. */
-export const adamwFused = (
+/** One call for all parameters that also rounds the bfloat16 copies; on the CPU one fused loop. */
+export const adamwUpdate = (
   { beta1, beta2, eps }: AdamwSettings,
   updates: readonly ParameterUpdate[],
   scale: number,
@@ -44,30 +43,6 @@ export const adamwFused = (
     })
   }
 }
-
-/** The same with plain operators, for any device. */
-export const adamwComposed = (
-  { beta1, beta2, eps }: AdamwSettings,
-  updates: readonly ParameterUpdate[],
-  scale: number,
-): void =>
-  eachParameter(updates, ({ weight, slots, learningRate, weightDecay, count }, unscaled) => {
-    const { first_moment: first, second_moment: second } = slots
-    const gradient = scaled(unscaled, scale)
-    first.lerp_(gradient, 1 - beta1)
-    second.mul_(beta2).addcmul_(gradient, gradient, { value: 1 - beta2 })
-    const root = second
-      .sqrt()
-      .mul_(1 / Math.sqrt(1 - beta2 ** count))
-      .add_(eps)
-    weight.mul_(1 - learningRate * weightDecay)
-    weight.addcdiv_(first, root, { value: -learningRate / (1 - beta1 ** count) })
-  })
-
-export const adamwUpdate = (settings: AdamwSettings, updates: readonly ParameterUpdate[], scale: number): void =>
-  updates.every(({ weight }) => weight.device === 'cpu')
-    ? adamwFused(settings, updates, scale)
-    : adamwComposed(settings, updates, scale)
 
 /** State: 8 bytes per element (two float32 averages); 12 for bfloat16 parameters, with their master. */
 export const adamw = defineOptimizer({

@@ -7,17 +7,24 @@ import { native } from './native.ts'
 
 let cuda: { built: boolean; devices: number } | undefined
 
+const cudaName = /^cuda(?::(\d{1,2}))?$/
+const isCuda = (device: string): boolean => cudaName.test(device)
+
 /** Whether libtorch has CUDA, and how many devices the machine has; asked once. */
 const cudaFacts = () => {
   const { cuda: built, cudaDevices: devices } = native.buildFacts()
   return { built, devices }
 }
 
+/** Whether it is the device of tests, in a process that has it. */
+const isStrictDevice = (device: unknown): boolean =>
+  (device === 'strict' || device === 'strict:0') && native.strictDevice() !== undefined
+
 /** What to do about a device that cannot be used; undefined for one that can. The CPU is answered without the addon. */
 const deviceRemedy = (device: unknown): string | undefined => {
-  if (device === 'cpu') return undefined
-  const index = typeof device === 'string' ? /^cuda(?::(\d{1,2}))?$/.exec(device)?.[1] : undefined
-  if (index === undefined && device !== 'cuda') return 'Choose cpu, cuda or cuda:0.'
+  if (device === 'cpu' || isStrictDevice(device)) return undefined
+  if (typeof device !== 'string' || !isCuda(device)) return 'Choose cpu, cuda or cuda:0.'
+  const index = cudaName.exec(device)?.[1]
   cuda ??= cudaFacts()
   const { built, devices } = cuda
   if (!built) return `This libtorch has no CUDA: choose cpu, or run ${setupCall('--cuda')}.`
@@ -48,8 +55,14 @@ export const expectPlacement = ({ device, dtype }: { device?: string; dtype?: Dt
     )
 }
 
+/** What to do about a device in flags and recipes, which offer only devices that all tests of models pass on. */
+const offeredRemedy = (device: string): string | undefined => {
+  if (isCuda(device)) return 'Training and inference on GPUs are not offered yet (docs/limitations.md): choose cpu.'
+  return device === 'cpu' || isStrictDevice(device) ? undefined : 'Choose cpu.'
+}
+
 /** Schema of a device in flags and recipes. */
 export const deviceSchema = z.string().superRefine((device, context) => {
-  const remedy = deviceRemedy(device)
+  const remedy = offeredRemedy(device)
   if (remedy !== undefined) context.addIssue({ code: 'custom', input: device, message: remedy })
 })

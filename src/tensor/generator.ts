@@ -9,7 +9,7 @@ const toSeed = (seed: number | bigint): bigint => {
   return BigInt.asUintN(64, BigInt(seed))
 }
 
-/** A random number generator on the CPU (Mersenne twister, as PyTorch's). The same seed gives the same samples. */
+/** A random number generator on the CPU (Mersenne twister, as PyTorch's). A seed gives the same samples on every device. */
 export class Generator {
   /** The addon's object. Internal. */
   readonly external: object

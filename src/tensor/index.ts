@@ -60,5 +60,6 @@ export {
 } from './runtime.ts'
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
 export { largestSingular } from './singular.ts'
+export { enableStrictDevice, type StrictDeviceCounts, strictDeviceCounts } from './strict-device.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'

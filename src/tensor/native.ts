@@ -3,6 +3,7 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { buildFolders, installAddon, packageRoot, SetupError, setupCall } from '../core/index.ts'
+import type { StrictDeviceCounts } from './strict-device.ts'
 
 /** An operator's schema in libtorch's dispatcher. */
 export interface OperatorSchema {
@@ -130,6 +131,8 @@ export interface Native {
   planPhase(name: string): void
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord
+  enableStrictDevice(): void
+  strictDevice(): StrictDeviceCounts | undefined
   // Process groups: absent where libtorch has no Gloo.
   openStore(host: string, port: number, server: boolean, timeoutMs: number): External
   closeStore(store: External): void

@@ -105,7 +105,7 @@ export function* partBytes({ tensor, as, columns }: FilePart): Iterable<Uint8Arr
         const byRow = columns !== undefined && columns.length === rows && as === 'int8-by-row'
         const numbers = byRow ? columns.slice(row, row + count) : columns
         const encoded = encodeRows(
-          piece.to('float32'),
+          piece.to({ dtype: 'float32', device: 'cpu' }),
           as ?? tensor.dtype,
           numbers === undefined ? null : Tensor.from(numbers),
         )

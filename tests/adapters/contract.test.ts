@@ -17,6 +17,7 @@ import { generate } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { placed, testDevice } from '../device.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
 import { apart } from './outputs.ts'
 
@@ -31,11 +32,12 @@ const make = (type: ModelType, head: HeadType = 'sequence-classification', seed 
   const config = definition.adjust(definition.presets.test, {})
   return buildModel(definition as never, config, head, { labels: ['a', 'b', 'c'] })
     .initialize({ std: 0.2, generator: new Generator(seed) })
+    .to({ device: testDevice })
     .eval()
 }
 
 const batch = (rows: number[][]) =>
-  tensor(BigInt64Array.from(rows.flat(), BigInt), { shape: [rows.length, rows[0].length] })
+  placed(tensor(BigInt64Array.from(rows.flat(), BigInt), { shape: [rows.length, rows[0].length] }))
 const ids = batch([
   [5, 6, 7, 8, 9],
   [10, 11, 12, 13, 14],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { BodyInputs, Model } from '../../src/models/index.ts'
 import { type Objective, objectives, type TextRow, vocabularyLoss } from '../../src/objectives/index.ts'
 import { scope, Tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { build, documentsOf, noOther, random, rowOf, vocabulary } from './small-models.ts'
 
 const context = { vocabulary, maxLength: 48 }
@@ -25,7 +26,9 @@ const measure = (
   const weights: Record<string, number> = {}
   for (const examples of batches)
     scope(() => {
-      const { terms } = objective.loss(model, objective.collate(examples, how), { auxiliary })
+      const { terms } = objective.loss(model, objective.collate(examples, { ...how, device: testDevice }), {
+        auxiliary,
+      })
       const said: Record<string, number> = {}
       for (const example of examples)
         for (const [name, weight] of Object.entries(objective.weights(example))) said[name] = (said[name] ?? 0) + weight
@@ -108,14 +111,14 @@ describe.each([
   it('stays within the maximum length, and counts its tokens', () => {
     const long = rowOf([200, 50], random('long'))
     const example = one(objective, long, 'long')
-    const { inputs, tokens } = objective.collate([example], { padded: !objective.unpadded })
+    const { inputs, tokens } = objective.collate([example], { padded: !objective.unpadded, device: testDevice })
     expect(inputs.inputIds.shape[1]).toBeLessThanOrEqual(context.maxLength)
     expect(tokens).toBe(objective.tokens(example))
     expect(objective.cut(example)).toBeGreaterThan(0)
   })
 
   it('counts correct predictions with `metrics`', () => {
-    const batch = objective.collate(examples, { padded: true })
+    const batch = objective.collate(examples, { padded: true, device: testDevice })
     const { metrics } = objective.loss(model, batch, { auxiliary, metrics: true })
     for (const { sum, weight } of Object.values(metrics)) {
       expect((sum as Tensor).item()).toBeGreaterThanOrEqual(0)
@@ -135,15 +138,16 @@ const plainLoss = (
 ) =>
   scope(() => {
     const logits = model.forward(inputs).logits.flatten(0, 1)
-    const picked = logits.indexSelect(0, Tensor.from(places, { dtype: 'int64' }))
-    const target = Tensor.from(labels, { dtype: 'int64' })
+    const picked = logits.indexSelect(0, Tensor.from(places, { dtype: 'int64', device: testDevice }))
+    const target = Tensor.from(labels, { dtype: 'int64', device: testDevice })
     return {
       sum: picked.crossEntropy(target, { reduction: 'sum' }).item(),
       correct: picked.argmax(-1).eq(target).sum().item(),
     }
   })
 
-const int64 = (rowsOfIds: readonly (readonly number[])[]) => Tensor.from(rowsOfIds, { dtype: 'int64' })
+const int64 = (rowsOfIds: readonly (readonly number[])[]) =>
+  Tensor.from(rowsOfIds, { dtype: 'int64', device: testDevice })
 
 describe('causal-lm', () => {
   it('is the cross entropy of each next token', () => {
@@ -152,7 +156,11 @@ describe('causal-lm', () => {
     const row = { ids: Uint16Array.of(10, 11, 12, 20, 21), starts: [0, 3], part: 0 }
     const example = objective.example(row, random(''), noOther)
     expect(objective.weights(example)).toEqual({ 'causal-lm': 4 })
-    const { terms, metrics } = objective.loss(model, objective.collate([example], { padded: false }), { metrics: true })
+    const { terms, metrics } = objective.loss(
+      model,
+      objective.collate([example], { padded: false, device: testDevice }),
+      { metrics: true },
+    )
     // 10 -> 11, 11 -> 12, 12 -> end of text; 20 -> 21. Nothing predicts 20.
     const first = plainLoss(model, { inputIds: int64([[10, 11, 12]]) }, [0, 1, 2], [11, 12, 6])
     const second = plainLoss(model, { inputIds: int64([[20]]) }, [0], [21])
@@ -165,7 +173,7 @@ describe('causal-lm', () => {
     const model = build('gpt2', 'causal-lm')
     const row = { ids: Uint16Array.of(10, 11, 12, 20, 21), starts: [0, 3], part: 0 }
     const example = objective.example(row, random(''), noOther)
-    const { terms } = objective.loss(model, objective.collate([example], { padded: false }))
+    const { terms } = objective.loss(model, objective.collate([example], { padded: false, device: testDevice }))
     const plain = plainLoss(model, { inputIds: int64([[10, 11, 12, 6, 20]]) }, [0, 1, 2, 3, 4], [11, 12, 6, 20, 21])
     expect(terms[0].sum.item()).toBeCloseTo(plain.sum, 4)
   })
@@ -205,7 +213,7 @@ describe('causal-lm', () => {
     const model = build('gpt2', 'causal-lm')
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
     expect(objective.weights(lone)).toEqual({ 'causal-lm': 0 })
-    const { terms } = objective.loss(model, objective.collate([lone], { padded: false }))
+    const { terms } = objective.loss(model, objective.collate([lone], { padded: false, device: testDevice }))
     expect(terms[0].sum.item()).toBe(0)
   })
 })
@@ -260,7 +268,7 @@ describe('masked-lm', () => {
     const model = build('bert', 'masked-lm')
     const objective = masked()
     const examples = rows.map((row, i) => one(objective, row, `${i}`))
-    const batch = objective.collate(examples, { padded: false })
+    const batch = objective.collate(examples, { padded: false, device: testDevice })
     const made = tokensMade(objective, model, batch)
     expect(made).toEqual([...made.slice(1).map(() => batch.tokens), batch.trained])
     expect(batch.trained).toBeLessThan(batch.tokens / 4)
@@ -275,7 +283,11 @@ describe('masked-lm', () => {
       positions: Uint32Array
       originals: Int32Array
     }[]
-    const { terms, metrics } = objective.loss(model, objective.collate(examples, { padded: true }), { metrics: true })
+    const { terms, metrics } = objective.loss(
+      model,
+      objective.collate(examples, { padded: true, device: testDevice }),
+      { metrics: true },
+    )
     let sum = 0
     let correct = 0
     for (const { ids, starts, positions, originals } of examples)
@@ -306,7 +318,7 @@ describe('sentence-pretraining', () => {
   const examples = rows.map((row, i) => one(objective, row, `${i}`))
 
   it('computes the first and the predicted tokens alone in the last layer of packed rows', () => {
-    const batch = objective.collate(examples, { padded: false })
+    const batch = objective.collate(examples, { padded: false, device: testDevice })
     const made = tokensMade(objective, build('bert', definition.head), batch)
     expect(made).toEqual([...made.slice(1).map(() => batch.tokens), rows.length + (batch.trained as number)])
     expect(batch.trained).toBeGreaterThan(rows.length)
@@ -323,7 +335,7 @@ describe('sentence-pretraining', () => {
         measure(objective, model, split, { padded: false }),
         measure(objective, whole, split, { padded: false }),
       )
-    const batch = objective.collate(examples, { padded: false })
+    const batch = objective.collate(examples, { padded: false, device: testDevice })
     const right = (of: Model) =>
       Object.values(objective.loss(of, batch, { metrics: true }).metrics).map(({ sum }) => (sum as Tensor).item())
     expect(right(model)).toEqual(right(whole))

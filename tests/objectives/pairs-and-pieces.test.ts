@@ -4,6 +4,7 @@ import type { LanguageHead } from '../../src/models/index.ts'
 import { objectives, type TextRow } from '../../src/objectives/index.ts'
 import { sampleTokens } from '../../src/objectives/replaced-token-detection.ts'
 import { linear, scope, Tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { build, noOther, random, rowOf, vocabulary } from './small-models.ts'
 
 const context = { vocabulary, maxLength: 32 }
@@ -94,7 +95,7 @@ describe('sentence-pretraining', () => {
     const model = build('bert', 'sentence-pretraining')
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
     expect(objective.weights(lone)).toEqual({ 'masked-lm': 1, 'next-sentence': 0 })
-    const { terms } = objective.loss(model, objective.collate([lone], { padded: false }))
+    const { terms } = objective.loss(model, objective.collate([lone], { padded: false, device: testDevice }))
     expect(terms.map(({ name, weight }) => [name, weight])).toEqual([
       ['masked-lm', 1],
       ['next-sentence', 0],
@@ -106,7 +107,11 @@ describe('sentence-pretraining', () => {
     const objective = make({})
     const model = build('bert', 'sentence-pretraining')
     const example = objective.example(row, random('sum'), () => another) as Pair
-    const { terms, metrics } = objective.loss(model, objective.collate([example], { padded: true }), { metrics: true })
+    const { terms, metrics } = objective.loss(
+      model,
+      objective.collate([example], { padded: true, device: testDevice }),
+      { metrics: true },
+    )
     scope(() => {
       const inputs = { inputIds: int64([[...example.ids]]), typeIds: int64([[...example.typeIds]]) }
       const { hidden, logits } = model.forward(inputs)
@@ -158,7 +163,7 @@ describe('span-corruption', () => {
     const examples = [20, 11].map((length, i) =>
       objective.example(rowOf([length], random(`${i}`)), random(`${i}`), noOther),
     ) as Spans[]
-    const { terms } = objective.loss(model, objective.collate(examples, { padded: true }))
+    const { terms } = objective.loss(model, objective.collate(examples, { padded: true, device: testDevice }))
     const sum = examples.reduce(
       (total, { inputs, targets }) =>
         total +
@@ -182,7 +187,9 @@ describe('span-corruption', () => {
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
     expect(objective.weights(lone)).toEqual({ 'span-corruption': 0 })
     const model = build('t5', 'seq2seq-lm')
-    expect(objective.loss(model, objective.collate([lone], { padded: true })).terms[0].sum.item()).toBe(0)
+    expect(
+      objective.loss(model, objective.collate([lone], { padded: true, device: testDevice })).terms[0].sum.item(),
+    ).toBe(0)
   })
 
   it('names what a vocabulary or batch lacks', () => {
@@ -256,10 +263,14 @@ describe('replaced-token-detection', () => {
       return i >= 0 && sampled[i] !== originals[i] ? 1 : 0
     })
     expect(labels.filter((label) => label === 1).length).toBeGreaterThan(0)
-    const { terms, metrics } = objective.loss(model, objective.collate([example], { padded: true }), {
-      auxiliary: generator,
-      metrics: true,
-    })
+    const { terms, metrics } = objective.loss(
+      model,
+      objective.collate([example], { padded: true, device: testDevice }),
+      {
+        auxiliary: generator,
+        metrics: true,
+      },
+    )
     const { logits } = model.forward({ inputIds: int64([filled]) })
     const target = Tensor.from([labels])
     expect(terms[1].sum.item()).toBeCloseTo(logits.binaryCrossEntropyWithLogits(target, { reduction: 'sum' }).item(), 4)
@@ -322,7 +333,7 @@ describe('all objectives', () => {
     expect(() => objective.loss(model, batch, { auxiliary: model })).toThrow(
       /Expected a model with the head .*, got sequence-classification/,
     )
-    expect(() => objective.collate([], { padded: true })).toThrow('Expected at least one example')
+    expect(() => objective.collate([], { padded: true, device: testDevice })).toThrow('Expected at least one example')
     expect(() => definition.config.parse({ nosuchkey: 1 })).toThrow()
     expect(() => definition.create(definition.config.parse({}) as never, { vocabulary, maxLength: 0 })).toThrow(
       'maxLength',

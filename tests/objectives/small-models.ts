@@ -11,6 +11,7 @@ import {
 } from '../../src/models/index.ts'
 import type { TextRow, VocabularyFacts } from '../../src/objectives/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 // Tensors of this size only lose by threads.
 setThreads(1)
@@ -56,7 +57,7 @@ export const build = (
   const config = definition.config.parse({ ...definition.presets.test, vocabSize: vocabulary.size, ...more }) as object
   const model = buildModel(definition, config, head)
   model.initialize({ std, generator: new Generator(seed) })
-  return model.requireGrad(true)
+  return model.to({ device: testDevice }).requireGrad(true)
 }
 
 export const random = (label: string): Random => createRandom(`objectives test`).fork(label)

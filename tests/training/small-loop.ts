@@ -13,6 +13,7 @@ import {
   trainedParameters,
   trainingSchema,
 } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import { build, noOther, rowOf, vocabulary } from '../objectives/small-models.ts'
 
 export type Kind = 'bert' | 'gpt2' | 'llama'
@@ -74,6 +75,7 @@ export const runOf = (kind: Kind, input: object, options: Options = {}): Trainin
       examplesPerEpoch: stream.perEpoch,
     }),
     state: initialState(settings, model.facts.numLayers),
+    device: testDevice,
     ...options.more,
   }
 }

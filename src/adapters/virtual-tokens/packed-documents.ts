@@ -6,7 +6,7 @@ import { embedding, Tensor } from '../../tensor/index.ts'
 
 /** Index tables of one packed batch. */
 export class PackedDocuments {
-  /** Cumulative lengths including the virtual positions, int64 [n+1]. */
+  /** Cumulative lengths including the virtual positions, int64 [n+1] on the CPU. */
   readonly starts: Tensor
   /** Length of the longest document, without virtual positions. */
   readonly longest: number
@@ -14,10 +14,11 @@ export class PackedDocuments {
   readonly #text: Tensor
 
   /**
-   * @param starts cumulative lengths without virtual positions, int64 [n+1]
+   * @param starts cumulative lengths without virtual positions, int64 [n+1] on the CPU
    * @param virtual number of virtual positions of a document
+   * @param device where the tokens are
    */
-  constructor(starts: Tensor, virtual: number) {
+  constructor(starts: Tensor, virtual: number, device: string) {
     const edges = Array.from(starts.to('int64').toTypedArray() as BigInt64Array, Number)
     const count = edges.length - 1
     const tokens = edges[count]
@@ -34,9 +35,8 @@ export class PackedDocuments {
         order[at++] = BigInt(virtual + token)
       }
     }
-    const { device } = starts
     const wide = BigInt64Array.from(edges, (edge, document) => BigInt(edge + document * virtual))
-    this.starts = Tensor.from(wide, { shape: [count + 1], device })
+    this.starts = Tensor.from(wide, { shape: [count + 1] })
     this.longest = longest
     this.#order = Tensor.from(order, { shape: [order.length], device })
     this.#text = Tensor.from(text, { shape: [tokens], device })
@@ -70,11 +70,14 @@ const rowsAt = (rows: Tensor, places: Tensor): Tensor => {
 }
 
 /** The documents of a packed batch; undefined for padded rows. @throws ShapeError for packed rows with a cache */
-export const packedDocuments = ({ starts, cache }: BodyInputs, virtual: number): PackedDocuments | undefined => {
+export const packedDocuments = (
+  { inputIds, starts, cache }: BodyInputs,
+  virtual: number,
+): PackedDocuments | undefined => {
   if (starts === undefined) return undefined
   if (cache !== undefined)
     throw new ShapeError(
       'Expected no `cache` together with packed rows (`starts`), got one: a cache has one length for all rows. Pad the batch.',
     )
-  return new PackedDocuments(starts, virtual)
+  return new PackedDocuments(starts, virtual, inputIds.device)
 }

@@ -135,7 +135,7 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
           cache: cache?.map((layer) => cacheTextOnly(virtual, layer, (pair) => this.#virtualPairs.set(layer, pair))),
           // A head that reads virtual tokens reads the first of them; other heads read tokens of the text, which the
           // layer cannot select here.
-          read: this.#pooled && inputs.read && documents ? firstTokensOf(documents.starts) : undefined,
+          read: this.#pooled && inputs.read && documents ? firstTokensOf(documents.starts, inputIds.device) : undefined,
         })
         if (outputs.onlyRead) return outputs
         const text = (hidden: Tensor) => documents?.textOf(hidden) ?? hidden.narrow(1, virtual, length)

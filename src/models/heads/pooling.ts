@@ -7,9 +7,12 @@ export type Pooling = 'first' | 'last' | 'mean'
 
 type Rows = Pick<BodyInputs, 'attentionMask' | 'starts'>
 
+/** Rows [documents,C]. @param places on the CPU */
+const at = (hidden: Tensor, places: Tensor) => hidden.indexSelect(0, places.to({ device: hidden.device }))
+
 const packed: Record<Pooling, (hidden: Tensor, starts: Tensor) => Tensor> = {
-  first: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 0, starts.shape[0] - 1)),
-  last: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
+  first: (hidden, starts) => at(hidden, starts.narrow(0, 0, starts.shape[0] - 1)),
+  last: (hidden, starts) => at(hidden, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
   mean: (hidden, starts) => {
     const edges = starts.toArray() as (number | bigint)[]
     const rows = edges.slice(1).map((end, i) => hidden.narrow(0, Number(edges[i]), Number(end) - Number(edges[i])))

@@ -12,6 +12,7 @@ import {
   modelKeys,
   models,
 } from '../../../src/models/index.ts'
+import { testDevice } from '../../device.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
@@ -57,6 +58,7 @@ export const openGolden = async (
   const { state, unknown } = fromHfKeys(lookups, modelKeys(definition as never, config, head), model.facts.numLayers)
   if (unknown.length > 0) throw new Error(`unknown keys ${unknown.join(', ')}`)
   model.loadState(state, { copy: true })
+  model.to({ device: testDevice })
   const start = encoder ? (content.config.decoder_start_token_id as number) : undefined
   return { golden: content, model, encoder, start }
 }

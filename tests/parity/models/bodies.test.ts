@@ -7,6 +7,7 @@ import { fromHfKeys, openSafetensors, toHfKeys } from '../../../src/checkpoint/i
 import { type ModelDefinition, models } from '../../../src/models/index.ts'
 import type { Tensor } from '../../../src/tensor/index.ts'
 import { tensor } from '../../../src/tensor/index.ts'
+import { placed, placedFile } from '../../device.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
@@ -16,8 +17,8 @@ const open = async (name: string) => {
     ({ type, hfType = type }) => hfType === fields.model_type,
   ) as ModelDefinition
   const config = definition.fromHf(fields) as never
-  const file = await openSafetensors(join(golden, `${name}.safetensors`))
-  const expected = await openSafetensors(join(golden, `${name}.expected.safetensors`))
+  const file = placedFile(await openSafetensors(join(golden, `${name}.safetensors`)))
+  const expected = placedFile(await openSafetensors(join(golden, `${name}.expected.safetensors`)))
   const body = definition.build(config)
   const { numLayers } = definition.facts(config)
   const lookups = new Map([...file.tensors.keys()].map((key) => [key, () => file.tensor(key)]))
@@ -96,7 +97,7 @@ describe.each(names)('%s against transformers', (name) => {
       .map((length, row) => ids.narrow(0, row, 1).narrow(1, 0, length).toArray() as number[][])
       .flat(2)
     const packed = body.forward({
-      inputIds: tensor([packedIds], { dtype: 'int64' }),
+      inputIds: placed(tensor([packedIds], { dtype: 'int64' })),
       starts,
     }).hidden
     let at = 0

@@ -9,12 +9,13 @@ import { buildModel, type Model, models, RouterBalance, withRouterBalance } from
 import { objectives } from '../../../src/objectives/index.ts'
 import { cat, Generator, stack, type Tensor, tensor } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
+import { placedFile, testDevice } from '../../device.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 const largest = (values: Tensor): number => values.abs().max().item()
 const relative = (actual: Tensor, wanted: Tensor): number => largest(actual.sub(wanted)) / largest(wanted)
 const names = ['MixtralForCausalLM', 'Qwen3MoeForCausalLM'] as const
-const open = (name: string) => loadModel(join(golden, 'heads', name))
+const open = (name: string) => loadModel(join(golden, 'heads', name), { device: testDevice })
 
 /** The tensors of all experts, as transformers holds them in memory, in place of each expert's own. */
 const stackExperts = (tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> => {
@@ -66,8 +67,8 @@ describe.each(names)('%s', (name) => {
   })
 
   it('has the auxiliary loss of transformers and its gradients for a text, padded and packed', async () => {
-    const expected = await openSafetensors(join(golden, 'balance.safetensors'))
-    const inputs = await openSafetensors(join(golden, 'heads', name, 'expected.safetensors'))
+    const expected = placedFile(await openSafetensors(join(golden, 'balance.safetensors')))
+    const inputs = placedFile(await openSafetensors(join(golden, 'heads', name, 'expected.safetensors')))
     const [ids, mask] = [inputs.tensor('input_ids'), inputs.tensor('attention_mask')]
     const model = (await open(name)).requireGrad(true)
     const parameters = model.parameters()
@@ -152,7 +153,7 @@ describe('training', () => {
         { type: 'lora', rank: 4, dropout: 0.3, targets: ['experts.*.upProj', 'downProj'] },
         { seed: 1 },
       )
-      model.requireGrad(true)
+      model.to({ device: testDevice }).requireGrad(true)
       // The second factor is zero at first, and nothing would show.
       for (const [path, parameter] of model.parameters())
         if (/adapters\./.test(path)) parameter.detach().normal_(0, 0.2, { generator: new Generator(path.length) })
@@ -161,6 +162,7 @@ describe('training', () => {
         microTokens,
         padded,
         recompute,
+        device: testDevice,
         generator: new Generator(5),
       })
       return {

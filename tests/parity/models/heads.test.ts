@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadModel, loadModelWithReport, openSafetensors, saveModel, toHfKeys } from '../../../src/checkpoint/index.ts'
 import { modelKeys, SentencePretrainingHead } from '../../../src/models/index.ts'
 import { type Tensor, tensor } from '../../../src/tensor/index.ts'
+import { placed, placedFile, testDevice } from '../../device.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden', 'heads')
 const scratch = mkdtempSync(join(tmpdir(), 'heads-'))
@@ -22,7 +23,7 @@ const configOf = (folder: string) =>
 
 describe.each(readdirSync(golden))('%s', (name) => {
   const folder = join(golden, name)
-  const expectedOf = async () => openSafetensors(join(folder, 'expected.safetensors'))
+  const expectedOf = async () => placedFile(await openSafetensors(join(folder, 'expected.safetensors')))
   const inputsOf = (expected: Awaited<ReturnType<typeof expectedOf>>) => {
     const optional = (key: string) => (expected.tensors.has(key) ? expected.tensor(key) : undefined)
     return {
@@ -34,7 +35,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
   }
 
   it('gives the logits and gradients of transformers', async () => {
-    const { model, report } = await loadModelWithReport(folder)
+    const { model, report } = await loadModelWithReport(folder, { device: testDevice })
     expect(report).toEqual({ newHead: [], unused: [], notes: [] })
     model.requireGrad(true)
     const expected = await expectedOf()
@@ -52,7 +53,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
     if (head instanceof SentencePretrainingHead) {
       const relation = head.relate(hidden, inputs)
       expect(relative(relation, expected.tensor('relation'))).toBeLessThan(2e-5)
-      loss = loss.add(relation.mul(tensor([1.5, -0.5])).sum())
+      loss = loss.add(relation.mul(placed(tensor([1.5, -0.5]))).sum())
     }
     loss.backward()
     const wantedGrads = [...expected.tensors.keys()].filter((key) => key.startsWith('grad.'))
@@ -70,7 +71,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
   })
 
   it('is written as it was read: keys, bits and fields of config.json', async () => {
-    const model = await loadModel(folder)
+    const model = await loadModel(folder, { device: testDevice })
     const out = join(scratch, name)
     await saveModel(model, out)
     const [before, after] = [
@@ -85,7 +86,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
       expect(after.tensor(key).equal(before.tensor(key)), key).toBe(true)
     const { transformers_version: _, ...theirs } = configOf(folder)
     expect(configOf(out)).toMatchObject(theirs)
-    const again = await loadModel(out)
+    const again = await loadModel(out, { device: testDevice })
     const inputs = inputsOf(await expectedOf())
     expect(again.forward(inputs).logits.equal(model.forward(inputs).logits)).toBe(true)
     expect(readFileSync(join(out, 'model.safetensors')).equals(await resave(again, `${out}-2`))).toBe(true)

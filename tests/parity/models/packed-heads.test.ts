@@ -7,12 +7,14 @@ import { describe, expect, it } from 'vitest'
 import { loadModelWithReport } from '../../../src/checkpoint/index.ts'
 import type { HeadType } from '../../../src/models/index.ts'
 import { cat, Generator, type Tensor, tensor } from '../../../src/tensor/index.ts'
+import { placed, testDevice } from '../../device.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden', 'heads')
 const lengths = [7, 1, 4, 8]
 const longest = Math.max(...lengths)
 const documents = lengths.map((length, row) => Array.from({ length }, (_, t) => 3 + ((row * 11 + t * 5) % 40)))
-const int64 = (values: number[] | number[][]) => tensor(values, { dtype: 'int64' })
+const onCpu = (values: number[] | number[][]) => tensor(values, { dtype: 'int64' })
+const int64 = (values: number[] | number[][]) => placed(onCpu(values))
 
 const largest = (values: Tensor): number => values.abs().max().item()
 
@@ -37,6 +39,7 @@ const cases = names.flatMap((name) => views(name).map((view) => [name, view] as 
 describe.each(cases)('%s %j', (name, { head, pooling }) => {
   it('gives packed rows the logits of padded rows', async () => {
     const { model } = await loadModelWithReport(join(golden, name), {
+      device: testDevice,
       head,
       headOptions: pooling === undefined ? {} : { pooling },
     })
@@ -45,7 +48,7 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
     const firstPosition = maxPositions === undefined ? 0 : maxPositions - (model.facts.maxPositions ?? maxPositions)
     const packed = model.forward({
       inputIds: int64([documents.flat()]),
-      starts: int64([0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((sum, length) => sum + length))]),
+      starts: onCpu([0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((sum, length) => sum + length))]),
     })
     for (const side of ['right', 'left'] as const) {
       // A row that is padded on the left begins later: its first vector is the padding's.
@@ -88,7 +91,11 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
 describe('an embedding head', () => {
   it('normalises embeddings with `normalize`', async () => {
     const headOptions = { pooling: 'mean' as const, normalize: true }
-    const { model } = await loadModelWithReport(join(golden, 'BertForMaskedLM'), { head: 'embedding', headOptions })
+    const { model } = await loadModelWithReport(join(golden, 'BertForMaskedLM'), {
+      device: testDevice,
+      head: 'embedding',
+      headOptions,
+    })
     const { logits } = model.forward({ inputIds: int64([documents[0], documents[0]]) })
     const lengthsOf = logits.square().sum(-1).sqrt().toFloat32Array()
     for (const length of lengthsOf) expect(length).toBeCloseTo(1, 6)
@@ -100,6 +107,7 @@ describe('a multiple-choice head', () => {
     'scores choices of a decoder, which transformers has no class for (%s)',
     async (family) => {
       const { model, report } = await loadModelWithReport(join(golden, `${family}ForSequenceClassification`), {
+        device: testDevice,
         head: 'multiple-choice',
         newHead: true,
       })

@@ -14,6 +14,7 @@ import {
   schedules,
 } from '../../../src/optim/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../../../src/tensor/index.ts'
+import { placed } from '../../device.ts'
 import { type StoredTensor, storedTensor } from '../golden-tensors.ts'
 
 type Stored = Record<string, StoredTensor>
@@ -40,7 +41,7 @@ const golden: Golden = JSON.parse(
   gunzipSync(readFileSync(new URL('./golden/optim.json.gz', import.meta.url))).toString(),
 )
 const open = (tensors: Stored): Map<string, Tensor> =>
-  new Map(Object.entries(tensors).map(([path, stored]) => [path, storedTensor(stored)]))
+  new Map(Object.entries(tensors).map(([path, stored]) => [path, placed(storedTensor(stored))]))
 
 /** Largest difference over all parameters, relative to the largest value of each. */
 const distance = (actual: ReadonlyMap<string, Tensor>, expected: Stored, dtype: Dtype): number =>

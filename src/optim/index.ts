@@ -17,7 +17,6 @@ import { sgd } from './sgd.ts'
 import { ShardedOptimizer, type ShardPlace } from './shard.ts'
 
 export { type AverageConfig, averageSchema, createAverage, type WeightAverage } from './average.ts'
-export { normOf } from './gradient-norm.ts'
 export {
   defineOptimizer,
   type Optimizer,

@@ -1,7 +1,6 @@
 // Gradient norms by layer, which a run records when it is asked to. Reads gradients and changes none.
 import type { ProcessGroup } from '../distributed/index.ts'
-import { normOf } from '../optim/index.ts'
-import { noGrad, scope, stack, type Tensor } from '../tensor/index.ts'
+import { gradNorm, noGrad, scope, stack, type Tensor } from '../tensor/index.ts'
 import type { ReducedGradients } from './data-parallel.ts'
 
 /** The layer of a parameter: `body.layers.3`, or the first two parts of a path outside the layers, such as `body.embedTokens`. */
@@ -19,7 +18,9 @@ const ownNorms = (gradients: ReadonlyMap<string, Tensor>): Record<string, number
   }
   if (layers.size === 0) return {}
   // One reading for all layers, as each waits for the device.
-  const norms = noGrad(() => scope(() => stack([...layers.values()].map(normOf)).toFloat32Array()))
+  const norms = noGrad(() =>
+    scope(() => stack([...layers.values()].map((gradients) => gradNorm(gradients))).toFloat32Array()),
+  )
   return Object.fromEntries([...layers.keys()].map((layer, i) => [layer, norms[i]]))
 }
 

@@ -234,7 +234,7 @@ const tokensMade = (objective: Objective, model: Model, batch: ReturnType<Object
 }
 
 describe('label smoothing of a language model', () => {
-  const labels = Tensor.from(BigInt64Array.of(3n, 7n, 1n), { shape: [3] })
+  const labels = Tensor.from(BigInt64Array.of(3n, 7n, 1n), { shape: [3], device: testDevice })
   it.each(['gpt2', 'bert'] as const)(
     'is the smoothed cross entropy of PyTorch in training, and the plain one in evaluations: %s',
     (type) => {
@@ -242,13 +242,13 @@ describe('label smoothing of a language model', () => {
       const head = model.head as never as Parameters<typeof vocabularyLoss>[0]
       const { hidden } = model
         .eval()
-        .bodyForward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3] }) })
+        .bodyForward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3], device: testDevice }) })
       const rows = hidden.flatten(0, 1)
       const { logits: shaped } = model
         .eval()
-        .forward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3] }) })
+        .forward({ inputIds: Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3], device: testDevice }) })
       const logits = shaped.flatten(0, 1)
-      const weights = Tensor.from(Float32Array.of(1, 0.5, 2), { shape: [3] })
+      const weights = Tensor.from(Float32Array.of(1, 0.5, 2), { shape: [3], device: testDevice })
       const each = (labelSmoothing: number) => logits.crossEntropy(labels, { reduction: 'none', labelSmoothing })
       for (const training of [true, false]) {
         if (training) model.train()

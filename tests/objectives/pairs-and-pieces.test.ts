@@ -8,7 +8,7 @@ import { testDevice } from '../device.ts'
 import { build, noOther, random, rowOf, vocabulary } from './small-models.ts'
 
 const context = { vocabulary, maxLength: 32 }
-const int64 = (rows: readonly (readonly number[])[]) => Tensor.from(rows, { dtype: 'int64' })
+const int64 = (rows: readonly (readonly number[])[]) => Tensor.from(rows, { dtype: 'int64', device: testDevice })
 /** Five standard deviations of a binomial count. */
 const bound = (trials: number, p: number) => 5 * Math.sqrt(trials * p * (1 - p))
 const decode = (ids: readonly number[]) => ids.join(' ')
@@ -118,9 +118,9 @@ describe('sentence-pretraining', () => {
       const head = model.head as unknown as Record<'pooler' | 'relation', { weight: Tensor; bias: Tensor }>
       const pooled = linear(hidden.select(1, 0), head.pooler.weight, head.pooler.bias).tanh()
       const relation = linear(pooled, head.relation.weight, head.relation.bias)
-      const target = Tensor.from([example.relation], { dtype: 'int64' })
-      const place = Tensor.from([...example.positions], { dtype: 'int64' })
-      const label = Tensor.from([...example.originals], { dtype: 'int64' })
+      const target = Tensor.from([example.relation], { dtype: 'int64', device: testDevice })
+      const place = Tensor.from([...example.positions], { dtype: 'int64', device: testDevice })
+      const label = Tensor.from([...example.originals], { dtype: 'int64', device: testDevice })
       expect(terms[0].sum.item()).toBeCloseTo(
         logits.select(0, 0).indexSelect(0, place).crossEntropy(label, { reduction: 'sum' }).item(),
         4,
@@ -174,7 +174,7 @@ describe('span-corruption', () => {
           })
           return logits
             .select(0, 0)
-            .crossEntropy(Tensor.from([...targets], { dtype: 'int64' }), { reduction: 'sum' })
+            .crossEntropy(Tensor.from([...targets], { dtype: 'int64', device: testDevice }), { reduction: 'sum' })
             .item()
         }),
       0,
@@ -272,7 +272,7 @@ describe('replaced-token-detection', () => {
       },
     )
     const { logits } = model.forward({ inputIds: int64([filled]) })
-    const target = Tensor.from([labels])
+    const target = Tensor.from([labels], { device: testDevice })
     expect(terms[1].sum.item()).toBeCloseTo(logits.binaryCrossEntropyWithLogits(target, { reduction: 'sum' }).item(), 4)
     expect(terms.map(({ name, weight, scale }) => [name, weight, scale])).toEqual([
       ['generator', positions.length, 1],

@@ -149,7 +149,7 @@ export interface RunSettings {
   gradientNorms?: number
   /** Folder of the run. */
   out: string
-  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
+  /** Device to train on: cpu (GPUs are not offered yet). Default: `cpu`. */
   device?: string
   /** Price of the machine per hour, for the run card. */
   pricePerHour?: number

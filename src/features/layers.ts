@@ -25,7 +25,9 @@ const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
 export const bodyInputsFor = (inputs: BodyInputs, layer: string | number, pooling: FeaturePooling): BodyInputs => {
   const { starts } = inputs
   if (needsAllLayers(layer)) return { ...inputs, allHidden: true }
-  return pooling === 'first' && starts !== undefined ? { ...inputs, read: firstTokensOf(starts) } : inputs
+  return pooling === 'first' && starts !== undefined
+    ? { ...inputs, read: firstTokensOf(starts, inputs.inputIds.device) }
+    : inputs
 }
 
 /**

@@ -34,7 +34,8 @@ it.each(['float32', 'bfloat16'] as const)('%s: devices agree over five steps', (
   }
   enableStrictDevice()
   const [fused, composed] = [run('cpu'), run('strict')]
-  const close = (a: Tensor, b: Tensor) => expect(a.allclose(b.to({ device: 'cpu' }), { rtol: 1e-5, atol: 1e-6 })).toBe(true)
+  const close = (a: Tensor, b: Tensor) =>
+    expect(a.allclose(b.to({ device: 'cpu' }), { rtol: 1e-5, atol: 1e-6 })).toBe(true)
   fused.forEach((state, i) => {
     close(state.weight, composed[i].weight)
     close(state.slots.first_moment, composed[i].slots.first_moment)

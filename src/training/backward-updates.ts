@@ -2,8 +2,8 @@
 // all parameters never exist at once. With two passes the first one measures, so that gradients are clipped by their global norm and
 // nothing changes where one is not finite. Independent of update rules and of the loop. @source arXiv:2306.09782 (LOMO)
 import { ConfigError, NativeError } from '../core/index.ts'
-import { normOf, type Optimizer, type SingleUpdates, type StepResult } from '../optim/index.ts'
-import { noGrad, scope, watchGradients } from '../tensor/index.ts'
+import type { Optimizer, SingleUpdates, StepResult } from '../optim/index.ts'
+import { gradNorm, noGrad, scope, watchGradients } from '../tensor/index.ts'
 import {
   type GradientSink,
   type GradientSource,
@@ -207,7 +207,7 @@ export class BackwardUpdates<Example = unknown> implements GradientSink {
       scope(() => {
         const gradient = source.take(path)
         if (gradient === undefined) return
-        const norm = normOf([gradient]).item()
+        const norm = gradNorm([gradient]).item()
         if (!Number.isFinite(norm)) this.#nonFinite.push({ path, values: badValues(gradient) })
         // The second pass has the gradients of the first.
         else if (this.#mode === 'measure' || this.passes === 1) this.#squares += norm ** 2

@@ -308,6 +308,7 @@ describe('replaced-token-detection', () => {
     const objective = create(config.parse({}), context)
     const batch = objective.collate([objective.example(rowOf([20], random('a')), random('b'), noOther)], {
       padded: false,
+      device: testDevice,
     })
     const { terms } = objective.loss(main, batch, { auxiliary: generator })
     terms[0].sum.backward()

@@ -49,7 +49,10 @@ const write = (model: Model, layers: ReadonlyMap<string, Ia3Layer>) => {
       onInput.push(linear)
       tensors.set(theirs + suffix, first.scale.unsqueeze(0))
     } else {
-      const rows = parts.map(({ layer }, i) => own[i]?.scale ?? ones([layer.shape[0]], { dtype: first.scale.dtype }))
+      const rows = parts.map(
+        ({ layer }, i) =>
+          own[i]?.scale ?? ones([layer.shape[0]], { dtype: first.scale.dtype, device: first.scale.device }),
+      )
       tensors.set(theirs + suffix, joinRows(rows, linear).unsqueeze(1))
     }
   }

@@ -52,7 +52,9 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
     const { rank, alpha, dora } = shape
     tensors.set(theirs + suffixes.a, a)
     // A part without LoRA gets a B of zeros, and the norms of its rows.
-    const rows = parts.map(({ layer }, i) => layers[i]?.plain.b ?? zeros([layer.shape[0], rank], { dtype: a.dtype }))
+    const rows = parts.map(
+      ({ layer }, i) => layers[i]?.plain.b ?? zeros([layer.shape[0], rank], { dtype: a.dtype, device: a.device }),
+    )
     tensors.set(theirs + suffixes.b, joinRows(rows, linear))
     if (dora) {
       const lengths = parts.map(({ layer }, i) => layers[i]?.magnitude ?? layer.weight.square().sum(1).sqrt())

@@ -59,7 +59,9 @@ const projectionsOf = (config: VeraConfig, modules: readonly NamedLinear[], file
     ? { a: file.take(keys.a, [config.rank, inputs]), b: file.take(keys.b, [outputs, config.rank]) }
     : undefined
   const { a = undefined, b = undefined } = found ?? {}
-  const made = a === undefined || b === undefined ? makeProjections(config, modules) : { a: keep(a), b: keep(b) }
+  const { device } = modules[0].parts[0].layer
+  const placed = (matrix: Tensor) => keep(matrix.to({ device }))
+  const made = a === undefined || b === undefined ? makeProjections(config, modules) : { a: placed(a), b: placed(b) }
   known.set(config, made)
   return made
 }

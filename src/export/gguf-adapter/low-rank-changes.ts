@@ -53,7 +53,7 @@ export const lowRankChanges = (model: Model): LowRankChange[] => {
     const rows = linear.parts.map(({ layer }, i) => {
       const own = present[i]
       if (own !== undefined) return own.b.mul(own.scale / first.scale)
-      return zeros([layer.shape[0], first.b.shape[1]], { dtype: first.b.dtype })
+      return zeros([layer.shape[0], first.b.shape[1]], { dtype: first.b.dtype, device: first.b.device })
     })
     return [{ key, a: first.a, b: noGrad(() => joinRows(rows, linear)), scale: first.scale }]
   })

@@ -247,7 +247,7 @@ struct Attention : torch::autograd::Function<Attention> {
       if (s.keys == 0 || s.queries == 0) return;
       const Kernels& k = kernels();
       const int64_t stride = (c.size + k.attention_columns - 1) / k.attention_columns * k.attention_columns;
-      const int64_t rows = (s.keys + k.attention_rows - 1) / k.attention_rows * k.attention_rows;
+      const int64_t rows = k.attention_gradient_rows(s.keys);
       float* sums = scratch(Scratch::attention_gradient, 2 * rows * stride);
       std::fill(sums, sums + 2 * rows * stride, 0.0f);
       float* work = scratch(Scratch::attention, k.attention_backward_scratch(s.queries, s.keys, c.size));

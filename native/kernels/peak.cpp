@@ -3,17 +3,13 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "regions.h"
 #include "table.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #define TUNESMITH_TILES
 #endif
 
@@ -21,15 +17,6 @@ namespace tunesmith {
 namespace {
 
 #if defined(TUNESMITH_TILES)
-// The system lets a process use tiles when it asks for them.
-bool may_use_tiles() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned needed = (1u << 22) | (1u << 24) | (1u << 25);
-  constexpr long request_permission = 0x1023, tile_data = 18;
-  return (d & needed) == needed && syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
 struct alignas(64) TileShapes {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t column_bytes[16] = {};
@@ -38,8 +25,7 @@ struct alignas(64) TileShapes {
 
 // Four tiles of sums from two times two others, as a product has them.
 __attribute__((target("amx-tile,amx-bf16,amx-int8"))) double tile_rounds(bool bytes, int64_t rounds) {
-  static const bool allowed = may_use_tiles();
-  if (!allowed) return 0;
+  if (!has_matrix_tiles()) return 0;
   TileShapes shapes;
   for (int i = 0; i < 8; i++) {
     shapes.column_bytes[i] = 64;

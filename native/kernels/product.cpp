@@ -1,7 +1,8 @@
 // Uses ATen for bf16 where the processor has bf16 instructions, else our packed product: there ATen's bf16 has a fifth
-// of the fp32 speed. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 % with AVX2, twice
-// with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other libraries choose
-// kernels by the number of rows. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
+// of the fp32 speed. Where there are matrix tiles (AMX), weight gradients are ours, as oneDNN takes twice the time for
+// a left operand that lies by columns. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 %
+// with AVX2, twice with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other
+// libraries choose kernels by the number of rows. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
 #include "product.h"
 
 #include <ATen/core/grad_mode.h>
@@ -16,21 +17,25 @@
 
 #include "checks.h"
 #include "gemm.h"
+#include "tile-product.h"
 
 namespace tunesmith {
 namespace {
 
 enum class Choice { automatic, own, aten };
-Choice choice() {
+Choice read_choice() {
   const char* wanted = std::getenv("TUNESMITH_GEMM");
   if (wanted != nullptr && std::strcmp(wanted, "own") == 0) return Choice::own;
   if (wanted != nullptr && std::strcmp(wanted, "aten") == 0) return Choice::aten;
   return Choice::automatic;
 }
+Choice wanted_choice() {
+  static const Choice wanted = read_choice();
+  return wanted;
+}
 
 bool prefers_aten(bool half) {
-  static const Choice wanted = choice();
-  if (wanted != Choice::automatic) return wanted == Choice::aten;
+  if (wanted_choice() != Choice::automatic) return wanted_choice() == Choice::aten;
   if (half) return has_native_bfloat16();
 #if defined(__x86_64__)
   static const bool amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));
@@ -47,23 +52,10 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
   const bool invariant = batch_invariant() && !is_half(a);
-  if (same && !invariant && prefers_aten(is_half(a)) && !(add && bias.defined())) {
-    at::Tensor target = out;
-    if (planning()) {
-      count_product(out.size(0), out.size(1), a.size(1));
-      if (bias.defined()) bias.to(out.scalar_type());
-      return;
-    }
-    if (add) target.addmm_(a, b);
-    // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.
-    else if (bias.defined())
-      at::addmm_out(target, bias.to(out.scalar_type()), a, b);
-    else
-      at::mm_out(target, a, b);
-    return;
-  }
+  const bool aten = same && !invariant && prefers_aten(is_half(a)) && !(add && bias.defined());
   if (planning()) {
     count_product(out.size(0), out.size(1), a.size(1));
+    if (aten && bias.defined()) bias.to(out.scalar_type());
     return;
   }
   Product p{};
@@ -78,6 +70,17 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   p.bias = address_or_null(bias);
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   p.add_to_out = add;
+  if (wanted_choice() == Choice::automatic && takes_tiles(p)) return multiply_by_tiles(p);
+  if (aten) {
+    at::Tensor target = out;
+    if (add) target.addmm_(a, b);
+    // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.
+    else if (bias.defined())
+      at::addmm_out(target, bias.to(out.scalar_type()), a, b);
+    else
+      at::mm_out(target, a, b);
+    return;
+  }
   p.panels = invariant ? panels : nullptr;
   multiply(p);
 }

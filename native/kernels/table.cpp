@@ -10,6 +10,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -33,17 +37,23 @@ const Kernels& table();
 }
 #endif
 
-static const Kernels& choose() {
+// TUNESMITH_ISA names a table, or one with matrix tiles: `amx` is avx512bf16 with tiles, `emulated-amx` emulates both.
+static const char* wanted_table() {
   const char* wanted = std::getenv("TUNESMITH_ISA");
-  auto allowed = [&](const char* name) { return wanted == nullptr || *wanted == 0 || std::strcmp(wanted, name) == 0; };
+  return wanted == nullptr || *wanted == 0 ? nullptr : wanted;
+}
+
+static const Kernels& choose() {
+  const char* wanted = wanted_table();
+  auto allowed = [&](const char* name) { return wanted == nullptr || std::strcmp(wanted, name) == 0; };
 #if defined(__x86_64__)
   __builtin_cpu_init();
   bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (wanted != nullptr && std::strcmp(wanted, "emulated") == 0 && has_avx2) return emulated::table();
+  if (wanted != nullptr && std::strncmp(wanted, "emulated", 8) == 0 && has_avx2) return emulated::table();
   const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
-  if (has_vnni && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
+  if (has_vnni && has_native_bfloat16() && (allowed("avx512bf16") || allowed("amx"))) return avx512bf16::table();
   if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();
@@ -71,6 +81,33 @@ bool has_native_bfloat16() {
   return native;
 }
 
+static bool ask_for_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned of_bf16 = 1u << 22, tiles = 1u << 24, of_int8 = 1u << 25, needed = of_bf16 | tiles | of_int8;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & needed) != needed) return false;
+  // Linux gives a process the state of tiles when it asks for it. @source Documentation/arch/x86/xstate.rst
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
+bool has_matrix_tiles() {
+  static const bool usable = ask_for_tiles();
+  return usable;
+}
+
+bool matrix_tiles() {
+  static const bool chosen = [] {
+    const char* wanted = wanted_table();
+    if (wanted != nullptr && std::strcmp(wanted, "emulated-amx") == 0) return true;
+    return (wanted == nullptr || std::strcmp(wanted, "amx") == 0) && has_matrix_tiles();
+  }();
+  return chosen;
+}
+
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
   return chosen;
@@ -87,6 +124,7 @@ static int64_t vector_lanes() { return kernels().lanes; }
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // Number of floats in a vector of the chosen table, for tests and `doctor`.
   m.def("vector_lanes() -> int", &vector_lanes);
+  m.def("matrix_tiles() -> bool", &matrix_tiles);
   m.def("set_batch_invariant(bool on) -> bool", &set_batch_invariant);
   m.def("batch_invariant() -> bool", &batch_invariant);
 }

@@ -200,6 +200,25 @@ struct AttentionGradient {
 // Instructions whose rate bounds products.
 enum class Peak : int { float32, bfloat16, int8 };
 
+// Floats of a panel of matrix tiles: 16 rows or columns over a depth of bf16 values, which is filled up to whole tiles.
+inline int64_t tile_panel(int64_t depth) { return (depth + 31) / 32 * 256; }
+
+// A block of a product of packed tiles: rows and columns in whole panels of the operands, sums in fp32.
+struct TileBlock {
+  const float *a, *b;  // panels
+  int64_t rows, columns, depth;
+  float* partial;  // where sums wait for the next slice of the depth, or null where there is one slice
+  int64_t partial_stride;
+  bool continues;  // adds to what waits
+  // Null before the last slice. The first row and column of the block.
+  void* out;
+  Type out_type;
+  int64_t out_stride;
+  const void* bias;  // of the first column, or null
+  Type bias_type;
+  bool add_to_out;
+};
+
 struct Kernels {
   const char* name;
   int lanes;
@@ -251,8 +270,9 @@ struct Kernels {
   void (*adamw)(const AdamW& job, float* parameter, float* average, float* square_average, const void* gradient,
                 Type gradient_type, uint16_t* copy, int64_t count);
 
-  // Rows and columns of key and value gradients are padded to multiples of these.
-  int attention_rows, attention_columns;
+  // Columns of key and value gradients are padded to a multiple of the one, rows as the other says.
+  int attention_columns;
+  int64_t (*attention_gradient_rows)(int64_t keys);
   int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
@@ -260,6 +280,11 @@ struct Kernels {
   void (*attention_few)(const AttentionHead& head, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);
+
+  // Null in a table without matrix tiles. A lane is a row of a or a column of b; `by_depth` is the form of b.
+  void (*pack_tiles)(const void* source, int64_t lane_stride, int64_t depth_stride, int64_t lanes, int64_t depth,
+                     bool by_depth, float* packed);
+  void (*multiply_tile_block)(const TileBlock& job);
 
   // See isa/peak.h.
   double (*peak_rounds)(Peak kind, int64_t rounds, float* numbers);
@@ -274,6 +299,11 @@ const Kernels& kernels();
 
 // The processor has dot products of bf16.
 bool has_native_bfloat16();
+
+// The processor has matrix tiles (AMX), and the system lets this process use them.
+bool has_matrix_tiles();
+// Whether kernels use them: where they are, or are emulated, unless TUNESMITH_ISA names a table without.
+bool matrix_tiles();
 
 // Whether a row of a float32 product or of attention gets the same bits in any batch: then no kernel is chosen by the
 // number of rows, and sums do not depend on padding.

@@ -110,6 +110,11 @@ describe.each(both)('%s: products and activations', (dtype) => {
     compare([leaf([21, 40], dtype), leaf([1600, 40], dtype, 0.15), leaf([1600], dtype)], linear, composed)
     compare([leaf([19, 44_000], dtype), leaf([50, 44_000], dtype, 0.005)], linear, composed, 3)
   })
+  it('linear: weight gradients over many rows: in several slices, with ends that fill no tile', () => {
+    compare([leaf([1500, 150], dtype), leaf([170, 150], dtype, 0.08), leaf([170], dtype)], linear, composed, 3)
+    compare([leaf([2, 131, 33], dtype), leaf([301, 33], dtype, 0.2)], (x, w) => linear(x, w), composed, 3)
+    compare([leaf([320, 64], dtype), leaf([256, 64], dtype, 0.1)], (x, w) => linear(x, w), composed, 3)
+  })
   it('linear: a float32 weight under any input', () =>
     compare([leaf([9, 20], dtype), leaf([11, 20], 'float32', 0.2), leaf([11], 'float32')], linear, composed))
 
@@ -531,7 +536,9 @@ describe('the same call twice', () => {
 
 const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
 const wanted = process.env.TUNESMITH_ISA
-const lanes: Record<string, number> = { baseline: 4, avx2: 8, avx512: 16, avx512bf16: 16, emulated: 16 }
+const sixteen = { avx512: 16, avx512bf16: 16, amx: 16, emulated: 16, 'emulated-amx': 16 }
+const lanes: Record<string, number> = { baseline: 4, avx2: 8, ...sixteen }
+const matrixTiles = callable('matrixTiles', entry<() => boolean>('tunesmith::matrix_tiles()')) as () => boolean
 
 describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESMITH_ISA names one)', () => {
   it(`is ${wanted}`, () => expect(vectorLanes()).toBe(lanes[wanted ?? '']))
@@ -540,10 +547,16 @@ describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESM
 describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
   'the other vector code (x86-64 with AVX2 only), in a process of its own',
   () => {
-    it.each(['baseline', 'emulated'])('%s passes every test of this file and of those of blocks', (isa) => {
-      const files = ['kernels.test.ts', 'block-kernels.test.ts', '../../tests/export/quantize.test.ts'].map((name) =>
-        fileURLToPath(new URL(name, import.meta.url)),
-      )
+    const all = ['kernels.test.ts', 'block-kernels.test.ts', '../../tests/export/quantize.test.ts']
+    const chosen: { isa: string; names: string[] }[] = [
+      { isa: 'baseline', names: all },
+      { isa: 'emulated', names: all },
+      // Tiles quantise nothing.
+      { isa: 'emulated-amx', names: all.slice(0, 2) },
+      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 2) }] : []),
+    ]
+    it.each(chosen)('$isa passes every test of $names', ({ isa, names }) => {
+      const files = names.map((name) => fileURLToPath(new URL(name, import.meta.url)))
       const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
       const run = spawnSync(process.execPath, [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'], {
         encoding: 'utf8',

@@ -22,7 +22,7 @@ static BackwardScratch<Unit> backward_layout(int64_t queries, int64_t keys, int6
     at += round_up(count + 16, 16);
     return p;
   };
-  const int64_t padded_keys = round_up(keys, head_columns), padded_queries = round_up(queries, head_rows);
+  const int64_t padded_keys = round_up(keys, head_columns), padded_queries = round_up(queries, head_rows<Unit>);
   const int64_t size_units = units_of<Unit>(size);
   s.keys_across = (Unit*)take(padded_keys * size_units);
   s.values_across = (Unit*)take(padded_keys * size_units);
@@ -41,9 +41,15 @@ static BackwardScratch<Unit> backward_layout(int64_t queries, int64_t keys, int6
   return s;
 }
 
+// Rows of key and value gradients: whole tiles.
+static int64_t attention_gradient_rows(int64_t keys) {
+  return greater(round_up(keys, head_rows<float>), round_up(keys, head_rows<TilePair>));
+}
+
 static int64_t attention_backward_scratch(int64_t queries, int64_t keys, int64_t size) {
 #if defined(TUNESMITH_PAIRS)
-  const int64_t paired = backward_layout<Pair>(queries, keys, size, nullptr).total;
+  const int64_t paired = greater(backward_layout<Pair>(queries, keys, size, nullptr).total,
+                                 backward_layout<TilePair>(queries, keys, size, nullptr).total);
   const int64_t single = backward_layout<float>(queries, keys, size, nullptr).total;
   return greater(paired, single);
 #else
@@ -81,11 +87,12 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
   }
 }
 
-// Rows [first, last) of a block, their first `width` values, as the products take them.
-static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t, int64_t) {}
+// Rows [first, last) of a block of `rows`, their first `width` values, as the products take them.
+static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t, int64_t, int64_t) {}
 
 #if defined(TUNESMITH_PAIRS)
-static void narrow_rows(const BackwardScratch<Pair>& s, int64_t first, int64_t last, int64_t width) {
+template <class Unit>
+static void narrow_rows(const BackwardScratch<Unit>& s, int64_t first, int64_t last, int64_t rows, int64_t width) {
   for (int64_t i = first; i < last; i += 2) {
     const float* p = s.probabilities + i * key_block;
     float* slope = s.slopes + i * key_block;
@@ -100,6 +107,11 @@ static void narrow_rows(const BackwardScratch<Pair>& s, int64_t first, int64_t l
       __builtin_memcpy((uint16_t*)slope + n, &slope0, sizeof(slope0));
       if (two) __builtin_memcpy((uint16_t*)(slope + key_block) + n, &slope1, sizeof(slope1));
     }
+  }
+  if (last < rows) return;
+  for (int64_t i = units_of<Pair>(last); i < units_of<Unit>(last); i++) {
+    __builtin_memset((void*)(s.probabilities_down + i * key_block), 0, size_t(width) * sizeof(Unit));
+    __builtin_memset((void*)(s.slopes_down + i * key_block), 0, size_t(width) * sizeof(Unit));
   }
 }
 #endif
@@ -118,7 +130,7 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
   pack_across(head.key, head.type, head.key_stride, keys, size, s.keys_across);
   pack_across(head.value, head.type, head.value_stride, keys, size, s.values_across);
   pack_down(head.key, head.type, head.key_stride, keys, size, s.keys);
-  const int64_t padded_queries = round_up(queries, head_rows);
+  const int64_t padded_queries = round_up(queries, head_rows<Unit>);
   copy_rows(head.query, head.type, head.query_stride, queries, padded_queries, size, s.query);
   copy_rows(job.output_gradient, head.type, job.output_gradient_stride, queries, padded_queries, size, s.gradient);
   pack_down(head.query, head.type, head.query_stride, queries, size, s.query_down);
@@ -136,15 +148,15 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
   }
 
   for (int64_t q = 0; q < queries; q += query_block) {
-    const int64_t rows = lesser(query_block, queries - q), padded = round_up(rows, head_rows);
+    const int64_t rows = lesser(query_block, queries - q), padded = round_up(rows, head_rows<Unit>);
     const Span all = visible_keys(head, q, q + rows);
     __builtin_memset(s.query_gradient, 0, size_t(padded * stride) * sizeof(float));
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
       const int64_t block_end = lesser(k + key_block, keys);
       // What the tiles over keys read of a row.
-      const int64_t width = round_up(round_up(block_end - k, head_rows), lanes);
-      for (int64_t r = 0; r < padded; r += head_rows) {
-        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows, q + rows));
+      const int64_t width = round_up(round_up(block_end - k, head_rows<Unit>), greater(lanes, depth_step<Unit>));
+      for (int64_t r = 0; r < padded; r += head_rows<Unit>) {
+        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows<Unit>, q + rows));
         const int64_t from = lesser(block_end, greater(k, seen.first / head_columns * head_columns));
         const int64_t to = lesser(block_end, seen.last);
         for (int64_t n = from; n < to; n += head_columns) {
@@ -155,21 +167,22 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
                          s.slopes + at, key_block, false, to - n);
         }
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
-        const int64_t last = lesser(r + head_rows, rows);
+        const int64_t last = lesser(r + head_rows<Unit>, rows);
         for (int64_t i = r; i < last; i++)
           backward_row(head, q + i, k, begin, end, width, s.probabilities + i * key_block, s.slopes + i * key_block,
                        s.delta[q + i], threshold, factor);
-        narrow_rows(s, r, last, width);
+        narrow_rows(s, r, last, rows, width);
         if (to > from)
           for (int64_t n = 0; n < stride; n += head_columns)
             tile_in_memory((const Unit*)(s.slopes + r * key_block) + begin / unit, key_block, 1,
                            s.keys + n * key_units + from / unit * head_columns, units_of<Unit>(to - from),
                            s.query_gradient + r * stride + n, stride, true, size - n);
       }
-      for (int64_t r = 0; r < block_end - k; r += head_rows) {
-        const Span seeing = seeing_queries(head, k + r, lesser(k + r + head_rows, keys));
-        // A pair may begin with a query that sees none of these keys: its probabilities are zero.
-        const int64_t from = greater(q, seeing.first) / unit * unit, to = lesser(q + rows, seeing.last);
+      for (int64_t r = 0; r < block_end - k; r += head_rows<Unit>) {
+        const Span seeing = seeing_queries(head, k + r, lesser(k + r + head_rows<Unit>, keys));
+        // A unit may begin with a query that sees none of these keys: its probabilities are zero.
+        constexpr int64_t step = depth_step<Unit>;
+        const int64_t from = greater(q, seeing.first) / step * step, to = lesser(q + rows, seeing.last);
         if (to <= from) continue;
         const int64_t at = (from - q) / unit * key_block + r, depth = units_of<Unit>(to - from);
         for (int64_t n = 0; n < stride; n += head_columns) {
@@ -194,6 +207,13 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
 }
 
 static void attention_backward(const AttentionGradient& job, float* scratch) {
+#if defined(TUNESMITH_TILES)
+  if (by_tiles(job.head)) {
+    begin_tiles();
+    attention_backward_units<TilePair>(job, scratch);
+    return end_tiles();
+  }
+#endif
 #if defined(TUNESMITH_PAIRS)
   if (job.head.type == Type::bfloat16) return attention_backward_units<Pair>(job, scratch);
 #endif

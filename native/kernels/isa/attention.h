@@ -1,23 +1,27 @@
 // Softmax attention for one head in blocks, storing only the log-sum-exp of each row. Sums and scores are fp32;
-// products are of bf16 where the tensors are bf16 and the processor has bf16 dot products. Tiles of the score matrix
-// that are masked for all queries are skipped.
+// products are of bf16 where the tensors are bf16 and the processor has bf16 dot products, by its matrix tiles where it
+// has them. Tiles of the score matrix that are masked for all queries are skipped.
 #pragma once
 #include "elementwise.h"
 #include "gemm.h"
+#include "matrix-tiles.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
 // A tile of attention's products. Heads are often 64 wide, which three vectors of 16 do not divide.
-inline constexpr int head_rows = lanes == 16 ? 6 : tile_rows, head_vectors = lanes == 16 ? 4 : tile_vectors;
+template <class Unit> inline constexpr int head_rows = lanes == 16 ? 6 : tile_rows;
+template <> inline constexpr int head_rows<TilePair> = 16;
+inline constexpr int head_vectors = lanes == 16 ? 4 : tile_vectors;
 inline constexpr int head_columns = head_vectors * lanes;
 
-// Multiples of head_rows and head_columns, so that no tile crosses a block; even, so that no pair does.
+// Multiples of head_rows, head_columns and depth_step, so that no tile crosses a block.
 inline constexpr int64_t query_block = 96;
 inline constexpr int64_t key_block = 192;
-static_assert(query_block % head_rows == 0 && key_block % head_rows == 0 && key_block % head_columns == 0);
-static_assert(head_rows % 2 == 0 && head_columns % 2 == 0 && key_block % 2 == 0);
-
-TUNESMITH_INLINE int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+template <class Unit>
+inline constexpr bool blocks_fit =
+    query_block % head_rows<Unit> == 0 && key_block % head_rows<Unit> == 0 && head_rows<Unit> % unit_depth<Unit> == 0 &&
+    query_block % depth_step<Unit> == 0 && key_block % depth_step<Unit> == 0 && head_columns % unit_depth<Unit> == 0;
+static_assert(key_block % head_columns == 0 && blocks_fit<float> && blocks_fit<Pair>);
 
 // The keys [first, last) that a query of [from, to) attends to. Query i is at key position i + keys - queries.
 struct Span {
@@ -83,46 +87,55 @@ static void pack_down(const void* source, Type type, int64_t stride, int64_t row
 TUNESMITH_INLINE void store_unit(float* row, int64_t at, Register x) { store(row + at, x); }
 
 #if defined(TUNESMITH_PAIRS)
+template <class Unit>
 static void copy_rows(const void* source, Type, int64_t source_stride, int64_t rows, int64_t padded_rows, int64_t size,
-                      Pair* target) {
-  const int64_t units = units_of<Pair>(size);
+                      Unit* target) {
+  const int64_t units = units_of<Unit>(size);
   for (int64_t r = 0; r < padded_rows; r++) {
-    Pair* to = target + r * units;
-    to[units - 1] = {0};
-    if (r < rows)
-      __builtin_memcpy(to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
-    else
-      __builtin_memset(to, 0, size_t(units) * sizeof(Pair));
+    Unit* to = target + r * units;
+    const int64_t real = r < rows ? size : 0;
+    __builtin_memset((void*)(to + real / 2), 0, size_t(units - real / 2) * sizeof(Unit));
+    if (real > 0)
+      __builtin_memcpy((void*)to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
   }
 }
 
-static void pack_across(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Pair* target) {
+template <class Unit>
+static void pack_across(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Unit* target) {
   const uint16_t* from = (const uint16_t*)source;
+  const int64_t units = units_of<Unit>(size);
   if (size % 2 == 0 && stride % 2 == 0) {
     // Pairs lie as they are wanted, and move as fp32 values would.
-    pack_any<head_columns>((const float*)source, stride / 2, 1, rows, size / 2, (float*)target, lanes);
+    for (int64_t first = 0; first < rows; first += head_columns) {
+      Unit* panel = target + first * units;
+      const int64_t count = lesser(head_columns, rows - first);
+      pack_any<head_columns>((const float*)(from + first * stride), stride / 2, 1, count, size / 2, (float*)panel,
+                             lanes);
+      __builtin_memset((void*)(panel + size / 2 * head_columns), 0,
+                       size_t((units - size / 2) * head_columns) * sizeof(Unit));
+    }
     return;
   }
-  const int64_t units = units_of<Pair>(size);
   for (int64_t first = 0; first < rows; first += head_columns)
     for (int64_t k = 0; k < units; k++)
       for (int64_t i = 0; i < head_columns; i++) {
         const uint16_t* at = from + (first + i) * stride + 2 * k;
         const bool real = first + i < rows;
-        const uint32_t low = real ? at[0] : 0, high = real && 2 * k + 1 < size ? at[1] : 0;
-        target[first * units + k * head_columns + i] = {low | high << 16};
+        const uint32_t low = real && 2 * k < size ? at[0] : 0, high = real && 2 * k + 1 < size ? at[1] : 0;
+        target[first * units + k * head_columns + i].bits = low | high << 16;
       }
 }
 
-static void pack_down(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Pair* target) {
+template <class Unit>
+static void pack_down(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Unit* target) {
   const uint16_t* from = (const uint16_t*)source;
-  const int64_t units = units_of<Pair>(rows);
+  const int64_t units = units_of<Unit>(rows);
   for (int64_t first = 0; first < size; first += head_columns)
     for (int64_t k = 0; k < units; k++)
       for (int64_t i = 0; i < lesser(head_columns, size - first); i += lanes) {
         const int64_t left = size - first - i;
         const uint16_t* at = from + 2 * k * stride + first + i;
-        const Halves one = halves_upto(at, left);
+        const Halves one = 2 * k < rows ? halves_upto(at, left) : Halves{};
         const Halves two = 2 * k + 1 < rows ? halves_upto(at + stride, left) : Halves{};
         store(target + first * units + k * head_columns + i, paired(one, two));
       }
@@ -135,16 +148,17 @@ TUNESMITH_INLINE void store_unit(Pair* row, int64_t at, Register x) { store((uin
 template <int vectors, class Unit>
 static void tile_of(const Unit* a, int64_t a_row, int64_t a_depth, const Unit* b, int64_t depth, float* c,
                     int64_t c_stride, bool add) {
-  Register sums[head_rows][vectors] = {};
+  constexpr int rows = head_rows<Unit>;
+  Register sums[rows][vectors] = {};
   if (add) {
 #pragma GCC unroll 8
-    for (int r = 0; r < head_rows; r++)
+    for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) sums[r][v] = load(c + r * c_stride + v * lanes);
   }
-  tile<head_rows, vectors>(a, a_row, a_depth, b, head_columns, depth, sums);
+  tile<rows, vectors>(a, a_row, a_depth, b, head_columns, depth, sums);
 #pragma GCC unroll 8
-  for (int r = 0; r < head_rows; r++)
+  for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) store(c + r * c_stride + v * lanes, sums[r][v]);
 }
@@ -161,6 +175,22 @@ static void tile_in_memory(const Unit* a, int64_t a_row, int64_t a_depth, const 
   }
   tile_of<head_vectors>(a, a_row, a_depth, b, depth, c, c_stride, add);
 }
+
+#if defined(TUNESMITH_TILES)
+static_assert(blocks_fit<TilePair> && head_columns == 4 * matrix_tile);
+
+static void tile_in_memory(const TilePair* a, int64_t a_row, int64_t a_depth, const TilePair* b, int64_t depth,
+                           float* c, int64_t c_stride, bool add, int64_t columns) {
+  // Rows of the matrix tile are rows in memory: a product over queries reads its rows by columns.
+  alignas(64) TilePair turned[query_block / 2 * matrix_tile];
+  if (a_depth != 1) {
+    for (int64_t k = 0; k < depth; k += matrix_tile) turn_tile(a + k * a_depth, a_depth, turned + k * matrix_tile);
+    return multiply_tiles(turned, matrix_tile, matrix_tile * matrix_tile, b, head_columns, depth, c, c_stride, add,
+                          columns);
+  }
+  multiply_tiles(a, a_row, matrix_tile, b, head_columns, depth, c, c_stride, add, columns);
+}
+#endif
 
 // `count` is a multiple of lanes.
 TUNESMITH_INLINE void scale_row(float* scores, int64_t count, float factor) {
@@ -235,7 +265,7 @@ template <class Unit> static ForwardScratch<Unit> forward_layout(int64_t keys, i
 }
 
 static int64_t attention_scratch(int64_t, int64_t keys, int64_t size) {
-  return forward_layout<float>(keys, size, nullptr).total;
+  return greater(forward_layout<float>(keys, size, nullptr).total, forward_layout<TilePair>(keys, size, nullptr).total);
 }
 
 template <class Unit> static void attention_pack_units(const AttentionHead& head, float* scratch) {
@@ -254,7 +284,7 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
   const float factor = 1.0f / (1.0f - head.dropout);
   const float none = -__builtin_inff();
   for (int64_t q = first; q < last; q += query_block) {
-    const int64_t rows = lesser(query_block, last - q), padded = round_up(rows, head_rows);
+    const int64_t rows = lesser(query_block, last - q), padded = round_up(rows, head_rows<Unit>);
     copy_rows((const char*)head.query + q * head.query_stride * bytes, head.type, head.query_stride, rows, padded, size,
               s.query);
     for (int64_t r = 0; r < padded; r++) s.highest[r] = none, s.sums[r] = 0;
@@ -262,15 +292,15 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
     bool started = false;
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
       const int64_t block_end = lesser(k + key_block, head.keys);
-      for (int64_t r = 0; r < padded; r += head_rows) {
-        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows, q + rows));
+      for (int64_t r = 0; r < padded; r += head_rows<Unit>) {
+        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows<Unit>, q + rows));
         const int64_t from = lesser(block_end, greater(k, seen.first / head_columns * head_columns));
         const int64_t to = lesser(block_end, seen.last);
         for (int64_t n = from; n < to; n += head_columns)
           tile_in_memory(s.query + r * size_units, size_units, 1, s.keys + n * size_units, size_units,
                          s.scores + r * key_block + (n - k), key_block, false, to - n);
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
-        for (int64_t i = r; i < lesser(r + head_rows, rows); i++) {
+        for (int64_t i = r; i < lesser(r + head_rows<Unit>, rows); i++) {
           float* row = s.scores + i * key_block;
           if (end <= begin) continue;
           scale_row(row + begin, end - begin, head.scale);
@@ -288,6 +318,8 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
             if (threshold != 0) p = as<Register>(as<Ints>(p * factor) & kept_keys(seed, k + n, threshold));
             store_unit((Unit*)row, n, p);  // in place: pairs take the half that has been read
           }
+          for (int64_t n = end; n < begin + round_up(to - from, depth_step<Unit>); n += lanes)
+            store_unit((Unit*)row, n, Register{});
           const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);
           if (started && fade != 1.0f)
             for (int64_t n = 0; n < size; n += lanes)
@@ -318,7 +350,17 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
   }
 }
 
+#if defined(TUNESMITH_TILES)
+// Fewer queries fill too little of a tile to pay for its configuration.
+static bool by_tiles(const AttentionHead& head) {
+  return head.type == Type::bfloat16 && head.queries > matrix_tile / 2 && matrix_tiles();
+}
+#endif
+
 static void attention_pack(const AttentionHead& head, float* scratch) {
+#if defined(TUNESMITH_TILES)
+  if (by_tiles(head)) return attention_pack_units<TilePair>(head, scratch);
+#endif
 #if defined(TUNESMITH_PAIRS)
   if (head.type == Type::bfloat16) return attention_pack_units<Pair>(head, scratch);
 #endif
@@ -326,6 +368,13 @@ static void attention_pack(const AttentionHead& head, float* scratch) {
 }
 
 static void attention_forward(const AttentionHead& head, int64_t first, int64_t last, float* scratch) {
+#if defined(TUNESMITH_TILES)
+  if (by_tiles(head)) {
+    begin_tiles();
+    attention_forward_units<TilePair>(head, first, last, scratch);
+    return end_tiles();
+  }
+#endif
 #if defined(TUNESMITH_PAIRS)
   if (head.type == Type::bfloat16) return attention_forward_units<Pair>(head, first, last, scratch);
 #endif

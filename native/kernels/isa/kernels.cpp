@@ -5,12 +5,13 @@
 #include "attention-backward.h"
 #include "attention-few.h"
 #include "attention.h"
-#include "blocks.h"
+#include "block-rows.h"
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
 #include "peak.h"
 #include "rows.h"
+#include "tile-product.h"
 #include "unpack.h"
 
 #define TUNESMITH_TEXT_OF(x) #x
@@ -54,14 +55,21 @@ const Kernels& table() {
                                       log_prob_row,
                                       rotary_row,
                                       adamw,
-                                      head_rows,
                                       head_columns,
+                                      attention_gradient_rows,
                                       attention_scratch,
                                       attention_pack,
                                       attention_forward,
                                       attention_few,
                                       attention_backward_scratch,
                                       attention_backward,
+#if defined(TUNESMITH_TILES)
+                                      pack_tiles,
+                                      multiply_tile_block,
+#else
+                                      nullptr,
+                                      nullptr,
+#endif
                                       peak_rounds,
                                       soft_cap,
                                       soft_cap_backward};

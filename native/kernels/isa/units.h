@@ -14,10 +14,20 @@ struct Pair {
   uint32_t bits;  // the value that comes first in the low half
 };
 
+// Pairs for the matrix tiles of the processor (AMX), which take a depth of 16 units at once: depths are filled up with
+// zeros.
+struct TilePair : Pair {};
+
+TUNESMITH_INLINE int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+
 template <class Unit> inline constexpr int64_t unit_depth = 1;
 template <> inline constexpr int64_t unit_depth<Pair> = 2;
+template <> inline constexpr int64_t unit_depth<TilePair> = 2;
+// The depth of a product, in values, is a multiple of this.
+template <class Unit> inline constexpr int64_t depth_step = unit_depth<Unit>;
+template <> inline constexpr int64_t depth_step<TilePair> = 32;
 template <class Unit> TUNESMITH_INLINE int64_t units_of(int64_t depth) {
-  return (depth + unit_depth<Unit> - 1) / unit_depth<Unit>;
+  return round_up(depth, depth_step<Unit>) / unit_depth<Unit>;
 }
 
 TUNESMITH_INLINE Register operand(const float* p) { return load(p); }

@@ -177,6 +177,10 @@ const writeParts = async (
   await writeShardIndex(target, map, size)
 }
 
+/** The field of an output layer that an adapter was merged into, beside the table that it was tied to: transformers would tie them again. */
+const untiedField = (model: Model): HfFields =>
+  model.facts.tiedEmbeddings && model.parameters().has('head.lmHead.weight') ? { tie_word_embeddings: false } : {}
+
 /** All tensors of a model, with those of its files that it has no parameters for. */
 const tensorsToSave = (model: Model, dtype: Dtype): Map<string, Tensor> =>
   noGrad(() => {
@@ -202,7 +206,11 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
   const tensors = (options.weights ?? true) ? tensorsToSave(model, first) : new Map<string, Tensor>()
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
-    const fields = { ...fieldsOf(model, source?.fields ?? {}, dtype ?? first), ...options.fields }
+    const fields = {
+      ...fieldsOf(model, source?.fields ?? {}, dtype ?? first),
+      ...untiedField(model),
+      ...options.fields,
+    }
     const ids = options.tokenizer === undefined ? {} : await specialIds(options.tokenizer, fields)
     const floats = new Set([...model.definition.hfFloats, ...(source?.floats ?? [])])
     await writeFile(join(target, 'config.json'), stringifyConfig({ ...fields, ...ids }, floats))

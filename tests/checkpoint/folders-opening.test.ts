@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, write
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { applyAdapter } from '../../src/adapters/index.ts'
 import {
   describeModelLoad,
   loadModel,
@@ -272,6 +273,25 @@ describe('tied matrices', () => {
     expect(again.report.notes).toEqual([])
     expect(again.model.facts.tiedEmbeddings).toBe(false)
     expect(sameState(again.model.parameters(), untied.parameters())).toBe(true)
+  })
+
+  it.each([
+    ['gpt2', 'causal-lm'],
+    ['t5', 'seq2seq-lm'],
+  ] as const)('of %s that an adapter untied are saved as such, with the same logits', async (type, head) => {
+    await smallFolder(folder, type, head, { config: { tiedEmbeddings: true } })
+    const model = await loadModel(folder)
+    const applied = applyAdapter(model, { type: 'linear-probe' })
+    noGrad(() => applied.trainable.get('head.lmHead.weight')?.detach().mul_(1.5))
+    const inputs = { ...batch(), ...(type === 't5' ? { decoderInputIds: batch().inputIds } : {}) }
+    const { logits } = noGrad(() => model.forward(inputs))
+    const merged = `${folder}-merged-${type}`
+    applied.merge()
+    await saveModel(model, merged)
+    expect(JSON.parse(readFileSync(join(merged, 'config.json'), 'utf8')).tie_word_embeddings).toBe(false)
+    const again = await loadModelWithReport(merged)
+    expect(again.report.notes).toEqual([])
+    expect(noGrad(() => again.model.forward(inputs).logits.sub(logits).abs().max().item())).toBeLessThan(1e-5)
   })
 })
 

@@ -25,6 +25,7 @@ import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnd
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
+import { seedsOfPrompts } from '../parts/prompt-seeds.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
@@ -71,9 +72,11 @@ const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: s
   }
 }
 
-/** The settings with a single seed as one for all prompts: a flag that can be repeated is read as a list. */
-const withOneSeed = (settings: GenerationOptions): GenerationOptions =>
-  Array.isArray(settings.seed) && settings.seed.length === 1 ? { ...settings, seed: settings.seed[0] } : settings
+/** The settings with a seed for each prompt: a flag that can be repeated is read as a list, and one number gives each its own. */
+const withSeeds = (settings: GenerationOptions, prompts: number): GenerationOptions => {
+  const seeds = [settings.seed ?? []].flat()
+  return seeds.length === 1 ? { ...settings, seed: seedsOfPrompts(seeds[0], prompts) } : settings
+}
 
 const stream = async (
   model: Model,
@@ -172,7 +175,7 @@ export const generate = defineCommand({
     const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)
     const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
-    const plain = withDefaults(await generationDefaults(loaded), withOneSeed(given as GenerationOptions))
+    const plain = withDefaults(await generationDefaults(loaded), withSeeds(given as GenerationOptions, texts.length))
     const single = (plain.numBeams ?? 1) === 1 && (plain.numReturnSequences ?? 1) === 1
     const streamed = texts.length === 1 && named.length < 2 && single && out === undefined
     const { tokenizer } = loaded

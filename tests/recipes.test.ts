@@ -55,6 +55,7 @@ const textWithTenth = (): string => {
 
 const pretraining: Record<string, () => object> = {
   'bert-from-scratch.ts': () => tiny(pieces, 'bert'),
+  'modernbert-from-scratch.ts': () => tiny(pieces, 'modernbert'),
   'gpt-from-scratch.ts': () => tiny(bytes, 'gpt'),
   'continue-pretraining.ts': () => ({
     ...tiny(pieces, 'medical'),

@@ -22,6 +22,7 @@ import {
   type TrainingRun,
   train,
 } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import {
   eventsOf,
   largestDifference,
@@ -312,7 +313,7 @@ describe('memory that runs out', () => {
   it('splits what an evaluation looks at', async () => {
     const run = runOf('gpt2', size, { model: modelOf('gpt2', wide) })
     run.trainable.model.train()
-    const how = { examples: 32, microTokens: 8192, padded: false }
+    const how = { examples: 32, microTokens: 8192, padded: false, device: testDevice }
     const inUse = await bytesInUse()
     resetPeakMemory()
     const whole = await evaluateValidation(run.trainable, run.stream, how)

@@ -292,10 +292,18 @@ describe('generate', () => {
     }
     expect(texts[0].text).not.toBe(texts[5].text)
 
-    const sampled = ['--sample', '--seed', '7', '--json']
-    const together = await runHere(['generate', ...flags, '--input', input, '--prompt-field', 'ask', ...sampled])
-    const last = await runHere(['generate', ...flags, '--prompt', prompts[4], ...sampled])
-    expect(JSON.parse(together.stdout).texts[4].text).toBe(JSON.parse(last.stdout).texts[0].text)
+    const sampled = ['--sample', '--json']
+    const sample = async (...more: string[]): Promise<string[]> => {
+      const { stdout } = await runHere(['generate', ...flags, ...sampled, ...more])
+      return JSON.parse(stdout).texts.map(({ text }: { text: string }) => text)
+    }
+    const ofFile = ['--input', input, '--prompt-field', 'ask']
+    const seeds = ['3', '4', '5', '6', '7'].flatMap((seed) => ['--seed', seed])
+    expect((await sample(...ofFile, ...seeds))[4]).toBe((await sample('--prompt', prompts[4], '--seed', '7'))[0])
+    // One seed is that of the first prompt, and gives each of the others numbers of its own.
+    expect((await sample(...ofFile, '--seed', '7'))[0]).toBe((await sample('--prompt', prompts[0], '--seed', '7'))[0])
+    const same = ['--prompt', prompts[0], '--prompt', prompts[0], '--prompt', prompts[0], '--max-new-tokens', '12']
+    expect(new Set(await sample(...same, '--seed', '7')).size).toBe(3)
   })
 
   it('puts a message into a chat template and ends where the turn does', async () => {

@@ -83,11 +83,11 @@ describe('the help of a command with choices', () => {
 
 describe('the help of every command', () => {
   // The longest is that of `plan align`, which has the flags of `align` and its own.
-  it('has less than 520 lines of at most 80 columns, and every choice has a page', async () => {
+  it('has less than 560 lines of at most 80 columns, and every choice has a page', async () => {
     for (const [name, load] of Object.entries(commands)) {
       const page = helpOf((await load()) as never)
       const lines = helpText(page).split('\n')
-      expect(lines.length, name).toBeLessThan(520)
+      expect(lines.length, name).toBeLessThan(560)
       const wide = lines.filter((line) => line.length > 80 && /\S \S/.test(line) && !line.startsWith('Usage'))
       expect(wide, name).toEqual([])
       for (const { choice, types } of page.choices)

@@ -66,7 +66,7 @@ it('falls when weights are divided, in copies of the weights in float32', () => 
   // Weights, gradients and two moments.
   expect(none).toBeGreaterThan(4)
   // Sums on their way, which Gloo copies, weigh more here than in larger models, and how many there are depends on the clock.
-  expect(parameters).toBeLessThan(gradients - 0.5)
+  expect(parameters).toBeLessThan(gradients - 0.3)
   expect(parameters).toBeLessThan(none - 0.5)
 })
 
@@ -83,7 +83,7 @@ it('is what a plan says', async () => {
     // Gloo's thread keeps a copy of a bucket for a moment after the wait for it, longer on a busy machine, and may be done with the parts
     // that it collects before they are waited for.
     expect(measured, text).toBeLessThan(planned + (isExact ? 1e4 : 2 * bucketBytes))
-    expect(measured, text).toBeGreaterThan(isExact ? planned - 1e4 : 0.94 * planned)
+    expect(measured, text).toBeGreaterThan(isExact ? planned - 1e4 : 0.9 * planned)
   }
 })
 

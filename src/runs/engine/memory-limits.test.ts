@@ -39,7 +39,7 @@ describe('a model', () => {
 
   it('that cannot fit is refused with the numbers and the depth that fits', () => {
     const refused = () => expectModelFits(sizeOf(100), { name: 'model.depth', value: 100, sizeOf }, gigabytes(16))
-    expect(refused).toThrow(/got 100 for `model\.depth`: at least .* parameters, .* this machine has 16 GiB/)
+    expect(refused).toThrow(/got 100 for `model\.depth`: at least .* parameters, .* there are 16 GiB/)
     const depth = Number(/Set `model\.depth` to (\d+) or less/.exec(String(catchError(refused)))?.[1])
     expect(8 * leastParameters(sizeOf(depth))).toBeLessThanOrEqual(gigabytes(16))
     expect(8 * leastParameters(sizeOf(depth + 1))).toBeGreaterThan(gigabytes(16))

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <map>
 #include <unordered_map>
+#include <utility>
 
 namespace tunesmith {
 namespace {
@@ -384,38 +385,56 @@ napi_value make_strings(napi_env env, const std::vector<std::string>& texts) {
   return array;
 }
 
+// What a plan counted.
+struct Record {
+  size_t peak, peak_held;
+  std::vector<std::string> names, phases;
+  std::vector<Event> events;
+  std::vector<std::pair<std::pair<int32_t, int32_t>, Operations>> operations;
+};
+
+// Ends the plan. JavaScript objects are made of the record without the lock: making one may collect garbage, and so
+// free planned tensors, which asks for the lock.
+Record take_record() {
+  Plan& p = plan();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.active) throw ArgumentError("there is no plan to end");
+  p.active = false;
+  p.live.clear();
+  return {p.blocks.peak,
+          p.peak_held,
+          p.names,
+          p.phases,
+          std::exchange(p.events, {}),
+          {p.operations.begin(), p.operations.end()}};
+}
+
 // endPlan() -> { peak, peakHeld, names, phases, events, operations }: rows of four numbers, block, bytes, name, phase,
 // and phase, name, computed, plain
 TUNESMITH_FUNCTION(end_plan) {
   return guarded(env, [&] {
     c10::impl::tls_set_dispatch_key_included(planning_key, false);
-    Plan& p = plan();
-    std::lock_guard<std::mutex> lock(p.mutex);
-    if (!p.active) throw ArgumentError("there is no plan to end");
-    p.active = false;
+    const Record record = take_record();
     napi_value result;
     napi_create_object(env, &result);
-    set_field(env, result, "peak", make_number(env, static_cast<double>(p.blocks.peak)));
-    set_field(env, result, "peakHeld", make_number(env, static_cast<double>(p.peak_held)));
-    set_field(env, result, "names", make_strings(env, p.names));
-    set_field(env, result, "phases", make_strings(env, p.phases));
-    set_field(env, result, "events", make_table(env, p.events.size(), [&](size_t i, double* row) {
-                const Event& e = p.events[i];
+    set_field(env, result, "peak", make_number(env, static_cast<double>(record.peak)));
+    set_field(env, result, "peakHeld", make_number(env, static_cast<double>(record.peak_held)));
+    set_field(env, result, "names", make_strings(env, record.names));
+    set_field(env, result, "phases", make_strings(env, record.phases));
+    set_field(env, result, "events", make_table(env, record.events.size(), [&](size_t i, double* row) {
+                const Event& e = record.events[i];
                 row[0] = static_cast<double>(e.block);
                 row[1] = e.bytes;
                 row[2] = e.name;
                 row[3] = e.phase;
               }));
-    const std::vector<std::pair<std::pair<int32_t, int32_t>, Operations>> operations(p.operations.begin(),
-                                                                                     p.operations.end());
+    const auto& operations = record.operations;
     set_field(env, result, "operations", make_table(env, operations.size(), [&](size_t i, double* row) {
                 row[0] = operations[i].first.first;
                 row[1] = operations[i].first.second;
                 row[2] = operations[i].second.computed;
                 row[3] = operations[i].second.plain;
               }));
-    p.events = {};
-    p.live.clear();
     return result;
   });
 }

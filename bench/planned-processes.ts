@@ -84,7 +84,7 @@ const rowOf = async (one: Case, paths: object, count: number): Promise<string[]>
       model,
       objective: { type: objective },
       ...paths,
-      out: '/tmp/planned',
+      out: 'planned',
       maxLength: length,
       precision: 'bfloat16',
     },

@@ -51,7 +51,7 @@ for (let i = 0; i < sums; i++) await group.sum_([bucket])
 const between = measure()
 for (let i = 0; i < messages; i++) await group.gather(0)
 const after = measure()
-// A sum over two processes sends as many bytes as the tensor has. All threads count: the main thread only waits.
+// A sum over two processes sends as many bytes as the tensor has. Gloo's threads count: the main thread only waits.
 const spent = (from: typeof before, to: typeof before) => to.gloo - from.gloo
 report.bandwidth = (sums * bucket.size * 4) / spent(before, between)
 report.latency = spent(between, after) / messages

@@ -34,14 +34,6 @@ int64_t half_cache() {
   return std::clamp<int64_t>(bytes, 1 << 19, 1 << 21) / 2 / int64_t(sizeof(float));
 }
 
-int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-
-Matrix at(Matrix m, int64_t row, int64_t column) {
-  int64_t offset = row * m.row_stride + column * m.column_stride;
-  m.data = static_cast<const char*>(m.data) + offset * (m.type == Type::bfloat16 ? 2 : 4);
-  return m;
-}
-
 void* at(const Product& p, int64_t row, int64_t column) {
   return static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
 }

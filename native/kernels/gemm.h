@@ -23,6 +23,15 @@ struct Product {
 
 void multiply(const Product& product);
 
+inline int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+
+// The part of a matrix that begins at a row and a column.
+inline Matrix at(Matrix m, int64_t row, int64_t column) {
+  const int64_t offset = row * m.row_stride + column * m.column_stride;
+  m.data = static_cast<const char*>(m.data) + offset * (m.type == Type::bfloat16 ? 2 : 4);
+  return m;
+}
+
 // The packed form of a matrix [depth, columns] and its size. It does not depend on the rows of a product.
 int64_t panel_floats(int64_t columns, int64_t depth);
 void pack_panels(Matrix b, int64_t depth, int64_t columns, float* out);

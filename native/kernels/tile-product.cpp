@@ -18,12 +18,6 @@ constexpr int64_t column_block = 512;  // of it too, beside the rows
 constexpr int64_t fewest = 128;        // fewer rows, or less depth, are not worth packing the other operand
 constexpr int64_t packed_limit = int64_t(1) << 25;  // bf16 values of the right operand
 
-int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-
-const char* at(const Matrix& m, int64_t row, int64_t column) {
-  return static_cast<const char*>(m.data) + 2 * (row * m.row_stride + column * m.column_stride);
-}
-
 }  // namespace
 
 bool takes_tiles(const Product& p) {
@@ -34,7 +28,7 @@ bool takes_tiles(const Product& p) {
 
 void multiply_by_tiles(const Product& p) {
   const Kernels& k = kernels();
-  const int64_t slices = (p.depth + slice_depth - 1) / slice_depth, columns = round_up(p.columns, side);
+  const int64_t slices = (p.depth + slice_depth - 1) / slice_depth, columns = ceil_to(p.columns, side);
   // Of each slice all panels of columns, one slice after another.
   const int64_t slice_floats = columns / 16 * tile_panel(std::min(slice_depth, p.depth));
   float* packed = scratch(Scratch::columns, slices * slice_floats);
@@ -43,14 +37,14 @@ void multiply_by_tiles(const Product& p) {
   at::parallel_for(0, slices * strips, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const int64_t slice = i / strips, column = i % strips * side, depth = depth_of(slice);
-      k.pack_tiles(at(p.b, slice * slice_depth, column), p.b.column_stride, p.b.row_stride,
+      k.pack_tiles(at(p.b, slice * slice_depth, column).data, p.b.column_stride, p.b.row_stride,
                    std::min(side, p.columns - column), depth, true,
                    packed + slice * slice_floats + column / 16 * tile_panel(depth));
     }
   });
 
   const int64_t threads = at::get_num_threads();
-  const int64_t block = std::clamp(round_up((p.rows + threads - 1) / threads, side), side, row_block);
+  const int64_t block = std::clamp(ceil_to((p.rows + threads - 1) / threads, side), side, row_block);
   at::parallel_for(0, (p.rows + block - 1) / block, 1, [&](int64_t first, int64_t last) {
     float* rows = scratch(Scratch::rows, block / 16 * tile_panel(std::min(slice_depth, p.depth)));
     float* sums = slices > 1 ? scratch(Scratch::partial, block * columns) : nullptr;
@@ -59,8 +53,8 @@ void multiply_by_tiles(const Product& p) {
         TileBlock job{};
         job.depth = depth_of(slice);
         job.rows = std::min(block, p.rows - row);
-        k.pack_tiles(at(p.a, row, slice * slice_depth), p.a.row_stride, p.a.column_stride, job.rows, job.depth, false,
-                     rows);
+        k.pack_tiles(at(p.a, row, slice * slice_depth).data, p.a.row_stride, p.a.column_stride, job.rows, job.depth,
+                     false, rows);
         job.a = rows;
         job.continues = slice > 0;
         job.partial_stride = columns;

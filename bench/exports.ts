@@ -1,13 +1,14 @@
 // Every architecture, head and format of `export`: small models of odd settings with random weights, each export opened in the
 // program that will use it. `npm run bench -- exports [ARCHITECTURE …] > ROWS` prints a row for each model, and
 // `npm run bench -- exports --write ROWS …` makes docs/results/export-formats.md of the rows of one or several runs. FORMATS
-// restricts them, as in FORMATS=merged,onnx.
+// restricts them, as in FORMATS=merged,onnx: onnx-standard and onnx-grouped are ONNX with other operators.
 // node-llama-cpp must be installed beside the program.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadModel, saveModel } from '../src/checkpoint/index.ts'
 import { ConfigError } from '../src/core/index.ts'
+import type { OnnxOperators } from '../src/export/export-target.ts'
 import { architectures } from '../src/export/gguf/architectures.ts'
 import type { ExportSource } from '../src/export/index.ts'
 import { exportTargets } from '../src/export/index.ts'
@@ -16,18 +17,29 @@ import { freeModel } from '../src/export/proof/compare-models.ts'
 import { proofTexts } from '../src/export/proof/proof-texts.ts'
 import { type HeadType, headsOf, type ModelType, models } from '../src/models/index.ts'
 import { trainTokenizer } from '../src/tokenizers/index.ts'
-import { odd, oddModel } from '../tests/export/onnx-fixture.ts'
+import { groupable, odd, oddModel } from '../tests/export/onnx-fixture.ts'
 import type { BenchOptions } from './main.ts'
 
-/** Formats of the table: a name that `--to` takes, and the program that computes. */
+/** A format of the tables. */
+interface Format {
+  /** Formats of one table: the target, with the operators where these are not the default. */
+  group: string
+  target: string
+  variant: string
+  operators?: OnnxOperators
+  /** Group and variant. */
+  name: string
+}
+
 const formats = exportTargets
   .filter(({ type }) => ['merged', 'onnx', 'gguf'].includes(type))
-  .flatMap(({ type, variants }) =>
-    (type === 'onnx' ? ['', ...variants] : variants).map((variant) => ({
-      target: type,
-      variant,
-      name: variant === '' ? `${type}:fp32` : `${type}:${variant}`,
-    })),
+  .flatMap(({ type, variants, operators = ['plain'] }) =>
+    operators.flatMap((one) => {
+      const group = one === 'plain' ? type : `${type}-${one}`
+      return (type === 'onnx' ? ['', ...variants] : variants).map(
+        (variant): Format => ({ group, target: type, variant, operators: one, name: `${group}:${variant || 'fp32'}` }),
+      )
+    }),
   )
 
 /** What was measured of one model in one format. */
@@ -52,11 +64,12 @@ interface Row {
 const texts = proofTexts(undefined)
 const measure = async (
   source: ExportSource,
-  { target, variant }: (typeof formats)[number],
+  { target, variant, operators }: Format,
   folder: string,
 ): Promise<{ cell: Cell; consumers: string[] }> => {
   const entry = exportTargets.find(({ type }) => type === target)
   if (entry?.prove === undefined) throw new Error(`no proof of ${target}`)
+  source.operators = operators
   await entry.check?.(source, variant)
   mkdirSync(folder, { recursive: true })
   const context = { note: () => {}, texts }
@@ -98,9 +111,9 @@ const measurable: Record<string, Record<string, unknown>> = {
 }
 
 /** Settings of the model that is measured in some formats. */
-const changesFor = (type: ModelType, target: string): Record<string, unknown> =>
-  target !== 'gguf'
-    ? { vocabSize: 300, ...measurable[type] }
+const changesFor = (type: ModelType, group: string): Record<string, unknown> =>
+  group !== 'gguf'
+    ? { vocabSize: 300, ...measurable[type], ...(group === 'onnx-grouped' ? groupable[type] : {}) }
     : {
         vocabSize: 300,
         ...measurable[type],
@@ -111,10 +124,10 @@ const changesFor = (type: ModelType, target: string): Record<string, unknown> =>
 
 /** Measures one model in formats of one kind. */
 const measureIn = async (
-  target: string,
+  group: string,
   { type, head, folder, tokenizer }: { type: ModelType; head: HeadType; folder: string; tokenizer: string },
 ): Promise<Pick<Row, 'cells' | 'consumers'>> => {
-  const original = oddModel(type, head, changesFor(type, target), 0.05)
+  const original = oddModel(type, head, changesFor(type, group), 0.05)
   await saveModel(original, folder, { tokenizer })
   const source = await openSource({ model: folder })
   // Without the task of a run, a head that has no class in transformers is opened as another one.
@@ -124,7 +137,7 @@ const measureIn = async (
   }
   const cells: Row['cells'] = {}
   const consumers = new Set<string>()
-  for (const format of formats.filter((one) => one.target === target)) {
+  for (const format of formats.filter((one) => one.group === group)) {
     try {
       const found = await measure(source, format, join(folder, format.name.replace(':', '-')))
       cells[format.name] = found.cell
@@ -141,11 +154,11 @@ const measureIn = async (
 
 const measureModel = async (type: ModelType, head: HeadType, root: string, tokenizer: string): Promise<Row> => {
   const row: Row = { type, head, cells: {}, consumers: [] }
-  const targets = [...new Set(formats.map(({ target }) => target))]
-  for (const target of targets.filter((one) => (process.env.FORMATS ?? one).split(',').includes(one))) {
-    if (target === 'gguf' && !Object.hasOwn(architectures, type)) continue
+  const groups = [...new Set(formats.map(({ group }) => group))]
+  for (const group of groups.filter((one) => (process.env.FORMATS ?? one).split(',').includes(one))) {
+    if (group === 'gguf' && !Object.hasOwn(architectures, type)) continue
     const folder = join(root, `${type}-${head}`)
-    const { cells, consumers } = await measureIn(target, { type, head, folder, tokenizer })
+    const { cells, consumers } = await measureIn(group, { type, head, folder, tokenizer })
     Object.assign(row.cells, cells)
     row.consumers = [...new Set([...row.consumers, ...consumers])]
   }
@@ -174,7 +187,7 @@ const tableOf = (rows: readonly Row[], names: readonly string[]): string[] => {
 }
 
 const page = (rows: readonly Row[]): string => {
-  const of = (target: string) => formats.filter((format) => format.target === target).map(({ name }) => name)
+  const of = (group: string) => formats.filter((format) => format.group === group).map(({ name }) => name)
   const gguf = of('gguf')
   const refusedIn = (names: readonly string[]) => [
     ...new Set(rows.filter(({ cells }) => !names.some((name) => name in cells)).map(({ type }) => type)),
@@ -221,6 +234,16 @@ const page = (rows: readonly Row[]): string => {
     ...tableOf(rows, of('onnx')),
     '',
     `Refused: ${refusedIn(of('onnx')).join(', ') || 'none'}.`,
+    '',
+    'With the operators of opset 23 (`--opset 23`):',
+    '',
+    ...tableOf(rows, of('onnx-standard')),
+    '',
+    'With GroupQueryAttention (`--grouped-query-attention`), heads of 8 to 40 elements:',
+    '',
+    ...tableOf(rows, of('onnx-grouped')),
+    '',
+    'Other architectures and heads are refused with GroupQueryAttention.',
     '',
     '## GGUF',
     '',

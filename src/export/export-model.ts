@@ -12,7 +12,14 @@ import {
   writeFolderAtomic,
 } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
-import { type ExportSource, type OnnxOpset, onnxOpsets, type ProofRow, type WriteContext } from './export-target.ts'
+import {
+  type ExportSource,
+  type OnnxOperators,
+  type OnnxOpset,
+  onnxOpsets,
+  type ProofRow,
+  type WriteContext,
+} from './export-target.ts'
 import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource, type SourceInput } from './open-source.ts'
@@ -36,6 +43,8 @@ export interface ExportInput extends SourceInput {
   imatrix?: readonly string[]
   /** Version of ONNX's operators in `onnx`: 18, or 23 for onnxruntime in Node (default: 18). */
   opset?: OnnxOpset
+  /** Attention of decoders by onnxruntime's GroupQueryAttention in `onnx` and `web` (default: false). */
+  groupedQueryAttention?: boolean
   /** Compare each export with the model (default: true). */
   prove?: boolean
 }
@@ -117,15 +126,29 @@ const onlyWhereUsed = (chosen: readonly ChosenTarget[]): void => {
   )
 }
 
-/** @throws ConfigError for an unknown version, and formats that have none */
-const expectOpset = (opset: OnnxOpset, chosen: readonly ChosenTarget[]): void => {
-  if (!onnxOpsets.includes(opset))
+/**
+ * The operators that the options name; undefined without any.
+ * @throws ConfigError for an unknown version, options that exclude each other, and formats that have no such operators
+ */
+const operatorsOf = (
+  { opset, groupedQueryAttention = false }: ExportInput,
+  chosen: readonly ChosenTarget[],
+): OnnxOperators | undefined => {
+  if (opset === undefined && !groupedQueryAttention) return undefined
+  if (opset !== undefined && !onnxOpsets.includes(opset))
     throw new ConfigError(`Expected ${onnxOpsets.join(' or ')} for \`opset\`, got ${String(opset)}.`)
-  const others = chosen.filter(({ target }) => target.usesOpset !== true)
+  if (opset === 23 && groupedQueryAttention)
+    throw new ConfigError(
+      '`opset` 23 and `groupedQueryAttention` are two forms of attention: set one of them. Browsers have the latter only.',
+    )
+  const operators = groupedQueryAttention ? 'grouped' : opset === 23 ? 'standard' : 'plain'
+  const option = groupedQueryAttention ? 'groupedQueryAttention' : 'opset'
+  const others = chosen.filter(({ target }) => !(target.operators ?? []).includes(operators))
   if (others.length > 0)
     throw new ConfigError(
-      `\`opset\` has no effect on ${others.map(({ name }) => name).join(', ')}: leave it out, or export onnx alone.`,
+      `\`${option}\` has no effect on ${others.map(({ name }) => name).join(', ')}: leave it out, or export to onnx alone.`,
     )
+  return operators
 }
 
 const refuseFailures = (rows: readonly ProofRow[]): void => {
@@ -195,9 +218,9 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
   const chosen = chooseAll(input.to)
   await expectFreeFolder(input.out, input.replace ?? false)
   hooks.onProgress?.(`Opening ${input.model}`)
-  if (input.opset !== undefined) expectOpset(input.opset, chosen)
+  const operators = operatorsOf(input, chosen)
   const source = await openSource(input, hooks)
-  if (input.opset !== undefined) source.opset = input.opset
+  if (operators !== undefined) source.operators = operators
   for (const { target, variant } of chosen) await target.check?.(source, variant)
   if (input.data !== undefined && input.prove === false)
     throw new ConfigError('`data` has no effect without the comparison: leave out `data`, or set `prove`.')

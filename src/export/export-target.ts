@@ -23,6 +23,12 @@ export interface Importance {
 export const onnxOpsets = [18, 23] as const
 export type OnnxOpset = (typeof onnxOpsets)[number]
 
+/**
+ * What ONNX's graphs are made of: basic operators (`plain`, opset 18), attention, RMS norms and rotary positions as
+ * operators (`standard`, opset 23), or basic ones with onnxruntime's own GroupQueryAttention (`grouped`, opset 18).
+ */
+export type OnnxOperators = 'plain' | 'standard' | 'grouped'
+
 /** A model that is exported. */
 export interface ExportSource {
   /** The model as the caller named it. */
@@ -46,8 +52,8 @@ export interface ExportSource {
   task?: SpecialistTask
   /** What errors of quantisation are weighed by (default: none). */
   importance?: Importance
-  /** Version of ONNX's operators: 23 has attention, RMS norms and rotary positions as operators (default: 18). */
-  opset?: OnnxOpset
+  /** Operators of ONNX's graphs (default: plain). */
+  operators?: OnnxOperators
   /** What was merged, with errors, as sentences for the report and the model card. */
   notes: string[]
 }
@@ -111,8 +117,8 @@ export interface ExportTarget {
   quantises?(variant: string): boolean
   /** Whether an importance matrix changes what is written (default: never). */
   usesImportance?(variant: string): boolean
-  /** Whether the files are ONNX's, with operators of a version that may be chosen (default: false). */
-  usesOpset?: boolean
+  /** Operators that may be chosen, where the files are ONNX's (default: none). */
+  operators?: readonly OnnxOperators[]
   /** Refuses before anything is written. @throws ConfigError with the reason */
   check?(source: ExportSource, variant: string): void | Promise<void>
   /** Writes files into `folder`, beside those of other variants. */

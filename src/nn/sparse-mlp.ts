@@ -57,6 +57,25 @@ export const withRouterLogits = <Result>(logits: Tensor[] | undefined, body: () 
   }
 }
 
+/** Reads the shares of a mixture's experts, [N,experts], and may choose the experts of each token, int64 [N,k]. */
+export type Routing = (shares: Tensor) => Tensor | undefined
+
+let routing: Routing | undefined
+
+/**
+ * Runs `body`, asking `route` for the experts in each of its mixtures in turn; those with the largest shares where it gives
+ * none. Experts that were given have their shares as weights, too.
+ */
+export const withRouting = <Result>(route: Routing, body: () => Result): Result => {
+  const before = routing
+  routing = route
+  try {
+    return body()
+  } finally {
+    routing = before
+  }
+}
+
 /** A mixture of experts in place of a feed-forward block. @source arXiv:1701.06538, arXiv:2401.04088 */
 export class SparseMlp extends Mlp {
   router: Router
@@ -98,7 +117,9 @@ export class SparseMlp extends Mlp {
 
   #mix(rows: Tensor, logits: Tensor): Tensor {
     const tokens = rows.shape[0]
-    const [best, chosen] = logits.to('float32').softmax(-1).topk(this.#perToken, -1)
+    const shares = logits.to('float32').softmax(-1)
+    const given = routing?.(shares)
+    const [best, chosen] = given === undefined ? shares.topk(this.#perToken, -1) : [shares.gather(-1, given), given]
     const weights = this.#normalize ? best.div(best.sum(-1, { keepdim: true })) : best
     const { places, slots, counts } = noGrad(() => this.#group(chosen))
     const parts = rows.indexSelect(0, places).split(counts, 0)

@@ -80,6 +80,22 @@ describe('exportModel', () => {
     await refused({ opset: 23, to: ['onnx', 'web'] }, /`opset` has no effect on web/)
   })
 
+  it('writes GroupQueryAttention on request, which onnxruntime computes', async () => {
+    const out = join(scratch, 'grouped')
+    const to = ['onnx', 'onnx:fp16', 'onnx:q8', 'onnx:q4', 'onnx:q4f16']
+    const { proof } = await exportModel({ model: base, to, groupedQueryAttention: true, out })
+    const checks = proof.filter(({ consumer }) => consumer.startsWith('onnxruntime-node')).map(({ check }) => check)
+    for (const check of ['padded batch against single rows', 'greedy tokens', 'with a cache against without'])
+      expect(checks.filter((one) => one === check)).toHaveLength(to.length)
+    expect(readFileSync(join(out, 'onnx', 'onnx', 'model_q4.onnx'), 'latin1')).toContain('GroupQueryAttention')
+    const refused = (more: object, words: RegExp) =>
+      expect(
+        exportModel({ model: base, to: 'onnx', out: `${out}-no`, groupedQueryAttention: true, ...more }),
+      ).rejects.toThrow(words)
+    await refused({ opset: 23 }, /two forms of attention: set one/)
+    await refused({ to: ['onnx', 'gguf:q8_0'] }, /`groupedQueryAttention` has no effect on gguf:q8_0/)
+  })
+
   it.each([
     ['lora', { type: 'lora', rank: 4 }],
     ['rslora', { type: 'lora', rank: 4, rsLora: true }],

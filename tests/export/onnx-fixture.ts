@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node'
-import { type WriteOnnxOptions, writeOnnx } from '../../src/export/onnx/write-onnx.ts'
+import type { OnnxOperators } from '../../src/export/export-target.ts'
+import { type OnnxFormat, type WriteOnnxOptions, writeOnnx } from '../../src/export/onnx/write-onnx.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad, scope, Tensor } from '../../src/tensor/index.ts'
 
@@ -47,6 +48,17 @@ export const odd: Record<string, Record<string, unknown>> = {
     relativeMaxDistance: 20,
     relativeBuckets: 8,
   },
+}
+
+/** Heads of 8, 16, 24 and 40 elements in place of those that GroupQueryAttention does not have. */
+export const groupable: Record<string, Record<string, unknown>> = {
+  gemma: { headDim: 40 },
+  gemma2: { headDim: 24 },
+  gemma3: { headDim: 24 },
+  'gpt-neox': { hiddenSize: 48 },
+  gpt2: { hiddenSize: 72 },
+  llama: { headDim: 24 },
+  qwen3: { headDim: 24, ropeScaling: { kind: 'linear', factor: 2 } },
 }
 
 /** A model with random weights, those of norms and biases too. */
@@ -128,3 +140,137 @@ export const emptyCache = (session: InferenceSession, rows: number): Record<stri
       return [[input.name, new OnnxTensor('float32', new Float32Array(0), shape)]]
     }),
   )
+
+// float32 differs by rounding. Half precision: the limit. Integers: what these random weights lose, so that a
+// wrong scale, zero point or layout shows; equality with the reference quantisers is a test of its own. Sums of 8-bit
+// products depend on the processor: without VNNI some saturate.
+export const limits: Record<OnnxFormat, number> = { fp32: 1e-4, fp16: 1e-2, q8: 0.4, q4: 0.8, q4f16: 0.8 }
+
+/** Outputs of our own forward pass, by the names in the file. */
+export const expected = (model: Model, ids: number[][], mask: number[][]): Record<string, Float32Array> => {
+  const choices = model.headType === 'multiple-choice'
+  const shape = choices ? [1, 3, 7] : undefined
+  const inputs = { inputIds: ours(ids, shape), attentionMask: ours(mask, shape) }
+  const logits = values(() => model.forward(inputs).logits)
+  if (model.headType === 'embedding') return { sentence_embedding: logits }
+  if (model.headType !== 'question-answering') return { logits }
+  const of = (part: number) => logits.filter((_, i) => i % 2 === part)
+  return { start_logits: of(0), end_logits: of(1) }
+}
+
+/** Elements of rows [B,T,…] at tokens that are no padding, where there is a value for each token. */
+export const seen = (found: ArrayLike<number>, mask: number[][]): number[] => {
+  const flat = mask.flat()
+  const all = Array.from(found)
+  if (all.length % flat.length !== 0) return all
+  const width = all.length / flat.length
+  return all.filter((_, i) => flat[Math.floor(i / width)] === 1)
+}
+
+/** Largest difference of the outputs of a batch with padding on the right. */
+export const worstOf = async (model: Model, format: OnnxFormat, operators: OnnxOperators = 'plain') => {
+  const { ids, mask } = batch(['roberta', 'mpnet'].includes(model.definition.type) ? 1 : 0)
+  const shape = model.headType === 'multiple-choice' ? [1, 3, 7] : [3, 7]
+  return withSessions(model, { format, operators }, async ([session]) => {
+    const all: Record<string, OnnxTensor> = {
+      input_ids: int64(ids.flat(), shape),
+      attention_mask: int64(mask.flat(), shape),
+      token_type_ids: int64(ids.flat().fill(0), shape),
+      num_logits_to_keep: int64([0], []),
+      ...emptyCache(session, 3),
+    }
+    const outputs = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, all[name]])))
+    const parts = Object.entries(expected(model, ids, mask)).map(([name, wanted]) =>
+      difference(seen(outputs[name].data as Float32Array, mask), seen(wanted, mask)),
+    )
+    return Math.max(...parts)
+  })
+}
+
+/** The cache that a call gave, as inputs of the next. */
+const cacheAfter = (
+  cache: Record<string, OnnxTensor>,
+  outputs: Awaited<ReturnType<InferenceSession['run']>>,
+): Record<string, OnnxTensor> =>
+  Object.fromEntries(
+    Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
+  )
+
+/** Logits of one text in one pass of ours, [T,V]. */
+const wholeText = (model: Model, ids: readonly number[]): Float32Array =>
+  values(() => model.forward({ inputIds: ours([ids]) }).logits)
+
+/**
+ * Largest difference of the logits of the last token while a text with padding before it is read in three calls with a
+ * cache, of 4, 1 and 2 tokens.
+ */
+export const worstWithCache = (model: Model, operators: OnnxOperators): Promise<number> => {
+  const ids = batch(0).ids[0]
+  const wanted = wholeText(model, ids)
+  const vocabulary = model.facts.vocabSize
+  return withSessions(model, { operators }, async ([session]) => {
+    let cache = emptyCache(session, 1)
+    const found: number[] = []
+    for (const [from, to] of [
+      [0, 4],
+      [4, 5],
+      [5, 7],
+    ]) {
+      const padded = from === 0 ? [0, 0, ...ids.slice(0, to)] : ids.slice(from, to)
+      const outputs = await session.run({
+        input_ids: int64(padded, [1, padded.length]),
+        attention_mask: int64([0, 0, ...ids.slice(0, to).map(() => 1)], [1, to + 2]),
+        num_logits_to_keep: int64([1], []),
+        ...cache,
+      })
+      const last = wanted.subarray((to - 1) * vocabulary, to * vocabulary)
+      found.push(difference(outputs.logits.data as Float32Array, last))
+      cache = cacheAfter(cache, outputs)
+    }
+    return Math.max(...found)
+  })
+}
+
+/**
+ * Largest difference of the logits of two texts, read as a batch of prompts of 4 and 2 tokens, padded to 4, and then of one
+ * token each in every call.
+ */
+export const worstInBatch = (model: Model, operators: OnnxOperators, side: 'left' | 'right'): Promise<number> => {
+  const [first] = batch(0).ids
+  const [texts, lengths] = [
+    [first, first.slice(3).reverse()],
+    [4, 2],
+  ]
+  const wanted = texts.map((ids) => wholeText(model, ids))
+  const vocabulary = model.facts.vocabSize
+  const padded = (row: readonly number[]) => {
+    const padding = Array(4 - row.length).fill(0)
+    return side === 'left' ? [...padding, ...row] : [...row, ...padding]
+  }
+  return withSessions(model, { operators }, async ([session]) => {
+    let cache = emptyCache(session, 2)
+    let mask = lengths.map((length) => padded(Array(length).fill(1)))
+    let ids = texts.map((row, i) => padded(row.slice(0, lengths[i])))
+    const found: number[] = []
+    for (let step = 0; step < 3; step++) {
+      const outputs = await session.run({
+        input_ids: int64(ids.flat(), [2, ids[0].length]),
+        attention_mask: int64(mask.flat(), [2, mask[0].length]),
+        num_logits_to_keep: int64([0], []),
+        ...cache,
+      })
+      const logits = outputs.logits.data as Float32Array
+      for (const [row, length] of lengths.entries()) {
+        const at = step > 0 || side === 'left' ? ids[0].length - 1 : length - 1
+        const from = (row * ids[0].length + at) * vocabulary
+        const token = length - 1 + step
+        const last = wanted[row].subarray(token * vocabulary, (token + 1) * vocabulary)
+        found.push(difference(logits.subarray(from, from + vocabulary), last))
+      }
+      cache = cacheAfter(cache, outputs)
+      mask = mask.map((row) => [...row, 1])
+      ids = texts.map((row, i) => [row[lengths[i] + step]])
+    }
+    return Math.max(...found)
+  })
+}

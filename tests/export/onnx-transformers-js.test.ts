@@ -8,7 +8,7 @@ import { saveModel } from '../../src/checkpoint/index.ts'
 import { writeOnnx } from '../../src/export/onnx/write-onnx.ts'
 import type { Model } from '../../src/models/index.ts'
 import { noGrad, scope } from '../../src/tensor/index.ts'
-import { batch, oddModel, ours } from './onnx-fixture.ts'
+import { batch, groupable, oddModel, ours } from './onnx-fixture.ts'
 
 const count = 8
 
@@ -29,14 +29,21 @@ const greedy = (start: readonly number[], logitsOf: (ids: number[]) => ReturnTyp
   return ids
 }
 
-it.each(['gpt2', 'llama', 't5'] as const)('generates with %s', async (type) => {
+it.each([
+  ['gpt2', 'plain'],
+  ['llama', 'plain'],
+  ['t5', 'plain'],
+  ['gpt2', 'grouped'],
+  ['llama', 'grouped'],
+] as const)('generates with %s of %s operators', async (type, operators) => {
   const folder = await mkdtemp(join(tmpdir(), 'js-'))
   try {
     const seq2seq = type === 't5'
-    const model = oddModel(type, seq2seq ? 'seq2seq-lm' : 'causal-lm')
+    const changes = operators === 'grouped' ? groupable[type] : {}
+    const model = oddModel(type, seq2seq ? 'seq2seq-lm' : 'causal-lm', changes)
     // No token ends the text, so that all are compared.
     await saveModel(model, folder, { fields: { eos_token_id: null, bos_token_id: null } })
-    await writeOnnx(model, folder)
+    await writeOnnx(model, folder, { operators })
     env.allowRemoteModels = false
     env.localModelPath = `${dirname(folder)}/`
     const auto = seq2seq ? AutoModelForSeq2SeqLM : AutoModelForCausalLM

@@ -5,52 +5,22 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { type OnnxFormat, writeOnnx } from '../../src/export/onnx/write-onnx.ts'
-import { type HeadType, headsOf, type Model, models } from '../../src/models/index.ts'
-import { batch, difference, emptyCache, int64, oddModel, ours, values, withSessions } from './onnx-fixture.ts'
-
-// float32 differs by rounding. Half precision: the limit. Integers: what these random weights lose, so that a
-// wrong scale, zero point or layout shows; equality with the reference quantisers is a test of its own. Sums of 8-bit
-// products depend on the processor: without VNNI some saturate.
-const limits: Record<OnnxFormat, number> = { fp32: 1e-4, fp16: 1e-2, q8: 0.4, q4: 0.8, q4f16: 0.8 }
-
-const expected = (model: Model, ids: number[][], mask: number[][]): Record<string, Float32Array> => {
-  const choices = model.headType === 'multiple-choice'
-  const shape = choices ? [1, 3, 7] : undefined
-  const inputs = { inputIds: ours(ids, shape), attentionMask: ours(mask, shape) }
-  const logits = values(() => model.forward(inputs).logits)
-  if (model.headType === 'embedding') return { sentence_embedding: logits }
-  if (model.headType !== 'question-answering') return { logits }
-  const of = (part: number) => logits.filter((_, i) => i % 2 === part)
-  return { start_logits: of(0), end_logits: of(1) }
-}
-
-/** Elements of rows [B,T,…] at tokens that are no padding, where there is a value for each token. */
-const seen = (found: ArrayLike<number>, mask: number[][]): number[] => {
-  const flat = mask.flat()
-  const all = Array.from(found)
-  if (all.length % flat.length !== 0) return all
-  const width = all.length / flat.length
-  return all.filter((_, i) => flat[Math.floor(i / width)] === 1)
-}
-
-const worstOf = async (model: Model, format: OnnxFormat, operators: 'plain' | 'standard' = 'plain') => {
-  const { ids, mask } = batch(['roberta', 'mpnet'].includes(model.definition.type) ? 1 : 0)
-  const shape = model.headType === 'multiple-choice' ? [1, 3, 7] : [3, 7]
-  return withSessions(model, { format, operators }, async ([session]) => {
-    const all: Record<string, OnnxTensor> = {
-      input_ids: int64(ids.flat(), shape),
-      attention_mask: int64(mask.flat(), shape),
-      token_type_ids: int64(ids.flat().fill(0), shape),
-      num_logits_to_keep: int64([0], []),
-      ...emptyCache(session, 3),
-    }
-    const outputs = await session.run(Object.fromEntries(session.inputNames.map((name) => [name, all[name]])))
-    const parts = Object.entries(expected(model, ids, mask)).map(([name, wanted]) =>
-      difference(seen(outputs[name].data as Float32Array, mask), seen(wanted, mask)),
-    )
-    return Math.max(...parts)
-  })
-}
+import { type HeadType, headsOf, models } from '../../src/models/index.ts'
+import {
+  batch,
+  difference,
+  emptyCache,
+  expected,
+  int64,
+  limits,
+  oddModel,
+  ours,
+  seen,
+  values,
+  withSessions,
+  worstOf,
+  worstWithCache,
+} from './onnx-fixture.ts'
 
 /** Bodies of another architecture under another name: one head shows that they are taken. */
 const renamed = ['camembert', 'mt5', 'xlm-roberta']
@@ -118,31 +88,7 @@ describe('ONNX in onnxruntime', () => {
     async (type, operators) => {
       // Dynamic scaling changes the frequencies with the length: cached keys keep those of their call, here as there.
       const model = oddModel(type, 'causal-lm', type === 'qwen3' ? { ropeScaling: { kind: 'default' } } : {})
-      const ids = batch(0).ids[0]
-      const wanted = values(() => model.forward({ inputIds: ours([ids]) }).logits)
-      const vocabulary = wanted.length / ids.length
-      await withSessions(model, { operators }, async ([session]) => {
-        let cache = emptyCache(session, 1)
-        for (const [from, to] of [
-          [0, 4],
-          [4, 5],
-          [5, 7],
-        ]) {
-          const padded = from === 0 ? [0, 0, ...ids.slice(0, to)] : ids.slice(from, to)
-          const outputs = await session.run({
-            input_ids: int64(padded, [1, padded.length]),
-            attention_mask: int64([0, 0, ...ids.slice(0, to).map(() => 1)], [1, to + 2]),
-            num_logits_to_keep: int64([1], []),
-            ...cache,
-          })
-          expect(outputs.logits.dims).toEqual([1, 1, vocabulary])
-          const last = wanted.subarray((to - 1) * vocabulary, to * vocabulary)
-          expect(difference(outputs.logits.data as Float32Array, last)).toBeLessThan(1e-4)
-          cache = Object.fromEntries(
-            Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
-          )
-        }
-      })
+      expect(await worstWithCache(model, operators)).toBeLessThan(limits.fp32)
     },
   )
 

@@ -82,6 +82,40 @@ describe('a proof', () => {
     }
   })
 
+  it.each([
+    ['mixtral', 'onnx:fp16'],
+    ['qwen3-moe', 'merged:fp16'],
+  ] as const)('compares %s in %s with the experts that rounding has chosen', async (type, to) => {
+    const folder = join(scratch, `${type}-${to.replace(':', '-')}`)
+    const changes = {
+      vocabSize: 300,
+      maxPositions: 256,
+      ...(type === 'mixtral' ? {} : { ropeScaling: { kind: 'default' } }),
+    }
+    const model = oddModel(type, 'causal-lm', changes, 0.05)
+    await saveModel(model, folder, { tokenizer: join(scratch, 'bpe') })
+    // So many tokens that some are near a border: 8 texts of up to 256.
+    const words = text.split(' ')
+    const long = Array.from({ length: 8 }, (_, i) =>
+      Array.from({ length: 120 }, (_, j) => words[(j * (i + 3) + j * j) % words.length]).join(' '),
+    )
+    const { proof } = await exportModel({ model: folder, to, out: `${folder}-out`, texts: long })
+    const value = (check: string) => Number(byCheck(proof, check)?.value)
+    expect(value('logits, largest')).toBeGreaterThan(0.01)
+    expect(byCheck(proof, 'logits, largest')).toMatchObject({ ok: true, detail: expect.stringMatching(/experts/) })
+    expect(value('logits with the same experts')).toBeLessThan(0.01)
+    expect(value('largest lead of an expert not taken')).toBeLessThan(0.01)
+    expect(byCheck(proof, 'tokens with another expert')?.value).toMatch(/^[1-9]\d? of \d+$/)
+    // A wrong expert is none that rounding has exchanged.
+    const source = await openSource({ model: folder })
+    noGrad(() => void source.model.parameters().get('body.layers.0.mlp.experts.0.downProj.weight')!.mul_(3))
+    const [target, variant] = to.split(':')
+    const entry = exportTargets.find((one) => one.type === target)!
+    const rows = await entry.prove!(source, variant, join(`${folder}-out`, target), { texts, note: () => {} })
+    expect(byCheck(rows, 'logits, largest')).toMatchObject({ ok: false, limit: 0.01 })
+    expect(byCheck(rows, 'logits with the same experts')?.ok).toBe(false)
+  })
+
   it.each(['merged', 'onnx', 'gguf'])('names the first layer that differs in %s', async (type) => {
     const folder = await save(`layer-${type}`, 'llama', 'causal-lm')
     await exportModel({ model: folder, to: type, out: `${folder}-out`, texts, prove: false })

@@ -10,7 +10,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { saveModel } from '../../src/checkpoint/index.ts'
-import { exportModel } from '../../src/export/index.ts'
+import { type ExportInput, exportModel } from '../../src/export/index.ts'
 import { open } from '../../src/inference/index.ts'
 import type { SingleLabel } from '../../src/inference/open.ts'
 import { buildModel, type HeadType, models } from '../../src/models/index.ts'
@@ -78,8 +78,11 @@ const make = async (head: HeadType, task?: { task: string; settings: object }): 
 }
 
 /** Exports a model and opens its page, which is ready. */
-const openPage = async (name: string): Promise<{ page: Page; faults: string[] }> => {
-  await exportModel({ model: at(name), to: 'web:fp32', out: at(`${name}-out`) })
+const openPage = async (
+  name: string,
+  options: Partial<ExportInput> = {},
+): Promise<{ page: Page; faults: string[] }> => {
+  await exportModel({ model: at(name), to: 'web:fp32', out: at(`${name}-out`), replace: true, ...options })
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const context = await browser!.newContext()
   context.setDefaultTimeout(300_000)
@@ -186,15 +189,18 @@ describe.skipIf(browserPath === undefined)('the page of a specialist in Chromium
     expect(faults).toEqual([])
   })
 
-  it('writes the text that we write', async () => {
-    const folder = await make('causal-lm')
-    writeFileSync(join(folder, 'generation_config.json'), '{"max_new_tokens": 12}')
-    const { page, faults } = await openPage('causal-lm')
-    const text = await (await open(folder)).generate('The cat', { maxNewTokens: 12 })
-    await ask(page, { Prompt: 'The cat' }, 'Write')
-    expect(await result(page).textContent()).toBe(text)
-    expect(faults).toEqual([])
-  })
+  it.each([false, true])(
+    'writes the text that we write, with GroupQueryAttention: %s',
+    async (groupedQueryAttention) => {
+      const folder = await make('causal-lm')
+      writeFileSync(join(folder, 'generation_config.json'), '{"max_new_tokens": 12}')
+      const { page, faults } = await openPage('causal-lm', { groupedQueryAttention })
+      const text = await (await open(folder)).generate('The cat', { maxNewTokens: 12 })
+      await ask(page, { Prompt: 'The cat' }, 'Write')
+      expect(await result(page).textContent()).toBe(text)
+      expect(faults).toEqual([])
+    },
+  )
 })
 
 it('is refused for heads without a page and for decoders that classify', async () => {

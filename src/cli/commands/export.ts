@@ -48,6 +48,12 @@ export const exportCommand = defineCommand({
       .literal([18, 23])
       .optional()
       .describe("version of ONNX's operators in onnx: 23 has attention as an operator, for Node (default: 18)"),
+    groupedQueryAttention: z
+      .boolean()
+      .default(false)
+      .describe(
+        "attention of decoders in onnx and web by onnxruntime's GroupQueryAttention, which GPUs have kernels for",
+      ),
     data: z.string().optional().describe("validation data of the specialist's task, to compare its score too"),
     license: z.string().optional().describe("licence for the model card, such as apache-2.0 (default: the base's)"),
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),

@@ -1,8 +1,9 @@
-// Attention as nodes of a graph: of basic operators, or by the Attention operator of opset 23. Scores and softmax are in
-// float32.
-import { type Attention, DisentangledAttention, type Linear, type Norm } from '../../nn/index.ts'
-import type { Tensor } from '../../tensor/index.ts'
-import { linear, type ModelGraph, norm, softCapped } from './layers.ts'
+// Attention as nodes of a graph: of basic operators, by the Attention operator of opset 23, or by onnxruntime's own for
+// grouped queries. Scores and softmax are in float32.
+import { type Attention, DisentangledAttention, type Linear } from '../../nn/index.ts'
+import { type Angles, type HeadNorm, rotate, splitHeads } from './attention-heads.ts'
+import { groupedAttention } from './grouped-attention.ts'
+import { linear, type ModelGraph, softCapped } from './layers.ts'
 
 /** Score of a key that a query does not attend to: finite, so that a row of padding alone does not become NaN. */
 const excluded = -1e30
@@ -21,60 +22,26 @@ export interface AttentionInputs {
   bias?: string
   /** Embeddings of distances [P,C], and the row of each query and key, int64 [T,S]. */
   distances?: { embeddings: string; index: string }
-  /** Cosines and sines, float32 [B,1,T,R/2]. */
-  angles?: { cos: string; sin: string; size: number }
+  /** Rotary positions. */
+  angles?: Angles
   /** Earlier keys and values. */
   past?: KeysAndValues
   /** Keys and values of cross attention in place of the input's own. */
   source?: KeysAndValues
 }
 
-type HeadNorm = (Norm & { weight: Tensor }) | undefined
-
-/** [B,T,heads*D] -> [B,heads,T,D] @param headNorm of each head, or of all together */
-const splitHeads = (graph: ModelGraph, x: string, layer: Attention, heads: number, headNorm?: HeadNorm): string => {
-  const { headDim, normsAllHeads } = layer.settings
-  const split = (all: string) => graph.node('Reshape', [all, graph.ints(0, 0, heads, headDim)])
-  const normed = (part: string) => (headNorm === undefined ? part : norm(graph, part, headNorm))
-  return graph.node('Transpose', [normsAllHeads ? split(normed(x)) : normed(split(x))], { perm: [0, 2, 1, 3] })
-}
-
-/** Turns the first `size` elements of each head, of which those half a `size` apart are pairs. */
-const rotate = (
-  graph: ModelGraph,
-  x: string,
-  { cos, sin, size }: NonNullable<AttentionInputs['angles']>,
-  headDim: number,
-): string => {
-  const wide = graph.cast(x, 'float32')
-  if (graph.format.operators === 'standard') {
-    // [B,1,T,R/2] -> [B,T,R/2]
-    const flat = (value: string) => graph.once(`flat ${value}`, () => graph.node('Squeeze', [value, graph.ints(1)]))
-    return graph.node('RotaryEmbedding', [wide, flat(cos), flat(sin)], {
-      rotary_embedding_dim: size === headDim ? 0 : size,
-    })
-  }
-  const sizes = [size / 2, size / 2, ...(size < headDim ? [headDim - size] : [])]
-  const types = sizes.map(() => 'float32' as const)
-  const [a, b, ...rest] = graph.nodes('Split', [wide, graph.ints(...sizes)], types, { axis: -1 })
-  const first = graph.node('Sub', [graph.node('Mul', [a, cos]), graph.node('Mul', [b, sin])])
-  const second = graph.node('Add', [graph.node('Mul', [b, cos]), graph.node('Mul', [a, sin])])
-  return graph.node('Concat', [first, second, ...rest], { axis: -1 })
-}
+/** [B,T,heads*D] -> [B,heads,T,D] */
+const headsFirst = (graph: ModelGraph, x: string, layer: Attention, heads: number, headNorm?: HeadNorm): string =>
+  graph.node('Transpose', [splitHeads(graph, x, layer, heads, headNorm)], { perm: [0, 2, 1, 3] })
 
 /** Keys and values of an input: [B,S,C] -> [B,K,S,D] twice. */
-export const keysAndValues = (
-  graph: ModelGraph,
-  x: string,
-  layer: Attention,
-  angles?: AttentionInputs['angles'],
-): KeysAndValues => {
+export const keysAndValues = (graph: ModelGraph, x: string, layer: Attention, angles?: Angles): KeysAndValues => {
   const { kvHeads, headDim } = layer.settings
   const keyNorm = layer.keyNorm as HeadNorm
-  const split = splitHeads(graph, linear(graph, x, layer.kProj), layer, kvHeads, keyNorm)
+  const split = headsFirst(graph, linear(graph, x, layer.kProj), layer, kvHeads, keyNorm)
   return {
     key: angles === undefined ? split : rotate(graph, split, angles, headDim),
-    value: splitHeads(graph, linear(graph, x, layer.vProj), layer, kvHeads),
+    value: headsFirst(graph, linear(graph, x, layer.vProj), layer, kvHeads),
   }
 }
 
@@ -170,23 +137,23 @@ const standardAttention = (
   })
 }
 
-/** An attention layer, [B,T,C] -> [B,T,C], and all keys and values so far. */
-export const attend = (
+/** By products and a softmax, or the operator of them, [B,T,C] -> [B,T,heads*D]. */
+const separateAttention = (
   graph: ModelGraph,
   x: string,
   layer: Attention,
   inputs: AttentionInputs,
-): { output: string; present: KeysAndValues } => {
-  const { heads, headDim } = layer.settings
+): { mixed: string; present: KeysAndValues } => {
+  const { heads, headDim, softcap } = layer.settings
   const { angles, past } = inputs
-  const split = splitHeads(graph, linear(graph, x, layer.qProj), layer, heads, layer.queryNorm as HeadNorm)
+  const split = headsFirst(graph, linear(graph, x, layer.qProj), layer, heads, layer.queryNorm as HeadNorm)
   const query = angles === undefined ? split : rotate(graph, split, angles, headDim)
   const own = inputs.source ?? keysAndValues(graph, x, layer, angles)
   const after = (earlier: string, later: string) =>
     graph.node('Concat', [earlier, graph.cast(later, 'float32')], { axis: 2 })
   const present = past === undefined ? own : { key: after(past.key, own.key), value: after(past.value, own.value) }
   // The operator's own cap comes after the mask.
-  const standard = graph.format.operators === 'standard' && layer.settings.softcap === 0
+  const standard = graph.format.operators === 'standard' && softcap === 0
   const mix = standard ? standardAttention : plainAttention
   const { distances } = inputs
   const scores =
@@ -195,10 +162,21 @@ export const attend = (
       : distanceScores(graph, layer, { query, key: present.key }, distances)
   const bias = combinedBias(graph, inputs)
   const added = scores === undefined ? bias : graph.node('Add', [bias, scores])
-  const mixed = mix(graph, query, present, layer, added)
-  const joined = graph.node('Reshape', [
-    graph.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
-    graph.ints(0, 0, heads * headDim),
-  ])
-  return { output: linear(graph, joined, layer.oProj), present }
+  const heads4 = graph.node('Transpose', [mix(graph, query, present, layer, added)], { perm: [0, 2, 1, 3] })
+  return { mixed: graph.node('Reshape', [heads4, graph.ints(0, 0, heads * headDim)]), present }
+}
+
+/** An attention layer, [B,T,C] -> [B,T,C], and all keys and values so far. */
+export const attend = (
+  graph: ModelGraph,
+  x: string,
+  layer: Attention,
+  inputs: AttentionInputs,
+): { output: string; present: KeysAndValues } => {
+  const { past, angles } = inputs
+  const { mixed, present } =
+    graph.format.operators === 'grouped' && past !== undefined
+      ? groupedAttention(graph, x, layer, { past, angles, bias: combinedBias(graph, inputs) })
+      : separateAttention(graph, x, layer, inputs)
+  return { output: linear(graph, mixed, layer.oProj), present }
 }

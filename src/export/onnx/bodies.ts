@@ -14,6 +14,7 @@ import {
 import type { Attention, Mlp, Norm, RotaryTable } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { type AttentionInputs, attend, type KeysAndValues } from './attention.ts'
+import type { Angles } from './attention-heads.ts'
 import { valuesConstant } from './constants.ts'
 import { hasTwoStacks, twoStacks } from './cross-stacks.ts'
 import { addWide, embed, feedForward, linear, type ModelGraph, norm } from './layers.ts'
@@ -116,7 +117,7 @@ const preNormLayers = (
   embedded: string,
   { layers, finalNorm }: { layers: readonly PreNormLayer[]; finalNorm: AnyNorm },
   values: BodyValues,
-  anglesOf: (layer: number) => AttentionInputs['angles'] = () => undefined,
+  anglesOf: (layer: number) => Angles | undefined = () => undefined,
 ): BodyResult => {
   const all: KeysAndValues[] = []
   let stream = embedded
@@ -174,12 +175,7 @@ const frequenciesOf = (graph: ModelGraph, table: RotaryTable, mask: string, pref
 }
 
 /** Cosines and sines of the positions, float32 [B,1,T,R/2]. */
-const anglesOf = (
-  graph: ModelGraph,
-  table: RotaryTable,
-  values: BodyValues,
-  name: string,
-): AttentionInputs['angles'] => {
+const anglesOf = (graph: ModelGraph, table: RotaryTable, values: BodyValues, name: string): Angles => {
   const positions = graph.node('Unsqueeze', [positionsByMask(graph, values), graph.ints(1, 3)])
   const angles = graph.node('Mul', [graph.cast(positions, 'float32'), frequenciesOf(graph, table, values.mask, name)])
   const { magnitude } = table.frequencies(1)

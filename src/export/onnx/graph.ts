@@ -1,6 +1,7 @@
 // The builder of a graph: nodes, constants, inputs and outputs, with the element type of every value. Independent of
 // models: layers.ts says what a linear layer, a norm or attention is made of.
 import { packageVersion } from '../../core/index.ts'
+import type { OnnxOperators } from '../export-target.ts'
 import { valuesConstant } from './constants.ts'
 import type { ProtoMessage } from './protobuf.ts'
 import {
@@ -22,8 +23,7 @@ export interface GraphFormat {
   matrices: 'float' | 'int8' | 'int4'
   /** A scale for each output of a matrix in 8 bits, where there is one for the whole matrix otherwise. */
   scalePerOutput: boolean
-  /** Attention and norms of basic operators (opset 18), or by the operators of that name (opset 23). */
-  operators: 'plain' | 'standard'
+  operators: OnnxOperators
 }
 
 type Attributes = Readonly<Record<string, Attribute>>

@@ -26,13 +26,14 @@ import { GraphBuilder } from './graph.ts'
 import type { GraphPort } from './schema.ts'
 
 /** The domain of onnxruntime's own operators. */
-const contributed = 'com.microsoft'
+export const contributed = 'com.microsoft'
 
 /** The graph of a model: a builder that knows the names of the model's parameters. */
 export class ModelGraph extends GraphBuilder {
   readonly #names: ReadonlyMap<Tensor, string>
   readonly #int8 = new Map<string, Int8Constants>()
   readonly #layers: string[] = []
+  readonly #experts: { name: string; perToken: number }[] = []
 
   constructor(format: GraphBuilder['format'], parameters: ReadonlyMap<string, Tensor>) {
     super(format)
@@ -64,6 +65,20 @@ export class ModelGraph extends GraphBuilder {
   /** The embeddings and the output of each layer, as outputs that a written file may be given. */
   layerPorts(width: number): GraphPort[] {
     return this.#layers.map((name) => ({ name, type: 'float32', shape: ['layer_batch', 'layer_tokens', width] }))
+  }
+
+  /** Remembers the experts of each token in a mixture, int64 [B,T,k]. */
+  experts(name: string, perToken: number): void {
+    this.#experts.push({ name, perToken })
+  }
+
+  /** The experts in each mixture, as outputs that a written file may be given. */
+  expertPorts(): GraphPort[] {
+    return this.#experts.map(({ name, perToken }) => ({
+      name,
+      type: 'int64',
+      shape: ['layer_batch', 'layer_tokens', perToken],
+    }))
   }
 
   /** A tensor in 8 bits, quantised once for all its uses. */
@@ -224,6 +239,7 @@ const mixture = (graph: ModelGraph, x: string, { router, experts, perToken, norm
   const matrix = graph.constant(transposedConstant(graph.nameOf(router.weight), router.weight, 'float32'))
   const shares = graph.node('Softmax', [graph.node('MatMul', [wide, matrix])], { axis: -1 })
   const [best, chosen] = graph.nodes('TopK', [shares, graph.ints(perToken)], ['float32', 'int64'], { axis: -1 })
+  graph.experts(chosen, perToken)
   const total = graph.node('ReduceSum', [best, graph.ints(-1)], { keepdims: 1 })
   const weights = normalizes ? graph.node('Div', [best, total]) : best
   const none = graph.node('Sub', [shares, shares])

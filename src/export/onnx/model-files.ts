@@ -3,9 +3,11 @@ import { ConfigError } from '../../core/index.ts'
 import { CausalLmHead, type Model, MultipleChoiceHead, Seq2SeqLmHead } from '../../models/index.ts'
 import type { Attention } from '../../nn/index.ts'
 import type { KeysAndValues } from './attention.ts'
+import { attentionLayers } from './attention-heads.ts'
 import { bodyGraph } from './bodies.ts'
 import { crossKeysAndValues, crossStack, hasTwoStacks, type TwoStackBody } from './cross-stacks.ts'
 import type { GraphFormat } from './graph.ts'
+import { expectGroupable } from './grouped-attention.ts'
 import { headGraph, vocabularyLogits } from './heads.ts'
 import { ModelGraph } from './layers.ts'
 import type { Dimension } from './schema.ts'
@@ -53,7 +55,7 @@ const generatingGraph = (model: Model, head: CausalLmHead, format: GraphFormat):
   const ids = graph.input({ name: 'input_ids', type: 'int64', shape: [batch, tokens] })
   const mask = graph.input({ name: 'attention_mask', type: 'int64', shape: [batch, total] })
   const kept = graph.input({ name: 'num_logits_to_keep', type: 'int64', shape: [] })
-  const layers = [...model.body.modules()].flatMap(([, module]) => ('qProj' in module ? [module as Attention] : []))
+  const layers = attentionLayers(model)
   const { hidden, present } = bodyGraph(graph, model, { ids, mask, past: pastInputs(graph, layers) })
   // From -n to the end; from -0, all.
   const from = graph.node('Neg', [graph.node('Unsqueeze', [kept, graph.ints(0)])])
@@ -139,10 +141,11 @@ const mergedDecoderGraph = (model: Model, body: TwoStackBody, head: Seq2SeqLmHea
 
 /**
  * The graphs of a model, by the names of their files without suffix and ending.
- * @throws ConfigError for an architecture or head that has no graph
+ * @throws ConfigError for an architecture or head that has no graph of these operators
  */
 export const modelGraphs = (model: Model, format: GraphFormat): Map<string, () => ModelGraph> => {
   const { body, head } = model
+  if (format.operators === 'grouped') expectGroupable(model)
   if (head instanceof CausalLmHead) return new Map([['model', () => generatingGraph(model, head, format)]])
   if (head instanceof Seq2SeqLmHead && hasTwoStacks(body))
     return new Map([

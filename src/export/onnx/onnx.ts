@@ -26,15 +26,15 @@ export const onnx: ExportTarget = {
   pipelineLibrary: 'transformers.js',
   folder: 'onnx',
   quantises: (variant) => graphFormatOf(formatOf(variant)).matrices !== 'float',
-  usesOpset: true,
-  check: ({ model, opset }, variant) => {
-    for (const build of modelGraphs(model, graphFormatOf(formatOf(variant), opset)).values()) build()
+  operators: ['plain', 'standard', 'grouped'],
+  check: ({ model, operators }, variant) => {
+    for (const build of modelGraphs(model, graphFormatOf(formatOf(variant), operators)).values()) build()
   },
   write: async (source, variant, folder, { onProgress, onHash, signal }) => {
     if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
     const format = formatOf(variant)
     onProgress?.(`Writing ONNX in ${format}`)
-    const { scalePerOutput, operators } = graphFormatOf(format, source.opset)
+    const { scalePerOutput, operators } = graphFormatOf(format, source.operators)
     await writeOnnx(source.model, folder, { format, scalePerOutput, operators, onHash, signal })
   },
   prove: proveOnnx,

@@ -42,7 +42,7 @@ const proveQuantised = async (
   const { weights, arithmetic } = limits[format]
   if (weights === undefined || arithmetic === undefined) return []
   const { model, tokenizer } = source
-  const graphs = [...modelGraphs(model, graphFormatOf(format, source.opset)).values()].map((build) => build())
+  const graphs = [...modelGraphs(model, graphFormatOf(format, source.operators)).values()].map((build) => build())
   const stored = storedModel(model, graphs)
   if (stored === undefined) return []
   const reference = runModel(stored, tokenizer.special.pad?.id)
@@ -73,7 +73,7 @@ export const proveOnnx = async (
     model,
     folder,
     format,
-    opset: source.opset,
+    operators: source.operators,
     padId: tokenizer.special.pad?.id,
   })
   try {

@@ -3,11 +3,13 @@
 import { appendFile, copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CausalLmHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
-import type { OnnxOpset } from '../export-target.ts'
+import type { OnnxOperators } from '../export-target.ts'
 import { type ConsumerPackage, openConsumer } from '../proof/consumer.ts'
+import { mixturesOf } from '../proof/experts.ts'
 import { type ProofInput, padRows, type Runner, unpad } from '../proof/runner.ts'
+import type { ModelGraph } from './layers.ts'
 import { modelGraphs } from './model-files.ts'
-import { addedOutputs } from './schema.ts'
+import { addedOutputs, type GraphPort } from './schema.ts'
 import { fileOf, graphFormatOf, type OnnxFormat } from './write-onnx.ts'
 
 type Runtime = typeof import('onnxruntime-node')
@@ -172,15 +174,20 @@ const encoderDecoderFiles = async (files: OnnxFiles, { ids }: ProofInput, start:
   }
 }
 
-/** Outputs of the embeddings and of each layer, from copies of the files that have them as outputs. */
-const hiddenOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInput): Promise<Float32Array[]> => {
-  const { model, folder, format, padId, opset } = opened
+/** Values within the graphs, from copies of the files that have them as outputs. @param portsOf those of a graph */
+const innerValues = async (
+  runtime: Runtime,
+  opened: OpenedFiles,
+  input: ProofInput,
+  portsOf: (graph: ModelGraph) => GraphPort[],
+): Promise<Value[]> => {
+  const { model, folder, format, padId, operators } = opened
   const files = new OnnxFiles(runtime, model, padId)
   const copies: string[] = []
   let names: string[] = []
   try {
-    for (const [stem, build] of modelGraphs(model, graphFormatOf(format, opset))) {
-      const ports = build().layerPorts(model.facts.hiddenSize)
+    for (const [stem, build] of modelGraphs(model, graphFormatOf(format, operators))) {
+      const ports = portsOf(build())
       const path = join(folder, 'onnx', fileOf(stem, format))
       // Beside the file, since its weights may be in files there.
       const copy = `${path}.layers`
@@ -191,11 +198,24 @@ const hiddenOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInput
       names = ports.map(({ name }) => name)
     }
     const outputs = await files.forward([input])
-    return names.map((name) => Float32Array.from(outputs[name].data as Float32Array))
+    return names.map((name) => outputs[name])
   } finally {
     await files.release()
     for (const copy of copies) await rm(copy, { force: true })
   }
+}
+
+/** Outputs of the embeddings and of each layer. */
+const hiddenOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInput): Promise<Float32Array[]> => {
+  const width = opened.model.facts.hiddenSize
+  const layers = await innerValues(runtime, opened, input, (graph) => graph.layerPorts(width))
+  return layers.map(({ data }) => Float32Array.from(data as Float32Array))
+}
+
+/** Experts of each token in each mixture. */
+const expertsOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInput): Promise<BigInt64Array[]> => {
+  const mixtures = await innerValues(runtime, opened, input, (graph) => graph.expertPorts())
+  return mixtures.map(({ data }) => BigInt64Array.from(data as BigInt64Array))
 }
 
 /** Which files are run. */
@@ -205,8 +225,8 @@ interface OpenedFiles {
   format: OnnxFormat
   /** Id of the padding token. */
   padId: number | undefined
-  /** Version of the operators (default: 18). */
-  opset?: OnnxOpset
+  /** Operators of the graphs (default: plain). */
+  operators?: OnnxOperators
 }
 
 /** A runner that must be released. */
@@ -217,9 +237,9 @@ export const runOnnx = async (
   { module: runtime, consumer }: { module: Runtime; consumer: string },
   opened: OpenedFiles,
 ): Promise<OnnxRunner> => {
-  const { model, folder, format, padId, opset } = opened
+  const { model, folder, format, padId, operators } = opened
   const files = new OnnxFiles(runtime, model, padId)
-  for (const stem of modelGraphs(model, graphFormatOf(format, opset)).keys())
+  for (const stem of modelGraphs(model, graphFormatOf(format, operators)).keys())
     await files.open(stem, join(folder, 'onnx', fileOf(stem, format)))
   const { head, facts } = model
   const decode =
@@ -237,6 +257,7 @@ export const runOnnx = async (
     },
     ...(decode === undefined ? {} : { decode }),
     hidden: (input) => hiddenOf(runtime, opened, input),
+    ...(mixturesOf(model).length > 0 ? { experts: (input: ProofInput) => expertsOf(runtime, opened, input) } : {}),
     release: () => files.release(),
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ConfigError, didYouMean } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { writeTensorFile } from '../../tensor/index.ts'
-import type { OnnxOpset } from '../export-target.ts'
+import type { OnnxOperators } from '../export-target.ts'
 import { type NamedPart, notFinite } from '../not-finite.ts'
 import type { GraphFormat } from './graph.ts'
 import { modelGraphs } from './model-files.ts'
@@ -27,8 +27,8 @@ export const onnxFormats = Object.keys(formats) as OnnxFormat[]
 export interface WriteOnnxOptions {
   /** Format of the weights (default: fp32). */
   format?: OnnxFormat
-  /** Attention and norms of basic operators, opset 18, or by the operators of opset 23 (default: plain). */
-  operators?: GraphFormat['operators']
+  /** Operators of the graphs (default: plain). */
+  operators?: OnnxOperators
   /** In q8, a scale for each output of a matrix: more precise than one for the matrix (default: false). */
   scalePerOutput?: boolean
   /** Weights larger than this are in files beside the model (default: 1.8 GB). */
@@ -103,7 +103,7 @@ const declareExternal = async (folder: string, files: Record<string, number>): P
 /**
  * Writes `onnx/model.onnx`, or `onnx/encoder_model.onnx` and `onnx/decoder_model_merged.onnx`, with the suffix of the
  * format, into a folder of transformers (`saveModel`), for onnxruntime and transformers.js. Returns their paths in it.
- * @throws ConfigError for an unknown format, and an architecture or head without a graph; CheckpointError that names a
+ * @throws ConfigError for an unknown format, and an architecture or head without a graph of these operators; CheckpointError that names a
  *   tensor with NaN, infinity or, in fp16, elements that are too large
  */
 export const writeOnnx = async (model: Model, folder: string, options: WriteOnnxOptions = {}): Promise<string[]> => {
@@ -148,9 +148,9 @@ export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${fo
  * How the graphs of an export compute. 8-bit matrices have a scale for each output: one outlier would make the steps of a
  * whole matrix with one scale coarse, as in MiniLM's first layer.
  */
-export const graphFormatOf = (format: OnnxFormat, opset: OnnxOpset = 18): GraphFormat => ({
+export const graphFormatOf = (format: OnnxFormat, operators: OnnxOperators = 'plain'): GraphFormat => ({
   type: formats[format].type,
   matrices: formats[format].matrices,
   scalePerOutput: true,
-  operators: opset === 23 ? 'standard' : 'plain',
+  operators,
 })

@@ -100,18 +100,25 @@ export class LogitDifferences {
     return [Math.exp(this.#losses[0] / this.#targets), Math.exp(this.#losses[1] / this.#targets)]
   }
 
-  /** The rows of the proof. @param detail which layer differs, where the logits differ too much */
-  rows({ target, consumer, limit, klLimit }: Comparison, detail?: string): ProofRow[] {
-    const ok = this.relative <= limit
+  /**
+   * The rows of the proof.
+   * @param options.explained whether another row says why the logits differ by more than the limit
+   * @param options.detail which layer differs, where the logits differ too much
+   */
+  rows(
+    { target, consumer, limit, klLimit }: Comparison,
+    { explained = false, detail }: { explained?: boolean; detail?: string } = {},
+  ): ProofRow[] {
+    const near = this.relative <= limit
     const rows: ProofRow[] = [
       {
         target,
         consumer,
         check: 'logits, largest relative difference',
         value: rounded(this.relative),
-        limit,
-        ok,
-        ...(ok || detail === undefined ? {} : { detail }),
+        ...(explained ? {} : { limit }),
+        ok: near || explained,
+        ...(near || detail === undefined ? {} : { detail }),
       },
       {
         target,

@@ -9,6 +9,7 @@ import {
   ReplacedTokenDetectionHead,
 } from '../../models/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { chosenExperts, mixturesOf, withExperts } from './experts.ts'
 
 /** A text as token ids. */
 export interface ProofInput {
@@ -26,6 +27,15 @@ export interface Decoding {
   free(): Promise<void>
 }
 
+/** Logits of a text whose experts were given. */
+export interface ExpertLogits {
+  logits: Float32Array
+  /** Tokens for which the router would have chosen another expert in some layer. */
+  changed: number
+  /** Largest share of an expert that was left out beyond one that was taken, relative to the largest share of the token. */
+  slack: number
+}
+
 /** A program that computes logits from an export. */
 export interface Runner {
   /** Its name, with a version where it is another program. */
@@ -38,6 +48,10 @@ export interface Runner {
   decode?(input: ProofInput): Promise<Decoding>
   /** The embeddings and the output of each layer, to find the first that differs; absent where they cannot be read. */
   hidden?(input: ProofInput): Promise<Float32Array[]>
+  /** Experts of each token in each mixture, [T,k]; absent without mixtures, and where they cannot be read. */
+  experts?(input: ProofInput): Promise<BigInt64Array[]>
+  /** Logits of one text with given experts; absent in other programs. */
+  logitsWith?(input: ProofInput, experts: readonly BigInt64Array[]): Promise<ExpertLogits>
 }
 
 /** Whether texts of the model are padded on the left. */
@@ -125,6 +139,7 @@ export const runModel = (model: Model, padId?: number): Runner => {
         return { values: logits.to('float32').contiguous().toFloat32Array(), shape: logits.shape }
       }),
     )
+  const mixtures = mixturesOf(model)
   const writes =
     model.head instanceof LanguageHead && (model.facts.causal || model.facts.decoderStartTokenId !== undefined)
   return {
@@ -134,6 +149,15 @@ export const runModel = (model: Model, padId?: number): Runner => {
       const { values, shape } = compute(inputs)
       return unpad(model, values, shape, inputs)
     },
+    ...(mixtures.length === 0
+      ? {}
+      : {
+          experts: async (input: ProofInput) => chosenExperts(() => compute([input]), mixtures[0].perToken),
+          logitsWith: async (input: ProofInput, experts: readonly BigInt64Array[]) => {
+            const { result, ...differences } = withExperts(experts, () => compute([input]))
+            return { logits: result.values, ...differences }
+          },
+        }),
     ...(writes
       ? {
           decode: async ({ ids }: ProofInput) => {

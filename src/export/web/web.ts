@@ -125,6 +125,8 @@ export const web: ExportTarget = {
   defaultVariant: 'q8',
   pipelineLibrary: 'transformers.js',
   folder: 'web',
+  // Not opset 23: browsers may not have its operators.
+  operators: ['plain', 'grouped'],
   quantises: (variant) => onnx.quantises?.(onnxVariant(variant)) ?? false,
   check: async (source, variant) => {
     pipelineOf(source)

@@ -10,7 +10,7 @@
 // are activated with it; what asks for the active ones gets the uppermost.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
-import { Linear, type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
+import { type Module, type Quantization, quantizations, SparseMlp } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import {
   type AdapterDefinition,
@@ -22,6 +22,7 @@ import {
 } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
 import { insertAdapter, type LayerAdapter, removeAdapter } from './layer-adapter.ts'
+import { mergedMatrices } from './merged-matrices.ts'
 import {
   currentTensor,
   type ParameterPlace,
@@ -31,7 +32,6 @@ import {
   swapParameter,
 } from './parameter-places.ts'
 import { RoutedLayer, type RoutedSegment } from './routed-layer.ts'
-import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
@@ -93,6 +93,12 @@ export const adaptersOf = (model: Model): AdapterBank => {
 
 const trainsHead = (model: Model, wanted: boolean | undefined): boolean =>
   wanted ?? !((model.head as Module) instanceof LanguageHead)
+
+/** Paths of the head's parameters where an adapter has its own copies of them; none where the head stays as it is. */
+const headCopies = ({ trainsHead: always }: AnyAdapter, config: AnyConfig, model: Model): string[] =>
+  trainsHead(model, always ?? config.trainHead)
+    ? [...parameterPlaces(model).keys()].filter((path) => path.startsWith('head.') && !path.includes('.adapters.'))
+    : []
 
 /** Options of `AdapterBank.add`. */
 export interface AddOptions {
@@ -287,23 +293,21 @@ export class AdapterBank {
    * method.
    */
   #copiesFor(
-    { inPlace, trainsHead: always }: AnyAdapter,
+    definition: AnyAdapter,
     config: AnyConfig,
     model: Model,
     paths: readonly string[],
     withHead: boolean,
   ): Map<string, Tensor> {
-    const places = parameterPlaces(model)
-    const isHead = (path: string) => withHead && path.startsWith('head.') && !path.includes('.adapters.')
-    const head = trainsHead(model, always ?? config.trainHead) ? [...places.keys()].filter(isHead) : []
-    const wanted = new Set([...paths, ...head])
+    const { inPlace } = definition
+    const wanted = new Set([...paths, ...(withHead ? headCopies(definition, config, model) : [])])
     // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
     const copyOf = (tensor: Tensor) =>
       quantizationOf(model) === undefined
         ? tensor.detach().clone()
         : tensor.detach().to({ dtype: 'float32', copy: true })
     return new Map(
-      [...places].flatMap(([path, { tensor }]) =>
+      [...parameterPlaces(model)].flatMap(([path, { tensor }]) =>
         wanted.has(path) ? [[path, inPlace ? tensor : keep(noGrad(() => copyOf(tensor)))] as const] : [],
       ),
     )
@@ -514,9 +518,19 @@ export class AdapterBank {
     })
   }
 
-  /** Adds a copy of an adapter with its values, at the same places, without gradients. */
-  duplicate(from: string, name: string): BankEntry {
-    const { definition, config, model, seed, plan, copies, baseQuantization, below } = this.get(from)
+  /**
+   * Adds a copy of an adapter with its values, at the same places, without gradients.
+   * @param options.model model with another head over the body, which the copy trains in place of its own
+   * @throws ConfigError for an adapter in the layers of a head that is replaced
+   */
+  duplicate(from: string, name: string, options: { model?: Model } = {}): BankEntry {
+    const { definition, config, seed, plan, copies, baseQuantization, below, ...old } = this.get(from)
+    const { model = old.model } = options
+    const inHead = old.attachment.placements.find(({ path }) => path.startsWith('head.'))
+    if (options.model !== undefined && inHead !== undefined)
+      throw new ConfigError(
+        `An adapter for another head needs to be in the body alone, got ${definition.type} with ${inHead.path}. Train a new adapter on top of it with \`stack\`.`,
+      )
     const entry = this.add(definition, config, {
       name,
       seed,
@@ -525,12 +539,19 @@ export class AdapterBank {
       trainable: false,
       plan,
       baseQuantization,
-      copied: [...copies.keys()],
+      copied:
+        options.model === undefined
+          ? [...copies.keys()]
+          : [
+              ...[...copies.keys()].filter((path) => !path.startsWith('head.')),
+              ...headCopies(definition, config, model),
+            ],
     })
     const own = this.tensorsOf(name)
     noGrad(() => {
       for (const [path, tensor] of this.tensorsOf(from))
-        own.get(path.replace(`.adapters.${from}.`, `.adapters.${name}.`))?.copy_(tensor.detach())
+        if (options.model === undefined || !path.startsWith('head.'))
+          own.get(path.replace(`.adapters.${from}.`, `.adapters.${name}.`))?.copy_(tensor.detach())
     })
     return entry
   }
@@ -570,29 +591,4 @@ export class AdapterBank {
       this.activate(active, { merged })
     }
   }
-}
-
-/**
- * The base's matrices with the adapter's changes in them, by path.
- * @throws ConfigError where a method or base does not allow it
- */
-const mergedMatrices = ({ attachment, definition, model }: BankEntry): Map<string, Tensor> => {
-  const matrices = new Map<string, Tensor>()
-  for (const { path, host, adapter } of attachment.placements) {
-    if (host instanceof Linear && host.quantization !== undefined)
-      throw new ConfigError(
-        `\`merge\` needs a base that is not quantised, got one in ${host.quantization}. Load the base again as it is and put the adapter on it.`,
-      )
-    const merged = noGrad(() => adapter.merged(host))
-    if (merged === undefined)
-      throw new ConfigError(
-        `\`merge\` needs a method whose change can become part of the base, got ${definition.type}. Keep the adapter beside the base.`,
-      )
-    for (const [field, tensor] of Object.entries(merged)) matrices.set(`${path}.${field}`, keep(tensor))
-  }
-  // A tied output layer that has no adapter keeps the table that it had.
-  const tied = tiedLayer(model)
-  if (tied !== undefined && matrices.has(TABLE_PATH) && !attachment.placements.some(({ host }) => host === tied))
-    matrices.set(TIED_PATH, tied.weight)
-  return matrices
 }

@@ -14,16 +14,19 @@ import { type HeadOptions, type HeadType, type Model, quantizeWeights } from '..
 import { Generator, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
+import { describeBase } from './base-files.ts'
 import type { BaseRecipe } from './base-settings.ts'
 import type { BuiltRun } from './run-kind.ts'
-import { applyVariant, mergeStart } from './start-adapter.ts'
+import { applyVariant, mergeStart, type StartChoice } from './start-adapter.ts'
 
 /** Which files to load, and with which head. */
 export interface BaseChoice {
   /** Folder or file of the base. */
   base: string
   /** Folder of an adapter on it that training begins with. */
-  start?: string
+  start?: string | undefined
+  /** Whether its head may differ from that of the model: it is used where it predicts the same (default: it is refused). */
+  anyStartHead?: boolean
   head: HeadType | readonly HeadType[]
   headOptions?: Partial<HeadOptions>
   tokenizer: Tokenizer
@@ -77,12 +80,23 @@ const expectHeadStored = ({ inPlace, trainable, model }: AppliedAdapter, newHead
   )
 }
 
+/** The adapter that training begins with, if there is one. */
+const startOf = (
+  { newHead = false }: BaseRecipe,
+  { start, anyStartHead = false }: Pick<BaseChoice, 'start' | 'anyStartHead'>,
+): StartChoice | undefined => {
+  if (start === undefined) return undefined
+  return { folder: start, head: !anyStartHead ? 'needed' : newHead ? 'left' : 'used' }
+}
+
 /** Loads the base of a recipe and puts its adapter on it. @throws ConfigError, CheckpointError */
-export const loadAdaptedBase = async (
-  recipe: BaseRecipe,
-  { base, start, head, headOptions, tokenizer }: BaseChoice,
-): Promise<AdaptedBase> => {
+export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): Promise<AdaptedBase> => {
+  const { base, start, head, headOptions, tokenizer } = choice
   const { newHead, frozenWeights, seed, randomInit = false } = recipe
+  if (randomInit && start !== undefined)
+    throw new ConfigError(
+      `\`randomInit\` needs a whole model for \`base\`, got the adapter ${recipe.base}. Name the base of the adapter.`,
+    )
   // Quantise straight from the checkpoint's values, one matrix at a time.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
@@ -100,14 +114,18 @@ export const loadAdaptedBase = async (
   placeModel(model, recipe)
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false }).ids
   const original = quantised ? await originalsOf(recipe, base) : undefined
-  const applied = await applyVariant(model, recipe, start, { encode, original })
+  const { applied, hasHead } = await applyVariant(model, recipe, startOf(recipe, choice), { encode, original })
   if (!randomInit) expectHeadStored(applied, report.newHead)
-  const notes = describeModelLoad(report, { forTraining: true })
+  const opened = hasHead ? { ...report, newHead: [] } : report
+  const notes = [
+    ...(await describeBase(recipe.base, { base, start }, { inPlace: applied.inPlace, hasHead })),
+    ...describeModelLoad(opened, { forTraining: true }),
+  ]
   if (quantised)
     notes.push(
       `The matrices of ${recipe.base} are quantised to ${frozenWeights}; the adapter also fits it unquantised.`,
     )
-  return { applied, hasNewHead: randomInit || report.newHead.length > 0, notes }
+  return { applied, hasNewHead: randomInit || opened.newHead.length > 0, notes }
 }
 
 /** The matrices of a base before it was quantised, from its files, for methods that begin with the error of the quantisation. */
@@ -138,21 +156,25 @@ export const placeModel = (model: Model, { precision, device }: Pick<BaseRecipe,
  */
 export const withUntrainedBase = async <Result>(
   recipe: BaseRecipe,
-  { base, start, head, headOptions }: BaseChoice,
+  choice: BaseChoice,
   applied: AppliedAdapter,
   score: (model: Model) => Promise<Result>,
 ): Promise<Result | undefined> => {
   if (!applied.inPlace) {
     try {
-      return await score(applied.enableStart())
+      applied.enableStart()
+      // Those that it stands on may have been trained with other heads.
+      return await score(applied.model)
     } finally {
       applied.enable()
     }
   }
   try {
+    const { base, head, headOptions } = choice
     const { newHead, seed } = recipe
     const { model } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
     placeModel(model, recipe)
+    const start = startOf(recipe, choice)
     if (start !== undefined) await mergeStart(model, start)
     return await score(model)
   } catch (error) {

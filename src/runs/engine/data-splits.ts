@@ -203,7 +203,7 @@ export const hashesOf = async (
     start,
     stack = [],
     known = {},
-  }: { start?: string; stack?: readonly string[]; known?: { readonly [file: string]: string } } = {},
+  }: { start?: string | undefined; stack?: readonly string[]; known?: { readonly [file: string]: string } } = {},
 ): Promise<Record<string, string>> => {
   const hashes: Record<string, string> = {}
   const folders = [...stack, ...(start === undefined ? [] : [start])]

@@ -18,21 +18,67 @@ import type { Model } from '../../models/index.ts'
 import { noGrad } from '../../tensor/index.ts'
 import type { BaseRecipe } from './base-settings.ts'
 
-/** Name of the adapter as it was, which is kept as a reference. */
+/** Name of the adapter as it was, which is kept as a reference, and of one that got another head. */
 const startName = 'start'
+const movedName = 'start-with-this-head'
 
-const loadStart = async (model: Model, folder: string): Promise<AppliedAdapter> => {
+/** The adapter that training begins with. */
+export interface StartChoice {
+  folder: string
+  /**
+   * What becomes of its head: `needed` refuses an adapter with another head than the model's, `used` takes it where it predicts the same
+   * labels, and `left` keeps the model's.
+   */
+  head: 'needed' | 'used' | 'left'
+}
+
+interface LoadedStart {
+  applied: AppliedAdapter
+  /** Whether the model has the head that was trained with the adapter. */
+  hasHead: boolean
+}
+
+/** Whether a head predicts what another of its type does; a file of PEFT has the number of labels only. */
+const fitsHead = ({ headType, headOptions: { labels } }: Model, { headType: type, headOptions }: Model): boolean =>
+  headType === type &&
+  labels.length === headOptions.labels.length &&
+  labels.every((label, i) => label === headOptions.labels[i] || label === `LABEL_${i}`)
+
+/** Puts an adapter that has a head of its own on a model, with the values of its head where `keepsHead`. */
+const moveToHead = (model: Model, applied: AppliedAdapter, keepsHead: boolean): AppliedAdapter => {
+  const { bank, name } = applied
+  bank.activate(undefined)
+  if (keepsHead)
+    noGrad(() => {
+      const own = model.parameters()
+      for (const [path, tensor] of bank.get(name).copies)
+        if (path.startsWith('head.')) own.get(path)?.detach().copy_(tensor)
+    })
+  bank.duplicate(name, movedName, { model })
+  bank.remove(name)
+  return new AppliedAdapter(bank, movedName)
+}
+
+const loadStart = async (model: Model, { folder, head }: StartChoice): Promise<LoadedStart> => {
   const { model: own, applied } = await loadAdapter(folder, { base: model, name: startName })
-  if (own !== model)
+  const isSame = own === model
+  if (head === 'needed' && !isSame)
     throw new ConfigError(
       `Expected an adapter of a model with the head ${model.headType} for \`base\`, got one with ${own.headType} of its own: ${folder}. Choose an adapter that was trained for this.`,
     )
-  return applied
+  const trained = [...applied.bank.get(startName).copies.keys()].some((path) => path.startsWith('head.'))
+  const hasHead = head !== 'left' && trained && (isSame || fitsHead(own, model))
+  if (isSame && (head !== 'left' || !trained)) return { applied, hasHead }
+  return { applied: moveToHead(model, applied, hasHead), hasHead }
 }
 
-/** Adds the change of an adapter to the matrices of the base for good. @throws ConfigError for a method or a base that does not allow it */
-export const mergeStart = async (model: Model, folder: string): Promise<void> => {
-  const applied = await loadStart(model, folder)
+/**
+ * Adds the change of an adapter to the matrices of the base for good.
+ * @returns whether the model has the adapter's head now
+ * @throws ConfigError for a method or a base that does not allow it
+ */
+export const mergeStart = async (model: Model, start: StartChoice): Promise<boolean> => {
+  const { applied, hasHead } = await loadStart(model, start)
   applied.enable(false)
   const before = model.parameters()
   applied.merge()
@@ -42,11 +88,22 @@ export const mergeStart = async (model: Model, folder: string): Promise<void> =>
     for (const [path, tensor] of changed) before.get(path)?.detach().copy_(tensor)
   })
   applied.remove()
+  return hasHead
+}
+
+/**
+ * Gives a model the head that was trained with an adapter.
+ * @returns whether it predicts the same
+ */
+export const takeStartHead = async (model: Model, folder: string): Promise<boolean> => {
+  const { applied, hasHead } = await loadStart(model, { folder, head: 'used' })
+  if (hasHead) applied.enable()
+  return hasHead
 }
 
 /** The adapter of a folder as what is trained, with a frozen copy of it. @throws ConfigError for another method or other settings */
-const continueStart = async (model: Model, { variant, adapter: settings }: BaseRecipe, folder: string) => {
-  const loaded = await loadStart(model, folder)
+const continueStart = async (model: Model, { variant, adapter: settings }: BaseRecipe, choice: StartChoice) => {
+  const { applied: loaded, hasHead } = await loadStart(model, choice)
   const { type } = loaded.definition
   if (type !== variant)
     throw new ConfigError(
@@ -61,10 +118,10 @@ const continueStart = async (model: Model, { variant, adapter: settings }: BaseR
   const bank = adaptersOf(model)
   bank.activate(undefined)
   model.requireGrad(false)
-  bank.duplicate(startName, name)
+  bank.duplicate(loaded.name, name)
   bank.setTrainable(name, true)
   bank.activate(name)
-  return new AppliedAdapter(bank, name, { start: startName })
+  return { applied: new AppliedAdapter(bank, name, { start: loaded.name }), hasHead }
 }
 
 /**
@@ -89,13 +146,17 @@ const loadStack = async (model: Model, stack: readonly string[], apart: boolean)
   return names
 }
 
-/** Puts what a recipe trains on its base. @param start folder of an adapter that training begins with */
+/**
+ * Puts what a recipe trains on its base.
+ * @param start adapter that training begins with
+ * @returns what is trained, and whether the model has the head of that adapter
+ */
 export const applyVariant = async (
   model: Model,
   recipe: BaseRecipe,
-  start: string | undefined,
+  start: StartChoice | undefined,
   options: Pick<ApplyOptions, 'encode' | 'original'>,
-): Promise<AppliedAdapter> => {
+): Promise<LoadedStart> => {
   const { variant, adapter, seed, stack = [] } = recipe
   if (stack.length > 0 && start !== undefined)
     throw new ConfigError(
@@ -104,11 +165,12 @@ export const applyVariant = async (
   const { inPlace = false, fuses = false } =
     (adapters as Record<string, Pick<AdapterDefinition, 'inPlace' | 'fuses'> | undefined>)[variant] ?? {}
   if (start !== undefined && !inPlace) return continueStart(model, recipe, start)
-  if (start !== undefined) await mergeStart(model, start)
+  const hasHead = start !== undefined && (await mergeStart(model, start))
   if (stack.length > 0 && inPlace)
     throw new ConfigError(
       `\`stack\` needs a variant beside the base, got ${variant}, which trains the base itself. Choose another, such as lora.`,
     )
   const below = await loadStack(model, stack, fuses)
-  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, below, ...options })
+  const applied = applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, below, ...options })
+  return { applied, hasHead }
 }

@@ -34,7 +34,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   })
   const stream: BuiltRun['stream'] = mixed.source
   const specialist = { recipe, data, applied, prepared, maxLength }
-  const { task, config, tokenizer, files, base, hashes, validationSets } = data
+  const { task, config, tokenizer, files, base, start, hashes, validationSets } = data
   const main = task.mainMetric(config)
   return {
     recipe: evaluateEachEpoch(recipe, trainable, stream),
@@ -51,7 +51,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     }),
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,
-    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, stack: recipe.stack })),
+    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, start, stack: recipe.stack })),
     notes: [...notes, ...data.notes, ...encoded.notes],
     metrics: {
       known: [main, ...validationSets.map(({ name }) => metricOfSet(main, name))],

@@ -1,5 +1,5 @@
 // Reads what a fine-tuning run starts from: task, tokenizer, and the records to train and to validate on. Independent of task and variant.
-import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { loadTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
 import type { HeadOptions, HeadType } from '../../models/index.ts'
 import {
   mergeStatistics,
@@ -10,6 +10,7 @@ import {
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
+import { findBase } from '../engine/base-files.ts'
 import {
   describeOverlap,
   describeShare,
@@ -40,6 +41,10 @@ export interface FinetuneData {
   config: object
   /** Folder or file of the base. */
   base: string
+  /** Folder of an adapter on the base that training begins with. */
+  start: string | undefined
+  /** The head of that adapter may be of another task. */
+  anyStartHead: true
   head: HeadType | readonly HeadType[]
   tokenizer: ModelTokenizer
   records: { validation: TaskRecord[] }
@@ -105,9 +110,11 @@ const learnable = (
 
 const openParts = async (recipe: FinetuneRecipe) => {
   const { task, config } = taskOf(recipe)
-  const base = await resolveModel(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
-  return { task, config, base, head: task.head, tokenizer }
+  const { base, start, tokenizer: own } = await findBase(recipe.base)
+  const tokenizerFolder = recipe.tokenizer ?? own
+  const tokenizer = await loadTokenizer(tokenizerFolder)
+  const anyStartHead = true as const
+  return { task, config, base, start, anyStartHead, head: task.head, tokenizer, tokenizerFolder }
 }
 
 /** The labels of a record as one text: what a split gives both parts equal shares of. One and the same for tasks without labels. */
@@ -126,7 +133,7 @@ const partOf = ({ config }: RecipeSet): string => {
 const joinSets = async (
   { task, config }: Pick<FinetuneData, 'task' | 'config'>,
   read: readonly ReadSet[],
-): Promise<Omit<FinetuneData, 'task' | 'config' | 'base' | 'head' | 'tokenizer'>> => {
+): Promise<Omit<FinetuneData, 'task' | 'config' | 'base' | 'start' | 'anyStartHead' | 'head' | 'tokenizer'>> => {
   await expectOtherFiles(read.map(({ set, files }) => ({ name: set.name, files, part: partOf(set) })))
   if (read.length > 1) expectSameLabels(task, config, read)
   const trained = mergeStatistics(read.map((one) => one.trained))
@@ -236,6 +243,6 @@ export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildCon
   }
   const parts = await openParts(recipe)
   const sets: Awaited<ReturnType<typeof openLargeSet>>[] = []
-  for (const set of declared) sets.push(await openLargeSet(set, recipe, recipe.tokenizer ?? parts.base, context))
+  for (const set of declared) sets.push(await openLargeSet(set, recipe, parts.tokenizerFolder, context))
   return { ...parts, ...(await joinSets(parts, sets)), sets: sets.map(({ set, encode }) => ({ ...set, encode })) }
 }

@@ -2,7 +2,7 @@
 // to them. Independent of task, architecture and estimator.
 import { join, resolve } from 'node:path'
 import { adapters } from '../../adapters/index.ts'
-import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
+import { ConfigError, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import {
   defaultCache,
   type FeatureBase,
@@ -225,6 +225,10 @@ export const fitFeatures =
         `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base runs once, so there is no memory to save.`,
       )
     const data = await readFinetuneData(recipe)
+    if (data.start !== undefined)
+      throw new ConfigError(
+        `The variant ${recipe.variant} needs a whole model for \`base\`, got the adapter ${data.start}. Merge it first: \`${programCall('export', recipe.base, '--to', 'merged', '--out', 'FOLDER')}\`.`,
+      )
     for (const line of data.notes) context.note(line)
     const fit = await prepareFit(recipe, data)
     const train = await extract(fit, 'training', data.records.train, context)

@@ -170,10 +170,11 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   const stream: BuiltRun['stream'] = mixed.source
   const asTrained = trainable as TrainableModel
   const [{ data }] = tasks
-  const { tokenizer, base } = data
+  const { tokenizer, base, start } = data
   const { duringTraining } = recipe.answers
   const hashes = await once(context, 'hashes', () =>
     hashesOf([...new Set(tasks.flatMap((task) => task.data.files))], base, {
+      start,
       stack: recipe.stack,
       known: Object.assign({}, ...tasks.map((task) => task.data.hashes)) as { [file: string]: string },
     }),

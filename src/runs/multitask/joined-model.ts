@@ -19,6 +19,7 @@ import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
 import { restoreTensors } from '../../training/index.ts'
 import { exportAdapter, loadAdaptedBase } from '../engine/adapted-base.ts'
 import type { BuiltRun } from '../engine/run-kind.ts'
+import { takeStartHead } from '../engine/start-adapter.ts'
 import type { TrainingData } from '../finetune/data.ts'
 import type { FinetuneRecipe } from '../finetune/recipe.ts'
 import type { MultitaskRecipe } from './recipe.ts'
@@ -66,10 +67,11 @@ interface LoadedHead {
 /** The base with the head of one task. @throws ConfigError for an architecture without such a head */
 const loadHead = ({ name, recipe, data }: OpenedTask): Promise<LoadedHead> =>
   forTask(name, async () => {
-    const { base, head, headOptions } = data
+    const { base, start, head, headOptions } = data
     const { newHead, seed } = recipe
     const { model, report } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
-    return { model, isNew: report.newHead.length > 0 }
+    const hasOther = start !== undefined && !newHead && (await takeStartHead(model, start))
+    return { model, isNew: report.newHead.length > 0 && !hasOther }
   })
 
 /** The task that the adapter is planned for: one that writes texts, as methods decide whether such a head is trained, else the first. */

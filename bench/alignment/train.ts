@@ -144,6 +144,7 @@ const reinforcement = (type: string): [Criterion, ExampleSource<unknown>] => {
       values.answers === undefined ? withPackedWeights(model, answerSampler(model, rollout)) : recorded(values.answers),
     judge: {
       names: ['vowels'],
+      weights: [1],
       score: async (asked) =>
         asked.map(({ text }) => {
           const reward = vowels(text)

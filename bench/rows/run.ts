@@ -1,14 +1,16 @@
 // One fine-tuning run of bench/rows.ts: how long it took to start, how long the main thread kept others waiting, and its memory. One JSON
 // line.
-//   run.ts RECIPE-AS-JSON
+//   run.ts RECIPE-AS-JSON MODULE
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { resourceUsage } from 'node:process'
-import { finetune } from '../../src/runs/index.ts'
+import type { finetune as Finetune } from '../../src/runs/index.ts'
 import { median } from '../side-by-side.ts'
 
 export interface RowsRun {
   /** From the call to the first step. */
   startSeconds: number
+  /** User and system time of all threads until then. */
+  startCpuSeconds: number
   /** 99th percentile of the delay of the event loop, in milliseconds, over the steps and before the first one. */
   delayP99: number
   startDelayP99: number
@@ -25,10 +27,12 @@ const delay = monitorEventLoopDelay({ resolution })
 const p99 = () => delay.percentile(99) / 1e6 - resolution
 const rss = () => process.memoryUsage.rss() / 2 ** 20
 
-const recipe = JSON.parse(process.argv[2]) as Parameters<typeof finetune>[0]
+const { finetune } = (await import(process.argv[3])) as { finetune: typeof Finetune }
+const recipe = JSON.parse(process.argv[2]) as Parameters<typeof Finetune>[0]
 const started = performance.now()
 const times: number[] = []
-let [startSeconds, startDelayP99, rssAtStart, rssAtEnd] = [0, 0, 0, 0]
+let [startSeconds, startCpuSeconds, startDelayP99, rssAtStart, rssAtEnd] = [0, 0, 0, 0, 0]
+const before = process.cpuUsage()
 let last = 0
 delay.enable()
 await finetune(recipe, {
@@ -37,6 +41,8 @@ await finetune(recipe, {
     const now = performance.now()
     if (times.length === 0 && last === 0) {
       startSeconds = (now - started) / 1000
+      const { user, system } = process.cpuUsage(before)
+      startCpuSeconds = (user + system) / 1e6
       startDelayP99 = p99()
       delay.reset()
       rssAtStart = rss()
@@ -47,6 +53,7 @@ await finetune(recipe, {
 })
 const result: RowsRun = {
   startSeconds,
+  startCpuSeconds,
   delayP99: p99(),
   startDelayP99,
   rssAtStart,

@@ -80,6 +80,20 @@ describe('a replay', () => {
     expect(Math.min(...ended.map(({ advantage }) => advantage ?? 0))).toBeGreaterThan(0)
   })
 
+  it('weighs the kept rewards as the run did', async () => {
+    const rows = await browseRollouts(small.at('run'))
+    expect(rows[0].rewardWeights).toEqual({ repetition: 1, finished: 2 })
+    // Each reward is divided by its own deviation, and weighed afterwards.
+    const byReward = { objective: 'grpo', advantages: { type: 'gdpo' } }
+    const advantagesOf = async (more: object) => {
+      const replayed = await replayRollouts(small.at('run'), rows, { ...byReward, ...more })
+      return replayed.map(({ advantage }) => Number(advantage?.toFixed(6)))
+    }
+    const kept = await advantagesOf({})
+    expect(kept).toEqual(await advantagesOf({ reward: ['repetition', 'finished:weight=2'] }))
+    expect(kept).not.toEqual(await advantagesOf({ reward: ['repetition', 'finished'] }))
+  })
+
   it('with another model gives its log-probabilities: those of the base are those of the reference', async () => {
     const rows = await browseRollouts(small.at('run'), { from: 3 })
     const [ofBase, ofPolicy] = await Promise.all(

@@ -52,6 +52,7 @@ const sample =
 /** Rewards by member; prompt 3 gets the same for all of its answers. */
 const judge = {
   names: ['member', 'flat'],
+  weights: [1, 1],
   score: async (asked: readonly { answer: Pick<RolloutAnswer, 'ids'> }[]) =>
     asked.map(({ answer: { ids } }) => {
       const member = ids[0] === 13 ? 1 : ids[1]

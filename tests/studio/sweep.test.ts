@@ -1,9 +1,11 @@
 // A sweep that really trains while its page is open: rows and states appear, and a page whose studio is killed comes back to them.
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { lockFolder } from '../../src/core/index.ts'
 import { pretrain, sweep } from '../../src/runs/index.ts'
 import { startStudioProcess } from '../../src/serving/index.ts'
+import { sweepRow } from '../../src/serving/studio/sweeps/sweep-pages.ts'
 import type { Curves } from '../../src/serving/studio/types/api-types.ts'
 import { runOwner } from '../../src/tracking/index.ts'
 import { formatInterval } from '../../web/format.ts'
@@ -39,6 +41,20 @@ const freeze = async (folder: string): Promise<number> => {
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
+
+describe('the state of a sweep', () => {
+  it('is running while its process goes on, though no run of it trains at that moment', async () => {
+    const folder = join(data.root, 'between')
+    await mkdir(folder)
+    const file = { recipe: { command: 'finetune', task: 'sequence-classification' }, over: { learningRate: [1, 2] } }
+    await writeFile(join(folder, 'sweep.json'), JSON.stringify(file))
+    const stateNow = async () => (await sweepRow({ id: 'between', folder, runs: new Map() }, new Map())).state
+    const unlock = await lockFolder(folder, () => '')
+    expect(await stateNow()).toBe('running')
+    await unlock()
+    expect(await stateNow()).toBe('unfinished')
+  })
+})
 
 describe.skipIf(browserPath === undefined)('the page of a sweep that trains', () => {
   it('gets its rows, their states and scores without a reload, and connects again after a kill of the studio', async () => {

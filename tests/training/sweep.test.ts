@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { folderOwner } from '../../src/core/index.ts'
 import { pretrain, type SweepResult, sweep } from '../../src/runs/index.ts'
 import { readEvents } from '../../src/tracking/index.ts'
 import { listSnapshots } from '../../src/training/index.ts'
@@ -39,6 +40,7 @@ describe('sweep', () => {
   it('continues after Ctrl-C and after a kill, and runs every point once', async () => {
     // Ctrl-C in the first run.
     const aborter = new AbortController()
+    const owners: Promise<number | undefined>[] = []
     const base = { base: at('base'), task: 'sequence-classification', data: at('rows.jsonl'), validationShare: 0.3 }
     const recipe = {
       ...base,
@@ -54,10 +56,16 @@ describe('sweep', () => {
       { recipe, over: { variant: ['full', 'lora'], seed: [0, 1], learningRate: [0.01] }, out: at('grid') },
       {
         signal: aborter.signal,
-        onRun: () => ({ onEvent: ({ type, step }) => void (type === 'step' && step === 3 && aborter.abort()) }),
+        onRun: () => {
+          owners.push(folderOwner(at('grid')))
+          return { onEvent: ({ type, step }) => void (type === 'step' && step === 3 && aborter.abort()) }
+        },
       },
     )
     expect(stopped.reason).toBe('interrupted')
+    // Locked while it goes on, between runs too.
+    expect(await Promise.all(owners)).toEqual([process.pid])
+    expect(await folderOwner(at('grid'))).toBeUndefined()
     expect(stopped.runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting', 'waiting', 'waiting'])
 
     // The same from the command line, killed in the second run.

@@ -33,6 +33,8 @@ export interface RolloutRow {
   reward: number | null
   /** By reward function. */
   rewards: { [name: string]: number | null }
+  /** Factor of each reward function in the sum, by its name; 1 in files of earlier versions, which do not have it. */
+  rewardWeights: { [name: string]: number }
   /** Mean of the advantages of its tokens; null where it was not trained on. */
   advantage: number | null
   /** Sum of log-probability minus that under the reference; null without a reference model. */
@@ -64,6 +66,7 @@ const list = (name: string, type: string) => [
 ]
 
 const rewardPrefix = 'reward.'
+const weightPrefix = 'rewardWeight.'
 
 /** Columns in their order: name, elements of the schema, and the value of a row. */
 const columnsOf = (names: readonly string[]): { name: string; schema: object[]; value(row: RolloutRow): unknown }[] => [
@@ -93,6 +96,11 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
     schema: [scalar(rewardPrefix + name, 'DOUBLE', { repetition_type: 'OPTIONAL' })],
     value: (row: RolloutRow) => row.rewards[name] ?? null,
   })),
+  ...names.map((name) => ({
+    name: weightPrefix + name,
+    schema: [scalar(weightPrefix + name, 'DOUBLE')],
+    value: (row: RolloutRow) => row.rewardWeights[name],
+  })),
   ...(['promptIds', 'completionIds', 'mask'] as const).map((name) => ({
     name,
     schema: list(name, 'INT32'),
@@ -108,7 +116,7 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
 /** Name of the file of a rollout, such as `rollout-00000012.parquet`. */
 export const rolloutFile = (rollout: number): string => `rollout-${String(rollout).padStart(8, '0')}.parquet`
 
-/** Writes the rows of one rollout. @param rewards names of the reward functions, each a column `reward.NAME` */
+/** Writes the rows of one rollout. @param rewards names of the reward functions, each the columns `reward.NAME` and `rewardWeight.NAME` */
 export const writeRollout = async (
   folder: string,
   rollout: number,
@@ -165,15 +173,18 @@ const checked = <Row>(schema: z.ZodType<Row>, fields: unknown, path: string): Ro
 
 const rowOf = (fields: unknown, path: string): RolloutRow => {
   const rewards: RolloutRow['rewards'] = {}
+  const weights: RolloutRow['rewardWeights'] = {}
   const known: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(checked(rowSchema, fields, path)))
     if (name.startsWith(rewardPrefix))
       rewards[name.slice(rewardPrefix.length)] = typeof value === 'number' ? value : null
-    else known[name] = value
+    else if (!name.startsWith(weightPrefix)) known[name] = value
+    else if (typeof value === 'number') weights[name.slice(weightPrefix.length)] = value
+  const rewardWeights = Object.fromEntries(Object.keys(rewards).map((name) => [name, weights[name] ?? 1]))
   // The schema has checked the fields; the loop above has only renamed those of rewards.
   const row = known as unknown as RolloutRow
   // Files of earlier versions have no mask: the policy wrote every token.
-  return { ...row, mask: row.mask ?? row.completionIds.map(() => 1), rewards }
+  return { ...row, mask: row.mask ?? row.completionIds.map(() => 1), rewards, rewardWeights }
 }
 
 /** The files of a run's rollouts, in their order. */

@@ -49,6 +49,8 @@ export type AnswerSampler = (
 export interface AnswerJudge {
   /** Names of the reward functions. */
   readonly names: readonly string[]
+  /** Factor of each in the sum of the rewards. */
+  readonly weights: readonly number[]
   /** The rewards of each answer by function, and their weighted sum. @throws the signal's reason when it is aborted */
   score(
     answers: readonly { prompt: RolloutPrompt; answer: SampledAnswer; text: string }[],
@@ -376,6 +378,7 @@ export class RolloutSource<Example> {
         trained: own !== undefined,
         reward: answer.reward,
         rewards: Object.fromEntries(judge.names.map((name, i) => [name, answer.rewards[i]])),
+        rewardWeights: Object.fromEntries(judge.names.map((name, i) => [name, judge.weights[i]])),
         advantage: advantages === undefined ? null : meanOf(advantages),
         kl: answer.reference === undefined ? null : klOf(answer),
         promptIds: ids,

@@ -2,7 +2,7 @@
 // finished runs are skipped, and a stopped one is resumed. Each runs in a subprocess, which returns its memory. Independent of task and variant.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, parseJson, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, lockFolder, makeFolder, parseJson, writeFileAtomic } from '../../core/index.ts'
 import { expectOneProcess } from '../../distributed/index.ts'
 import { nameFunctions, namesFunctions } from '../engine/recipe-functions.ts'
 import { startOf } from '../kinds.ts'
@@ -158,10 +158,23 @@ const writeSummary = async (out: string, { runs, trials }: { runs: SweptRun[]; t
   return summary
 }
 
-/** Writes what the sweep is into its folder. @throws ConfigError for a folder with another sweep, or with other files */
-const claimFolder = async (out: string, file: SweepFile): Promise<void> => {
+/**
+ * Runs the sweep in its folder, which is locked meanwhile: others see that it goes on between two runs, too.
+ * @throws ConfigError for a folder with another sweep, with other files, or in which another process runs one
+ */
+const inFolder = async <Result>(out: string, file: SweepFile, run: () => Promise<Result>): Promise<Result> => {
   await expectSameSweep(out, file)
-  await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify(file, null, 2)}\n`)
+  await makeFolder(out, 'out')
+  const unlock = await lockFolder(
+    out,
+    (owner) => `The sweep in \`${out}\` is being run by process ${owner}: wait for it, or stop it.`,
+  )
+  try {
+    await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify(file, null, 2)}\n`)
+    return await run()
+  } finally {
+    await unlock()
+  }
 }
 
 interface CheckedSweep {
@@ -177,17 +190,18 @@ const sweepGrid = async ({ out, over, recipe }: CheckedSweep, listener: SweepLis
       'Expected values with different names for `over`, got some with the same name. Change one of them.',
     )
   checkPoints(recipe, points, out)
-  await claimFolder(out, { recipe, over })
-  const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
-  const reason = await runPoints(
-    runs,
-    (run) => recipeAt(recipe, run),
-    listener,
-    async () => {
-      await writeSummary(out, { runs })
-    },
-  )
-  return { out, reason, ...(await writeSummary(out, { runs })), runs }
+  return inFolder(out, { recipe, over }, async () => {
+    const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
+    const reason = await runPoints(
+      runs,
+      (run) => recipeAt(recipe, run),
+      listener,
+      async () => {
+        await writeSummary(out, { runs })
+      },
+    )
+    return { out, reason, ...(await writeSummary(out, { runs })), runs }
+  })
 }
 
 /** The space of a search, and what each of its trials is run with. @throws ConfigError for axes that cannot be searched */
@@ -215,22 +229,23 @@ const sweepSearch = async (
   const { recipe, steps } = withRungs(given, space, search)
   const ends = endPoints(space).map(({ name, over: point }) => ({ name, over: { ...point, ...replicates[0] } }))
   checkPoints(recipe, ends, out)
-  await claimFolder(out, { recipe, over, search: search.settings })
-  const request = {
-    search,
-    space,
-    replicates,
-    ...(steps !== undefined && { steps }),
-    out,
-    recipeOf: (point: SweepPoint) => recipeAt(recipe, point),
-    check: (point: SweepPoint) => checkPoints(recipe, [point], out),
-    failed: await earlierFailures(out),
-  }
-  const after = async ({ runs, trials }: SearchProgress) => {
-    await writeSummary(out, { runs, trials })
-  }
-  const { reason, runs, trials } = await runSearch(request, listener, after)
-  return { out, reason, ...(await writeSummary(out, { runs, trials })), runs, trials }
+  return inFolder(out, { recipe, over, search: search.settings }, async () => {
+    const request = {
+      search,
+      space,
+      replicates,
+      ...(steps !== undefined && { steps }),
+      out,
+      recipeOf: (point: SweepPoint) => recipeAt(recipe, point),
+      check: (point: SweepPoint) => checkPoints(recipe, [point], out),
+      failed: await earlierFailures(out),
+    }
+    const after = async ({ runs, trials }: SearchProgress) => {
+      await writeSummary(out, { runs, trials })
+    }
+    const { reason, runs, trials } = await runSearch(request, listener, after)
+    return { out, reason, ...(await writeSummary(out, { runs, trials })), runs, trials }
+  })
 }
 
 /**

@@ -45,6 +45,7 @@ export const plannedJudge = (rewards: readonly RewardFunction[], judge: AnswerJu
   const models = rewards.filter(({ usesModel }) => usesModel === true)
   return {
     names: judge.names,
+    weights: judge.weights,
     async score(answers, { signal }) {
       const samples = answers.map(({ prompt, answer, text }) => sampleOf(prompt, answer, text))
       if (models.length > 0) await scoreSamples(models, samples, { signal })

@@ -140,20 +140,25 @@ const alignRecipe = async (run: string): Promise<AlignRecipe> => {
 /** The tokenizer that the answers of a run were written with. @throws DataError for a run of another kind */
 export const loadRolloutTokenizer = async (run: string): Promise<Tokenizer> => tokenizerOf(await alignRecipe(run))
 
-/** Scores by other rewards. @returns the weights of the rewards */
-const scoreAgain = async (inputs: readonly unknown[], recipe: AlignRecipe, placed: readonly Placed[]) => {
+/** Scores by other rewards. */
+const scoreAgain = async (
+  inputs: readonly unknown[],
+  recipe: AlignRecipe,
+  placed: readonly Placed[],
+): Promise<void> => {
   const tokenizer = await tokenizerOf(recipe)
   const functions = await openRewards(inputs as RewardInput[], { tokenizer, device: recipe.device, openFolder })
   try {
     const samples = placed.map(({ prompt, answer, row }) => sampleOf(prompt, answer, row.completion))
     const { scores } = await scoreSamples(functions, samples, {})
     const names = functions.map(({ name }) => name)
+    const rewardWeights = Object.fromEntries(functions.map(({ name, weight }) => [name, weight]))
     for (const [i, { row, answer }] of placed.entries()) {
       Object.assign(answer, scores[i])
       row.reward = scores[i].reward
       row.rewards = Object.fromEntries(names.map((name, f) => [name, scores[i].rewards[f]]))
+      row.rewardWeights = rewardWeights
     }
-    return functions.map(({ weight }) => weight)
   } finally {
     await closeRewards(functions)
   }
@@ -183,7 +188,6 @@ const keptBeta = ([{ row }]: readonly Placed[]): { beta?: number } =>
 const estimateAgain = (
   { objective: chosen, advantages, shaping, beta, critic }: Replay,
   recipe: AlignRecipe,
-  rewardWeights: readonly number[],
   placed: readonly Placed[],
 ): void => {
   const type = chosen ?? recipe.objective
@@ -212,6 +216,8 @@ const estimateAgain = (
   const groups = Math.min(...[...groupBy(placed, ({ row }) => row.group).values()].map(({ length }) => length))
   const rollout = { ...resolvedRollout({ ...recipe, objective: type }), answers: groups }
   for (const answers of groupBy(placed, ({ row }) => row.rollout).values()) {
+    const [{ row: first }] = answers
+    const rewardWeights = Object.keys(first.rewards).map((name) => first.rewardWeights[name])
     const method = objective.method(settingsOf(answers), { rewardWeights, rollout })
     const all = [...groupBy(answers, ({ row }) => row.group).values()]
     const { trained } = method.examples(
@@ -266,10 +272,9 @@ export const replayRollouts = async (
   const placed = rows.map((row) => placedOf(row, recordOf(row)))
   if (placed.length === 0) return []
   if (replay.model !== undefined) await computeAgain(replay.model, recipe, placed)
-  const known = Object.keys(rows[0].rewards).map(() => 1)
-  const weights = replay.reward === undefined ? known : await scoreAgain(replay.reward, recipe, placed)
+  if (replay.reward !== undefined) await scoreAgain(replay.reward, recipe, placed)
   if (replay.critic !== undefined) await computeValues(replay.critic, recipe, placed)
   const { reward, objective, advantages, shaping, beta, critic } = replay
-  if (isReplay({ reward, objective, advantages, shaping, beta, critic })) estimateAgain(replay, recipe, weights, placed)
+  if (isReplay({ reward, objective, advantages, shaping, beta, critic })) estimateAgain(replay, recipe, placed)
   return placed.map(({ row }) => row)
 }

@@ -68,6 +68,7 @@ export const rewardJudge = async (
   const cache = await openRewardCache()
   return {
     names: rewards.map(({ name }) => name),
+    weights: rewards.map(({ weight }) => weight),
     async score(answers, { signal }) {
       const samples = answers.map(({ prompt, answer, text }) => sampleOf(prompt, answer, text))
       return (await scoreSamples(rewards, samples, { cache, signal })).scores

@@ -19,6 +19,7 @@ export const shareSampler =
 /** A judge that scores each answer on one process: a reward function that is not deterministic gives all the same reward. */
 export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge => ({
   names: judge.names,
+  weights: judge.weights,
   async score(answers, context) {
     let number = -1
     const owners = answers.map(({ prompt }, i) => {

@@ -1,6 +1,6 @@
 // Sweeps in the studio's folders: the state on disk, joined with the runs that the studio follows, so that what trains now is there.
 import { basename, dirname, join } from 'node:path'
-import { exists } from '../../../core/index.ts'
+import { exists, folderOwner } from '../../../core/index.ts'
 import { readSweep, replicateKeys, SWEEP_FILE, type SweepState, type SweepTrial } from '../../../runs/index.ts'
 import { isLowerBetter } from '../../../tracking/index.ts'
 import { recipeTitle } from '../runs/recipe-title.ts'
@@ -112,11 +112,13 @@ export const sweepDetails = async (
     id: found.id,
     title: recipeTitle(state.recipe).title,
     ...{ method: state.method, axes, over, planned: state.planned, metric: state.metric ?? null },
-    state: trials.some(({ status }) => status === 'running')
-      ? 'running'
-      : over >= state.planned
-        ? 'finished'
-        : 'unfinished',
+    // Between two runs only the lock of the sweep says that it goes on.
+    state:
+      trials.some(({ status }) => status === 'running') || (await folderOwner(found.folder)) !== undefined
+        ? 'running'
+        : over >= state.planned
+          ? 'finished'
+          : 'unfinished',
     best: best < 0 ? null : bestOf(trials[best]),
     fault: null,
   }

@@ -277,12 +277,13 @@ const pretrainFile = (pretrain, shared) => {
       `import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
 import type { RunSettings } from './run.ts'
+import type { VariantChoice } from './variants.ts'
 `,
       settings(
         'PretrainSettings',
         'Settings of a pretraining run, whatever the model.',
         pretrain.schema,
-        ['command', 'model', 'base', 'objective', ...shared],
+        ['command', 'model', 'base', 'objective', 'variant', 'adapter', ...shared],
         'RunSettings',
       ),
       `/** The recipe of a pretraining run: of a new \`model\`, or of a \`base\` that is trained further. */
@@ -293,14 +294,16 @@ ${indent(`${docOf(objective)}objective: ObjectiveInput`)}
     | {
         model: NewModel
         base?: undefined
+        variant?: undefined
+        adapter?: undefined
       }
-    | {
+    | ({
 ${indent(indent(indent(indent(`${docOf(pretrain.schema.shape.base)}base: string`))))}
         model?: {
           type?: undefined
 ${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { readonly [setting: string]: unknown }`)))))}
         }
-      }
+      } & (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined }))
   )
 `,
     ],
@@ -456,7 +459,10 @@ ${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives',
 /** The files of src/runs/recipe-types/ by name, before they are formatted. */
 export const recipeTypes = () => {
   const { pretrain, finetune, multitask, align } = recipeParts()
-  const shared = settingsOfAll([pretrain, finetune, align].map(({ schema }) => schema))
+  // The settings of `adapter` depend on `variant`.
+  const shared = settingsOfAll([pretrain, finetune, align].map(({ schema }) => schema)).filter(
+    (name) => name !== 'adapter',
+  )
   const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
   const files = {
     ...modelFiles(pretrain),

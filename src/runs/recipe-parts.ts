@@ -49,7 +49,10 @@ export const recipeParts = (): Record<
 > => ({
   pretrain: {
     schema: pretrainSchema,
-    parts: [{ choice: ['model', 'type'], part: ['model', 'config'], schemas: schemasOf(models) }],
+    parts: [
+      { choice: ['model', 'type'], part: ['model', 'config'], schemas: schemasOf(models) },
+      { choice: ['variant'], part: ['adapter'], schemas: schemasOf(adapters) },
+    ],
   },
   finetune: {
     schema: finetuneSchema,

@@ -17,7 +17,7 @@ export const exportModel = async (
   run: BuiltRun,
   bestStep: number | undefined,
   group?: ProcessGroup,
-): Promise<{ model: string; modelStep?: number; scores?: FinalScores }> => {
+): Promise<{ model: string; modelStep?: number; scores?: FinalScores | undefined }> => {
   const { recipe, trainable, average, shardedWeights } = run
   const onFirst = <Result>(work: () => Promise<Result>): Promise<Result> => group?.fromFirst(work) ?? work()
   const model = join(recipe.out, runFiles.model)

@@ -83,8 +83,8 @@ export interface BuiltRun {
   /** Evaluates those validation examples that take the most memory, for a plan. */
   evaluateLargest?(state: Pick<LoopState, 'microTokens'>): Promise<unknown>
   sample?(): Promise<GeneratedSample[]>
-  /** Writes the finished model, if it is not a copy of a checkpoint's, and returns its final evaluation. */
-  exportModel?(folder: string): Promise<FinalScores>
+  /** Writes the finished model, if it is not a copy of a checkpoint's, and returns its final evaluation, if it has one. */
+  exportModel?(folder: string): Promise<FinalScores | undefined>
   close(): void
 }
 

@@ -4,6 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import {
   ExampleStream,
   evaluateLargest,
@@ -15,6 +16,7 @@ import {
 import { setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
+import { type AdaptedModel, expectWholeBase, openAdapted } from './adapted-model.ts'
 import { type HarnessEvaluation, openHarness } from './harness-evaluation.ts'
 import { makeAuxiliary, makeModel } from './make-model.ts'
 import { checkTokenizer, openData } from './open-data.ts'
@@ -46,6 +48,21 @@ const prepareModels = (
   if (auxiliary !== undefined) definition.auxiliary?.tie(model, auxiliary)
 }
 
+/** The model of a recipe: one whose weights are all trained, or a base with an adapter on it. */
+const openModel = async (
+  recipe: PretrainRecipe,
+  definition: ObjectiveDefinition,
+  tokenizer: Tokenizer,
+  memoryBytes: number | undefined,
+): Promise<{ model: Model; notes: string[]; adapted?: AdaptedModel }> => {
+  const { base, variant } = recipe
+  if (base !== undefined && variant === undefined) await expectWholeBase(base)
+  if (base === undefined || variant === undefined)
+    return makeModel(recipe, definition.head, vocabularyFacts(tokenizer), memoryBytes)
+  const adapted = await openAdapted({ ...recipe, base, variant }, definition, tokenizer)
+  return { model: adapted.applied.model, notes: adapted.notes, adapted }
+}
+
 /** Builds everything that a pretraining run needs. @throws ConfigError or DataError for what cannot be trained */
 export const buildRun = async (
   recipe: PretrainRecipe,
@@ -56,29 +73,37 @@ export const buildRun = async (
   const vocabulary = vocabularyFacts(tokenizer)
   const { type, ...config } = recipe.objective
   const definition = objectives[type] as ObjectiveDefinition
-  const { model, notes } = await makeModel(recipe, definition.head, vocabulary, context.memoryBytes)
+  const { model, notes, adapted } = await openModel(recipe, definition, tokenizer, context.memoryBytes)
   const objective = definition.create(config, { vocabulary, maxLength: lengthOf(recipe, model) })
   const train = await openData(recipe, 'train', objective)
   if (recipe.outputBias === 'frequencies') await setFrequencyBias(model, train.sources, recipe.dataWeights, context)
   const auxiliary = makeAuxiliary(definition, config, model, recipe.seed)
-  prepareModels(recipe, definition, model, auxiliary)
-  const trainable: TrainableModel = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
+  if (adapted === undefined) prepareModels(recipe, definition, model, auxiliary)
+  const applied = adapted?.applied
+  const parameters = applied?.trainable ?? trainedParameters(model, auxiliary)
+  const trainable: TrainableModel = { model, auxiliary, objective, parameters }
   const held = await openData(recipe, 'validation', objective)
   if (train.sampler === undefined) throw new ConfigError('Expected training data, got none.')
   const stream = new ExampleStream(objective, train.sampler, recipe.seed)
   const validation = held.sampler === undefined ? undefined : new ExampleStream(objective, held.sampler, 0)
   const { device, prompts, validationExamples } = recipe
+  const learningRate = recipe.learningRate ?? applied?.learningRate
   return {
+    ...adapted?.stored,
     recipe,
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
     vocabulary,
     stream,
-    ...setOptimization(recipe, trainable, stream, { group: context.group, dividesWeights: true }),
+    ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
+      ...(applied && { learningRateScale: (path: string) => applied.learningRateScale(path), applied }),
+      group: context.group,
+      dividesWeights: true,
+    }),
     enoughSteps: recipe.base === undefined ? 100 : 10,
     validationDocuments:
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),
-    hashes,
+    hashes: { ...hashes, ...adapted?.hashes },
     notes,
     ...withHarness(
       validation !== undefined && validationExamples > 0

@@ -7,6 +7,7 @@ import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
+import { expectAdaptable } from './adapted-model.ts'
 import { pretrainKind } from './build.ts'
 import { absoluteHarness } from './harness-evaluation.ts'
 import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
@@ -31,5 +32,7 @@ export const resolvePretraining = async (input: object): Promise<PretrainRecipe>
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.harness = absoluteHarness(recipe.harness)
   recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
+  expectAdaptable(recipe)
   return recipe
 }

@@ -1,10 +1,12 @@
 // The recipe of a pretraining run, checked once. run.json is a recipe too.
 import { z } from 'zod'
+import { type AdapterType, adapters } from '../../adapters/index.ts'
 import { openEnum } from '../../core/index.ts'
 import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
 import { deviceSchema } from '../../tensor/index.ts'
 import { trainingSchema } from '../../training/index.ts'
+import { baseFields } from '../engine/base-settings.ts'
 import { harnessEvaluationSchema } from './harness-evaluation.ts'
 
 /** The schema of the model to pretrain. */
@@ -29,7 +31,15 @@ export const pretrainSchema = trainingSchema.extend({
   base: z
     .string()
     .optional()
-    .describe('model to continue pretraining from, instead of a new one: a folder, a .gguf file or a Hub id'),
+    .describe('model to continue pretraining from, instead of a new one: a folder, a .gguf file, a run or a Hub id'),
+  variant: openEnum<AdapterType>(() => Object.keys(adapters))
+    .optional()
+    .describe(
+      'with `base`: fine-tuning method, such as lora, or pfeiffer for a language adapter (default: all weights are trained)',
+    ),
+  adapter: baseFields.adapter,
+  stack: baseFields.stack,
+  frozenWeights: baseFields.frozenWeights,
   outputBias: z
     .enum(['zero', 'frequencies'])
     .default('zero')

@@ -112,16 +112,6 @@ export interface AlignSettings extends RunSettings {
    * record. Default: `0.1`.
    */
   validationShare?: number
-  /**
-   * Adapters that stay frozen under the trained one, lowest first: folders or runs, such as a language
-   * adapter (default: none).
-   */
-  stack?: readonly string[]
-  /**
-   * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
-   * take less memory and round the weights. Default: `float32`.
-   */
-  frozenWeights?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
   /** Reference model: the base with adapters off, or a frozen copy where the whole model is trained. */
   reference?: {
     /** Precision of the frozen copy (default: that of the base). */

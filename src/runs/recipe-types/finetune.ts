@@ -64,16 +64,6 @@ export interface FinetuneSettings extends RunSettings {
    * one. Default: `1`.
    */
   share?: number
-  /**
-   * Adapters that stay frozen under the trained one, lowest first: folders or runs, such as a language
-   * adapter (default: none).
-   */
-  stack?: readonly string[]
-  /**
-   * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
-   * take less memory and round the weights. Default: `float32`.
-   */
-  frozenWeights?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
   /** NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise). */
   neftuneAlpha?: number
   /**

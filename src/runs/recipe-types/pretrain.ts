@@ -3,6 +3,7 @@
 import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
 import type { RunSettings } from './run.ts'
+import type { VariantChoice } from './variants.ts'
 
 /** Settings of a pretraining run, whatever the model. */
 export interface PretrainSettings extends RunSettings {
@@ -53,14 +54,16 @@ export type PretrainInput = PretrainSettings & {
     | {
         model: NewModel
         base?: undefined
+        variant?: undefined
+        adapter?: undefined
       }
-    | {
-        /** Model to continue pretraining from, instead of a new one: a folder, a .gguf file or a Hub id. */
+    | ({
+        /** Model to continue pretraining from, instead of a new one: a folder, a .gguf file, a run or a Hub id. */
         base: string
         model?: {
           type?: undefined
           /** Settings of the architecture, over the preset's. */
           config?: { readonly [setting: string]: unknown }
         }
-      }
+      } & (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined }))
   )

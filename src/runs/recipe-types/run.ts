@@ -147,6 +147,16 @@ export interface RunSettings {
   onSpike?: 'note' | 'skip'
   /** Record the gradient norm of each layer in every step that is a multiple of this. */
   gradientNorms?: number
+  /**
+   * Adapters that stay frozen under the trained one, lowest first: folders or runs, such as a language
+   * adapter (default: none).
+   */
+  stack?: readonly string[]
+  /**
+   * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
+   * take less memory and round the weights. Default: `float32`.
+   */
+  frozenWeights?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
   /** Folder of the run. */
   out: string
   /** Device to train on: cpu (GPUs are not offered yet). Default: `cpu`. */

@@ -6,7 +6,7 @@ import {
   allReduce_,
   broadcast_,
   dropGroup,
-  type ProcessStore,
+  ProcessStore,
   reduceScatter,
   stopWatch,
   Tensor,
@@ -35,6 +35,9 @@ interface Progress {
 /** Time in which all processes that wait for a collective notice that it does not end. */
 const progressMs = 5000
 
+/** Time in which a failure can be told to the others. */
+const abortMs = 2000
+
 /** Waits for a new tensor that is on its way. The handle that was begun is freed, not left to the garbage collector with its memory. */
 const waited = (begun: Tensor): Tensor => {
   const arrived = waitTensor(begun)
@@ -48,6 +51,8 @@ export class ConnectedGroup extends ProcessGroup {
   readonly #get: (key: string) => string | undefined
   readonly #set: (key: string, value: string) => void
   readonly #delete: (key: string) => void
+  readonly #connectAgain: () => Pick<ProcessStore, 'get' | 'set' | 'close'>
+  readonly #abortKey: string
   #values = 0
   #left = false
   #begun = 0
@@ -59,6 +64,8 @@ export class ConnectedGroup extends ProcessGroup {
     this.#get = (key) => store.get(`${prefix}${key}`)
     this.#set = (key, value) => store.set(`${prefix}${key}`, value)
     this.#delete = (key) => store.delete(`${prefix}${key}`)
+    this.#connectAgain = () => new ProcessStore(store.host, store.port, { server: false, timeoutMs: abortMs })
+    this.#abortKey = `${prefix}abort`
   }
 
   async gather<Value>(value: Value): Promise<Value[]> {
@@ -207,8 +214,11 @@ export class ConnectedGroup extends ProcessGroup {
   abort(error: Error): void {
     const [line] = error.message.split('\n')
     try {
-      if (this.#get('abort')) return
-      this.#set('abort', error instanceof GroupError ? line : `${this.members[this.rank]} failed: ${line}`)
+      // A connection of its own, as only connecting has a deadline: where the network is gone, the first one never answers.
+      const store = this.#connectAgain()
+      if (!store.get(this.#abortKey))
+        store.set(this.#abortKey, error instanceof GroupError ? line : `${this.members[this.rank]} failed: ${line}`)
+      store.close()
     } catch {
       // Without the store the others notice by their own watch.
     }
@@ -217,10 +227,12 @@ export class ConnectedGroup extends ProcessGroup {
   async leave({ failed }: { failed: boolean }): Promise<void> {
     if (this.#left) return
     this.#left = true
+    const isLost = watchFailure(false) !== undefined
     // The watch ends here after an error too: this process says that it leaves, so that its silence names nobody.
     stopWatch()
     if (!failed && this.#facts.servesStore) await this.#waitForOthers()
-    dropGroup(this.#facts.name)
+    // What is on its way to a process that is gone may never end, and dropping a group waits for it.
+    if (!isLost) dropGroup(this.#facts.name)
   }
 
   async #waitForOthers(): Promise<void> {

@@ -61,3 +61,9 @@ it.each(['none', '*.none', '@none'])('throws DataError for %s', async (path) => 
 it('throws DataError for a folder without such files', async () => {
   await expect(expandFiles(folder, ['.warc'])).rejects.toThrow(/Expected files ending in \.warc/)
 })
+it('names the scheme of an address, in a list too', async () => {
+  const refusal = /Expected a path of a file system, got an address of (hdfs|s3a), which is not read/
+  await expect(expandFiles('hdfs://head:8020/crawl', ['.warc'])).rejects.toThrow(refusal)
+  writeFileSync(join(folder, 'addresses'), 's3a://bucket/crawl/*.warc.gz\n')
+  await expect(expandFiles(`@${join(folder, 'addresses')}`, ['.warc'])).rejects.toThrow(refusal)
+})

@@ -7,12 +7,22 @@ import { DataError } from '../core/index.ts'
 
 const compressions = ['', '.gz', '.bz2', '.zst']
 
+/** The scheme of an address such as `s3a://bucket/folder`; undefined for a path of a file system, on which names may have colons too. */
+export const schemeOf = (path: string): string | undefined =>
+  existsSync(path) ? undefined : /^([a-z][a-z0-9+.-]+):\/\//i.exec(path)?.[1]
+
 /**
  * The files that a path names. A folder is searched recursively for files with one of the extensions; `*`, `**`, `?`
  * and `{a,b}` form a glob; `@list.txt` names a file with one path a line, relative to that file.
  * @throws DataError when nothing is found
  */
 export const expandFiles = async (path: string, extensions: readonly string[]): Promise<string[]> => {
+  const scheme = schemeOf(path)
+  if (scheme !== undefined)
+    throw new DataError(
+      `Expected a path of a file system, got an address of ${scheme}, which is not read. Mount it, or copy it to a folder that all machines share.`,
+      path,
+    )
   if (path.startsWith('@') && !existsSync(path)) return expandList(path.slice(1), extensions)
   if (existsSync(path)) {
     if (!statSync(path).isDirectory()) return [path]
@@ -43,7 +53,12 @@ const expandList = async (path: string, extensions: readonly string[]): Promise<
   for (const line of text.split(/\r?\n/)) {
     const entry = line.trim()
     if (entry === '' || entry.startsWith('#')) continue
-    files.push(...(await expandFiles(isAbsolute(entry) ? entry : join(dirname(path), entry), extensions)))
+    files.push(
+      ...(await expandFiles(
+        isAbsolute(entry) || schemeOf(entry) !== undefined ? entry : join(dirname(path), entry),
+        extensions,
+      )),
+    )
   }
   if (files.length === 0) throw new DataError('Expected a file with one path a line, got an empty list.', path)
   return files

@@ -5,27 +5,70 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout } from 'node:timers/promises'
 import { program } from '../setup/program.ts'
+import type { Namespaces, Side } from './network-namespaces.ts'
 
-/** A `launch` command that runs. */
-export interface RunningLaunch {
+/** A command that runs. */
+export interface RunningProgram {
   child: ChildProcess
   /** What it has written to stderr so far. */
   stderr(): string
   exitCode: Promise<number | null>
 }
 
-/** Starts the command line. */
-export const startProgram = (words: readonly string[], env: Record<string, string>): RunningLaunch => {
-  const child = spawn(process.execPath, [...program, ...words], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...env },
-  })
+/**
+ * Starts the command line.
+ * @param before words in front of it, such as those that enter a namespace
+ */
+export const startProgram = (
+  words: readonly string[],
+  env: Record<string, string>,
+  before: readonly string[] = [],
+): RunningProgram => {
+  const [first, ...rest] = [...before, process.execPath, ...program, ...words]
+  const child = spawn(first, rest, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
   let text = ''
   child.stderr.on('data', (data) => {
     text += data
   })
   return { child, stderr: () => text, exitCode: new Promise((resolve) => child.once('close', resolve)) }
 }
+
+/** How a rank runs. */
+export interface RankPlace {
+  /** Words in front of its command. */
+  before?: readonly string[]
+  env?: Record<string, string>
+  /** Its command, where it is not that of the others. */
+  words?: readonly string[]
+}
+
+/**
+ * Starts the ranks of a group without a launcher, as several machines do: rank 0 serves the store.
+ * @param address of rank 0, as all of them reach it
+ */
+export const startRanks = (
+  count: number,
+  words: readonly string[],
+  { address, port, env }: { address: string; port: number; env: Record<string, string> },
+  placeOf: (rank: number) => RankPlace = () => ({}),
+): RunningProgram[] =>
+  Array.from({ length: count }, (_, rank) => {
+    const { before, env: own, words: ownWords = words } = placeOf(rank)
+    const group = { WORLD_SIZE: String(count), MASTER_ADDR: address, MASTER_PORT: String(port), RANK: String(rank) }
+    return startProgram(ownWords, { OMP_NUM_THREADS: '1', ...group, ...env, ...own }, before)
+  })
+
+/** The same for ranks of which some are in another network namespace. */
+export const startRanksOn = (
+  namespaces: Namespaces,
+  sides: readonly Side[],
+  words: readonly string[],
+  env: Record<string, string>,
+): RunningProgram[] =>
+  startRanks(sides.length, words, { address: namespaces.addressOf(sides[0]), port: 29500, env }, (rank) => ({
+    before: namespaces.on(sides[rank]),
+    env: { GLOO_SOCKET_IFNAME: namespaces.device },
+  }))
 
 const readOr = (path: string): string => {
   try {
@@ -36,7 +79,7 @@ const readOr = (path: string): string => {
 }
 
 /** The processes of a launch by rank; fewer than it has while they start or end. */
-export const ranksOf = ({ child: { pid } }: RunningLaunch): Map<number, number> => ranksUnder(pid as number)
+export const ranksOf = ({ child: { pid } }: RunningProgram): Map<number, number> => ranksUnder(pid as number)
 
 /** The same for the process that started them. */
 export const ranksUnder = (pid: number): Map<number, number> => {

@@ -128,6 +128,34 @@ describe('a process of several', () => {
     expect(row.costs?.seconds).toBeCloseTo(20 * row.step!.seconds)
   })
 
+  test('fits by dividing what it holds, from the optimizer to the weights, before anything costs time', async () => {
+    // Weights are most of what it holds.
+    const config = { numLayers: 4, hiddenSize: 128, numHeads: 4, intermediateSize: 512 }
+    const own = { batch: { sequences: 8, microTokens: 256 }, model: { type: 'bert', preset: 'test', config } }
+    const heldWith = async (shard: string) => (await planOf({ ...own, shard }, gpu)).memory.heldBytes
+    const [none, optimizer, gradients, parameters] = [
+      await heldWith('none'),
+      await heldWith('optimizer'),
+      await heldWith('gradients'),
+      await heldWith('parameters'),
+    ]
+    expect(optimizer).toBeLessThan(none)
+    const within = (memory: number, more: object = {}, options: PlanOptions = gpu) =>
+      planRun(recipe({ ...own, ...more }), { story: false, ...options, fit: { memory } })
+    expect((await within(none)).fit).toMatchObject({ changes: {}, binds: [] })
+    const { fit } = await within((none + optimizer) / 2)
+    expect(fit).toMatchObject({ changes: { shard: 'optimizer' }, binds: ['memory'] })
+    expect(fit?.plan.memory.heldBytes).toBe(optimizer)
+    const least = Math.min(optimizer, gradients)
+    expect(parameters).toBeLessThan(least)
+    expect((await within((least + parameters) / 2)).fit?.changes).toEqual({ shard: 'parameters' })
+    // What the recipe divides stays as it is, and one process has nothing to divide.
+    expect((await within(optimizer, { shard: 'optimizer' })).fit?.changes).toEqual({})
+    const alone = await planRun(recipe(own), { gpu: 'a100', story: false })
+    const one = within(alone.rows[0].memory.heldBytes - 1, {}, { gpu: 'a100' })
+    expect(Object.keys((await one).fit?.changes ?? {})).not.toContain('shard')
+  })
+
   test('is in the table, the page and the facts', async () => {
     const plans = await planRun(recipe({ batch: { sequences: 8 } }), { ...gpu, story: false })
     const page = renderPlanPage(plans)

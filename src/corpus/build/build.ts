@@ -15,6 +15,7 @@ import {
   sha256,
   writeFileAtomic,
 } from '../../core/index.ts'
+import { schemeOf } from '../../files/index.ts'
 import {
   type CorpusManifest,
   encodeManifest,
@@ -124,6 +125,11 @@ const requireEffect = ({ engine, workers, memoryMegabytes, master, sparkConf }: 
 
 /** Creates the output folder. @throws ConfigError when it has other files than those of a corpus */
 const prepareOut = async (out: string): Promise<void> => {
+  const scheme = schemeOf(out)
+  if (scheme !== undefined)
+    throw new ConfigError(
+      `Expected a folder of a file system for \`out\`, got ${out}. Addresses of ${scheme} are not written: mount it, or copy the corpus there afterwards.`,
+    )
   await makeFolder(out, 'out')
   const names = await readdir(out)
   if (names.includes(manifestName) || names.includes(workName)) return

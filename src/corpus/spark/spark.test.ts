@@ -265,6 +265,22 @@ describe('spark-submit', () => {
     expect(() => findSparkSubmit({ SPARK_HOME: '/nowhere' })).toThrow(/Expected an installation of Spark in SPARK_HOME/)
   })
 
+  it('is that of a Python environment that is not activated, with its own installation', async () => {
+    const home = join(folder, 'environment')
+    const spark = join(home, 'lib/python3.13/site-packages/pyspark')
+    for (const one of [home, spark]) mkdirSync(join(one, 'bin'), { recursive: true })
+    mkdirSync(join(spark, 'jars'))
+    // That of pip's script asks for the Python on the PATH.
+    writeFileSync(join(home, 'bin/spark-submit'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+    writeFileSync(join(spark, 'bin/spark-submit'), '#!/bin/sh\necho "$SPARK_HOME"\n', { mode: 0o755 })
+    const submit = join(spark, 'bin/spark-submit')
+    expect(findSparkSubmit({ SPARK_HOME: home })).toBe(submit)
+    expect(findSparkSubmit({ PATH: join(home, 'bin') })).toBe(submit)
+    const lines: string[] = []
+    await runSpark({ submit, conf: {}, script: 's', onLine: (line) => lines.push(line) })
+    expect(lines).toEqual([spark])
+  })
+
   it('gets the master, the settings, the archive and the class of spark-sql', () => {
     expect(
       submitArguments({ master: 'yarn', conf: { 'spark.a': 'b=c' }, archive: 'w.tgz#w', script: 's.sql' }).join(' '),
@@ -319,5 +335,14 @@ describe('corpus build', () => {
     const out = join(folder, 'refused')
     await expect(buildCorpus({ out, source: source(), ...change } as never)).rejects.toThrow(message)
     expect(existsSync(out)).toBe(false)
+  })
+
+  it.each([
+    [{ out: 's3a://bucket/corpus' }, /Expected a folder of a file system for `out`, got s3a:\/\/bucket\/corpus/],
+    [{ source: ['jsonl:hdfs://head:8020/lines'] }, /got an address of hdfs, which is not read/],
+  ])('refuses addresses that it cannot reach, and leaves no folder with their name: %o', async (change, message) => {
+    const options = { out: join(folder, 'addressed'), source: source(), engine: 'spark' as const, ...change }
+    await expect(buildCorpus(options)).rejects.toThrow(message)
+    expect(existsSync('s3a:')).toBe(false)
   })
 })

@@ -1,8 +1,8 @@
 // Finds spark-submit and runs SQL with it: the class of `spark-sql`, so that a build needs neither Python nor a jar.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { SetupError } from '../../core/index.ts'
@@ -25,24 +25,36 @@ const pysparkFolder = (): string | undefined => {
 }
 
 /**
- * The path of spark-submit: in SPARK_HOME, on the PATH, or in an installed pyspark.
+ * The spark-submit of pyspark in a Python environment. The one in its `bin` is a script that asks the Python on the PATH, which is another
+ * one while the environment is not activated.
+ */
+const inEnvironment = (home: string): string | undefined => {
+  const lib = join(home, 'lib')
+  const versions = existsSync(lib) ? readdirSync(lib).filter((name) => name.startsWith('python')) : []
+  return versions
+    .map((name) => join(lib, name, 'site-packages', 'pyspark', 'bin', 'spark-submit'))
+    .find((file) => existsSync(file))
+}
+
+/**
+ * The path of spark-submit: in SPARK_HOME, which may be a Python environment, on the PATH, or in an installed pyspark.
  * @throws SetupError when there is none
  */
 export const findSparkSubmit = (env: Readonly<Record<string, string | undefined>> = process.env): string => {
   const { SPARK_HOME: home, PATH: path = '' } = env
   const inHome = home === undefined || home === '' ? undefined : join(home, 'bin', 'spark-submit')
   if (inHome !== undefined) {
-    if (existsSync(inHome)) return inHome
+    if (existsSync(inHome)) return inEnvironment(home ?? '') ?? inHome
     throw new SetupError(`Expected an installation of Spark in SPARK_HOME, got ${home} without bin/spark-submit.`)
   }
   const onPath = path.split(delimiter).map((folder) => join(folder, 'spark-submit'))
   const found = onPath.find((file) => existsSync(file))
-  if (found !== undefined) return found
+  if (found !== undefined) return inEnvironment(dirname(dirname(found))) ?? found
   const folder = pysparkFolder()
   if (folder !== undefined && existsSync(join(folder, 'bin', 'spark-submit')))
     return join(folder, 'bin', 'spark-submit')
   throw new SetupError(
-    'Cannot find spark-submit: set SPARK_HOME to an installation of Spark, or `pip install pyspark`.',
+    'Cannot find spark-submit: `pip install pyspark`, or set SPARK_HOME to an installation of Spark or to a Python environment with pyspark.',
   )
 }
 
@@ -71,10 +83,17 @@ export const submitArguments = ({ master, conf, archive, script }: Omit<SparkRun
 
 const keptErrorLines = 400
 
+/** The environment of spark-submit: its own installation, whatever the environment of this process names. */
+const environmentOf = (submit: string): NodeJS.ProcessEnv => {
+  const home = dirname(dirname(submit))
+  return existsSync(join(home, 'jars')) ? { ...process.env, SPARK_HOME: home } : process.env
+}
+
 /** Runs a script of SQL. @throws SetupError with Spark's reason when it fails */
 export const runSpark = async (run: SparkRun): Promise<void> => {
   run.signal?.throwIfAborted()
-  const child = spawn(run.submit, submitArguments(run), { stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = environmentOf(run.submit)
+  const child = spawn(run.submit, submitArguments(run), { stdio: ['ignore', 'pipe', 'pipe'], env })
   const stop = () => child.kill('SIGTERM')
   run.signal?.addEventListener('abort', stop)
   const errors: string[] = []

@@ -110,7 +110,7 @@ const divideWeights = (
 ): ShardedWeights => {
   if (!dividesWeights)
     throw new ConfigError(
-      `Expected pretrain or finetune for \`shard\` parameters, got ${command}, whose forward passes without gradients differ between processes. Set \`shard\` to gradients.`,
+      `\`shard\` parameters needs the same forward passes on every process, and those of ${command} differ: set \`shard\` to gradients.`,
     )
   if (adversary !== undefined)
     throw new ConfigError(

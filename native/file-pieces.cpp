@@ -322,7 +322,12 @@ FilePieces::Made FilePieces::encode(const Piece& piece, const at::Tensor& tensor
   const int64_t blocks = row_bytes / format.bytes;
   float* scales = keeps_scales ? scales_of(piece.part, piece.first) : nullptr;
   std::vector<float> repeated(format.columns == RowFormat::row_scales ? static_cast<size_t>(width) : 0);
-  for (int64_t row = 0; row < piece.count; row++) {
+  // Whole blocks without numbers of their columns are those of one long row.
+  const bool joined = format.whole_blocks && columns == nullptr && !keeps_scales;
+  if (joined)
+    kernels().encode_row(format.type, static_cast<const float*>(rows), count, nullptr,
+                         reinterpret_cast<uint8_t*>(made.own.get()));
+  for (int64_t row = 0; row < (joined ? 0 : piece.count); row++) {
     const float* own = columns;
     if (!repeated.empty()) {
       std::fill(repeated.begin(), repeated.end(), columns[part.columns.numel() == 1 ? 0 : piece.first + row]);

@@ -1,6 +1,6 @@
 // Searches for the scales of quantised groups with the arithmetic of ggml in float32, so that blocks have the same
-// bytes. A lane is a group: eight groups are searched at once, each adding its values in ggml's order. Compiled without
-// fused multiply-adds, which round once where ggml rounds twice.
+// bytes. A lane is a group: eight or sixteen are searched at once, each adding its values in ggml's order. Compiled
+// without fused multiply-adds, which round once where ggml rounds twice.
 // @source https://github.com/ggml-org/ggml, ggml-quants (weights of the errors, search of scales, order of operations)
 #pragma once
 #include <cstdint>
@@ -76,9 +76,32 @@ TUNESMITH_LANES bool any(Mask mask) {
 #endif
 }
 TUNESMITH_LANES Lanes square_root(Lanes x) {
+#if defined(__AVX512F__)
+  return Lanes(_mm512_sqrt_ps(__m512(x)));
+#elif defined(__AVX__)
+  return Lanes(_mm256_sqrt_ps(__m256(x)));
+#else
   for (int i = 0; i < groups; i++) x[i] = __builtin_sqrtf(x[i]);
   return x;
+#endif
 }
+
+// Exchanges the blocks of `half` lanes and rows beside the diagonal of a square, then those within them.
+template <int half> TUNESMITH_LANES void exchange(Lanes* rows) {
+  Mask upper{}, lower{};
+  for (int lane = 0; lane < groups; lane++) {
+    upper[lane] = (lane & half) != 0 ? groups + lane - half : lane;
+    lower[lane] = (lane & half) != 0 ? groups + lane : lane + half;
+  }
+  for (int row = 0; row < groups; row++) {
+    if ((row & half) != 0) continue;
+    const Lanes a = rows[row], b = rows[row + half];
+    rows[row] = __builtin_shuffle(a, b, upper);
+    rows[row + half] = __builtin_shuffle(a, b, lower);
+  }
+  if constexpr (half > 1) exchange<half / 2>(rows);
+}
+TUNESMITH_LANES void transpose_square(Lanes* rows) { exchange<groups / 2>(rows); }
 
 // Groups with smaller values are zero.
 constexpr float epsilon = 1e-15f;
@@ -87,12 +110,15 @@ constexpr float epsilon = 1e-15f;
 template <int size> struct Groups {
   Lanes x[size], weights[size];
 
-  // Value i of group g is number g of vector i.
+  // Value i of group g is number g of vector i; groups after `count` are zeros.
   static void transpose(const float* values, int count, Lanes* to) {
-    float sorted[size * groups];
-    for (int group = 0; group < groups; group++)
-      for (int i = 0; i < size; i++) sorted[i * groups + group] = group < count ? values[group * size + i] : 0;
-    __builtin_memcpy(to, sorted, sizeof(sorted));
+    for (int from = 0; from < size; from += groups) {
+      Lanes square[groups] = {};
+      for (int group = 0; group < count; group++)
+        __builtin_memcpy(square + group, values + group * size + from, sizeof(Lanes));
+      transpose_square(square);
+      __builtin_memcpy(to + from, square, sizeof(square));
+    }
   }
 
   // Groups that follow each other; those after `count` are zeros.
@@ -142,32 +168,49 @@ struct SymmetricScale {
   Lanes scale, factor;
 };
 
-TUNESMITH_LANES Lanes level_of(Lanes value, Lanes factor, float half) {
-  return clamp(nearest_small(factor * value), -half, half - 1);
+template <int which> struct Limits {
+  static constexpr int value = which;
+};
+// Levels from -half to half - 1. `limits` says which ends a level may be beyond: 1 below, 2 above.
+template <int limits> TUNESMITH_LANES Lanes level_within(Lanes value, Lanes factor, float half) {
+  Lanes level = nearest_small(factor * value);
+  if constexpr ((limits & 2) != 0) level = at_most(level, half - 1);
+  if constexpr ((limits & 1) != 0) level = at_least(level, -half);
+  return level;
 }
+TUNESMITH_LANES Lanes level_of(Lanes value, Lanes factor, float half) { return level_within<3>(value, factor, half); }
 
 // Levels from -half to half - 1, for a factor of a group that is not zero, which makes no level larger than 2^22.
 template <int size> SymmetricScale search_symmetric(const Groups<size>& group, float half) {
   Lanes most, weighted[size];
   const Lanes extreme = group.extreme(most);
   for (int i = 0; i < size; i++) weighted[i] = group.weights[i] * group.x[i];
-  const auto sums = [&](Lanes factor, Lanes& products, Lanes& squares) {
+  Lanes factor, scale, best;
+  const auto sums = [&](auto limits, Lanes tried, Lanes& products, Lanes& squares) {
     products = squares = Lanes{};
     for (int i = 0; i < size; i++) {
-      const Lanes level = level_of(group.x[i], factor, half);
-      products += weighted[i] * level;
-      squares += group.weights[i] * level * level;
+      const Lanes own = level_within<decltype(limits)::value>(group.x[i], tried, half);
+      products += weighted[i] * own;
+      squares += group.weights[i] * own * own;
     }
   };
-  Lanes factor = -half / extreme, products, squares;
-  sums(factor, products, squares);
-  Lanes scale = select(squares == 0.0f, Lanes{}, products / squares);
-  Lanes best = scale * products;
+  Lanes products, squares;
+  factor = -half / extreme;
+  sums(Limits<3>{}, factor, products, squares);
+  scale = select(squares == 0.0f, Lanes{}, products / squares);
+  best = scale * products;
   for (int step = -9; step <= 9; step++) {
     if (step == 0) continue;
     const Lanes tried = -(half + 0.1f * float(step)) / extreme;
-    sums(tried, products, squares);
+    // The extreme becomes -(half + step / 10): levels below -half need a step of 5, those above half - 1 one of -5.
+    if (step < -5)
+      sums(Limits<0>{}, tried, products, squares);
+    else if (step < 5)
+      sums(Limits<2>{}, tried, products, squares);
+    else
+      sums(Limits<3>{}, tried, products, squares);
     const Mask better = (squares > 0.0f) & (products * products > best * squares);
+    if (!any(better)) continue;
     factor = select(better, tried, factor);
     scale = select(better, products / squares, scale);
     best = select(better, scale * products, best);
@@ -187,69 +230,164 @@ struct Search {
 
 struct RangeScale {
   Lanes scale, minimum;  // of levels that are multiplied and then reduced
+  Lanes factor, start;   // the levels are those of factor * (x - start)
 };
 
-// Scales and minima with levels from 0 to `top`, which are left in `levels`.
-template <int size> RangeScale search_range(const Groups<size>& group, const Search& search, Lanes* levels) {
-  const Lanes* x = group.x;
-  const Lanes* weights = group.weights;
-  Lanes lowest = x[0], most = x[0], sum_w = weights[0], sum_x = weights[0] * x[0];
-  for (int i = 1; i < size; i++) {
-    lowest = select(x[i] < lowest, x[i], lowest);
-    most = select(x[i] > most, x[i], most);
-    sum_w += weights[i];
-    sum_x += weights[i] * x[i];
-  }
-  Lanes least = select(lowest > 0.0f, Lanes{}, lowest);
-  const Mask flat = most == least;
-  const Lanes flat_minimum = -least;
-  Lanes tried[size];
-  const auto assign = [&](Lanes factor, Lanes* to) {
-    // The largest magnitudes are those of the ends.
-    const Mask small = (magnitude(factor * (lowest - least)) < 4e6f) & (magnitude(factor * (most - least)) < 4e6f);
-    if (any(~(small | flat)))
-      for (int i = 0; i < size; i++) to[i] = clamp(nearest(factor * (x[i] - least)), 0, search.top);
-    else
-      for (int i = 0; i < size; i++) to[i] = clamp(nearest_small(factor * (x[i] - least)), 0, search.top);
-  };
-  const auto error_of = [&](Lanes scale, Lanes minimum, const Lanes* of) {
-    Lanes error{};
-    for (int i = 0; i < size; i++) {
-      const Lanes difference = scale * of[i] + minimum - x[i];
-      error += weights[i] * (search.absolute ? magnitude(difference) : difference * difference);
+// Levels from 0 to `top`, of any number and of those below 2^22.
+struct AnyLevel {
+  float top;
+  Lanes operator()(Lanes x) const { return clamp(nearest(x), 0, top); }
+};
+struct SmallLevel {
+  float top;
+  Lanes operator()(Lanes x) const { return clamp(nearest_small(x), 0, top); }
+};
+#if defined(__AVX512F__)
+// The same from -8 to 23 where `top` is at most 15: the low five bits of the rounded number are the place in a table.
+struct TableLevel {
+  __m512 low, high;
+  static constexpr float least = -8, most = 23, highest_top = 15;
+
+  explicit TableLevel(float top) {
+    float table[32];
+    for (int i = 0; i < 16; i++) {
+      table[i] = float(i) < top ? float(i) : top;
+      table[16 + i] = i < 8 ? top : 0;
     }
-    return error;
+    low = _mm512_loadu_ps(table);
+    high = _mm512_loadu_ps(table + 16);
+  }
+  Lanes operator()(Lanes x) const {
+    return Lanes(_mm512_permutex2var_ps(low, _mm512_castps_si512(__m512(x + 12582912.0f)), high));
+  }
+};
+#endif
+
+// The levels that a search has found, as floats.
+template <int size> void range_levels(const Groups<size>& group, const RangeScale& found, float top, Lanes* levels) {
+  for (int i = 0; i < size; i++) levels[i] = AnyLevel{top}(found.factor * (group.x[i] - found.start));
+}
+
+// Scales and minima with levels from 0 to `top`, for several sets of groups side by side: the processor adds to one sum
+// while it waits for another.
+template <int size, int sets>
+void search_range(const Groups<size> (&group)[sets], const Search& search, RangeScale (&found)[sets]) {
+  struct State {
+    Lanes lowest, most, sum_w, sum_x, least, best;
+    Mask flat;
+  } states[sets];
+  Lanes tried[sets][size], factors[sets];
+  for (int set = 0; set < sets; set++) {
+    const Lanes *x = group[set].x, *weights = group[set].weights;
+    State& own = states[set];
+    own.lowest = own.most = x[0];
+    own.sum_w = weights[0];
+    own.sum_x = weights[0] * x[0];
+    for (int i = 1; i < size; i++) {
+      own.lowest = select(x[i] < own.lowest, x[i], own.lowest);
+      own.most = select(x[i] > own.most, x[i], own.most);
+      own.sum_w += weights[i];
+      own.sum_x += weights[i] * x[i];
+    }
+    own.least = select(own.lowest > 0.0f, Lanes{}, own.lowest);
+    own.flat = own.most == own.least;
+  }
+#if defined(__AVX512F__)
+  const TableLevel table(search.top < TableLevel::highest_top ? search.top : TableLevel::highest_top);
+#endif
+  // Passes what makes levels of values between the ends of all groups.
+  const auto with_level = [&](auto&& body) {
+    Mask large{};
+#if defined(__AVX512F__)
+    Mask outside{};
+#endif
+    for (int set = 0; set < sets; set++) {
+      const State& own = states[set];
+      const Lanes ends[2] = {factors[set] * (own.lowest - own.least), factors[set] * (own.most - own.least)};
+      for (const Lanes& end : ends) {
+        large |= ~((magnitude(end) < 4e6f) | own.flat);
+#if defined(__AVX512F__)
+        outside |= ~(((end > TableLevel::least) & (end < TableLevel::most)) | own.flat);
+#endif
+      }
+    }
+    if (any(large)) return body(AnyLevel{search.top});
+#if defined(__AVX512F__)
+    if (search.top <= TableLevel::highest_top && !any(outside)) return body(table);
+#endif
+    body(SmallLevel{search.top});
   };
-  const Lanes factor = search.top / (most - least);
-  Lanes scale = 1.0f / factor;
-  assign(factor, levels);
-  Lanes best = error_of(scale, least, levels);
+  const auto errors_of = [&](const Lanes(&scale)[sets], const Lanes(&minimum)[sets], Lanes(&error)[sets]) {
+    for (Lanes& sum : error) sum = Lanes{};
+    for (int i = 0; i < size; i++)
+      for (int set = 0; set < sets; set++) {
+        const Lanes difference = scale[set] * tried[set][i] + minimum[set] - group[set].x[i];
+        error[set] += group[set].weights[i] * (search.absolute ? magnitude(difference) : difference * difference);
+      }
+  };
+  Lanes scale[sets], minimum[sets], error[sets];
+  for (int set = 0; set < sets; set++) {
+    factors[set] = search.top / (states[set].most - states[set].least);
+    scale[set] = 1.0f / factors[set];
+    minimum[set] = states[set].least;
+  }
+  with_level([&](auto level) {
+    for (int i = 0; i < size; i++)
+      for (int set = 0; set < sets; set++) tried[set][i] = level(factors[set] * (group[set].x[i] - states[set].least));
+  });
+  errors_of(scale, minimum, error);
+  for (int set = 0; set < sets; set++) {
+    states[set].best = error[set];
+    found[set] = {scale[set], minimum[set], factors[set], minimum[set]};
+  }
   for (int step = 0; step <= search.steps; step++) {
     // As in ggml, candidates begin at the best minimum so far.
-    assign((search.start + search.delta * float(step) + search.top) / (most - least), tried);
-    Lanes sum_l{}, sum_l2{}, sum_xl{};
-    for (int i = 0; i < size; i++) {
-      const Lanes weighted = weights[i] * tried[i];
-      sum_l += weighted;
-      sum_l2 += weighted * tried[i];
-      sum_xl += weighted * x[i];
+    Lanes sum_l[sets], sum_l2[sets], sum_xl[sets], determinant[sets];
+    for (int set = 0; set < sets; set++) {
+      factors[set] = (search.start + search.delta * float(step) + search.top) / (states[set].most - states[set].least);
+      sum_l[set] = sum_l2[set] = sum_xl[set] = Lanes{};
     }
-    const Lanes determinant = sum_w * sum_l2 - sum_l * sum_l;
-    Lanes candidate = (sum_w * sum_xl - sum_x * sum_l) / determinant;
-    Lanes minimum = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
-    const Mask above = minimum > 0.0f;
-    minimum = select(above, Lanes{}, minimum);
-    candidate = select(above, sum_xl / sum_l2, candidate);
-    const Lanes error = error_of(candidate, minimum, tried);
-    const Mask better = (determinant > 0.0f) & (error < best);
-    if (!any(better)) continue;
-    for (int i = 0; i < size; i++) levels[i] = select(better, tried[i], levels[i]);
-    best = select(better, error, best);
-    scale = select(better, candidate, scale);
-    least = select(better, minimum, least);
+    with_level([&](auto level) {
+      for (int i = 0; i < size; i++)
+        for (int set = 0; set < sets; set++) {
+          const Lanes x = group[set].x[i], own = level(factors[set] * (x - states[set].least));
+          tried[set][i] = own;
+          const Lanes weighted = group[set].weights[i] * own;
+          sum_l[set] += weighted;
+          sum_l2[set] += weighted * own;
+          sum_xl[set] += weighted * x;
+        }
+    });
+    for (int set = 0; set < sets; set++) {
+      const State& own = states[set];
+      determinant[set] = own.sum_w * sum_l2[set] - sum_l[set] * sum_l[set];
+      scale[set] = (own.sum_w * sum_xl[set] - own.sum_x * sum_l[set]) / determinant[set];
+      minimum[set] = (sum_l2[set] * own.sum_x - sum_l[set] * sum_xl[set]) / determinant[set];
+      const Mask above = minimum[set] > 0.0f;
+      if (!any(above)) continue;
+      minimum[set] = select(above, Lanes{}, minimum[set]);
+      scale[set] = select(above, sum_xl[set] / sum_l2[set], scale[set]);
+    }
+    errors_of(scale, minimum, error);
+    for (int set = 0; set < sets; set++) {
+      State& own = states[set];
+      const Mask better = (determinant[set] > 0.0f) & (error[set] < own.best);
+      own.best = select(better, error[set], own.best);
+      found[set].scale = select(better, scale[set], found[set].scale);
+      found[set].factor = select(better, factors[set], found[set].factor);
+      found[set].start = select(better, own.least, found[set].start);
+      own.least = select(better, minimum[set], own.least);
+    }
   }
-  for (int i = 0; i < size; i++) levels[i] = select(flat, Lanes{}, levels[i]);
-  return {select(flat, Lanes{}, scale), select(flat, flat_minimum, -least)};
+  for (int set = 0; set < sets; set++) {
+    const State& own = states[set];
+    const Lanes flat_minimum = select(own.lowest > 0.0f, Lanes{}, own.lowest);
+    RangeScale& result = found[set];
+    result.minimum = -select(own.flat, flat_minimum, own.least);
+    result.scale = select(own.flat, Lanes{}, result.scale);
+    result.factor = select(own.flat, Lanes{}, result.factor);
+    result.start = select(own.flat, Lanes{}, result.start);
+  }
 }
 
 // Scales of groups of 16 with levels from -4 to 3, which improve one level at a time. The levels are left in `levels`,

@@ -40,6 +40,8 @@ template <int size> void store_levels(const Lanes* levels, uint8_t* out) {
     for (int i = 0; i < size; i++) out[group * size + i] = uint8_t(whole[i * groups + group]);
 }
 
+typedef uint8_t Bytes __attribute__((vector_size(groups)));
+
 // Levels of `count` values with a known step, plus `offset`.
 struct StoredLevels {
   float step, low, high;
@@ -50,8 +52,8 @@ void levels_of(const float* x, int count, float shift, const StoredLevels& store
     Lanes values;
     __builtin_memcpy(&values, x + from, sizeof(values));
     const Lanes level = clamp(nearest((values + shift) / stored.step), stored.low, stored.high);
-    const Mask whole = __builtin_convertvector(level, Mask) + stored.offset;
-    for (int i = 0; i < groups; i++) out[from + i] = uint8_t(whole[i]);
+    const Bytes whole = __builtin_convertvector(__builtin_convertvector(level, Mask) + stored.offset, Bytes);
+    __builtin_memcpy(out + from, &whole, sizeof(whole));
   }
 }
 
@@ -166,13 +168,17 @@ constexpr Search wide(float top) { return {top, -0.9f, 36, 0.05f}; }
 
 void weighted_with_minimum(const Row& row, int bits, uint8_t* out) {
   const Lanes variance = all(sum_of_squares(row.values, row.width) / float(row.width));
-  Groups<32> group;
+  const float top = float((1 << bits) - 1);
+  Groups<32> group[1];
+  RangeScale ranges[1];
   Lanes levels[32];
   uint8_t stored[32 * groups];
   by_lanes(row.width, [&](int64_t from, int count) {
-    group.load(row.values + from, count);
-    group.weigh_by(row.importance + from, variance, count);
-    const RangeScale found = search_range(group, wide(float((1 << bits) - 1)), levels);
+    group[0].load(row.values + from, count);
+    group[0].weigh_by(row.importance + from, variance, count);
+    search_range(group, wide(top), ranges);
+    const RangeScale& found = ranges[0];
+    range_levels(group[0], found, top, levels);
     store_levels<32>(levels, stored);
     for (int block = 0; block < count; block++, out += bits == 4 ? 20 : 24) {
       put_half(out, to_half(found.scale[block]));
@@ -286,10 +292,12 @@ void mxfp4(const Row& row, uint8_t* out) {
   }
 }
 
-// Scales and minima of the groups of a block of 256, as whole numbers of the halves that they multiply.
+// Scales and minima of the groups of a block of 256, as whole numbers of the halves that they multiply, and where the
+// levels of the search are.
 struct RangeScales {
   uint16_t scale_half, minimum_half;
   uint8_t scales[16], minima[16];
+  const float *factors, *starts;
 };
 
 // As ggml without an importance matrix: relative to the largest.
@@ -300,7 +308,7 @@ RangeScales relative_to_largest(const float* scales, const float* minima, int co
     lowest = largest_of(lowest, minima[i]);
   }
   const float to_scale = largest > 0 ? top / largest : 0, to_minimum = lowest > 0 ? top / lowest : 0;
-  RangeScales found{to_half(largest / top), to_half(lowest / top), {}, {}};
+  RangeScales found{to_half(largest / top), to_half(lowest / top), {}, {}, nullptr, nullptr};
   for (int i = 0; i < count; i++) {
     const auto scale = uint8_t(int(nearest(to_scale * scales[i])));
     const auto minimum = uint8_t(int(nearest(to_minimum * minima[i])));
@@ -310,17 +318,48 @@ RangeScales relative_to_largest(const float* scales, const float* minima, int co
   return found;
 }
 
-// Searches blocks of 256 in groups of `size`; `times` as of mean_squares. The levels of the search are left in
-// `levels`: they stay where a scale is zero.
-template <int size>
-void search_blocks(const Row& row, int64_t from, int blocks, const Search& plain, float times, float top,
-                   uint8_t* levels, RangeScales* out) {
-  constexpr int per_block = 256 / size, most = per_block * blocks_at_once<size>;
-  float scales[most], minima[most], totals[most];
-  Groups<size> group;
-  Lanes found_levels[size];
-  for (int first = 0; first < per_block * blocks; first += groups) {
-    const int rest = per_block * blocks - first, count = rest < groups ? rest : groups;
+// Sets of groups that are searched side by side, and the blocks of 256 that they are.
+constexpr int range_sets = 2;
+template <int size> constexpr int range_blocks = range_sets * blocks_at_once<size>;
+
+// Searches blocks of 256 in groups of `size`; `times` as of mean_squares. What is found refers to itself.
+template <int size> struct RangeSearch {
+  static constexpr int per_block = 256 / size, most = per_block * range_blocks<size>;
+  RangeScales blocks[range_blocks<size>];
+
+  void search(const Row& row, int64_t from, int count, const Search& plain, float times, float top) {
+    for (int first = 0; first < per_block * count; first += groups * range_sets) {
+      for (int set = 0; set < range_sets; set++)
+        load(row, from, first + groups * set, per_block * count - first - groups * set, plain, times, set);
+      search_range(group_, row.importance == nullptr ? plain : wide(plain.top), ranges_);
+      for (int set = 0; set < range_sets; set++) {
+        const int at = first + groups * set;
+        if (at >= per_block * count) break;
+        store(ranges_[set].scale, scales_ + at);
+        store(ranges_[set].minimum, minima_ + at);
+        store(ranges_[set].factor, factors_ + at);
+        store(ranges_[set].start, starts_ + at);
+        store(group_[set].total_weight(), totals_ + at);
+      }
+    }
+    for (int block = 0; block < count; block++) {
+      const int at = per_block * block;
+      RangeScales& found = blocks[block];
+      if (row.importance == nullptr) {
+        found = relative_to_largest(scales_ + at, minima_ + at, per_block, top);
+      } else {
+        found.scale_half = to_half(search_positive(scales_ + at, per_block, top, found.scales, totals_ + at));
+        found.minimum_half = to_half(search_positive(minima_ + at, per_block, top, found.minima, totals_ + at));
+      }
+      found.factors = factors_ + at;
+      found.starts = starts_ + at;
+    }
+  }
+
+ private:
+  void load(const Row& row, int64_t from, int first, int rest, const Search& plain, float times, int set) {
+    Groups<size>& group = group_[set];
+    const int count = rest < 0 ? 0 : rest < groups ? rest : groups;
     group.load(row.values + from + first * size, count);
     if (row.importance != nullptr)
       group.weigh_by(row.importance + from + first * size, mean_squares<size>(row.values + from, first, count, times),
@@ -329,52 +368,53 @@ void search_blocks(const Row& row, int64_t from, int blocks, const Search& plain
       group.weigh_by_magnitudes();
     else
       group.weigh_by_mean();
-    const Search search = row.importance == nullptr ? plain : wide(plain.top);
-    const RangeScale found = search_range(group, search, found_levels);
-    store(found.scale, scales + first);
-    store(found.minimum, minima + first);
-    store(group.total_weight(), totals + first);
-    store_levels<size>(found_levels, levels + first * size);
   }
-  for (int block = 0; block < blocks; block++) {
-    const float *own = scales + per_block * block, *shifts = minima + per_block * block;
-    RangeScales& found = out[block];
-    if (row.importance == nullptr) {
-      found = relative_to_largest(own, shifts, per_block, top);
-    } else {
-      const float* weights = totals + per_block * block;
-      found.scale_half = to_half(search_positive(own, per_block, top, found.scales, weights));
-      found.minimum_half = to_half(search_positive(shifts, per_block, top, found.minima, weights));
-    }
+
+  Groups<size> group_[range_sets];
+  RangeScale ranges_[range_sets];
+  float scales_[most], minima_[most], factors_[most], starts_[most], totals_[most];
+};
+
+// write(first value, number of blocks) for as many blocks of 256 as are searched at once, or what is left of the row.
+template <int size, class Write> void by_ranges(int64_t width, Write&& write) {
+  for (int64_t from = 0; from < width; from += 256 * range_blocks<size>) {
+    const int64_t rest = (width - from) / 256;
+    write(from, int(rest < range_blocks<size> ? rest : range_blocks<size>));
   }
 }
 
-// Levels of the values with the scales as they are stored.
+// Levels of the values with the scales as they are stored; those of the search where a scale is stored as zero.
 template <int size> void level_block(const float* x, const RangeScales& found, float top, uint8_t* levels) {
   const float scale = from_half(found.scale_half), minimum = from_half(found.minimum_half);
   for (int group = 0; group < 256 / size; group++, x += size, levels += size) {
     const float step = scale * (found.scales[group] & 63);
-    if (step == 0) continue;
-    levels_of(x, size, minimum * (found.minima[group] & 63), {step, 0, top, 0}, levels);
+    if (step != 0)
+      levels_of(x, size, minimum * (found.minima[group] & 63), {step, 0, top, 0}, levels);
+    else
+      for (int i = 0; i < size; i++)
+        levels[i] = uint8_t(clamp(nearest(found.factors[group] * (x[i] - found.starts[group])), 0, top));
   }
 }
 
 void q2_k(const Row& row, uint8_t* out) {
   constexpr Search plain{3, -0.5f, 15, 0.1f, true};
   uint8_t levels[256];
-  RangeScales found;
-  for (int64_t from = 0; from < row.width; from += 256, out += 84) {
-    search_blocks<16>(row, from, 1, plain, 1, 15, levels, &found);
-    for (int i = 0; i < 16; i++) {
-      out[i] = uint8_t(found.scales[i] | found.minima[i] << 4);
-      found.scales[i] = out[i] & 15;
-      found.minima[i] = out[i] >> 4;
+  RangeSearch<16> ranges;
+  by_ranges<16>(row.width, [&](int64_t from, int blocks) {
+    ranges.search(row, from, blocks, plain, 1, 15);
+    for (int block = 0; block < blocks; block++, out += 84) {
+      RangeScales& found = ranges.blocks[block];
+      for (int i = 0; i < 16; i++) {
+        out[i] = uint8_t(found.scales[i] | found.minima[i] << 4);
+        found.scales[i] = out[i] & 15;
+        found.minima[i] = out[i] >> 4;
+      }
+      level_block<16>(row.values + from + 256 * block, found, 3, levels);
+      pack_two_bits(levels, out + 16);
+      put_half(out + 80, found.scale_half);
+      put_half(out + 82, found.minimum_half);
     }
-    level_block<16>(row.values + from, found, 3, levels);
-    pack_two_bits(levels, out + 16);
-    put_half(out + 80, found.scale_half);
-    put_half(out + 82, found.minimum_half);
-  }
+  });
 }
 
 // Eight 6-bit scales and eight 6-bit minima in 12 bytes.
@@ -395,13 +435,12 @@ void pack_scales(const RangeScales& found, uint8_t* out) {
 
 // Q4_K and Q5_K.
 void ranged(const Row& row, const Search& plain, int bits, uint8_t* out) {
-  uint8_t all_levels[256 * blocks_at_once<32>];
-  RangeScales all_found[blocks_at_once<32>];
-  by_blocks<32>(row.width, [&](int64_t from, int blocks) {
-    search_blocks<32>(row, from, blocks, plain, 2, 63, all_levels, all_found);
+  uint8_t levels[256];
+  RangeSearch<32> ranges;
+  by_ranges<32>(row.width, [&](int64_t from, int blocks) {
+    ranges.search(row, from, blocks, plain, 2, 63);
     for (int block = 0; block < blocks; block++) {
-      uint8_t* levels = all_levels + 256 * block;
-      const RangeScales& found = all_found[block];
+      const RangeScales& found = ranges.blocks[block];
       level_block<32>(row.values + from + 256 * block, found, plain.top, levels);
       put_half(out, found.scale_half);
       put_half(out + 2, found.minimum_half);
@@ -482,11 +521,10 @@ void q3_k(const Row& row, uint8_t* out) {
 
 void q6_k(const Row& row, uint8_t* out) {
   Groups<16> group;
-  Lanes found_levels[16];
   uint8_t levels[256];
   for (int64_t from = 0; from < row.width; from += 256, out += 210) {
     const float* x = row.values + from;
-    float found[16];
+    float found[16], factors[16];
     for (int first = 0; first < 16; first += groups) {
       group.load(x + 16 * first);
       if (row.importance == nullptr)
@@ -495,10 +533,7 @@ void q6_k(const Row& row, uint8_t* out) {
         group.weigh_by(row.importance + from + 16 * first);
       const SymmetricScale own = search_symmetric(group, 32);
       store(own.scale, found + first);
-      // Where a scale rounds to zero, ggml leaves the levels of the search.
-      for (int i = 0; i < 16; i++)
-        found_levels[i] = select(own.factor == 0.0f, Lanes{}, 32.0f + level_of(group.x[i], own.factor, 32));
-      store_levels<16>(found_levels, levels + 16 * first);
+      store(own.factor, factors + first);
     }
     const float largest = extreme_of(found, 16);
     if (__builtin_fabsf(largest) < epsilon) {
@@ -512,8 +547,13 @@ void q6_k(const Row& row, uint8_t* out) {
       const float rounded = nearest(factor * found[i]), scale = rounded > 127 ? 127 : rounded;
       out[192 + i] = uint8_t(int(scale));
       const float step = from_half(half) * scale;
-      if (step == 0) continue;
-      levels_of(x + 16 * i, 16, 0, {step, -32, 31, 32}, levels + 16 * i);
+      // Where a scale rounds to zero, ggml leaves the levels of the search.
+      if (step != 0)
+        levels_of(x + 16 * i, 16, 0, {step, -32, 31, 32}, levels + 16 * i);
+      else
+        for (int j = 0; j < 16; j++)
+          levels[16 * i + j] =
+              factors[i] == 0 ? 0 : uint8_t(32 + int(clamp(nearest(factors[i] * x[16 * i + j]), -32, 31)));
     }
     for (int part = 0; part < 2; part++) {
       const uint8_t* own = levels + 128 * part;

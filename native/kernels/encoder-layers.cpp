@@ -65,6 +65,7 @@ struct Weights {
   Parts parts;
   std::array<BlockMatrix, part_count> matrices;
   int64_t width = 0, inner = 0;
+  at::ScalarType type = at::kFloat;  // of vectors, of dense matrices, and of the rows that they multiply
 
   const Tensor& operator[](size_t part) const { return parts[part]; }
   bool is_dense(Part part) const { return matrices[part].columns == 0; }
@@ -90,26 +91,32 @@ void check_matrix(const Weights& weights, Part part, int64_t outputs, int64_t in
   }
   const Tensor& weight = weights[part];
   check_float(weight, op, name);
-  TORCH_CHECK(
-      weight.scalar_type() == at::kFloat && weight.dim() == 2 && weight.size(0) == outputs && weight.size(1) == inputs,
-      "Expected float32 [", outputs, ",", inputs, "] for `", name, "` of tunesmith::encoder_layers, got ",
-      weight.scalar_type(), " ", weight.sizes(), ".");
+  TORCH_CHECK(weight.scalar_type() == weights.type && weight.dim() == 2 && weight.size(0) == outputs &&
+                  weight.size(1) == inputs,
+              "Expected ", weights.type, " [", outputs, ",", inputs, "] for `", name,
+              "` of tunesmith::encoder_layers, got ", weight.scalar_type(), " ", weight.sizes(), ".");
 }
 
 void check_values(const Weights& parts, Part part, int64_t size, const char* name) {
   if (!parts[part].defined()) return;
   check_vector(parts[part], size, op, name);
-  TORCH_CHECK(parts[part].scalar_type() == at::kFloat, "Expected float32 as `", name,
+  TORCH_CHECK(parts[part].scalar_type() == parts.type, "Expected ", parts.type, " as `", name,
               "` of tunesmith::encoder_layers, got ", parts[part].scalar_type(), ".");
 }
 
 void check_layer(Weights& parts) {
   for (const Part norm : {attention_norm, mlp_norm}) {
     TORCH_CHECK(parts[norm].defined(), "Expected weights of both norms of tunesmith::encoder_layers.");
-    if (norm == attention_norm) parts.width = parts[norm].numel();
+    if (norm == attention_norm) {
+      parts.width = parts[norm].numel();
+      parts.type = parts[norm].scalar_type();
+    }
     check_values(parts, norm, parts.width, norm == mlp_norm ? "mlpNorm" : "attentionNorm");
   }
   const int64_t width = parts.width;
+  for (const Part product : products)
+    TORCH_CHECK(parts.is_dense(product) || parts.type == at::kFloat,
+                "Expected float32 beside matrices of blocks in tunesmith::encoder_layers, got ", parts.type, ".");
   if (parts.is_dense(up)) {
     check_float(parts[up], op, "upProj");
     TORCH_CHECK(parts[up].dim() == 2, "Expected a matrix as `upProj` of tunesmith::encoder_layers, got ",
@@ -153,8 +160,9 @@ std::vector<Weights> Weights::check(const LayerTensors& given, const std::vector
         weights.matrices[products[i]] = block_matrix(weights.parts[products[i]], formats[at], orders[at], op);
     }
     check_layer(weights);
-    TORCH_CHECK(weights.width == layers[0].width, "Expected layers of one width for tunesmith::encoder_layers, got ",
-                layers[0].width, " and ", weights.width, ".");
+    TORCH_CHECK(weights.width == layers[0].width && weights.type == layers[0].type,
+                "Expected layers of one width and type for tunesmith::encoder_layers, got ", layers[0].width, " ",
+                layers[0].type, " and ", weights.width, " ", weights.type, ".");
   }
   return layers;
 }
@@ -173,6 +181,8 @@ void add_norm(const Tensor& input, const Tensor& added, const Tensor& weight, co
   job.weight = address(weight);
   job.bias = address_or_null(bias);
   job.output = mutable_address(output);
+  job.input_type = job.residual_type = job.sum_type = job.weight_type = job.bias_type = job.output_type =
+      type_of(input);
   job.mean = numbers;
   job.scale = numbers + rows;
   job.epsilon = float(epsilon);
@@ -215,9 +225,11 @@ class Input {
 
 void activate(const Tensor& values, bool tanh) {
   if (planning()) return;
-  float* data = values.mutable_data_ptr<float>();
+  char* data = static_cast<char*>(mutable_address(values));
+  const int64_t bytes = values.element_size();
   share_work(values.numel(), gelu_grain, [&](int64_t first, int64_t last) {
-    kernels().gelu(data + first, Type::float32, data + first, last - first, tanh);
+    char* part = data + first * bytes;
+    kernels().gelu(part, type_of(values), part, last - first, tanh);
   });
 }
 
@@ -227,9 +239,8 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
                       c10::string_view approximate) {
   check_float(hidden, op, "hidden");
   TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no gradients in tunesmith::encoder_layers. Call it under noGrad.");
-  TORCH_CHECK(hidden.scalar_type() == at::kFloat && hidden.dim() == 3 && hidden.size(2) > 0,
-              "Expected float32 [B,T,C] as `hidden` of tunesmith::encoder_layers, got ", hidden.scalar_type(), " ",
-              hidden.sizes(), ".");
+  TORCH_CHECK(hidden.dim() == 3 && hidden.size(2) > 0,
+              "Expected [B,T,C] as `hidden` of tunesmith::encoder_layers, got ", hidden.sizes(), ".");
   const int64_t batch = hidden.size(0), width = hidden.size(2), tokens = batch * hidden.size(1);
   TORCH_CHECK(heads >= 1 && width % heads == 0, "Expected a divisor of ", width,
               " as `heads` of tunesmith::encoder_layers, got ", heads, ".");
@@ -248,6 +259,8 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
   const std::vector<Weights> weights = held_object<PreparedLayers<Weights>>(prepared, op, "prepareEncoderLayers").use();
   TORCH_CHECK(weights[0].width == width, "Expected [B,T,", weights[0].width,
               "], as the layers have, for `hidden` of tunesmith::encoder_layers, got ", hidden.sizes(), ".");
+  TORCH_CHECK(weights[0].type == hidden.scalar_type(), "Expected ", weights[0].type,
+              ", as the layers have, for `hidden` of tunesmith::encoder_layers, got ", hidden.scalar_type(), ".");
   const auto layers = int64_t(weights.size());
   Tensor stream = hidden.contiguous().view({tokens, width});
   Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);

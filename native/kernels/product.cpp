@@ -71,6 +71,7 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   p.add_to_out = add;
   if (wanted_choice() == Choice::automatic && takes_tiles(p)) return multiply_by_tiles(p);
+  if (wanted_choice() == Choice::automatic && takes_tile_rows(p)) return multiply_rows_by_tiles(p);
   if (aten) {
     at::Tensor target = out;
     if (add) target.addmm_(a, b);

@@ -285,6 +285,9 @@ struct Kernels {
   void (*pack_tiles)(const void* source, int64_t lane_stride, int64_t depth_stride, int64_t lanes, int64_t depth,
                      bool by_depth, float* packed);
   void (*multiply_tile_block)(const TileBlock& job);
+  // Columns `first` to `last` of the block, which is x times the transpose of a bf16 weight whose rows are read in
+  // place; `b` are the rows of x from pack_tiles, by depth. At least 64 columns, and a depth of whole tiles.
+  void (*multiply_tile_rows)(const TileBlock& job, Matrix weight, int64_t first, int64_t last);
 
   // See isa/peak.h.
   double (*peak_rounds)(Peak kind, int64_t rounds, float* numbers);

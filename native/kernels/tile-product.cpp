@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "regions.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -17,6 +18,11 @@ constexpr int64_t row_block = 256;
 constexpr int64_t column_block = 512;  // of it too, beside the rows
 constexpr int64_t fewest = 128;        // fewer rows, or less depth, are not worth packing the other operand
 constexpr int64_t packed_limit = int64_t(1) << 25;  // bf16 values of the right operand
+
+constexpr int64_t most_rows = 128;                // from here on oneDNN's packing pays
+constexpr int64_t strip = 64;                     // columns that one row of tiles computes at a time
+constexpr int64_t rows_limit = int64_t(1) << 19;  // bf16 values of some rows, which wait in the second cache
+constexpr int64_t strip_work = int64_t(1) << 20;  // multiplications that are worth waking a thread
 
 }  // namespace
 
@@ -75,6 +81,43 @@ void multiply_by_tiles(const Product& p) {
           k.multiply_tile_block(job);
         }
       }
+  });
+}
+
+bool takes_tile_rows(const Product& p) {
+  return matrix_tiles() && kernels().multiply_tile_rows != nullptr && p.frozen == nullptr && p.panels == nullptr &&
+         p.a.type == Type::bfloat16 && p.b.type == Type::bfloat16 && p.a.column_stride == 1 && p.b.row_stride == 1 &&
+         p.a.row_stride % 2 == 0 && p.b.column_stride % 2 == 0 && p.rows > 1 && p.rows <= most_rows &&
+         p.columns >= strip && p.depth >= 32 && p.depth % 32 == 0 && p.rows * p.depth <= rows_limit;
+}
+
+void multiply_rows_by_tiles(const Product& p) {
+  const Kernels& k = kernels();
+  const int64_t panel = tile_panel(p.depth), pairs = (p.rows + side - 1) / side;
+  float* packed = scratch(Scratch::rows, 2 * pairs * panel);
+  const auto pack = [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++)
+      k.pack_tiles(at(p.a, i * side, 0).data, p.a.row_stride, 1, std::min(side, p.rows - i * side), p.depth, true,
+                   packed + 2 * i * panel);
+  };
+  share_work(pairs, std::max<int64_t>(1, 8 * strip_work / (strip * side * p.depth)), pack);
+
+  TileBlock job{};
+  job.b = packed;
+  job.rows = p.rows;
+  job.columns = p.columns;
+  job.depth = p.depth;
+  job.out = p.out;
+  job.out_type = p.out_type;
+  job.out_stride = p.out_stride;
+  job.bias = p.bias;
+  job.bias_type = p.bias_type;
+  job.add_to_out = p.add_to_out;
+  Matrix weight = p.b;
+  weight.row_stride = p.b.column_stride;
+  const int64_t strips = (p.columns + strip - 1) / strip;
+  share_work(strips, std::max<int64_t>(1, strip_work / (strip * p.rows * p.depth)), [&](int64_t first, int64_t last) {
+    k.multiply_tile_rows(job, weight, first * strip, std::min(p.columns, last * strip));
   });
 }
 

@@ -32,19 +32,27 @@ export interface FusedEncoderPlan extends FusedWeights {
   approximate: 'none' | 'tanh'
 }
 
+/** What rows and vectors of a call can be. */
+const fusedDtypes: readonly string[] = ['float32', 'bfloat16']
+
 /** Whether a module computes as it was built: an adapter gives it a `forward` of its own. */
 const isPlain = (module: Module, kind: unknown): boolean =>
   module.constructor === kind && !module.training && !Object.hasOwn(module, 'forward')
 
-const float32 = (tensor: Tensor | undefined): boolean =>
-  tensor === undefined || (tensor.dtype === 'float32' && tensor.device === 'cpu')
+/** Whether a tensor can be one of a call whose rows and vectors are of `dtype`. */
+const fits = (tensor: Tensor | undefined, dtype: string): boolean =>
+  tensor === undefined || (tensor.dtype === dtype && tensor.device === 'cpu')
 
-const plainLinear = (layer: Linear): boolean =>
+/** Matrices are of that dtype too, or blocks, which are multiplied with float32. */
+const plainLinear = (layer: Linear, dtype: string): boolean =>
   isPlain(layer, Linear) &&
-  float32(layer.bias) &&
-  (blocksOf(layer) === undefined ? layer.quantization === undefined && float32(layer.weight) : layer.device === 'cpu')
+  fits(layer.bias, dtype) &&
+  (blocksOf(layer) === undefined
+    ? layer.quantization === undefined && fits(layer.weight, dtype)
+    : layer.device === 'cpu' && dtype === 'float32')
 
-const plainNorm = (norm: LayerNorm): boolean => isPlain(norm, LayerNorm) && float32(norm.weight) && float32(norm.bias)
+const plainNorm = (norm: LayerNorm, dtype: string): boolean =>
+  isPlain(norm, LayerNorm) && fits(norm.weight, dtype) && fits(norm.bias, dtype)
 
 const normParts = ({ weight, bias }: LayerNorm): (Tensor | null)[] => [weight, bias ?? null]
 
@@ -71,7 +79,7 @@ const partsOf = ({ attention, attentionNorm, mlp, mlpNorm }: FusedEncoderLayer):
 ]
 
 /** Whether a layer computes what the fused call does. @param kind class of the layer */
-const isPlainLayer = (layer: FusedEncoderLayer, kind: unknown): boolean => {
+const isPlainLayer = (layer: FusedEncoderLayer, kind: unknown, dtype: string): boolean => {
   const { attention, attentionNorm, mlp, mlpNorm, dropout } = layer
   const { settings } = attention
   return (
@@ -79,8 +87,8 @@ const isPlainLayer = (layer: FusedEncoderLayer, kind: unknown): boolean => {
     isPlain(attention, Attention) &&
     isPlain(mlp, PlainMlp) &&
     [dropout, mlp.dropout].every((each) => isPlain(each, Dropout)) &&
-    productsOf(layer).every(plainLinear) &&
-    [attentionNorm, mlpNorm].every(plainNorm) &&
+    productsOf(layer).every((each) => plainLinear(each, dtype)) &&
+    [attentionNorm, mlpNorm].every((norm) => plainNorm(norm, dtype)) &&
     attention.queryNorm === undefined &&
     attention.keyNorm === undefined &&
     settings.heads === settings.kvHeads &&
@@ -109,10 +117,12 @@ export const planEncoderLayers = (
   if (gradEnabled() || layers.length === 0) return undefined
   const first = settingsOf(layers[0])
   const { approximate } = first
+  const { dtype } = layers[0].attentionNorm.weight
+  if (!fusedDtypes.includes(dtype)) return undefined
   const alike = (layer: FusedEncoderLayer): boolean => {
     const own = settingsOf(layer)
     const same = own.heads === first.heads && own.scale === first.scale && own.approximate === approximate
-    return same && own.eps === first.eps && layer.mlpNorm.eps === first.eps && isPlainLayer(layer, kind)
+    return same && own.eps === first.eps && layer.mlpNorm.eps === first.eps && isPlainLayer(layer, kind, dtype)
   }
   if (approximate === undefined || !layers.every(alike)) return undefined
   return { ...first, approximate, parts: layers.flatMap(partsOf), ...blockFormats(layers.flatMap(productsOf)) }

@@ -77,8 +77,9 @@ export const prepareEncoderLayers = operator<(weights: LayerWeights) => T>(
 )
 
 /**
- * The layers of an encoder of the BERT family in one call, without gradients: hidden float32 [B,T,C] gives [B,T,C], with the
- * bits of the separate operators. Each layer has a norm after attention and one after the feed-forward block.
+ * The layers of an encoder of the BERT family in one call, without gradients: hidden [B,T,C], float32 or bfloat16 as the
+ * weights are, gives [B,T,C], with the bits of the separate operators. Each layer has a norm after attention and one after
+ * the feed-forward block. Matrices may be blocks of a GGUF file where the rest is float32.
  * @throws ShapeError for other shapes and dtypes, and where gradients are recorded
  */
 export const encoderLayers = operator<

@@ -115,6 +115,14 @@ describe.each(both)('%s: products and activations', (dtype) => {
     compare([leaf([2, 131, 33], dtype), leaf([301, 33], dtype, 0.2)], (x, w) => linear(x, w), composed, 3)
     compare([leaf([320, 64], dtype), leaf([256, 64], dtype, 0.1)], (x, w) => linear(x, w), composed, 3)
   })
+  it('linear: some rows times a matrix that matrix tiles read where it lies', () => {
+    compare([leaf([2, 64], dtype), leaf([70, 64], dtype, 0.15)], (x, w) => linear(x, w), composed)
+    compare([leaf([16, 96], dtype), leaf([64, 96], dtype, 0.1), leaf([64], dtype)], linear, composed)
+    compare([leaf([17, 32], dtype), leaf([129, 32], dtype, 0.2), leaf([129], 'float32')], linear, composed)
+    compare([leaf([2, 33, 160], dtype), leaf([300, 160], dtype, 0.08)], (x, w) => linear(x, w), composed)
+    const within: (fused: Fused) => Fused = (fused) => (x, w) => fused(x.narrow(1, 3, 96), w.narrow(1, 1, 96))
+    compare([leaf([128, 110], dtype), leaf([65, 98], dtype, 0.1)], within(linear as Fused), within(composed))
+  })
   it('linear: a float32 weight under any input', () =>
     compare([leaf([9, 20], dtype), leaf([11, 20], 'float32', 0.2), leaf([11], 'float32')], linear, composed))
 

@@ -66,7 +66,9 @@ const Kernels& table() {
 #if defined(TUNESMITH_TILES)
                                       pack_tiles,
                                       multiply_tile_block,
+                                      multiply_tile_rows,
 #else
+                                      nullptr,
                                       nullptr,
                                       nullptr,
 #endif

@@ -125,8 +125,8 @@ static void multiply_tiles(const TilePair* a, int64_t a_row, int64_t a_step, con
   multiply_tiles_of<4>(a, a_row, a_step, b, b_row, depth, c, c_row, add);
 }
 
-// A tile whose rows are the columns of the source: target[i * 16 + k] = source[k * stride + i].
-static void turn_tile(const TilePair* source, int64_t stride, TilePair* target) {
+// A tile whose rows are the columns of the source: target[i * step + k] = source[k * stride + i].
+static void turn_tile(const TilePair* source, int64_t stride, TilePair* target, int64_t step = matrix_tile) {
 #if defined(__AVX512F__)
   __m512i x[16], y[16];
 #pragma GCC unroll 16
@@ -149,14 +149,14 @@ static void turn_tile(const TilePair* source, int64_t stride, TilePair* target) 
     const __m512i low = _mm512_shuffle_i32x4(x[i], x[4 + i], 0x88), high = _mm512_shuffle_i32x4(x[i], x[4 + i], 0xdd);
     const __m512i low2 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0x88);
     const __m512i high2 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0xdd);
-    _mm512_storeu_si512(target + i * 16, _mm512_shuffle_i32x4(low, low2, 0x88));
-    _mm512_storeu_si512(target + (4 + i) * 16, _mm512_shuffle_i32x4(high, high2, 0x88));
-    _mm512_storeu_si512(target + (8 + i) * 16, _mm512_shuffle_i32x4(low, low2, 0xdd));
-    _mm512_storeu_si512(target + (12 + i) * 16, _mm512_shuffle_i32x4(high, high2, 0xdd));
+    _mm512_storeu_si512(target + i * step, _mm512_shuffle_i32x4(low, low2, 0x88));
+    _mm512_storeu_si512(target + (4 + i) * step, _mm512_shuffle_i32x4(high, high2, 0x88));
+    _mm512_storeu_si512(target + (8 + i) * step, _mm512_shuffle_i32x4(low, low2, 0xdd));
+    _mm512_storeu_si512(target + (12 + i) * step, _mm512_shuffle_i32x4(high, high2, 0xdd));
   }
 #else
   for (int64_t k = 0; k < matrix_tile; k++)
-    for (int64_t i = 0; i < matrix_tile; i++) target[i * matrix_tile + k] = source[k * stride + i];
+    for (int64_t i = 0; i < matrix_tile; i++) target[i * step + k] = source[k * stride + i];
 #endif
 }
 

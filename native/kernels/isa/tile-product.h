@@ -61,12 +61,19 @@ static void pack_tiles(const void* source, int64_t lane_stride, int64_t depth_st
   }
 }
 
-// sums[32, 32] (+)= two panels of a times two panels of b.
-TUNESMITH_TILE_CODE static void multiply_four(const TilePair* a, const TilePair* b, int64_t panel, float* sums,
+// Two tiles of rows over the depth: in panels, or where they lie.
+struct TileRows {
+  const TilePair* data;
+  int64_t row, next, step;  // units to the next row, to the other tile, and to the tile that follows in depth
+};
+
+// sums[32, 32] (+)= rows of a times two panels of b.
+TUNESMITH_TILE_CODE static void multiply_four(const TileRows& rows, const TilePair* b, int64_t panel, float* sums,
                                               int64_t stride, bool add) {
   __asm__ volatile("" ::: "memory");
   TUNESMITH_TILE_STATE;
-  const int64_t bytes = stride * 4;
+  const TilePair* a = rows.data;
+  const int64_t bytes = stride * 4, row_bytes = rows.row * 4;
   float* below = sums + matrix_tile * stride;
   if (add) {
     TUNESMITH_TILE_LOAD(0, sums, bytes);
@@ -79,12 +86,12 @@ TUNESMITH_TILE_CODE static void multiply_four(const TilePair* a, const TilePair*
     TUNESMITH_TILE_ZERO(2);
     TUNESMITH_TILE_ZERO(3);
   }
-  for (int64_t k = 0; k < panel; k += tile_units) {
-    TUNESMITH_TILE_LOAD(4, a + k, 64);
+  for (int64_t k = 0; k < panel; k += tile_units, a += rows.step) {
+    TUNESMITH_TILE_LOAD(4, a, row_bytes);
     TUNESMITH_TILE_LOAD(6, b + k, 64);
     TUNESMITH_TILE_LOAD(7, b + panel + k, 64);
     TUNESMITH_TILE_MULTIPLY(0, 4, 6);
-    TUNESMITH_TILE_LOAD(5, a + panel + k, 64);
+    TUNESMITH_TILE_LOAD(5, a + rows.next, row_bytes);
     TUNESMITH_TILE_MULTIPLY(1, 4, 7);
     TUNESMITH_TILE_MULTIPLY(2, 5, 6);
     TUNESMITH_TILE_MULTIPLY(3, 5, 7);
@@ -93,6 +100,34 @@ TUNESMITH_TILE_CODE static void multiply_four(const TilePair* a, const TilePair*
   TUNESMITH_TILE_STORE(1, sums + matrix_tile, bytes);
   TUNESMITH_TILE_STORE(2, below, bytes);
   TUNESMITH_TILE_STORE(3, below + matrix_tile, bytes);
+  __asm__ volatile("" ::: "memory");
+}
+
+// sums[64, 16] = four tiles of rows of a times one panel of b. Each sum is that of multiply_four.
+TUNESMITH_TILE_CODE static void multiply_column(const TileRows& rows, const TilePair* b, int64_t panel, float* sums) {
+  __asm__ volatile("" ::: "memory");
+  TUNESMITH_TILE_STATE;
+  const TilePair* a = rows.data;
+  const int64_t row_bytes = rows.row * 4;
+  TUNESMITH_TILE_ZERO(0);
+  TUNESMITH_TILE_ZERO(1);
+  TUNESMITH_TILE_ZERO(2);
+  TUNESMITH_TILE_ZERO(3);
+  for (int64_t k = 0; k < panel; k += tile_units, a += rows.step) {
+    TUNESMITH_TILE_LOAD(4, b + k, 64);
+    TUNESMITH_TILE_LOAD(5, a, row_bytes);
+    TUNESMITH_TILE_MULTIPLY(0, 5, 4);
+    TUNESMITH_TILE_LOAD(6, a + rows.next, row_bytes);
+    TUNESMITH_TILE_MULTIPLY(1, 6, 4);
+    TUNESMITH_TILE_LOAD(7, a + 2 * rows.next, row_bytes);
+    TUNESMITH_TILE_MULTIPLY(2, 7, 4);
+    TUNESMITH_TILE_LOAD(5, a + 3 * rows.next, row_bytes);
+    TUNESMITH_TILE_MULTIPLY(3, 5, 4);
+  }
+  TUNESMITH_TILE_STORE(0, sums, 64);
+  TUNESMITH_TILE_STORE(1, sums + tile_units, 64);
+  TUNESMITH_TILE_STORE(2, sums + 2 * tile_units, 64);
+  TUNESMITH_TILE_STORE(3, sums + 3 * tile_units, 64);
   __asm__ volatile("" ::: "memory");
 }
 
@@ -113,8 +148,8 @@ TUNESMITH_INLINE void finish_row(const float* sums, int64_t columns, const Regis
 
 // Sums to results, with the bias from column `column` of the block on.
 template <class T>
-static void finish_tiles(const float* sums, int64_t stride, int64_t rows, int64_t columns, const TileBlock& job, T* out,
-                         int64_t column) {
+static void finish_values(const float* sums, int64_t stride, int64_t rows, int64_t columns, const TileBlock& job,
+                          T* out, int64_t column) {
   static_assert(lanes == matrix_tile);
   Register bias[2] = {};
   for (int64_t n = 0; job.bias != nullptr && n < columns; n += lanes)
@@ -122,6 +157,16 @@ static void finish_tiles(const float* sums, int64_t stride, int64_t rows, int64_
                                                       : load_upto((const float*)job.bias + column + n, columns - n);
   for (int64_t r = 0; r < rows; r++)
     finish_row(sums + r * stride, columns, bias, job.add_to_out, out + r * job.out_stride);
+}
+
+// At most 32 columns, from row `row` and column `column` of the block.
+static void finish_tiles(const float* sums, int64_t stride, int64_t rows, int64_t columns, const TileBlock& job,
+                         int64_t row, int64_t column) {
+  const int64_t at = row * job.out_stride + column;
+  if (job.out_type == Type::bfloat16)
+    finish_values(sums, stride, rows, columns, job, (uint16_t*)job.out + at, column);
+  else
+    finish_values(sums, stride, rows, columns, job, (float*)job.out + at, column);
 }
 
 static void multiply_tile_block(const TileBlock& job) {
@@ -133,16 +178,40 @@ static void multiply_tile_block(const TileBlock& job) {
     for (int64_t n = 0; n < job.columns; n += side) {
       float* sums = job.partial == nullptr ? own : job.partial + r * job.partial_stride + n;
       const int64_t stride = job.partial == nullptr ? side : job.partial_stride;
-      multiply_four((const TilePair*)job.a + r / matrix_tile * panel, (const TilePair*)job.b + n / matrix_tile * panel,
-                    panel, sums, stride, job.continues);
-      if (job.out == nullptr) continue;
-      const int64_t rows = lesser(side, job.rows - r), columns = lesser(side, job.columns - n);
-      const int64_t at = r * job.out_stride + n;
-      if (job.out_type == Type::bfloat16)
-        finish_tiles(sums, stride, rows, columns, job, (uint16_t*)job.out + at, n);
-      else
-        finish_tiles(sums, stride, rows, columns, job, (float*)job.out + at, n);
+      multiply_four({(const TilePair*)job.a + r / matrix_tile * panel, matrix_tile, panel, tile_units},
+                    (const TilePair*)job.b + n / matrix_tile * panel, panel, sums, stride, job.continues);
+      if (job.out != nullptr)
+        finish_tiles(sums, stride, lesser(side, job.rows - r), lesser(side, job.columns - n), job, r, n);
     }
+  end_tiles();
+}
+
+// The weight is the left operand, as its rows are in the form of one where they lie; `b` are rows of x in panels. The
+// sums are those of the transposed result, and are turned a tile at a time.
+static void multiply_tile_rows(const TileBlock& job, Matrix weight, int64_t first, int64_t last) {
+  const int64_t panel = tile_panel(job.depth), row = weight.row_stride / 2;
+  const bool one = job.rows <= matrix_tile;
+  const int64_t strip = (one ? 4 : 2) * matrix_tile, side = one ? matrix_tile : 2 * matrix_tile;
+  alignas(64) float sums[4 * tile_units], turned[4 * tile_units];
+  begin_tiles();
+  for (int64_t n = first; n < last; n += strip) {
+    // The last strip begins before, and gives the rest of its columns.
+    const int64_t start = lesser(n, job.columns - strip), end = lesser(n + strip, last);
+    const TileRows rows = {(const TilePair*)weight.data + start * row, row, matrix_tile * row, matrix_tile};
+    for (int64_t r = 0; r < job.rows; r += side) {
+      const TilePair* x = (const TilePair*)job.b + r / matrix_tile * panel;
+      if (one)
+        multiply_column(rows, x, panel, sums);
+      else
+        multiply_four(rows, x, panel, sums, side, false);
+      for (int64_t i = 0; i < strip; i += matrix_tile)
+        for (int64_t j = 0; j < side; j += matrix_tile)
+          turn_tile((const TilePair*)sums + i * side + j, side, (TilePair*)turned + j * strip + i, strip);
+      for (int64_t column = n; column < end; column += 2 * matrix_tile)
+        finish_tiles(turned + column - start, strip, lesser(side, job.rows - r), lesser(2 * matrix_tile, end - column),
+                     job, r, column);
+    }
+  }
   end_tiles();
 }
 #endif

@@ -41,6 +41,8 @@ export interface SchedulerOptions {
    * with other weights is used again.
    */
   version?: () => number | string
+  /** Waited for before each step, so that requests and other work of the process have their turn (default: one turn of the event loop). */
+  turn?: () => Promise<unknown>
   /** Proposes the next tokens of texts, which the model then computes at once (default: none are proposed). */
   speculation?: SpeculationOptions
 }
@@ -193,10 +195,10 @@ export class GenerationScheduler {
   }
 
   async #drive(): Promise<void> {
+    const { turn = setImmediate } = this.#options
     try {
       while (true) {
-        // Gives signals, requests and other work of the process a turn.
-        await setImmediate()
+        await turn()
         if (this.#waiting.length + this.#running.length === 0) break
         this.#step()
       }

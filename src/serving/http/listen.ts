@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { ConfigError } from '../../core/index.ts'
+import { noteArrival } from '../arrivals.ts'
 import { ApiError } from './errors.ts'
 import { loopbackHosts } from './guards.ts'
 
@@ -113,6 +114,8 @@ export const listen = async (
   }) as Server
   server.maxConnections = maxConnections
   server.on('clientError', answerClientError)
+  server.on('connection', noteArrival)
+  server.on('request', noteArrival)
   const bound = await bind(server, port, host)
   return {
     server,

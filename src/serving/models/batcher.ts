@@ -1,6 +1,6 @@
 // Batches of texts that are classified, tagged, embedded or scored: what waits for one model is computed together. What is
 // in a batch is split by tokens and packed below; an input at fault fails its own request only.
-import { setImmediate } from 'node:timers/promises'
+import { readArrivals } from '../arrivals.ts'
 import type { ServedModel } from './served-models.ts'
 
 /** Inputs of a batch at most; their tokens are limited where they are computed. */
@@ -50,7 +50,7 @@ export class Batcher {
   #queue(model: ServedModel, key: string): void {
     void model.engine.inTurn(async () => {
       // Requests that have arrived by now are read first: else one would be computed alone, and the others after it.
-      await setImmediate()
+      await readArrivals()
       const list = this.#waiting.get(key) ?? []
       const batch: Pending[] = []
       let count = 0

@@ -4,6 +4,7 @@ import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
 import { GenerationScheduler, type SpeculationOptions } from '../../generation/index.ts'
 import type { InferenceModel } from '../../inference/index.ts'
 import { freeWeights, keepPackedWeights, LanguageHead, type Model } from '../../models/index.ts'
+import { readArrivals } from '../arrivals.ts'
 
 /** Settings of an engine. */
 export interface EngineOptions {
@@ -56,6 +57,7 @@ export class Engine {
       this.scheduler = new GenerationScheduler(model, {
         ...options,
         idlePrefillTokens: options.prefillTokens,
+        turn: readArrivals,
         tokenizer: loaded.tokenizer,
         ...(model.facts.causal ? { speculation } : {}),
         ...(borrowed === undefined ? { adapters: adapterRouting(model) } : { version: borrowed }),

@@ -1,6 +1,8 @@
-// What two processes of one thread spend on communication, beside what a plan says: bytes on the wire, and CPU time, as both share cores
-// with whatever else runs. Loopback is in a network namespace of its own where that is allowed, so that no other bytes are counted.
-// Options: --shards none,optimizer,gradients,parameters --steps 8
+// Two processes of one thread. `--parts throughput` (default): tokens a second of GPT-2-small beside those of one process of two threads, by
+// turns, in less than 6 minutes: --rows 8 --length 512 --precision bfloat16 --minutes 4. Nothing else may run meanwhile.
+// `--parts communication`: what they spend on it beside what a plan says, in bytes on the wire and CPU time, as both share cores with whatever
+// else runs. Loopback is in a network namespace of its own where that is allowed, so that no other bytes are counted:
+// --shards none,optimizer,gradients,parameters --steps 8
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +13,8 @@ import { planRun } from '../src/runs/index.ts'
 import { makeSmallData, smallRecipe } from '../tests/training/small-run.ts'
 import type { BenchOptions } from './main.ts'
 import type { RankReport } from './processes/rank.ts'
-import { printTable } from './side-by-side.ts'
+import { compareThroughput } from './processes/throughput.ts'
+import { chosenParts, printTable } from './side-by-side.ts'
 
 const launcher = fileURLToPath(new URL('./processes/launch.ts', import.meta.url))
 
@@ -29,22 +32,16 @@ const inNamespace = (script: string, args: readonly string[]): { status: number 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1)
 
-export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
-  const { values } = parseArgs({
-    args: rest,
-    options: {
-      shards: { type: 'string', default: 'none,optimizer,gradients,parameters' },
-      steps: { type: 'string', default: '8' },
-    },
-  })
+/** Communication of a few steps, for each way to divide a run. */
+const compareCommunication = async (shards: readonly string[], steps: number, smoke: boolean): Promise<void> => {
   const data = await makeSmallData('bpe')
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-communication-'))
   try {
     const model = smoke ? { preset: 'test' } : { preset: '10m' }
-    const recipes = values.shards.split(',').map((shard) => ({
+    const recipes = shards.map((shard) => ({
       ...smallRecipe(data, join(folder, shard), {
         ...{ model: { type: 'gpt2', ...model }, objective: { type: 'causal-lm' }, maxLength: smoke ? 32 : 256, shard },
-        ...{ batch: { sequences: 8, microTokens: 512 }, budget: { steps: Number(values.steps) }, average: undefined },
+        ...{ batch: { sequences: 8, microTokens: 512 }, budget: { steps }, average: undefined },
         ...{ evaluate: {}, checkpoint: {}, keep: { last: 1 }, validationExamples: 0 },
       }),
       command: 'pretrain',
@@ -81,4 +78,27 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     data.dispose()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
+  const { values } = parseArgs({
+    args: rest,
+    options: {
+      parts: { type: 'string', default: smoke ? 'throughput,communication' : 'throughput' },
+      preset: { type: 'string', default: smoke ? 'test' : 'small' },
+      rows: { type: 'string', default: '8' },
+      length: { type: 'string', default: smoke ? '32' : '512' },
+      precision: { type: 'string', default: 'bfloat16' },
+      minutes: { type: 'string', default: smoke ? '0' : '4' },
+      shards: { type: 'string', default: 'none,optimizer,gradients,parameters' },
+      steps: { type: 'string', default: '8' },
+    },
+  })
+  const { preset, precision } = values
+  const [rows, length, minutes] = [values.rows, values.length, values.minutes].map(Number)
+  const parts: Record<string, () => Promise<void>> = {
+    throughput: () => compareThroughput({ preset, rows, length, precision, minutes }),
+    communication: () => compareCommunication(values.shards.split(','), Number(values.steps), smoke),
+  }
+  for (const part of chosenParts(values.parts, Object.keys(parts))) await parts[part]()
 }

@@ -27,8 +27,9 @@ const limits: Record<OnnxFormat, Limits> = {
   fp16: { logits: 1e-2 },
   // Activations are rounded to 8 bits by their range in a text, which costs models with few and large ones the most.
   q8: { logits: 0.5, kl: 0.3, weights: 0.05, arithmetic: 0.5 },
-  q4: { logits: 0.8, kl: 0.5, weights: 0.15, arithmetic: 1e-3 },
-  q4f16: { logits: 0.8, kl: 0.5, weights: 0.15, arithmetic: 2e-2 },
+  // As 4 bits of GGUF: SmolLM2-135M loses 0.6 nats on the built-in texts, 0.9 on a short one.
+  q4: { logits: 0.8, kl: 1, weights: 0.15, arithmetic: 1e-3 },
+  q4f16: { logits: 0.8, kl: 1, weights: 0.15, arithmetic: 2e-2 },
 }
 
 /** Compares quantised matrices, and what onnxruntime computes from them. */

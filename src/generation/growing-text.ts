@@ -14,6 +14,7 @@ export class GrowingText {
   readonly assembler: TextAssembler | undefined
   readonly random: Random | undefined
   finishReason: FinishReason | undefined
+  #drawn: number | undefined
 
   constructor(job: GenerationJob, promptIndex: number, sequence: number, seed: number) {
     const { settings, tokenizer, model } = job
@@ -26,8 +27,18 @@ export class GrowingText {
     if (settings.sample) this.random = createRandom(`${seed}:${sequence}`)
   }
 
+  /**
+   * The random number that chooses the next token; undefined without a random stream. It stays the same until a token is appended, so that
+   * a choice that fails, such as without memory, is the same when it is made again.
+   */
+  draw(): number | undefined {
+    this.#drawn ??= this.random?.float()
+    return this.#drawn
+  }
+
   /** Appends a token. @returns the text that is final by it */
   append(id: number, job: GenerationJob): string {
+    this.#drawn = undefined
     this.ids.push(id)
     this.seen.push(id)
     const ends = job.settings.eosTokenIds?.includes(id) ?? false

@@ -1,7 +1,7 @@
 // Keys and values of the beginnings of earlier texts, in blocks of tokens, so that a prompt that begins the same is not
 // computed again. A block is found by the hash of its tokens, of all tokens before it, and of the weights and adapter that
 // computed it. Independent of models and of the cache of the rows.
-import { sha256 } from '../core/index.ts'
+import { OutOfMemoryError, sha256 } from '../core/index.ts'
 import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 
 /** Tokens of a block; only whole blocks are stored. */
@@ -42,20 +42,23 @@ export class PrefixStore {
   }
 
   /**
-   * Stores the whole blocks of a text that are not stored yet.
+   * Stores the whole blocks of a text that are not stored yet; drops all where memory does not suffice.
    * @param length tokens that are computed
    * @param read copies the keys and values of some tokens; the store frees the copy
    */
   add(weights: string, ids: readonly number[], length: number, read: (from: number, count: number) => Tensor): void {
     const found: [string, Tensor][] = []
-    for (const key of this.#keys(weights, ids, Math.floor(length / blockTokens))) {
-      let block = this.#blocks.get(key)
-      if (block === undefined) {
-        block = read(found.length * blockTokens, blockTokens)
-        this.#bytes += bytesOf(block)
-      }
-      found.push([key, block])
+    try {
+      for (const key of this.#keys(weights, ids, Math.floor(length / blockTokens)))
+        found.push([key, this.#blocks.get(key) ?? read(found.length * blockTokens, blockTokens)])
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+      // Texts need the memory more than copies of what they could compute again.
+      for (const [key, block] of found) if (!this.#blocks.has(key)) block.free()
+      this.clear()
+      return
     }
+    for (const [key, block] of found) if (!this.#blocks.has(key)) this.#bytes += bytesOf(block)
     this.#touch(found)
     for (const [key, block] of this.#blocks) {
       if (this.#bytes <= this.#limit) break

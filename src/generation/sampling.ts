@@ -110,7 +110,7 @@ export const samplingProcessors = (settings: GenerationSettings): LogitsProcesso
 }
 
 /** Samples a token by its probability. */
-export const sampleToken = (scores: Float32Array, random: Random): number => {
+export const sampleToken = (scores: Float32Array, random: Pick<Random, 'float'>): number => {
   const { weights, sum } = weightsOf(scores)
   let left = random.float() * sum
   let last = 0

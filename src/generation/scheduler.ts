@@ -298,7 +298,8 @@ export class GenerationScheduler {
       }
     }
     for (const text of this.#running.filter(({ unstarted, group }) => unstarted && group.logits !== undefined))
-      if (text.slot !== undefined && !text.group.slots.has(text.slot)) this.#copyPrompt(text, text.slot)
+      if (text.slot !== undefined && !text.group.slots.has(text.slot))
+        this.#attempt([text], () => this.#copyPrompt(text, text.slot as number))
   }
 
   /** A slot for a text, with its prompt in it if there is one. */
@@ -504,9 +505,10 @@ export class GenerationScheduler {
       const wanted = rows.length === logits.shape[0] ? logits : noGrad(() => rowsAt(logits, rows))
       const texts = growing.map(({ part }) => part.text)
       const choices = chooseTokens(wanted, texts)
+      // All of what may fail is before the first token is accepted.
+      for (const [i, text] of texts.entries())
+        if (text.group.leader === text && text.unstarted) this.#shareLogits(text, wanted, i)
       growing = growing.filter(({ part: { text, drafts } }, i) => {
-        const leads = text.group.leader === text && text.unstarted
-        if (leads) this.#shareLogits(text, wanted, i)
         this.#accept(text, choices[i])
         return text.slot !== undefined && drafts[at] === choices[i].id
       })
@@ -580,12 +582,12 @@ export class GenerationScheduler {
    * Runs a step of some texts. Where memory does not suffice, the rows are halved. What fails together is tried text by
    * text, so that a request that is at fault is the only one that fails.
    */
-  #attempt(texts: readonly ScheduledText[], step: () => void, retry: (texts: readonly ScheduledText[]) => void): void {
+  #attempt(texts: readonly ScheduledText[], step: () => void, retry?: (texts: readonly ScheduledText[]) => void): void {
     try {
       step()
     } catch (error) {
       if (error instanceof OutOfMemoryError && this.#halve()) return
-      if (texts.length > 1) retry(texts)
+      if (texts.length > 1) retry?.(texts)
       else this.#remove(texts[0], (one) => one.fail(error))
     }
   }

@@ -112,10 +112,12 @@ export class TokenChooser {
    * The next token, with its log-probability if that is of the processed distribution.
    * @param scores logits of the row, which are changed
    */
-  choose(scores: Float32Array, { seen, ids, random }: Pick<GrowingText, 'seen' | 'ids' | 'random'>): TokenChoice {
+  choose(scores: Float32Array, text: Pick<GrowingText, 'seen' | 'ids' | 'draw'>): TokenChoice {
+    const { seen, ids } = text
     for (const process of this.#penalties) process(scores, { ids: seen, newTokens: ids.length })
     for (const process of this.#filters) process(scores, { ids: seen, newTokens: ids.length })
-    const id = random === undefined ? mostLikelyToken(scores) : sampleToken(scores, random)
+    const drawn = text.draw()
+    const id = drawn === undefined ? mostLikelyToken(scores) : sampleToken(scores, { float: () => drawn })
     return this.logProbs === 'processed' ? { id, logProb: logProbOf(scores, id) } : { id }
   }
 }
@@ -135,7 +137,7 @@ const float64 = (values: readonly number[]) => Tensor.from(Float64Array.from(val
 /** The choices of texts that need a temperature and a random number only, from their rows of the logits. */
 const chooseByTemperature = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] => {
   const temperatures = texts.map(({ chooser }) => chooser.temperature ?? 0)
-  const uniforms = texts.map(({ text }) => text.random?.float() ?? 0)
+  const uniforms = texts.map(({ text }) => text.draw() ?? 0)
   const logged = texts.some(({ chooser }) => chooser.logProbs !== undefined)
   const [ids, logProbs] = sampleTokens(logits, float64(temperatures), float64(uniforms), { logged })
   const chosen = ids.toTypedArray() as BigInt64Array

@@ -1,5 +1,5 @@
 // Rotary position embedding: tables of cosines and sines, with the scalings of published models, and their application.
-import { type Dtype, rotary, Tensor } from '../tensor/index.ts'
+import { type Dtype, rotary, scope, Tensor } from '../tensor/index.ts'
 
 /** Scaling of the frequencies for contexts longer than those of pretraining. */
 export type RopeScaling =
@@ -170,10 +170,12 @@ export class RotaryTable {
           cos[t * half + i] = Math.cos(angle) * magnitude
           sin[t * half + i] = Math.sin(angle) * magnitude
         }
+      // The old tables stay whole where there is no memory for the new ones.
+      const made = scope(() => [cos, sin].map((table) => Tensor.from(table, { shape: [rows, half], dtype, device })))
+      for (const table of made) table.keep()
       this.#cos?.free()
       this.#sin?.free()
-      this.#cos = Tensor.from(cos, { shape: [rows, half], dtype, device }).keep()
-      this.#sin = Tensor.from(sin, { shape: [rows, half], dtype, device }).keep()
+      ;[this.#cos, this.#sin] = made
       this.#device = device
       this.#length = rows
       this.#regime = regime

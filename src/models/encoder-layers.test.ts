@@ -61,6 +61,15 @@ const expectSameBits = (body: EncoderBody, inputs: BodyInputs) =>
     return hidden
   })
 
+const expectSameBitsPackedAndPadded = (body: EncoderBody): void => {
+  for (const lengths of [[1], [19], [7, 1, 12], [40, 33, 25]]) expectSameBits(body, packed(lengths))
+  const attentionMask = tensor([
+    [1, 1, 1, 1, 1, 1],
+    [1, 1, 1, 0, 0, 0],
+  ])
+  expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
+}
+
 /** A matrix of random blocks, whose scales are about 0.01; with `shuffled`, stored in another order. */
 const blocksLike = ({ shape: [outputs, inputs] }: Linear, format: 'Q8_0' | 'Q4_0', seed: number, shuffled: boolean) => {
   const bytes = format === 'Q8_0' ? 34 : 18
@@ -104,12 +113,7 @@ describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => 
     setBatchInvariant(invariant)
     const body = build(type, more)
     expect(fused(body)).toBeDefined()
-    for (const lengths of [[1], [19], [7, 1, 12], [40, 33, 25]]) expectSameBits(body, packed(lengths))
-    const attentionMask = tensor([
-      [1, 1, 1, 1, 1, 1],
-      [1, 1, 1, 0, 0, 0],
-    ])
-    expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
+    expectSameBitsPackedAndPadded(body)
   })
 
   it.each([
@@ -120,12 +124,7 @@ describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => 
     const body = build(type, more)
     body.to({ dtype: 'bfloat16' })
     expect(fused(body)).toBeDefined()
-    for (const lengths of [[1], [19], [7, 1, 12], [40, 33, 25]]) expectSameBits(body, packed(lengths))
-    const attentionMask = tensor([
-      [1, 1, 1, 1, 1, 1],
-      [1, 1, 1, 0, 0, 0],
-    ])
-    expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
+    expectSameBitsPackedAndPadded(body)
     body.layers[0].mlpNorm.to({ dtype: 'float32' })
     expect(fused(body)).toBeUndefined()
   })

@@ -115,6 +115,18 @@ describe('keep', () => {
     freeTensors(kept)
     expect(kept.map(alive)).toEqual([false, false])
   })
+
+  it('holds where a scope around it throws', () => {
+    let kept: Tensor | undefined
+    const failing = () =>
+      scope(() => {
+        kept = scope(() => ones([2])).keep()
+        throw new Error('mine')
+      })
+    expect(failing).toThrow('mine')
+    expect((kept as Tensor).toArray()).toEqual([1, 1])
+    kept?.free()
+  })
 })
 
 describe('a freed tensor', () => {

@@ -58,7 +58,7 @@ export const scope = <Result>(body: () => Result): Result => {
     result = body()
   } catch (error) {
     openScopes.length = depth - 1
-    freeTensors(owned.tensors)
+    freeTensors(owned.tensors.filter(({ kept }) => !kept))
     throw error
   }
   openScopes.length = depth - 1

@@ -184,15 +184,14 @@ const encoders = async (settings: Settings): Promise<void> => {
       ['classify', join(folder, 'classifier')],
     ] as const) {
       const flags = ['--model', model, '--name', 'encoder', '--dtype', dtype]
-      const quantized: Side[] =
-        kind === 'embeddings'
-          ? [
-              {
-                name: 'embeddings: tunesmith, Q8_0',
-                start: () => startOurs(['--model', q8, '--name', 'encoder'], threads),
-              },
-            ]
-          : []
+      // What users of float32 files may choose beside it: fewer bits on our side only.
+      const fewerBits: Side[] = [
+        ...(kind === 'embeddings' ? [{ name: 'Q8_0', flags: ['--model', q8] }] : []),
+        ...(dtype === 'float32' ? [{ name: 'bfloat16', flags: ['--model', model, '--dtype', 'bfloat16'] }] : []),
+      ].map(({ name, flags }) => ({
+        name: `${kind}: tunesmith, ${name}`,
+        start: () => startOurs([...flags, '--name', 'encoder'], threads),
+      }))
       const measure = (url: string, count: number, seconds: number) => {
         const body = (number: number) => ({
           model: 'encoder',
@@ -201,9 +200,12 @@ const encoders = async (settings: Settings): Promise<void> => {
         return measureLoad({ url, path: `/v1/${kind}`, body, clients: count, seconds })
       }
       const sides = [
-        ...quantized,
-        { name: `${kind}: tunesmith`, start: () => startOurs(flags, threads) },
-        { name: `${kind}: FastAPI`, start: () => startFastApi(python, kind, { folder: model, threads, dtype }) },
+        ...fewerBits,
+        { name: `${kind}: tunesmith, ${dtype}`, start: () => startOurs(flags, threads) },
+        {
+          name: `${kind}: FastAPI, ${dtype}`,
+          start: () => startFastApi(python, kind, { folder: model, threads, dtype }),
+        },
       ]
       const turns = await takeTurns(sides, {
         ...{ clients, rounds, tokens: 1 },

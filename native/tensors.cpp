@@ -204,6 +204,29 @@ TUNESMITH_FUNCTION(same_storage) {
   });
 }
 
+// joinRows([tensors]): one view of tensors whose rows follow one another in memory, or 0 where they do not.
+TUNESMITH_FUNCTION(join_rows) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const std::vector<at::Tensor> parts = read_tensors(env, a[0], "tensors");
+    const at::Tensor& first = parts.at(0);
+    const auto follows = [&](const at::Tensor& part, int64_t rows) {
+      return part.dim() > 0 && part.dim() == first.dim() && part.scalar_type() == first.scalar_type() &&
+             part.sizes().slice(1) == first.sizes().slice(1) && part.strides() == first.strides() &&
+             part.is_alias_of(first) && part.is_conj() == first.is_conj() && part.is_neg() == first.is_neg() &&
+             part.storage_offset() == first.storage_offset() + rows * first.stride(0);
+    };
+    int64_t rows = 0;
+    for (const at::Tensor& part : parts) {
+      if (!follows(part, rows)) return make_number(env, 0);
+      rows += part.size(0);
+    }
+    std::vector<int64_t> sizes = first.sizes().vec();
+    sizes[0] = rows;
+    return make_tensor(env, first.detach().as_strided(sizes, first.strides(), first.storage_offset()));
+  });
+}
+
 // freeMany(Float64Array of handles)
 TUNESMITH_FUNCTION(free_many) {
   return guarded(env, [&] {
@@ -298,6 +321,7 @@ std::vector<Export> tensor_exports() {
           {"device", device},
           {"isContiguous", is_contiguous},
           {"sameStorage", same_storage},
+          {"joinRows", join_rows},
           {"freeMany", free_many},
           {"guard", guard_tensor},
           {"share", share},

@@ -2,7 +2,7 @@
 // directions. Independent of models.
 import { CheckpointError } from '../core/index.ts'
 import { blockMatrixOf, type KeyRule, standInFor } from '../nn/index.ts'
-import { cat, Tensor } from '../tensor/index.ts'
+import { cat, catRows, Tensor } from '../tensor/index.ts'
 
 const suffixes = ['weight', 'bias'] as const
 
@@ -71,7 +71,7 @@ export const splitFused = (
 /** The fused matrix of several, along the first dimension. */
 export const joinFused = (parts: readonly Tensor[], heads: number | undefined): Tensor => {
   if (parts.length === 1) return parts[0]
-  if (heads === undefined) return cat([...parts], 0)
+  if (heads === undefined) return catRows(parts)
   const [first, ...rest] = parts[0].shape
   const byHead = parts.map((part) => part.view([heads, 1, first / heads, ...rest]))
   return cat(byHead, 1).reshape([first * parts.length, ...rest])

@@ -1,5 +1,5 @@
 // The layers of encoders in one fused call against the separate operators, which `allHidden` turns on: the same bits.
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { BlockMatrix, type Linear } from '../nn/index.ts'
 import {
   dropPacked,
@@ -16,8 +16,15 @@ import { planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
 import { PreparedWeights } from './fused-weights.ts'
 import { type BodyInputs, firstTokensOf, models } from './index.ts'
 
+// Without this, a model that never made the fused call would pass: separate operators have the bits of separate operators.
+vi.mock('./encoder-layers.ts', async (original) => {
+  const actual = await original<typeof import('./encoder-layers.ts')>()
+  return { ...actual, runEncoderLayers: vi.fn(actual.runEncoderLayers) }
+})
+
 afterEach(() => {
   setBatchInvariant(false)
+  vi.clearAllMocks()
 })
 
 type Kind = 'bert' | 'distilbert' | 'roberta' | 'electra' | 'albert' | 'mpnet'
@@ -56,7 +63,9 @@ const bits = (x: Tensor) => [...new Uint32Array(x.toFloat32Array().slice().buffe
 
 const expectSameBits = (body: EncoderBody, inputs: BodyInputs) =>
   noGrad(() => {
+    vi.mocked(runEncoderLayers).mockClear()
     const { hidden } = body.forward(inputs)
+    expect(runEncoderLayers).toHaveBeenCalledTimes(fused(body) === undefined ? 0 : 1)
     expect(bits(hidden)).toEqual(bits(body.forward({ ...inputs, allHidden: true }).hidden))
     return hidden
   })

@@ -175,9 +175,9 @@ export class EncoderBody extends Body {
 
   /** The layers for one fused call, where the batch needs nothing of them that the call does not have. */
   #fusedPlan(hidden: Tensor, { allHidden, sharedKeys }: BodyInputs): FusedEncoderPlan | undefined {
-    if (allHidden || sharedKeys !== undefined || this.relativeBias !== undefined || hidden.dtype !== 'float32')
-      return undefined
+    if (allHidden || sharedKeys !== undefined || this.relativeBias !== undefined) return undefined
     const layers = this.computedLayers
+    if (hidden.dtype !== layers[0]?.attentionNorm.weight.dtype) return undefined
     if (gradEnabled() || currentLayerWeights() !== undefined) return undefined
     if (this.#bare?.layers.are(layers) === true) return this.#bare.plan
     const plan = planEncoderLayers(layers, EncoderLayer)

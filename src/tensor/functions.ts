@@ -1,5 +1,8 @@
 // The list of operators that are functions: they create tensors, or take several alike. methods.ts lists the others.
 // Meanings are PyTorch's; the fused kernels of native/kernels come last.
+import { noGrad } from './autograd.ts'
+import { withTypedErrors } from './error-messages.ts'
+import { native } from './native.ts'
 import { operator } from './operator.ts'
 import type { RandomOptions, Shape, TensorOptions } from './operator-options.ts'
 import { Tensor } from './tensor.ts'
@@ -112,6 +115,16 @@ export const randperm = operator<(n: number, options?: TensorOptions & RandomOpt
  * @throws ShapeError where the other dimensions differ
  */
 export const cat = operator<(tensors: readonly T[], dim?: number) => T>('cat', 'aten::cat(tensors, dim)')
+
+/**
+ * Joins tensors along the first dimension, without gradients. Parts that follow one another in the memory of one tensor become
+ * a view of it, others are copied.
+ * @throws ShapeError where the other dimensions differ
+ */
+export const catRows = (tensors: readonly T[]): T => {
+  const handle = withTypedErrors('joinRows', () => native.joinRows(tensors.map((tensor) => tensor.use())))
+  return handle === 0 ? noGrad(() => cat(tensors)) : Tensor.fromHandle(handle)
+}
 
 /**
  * Joins tensors of one shape along a new dimension `dim` (default 0).

@@ -74,6 +74,7 @@ export interface Native {
   device(handle: Handle): string
   isContiguous(handle: Handle): boolean
   sameStorage(a: Handle, b: Handle): boolean
+  joinRows(handles: Handle[]): Handle
   freeMany(handles: Float64Array): void
   guard(handle: Handle): External
   share(handle: Handle): Handle

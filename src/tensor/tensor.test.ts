@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { arange, type Dtype, dtypeFacts, dtypes, full, ones, randn, Tensor, type TypedArray, zeros } from './index.ts'
+import {
+  arange,
+  catRows,
+  type Dtype,
+  dtypeFacts,
+  dtypes,
+  full,
+  ones,
+  randn,
+  Tensor,
+  type TypedArray,
+  zeros,
+} from './index.ts'
 
 describe('Tensor.from', () => {
   it('takes nested numbers as float32, booleans as bool', () => {
@@ -199,6 +211,41 @@ describe('values out', () => {
     expect(zeros([0, 3]).toArray()).toEqual([])
     expect(zeros([2, 0]).toArray()).toEqual([[], []])
     expect(zeros([0]).toTypedArray()).toEqual(new Float32Array(0) as TypedArray)
+  })
+})
+
+describe('catRows', () => {
+  const table = arange(24).view([6, 4])
+
+  it('gives a view of rows that follow one another, of a transposed matrix too', () => {
+    for (const whole of [table, table.t(), table.narrow(1, 1, 2), table.view([6, 2, 2])])
+      for (const parts of [whole.chunk(2, 0), [whole.narrow(0, 0, 1), whole.narrow(0, 1, 2)]]) {
+        const joined = catRows(parts)
+        const count = parts.reduce((sum, { shape }) => sum + shape[0], 0)
+        expect(joined.toArray()).toEqual(whole.narrow(0, 0, count).toArray())
+        expect([joined.sharesStorageWith(table), joined.strides]).toEqual([true, whole.strides])
+      }
+  })
+
+  it.each<[string, () => Tensor[]]>([
+    ['in another order', () => [table.narrow(0, 2, 2), table.narrow(0, 0, 2)]],
+    ['with a gap', () => [table.narrow(0, 0, 2), table.narrow(0, 3, 2)]],
+    ['twice the same', () => [table.narrow(0, 0, 2), table.narrow(0, 0, 2)]],
+    ['of two tensors', () => [table.narrow(0, 0, 2), arange(24).view([6, 4]).narrow(0, 2, 2)]],
+    ['of other strides', () => [table.narrow(0, 0, 2).narrow(1, 0, 2), table.t().narrow(0, 2, 2).narrow(1, 0, 2)]],
+  ])('copies rows %s', (_, make) => {
+    const parts = make()
+    const joined = catRows(parts)
+    expect(joined.toArray()).toEqual(parts.flatMap((part) => part.toArray()))
+    expect(joined.sharesStorageWith(table)).toBe(false)
+  })
+
+  it('refuses rows that do not fit, and records nothing for backward', () => {
+    expect(() => catRows([table, ones([2, 3])])).toThrow(/cat/)
+    expect(() => catRows([])).toThrow()
+    const weight = ones([4, 2])
+    weight.requiresGrad = true
+    expect(catRows(weight.chunk(2, 0)).requiresGrad).toBe(false)
   })
 })
 

@@ -35,54 +35,106 @@ export interface GgufEntry {
 const alignment = 32
 const padded = (length: number): number => Math.ceil(length / alignment) * alignment
 
-const number = (bytes: number, write: (buffer: Buffer) => void): Buffer => {
-  const buffer = Buffer.alloc(bytes)
-  write(buffer)
-  return buffer
-}
-const u32 = (value: number): Buffer => number(4, (buffer) => buffer.writeUInt32LE(value))
-const u64 = (value: number): Buffer => number(8, (buffer) => buffer.writeBigUInt64LE(BigInt(value)))
-const string = (value: string): Buffer => {
-  const bytes = Buffer.from(value, 'utf8')
-  return Buffer.concat([u64(bytes.length), bytes])
+/** Bytes that grow, little-endian: a vocabulary has 100,000 strings, and a buffer for each would take longer than its matrices. */
+class GrowingBytes {
+  #bytes = Buffer.alloc(1 << 16)
+  #length = 0
+
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Where the next bytes go. */
+  #take(bytes: number): number {
+    const at = this.#length
+    this.#length += bytes
+    if (this.#length > this.#bytes.length) {
+      const larger = Buffer.alloc(2 * this.#length)
+      this.#bytes.copy(larger)
+      this.#bytes = larger
+    }
+    return at
+  }
+
+  raw(values: Uint8Array): void {
+    const at = this.#take(values.length)
+    this.#bytes.set(values, at)
+  }
+
+  u8(value: number): void {
+    const at = this.#take(1)
+    this.#bytes.writeUInt8(value, at)
+  }
+
+  u32(value: number): void {
+    const at = this.#take(4)
+    this.#bytes.writeUInt32LE(value, at)
+  }
+
+  i32(value: number): void {
+    const at = this.#take(4)
+    this.#bytes.writeInt32LE(value, at)
+  }
+
+  f32(value: number): void {
+    const at = this.#take(4)
+    this.#bytes.writeFloatLE(value, at)
+  }
+
+  u64(value: number): void {
+    const at = this.#take(8)
+    this.#bytes.writeBigUInt64LE(BigInt(value), at)
+  }
+
+  string(value: string): void {
+    const length = Buffer.byteLength(value)
+    this.u64(length)
+    const at = this.#take(length)
+    this.#bytes.write(value, at)
+  }
 }
 
-const scalars: Record<keyof typeof types, (value: string | number | boolean) => Buffer> = {
-  string: (value) => string(String(value)),
-  bool: (value) => Buffer.from([value ? 1 : 0]),
-  uint8: (value) => Buffer.from([Number(value)]),
-  uint32: (value) => u32(Number(value)),
-  int32: (value) => number(4, (buffer) => buffer.writeInt32LE(Number(value))),
-  float32: (value) => number(4, (buffer) => buffer.writeFloatLE(Number(value))),
+const scalars: Record<keyof typeof types, (out: GrowingBytes, value: string | number | boolean) => void> = {
+  string: (out, value) => out.string(String(value)),
+  bool: (out, value) => out.u8(value ? 1 : 0),
+  uint8: (out, value) => out.u8(Number(value)),
+  uint32: (out, value) => out.u32(Number(value)),
+  int32: (out, value) => out.i32(Number(value)),
+  float32: (out, value) => out.f32(Number(value)),
 }
 
-const fieldBytes = (key: string, { type, value }: GgufField): Buffer => {
-  if (typeof value !== 'object') return Buffer.concat([string(key), u32(types[type]), scalars[type](value)])
-  const items = value instanceof Uint8Array ? [value] : value.map(scalars[type])
-  return Buffer.concat([string(key), u32(9), u32(types[type]), u64(value.length), ...items])
+const addField = (out: GrowingBytes, key: string, { type, value }: GgufField): void => {
+  out.string(key)
+  const add = scalars[type]
+  if (typeof value !== 'object') {
+    out.u32(types[type])
+    add(out, value)
+    return
+  }
+  out.u32(9)
+  out.u32(types[type])
+  out.u64(value.length)
+  if (value instanceof Uint8Array) out.raw(value)
+  else for (const item of value) add(out, item)
 }
 
 const headerOf = (metadata: ReadonlyMap<string, GgufField>, tensors: readonly GgufEntry[]): Buffer => {
+  const out = new GrowingBytes()
+  out.raw(Buffer.from('GGUF'))
+  out.u32(3)
+  out.u64(tensors.length)
+  out.u64(metadata.size)
+  for (const [key, field] of metadata) addField(out, key, field)
   let offset = 0
-  const entries = tensors.map(({ name, shape, code, bytes }) => {
-    const entry = Buffer.concat([
-      string(name),
-      u32(shape.length),
-      ...[...shape].reverse().map(u64),
-      u32(code),
-      u64(offset),
-    ])
+  for (const { name, shape, code, bytes } of tensors) {
+    out.string(name)
+    out.u32(shape.length)
+    for (const size of [...shape].reverse()) out.u64(size)
+    out.u32(code)
+    out.u64(offset)
     offset += padded(bytes)
-    return entry
-  })
-  return Buffer.concat([
-    Buffer.from('GGUF'),
-    u32(3),
-    u64(tensors.length),
-    u64(metadata.size),
-    ...[...metadata].map(([key, field]) => fieldBytes(key, field)),
-    ...entries,
-  ])
+  }
+  return out.bytes
 }
 
 const zeros = (length: number): Uint8Array[] =>

@@ -2,7 +2,8 @@
 // of the fp32 speed. Where there are matrix tiles (AMX), weight gradients are ours, as oneDNN takes twice the time for
 // a left operand that lies by columns. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 %
 // with AVX2, twice with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other
-// libraries choose kernels by the number of rows. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
+// libraries choose kernels by the number of rows. What was measured on a machine (src/tensor/products.ts) takes the
+// place of the processor's maker, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles too, for measurements.
 #include "product.h"
 
 #include <ATen/core/grad_mode.h>
@@ -10,10 +11,13 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <torch/library.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "checks.h"
 #include "gemm.h"
@@ -34,8 +38,19 @@ Choice wanted_choice() {
   return wanted;
 }
 
-bool prefers_aten(bool half) {
-  if (wanted_choice() != Choice::automatic) return wanted_choice() == Choice::aten;
+// Which product of a layer: they read their operands in other directions, so the faster side may be another one.
+enum Form { forward, input_gradient, weight_gradient, forms };
+Form form_of(const at::Tensor& a, const at::Tensor& b) {
+  if (a.stride(1) != 1) return weight_gradient;
+  return b.stride(1) == 1 ? input_gradient : forward;
+}
+
+// As measured on this machine, of float32 and bfloat16; automatic where nothing was.
+std::atomic<Choice> measured[2][forms];
+
+bool prefers_aten(bool half, Form form) {
+  const Choice choice = wanted_choice() != Choice::automatic ? wanted_choice() : measured[half][form].load();
+  if (choice != Choice::automatic) return choice == Choice::aten;
   if (half) return has_native_bfloat16();
 #if defined(__x86_64__)
   static const bool amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));
@@ -45,6 +60,24 @@ bool prefers_aten(bool half) {
 #endif
 }
 
+// By the form: own or libraries.
+void set_products(bool half, std::string one, std::string two, std::string three) {
+  const std::string* makers[] = {&one, &two, &three};
+  for (const std::string* maker : makers)
+    TORCH_CHECK(*maker == "own" || *maker == "libraries", "Expected own or libraries, got ", *maker, ".");
+  for (int form = 0; form < forms; form++) measured[half][form] = *makers[form] == "own" ? Choice::own : Choice::aten;
+}
+
+bool uses_own_products(bool half, int64_t form) {
+  TORCH_CHECK(form >= 0 && form < forms, "Expected a form from 0 to 2, got ", form, ".");
+  return !prefers_aten(half, static_cast<Form>(form));
+}
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  m.def("set_products(bool half, str forward, str input_gradient, str weight_gradient) -> ()", &set_products);
+  m.def("uses_own_products(bool half, int form) -> bool", &uses_own_products);
+}
+
 }  // namespace
 
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add,
@@ -52,7 +85,7 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
   const bool invariant = batch_invariant() && !is_half(a);
-  const bool aten = same && !invariant && prefers_aten(is_half(a)) && !(add && bias.defined());
+  const bool aten = same && !invariant && prefers_aten(is_half(a), form_of(a, b)) && !(add && bias.defined());
   if (planning()) {
     count_product(out.size(0), out.size(1), a.size(1));
     if (aten && bias.defined()) bias.to(out.scalar_type());

@@ -24,6 +24,7 @@ export { makeFolder } from './make-folder.ts'
 export { type Named, named, openEnum, openObject, openUnion } from './open-schemas.ts'
 export { permutedIndex } from './permutation.ts'
 export { type PortableError, packError, unpackError } from './portable-error.ts'
+export { processorName } from './processor.ts'
 export {
   installCall,
   passProgramName,

@@ -49,6 +49,14 @@ export {
   watchFailure,
 } from './process-groups.ts'
 export {
+  type MeasuredProducts,
+  type ProductChoices,
+  type ProductDtype,
+  storedProducts,
+  storeProducts,
+} from './product-choices.ts'
+export { measureProducts, productChoices, productsLabel } from './products.ts'
+export {
   buildFacts,
   emptyCache,
   getThreads,

@@ -3,6 +3,7 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { buildFolders, installAddon, packageRoot, SetupError, setupCall } from '../core/index.ts'
+import { type ProductChoices, productDtypes, productForms, storedProducts } from './product-choices.ts'
 import type { StrictDeviceCounts } from './strict-device.ts'
 
 /** An operator's schema in libtorch's dispatcher. */
@@ -218,6 +219,19 @@ const findBuild = (): NativeBuild => {
 }
 
 const loadedKey = 'tunesmith:native'
+const productsKey = 'tunesmith:products'
+
+/** Chooses who multiplies matrices, as it was measured on this machine. */
+const chooseProducts = (loaded: Native, { addon }: NativeBuild): void => {
+  // Workers take what their parent took: the file may have changed meanwhile.
+  const known = getEnvironmentData(productsKey) as ProductChoices | 'unknown' | undefined
+  const choices = known ?? storedProducts(addon)?.choices ?? 'unknown'
+  setEnvironmentData(productsKey, choices)
+  if (choices === 'unknown') return
+  const { id } = loaded.operator('tunesmith::set_products', '')
+  for (const dtype of productDtypes)
+    loaded.call(id, dtype === 'bfloat16', ...productForms.map((form) => choices[dtype][form]))
+}
 
 // Debian's libtorch loads MPI and UCX. UCX tests its memory hooks by growing and shrinking the heap, without checking that the
 // growth succeeded: where the heap cannot grow, since V8's code follows it, a page in use is unmapped. It also replaces Node's
@@ -247,7 +261,9 @@ const load = (): Native => {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
     throw new SetupError(`Cannot load the native addon (${reason}). Run ${setupCall()} to build it again.`)
   }
-  return module.exports as Native
+  const loaded = module.exports as Native
+  chooseProducts(loaded, build)
+  return loaded
 }
 
 /**

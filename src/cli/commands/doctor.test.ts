@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
 import { readInstructions } from '../parts/machine.ts'
 import { doctor } from './doctor.ts'
 
@@ -15,7 +18,11 @@ const progress = () => ({ update() {}, stop() {} })
 
 describe('doctor', () => {
   it('finds the engine that set-up built and measures both dtypes', async () => {
-    const diagnosis = await doctor.run({ measure: true, rl: false }, {}, { ...context, progress })
+    const diagnosis = await doctor.run(
+      { measure: true, chooseProducts: false, rl: false },
+      {},
+      { ...context, progress },
+    )
     expect(diagnosis.engine).toBeDefined()
     const { libtorch, matmul, threads } = diagnosis.engine!
     expect(libtorch.version).toMatch(/^2\.\d+/)
@@ -26,8 +33,37 @@ describe('doctor', () => {
     expect(doctor.render!(diagnosis, context)).toMatch(/matmul +float32 [\d.]+ GFLOP\/s/)
   })
 
+  it('measures whose products are faster, keeps the choice, and shows both', async () => {
+    const cache = mkdtempSync(join(tmpdir(), 'tunesmith-doctor-'))
+    vi.stubEnv('XDG_CACHE_HOME', cache)
+    vi.stubEnv('TUNESMITH_GEMM', undefined)
+    const options = { measure: false, rl: false }
+    const before = await doctor.run({ ...options, chooseProducts: false }, {}, { ...context, progress })
+    expect(before.engine?.measuredProducts).toBeUndefined()
+    expect(doctor.render!(before, context)).toMatch(
+      /products +float32 (ours|libraries).* \(by the processor's maker; .*doctor --choose-products measures\)/,
+    )
+    await doctor.run({ ...options, chooseProducts: true }, {}, { ...context, progress })
+    const after = await doctor.run({ ...options, chooseProducts: false }, {}, { ...context, progress })
+    const { products, measuredProducts } = after.engine!
+    expect(products.float32.forward).toMatch(/^(own|libraries)$/)
+    expect(measuredProducts?.ratios.float32.forward).toBeGreaterThan(0)
+    expect(doctor.render!(after, context)).toMatch(
+      /products +bfloat16 (ours|libraries).* \(ours [\d.]+, [\d.]+, [\d.]+ times as fast, measured on 20/,
+    )
+    vi.stubEnv('TUNESMITH_GEMM', 'own')
+    const refused = doctor.run({ ...options, chooseProducts: true }, {}, { ...context, progress })
+    await expect(refused).rejects.toThrow(/TUNESMITH_GEMM .* Unset it/)
+    vi.unstubAllEnvs()
+    rmSync(cache, { recursive: true })
+  })
+
   it('fails for scripts when there is no engine', async () => {
-    const { machine, node } = await doctor.run({ measure: false, rl: false }, {}, { ...context, progress })
+    const { machine, node } = await doctor.run(
+      { measure: false, chooseProducts: false, rl: false },
+      {},
+      { ...context, progress },
+    )
     const without = { machine, node, faults: ['The native addon is not built. Run `npm run setup`.'] }
     expect(doctor.exitCode!(without)).toBe(1)
     expect(doctor.render!(without, context)).toContain('PROBLEM       The native addon is not built.')

@@ -1,8 +1,11 @@
 // `tunesmith doctor`: the machine, the engine and their speed. It also works when the addon is not built.
 import { z } from 'zod'
-import { formatBytes, SetupError, setupCall } from '../../core/index.ts'
+import { ConfigError, formatBytes, programCall, SetupError, setupCall } from '../../core/index.ts'
+import type { MeasuredProducts, ProductChoices, ProductDtype } from '../../tensor/index.ts'
 import { defineCommand } from '../command.ts'
 import { inspectMachine, type Machine } from '../parts/machine.ts'
+
+type TensorModule = typeof import('../../tensor/index.ts')
 
 interface Engine {
   libtorch: { version: string; folder: string; build: 'cpu' | 'cuda' }
@@ -14,6 +17,10 @@ interface Engine {
   cpuCapability: string
   threads: number
   cudaDevices: number
+  /** Who multiplies matrices: our kernels, or the libraries in libtorch. */
+  products: ProductChoices
+  /** What that follows from; absent where nothing was measured, and the processor's maker decides. */
+  measuredProducts?: Pick<MeasuredProducts, 'ratios' | 'time'>
   /** GFLOP/s of a square matrix product by dtype; absent with --no-measure. */
   matmul?: Record<string, { size: number; gflops: number }>
 }
@@ -38,28 +45,35 @@ interface Diagnosis {
   faults: string[]
 }
 
-type TensorModule = typeof import('../../tensor/index.ts')
-
 export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Report the hardware, the engine and its speed, and what is missing',
   example: 'tunesmith doctor --json',
   options: z.strictObject({
     measure: z.boolean().default(true).describe('measuring of matrix products (two seconds)'),
+    chooseProducts: z
+      .boolean()
+      .default(false)
+      .describe(
+        "measure whose matrix products are faster here, Tunesmith's or those of libtorch's libraries, and keep the choice " +
+          'for this machine (some seconds). Results of later runs differ in their last digits where it changes',
+      ),
     rl: z
       .boolean()
       .default(false)
       .describe('compare each reinforcement learning algorithm with the exact policy gradient of a tiny model'),
   }),
   engine: false,
-  async run({ measure, rl }, _args, { signal }): Promise<Diagnosis> {
+  async run({ measure, chooseProducts, rl }, _args, { signal }): Promise<Diagnosis> {
     const faults: string[] = []
     const machine = await inspectMachine()
     if (machine.disk.free < 2 ** 30)
       faults.push(`Only ${formatBytes(machine.disk.free)} of disk are free in this folder. Free some space.`)
     let engine: Engine | undefined
     try {
-      engine = inspectEngine(await import('../../tensor/index.ts'), measure, signal)
+      const tensor = await import('../../tensor/index.ts')
+      if (chooseProducts) await measureAndStore(tensor, signal)
+      engine = inspectEngine(tensor, measure, signal)
     } catch (error) {
       if (!(error instanceof SetupError)) throw error
       faults.push(error.message)
@@ -104,8 +118,24 @@ const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSign
     cpuCapability: facts.cpuCapability,
     threads: facts.threads,
     cudaDevices: facts.cudaDevices,
+    products: tensor.productChoices(),
+    measuredProducts: measuredProducts(tensor),
     matmul: measure ? measureMatmuls(tensor, signal) : undefined,
   }
+}
+
+/** Measures the products, and keeps the choice for later processes. */
+const measureAndStore = async (tensor: TensorModule, signal: AbortSignal): Promise<void> => {
+  if (process.env.TUNESMITH_GEMM !== undefined)
+    throw new ConfigError(
+      'Expected TUNESMITH_GEMM not to be set with `--choose-products`, since it overrides the choice. Unset it.',
+    )
+  await tensor.storeProducts(tensor.readNativeBuild().addon, tensor.measureProducts(signal))
+}
+
+const measuredProducts = (tensor: TensorModule): Engine['measuredProducts'] => {
+  const stored = tensor.storedProducts(tensor.readNativeBuild().addon)
+  return stored === undefined ? undefined : { ratios: stored.ratios, time: stored.time }
 }
 
 const measureMatmuls = (
@@ -148,6 +178,18 @@ const fastestProduct = (
   )
 }
 
+/** Who multiplies matrices of a dtype in the forward pass and for gradients of inputs and weights, and by which measurement. */
+const productsText = ({ products, measuredProducts }: Engine, dtype: ProductDtype): string => {
+  const makers = Object.values(products[dtype]).map((maker) => (maker === 'own' ? 'ours' : 'libraries'))
+  const times = Object.values(measuredProducts?.ratios[dtype] ?? {}).map((ratio) => ratio.toFixed(2))
+  const basis =
+    measuredProducts === undefined
+      ? `by the processor's maker; ${programCall('doctor --choose-products')} measures`
+      : `ours ${times.join(', ')} times as fast, measured on ${measuredProducts.time.slice(0, 10)}`
+  const same = makers.every((maker) => maker === makers[0])
+  return `${dtype} ${same ? makers[0] : makers.join(', ')} (${basis})`
+}
+
 const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): [string, string][] => {
   const yesNo = (value: boolean) => (value ? 'yes' : 'no')
   const instructions = Object.entries(machine.instructions ?? {}).map(([name, has]) => `${name} ${yesNo(has)}`)
@@ -170,6 +212,7 @@ const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): 
       ],
       ['engine', `${engine.threads} threads, ${engine.cudaDevices} CUDA devices`],
     )
+    for (const dtype of ['float32', 'bfloat16'] as const) rows.push(['products', productsText(engine, dtype)])
     for (const [dtype, { size, gflops }] of Object.entries(engine.matmul ?? {})) {
       rows.push([`matmul`, `${dtype} ${gflops.toFixed(gflops < 10 ? 1 : 0)} GFLOP/s (${size} x ${size})`])
     }

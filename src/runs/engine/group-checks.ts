@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ConfigError, packageVersion, sha256 } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
-import { buildFacts, readNativeBuild, type Tensor } from '../../tensor/index.ts'
+import { buildFacts, productsLabel, readNativeBuild, type Tensor } from '../../tensor/index.ts'
 import type { BuiltRun, CommonRecipe } from './run-kind.ts'
 
 const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
@@ -51,6 +51,7 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
     code: await codeHash(),
     libtorch: buildFacts().torchVersion,
     addon: basename(dirname(readNativeBuild().addon)),
+    'matrix products': productsLabel(),
     recipe: shortHash(settings),
     'size of gradient buckets': String(group.bucketBytes),
     'overlap of exchange and backward pass': String(group.overlaps),

@@ -3,7 +3,7 @@
 import { arch } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { packageVersion, writeFileAtomic } from '../../core/index.ts'
-import { buildFacts } from '../../tensor/index.ts'
+import { buildFacts, productsLabel } from '../../tensor/index.ts'
 import {
   type CutRecords,
   makeRunCard,
@@ -48,6 +48,7 @@ const versions = (): Record<string, string> => ({
   tunesmith: packageVersion(),
   node: process.version,
   libtorch: buildFacts().torchVersion,
+  products: productsLabel(),
   platform: `${process.platform} ${arch()}`,
 })
 

@@ -1,8 +1,7 @@
 // What plans know of this machine: the speed of training steps, and the memory of the process that no plan sees. Kept in the user's cache.
 import { mkdir, readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { dirname } from 'node:path'
-import { userCache, writeFileAtomic } from '../../core/index.ts'
+import { processorName, userCache, writeFileAtomic } from '../../core/index.ts'
 import { getThreads } from '../../tensor/index.ts'
 import type { Speed } from './costs.ts'
 
@@ -25,9 +24,6 @@ export interface Calibration {
 const mostKept = 200
 
 const calibrationFile = (): string => userCache('plan-calibrations.json')
-
-/** The name of this machine's processor. */
-export const processorName = (): string => cpus()[0]?.model.trim() || 'unknown'
 
 const readCalibrations = async (): Promise<Calibration[]> => {
   try {

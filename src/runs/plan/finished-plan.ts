@@ -1,6 +1,6 @@
 // What a run was predicted to take beside what it took, and what later plans learn from it.
 import { basename, join, resolve } from 'node:path'
-import { ConfigError, DataError, programCall } from '../../core/index.ts'
+import { ConfigError, DataError, processorName, programCall } from '../../core/index.ts'
 import {
   type ComparedCost,
   compareCosts,
@@ -12,7 +12,7 @@ import {
 } from '../../tracking/index.ts'
 import { readPrediction } from '../engine/run-costs.ts'
 import { readRunRecipe } from '../run-recipe.ts'
-import { type Calibration, processorName, rememberCalibrations } from './calibration.ts'
+import { type Calibration, rememberCalibrations } from './calibration.ts'
 
 /** The plan of a run that was started, with its measurements once it has ended. */
 export interface StartedPlan {

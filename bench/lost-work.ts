@@ -1,5 +1,6 @@
-// What a run loses when its process ends: `node --import tsx bench/lost-work.ts [places]` kills (SIGKILL) or hangs up (SIGHUP) the program at
-// random places of a small pretraining and a small fine-tuning, resumes it, and compares steps and bytes with undisturbed runs.
+// What a run loses when it ends before its time: `node --import tsx bench/lost-work.ts [places]` kills (SIGKILL) or hangs up (SIGHUP) the
+// program at random places of a small pretraining and a small fine-tuning, or lets a loss be NaN, memory run out or the disk be full there,
+// resumes it, and compares steps and bytes with undisturbed runs. `[places] faults` leaves out the signals.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createRandom, sha256 } from '../src/core/index.ts'
 import { encodeShards } from '../src/data/index.ts'
+import { type FinetuneInput, finetune, type PretrainInput, pretrain, resume } from '../src/runs/index.ts'
+import { setThreads } from '../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../src/tokenizers/index.ts'
+import { type Fault, mountDisk, ownFaults, poisonableNames, registerPoisonable } from './lost-work/faults.ts'
 
 const program = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const interval = 5
@@ -44,6 +48,13 @@ interface Case {
   command: 'pretrain' | 'finetune'
   recipe: object
   steps: number
+}
+
+interface Loss {
+  /** Recorded steps that are lost. */
+  lost: number
+  /** Whether the resumed run has the bytes of an undisturbed one. */
+  equal: boolean
 }
 
 const makeCases = async (): Promise<Case[]> => {
@@ -88,11 +99,7 @@ const begin = ({ command, recipe }: Case, out: string): ChildProcess => {
 }
 
 /** Ends a run by a signal after a number of its steps; the recorded steps that are lost, and whether the resumed bytes are equal. */
-const disturb = async (
-  one: Case,
-  signal: 'SIGKILL' | 'SIGHUP',
-  name: string,
-): Promise<{ lost: number; equal: boolean }> => {
+const disturb = async (one: Case, signal: 'SIGKILL' | 'SIGHUP', name: string): Promise<Loss> => {
   const out = at(name)
   const after = 1 + random.integer(one.steps - 20)
   // Events are written in batches, mostly right before a checkpoint: the delay spreads the kills over the steps between.
@@ -111,20 +118,90 @@ const disturb = async (
   return { lost, equal }
 }
 
+const print = (what: string, results: readonly Loss[]): void => {
+  const lost = results.map((result) => result.lost)
+  console.log(
+    `${what}: ${results.length} places, lost steps at most ${Math.max(...lost)} of an interval of ${interval} (${lost.join(' ')}), equal bytes after resume ${results.filter(({ equal }) => equal).length}`,
+  )
+}
+
+const disturbBySignals = async (cases: readonly Case[]): Promise<void> => {
+  for (const one of cases)
+    for (const signal of ['SIGKILL', 'SIGHUP'] as const) {
+      const results: Loss[] = []
+      for (let i = 0; i < Math.ceil(places / 4); i++)
+        results.push(await disturb(one, signal, `${one.command}-${signal}-${i}`))
+      print(`${one.command} ${signal}`, results)
+    }
+}
+
+/** The recipe of a run in this process, whose loss can be poisoned. */
+const poisonableRecipe = ({ command, recipe }: Case, out: string): PretrainInput | FinetuneInput =>
+  ({
+    ...recipe,
+    ...(command === 'pretrain' ? { objective: { type: poisonableNames.objective } } : { task: poisonableNames.task }),
+    out,
+  }) as PretrainInput | FinetuneInput
+
+const runHere = ({ command }: Case, recipe: PretrainInput | FinetuneInput, onStep: (step: number) => void) => {
+  const listener: Parameters<typeof pretrain>[1] = {
+    onEvent: (event) => void (event.type === 'step' && onStep(event.step)),
+  }
+  return command === 'pretrain'
+    ? pretrain(recipe as PretrainInput, listener)
+    : finetune(recipe as FinetuneInput, listener)
+}
+
+/** Lets a run of this process meet a fault after a step, ends the fault and resumes the run. */
+const meet = async (one: Case, fault: Fault, folder: string, whole: string): Promise<Loss> => {
+  const out = join(folder, 'run')
+  const after = 1 + random.integer(one.steps - 2)
+  let steps = 0
+  const failed = await runHere(one, poisonableRecipe(one, out), (step) => {
+    steps = step
+    if (step === after) fault.begin()
+  }).then(
+    () => false,
+    () => true,
+  )
+  fault.end()
+  if (!failed) throw new Error(`Expected ${fault.name} after step ${after} to end the run, got a finished one.`)
+  const lost = steps - savedStep(out)
+  await resume(out, { onEvent() {} })
+  const equal = weightsOf(out) === weightsOf(whole)
+  rmSync(out, { recursive: true, force: true })
+  return { lost, equal }
+}
+
+const disturbByFaults = async (cases: readonly Case[]): Promise<void> => {
+  setThreads(1)
+  registerPoisonable()
+  const [disk, plain] = [at('disk'), at('plain')]
+  for (const folder of [disk, plain]) mkdirSync(folder)
+  const mounted = mountDisk(disk)
+  if (mounted === undefined) console.log('a full disk: not measured, as mounting needs more rights')
+  try {
+    for (const one of cases) {
+      const whole = at(`here-${one.command}`)
+      await runHere(one, poisonableRecipe(one, whole), () => {})
+      for (const fault of [...ownFaults, ...(mounted === undefined ? [] : [mounted.fault])]) {
+        const results: Loss[] = []
+        for (let i = 0; i < Math.ceil(places / 6); i++)
+          results.push(await meet(one, fault, fault === mounted?.fault ? disk : plain, whole))
+        print(`${one.command}, ${fault.name}`, results)
+      }
+    }
+  } finally {
+    mounted?.unmount()
+  }
+}
+
 try {
   mkdirSync(root, { recursive: true })
   const cases = await makeCases()
   for (const one of cases) await ended(begin(one, at(`whole-${one.command}`)))
-  for (const one of cases)
-    for (const signal of ['SIGKILL', 'SIGHUP'] as const) {
-      const results: { lost: number; equal: boolean }[] = []
-      for (let i = 0; i < Math.ceil(places / 4); i++)
-        results.push(await disturb(one, signal, `${one.command}-${signal}-${i}`))
-      const lost = results.map((result) => result.lost)
-      console.log(
-        `${one.command} ${signal}: ${results.length} places, lost steps at most ${Math.max(...lost)} of an interval of ${interval} (${lost.join(' ')}), equal bytes after resume ${results.filter(({ equal }) => equal).length}`,
-      )
-    }
+  if (process.argv[3] !== 'faults') await disturbBySignals(cases)
+  await disturbByFaults(cases)
 } finally {
   rmSync(root, { recursive: true, force: true })
 }

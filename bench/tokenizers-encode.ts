@@ -1,16 +1,14 @@
 // Encoding for training data: our ids on one and two workers beside the Rust package's encodeBatch on two threads, in
 // one run, over the shared books (and over a vocabulary of each kind).
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
-import { gunzipSync } from 'node:zlib'
 import Table from 'cli-table3'
 import { startWorker } from '../src/core/index.ts'
 import { PIPELINES } from '../tests/tokenizers/rust-oracle.ts'
+import { bookLines, bundledData } from './book-lines.ts'
+import { dataFolder } from './side-by-side.ts'
 
-const BOOKS = new URL('../../shared/data/books/', import.meta.url)
 const WORKER = new URL('./tokenizers-encode-worker/worker.ts', import.meta.url)
 const DOCUMENT = 20_000
 const BATCH = 64
@@ -19,19 +17,21 @@ interface RustTokenizer {
   encodeBatch(texts: string[], options: { addSpecialTokens: boolean }): Promise<{ getIds(): number[] }[]>
 }
 
-function documents(megabytes: number): string[] {
+/** The first megabytes of books, in documents of whole lines. */
+async function documents(data: string, megabytes: number): Promise<string[]> {
   const texts: string[] = []
-  let length = 0
-  for (const file of readdirSync(fileURLToPath(BOOKS)).filter((name) => name.endsWith('.gz'))) {
-    const book = gunzipSync(readFileSync(new URL(file, BOOKS))).toString('utf8')
-    for (let at = 0; at < book.length && length < megabytes * 1e6; at += DOCUMENT) {
-      // A copy of its own, so that no document keeps its whole book.
-      const text = Buffer.from(book.slice(at, at + DOCUMENT)).toString('utf8')
-      texts.push(text)
-      length += text.length
-    }
+  let lines: string[] = []
+  let [size, length] = [0, 0]
+  for await (const line of bookLines(data)) {
+    lines.push(line)
+    length += line.length + 1
+    if (length < DOCUMENT) continue
+    texts.push(lines.join('\n'))
+    size += length
+    if (size >= megabytes * 1e6) return texts
+    ;[lines, length] = [[], 0]
   }
-  return texts
+  return lines.length === 0 ? texts : [...texts, lines.join('\n')]
 }
 
 interface Measure {
@@ -97,7 +97,8 @@ async function theirs(json: string, texts: readonly string[]): Promise<Measure> 
 
 /** What follows the name: megabytes of text, and names of tokenizers; by default all 46 and all. */
 export async function run({ smoke, rest = [] }: { smoke: boolean; rest?: string[] }): Promise<void> {
-  const texts = documents(smoke ? 0.1 : Number(rest.find((word) => Number(word) > 0) ?? 46))
+  const asked = Number(rest.find((word) => Number(word) > 0) ?? 46)
+  const texts = await (smoke ? documents(bundledData(), 0.1) : documents(dataFolder(), asked))
   const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6
   const table = new Table({
     head: [

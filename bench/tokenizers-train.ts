@@ -1,39 +1,41 @@
 // Tokenizer training against the Rust tokenizers on the shared books: BPE 8k and 32k, WordPiece 30k, Unigram 8k; the same
 // lines on the same number of threads, MB/s of text from lines in memory to a vocabulary. Without the Python package, the
 // npm package trains BPE 30k, the only thing that it can.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { type TokenizerTrainInput, trainTokenizer } from '../src/tokenizers/index.ts'
+import { bookLines, bundledData } from './book-lines.ts'
 import type { BenchOptions } from './main.ts'
 import { dataFolder, median, peersFolder, peersPython, printTable, runJson } from './side-by-side.ts'
 
 interface Peer {
-  mb: number
   train_s: number
-  train_mb_per_s: number
-  bytes_per_token: number
 }
 
-/** The lines that tokenizers_bench.py trains on: the books in the order of their names, without headers or blank lines. */
-function readLines(megabytes: number): string[] {
-  const folder = join(dataFolder(), 'books')
-  const texts: string[] = []
+/** The first megabytes of the lines of books, with their line ends. */
+async function readLines(data: string, megabytes: number): Promise<string[]> {
+  const lines: string[] = []
   let size = 0
-  for (const file of readdirSync(folder).sort()) {
-    if (!file.endsWith('.md.gz') || size >= megabytes * 1e6) continue
-    const book = gunzipSync(readFileSync(join(folder, file)))
-      .toString('utf8')
-      .replace(/\r\n?/g, '\n')
-    const header = book.indexOf('-------')
-    texts.push(header < 0 ? book : book.slice(header + 7))
-    size += Buffer.byteLength(texts[texts.length - 1])
+  for await (const line of bookLines(data)) {
+    size += Buffer.byteLength(line) + 1
+    if (size > megabytes * 1e6) break
+    lines.push(`${line}\n`)
   }
-  const text = Array.from(texts.join('\n'))
-    .slice(0, megabytes * 1e6)
-    .join('')
-  return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [`${line}\n`]))
+  return lines
+}
+
+/** Does something with a folder of data whose only book has the given lines, as tokenizers_bench.py reads them. */
+async function withBook<Result>(lines: string[], work: (data: string) => Promise<Result>): Promise<Result> {
+  const data = mkdtempSync(join(tmpdir(), 'tunesmith-bench-'))
+  try {
+    mkdirSync(join(data, 'books'))
+    writeFileSync(join(data, 'books', 'lines.md.gz'), gzipSync(`-------\n${lines.join('')}`, { level: 1 }))
+    return await work(data)
+  } finally {
+    rmSync(data, { recursive: true, force: true })
+  }
 }
 
 // As the peer's script asks: no least frequency, its special tokens, no Unicode normalization.
@@ -60,6 +62,18 @@ async function trainOurs(lines: string[], input: TokenizerTrainInput, rounds: nu
   return { seconds: median(seconds), cpuSeconds: median(cpuSeconds) }
 }
 
+/** The median seconds of the Rust trainer on the books of a folder. */
+async function trainRust(
+  python: string,
+  data: string,
+  { kind, vocabSize, threads, rounds }: { kind: string; vocabSize: number; threads: number; rounds: number },
+): Promise<number> {
+  const options = { data, kind, vocab: vocabSize, threads, repeats: rounds }
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const { train_s } = await runJson<Peer>(python, [join(peersFolder(), 'tokenizers_bench.py'), ...args])
+  return train_s
+}
+
 /** The npm package's trainer, which knows one size and no options. */
 async function trainNpm(lines: string[]): Promise<number> {
   const { BPE, Tokenizer, byteLevelPreTokenizer } = await import('tokenizers')
@@ -81,7 +95,7 @@ export async function run({ smoke, rest }: BenchOptions): Promise<void> {
   const asked = rest.indexOf('--mb')
   const megabytes = smoke ? 1 : asked < 0 ? 46 : Number(rest[asked + 1])
   const rounds = smoke ? 1 : 3
-  const lines = readLines(megabytes)
+  const lines = await readLines(smoke ? bundledData() : dataFolder(), megabytes)
   const size = lines.reduce((sum, line) => sum + Buffer.byteLength(line), 0) / 1e6
   const python = peersPython()
   const threads = availableParallelism()
@@ -99,24 +113,8 @@ export async function run({ smoke, rest }: BenchOptions): Promise<void> {
   for (const { kind, vocab, input } of jobs) {
     const vocabSize = smoke ? 1000 : vocab
     const ours = await trainOurs(lines, { ...input, vocabSize }, rounds)
-    let rust: number | undefined
-    if (python !== undefined) {
-      const script = join(peersFolder(), 'tokenizers_bench.py')
-      const args = [
-        '--data',
-        dataFolder(),
-        '--kind',
-        kind,
-        '--vocab',
-        vocabSize,
-        '--mb',
-        megabytes,
-        '--threads',
-        threads,
-      ]
-      const peer = await runJson<Peer>(python, [script, ...args.map(String), '--repeats', String(rounds)])
-      rust = peer.train_s
-    }
+    const options = { kind, vocabSize, threads, rounds }
+    const rust = python === undefined ? undefined : await withBook(lines, (data) => trainRust(python, data, options))
     row(`${kind} ${vocabSize}`, ours, rust)
   }
   if (python === undefined) {

@@ -14,8 +14,9 @@ import {
   shrinkVocabulary,
   swapTokenizer,
 } from '../../src/checkpoint/index.ts'
+import { encodeShards } from '../../src/data/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
-import { finetune } from '../../src/runs/index.ts'
+import { finetune, pretrain } from '../../src/runs/index.ts'
 import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import { Generator, noGrad, setThreads, Tensor } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES, trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
@@ -213,6 +214,23 @@ describe('rows of new tokens under LoRA', () => {
     const larger = { ...others, base, tokenizer: at('tied-chat') }
     await expect(finetune(larger)).rejects.toThrow(/332 tokens.*330 rows.*<\|im_start\|>, <\|im_end\|>/)
     await expect(loadAdapter(join(at('tied-run'), 'model'), { base: at('tied') })).rejects.toThrow(/330, 331.*of 330/)
+  })
+
+  it('are reported where a run has the tokenizer before them, and a tokenizer with other ids is refused', async () => {
+    const { settings, ...grown } = recipe('tied-chat', 'old-tokenizer', [])
+    const old = { ...grown, budget: { steps: 1 }, settings: { ...settings, template: 'plain' }, tokenizer: at('tied') }
+    const notes: string[] = []
+    const quick = { answers: { duringTraining: 0, atEnd: 0 }, untrainedBaseline: false }
+    await finetune({ ...old, ...quick }, { onNote: (line) => notes.push(line) })
+    expect(notes.join('\n')).toMatch(/lacks 2 tokens of the base's own: "<\|im_start\|>", "<\|im_end\|>"\./)
+    const refused = /\d+ tokens have other ids: ".*" is \d+ and not \d+\..*vocabulary swap/
+    await expect(finetune({ ...old, out: at('other-tokenizer'), tokenizer: at('other') })).rejects.toThrow(refused)
+    await encodeShards(texts, at('other'), at('other-shards'), { validation: 0.1 }, { workers: 1 })
+    const continued = { base: at('tied'), tokenizer: at('other'), data: at('other-shards'), out: at('continued') }
+    for (const variant of [undefined, 'lora'] as const) {
+      const further = { ...continued, objective: { type: 'causal-lm' as const }, budget: { steps: 1 } }
+      await expect(pretrain({ ...further, ...(variant && { variant }) })).rejects.toThrow(refused)
+    }
   })
 })
 

@@ -2,13 +2,16 @@
 // of its own, which predicts as it did at the end of training; and what is wrong with the tasks is said before the first step.
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
 import { evaluate } from '../../src/inference/index.ts'
 import type { BuiltRun } from '../../src/runs/engine/run-kind.ts'
 import { compareRuns, finetune, multitask, pretrain, resume, startOf } from '../../src/runs/index.ts'
 import { kindOf } from '../../src/runs/kinds.ts'
 import type { TaggedTaskExample } from '../../src/runs/multitask/criterion.ts'
-import { Generator } from '../../src/tensor/index.ts'
+import { Generator, memoryStatistics, resetPeakMemory } from '../../src/tensor/index.ts'
 import { findMetric, splitMetric } from '../../src/tracking/index.ts'
 import { computeGradients, takeBatch } from '../../src/training/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
@@ -17,6 +20,16 @@ import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 let data: SmallData
 let base: string
 const at = (name: string) => join(data.root, name)
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+/** Frees the tensors of runs before. */
+const settle = async () => {
+  for (let i = 0; i < 4; i++) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
 
 /** Texts with "green" are of one class, texts with "stone" of the other. */
 const toneRows = (from: number, count: number) =>
@@ -219,6 +232,24 @@ describe('runs of several tasks', () => {
     const ofTone = taken.filter(({ task }) => task === 0).length
     expect(ofTone).toBeGreaterThan(0)
     expect(ofTone).toBeLessThanOrEqual(26)
+  })
+
+  it('hold a base in half precision in float32 once, whatever the number of tasks', async () => {
+    const half = at('half')
+    const model = await loadModel(base, { dtype: 'bfloat16', head: 'embedding' })
+    await saveModel(model, half, { tokenizer: data.tokenizer })
+    const body = [...model.body.parameters().values()].reduce((sum, { size }) => sum + 4 * size, 0)
+    const peakOf = async (tasks: object) => {
+      await settle()
+      const { inUse } = memoryStatistics()
+      resetPeakMemory()
+      await build('multitask', recipe('half-run', { base: half, variant: 'lora', tasks }))
+      return memoryStatistics().peak - inUse
+    }
+    const two = await peakOf({})
+    const four = await peakOf({ again: tone(), third: names() })
+    expect(four).toBeGreaterThan(body)
+    expect(four - two).toBeLessThan(body / 2)
   })
 
   it('are compared task by task, with specialists on the same records too, and are used by task', async () => {

@@ -16,6 +16,7 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
 import { describeBase } from './base-files.ts'
 import type { BaseRecipe } from './base-settings.ts'
+import { checkBaseTokenizer } from './base-tokenizer.ts'
 import type { BuiltRun } from './run-kind.ts'
 import { applyVariant, mergeStart, type StartChoice } from './start-adapter.ts'
 
@@ -97,6 +98,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
     throw new ConfigError(
       `\`randomInit\` needs a whole model for \`base\`, got the adapter ${recipe.base}. Name the base of the adapter.`,
     )
+  const ofTokenizer = randomInit ? [] : await checkBaseTokenizer(recipe, tokenizer)
   // Quantise straight from the checkpoint's values, one matrix at a time.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
@@ -118,6 +120,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
   if (!randomInit) expectHeadStored(applied, report.newHead)
   const opened = hasHead ? { ...report, newHead: [] } : report
   const notes = [
+    ...ofTokenizer,
     ...(await describeBase(recipe.base, { base, start }, { inPlace: applied.inPlace, hasHead })),
     ...describeModelLoad(opened, { forTraining: true }),
   ]
@@ -185,7 +188,7 @@ export const withUntrainedBase = async <Result>(
 
 /** Writes the model, or the adapter alone with a link to its base, into a folder. @param addFiles puts more files beside the weights */
 export const exportAdapted = async (
-  recipe: BaseRecipe & { tokenizer?: string },
+  recipe: BaseRecipe,
   base: string,
   applied: AppliedAdapter,
   folder: string,

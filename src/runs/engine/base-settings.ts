@@ -40,6 +40,8 @@ type FrozenWeights = z.output<typeof baseFields.frozenWeights>
 /** The settings of a recipe that decide how its base is opened. */
 export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'device'> {
   base: string
+  /** Tokenizer of the run (default: the base's own). */
+  tokenizer?: string
   variant: string
   adapter: { [setting: string]: unknown }
   /** Adapters under the trained one, lowest first. */

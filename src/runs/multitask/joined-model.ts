@@ -13,8 +13,8 @@ import {
   sourceOf,
 } from '../../checkpoint/index.ts'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
-import { freeWeights, headEntry, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
-import { Generator, type Tensor } from '../../tensor/index.ts'
+import { headEntry, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
+import { freeTensors, Generator, type Tensor } from '../../tensor/index.ts'
 import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
 import { restoreTensors } from '../../training/index.ts'
 import { exportAdapter, loadAdaptedBase } from '../engine/adapted-base.ts'
@@ -60,17 +60,29 @@ export const forTask = async <Result>(name: string, work: () => Promise<Result> 
 }
 
 interface LoadedHead {
+  /** Its body has no weights. */
   model: Model
   isNew: boolean
 }
 
-/** The base with the head of one task. @throws ConfigError for an architecture without such a head */
+/** Frees the body that a head was loaded with; what the head shares with it stays. */
+const freeBody = ({ body, head }: Model): void => {
+  const kept = new Set(head.parameters().values())
+  freeTensors([...body.parameters().values()].filter((tensor) => !kept.has(tensor)))
+}
+
+/**
+ * The head of one task, in float32. Its body stays as the file stores it, as a mapping without memory of its own, and is freed here.
+ * @throws ConfigError for an architecture without such a head
+ */
 const loadHead = ({ name, recipe, data }: OpenedTask): Promise<LoadedHead> =>
   forTask(name, async () => {
     const { base, start, head, headOptions } = data
     const { newHead, seed } = recipe
-    const { model, report } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
+    const { model, report } = await loadModelWithReport(base, { head, headOptions, newHead, seed })
+    model.head.to({ dtype: 'float32' })
     const hasOther = start !== undefined && !newHead && (await takeStartHead(model, start))
+    freeBody(model)
     return { model, isNew: report.newHead.length > 0 && !hasOther }
   })
 
@@ -137,7 +149,7 @@ export const loadJoined = async (recipe: MultitaskRecipe, tasks: readonly Opened
     const head = heads.get(name) as LoadedHead
     const model = name === main ? applied.model : await moveHead(task, head, applied.model, recipe)
     models.set(name, model)
-    freeWeights(head.model)
+    freeTensors(head.model.head.parameters().values())
     if (name === main) continue
     for (const [path, tensor] of model.head.parameters()) trained.set(`head.${name}.${path}`, tensor)
     if (head.isNew || recipe.randomInit) newHeads.add(name)

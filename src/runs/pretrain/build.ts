@@ -13,6 +13,7 @@ import {
   type TrainableModel,
   trainedParameters,
 } from '../../training/index.ts'
+import { checkBaseTokenizer } from '../engine/base-tokenizer.ts'
 import { setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
@@ -57,8 +58,11 @@ const openModel = async (
 ): Promise<{ model: Model; notes: string[]; adapted?: AdaptedModel }> => {
   const { base, variant } = recipe
   if (base !== undefined && variant === undefined) await expectWholeBase(base)
-  if (base === undefined || variant === undefined)
-    return makeModel(recipe, definition.head, vocabularyFacts(tokenizer), memoryBytes)
+  if (base === undefined || variant === undefined) {
+    const opened = await makeModel(recipe, definition.head, vocabularyFacts(tokenizer), memoryBytes)
+    if (base === undefined) return opened
+    return { ...opened, notes: [...opened.notes, ...(await checkBaseTokenizer({ ...recipe, base }, tokenizer))] }
+  }
   const adapted = await openAdapted({ ...recipe, base, variant }, definition, tokenizer)
   return { model: adapted.applied.model, notes: adapted.notes, adapted }
 }

@@ -1,7 +1,8 @@
 // Every architecture, head and format of `export`: small models of odd settings with random weights, each export opened in the
 // program that will use it. `npm run bench -- exports [ARCHITECTURE …] > ROWS` prints a row for each model, and
-// `npm run bench -- exports --write ROWS …` makes docs/results/export-formats.md of the rows of one or several runs. FORMATS
-// restricts them, as in FORMATS=merged,onnx: onnx-standard and onnx-grouped are ONNX with other operators.
+// `npm run bench -- exports --write ROWS …` puts the rows of one or several runs into docs/results/export-formats.md, beside the
+// numbers that it has of other models and formats. FORMATS restricts them, as in FORMATS=merged,onnx: onnx-standard and
+// onnx-grouped are ONNX with other operators.
 // node-llama-cpp must be installed beside the program.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -186,7 +187,56 @@ const tableOf = (rows: readonly Row[], names: readonly string[]): string[] => {
   ]
 }
 
-const page = (rows: readonly Row[]): string => {
+/** Where the tables of the page begin, and their formats. */
+const sections: [start: string, group: string][] = [
+  ['## Merged folders', 'merged'],
+  ['## ONNX', 'onnx'],
+  ['With the operators of opset 23 (`--opset 23`):', 'onnx-standard'],
+  ['With GroupQueryAttention (`--grouped-query-attention`)', 'onnx-grouped'],
+  ['## GGUF', 'gguf'],
+]
+
+/** A cell of a table, without its failed checks. */
+const cellOf = (text: string): Cell | undefined => {
+  const found = /^\**(?<difference>[\d.e-]+)(?: \((?<arithmetic>[\d.e-]+)\))?\**$/.exec(text)?.groups
+  if (found === undefined) return undefined
+  const { difference, arithmetic } = found
+  return {
+    difference: Number(difference),
+    ...(arithmetic === undefined ? {} : { arithmetic: Number(arithmetic) }),
+    failed: [],
+  }
+}
+
+/** The rows of the page as it is, and the days and programs that it names. */
+const readPage = (text: string): { rows: Row[]; days: string[] } => {
+  const [, written = '', programs = ''] = /^Written by .* on ([\s\S]*?) with\n(.*)\.$/m.exec(text) ?? []
+  const rows: Row[] = []
+  const rowOf = (type: string, head: string): Row => {
+    const found = rows.find((row) => row.type === type && row.head === head)
+    if (found !== undefined) return found
+    const row: Row = { type, head: head as HeadType, cells: {}, consumers: programs.split(', ') }
+    rows.push(row)
+    return row
+  }
+  let [group, variants]: [string, string[]] = ['', []]
+  for (const line of text.split('\n')) {
+    group = sections.find(([start]) => line.startsWith(start))?.[1] ?? group
+    if (!line.startsWith('| ') || line.startsWith('| ---')) continue
+    const [type, head, ...cells] = line.slice(2, -2).split(' | ')
+    if (type === 'architecture') variants = cells
+    else
+      for (const [i, variant] of variants.entries()) {
+        const cell = cellOf(cells[i])
+        if (cell !== undefined) rowOf(type, head).cells[`${group}:${variant}`] = cell
+      }
+  }
+  for (const [, type, head, format, check] of text.matchAll(/^- ([\w-]+), ([\w-]+), ([\w-]+:\w+): (.*)$/gm))
+    rowOf(type, head).cells[format]?.failed.push(check)
+  return { rows, days: written.match(/\d{4}-\d{2}-\d{2}/g) ?? [] }
+}
+
+const page = (rows: readonly Row[], days: readonly string[]): string => {
   const of = (group: string) => formats.filter((format) => format.group === group).map(({ name }) => name)
   const gguf = of('gguf')
   const refusedIn = (names: readonly string[]) => [
@@ -211,7 +261,7 @@ const page = (rows: readonly Row[]): string => {
   return [
     '# Every architecture, head and format of an export',
     '',
-    `Written by \`npm run bench -- exports\` on ${new Date().toISOString().slice(0, 10)} with`,
+    `Written by \`npm run bench -- exports\` on ${days.join(' and ')} with`,
     `${programs.join(', ')}.`,
     '',
     'Small models of odd settings with random weights. A number is the largest difference of a logit from that of the',
@@ -257,10 +307,9 @@ const page = (rows: readonly Row[]): string => {
   ].join('\n')
 }
 
-/** Rows that earlier runs printed, in the order of the architectures. */
-const readRows = (files: readonly string[]): Row[] => {
+/** Rows that earlier runs printed, with those of the page, in the order of the architectures. */
+const readRows = (files: readonly string[], rows: Row[]): Row[] => {
   const order = Object.keys(models)
-  const rows: Row[] = []
   for (const line of files.flatMap((file) => readFileSync(file, 'utf8').split('\n'))) {
     if (!line.startsWith('{"type"')) continue
     const row = JSON.parse(line) as Row
@@ -276,10 +325,10 @@ const readRows = (files: readonly string[]): Row[] => {
 
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   if (rest[0] === '--write') {
-    writeFileSync(
-      join(import.meta.dirname, '..', 'docs', 'results', 'export-formats.md'),
-      page(readRows(rest.slice(1))),
-    )
+    const path = join(import.meta.dirname, '..', 'docs', 'results', 'export-formats.md')
+    const { rows, days } = readPage(readFileSync(path, 'utf8'))
+    const today = new Date().toISOString().slice(0, 10)
+    writeFileSync(path, page(readRows(rest.slice(1), rows), [...new Set([...days, today])]))
     return
   }
   const root = mkdtempSync(join(tmpdir(), 'tunesmith-exports-'))

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { CheckpointError, exists, programCall, suggest } from '../core/index.ts'
+import { CheckpointError, ConfigError, exists, programCall, suggest } from '../core/index.ts'
 import { runFiles } from '../tracking/index.ts'
 import { downloadModel } from './hub-download.ts'
 import { expectOneTask } from './task-folders.ts'
@@ -114,11 +114,16 @@ const unfinishedRun = async (path: string): Promise<CheckpointError> => {
  * Folder or file of a model, given as a path, the folder of a run, or a Hub id. A name that exists here is always the
  * path; other names are Hub ids only if the Hub's rule allows them and their first part is not a folder here. A Hub
  * model in the cache is used without the network, others are downloaded.
- * @throws CheckpointError for a name that is neither a path nor a Hub model, ConfigError for a folder of several tasks
+ * @throws CheckpointError for a name that is neither a path nor a Hub model, ConfigError for a folder of several tasks and
+ *   for a revision of a path
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = isOffline() } = options
-  if (await exists(model)) return modelOfRun(model)
+  if (await exists(model)) {
+    if (options.revision !== undefined)
+      throw new ConfigError(`\`revision\` has no effect on ${model}, which is no model of the Hub: leave it out.`)
+    return modelOfRun(model)
+  }
   if (await isPath(model)) throw await nothingAt(model)
   if (!revisionPattern.test(revision))
     throw new CheckpointError(`Expected a branch, tag or commit for \`revision\`, got ${JSON.stringify(revision)}.`)

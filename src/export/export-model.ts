@@ -12,42 +12,13 @@ import {
   writeFolderAtomic,
 } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
-import {
-  type ExportSource,
-  type OnnxOperators,
-  type OnnxOpset,
-  onnxOpsets,
-  type ProofRow,
-  type WriteContext,
-} from './export-target.ts'
+import { type ExportInput, type ExportSettings, expectTextsUsed, exportSettings } from './export-settings.ts'
+import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
 import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
-import { openSource, type SourceInput } from './open-source.ts'
+import { openSource } from './open-source.ts'
 import { openValidation, type Validation } from './proof/compare-scores.ts'
 import { proofTexts } from './proof/proof-texts.ts'
-import { type ChosenTarget, chooseTarget } from './targets.ts'
-
-/** What is exported, and where to. */
-export interface ExportInput extends SourceInput {
-  /** Formats: `merged`, `gguf:q8_0` … */
-  to: string | readonly string[]
-  /** Folder of the export, with a folder for each format. */
-  out: string
-  /** Replace a folder that an earlier export wrote (default: false). */
-  replace?: boolean
-  /** Validation data of the specialist's task: its score is compared too (default: none). */
-  data?: string
-  /** Licence of the weights, as the Hub names it, for the model card (default: that of the model's own card). */
-  license?: string
-  /** Calibration texts: quantised GGUF types weigh errors by the inputs that the matrices have on them (default: none). */
-  imatrix?: readonly string[]
-  /** Version of ONNX's operators in `onnx`: 18, or 23 for onnxruntime in Node (default: 18). */
-  opset?: OnnxOpset
-  /** Attention of decoders by onnxruntime's GroupQueryAttention in `onnx` and `web` (default: false). */
-  groupedQueryAttention?: boolean
-  /** Compare each export with the model (default: true). */
-  prove?: boolean
-}
 
 /** Called while a model is exported. */
 export interface ExportHooks extends LoadHooks {
@@ -105,52 +76,6 @@ const expectFreeFolder = async (out: string, replace: boolean): Promise<void> =>
   )
 }
 
-const chooseAll = (given: string | readonly string[]): ChosenTarget[] => {
-  const names = [given].flat()
-  if (names.length === 0) throw new ConfigError('`to` needs at least one format, such as merged.')
-  const chosen = names.map(chooseTarget)
-  const twice = chosen.find(({ name }, i) => chosen.findIndex((other) => other.name === name) !== i)
-  if (twice !== undefined) throw new ConfigError(`Expected each format once in \`to\`, got ${twice.name} twice.`)
-  const merges = chosen.filter(({ target }) => target.variants.length > 0 && !target.sharesFolder)
-  for (const { target } of merges)
-    if (merges.filter((other) => other.target === target).length > 1)
-      throw new ConfigError(`Expected one variant of ${target.type} in \`to\`, got several. Export to two folders.`)
-  return chosen
-}
-
-/** @throws ConfigError where no format is changed by an importance matrix */
-const onlyWhereUsed = (chosen: readonly ChosenTarget[]): void => {
-  if (chosen.some(({ target, variant }) => target.usesImportance?.(variant))) return
-  throw new ConfigError(
-    `\`imatrix\` has no effect on ${chosen.map(({ name }) => name).join(', ')}: leave it out, or export to a type such as gguf:q4_k_m.`,
-  )
-}
-
-/**
- * The operators that the options name; undefined without any.
- * @throws ConfigError for an unknown version, options that exclude each other, and formats that have no such operators
- */
-const operatorsOf = (
-  { opset, groupedQueryAttention = false }: ExportInput,
-  chosen: readonly ChosenTarget[],
-): OnnxOperators | undefined => {
-  if (opset === undefined && !groupedQueryAttention) return undefined
-  if (opset !== undefined && !onnxOpsets.includes(opset))
-    throw new ConfigError(`Expected ${onnxOpsets.join(' or ')} for \`opset\`, got ${String(opset)}.`)
-  if (opset === 23 && groupedQueryAttention)
-    throw new ConfigError(
-      '`opset` 23 and `groupedQueryAttention` are two forms of attention: set one of them. Browsers have the latter only.',
-    )
-  const operators = groupedQueryAttention ? 'grouped' : opset === 23 ? 'standard' : 'plain'
-  const option = groupedQueryAttention ? 'groupedQueryAttention' : 'opset'
-  const others = chosen.filter(({ target }) => !(target.operators ?? []).includes(operators))
-  if (others.length > 0)
-    throw new ConfigError(
-      `\`${option}\` has no effect on ${others.map(({ name }) => name).join(', ')}: leave it out, or export to onnx alone.`,
-    )
-  return operators
-}
-
 const refuseFailures = (rows: readonly ProofRow[]): void => {
   const failed = rows.filter(({ ok }) => !ok)
   if (failed.length === 0) return
@@ -176,9 +101,8 @@ const hashAll = async (folder: string, known: ReadonlyMap<string, string>): Prom
 /** Writes and proves every target in a temporary folder. */
 const fill = async (
   source: ExportSource,
-  chosen: readonly ChosenTarget[],
   folder: string,
-  { texts, license, prove = true }: ExportInput,
+  { chosen, texts, license, prove }: ExportSettings,
   validation: Validation | undefined,
   { onProgress, signal }: ExportHooks,
 ): Promise<Pick<ExportResult, 'files' | 'proof' | 'notes'>> => {
@@ -211,23 +135,21 @@ const fill = async (
 /**
  * Exports a model. The folder appears when every format is written and computes what the model computes; until then
  * nothing is at `out`.
- * @throws ConfigError for formats that the model does not have, adapters that cannot be merged, and exports beyond the
+ * @throws ConfigError for settings without effect, formats that the model does not have, adapters that cannot be merged, and exports beyond the
  *   tolerance of their dtype; CheckpointError for files that cannot be loaded
  */
 export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): Promise<ExportResult> => {
-  const chosen = chooseAll(input.to)
-  await expectFreeFolder(input.out, input.replace ?? false)
+  const settings = exportSettings(input)
+  const { chosen, operators, data, imatrix } = settings
+  await expectFreeFolder(input.out, settings.replace)
   hooks.onProgress?.(`Opening ${input.model}`)
-  const operators = operatorsOf(input, chosen)
   const source = await openSource(input, hooks)
+  expectTextsUsed(settings, source.usesTexts)
   if (operators !== undefined) source.operators = operators
   for (const { target, variant } of chosen) await target.check?.(source, variant)
-  if (input.data !== undefined && input.prove === false)
-    throw new ConfigError('`data` has no effect without the comparison: leave out `data`, or set `prove`.')
-  const validation = input.data === undefined ? undefined : await openValidation(source, input.data)
-  if (input.imatrix !== undefined) {
-    onlyWhereUsed(chosen)
-    source.importance = collectImportance(source, input.imatrix, hooks)
+  const validation = data === undefined ? undefined : await openValidation(source, data)
+  if (imatrix !== undefined) {
+    source.importance = collectImportance(source, imatrix, hooks)
     const { tokens, chunks } = source.importance
     source.notes.push(`Importance matrix of ${tokens} tokens of calibration text in ${chunks} chunks.`)
   }
@@ -237,7 +159,7 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
     // What an export that was killed has left beside it.
     if (await exists(dirname(out))) await removeUnfinished(dirname(out), `${basename(out)}.`)
     await writeFolderAtomic(out, async (folder) => {
-      filled = await fill(source, chosen, folder, input, validation, hooks)
+      filled = await fill(source, folder, settings, validation, hooks)
     })
   } catch (error) {
     const fault = diskFault(error)

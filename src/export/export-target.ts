@@ -56,6 +56,8 @@ export interface ExportSource {
   operators?: OnnxOperators
   /** What was merged, with errors, as sentences for the report and the model card. */
   notes: string[]
+  /** Whether the validation texts were read to say what a quantised base has changed. */
+  usesTexts: boolean
 }
 
 /** What a target may use while it writes. */
@@ -117,6 +119,8 @@ export interface ExportTarget {
   quantises?(variant: string): boolean
   /** Whether an importance matrix changes what is written (default: never). */
   usesImportance?(variant: string): boolean
+  /** Whether the score of the specialist's task is compared (default: false). */
+  comparesScores?: boolean
   /** Operators that may be chosen, where the files are ONNX's (default: none). */
   operators?: readonly OnnxOperators[]
   /** Refuses before anything is written. @throws ConfigError with the reason */

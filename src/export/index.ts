@@ -2,11 +2,11 @@
 export {
   type ExportedFile,
   type ExportHooks,
-  type ExportInput,
   type ExportResult,
   exportModel,
   PROOF_FILE,
 } from './export-model.ts'
+export { type ExportInput, exportSchema } from './export-settings.ts'
 export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext } from './export-target.ts'
 export { type AverageInput, type AverageResult, averageModels, averageModelsSchema } from './merge/average-models.ts'
 export { type DropInput, type DropResult, dropAdapterLayers, dropLayersSchema } from './merge/drop-layers.ts'

@@ -1,5 +1,6 @@
 // Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base.
 import { resolve } from 'node:path'
+import { z } from 'zod'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import { type ModelTokenizer, modelOfTask, resolveModel, sourceOf } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, exists, show } from '../core/index.ts'
@@ -19,20 +20,21 @@ import { mergeIntoOriginal } from './merge/quantized-base.ts'
 import { proofTexts } from './proof/proof-texts.ts'
 
 /** Which model is exported. */
-export interface SourceInput {
-  /** A folder, the folder of a run, an adapter, a .gguf file or a Hub id. */
-  model: string
-  /** Task of a model of several, as `multitask` makes it. */
-  task?: string
-  /** Branch, tag or commit of a Hub id. */
-  revision?: string
-  /** Adapters to merge into the model: folders, or NAME=FOLDER. */
-  adapters?: readonly string[]
-  /** Weight of each of several adapters in their sum (default: 1 each). */
-  weights?: readonly number[]
-  /** Validation texts that the exports are compared on (default: built-in ones). */
-  texts?: readonly string[]
-}
+export const sourceSchema = z.strictObject({
+  model: z.string().describe('model: a folder, a run, an adapter, a .gguf file or a Hub id'),
+  task: z.string().optional().describe('task of a model of several, which `multitask` makes'),
+  revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
+  adapters: z
+    .array(z.string())
+    .readonly()
+    .optional()
+    .describe('adapters to merge into the model: folders or NAME=FOLDER'),
+  weights: z.array(z.number()).readonly().optional().describe('weight of each adapter in their sum (default: 1 each)'),
+  texts: z.array(z.string()).readonly().optional().describe('validation texts to compare on (default: built-in ones)'),
+})
+
+/** Which model is exported. */
+export interface SourceInput extends z.input<typeof sourceSchema> {}
 
 const namePattern = /[^\w.-]+/g
 
@@ -135,6 +137,7 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
   const model = active === undefined ? loaded.model : bank.get(active).model
   const dtype = storedDtype(model)
   const folder = loaded.folder
+  const usesTexts = baseFormats(model).length > 0
   const notes = await mergeActive(model, loaded.tokenizer, input.texts)
   expectFinite(model.parameters(), given)
   const task = folder === undefined ? undefined : await readTask(folder)
@@ -150,6 +153,7 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
     chatTemplate: loaded.tokenizer.chatTemplate,
     ...(task === undefined ? {} : { task }),
     notes,
+    usesTexts,
   }
 }
 

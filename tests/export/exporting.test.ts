@@ -76,8 +76,13 @@ describe('exportModel', () => {
     expect(readFileSync(join(plain.out, 'onnx', 'onnx', 'model.onnx'), 'latin1')).not.toContain('RMSNormalization')
     const refused = (more: object, words: RegExp) =>
       expect(exportModel({ model: base, to: 'onnx', out: `${out}-no`, ...more })).rejects.toThrow(words)
-    await refused({ opset: 17 }, /18 or 23 for `opset`, got 17/)
-    await refused({ opset: 23, to: ['onnx', 'web'] }, /`opset` has no effect on web/)
+    await refused({ opset: 17 }, /one of `18`, `23` for `opset`, got 17/)
+    for (const opset of [18, 23])
+      for (const target of exportTargets.map(({ type }) => type).filter((type) => type !== 'onnx'))
+        await refused(
+          { opset, to: ['onnx', target] },
+          new RegExp(`\`opset\` has no effect on ${target}.*: leave it out`),
+        )
   })
 
   it('writes GroupQueryAttention on request, which onnxruntime computes', async () => {
@@ -198,6 +203,29 @@ describe('exportModel', () => {
     await expect(exportModel({ model: base, to: 'merged', out: full })).rejects.toThrow(/empty or does not exist/)
     await expect(exportModel({ model: base, to: 'merged', out: full, replace: true })).rejects.toThrow(/proof\.json/)
     expect(readdirSync(full)).toEqual(['mine.txt'])
+  })
+
+  it('refuses settings without effect, and names that are no settings, before it opens the model', async () => {
+    const out = join(scratch, 'no-effect')
+    const refused = (more: object, words: RegExp) =>
+      expect(exportModel({ model: join(scratch, 'nowhere'), to: 'merged', out, ...more })).rejects.toThrow(words)
+    await refused({ groupedQueryAttention: true }, /`groupedQueryAttention` has no effect on merged/)
+    await refused({ imatrix: ['A text.'] }, /`imatrix` has no effect on merged/)
+    await refused({ data: 'dev.tsv', prove: false }, /`data` has no effect without the comparison/)
+    await refused({ data: 'dev.tsv', to: ['gguf-adapter'] }, /`data` has no effect on gguf-adapter:f32/)
+    await refused({ opsets: 18 }, /unknown key `opsets`. Did you mean `opset`/)
+    await refused({ out: 7 }, /a string for `out`, got 7/)
+    const ofBase = (more: object, words: RegExp) =>
+      expect(exportModel({ model: base, to: 'merged', out, ...more })).rejects.toThrow(words)
+    await ofBase({ texts: ['A text.'], prove: false }, /`texts` has no effect without the comparison/)
+    await ofBase({ revision: 'main' }, /`revision` has no effect on .*base, which is no model of the Hub/)
+    await ofBase({ task: 'topics' }, /`task` needs a model of several tasks/)
+    await ofBase({ weights: [1] }, /a weight for each of 0 adapters, got 1/)
+    expect(existsSync(out)).toBe(false)
+    // An adapter of a quantised base is measured on the texts while it is merged.
+    const adapter = await makeAdapter('texts', { type: 'lora', rank: 4 }, 'int8')
+    const { notes } = await exportModel({ model: adapter, to: 'merged', out, texts: ['A text.'], prove: false })
+    expect(notes.join()).toContain('Trained on a base in int8')
   })
 
   it('writes hashes and comparisons beside the files', async () => {

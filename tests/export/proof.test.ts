@@ -118,7 +118,7 @@ describe('a proof', () => {
 
   it.each(['merged', 'onnx', 'gguf'])('names the first layer that differs in %s', async (type) => {
     const folder = await save(`layer-${type}`, 'llama', 'causal-lm')
-    await exportModel({ model: folder, to: type, out: `${folder}-out`, texts, prove: false })
+    await exportModel({ model: folder, to: type, out: `${folder}-out`, prove: false })
     const source = await openSource({ model: folder })
     const names = [...source.model.parameters().keys()]
     expect(names).toContain('body.layers.1.mlp.upProj.weight')
@@ -132,7 +132,7 @@ describe('a proof', () => {
   it('finds another template and another tokenizer', async () => {
     const folder = await save('template', 'llama', 'causal-lm')
     writeFileSync(join(folder, 'chat_template.jinja'), template)
-    await exportModel({ model: folder, to: 'onnx', out: `${folder}-out`, texts, prove: false })
+    await exportModel({ model: folder, to: 'onnx', out: `${folder}-out`, prove: false })
     const path = join(`${folder}-out`, 'onnx', 'chat_template.jinja')
     writeFileSync(path, readFileSync(path, 'utf8').replace('<', '['))
     const config = join(`${folder}-out`, 'onnx', 'tokenizer_config.json')

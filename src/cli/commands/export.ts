@@ -1,11 +1,12 @@
 // `tunesmith export`: a model in the formats of other programs. The work is `exportModel` of src/export.
 import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
-import { exportModel, exportTargets, type ProofRow } from '../../export/index.ts'
+import { exportModel, exportSchema, exportTargets, type ProofRow } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, taskField, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
+const { shape } = exportSchema
 const column = 2 + Math.max(...exportTargets.map(({ type }) => type.length))
 
 /** Each format, and what may follow its colon below it. */
@@ -34,30 +35,22 @@ export const exportCommand = defineCommand({
   options: z.strictObject({
     use: useField,
     to: z.array(z.string()).min(1).describe('formats to write, such as merged and gguf:q8_0'),
-    out: z.string().describe('folder for the export; it appears when every format is written and compared'),
+    out: shape.out,
     task: taskField,
-    revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
+    revision: shape.revision,
     adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
-    weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),
+    weight: shape.weights,
     texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
     imatrix: z
       .string()
       .optional()
       .describe('file of calibration text for an importance matrix: quantised GGUF types weigh errors by it'),
-    opset: z
-      .literal([18, 23])
-      .optional()
-      .describe("version of ONNX's operators in onnx: 23 has attention as an operator, for Node (default: 18)"),
-    groupedQueryAttention: z
-      .boolean()
-      .default(false)
-      .describe(
-        "attention of decoders in onnx and web by onnxruntime's GroupQueryAttention, which GPUs have kernels for",
-      ),
-    data: z.string().optional().describe("validation data of the specialist's task, to compare its score too"),
-    license: z.string().optional().describe("licence for the model card, such as apache-2.0 (default: the base's)"),
-    replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
-    prove: z.boolean().default(true).describe('compare each format with the model'),
+    opset: shape.opset,
+    groupedQueryAttention: shape.groupedQueryAttention,
+    data: shape.data,
+    license: shape.license,
+    replace: shape.replace,
+    prove: shape.prove,
   }),
   async run(
     { use: _, to, texts, imatrix, adapter: adapters, weight: weights, ...options },

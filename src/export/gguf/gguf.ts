@@ -201,6 +201,7 @@ export const gguf: ExportTarget = {
   pipelineLibrary: 'gguf',
   folder: 'gguf',
   sharesFolder: true,
+  comparesScores: true,
   quantises: (variant) => isQuantised(mixes[variant]),
   usesImportance,
   check: (source) => checkGguf(source, 'gguf'),

@@ -41,6 +41,7 @@ export const merged: ExportTarget = {
   description: 'one folder for transformers, with every adapter merged into the weights',
   variants: Object.keys(dtypes),
   folder: 'merged',
+  comparesScores: true,
   write: async (source, variant, folder, { onProgress, onHash }) => {
     onProgress?.(`Writing the merged folder in ${dtypeFor(source, variant)}`)
     await saveInto(source.model, folder, {

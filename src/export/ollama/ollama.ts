@@ -50,6 +50,7 @@ export const ollama: ExportTarget = {
   defaultVariant: gguf.defaultVariant,
   pipelineLibrary: 'gguf',
   folder: 'ollama',
+  comparesScores: true,
   quantises: gguf.quantises,
   usesImportance: gguf.usesImportance,
   check: gguf.check,

@@ -3,7 +3,7 @@
 import { packageVersion } from '../../core/index.ts'
 import type { OnnxOperators } from '../export-target.ts'
 import { valuesConstant } from './constants.ts'
-import type { ProtoMessage } from './protobuf.ts'
+import type { EncodedMessage } from './protobuf.ts'
 import {
   type Attribute,
   type Constant,
@@ -11,8 +11,10 @@ import {
   type ExternalPlace,
   elementTypes,
   type GraphPort,
+  type GraphProto,
   graphMessage,
   modelMessage,
+  type NodeProto,
   nodeMessage,
 } from './schema.ts'
 
@@ -31,7 +33,7 @@ type Attributes = Readonly<Record<string, Attribute>>
 /** A graph that is being built. Values are known by their names. */
 export class GraphBuilder {
   readonly format: GraphFormat
-  #nodes: ProtoMessage[] = []
+  #nodes: NodeProto[] = []
   #path = ''
   #made = new Map<string, string>()
   readonly #inputs: GraphPort[] = []
@@ -178,7 +180,7 @@ export class GraphBuilder {
   }
 
   /** A branch of an `If` node. @param build returns the values that the branch gives, with their shapes */
-  branch(name: string, build: () => readonly { value: string; shape: GraphPort['shape'] }[]): ProtoMessage {
+  branch(name: string, build: () => readonly { value: string; shape: GraphPort['shape'] }[]): GraphProto {
     const [nodes, made] = [this.#nodes, this.#made]
     this.#nodes = []
     // A value of the branch exists in the branch only; those from outside may be used in it.
@@ -207,7 +209,7 @@ export class GraphBuilder {
   }
 
   /** The model file. @param places of constants that are in files beside it */
-  model(places?: ReadonlyMap<string, ExternalPlace>): ProtoMessage {
+  model(places?: ReadonlyMap<string, ExternalPlace>): EncodedMessage {
     const graph = graphMessage({
       name: 'tunesmith',
       nodes: this.#nodes,

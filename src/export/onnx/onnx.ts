@@ -23,6 +23,7 @@ export const onnx: ExportTarget = {
   variants: ['fp16', 'q8', 'q4', 'q4f16'],
   defaultVariant: '',
   sharesFolder: true,
+  comparesScores: true,
   pipelineLibrary: 'transformers.js',
   folder: 'onnx',
   quantises: (variant) => graphFormatOf(formatOf(variant)).matrices !== 'float',

@@ -123,6 +123,7 @@ export const web: ExportTarget = {
   description: 'a page that runs the model in the browser, for any server of static files',
   variants,
   defaultVariant: 'q8',
+  comparesScores: true,
   pipelineLibrary: 'transformers.js',
   folder: 'web',
   // Not opset 23: browsers may not have its operators.

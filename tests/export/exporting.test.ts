@@ -237,5 +237,7 @@ describe('exportModel', () => {
     >
     expect(proof[0]).toMatchObject({ target: 'merged:bf16', ok: true })
     expect(files[0].sha256).toMatch(/^[0-9a-f]{64}$/)
+    // No file of generation settings for a model that has none.
+    expect(files.map(({ name }) => name)).not.toContain('merged/generation_config.json')
   })
 })

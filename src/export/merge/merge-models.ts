@@ -102,10 +102,11 @@ const expectSameTokenizer = async (models: readonly Opened[]): Promise<void> => 
 const settingsOf = (
   method: MergeMethod,
   { base, weights, ...given }: z.output<typeof mergeSchema>,
-  count: number,
+  models: readonly string[],
 ): MergeSettings => {
+  const count = models.length
   if (method.models !== undefined && count !== method.models)
-    throw new ConfigError(`Expected ${method.models} models for ${method.type}, got ${count}.`)
+    throw new ConfigError(`Expected ${method.models} models for ${method.type}, got ${count}: ${models.join(', ')}.`)
   if (count < (method.needsBase ? 1 : 2)) throw new ConfigError(`Expected two or more models to merge, got ${count}.`)
   if (method.needsBase !== (base !== undefined))
     throw new ConfigError(
@@ -151,7 +152,7 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
   const { models, out, ...rest } = input
   const parsed = parseConfig(mergeSchema, rest, 'merge')
   const method = mergeMethods.find(({ type }) => type === parsed.method) as MergeMethod
-  const settings = settingsOf(method, parsed, models.length)
+  const settings = settingsOf(method, parsed, models)
   if (await exists(out)) throw new ConfigError(`Expected a folder that does not exist for \`out\`, got ${out}.`)
   const opened: Opened[] = []
   for (const given of [...(parsed.base === undefined ? [] : [parsed.base]), ...models]) {

@@ -32,8 +32,9 @@ const writeTokenizer = async (source: ExportSource, folder: string): Promise<voi
 
 const writeGeneration = async ({ generation }: ExportSource, folder: string): Promise<void> => {
   const path = join(folder, 'generation_config.json')
-  if (Object.keys(generation).length === 0 || (await exists(path))) return
-  await writeFile(path, `${JSON.stringify(generationToHf(generation), null, 2)}\n`)
+  const fields = generationToHf(generation)
+  if (Object.keys(fields).length === 0 || (await exists(path))) return
+  await writeFile(path, `${JSON.stringify(fields, null, 2)}\n`)
 }
 
 export const merged: ExportTarget = {

@@ -100,9 +100,11 @@ const knownToLlamaCpp: Record<string, Record<string, unknown>> = {
   gemma3: { queryScale: 12 },
   gpt2: { scaleAttentionByLayer: false },
   mistral: { slidingWindow: 0 },
+  mixtral: { slidingWindow: 0 },
   modernbert: { normBias: false, mlpBias: false },
+  'qwen3-moe': { denseLayers: [], normalizeWeights: true, expertSize: 256 },
   smollm3: { numLayers: 5, positionlessInterval: 4, mlpBias: false },
-  t5: { relativeMaxDistance: 128 },
+  t5: { numDecoderLayers: 2, relativeMaxDistance: 128 },
 }
 
 /** In all formats: what depends on the tokenizer, and RoPE scaling that does not depend on the length of a batch. */

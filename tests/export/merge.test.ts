@@ -137,6 +137,15 @@ describe('mergeModels', () => {
     expect(existsSync(at('four')) || existsSync(at('one'))).toBe(false)
   })
 
+  it('takes one tokenizer in another layout, or with another padding, for the same', async () => {
+    await save('laid-out', 3)
+    const path = at('laid-out/tokenizer.json')
+    const json = JSON.parse(readFileSync(path, 'utf8')) as object
+    writeFileSync(path, JSON.stringify({ ...json, truncation: { max_length: 128 }, padding: {} }, null, 4))
+    await mergeModels({ models: [at('a'), at('laid-out')], method: 'linear', out: at('same-tokens') })
+    expect(existsSync(at('same-tokens/model.safetensors'))).toBe(true)
+  })
+
   it('adds differences to the base', async () => {
     const input = { models: [at('a'), at('b')], base: at('base'), out: at('arithmetic') }
     await mergeModels({ ...input, method: 'task-arithmetic', weights: [1, 0.5] })

@@ -1,11 +1,11 @@
 // `mergeModels`: several whole models of one architecture become one, parameter by parameter in float32.
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
 import { loadModelWithReport, resolveModel, saveModel } from '../../checkpoint/index.ts'
-import { ConfigError, exists, parseConfig, sha256File } from '../../core/index.ts'
+import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import { expectFinite, type Model } from '../../models/index.ts'
 import { fineTunedTask, publicName, type SpecialistTask, writeTask } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
@@ -86,13 +86,16 @@ const expectSameShape = (first: Opened, other: Opened): void => {
 /** @throws ConfigError where two models split texts in different ways */
 const expectSameTokenizer = async (models: readonly Opened[]): Promise<void> => {
   const [first, ...others] = models
-  const hashOf = async ({ folder }: Opened) => {
+  // Neither the layout of the file nor how batches are cut and padded changes what tokens are.
+  const contentOf = async ({ folder }: Opened): Promise<unknown> => {
     const path = join(folder ?? '', 'tokenizer.json')
-    return folder !== undefined && (await exists(path)) ? sha256File(path) : undefined
+    if (folder === undefined || !(await exists(path))) return undefined
+    const { truncation: _, padding: __, ...rules } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+    return rules
   }
-  const expected = await hashOf(first)
+  const expected = await contentOf(first)
   for (const other of others)
-    if ((await hashOf(other)) !== expected)
+    if (!isDeepStrictEqual(await contentOf(other), expected))
       throw new ConfigError(
         `Expected models with one tokenizer.json to merge, got another in ${other.given} than in ${first.given}: their embeddings are of other tokens.`,
       )

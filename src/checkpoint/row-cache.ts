@@ -32,6 +32,14 @@ export const rowKey = (parts: readonly (Uint32Array | Uint8Array | undefined)[])
   return hash.digest('hex').slice(0, 2 * keyBytes)
 }
 
+/** How a cache is written. */
+export interface CacheLimits {
+  /** Bytes at which a shard is written. */
+  most?: number
+  /** False for processes that read what another one writes: what they add stays in memory. */
+  writes?: boolean
+}
+
 /** Rows of `width` numbers by key; a key may have several rows. */
 export class RowCache {
   readonly folder: string | undefined
@@ -44,22 +52,29 @@ export class RowCache {
   #bufferedBytes = 0
   #flushed = performance.now()
   readonly #shardBytes: number
+  readonly #writes: boolean
 
   /** @param folder undefined for a cache in memory only */
-  private constructor(folder: string | undefined, width: number, most: number) {
+  private constructor(folder: string | undefined, width: number, { most = shardBytes, writes = true }: CacheLimits) {
     this.folder = folder
     this.width = width
     this.#shardBytes = most
+    this.#writes = writes
   }
 
   /**
    * Opens the cache that `about` describes inside `root`; everything that all rows depend on belongs in `about`. Each shard is
    * checked by its hash, and removed where it is damaged.
    */
-  static async open(root: string | undefined, about: object, width: number, most = shardBytes): Promise<RowCache> {
-    if (root === undefined) return new RowCache(undefined, width, most)
+  static async open(
+    root: string | undefined,
+    about: object,
+    width: number,
+    limits: CacheLimits = {},
+  ): Promise<RowCache> {
+    if (root === undefined) return new RowCache(undefined, width, limits)
     const text = JSON.stringify(about, null, 2)
-    const cache = new RowCache(join(root, sha256(text).slice(0, 32)), width, most)
+    const cache = new RowCache(join(root, sha256(text).slice(0, 32)), width, limits)
     const folder = cache.folder!
     await mkdir(folder, { recursive: true })
     const names: string[] = (await readdir(folder)).sort()
@@ -105,7 +120,7 @@ export class RowCache {
       ['rows', Tensor.from(counts)],
       ['values', Tensor.from(values, { shape: [total / this.width, this.width] })],
     ])
-    if (this.folder !== undefined) {
+    if (this.folder !== undefined && this.#writes) {
       const parts = [makeSafetensorsHeader(tensors), keys, counts, values].map(
         (part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength),
       )

@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { Progress, ProgressOptions } from '../core/index.ts'
 import { invariant } from '../core/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 
 export interface ArgumentSpec {
   /** The name in `--help` and the key in `args`. */
@@ -38,6 +39,8 @@ export interface CommandContext {
   json: boolean
   /** Aborted by the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1: finish what must be finished, then return or throw. */
   signal: AbortSignal
+  /** The processes that divide the work of a command with `divides`. Only the first one writes and shows. */
+  group?: ProcessGroup | undefined
   /** A progress bar on stderr; the command stops it. */
   progress(options: ProgressOptions): Progress
   /** One line for people, on stderr. */
@@ -69,6 +72,8 @@ export interface Command<
   arguments?: Arguments
   /** Text that the first Ctrl-C shows (default: "Stopping after the current step"). */
   stopping?: string
+  /** True for a command that divides its work among the processes that a launcher started. */
+  divides?: boolean
   /** False for a command that works without the addon; others build it when they first need it. */
   engine?: boolean
   /** A strict object; each field is a flag and its `.describe()` the help. */

@@ -9,6 +9,7 @@ import {
   suggest,
   TunesmithError,
 } from '../core/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
 import { parseCommandLine, UsageError, usesModules, wantsHelp } from './command-line.ts'
@@ -67,13 +68,18 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     withFlags = line.withFlags
     setAddonInstaller(command.engine === false ? undefined : options.installEngine)
     options.onCommand?.(command)
-    const context = createContext(line, terminal, signal)
-    const result = await command.run(line.options, line.args, context)
-    const text = json ? `${toJson(result)}\n` : (command.render?.(result, context) ?? '')
-    if (text !== '') terminal.stdout(text.endsWith('\n') ? text : `${text}\n`)
-    return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
+    const run = async (group?: ProcessGroup): Promise<number> => {
+      const shown = group?.first === false ? silentTerminal : terminal
+      const context = createContext(line, shown, signal, group)
+      const result = await command.run(line.options, line.args, context)
+      const text = json ? `${toJson(result)}\n` : (command.render?.(result, context) ?? '')
+      if (text !== '') shown.stdout(text.endsWith('\n') ? text : `${text}\n`)
+      return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
+    }
+    return await (command.divides === true ? runDivided(line, run) : run())
   } catch (error) {
-    if (signal.aborted && (error === signal.reason || (error as Error)?.name === 'AbortError')) {
+    // Where all processes of a group are stopped, one may learn it from another.
+    if (signal.aborted && (error === signal.reason || ['AbortError', 'GroupError'].includes((error as Error)?.name))) {
       const exitCode = exitCodeOf(signal)
       if (exitCode !== 0) terminal.stderr('Stopped.\n')
       return exitCode
@@ -81,6 +87,20 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     terminal.stderr(`error: ${error instanceof ConfigError ? withFlags(describeError(error)) : describeError(error)}\n`)
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
   }
+}
+
+const silentTerminal: Terminal = { stdout() {}, stderr() {} }
+
+/** Runs a command in the group that a launcher started, if it did. @throws ConfigError for processes with other options or code */
+const runDivided = async (
+  { options }: { options: unknown },
+  run: (group?: ProcessGroup) => Promise<number>,
+): Promise<number> => {
+  const { inGroup, programFacts, shortHash } = await import('../distributed/index.ts')
+  return inGroup(async (group) => {
+    await group?.expectEqual({ ...(await programFacts()), options: shortHash(options) })
+    return run(group)
+  })
 }
 
 /** The reason of a command's aborted signal after Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, or when the reader of stdout has left. */
@@ -161,12 +181,18 @@ const overview = async (
 
 type Settings = Pick<CommandContext, 'json' | 'withFlags'>
 
-const createContext = ({ json, withFlags }: Settings, terminal: Terminal, signal: AbortSignal): CommandContext => {
+const createContext = (
+  { json, withFlags }: Settings,
+  terminal: Terminal,
+  signal: AbortSignal,
+  group?: ProcessGroup,
+): CommandContext => {
   return {
     json,
     signal,
+    group,
     withFlags,
-    progress: createProgress,
+    progress: group?.first === false ? (options) => createProgress({ ...options, enabled: false }) : createProgress,
     log: (line) => terminal.stderr(`${withFlags(line)}\n`),
     warn: (line) => terminal.stderr(`warning: ${withFlags(line)}\n`),
     write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),

@@ -156,6 +156,15 @@ export class ConnectedGroup extends ProcessGroup {
     return deserialize(Buffer.from(text, 'base64')) as Result
   }
 
+  async assemble(): Promise<void> {
+    const number = this.#values++
+    const keyOf = (rank: number) => `here/${number}/${rank}`
+    this.#set(keyOf(this.rank), 'here')
+    for (let rank = 0; rank < this.size; rank++) await this.#waitFor(keyOf(rank))
+    await this.gather(0)
+    this.#delete(keyOf(this.rank))
+  }
+
   async #waitFor(key: string): Promise<string> {
     for (let pause = 5; ; pause = Math.min(100, pause * 1.5)) {
       this.#expectAll()

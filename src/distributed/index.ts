@@ -1,5 +1,7 @@
 // Training in several processes: joining them, what they exchange, and starting them. What other folders may use of it.
 export { ConnectedGroup } from './connected-group.ts'
+export { computeByTurns, shareItems } from './divide-work.ts'
+export { inGroup } from './in-group.ts'
 export { joinProcesses } from './join.ts'
 export { type KubernetesRequest, kubernetesManifest } from './kubernetes-job.ts'
 export { type EndedProcess, type LaunchOptions, type LaunchResult, launchProcesses } from './launch.ts'
@@ -12,5 +14,6 @@ export {
   type PlannedGroupSettings,
 } from './planned-group.ts'
 export { GroupError, type ProcessGroup } from './process-group.ts'
+export { programFacts, shortHash } from './program-facts.ts'
 export { type SlurmRequest, slurmScript } from './slurm-job.ts'
 export type { TrainingJob } from './training-job.ts'

@@ -142,6 +142,10 @@ export class PlannedGroup extends ProcessGroup {
     return result
   }
 
+  async assemble(): Promise<void> {
+    await this.gather(0)
+  }
+
   async named({ message }: Error): Promise<GroupError> {
     return new GroupError(message)
   }

@@ -71,6 +71,9 @@ export abstract class ProcessGroup {
    */
   abstract fromFirst<Result>(work: () => Promise<Result> | Result): Promise<Result>
 
+  /** Waits until all processes are here, for as long as it takes: an exchange has a deadline. */
+  abstract assemble(): Promise<void>
+
   /** The error of a collective with the process that ended it. */
   abstract named(error: Error): Promise<GroupError>
 

@@ -1,6 +1,7 @@
 // Embeddings of texts: sorted by length and packed, so that there is no padding.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import { EmbeddingHead, type Model, quantizationOf } from '../models/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
@@ -41,6 +42,8 @@ export interface EmbedHooks {
   signal?: AbortSignal
   /** Caches vectors in a folder, by the hash of the model's files and of each text's tokens. */
   cache?: { folder: string; identity: string }
+  /** The processes that divide the texts; all get all vectors. */
+  group?: ProcessGroup | undefined
 }
 
 /** Embeddings of texts. */
@@ -61,7 +64,7 @@ export const embedWithRows = async (
   texts: readonly string[],
   options: Partial<EmbedSettings> & EmbedHooks = {},
 ): Promise<Embedded> => {
-  const { onProgress, onNote, signal, cache, ...settings } = options
+  const { onProgress, onNote, signal, cache, group, ...settings } = options
   const parsed = parseConfig(embedSchema, settings, 'settings')
   if (!(model.head instanceof EmbeddingHead))
     throw new ConfigError(
@@ -85,6 +88,7 @@ export const embedWithRows = async (
       onProgress,
       onNote,
       signal,
+      group,
     },
   )
   if (!normalize) return { vectors, rows }

@@ -2,6 +2,7 @@
 // without padding where the model can; cached features are not computed again.
 import { setImmediate } from 'node:timers/promises'
 import { RowCache } from '../checkpoint/index.ts'
+import { computeByTurns, type ProcessGroup, shortHash } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
 import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
@@ -35,6 +36,8 @@ export interface ExtractOptions extends FeatureSource {
   onProgress?(done: number): void
   onNote?(line: string): void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get all features, and the first one writes the cache. */
+  group?: ProcessGroup | undefined
 }
 
 /** Extracted features. */
@@ -59,10 +62,13 @@ export const extractFeatures = async (
   sequences: readonly FeatureSequence[],
   options: ExtractOptions,
 ): Promise<Extracted> => {
-  const { layer, pooling, identity, batchTokens = defaultBatchTokens, signal, onProgress, onNote } = options
+  const { layer, pooling, identity, batchTokens = defaultBatchTokens, signal, onProgress, onNote, group } = options
   const started = performance.now()
   const about = { version: 1, base: identity, layer, pooling }
-  const cache = await RowCache.open(options.cache, about, model.facts.hiddenSize, options.shardBytes)
+  const limits = { most: options.shardBytes, writes: group?.first ?? true }
+  const open = () => RowCache.open(options.cache, about, model.facts.hiddenSize, limits)
+  // The first process removes what is damaged before the others read.
+  const cache = await (group === undefined ? open() : group.firstBefore(open))
   for (const path of cache.damaged)
     onNote?.(`Removing the damaged file ${path} of the feature cache: its features are computed again.`)
   const keys = sequences.map(({ ids, typeIds, positions }) => keyOf(ids, typeIds, positions))
@@ -72,18 +78,22 @@ export const extractFeatures = async (
   })
   const distinct = new Set(keys).size
   const work = [...missing].sort(([, a], [, b]) => a.ids.length - b.ids.length)
+  await group?.expectEqual({ 'texts without cached features': shortHash(work.map(([key]) => key)) })
   let done = distinct - work.length
   if (work.length > 0 && done > 0) onProgress?.(done)
+  const compute = async (batch: readonly Work[]) => {
+    // Signals and progress are handled between two batches.
+    await setImmediate()
+    signal?.throwIfAborted()
+    const chosen = batch.map(([, sequence]) => sequence)
+    return featuresOf(model, chosen, options)
+  }
+  const planned = batches(work, batchTokens, mustPad({ unpadded: true }, model))
   const wasTraining = model.training
   model.eval()
   try {
     try {
-      for (const batch of batches(work, batchTokens, mustPad({ unpadded: true }, model))) {
-        // Signals and progress are handled between two batches.
-        await setImmediate()
-        signal?.throwIfAborted()
-        const chosen = batch.map(([, sequence]) => sequence)
-        const found = featuresOf(model, chosen, options)
+      for await (const [batch, found] of computeByTurns(group, planned, compute)) {
         for (let i = 0; i < batch.length; i++) await cache.add(batch[i][0], found[i])
         done += batch.length
         onProgress?.(done)

@@ -1,7 +1,9 @@
 // `evaluate` as a function: a model's metrics on data, with confidence intervals.
 import { modelOfTask, resolveModel, taskFolders } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
+import { modelFilesHash } from '../features/index.ts'
 import { fineTunedTask, useModulesOf } from '../runs/index.ts'
+import { dataHash } from './data-hash.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
 import { evaluationTypes, findEvaluation, impliedEvaluation } from './evaluations/index.ts'
 import type { ModelChoice } from './load.ts'
@@ -62,6 +64,7 @@ export const evaluate = async (
   if (entry === undefined)
     throw new ConfigError(`Expected one of ${names.join(', ')} for \`task\`, got "${task}".${didYouMean(task, names)}`)
   const parsed = parseConfig(entry.options, options, `options of ${task}`)
+  await hooks.group?.expectEqual({ model: await modelFilesHash(path), data: await dataHash([data].flat()) })
   const known = recorded?.task === task ? { recorded } : {}
   const result = await entry.run({ ...choice, data: [data].flat(), ...known }, parsed, hooks)
   return { task, model, ...(result as object) }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
 import { eventsOf } from '../training/small-run.ts'
-import { orKillRanks } from './rank-processes.ts'
+import { orKillRanks, rankMinutes } from './rank-processes.ts'
 
 const rank = fileURLToPath(new URL('./fixtures/run-rank.ts', import.meta.url))
 
@@ -19,12 +19,14 @@ export interface GroupOutcome {
 /**
  * Trains recipes one after the other in one group, or resumes those that have a folder.
  * @param event of one rank in each run, once some of its steps are recorded, such as `SIGKILL:1:3`
+ * @param minutes after which the processes are killed
  */
 export const runTogether = async (
   processes: number,
   recipes: readonly { out: string }[],
   event = '',
   env: Record<string, string> = {},
+  minutes = rankMinutes,
 ): Promise<GroupOutcome> => {
   const file = `${recipes[0].out}-${processes}.json`
   writeFileSync(file, JSON.stringify(recipes))
@@ -40,7 +42,7 @@ export const runTogether = async (
       graceMs: 30_000,
       onLine: (from, line) => lines.push(`${from} ${line}`),
     })
-    const result = await orKillRanks(launch, 6)
+    const result = await orKillRanks(launch, minutes)
     return { codes: result.processes.map(({ exitCode }) => exitCode), lines }
   } finally {
     process.env = before

@@ -18,13 +18,15 @@ export interface RunningProgram {
 /**
  * Starts the command line.
  * @param before words in front of it, such as those that enter a namespace
+ * @param started words after `node` that start the program
  */
 export const startProgram = (
   words: readonly string[],
   env: Record<string, string>,
   before: readonly string[] = [],
+  started: readonly string[] = program,
 ): RunningProgram => {
-  const [first, ...rest] = [...before, process.execPath, ...program, ...words]
+  const [first, ...rest] = [...before, process.execPath, ...started, ...words]
   const child = spawn(first, rest, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
   let text = ''
   child.stderr.on('data', (data) => {
@@ -40,6 +42,8 @@ export interface RankPlace {
   env?: Record<string, string>
   /** Its command, where it is not that of the others. */
   words?: readonly string[]
+  /** Words after `node` that start its program, where it is not that of the others. */
+  started?: readonly string[]
 }
 
 /**
@@ -53,9 +57,9 @@ export const startRanks = (
   placeOf: (rank: number) => RankPlace = () => ({}),
 ): RunningProgram[] =>
   Array.from({ length: count }, (_, rank) => {
-    const { before, env: own, words: ownWords = words } = placeOf(rank)
+    const { before, env: own, words: ownWords = words, started } = placeOf(rank)
     const group = { WORLD_SIZE: String(count), MASTER_ADDR: address, MASTER_PORT: String(port), RANK: String(rank) }
-    return startProgram(ownWords, { OMP_NUM_THREADS: '1', ...group, ...env, ...own }, before)
+    return startProgram(ownWords, { OMP_NUM_THREADS: '1', ...group, ...env, ...own }, before, started)
   })
 
 /** The same for ranks of which some are in another network namespace. */
@@ -112,6 +116,9 @@ const whereIs = (pid: number): string => {
   const of = (thread: string, file: string) => readOr(`/proc/${pid}/task/${thread}/${file}`).trim()
   return threads.map((thread) => `${of(thread, 'comm')}: ${of(thread, 'wchan')} ${of(thread, 'syscall')}`).join('\n')
 }
+
+/** Minutes that ranks may take: part of those of a test file, of which a busy machine sets more. */
+export const rankMinutes = 0.4 * Number(process.env.TUNESMITH_TEST_FILE_MINUTES ?? 15)
 
 /**
  * Waits for ranks that this process started. Where they take longer, prints where each of them is, kills it, and fails.

@@ -6,7 +6,7 @@ import { embedSchema, embedWithRows, modelFilesHash, vectorFormat, vectorSuffixe
 import { loadForInference } from '../../inference/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
-import { readTexts } from '../parts/read-texts.ts'
+import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
 
 export const embed = defineCommand({
   name: 'embed',
@@ -16,6 +16,7 @@ export const embed = defineCommand({
     'With --pooling tokens every token gets a vector: .safetensors has the first row of each text in `starts`, .jsonl and',
     '.parquet hold one list per text.',
   ],
+  divides: true,
   options: embedSchema.extend({
     ...modelFields,
     input: z
@@ -35,22 +36,25 @@ export const embed = defineCommand({
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
-    const texts = await readTexts(input, textColumn, context.warn)
+    const texts = await readSharedTexts(input, textColumn, context)
     const loaded = await loadForInference(
       { model, revision, device, weights },
       { head: 'embedding', ...loadHooks(context) },
     )
+    const { group } = context
+    await expectSameModel(context, loaded.folder)
     const progress = context.progress({ label: 'Embedding', unit: 'texts', total: texts.length })
     try {
       const { vectors, rows } = await embedWithRows(loaded.model, loaded.tokenizer, texts, {
         ...settings,
         ...(folder === undefined ? {} : { cache: { folder, identity: await identityFor(loaded.folder ?? model) } }),
+        group,
         signal: context.signal,
         onProgress: (done) => progress.update(done),
         onNote: context.warn,
       })
       const [count, width] = vectors.shape
-      await format(out, { texts, vectors, rows: perToken ? rows : undefined })
+      if (group?.first !== false) await format(out, { texts, vectors, rows: perToken ? rows : undefined })
       return { out, texts: texts.length, vectors: count, width, seconds: (performance.now() - started) / 1000 }
     } finally {
       progress.stop()

@@ -31,6 +31,7 @@ export const evaluate = defineCommand({
   name: 'evaluate',
   summary: 'Measure a model on data, with confidence intervals',
   example: 'tunesmith evaluate --model runs/bert --task language-modelling --data shards',
+  divides: true,
   choices: () => [
     { choice: 'task', part: 'settings', schemas: taskSchemas() },
     {
@@ -71,6 +72,7 @@ export const evaluate = defineCommand({
         { model, revision, device, weights, data, task, options: own },
         {
           ...hooks,
+          group: context.group,
           signal: context.signal,
           onProgress,
         },

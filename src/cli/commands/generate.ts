@@ -1,6 +1,7 @@
 // `tunesmith generate`: continues prompts, streamed to the terminal, or for a whole file of them.
 import { z } from 'zod'
 import { ConfigError, formatCount, writeFileAtomic } from '../../core/index.ts'
+import { shareItems } from '../../distributed/index.ts'
 import {
   type GenerationOptions,
   type GenerationResult,
@@ -26,7 +27,7 @@ import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 import { seedsOfPrompts } from '../parts/prompt-seeds.ts'
-import { readTexts } from '../parts/read-texts.ts'
+import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
   prompt: string
@@ -78,6 +79,12 @@ const withSeeds = (settings: GenerationOptions, prompts: number): GenerationOpti
   return seeds.length === 1 ? { ...settings, seed: seedsOfPrompts(seeds[0], prompts) } : settings
 }
 
+/** The settings for some of the prompts. */
+const withSeedsOf = ({ seed, ...settings }: GenerationOptions, places: readonly number[]): GenerationOptions => ({
+  ...settings,
+  ...(seed === undefined ? {} : { seed: Array.isArray(seed) ? places.map((place) => seed[place]) : seed }),
+})
+
 const stream = async (
   model: Model,
   tokenizer: Tokenizer,
@@ -114,6 +121,7 @@ export const generate = defineCommand({
   summary: 'Generate text from a prompt, streamed, or from each prompt of a file',
   example:
     'tunesmith generate --model runs/gpt --prompt "Once upon a time" --sample --temperature 0.8 --max-new-tokens 100',
+  divides: true,
   options: withFields(
     z.strictObject({
       ...modelFields,
@@ -168,11 +176,12 @@ export const generate = defineCommand({
     const { adapter, chat, system, template, promptLookup, draftModel, draftTokens, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
-    const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField, context.warn))]
+    const texts = input === undefined ? prompt : [...prompt, ...(await readSharedTexts(input, promptField, context))]
     if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
     const named = parseAdapters(adapter)
     const hooks = loadHooks(context)
     const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)
+    await expectSameModel(context, loaded.folder)
     const speculation = await openSpeculation(loaded, { promptLookup, draftModel, draftTokens }, { device, ...hooks })
     const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
     const plain = withDefaults(await generationDefaults(loaded), withSeeds(given as GenerationOptions, texts.length))
@@ -194,16 +203,22 @@ export const generate = defineCommand({
         const settings = form === undefined ? plain : withEnds(plain, tokenizer, form.template)
         const prompts = texts.map((text) => promptOf(tokenizer, text, form))
         const before = generated.length
-        const results: GenerationResult[] = streamed
-          ? await stream(model, tokenizer, prompts[0], settings, context, speculation?.options)
-          : await generateMany(model, tokenizer, prompts, settings, {
-              batchSize,
-              speculation: speculation?.options,
-              signal: context.signal,
-              onBatch: (_, done) => progress.update(before + done.prompts),
-            })
-        for (const { promptIndex, ...result } of results)
-          generated.push({ prompt: texts[promptIndex], ...(named.length === 0 ? {} : { adapter: name }), ...result })
+        const write = async (own: readonly Prompt[], places: readonly number[]): Promise<GenerationResult[][]> => {
+          const ownSettings = withSeedsOf(settings, places)
+          const results = streamed
+            ? await stream(model, tokenizer, own[0], ownSettings, context, speculation?.options)
+            : await generateMany(model, tokenizer, own, ownSettings, {
+                batchSize,
+                speculation: speculation?.options,
+                signal: context.signal,
+                onBatch: (_, done) =>
+                  progress.update(Math.min(before + texts.length, before + done.prompts * (context.group?.size ?? 1))),
+              })
+          return own.map((_, i) => results.filter(({ promptIndex }) => promptIndex === i))
+        }
+        for (const [i, results] of (await shareItems(context.group, prompts, write)).entries())
+          for (const { promptIndex: _, ...result } of results)
+            generated.push({ prompt: texts[i], ...(named.length === 0 ? {} : { adapter: name }), ...result })
       }
     } finally {
       progress.stop()
@@ -213,7 +228,8 @@ export const generate = defineCommand({
     const newTokens = generated.reduce((sum, result) => sum + result.newTokens, 0)
     const ended = streamed ? `, finish reason ${generated[0].finishReason}` : ''
     context.log(`${newTokens} tokens, ${formatCount(newTokens / seconds)} tokens/s${ended}`)
-    if (out !== undefined) await writeFileAtomic(out, generated.map((text) => `${JSON.stringify(text)}\n`).join(''))
+    if (out !== undefined && context.group?.first !== false)
+      await writeFileAtomic(out, generated.map((text) => `${JSON.stringify(text)}\n`).join(''))
     return { model: where, texts: generated, seconds, tokensPerSecond: newTokens / seconds, streamed, out }
   },
   render: ({ texts, streamed, out }) =>

@@ -14,10 +14,11 @@ const resolveCommand = ([program, ...rest]: readonly string[]): [string, ...stri
 
 export const launch = defineCommand({
   name: 'launch',
-  summary: 'Run a training command as several processes on this machine, which share each batch',
+  summary: 'Run a command as several processes on this machine, which share its batches',
   example: 'tunesmith launch --processes 2 -- tunesmith pretrain --recipe recipes/bert-from-scratch.ts',
   notes: [
     'The processes split each global batch and give the losses of one process. When one fails, all end. Ctrl-C saves and stops.',
+    '`generate`, `predict`, `embed` and `evaluate` divide their texts, and the first process writes what one would.',
     'Compute threads are divided among the processes; OMP_NUM_THREADS overrides that.',
     'With --restarts, a training command resumes from its newest checkpoint after a process was lost.',
     'On several machines use torchrun, Slurm, Kubernetes or mpirun: see docs/clusters.md.',

@@ -1,13 +1,14 @@
 // `tunesmith predict`: what a model predicts for texts, by its head. The work is `predict` of src/inference.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
+import { shareItems } from '../../distributed/index.ts'
 import { loadForInference, predictions, predictWith, renderPrediction } from '../../inference/index.ts'
 import { headTypes } from '../../models/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
-import { readTexts } from '../parts/read-texts.ts'
+import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
 
 const shape = sharedShape(Object.values(predictions))
 
@@ -15,6 +16,7 @@ export const predict = defineCommand({
   name: 'predict',
   summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
+  divides: true,
   choices: () => [
     {
       choice: 'head',
@@ -40,9 +42,10 @@ export const predict = defineCommand({
   ),
   async run(options, _args, context) {
     const { use: _, head, text, input, textColumn, model, task, revision, device, weights, ...rest } = options
-    const texts = input === undefined ? text : [...text, ...(await readTexts(input, textColumn, context.warn))]
+    const texts = input === undefined ? text : [...text, ...(await readSharedTexts(input, textColumn, context))]
     if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
     const loaded = await loadForInference({ model, task, revision, device, weights }, { head, ...loadHooks(context) })
+    await expectSameModel(context, loaded.folder)
     const { headType } = loaded.model
     const own = ownOptions(rest, predictions[headType], shape, `a model with the head ${headType}`)
     const progress = context.progress({
@@ -52,10 +55,10 @@ export const predict = defineCommand({
       enabled: texts.length > 1,
     })
     try {
-      const results = await predictWith(loaded, texts, own, {
-        signal: context.signal,
-        onProgress: (done) => progress.update(done.texts),
-      })
+      const { group, signal } = context
+      const onProgress = (done: { texts: number }) =>
+        progress.update(Math.min(texts.length, done.texts * (group?.size ?? 1)))
+      const results = await shareItems(group, texts, (share) => predictWith(loaded, share, own, { signal, onProgress }))
       return { model, head: headType, predictions: results }
     } finally {
       progress.stop()

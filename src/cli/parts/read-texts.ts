@@ -7,7 +7,7 @@ import { hasColumns, readTextColumn } from '../../tasks/index.ts'
 const maxBytes = 2 ** 30
 
 /** The path that stands for standard input. */
-const STDIN = '-'
+export const STDIN = '-'
 
 const blankLines = (numbers: readonly number[]): string =>
   numbers.length === 1

@@ -1,5 +1,6 @@
 // What an entry of `evaluate` declares.
 import type { z } from 'zod'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { SpecialistTask } from '../../runs/index.ts'
 import type { LoadHooks, ModelChoice } from '../load.ts'
 
@@ -15,6 +16,8 @@ export interface EvaluateHooks extends LoadHooks {
   /** Called after each batch; `label` and `unit` name what is counted. */
   onProgress?(done: { label: string; unit: string; done: number; of?: number }): void
   signal?: AbortSignal
+  /** The processes that divide the work: all get the same result, and the first one writes files. */
+  group?: ProcessGroup | undefined
 }
 
 /** One kind of evaluation. */

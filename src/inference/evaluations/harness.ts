@@ -56,7 +56,7 @@ export const harness = defineEvaluation({
   async run(
     { data, recorded: _, ...choice },
     { harness: names, predictions, ...settings },
-    { onProgress, signal, ...hooks },
+    { onProgress, signal, group, ...hooks },
   ): Promise<HarnessReport> {
     if (names === undefined)
       throw new ConfigError(
@@ -66,7 +66,7 @@ export const harness = defineEvaluation({
     if (data.length > 1)
       throw new ConfigError(`Expected one folder with a folder for each task for \`data\`, got ${data.length}.`)
     const { model, tokenizer } = await loadLanguageModel(choice, hooks)
-    const lines = predictions === undefined ? undefined : await open(predictions, 'w')
+    const lines = predictions === undefined || group?.first === false ? undefined : await open(predictions, 'w')
     try {
       const found = await evaluateHarness(
         model,
@@ -76,6 +76,7 @@ export const harness = defineEvaluation({
         settings,
         {
           signal,
+          group,
           onProgress: ({ task, examples, of }) =>
             onProgress?.({ label: `Evaluating ${task}`, unit: 'examples', done: examples, of }),
           // Each task is on disk when it is done: what is killed later keeps it.

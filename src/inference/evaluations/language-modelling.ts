@@ -63,12 +63,13 @@ const evaluateText = async (
   { model, tokenizer }: InferenceModel,
   data: readonly string[],
   { split, ...settings }: { split: Split } & z.output<typeof languageModellingSchema>,
-  { onProgress, signal }: EvaluateHooks,
+  { onProgress, signal, group }: EvaluateHooks,
 ) => {
   const { source, close } = await openLanguageSource(data, split, signal)
   try {
     return await evaluateLanguageModelling(model, tokenizer, source, settings, {
       signal,
+      group,
       onProgress: ({ tokens, totalTokens }) =>
         onProgress?.({ label: 'Evaluating text', unit: 'tokens', done: tokens, of: totalTokens }),
     })
@@ -83,7 +84,7 @@ const evaluatePairs = async (
   { model, tokenizer }: InferenceModel,
   paths: readonly string[],
   { maxPairs, batchTokens, seed, resamples, confidence }: PairSettings,
-  { onProgress, signal }: EvaluateHooks,
+  { onProgress, signal, group }: EvaluateHooks,
 ) =>
   evaluateMinimalPairs(
     model,
@@ -92,6 +93,7 @@ const evaluatePairs = async (
     { maxPairs, batchTokens, seed, resamples, confidence },
     {
       signal,
+      group,
       onProgress: ({ pairs, totalPairs }) =>
         onProgress?.({ label: 'Scoring minimal pairs', unit: 'pairs', done: pairs, of: totalPairs }),
     },
@@ -122,7 +124,7 @@ export const languageModelling = defineEvaluation({
   ): Promise<LanguageModellingReport> {
     if (data.length + blimp.length === 0)
       throw new ConfigError('`language-modelling` needs text to evaluate on: set `data`, `blimp` or both.')
-    const { onProgress, signal, ...loading } = hooks
+    const { onProgress, signal, group, ...loading } = hooks
     const loaded = await loadLanguageModel(choice, loading)
     return {
       ...(data.length > 0 ? { text: await evaluateText(loaded, data, { split, ...settings }, hooks) } : {}),

@@ -29,7 +29,7 @@ export const rankedChoices = defineEvaluation({
   async run(
     { data, recorded: _, ...choice },
     { predictions: file, dataset, settings, ...options },
-    { onProgress, signal, ...hooks },
+    { onProgress, signal, group, ...hooks },
   ): Promise<RankedChoicesReport> {
     if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
     const task = tasks['multiple-choice']
@@ -38,9 +38,10 @@ export const rankedChoices = defineEvaluation({
     const { model, tokenizer } = await loadLanguageModel(choice, hooks)
     const { predictions, ...result } = await evaluateRankedChoices(model, tokenizer, records, options, {
       signal,
+      group,
       onProgress: ({ records: done, of }) => onProgress?.({ label: 'Ranking choices', unit: 'records', done, of }),
     })
-    if (file !== undefined)
+    if (file !== undefined && group?.first !== false)
       await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
     return { records: records.length, skipped: report.skipped, mainMetric: 'accuracy', ...result }
   },

@@ -55,7 +55,7 @@ const evaluationOf = (type: string): EvaluationEntry => {
     async run(
       { data, recorded, ...choice },
       { predictions: file, dataset, settings, answers, maxLength = recorded?.maxLength },
-      { onProgress, signal, ...hooks },
+      { onProgress, signal, group, ...hooks },
     ): Promise<RecordsReport> {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
       const config = taskConfig(task, settings, dataset, recorded?.settings)
@@ -65,10 +65,11 @@ const evaluationOf = (type: string): EvaluationEntry => {
         answers,
         maxLength,
         signal,
+        group,
         onProgress: ({ examples, of }) =>
           onProgress?.({ label: `Evaluating ${type}`, unit: 'examples', done: examples, of }),
       })
-      if (file !== undefined)
+      if (file !== undefined && group?.first !== false)
         await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
       return { records: records.length, skipped: report.skipped, ...result }
     },

@@ -1,6 +1,6 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
 import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
-import { joinProcesses, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
+import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
@@ -53,35 +53,11 @@ export const execute = async <Recipe extends CommonRecipe>(
 ): Promise<RunResult> => {
   const heard = isHeard(given)
   const listener = heard ? given : { ...given, onPreFlight: ({ warnings }: PreFlight) => warnProcess(warnings) }
-  const result = await executeInGroup(kind, recipe, mode, listener)
+  const result = await inGroup((group) =>
+    executeInFolder(kind, recipe, mode, group?.first === false ? { signal: listener.signal } : listener, group),
+  )
   if (!heard && (readLaunch()?.rank ?? 0) === 0) warnProcess(result.warnings)
   return result
-}
-
-const executeInGroup = async <Recipe extends CommonRecipe>(
-  kind: RunKind<Recipe>,
-  recipe: Recipe,
-  mode: RunMode,
-  listener: RunListener,
-): Promise<RunResult> => {
-  const group = await joinProcesses()
-  if (group === undefined) return executeInFolder(kind, recipe, mode, listener)
-  try {
-    const result = await executeInFolder(
-      kind,
-      recipe,
-      mode,
-      group.first ? listener : { signal: listener.signal },
-      group,
-    )
-    await group.leave({ failed: false })
-    return result
-  } catch (error) {
-    group.abort(error as Error)
-    throw error
-  } finally {
-    await group.leave({ failed: true })
-  }
 }
 
 const executeInFolder = async <Recipe extends CommonRecipe>(

@@ -1,21 +1,8 @@
 // What must be the same on every process before the first step of a run, and what several processes cannot do.
-import { readdir, readFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { ConfigError, packageVersion, sha256 } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
-import { buildFacts, productsLabel, readNativeBuild, type Tensor } from '../../tensor/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import { type ProcessGroup, programFacts, shortHash } from '../../distributed/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
 import type { BuiltRun, CommonRecipe } from './run-kind.ts'
-
-const shortHash = (value: unknown): string => sha256(JSON.stringify(value)).slice(0, 12)
-
-/** The package's own code, sources or built. */
-const codeHash = async (): Promise<string> => {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
-  const files = (await readdir(root, { recursive: true })).filter((name) => /\.[jt]s$/.test(name)).sort()
-  const texts = await Promise.all(files.map((name) => readFile(join(root, name))))
-  return shortHash(files.map((name, i) => [name, sha256(texts[i])]))
-}
 
 /** A number that changes with every bit of the tensors. */
 const checksumOf = (parameters: ReadonlyMap<string, Tensor>): string => {
@@ -47,11 +34,7 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
   expectRows(recipe, group)
   const { out: _, ...settings } = recipe
   await group.expectEqual({
-    version: packageVersion(),
-    code: await codeHash(),
-    libtorch: buildFacts().torchVersion,
-    addon: basename(dirname(readNativeBuild().addon)),
-    'matrix products': productsLabel(),
+    ...(await programFacts()),
     recipe: shortHash(settings),
     'size of gradient buckets': String(group.bucketBytes),
     'overlap of exchange and backward pass': String(group.overlaps),

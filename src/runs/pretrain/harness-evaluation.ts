@@ -43,7 +43,7 @@ export const absoluteHarness = ({ tasks, data, ...rest }: HarnessEvaluationSetti
 export interface HarnessEvaluation {
   /** Names of all metrics, such as `arc_easy.acc`. */
   names: string[]
-  /** Metrics of the current weights. In a group, the first process evaluates and all get the result. */
+  /** Metrics of the current weights. The processes of a group divide the work, and all get the result. */
   measure(group?: ProcessGroup): Promise<Record<string, number>>
 }
 
@@ -68,8 +68,8 @@ export const openHarness = async (
   const tasks = await findHarnessTasks(names)
   // No interval of a metric is shown during training.
   const prepared = await prepareHarness(tasks, { folder: data, resolve: resolveData }, { ...settings, resamples: 1 })
-  const evaluateAll = async (): Promise<Record<string, number>> => {
-    const results = await prepared.run(model, tokenizer)
+  const measure = async (group?: ProcessGroup): Promise<Record<string, number>> => {
+    const results = await prepared.run(model, tokenizer, { group })
     const values = Object.entries(results).flatMap(([task, { metrics }]) =>
       Object.entries(metrics).map(([name, { value }]) => [harnessMetricName(task, name), value] as const),
     )
@@ -77,6 +77,6 @@ export const openHarness = async (
   }
   return {
     names: tasks.flatMap(({ name, metrics }) => metrics.map((metric) => harnessMetricName(name, metric.name))),
-    measure: (group) => (group === undefined ? evaluateAll() : group.fromFirst(evaluateAll)),
+    measure,
   }
 }

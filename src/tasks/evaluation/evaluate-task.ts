@@ -9,7 +9,6 @@ import { bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { Scores } from '../metrics/scored-units.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
-import { divideRecords } from './divide-records.ts'
 import { predictByGeneration } from './predict-by-generation.ts'
 import { predictFromLogits } from './predict-from-logits.ts'
 
@@ -40,7 +39,7 @@ export interface TaskHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
   signal?: AbortSignal
-  /** The processes that divide the records; all get all predictions. */
+  /** The processes that divide the work; all get all predictions. */
   group?: ProcessGroup | undefined
 }
 
@@ -110,11 +109,10 @@ export const predictTask = async <
   const wasTraining = model.training
   model.eval()
   try {
-    const predict = (own: readonly Record[], most: number) =>
-      prepared.generation === undefined
-        ? predictFromLogits(model, prepared, own, { batchTokens, onProgress, signal })
-        : predictByGeneration(model, tokenizer, prepared, own, { batchTokens, answers: most, onProgress, signal })
-    const { truncated, ...predicted } = await divideRecords(group, { records, answers }, predict)
+    const how = { batchTokens, onProgress, signal, group }
+    const { truncated, ...predicted } = await (prepared.generation === undefined
+      ? predictFromLogits(model, prepared, records, how)
+      : predictByGeneration(model, tokenizer, prepared, records, { ...how, answers }))
     return {
       ...predicted,
       truncatedTokens: truncated.reduce((sum, tokens) => sum + tokens, 0),

@@ -1,13 +1,13 @@
 // Predictions of generative tasks: the scheduler of text generation writes the answers, and the reference answers are
 // scored by their cross entropy. Independent of single tasks, templates and architectures.
 import { setImmediate } from 'node:timers/promises'
-import { OutOfMemoryError } from '../../core/index.ts'
+import { computeByTurns, shareItems } from '../../distributed/index.ts'
 import { generateMany } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { byLength, exampleBatches } from '../learning/batches.ts'
+import { byLength, computeOrHalve, exampleBatches } from '../learning/batches.ts'
 import type {
   AnswerLoss,
   GeneratedAnswer,
@@ -34,7 +34,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
     encode,
   }: Pick<GenerativeTask<Record, Example, Prediction>, 'criterion' | 'generation' | 'encode'>,
   records: readonly Record[],
-  { batchTokens, signal }: PredictOptions,
+  { batchTokens, signal, group }: PredictOptions,
   progress: OnSteps,
 ) => {
   const padded = mustPad(criterion, model)
@@ -43,19 +43,15 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   const truncated = records.map(() => 0)
   const { device } = model.body.embedTokens
   const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
-  for (let part = batches.shift(); part !== undefined; part = batches.shift()) {
+  const compute = async (part: readonly number[]) => {
     await setImmediate()
     signal?.throwIfAborted()
-    const batch = part.map((i) => items[i].example)
-    let found: AnswerLoss[]
-    try {
-      found = inferenceMode(() => scope(() => generation.losses(model, criterion.collate(batch, { padded, device }))))
-    } catch (error) {
-      if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
-      const half = Math.ceil(part.length / 2)
-      batches.unshift(part.slice(0, half), part.slice(half))
-      continue
-    }
+    return computeOrHalve(part, (some) => {
+      const batch = some.map((i) => items[i].example)
+      return inferenceMode(() => scope(() => generation.losses(model, criterion.collate(batch, { padded, device }))))
+    })
+  }
+  for await (const [part, found] of computeByTurns(group, batches, compute)) {
     part.forEach((i, k) => {
       const { record, example } = items[i]
       const before = losses[record] ?? { nats: 0, tokens: 0 }
@@ -91,7 +87,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
   tokenizer: Tokenizer,
   plan: TextGenerationPlan<Record, Prediction>,
   records: readonly Record[],
-  { batchTokens, signal }: PredictOptions,
+  { batchTokens, signal, group }: PredictOptions,
   progress: OnSteps,
 ) => {
   const prompts = records.map((record) => plan.prompt(record))
@@ -101,30 +97,33 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
   for (const { prompts: part, longest } of parts) {
     signal?.throwIfAborted()
     let done = 0
-    const results = await generateMany(
-      model,
-      tokenizer,
-      part.map((i) => prompts[i].ids),
-      // A seed for each record, so that its answer does not depend on those beside it.
-      typeof seed === 'number' ? { ...plan.generation, seed: part.map((i) => seed + i) } : plan.generation,
-      {
-        // Each beam needs a row of the cache.
-        batchSize: Math.max(1, Math.floor(batchTokens / numBeams / longest)),
-        signal,
-        onBatch(_, { prompts: finished }) {
-          progress(finished - done)
-          done = finished
+    const answer = async (own: readonly number[]): Promise<GeneratedAnswer[]> => {
+      const results = await generateMany(
+        model,
+        tokenizer,
+        own.map((i) => prompts[i].ids),
+        // A seed for each record, so that its answer does not depend on those beside it.
+        typeof seed === 'number' ? { ...plan.generation, seed: own.map((i) => seed + i) } : plan.generation,
+        {
+          // Each beam needs a row of the cache.
+          batchSize: Math.max(1, Math.floor(batchTokens / numBeams / longest)),
+          signal,
+          onBatch(_, { prompts: finished }) {
+            progress(finished - done)
+            done = finished
+          },
         },
-      },
-    )
-    // An aborted generation gives partial texts, which are no answers.
-    signal?.throwIfAborted()
-    for (const { promptIndex, text = '', finishReason, newTokens } of results)
-      generated[part[promptIndex]] = {
-        text,
-        endedByItself: finishReason === 'eos' || finishReason === 'stop',
-        newTokens,
-      }
+      )
+      // An aborted generation gives partial texts, which are no answers.
+      signal?.throwIfAborted()
+      const answers: GeneratedAnswer[] = []
+      for (const { promptIndex, text = '', finishReason, newTokens } of results)
+        answers[promptIndex] = { text, endedByItself: finishReason === 'eos' || finishReason === 'stop', newTokens }
+      return answers
+    }
+    const answers = await shareItems(group, part, answer)
+    for (const [k, i] of part.entries()) generated[i] = answers[k]
+    progress(part.length - done)
   }
   return { generated, truncated: prompts.map(({ truncatedTokens }) => truncatedTokens) }
 }

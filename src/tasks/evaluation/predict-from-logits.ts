@@ -1,10 +1,10 @@
 // Predictions that are computed from logits, batch by batch. Independent of single tasks and architectures.
 import { setImmediate } from 'node:timers/promises'
-import { OutOfMemoryError } from '../../core/index.ts'
+import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
-import { exampleBatches, type RecordExample } from '../learning/batches.ts'
+import { computeOrHalve, exampleBatches, type RecordExample } from '../learning/batches.ts'
 import type { DiscriminativeTask, ExampleOutput, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 
 export interface PredictOptions {
@@ -12,6 +12,8 @@ export interface PredictOptions {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get all predictions. */
+  group?: ProcessGroup | undefined
 }
 
 export interface Predictions<Prediction> {
@@ -83,7 +85,7 @@ const predictChunk = async <Record extends TaskRecord, Example extends TaskExamp
   model: Model,
   { criterion, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
   records: readonly Record[],
-  { batchTokens, onProgress, signal }: PredictOptions,
+  { batchTokens, onProgress, signal, group }: PredictOptions,
 ): Promise<Predictions<Prediction>> => {
   const padded = mustPad(criterion, model)
   const items = await encodeAll(records, (record) => prepared.encode(record), signal)
@@ -102,20 +104,14 @@ const predictChunk = async <Record extends TaskRecord, Example extends TaskExamp
         return prepared.split(model.forward(batch.inputs).logits.to('float32'), batch)
       }),
     )
-  let done = 0
-  for (let part = batches.shift(); part !== undefined; part = batches.shift()) {
+  const compute = async (part: readonly number[]) => {
     // Signals and progress are handled between two batches.
     await setImmediate()
     signal?.throwIfAborted()
-    let logits: Float32Array[]
-    try {
-      logits = logitsOf(part)
-    } catch (error) {
-      if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
-      const half = Math.ceil(part.length / 2)
-      batches.unshift(part.slice(0, half), part.slice(half))
-      continue
-    }
+    return computeOrHalve(part, logitsOf)
+  }
+  let done = 0
+  for await (const [part, logits] of computeByTurns(group, batches, compute)) {
     for (const [k, item] of part.entries()) decoder.add(item, items[item], logits[k])
     done += part.length
     onProgress?.({ examples: done, of: items.length })

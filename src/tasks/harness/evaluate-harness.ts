@@ -1,6 +1,7 @@
 // Runs benchmarks: reads their rows, writes the prompts, scores them, and computes metrics with confidence intervals.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapFields } from '../metrics/bootstrap.ts'
@@ -72,6 +73,8 @@ export interface HarnessHooks {
   /** Called with the examples of each task when it is done. */
   onExamples?(examples: readonly HarnessExample[]): void | Promise<void>
   signal?: AbortSignal
+  /** The processes that divide the work; all get all results. */
+  group?: ProcessGroup | undefined
 }
 
 /** Scores of outcomes over any sample of them. */
@@ -145,7 +148,7 @@ export const prepareHarness = async (
     prepared.push({ task, shots, rows: read.rows, prompted: promptRows(task, read, { shots, seed: fewShotSeed }) })
   }
   return {
-    async run(model, tokenizer, { onProgress, onExamples, signal } = {}) {
+    async run(model, tokenizer, { onProgress, onExamples, signal, group } = {}) {
       const results: { [task: string]: HarnessTaskResult } = {}
       for (const { task, shots, rows, prompted } of prepared) {
         const started = performance.now()
@@ -159,6 +162,7 @@ export const prepareHarness = async (
           maxLength,
           batchTokens,
           signal,
+          group,
           onProgress: (examples) => onProgress?.({ task: task.name, examples, of: rows.length }),
         })
         await onExamples?.(examplesOf(task.name, rows, prompted, outcomes))

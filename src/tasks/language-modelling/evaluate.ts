@@ -1,6 +1,7 @@
 // Evaluation of language models on text: perplexity, bits per byte and accuracy of causal models, masked accuracy and
 // pseudo-perplexity of masked models, with confidence intervals. The text is streamed; only sums are in memory.
 import { createRandom, DataError } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { type VocabularyFacts, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapRatio, type Interval } from '../metrics/bootstrap.ts'
@@ -25,6 +26,8 @@ export interface EvaluationHooks {
   /** Called after each batch. `totalTokens` is known for token shards. */
   onProgress?: (progress: { tokens: number; totalTokens: number | undefined }) => void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get the same metrics. */
+  group?: ProcessGroup | undefined
 }
 
 /** Metrics of a language model on a text. */
@@ -172,6 +175,7 @@ const score = async (
   for await (const [piece, { logProbability, correct }] of scorePieces(model, pieces(), {
     batchTokens: settings.batchTokens,
     signal: hooks.signal,
+    group: hooks.group,
   })) {
     sums.addPiece(piece.document, -logProbability, piece.labels.length, correct)
     done += piece.tokens

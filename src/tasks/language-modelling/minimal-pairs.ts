@@ -2,6 +2,7 @@
 // pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
 import { z } from 'zod'
 import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapFields, bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
@@ -38,6 +39,8 @@ export interface MinimalPairsResult {
 export interface MinimalPairsHooks {
   onProgress?: (progress: { pairs: number; totalPairs: number }) => void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get the same accuracies. */
+  group?: ProcessGroup | undefined
 }
 
 /** Relative differences below this are float32 rounding errors: a tie. */
@@ -55,7 +58,7 @@ export const evaluateMinimalPairs = async (
   tokenizer: Tokenizer,
   from: readonly string[] | readonly MinimalPair[],
   settings: z.input<typeof minimalPairsSchema> = {},
-  { onProgress, signal }: MinimalPairsHooks = {},
+  { onProgress, signal, group }: MinimalPairsHooks = {},
 ): Promise<MinimalPairsResult> => {
   const { maxPairs, batchTokens, ...intervals } = parseConfig(minimalPairsSchema, settings, 'minimal-pairs')
   const faults = vocabularyFaults(model.facts, tokenizer)
@@ -70,6 +73,7 @@ export const evaluateMinimalPairs = async (
   for await (const [piece, { logProbability }] of scorePieces(model, piecesOf(pairs, model, tokenizer), {
     batchTokens,
     signal,
+    group,
   })) {
     differences[piece.pair] += piece.sign * logProbability
     sizes[piece.pair] += Math.abs(logProbability)

@@ -2,6 +2,7 @@
 // lm-evaluation-harness, without a trained head. Records are those of multiple-choice. @source Brown et al. 2020, arXiv:2005.14165, section 2.4; lm-eval 0.4.13
 import { z } from 'zod'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapFields } from '../metrics/bootstrap.ts'
@@ -57,6 +58,8 @@ export interface RankedChoicesResult {
 export interface RankedChoicesHooks {
   onProgress?(done: { records: number; of: number }): void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get all predictions. */
+  group?: ProcessGroup | undefined
 }
 
 const argmaxOf = (values: readonly number[]): number => values.indexOf(Math.max(...values))
@@ -121,7 +124,7 @@ export const evaluateRankedChoices = async (
   tokenizer: Tokenizer,
   records: readonly ChoiceRecord[],
   settings: RankedChoicesSettings = {},
-  { onProgress, signal }: RankedChoicesHooks = {},
+  { onProgress, signal, group }: RankedChoicesHooks = {},
 ): Promise<RankedChoicesResult> => {
   const { maxLength, batchTokens, prompt, delimiter, ...intervals } = parseConfig(
     rankedChoicesSchema,
@@ -141,6 +144,7 @@ export const evaluateRankedChoices = async (
     { maxLength, batchTokens },
     {
       signal,
+      group,
       onProgress: (done) => onProgress?.({ records: done, of: records.length }),
     },
   )

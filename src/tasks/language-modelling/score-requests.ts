@@ -3,6 +3,7 @@
 // @source lm-eval 0.4.13, `_encode_pair` and `_loglikelihood_tokens`
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
+import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { trimmedEnd } from '../metrics/white-space.ts'
@@ -38,6 +39,8 @@ export interface RequestHooks {
   /** Called with the number of records that are done. */
   onProgress?(records: number): void
   signal?: AbortSignal
+  /** The processes that divide the batches; all get all scores. */
+  group?: ProcessGroup | undefined
 }
 
 /** Scores in the order of the requests of each record, and how many records have a truncated context. */
@@ -152,7 +155,7 @@ export const scoreRequests = async (
   tokenizer: Tokenizer,
   records: readonly (readonly ContinuationRequest[])[],
   { maxLength: given, batchTokens }: RequestSettings,
-  { onProgress, signal }: RequestHooks = {},
+  { onProgress, signal, group }: RequestHooks = {},
 ): Promise<RequestScores> => {
   expectCausal(model, 'rank choices')
   const maxLength = requestLength(model, tokenizer, given)
@@ -171,12 +174,16 @@ export const scoreRequests = async (
   groups.sort((a, b) => b.prompt.length - a.prompt.length)
   const wasTraining = model.training
   model.eval()
+  const compute = async (batch: readonly Group[]) => {
+    await setImmediate()
+    signal?.throwIfAborted()
+    return scoreContinuations(model, batch)
+  }
+  const batches = batchesOf(groups, batchTokens, model.facts.maxPositions)
   let done = 0
   try {
-    for (const batch of batchesOf(groups, batchTokens, model.facts.maxPositions)) {
-      await setImmediate()
-      signal?.throwIfAborted()
-      scoreContinuations(model, batch).forEach((found, k) => {
+    for await (const [batch, all] of computeByTurns(group, batches, compute)) {
+      all.forEach((found, k) => {
         const { record, requests, continuations } = batch[k]
         requests.forEach((request, c) => {
           const tokens = continuations[c].length

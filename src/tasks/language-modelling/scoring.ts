@@ -1,6 +1,8 @@
 // Log-probabilities of known tokens under a language model, summed over pieces of text in packed batches. Independent of metrics and of
 // the source of text.
+import { setImmediate } from 'node:timers/promises'
 import { ConfigError } from '../../core/index.ts'
+import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
 import type { Body, BodyFacts } from '../../models/index.ts'
 import type { Linear, Module } from '../../nn/index.ts'
 import { inferenceMode, scope, Tensor } from '../../tensor/index.ts'
@@ -44,6 +46,8 @@ export interface ScoreOptions {
   /** Maximum tokens per batch; a longer piece is a batch of its own. */
   batchTokens: number
   signal?: AbortSignal
+  /** The processes that divide the batches; all get all scores. */
+  group?: ProcessGroup | undefined
 }
 
 /** Logits in memory at a time: 32 MiB of float32. */
@@ -64,33 +68,41 @@ const vocabularyHead = (model: Pick<ScoredModel, 'head'>): VocabularyHead => {
 export async function* scorePieces<P extends Piece>(
   model: ScoredModel,
   pieces: AsyncIterable<P> | Iterable<P>,
-  { batchTokens, signal }: ScoreOptions,
+  { batchTokens, signal, group }: ScoreOptions,
 ): AsyncGenerator<[piece: P, score: PieceScore], void, undefined> {
   vocabularyHead(model)
   const wasTraining = model.training
   model.eval()
+  const compute = async (batch: readonly P[]) => {
+    // Signals and progress are handled between two batches.
+    await setImmediate()
+    signal?.throwIfAborted()
+    return scoreBatch(model, batch)
+  }
   try {
-    let batch: P[] = []
-    let tokens = 0
-    const flush = async () => {
-      // Signals and progress are handled between two batches.
-      await new Promise((resolve) => setImmediate(resolve))
-      signal?.throwIfAborted()
-      const scores = scoreBatch(model, batch)
-      const scored = batch.map((piece, i): [P, PieceScore] => [piece, scores[i]])
-      batch = []
-      tokens = 0
-      return scored
-    }
-    for await (const piece of pieces) {
-      if (batch.length > 0 && tokens + piece.ids.length > batchTokens) yield* await flush()
-      batch.push(piece)
-      tokens += piece.ids.length
-    }
-    if (batch.length > 0) yield* await flush()
+    for await (const [batch, scores] of computeByTurns(group, batchesOf(pieces, batchTokens), compute))
+      for (const [i, piece] of batch.entries()) yield [piece, scores[i]]
   } finally {
     if (wasTraining) model.train()
   }
+}
+
+async function* batchesOf<P extends Piece>(
+  pieces: AsyncIterable<P> | Iterable<P>,
+  batchTokens: number,
+): AsyncGenerator<readonly P[], void, undefined> {
+  let batch: P[] = []
+  let tokens = 0
+  for await (const piece of pieces) {
+    if (batch.length > 0 && tokens + piece.ids.length > batchTokens) {
+      yield batch
+      batch = []
+      tokens = 0
+    }
+    batch.push(piece)
+    tokens += piece.ids.length
+  }
+  if (batch.length > 0) yield batch
 }
 
 /**

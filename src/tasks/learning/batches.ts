@@ -1,4 +1,5 @@
 // Batches of examples by token count: similar lengths together, so that there is little padding.
+import { OutOfMemoryError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type Criterion, positionsIn } from '../../objectives/index.ts'
 
@@ -36,6 +37,23 @@ export const byLength = <Item>(
   const all = items.map(tokens)
   const order = Array.from(items.keys()).sort((a, b) => all[a] - all[b] || a - b)
   return { order, lengths: order.map((i) => all[i]) }
+}
+
+/**
+ * Results for the items of a batch. Where memory does not suffice for it, those of its halves.
+ * @throws OutOfMemoryError where it does not suffice for one item
+ */
+export const computeOrHalve = <Item, Result>(
+  batch: readonly Item[],
+  compute: (part: readonly Item[]) => readonly Result[],
+): readonly Result[] => {
+  try {
+    return compute(batch)
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError) || batch.length < 2) throw error
+  }
+  const half = Math.ceil(batch.length / 2)
+  return [batch.slice(0, half), batch.slice(half)].flatMap((part) => computeOrHalve(part, compute))
 }
 
 /** Batches of examples, as indices of items. */

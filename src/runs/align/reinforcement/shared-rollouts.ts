@@ -1,7 +1,7 @@
 // Rollouts of several processes: each samples and scores the answers to some prompts, and all get all of them. The answers to one prompt
 // stay on one process.
 import type { AnswerJudge, AnswerSampler, Reference } from '../../../alignment/index.ts'
-import type { ProcessGroup } from '../../../distributed/index.ts'
+import { type ProcessGroup, shareItems } from '../../../distributed/index.ts'
 import type { AnswerEvaluation } from './answer-evaluation.ts'
 
 /** The process that answers the prompt with a number. */
@@ -10,11 +10,8 @@ const ownerOf = ({ size }: ProcessGroup, number: number): number => number % siz
 /** A sampler that divides prompts among processes. */
 export const shareSampler =
   (group: ProcessGroup, sample: AnswerSampler): AnswerSampler =>
-  async (requests, answers, context) => {
-    const own = requests.filter((_, i) => ownerOf(group, i) === group.rank)
-    const all = await group.gather(own.length === 0 ? [] : await sample(own, answers, context))
-    return requests.map((_, i) => all[ownerOf(group, i)][Math.floor(i / group.size)])
-  }
+  (requests, answers, context) =>
+    shareItems(group, requests, (own) => sample(own, answers, context))
 
 /** A judge that scores each answer on one process: a reward function that is not deterministic gives all the same reward. */
 export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge => ({
@@ -36,11 +33,7 @@ export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge
 /** A reference that scores each completion on one process. Weights that follow the policy do so on every process. */
 const shareReference = (group: ProcessGroup, reference: Reference): Pick<Reference, 'summary' | 'logProbs'> => ({
   summary: reference.summary,
-  async logProbs(completions, options) {
-    const own = completions.filter((_, i) => ownerOf(group, i) === group.rank)
-    const all = await group.gather(own.length === 0 ? [] : await reference.logProbs(own, options))
-    return completions.map((_, i) => all[ownerOf(group, i)][Math.floor(i / group.size)])
-  },
+  logProbs: (completions, options) => shareItems(group, completions, (own) => reference.logProbs(own, options)),
 })
 
 /** An evaluation of which each process samples and scores the answers to some prompts; all get all of them. */

@@ -1,6 +1,7 @@
 // Answers that the scheduler of text generation writes for prompts, greedily. A prompt that leaves no space for its answer is
 // truncated at the beginning. Independent of what is done with the answers. @source lm-eval 0.4.13, `generate_until`
 import { ConfigError } from '../../../core/index.ts'
+import { shareItems } from '../../../distributed/index.ts'
 import { generateMany } from '../../../generation/index.ts'
 import { expectCausal, requestLength } from '../../language-modelling/score-requests.ts'
 import type { HarnessEngine } from './kind.ts'
@@ -15,7 +16,7 @@ export interface AnswerLimits {
 export const generateAnswers = async (
   prompts: readonly string[],
   { stop, maxNewTokens }: AnswerLimits,
-  { model, tokenizer, maxLength, batchTokens, signal, onProgress }: HarnessEngine,
+  { model, tokenizer, maxLength, batchTokens, signal, group, onProgress }: HarnessEngine,
 ): Promise<{ answers: string[]; truncated: number }> => {
   expectCausal(model, 'generate answers')
   const space = requestLength(model, tokenizer, maxLength) - maxNewTokens
@@ -33,20 +34,23 @@ export const generateAnswers = async (
   const wasTraining = model.training
   model.eval()
   try {
-    const results = await generateMany(
-      model,
-      tokenizer,
-      ids,
-      { maxNewTokens, ...(stop.length > 0 ? { stop: [...stop] } : {}) },
-      {
-        // Every row has space for the longest prompt and its answer.
-        batchSize: Math.max(1, Math.floor((2 * batchTokens) / longest)),
-        signal,
-        onBatch: (_, { prompts: done }) => onProgress?.(done),
-      },
-    )
-    signal?.throwIfAborted()
-    return { answers: results.map(({ text = '' }) => stop.reduce((cut, word) => cut.split(word)[0], text)), truncated }
+    const answers = await shareItems(group, ids, async (own) => {
+      const results = await generateMany(
+        model,
+        tokenizer,
+        own,
+        { maxNewTokens, ...(stop.length > 0 ? { stop: [...stop] } : {}) },
+        {
+          // Every row has space for the longest prompt and its answer.
+          batchSize: Math.max(1, Math.floor((2 * batchTokens) / longest)),
+          signal,
+          onBatch: (_, { prompts: done }) => onProgress?.(done),
+        },
+      )
+      signal?.throwIfAborted()
+      return results.map(({ text = '' }) => stop.reduce((cut, word) => cut.split(word)[0], text))
+    })
+    return { answers, truncated }
   } finally {
     if (wasTraining) model.train()
   }

@@ -1,5 +1,6 @@
 // What a kind of benchmark is: the part of its task file that others do not have, and how its rows are scored.
 import { z } from 'zod'
+import type { ProcessGroup } from '../../../distributed/index.ts'
 import type { Model } from '../../../models/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import type { MetricDirection } from '../../../tracking/index.ts'
@@ -45,6 +46,8 @@ export interface HarnessEngine {
   maxLength: number | undefined
   batchTokens: number
   signal?: AbortSignal
+  /** The processes that divide the work; all get all outcomes. */
+  group?: ProcessGroup | undefined
   /** Called with the number of examples that are done. */
   onProgress?(examples: number): void
 }

@@ -46,29 +46,43 @@ afterAll(() => {
   rmSync(cache, { recursive: true, force: true })
 })
 
+const index = JSON.stringify(new URL('./index.ts', import.meta.url).href)
+
+/** What a module prints as JSON in a new process. */
+const printedBy = (code: string): unknown => {
+  const words = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code]
+  return JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' }))
+}
+
+/** A hash of the products of a layer, float32, in a new process: forward, and for the gradients of the input and the weight. */
+const hashesOfProcess = (): unknown =>
+  printedBy(`
+    import { createHash } from 'node:crypto'
+    const { Generator, linear, randn } = await import(${index})
+    const [x, w, g] = [[300, 200], [250, 200], [300, 250]].map((shape, i) => randn(shape, { generator: new Generator(i) }))
+    const products = [linear(x, w), linear(g, w.t()), linear(g.t(), x.t())]
+    console.log(JSON.stringify(products.map((y) => createHash('sha256').update(y.toFloat32Array()).digest('hex'))))`)
+
 /** What a new process, and a thread of it that starts after the file has changed, choose. */
-const choicesOfProcess = (): unknown[] => {
-  const module = JSON.stringify(new URL('./index.ts', import.meta.url).href)
+const choicesOfProcess = (): unknown => {
   const thread = join(cache, 'thread.mjs')
   writeFileSync(
     thread,
     `import { parentPort } from 'node:worker_threads'
     import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}
     register()
-    const { productsLabel } = await import(${module})
+    const { productsLabel } = await import(${index})
     parentPort.postMessage(productsLabel())`,
   )
-  const code = `
+  return printedBy(`
     import { rmSync } from 'node:fs'
     import { Worker } from 'node:worker_threads'
-    const { productsLabel } = await import(${module})
+    const { productsLabel } = await import(${index})
     const own = productsLabel()
     rmSync(${JSON.stringify(file)}, { force: true })
     const worker = new Worker(${JSON.stringify(thread)}, { execArgv: [] })
     worker.on('message', (its) => { console.log(JSON.stringify([own, its])); process.exit() })
-    worker.on('error', (error) => { throw error })`
-  const words = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code]
-  return JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' })) as unknown[]
+    worker.on('error', (error) => { throw error })`)
 }
 
 describe('product choices', () => {
@@ -101,6 +115,20 @@ describe('product choices', () => {
     await storeProducts(addon, measured(one, other))
     const label = `float32 ${one}/${other}/${other}, bfloat16 ${other}/${one}/${one}`
     expect(choicesOfProcess()).toEqual([label, label])
+  })
+
+  it('give the products of who is chosen', async () => {
+    const [ours, libraries] = ['own', 'aten'].map((maker) => {
+      vi.stubEnv('TUNESMITH_GEMM', maker)
+      return hashesOfProcess() as string[]
+    })
+    vi.stubEnv('TUNESMITH_GEMM', undefined)
+    // Sums in another order: without this the test would show nothing.
+    expect(ours.some((hash, i) => hash !== libraries[i])).toBe(true)
+    await storeProducts(addon, measured('own', 'libraries'))
+    expect(hashesOfProcess()).toEqual([ours[0], libraries[1], libraries[2]])
+    await storeProducts(addon, measured('libraries', 'own'))
+    expect(hashesOfProcess()).toEqual([libraries[0], ours[1], ours[2]])
   })
 
   it('are measured, used from then on, and change results in their last digits only', () => {

@@ -40,6 +40,8 @@ const checkedElsewhere = [
   ...['tunesmith::keep_packed', 'tunesmith::drop_packed'],
   // A setting, whose effect src/alignment/on-policy.test.ts checks.
   ...['tunesmith::set_batch_invariant', 'tunesmith::batch_invariant'],
+  // Another: products.test.ts in src/tensor.
+  ...['tunesmith::set_products', 'tunesmith::uses_own_products'],
   // Frozen matrices: quantized.test.ts.
   ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
   // Signs of their factors are free: src/adapters/lora/decompositions.test.ts.

@@ -5,9 +5,59 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { z } from 'zod'
 import { kubernetesManifest } from './kubernetes-job.ts'
 import { readLaunch } from './launch-environment.ts'
 import { slurmScript } from './slurm-job.ts'
+
+/**
+ * The part of the API that a manifest uses: names, types and required fields of the OpenAPI document of Kubernetes 1.27, by which the
+ * manifest was validated as a whole. @source kubernetes/api/openapi-spec/v3, batch/v1 Job and v1 Service
+ */
+const metadata = z.strictObject({ name: z.string(), namespace: z.string().optional() })
+const serviceSchema = z.strictObject({
+  apiVersion: z.literal('v1'),
+  kind: z.literal('Service'),
+  metadata,
+  spec: z.strictObject({
+    clusterIP: z.string(),
+    publishNotReadyAddresses: z.boolean(),
+    selector: z.record(z.string(), z.string()),
+    ports: z.array(z.strictObject({ name: z.string(), port: z.int32() })),
+  }),
+})
+const containerSchema = z.strictObject({
+  name: z.string(),
+  image: z.string(),
+  workingDir: z.string(),
+  command: z.array(z.string()),
+  env: z.array(z.strictObject({ name: z.string(), value: z.string() })),
+  // Quantities, such as "8" and "16Gi".
+  resources: z.record(z.enum(['requests', 'limits']), z.record(z.string(), z.string().regex(/^\d+([KMGT]i)?$/))),
+  volumeMounts: z.array(z.strictObject({ name: z.string(), mountPath: z.string() })),
+})
+const jobSchema = z.strictObject({
+  apiVersion: z.literal('batch/v1'),
+  kind: z.literal('Job'),
+  metadata,
+  spec: z.strictObject({
+    completions: z.int32(),
+    parallelism: z.int32(),
+    completionMode: z.enum(['Indexed', 'NonIndexed']),
+    backoffLimit: z.int32(),
+    template: z.strictObject({
+      spec: z.strictObject({
+        subdomain: z.string(),
+        restartPolicy: z.enum(['OnFailure', 'Never']),
+        terminationGracePeriodSeconds: z.int(),
+        containers: z.array(containerSchema).min(1),
+        volumes: z.array(
+          z.strictObject({ name: z.string(), persistentVolumeClaim: z.strictObject({ claimName: z.string() }) }),
+        ),
+      }),
+    }),
+  }),
+})
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-job-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -107,6 +157,16 @@ describe('kubernetesManifest', () => {
     })
     expect(container.command.slice(0, 2)).toEqual(['/bin/sh', '-c'])
     expect(spawnSync('sh', ['-n', '-c', container.command[2]]).status).toBe(0)
+  })
+
+  it('has the fields of the API, with their types', () => {
+    const request = { image: 'x', claim: 'work', folder: '/work', memory: '16Gi', namespace: 'training' }
+    const [service, indexed] = parseAllDocuments(kubernetesManifest(job, request)).map((document) => document.toJS())
+    expect(() => serviceSchema.parse(service)).not.toThrow()
+    expect(() => jobSchema.parse(indexed)).not.toThrow()
+    // The schemas themselves refuse what the API would refuse or pass over.
+    expect(() => jobSchema.parse({ ...indexed, spec: { ...indexed.spec, completion: 4 } })).toThrow(/completion/)
+    expect(() => jobSchema.parse({ ...indexed, spec: { ...indexed.spec, template: { spec: {} } } })).toThrow(/containers/)
   })
 
   it('refuses a folder that is not absolute', () => {

@@ -1,10 +1,15 @@
-// Processes that are given different recipes or data are refused before the first step, and each says what differs, and where.
-import { writeFileSync } from 'node:fs'
+// What several processes are given that cannot be trained together or continued: it is refused before the first step or ends all of them,
+// names the process and what is wrong, and costs no checkpoint. Ports, addresses and variables are in process-group.test.ts and
+// launch-environment.test.ts, rows in sharding.test.ts.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeShards } from '../../src/data/index.ts'
+import { pretrain, resume } from '../../src/runs/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
+import { changedProgram } from '../setup/program.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
+import { largestDifference, lossesOf, runTogether } from './parallel-runs.ts'
 import { type RankPlace, recordedSteps, startRanks } from './rank-processes.ts'
 
 let data: SmallData
@@ -36,14 +41,67 @@ const together = async (words: readonly string[], placeOf?: (rank: number) => Ra
 }
 
 describe('processes that do not train the same', () => {
-  it.each([
-    ['recipe', () => recipe('faster', { learningRate: 0.1 }, data, 'differ')],
-    ['data', () => recipe('other-data', {}, others, 'differ')],
-  ])('are refused before the first step: %s', async (what, words) => {
-    const { codes, texts } = await together(recipe('differ'), (rank) => (rank === 1 ? { words: words() } : {}))
+  it.each<[string, () => RankPlace]>([
+    ['recipe', () => ({ words: recipe('faster', { learningRate: 0.1 }, data, 'differ') })],
+    ['data', () => ({ words: recipe('other-data', {}, others, 'differ') })],
+    [
+      'code',
+      () => {
+        const folder = join(data.root, 'program')
+        mkdirSync(folder)
+        return { started: changedProgram(folder) }
+      },
+    ],
+  ])('are refused before the first step: %s', async (what, other) => {
+    const second = other()
+    const { codes, texts } = await together(recipe('differ'), (rank) => (rank === 1 ? second : {}))
     expect(codes.every((code) => code !== 0)).toBe(true)
     for (const text of texts)
       expect(text).toMatch(new RegExp(`Expected the same ${what} on every process, got [^]* on Rank 0 [^]* on Rank 1 `))
     expect(recordedSteps(join(data.root, 'differ'))).toBe(0)
+  })
+})
+
+describe('checkpoints of two processes', () => {
+  const more = { budget: { steps: 24 }, checkpoint: { steps: 4 }, keep: { last: 3 } }
+  const run = (name: string, shard: string) => {
+    const out = join(data.root, name)
+    return { ...smallRecipe(data, out, { ...settings, ...more, shard }), out }
+  }
+  const out = () => join(data.root, 'run')
+  const checkpoints = () =>
+    readdirSync(join(out(), 'checkpoints'))
+      .filter((name) => name.startsWith('step-'))
+      .sort()
+
+  beforeAll(async () => {
+    expect((await runTogether(2, [run('run', 'parameters')], 'interrupt:0:9')).codes).toEqual([0, 0])
+    expect(checkpoints().length).toBeGreaterThan(1)
+  })
+
+  it('survive a full disk of one process, and both end by its name', async () => {
+    const saved = checkpoints()
+    // Only files of tensors are larger, and only those of the second process have the limit.
+    const full = (rank: number): RankPlace =>
+      rank === 1 ? { before: ['bash', '-c', 'ulimit -f 8; exec "$@"', 'bash'] } : {}
+    const { codes, texts } = await together(['resume', out()], full)
+    expect(codes, texts.join('\n')).toEqual([1, 1])
+    expect(texts[0]).toMatch(/error: Rank 1 \(.*\) failed: /)
+    expect(texts[1]).toMatch(/error: File size limit reached while writing .*Earlier checkpoints are intact/)
+    expect(checkpoints()).toEqual(saved)
+  })
+
+  it('are passed over where the part of a process is missing: it is named, and an older one is continued', async () => {
+    const newest = join(out(), 'checkpoints', checkpoints().at(-1) ?? '')
+    const part = readdirSync(newest).find((name) => name.startsWith('optimizer-00002'))
+    rmSync(join(newest, part ?? ''))
+    const lines: string[] = []
+    const { reason } = await resume(out(), { onNote: (line) => lines.push(line) })
+    expect(reason).toBe('finished')
+    expect(lines.join('\n')).toMatch(/optimizer-00002-of-00002/)
+    const one = run('one', 'none')
+    await pretrain(one)
+    expect(await lossesOf({ out: out() })).toHaveLength(24)
+    expect(largestDifference(await lossesOf({ out: out() }), await lossesOf(one))).toBeLessThan(1e-6)
   })
 })

@@ -1,5 +1,5 @@
 // How tests start the program as a process of its own.
-import { existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadScript } from './load-script.ts'
@@ -12,11 +12,24 @@ const compiled = (): string => {
   return existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
 }
 
+const isCompiled = compiled() === sourceDigest(root)
+
+const programIn = (folder: string): readonly string[] =>
+  isCompiled
+    ? [join(folder, 'bin', 'tunesmith.js')]
+    : ['--import', import.meta.resolve('tsx'), join(folder, 'src', 'cli', 'main.ts')]
+
 /**
  * Words after `node` that start the program: the compiled one, as users have it, which starts in half the time, or the sources
  * where they are newer than dist/.
  */
-export const program: readonly string[] =
-  compiled() === sourceDigest(root)
-    ? [join(root, 'bin', 'tunesmith.js')]
-    : ['--import', import.meta.resolve('tsx'), join(root, 'src', 'cli', 'main.ts')]
+export const program: readonly string[] = programIn(root)
+
+/** Words after `node` that start a copy of the program in an empty folder, whose code differs by a comment. */
+export const changedProgram = (folder: string): readonly string[] => {
+  const code = isCompiled ? 'dist' : 'src'
+  for (const name of [code, 'bin', 'package.json']) cpSync(join(root, name), join(folder, name), { recursive: true })
+  for (const name of ['node_modules', 'build']) symlinkSync(join(root, name), join(folder, name))
+  appendFileSync(join(folder, code, 'cli', isCompiled ? 'catalogue.js' : 'catalogue.ts'), '\n// changed\n')
+  return programIn(folder)
+}

@@ -166,7 +166,9 @@ describe('kubernetesManifest', () => {
     expect(() => jobSchema.parse(indexed)).not.toThrow()
     // The schemas themselves refuse what the API would refuse or pass over.
     expect(() => jobSchema.parse({ ...indexed, spec: { ...indexed.spec, completion: 4 } })).toThrow(/completion/)
-    expect(() => jobSchema.parse({ ...indexed, spec: { ...indexed.spec, template: { spec: {} } } })).toThrow(/containers/)
+    expect(() => jobSchema.parse({ ...indexed, spec: { ...indexed.spec, template: { spec: {} } } })).toThrow(
+      /containers/,
+    )
   })
 
   it('refuses a folder that is not absolute', () => {

@@ -295,6 +295,20 @@ export const setBatchInvariant = operator<(on: boolean) => boolean>(
 )
 
 /**
+ * Chooses who multiplies matrices of bfloat16 (`half`) or float32 in this process: `own` or `libraries`, for the forward pass of
+ * linear layers and for the gradients of inputs and weights. Batch-invariant results of float32 are ours all the same.
+ */
+export const setProducts = operator<
+  (half: boolean, forward: string, inputGradient: string, weightGradient: string) => void
+>('setProducts', 'tunesmith::set_products(half, forward, inputGradient, weightGradient)')
+
+/** Whether our kernels multiply matrices of bfloat16 (`half`) or float32: 0 forward, 1 gradients of inputs, 2 of weights. */
+export const usesOwnProducts = operator<(half: boolean, form: number) => boolean>(
+  'usesOwnProducts',
+  'tunesmith::uses_own_products(half, form)',
+)
+
+/**
  * Keeps float32 matrices [N,K] of linear layers in the layout of batch-invariant products too, which are several times as fast
  * then where there are few rows. The results are the same. It takes as much memory again, from the first product of each matrix on,
  * until `dropPacked` or until the matrix is freed; one that is changed in place is packed again. Returns the number of elements.

@@ -1,29 +1,18 @@
 // Measures who multiplies matrices faster on this machine, our kernels or the libraries in libtorch.
 import { noGrad } from './autograd.ts'
-import { linear, randn } from './functions.ts'
+import { linear, randn, setProducts, usesOwnProducts } from './functions.ts'
 import { Generator } from './generator.ts'
-import { operator } from './operator.ts'
 import {
   type MeasuredProducts,
   type ProductChoices,
   type ProductDtype,
   type ProductForm,
-  type ProductMaker,
   productDtypes,
   productForms,
 } from './product-choices.ts'
 import { getThreads, setThreads } from './runtime.ts'
 import { scope } from './scope.ts'
 import type { Tensor } from './tensor.ts'
-
-const setProducts = operator<
-  (half: boolean, forward: ProductMaker, inputGradient: ProductMaker, weightGradient: ProductMaker) => void
->('setProducts', 'tunesmith::set_products(half, forward, inputGradient, weightGradient)')
-
-const usesOwnProducts = operator<(half: boolean, form: number) => boolean>(
-  'usesOwnProducts',
-  'tunesmith::uses_own_products(half, form)',
-)
 
 /** A value for each dtype and form. */
 const tableOf = <Value>(

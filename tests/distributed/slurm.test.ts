@@ -11,7 +11,8 @@ import { recordedSteps, until } from './rank-processes.ts'
 import { partitions, type SlurmCluster, slurmIsMissing, startSlurm } from './slurm-cluster.ts'
 
 const reason = slurmIsMissing()
-const steps = 300
+/** So many that a job is not over before Slurm, which looks for jobs every few seconds, has preempted it. */
+const steps = 800
 
 describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it is there'})`, () => {
   let data: SmallData
@@ -20,7 +21,7 @@ describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it 
   /** No checkpoint but that of a stop, so that a run which is stopped without one begins again. */
   const recipe = (name: string) => {
     const out = join(data.root, name)
-    const more = { budget: { steps }, checkpoint: { steps: 1000 }, evaluate: {}, keep: {}, average: undefined }
+    const more = { budget: { steps }, checkpoint: { steps: 5000 }, evaluate: {}, keep: {}, average: undefined }
     return { ...smallRecipe(data, out, more), command: 'pretrain', out }
   }
 
@@ -60,7 +61,7 @@ describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it 
   const urgent = () => cluster.call('sbatch', '-p', partitions.urgent, '-n', '2', '-o', '/dev/null', '--wrap', 'true')
   /** Hashes of the model and the last checkpoint; a stop leaves another one. */
   const lastOf = (name: string) =>
-    Object.entries(remainsOf(join(data.root, name))).filter(([file]) => /^model|0300/.test(file))
+    Object.entries(remainsOf(join(data.root, name))).filter(([file]) => /^model|0800/.test(file))
   const expectWhole = async (name: string, job: number, restarts: number) => {
     const ended = await cluster.ended(job, 240)
     expect(ended, logOf(name)).toEqual({ state: 'COMPLETED', restarts, exitCode: '0:0' })

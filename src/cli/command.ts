@@ -34,12 +34,23 @@ export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
         : string
 }
 
+/**
+ * What the processes that a launcher started do with a command; no two of them write the same file:
+ *
+ * - `alone`: the command is refused, as it serves, starts processes or uses all cores by itself;
+ * - `first`: the first process runs it, and the others wait and end with it;
+ * - `divided`: they join in `CommandContext.group`, which the command divides its work among;
+ * - `joined`: what the command calls joins them, as runs do;
+ * - `each`: each one runs it for itself; only for commands that write no file.
+ */
+export type ProcessesMode = 'alone' | 'first' | 'divided' | 'joined' | 'each'
+
 export interface CommandContext {
   /** True with `--json`: stdout then belongs to the one JSON document. */
   json: boolean
   /** Aborted by the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1: finish what must be finished, then return or throw. */
   signal: AbortSignal
-  /** The processes that divide the work of a command with `divides`. Only the first one writes and shows. */
+  /** The processes that divide the work of a command whose `processes` are `divided`. Only the first one writes and shows. */
   group?: ProcessGroup | undefined
   /** A progress bar on stderr; the command stops it. */
   progress(options: ProgressOptions): Progress
@@ -72,8 +83,8 @@ export interface Command<
   arguments?: Arguments
   /** Text that the first Ctrl-C shows (default: "Stopping after the current step"). */
   stopping?: string
-  /** True for a command that divides its work among the processes that a launcher started. */
-  divides?: boolean
+  /** What the processes that a launcher started do with the command (default: `alone`). */
+  processes?: ProcessesMode
   /** False for a command that works without the addon; others build it when they first need it. */
   engine?: boolean
   /** A strict object; each field is a flag and its `.describe()` the help. */

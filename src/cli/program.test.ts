@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { DataError } from '../core/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
@@ -93,6 +93,23 @@ describe('runProgram', () => {
       const { code, stdout, stderr } = await run(argv)
       expect(stderr).toMatch(message)
       expect([code, stdout]).toEqual([2, ''])
+    }
+  })
+
+  it('refuses a command that runs alone, before it does, where a launcher started several processes', async () => {
+    const launched = { RANK: '1', WORLD_SIZE: '4', MASTER_ADDR: 'node01', MASTER_PORT: '29500' }
+    try {
+      for (const [name, value] of Object.entries(launched)) vi.stubEnv(name, value)
+      expect(await run(['echo', 'x'])).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: 'error: Expected one process for `echo`, got 4 of torchrun: start it without a launcher.\n',
+      })
+      vi.stubEnv('WORLD_SIZE', '1')
+      vi.stubEnv('RANK', '0')
+      expect((await run(['echo', 'x'])).code).toBe(0)
+    } finally {
+      vi.unstubAllEnvs()
     }
   })
 

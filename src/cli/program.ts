@@ -68,15 +68,15 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     withFlags = line.withFlags
     setAddonInstaller(command.engine === false ? undefined : options.installEngine)
     options.onCommand?.(command)
-    const run = async (group?: ProcessGroup): Promise<number> => {
-      const shown = group?.first === false ? silentTerminal : terminal
+    const run = async ({ group, shows = true }: ProcessPlace = {}): Promise<number> => {
+      const shown = shows ? terminal : silentTerminal
       const context = createContext(line, shown, signal, group)
       const result = await command.run(line.options, line.args, context)
       const text = json ? `${toJson(result)}\n` : (command.render?.(result, context) ?? '')
       if (text !== '') shown.stdout(text.endsWith('\n') ? text : `${text}\n`)
       return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
     }
-    return await (command.divides === true ? runDivided(line, run) : run())
+    return await (command.processes === 'each' ? run() : runInPlace(command, line, run))
   } catch (error) {
     // Where all processes of a group are stopped, one may learn it from another.
     if (signal.aborted && (error === signal.reason || ['AbortError', 'GroupError'].includes((error as Error)?.name))) {
@@ -91,15 +91,34 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
 
 const silentTerminal: Terminal = { stdout() {}, stderr() {} }
 
-/** Runs a command in the group that a launcher started, if it did. @throws ConfigError for processes with other options or code */
-const runDivided = async (
-  { options }: { options: unknown },
-  run: (group?: ProcessGroup) => Promise<number>,
+/** The place of this process among those that a launcher started. */
+interface ProcessPlace {
+  /** Those that divide the command's work. */
+  group?: ProcessGroup | undefined
+  /** Whether this process shows and writes. */
+  shows?: boolean
+}
+
+/**
+ * Runs a command as its `processes` say, where a launcher started several.
+ * @throws ConfigError for a command that runs alone, and for processes with other options or code
+ */
+const runInPlace = async (
+  { name, processes = 'alone' }: Command,
+  { options, args }: { options: unknown; args: unknown },
+  run: (place?: ProcessPlace) => Promise<number>,
 ): Promise<number> => {
-  const { inGroup, programFacts, shortHash } = await import('../distributed/index.ts')
+  const { expectOneProcess, inGroup, programFacts, readLaunch, shortHash } = await import('../distributed/index.ts')
+  if (processes === 'alone') expectOneProcess(`\`${name}\``)
+  const launch = readLaunch()
+  if (launch === undefined) return run()
+  if (processes === 'joined') return run({ shows: launch.rank === 0 })
   return inGroup(async (group) => {
-    await group?.expectEqual({ ...(await programFacts()), options: shortHash(options) })
-    return run(group)
+    if (group === undefined) return run()
+    await group.expectEqual({ ...(await programFacts()), options: shortHash({ options, args }) })
+    if (processes === 'divided') return run({ group, shows: group.first })
+    // The others wait for as long as it takes, and end with its exit code.
+    return group.fromFirst(run)
   })
 }
 

@@ -26,6 +26,12 @@ export async function* computeByTurns<Batch, Result>(
   if (round.length > 0) yield* results(round)
 }
 
+/** Work of the first process, whose result all get: plain data. A single process does it. */
+export const onFirst = async <Result>(
+  group: ProcessGroup | undefined,
+  work: () => Promise<Result> | Result,
+): Promise<Result> => (group === undefined ? work() : group.fromFirst(work))
+
 /**
  * Results for all items on every process, in the order of the items, which the processes take by turns. A process may take as long as it
  * needs for its share. A single process does all of them.

@@ -55,7 +55,7 @@ const expectAll = (env: Environment, names: readonly string[], launcher: string)
   if (missing.length === 0) return
   const present = names.filter((name) => isSet(env[name]))
   throw new ConfigError(
-    `Expected ${names.join(', ')} from ${launcher}, got ${present.join(', ')} only. Set ${missing.join(' and ')} too, or unset the others to train in one process.`,
+    `Expected ${names.join(', ')} from ${launcher}, got ${present.join(', ')} only. Set ${missing.join(' and ')} too, or unset the others to run in one process.`,
   )
 }
 

@@ -1,6 +1,6 @@
-// Commands that use a model divide their work among the processes of a launch, and write what one process writes, byte for byte. The reference
-// is one process. All commands run one after the other in one group, as starting processes takes longer than they do.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Commands under a launch divide their work among its processes or leave it to the first one, and write what one process writes, byte for
+// byte; those that run alone are refused. The reference is one process. All commands run one after the other in one group, as starting processes takes longer than they do.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -12,7 +12,8 @@ import { makeParallelRecipes } from './parallel-recipes.ts'
 import { orKillRanks, rankMinutes } from './rank-processes.ts'
 
 const processes = 3
-const refused = 'predict other texts'
+/** What several processes refuse, and so is not run by one. */
+const refused = ['predict other texts', 'corpus build', 'export another folder']
 const fixture = fileURLToPath(new URL('./fixtures/run-commands.ts', import.meta.url))
 const short = { budget: { steps: 6 }, evaluate: {}, keep: {}, average: undefined, checkpoint: {} }
 
@@ -33,6 +34,8 @@ const lines = (): Record<string, string[]> => {
   const sampled = ['--sample', '--seed', '3', '--num-return-sequences', '2', '--max-new-tokens', '8']
   const choices = ['--task', 'ranked-choices', '--data', at('choices.jsonl'), '--predictions', at('{who}-ranks.jsonl')]
   const summaries = ['--task', 'summarization', '--data', at('summaries.jsonl')]
+  const fitted = ['--base', base, '--task', 'sequence-classification', '--data', at('rows.jsonl')]
+  const columns = ['--text-column', 'review', '--label-column', 'stars']
   return {
     generate: ['generate', '--model', causal, '--input', at('texts.txt'), ...sampled, '--out', at('{who}-texts.jsonl')],
     'generate with beams': ['generate', '--model', causal, '--input', at('texts.txt'), '--num-beams', '2'],
@@ -66,13 +69,32 @@ const lines = (): Record<string, string[]> => {
       ...['evaluate', '--model', base, '--task', 'language-modelling', '--data', at('shards')],
       ...['--batch-tokens', '64', '--json'],
     ],
-    // What is refused, and so is not run by one process.
-    [refused]: ['predict', '--model', classes, '--text', 'the house {rank}'],
+    'fine-tune on features': [
+      ...['finetune', ...fitted, ...columns, '--variant', 'feature-based', '--adapter.batch-tokens', '64'],
+      ...['--adapter.cache', at('{who}-features'), '--out', at('{who}-learned'), '--json'],
+    ],
+    'compare every model on every task': [
+      ...[
+        'compare',
+        at('classes'),
+        '--matrix',
+        '--limit',
+        '30',
+        '--corpus',
+        at('shards'),
+        '--html',
+        at('{who}-page.html'),
+      ],
+    ],
+    export: ['export', at('classes'), '--to', 'merged', '--no-prove', '--out', at('{who}-exported'), '--json'],
+    'predict other texts': ['predict', '--model', classes, '--text', 'the house {rank}'],
+    'corpus build': ['corpus', 'build', '--source', `text:${at('texts.txt')}`, '--out', at('corpus')],
+    'export another folder': ['export', at('classes'), '--to', 'merged', '--out', at('exported-{rank}')],
   }
 }
 
 /** What is written, without the time it took. */
-const withoutTimes = (text: string): string => text.replace(/"(seconds|tokensPerSecond)":[\d.e+-]+/g, '"$1":0')
+const withoutTimes = (text: string): string => text.replace(/"(\w*[sS]econds|tokensPerSecond)":[\d.e+-]+/g, '"$1":0')
 
 beforeAll(async () => {
   setThreads(1)
@@ -93,7 +115,7 @@ beforeAll(async () => {
   const file = at('commands.json')
   const all = Object.values(lines())
   writeFileSync(file, JSON.stringify(all))
-  one = await runCommands(all.slice(0, -1), 'one')
+  one = await runCommands(all.slice(0, -refused.length), 'one')
   const before = { ...process.env }
   Object.assign(process.env, {
     OMP_NUM_THREADS: '1',
@@ -124,6 +146,10 @@ const written = [
   'predictions.jsonl',
   'summaries.jsonl',
   'ranks.jsonl',
+  'page.html',
+  'learned/model/learner.safetensors',
+  'learned/model/predictions.jsonl',
+  'exported/merged/model.safetensors',
 ]
 
 it.each(written)('writes the file of one process: %s', (name) => {
@@ -133,7 +159,7 @@ it.each(written)('writes the file of one process: %s', (name) => {
 })
 
 it('shows what one process shows, on the first process alone', () => {
-  const commands = Object.keys(lines()).filter((name) => name !== refused)
+  const commands = Object.keys(lines()).filter((name) => !refused.includes(name))
   for (const [i, name] of commands.entries()) {
     expect(one[i].exitCode, `${name}: ${one[i].stderr}`).toBe(0)
     for (const [rank, outcomes] of divided.entries()) {
@@ -148,15 +174,31 @@ it('shows what one process shows, on the first process alone', () => {
 })
 
 it('keeps the features of all processes in one cache', () => {
-  const filesOf = (who: string) => readdirSync(at(`${who}-cache`), { recursive: true }).sort()
-  expect(filesOf('one').length).toBeGreaterThan(2)
-  expect(filesOf('several')).toEqual(filesOf('one'))
+  const filesOf = (folder: string) => readdirSync(at(folder), { recursive: true }).sort()
+  for (const name of ['cache', 'features']) {
+    expect(filesOf(`one-${name}`).length).toBeGreaterThan(2)
+    expect(filesOf(`several-${name}`)).toEqual(filesOf(`one-${name}`))
+  }
 })
 
-it('refuses other options on other processes', () => {
-  for (const outcomes of divided) {
-    const { exitCode, stderr } = outcomes.at(-1) as CommandOutcome
+/** How a refused command ended on each process. */
+const refusals = (name: string): CommandOutcome[] =>
+  divided.map((outcomes) => outcomes[Object.keys(lines()).indexOf(name)])
+
+it.each(['predict other texts', 'export another folder'])('refuses other options on other processes: %s', (name) => {
+  for (const { exitCode, stderr } of refusals(name)) {
     expect(exitCode).not.toBe(0)
     expect(stderr).toMatch(/Expected the same options on every process, got .* on Rank 0 .* and .* on Rank 1 /)
   }
+  for (let rank = 0; rank < processes; rank++) expect(existsSync(at(`exported-${rank}`))).toBe(false)
+})
+
+it('refuses what uses all cores by itself, before any work', () => {
+  for (const { exitCode, stderr } of refusals('corpus build')) {
+    expect(exitCode).toBe(2)
+    expect(stderr).toBe(
+      'error: Expected one process for `corpus build`, got 3 of launch: start it without a launcher.\n',
+    )
+  }
+  expect(existsSync(at('corpus'))).toBe(false)
 })

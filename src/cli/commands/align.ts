@@ -14,6 +14,7 @@ export const align = defineCommand({
     'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
   notes: objectiveNotes,
   choices: () => recipeChoices('align'),
+  processes: 'joined',
   options: alignSchema.extend(studioFields).extend(dryRunField),
   async run({ ui, uiPort, dryRun, ...options }, _args, context) {
     if (dryRun) return planRun({ ...options, command: 'align' })

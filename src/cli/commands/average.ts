@@ -13,6 +13,7 @@ export const average = defineCommand({
     'Only those that help (greedy soup): tunesmith average runs/a runs/b runs/c --greedy --data dev.tsv --out soup',
   ],
   arguments: [{ name: 'models', description: 'whole models: folders, runs, checkpoints or Hub ids', variadic: true }],
+  processes: 'first',
   options: z.strictObject({
     ...averageModelsSchema.shape,
     out: z.string().describe('folder for the averaged model; it must not exist'),

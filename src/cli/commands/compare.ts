@@ -60,9 +60,12 @@ const runMatrix = async (
 ): Promise<MatrixResult> => {
   const { onProgress, stop } = labelledProgress(context)
   try {
-    const found = await compareMatrix(input, { signal: context.signal, onProgress })
-    if (html !== undefined) await writeFileAtomic(html, renderMatrixPage(found))
-    if (picture !== undefined) await writeFileAtomic(picture, renderMatrixPicture(found))
+    const { group, signal } = context
+    const found = await compareMatrix(input, { signal, onProgress, group })
+    if (group?.first !== false) {
+      if (html !== undefined) await writeFileAtomic(html, renderMatrixPage(found))
+      if (picture !== undefined) await writeFileAtomic(picture, renderMatrixPicture(found))
+    }
     const files = { ...(html === undefined ? {} : { html }), ...(picture === undefined ? {} : { picture }) }
     return { markdown, matrix: true, ...files, ...found }
   } finally {
@@ -86,6 +89,7 @@ export const compare = defineCommand({
   summary: 'Compare fine-tuned runs: scores with intervals and significance, trained parameters, time, memory and size',
   example: 'tunesmith compare runs/full runs/lora --html comparison.html',
   arguments: [{ name: 'runs', description: 'folders of finished fine-tuning runs', variadic: true }],
+  processes: 'divided',
   options: z.strictObject({
     markdown: z.boolean().default(false).describe('print Markdown tables'),
     html: z.string().optional().describe('HTML file to write, with tables, plots and samples'),
@@ -111,7 +115,8 @@ export const compare = defineCommand({
         throw new ConfigError(`\`${name}\` has no effect without \`matrix\`: set both or neither.`)
     const compared = await compareRuns(runs, { resamples, seed })
     for (const warning of compared.warnings) context.warn(warning)
-    if (html !== undefined) await writeFileAtomic(html, await renderComparisonPage(compared))
+    if (html !== undefined && context.group?.first !== false)
+      await writeFileAtomic(html, await renderComparisonPage(compared))
     return { markdown, ...(html === undefined ? {} : { html }), ...compared }
   },
   render(result) {

@@ -16,6 +16,7 @@ export const completion = defineCommand({
     "The script completes `tunesmith`. In a project, add alias tunesmith='npx tunesmith'.",
   ],
   arguments: [{ name: 'shell', description: shells.join(', '), choices: shells }],
+  processes: 'each',
   options: z.strictObject({}),
   engine: false,
   run: async (_options, { shell }) => {

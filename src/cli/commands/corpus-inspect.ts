@@ -9,6 +9,7 @@ export const corpusInspect = defineCommand({
   summary: 'Show the contents of a corpus: counts, lengths, languages, samples, and dropped documents with reasons',
   example: 'tunesmith corpus inspect corpus',
   arguments: [{ name: 'folder', description: 'folder that `corpus build` wrote' }],
+  processes: 'first',
   options: z.strictObject({
     samples: z.number().int().min(0).max(1000).default(3).describe('sample documents to show'),
     verify: z.boolean().default(false).describe('comparison of every file with its SHA-256 in the manifest'),

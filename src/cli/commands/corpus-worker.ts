@@ -27,6 +27,7 @@ export const corpusWorker = defineCommand({
   summary: 'Run one per-document stage on JSON lines from stdin, with one JSON line on stdout for each, in order',
   example: 'zcat part.jsonl.gz | tunesmith corpus worker --stage filter --filter language length gopher-quality',
   notes: ['With --build, a stage of a build on Spark: rows of a script transform in, rows out (see docs/clusters.md).'],
+  processes: 'each',
   options: z.strictObject({
     stage: z
       .enum([...workerStageNames, ...buildStageNames])

@@ -49,6 +49,7 @@ export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Report the hardware, the engine and its speed, and what is missing',
   example: 'tunesmith doctor --json',
+  processes: 'each',
   options: z.strictObject({
     measure: z.boolean().default(true).describe('measuring of matrix products (two seconds)'),
     chooseProducts: z
@@ -65,6 +66,7 @@ export const doctor = defineCommand({
   }),
   engine: false,
   async run({ measure, chooseProducts, rl }, _args, { signal }): Promise<Diagnosis> {
+    if (chooseProducts) (await import('../../distributed/index.ts')).expectOneProcess('`doctor --choose-products`')
     const faults: string[] = []
     const machine = await inspectMachine()
     if (machine.disk.free < 2 ** 30)

@@ -10,6 +10,7 @@ export const dropLayers = defineCommand({
   example: 'tunesmith drop-layers runs/sentiment --layers 5 --out faster',
   notes: ['Evaluate the result: it was not trained so. To train without them: --adapter.drop-layers 5'],
   arguments: [{ name: 'adapter', description: 'bottleneck adapter, or a stack with one: a folder, run or Hub id' }],
+  processes: 'first',
   options: z.strictObject({
     ...dropLayersSchema.shape,
     out: z.string().describe('folder for the result; it must not exist'),

@@ -16,7 +16,7 @@ export const embed = defineCommand({
     'With --pooling tokens every token gets a vector: .safetensors has the first row of each text in `starts`, .jsonl and',
     '.parquet hold one list per text.',
   ],
-  divides: true,
+  processes: 'divided',
   options: embedSchema.extend({
     ...modelFields,
     input: z

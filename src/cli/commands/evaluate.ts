@@ -31,7 +31,7 @@ export const evaluate = defineCommand({
   name: 'evaluate',
   summary: 'Measure a model on data, with confidence intervals',
   example: 'tunesmith evaluate --model runs/bert --task language-modelling --data shards',
-  divides: true,
+  processes: 'divided',
   choices: () => [
     { choice: 'task', part: 'settings', schemas: taskSchemas() },
     {

@@ -32,6 +32,7 @@ export const exportCommand = defineCommand({
     { name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' },
     { name: 'formats', description: 'further formats after --to', variadic: true, optional: true },
   ],
+  processes: 'first',
   options: z.strictObject({
     use: useField,
     to: z.array(z.string()).min(1).describe('formats to write, such as merged and gguf:q8_0'),

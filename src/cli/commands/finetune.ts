@@ -13,6 +13,7 @@ export const finetune = defineCommand({
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
   choices: () => recipeChoices('finetune'),
+  processes: 'joined',
   options: finetuneSchema.extend(taskColumns).extend(studioFields).extend(dryRunField),
   async run(options, _args, context) {
     const { ui, uiPort, dryRun, textColumn, pairColumn, labelColumn, ...recipe } = options

@@ -121,7 +121,7 @@ export const generate = defineCommand({
   summary: 'Generate text from a prompt, streamed, or from each prompt of a file',
   example:
     'tunesmith generate --model runs/gpt --prompt "Once upon a time" --sample --temperature 0.8 --max-new-tokens 100',
-  divides: true,
+  processes: 'divided',
   options: withFields(
     z.strictObject({
       ...modelFields,

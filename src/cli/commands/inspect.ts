@@ -18,6 +18,7 @@ export const inspect = defineCommand({
   example:
     'tunesmith inspect reviews.jsonl --task sequence-classification --validation dev.jsonl --tokenizer runs/bert',
   arguments: [{ name: 'data', description: 'file or folder with training data' }],
+  processes: 'first',
   options: inspectDataSchema
     .extend(taskColumns)
     .extend({ html: z.string().optional().describe('HTML file to write, with tables of all findings') }),

@@ -20,6 +20,7 @@ export const judge = defineCommand({
   ],
   arguments: [{ name: 'task', description: 'task with written answers: instructions, generative-qa, summarization' }],
   choices: () => [{ choice: 'task', part: 'settings', schemas: taskSchemas() }],
+  processes: 'first',
   options: z.strictObject({
     use: useField.describe('packages or files to import first, which register their own tasks'),
     references: z.string().describe('file or folder with the questions'),

@@ -10,6 +10,7 @@ export const merge = defineCommand({
   example: 'tunesmith merge runs/a runs/b --method ties --base runs/base --density 0.2 --out merged',
   notes: ['Methods:', ...mergeMethods.map(({ type, description }) => `  ${type.padEnd(16)} ${description}`)],
   arguments: [{ name: 'models', description: 'whole models: folders, runs or Hub ids', variadic: true }],
+  processes: 'first',
   options: z.strictObject({
     ...mergeSchema.shape,
     out: z.string().describe('folder for the merged model; it must not exist'),

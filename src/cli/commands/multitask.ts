@@ -12,6 +12,7 @@ export const multitask = defineCommand({
   example:
     'tunesmith multitask --base runs/bert --tasks tone=sequence-classification,data=reviews.csv names=token-classification,data=ner.conll --out runs/both',
   choices: () => recipeChoices('multitask'),
+  processes: 'joined',
   options: multitaskSchema.extend(studioFields).extend(dryRunField),
   async run({ ui, uiPort, dryRun, ...recipe }, _args, context) {
     if (dryRun) return planRun({ ...recipe, command: 'multitask' })

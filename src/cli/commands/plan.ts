@@ -121,6 +121,7 @@ export const planPretrain = defineCommand({
   summary: 'Plan a pretraining run: its memory, FLOPs, time and cost, without starting it',
   example:
     'tunesmith plan pretrain --model.type gpt2 --model.preset small --objective.type causal-lm --data shards --tokenizer tokenizer --out runs/gpt2 --budget.epochs 1 --gpu h100 --price-per-hour 3',
+  processes: 'first',
   options: pretrainSchema.extend(planFields),
   run: (options) => planned('pretrain', options),
   render: renderPlan,
@@ -131,6 +132,7 @@ export const planFinetune = defineCommand({
   summary: 'Plan a fine-tuning run and its alternatives, beside pretraining the base',
   example:
     'tunesmith plan finetune --base runs/bert --task sequence-classification --data reviews.jsonl --variant lora --out runs/stars --measure',
+  processes: 'first',
   options: finetuneSchema.extend(taskColumns).extend(planFields),
   run(options) {
     const { textColumn, pairColumn, labelColumn, ...rest } = options
@@ -145,6 +147,7 @@ export const planAlign = defineCommand({
   summary: 'Plan an alignment run and its alternatives, beside pretraining the base',
   example:
     'tunesmith plan align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --out runs/aligned --gpu a100',
+  processes: 'first',
   options: alignSchema.extend(planFields),
   run: (options) => planned('align', options),
   render: renderPlan,
@@ -159,6 +162,7 @@ export const planOfRun = defineCommand({
     '`plan calibrate` learns the speed of this machine from finished runs; `plan scaling` predicts losses from small runs.',
   ],
   arguments: [{ name: 'run', description: 'folder of the run' }],
+  processes: 'first',
   options: z.strictObject({}),
   run: (_options, { run }) => readRunPlan(run),
   render: renderStartedPlan,
@@ -169,6 +173,7 @@ export const planCalibrate = defineCommand({
   summary: 'Learn from finished runs how fast this machine trains and how much memory a process takes beside its plan',
   example: 'tunesmith plan calibrate runs/bert runs/stars',
   arguments: [{ name: 'runs', description: 'folders of finished runs of this machine', variadic: true }],
+  processes: 'first',
   options: z.strictObject({}),
   run: (_options, { runs }) => calibratePlans(runs),
   render: renderCalibrations,

@@ -16,7 +16,7 @@ export const predict = defineCommand({
   name: 'predict',
   summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
-  divides: true,
+  processes: 'divided',
   choices: () => [
     {
       choice: 'head',

@@ -18,6 +18,7 @@ export const pretrain = defineCommand({
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
   choices: () => recipeChoices('pretrain'),
+  processes: 'joined',
   options: pretrainSchema.extend(studioFields).extend(dryRunField),
   async run({ ui, uiPort, dryRun, ...options }, _args, context) {
     if (dryRun) return planRun({ ...options, command: 'pretrain' })

@@ -9,6 +9,7 @@ export const pull = defineCommand({
   summary: 'Download all files of a repository of the Hub into a folder',
   example: 'tunesmith pull owner/support-bot --out support-bot',
   arguments: [{ name: 'repository', description: 'repository of the Hub: owner/name' }],
+  processes: 'first',
   options: z.strictObject({
     out: z.string().describe('folder for the files; it appears when all have arrived'),
     revision: z.string().optional().describe('branch, tag or commit (default: main)'),

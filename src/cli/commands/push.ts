@@ -13,6 +13,7 @@ export const push = defineCommand({
     { name: 'folder', description: 'folder of an export or model, or of a run, whose finished model is uploaded' },
     { name: 'repository', description: 'repository of the Hub: owner/name' },
   ],
+  processes: 'first',
   options: z.strictObject({
     dryRun: z.boolean().default(false).describe('list files and sizes, and upload nothing'),
     public: z.boolean().default(false).describe('make a new repository public'),

@@ -10,6 +10,7 @@ export const resume = defineCommand({
   summary: 'Resume a run that was stopped or killed; the result is bit for bit the same as without the stop',
   example: 'tunesmith resume runs/bert',
   arguments: [{ name: 'run', description: 'folder of the run' }],
+  processes: 'joined',
   options: z.strictObject(studioFields),
   async run(flags, { run }, context) {
     const display = displayRun(context, { label: 'Resuming' })

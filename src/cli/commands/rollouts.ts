@@ -57,6 +57,7 @@ export const rollouts = defineCommand({
   summary: 'Browse the answers that a run sampled, replay them with other rewards, and turn them into training data',
   example: 'tunesmith rollouts runs/grpo --sort reward --limit 5 --full --export best.jsonl --form sft',
   arguments: [{ name: 'run', description: 'folder of the run' }],
+  processes: 'first',
   options: rolloutQuerySchema.extend({
     ...replaySchema.shape,
     limit: z.int().nonnegative().default(20).describe('number of answers to show'),

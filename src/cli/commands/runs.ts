@@ -9,6 +9,7 @@ export const runs = defineCommand({
   summary: 'List the runs in a folder: progress, status, loss and best evaluation',
   example: 'tunesmith runs runs',
   arguments: [{ name: 'folder', description: 'folder of runs, or one run (default: runs)', optional: true }],
+  processes: 'first',
   options: z.strictObject({}),
   run: (_options, { folder }) => listRuns(folder ?? 'runs'),
   render: (list) => renderRuns(list, renderTable),

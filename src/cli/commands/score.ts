@@ -15,6 +15,7 @@ export const score = defineCommand({
   example: 'tunesmith score extractive-qa --dataset squad-v2 --references dev-v2.0.json --predictions predictions.json',
   arguments: [{ name: 'task', description: `task: ${names.join(', ')}` }],
   choices: () => [{ choice: 'task', part: 'settings', schemas: taskSchemas() }],
+  processes: 'first',
   options: z.strictObject({
     use: useField.describe('packages or files to import first, which register their own tasks or metrics'),
     references: z.string().describe('file or folder with the references'),

@@ -14,6 +14,7 @@ export const share = defineCommand({
   ],
   arguments: [{ name: 'runs', description: 'runs, or folders of runs: at most 32 in all', variadic: true }],
   engine: false,
+  processes: 'first',
   options: z.strictObject({
     out: z.string().describe('the HTML file; it must not exist'),
   }),

@@ -12,6 +12,7 @@ export const stack = defineCommand({
     'Another language below a task adapter: tunesmith stack runs/swahili runs/sentiment --top-only --out swapped',
   ],
   arguments: [{ name: 'adapters', description: 'adapters, lowest first: folders, runs or Hub ids', variadic: true }],
+  processes: 'first',
   options: z.strictObject({
     ...stackAdaptersSchema.shape,
     out: z.string().describe('folder for the stack; it must not exist'),

@@ -31,6 +31,7 @@ export const tokenizerEncode = defineCommand({
       optional: true,
     },
   ],
+  processes: 'first',
   options: encodeShardsSchema.extend({
     tokenizer: z.string().describe('tokenizer folder or file'),
     corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),

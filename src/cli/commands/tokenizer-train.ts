@@ -58,6 +58,7 @@ export const tokenizerTrain = defineCommand({
       optional: true,
     },
   ],
+  processes: 'first',
   options: tokenizerTrainSchema.extend({
     corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
     out: z.string().describe('folder for the tokenizer'),

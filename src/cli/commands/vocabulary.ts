@@ -24,6 +24,7 @@ export const vocabularyGrow = defineCommand({
   name: 'vocabulary grow',
   summary: 'Add tokens to a model and its tokenizer, with rows that are means of the rows they replace',
   example: 'tunesmith vocabulary grow --base runs/gpt --template chatml --out base-with-chat',
+  processes: 'first',
   options: growVocabularySchema,
   run: (options) => growVocabulary(options),
   render,
@@ -33,6 +34,7 @@ export const vocabularySwap = defineCommand({
   name: 'vocabulary swap',
   summary: 'Give a model another tokenizer: rows are mapped by the text of tokens',
   example: 'tunesmith vocabulary swap --base runs/gpt --tokenizer my-tokenizer --out base-with-mine',
+  processes: 'first',
   options: swapTokenizerSchema,
   run: (options) => swapTokenizer(options),
   render,
@@ -50,6 +52,7 @@ export const vocabularyShrink = defineCommand({
       optional: true,
     },
   ],
+  processes: 'first',
   options: shrinkVocabularySchema.extend({
     corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
   }),

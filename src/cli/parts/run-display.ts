@@ -1,7 +1,6 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { constants } from 'node:os'
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
-import { readLaunch } from '../../distributed/index.ts'
 import type { PretrainRecipe, RunListener, RunPlans, RunResult } from '../../runs/index.ts'
 import {
   describePrediction,
@@ -124,9 +123,6 @@ export const displayRun = (
   }
 }
 
-/** The result of a run as text for a terminal; of several processes that train together the first one shows it. */
-export const renderRun = (result: RunResult): string => ((readLaunch()?.rank ?? 0) > 0 ? '' : describeResult(result))
-
 /**
  * The exit code of a run: that of SIGTERM where another process of the group was told to stop. The launcher then starts all of
  * them again, as it does for the one that got the signal.
@@ -134,7 +130,8 @@ export const renderRun = (result: RunResult): string => ((readLaunch()?.rank ?? 
 export const runExitCode = (result: RunResult | RunPlans): number =>
   'reason' in result && result.reason === 'interrupted' ? 128 + constants.signals.SIGTERM : 0
 
-const describeResult = (result: RunResult): string => {
+/** The result of a run as text for a terminal. */
+export const renderRun = (result: RunResult): string => {
   const { out, model, modelStep = result.steps, reason, steps, tokens, seconds, loss, metrics, warnings } = result
   const facts = [
     `${steps} ${steps === 1 ? 'step' : 'steps'}`,

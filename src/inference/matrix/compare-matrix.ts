@@ -133,7 +133,7 @@ const measure = async (
   column: MatrixTask,
   who: string,
   intervals: BootstrapSettings,
-  { onProgress, signal }: MatrixHooks,
+  { onProgress, signal, group }: MatrixHooks,
 ): Promise<MatrixCell> => {
   const missing = obstacle(loaded, column)
   if (missing !== undefined) return { missing }
@@ -143,6 +143,7 @@ const measure = async (
     maxLength: column.maxLength,
     ...intervals,
     signal,
+    group,
     onProgress: ({ examples, of }) =>
       onProgress?.({ label: `${who} on ${column.name}`, unit: 'examples', done: examples, of }),
   })
@@ -155,7 +156,7 @@ const perplexityOf = async (
   base: InferenceModel,
   { corpus, corpusTokens, ...intervals }: MatrixInput & { corpus: string },
   who: string,
-  { onProgress, signal }: MatrixHooks,
+  { onProgress, signal, group }: MatrixHooks,
 ): Promise<MatrixCell> => {
   if (model.facts.vocabSize !== base.model.facts.vocabSize) return { missing: 'has another vocabulary' }
   const scored: ScoredModel =
@@ -184,6 +185,7 @@ const perplexityOf = async (
       },
       {
         signal,
+        group,
         onProgress: ({ tokens, totalTokens }) =>
           onProgress?.({ label: `${who} on its corpus`, unit: 'tokens', done: tokens, of: totalTokens }),
       },
@@ -224,7 +226,7 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
     throw new ConfigError('`corpusTokens` has no effect without `corpus`: set both or neither.')
   const folders = [...new Set(input.runs)]
   const short = shortNames(folders)
-  const { onProgress: _, signal: __, ...loading } = hooks
+  const { onProgress: _, signal: __, group: ___, ...loading } = hooks
   const all: MatrixTask[] = []
   const names: string[] = []
   for (const [i, folder] of folders.entries())

@@ -1,14 +1,17 @@
 // Executes a run whose work has no steps: it is recorded as one step with one evaluation. Independent of the work.
 import { memoryUsage } from 'node:process'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import type { FitResult, NonIterativeFit, RunRecipe } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openRecord, type RunRecord } from './run-record.ts'
 
+/** @param group processes that divide the work, of which the first one writes and shows it */
 export const executeNonIterative = async (
   work: NonIterativeFit,
   recipe: RunRecipe,
   mode: RunMode,
   listener: RunListener,
+  group?: ProcessGroup,
 ): Promise<RunResult> => {
   const { signal } = listener
   if (mode === 'resume') listener.onNote?.('Starting again; features that are in the cache are not computed again.')
@@ -19,7 +22,8 @@ export const executeNonIterative = async (
       if (event.type === 'evaluation' || event.type === 'end') listener.onEvent?.(event)
     },
   }
-  const record = await openRecord(recipe, mode, shown)
+  const silent = group !== undefined && !group.first
+  const record = await openRecord(recipe, mode, shown, { silent })
   await record.start()
   const at = (step: number) => ({ time: new Date().toISOString(), step })
   try {
@@ -29,14 +33,17 @@ export const executeNonIterative = async (
       note: (line) => record.note(line),
       say: (line) => listener.onNote?.(line),
       signal,
+      ...(group && { group }),
     })
     appendResult(record, result, (performance.now() - started) / 1000)
     return await record.finish({ ...result, reason: 'finished', steps: 1 })
   } catch (error) {
-    if (signal?.aborted !== true) {
+    if (signal?.aborted !== true || silent) {
       await record.fail(error as Error, 0)
       throw error
     }
+    // The others may wait for this process: they end by its error, while this one writes what it has.
+    group?.abort(error as Error)
     record.append({ type: 'end', ...at(0), reason: 'interrupted' })
     return record.finish({ ...nothing, reason: 'interrupted', steps: 0 })
   }

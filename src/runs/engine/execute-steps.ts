@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { CheckpointError, ConfigError, writeFileAtomic } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
+import { onFirst, type ProcessGroup } from '../../distributed/index.ts'
 import { ShardedOptimizer } from '../../optim/index.ts'
 import { readEvents, runFiles, type TrainingEvent, takeCheckpointRequest } from '../../tracking/index.ts'
 import {
@@ -136,12 +136,6 @@ const withVisitor = async (
     await visitor?.close()
   }
 }
-
-/** Work of one process of a group, whose result all get. */
-const onFirst = async <Result>(
-  group: ProcessGroup | undefined,
-  work: () => Promise<Result> | Result,
-): Promise<Result> => (group === undefined ? work() : group.fromFirst(work))
 
 /** The checks of a run that has not begun. */
 const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => {

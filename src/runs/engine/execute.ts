@@ -80,9 +80,8 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     for (const line of await checkCode(recipe, mode)) listener.onNote?.(line)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
-    if (fit !== undefined && group !== undefined)
-      throw new ConfigError('This variant is fitted without steps, in one process: start it without a launcher.')
-    if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
+    if (fit !== undefined)
+      return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener, group))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
     const prediction =
       group !== undefined && !group.first

@@ -23,6 +23,20 @@ export const expectRows = ({ batch: { sequences } }: CommonRecipe, { size }: Pic
     )
 }
 
+/** @throws ConfigError for processes with other code, settings or data */
+export const expectSameRun = async (
+  group: ProcessGroup,
+  { out: _, ...settings }: CommonRecipe,
+  hashes: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> =>
+  group.expectEqual({
+    ...(await programFacts()),
+    recipe: shortHash(settings),
+    data: shortHash(Object.values(hashes)),
+    ...more,
+  })
+
 /**
  * @throws ConfigError for processes that would not train the same model on the same data, for fewer rows than processes, and for
  * what runs in one process only
@@ -32,13 +46,9 @@ export const expectGroupFits = async (group: ProcessGroup, run: BuiltRun): Promi
   if (recipe.device !== 'cpu')
     throw new ConfigError(`Expected the device cpu for several processes, got ${recipe.device}. Gloo has no other.`)
   expectRows(recipe, group)
-  const { out: _, ...settings } = recipe
-  await group.expectEqual({
-    ...(await programFacts()),
-    recipe: shortHash(settings),
+  await expectSameRun(group, recipe, hashes, {
     'size of gradient buckets': String(group.bucketBytes),
     'overlap of exchange and backward pass': String(group.overlaps),
-    data: shortHash(Object.values(hashes)),
     parameters: shortHash([...trainable.parameters].map(([path, { shape, dtype }]) => [path, shape, dtype])),
     'initial weights': checksumOf(trainable.parameters),
   })

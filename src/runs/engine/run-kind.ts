@@ -95,6 +95,8 @@ export interface FitContext {
   /** Shows a line without storing it. */
   say(line: string): void
   signal?: AbortSignal
+  /** The processes that divide the work: all get the same result, and the first one writes. */
+  group?: ProcessGroup
 }
 
 /** The outcome of a non-iterative fit. */

@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path'
 import { adapters } from '../../adapters/index.ts'
 import { ConfigError, formatCount, formatDuration, programCall } from '../../core/index.ts'
+import { onFirst } from '../../distributed/index.ts'
 import {
   defaultCache,
   type FeatureBase,
@@ -32,6 +33,7 @@ import {
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
+import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
 import { measureSpecialist } from './after-training.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
@@ -106,7 +108,7 @@ const extract = async (
   { base, prepared, settings, pooling, data: { tokenizer } }: FeatureFit,
   split: 'training' | 'validation',
   records: readonly TaskRecord[],
-  { note, say, signal }: FitContext,
+  { note, say, signal, group }: FitContext,
 ): Promise<TaskFeatures> => {
   const tell = throttled(say)
   const features = await taskFeatures(base.model, prepared, records, {
@@ -118,6 +120,7 @@ const extract = async (
     padId: tokenizer.special.pad?.id ?? 0,
     batchTokens: settings.batchTokens,
     signal,
+    group,
     onNote: note,
     onProgress: (done) => tell(`Computing ${split} features … ${formatCount(done)} texts`),
   })
@@ -216,7 +219,7 @@ const saveFit = async (
 
 const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
 
-/** The work of the variant `feature-based`. */
+/** The work of the variant `feature-based`. Processes of a group divide the extraction; the first one fits, scores and writes. */
 export const fitFeatures =
   (recipe: FinetuneRecipe): NonIterativeFit =>
   async (context): Promise<FitResult> => {
@@ -224,34 +227,45 @@ export const fitFeatures =
       throw new ConfigError(
         `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base runs once, so there is no memory to save.`,
       )
-    const data = await readFinetuneData(recipe)
+    const { group } = context
+    const read = () => readFinetuneData(recipe)
+    // The others find what the first process downloaded.
+    const data = await (group === undefined ? read() : group.firstBefore(read))
     if (data.start !== undefined)
       throw new ConfigError(
         `The variant ${recipe.variant} needs a whole model for \`base\`, got the adapter ${data.start}. Merge it first: \`${programCall('export', recipe.base, '--to', 'merged', '--out', 'FOLDER')}\`.`,
       )
     for (const line of data.notes) context.note(line)
+    const hashes = await hashesOf(data.files, data.base)
+    if (group !== undefined) await expectSameRun(group, recipe, hashes)
     const fit = await prepareFit(recipe, data)
     const train = await extract(fit, 'training', data.records.train, context)
-    const fitted = await fitEstimator(fit, train, context)
+    let fitted: LearningResult | undefined
+    await onFirst(group, async () => {
+      fitted = await fitEstimator(fit, train, context)
+    })
     const width = train.features.shape[1]
     train.features.free()
     const validation = await extract(fit, 'validation', data.records.validation, context)
-    const result = evaluateFit(fit, validation, fitted)
-    validation.features.free()
-    const scores = await saveFit(fit, fitted, width, result)
-    const tokens = train.extracted.tokens + validation.extracted.tokens
-    const cached = train.extracted.cached + validation.extracted.cached
-    const computed = train.extracted.computed + validation.extracted.computed
-    return {
-      loss: fitted.fitted.loss ?? Number.NaN,
-      ...scores,
-      tokens,
-      examples: train.examples.length,
-      parameters: fitted.fitted.parameterCount,
-      // A forward pass: two operations for every parameter and token.
-      flops: 2 * fit.base.model.parameterCount * tokens,
-      cachedShare: cached / Math.max(1, cached + computed),
-      hashes: await hashesOf(data.files, data.base),
-      model: modelFolder(recipe),
-    }
+    return onFirst(group, async () => {
+      const learned = fitted as LearningResult
+      const result = evaluateFit(fit, validation, learned)
+      validation.features.free()
+      const scores = await saveFit(fit, learned, width, result)
+      const tokens = train.extracted.tokens + validation.extracted.tokens
+      const cached = train.extracted.cached + validation.extracted.cached
+      const computed = train.extracted.computed + validation.extracted.computed
+      return {
+        loss: learned.fitted.loss ?? Number.NaN,
+        ...scores,
+        tokens,
+        examples: train.examples.length,
+        parameters: learned.fitted.parameterCount,
+        // A forward pass: two operations for every parameter and token.
+        flops: 2 * fit.base.model.parameterCount * tokens,
+        cachedShare: cached / Math.max(1, cached + computed),
+        hashes,
+        model: modelFolder(recipe),
+      }
+    })
   }

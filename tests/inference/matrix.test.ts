@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { compareMatrix, evaluate, renderMatrixPicture } from '../../src/inference/index.ts'
 import { finetune } from '../../src/runs/index.ts'
+import type { Interval } from '../../src/tasks/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 
 const base = fileURLToPath(new URL('../tasks/golden/harness/model', import.meta.url))
@@ -79,6 +80,23 @@ it('scores every model on every task, and what the base forgot', async () => {
   expect(answers.forgetting).toBeCloseTo(after / before - 1, 6)
   expect(moods.perplexity).toHaveProperty('value')
   expect(renderMatrixPicture(matrix).match(/<rect /g)).toHaveLength(1 + 4 * 4)
+})
+
+it('scores with weights in bfloat16, and then takes no score that a run recorded', async () => {
+  const [run] = runs
+  const input = { runs: [run], corpus, resamples: 20 }
+  const [full, half] = [await compareMatrix(input), await compareMatrix({ ...input, dtype: 'bfloat16' })]
+  const perplexityOf = ({ rows }: typeof full) => (rows[1].perplexity as { value: number }).value
+  expect(perplexityOf(half)).not.toBe(perplexityOf(full))
+  expect(perplexityOf(half) / perplexityOf(full)).toBeCloseTo(1, 1)
+  const file = join(run, 'model', 'evaluation.json')
+  const evaluation = readFileSync(file, 'utf8')
+  const { metrics, ...rest } = JSON.parse(evaluation) as { metrics: object }
+  writeFileSync(file, JSON.stringify({ ...rest, metrics: { ...metrics, rougeL: { value: -1, low: -1, high: -1 } } }))
+  const own = async (more: object) => ((await compareMatrix({ ...input, ...more })).rows[1].cells[0] as Interval).value
+  expect(await own({})).toBe(-1)
+  expect(await own({ dtype: 'bfloat16' })).toBeGreaterThanOrEqual(0)
+  writeFileSync(file, evaluation)
 })
 
 it('is a command with page and picture, and refuses settings without effect', async () => {

@@ -119,6 +119,15 @@ describe('a run through the cache', () => {
     // Nothing is left of what could not be read.
     expect(readdirSync(cache())).toEqual([])
   })
+
+  it('says what to do where the folder of the cache cannot be made', async () => {
+    mkdirSync(at('cache/tunesmith'), { recursive: true })
+    writeFileSync(cache(), '')
+    const settings = { task: 'sequence-classification', data: lines('some.jsonl', rows.texts()), exampleCache: 'on' }
+    await expect(run('no-folder', settings)).rejects.toThrow(
+      /^Cannot make the folder \S+examples for the cache of encoded examples \(EEXIST\): set XDG_CACHE_HOME .*`exampleCache` off/,
+    )
+  })
 })
 
 describe('the cache', () => {

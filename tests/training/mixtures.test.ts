@@ -273,6 +273,13 @@ describe('a mixture that cannot be meant', () => {
       /a has plant, rock; foreign has p, r\..*settings\.labelMap\.p=plant.*--settings\.labels p,plant,r,rock/,
     ],
     [
+      'a label that is not mapped',
+      () => ({
+        data: [at('a.jsonl'), { ...foreign(), settings: { text: 'review', label: 'stars', labelMap: { p: 'plant' } } }],
+      }),
+      /a has rock; foreign has r\..*settings\.labelMap\.r=rock/,
+    ],
+    [
       'one validation for all',
       () => ({ data: [at('a.jsonl'), at('b.jsonl')], validation: at('dev.jsonl') }),
       /the validation data of each data set.*a\.jsonl,validation=/,
@@ -308,5 +315,11 @@ describe('a mixture that cannot be meant', () => {
     mkdirSync(at('lang=2'))
     expect(readDataSets(at('lang=2'))).toBe(at('lang=2'))
     expect(readDataSets('data/lang=en/part.jsonl')).toBe('data/lang=en/part.jsonl')
+  })
+
+  it('are named after their files, and after the folders too where two files have one name', () => {
+    const namesOf = (...paths: string[]) => (readDataSets(paths) as { name: string }[]).map(({ name }) => name)
+    expect(namesOf('a.jsonl', 'b.csv')).toEqual(['a', 'b'])
+    expect(namesOf('a.jsonl', 'en/a.jsonl', '../a.jsonl')).toEqual(['a', 'en-a', 'a-2'])
   })
 })

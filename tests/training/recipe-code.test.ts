@@ -112,4 +112,25 @@ describe('functions of a recipe', () => {
     const wrong = await runHere(['finetune', '--recipe', file])
     expect(wrong.stderr).toMatch(/wrong\.ts:22:\d+: the loss `loss` threw RangeError: too much/)
   })
+
+  it('that is none, gives no loss, or throws before the first step is an error that says so', async () => {
+    const told = async (name: string, from: string, to: string) => {
+      const file = writeRecipe(name, '')
+      writeFileSync(file, readFileSync(file, 'utf8').replace(from, to))
+      return (await runHere(['finetune', '--recipe', file])).stderr
+    }
+    const loss = 'const { terms, metrics } = standard()'
+    expect(await told('no-loss', loss, 'return undefined as never')).toMatch(
+      /error: Expected `terms` .* from the loss `loss` of the recipe, got nothing/,
+    )
+    expect(
+      await told('number', loss, "return { terms: [{ name: 'x', sum: 3, weight: 1, scale: 1 }] } as never"),
+    ).toMatch(/error: Expected `terms` .*`sum`, a tensor/)
+    expect(await told('no-callback', 'callbacks: [', "callbacks: ['x' as never, ")).toMatch(
+      /error: Expected a function, or an object with the method `onEvent`, for `callbacks`, got "x"/,
+    )
+    const read = await told('reader', "path, 'utf8'", "path + 'x', 'utf8'")
+    expect(read).toMatch(/the reader `read` threw Error: ENOENT.*Nothing was trained yet: .*start the run again/)
+    expect(read).not.toMatch(/resume/)
+  })
 })

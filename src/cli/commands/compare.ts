@@ -103,6 +103,12 @@ export const compare = defineCommand({
       .describe("matrix: text of the base's corpus (shards, a corpus or files), for its perplexity before and after"),
     corpusTokens: z.int().positive().optional().describe('matrix: tokens of the corpus to score (default: all)'),
     limit: z.int().positive().optional().describe('matrix: first validation records of each task (default: all)'),
+    dtype: z
+      .enum(['float32', 'bfloat16'])
+      .optional()
+      .describe(
+        'matrix: dtype of the weights; bfloat16 takes half the memory and less time (default: that of the files)',
+      ),
     picture: z.string().optional().describe('matrix: SVG file to write, with a heat map'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples for the differences'),
     seed: z.int().default(0).describe('seed of the bootstrap'),

@@ -35,6 +35,8 @@ export interface MatrixInput {
   corpusTokens?: number
   /** First validation records of each task to score (default: all, with the scores that runs have in their files). */
   limit?: number
+  /** Dtype of the weights (default: that of the files). With one, scores that runs have in their files are computed again. */
+  dtype?: 'float32' | 'bfloat16'
   resamples?: number
   seed?: number
 }
@@ -196,6 +198,9 @@ const perplexityOf = async (
   }
 }
 
+/** Whether scores that runs have in their files are those of this matrix: of all records, by weights of the same dtype. */
+const usesRecorded = ({ limit, dtype }: MatrixInput): boolean => limit === undefined && dtype === undefined
+
 /** The base on a task: with its own head where that will do, else the score that a run recorded for the untrained base. */
 const baseCell = async (
   base: InferenceModel | undefined,
@@ -208,7 +213,7 @@ const baseCell = async (
     return measure(base, column, name, { resamples: input.resamples, seed: input.seed }, hooks)
   const reference = column.run.evaluation.references?.find((one) => one.name === 'untrained base')
   const recorded = resolve(column.run.recipe.base) === resolve(name) ? reference?.metrics[column.metric] : undefined
-  if (recorded !== undefined && input.limit === undefined) return recorded
+  if (recorded !== undefined && usesRecorded(input)) return recorded
   return { missing: `has no head for ${column.task}` }
 }
 
@@ -226,7 +231,8 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
     throw new ConfigError('`corpusTokens` has no effect without `corpus`: set both or neither.')
   const folders = [...new Set(input.runs)]
   const short = shortNames(folders)
-  const { onProgress: _, signal: __, group: ___, ...loading } = hooks
+  const { onProgress: _, signal: __, group: ___, ...others } = hooks
+  const loading = { ...others, dtype: input.dtype }
   const all: MatrixTask[] = []
   const names: string[] = []
   for (const [i, folder] of folders.entries())
@@ -262,7 +268,7 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
       const scores: MatrixCell[] = []
       for (const column of columns) {
         const recorded =
-          column.key === own.key && limit === undefined ? own.run.evaluation.metrics[own.metric] : undefined
+          column.key === own.key && usesRecorded(input) ? own.run.evaluation.metrics[own.metric] : undefined
         scores.push(
           recorded ??
             (await measure(loaded, column, names[i], { resamples: input.resamples, seed: input.seed }, hooks)),

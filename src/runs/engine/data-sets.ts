@@ -128,6 +128,12 @@ const nameOf = (path: string): string => {
   return bare.replace(/[^\w.-]+/g, '-') || 'data'
 }
 
+/** The name of a path with that of its folder, where the path has one. */
+const nameWithFolder = (path: string, name: string): string => {
+  const folder = basename(dirname(path))
+  return folder === '.' || folder === '..' ? name : nameOf(`${folder}-${name}`)
+}
+
 /** Data sets with distinct names: given ones, those of their files, or those with the folders of the files. */
 const namedSets = (sets: readonly DataSetInput[]): DataSet[] => {
   const given = sets.flatMap(({ name }) => name ?? [])
@@ -138,7 +144,7 @@ const namedSets = (sets: readonly DataSetInput[]): DataSet[] => {
   const isClear = (name: string) => short.indexOf(name) === short.lastIndexOf(name)
   const names: string[] = []
   for (const [i, { name, path }] of sets.entries()) {
-    const own = name ?? (isClear(short[i]) ? short[i] : nameOf(`${basename(dirname(path))}-${short[i]}`))
+    const own = name ?? (isClear(short[i]) ? short[i] : nameWithFolder(path, short[i]))
     let free = own
     for (let n = 2; names.includes(free) || (free !== name && given.includes(free)); n++) free = `${own}-${n}`
     names.push(free)

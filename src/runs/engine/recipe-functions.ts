@@ -3,7 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { ConfigError, importUserModule, sha256 } from '../../core/index.ts'
+import { ConfigError, importUserModule, sha256, show } from '../../core/index.ts'
 
 /** A function of a recipe in run.json. */
 interface NamedFunction {
@@ -56,10 +56,18 @@ const isFunctional = (input: unknown, { method }: FunctionPlace): boolean =>
 export const hasRecipeFunctions = (recipe: { readonly [key: string]: unknown }): boolean =>
   places.some((place) => [recipe[place.key]].flat().some((input) => isFunctional(input, place)))
 
-/** Replaces a function, or an object with the method, by its name, and keeps it. */
+/**
+ * Replaces a function, or an object with the method, by its name, and keeps it.
+ * @throws ConfigError for something else where only a function will do
+ */
 const nameFunction = (input: unknown, out: string, place: FunctionPlace, otherwise: string): unknown => {
-  if (!isFunctional(input, place)) return input
-  const { key } = place
+  const { key, method, register } = place
+  if (!isFunctional(input, place)) {
+    if (register !== undefined || isNamed(input)) return input
+    throw new ConfigError(
+      `Expected a function, or an object with the method \`${method}\`, for \`${key}\`, got ${show(input)}.`,
+    )
+  }
   const { name } = input as { name?: unknown }
   const own = typeof name === 'string' && name !== '' ? name : otherwise
   functions.set(keyOf(out, key, own), input)

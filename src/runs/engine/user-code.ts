@@ -1,4 +1,6 @@
 // Calls functions of a user's recipe: with a time limit, and with file and line of the user's code in what they throw.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ConfigError, programCall, TunesmithError } from '../../core/index.ts'
 import type { TrainingEvent } from '../../tracking/index.ts'
@@ -48,13 +50,19 @@ const placeOf = (error: Error, recipeFile: string | undefined): string | undefin
 
 const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
 
+/** How the run goes on with a correct function: one without a record, which did not come to its first step, starts again. */
+const wayOn = ({ out }: UserCall, correction: string): string =>
+  existsSync(join(out, 'run.json'))
+    ? `The last whole step is saved: ${correction}, then \`${programCall('resume', out)}\`.`
+    : `Nothing was trained yet: ${correction}, then start the run again.`
+
 const fault = (call: UserCall, error: unknown): unknown => {
   // An abort ends the run in order, and errors of the program say themselves where they are.
   if (error instanceof TunesmithError || (error as Error)?.name === 'AbortError') return error
   const thrown = error instanceof Error ? error : new Error(String(error))
   const place = placeOf(thrown, call.recipeFile) ?? call.recipeFile
   return new ConfigError(
-    `${place === undefined ? '' : `${place}: `}${describe(call)} threw ${thrown.name}: ${thrown.message.split('\n')[0]}. The last whole step is saved: correct the function, then \`${programCall('resume', call.out)}\`.`,
+    `${place === undefined ? '' : `${place}: `}${describe(call)} threw ${thrown.name}: ${thrown.message.split('\n')[0]}. ${wayOn(call, 'correct the function')}`,
   )
 }
 
@@ -85,7 +93,8 @@ class CallWatch {
       this.#worker = new Worker(watcher, { eval: true, execArgv: [], workerData })
       this.#worker.unref()
     }
-    const message = `warning: ${describe(call)} has not returned for ${call.seconds} s, and the run waits for it. If it never does, end the process; its checkpoints are intact: ${programCall('resume', call.out)}`
+    // A thread that is kept takes no other signal: the handlers of SIGINT and SIGTERM would have to run on it.
+    const message = `warning: ${describe(call)} has not returned for ${call.seconds} s, and the run waits for it. If it never does, end the process with kill -9 ${process.pid}; its checkpoints are intact: ${programCall('resume', call.out)}`
     const codes = [...message].slice(0, 2000).map((letter) => letter.charCodeAt(0))
     this.#text.set(codes, 1)
     this.#text[0] = codes.length
@@ -119,11 +128,7 @@ export const callAndWait = async <Result>(call: UserCall, work: () => Result | P
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       const limited = `${call.recipeFile === undefined ? '' : `${call.recipeFile}: `}${describe(call)} has not returned after ${call.seconds} s (\`callbackSeconds\`).`
-      reject(
-        new ConfigError(
-          `${limited} The last whole step is saved: correct the function or raise the limit, then \`${programCall('resume', call.out)}\`.`,
-        ),
-      )
+      reject(new ConfigError(`${limited} ${wayOn(call, 'correct the function or raise the limit')}`))
     }, 1000 * call.seconds)
   })
   try {

@@ -99,10 +99,22 @@ const filesOf = async (folder: string): Promise<Manifest<unknown>['files']> => {
   return files
 }
 
+const elsewhere = 'set XDG_CACHE_HOME to a folder on another disk, or set `exampleCache` off'
+
+/** @throws ConfigError for a folder that cannot be made, such as on a disk that is read-only */
+const makeRoot = async (root: string): Promise<void> => {
+  try {
+    await mkdir(root, { recursive: true })
+  } catch (error) {
+    const { code = (error as Error).message } = error as NodeJS.ErrnoException
+    throw new ConfigError(`Cannot make the folder ${root} for the cache of encoded examples (${code}): ${elsewhere}.`)
+  }
+}
+
 /**
  * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished.
  * @param build fills an empty folder, and returns what is stored in the manifest
- * @throws ConfigError when the disk is full
+ * @throws ConfigError when the disk is full or cannot be written
  */
 export const cacheEntry = async <Meta>(
   root: string,
@@ -110,7 +122,7 @@ export const cacheEntry = async <Meta>(
   build: (folder: string) => Promise<Meta>,
 ): Promise<CacheEntry<Meta>> => {
   const folder = join(root, name)
-  await mkdir(root, { recursive: true })
+  await makeRoot(root)
   let problem = (await removeUnfinished(root, name)) ? 'unfinished' : undefined
   if ((await stat(folder).catch(() => undefined)) !== undefined) {
     const found = await verified<Meta>(folder)
@@ -134,9 +146,7 @@ export const cacheEntry = async <Meta>(
   } catch (error) {
     const fault = diskFault(error)
     if (fault === undefined) throw error
-    throw new ConfigError(
-      `${fault} while writing the cache of encoded examples in ${root}. Free space, set XDG_CACHE_HOME to a folder on another disk, or set \`exampleCache\` off.`,
-    )
+    throw new ConfigError(`${fault} while writing the cache of encoded examples in ${root}. Free space, ${elsewhere}.`)
   }
   await makeRoom(root, name)
   return { folder, meta: meta as Meta, built: true, ...(problem === undefined ? {} : { problem }) }

@@ -76,7 +76,8 @@ export const expectSameLabels = (
   const last = own.findLastIndex((labels) => labels.length > 0)
   if (last < 0) return
   const all = [...new Set(labelsOf.flat())].sort()
-  const to = all.find((label) => !own[last].includes(label)) ?? 'LABEL'
+  // A label that this set lacks: one that all have would join classes that differ.
+  const to = all.find((label) => !labelsOf[last].includes(label)) ?? 'LABEL'
   const parts = own.flatMap((labels, i) => (labels.length === 0 ? [] : [`${sets[i].set.name} has ${listed(labels)}`]))
   throw new DataError(
     `Expected the same labels in all data sets, got labels that not all of them have: ${parts.join('; ')}. If some mean the same, map them: \`--data ${sets[last].set.path},settings.labelMap.${own[last][0]}=${to}\`, or \`labelMap\` in the \`settings\` of the set. To learn all of them, name them: \`--settings.labels ${listed(all).replaceAll(', ', ',')}\`.`,

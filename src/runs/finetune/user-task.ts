@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError, DataError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import type { Batch, Criterion } from '../../objectives/index.ts'
+import type { Batch, Criterion, LossTerm } from '../../objectives/index.ts'
 import type { PreparedTask, ScoredUnits, TaskDefinition, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
+import { Tensor } from '../../tensor/index.ts'
 import { registerMetricInfo } from '../../tracking/index.ts'
 import { functionOf } from '../engine/recipe-functions.ts'
 import { callAndWait, callNow, type UserCall } from '../engine/user-code.ts'
@@ -71,6 +72,24 @@ const readWith =
     }
   }
 
+/** @throws ConfigError for what the loop cannot use as a loss */
+const expectLoss = (input: unknown, name: string): ReturnType<LossOf> => {
+  const { terms, metrics } = (input ?? {}) as Partial<ReturnType<LossOf>>
+  const isTerm = ({ sum, weight, scale }: Partial<LossTerm>) =>
+    sum instanceof Tensor && Number.isFinite(weight) && Number.isFinite(scale)
+  if (
+    Array.isArray(terms) &&
+    terms.length > 0 &&
+    terms.every(isTerm) &&
+    typeof metrics === 'object' &&
+    metrics !== null
+  )
+    return { terms, metrics }
+  throw new ConfigError(
+    `Expected \`terms\` (each with \`sum\`, a tensor, \`weight\` and \`scale\`) and \`metrics\` from the loss \`${name}\` of the recipe, got ${input instanceof Promise ? 'a promise' : show(input)}. Return what \`standard()\` returns, with other terms.`,
+  )
+}
+
 const prepareWith =
   (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['prepare'] =>
   (...parts) => {
@@ -80,7 +99,8 @@ const prepareWith =
       const given = functionOf(recipe.loss, 'loss', recipe.out) as RecipeLoss | { loss: RecipeLoss }
       const own: RecipeLoss = typeof given === 'function' ? given : (...all) => given.loss(...all)
       const standard = () => criterion.loss(model, batch, how)
-      return callNow(callOf('loss', recipe.loss, recipe), () => own(model, batch, standard))
+      const found: unknown = callNow(callOf('loss', recipe.loss, recipe), () => own(model, batch, standard))
+      return expectLoss(found, nameOf(recipe.loss))
     }
     // What a task counts while it encodes are getters, which a spread would read only once.
     const own = Object.getOwnPropertyDescriptors(prepared)

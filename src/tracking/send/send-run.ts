@@ -45,14 +45,20 @@ const flat = (value: unknown, path: readonly string[] = []): [string, string | n
 /** @throws DataError for a folder that is no run */
 const factsOf = async (folder: string): Promise<SentRun> => {
   const text = await readFile(join(folder, runFiles.recipe), 'utf8').catch(() => undefined)
+  if (text === undefined)
+    throw new DataError('Expected the folder of a run, with run.json, found none. Check the path.', folder)
   let start: StartEvent | undefined
-  if (text !== undefined)
-    for await (const event of readEvents(join(folder, runFiles.events))) {
-      if (event.type === 'start') start = event
-      break
-    }
-  if (text === undefined || start === undefined)
-    throw new DataError('Expected the folder of a run with a first step, got something else. Choose a run.', folder)
+  // Notes about the data and the model come before the start.
+  for await (const event of readEvents(join(folder, runFiles.events))) {
+    if (event.type !== 'start') continue
+    start = event
+    break
+  }
+  if (start === undefined)
+    throw new DataError(
+      'Expected a run that has started to train, got one without a first step. Send it later.',
+      folder,
+    )
   const name = start.name ?? basename(resolve(folder))
   return {
     id: sha256(`${name}\0${start.time}`).slice(0, 16),

@@ -34,7 +34,12 @@ const makeRun = (name: string, steps: number): string => {
   const recipe = { base: join(root, 'private', 'base'), batch: { tokens: 4096 }, data: ['a'], token: 'sk-very-secret' }
   writeFileSync(join(folder, 'run.json'), JSON.stringify(recipe))
   const lines = Array.from({ length: steps }, (_, i) => stepLine(i + 1) + (i % 3 === 2 ? evaluationLine(i + 1) : ''))
-  writeFileSync(join(folder, 'events.jsonl'), line({ type: 'start', time: at(0), step: 0, name }) + lines.join(''))
+  // As in a run: what is said of the data and the model comes first.
+  const note = line({ type: 'note', time: at(0), step: 0, message: 'The head is new.' })
+  writeFileSync(
+    join(folder, 'events.jsonl'),
+    note + line({ type: 'start', time: at(0), step: 0, name }) + lines.join(''),
+  )
   return folder
 }
 

@@ -2,6 +2,7 @@
 import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
 import {
   buildModel,
+  dropoutSettings,
   expectFinite,
   expectFiniteBlocks,
   type HeadOptions,
@@ -39,6 +40,8 @@ export interface LoadModelOptions extends ResolveOptions {
   headOptions?: Partial<HeadOptions>
   /** Settings of the architecture by our names, such as dropout: override those of config.json. */
   config?: Record<string, unknown>
+  /** Dropout of the body in training, from 0 to below 1, in place of the values of config.json. */
+  dropout?: number | undefined
   /** dtype of the parameters (default: as stored). */
   dtype?: Dtype
   device?: string
@@ -218,7 +221,9 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor, packed })
   const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
-  let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
+  const stored = definition.fromHf(fields) as object
+  const dropout = options.dropout === undefined ? {} : dropoutSettings(stored, options.dropout)
+  let config = definition.adjust(stored, { ...dropout, ...options.config })
   const hfClass = architectureOf(fields)
   const own = headOptionsOf(fields)
   const ownHead = headOfClass(definition, config, hfClass, own.labels)

@@ -1,5 +1,6 @@
 // Settings that most architectures share.
 import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
 import { type ActivationName, activationNames } from '../nn/index.ts'
 
 /** The limits are far above any published model: a damaged config.json must not make us allocate absurd sizes. */
@@ -19,6 +20,19 @@ export const sizes = {
     .nonnegative()
     .max(2 ** 16)
     .describe('number of segment ids'),
+}
+
+/** Settings with the dropout of a body: of embeddings, hidden states, feed-forward blocks and attention weights. */
+const bodyDropouts = ['dropout', 'embeddingDropout', 'hiddenDropout', 'mlpDropout', 'attentionDropout'] as const
+
+/** The dropout settings that the config of an architecture has, all with one share. @throws ConfigError where it has none */
+export const dropoutSettings = (config: object, share: number): { [name: string]: number } => {
+  const names = bodyDropouts.filter((name) => name in config)
+  if (names.length === 0)
+    throw new ConfigError(
+      `\`dropout\` has no effect on this architecture, which has no dropout, got ${share}. Remove it.`,
+    )
+  return Object.fromEntries(names.map((name) => [name, share]))
 }
 
 /** Other settings. */

@@ -64,6 +64,7 @@ export type ModelType = keyof typeof models
  */
 export const registerModel = (definition: ModelDefinition): void => registry.register(definition)
 
+export { dropoutSettings } from './config-fields.ts'
 export { DebertaBody } from './deberta.ts'
 export { DecoderBody, DecoderLayer } from './decoder.ts'
 export { EncoderBody, EncoderLayer } from './encoder.ts'

@@ -5,7 +5,7 @@ import { type Fields, isObject, throwInvalid } from './fields.ts'
 import { checkExpansion, maxExpandedLength } from './growth.ts'
 import { compileRegex, literalRegex } from './oniguruma.ts'
 import { replaceSpans, type Span } from './text.ts'
-import { isTimeout, runWithTimeLimit } from './time-limit.ts'
+import { isTimeout, runPureWithTimeLimit } from './time-limit.ts'
 
 // Patterns of published tokenizers backtrack very little, whatever their form: they take nanoseconds per character.
 const BASE_MS = 1000
@@ -52,14 +52,14 @@ export class Pattern {
   replace(text: string, content: string): string {
     if (text === '') return text
     const limit = maxExpandedLength(text.length)
-    let length = text.length
-    return this.#limited(text, () =>
-      text.replace(this.regex, (match) => {
+    return this.#limited(text, () => {
+      let length = text.length
+      return text.replace(this.regex, (match) => {
         length += content.length - match.length
         if (length > limit) checkExpansion(text.length, length, this.#where)
         return content
-      }),
-    )
+      })
+    })
   }
 
   /** The matches to replace by `content`. Throws DataError like `replace`. */
@@ -74,7 +74,7 @@ export class Pattern {
     if (!this.needsTimeLimit) return work()
     const timeoutMs = BASE_MS + MS_PER_UNIT * text.length
     try {
-      return runWithTimeLimit(work, timeoutMs)
+      return runPureWithTimeLimit(work, timeoutMs)
     } catch (error) {
       if (!isTimeout(error)) throw error
       const shown = this.source.length > 60 ? `${this.source.slice(0, 57)}...` : this.source

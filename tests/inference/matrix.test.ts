@@ -99,6 +99,23 @@ it('scores with weights in bfloat16, and then takes no score that a run recorded
   writeFileSync(file, evaluation)
 })
 
+it('takes records from all over a file where it takes some', async () => {
+  const accuracyOf = async (numbers: number[]) => {
+    const file = 'some.jsonl'
+    write(
+      file,
+      numbers.map((i) => ({ text: `times ${i}`, label: i % 2 ? 'best' : 'worst' })),
+    )
+    const { metrics } = await evaluate({ model: runs[2], data: join(scratch, file) })
+    return (metrics as { accuracy: Interval }).accuracy.value
+  }
+  const { columns, rows } = await compareMatrix({ runs: [runs[2]], limit: 4, resamples: 20 })
+  expect(columns[0].records).toBe(4)
+  const { value } = rows[1].cells[0] as Interval
+  expect(value).toBe(await accuracyOf([0, 2, 4, 6]))
+  expect(value).not.toBe(await accuracyOf([0, 1, 2, 3]))
+})
+
 it('is a command with page and picture, and refuses settings without effect', async () => {
   const [html, picture] = [join(scratch, 'matrix.html'), join(scratch, 'matrix.svg')]
   const files = ['--html', html, '--picture', picture]

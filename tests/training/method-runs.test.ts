@@ -1,5 +1,5 @@
 // Fine-tuning runs with methods that act between steps: what they leave, and that they resume to the bit.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
@@ -98,6 +98,8 @@ describe('regularisation', () => {
   it.each([
     ['full', { mixout: 0.7 }],
     ['last-n-layers', { mixout: 0.5, adapter: { layers: 1 } }],
+    ['full', { dropout: 0.3 }],
+    ['lora', { dropout: 0 }],
     ['full', { fgmEpsilon: 0.5 }],
     ['lora', { fgmEpsilon: 0.5 }],
     ['full', { resample: 'sqrt' }],
@@ -114,12 +116,25 @@ describe('regularisation', () => {
     expect(await verifyResume(at(name), { steps: 2 })).toMatchObject({ equal: true, different: [] })
   })
 
+  it('dropout is that of the setting, as if the files of the base had it, and is saved with the model', async () => {
+    const without = at('base-without-dropout')
+    cpSync(at('base/model'), without, { recursive: true })
+    const config = JSON.parse(readFileSync(join(without, 'config.json'), 'utf8'))
+    const none = { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }
+    writeFileSync(join(without, 'config.json'), JSON.stringify({ ...config, ...none }))
+    const written = await steps(recipe('full', 'dropout-written', { ...small, base: without }))
+    const given = await steps(recipe('full', 'dropout-given', { ...small, dropout: 0 }))
+    expect(given.map(({ loss }) => loss)).toEqual(written.map(({ loss }) => loss))
+    expect(JSON.parse(readFileSync(join(at('dropout-given'), 'model', 'config.json'), 'utf8'))).toMatchObject(none)
+  })
+
   it.each([
     ['lora', { mixout: 0.5 }, /`mixout` has no effect with the variant lora, which trains no matrix of the base/],
     ['bitfit', { mixout: 0.5 }, /`mixout` has no effect with the variant bitfit/],
     ['full', { mixout: 0.5, randomInit: true }, /`mixout` needs pretrained weights to return to/],
     ['full', { resample: 'balanced', settings: { classWeights: 'balanced' } }, /would count rare classes twice/],
     ['full', { resample: 'balanced', settings: { multiLabel: true, label: 'label' } }, /needs a task with one class/],
+    ['feature-based', { dropout: 0.5 }, /Expected no `dropout` with the variant feature-based/],
     ['feature-based', { mixout: 0.5 }, /Expected no `mixout` with the variant feature-based/],
     ['feature-based', { resample: 'sqrt' }, /Expected no `resample` with the variant feature-based/],
   ])('%s with %j is refused', async (variant, more, message) => {

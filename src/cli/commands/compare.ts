@@ -102,7 +102,11 @@ export const compare = defineCommand({
       .optional()
       .describe("matrix: text of the base's corpus (shards, a corpus or files), for its perplexity before and after"),
     corpusTokens: z.int().positive().optional().describe('matrix: tokens of the corpus to score (default: all)'),
-    limit: z.int().positive().optional().describe('matrix: first validation records of each task (default: all)'),
+    limit: z
+      .int()
+      .positive()
+      .optional()
+      .describe('matrix: validation records of each task, spread evenly (default: all)'),
     dtype: z
       .enum(['float32', 'bfloat16'])
       .optional()

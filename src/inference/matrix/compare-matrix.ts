@@ -33,7 +33,7 @@ export interface MatrixInput {
   corpus?: string
   /** Tokens of the corpus to score (default: all). */
   corpusTokens?: number
-  /** First validation records of each task to score (default: all, with the scores that runs have in their files). */
+  /** Validation records of each task to score, spread evenly (default: all, with the scores that runs have in their files). */
   limit?: number
   /** Dtype of the weights (default: that of the files). With one, scores that runs have in their files are computed again. */
   dtype?: 'float32' | 'bfloat16'
@@ -80,7 +80,7 @@ interface MatrixTask extends MatrixColumn {
   settings: Record<string, unknown>
   maxLength: number | undefined
   labels: readonly string[] | undefined
-  /** All of them, or the first ones. */
+  /** All of them, or some. */
   data: readonly TaskRecord[]
 }
 
@@ -92,6 +92,10 @@ const nameOfData = ({ recipe: { validation, data } }: ScoredRun): string =>
         .join(' + ')
     : basename(validation)
 
+/** So many items, spread evenly over all: the first ones of a sorted file may have one label. */
+const spread = <Item>(items: readonly Item[], count: number): readonly Item[] =>
+  items.length <= count ? items : Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)])
+
 const openTask = async (run: ScoredRun, name: string, limit: number | undefined): Promise<MatrixTask> => {
   const { folder, model, evaluation } = run
   const recorded = await fineTunedTask(folder, model)
@@ -100,7 +104,7 @@ const openTask = async (run: ScoredRun, name: string, limit: number | undefined)
       `${folder}: Expected a fine-tuning run of a task for the matrix, got another run. Leave it out.`,
     )
   const records = await scoredRecords(run, name)
-  const data = limit === undefined ? records : records.slice(0, limit)
+  const data = limit === undefined ? records : spread(records, limit)
   const { mainMetric: metric, labels } = evaluation
   return {
     run,

@@ -30,6 +30,8 @@ export interface BaseChoice {
   anyStartHead?: boolean
   head: HeadType | readonly HeadType[]
   headOptions?: Partial<HeadOptions>
+  /** Dropout of the body in training (default: as in its files). */
+  dropout?: number | undefined
   tokenizer: Tokenizer
 }
 
@@ -92,7 +94,7 @@ const startOf = (
 
 /** Loads the base of a recipe and puts its adapter on it. @throws ConfigError, CheckpointError */
 export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): Promise<AdaptedBase> => {
-  const { base, start, head, headOptions, tokenizer } = choice
+  const { base, start, head, headOptions, dropout, tokenizer } = choice
   const { newHead, frozenWeights, seed, randomInit = false } = recipe
   if (randomInit && start !== undefined)
     throw new ConfigError(
@@ -105,6 +107,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
   const { model, report } = await loadModelWithReport(base, {
     head,
     headOptions,
+    dropout,
     newHead,
     dtype,
     seed,

@@ -50,7 +50,7 @@ const placeOf = (error: Error, recipeFile: string | undefined): string | undefin
 
 const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
 
-/** How the run goes on with a correct function: one without a record, which did not come to its first step, starts again. */
+/** What to do with a correct function: a run without a record, which did not reach its first step, starts again. */
 const wayOn = ({ out }: UserCall, correction: string): string =>
   existsSync(join(out, 'run.json'))
     ? `The last whole step is saved: ${correction}, then \`${programCall('resume', out)}\`.`

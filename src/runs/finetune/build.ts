@@ -23,7 +23,7 @@ import { nonIterativeFits } from './variants.ts'
 const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
   await restoreFunctions(recipe)
   const data = await once(context, 'data', () => openTrainingData(recipe, context))
-  const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, data)
+  const { applied, hasNewHead, notes } = await loadAdaptedBase(recipe, { ...data, dropout: recipe.dropout })
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
   expectWithinLimits(recipe.budget.epochs, mixed.most)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)

@@ -85,6 +85,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       'newHead',
       'dataTemperature',
       'priorBias',
+      'dropout',
       'neftuneAlpha',
       'fgmEpsilon',
       'mixout',

@@ -48,6 +48,14 @@ export const finetuneSchema = trainingSchema.extend({
   adapter: baseFields.adapter,
   stack: baseFields.stack,
   frozenWeights: baseFields.frozenWeights,
+  dropout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe(
+      'dropout of hidden states and attention weights of the base in training (default: as in its config.json)',
+    ),
   neftuneAlpha: z
     .number()
     .positive()

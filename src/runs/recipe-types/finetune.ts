@@ -64,6 +64,11 @@ export interface FinetuneSettings extends RunSettings {
    * one. Default: `1`.
    */
   share?: number
+  /**
+   * Dropout of hidden states and attention weights of the base in training (default: as in its
+   * config.json).
+   */
+  dropout?: number
   /** NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise). */
   neftuneAlpha?: number
   /**

@@ -1,7 +1,7 @@
 // Renders chat templates with limits on size and time, because templates come from untrusted files.
 // Independent of the tokenizer.
 import { ConfigError, TunesmithError } from '../../core/index.ts'
-import { runWithTimeLimit } from '../time-limit.ts'
+import { runPureWithTimeLimit } from '../time-limit.ts'
 import { type Program, parseTemplate, type Rendered, runTemplate, TemplateError } from './jinja/template.ts'
 import { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 
@@ -51,10 +51,10 @@ const programOf = (source: string): Program => {
   return program
 }
 
-/** Runs template code for at most two seconds and turns its errors into ConfigError. */
+/** Runs template code for at most two seconds, twice if need be, and turns its errors into ConfigError. */
 const limited = <T>(work: () => T): T => {
   try {
-    return runWithTimeLimit(work, TIMEOUT_MS)
+    return runPureWithTimeLimit(work, TIMEOUT_MS)
   } catch (error) {
     if (error instanceof TunesmithError) throw error
     const message = (error as { message?: unknown } | null)?.message

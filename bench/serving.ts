@@ -186,7 +186,7 @@ const encoders = async (settings: Settings): Promise<void> => {
       const flags = ['--model', model, '--name', 'encoder', '--dtype', dtype]
       // What users of float32 files may choose beside it: fewer bits on our side only.
       const fewerBits: Side[] = [
-        ...(kind === 'embeddings' ? [{ name: 'Q8_0', flags: ['--model', q8] }] : []),
+        { name: 'Q8_0', flags: kind === 'embeddings' ? ['--model', q8] : ['--model', model, '--weights', 'q8_0'] },
         ...(dtype === 'float32' ? [{ name: 'bfloat16', flags: ['--model', model, '--dtype', 'bfloat16'] }] : []),
       ].map(({ name, flags }) => ({
         name: `${kind}: tunesmith, ${name}`,

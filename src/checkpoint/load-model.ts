@@ -12,6 +12,7 @@ import {
   type Model,
   type ModelDefinition,
   modelKeys,
+  quantizeToBlocks,
 } from '../models/index.ts'
 import {
   type BlockMatrix,
@@ -53,19 +54,28 @@ export interface LoadModelOptions extends ResolveOptions {
   mapEachTensor?: boolean
   /** Check that all weights are finite, before they are first used (default: true). */
   checkWeights?: boolean
-  /** Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). */
+  /**
+   * Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). `q8_0` quantises the
+   * matrices of other files to blocks of 8 bits, see `quantizeToBlocks`.
+   */
   weights?: WeightForm
 }
 
 /** Forms of quantised matrices in memory. */
-export const weightForms = ['packed', 'unpacked'] as const
+export const weightForms = ['packed', 'unpacked', 'q8_0'] as const
 /** Form of quantised matrices in memory. */
 export type WeightForm = (typeof weightForms)[number]
 
-/** @throws ConfigError for a form of quantised matrices where the files have none */
+/** @throws ConfigError for a form that the files of a model cannot have */
 export const expectWeightForm = (path: string, weights: WeightForm | undefined): void => {
-  if (weights !== undefined && !path.endsWith('.gguf'))
-    throw new ConfigError(`\`weights\` needs a .gguf file, got ${path}. Leave it out.`)
+  if (weights === undefined) return
+  const quantised = path.endsWith('.gguf')
+  if (weights === 'q8_0' && quantised)
+    throw new ConfigError(
+      `\`weights: q8_0\` quantises the matrices of a folder, got ${path}, which has a form of its own. Leave it out.`,
+    )
+  if (weights !== 'q8_0' && !quantised)
+    throw new ConfigError(`\`weights: ${weights}\` needs a .gguf file, got ${path}. Leave it out, or set it to q8_0.`)
 }
 
 /** What was unusual about the files of a model. */
@@ -214,9 +224,10 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const path = await resolveModel(model, options)
   expectWeightForm(path, options.weights)
   const packed = options.weights === 'packed'
-  if (packed && (options.dtype !== undefined || (options.device ?? 'cpu') !== 'cpu'))
+  const quantizes = options.weights === 'q8_0'
+  if ((packed || quantizes) && (options.dtype !== undefined || (options.device ?? 'cpu') !== 'cpu'))
     throw new ConfigError(
-      `\`weights: packed\` needs the CPU and the matrices as stored: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or set \`weights\` to unpacked.`,
+      `\`weights: ${options.weights}\` needs the CPU and has float32 beside the matrices: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
     )
   const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor, packed })
   const { fields, floats, folder } = weights
@@ -292,6 +303,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
+  if (quantizes) quantizeToBlocks(built, 'Q8_0')
   if (options.checkWeights ?? true)
     built.checkBeforeUse(() => {
       expectFinite(built.parameters(), path)

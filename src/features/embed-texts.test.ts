@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../models/index.ts'
 import { Generator, liveTensors } from '../tensor/index.ts'
+import { countTokens, createTextEncoder } from '../tokenizers/index.ts'
 import { embedTexts } from './embed-texts.ts'
 
 // Tensors of earlier tests would otherwise be found unused in the middle of a count.
@@ -47,6 +48,25 @@ describe.each([['bert'], ['roberta'], ['gpt2'], ['llama'], ['t5']] as const)('of
       }
     },
   )
+})
+
+it('embedTexts gives equal texts one vector each, in one batch and in several', async () => {
+  const model = small('bert')
+  const twice = [texts[2], texts[1], texts[2]]
+  for (const batchTokens of [1, 1000]) {
+    const [first, other, again] = (await embedTexts(model, tokenizer, twice, { batchTokens })).toArray() as number[][]
+    expect(again).toEqual(first)
+    expect(other).not.toEqual(first)
+  }
+})
+
+it('embedTexts reads the tokens that `encode` gives, special ones and truncation included', async () => {
+  for (const text of [...texts, ' spaces  \t and Capitals ', 'é\u0301 漢字 [MASK] x', '\ud800'])
+    for (const maxLength of [4, 9, 60]) {
+      const { ids } = tokenizer.encode(text, { truncation: { maxLength } })
+      expect(Array.from(createTextEncoder(tokenizer, maxLength)(text).ids)).toEqual(Array.from(ids))
+      expect(countTokens(tokenizer, text)).toBe(tokenizer.encode(text).ids.length)
+    }
 })
 
 it('embedTexts truncates texts to the limit of the model, or to `maxTokens`', async () => {

@@ -4,7 +4,7 @@ import { ConfigError, parseConfig } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { EmbeddingHead, type Model, quantizationOf } from '../models/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
+import { createTextEncoder, type Tokenizer } from '../tokenizers/index.ts'
 import { extractFeatures } from './extract.ts'
 import { layerField, poolings } from './layers.ts'
 
@@ -74,16 +74,17 @@ export const embedWithRows = async (
   const { layer, batchTokens, maxTokens = longest(model, tokenizer) } = parsed
   const { pooling = headOptions.pooling ?? 'mean', normalize = headOptions.normalize } = parsed
   // Matrices of one file give other vectors as blocks than in float32.
-  const [identity, form] = [cache?.identity ?? '', quantizationOf(model)]
+  const form = cache === undefined ? undefined : quantizationOf(model)
+  const encode = createTextEncoder(tokenizer, maxTokens ?? Number.MAX_SAFE_INTEGER)
   const { features: vectors, rows } = await extractFeatures(
     model,
-    texts.map((text, index) => ({ ids: idsOf(tokenizer, text, maxTokens, index) })),
+    texts.map((text, index) => ({ ids: expectTokens(encode(text).ids, index) })),
     {
       layer,
       pooling,
       batchTokens,
       padId: tokenizer.special.pad?.id ?? 0,
-      identity: form === undefined ? identity : `${identity} ${form}`,
+      identity: [cache?.identity, form].filter((part) => part !== undefined).join(' '),
       cache: cache?.folder,
       onProgress,
       onNote,
@@ -113,10 +114,7 @@ const longest = (model: Model, tokenizer: Tokenizer): number | undefined => {
   return limits.length > 0 ? Math.min(...limits) : undefined
 }
 
-const idsOf = (tokenizer: Tokenizer, text: string, maxTokens: number | undefined, index: number): Uint32Array => {
-  const truncation = maxTokens === undefined ? undefined : { maxLength: maxTokens }
-  const { ids } = tokenizer.encode(text, { truncation })
-  if (ids.length === 0)
-    throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Remove empty texts.`)
-  return Uint32Array.from(ids)
+const expectTokens = (ids: Uint32Array, index: number): Uint32Array => {
+  if (ids.length > 0) return ids
+  throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Remove empty texts.`)
 }

@@ -88,10 +88,19 @@ export const extractFeatures = async (
     const chosen = batch.map(([, sequence]) => sequence)
     return featuresOf(model, chosen, options)
   }
-  const planned = batches(work, batchTokens, mustPad({ unpadded: true }, model))
+  const planned = [...batches(work, batchTokens, mustPad({ unpadded: true }, model))]
   const wasTraining = model.training
   model.eval()
   try {
+    // A request of a server is one batch that nothing keeps.
+    if (planned.length === 1 && group === undefined && cache.folder === undefined) {
+      const [batch] = planned
+      const found = await compute(batch)
+      onProgress?.(distinct)
+      const rowsByKey = new Map(batch.map(([key], i) => [key, found[i]]))
+      const rows = keys.map((key) => rowsByKey.get(key) as Float32Array)
+      return { ...joined(rows, model.facts.hiddenSize), ...counts(started, work, distinct) }
+    }
     try {
       for await (const [batch, found] of computeByTurns(group, planned, compute)) {
         for (let i = 0; i < batch.length; i++) await cache.add(batch[i][0], found[i])
@@ -105,14 +114,32 @@ export const extractFeatures = async (
     return {
       features: cache.gather(keys),
       rows: Int32Array.from(keys, (key) => cache.rowsOf(key)),
-      cached: distinct - work.length,
-      computed: work.length,
-      tokens: work.reduce((sum, [, { ids }]) => sum + ids.length, 0),
-      seconds: (performance.now() - started) / 1000,
+      ...counts(started, work, distinct),
     }
   } finally {
     cache.close()
     if (wasTraining) model.train()
+  }
+}
+
+const counts = (started: number, work: readonly Work[], distinct: number) => ({
+  cached: distinct - work.length,
+  computed: work.length,
+  tokens: work.reduce((sum, [, { ids }]) => sum + ids.length, 0),
+  seconds: (performance.now() - started) / 1000,
+})
+
+/** Rows of several sequences as one tensor, float32 [rows,C]. */
+const joined = (parts: readonly Float32Array[], width: number): Pick<Extracted, 'features' | 'rows'> => {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return {
+    features: Tensor.from(all, { shape: [all.length / width, width] }),
+    rows: Int32Array.from(parts, ({ length }) => length / width),
   }
 }
 

@@ -32,8 +32,8 @@ export interface ModelChoice {
   /** `cpu` (the default), `cuda` or `cuda:0`. */
   device?: string
   /**
-   * Quantised matrices of a .gguf file: multiplied as they lie in the mapped file, or converted to float32 (default: packed
-   * on the CPU where no dtype is set).
+   * Quantised matrices of a .gguf file: multiplied as they lie in the mapped file (`packed`), or converted to float32 (`unpacked`;
+   * default: packed on the CPU where no dtype is set). `q8_0` quantises the matrices of a folder to blocks of 8 bits while it is loaded.
    */
   weights?: WeightForm
 }
@@ -90,6 +90,10 @@ export const loadForInference = async (
   const model = task === undefined ? choice : await modelOfTask(choice, task)
   const path = await resolveModel(model, { revision, onProgress })
   expectWeightForm(path, given)
+  if (given === 'q8_0' && ((await isAdapterFolder(path)) || (await isFeatureModel(path))))
+    throw new ConfigError(
+      `\`weights: q8_0\` quantises a whole model, got ${path}, which stands on a base. Serve it as a specialist of that base.`,
+    )
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
     const report = { newHead: [], unused: [], notes: [] }
@@ -109,7 +113,7 @@ export const loadForInference = async (
     throw new ConfigError(
       `\`weights: packed\` needs matrices in ${blockFormats.join(', ')}, got none in ${path}. Leave it out.`,
     )
-  if (weights === 'packed') keepPackedBlocksOf(opened.model)
+  if (weights === 'packed' || weights === 'q8_0') keepPackedBlocksOf(opened.model)
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
 }

@@ -117,7 +117,7 @@ export {
   withHead,
 } from './model-with-head.ts'
 export { ModernBertBody } from './modernbert.ts'
-export { quantizationOf, quantizeWeights, withQuantizedValues } from './quantize-weights.ts'
+export { quantizationOf, quantizeToBlocks, quantizeWeights, withQuantizedValues } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { RouterBalance, withRouterBalance } from './router-balance.ts'
 export { T5Body } from './t5.ts'

@@ -1,7 +1,7 @@
 // Quantises the weights of a base model that is not trained. Adapters and heads stay in float32.
 import { ConfigError } from '../core/index.ts'
-import { type BlockFormat, Linear, type Quantization, QuantizedMatrix } from '../nn/index.ts'
-import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { type BlockFormat, BlockMatrix, Linear, type Quantization, QuantizedMatrix } from '../nn/index.ts'
+import { encodeRows, keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { expectFinite } from './expect-finite.ts'
 import { LanguageHead } from './heads/index.ts'
 import type { Model } from './model-with-head.ts'
@@ -94,4 +94,32 @@ export const quantizeWeights = (model: Model, format: Quantization): void => {
         parameter.become(scope(() => parameter.detach().to(vocabulary.has(parameter) ? 'bfloat16' : 'float32')))
   })
   body.embedTokens.setOutputDtype('float32')
+}
+
+/** Inputs of a layer that share a scale in the formats whose blocks are smallest. */
+const blockWidth = 32
+
+/**
+ * Quantises the linear layers of the body to blocks of a GGUF file, with the bytes that ggml writes, and converts all else to
+ * float32. Layers whose inputs are no whole blocks, the token embedding and the head stay as they are. It cannot be undone.
+ * @throws ConfigError for a body that is quantised already, CheckpointError for weights that are not finite
+ */
+export const quantizeToBlocks = (model: Model, format: 'Q8_0'): void => {
+  if (quantizationOf(model) !== undefined)
+    throw new ConfigError(
+      `Expected an unquantised model to quantise to ${format}, got one in ${quantizationOf(model)}.`,
+    )
+  const vocabulary = vocabularyOf(model)
+  noGrad(() => {
+    for (const [path, layer] of linearsOf(model)) {
+      const { weight, shape } = layer
+      if (vocabulary.has(weight) || shape[1] % blockWidth !== 0) continue
+      expectFinite([[`${path}.weight`, weight]], model.definition.type)
+      const blocks = scope(() => keep(encodeRows(weight.detach().to('float32').contiguous(), format)))
+      layer.useBlocks(new BlockMatrix({ format, shape, blocks }))
+      weight.free()
+    }
+    for (const parameter of model.parameters().values()) parameter.become(scope(() => parameter.detach().to('float32')))
+  })
+  model.body.embedTokens.setOutputDtype('float32')
 }

@@ -1,11 +1,12 @@
 // Multiple choice: which of several texts fits another one, such as the answer to a question. Each choice is a sequence with a score,
 // and a softmax compares the choices of a record. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
+
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
+import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
 import { mostFrequent } from './evaluation/baselines.ts'
 import { createChoiceCriterion, splitChoices } from './learning/choice-criterion.ts'
 import { argmax, rounded, softmax } from './learning/probabilities.ts'
-import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import type { Scores } from './metrics/scored-units.ts'
 import { type Checked, labelIn, textIn } from './records/columns.ts'

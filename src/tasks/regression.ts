@@ -1,12 +1,13 @@
 // Regression: a number for each text or pair of texts, such as the similarity of two sentences.
+
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
+import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
 import { randomItem } from './evaluation/baselines.ts'
 import { expectVariedAnswers } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
-import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { NumberScores, numberScoreNames } from './metrics/number-scores.ts'
 import { type Checked, numberIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'

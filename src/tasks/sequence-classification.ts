@@ -1,8 +1,10 @@
 // Sequence classification: one class for each text or pair of texts, or any number of labels.
+
 import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
+import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
 import { mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { classLoss, classLossFields, divergence } from './learning/class-loss.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
@@ -22,7 +24,6 @@ import {
 } from './learning/label-set.ts'
 import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
-import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores, classScoreNames } from './metrics/class-scores.ts'
 import { MultiLabelScores, multiLabelScoreNames } from './metrics/multi-label-scores.ts'
 import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
+import { defaultMaxLength } from '../tokenizers/index.ts'
 import { mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
@@ -20,7 +21,6 @@ import {
   unknownLabel,
 } from './learning/label-set.ts'
 import { argmax } from './learning/probabilities.ts'
-import { defaultMaxLength } from './learning/text-encoder.ts'
 import { createTokenCriterion, splitPlaces } from './learning/token-criterion.ts'
 import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores, entityScoreNames } from './metrics/entity-scores.ts'

@@ -31,6 +31,16 @@ export { probeRegex } from './oniguruma.ts'
 export { saveTokenizer } from './saving.ts'
 export { type ScoredPiece, scoredMerges } from './sentencepiece.ts'
 export { ROLES, type Role, type SpecialToken, type SpecialTokens } from './special-tokens.ts'
+export {
+  countTokens,
+  createTextEncoder,
+  defaultMaxLength,
+  type EncodedText,
+  type Frame,
+  hasSegments,
+  specialTokenFrame,
+  type TextEncoder,
+} from './text-encoder.ts'
 export { isTimeout, runWithTimeLimit } from './time-limit.ts'
 export { tokenBytes } from './token-bytes.ts'
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'

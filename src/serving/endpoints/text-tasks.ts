@@ -1,6 +1,7 @@
 // What specialists say of texts: classes, entities, answers, filled masks and vectors.
 import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
+import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
@@ -37,7 +38,7 @@ export const textsOf = (call: Call, model: ServedModel, input: string | readonly
 
 /** The tokens of texts, as the answer states them. */
 export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) => {
-  const tokens = all.reduce((sum, one) => sum + tokenizer.encode(one).ids.length, 0)
+  const tokens = all.reduce((sum, one) => sum + countTokens(tokenizer, one), 0)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
 

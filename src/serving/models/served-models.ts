@@ -41,7 +41,7 @@ export interface ModelSettings {
   revision?: string
   device?: string
   dtype?: 'float32' | 'bfloat16'
-  /** Quantised matrices of .gguf files, packed or unpacked; see `open`. */
+  /** Form of the base's quantised matrices; see `open`. */
   weights?: WeightForm
   /** Name of the base in requests (default: its folder's name, or the Hub id). */
   name?: string

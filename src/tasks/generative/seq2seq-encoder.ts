@@ -1,7 +1,6 @@
 // Training examples and prompts for encoder-decoders: the question is the encoder's input, the answer the decoder's output.
 import { ConfigError, DataError } from '../../core/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
-import { specialTokenFrame } from '../learning/text-encoder.ts'
+import { specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
 import { createSeq2seqCriterion, type Seq2seqExample } from './answer-criterion.ts'
 import type { TooLong } from './generation-fields.ts'

@@ -1,8 +1,7 @@
 // Windows of a question with its context: a long context becomes several overlapping windows, each with the whole question. A
 // context is encoded once for all of its questions.
 import { ConfigError } from '../../core/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
-import { hasSegments, specialTokenFrame } from './text-encoder.ts'
+import { hasSegments, specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
 
 /** A question and a window of its context as token ids. */
 export interface QuestionWindow {

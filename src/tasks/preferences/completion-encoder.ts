@@ -7,12 +7,12 @@ import {
   encodeChatAnswer,
   encodeContinuation,
   fitTemplate,
+  specialTokenFrame,
   type Tokenizer,
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
 import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
 import { messageOf, type Turn } from '../generative/turns.ts'
-import { specialTokenFrame } from '../learning/text-encoder.ts'
 import { FaultCounter, type Place, type Skipped } from '../records/read-report.ts'
 import type { TaskExample } from '../task.ts'
 import type { PromptText } from './records.ts'

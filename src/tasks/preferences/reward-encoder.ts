@@ -1,8 +1,7 @@
 // Prompts with their answers as token ids for a reward model: one sequence for each answer. Decoders read prompt and answer as in generation;
 // encoders read them as a pair of texts.
 import type { BodyFacts, HeadOptions } from '../../models/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
-import { createTextEncoder, type EncodedText } from '../learning/text-encoder.ts'
+import { createTextEncoder, type EncodedText, type Tokenizer } from '../../tokenizers/index.ts'
 import type { Place, Skipped } from '../records/read-report.ts'
 import { type CompletionEncoderOptions, createCompletionEncoder } from './completion-encoder.ts'
 import { contentOf, type PromptText } from './records.ts'

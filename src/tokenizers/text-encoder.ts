@@ -1,8 +1,8 @@
 // Token ids of texts and pairs of texts with the tokenizer's special tokens, on the fast path without offsets. Where the special
 // tokens go is found once, by encoding a probe. Independent of the type of tokenizer.
-import { ConfigError, invariant } from '../../core/index.ts'
-import type { IdArray } from '../../data/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
+import { ConfigError, invariant } from '../core/index.ts'
+import type { IdArray } from './fast-encoder.ts'
+import type { Tokenizer } from './tokenizer.ts'
 
 /** A text or a pair of texts as token ids. */
 export interface EncodedText {
@@ -28,8 +28,18 @@ export interface Frame {
 
 const probe = 'a'
 
+/** By tokenizer: what surrounds one text, and two. A post-processor is part of its tokenizer and does not change. */
+const knownFrames = new WeakMap<Tokenizer, (Frame | undefined)[]>()
+
 /** The special tokens that the tokenizer puts around one text or two. */
 export const specialTokenFrame = (tokenizer: Tokenizer, isPair: boolean): Frame => {
+  const known = knownFrames.get(tokenizer) ?? []
+  knownFrames.set(tokenizer, known)
+  known[Number(isPair)] ??= findFrame(tokenizer, isPair)
+  return known[Number(isPair)] as Frame
+}
+
+const findFrame = (tokenizer: Tokenizer, isPair: boolean): Frame => {
   const { ids, typeIds, sequenceIds } = tokenizer.encode(probe, isPair ? { pair: probe } : {})
   const frame: Frame = { parts: [], partTypes: [], textTypes: [] }
   let part: number[] = []
@@ -57,9 +67,21 @@ export const specialTokenFrame = (tokenizer: Tokenizer, isPair: boolean): Frame 
   return frame
 }
 
+const knownSegments = new WeakMap<Tokenizer, boolean>()
+
 /** Whether the two texts of a pair have different segment ids. */
-export const hasSegments = (tokenizer: Tokenizer): boolean =>
-  tokenizer.encode(probe, { pair: probe }).typeIds.some((type) => type !== 0)
+export const hasSegments = (tokenizer: Tokenizer): boolean => {
+  const known =
+    knownSegments.get(tokenizer) ?? tokenizer.encode(probe, { pair: probe }).typeIds.some((type) => type !== 0)
+  knownSegments.set(tokenizer, known)
+  return known
+}
+
+const specialTokens = ({ parts }: Frame): number => parts.reduce((sum, { length }) => sum + length, 0)
+
+/** Number of tokens of a text with its special tokens, without a limit. */
+export const countTokens = (tokenizer: Tokenizer, text: string): number =>
+  tokenizer.encodeIds(text).length + specialTokens(specialTokenFrame(tokenizer, false))
 
 /** Lengths of a pair truncated longest first, as transformers does. */
 const splitLength = (first: number, second: number, capacity: number): [number, number] => {
@@ -71,22 +93,23 @@ const splitLength = (first: number, second: number, capacity: number): [number, 
   return first > second ? [longer, shorter] : [shorter, longer]
 }
 
-/** Encodes texts with at most `maxLength` tokens. @throws ConfigError when special tokens leave no capacity for text */
+/**
+ * Encodes texts with at most `maxLength` tokens (`Number.MAX_SAFE_INTEGER` for no limit).
+ * @throws ConfigError when special tokens leave no capacity for text
+ */
 export const createTextEncoder = (
   tokenizer: Tokenizer,
   maxLength: number,
   { pairs = 'together' }: { pairs?: 'together' | 'separate' } = {},
 ): TextEncoder => {
-  const frames: (Frame | undefined)[] = [undefined, undefined]
   const typed = hasSegments(tokenizer)
   const left = tokenizer.truncationSide === 'left'
   const keep = (ids: IdArray, length: number): IdArray =>
     ids.length <= length ? ids : left ? ids.subarray(ids.length - length) : ids.subarray(0, length)
   const encode: TextEncoder = (text, pair) => {
     const isPair = pair !== undefined
-    frames[Number(isPair)] ??= specialTokenFrame(tokenizer, isPair)
-    const frame = frames[Number(isPair)]!
-    const capacity = maxLength - frame.parts.reduce((sum, { length }) => sum + length, 0)
+    const frame = specialTokenFrame(tokenizer, isPair)
+    const capacity = maxLength - specialTokens(frame)
     if (capacity < (isPair ? 2 : 1))
       throw new ConfigError(
         `\`maxLength\` ${maxLength} leaves no tokens for text next to the special tokens: raise it.`,

@@ -132,8 +132,10 @@ const blockFields = {
     const name = gated ? given.slice('gated-'.length) : given
     return { gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
   },
-  write: ({ gated, activation }: StackConfig): Record<string, unknown> => ({
+  write: ({ gated, activation, numLayers, numDecoderLayers }: StackConfig): Record<string, unknown> => ({
     feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
+    // transformers takes `num_layers` where it is missing, transformers.js takes a decoder without a cache.
+    num_decoder_layers: numDecoderLayers ?? numLayers,
     is_encoder_decoder: true,
   }),
 }

@@ -8,6 +8,8 @@ import { saveModel } from '../../src/checkpoint/index.ts'
 import type { ExportSource, ProofRow } from '../../src/export/export-target.ts'
 import { exportModel, exportTargets } from '../../src/export/index.ts'
 import { openSource } from '../../src/export/open-source.ts'
+import { freeModel } from '../../src/export/proof/compare-models.ts'
+import { generateInTransformersJs } from '../../src/export/proof/transformers-js.ts'
 import { noGrad } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 import { oddModel } from './onnx-fixture.ts'
@@ -30,9 +32,15 @@ beforeAll(async () => {
 
 type OddModel = Parameters<typeof oddModel>
 
-const save = async (name: string, type: OddModel[0], head: OddModel[1], tokenizer = 'bpe'): Promise<string> => {
+const save = async (
+  name: string,
+  type: OddModel[0],
+  head: OddModel[1],
+  { tokenizer = 'bpe', changes = {}, fields = {} }: { tokenizer?: string; changes?: object; fields?: object } = {},
+): Promise<string> => {
   const folder = join(scratch, name)
-  await saveModel(oddModel(type, head, { vocabSize: 300 }), folder, { tokenizer: join(scratch, tokenizer) })
+  const model = oddModel(type, head, { vocabSize: 300, ...changes })
+  await saveModel(model, folder, { tokenizer: join(scratch, tokenizer), fields: { ...fields } })
   return folder
 }
 
@@ -80,6 +88,33 @@ describe('a proof', () => {
       expect(byCheck(proof, 'padded batch')?.value).toBeLessThan(1e-5)
       expect(byCheck(proof, 'greedy tokens')?.value).toBe(head === 'seq2seq-lm' ? '64 of 64' : undefined)
     }
+  })
+
+  it('generates in transformers.js, which reads config.json in its own way', async () => {
+    // As many layers in the decoder as in the encoder, which transformers.js does not take from `num_layers`.
+    const folder = await save('t5-equal', 't5', 'seq2seq-lm', {
+      changes: { numDecoderLayers: undefined },
+      fields: { eos_token_id: 299 },
+    })
+    const out = `${folder}-out`
+    const { proof } = await exportModel({ model: folder, to: ['onnx', 'merged'], out, texts })
+    expect(proof.filter(({ ok }) => !ok)).toEqual([])
+    const inTransformersJs = ({ check, consumer }: (typeof proof)[number]) =>
+      check === 'greedy tokens' && consumer.startsWith('transformers.js')
+    expect(proof.find(inTransformersJs)?.value).toMatch(/^(\d+) of \1$/)
+    const read = (path: string) => JSON.parse(readFileSync(join(out, path), 'utf8')) as Record<string, unknown>
+    expect(read('onnx/config.json')).toMatchObject({ num_layers: 2, num_decoder_layers: 2 })
+    // transformers takes no end token from config.json beside this file.
+    expect(read('merged/generation_config.json')).toMatchObject({ eos_token_id: 299 })
+
+    const { num_decoder_layers: _, ...without } = read('onnx/config.json')
+    writeFileSync(join(out, 'onnx', 'config.json'), JSON.stringify(without))
+    const source = await openSource({ model: folder })
+    const [row] = await generateInTransformersJs(source, join(out, 'onnx'), texts, {
+      ...{ target: 'onnx', dtype: 'fp32', limit: 1e-4 },
+    })
+    expect(row).toMatchObject({ ok: false, value: 'none', detail: expect.stringMatching(/past_key_values/) })
+    freeModel(source.model)
   })
 
   it.each([
@@ -146,7 +181,7 @@ describe('a proof', () => {
 
 describe('the score of a task', () => {
   const classifier = async (name: string): Promise<string> => {
-    const folder = await save(name, 'bert', 'sequence-classification', 'wordpiece')
+    const folder = await save(name, 'bert', 'sequence-classification', { tokenizer: 'wordpiece' })
     writeFileSync(join(folder, 'task.json'), '{"task": "sequence-classification", "settings": {}}')
     const words = 'the cat sat on mat and dog ran after it'.split(' ')
     const line = (i: number) => `${words[i % 10]} ${words[(i * 7) % 10]} ${words[(i * 3) % 9]},${'aaabbc'[i % 6]}`

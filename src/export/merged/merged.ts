@@ -1,6 +1,6 @@
 // The target `merged`: a plain folder that transformers loads, without adapters. Matrices were merged in float32 and are cast
 // to the folder's dtype once, here.
-import { cp, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { exists } from '../../core/index.ts'
@@ -30,11 +30,16 @@ const writeTokenizer = async (source: ExportSource, folder: string): Promise<voi
     if (await exists(join(source.folder, name))) await cp(join(source.folder, name), join(folder, name))
 }
 
+/** Tokens that transformers takes from config.json only where there is no generation_config.json: without an end it never stops. */
+const roles = ['bos_token_id', 'eos_token_id', 'pad_token_id']
+
 const writeGeneration = async ({ generation }: ExportSource, folder: string): Promise<void> => {
   const path = join(folder, 'generation_config.json')
   const fields = generationToHf(generation)
   if (Object.keys(fields).length === 0 || (await exists(path))) return
-  await writeFile(path, `${JSON.stringify(fields, null, 2)}\n`)
+  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>
+  const tokens = Object.fromEntries(roles.flatMap((role) => (config[role] == null ? [] : [[role, config[role]]])))
+  await writeFile(path, `${JSON.stringify({ ...tokens, ...fields }, null, 2)}\n`)
 }
 
 export const merged: ExportTarget = {

@@ -1,10 +1,10 @@
-// Runs an ONNX export in onnxruntime-node, where it is installed, and its tokenizer in transformers.js.
+// Runs an ONNX export in onnxruntime-node, and generates and encodes in transformers.js, where they are installed.
 import type { ExportSource, ProofContext, ProofRow } from '../export-target.ts'
 import { compareLogits, compareRunner } from '../proof/compare-models.ts'
 import { compareScores } from '../proof/compare-scores.ts'
 import { compareWeights } from '../proof/compare-weights.ts'
 import { runModel } from '../proof/runner.ts'
-import { proveInTransformersJs } from '../proof/transformers-js.ts'
+import { generateInTransformersJs, proveInTransformersJs } from '../proof/transformers-js.ts'
 import { modelGraphs } from './model-files.ts'
 import { loadRuntime, type OnnxRunner, runOnnx } from './run-onnx.ts'
 import { freeStored, storedModel } from './stored-matrices.ts'
@@ -83,6 +83,7 @@ export const proveOnnx = async (
     return [
       ...(await proveQuantised(source, runner, format, target, texts)),
       ...(await compareRunner(source, runner, texts, comparison)),
+      ...(await generateInTransformersJs(source, folder, texts, { target, dtype: format, limit })),
       ...(await compareScores(source, validation, runner, {
         target,
         consumer: runner.consumer,

@@ -197,12 +197,16 @@ interface Generated {
   wrong: number
 }
 
-/** Whether the export's most likely token is another, though the model's logits of the two differ by more than allowed. */
-const isWrong = (expected: Float32Array, got: Float32Array, limit: number): boolean => {
-  const [token, chosen] = [argmax(expected), argmax(got)]
+/** Whether a token's logit is below that of the most likely one by more than the tolerance allows. */
+const isFar = (expected: Float32Array, chosen: number, limit: number): boolean => {
   const scale = expected.reduce((most, one) => Math.max(most, Math.abs(one)), 0)
-  return expected[token] - expected[chosen] > 2 * limit * scale
+  // A token that the model does not have is far from all.
+  return !(expected[argmax(expected)] - expected[chosen] <= 2 * limit * scale)
 }
+
+/** Whether the export's most likely token is another, though the model's logits of the two differ by more than allowed. */
+const isWrong = (expected: Float32Array, got: Float32Array, limit: number): boolean =>
+  isFar(expected, argmax(got), limit)
 
 /** The model's logits of a text with the experts that the export takes; undefined without mixtures. */
 const logitsWithTheirExperts = async (
@@ -239,6 +243,53 @@ const generateBoth = async (
   return found
 }
 
+/** Texts that an export continues, as short prompts; none where the context leaves no room for an answer. */
+const promptsOf = (source: ExportSource, texts: readonly string[], count: number): ProofInput[] => {
+  const { maxPositions = Number.POSITIVE_INFINITY } = source.model.facts
+  const most = Math.min(16, maxPositions - generatedTokens)
+  return most < 1 ? [] : inputsOf(source, texts, most).slice(0, count)
+}
+
+/**
+ * Compares the greedy tokens of a program that shows no logits: each must be the model's most likely token after those before it, or be
+ * explained by the tolerance.
+ * @param generate at most so many tokens after a prompt, without it
+ */
+export const compareContinuations = async (
+  source: ExportSource,
+  texts: readonly string[],
+  { target, consumer, limit }: Comparison,
+  generate: (prompt: ProofInput, most: number) => Promise<readonly number[]>,
+): Promise<ProofRow[]> => {
+  const reference = runSource(source)
+  // Other experts of equal shares may choose other tokens, and here nothing says which were chosen.
+  if (reference.decode === undefined || reference.experts !== undefined) return []
+  let [same, wrong, steps] = [0, 0, 0]
+  for (const prompt of promptsOf(source, texts, 2)) {
+    const mine = await reference.decode(prompt)
+    let token: number | undefined
+    for (const chosen of await generate(prompt, generatedTokens)) {
+      const expected = await mine.next(token)
+      if (argmax(expected) === chosen) same++
+      else if (isFar(expected, chosen, limit)) wrong++
+      steps++
+      token = chosen
+    }
+    await mine.free()
+  }
+  if (steps === 0) return []
+  return [
+    {
+      target,
+      consumer,
+      check: 'greedy tokens',
+      value: `${same} of ${steps}`,
+      ok: wrong === 0,
+      ...(wrong === 0 ? {} : { detail: `${wrong} differ by more than the tolerance of the logits` }),
+    },
+  ]
+}
+
 /** Compares greedy tokens with the model's, and logits with a cache with those without one. */
 export const compareGreedy = async (
   source: ExportSource,
@@ -248,12 +299,11 @@ export const compareGreedy = async (
   { reference = runSource(source), prompts = 2 }: { reference?: Runner; prompts?: number } = {},
 ): Promise<ProofRow[]> => {
   if (runner.decode === undefined || reference.decode === undefined) return []
-  const { maxPositions = Number.POSITIVE_INFINITY } = source.model.facts
-  const most = Math.min(16, maxPositions - generatedTokens)
-  if (most < 1) return []
+  const chosen = promptsOf(source, texts, prompts)
+  if (chosen.length === 0) return []
   const difference = new RelativeDifference()
   const total = { same: 0, wrong: 0, steps: 0 }
-  for (const prompt of inputsOf(source, texts, most).slice(0, prompts)) {
+  for (const prompt of chosen) {
     const cached: Float32Array[] = []
     const { tokens, same, wrong } = await generateBoth(reference, runner, prompt, limit, cached)
     total.same += same

@@ -93,16 +93,19 @@ const measure = async (
 /** Rows of whole blocks of 256, so that every type of GGUF is used as such. */
 const wide = { hiddenSize: 256, intermediateSize: 512 }
 
-/** Instead of settings that llama.cpp does not have. */
+/**
+ * Instead of settings that llama.cpp does not have. Mixtures take all experts: which of random ones are taken is decided by rounding, as
+ * by the float16 of llama.cpp's cache.
+ */
 const knownToLlamaCpp: Record<string, Record<string, unknown>> = {
   bert: { activation: 'gelu' },
   gemma2: { queryScale: 12 },
   gemma3: { queryScale: 12 },
   gpt2: { scaleAttentionByLayer: false },
   mistral: { slidingWindow: 0 },
-  mixtral: { slidingWindow: 0 },
+  mixtral: { slidingWindow: 0, expertsPerToken: 5 },
   modernbert: { normBias: false, mlpBias: false },
-  'qwen3-moe': { denseLayers: [], normalizeWeights: true, expertSize: 256 },
+  'qwen3-moe': { denseLayers: [], normalizeWeights: true, expertSize: 256, expertsPerToken: 5 },
   smollm3: { numLayers: 5, positionlessInterval: 4, mlpBias: false },
   t5: { numDecoderLayers: 2, relativeMaxDistance: 128 },
 }

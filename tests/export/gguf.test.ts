@@ -6,14 +6,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
-import {
-  ggufTokenizer,
-  loadModel,
-  loadTokenizer,
-  openGguf,
-  saveModel,
-  weightForms,
-} from '../../src/checkpoint/index.ts'
+import { ggufTokenizer, loadModel, loadTokenizer, openGguf, saveModel } from '../../src/checkpoint/index.ts'
 import { mixes } from '../../src/export/gguf/mixes.ts'
 import { chooseTarget, exportModel } from '../../src/export/index.ts'
 import { openSource } from '../../src/export/open-source.ts'
@@ -24,6 +17,9 @@ import { buildModel, freeWeights, type HeadType, type Model, type ModelType, mod
 import type { GatedMlp } from '../../src/nn/index.ts'
 import { Generator, keep, noGrad, Tensor, zeros } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
+
+/** Forms that the matrices of a .gguf file may have in memory. */
+const ofFile = ['packed', 'unpacked'] as const
 
 const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -361,7 +357,7 @@ describe('gguf', () => {
       await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
       const path = join(`${folder}-out`, 'gguf', `${name}-Q8_0.gguf`)
       const inputIds = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
-      const [packed, unpacked] = await Promise.all(weightForms.map((weights) => loadModel(path, { head, weights })))
+      const [packed, unpacked] = await Promise.all(ofFile.map((weights) => loadModel(path, { head, weights })))
       // Routers stay as they are.
       const matrices = (model: Model) =>
         [...model.body.parameters()].filter(([name, { ndim }]) => ndim > 1 && !name.endsWith('router.weight'))
@@ -378,7 +374,7 @@ describe('gguf', () => {
     const path = join(`${folder}-out`, 'gguf', 'adapted-Q8_0.gguf')
     const ids = [5, 9, 200, 3]
     const logits: Tensor[] = []
-    for (const weights of weightForms) {
+    for (const weights of ofFile) {
       const { model } = await loadForInference({ model: path, weights })
       const bare = noGrad(() => model.forward({ inputIds: Tensor.from([ids], { dtype: 'int64' }) }).logits)
       applyAdapter(model, { type: 'lora', rank: 2, targets: ['qProj', 'downProj'] }, { name: 'a', seed: 1 })
@@ -406,7 +402,7 @@ describe('gguf', () => {
     await exportModel({ model: folder, to: ['gguf:q8_0', 'gguf:f16'], out: `${folder}-out`, prove: false })
     const path = join(`${folder}-out`, 'gguf', 'cached-Q8_0.gguf')
     const cache = { folder: join(scratch, 'vectors'), identity: 'the file' }
-    for (const weights of weightForms) {
+    for (const weights of ofFile) {
       const { model, tokenizer } = await loadForInference({ model: path, weights }, { head: 'embedding' })
       const [stored, alone] = [
         await embedTexts(model, tokenizer, ['The cat sat.'], { cache }),

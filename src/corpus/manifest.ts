@@ -12,8 +12,8 @@ export const manifestVersion = 1
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.number().int().nonnegative()
-/** Paths in a manifest stay inside the corpus. */
-const innerPath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/)
+/** Paths in a manifest stay inside the corpus; Spark gives names such as `kind=part/part=0`. */
+const innerPath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./=-]+$/)
 
 const fileSchema = z.strictObject({ path: innerPath, lines: count, bytes: count, sha256: hash })
 
@@ -72,8 +72,12 @@ export const readManifestIfAny = async (folder: string): Promise<CorpusManifest 
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw error
   }
-  return parseConfig(manifestSchema, parseJson(text, { path, advice: () => 'Build the corpus again.' }), path)
+  return parseManifest(text, path)
 }
+
+/** The manifest in a text. @throws DataError and ConfigError when it is damaged */
+export const parseManifest = (text: string, path: string): CorpusManifest =>
+  parseConfig(manifestSchema, parseJson(text, { path, advice: () => 'Build the corpus again.' }), path)
 
 /** A manifest as indented JSON, with a fixed order of keys. */
 export const encodeManifest = (manifest: CorpusManifest): string => `${JSON.stringify(manifest, null, 1)}\n`

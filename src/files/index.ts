@@ -4,7 +4,7 @@
 export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimited.ts'
 export { type PackedFile, packedFiles } from './packed-files.ts'
 export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
-export { expandFiles, filePattern, schemeOf } from './paths.ts'
+export { expandFiles, filePattern, globBase, isGlob, listEntries, matchesExtension, schemeOf } from './paths.ts'
 export { hasWord, splitOfName, splitWords } from './split-names.ts'
 export {
   type ByteLine,

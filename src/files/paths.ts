@@ -35,7 +35,7 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
     }
     return files.sort(byCodeUnits)
   }
-  if (/[*?{]/.test(path)) {
+  if (isGlob(path)) {
     const base = globBase(path)
     const pattern = filePattern(path)
     const files = existsSync(base) ? (await walk(base)).filter((file) => pattern.test(file)) : []
@@ -45,22 +45,27 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
   throw new DataError('Expected a file, a folder or a glob, got a path that does not exist. Check the path.', path)
 }
 
-const expandList = async (path: string, extensions: readonly string[]): Promise<string[]> => {
+/** Whether a path is a pattern of paths. */
+export const isGlob = (path: string): boolean => /[*?{]/.test(path)
+
+/** The paths and addresses in a file with one a line; relative paths are relative to the file. @throws DataError for a list without any */
+export const listEntries = async (path: string): Promise<string[]> => {
   const text = await readFile(path, 'utf8').catch(() => {
     throw new DataError('Expected a file with one path a line, got none that can be read. Check the path.', path)
   })
+  const entries = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((entry) => entry !== '' && !entry.startsWith('#'))
+  if (entries.length === 0) throw new DataError('Expected a file with one path a line, got an empty list.', path)
+  return entries.map((entry) =>
+    isAbsolute(entry) || schemeOf(entry) !== undefined ? entry : join(dirname(path), entry),
+  )
+}
+
+const expandList = async (path: string, extensions: readonly string[]): Promise<string[]> => {
   const files: string[] = []
-  for (const line of text.split(/\r?\n/)) {
-    const entry = line.trim()
-    if (entry === '' || entry.startsWith('#')) continue
-    files.push(
-      ...(await expandFiles(
-        isAbsolute(entry) || schemeOf(entry) !== undefined ? entry : join(dirname(path), entry),
-        extensions,
-      )),
-    )
-  }
-  if (files.length === 0) throw new DataError('Expected a file with one path a line, got an empty list.', path)
+  for (const entry of await listEntries(path)) files.push(...(await expandFiles(entry, extensions)))
   return files
 }
 
@@ -78,7 +83,8 @@ const walk = async (folder: string, depth = 0): Promise<string[]> => {
   return files
 }
 
-const matchesExtension = (file: string, extensions: readonly string[]): boolean => {
+/** Whether a file's name ends in one of the extensions, before that of a compression. */
+export const matchesExtension = (file: string, extensions: readonly string[]): boolean => {
   const packed = file.toLowerCase()
   const compression = compressions.find((ending) => ending !== '' && packed.endsWith(ending)) ?? ''
   // Wikipedia names the parts of a dump by their first and last page: …xml-p10p30302.bz2.
@@ -88,7 +94,8 @@ const matchesExtension = (file: string, extensions: readonly string[]): boolean 
 
 const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-const globBase = (pattern: string): string => {
+/** The folder of a pattern, which all that it matches is below. */
+export const globBase = (pattern: string): string => {
   const parts = pattern.split(sep)
   const fixed = parts.slice(
     0,

@@ -1,13 +1,14 @@
 // Small inputs with known contents, the command line as a child process, and snapshots of folders, for the corpus
 // tests.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { createRandom, type Random } from '../../src/core/index.ts'
+import { findSparkSubmit } from '../../src/corpus/spark/submit.ts'
 import { program } from '../setup/program.ts'
 
 const repository = new URL('../../', import.meta.url).pathname
@@ -55,6 +56,17 @@ export const runCli = (
     child.stdin.on('error', () => {}) // a killed child does not read to the end
     child.stdin.end(input)
   })
+}
+
+/** Why there is no Spark on this machine; undefined where there is one. */
+export const missingSpark = (): string | undefined => {
+  if (spawnSync('java', ['-version']).error !== undefined) return 'no java'
+  try {
+    findSparkSubmit()
+    return undefined
+  } catch {
+    return 'no Spark: set SPARK_HOME or `pip install pyspark`'
+  }
 }
 
 /** Every file under `folder` with the hash of its bytes. */

@@ -1,25 +1,15 @@
 // `corpus build --engine spark` on a real Spark, on this machine: the corpus of the embedded engine, document by
 // document, though a worker is killed in the middle.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type CorpusManifest, readManifest } from '../../src/corpus/index.ts'
-import { findSparkSubmit } from '../../src/corpus/spark/submit.ts'
-import { runCli, smallPieces, temporaryFolder, writeInventedInputs } from './corpus-fixture.ts'
+import { missingSpark, runCli, smallPieces, temporaryFolder, writeInventedInputs } from './corpus-fixture.ts'
 
-const missing = (): string | undefined => {
-  if (spawnSync('java', ['-version']).error !== undefined) return 'no java'
-  try {
-    findSparkSubmit()
-    return undefined
-  } catch {
-    return 'no Spark: set SPARK_HOME or `pip install pyspark`'
-  }
-}
-const reason = missing()
+const reason = missingSpark()
 
 /** Kills the first worker process of a stage under `folder`; resolves with whether there was one. */
 const killWorker = (folder: string, stage: string, until: AbortSignal): Promise<boolean> =>

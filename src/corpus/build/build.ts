@@ -1,13 +1,12 @@
 // `corpus build` from start to end: plans the work, skips what an earlier run has finished, runs the rest on worker
 // threads, and publishes the corpus by one atomic rename of its manifest.
 
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import {
   ConfigError,
   DataError,
-  makeFolder,
   type Progress,
   type ProgressOptions,
   parseConfig,
@@ -16,28 +15,30 @@ import {
   writeFileAtomic,
 } from '../../core/index.ts'
 import { schemeOf } from '../../files/index.ts'
-import {
-  type CorpusManifest,
-  encodeManifest,
-  manifestFormat,
-  manifestName,
-  manifestVersion,
-  readManifestIfAny,
-} from '../manifest.ts'
+import { type CorpusManifest, encodeManifest, manifestFormat, manifestName, manifestVersion } from '../manifest.ts'
 import { type BuildFindings, type CorpusReport, summarize } from '../report/corpus-report.ts'
+import { HadoopFolder } from '../spark/hadoop-folder.ts'
+import { findRemoteInputs } from '../spark/hadoop-inputs.ts'
+import { type OpenSpark, openSpark } from '../spark/open-spark.ts'
 import { buildOnSpark } from '../spark/spark-build.ts'
-import { lockFolder } from './build-lock.ts'
 import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } from './contamination-stage.ts'
+import { LocalFolder } from './corpus-folder.ts'
 import { deduplicate } from './dedup-stage.ts'
 import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document-task.ts'
-import { type InputFile, listInputs } from './inputs.ts'
+import { type InputFile, listInputs, type ResolvedSource } from './inputs.ts'
 import { type EntryFile, isIntact, keyOf, pruneFolders, readEntry } from './journal.ts'
 import { explainFault } from './machine-fault.ts'
 import { type CorpusBuildOptions, corpusBuildSchema, type ResolvedBuildOptions } from './options.ts'
 import { hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
 import { groupBySize, type Piece, planPieces } from './plan.ts'
 import { readStage } from './read-records.ts'
-import { type BuildSettings, describeChanges, expandSource, resolveBuild } from './resolve-options.ts'
+import {
+  type BuildSettings,
+  describeChanges,
+  expandSource,
+  registeredSources,
+  resolveBuild,
+} from './resolve-options.ts'
 import type { WriteItem, WriteTask } from './write-task.ts'
 
 /** Cancellation and output of a build. */
@@ -79,7 +80,6 @@ interface BuildPlan {
 type PartGroup = { item: WriteItem; bytes: number; hashes: string[] }[]
 
 const workVersion = 1
-const workName = 'work'
 const planName = 'plan.json'
 const decontaminateName = 'decontaminate'
 
@@ -92,14 +92,19 @@ export const buildCorpus = async (options: CorpusBuildOptions, context: BuildCon
   requireEffect(checked)
   try {
     const settings = await resolveBuild(checked)
-    await prepareOut(checked.out)
-    const unlock = await lockFolder(checked.out)
+    const { out, engine, master, sparkConf, workers, memoryMegabytes = defaultMemoryMegabytes } = checked
+    requireReachable(checked, settings)
+    const spark = engine === 'spark' ? await openSpark({ master, conf: sparkConf }, context.signal) : undefined
+    let unlock: (() => Promise<void>) | undefined
     try {
-      const { workers, memoryMegabytes = defaultMemoryMegabytes } = checked
+      // Only Spark reaches addresses.
+      const folder = schemeOf(out) === undefined ? new LocalFolder(out) : new HadoopFolder(out, spark!.shell)
+      unlock = await folder.open()
       const limits = { ...checked, workers: workers || availableParallelism(), memoryMegabytes }
-      return await new Build(settings, limits, context).run()
+      return await new Build({ settings, limits, context, folder, spark }).run()
     } finally {
-      await unlock()
+      await unlock?.()
+      await spark?.close()
     }
   } catch (error) {
     if (context.signal?.aborted) context.log?.('Finished work is kept. Run the same command to resume.')
@@ -123,28 +128,31 @@ const requireEffect = ({ engine, workers, memoryMegabytes, master, sparkConf }: 
   }
 }
 
-/** Creates the output folder. @throws ConfigError when it has other files than those of a corpus */
-const prepareOut = async (out: string): Promise<void> => {
-  const scheme = schemeOf(out)
-  if (scheme !== undefined)
+/** @throws ConfigError for addresses with an engine that reads and writes file systems only */
+const requireReachable = ({ out, engine }: ResolvedBuildOptions, { sources }: BuildSettings): void => {
+  if (engine === 'spark') return
+  const isFile = ({ kind }: ResolvedSource) => registeredSources()[kind]!.expand === undefined
+  const paths = [['out', out], ...sources.filter(isFile).map(({ path }, i) => [`source[${i}]`, path])] as const
+  for (const [option, path] of paths) {
+    const scheme = schemeOf(path ?? '')
+    if (scheme === undefined) continue
     throw new ConfigError(
-      `Expected a folder of a file system for \`out\`, got ${out}. Addresses of ${scheme} are not written: mount it, or copy the corpus there afterwards.`,
+      `\`${option}\` needs the engine spark for ${path}: set \`engine\` to spark, which reads and writes addresses of ${scheme}, or mount it as a folder.`,
     )
-  await makeFolder(out, 'out')
-  const names = await readdir(out)
-  if (names.includes(manifestName) || names.includes(workName)) return
-  const foreign = names.find((name) => !/^(data-[0-9a-f]+|\.lock|\..*\.tmp)$/.test(name))
-  if (foreign === undefined) return
-  throw new ConfigError(
-    `Expected an empty folder or a corpus for \`out\`, got ${out} with ${foreign}. Name another folder.`,
-  )
+  }
+}
+
+interface BuildParts {
+  settings: BuildSettings
+  limits: BuildLimits
+  context: BuildContext
+  folder: LocalFolder | HadoopFolder
+  /** With the engine spark. */
+  spark: OpenSpark | undefined
 }
 
 interface BuildLimits {
-  out: string
   engine: ResolvedBuildOptions['engine']
-  master?: string
-  sparkConf: readonly string[]
   workers: number
   memoryMegabytes: number
   rebuild: boolean
@@ -155,16 +163,18 @@ class Build {
   readonly #settings: BuildSettings
   readonly #limits: BuildLimits
   readonly #context: BuildContext
-  readonly #out: string
+  readonly #folder: LocalFolder | HadoopFolder
+  readonly #spark: OpenSpark | undefined
   readonly #work: string
   readonly #phases: PhaseContext
 
-  constructor(settings: BuildSettings, limits: BuildLimits, context: BuildContext) {
+  constructor({ settings, limits, context, folder, spark }: BuildParts) {
     this.#settings = settings
     this.#limits = limits
     this.#context = context
-    this.#out = limits.out
-    this.#work = join(this.#out, workName)
+    this.#folder = folder
+    this.#spark = spark
+    this.#work = folder.work
     this.#phases = { settings, workers: limits.workers, signal: context.signal, progress: context.progress }
   }
 
@@ -190,17 +200,15 @@ class Build {
 
   readonly #engines: Record<ResolvedBuildOptions['engine'], (plan: BuildPlan) => Promise<BuildFindings>> = {
     duckdb: (plan) => this.#onThreads(plan),
-    spark: ({ dataName, inputs, pieces, index }) => {
-      const { out, master, sparkConf } = this.#limits
-      return buildOnSpark({
+    spark: ({ dataName, inputs, pieces, index }) =>
+      buildOnSpark({
         settings: this.#settings,
-        ...{ pieces, inputs, out, dataName, index },
-        work: this.#work,
-        spark: { master, conf: sparkConf },
+        ...{ pieces, inputs, dataName, index },
+        folder: this.#folder,
+        spark: this.#spark!,
         signal: this.#context.signal,
         progress: this.#context.progress,
-      })
-    },
+      }),
   }
 
   async #onThreads({ fingerprint, dataName, inputs, pieces, index }: BuildPlan): Promise<BuildFindings> {
@@ -237,17 +245,24 @@ class Build {
     const contamination = index === undefined ? undefined : await this.#findCommon(groups, index)
     const writes = this.#writeTasks(fingerprint, dataName, groups, contamination)
     await pruneFolders(join(this.#work, 'write'), new Set(writes.map(({ key }) => key)))
-    const isWritten = (task: WriteTask) => hasEntry(task, this.#out)
+    const isWritten = (task: WriteTask) => hasEntry(task, this.#folder.path)
     await runPhase({ label: 'Writing', tasks: writes, isFinished: isWritten }, this.#phases)
     return summarize({ inputs, reads, documents, writes, index: contamination?.index })
   }
 
   async #listInputs(): Promise<InputFile[]> {
+    const { sources } = this.#settings
+    const { signal } = this.#context
+    const remote = this.#spark === undefined ? undefined : await findRemoteInputs(sources, this.#spark, signal)
     const progress = this.#context.progress?.({ label: 'Hashing inputs', unit: 'bytes' })
     try {
-      return await listInputs(this.#settings.sources, {
-        expand: (source) => expandSource(source, this.#context.signal),
-        signal: this.#context.signal,
+      return await listInputs(sources, {
+        async expand(source, number) {
+          const paths = remote?.paths.get(number)
+          return paths === undefined ? expandSource(source, signal) : { paths, local: true }
+        },
+        ...(remote === undefined ? {} : { known: remote.files }),
+        signal,
         onProgress: (bytes) => progress?.update(bytes),
       })
     } finally {
@@ -257,19 +272,19 @@ class Build {
 
   /** The existing corpus, if it has this fingerprint and is intact. */
   async #checkFinished(fingerprint: string, facts: BuildFacts): Promise<BuildResult | undefined> {
-    const manifest = await readManifestIfAny(this.#out)
+    const manifest = await this.#folder.manifest()
     if (manifest === undefined) return undefined
     if (manifest.fingerprint !== fingerprint) {
       this.#requireRebuild('the finished corpus', manifest, facts)
       return undefined
     }
     for (const file of [...manifest.parts, ...manifest.dropped, manifest.report]) {
-      if (await isIntact(join(this.#out, file.path), file)) continue
+      if (await this.#folder.isIntact(file)) continue
       this.#context.warn?.(`${file.path} is missing or damaged: building the corpus again.`)
       return undefined
     }
-    const report = JSON.parse(await readFile(join(this.#out, manifest.report.path), 'utf8')) as CorpusReport
-    return { out: this.#out, unchanged: true, manifest, report }
+    const report = JSON.parse(await this.#folder.read(manifest.report.path)) as CorpusReport
+    return { out: this.#folder.path, unchanged: true, manifest, report }
   }
 
   async #checkUnfinished(fingerprint: string, facts: BuildFacts): Promise<void> {
@@ -287,7 +302,7 @@ class Build {
       return
     }
     throw new ConfigError(
-      `Expected the inputs and options of ${what} in ${this.#out}, got changes: ${changes}. ` +
+      `Expected the inputs and options of ${what} in ${this.#folder.path}, got changes: ${changes}. ` +
         'Pass --rebuild to replace it (unchanged work is reused), or name another folder.',
     )
   }
@@ -393,7 +408,7 @@ class Build {
         type: 'write',
         key,
         folder: join(this.#work, 'write', key),
-        base: this.#out,
+        base: this.#folder.path,
         partPath: `${dataName}/part-${number}.jsonl.gz`,
         droppedPath: `${dataName}/dropped-${number}.jsonl.gz`,
         items: group.map(({ item }) => item),
@@ -414,7 +429,7 @@ class Build {
     requireText(report, build.inputs.length)
     const reportPath = `${build.dataName}/report.json`
     const text = `${JSON.stringify(report, null, 1)}\n`
-    await writeFileAtomic(join(this.#out, reportPath), text)
+    await this.#folder.write(reportPath, text)
     const manifest: CorpusManifest = {
       format: manifestFormat,
       version: manifestVersion,
@@ -432,22 +447,13 @@ class Build {
       this.#context.warn?.(
         `The filters dropped every document. See the reasons with \`${programCall('corpus inspect')}\`.`,
       )
-    await writeFileAtomic(join(this.#out, manifestName), encodeManifest(manifest))
+    await this.#folder.write(manifestName, encodeManifest(manifest))
     await this.#tidy(build.dataName)
-    return { out: this.#out, unchanged: false, manifest, report }
+    return { out: this.#folder.path, unchanged: false, manifest, report }
   }
 
-  /** Removes intermediate files, older corpora and partial files of killed writes; no manifest refers to them. */
-  async #tidy(dataName: string): Promise<void> {
-    for (const name of await readdir(this.#out)) {
-      const stale = (/^data-/.test(name) && name !== dataName) || /^\..*\.tmp$/.test(name)
-      if (stale || (name === workName && !this.#limits.keepWork)) {
-        await rm(join(this.#out, name), { recursive: true, force: true })
-      }
-    }
-    for (const name of await readdir(join(this.#out, dataName))) {
-      if (/\.(partial|tmp)$/.test(name)) await rm(join(this.#out, dataName, name), { force: true })
-    }
+  #tidy(dataName: string): Promise<void> {
+    return this.#folder.tidy(dataName, this.#limits)
   }
 }
 

@@ -23,7 +23,9 @@ export interface InputFile {
 }
 
 export interface ListOptions {
-  expand: (source: ResolvedSource) => Promise<{ paths: string[]; local: boolean }>
+  expand: (source: ResolvedSource, number: number) => Promise<{ paths: string[]; local: boolean }>
+  /** Size and SHA-256 of inputs that were hashed where they are. */
+  known?: ReadonlyMap<string, Pick<InputFile, 'bytes'> & { sha256: string }>
   signal?: AbortSignal
   onProgress?: (bytes: number) => void
 }
@@ -35,12 +37,12 @@ export interface ListOptions {
  */
 export const listInputs = async (
   sources: readonly ResolvedSource[],
-  { expand, signal, onProgress }: ListOptions,
+  { expand, known, signal, onProgress }: ListOptions,
 ): Promise<InputFile[]> => {
   const seen = new Map<string, number>()
   const found: { source: number; path: string; local: boolean }[] = []
   for (const [source, resolved] of sources.entries()) {
-    const { paths, local } = await expand(resolved)
+    const { paths, local } = await expand(resolved, source)
     if (paths.length === 0) {
       throw new DataError(`Expected files for \`source\` ${resolved.kind}:${resolved.path}, got none. Check the path.`)
     }
@@ -59,6 +61,11 @@ export const listInputs = async (
   let hashed = 0
   for (const { source, path, local } of found) {
     signal?.throwIfAborted()
+    const file = known?.get(path)
+    if (file !== undefined) {
+      inputs.push({ source, path, ...file })
+      continue
+    }
     if (!local) {
       inputs.push({ source, path, bytes: 0, sha256: null })
       continue

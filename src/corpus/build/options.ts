@@ -19,11 +19,18 @@ const defaults = {
 
 /** The schema of the options of `corpus build`, with defaults and descriptions. */
 export const corpusBuildSchema = z.strictObject({
-  out: z.string().min(1).describe('output folder of the corpus; the same command resumes a stopped build'),
+  out: z
+    .string()
+    .min(1)
+    .describe(
+      'output folder of the corpus, with the engine spark also an address such as s3a://bucket/corpus; the same command resumes a stopped build',
+    ),
   source: z
     .array(z.string())
     .min(1)
-    .describe('inputs as KIND:PATH or KIND,option=value:PATH; PATH is a file, folder, glob or @list of files'),
+    .describe(
+      'inputs as KIND:PATH or KIND,option=value:PATH; PATH is a file, folder, glob or @list of files, with the engine spark also at an address',
+    ),
   filter: z
     .array(z.string())
     .default(defaults.filter)

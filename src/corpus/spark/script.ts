@@ -3,6 +3,7 @@
 
 import { type DedupPlan, unionFind } from '../dedup/index.ts'
 import * as queries from '../dedup/queries.ts'
+import { splitAddress } from './hadoop-shell.ts'
 import { clusterColumns, documentColumns, itemColumns, overlapColumns, partColumns, type RowColumns } from './rows.ts'
 import type { BuildStageName } from './stages.ts'
 
@@ -22,6 +23,8 @@ export interface ScriptOptions {
   places: { reads: string; groups: string; tables: string; lines: string }
   /** Number of tasks of each kind. */
   tasks: { reads: number; groups: number }
+  /** Tasks with inputs at addresses, whose bytes Spark reads and passes on. */
+  fetched?: FetchedInputs
   dedup: readonly ScriptDedup[]
   /** An n-gram in more documents is a common phrase; undefined without test sets. */
   maxDocuments?: number
@@ -29,8 +32,29 @@ export interface ScriptOptions {
   finished: ReadonlySet<string>
 }
 
+/** Inputs that Spark reads. */
+export interface FetchedInputs {
+  /** Addresses of all inputs. */
+  paths: readonly string[]
+  /** URIs: files of tasks with such inputs, and of the places of these: a `FetchedPlace` per line. */
+  places: { reads: string; groups: string; inputs: string }
+  /** Number of tasks of each kind. */
+  tasks: { reads: number; groups: number }
+}
+
+/** Where an input belongs. */
+export interface FetchedPlace {
+  kind: 'reads' | 'groups'
+  piece: number
+  /** Number of the input in its piece. */
+  input: number
+  /** Scheme and host of its address, and the path on it. */
+  prefix: string
+  path: string
+}
+
 /** The words that mark lines of the output, which are divided by tabs. */
-export const outputMarks = { phase: 'phase', summary: 'summary', file: 'file' } as const
+export const outputMarks = { phase: 'phase', summary: 'summary', file: 'file', input: 'input' } as const
 
 const maxTasks = 10_000
 
@@ -39,6 +63,28 @@ export const quoteSql = (text: string): string => `'${text.replace(/[\\']/g, '\\
 
 /** The format of `rows.ts`; Spark's default depends on its catalogue. */
 const rowFormat = String.raw`ROW FORMAT DELIMITED FIELDS TERMINATED BY '\t' NULL DEFINED AS '\\N'`
+
+/** Bytes of a row of an input; its base64 has no padding but in the last one. */
+const chunkBytes = 786_432
+
+/** Views of files, one for each scheme and host; `path` there is as Hadoop writes it. */
+export const inputViews = (
+  addresses: readonly string[],
+): { views: { name: string; prefix: string }[]; statements: string[] } => {
+  const byPrefix = new Map<string, string[]>()
+  for (const address of addresses) {
+    const { prefix, path } = splitAddress(address)
+    byPrefix.set(prefix, [...(byPrefix.get(prefix) ?? []), path])
+  }
+  const views = [...byPrefix.keys()].map((prefix, i) => ({ name: `inputs${i}`, prefix }))
+  const statements = [...byPrefix.values()].map((paths, i) => {
+    // Hadoop expands braces to names before it looks for files.
+    const names = paths.map((path) => path.slice(1).replace(/[\\{}[\],*?]/g, '\\$&'))
+    const pattern = `${views[i]!.prefix}/{${names.join(',')}}`
+    return `CREATE TEMPORARY VIEW inputs${i} USING binaryFile OPTIONS (path ${quoteSql(pattern)})`
+  })
+  return { views, statements }
+}
 
 const columnsSql = (columns: RowColumns): string =>
   Object.entries(columns)
@@ -78,8 +124,50 @@ interface ScriptContext extends ScriptOptions {
 const tasksSql = (tasks: number, view: string) =>
   `SELECT /*+ REPARTITION(${Math.max(1, Math.min(tasks, maxTasks))}) */ value FROM ${view}`
 
+/** Columns of the bytes of inputs: the first row of a piece has its task. */
+const fetchedInputs = "'fetched', piece, input, chunk, data"
+
+/** The rows of tasks with inputs that Spark reads, a piece in one process and in order. */
+const fetchedSql = (kind: 'reads' | 'groups', views: ReturnType<typeof inputViews>['views']): string => {
+  const pieceOf = (value: string) => `CAST(get_json_object(${value}, '$.piece') AS INT)`
+  const chunks = views.map(
+    ({ name, prefix }) => `SELECT /*+ BROADCAST(places) */ places.piece, places.input, chunk,
+      translate(base64(substring(content, CAST(1 + chunk * ${chunkBytes} AS INT), ${chunkBytes})), '\\r\\n', '') AS data
+    FROM ${name} JOIN places ON places.prefix = ${quoteSql(prefix)} AND places.kind = '${kind}'
+      AND places.path = regexp_replace(${name}.path, '^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?', '')
+    LATERAL VIEW explode(sequence(0, (length - 1) div ${chunkBytes})) numbered AS chunk`,
+  )
+  const tasks = `SELECT ${pieceOf('value')} AS piece, -1 AS input, 0 AS chunk, value AS data FROM fetched_${kind}`
+  return `SELECT * FROM (
+${[tasks, ...chunks].join('\n    UNION ALL\n    ')}
+  ) DISTRIBUTE BY piece SORT BY piece, input, chunk`
+}
+
+/** The views of inputs that Spark reads. */
+const fetchedViews = (
+  { places, paths }: FetchedInputs,
+  { add }: Pick<ScriptContext, 'add'>,
+): ReturnType<typeof inputViews>['views'] => {
+  const { views, statements } = inputViews(paths)
+  add(...statements)
+  for (const kind of ['reads', 'groups'] as const)
+    add(`CREATE TEMPORARY VIEW fetched_${kind} (value STRING) USING text OPTIONS (path ${quoteSql(places[kind])})`)
+  add(
+    `CREATE TEMPORARY VIEW place_lines (value STRING) USING text OPTIONS (path ${quoteSql(places.inputs)})`,
+    `CREATE TEMPORARY VIEW places AS SELECT place.* FROM (
+  SELECT from_json(value, 'kind STRING, piece INT, input INT, prefix STRING, path STRING') AS place FROM place_lines)`,
+  )
+  return views
+}
+
 /** `read`: documents of large files; `documents`: all filtered documents, drops, keys and items. */
-const documentTables = ({ places, tasks, finished, add, phase, transform }: ScriptContext): void => {
+const documentTables = ({ places, tasks, fetched, finished, add, phase, transform }: ScriptContext): void => {
+  const views = fetched === undefined ? [] : fetchedViews(fetched, { add })
+  const fetchedRows = (stage: 'read' | 'documents', kind: 'reads' | 'groups') =>
+    fetched === undefined || fetched.tasks[kind] === 0
+      ? []
+      : [transform(stage, fetchedInputs, documentColumns, fetchedSql(kind, views))]
+  const largeFiles = tasks.reads + (fetched?.tasks.reads ?? 0)
   const view = (name: string, uri: string) =>
     add(`CREATE TEMPORARY VIEW ${name} (value STRING) USING text OPTIONS (path ${quoteSql(uri)})`)
   view('reads', places.reads)
@@ -89,8 +177,13 @@ const documentTables = ({ places, tasks, finished, add, phase, transform }: Scri
     const place = `CREATE TABLE ${name} USING parquet LOCATION ${quoteSql(`${places.tables}/${name}`)}`
     add(finished.has(name) ? place : `${place} AS\n${query}`)
   }
-  if (tasks.reads > 0) phase('Reading large files')
-  table('read', transform('read', 'value', documentColumns, tasksSql(tasks.reads, 'reads')))
+  if (largeFiles > 0) phase('Reading large files')
+  table(
+    'read',
+    [transform('read', 'value', documentColumns, tasksSql(tasks.reads, 'reads')), ...fetchedRows('read', 'reads')].join(
+      '\nUNION ALL\n',
+    ),
+  )
   phase('Filtering')
   // A segment is filtered by one process, in order, as its documents are numbered by file.
   const raw = `SELECT piece, segment, row, line FROM read WHERE kind = 'raw'
@@ -99,7 +192,8 @@ const documentTables = ({ places, tasks, finished, add, phase, transform }: Scri
     'documents',
     [
       ...(tasks.groups > 0 ? [transform('documents', 'value', documentColumns, tasksSql(tasks.groups, 'groups'))] : []),
-      ...(tasks.reads > 0 ? [transform('documents', 'piece, segment, row, line', documentColumns, raw)] : []),
+      ...fetchedRows('documents', 'groups'),
+      ...(largeFiles > 0 ? [transform('documents', 'piece, segment, row, line', documentColumns, raw)] : []),
       `SELECT * FROM read WHERE kind IN ('drop', 'item')`,
     ].join('\nUNION ALL\n'),
   )

@@ -29,14 +29,18 @@ export const serveRows = async (options: ServeRowsOptions): Promise<number> => {
   const rows = new RowWriter(options.output)
   const stage = await openBuildStage(options.stage, await readBuildFiles(options.build), rows)
   let count = 0
-  for await (const { bytes, number, length } of splitLines(options.input, maxRowBytes)) {
-    options.signal?.throwIfAborted()
-    if (bytes === undefined)
-      throw new DataError(`Expected a row of at most ${maxRowBytes} bytes, got ${length}.`, 'rows on stdin', number)
-    await stage.row(parseRow(bytes.toString('utf8')), number)
-    count += 1
+  try {
+    for await (const { bytes, number, length } of splitLines(options.input, maxRowBytes)) {
+      options.signal?.throwIfAborted()
+      if (bytes === undefined)
+        throw new DataError(`Expected a row of at most ${maxRowBytes} bytes, got ${length}.`, 'rows on stdin', number)
+      await stage.row(parseRow(bytes.toString('utf8')), number)
+      count += 1
+    }
+    await stage.end()
+    await rows.flush()
+    return count
+  } finally {
+    await stage.close?.()
   }
-  await stage.end()
-  await rows.flush()
-  return count
 }

@@ -1,39 +1,44 @@
 // A corpus build on Spark: ships the worker, writes the tasks and the script, runs it, and places the files of the corpus.
 
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { ConfigError, DataError, exists, type Progress, type ProgressOptions } from '../../core/index.ts'
+import { schemeOf } from '../../files/index.ts'
 import { lookUp } from '../build/component-spec.ts'
+import { LocalFolder } from '../build/corpus-folder.ts'
 import type { InputFile } from '../build/inputs.ts'
 import type { Piece } from '../build/plan.ts'
 import type { BuildSettings } from '../build/resolve-options.ts'
 import { openDeduplicator, registeredDeduplicators } from '../build/signatures.ts'
 import { type BuildFindings, BuildSummary } from '../report/corpus-report.ts'
-import { outputMarks, type ScriptDedup, sparkScript } from './script.ts'
+import type { PieceTask } from './fetched-inputs.ts'
+import type { HadoopFolder } from './hadoop-folder.ts'
+import { splitAddress } from './hadoop-shell.ts'
+import type { OpenSpark } from './open-spark.ts'
+import {
+  type FetchedInputs,
+  type FetchedPlace,
+  outputMarks,
+  type ScriptDedup,
+  type ScriptOptions,
+  sparkScript,
+} from './script.ts'
 import { shipWorker } from './ship-worker.ts'
-import type { PartSummary, PieceSummary, PieceTask } from './stages.ts'
-import { findSparkSubmit, runSpark } from './submit.ts'
-
-export interface SparkOptions {
-  /** URL of the cluster (default: that of Spark's configuration). */
-  master?: string | undefined
-  /** Settings of Spark, as NAME=VALUE. */
-  conf: readonly string[]
-}
+import { scriptConf } from './spark-conf.ts'
+import type { PartSummary, PieceSummary } from './stages.ts'
+import { runSpark } from './submit.ts'
 
 export interface SparkBuild {
   settings: BuildSettings
   pieces: readonly Piece[]
   inputs: readonly InputFile[]
-  /** Folder of the corpus. */
-  out: string
-  /** Folder of intermediate files; nodes read and write it. */
-  work: string
+  /** Folder of the corpus; nodes write it. */
+  folder: LocalFolder | HadoopFolder
   /** Folder of the parts in `out`. */
   dataName: string
   /** Path of the index of the test sets, when there are any. */
   index?: string | undefined
-  spark: SparkOptions
+  spark: Pick<OpenSpark, 'submit' | 'master' | 'conf'>
   signal?: AbortSignal | undefined
   progress?: ((options: ProgressOptions) => Progress) | undefined
 }
@@ -41,72 +46,131 @@ export interface SparkBuild {
 /** Names of tables that a stopped build leaves, in the order in which they are made. */
 const keptTables = ['read', 'documents']
 
-/** Settings by name. @throws ConfigError for one that is not NAME=VALUE */
-export const parseSparkConf = (settings: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    settings.map((setting, index) => {
-      const equals = setting.indexOf('=')
-      if (equals > 0 && setting.startsWith('spark.')) return [setting.slice(0, equals), setting.slice(equals + 1)]
-      throw new ConfigError(
-        `Expected NAME=VALUE for \`sparkConf[${index}]\`, got \`${setting}\`. Write for example spark.executor.memory=8g.`,
-      )
-    }),
-  )
-
 const isLocal = (master: string | undefined): boolean => master !== undefined && /^local(?:\[|$)/.test(master)
 
 const uriOf = (path: string): string => `file://${resolve(path)}`
 
+/** Where a build on Spark keeps its files: beside the corpus, on a file system that all nodes share or at an address. */
+interface SparkPlaces {
+  /** URI of a path below the folder of the corpus. */
+  uri(path: string): string
+  /** Folder of the tasks and tables of this run, and of the tables that outlive it, below that folder. */
+  run: string
+  kept: string
+  /** Folder of the lines of the corpus, below that folder. */
+  lines: string
+  /** Brings local files to a folder below that folder. */
+  put(files: readonly string[], folder: string): Promise<void>
+  remove(paths: readonly string[]): Promise<void>
+  /** Whether a file was there when the build began. */
+  has(path: string): Promise<boolean>
+  /** Removes what is not of the corpus. */
+  finish(): Promise<void>
+  /** The path in the corpus of a file that Spark has written. */
+  place(file: WrittenFile, name: string): Promise<string>
+}
+
+const onFileSystem = (folder: LocalFolder, dataName: string): SparkPlaces => {
+  const at = (path: string) => join(folder.path, path)
+  const lines = `${dataName}/lines`
+  return {
+    uri: (path) => uriOf(at(path)),
+    run: 'work/spark/run',
+    kept: `work/spark/${dataName}`,
+    lines,
+    async put(files, target) {
+      await mkdir(at(target), { recursive: true })
+      for (const file of files) await copyFile(file, join(at(target), basename(file)))
+    },
+    async remove(paths) {
+      for (const path of paths) await rm(at(path), { recursive: true, force: true })
+    },
+    finish: () => rm(at(lines), { recursive: true, force: true }),
+    has: (path) => exists(at(path)),
+    async place({ kind, part }, name) {
+      const written = at(`${lines}/kind=${kind}/part=${part}`)
+      const file = (await readdir(written)).find((one) => one.endsWith('.gz') && !one.startsWith('.'))
+      await rename(join(written, file!), at(`${dataName}/${name}`))
+      return `${dataName}/${name}`
+    },
+  }
+}
+
+/** Files keep the names that Spark gives them: stores of objects rename by copying. */
+const atAddress = (folder: HadoopFolder, dataName: string): SparkPlaces => ({
+  uri: (path) => `${folder.path}/${path}`,
+  run: 'work/spark/run',
+  kept: `work/spark/${dataName}`,
+  lines: dataName,
+  put: (files, target) => folder.put(files, target),
+  remove: (paths) => folder.remove(paths),
+  async finish() {
+    folder.removeLater(['work', `${dataName}/kind=summary`, `${dataName}/_SUCCESS`])
+  },
+  has: async (path) => folder.has(path),
+  place: async ({ path }) => path.slice(path.lastIndexOf(`/${dataName}/`) + 1),
+})
+
 /** Runs all phases on Spark; afterwards the files of the corpus are in their place. */
 export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> => {
-  const { settings, out, dataName, index, spark, signal } = build
-  const conf = parseSparkConf(spark.conf)
-  const submit = findSparkSubmit()
+  const { settings, folder, dataName, index, spark, signal } = build
   // Spark takes paths of outputs as patterns where it reads them again.
-  if (/[*?[\]{}]/.test(resolve(out)))
-    throw new ConfigError(`Expected \`out\` without *, ?, [, ], { and } for Spark, got ${out}. Name another folder.`)
-  const work = resolve(build.work, 'spark')
-  const run = join(work, 'run')
-  const lines = resolve(out, dataName, 'lines')
-  for (const folder of [run, lines]) await rm(folder, { recursive: true, force: true })
-  await mkdir(run, { recursive: true })
-  const tasks = await writeTasks(run, build.pieces)
-  const tables = join(work, dataName)
-  const local = isLocal(spark.master)
-  const worker = await shipWorker(join(run, 'worker'), { settings, ...(index === undefined ? {} : { index }) }, local)
+  if (/[*?[\]{}]/.test(folder instanceof LocalFolder ? resolve(folder.path) : folder.path))
+    throw new ConfigError(
+      `Expected \`out\` without *, ?, [, ], { and } for Spark, got ${folder.path}. Name another folder.`,
+    )
+  const places = folder instanceof LocalFolder ? onFileSystem(folder, dataName) : atAddress(folder, dataName)
+  const local = resolve(folder.work, 'spark', 'local')
+  await rm(local, { recursive: true, force: true })
+  await mkdir(local, { recursive: true })
+  const { finished, stale } = await finishedTables(places)
+  await places.remove([places.run, places.lines, ...stale])
+  const tasks = await writeTasks(local, build.pieces)
+  await places.put(
+    tasks.names.map((name) => join(local, name)),
+    places.run,
+  )
+  const task = (name: string) => places.uri(`${places.run}/${name}`)
+  const files = { settings, ...(index === undefined ? {} : { index }) }
+  const worker = await shipWorker(join(local, 'worker'), files, isLocal(spark.master))
   const { sql, phases } = sparkScript({
     worker: worker.command,
     places: {
-      reads: uriOf(join(run, tasks.reads.name)),
-      groups: uriOf(join(run, tasks.groups.name)),
-      tables: uriOf(tables),
-      lines: uriOf(lines),
+      reads: task(taskFiles.reads),
+      groups: task(taskFiles.groups),
+      tables: places.uri(places.kept),
+      lines: places.uri(places.lines),
     },
-    tasks: { reads: tasks.reads.count, groups: tasks.groups.count },
+    tasks: tasks.own,
+    ...(tasks.fetched === undefined
+      ? {}
+      : {
+          fetched: {
+            ...tasks.fetched,
+            places: {
+              reads: task(taskFiles.fetchedReads),
+              groups: task(taskFiles.fetchedGroups),
+              inputs: task(taskFiles.inputs),
+            },
+          },
+        }),
     dedup: settings.dedup.map((stage): ScriptDedup => {
       const { keyColumns, plan } = openDeduplicator(stage)
       const { unit } = lookUp(registeredDeduplicators(), stage.type, 'dedup')
       return { stage: stage.stage, unit, columns: keyColumns, plan }
     }),
     ...(settings.contamination === undefined ? {} : { maxDocuments: settings.contamination.options.maxDocuments }),
-    finished: await finishedTables(tables),
+    finished,
   })
-  const script = join(run, 'build.sql')
+  const script = join(local, 'build.sql')
   await writeFile(script, sql)
-  const results = new Results(out, dataName)
+  const results = new Results(places)
   const progress = build.progress?.({ label: 'Building on Spark', total: phases, unit: 'phases' })
   try {
     await runSpark({
-      submit,
+      submit: spark.submit,
       ...(spark.master === undefined ? {} : { master: spark.master }),
-      conf: {
-        // Tables have no catalogue that would outlive the build.
-        'spark.sql.catalogImplementation': 'in-memory',
-        'spark.sql.legacy.createHiveTableByDefault': 'false',
-        'spark.ui.showConsoleProgress': 'false',
-        ...conf,
-        'spark.sql.warehouse.dir': uriOf(join(run, 'tables')),
-      },
+      conf: { ...scriptConf(spark.conf), 'spark.sql.warehouse.dir': places.uri(`${places.run}/tables`) },
       ...(worker.archive === undefined ? {} : { archive: worker.archive }),
       script,
       onLine: (line) => {
@@ -120,40 +184,80 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
     progress?.stop()
   }
   const findings = await results.place(build.inputs, index)
-  await rm(lines, { recursive: true, force: true })
+  await places.finish()
   return findings
 }
 
-interface TaskFile {
-  name: string
-  count: number
+/** Names of the files of tasks. */
+const taskFiles = {
+  reads: 'reads.jsonl',
+  groups: 'groups.jsonl',
+  fetchedReads: 'fetched-reads.jsonl',
+  fetchedGroups: 'fetched-groups.jsonl',
+  inputs: 'inputs.jsonl',
+} as const
+
+interface WrittenTasks {
+  /** Names of the files that were written. */
+  names: string[]
+  own: ScriptOptions['tasks']
+  fetched?: Pick<FetchedInputs, 'paths' | 'tasks'>
 }
 
-/** Writes the tasks of both kinds, one JSON per line; files are named so that any working folder finds them. */
-const writeTasks = async (folder: string, pieces: readonly Piece[]): Promise<{ reads: TaskFile; groups: TaskFile }> => {
+/** Whether Spark reads an input and passes its bytes on. */
+const isFetched = ({ path, sha256 }: InputFile): boolean => sha256 !== null && schemeOf(path) !== undefined
+
+/** Writes the tasks, one JSON per line; files are named so that any working folder finds them. */
+const writeTasks = async (folder: string, pieces: readonly Piece[]): Promise<WrittenTasks> => {
   const locate = (input: InputFile): InputFile =>
-    input.sha256 === null ? input : { ...input, location: resolve(input.path) }
-  const tasks = pieces.map((piece, number) => {
-    const inputs = piece.kind === 'large' ? [piece.input] : piece.inputs
-    return { kind: piece.kind, text: JSON.stringify({ piece: number, inputs: inputs.map(locate) } satisfies PieceTask) }
-  })
-  const write = async (kind: Piece['kind'], name: string): Promise<TaskFile> => {
-    const chosen = tasks.filter((task) => task.kind === kind).map(({ text }) => `${text}\n`)
-    await writeFile(join(folder, name), chosen.join(''))
-    return { name, count: chosen.length }
+    input.sha256 === null || isFetched(input) ? input : { ...input, location: resolve(input.path) }
+  const lines = new Map<string, string[]>([
+    [taskFiles.reads, []],
+    [taskFiles.groups, []],
+  ])
+  const add = (name: string, line: object) => {
+    if (!lines.has(name)) lines.set(name, [])
+    lines.get(name)!.push(`${JSON.stringify(line)}\n`)
   }
-  return { reads: await write('large', 'reads.jsonl'), groups: await write('group', 'groups.jsonl') }
+  const paths: string[] = []
+  for (const [piece, one] of pieces.entries()) {
+    const inputs = one.kind === 'large' ? [one.input] : one.inputs
+    const task: PieceTask = { piece, inputs: inputs.map(locate) }
+    if (!inputs.some(isFetched)) {
+      add(one.kind === 'large' ? taskFiles.reads : taskFiles.groups, task)
+      continue
+    }
+    const kind = one.kind === 'large' ? 'reads' : 'groups'
+    add(kind === 'reads' ? taskFiles.fetchedReads : taskFiles.fetchedGroups, task)
+    for (const [number, input] of inputs.entries()) {
+      if (!isFetched(input) || input.bytes === 0) continue
+      paths.push(input.path)
+      add(taskFiles.inputs, { kind, piece, input: number, ...splitAddress(input.path) } satisfies FetchedPlace)
+    }
+  }
+  const count = (name: string) => lines.get(name)?.length ?? 0
+  const fetched = { reads: count(taskFiles.fetchedReads), groups: count(taskFiles.fetchedGroups) }
+  const anyFetched = fetched.reads + fetched.groups > 0
+  if (anyFetched)
+    for (const name of [taskFiles.fetchedReads, taskFiles.fetchedGroups, taskFiles.inputs])
+      lines.set(name, lines.get(name) ?? [])
+  for (const [name, own] of lines) await writeFile(join(folder, name), own.join(''))
+  return {
+    names: [...lines.keys()],
+    own: { reads: count(taskFiles.reads), groups: count(taskFiles.groups) },
+    ...(anyFetched ? { fetched: { paths, tasks: fetched } } : {}),
+  }
 }
 
-/** The tables in `folder` that Spark has completed; others are removed, with those that are made from them. */
-const finishedTables = async (folder: string): Promise<ReadonlySet<string>> => {
+/** The tables that Spark has completed, and the places of others, which are to be removed with those that are made from them. */
+const finishedTables = async ({ kept, has }: SparkPlaces): Promise<{ finished: Set<string>; stale: string[] }> => {
   const finished = new Set<string>()
-  for (const name of keptTables) {
-    const table = join(folder, name)
-    if (finished.size === keptTables.indexOf(name) && (await exists(join(table, '_SUCCESS')))) finished.add(name)
-    else await rm(table, { recursive: true, force: true })
+  const stale: string[] = []
+  for (const [i, name] of keptTables.entries()) {
+    if (finished.size === i && (await has(`${kept}/${name}/_SUCCESS`))) finished.add(name)
+    else stale.push(`${kept}/${name}`)
   }
-  return finished
+  return { finished, stale }
 }
 
 interface WrittenFile {
@@ -166,16 +270,14 @@ interface WrittenFile {
 
 /** Collects the lines that the script selects. */
 class Results {
-  readonly #out: string
-  readonly #dataName: string
+  readonly #places: SparkPlaces
   readonly #summary = new BuildSummary()
   readonly #parts: (PartSummary & { part: number })[] = []
   readonly #files: WrittenFile[] = []
   phases = 0
 
-  constructor(out: string, dataName: string) {
-    this.#out = out
-    this.#dataName = dataName
+  constructor(places: SparkPlaces) {
+    this.#places = places
   }
 
   /** @returns the name of the phase that a line announces */
@@ -195,7 +297,7 @@ class Results {
     return undefined
   }
 
-  /** Moves the files to their names in the corpus, and sums what is counted. */
+  /** Brings the files to their places in the corpus, and sums what is counted. */
   async place(inputs: readonly InputFile[], index: string | undefined): Promise<BuildFindings> {
     for (const { part, droppedLines, ...contents } of this.#parts) {
       const files = {
@@ -217,10 +319,7 @@ class Results {
     if (found.length !== 1)
       throw new DataError(`Expected one file of ${kind} ${part} from Spark, got ${found.length}. Run the build again.`)
     const { bytes, sha256 } = found[0]!
-    const path = `${this.#dataName}/${kind}-${String(part).padStart(5, '0')}.jsonl.gz`
-    const folder = join(this.#out, this.#dataName, 'lines', `kind=${kind}`, `part=${part}`)
-    const name = (await readdir(folder)).find((file) => file.endsWith('.gz') && !file.startsWith('.'))
-    await rename(join(folder, name!), join(this.#out, path))
+    const path = await this.#places.place(found[0]!, `${kind}-${String(part).padStart(5, '0')}.jsonl.gz`)
     return { path, lines, bytes, sha256 }
   }
 }

@@ -1,7 +1,7 @@
 // A build on Spark without Spark: the SQL, the worker's stages on rows, what is shipped, and how faults are told.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
@@ -15,11 +15,12 @@ import { readBuildFiles, writeBuildFiles } from './build-files.ts'
 import { quoteSql, type ScriptOptions, sparkScript } from './script.ts'
 import { serveRows } from './serve-rows.ts'
 import { shipWorker } from './ship-worker.ts'
-import { parseSparkConf } from './spark-build.ts'
+import { parseSparkConf } from './spark-conf.ts'
 import type { BuildStageName } from './stages.ts'
 import { findSparkSubmit, reasonOf, runSpark, submitArguments } from './submit.ts'
 
 let folder: string
+const started = Date.now()
 let settings: BuildSettings
 const prose = (topic: string) =>
   `${topic} is a river that flows through the old town, and people have crossed it for hundreds of years. `.repeat(4)
@@ -104,6 +105,33 @@ describe('stages of a build', () => {
       all.flatMap((fields) => (/^(document|drop)$/.test(fields[0]!) ? [fields[7]] : []))
     expect(lines(segments)).toEqual(lines(whole))
     expect(lines(segments)).toHaveLength(2)
+  })
+
+  it('reads inputs whose bytes Spark passes on as it reads files', async () => {
+    const [whole, large] = [
+      await serve('documents', [task(0, 'a.jsonl', 'b.jsonl')]),
+      await serve('read', [task(1, 'b.jsonl')]),
+    ]
+    const rowsOf = (text: string, ...names: string[]): string[] => {
+      const { piece } = JSON.parse(text) as { piece: number }
+      const chunks = names.flatMap((name, number) => {
+        const bytes = readFileSync(join(folder, name))
+        const half = 3 * Math.floor(bytes.length / 6)
+        return [bytes.subarray(0, half), bytes.subarray(half)].map((part, chunk) =>
+          ['fetched', piece, number, chunk, part.toString('base64')].join('\t'),
+        )
+      })
+      return [['fetched', piece, -1, 0, text].join('\t'), ...chunks]
+    }
+    expect(await serve('documents', rowsOf(task(0, 'a.jsonl', 'b.jsonl'), 'a.jsonl', 'b.jsonl'))).toEqual(whole)
+    expect(await serve('read', rowsOf(task(1, 'b.jsonl'), 'b.jsonl'))).toEqual(large)
+    // The paths of records are those of the task, wherever its bytes are.
+    const there = task(2, 'a.jsonl').replaceAll(folder, 's3a://bucket')
+    const moved = await serve('documents', rowsOf(there, 'a.jsonl'))
+    expect(moved.find(([kind]) => kind === 'document')![7]).toContain('"id":"s3a://bucket/a.jsonl#')
+    await expect(serve('documents', ['fetched\t0\t0\t0\teA=='])).rejects.toThrow(/the task of a piece before its bytes/)
+    const left = readdirSync(tmpdir()).filter((name) => name.startsWith('tunesmith-inputs-'))
+    expect(left.filter((name) => statSync(join(tmpdir(), name)).mtimeMs > started)).toEqual([])
   })
 
   it('clusters: gives each member the first of its cluster', async () => {
@@ -321,6 +349,10 @@ describe('spark-submit', () => {
     )
     expect(reasonOf(['JAVA_HOME is not set'])).toBe('JAVA_HOME is not set')
     expect(reasonOf([])).toBe('no output.')
+    const noClass = 'java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found'
+    expect(reasonOf([noClass])).toMatch(/no connector for addresses of s3a: add `--spark-conf spark\.jars\.packages=/)
+    expect(reasonOf(['ls: No FileSystem for scheme "gs"'])).toMatch(/of gs: add .*gcs-connector/)
+    expect(reasonOf(['ls: No FileSystem for scheme "own"'])).toMatch(/of own: put the jar of its connector into/)
   })
 })
 
@@ -338,10 +370,13 @@ describe('corpus build', () => {
   })
 
   it.each([
-    [{ out: 's3a://bucket/corpus' }, /Expected a folder of a file system for `out`, got s3a:\/\/bucket\/corpus/],
-    [{ source: ['jsonl:hdfs://head:8020/lines'] }, /got an address of hdfs, which is not read/],
-  ])('refuses addresses that it cannot reach, and leaves no folder with their name: %o', async (change, message) => {
-    const options = { out: join(folder, 'addressed'), source: source(), engine: 'spark' as const, ...change }
+    [{ out: 's3a://bucket/corpus' }, /`out` needs the engine spark for s3a:\/\/bucket\/corpus: set `engine` to spark/],
+    [
+      { source: ['jsonl:hdfs://head:8020/lines'] },
+      /`source\[0\]` needs the engine spark for hdfs:\/\/head:8020\/lines/,
+    ],
+  ])('refuses addresses without Spark, and leaves no folder with their name: %o', async (change, message) => {
+    const options = { out: join(folder, 'addressed'), source: source(), ...change }
     await expect(buildCorpus(options)).rejects.toThrow(message)
     expect(existsSync('s3a:')).toBe(false)
   })

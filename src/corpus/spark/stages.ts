@@ -6,7 +6,6 @@ import { ContaminationCheck, contaminationStage, loadIndex } from '../build/cont
 import { applyDecisions, type Decision, duplicateDetail } from '../build/decisions.ts'
 import { FileSizes, filterDocument, type PieceResult, type FileSizes as Sizes } from '../build/document-task.ts'
 import { FilterChain } from '../build/filter-chain.ts'
-import type { InputFile } from '../build/inputs.ts'
 import { groupBySize } from '../build/plan.ts'
 import { readRecords, readStage } from '../build/read-records.ts'
 import { type BuildSettings, registeredSources } from '../build/resolve-options.ts'
@@ -16,6 +15,7 @@ import { PartAssembler, type PartContents, type WriteStages } from '../build/wri
 import { Clusters } from '../dedup/index.ts'
 import { type CorpusDocument, decodeDocument, encodeDocument, textBytes } from '../document.ts'
 import type { BuildFiles } from './build-files.ts'
+import { FetchedInputs, fetchedMark, type PieceTask } from './fetched-inputs.ts'
 import { clusterColumns, documentColumns, itemColumns, overlapColumns, partColumns, type RowWriter } from './rows.ts'
 
 /** A stage in a worker process. */
@@ -24,12 +24,8 @@ export interface RowStage {
   row(fields: readonly (string | undefined)[], line: number): Promise<void>
   /** Called after the last row. */
   end(): Promise<void>
-}
-
-/** A piece of the input: a group of small files, or one large file. */
-export interface PieceTask {
-  piece: number
-  inputs: InputFile[]
+  /** Removes what the stage holds on disk, also after an error. */
+  close?(): Promise<void>
 }
 
 /** What a worker counts of the pieces that it reads and filters. */
@@ -75,14 +71,19 @@ class ReadStage implements RowStage {
   readonly #rows: RowWriter
   #counts: StageCounts[] = [emptyCounts(readStage)]
   readonly #damage: DamagedInput[] = []
+  readonly #fetched = new FetchedInputs(readTask, (task) => this.#read(task))
 
   constructor(settings: BuildSettings, rows: RowWriter) {
     this.#settings = settings
     this.#rows = rows
   }
 
-  async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
-    const { piece, inputs } = readTask(fieldOf(fields, 0, line), line)
+  row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+    if (fields[0] === fetchedMark) return this.#fetched.add(fields, line)
+    return this.#read(readTask(fieldOf(fields, 0, line), line))
+  }
+
+  async #read({ piece, inputs }: PieceTask): Promise<void> {
     const segments = new FileSizes(this.#settings.sizes.segmentBytes)
     let row = 0
     const place = { piece, segment: -1, item: -1 }
@@ -103,8 +104,13 @@ class ReadStage implements RowStage {
   }
 
   async end(): Promise<void> {
+    await this.#fetched.finish()
     const summary: PieceSummary = { counts: this.#counts, samples: [], damage: this.#damage }
     await this.#rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
+  }
+
+  close(): Promise<void> {
+    return this.#fetched.close()
   }
 }
 
@@ -117,6 +123,7 @@ class DocumentsStage implements RowStage {
   readonly #samples = new DropSampler()
   #counts: StageCounts[] = [emptyCounts(readStage)]
   readonly #damage: DamagedInput[] = []
+  readonly #fetched = new FetchedInputs(readTask, (task) => this.#group(task))
   #segment: { piece: number; segment: number; sizes: Sizes } | undefined
 
   constructor(settings: BuildSettings, rows: RowWriter, chain: FilterChain) {
@@ -127,6 +134,7 @@ class DocumentsStage implements RowStage {
   }
 
   async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+    if (fields[0] === fetchedMark) return this.#fetched.add(fields, line)
     if (fields.length === 1) return this.#group(readTask(fieldOf(fields, 0, line), line))
     const piece = numberOf(fields, 0, line)
     const segment = numberOf(fields, 1, line)
@@ -188,6 +196,7 @@ class DocumentsStage implements RowStage {
   }
 
   async end(): Promise<void> {
+    await this.#fetched.finish()
     await this.#close()
     const summary: PieceSummary = {
       counts: [...this.#counts, ...this.#chain.takeCounts()],
@@ -195,6 +204,10 @@ class DocumentsStage implements RowStage {
       damage: this.#damage,
     }
     await this.#rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
+  }
+
+  close(): Promise<void> {
+    return this.#fetched.close()
   }
 }
 

@@ -90,10 +90,23 @@ const environmentOf = (submit: string): NodeJS.ProcessEnv => {
 }
 
 /** Runs a script of SQL. @throws SetupError with Spark's reason when it fails */
-export const runSpark = async (run: SparkRun): Promise<void> => {
+export const runSpark = async ({ submit, onLine, signal, ...run }: SparkRun): Promise<void> => {
+  const words = submitArguments(run)
+  const { code, errors } = await runSubmit({ submit, words, onLine, ...(signal === undefined ? {} : { signal }) })
+  if (code !== 0) throw new SetupError(`Spark ended with exit code ${code}: ${reasonOf(errors, submit)}`)
+}
+
+export interface SubmitRun extends Pick<SparkRun, 'submit' | 'onLine' | 'signal'> {
+  /** Arguments of spark-submit. */
+  words: readonly string[]
+  env?: NodeJS.ProcessEnv
+}
+
+/** Runs spark-submit. @returns its exit code or the signal that ended it, and the last lines of stderr */
+export const runSubmit = async (run: SubmitRun): Promise<{ code: number | string; errors: string[] }> => {
   run.signal?.throwIfAborted()
-  const env = environmentOf(run.submit)
-  const child = spawn(run.submit, submitArguments(run), { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const env = { ...environmentOf(run.submit), ...run.env }
+  const child = spawn(run.submit, run.words, { stdio: ['ignore', 'pipe', 'pipe'], env })
   const stop = () => child.kill('SIGTERM')
   run.signal?.addEventListener('abort', stop)
   const errors: string[] = []
@@ -107,7 +120,7 @@ export const runSpark = async (run: SparkRun): Promise<void> => {
       }),
     ])
     run.signal?.throwIfAborted()
-    if (code !== 0) throw new SetupError(`Spark ended with exit code ${code}: ${reasonOf(errors)}`)
+    return { code, errors }
   } finally {
     run.signal?.removeEventListener('abort', stop)
   }
@@ -123,9 +136,45 @@ const ended = (child: ChildProcess): Promise<number | string> =>
     child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
   })
 
-/** The reason in what Spark wrote to stderr: that of a worker, the first error, or the last line. */
-export const reasonOf = (lines: readonly string[]): string => {
+/** Packages with Hadoop's connectors by scheme; `{hadoop}` is the version of Spark's Hadoop. */
+const connectors: Readonly<Record<string, string>> = {
+  s3a: 'org.apache.hadoop:hadoop-aws:{hadoop}',
+  abfs: 'org.apache.hadoop:hadoop-azure:{hadoop}',
+  abfss: 'org.apache.hadoop:hadoop-azure:{hadoop}',
+  wasb: 'org.apache.hadoop:hadoop-azure:{hadoop}',
+  wasbs: 'org.apache.hadoop:hadoop-azure:{hadoop}',
+  gs: 'com.google.cloud.bigdataoss:gcs-connector:hadoop3-2.2.26',
+  oss: 'org.apache.hadoop:hadoop-aliyun:{hadoop}',
+}
+
+const hadoopVersion = (submit: string | undefined): string => {
+  const jars = join(dirname(dirname(submit ?? '')), 'jars')
+  const names = submit !== undefined && existsSync(jars) ? readdirSync(jars) : []
+  return names.flatMap((name) => /^hadoop-client-api-([\d.]+)\.jar$/.exec(name)?.[1] ?? []).at(0) ?? 'VERSION'
+}
+
+/** What to give Spark where it has no class for a scheme; undefined for another fault. */
+const missingConnector = (text: string, submit: string | undefined): string | undefined => {
+  const [, named] = /No FileSystem for scheme:? "?([a-z][a-z0-9+.-]*)/i.exec(text) ?? []
+  const scheme =
+    named ?? (/Class(?:NotFoundException:)? org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem/.test(text) ? 's3a' : undefined)
+  if (scheme === undefined) return undefined
+  const name = connectors[scheme]?.replace('{hadoop}', hadoopVersion(submit))
+  const remedy =
+    name === undefined
+      ? "put the jar of its connector into Spark's folder jars, or name it in spark.jars"
+      : `add \`--spark-conf spark.jars.packages=${name}\`, or put its jars into Spark's folder jars`
+  return `Spark has no connector for addresses of ${scheme}: ${remedy}.`
+}
+
+/**
+ * The reason in what Spark wrote to stderr: that of a worker, a missing connector, the first error, or the last line.
+ * @param submit path of spark-submit, whose Hadoop names the version of a connector
+ */
+export const reasonOf = (lines: readonly string[], submit?: string): string => {
   const text = lines.join('\n')
+  const connector = missingConnector(text, submit)
+  if (connector !== undefined) return connector
   const worker = /Subprocess exited with status (\d+)\. Error: ?([^\n]*)/.exec(text)
   if (worker !== null) {
     const [, status, message] = worker

@@ -1,0 +1,49 @@
+// Addresses of inputs without Spark: what Hadoop's shell lists, and the files that an address names.
+import { describe, expect, it } from 'vitest'
+import { filesAt } from './hadoop-inputs.ts'
+import { parseListing, splitAddress } from './hadoop-shell.ts'
+import { inputViews } from './script.ts'
+
+const root = 'hdfs://head:8020/crawl'
+const listing = parseListing([
+  'Found 9 items',
+  `drwxr-xr-x   - owner group          0 2026-11-29 18:58 ${root}/a`,
+  `-rw-r--r--   3 owner group       7000 2026-11-29 18:58 ${root}/a/b c.warc.gz`,
+  `-rw-rw-rw-   1 owner group         12 2026-11-29 18:58 ${root}/a/notes.txt`,
+  `-rw-rw-rw-   1                     13 2026-11-29 18:58 ${root}/z.warc`,
+  `-rw-rw-rw-   1 owner group         14 2026-11-29 18:58 ${root}/.hidden.warc`,
+  `-rw-rw-rw-   1 owner group         15 2026-11-29 18:58 hdfs://head:8020/crawled.warc`,
+])
+const found = (address: string) => filesAt(address, ['.warc'], listing).map(({ path, bytes }) => `${path} ${bytes}`)
+
+describe('filesAt', () => {
+  it('finds the files of a folder by their endings, in the order of their names', () => {
+    expect(found(root)).toEqual([`${root}/a/b c.warc.gz 7000`, `${root}/z.warc 13`])
+    expect(found(`${root}/`)).toEqual(found(root))
+  })
+
+  it('finds a file, whatever its ending, and what a pattern matches', () => {
+    expect(found(`${root}/a/notes.txt`)).toEqual([`${root}/a/notes.txt 12`])
+    expect(found(`${root}/*.warc`)).toEqual([`${root}/z.warc 13`])
+    expect(found(`${root}/**/*.{gz,txt}`)).toEqual([`${root}/a/b c.warc.gz 7000`, `${root}/a/notes.txt 12`])
+  })
+
+  it('names what is not there', () => {
+    expect(() => found(`${root}/none`)).toThrow(/got an address where nothing is/)
+    expect(() => found(`${root}/*.json`)).toThrow(/The pattern matches no files/)
+    expect(() => filesAt(root, ['.json'], listing)).toThrow(/Expected files ending in .json/)
+  })
+})
+
+it('splitAddress divides an address before its path', () => {
+  expect(splitAddress('s3a://bucket/a/b')).toEqual({ prefix: 's3a://bucket', path: '/a/b' })
+  expect(splitAddress('file:/a:b')).toEqual({ prefix: 'file:', path: '/a:b' })
+  expect(splitAddress('/a:b')).toEqual({ prefix: '', path: '/a:b' })
+})
+
+it('inputViews reads each place once, and takes signs in names for themselves', () => {
+  const { views, statements } = inputViews(['s3a://b/x', 'hdfs://h/a,b', 's3a://b/y[1]'])
+  expect(views.map(({ prefix }) => prefix)).toEqual(['s3a://b', 'hdfs://h'])
+  expect(statements[0]).toContain(String.raw`'s3a://b/{x,y\\[1\\]}'`)
+  expect(statements[1]).toContain(String.raw`'hdfs://h/{a\\,b}'`)
+})

@@ -102,7 +102,7 @@ describe.skipIf(reason !== undefined)(`corpus build on addresses (skipped: ${rea
     const changed = await runCli(words)
     expect(changed.code).toBe(2)
     expect(changed.stderr).toContain(`changed input ${root}/more/deep/last.jsonl`)
-    const foreign = await runCli([...words, '--out', `${root}/in`])
+    const foreign = await runCli(words.map((word) => (word === `${root}/remote` ? `${root}/in` : word)))
     expect(foreign.stderr).toContain('Expected an empty folder or a corpus for `--out`, got')
   })
 

@@ -42,8 +42,12 @@ describe.skipIf(reason !== undefined)(`corpus build on addresses (skipped: ${rea
     expect(other.inputs.map((input) => ({ ...input, path: input.path.replace(root, folder.path) }))).toEqual(one.inputs)
     expect(lines(path(out), other.parts, root)).toEqual(lines(path('duckdb'), one.parts, root))
     expect(lines(path(out), other.dropped, root)).toEqual(lines(path('duckdb'), one.dropped, root))
-    const reportOf = (place: string, { report }: CorpusManifest) => readFileSync(join(place, report.path), 'utf8')
-    expect(reportOf(path(out), other).replaceAll(root, folder.path)).toBe(reportOf(path('duckdb'), one))
+    // Samples are chosen by the hash of a document's name, which an address is part of.
+    const reportOf = (place: string, { report }: CorpusManifest, own: string): object => {
+      const text = readFileSync(join(place, report.path), 'utf8').replaceAll(own, folder.path)
+      return { ...JSON.parse(text), samples: undefined }
+    }
+    expect(reportOf(path(out), other, root)).toEqual(reportOf(path('duckdb'), one, root))
     const names = readdirSync(path(out)).filter((name) => !name.startsWith('.'))
     expect(names.sort()).toEqual([other.report.path.split('/')[0], 'corpus.json'].sort())
     return other

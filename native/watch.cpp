@@ -35,9 +35,11 @@ struct Watch {
 // Not destroyed at exit: the threads of a process that ends without leaving still use it.
 std::shared_ptr<Watch>& current = *new std::shared_ptr<Watch>;
 
-int64_t ms_since(Clock::time_point from) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - from).count();
+int64_t ms_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count();
 }
+
+int64_t ms_since(Clock::time_point from) { return ms_between(from, Clock::now()); }
 
 std::string seconds(int64_t ms) {
   return ms % 1000 == 0 ? std::to_string(ms / 1000) : std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100);
@@ -87,8 +89,9 @@ std::string silent(Watch& watch) {
   if (ms_since(watch.answered) > limit)
     return "The store of the process group has not answered for " + seconds(limit) +
            " s: the process that serves it hangs (" + watch.names.at(0) + ", or the launcher).";
+  // Up to the store's last answer: where the store is lost nobody's beat is seen, and a neighbour would be named.
   for (size_t i = 0; i < watch.names.size(); i++)
-    if (i != watch.rank && watch.beats[i] != left && ms_since(watch.changed[i]) > limit)
+    if (i != watch.rank && watch.beats[i] != left && ms_between(watch.changed[i], watch.answered) > limit)
       return watch.names[i] + " has not answered for " + seconds(limit) +
              " s: it was killed, is stopped, or its network is gone.";
   return "";

@@ -194,8 +194,7 @@ export const chat = defineCommand({
   summary: 'Chat with a model; /help lists the commands',
   example: 'tunesmith chat --model runs/assistant --system "Answer in one sentence." --adapter medical=runs/medical',
   notes: [
-    'Lines may come from a pipe: one message each. With --json they are {"role": "user", "content": "…"} or {"command": "reset"},',
-    'and each reply is a line of JSON with its rate in tokens per second.',
+    'Lines may come from a pipe: one message each. With --json they are {"role": "user", "content": "…"} or {"command": "reset"}, and each reply is a line of JSON with its rate in tokens per second.',
   ],
   options,
   run: (given, _args, context) => runChat(given, context, openChatInput(process.stdin, process.stdout, context.signal)),

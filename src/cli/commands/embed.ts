@@ -13,8 +13,7 @@ export const embed = defineCommand({
   summary: 'Write a vector for each text of a file, for search, clustering or any other model',
   example: 'tunesmith embed --model runs/bert --input texts.txt --out vectors.npy',
   notes: [
-    'With --pooling tokens every token gets a vector: .safetensors has the first row of each text in `starts`, .jsonl and',
-    '.parquet hold one list per text.',
+    'With --pooling tokens every token gets a vector: .safetensors has the first row of each text in `starts`, .jsonl and .parquet hold one list per text.',
   ],
   processes: 'divided',
   options: embedSchema.extend({

@@ -18,8 +18,7 @@ export const launch = defineCommand({
   example: 'tunesmith launch --processes 2 -- tunesmith pretrain --recipe recipes/bert-from-scratch.ts',
   notes: [
     'The processes split each global batch and give the losses of one process. When one fails, all end. Ctrl-C saves and stops.',
-    '`generate`, `predict`, `embed`, `evaluate` and `compare` divide their work, and the first process writes what one would. Commands',
-    'that cannot be divided run in the first process, or are refused.',
+    '`generate`, `predict`, `embed`, `evaluate` and `compare` divide their work, and the first process writes what one would. Commands that cannot be divided run in the first process, or are refused.',
     'Compute threads are divided among the processes; OMP_NUM_THREADS overrides that.',
     'With --restarts, a training command resumes from its newest checkpoint after a process was lost.',
     'On several machines use torchrun, Slurm, Kubernetes or mpirun: see docs/clusters.md.',

@@ -12,9 +12,7 @@ export const pretrain = defineCommand({
   example:
     'tunesmith pretrain --model.type bert --model.preset mini --objective.type masked-lm --data shards --tokenizer tokenizer --out runs/bert --budget.minutes 10',
   notes: [
-    '--model.depth N sets everything else by rule: hidden size 64 N, heads of 64, 20 tokens per parameter of the layers, a learning',
-    'rate of 6e-4 x 768 / hidden size (at most 3e-3), and a batch of 1/2000 of the tokens, rounded to a power of two between 4,096',
-    'and 524,288. Settings that you give beside it are kept.',
+    '--model.depth N sets everything else by rule: hidden size 64 N, heads of 64, 20 tokens per parameter of the layers, a learning rate of 6e-4 x 768 / hidden size (at most 3e-3), and a batch of 1/2000 of the tokens, rounded to a power of two between 4,096 and 524,288. Settings that you give beside it are kept.',
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
   choices: () => recipeChoices('pretrain'),

@@ -10,8 +10,7 @@ export const setup = defineCommand({
   summary: 'Find or fetch libtorch and build the addon; takes seconds when nothing has changed',
   example: 'tunesmith setup',
   notes: [
-    'LIBTORCH=DIR uses the libtorch in a folder, TUNESMITH_CACHE=DIR names the folder for downloads, and',
-    'TUNESMITH_PREBUILDS=DIR|URL a place with prebuilt addons (default: prebuilds/ in the package).',
+    'LIBTORCH=DIR uses the libtorch in a folder, TUNESMITH_CACHE=DIR names the folder for downloads, and TUNESMITH_PREBUILDS=DIR|URL a place with prebuilt addons (default: prebuilds/ in the package).',
   ],
   options: z.strictObject({
     cuda: z.boolean().default(false).describe('use a CUDA build of libtorch'),

@@ -93,11 +93,7 @@ export abstract class Module {
 
   #setTraining(training: boolean): this {
     this.#training = training
-    // As `children`, without their names: each request of a server sets the mode.
-    for (const value of Object.values(this)) {
-      if (value instanceof Module) value.#setTraining(training)
-      else if (Array.isArray(value)) for (const one of value) if (one instanceof Module) one.#setTraining(training)
-    }
+    for (const [, child] of this.children()) child.#setTraining(training)
     return this
   }
 

@@ -1,5 +1,6 @@
 // Two processes of one thread. `--parts throughput` (default): tokens a second of GPT-2-small beside those of one process of two threads, by
-// turns, in less than 6 minutes: --rows 8 --length 512 --precision bfloat16 --minutes 4. Nothing else may run meanwhile.
+// turns; a line for each pair at once: --rows 8 --length 512 --precision bfloat16 --minutes 4, after a minute of start and until a pair ends.
+// Nothing else may run meanwhile.
 // `--parts communication`: what they spend on it beside what a plan says, in bytes on the wire and CPU time, as both share cores with whatever
 // else runs. Loopback is in a network namespace of its own where that is allowed, so that no other bytes are counted:
 // --shards none,optimizer,gradients,parameters --steps 8

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { makeSmallData, smallRecipe } from '../../tests/training/small-run.ts'
-import { median, printTable } from '../side-by-side.ts'
+import { median } from '../side-by-side.ts'
 import { doneFile, turnFile, turnOf, turnSteps } from './turns.ts'
 
 /** What is measured, and for how long. */
@@ -38,7 +38,7 @@ const startRun = (name: string, processes: number, words: readonly string[], fol
     return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
   })
 
-/** Prints throughput of both, pair by pair. */
+/** Prints throughput of both, pair by pair, as it is measured. */
 export const compareThroughput = async ({ preset, rows, length, precision, minutes }: ThroughputOptions) => {
   const until = Date.now() + 60_000 * minutes
   const data = await makeSmallData('bpe')
@@ -75,6 +75,8 @@ export const compareThroughput = async ({ preset, rows, length, precision, minut
       children.push(...startRun(name, processes, [file], folder))
       await secondsOf(name, 0)
     }
+    const tokens = rows * length
+    const rate = (seconds: number) => `${(tokens / seconds).toFixed(0)}`
     const pairs: { one: number; two: number }[] = []
     for (let turn = 1; turn <= leastPairs || Date.now() < until; turn++) {
       const pair = { one: 0, two: 0 }
@@ -85,14 +87,12 @@ export const compareThroughput = async ({ preset, rows, length, precision, minut
         pair[name] = (await secondsOf(name, turn)) / turnSteps
       }
       pairs.push(pair)
+      // Told at once: a run that is stopped by its caller's limit has shown what it measured.
+      console.info(
+        `pair ${turn}: ${rate(pair.one)} tokens/s by one process of 2 threads, ${rate(pair.two)} by two of 1 thread, ratio ${(pair.one / pair.two).toFixed(3)}`,
+      )
     }
-    const tokens = rows * length
     const ratios = pairs.map(({ one, two }) => one / two)
-    const rate = (seconds: number) => `${(tokens / seconds).toFixed(0)}`
-    printTable([
-      ['pair', 'one process of 2 threads, tokens/s', 'two of 1 thread', 'ratio'],
-      ...pairs.map(({ one, two }, i) => [i + 1, rate(one), rate(two), ratios[i].toFixed(3)]),
-    ])
     const middle = median(ratios)
     console.info(
       `GPT-2 ${preset}, ${rows} rows of ${length} tokens, ${precision}: two processes reach ${(100 * middle).toFixed(1)} % of one (median of ${pairs.length} pairs, ${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)}; wanted: ${100 * wanted} %).`,

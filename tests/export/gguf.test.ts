@@ -452,10 +452,27 @@ describe('gguf', () => {
       'TEMPLATE "{{ .Prompt }}"',
       '',
     ])
-    writeFileSync(join(folder, 'chat_template.jinja'), "{% for m in messages %}{{ m['content'] }}{% endfor %}")
-    const { notes } = await exportModel({ model: folder, to: 'ollama:f16', out: `${out}-chat`, prove: false })
-    expect(notes.join()).toContain('no TEMPLATE')
-    expect(readFileSync(join(`${out}-chat`, 'ollama', 'Modelfile'), 'utf8')).not.toContain('TEMPLATE')
+    const exportWith = async (name: string, template: string) => {
+      writeFileSync(join(folder, 'chat_template.jinja'), template)
+      const { notes } = await exportModel({ model: folder, to: 'ollama:f16', out: `${out}-${name}`, prove: false })
+      return { notes: notes.join(), text: readFileSync(join(`${out}-${name}`, 'ollama', 'Modelfile'), 'utf8') }
+    }
+    const chat = await exportWith(
+      'chat',
+      "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}",
+    )
+    expect(chat.notes).toContain('renders 24 conversations as the chat template does.')
+    expect(chat.text).toContain('TEMPLATE """{{ range .Messages }}{{ if eq .Role "system" }}system: {{ .Content }}\n')
+    const dated = await exportWith(
+      'dated',
+      "{{ strftime_now('%d') }}{% for m in messages %}{{ m['content'] }}{% endfor %}",
+    )
+    expect(dated.notes).toContain('no TEMPLATE, as the chat template writes the date')
+    expect(dated.text).not.toContain('TEMPLATE')
+    writeFileSync(join(folder, 'generation_config.json'), '{"stop_strings": ["\\n\\n", "a\\u2028b"]}')
+    const stops = await exportWith('stops', "{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    expect(stops.text).toContain('PARAMETER stop """\n\n"""\n')
+    expect(stops.notes).toContain('lacks the stop text "a\u2028b"')
   })
 
   it('collects the importance of each expert from the tokens that it got', async () => {

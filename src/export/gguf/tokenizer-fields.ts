@@ -53,6 +53,13 @@ const frameOf = (tokenizer: ModelTokenizer): { first?: number; last?: number } =
   return { first, last }
 }
 
+/** The token that llama.cpp adds before each text, as the files say; undefined for none. */
+export const startTokenOf = (tokenizer: ModelTokenizer): string | undefined => {
+  const { first } = frameOf(tokenizer)
+  const { bos } = tokenizer.special
+  return first !== undefined && first === (bos?.id ?? first) ? tokenizer.idToToken(first) : undefined
+}
+
 /** llama.cpp knows the tokens around a text as start and end, which BERT's tokens are where there are no others. */
 const frameFields = (tokenizer: ModelTokenizer): [string, GgufField][] => {
   const { first, last } = frameOf(tokenizer)

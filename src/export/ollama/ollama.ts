@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { programCall } from '../../core/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
 import { gguf, ggufFileName } from '../gguf/gguf.ts'
+import { modelfileValue, type OllamaTemplate, ollamaTemplate, templateLine } from './template.ts'
 
 /** Longer contexts take memory that few machines have. */
 const maxContext = 8192
@@ -22,8 +23,27 @@ const stopsOf = ({ generation, tokenizer }: ExportSource): string[] => {
   return [...new Set([...ends, ...[generation.stop ?? []].flat()])]
 }
 
+/** TEMPLATE of a model: a model without a chat template continues the prompt as it is. */
+const templateOf = (made: OllamaTemplate | undefined): string[] => {
+  if (made === undefined) return ['TEMPLATE "{{ .Prompt }}"']
+  return 'text' in made ? [templateLine(made.text)] : []
+}
+
+/** What users must know about TEMPLATE. */
+const noteOf = (made: OllamaTemplate): string => {
+  if ('reason' in made)
+    return `The Modelfile has no TEMPLATE, as ${made.reason}. Ollama takes a similar one of its own, or writes messages without any; its newer versions render the chat template of the GGUF file. Compare a conversation with \`${programCall('chat')}\`, or write the template in Ollama's language.`
+  const { conversations, limits } = made
+  return `The Modelfile's TEMPLATE renders ${conversations} conversations as the chat template does.${limits.length === 0 ? '' : ` It ${limits.join(', and ')}.`}`
+}
+
 /** The content of a Modelfile. */
-const modelfileOf = (source: ExportSource, variant: string): string => {
+const modelfileOf = (
+  source: ExportSource,
+  variant: string,
+  made: OllamaTemplate | undefined,
+  stops: string[],
+): string => {
   const { sample = false, temperature = 1, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1 } = source.generation
   const parameters: [string, string | number][] = [
     ['num_ctx', contextOf(source)],
@@ -32,13 +52,12 @@ const modelfileOf = (source: ExportSource, variant: string): string => {
     ['top_p', topP],
     ['min_p', minP],
     ['repeat_penalty', repetitionPenalty],
-    ...stopsOf(source).map((stop): [string, string] => ['stop', JSON.stringify(stop)]),
+    ...stops.map((stop): [string, string] => ['stop', stop]),
   ]
   return [
     `FROM ./${ggufFileName(source, variant)}`,
     ...parameters.map(([name, value]) => `PARAMETER ${name} ${value}`),
-    // A model without a chat template continues the prompt as it is.
-    ...(source.chatTemplate === undefined ? ['TEMPLATE "{{ .Prompt }}"'] : []),
+    ...templateOf(made),
     '',
   ].join('\n')
 }
@@ -56,11 +75,13 @@ export const ollama: ExportTarget = {
   check: gguf.check,
   write: async (source, variant, folder, context) => {
     await gguf.write(source, variant, folder, context)
-    await writeFile(join(folder, 'Modelfile'), modelfileOf(source, variant))
-    if (source.chatTemplate !== undefined)
-      context.note(
-        `The Modelfile has no TEMPLATE: Ollama guesses one from the chat template in the GGUF file. Compare a conversation with \`${programCall('chat')}\`, or write the template in Ollama's language.`,
-      )
+    const made = source.chatTemplate === undefined ? undefined : ollamaTemplate(source)
+    const stops = stopsOf(source).map((stop) => ({ stop, value: modelfileValue(stop) }))
+    for (const { stop } of stops.filter(({ value }) => value === undefined))
+      context.note(`The Modelfile lacks the stop text ${JSON.stringify(stop)}: its parser cannot read it.`)
+    const values = stops.flatMap(({ value }) => value ?? [])
+    await writeFile(join(folder, 'Modelfile'), modelfileOf(source, variant, made, values))
+    if (made !== undefined) context.note(noteOf(made))
   },
   prove: async (source, variant, folder, context) => {
     const rows = (await gguf.prove?.(source, variant, folder, context)) ?? []

@@ -83,7 +83,7 @@ export const proveOnnx = async (
     return [
       ...(await proveQuantised(source, runner, format, target, texts)),
       ...(await compareRunner(source, runner, texts, comparison)),
-      ...(await generateInTransformersJs(source, folder, texts, { target, dtype: format, limit })),
+      ...(await generateInTransformersJs(source, folder, texts, { target, dtype: format, limit, note })),
       ...(await compareScores(source, validation, runner, {
         target,
         consumer: runner.consumer,

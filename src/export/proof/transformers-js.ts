@@ -8,6 +8,7 @@ import { compareContinuations } from './compare-models.ts'
 import { compareTemplates } from './compare-templates.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
 import { type ConsumerPackage, openConsumer } from './consumer.ts'
+import type { ProofInput } from './runner.ts'
 
 /** What is used of transformers.js, an optional package. */
 interface Package {
@@ -68,25 +69,27 @@ const plainGreedy = {
 
 /**
  * Compares the tokens that transformers.js generates with the model's.
- * @param dtype name of the files' form, as transformers.js has it @param limit tolerance of logits
+ * @param dtype name of the files' form, as transformers.js has it @param limit tolerance of logits @param note gets a line
+ *   where nothing is generated
  */
 export const generateInTransformersJs = async (
   source: ExportSource,
   folder: string,
   texts: readonly string[],
-  { target, dtype, limit }: { target: string; dtype: string; limit: number },
+  { target, dtype, limit, note }: { target: string; dtype: string; limit: number; note(line: string): void },
 ): Promise<ProofRow[]> => {
   // Whether it can be used, the comparison of tokenizers has said.
   const opened = await openConsumer(transformersJs, () => undefined)
   if (opened === undefined) return []
   const { module } = opened
   const consumer = `transformers.js ${module.env.version}`
+  const skipped = (reason: string) => note(`Greedy tokens were not compared in ${consumer}: ${reason}.`)
   const seq2seq = source.model.head instanceof Seq2SeqLmHead
   const auto = seq2seq ? module.AutoModelForSeq2SeqLM : module.AutoModelForCausalLM
   const options = { dtype, device: 'cpu', local_files_only: true }
   let model: JsModel | undefined
   try {
-    return await compareContinuations(source, texts, { target, consumer, limit }, async ({ ids }, most) => {
+    const generate = async ({ ids }: ProofInput, most: number) => {
       model ??= await openLocally(module, folder, (name) => auto.from_pretrained(name, options))
       const tensor = (values: readonly number[]) =>
         new module.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length])
@@ -97,11 +100,15 @@ export const generateInTransformersJs = async (
         max_new_tokens: most,
       })
       return Array.from(data, Number).slice(seq2seq ? 1 : ids.length)
-    })
+    }
+    return await compareContinuations(source, texts, { target, consumer, limit }, generate, skipped)
   } catch (error) {
     const { message } = error as Error
     // A type that it does not have yet is no fault of the files.
-    if (/^Unsupported model type/.test(message)) return []
+    if (/^Unsupported model type/.test(message)) {
+      skipped(message)
+      return []
+    }
     return [{ target, consumer, check: 'greedy tokens', value: 'none', ok: false, detail: message.slice(0, 300) }]
   } finally {
     await model?.dispose()

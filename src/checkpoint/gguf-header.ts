@@ -116,7 +116,9 @@ class Cursor {
   }
 
   fault(what: string): CheckpointError {
-    return new CheckpointError(`${this.#path}: ${what} The file is damaged or not a GGUF file.`)
+    return new CheckpointError(
+      `${this.#path}: ${what} The file is cut short, damaged or not a GGUF file: download or export it again.`,
+    )
   }
 
   /** Makes the next `length` bytes available. @returns their position in the buffer */

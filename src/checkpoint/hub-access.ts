@@ -3,6 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
+/** Address of the Hub where HF_ENDPOINT names no other. */
+export const defaultHub = 'https://huggingface.co'
+
 /** Address and token for the functions of @huggingface/hub. */
 export interface HubAccess {
   hubUrl?: string

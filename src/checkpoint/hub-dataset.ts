@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { CheckpointError, ConfigError, didYouMean, exists, parseJson, writeFileAtomic } from '../core/index.ts'
 import { cacheFolder, commitPattern, idPattern, isOffline, type ResolveOptions, revisionPattern } from './hub.ts'
+import { hubAccess } from './hub-access.ts'
 import {
   cachedFile,
   downloadFiles,
@@ -12,6 +13,7 @@ import {
   nameRevision,
   type RemoteFile,
 } from './hub-download.ts'
+import { hubFailure } from './hub-failure.ts'
 import { type DatasetSplit, dataFile, splitsOf } from './hub-splits.ts'
 
 const scheme = 'hub:'
@@ -120,9 +122,9 @@ const findData = async (path: string, options: ResolveDataOptions): Promise<Foun
   const { repo, revision } = wanted
   const { offline = isOffline(), cacheDir = cacheFolder(), onProgress } = options
   const folder = join(cacheDir, `datasets--${repo.name.replace('/', '--')}`)
-  const failed = (error: unknown) =>
+  const failed = async (error: unknown) =>
     new CheckpointError(
-      `Downloading the data set ${repo.name} at ${revision} failed: ${(error as Error).message}. Check the name, the network and HF_TOKEN.`,
+      `Downloading the data set ${repo.name} at ${revision} failed: ${hubFailure(error, await hubAccess()).reason}. Check the name, the network and HF_TOKEN.`,
     )
   const known = await knownListing(folder, revision)
   if (known === undefined && offline)
@@ -131,8 +133,8 @@ const findData = async (path: string, options: ResolveDataOptions): Promise<Foun
     )
   const listing =
     known ??
-    (await findListing(wanted, folder, onProgress).catch((error: unknown) => {
-      throw failed(error)
+    (await findListing(wanted, folder, onProgress).catch(async (error: unknown) => {
+      throw await failed(error)
     }))
   const split = chooseSplit(wanted, listing.splits)
   const isHere = async (file: string) => exists(cachedFile(folder, listing.commit, file))
@@ -147,8 +149,8 @@ const findData = async (path: string, options: ResolveDataOptions): Promise<Foun
     )
   }
   const files = listing.files.filter((file) => missing.includes(file.path))
-  await downloadFiles(repo, listing.commit, files, { folder, onProgress }).catch((error: unknown) => {
-    throw failed(error)
+  await downloadFiles(repo, listing.commit, files, { folder, onProgress }).catch(async (error: unknown) => {
+    throw await failed(error)
   })
   return { folder, listing, split, pinned: `${scheme}${repo.name}@${listing.commit}:${split.name}` }
 }

@@ -8,6 +8,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
 import { hubAccess } from './hub-access.ts'
+import { hubFailure } from './hub-failure.ts'
 
 /** Files of a model; other files of a repository are not downloaded. */
 const wanted =
@@ -140,7 +141,7 @@ export const downloadModel = async (id: string, revision: string, options: Downl
     await nameRevision(options.folder, revision, commit)
   } catch (error) {
     throw new CheckpointError(
-      `Expected a folder \`${id}\` here, or the Hub model \`${id}\` at \`${revision}\`, found no folder, and the download failed: ${(error as Error).message}. Check the path, or the name, the network and HF_TOKEN.`,
+      `Expected a folder \`${id}\` here, or the Hub model \`${id}\` at \`${revision}\`, found no folder, and the download failed: ${hubFailure(error, await hubAccess()).reason}. Check the path, or the name, the network and HF_TOKEN.`,
     )
   }
 }

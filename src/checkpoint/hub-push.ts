@@ -3,8 +3,9 @@ import { openAsBlob } from 'node:fs'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { CheckpointError, ConfigError, exists, writeFolderAtomic } from '../core/index.ts'
-import { type HubAccess, hubAccess } from './hub-access.ts'
+import { defaultHub, type HubAccess, hubAccess } from './hub-access.ts'
 import { verifiedBlob } from './hub-download.ts'
+import { hubFailure } from './hub-failure.ts'
 
 /** A file that is uploaded or was downloaded. */
 export interface HubFile {
@@ -92,11 +93,10 @@ const refuseSecrets = async (folder: string, files: readonly HubFile[], token: s
   }
 }
 
-/** The message of an error, without the token. */
-const reasonOf = (error: unknown, { accessToken }: HubAccess): string => {
-  const { message, statusCode } = error as Error & { statusCode?: number }
-  const text = accessToken === undefined ? message : message.replaceAll(accessToken, '…')
-  return statusCode === undefined || text.includes(String(statusCode)) ? text : `${text} (${statusCode})`
+/** What failed, what is left, why and what to do. */
+const failed = (error: unknown, access: HubAccess, what: string): CheckpointError => {
+  const { reason, remedy } = hubFailure(error, access)
+  return new CheckpointError(`${what}: ${reason}.${remedy === undefined ? '' : ` ${remedy}`}`)
 }
 
 const commitFiles = async (
@@ -152,7 +152,7 @@ export const pushFolder = async (input: PushInput, hooks: HubHooks = {}): Promis
   await refuseSecrets(folder, files, access.accessToken)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   if (dryRun) return { name, files, bytes, dryRun }
-  const { accessToken, hubUrl = 'https://huggingface.co' } = access
+  const { accessToken, hubUrl = defaultHub } = access
   if (accessToken === undefined)
     throw new ConfigError('Uploading needs a token of the Hub with write access: set HF_TOKEN.')
   try {
@@ -160,7 +160,7 @@ export const pushFolder = async (input: PushInput, hooks: HubHooks = {}): Promis
     return { name, files, bytes, url: `${hubUrl}/${name}`, commit, dryRun }
   } catch (error) {
     if (hooks.signal?.aborted) throw error
-    throw new CheckpointError(`Uploading to ${name} failed: ${reasonOf(error, access)}. Nothing was committed.`)
+    throw failed(error, access, `Uploading to ${name} failed, and nothing was committed`)
   }
 }
 
@@ -206,7 +206,7 @@ export const pullFolder = async (
     })
   } catch (error) {
     if (signal?.aborted) throw error
-    throw new CheckpointError(`Downloading ${name} failed: ${reasonOf(error, access)}. Nothing was left at ${out}.`)
+    throw failed(error, access, `Downloading ${name} failed, and nothing was left at ${out}`)
   }
   return { out, files }
 }

@@ -1,19 +1,11 @@
 // `exportModel`: one model in several formats, each compared with the model itself before the folder gets its name.
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import {
-  ConfigError,
-  diskFault,
-  exists,
-  lockFolder,
-  removeUnfinished,
-  sha256File,
-  TunesmithError,
-  writeFolderAtomic,
-} from '../core/index.ts'
+import { ConfigError, exists, lockFolder, removeUnfinished, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
 import { type ExportInput, type ExportSettings, expectTextsUsed, exportSettings } from './export-settings.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
+import { onFullDisk } from './full-disk.ts'
 import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource } from './open-source.ts'
@@ -162,11 +154,7 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
       filled = await fill(source, folder, settings, validation, hooks)
     })
   } catch (error) {
-    const fault = diskFault(error)
-    if (fault === undefined || error instanceof TunesmithError) throw error
-    throw new ConfigError(
-      `${fault} while writing \`${input.out}\`. Nothing was left there: free space, then export again.`,
-    )
+    throw onFullDisk(error, input.out)
   }
   return { out: input.out, model: input.model, targets: chosen.map(({ name }) => name), ...filled }
 }

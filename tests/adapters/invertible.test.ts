@@ -215,7 +215,7 @@ it('stays where layers are dropped', () => {
 it('says what it cannot do', () => {
   const model = make('bert', 'masked-lm')
   const { applied } = addLearned(model)
-  expect(() => applied.merge()).toThrow(/needs a method whose change can become part of the base, got pfeiffer/)
+  expect(() => applied.merge()).toThrow(/Expected an adapter that can be merged, got pfeiffer/)
   applyAdapter(model, { type: 'pfeiffer' }, { name: 'plain' })
   expect(() => applyAdapter(model, { type: 'fusion' }, { name: 'f', below: ['lang', 'plain'] })).toThrow(
     /adapters without an invertible one, .* got lang/,

@@ -1,13 +1,14 @@
 // Uploads and downloads of whole folders, against a local server that imitates the Hub: its API for creating repositories, LFS
 // storage, commits and trees, as @huggingface/hub calls it.
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { pullFolder, pushFolder } from '../../src/checkpoint/index.ts'
+import { pullFolder, pushFolder, resolveModel } from '../../src/checkpoint/index.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'hub-push-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -209,8 +210,30 @@ describe('push', () => {
   it('says why an upload failed, without the token', async () => {
     refuse = '/preupload/'
     const failed = pushFolder({ folder: makeFolder(model), name: 'owner/bot' })
-    await expect(failed).rejects.toThrow(/Uploading to owner\/bot failed: .*no write access.*Nothing was committed/)
+    await expect(failed).rejects.toThrow(
+      /Uploading to owner\/bot failed, and nothing was committed: .*no write access.*Check that HF_TOKEN may do this/,
+    )
     await expect(failed).rejects.not.toThrow(token)
+  })
+
+  it('says what to do where the Hub does not answer, or is none', async () => {
+    const gone = createServer().listen(0, '127.0.0.1')
+    await once(gone, 'listening')
+    vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(gone.address() as AddressInfo).port}`)
+    gone.close()
+    const out = join(scratch, 'away')
+    const dead = /: no answer from http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\)\. Check the network and HF_ENDPOINT\.$/
+    await expect(pushFolder({ folder: makeFolder(model), name: 'owner/bot' })).rejects.toThrow(dead)
+    await expect(pullFolder({ name: 'owner/bot', out })).rejects.toThrow(dead)
+    await expect(resolveModel('owner/bot', { cacheDir: join(scratch, 'cache') })).rejects.toThrow(/no answer from/)
+    const page = createServer((_, response) => response.end('<html></html>')).listen(0, '127.0.0.1')
+    await once(page, 'listening')
+    vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(page.address() as AddressInfo).port}`)
+    await expect(pullFolder({ name: 'owner/bot', out })).rejects.toThrow(
+      /did not answer as a Hub does. Check HF_ENDPOINT/,
+    )
+    page.close()
+    expect(existsSync(out)).toBe(false)
   })
 })
 

@@ -30,14 +30,14 @@ beforeAll(async () => {
   await saveModel(oddModel('llama', 'causal-lm', { vocabSize: 300 }), at('model'), { tokenizer: at('tokenizer') })
 })
 
-/** A program that exports. */
-const exportScript = (input: object): string => {
+/** A program that exports, or calls another function of the module with an input. */
+const exportScript = (input: object, call: 'exportModel' | 'mergeModels' = 'exportModel'): string => {
   const source = pathToFileURL(join(repository, 'src', 'export', 'index.ts')).href
   const script = at(`run-${Object.keys(input).length}-${Math.round(performance.now())}.mts`)
   writeFileSync(
     script,
-    `import { exportModel } from ${JSON.stringify(source)}
-await exportModel(${JSON.stringify(input)}, { onProgress: (line) => console.log(line) })
+    `import { ${call} } from ${JSON.stringify(source)}
+await ${call}(${JSON.stringify(input)}, { onProgress: (line) => console.log(line) })
 console.log('exported')
 `,
   )
@@ -77,8 +77,9 @@ describe('an export', () => {
     await expect(loadModel(join(out, 'merged'))).resolves.toBeDefined()
   })
 
-  it.each(['merged', 'gguf:f16', 'onnx'])('to %s on a full disk says so, and leaves nothing', async (to) => {
+  it.each(['merged', 'gguf:f16', 'onnx', 'merge'])('to %s on a full disk says so, and leaves nothing', async (to) => {
     const out = at(`full-${to.replace(':', '-')}`)
+    const model = at('model')
     // A limit on the size of files stands for a disk without room: writing fails with an error in both cases.
     const limited = spawn(
       'bash',
@@ -86,7 +87,9 @@ describe('an export', () => {
         '-c',
         `ulimit -f 8; trap '' XFSZ; exec "$0" --import tsx "$1"`,
         process.execPath,
-        exportScript({ model: at('model'), to, out, prove: false }),
+        to === 'merge'
+          ? exportScript({ models: [model, model], method: 'linear', out }, 'mergeModels')
+          : exportScript({ model, to, out, prove: false }),
       ],
       { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] },
     )

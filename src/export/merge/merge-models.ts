@@ -10,6 +10,7 @@ import { expectFinite, type Model } from '../../models/index.ts'
 import { fineTunedTask, publicName, type SpecialistTask, writeTask } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
 import { modelFiles, renderModelCard } from '../../tracking/index.ts'
+import { onFullDisk } from '../full-disk.ts'
 import { storedDtype } from '../open-source.ts'
 import { type MergeMethod, type MergeSettings, mergeMethods, mergeParameter } from './merge-methods.ts'
 
@@ -184,13 +185,17 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
   model.replaceParameters((name, parameter) => merged.get(name) ?? parameter)
   const task = await commonTask(models)
   onProgress?.(`Writing ${out}`)
-  await saveModel(model, out, {
-    dtype: storedDtype(model),
-    ...(folder === undefined ? {} : { tokenizer: folder }),
-    addFiles: async (target) => {
-      await writeFile(join(target, modelFiles.card), await cardOf(input, out))
-      if (task !== undefined) await writeTask(target, task)
-    },
-  })
+  try {
+    await saveModel(model, out, {
+      dtype: storedDtype(model),
+      ...(folder === undefined ? {} : { tokenizer: folder }),
+      addFiles: async (target) => {
+        await writeFile(join(target, modelFiles.card), await cardOf(input, out))
+        if (task !== undefined) await writeTask(target, task)
+      },
+    })
+  } catch (error) {
+    throw onFullDisk(error, out)
+  }
   return { out, method: method.type, models: [...models], parameters }
 }

@@ -75,8 +75,15 @@ const withRequestedHead = async (
   )
 }
 
+/** Converts weights that files have in float16, which the CPU does not compute in, to float32, unless a dtype was chosen. */
+const inComputedDtype = (model: Model, device: string, dtype: LoadModelOptions['dtype']): Model => {
+  if (dtype === undefined && device === 'cpu' && model.body.embedTokens.dtype === 'float16')
+    model.to({ dtype: 'float32' })
+  return model
+}
+
 /**
- * Loads a MODEL with its tokenizer, in evaluation mode.
+ * Loads a MODEL with its tokenizer, in evaluation mode. Weights keep the dtype of the files, but for float16 on the CPU.
  * @throws CheckpointError for damaged or unsupported files; ConfigError for a head that the files do not have, and for a device or dtype
  *   that cannot be used
  */
@@ -98,7 +105,8 @@ export const loadForInference = async (
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
     const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
-    return { model: await withRequestedHead(adapted, baseFolder, options.head), report, folder: path, tokenizer }
+    const whole = await withRequestedHead(inComputedDtype(adapted, device, opening.dtype), baseFolder, options.head)
+    return { model: whole, report, folder: path, tokenizer }
   }
   if (await isFeatureModel(path)) {
     const { model: specialist, baseFolder } = await loadFeatureModel(path, { device })
@@ -109,6 +117,7 @@ export const loadForInference = async (
   const packs = path.endsWith('.gguf') && device === 'cpu' && opening.dtype === undefined
   const weights = given ?? (packs ? 'packed' : undefined)
   const opened = await loadModelWithReport(model, { revision, device, weights, onProgress, ...opening })
+  inComputedDtype(opened.model, device, opening.dtype)
   if (given === 'packed' && [...opened.model.modules()].every(([, module]) => module.quantizedCount === 0))
     throw new ConfigError(
       `\`weights: packed\` needs matrices in ${blockFormats.join(', ')}, got none in ${path}. Leave it out.`,

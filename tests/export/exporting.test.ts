@@ -174,6 +174,23 @@ describe('exportModel', () => {
     expect(readFileSync(join(two, PROOF_FILE))).toEqual(readFileSync(join(one, PROOF_FILE)))
   })
 
+  it('is used on the CPU where its files are in half precision, which the CPU does not compute in', async () => {
+    const out = join(scratch, 'half')
+    await exportModel({ model: base, to: ['merged:fp16', 'gguf:f16'], out, prove: false })
+    const expected = logitsOf(await loadModel(base))
+    const most = Math.max(...expected.map(Math.abs))
+    const adapter = await makeAdapter('on-half', { type: 'lora', rank: 4 })
+    const config = JSON.parse(readFileSync(join(adapter, 'adapter_config.json'), 'utf8')) as object
+    const moved = { ...config, base_model_name_or_path: join(out, 'merged') }
+    writeFileSync(join(adapter, 'adapter_config.json'), JSON.stringify(moved))
+    for (const model of [join(out, 'merged'), join(out, 'gguf', 'base-F16.gguf'), adapter]) {
+      const loaded = (await loadForInference({ model })).model
+      expect([...loaded.parameters().values()].every(({ dtype }) => dtype === 'float32')).toBe(true)
+      if (model !== adapter) expect(apart(logitsOf(loaded), expected) / most).toBeLessThan(1e-2)
+      else expect(logitsOf(loaded).every(Number.isFinite)).toBe(true)
+    }
+  })
+
   it('refuses adapters without matrices, and leaves nothing behind', async () => {
     const prompt = await makeAdapter('prompt', { type: 'prompt-tuning', virtualTokens: 2 })
     const bottleneck = await makeAdapter('houlsby', { type: 'houlsby' })

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { modelfileValue, ollamaConversations } from '../../src/export/ollama/template.ts'
+import { modelfileValue, ollamaConversations, templateFor } from '../../src/export/ollama/template.ts'
+import { renderChat } from '../../src/tokenizers/index.ts'
 import { families, made, rendered, stops } from './ollama-templates.ts'
 
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'golden', 'ollama-templates.json'), 'utf8')) as Record<
@@ -37,6 +38,14 @@ describe('the TEMPLATE of a Modelfile', () => {
       expected.filter((text) => text !== undefined),
     )
     expect(expected.filter((text) => text !== undefined)).toHaveLength('text' in result ? result.conversations : 0)
+  })
+
+  it('begins each turn with the start token where the chat template does', () => {
+    const source = families().find(([name]) => name === 'default system')?.[1] ?? ''
+    const render: Parameters<typeof templateFor>[0]['render'] = (messages, { addGenerationPrompt, variables }) =>
+      renderChat(messages, { template: source, addGenerationPrompt, variables })
+    const result = templateFor({ source, bos: '<|im_start|>', render })
+    expect('text' in result && result.text).toBe(golden['default system'].template)
   })
 
   it('says what it leaves out', () => {

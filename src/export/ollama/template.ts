@@ -106,6 +106,27 @@ const limitsOf = (turns: Turns, render: RenderChat, withTools: () => string): st
   ]
 }
 
+const laterSystem = [
+  { role: 'system', content: 'Be brief.' },
+  { role: 'user', content: 'Hi' },
+  { role: 'assistant', content: 'Hello' },
+  { role: 'system', content: 'Be long.' },
+  { role: 'user', content: 'Bye' },
+]
+
+/** How many conversations are written alike, without those that the template refuses, or the first difference. */
+const compareTurns = (turns: Turns, render: RenderChat, conversations = ollamaConversations): number | string => {
+  let count = 0
+  for (const messages of conversations) {
+    const expected = outcome(() => render(messages, true))
+    if (expected === undefined) continue
+    if (renderTurns(turns, messages) !== expected)
+      return `the chat template renders ${JSON.stringify(messages)} to ${JSON.stringify(expected)}`
+    count += 1
+  }
+  return count
+}
+
 /** A chat template with the tokens that it is rendered with. */
 export interface ChatSource {
   /** Jinja source. */
@@ -126,18 +147,19 @@ export const templateFor = ({ source, bos = '', start = '', render }: ChatSource
       const text = render(messages, { addGenerationPrompt, variables })
       return text.startsWith(start) ? text.slice(start.length) : text
     }
-  const turns = findTurns(rendering(), bos)
-  if (turns === undefined) return { reason: 'the chat template does more than to write fixed texts around messages' }
-  let conversations = 0
-  for (const messages of ollamaConversations) {
-    const expected = outcome(() => rendering()(messages, true))
-    if (expected === undefined) continue
-    if (renderTurns(turns, messages) !== expected)
-      return { reason: `the chat template renders ${JSON.stringify(messages)} to ${JSON.stringify(expected)}` }
-    conversations += 1
-  }
+  const withoutTools = rendering()
+  // The start token begins the conversation or each turn, which shows where a system message comes later.
+  const found = [...new Set([bos, ''])].flatMap((head) => findTurns(withoutTools, head) ?? [])
+  const compared = found.map((turns) => ({ turns, result: compareTurns(turns, withoutTools) }))
+  const equal = compared.filter(({ result }) => typeof result === 'number')
+  const best = equal.find(({ turns }) => compareTurns(turns, withoutTools, [laterSystem]) === 1) ?? equal[0]
+  if (best === undefined)
+    return {
+      reason: String(compared[0]?.result ?? 'the chat template does more than to write fixed texts around messages'),
+    }
+  const { turns, result } = best
   const withTools = () => rendering({ tools: [tool] })([{ role: 'user', content: 'x' }], true)
-  return { text: goTemplate(turns), conversations, limits: limitsOf(turns, rendering(), withTools) }
+  return { text: goTemplate(turns), conversations: Number(result), limits: limitsOf(turns, withoutTools, withTools) }
 }
 
 /** The line of a Modelfile. */

@@ -124,7 +124,7 @@ export const findTurns = (render: RenderChat, start: string): Turns | undefined 
 
 const isSystem = ({ role }: ChatMessage): boolean => role === 'system'
 
-/** Writes a conversation of messages with text, with at most one system message, which is the first. */
+/** Writes a conversation of messages with text, with any system message at the beginning. */
 export const renderTurns = (turns: Turns, messages: readonly ChatMessage[]): string => {
   const { head, defaultSystem, system, user, assistant, answer } = turns
   const given = messages.find(isSystem)?.content

@@ -189,6 +189,8 @@ describe('gguf', () => {
       expect(proof[0].value).toBeLessThan(1e-5)
       const checks = proof.filter(({ consumer }) => consumer !== 'tunesmith').map(({ check }) => check)
       if (installed) expect(checks).toContain('embeddings, smallest cosine')
+      const inOllama = await exportModel({ model: folder, to: 'ollama:f32', out: `${folder}-ollama`, prove: false })
+      expect(inOllama.notes.some((note) => /a WordPiece of its own/.test(note))).toBe(lowercase !== undefined)
       // Read by anyone, it is an embedding model with the pooling of the file and vectors of norm 1.
       const path = join(`${folder}-out`, 'gguf', `${words}-F32.gguf`)
       const read = await loadForInference({ model: path })

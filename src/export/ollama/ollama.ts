@@ -62,6 +62,11 @@ const modelfileOf = (
   ].join('\n')
 }
 
+// Read in Ollama 0.13.5, and measured: MiniLM's embeddings of texts with accents, dashes or $ have a cosine
+// of 0.13 to 0.77 with the model's, those of other texts of 0.999999.
+const wordPieceNote =
+  'Ollama 0.13 splits texts for this model by a WordPiece of its own, which keeps accents and leaves signs such as $ and + in words: embeddings of such texts differ. llama.cpp splits them as the model does.'
+
 export const ollama: ExportTarget = {
   type: 'ollama',
   description: 'a GGUF file with a Modelfile, for `ollama create NAME -f Modelfile`',
@@ -82,6 +87,7 @@ export const ollama: ExportTarget = {
     const values = stops.flatMap(({ value }) => value ?? [])
     await writeFile(join(folder, 'Modelfile'), modelfileOf(source, variant, made, values))
     if (made !== undefined) context.note(noteOf(made))
+    if ((source.tokenizer.toJson().model as { type?: string }).type === 'WordPiece') context.note(wordPieceNote)
   },
   prove: async (source, variant, folder, context) => {
     const rows = (await gguf.prove?.(source, variant, folder, context)) ?? []

@@ -7,7 +7,7 @@ import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
 import { averageModels, mergeModels } from '../../src/export/index.ts'
 import { mergeMethods, mergeParameter } from '../../src/export/merge/merge-methods.ts'
 import type { Model } from '../../src/models/index.ts'
-import { noGrad, Tensor } from '../../src/tensor/index.ts'
+import { Generator, noGrad, Tensor, zeros } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 import { difference, oddModel } from './onnx-fixture.ts'
 
@@ -42,6 +42,26 @@ describe('a parameter', () => {
     ).toBeLessThan(1e-6)
     const zero = base.mul(0)
     expect(Math.max(...merged('slerp', { weights: [1, 1] }, [zero, zero]))).toBe(0)
+  })
+
+  it('is the same where it is so large that ties combines it some rows at a time', () => {
+    const shape = [3000, 1500]
+    const make = (seed: number) => zeros(shape).normal_(0, 1, { generator: new Generator(seed) })
+    const [start, ...tensors] = [1, 2, 3].map(make)
+    const options = { weights: [1, 0.5], density: 1, scale: 1, seed: 1 }
+    const ties = (rows: (tensor: Tensor) => Tensor) =>
+      mergeParameter(method('ties'), { name: 'w', tensors: tensors.map(rows), base: rows(start) }, options)
+    const whole = ties((tensor) => tensor)
+    for (const from of [0, 1000, 2000]) {
+      const part = ties((tensor) => tensor.narrow(0, from, 1000))
+      expect(
+        part
+          .sub(whole.narrow(0, from, 1000))
+          .abs()
+          .max()
+          .item(),
+      ).toBe(0)
+    }
   })
 
   it('loses random elements by dare, the others scaled up, by the seed', () => {

@@ -1,7 +1,7 @@
 // How the tensors of several models become one: linear, SLERP, task arithmetic, TIES and DARE. Independent of models: each method gets
 // the tensors of one parameter.
 import { createRandom } from '../../core/index.ts'
-import { Generator, noGrad, type Tensor } from '../../tensor/index.ts'
+import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 
 /** One parameter of all models. */
 export interface MergedParameter {
@@ -91,14 +91,32 @@ const trim = (difference: Tensor, density: number): Tensor => {
   const kept = Math.floor(density * difference.size)
   if (kept >= difference.size) return difference
   if (kept === 0) return difference.mul(0)
-  const flat = difference.contiguous().view([difference.size])
-  const [, places] = flat.abs().topk(kept)
-  const mask = flat.mul(0).scatter_(0, places, 1)
-  return flat.mul(mask).view(difference.shape)
+  return scope(() => {
+    const flat = difference.contiguous().view([difference.size])
+    const [, places] = flat.abs().topk(kept)
+    const mask = flat.mul(0).scatter_(0, places, 1)
+    return flat.mul(mask).view(difference.shape)
+  })
+}
+
+/** Elements of a tensor that are combined at a time. */
+const pieceSize = 2 ** 22
+
+/** Combines tensors of one shape element by element, some rows at a time: an embedding takes as much memory as a small matrix. */
+const inPieces = (tensors: readonly Tensor[], combine: (rows: readonly Tensor[]) => Tensor): Tensor => {
+  const [{ shape, size }] = tensors
+  if (size <= pieceSize) return scope(() => combine(tensors))
+  const count = Math.max(1, Math.floor((pieceSize * shape[0]) / size))
+  const pieces: Tensor[] = []
+  for (let from = 0; from < shape[0]; from += count) {
+    const rows = Math.min(count, shape[0] - from)
+    pieces.push(scope(() => combine(tensors.map((tensor) => tensor.narrow(0, from, rows)))))
+  }
+  return cat(pieces, 0)
 }
 
 /** The weighted mean of the elements whose sign is that of the weighted sum. @source arXiv:2306.01708, section 4 */
-const agreeing = (differences: readonly Tensor[], weights: readonly number[]): Tensor => {
+const agreeingRows = (differences: readonly Tensor[], weights: readonly number[]): Tensor => {
   const weighted = differences.map((difference, i) => difference.mul(weights[i]))
   const elected = weighted
     .slice(1)
@@ -111,13 +129,18 @@ const agreeing = (differences: readonly Tensor[], weights: readonly number[]): T
   return sum.div(share.where(counted, 1)).mul(counted.to('float32'))
 }
 
+const agreeing = (differences: readonly Tensor[], weights: readonly number[]): Tensor =>
+  inPieces(differences, (rows) => agreeingRows(rows, weights))
+
 /** Drops elements at random, and scales the others so that the mean stays. @source arXiv:2311.03099 */
 const drop = (differences: readonly Tensor[], { name }: MergedParameter, { density, seed }: MergeSettings): Tensor[] =>
   differences.map((difference, model) => {
     if (density === 1) return difference
     const generator = new Generator(createRandom(`merge/${seed}/${model}/${name}`).integer(2 ** 31))
-    const kept = difference.mul(0).uniform_(0, 1, { generator }).lt(density).to('float32')
-    return difference.mul(kept).div(density)
+    return scope(() => {
+      const kept = difference.mul(0).uniform_(0, 1, { generator }).lt(density).to('float32')
+      return difference.mul(kept).div(density)
+    })
   })
 
 const taskArithmetic: MergeMethod = {

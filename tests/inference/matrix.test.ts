@@ -35,7 +35,8 @@ beforeAll(async () => {
   for (const out of runs) {
     const [data, generative] = [`${out}.jsonl`, !out.endsWith('moods')]
     const task = generative
-      ? { task: 'generative-qa', settings: { maxNewTokens: 4 } }
+      ? // By ROUGE-L the first step is the best, whose rate is 0, and all specialists are the base.
+        { task: 'generative-qa', settings: { maxNewTokens: 4 }, keep: { best: 'perplexity' } }
       : { task: 'sequence-classification' }
     const recipe = { base, ...task, data, validation: data, variant: 'lora', budget: { steps: 3 }, seed: 1, out }
     await finetune(recipe as never)
@@ -116,12 +117,82 @@ it('takes records from all over a file where it takes some', async () => {
   expect(value).not.toBe(await accuracyOf([0, 1, 2, 3]))
 })
 
+it('keeps finished scores, continues with them, and computes again what is damaged or outdated', async () => {
+  const keep = join(scratch, 'kept.jsonl')
+  const input = { runs: [runs[0], runs[1]], corpus, limit: 2, resamples: 20, keep }
+  const started: string[] = []
+  /** The scores that are computed, and how many came from the file. */
+  const count = async (
+    more: Partial<Parameters<typeof compareMatrix>[0]> = {},
+    stopAfter = Number.POSITIVE_INFINITY,
+  ) => {
+    started.length = 0
+    const controller = new AbortController()
+    let fromFile = -1
+    const matrix = await compareMatrix(
+      { ...input, ...more },
+      {
+        signal: controller.signal,
+        onKept: (scores) => {
+          fromFile = scores
+        },
+        onProgress({ label }) {
+          if (!started.includes(label)) started.push(label)
+          if (started.length > stopAfter) controller.abort()
+        },
+      },
+    ).catch((error: Error) => error)
+    return { matrix, fromFile, computed: started.length }
+  }
+  const plain = await compareMatrix({ ...input, keep: undefined })
+  // Stopped in the fifth of nine scores: those before are there.
+  const stopped = await count({}, 4)
+  expect(stopped.matrix).toHaveProperty('name', 'AbortError')
+  const rest = await count()
+  expect([rest.fromFile, rest.computed]).toEqual([4, 5])
+  expect(rest.matrix).toEqual(plain)
+  expect(await count()).toEqual({ matrix: plain, fromFile: 9, computed: 0 })
+  // A value that somebody changed, a line that is cut off, one that is none.
+  const lines = readFileSync(keep, 'utf8').split('\n')
+  lines[1] = lines[1].replace(/"value":"[^"]*"/, '"value":"0.99"')
+  lines[2] = lines[2].slice(0, -9)
+  lines[3] = 'scores'
+  writeFileSync(keep, lines.join('\n'))
+  expect(await count()).toEqual({ matrix: plain, fromFile: 6, computed: 3 })
+  // Other settings, and other weights of one specialist, which has three scores.
+  expect(await count({ resamples: 30 })).toMatchObject({ fromFile: 0, computed: 9 })
+  expect((await count()).fromFile).toBe(0)
+  const weights = join(runs[1], 'model', 'adapter_model.safetensors')
+  const before = readFileSync(weights)
+  const changed = Buffer.from(before)
+  changed.writeFloatLE(0.5, changed.length - 4)
+  writeFileSync(weights, changed)
+  expect(await count()).toMatchObject({ fromFile: 6, computed: 3 })
+  writeFileSync(weights, before)
+  writeFileSync(join(scratch, 'other.txt'), 'It was the worst of times.')
+  expect(await count({ corpus: join(scratch, 'other.txt') })).toMatchObject({ fromFile: 4, computed: 5 })
+})
+
+it('writes over no file that holds something else, nor starts where it cannot write', async () => {
+  const other = join(scratch, 'answers.jsonl')
+  const before = readFileSync(other)
+  await expect(compareMatrix({ runs: [runs[0]], keep: other })).rejects.toThrow(
+    /answers\.jsonl, which is something else/,
+  )
+  expect(readFileSync(other)).toEqual(before)
+  await expect(compareMatrix({ runs: [runs[0]], keep: join(other, 'kept.jsonl') })).rejects.toThrow(/for `keep`/)
+})
+
 it('is a command with page and picture, and refuses settings without effect', async () => {
   const [html, picture] = [join(scratch, 'matrix.html'), join(scratch, 'matrix.svg')]
   const files = ['--html', html, '--picture', picture]
   const { code, stdout } = await runHere(['compare', runs[0], runs[2], '--matrix', '--limit', '2', '--json', ...files])
   expect(code).toBe(0)
   expect(JSON.parse(stdout).columns.map(({ records }: { records: number }) => records)).toEqual([2, 2])
+  const again = await runHere(['compare', runs[0], runs[2], '--matrix', '--limit', '2', '--json', ...files])
+  expect(again.stdout).toBe(stdout)
+  // The base and the specialist for answers on answers, that for moods on moods.
+  expect(again.stderr).toContain(`3 scores are those of ${html}.scores.jsonl.`)
   expect(readFileSync(html, 'utf8')).toContain(readFileSync(picture, 'utf8').trim())
   const alone = await runHere(['compare', ...runs, '--corpus', corpus])
   expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/`--corpus` has no effect without `--matrix`/)])

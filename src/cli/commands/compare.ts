@@ -61,7 +61,12 @@ const runMatrix = async (
   const { onProgress, stop } = labelledProgress(context)
   try {
     const { group, signal } = context
-    const found = await compareMatrix(input, { signal, onProgress, group })
+    const beside = html ?? picture
+    const keep = input.keep ?? (beside === undefined ? undefined : `${beside}.scores.jsonl`)
+    const onKept = (scores: number) => {
+      if (scores > 0) context.log(`${scores} scores are those of ${keep}.`)
+    }
+    const found = await compareMatrix({ ...input, keep }, { signal, onProgress, onKept, group })
     if (group?.first !== false) {
       if (html !== undefined) await writeFileAtomic(html, renderMatrixPage(found))
       if (picture !== undefined) await writeFileAtomic(picture, renderMatrixPicture(found))
@@ -112,6 +117,12 @@ export const compare = defineCommand({
       .optional()
       .describe(
         'matrix: dtype of the weights; bfloat16 takes half the memory and less time (default: that of the files)',
+      ),
+    keep: z
+      .string()
+      .optional()
+      .describe(
+        'matrix: file of finished scores, with which a comparison that was stopped continues (default: beside `html` or `picture`)',
       ),
     picture: z.string().optional().describe('matrix: SVG file to write, with a heat map'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples for the differences'),

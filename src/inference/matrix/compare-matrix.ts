@@ -21,9 +21,11 @@ import {
   taskConfig,
 } from '../../tasks/index.ts'
 import { isLowerBetter } from '../../tracking/index.ts'
+import { dataHash } from '../data-hash.ts'
 import type { EvaluateHooks } from '../evaluations/evaluation.ts'
 import { openLanguageSource } from '../evaluations/language-modelling.ts'
 import { type InferenceModel, loadForInference, loadLanguageModel } from '../load.ts'
+import { type KeptScores, modelHash, openKeptScores } from './kept-scores.ts'
 
 /** What is compared. */
 export interface MatrixInput {
@@ -39,6 +41,8 @@ export interface MatrixInput {
   dtype?: 'float32' | 'bfloat16'
   resamples?: number
   seed?: number
+  /** File in which finished scores are kept: a comparison that was stopped continues with them. */
+  keep?: string | undefined
 }
 
 /** A score with its interval, or why there is none. */
@@ -131,8 +135,48 @@ const obstacle = ({ model }: InferenceModel, { task, labels }: MatrixTask): stri
   return same ? undefined : `has other labels: ${own.slice(0, 4).join(', ')}${own.length > 4 ? ' …' : ''}`
 }
 
-type MatrixHooks = EvaluateHooks
+/** Called while a matrix is computed. */
+export interface MatrixHooks extends EvaluateHooks {
+  /** At the end: how many scores came from the file `keep`. */
+  onKept?(scores: number): void
+}
 type BootstrapSettings = Pick<MatrixInput, 'resamples' | 'seed'>
+
+/** Where scores of a model are kept. */
+interface RowScores {
+  /** The score on a column: from the file, or computed and written there. */
+  on(column: MatrixTask, compute: () => Promise<MatrixCell>): Promise<MatrixCell>
+  /** The perplexity on the corpus. */
+  onCorpus(corpus: string, compute: () => Promise<MatrixCell>): Promise<MatrixCell>
+}
+
+/** The scores of a model, which also depend on the base. */
+const scoresOfRow = (kept: KeptScores, input: MatrixInput, base: string, model: string, task?: string): RowScores => {
+  const { corpusTokens, limit, dtype, resamples, seed } = input
+  let hashes: Promise<[string, string]> | undefined
+  const common = async () => {
+    hashes ??= (async () => {
+      const ofBase = await modelHash(base)
+      return [ofBase, model === base ? ofBase : await modelHash(model)]
+    })()
+    return [...(await hashes), task, dtype, resamples, seed]
+  }
+  const who = [resolve(model), task].filter((part) => part !== undefined).join('/')
+  return {
+    on: ({ key, settings, maxLength, labels, metric }, compute) =>
+      kept.take(
+        `${who} on ${key.replace('\0', ' ')}`,
+        async () => [...(await common()), key, settings, maxLength, labels, metric, limit],
+        compute,
+      ),
+    onCorpus: (corpus, compute) =>
+      kept.take(
+        `${who} on the corpus`,
+        async () => [...(await common()), await dataHash([corpus]), corpusTokens],
+        compute,
+      ),
+  }
+}
 
 const measure = async (
   loaded: InferenceModel,
@@ -153,6 +197,8 @@ const measure = async (
     onProgress: ({ examples, of }) =>
       onProgress?.({ label: `${who} on ${column.name}`, unit: 'examples', done: examples, of }),
   })
+  // A stopped evaluation may have scored a part only.
+  signal?.throwIfAborted()
   return metrics[column.metric] ?? { missing: `has no ${column.metric}` }
 }
 
@@ -196,6 +242,7 @@ const perplexityOf = async (
           onProgress?.({ label: `${who} on its corpus`, unit: 'tokens', done: tokens, of: totalTokens }),
       },
     )
+    signal?.throwIfAborted()
     return metrics.perplexity ?? metrics.maskedPerplexity ?? { missing: 'has no perplexity' }
   } finally {
     close()
@@ -211,10 +258,13 @@ const baseCell = async (
   column: MatrixTask,
   name: string,
   input: MatrixInput,
+  kept: RowScores,
   hooks: MatrixHooks,
 ): Promise<MatrixCell> => {
-  if (base !== undefined && obstacle(base, column) === undefined)
-    return measure(base, column, name, { resamples: input.resamples, seed: input.seed }, hooks)
+  if (base !== undefined && obstacle(base, column) === undefined) {
+    const intervals = { resamples: input.resamples, seed: input.seed }
+    return kept.on(column, () => measure(base, column, name, intervals, hooks))
+  }
   const reference = column.run.evaluation.references?.find((one) => one.name === 'untrained base')
   const recorded = resolve(column.run.recipe.base) === resolve(name) ? reference?.metrics[column.metric] : undefined
   if (recorded !== undefined && usesRecorded(input)) return recorded
@@ -235,8 +285,9 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
     throw new ConfigError('`corpusTokens` has no effect without `corpus`: set both or neither.')
   const folders = [...new Set(input.runs)]
   const short = shortNames(folders)
-  const { onProgress: _, signal: __, group: ___, ...others } = hooks
+  const { onProgress: _, signal: __, group, onKept, ...others } = hooks
   const loading = { ...others, dtype: input.dtype }
+  const kept = await openKeptScores(input.keep, group)
   const all: MatrixTask[] = []
   const names: string[] = []
   for (const [i, folder] of folders.entries())
@@ -254,12 +305,13 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
       if (error instanceof TunesmithError && corpus === undefined) return undefined
       throw error
     })
+    const ofBase = scoresOfRow(kept, input, basePath, basePath)
     const cells: MatrixCell[] = []
-    for (const column of columns) cells.push(await baseCell(base, column, basePath, input, hooks))
+    for (const column of columns) cells.push(await baseCell(base, column, basePath, input, ofBase, hooks))
     const before =
       corpus === undefined || base === undefined
         ? undefined
-        : await perplexityOf(base, base, { ...input, corpus }, basename(basePath), hooks)
+        : await ofBase.onCorpus(corpus, () => perplexityOf(base, base, { ...input, corpus }, basename(basePath), hooks))
     rows.push({
       name: basename(basePath),
       kind: 'base',
@@ -269,19 +321,18 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
     for (const [i, own] of all.entries()) {
       if (own.run.recipe.base !== basePath) continue
       const loaded = await loadForInference({ model: own.run.folder, task: own.run.task }, loading)
+      const ofRun = scoresOfRow(kept, input, basePath, own.run.model, own.run.task)
+      const intervals = { resamples: input.resamples, seed: input.seed }
       const scores: MatrixCell[] = []
       for (const column of columns) {
         const recorded =
           column.key === own.key && usesRecorded(input) ? own.run.evaluation.metrics[own.metric] : undefined
-        scores.push(
-          recorded ??
-            (await measure(loaded, column, names[i], { resamples: input.resamples, seed: input.seed }, hooks)),
-        )
+        scores.push(recorded ?? (await ofRun.on(column, () => measure(loaded, column, names[i], intervals, hooks))))
       }
       const after =
         corpus === undefined || base === undefined
           ? undefined
-          : await perplexityOf(loaded, base, { ...input, corpus }, names[i], hooks)
+          : await ofRun.onCorpus(corpus, () => perplexityOf(loaded, base, { ...input, corpus }, names[i], hooks))
       const [was, is] = [knownValue(before), knownValue(after)]
       rows.push({
         name: names[i],
@@ -293,6 +344,7 @@ export const compareMatrix = async (input: MatrixInput, hooks: MatrixHooks = {})
       })
     }
   }
+  if (input.keep !== undefined) onKept?.(kept.taken)
   return {
     columns: columns.map(({ name, task, metric, lowerIsBetter, records }) => ({
       name,

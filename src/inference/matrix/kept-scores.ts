@@ -28,7 +28,7 @@ interface Entry {
   score: Interval
 }
 
-const header = JSON.stringify({ file: 'scores of tunesmith compare --matrix' })
+const header = JSON.stringify({ file: 'scores of a matrix of models and tasks' })
 /** JSON has no NaN, which the bounds of a single record are. */
 const asJson = (score: Interval) => Object.fromEntries(Object.entries(score).map(([k, v]) => [k, String(v)]))
 const checksum = ({ name, key, score }: Entry): string =>

@@ -65,7 +65,6 @@ export {
 export { modelOfTask, taskFolders } from './task-folders.ts'
 export {
   type ChangedVocabulary,
-  expectVocabulary,
   growVocabulary,
   growVocabularySchema,
   shrinkVocabulary,
@@ -74,3 +73,4 @@ export {
   swapTokenizerSchema,
 } from './vocabulary/change-vocabulary.ts'
 export { type RowSource, resizeVocabulary } from './vocabulary/resize-model.ts'
+export { expectTokenizerOf, expectVocabulary } from './vocabulary/vocabulary-record.ts'

@@ -40,7 +40,7 @@ export interface SaveModelOptions {
 }
 
 const beside =
-  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|generation_config|modules|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_(Pooling|Normalize)$/
+  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|vocabulary|generation_config|modules|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_(Pooling|Normalize)$/
 const tokenizerFile = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|spiece|sentencepiece)/
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`

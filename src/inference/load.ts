@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import {
   describeModelLoad,
+  expectTokenizerOf,
   expectWeightForm,
   type LoadedModel,
   type LoadModelOptions,
@@ -105,6 +106,7 @@ export const loadForInference = async (
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
     const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
+    await expectTokenizerOf(baseFolder, tokenizer, adapted.facts.vocabSize)
     const whole = await withRequestedHead(inComputedDtype(adapted, device, opening.dtype), baseFolder, options.head)
     return { model: whole, report, folder: path, tokenizer }
   }
@@ -112,6 +114,7 @@ export const loadForInference = async (
     const { model: specialist, baseFolder } = await loadFeatureModel(path, { device })
     const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
+    await expectTokenizerOf(baseFolder, tokenizer, specialist.facts.vocabSize)
     return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
   const packs = path.endsWith('.gguf') && device === 'cpu' && opening.dtype === undefined
@@ -124,7 +127,9 @@ export const loadForInference = async (
     )
   if (weights === 'packed' || weights === 'q8_0') keepPackedBlocksOf(opened.model)
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
-  return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
+  const tokenizer = await loadTokenizer(model, { revision, onProgress })
+  await expectTokenizerOf(opened.folder, tokenizer, opened.model.facts.vocabSize)
+  return { ...opened, tokenizer }
 }
 
 /**

@@ -1,7 +1,7 @@
 // `defineRun`: recipes in TypeScript.
 import type { RecipeCallback, StopRule } from './engine/user-code.ts'
 import type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
-import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
+import type { AlignInput, FinetuneInput, MultitaskInput, MultitaskTask, PretrainInput } from './recipe-types/index.ts'
 
 /** Functions that any recipe may have. */
 export interface RecipeCode {
@@ -11,7 +11,7 @@ export interface RecipeCode {
   stopWhen?: StopRule
 }
 
-/** Functions that a fine-tuning recipe may have. */
+/** Functions that a fine-tuning recipe may have, and a task of a run of several. */
 export interface TaskCode {
   /** Computes the loss of a batch in place of the task. */
   loss?: RecipeLoss
@@ -25,7 +25,11 @@ export interface TaskCode {
 export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
 /** A recipe of several tasks with its kind. */
-export type MultitaskDefinition = MultitaskInput & RecipeCode & { command: 'multitask' }
+export type MultitaskDefinition = MultitaskInput &
+  RecipeCode & {
+    command: 'multitask'
+    tasks: { readonly [name: string]: MultitaskTask & TaskCode } | readonly string[]
+  }
 
 /** An alignment recipe with its kind. */
 export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }

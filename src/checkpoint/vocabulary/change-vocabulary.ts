@@ -10,6 +10,7 @@ import { loadModelWithReport } from '../load-model.ts'
 import { saveModel } from '../save-model.ts'
 import { type RowSource, resizeVocabulary } from './resize-model.ts'
 import { neededIds, surfaceOf, withTokens } from './tokenizer-json.ts'
+import { expectTokenizerOf, writeVocabularyRecord } from './vocabulary-record.ts'
 
 const common = {
   base: z.string().describe('model to change: a folder or a Hub id, with its tokenizer'),
@@ -74,18 +75,8 @@ const open = async (base: string, out: string): Promise<{ model: Model; tokenize
   if (folder === undefined)
     throw new ConfigError('Another vocabulary needs a Hugging Face folder with a tokenizer, got a GGUF file.')
   const tokenizer = await loadTokenizer(folder)
-  expectVocabulary(tokenizer, model.facts.vocabSize)
+  await expectTokenizerOf(folder, tokenizer, model.facts.vocabSize)
   return { model, tokenizer }
-}
-
-/** @throws ConfigError that names both sizes and the tokens without a row, for a tokenizer that is larger than its model */
-export const expectVocabulary = (tokenizer: Tokenizer, rows: number): void => {
-  const { maxId } = tokenizer
-  if (maxId < rows) return
-  const lacking = Array.from({ length: Math.min(maxId + 1 - rows, 10) }, (_, i) => tokenizer.idToToken(rows + i))
-  throw new ConfigError(
-    `Expected a model with a row for each of the ${maxId + 1} tokens of the tokenizer, got ${rows} rows: ${lacking.filter((token) => token !== undefined).join(', ')}${maxId + 1 - rows > 10 ? ', …' : ''} have none. Grow the model with \`vocabulary grow\`, or use its own tokenizer.`,
-  )
 }
 
 const roundUp = (count: number, multiple: number): number => Math.ceil(count / multiple) * multiple
@@ -104,11 +95,17 @@ const partsOf = (tokenizer: Tokenizer, text: string): RowSource => {
   return Array.from(ids).filter((id) => id !== unknown)
 }
 
-/** Writes the model with a tokenizer whose files are in a temporary folder. */
-const save = async (model: Model, out: string, write: (folder: string) => Promise<Tokenizer>): Promise<void> => {
+/** Writes the model with a tokenizer whose files are in a temporary folder. @param added tokens that are new to the model */
+const save = async (
+  model: Model,
+  out: string,
+  added: readonly string[],
+  write: (folder: string) => Promise<Tokenizer>,
+): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'tunesmith-vocabulary-'))
   try {
-    const { special } = await write(folder)
+    const tokenizer = await write(folder)
+    const { special } = tokenizer
     const ids = Object.fromEntries(
       (['bos', 'eos', 'pad'] as const).flatMap((role) =>
         special[role] === undefined ? [] : [[`${role}_token_id`, special[role].id]],
@@ -119,6 +116,7 @@ const save = async (model: Model, out: string, write: (folder: string) => Promis
       fields: ids,
       // Ids of the old vocabulary would end answers at other tokens.
       addFiles: async (target) => {
+        await writeVocabularyRecord(target, tokenizer, added)
         const path = join(target, 'generation_config.json')
         const text = await readFile(path, 'utf8').catch(() => undefined)
         if (text === undefined) return
@@ -180,12 +178,13 @@ export const growVocabulary = async (input: z.input<typeof growVocabularySchema>
   )
   for (const [i, id] of ids.entries()) sources[id] = parts[i]
   const grown = resizeVocabulary(model, padded(sources, multipleOf), { used })
-  await save(grown, out, async (folder) => {
+  const texts = added.map(({ content }) => content)
+  await save(grown, out, texts, async (folder) => {
     await tokenizer.save(folder)
     const ended = eos === undefined ? tokenizer : await setFields(folder, { eos_token: eos })
     return template === undefined ? ended : setFields(folder, { chat_template: endedTemplate(ended, template) })
   })
-  return { out, before, after: grown.facts.vocabSize, kept: used, added: added.map(({ content }) => content) }
+  return { out, before, after: grown.facts.vocabSize, kept: used, added: texts }
 }
 
 const roles = ['bos', 'eos', 'pad', 'unk', 'cls', 'sep', 'mask'] as const
@@ -228,7 +227,7 @@ export const swapTokenizer = async (input: z.input<typeof swapTokenizerSchema>):
     used: old.maxId + 1,
     idOf: (id) => idOf.get(id),
   })
-  await save(swapped, out, async (folder) => {
+  await save(swapped, out, added, async (folder) => {
     await next.save(folder)
     return next
   })
@@ -259,7 +258,7 @@ export const shrinkVocabulary = async (
     ),
     { used: tokenizer.maxId + 1, idOf: (id) => idOf.get(id) },
   )
-  await save(shrunk, out, async (folder) => {
+  await save(shrunk, out, [], async (folder) => {
     await tokenizer.save(folder)
     await writeFile(join(folder, 'tokenizer.json'), `${JSON.stringify(withTokens(tokenizer, idOf))}\n`)
     const smaller = await loadTokenizer(folder)

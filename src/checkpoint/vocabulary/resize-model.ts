@@ -11,9 +11,10 @@ export type RowSource = readonly number[]
 const rowsOf = (table: Tensor, sources: readonly RowSource[], used: number): Tensor =>
   scope(() => {
     const mean = table.narrow(0, 0, used).to('float32').mean([0]).unsqueeze(0).to(table.dtype)
-    // Row `used` of the extended table is the mean of all.
-    const extended = cat([table.narrow(0, 0, used), mean], 0)
-    const single = sources.map((ids) => (ids.length === 1 ? ids[0] : used))
+    // The last row of the extended table is the mean of all. Rows without a token are kept like others.
+    const extended = cat([table, mean], 0)
+    const [count] = table.shape
+    const single = sources.map((ids) => (ids.length === 1 ? ids[0] : count))
     const rows = extended.indexSelect(0, Tensor.from(Int32Array.from(single), { dtype: 'int64' }))
     for (const [i, ids] of sources.entries())
       if (ids.length > 1) {

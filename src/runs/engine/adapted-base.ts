@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { type AdapterDefinition, type AppliedAdapter, adapters, saveAdapter } from '../../adapters/index.ts'
 import {
   describeModelLoad,
+  expectTokenizerOf,
   expectVocabulary,
   loadModelWithReport,
   openSafetensors,
@@ -104,7 +105,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
   // Quantise straight from the checkpoint's values, one matrix at a time.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
-  const { model, report } = await loadModelWithReport(base, {
+  const { model, report, folder } = await loadModelWithReport(base, {
     head,
     headOptions,
     dropout,
@@ -113,7 +114,9 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
     seed,
     mapEachTensor: quantised,
   })
-  expectVocabulary(tokenizer, model.facts.vocabSize)
+  // A `tokenizer` of the recipe was compared with the base's own.
+  if (recipe.tokenizer === undefined) await expectTokenizerOf(folder, tokenizer, model.facts.vocabSize)
+  else expectVocabulary(tokenizer, model.facts.vocabSize)
   if (randomInit) model.initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
   if (quantised) quantizeWeights(model, frozenWeights)
   placeModel(model, recipe)

@@ -9,6 +9,8 @@ import { ConfigError, importUserModule, sha256, show } from '../../core/index.ts
 interface NamedFunction {
   type: 'function'
   name: string
+  /** Task that it belongs to, in a run of several. */
+  task?: string
 }
 
 const isNamed = (input: unknown): input is NamedFunction => (input as Partial<NamedFunction>)?.type === 'function'
@@ -36,12 +38,13 @@ const places: readonly FunctionPlace[] = [
 
 /** Functions of recipes that this process knows, by the folder of the run, the key of the recipe and their name. */
 const functions = new Map<string, unknown>()
-const keyOf = (out: string, key: string, name: string) => [out, key, name].join('\0')
+const keyOf = (out: string, key: string, { task, name }: Pick<NamedFunction, 'task' | 'name'>) =>
+  [out, key, ...(task === undefined ? [] : [task]), name].join('\0')
 
 /** The function of a run; that of the run whose folder it is in, for the runs that verify a resume. */
-const lookUp = (out: string, key: string, name: string): unknown => {
+const lookUp = (out: string, key: string, named: NamedFunction): unknown => {
   for (let folder = out; ; folder = dirname(folder)) {
-    const found = functions.get(keyOf(folder, key, name))
+    const found = functions.get(keyOf(folder, key, named))
     if (found !== undefined || folder === dirname(folder)) return found
   }
 }
@@ -52,15 +55,37 @@ const hasMethod = (input: unknown, method: string): boolean =>
 const isFunctional = (input: unknown, { method }: FunctionPlace): boolean =>
   typeof input === 'function' || hasMethod(input, method)
 
+/** The tasks of a recipe of several by name, as a recipe has them; each may have functions of its own. */
+const tasksOf = (recipe: object): [task: string, entry: object][] => {
+  const { tasks } = recipe as { tasks?: unknown }
+  if (typeof tasks !== 'object' || tasks === null || Array.isArray(tasks)) return []
+  return Object.entries(tasks).filter(([, entry]) => typeof entry === 'object' && entry !== null)
+}
+
+/** A recipe and its tasks: all that may have functions. */
+const scopesOf = (recipe: object): object[] => [recipe, ...tasksOf(recipe).map(([, entry]) => entry)]
+
+/** Whether a recipe, or one of its tasks, has a value where functions may be for which `is` holds. */
+const someValue = (recipe: object, is: (input: unknown, place: FunctionPlace) => boolean): boolean =>
+  scopesOf(recipe).some((scope) =>
+    places.some((place) => [fieldOf(scope, place.key)].flat().some((input) => is(input, place))),
+  )
+
 /** Whether a recipe has functions, so that a resumed run needs the file that they are in. */
 export const hasRecipeFunctions = (recipe: { readonly [key: string]: unknown }): boolean =>
-  places.some((place) => [recipe[place.key]].flat().some((input) => isFunctional(input, place)))
+  someValue(recipe, isFunctional)
+
+/** Folder of a run, and the name of one of its tasks. */
+interface Owner {
+  out: string
+  task?: string
+}
 
 /**
  * Replaces a function, or an object with the method, by its name, and keeps it.
  * @throws ConfigError for something else where only a function will do
  */
-const nameFunction = (input: unknown, out: string, place: FunctionPlace, otherwise: string): unknown => {
+const nameFunction = (input: unknown, { out, task }: Owner, place: FunctionPlace, otherwise: string): unknown => {
   const { key, method, register } = place
   if (!isFunctional(input, place)) {
     if (register !== undefined || isNamed(input)) return input
@@ -70,8 +95,9 @@ const nameFunction = (input: unknown, out: string, place: FunctionPlace, otherwi
   }
   const { name } = input as { name?: unknown }
   const own = typeof name === 'string' && name !== '' ? name : otherwise
-  functions.set(keyOf(out, key, own), input)
-  return { type: 'function', name: own } satisfies NamedFunction
+  const named: NamedFunction = { type: 'function', name: own, ...(task === undefined ? {} : { task }) }
+  functions.set(keyOf(out, key, named), input)
+  return named
 }
 
 /** A recipe that may have functions. */
@@ -82,19 +108,18 @@ interface Functional {
 
 const fieldOf = (recipe: object, key: string): unknown => (recipe as Record<string, unknown>)[key]
 
-/** The keys of a recipe that may have functions, with these named. @throws ConfigError for two with one name */
-export const nameFunctions = (recipe: Functional): Record<string, unknown> => {
+/** The keys of a recipe or of a task that may have functions, with these named. @throws ConfigError for two with one name */
+const nameIn = (scope: object, owner: Owner): Record<string, unknown> => {
   const named: Record<string, unknown> = {}
   for (const place of places) {
-    const value = fieldOf(recipe, place.key)
+    const value = fieldOf(scope, place.key)
     if (value === undefined) continue
-    const { out } = recipe
     if (!Array.isArray(value)) {
-      named[place.key] = nameFunction(value, out, place, place.key)
+      named[place.key] = nameFunction(value, owner, place, place.key)
       continue
     }
     const noun = place.noun.replace(/ /g, '-')
-    const list = value.map((input, i) => nameFunction(input, out, place, `${noun}-${i + 1}`))
+    const list = value.map((input, i) => nameFunction(input, owner, place, `${noun}-${i + 1}`))
     const names = list.filter(isNamed).map(({ name }) => name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
     if (twice !== undefined)
@@ -106,13 +131,20 @@ export const nameFunctions = (recipe: Functional): Record<string, unknown> => {
   return named
 }
 
+/** What of a recipe may have functions, with these named: its own keys, and its tasks. @throws ConfigError for two with one name */
+export const nameFunctions = (recipe: Functional): Record<string, unknown> => {
+  const { out } = recipe
+  const tasks = tasksOf(recipe).map(([task, entry]) => [task, { ...entry, ...nameIn(entry, { out, task }) }])
+  return { ...nameIn(recipe, { out }), ...(tasks.length === 0 ? {} : { tasks: Object.fromEntries(tasks) }) }
+}
+
 /**
  * A reward, judge or environment of run.json with the function that it names.
  * @throws ConfigError for a function that this process does not know
  */
 export const functionOf = (input: unknown, key: string, out: string): unknown => {
   if (!isNamed(input)) return input
-  const found = lookUp(out, key, input.name)
+  const found = lookUp(out, key, input)
   if (found !== undefined) return found
   const place = places.find((one) => one.key === key)
   if (place?.register === undefined)
@@ -126,13 +158,10 @@ export const functionOf = (input: unknown, key: string, out: string): unknown =>
 
 /** Whether a recipe has a function that this process does not know. */
 const hasUnknown = (recipe: Functional): boolean =>
-  places.some(({ key }) =>
-    [fieldOf(recipe, key)].flat().some((input) => isNamed(input) && lookUp(recipe.out, key, input.name) === undefined),
-  )
+  someValue(recipe, (input, { key }) => isNamed(input) && lookUp(recipe.out, key, input) === undefined)
 
 /** Whether a recipe of run.json names functions. */
-export const namesFunctions = (recipe: object): boolean =>
-  places.some(({ key }) => [fieldOf(recipe, key)].flat().some((input) => isNamed(input)))
+export const namesFunctions = (recipe: object): boolean => someValue(recipe, isNamed)
 
 /** SHA-256 of the files with the user's code: the recipe file if it has functions, and the modules of `use`. Files that are gone have none. */
 export const hashCode = async (recipe: Functional & { use?: readonly string[] }): Promise<Record<string, string>> => {

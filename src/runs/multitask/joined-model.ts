@@ -78,8 +78,8 @@ const freeBody = ({ body, head }: Model): void => {
 const loadHead = ({ name, recipe, data }: OpenedTask): Promise<LoadedHead> =>
   forTask(name, async () => {
     const { base, start, head, headOptions } = data
-    const { newHead, seed } = recipe
-    const { model, report } = await loadModelWithReport(base, { head, headOptions, newHead, seed })
+    const { newHead, seed, dropout } = recipe
+    const { model, report } = await loadModelWithReport(base, { head, headOptions, dropout, newHead, seed })
     model.head.to({ dtype: 'float32' })
     const hasOther = start !== undefined && !newHead && (await takeStartHead(model, start))
     freeBody(model)
@@ -140,7 +140,9 @@ export const loadJoined = async (recipe: MultitaskRecipe, tasks: readonly Opened
   if ((recipe.adapter as { trainHead?: boolean }).trainHead === false)
     throw new ConfigError('Several tasks need heads that are trained: leave out `adapter.trainHead`.')
   const { recipe: own, data } = tasks.find(({ name }) => name === main) as OpenedTask
-  const { applied, hasNewHead, notes } = await forTask(main, () => loadAdaptedBase(own, data))
+  const { applied, hasNewHead, notes } = await forTask(main, () =>
+    loadAdaptedBase(own, { ...data, dropout: recipe.dropout }),
+  )
   const models = new Map<string, Model>()
   const newHeads = new Set(hasNewHead ? [main] : [])
   const trained = trainedOf(applied, main)

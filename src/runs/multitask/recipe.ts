@@ -24,6 +24,9 @@ export const taskEntrySchema = z.strictObject({
     'maximum number of epochs over the task in the whole run, after which the others share its part',
   ),
   scale: z.number().positive().default(1).describe("factor of the task's loss in the loss of a step"),
+  loss: ofFinetuning.loss,
+  read: ofFinetuning.read,
+  metrics: ofFinetuning.metrics,
 })
 /** A task of a recipe, checked and with all defaults. */
 export type TaskEntry = z.output<typeof taskEntrySchema>
@@ -69,7 +72,8 @@ export type MultitaskRecipe = Omit<Parsed, 'tasks'> & { tasks: Record<string, Ta
 
 const fields: AssignedFields = {
   noun: 'task',
-  names: Object.keys(taskEntrySchema.shape).filter((name) => name !== 'type'),
+  // Functions are in recipes alone.
+  names: Object.keys(taskEntrySchema.shape).filter((name) => !['type', 'loss', 'read', 'metrics'].includes(name)),
   nested: ['settings'],
 }
 
@@ -115,7 +119,6 @@ export const recipeOfTask = (
     command: 'finetune',
     task: type,
     split: {},
-    metrics: [],
     untrainedBaseline: false,
   }
 }

@@ -54,6 +54,12 @@ export interface MultitaskEntry {
   maxEpochs?: number
   /** Factor of the task's loss in the loss of a step. Default: `1`. */
   scale?: number
+  /** Function of a recipe that computes the loss in place of the task's. */
+  loss?: unknown
+  /** Function of a recipe that reads `data` and `validation`: rows with the columns of the task. */
+  read?: unknown
+  /** Functions of a recipe that score a prediction for a record; their mean is a metric. */
+  metrics?: readonly unknown[]
 }
 
 /** A task of a run of several, by its type. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
 import {
   describeModelLoad,
+  expectTokenizerOf,
   type LoadModelOptions,
   loadModelWithReport,
   loadTokenizer,
@@ -314,6 +315,7 @@ export const openSpecialists = async (
   const model = opened.model.eval()
   model.requireGrad(false)
   const tokenizer = await loadTokenizer(base, { revision: options.revision })
+  await expectTokenizerOf(opened.folder, tokenizer, model.facts.vocabSize)
   const specialists = new Specialists(model, opened.folder ?? base, tokenizer, onNote)
   for (const [name, choice] of Object.entries(choices)) await specialists.add(name, choice)
   return specialists

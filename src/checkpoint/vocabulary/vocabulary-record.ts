@@ -1,0 +1,97 @@
+// Which tokens the rows of a model belong to, in a file beside its weights: written where a vocabulary is changed, and kept by all that is trained
+// from there. A tokenizer from before the change is then noticed. Models without such a file may have more rows than tokens, as many do.
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { CheckpointError, ConfigError, exists, parseConfig, sha256 } from '../../core/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+
+/** The file beside the weights. */
+const recordFile = 'vocabulary.json'
+
+const recordSchema = z.strictObject({
+  tokens: z.int().nonnegative(),
+  added: z.record(z.string(), z.int().nonnegative()),
+  sha256: z.string(),
+})
+type VocabularyRecord = z.output<typeof recordSchema>
+
+/** A hash of the texts of the first tokens. */
+const hashOf = (tokenizer: Tokenizer, tokens: number): string =>
+  sha256(JSON.stringify(Array.from({ length: tokens }, (_, id) => tokenizer.idToToken(id) ?? null)))
+
+/** Writes which tokens the rows of the model in a folder belong to. @param added the new ones among them */
+export const writeVocabularyRecord = async (
+  folder: string,
+  tokenizer: Tokenizer,
+  added: readonly string[],
+): Promise<void> => {
+  const tokens = tokenizer.maxId + 1
+  const ids = added.flatMap((text): [string, number][] => {
+    const id = tokenizer.tokenToId(text)
+    return id === undefined ? [] : [[text, id]]
+  })
+  const record: VocabularyRecord = { tokens, added: Object.fromEntries(ids), sha256: hashOf(tokenizer, tokens) }
+  await writeFile(join(folder, recordFile), `${JSON.stringify(record, null, 2)}\n`)
+}
+
+const readRecord = async (folder: string): Promise<VocabularyRecord | undefined> => {
+  const path = join(folder, recordFile)
+  if (!(await exists(path))) return undefined
+  try {
+    return parseConfig(recordSchema, JSON.parse(await readFile(path, 'utf8')) as unknown, recordFile)
+  } catch (error) {
+    throw new CheckpointError(
+      `${path}: Expected the tokens that the model has rows for, got ${(error as Error).message.split('\n')[0]} Restore the file, or delete it to open the model unchecked.`,
+    )
+  }
+}
+
+const listed = (texts: readonly string[]): string => `${texts.slice(0, 10).join(', ')}${texts.length > 10 ? ', …' : ''}`
+
+/** Tokens in place of images and sounds, for which a model of text has no rows. */
+const placeholders = ({ config }: Tokenizer): Set<string> => {
+  const own = { ...config, ...(config.extra_special_tokens as object | undefined) } as Record<string, unknown>
+  return new Set(
+    ['image_token', 'audio_token', 'video_token'].flatMap((role) => (typeof own[role] === 'string' ? [own[role]] : [])),
+  )
+}
+
+/** @throws ConfigError that names both sizes and the tokens without a row, for a tokenizer that is larger than its model */
+export const expectVocabulary = (tokenizer: Tokenizer, rows: number): void => {
+  const { maxId } = tokenizer
+  if (maxId < rows) return
+  const lacking = Array.from({ length: maxId + 1 - rows }, (_, i) => tokenizer.idToToken(rows + i)).filter(
+    (text) => text !== undefined,
+  )
+  const never = placeholders(tokenizer)
+  if (lacking.every((text) => never.has(text))) return
+  throw new ConfigError(
+    `Expected a model with a row for each of the ${maxId + 1} tokens of the tokenizer, got ${rows} rows: ${listed(lacking)} have none. Grow the model with \`vocabulary grow\`, or use its own tokenizer.`,
+  )
+}
+
+/**
+ * Compares a tokenizer with the model that it is opened with.
+ * @param folder of the model, whose record is read; undefined where it has none, such as a GGUF file
+ * @param rows of the model's embeddings
+ * @throws ConfigError that names tokens, for a tokenizer with more tokens than rows, and for one from before the vocabulary was changed
+ */
+export const expectTokenizerOf = async (
+  folder: string | undefined,
+  tokenizer: Tokenizer,
+  rows: number,
+): Promise<void> => {
+  expectVocabulary(tokenizer, rows)
+  const record = folder === undefined ? undefined : await readRecord(folder)
+  if (record === undefined) return
+  const lacking = Object.entries(record.added).flatMap(([text, id]) => (tokenizer.tokenToId(text) === id ? [] : [text]))
+  if (lacking.length > 0)
+    throw new ConfigError(
+      `Expected the tokenizer that ${folder} was written with, got one without ${listed(lacking)}, which the model has rows for: a tokenizer from before they were added. Restore tokenizer.json and the files beside it, or copy them from a model trained from this one.`,
+    )
+  if (hashOf(tokenizer, record.tokens) !== record.sha256)
+    throw new ConfigError(
+      `Expected the tokenizer that ${folder} was written with, got one whose first ${record.tokens} tokens are others. Restore tokenizer.json and the files beside it, or give the model this tokenizer with \`vocabulary swap\`.`,
+    )
+}

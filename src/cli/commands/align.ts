@@ -5,7 +5,7 @@ import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
 
 export const align = defineCommand({
   name: 'align',
@@ -15,14 +15,13 @@ export const align = defineCommand({
   notes: objectiveNotes,
   choices: () => recipeChoices('align'),
   processes: 'joined',
-  options: alignSchema.extend(studioFields).extend(dryRunField),
-  async run({ ui, uiPort, dryRun, ...options }, _args, context) {
+  options: alignSchema.extend(watchFields).extend(dryRunField),
+  async run({ dryRun, ...given }, _args, context) {
+    const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'align' })
     const display = displayRun(context, { label: 'Aligning', ...options })
     try {
-      return await withStudio(context, { ui, uiPort }, (watched) =>
-        startRun(options as AlignInput, { ...display, ...watched }),
-      )
+      return await watched(context, flags, (listener) => startRun(options as AlignInput, { ...display, ...listener }))
     } finally {
       display.stop()
     }

@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
 export const finetune = defineCommand({
@@ -14,15 +14,16 @@ export const finetune = defineCommand({
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
   choices: () => recipeChoices('finetune'),
   processes: 'joined',
-  options: finetuneSchema.extend(taskColumns).extend(studioFields).extend(dryRunField),
+  options: finetuneSchema.extend(taskColumns).extend(watchFields).extend(dryRunField),
   async run(options, _args, context) {
-    const { ui, uiPort, dryRun, textColumn, pairColumn, labelColumn, ...recipe } = options
+    const { dryRun, textColumn, pairColumn, labelColumn, ...given } = options
+    const [flags, recipe] = watchFlagsOf(given)
     const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
     if (dryRun) return planRun({ ...recipe, settings, command: 'finetune' })
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
-      return await withStudio(context, { ui, uiPort }, (watched) =>
-        startRun({ ...recipe, settings } as FinetuneInput, { ...display, ...watched }),
+      return await watched(context, flags, (listener) =>
+        startRun({ ...recipe, settings } as FinetuneInput, { ...display, ...listener }),
       )
     } finally {
       display.stop()

@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
 
 export const multitask = defineCommand({
   name: 'multitask',
@@ -13,13 +13,14 @@ export const multitask = defineCommand({
     'tunesmith multitask --base runs/bert --tasks tone=sequence-classification,data=reviews.csv names=token-classification,data=ner.conll --out runs/both',
   choices: () => recipeChoices('multitask'),
   processes: 'joined',
-  options: multitaskSchema.extend(studioFields).extend(dryRunField),
-  async run({ ui, uiPort, dryRun, ...recipe }, _args, context) {
+  options: multitaskSchema.extend(watchFields).extend(dryRunField),
+  async run({ dryRun, ...given }, _args, context) {
+    const [flags, recipe] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...recipe, command: 'multitask' })
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
-      return await withStudio(context, { ui, uiPort }, (watched) =>
-        startRun(recipe as MultitaskInput, { ...display, ...watched }),
+      return await watched(context, flags, (listener) =>
+        startRun(recipe as MultitaskInput, { ...display, ...listener }),
       )
     } finally {
       display.stop()

@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts'
 import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
 
 export const pretrain = defineCommand({
   name: 'pretrain',
@@ -17,13 +17,14 @@ export const pretrain = defineCommand({
   ],
   choices: () => recipeChoices('pretrain'),
   processes: 'joined',
-  options: pretrainSchema.extend(studioFields).extend(dryRunField),
-  async run({ ui, uiPort, dryRun, ...options }, _args, context) {
+  options: pretrainSchema.extend(watchFields).extend(dryRunField),
+  async run({ dryRun, ...given }, _args, context) {
+    const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'pretrain' })
     const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
-      return await withStudio(context, { ui, uiPort }, (watched) =>
-        startRun(options as PretrainInput, { ...display, ...watched }),
+      return await watched(context, flags, (listener) =>
+        startRun(options as PretrainInput, { ...display, ...listener }),
       )
     } finally {
       display.stop()

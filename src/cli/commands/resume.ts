@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { resume as resumeRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { displayRun, renderRun, runExitCode } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watched, watchFields } from '../parts/run-tracking.ts'
 
 export const resume = defineCommand({
   name: 'resume',
@@ -11,11 +11,11 @@ export const resume = defineCommand({
   example: 'tunesmith resume runs/bert',
   arguments: [{ name: 'run', description: 'folder of the run' }],
   processes: 'joined',
-  options: z.strictObject(studioFields),
+  options: z.strictObject(watchFields),
   async run(flags, { run }, context) {
     const display = displayRun(context, { label: 'Resuming' })
     try {
-      return await withStudio(context, flags, (watched) => resumeRun(run, { ...display, ...watched }))
+      return await watched(context, flags, (listener) => resumeRun(run, { ...display, ...listener }))
     } finally {
       display.stop()
     }

@@ -1,20 +1,11 @@
 // `tunesmith send`: runs in a tracker of experiments. The work is `sendRun` of src/tracking.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import {
-  mlflowDestination,
-  type RunDestination,
-  type SentResult,
-  sendRun,
-  trackioDestination,
-  wandbDestination,
-} from '../../tracking/index.ts'
+import { openDestination, type SentResult, sendRun, trackerNames } from '../../tracking/index.ts'
 import { defineCommand } from '../command.ts'
 
 const options = z.strictObject({
-  to: z
-    .enum(['wandb', 'mlflow', 'trackio'])
-    .describe('offline files of Weights & Biases, an MLflow server, or a trackio server'),
+  to: z.enum(trackerNames).describe('offline files of Weights & Biases, an MLflow server, or a trackio server'),
   project: z.string().min(1).default('tunesmith').describe('project of W&B or trackio, or experiment of MLflow'),
   entity: z.string().optional().describe('user or team of W&B (default: the one who is logged in)'),
   out: z.string().optional().describe("folder of W&B's offline runs (default: wandb)"),
@@ -26,40 +17,13 @@ const options = z.strictObject({
     ),
   follow: z.boolean().default(false).describe('keep sending until the run ends'),
 })
-type Options = z.output<typeof options>
-
-const destinations: Readonly<Record<Options['to'], (options: Options, signal: AbortSignal) => RunDestination>> = {
-  wandb({ project, entity, out = 'wandb', url }) {
-    if (url !== undefined)
-      throw new ConfigError('`url` needs `to` mlflow or trackio: `wandb sync` knows its own server. Remove it.')
-    return wandbDestination({ out, project, entity })
-  },
-  mlflow({ project, entity, out, url = process.env.MLFLOW_TRACKING_URI }, signal) {
-    if (entity !== undefined || out !== undefined)
-      throw new ConfigError('`entity` and `out` need `to` wandb: an MLflow server has neither. Remove them.')
-    if (url === undefined || !/^https?:\/\//.test(url))
-      throw new ConfigError(
-        `Expected the address of an MLflow server for \`url\`, got ${url ?? 'none'}. Set \`url\` or MLFLOW_TRACKING_URI, such as http://127.0.0.1:5000.`,
-      )
-    return mlflowDestination({ url, experiment: project, signal })
-  },
-  trackio({ project, entity, out, url = process.env.TRACKIO_SERVER_URL }, signal) {
-    if (entity !== undefined || out !== undefined)
-      throw new ConfigError('`entity` and `out` need `to` wandb: a trackio server has neither. Remove them.')
-    if (url === undefined || !/^https?:\/\/./.test(url))
-      throw new ConfigError(
-        `Expected the address of a trackio server for \`url\`, got ${url ?? 'none'}. Start one with \`trackio show\`, and give the address that it prints.`,
-      )
-    return trackioDestination({ url, project, signal })
-  },
-}
-
 export const send = defineCommand({
   name: 'send',
   summary: 'Send runs to a tracker of experiments: Weights & Biases, MLflow or trackio',
   example: 'tunesmith send runs/reviews --to mlflow --url http://127.0.0.1:5000 --follow',
   notes: [
     'A run that was sent before gets what is new. Only its files are read: training does not wait for a tracker.',
+    'Commands that train send a run while it trains with --track.',
     'Folders of this machine and settings that look like secrets are left out; no texts of the data are sent.',
   ],
   arguments: [{ name: 'runs', description: 'folders of runs', variadic: true }],
@@ -73,9 +37,7 @@ export const send = defineCommand({
       const bar = progress({ label: 'Sending', unit: 'steps' })
       try {
         const onProgress = (steps: number) => bar.update(steps)
-        sent.push(
-          await sendRun(run, destinations[given.to](given, signal), { follow: given.follow, signal, onProgress }),
-        )
+        sent.push(await sendRun(run, openDestination(given, signal), { follow: given.follow, signal, onProgress }))
       } finally {
         bar.stop()
       }

@@ -68,6 +68,19 @@ const factsOf = async (folder: string): Promise<SentRun> => {
   }
 }
 
+/** Waits for the first step of a run that is there, as it may be reading its data. @throws DataError for a run that ended before */
+const factsOnceStarted = async (folder: string, signal: AbortSignal | undefined): Promise<SentRun> => {
+  for (;;) {
+    const isOver = (await runOwner(folder)) === undefined
+    try {
+      return await factsOf(folder)
+    } catch (error) {
+      if (isOver || signal?.aborted) throw error
+    }
+    await setTimeout(500, undefined, { signal }).catch(() => undefined)
+  }
+}
+
 /** Reads the events of a run and keeps the numbers of each step together. */
 class StepReader {
   readonly #tail: EventTail
@@ -122,7 +135,7 @@ export const sendRun = async (
   destination: RunDestination,
   { follow = false, signal, onProgress }: SendOptions = {},
 ): Promise<SentResult> => {
-  const facts = await factsOf(folder)
+  const facts = follow ? await factsOnceStarted(folder, signal) : await factsOf(folder)
   const reader = new StepReader(join(folder, runFiles.events))
   await destination.begin(facts)
   let steps = 0

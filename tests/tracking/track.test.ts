@@ -85,7 +85,7 @@ describe('a tracker that is named', () => {
     const { url, sent, server } = await startServer()
     servers.push(server)
     const file = at('live.ts')
-      // The evaluation of step 2 brings the events before it into the file. The callback, for which the run waits, returns when the tracker has a step of the run that trains.
+    // The evaluation of step 2 brings the events before it into the file. The callback, for which the run waits, returns when the tracker has a step of the run that trains.
     writeFileSync(
       file,
       `import { defineRun } from 'tunesmith'

@@ -66,7 +66,7 @@ export const finetuneSchema = trainingSchema.extend({
     .positive()
     .optional()
     .describe(
-      'FGM: distance by which token embeddings are moved against the model in a second pass; 0.1 to 1 are usual (default: one pass)',
+      'FGM: distance by which token embeddings are moved against the model in a second pass; 0.01 to 0.1 for small encoders, as longer moves can keep a model from learning (default: one pass)',
     ),
   mixout: z
     .number()

@@ -72,8 +72,8 @@ export interface FinetuneSettings extends RunSettings {
   /** NEFTune: size of the noise on token embeddings in training; 5 to 15 are usual (default: no noise). */
   neftuneAlpha?: number
   /**
-   * FGM: distance by which token embeddings are moved against the model in a second pass; 0.1 to 1 are
-   * usual (default: one pass).
+   * FGM: distance by which token embeddings are moved against the model in a second pass; 0.01 to 0.1 for
+   * small encoders, as longer moves can keep a model from learning (default: one pass).
    */
   fgmEpsilon?: number
   /**

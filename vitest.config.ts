@@ -6,7 +6,12 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    setupFiles: ['./scripts/property-seed.mjs', './scripts/test-threads.mjs', './scripts/test-watchdog.mjs'],
+    setupFiles: [
+      './scripts/property-seed.mjs',
+      './scripts/test-threads.mjs',
+      './scripts/test-watchdog.mjs',
+      './scripts/test-device.mjs',
+    ],
     // Far above what any test takes: it ends what hangs, and says nothing about speed.
     testTimeout: 300_000,
     hookTimeout: 300_000,

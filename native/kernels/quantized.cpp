@@ -1,6 +1,7 @@
 // Quantised matrices: quantised, dequantised, and multiplied without an fp32 copy. Codes and scales are ordinary
 // tensors: int8 [N,K] with fp32 [N], or two NF4 codes per byte with a scale for every 64 elements, which may be
-// quantised to 8 bits. Bit-identical to bitsandbytes 0.50.
+// quantised to 8 bits. Bit-identical to bitsandbytes 0.50. Matrices are quantised on the CPU; those on another device
+// are dequantised for each product.
 // @source int8 by rows: arXiv:2208.07339; NF4 and quantised scales: arXiv:2305.14314
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -11,10 +12,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "checks.h"
 #include "gemm.h"
+#include "plain/plain.h"
 
 namespace tunesmith {
 namespace {
@@ -75,13 +80,21 @@ std::tuple<Tensor, Tensor> pack_int8(const Tensor& given) {
   return {codes, scales};
 }
 
+const std::array<float, 16>& nf4_values() {
+  static const std::array<float, 16> made = [] {
+    uint8_t codes[8];
+    for (int i = 0; i < 8; i++) codes[i] = uint8_t((2 * i) << 4 | (2 * i + 1));
+    const float one = 1;
+    std::array<float, 16> values{};
+    kernels().unpack({Code::nf4, codes, &one, 16}, 0, 1, 0, 16, values.data(), 16);
+    return values;
+  }();
+  return made;
+}
+
 // The midpoints between neighbouring NF4 values.
 std::array<float, 15> nf4_borders() {
-  uint8_t codes[8];
-  for (int i = 0; i < 8; i++) codes[i] = uint8_t((2 * i) << 4 | (2 * i + 1));
-  const float one = 1;
-  float values[16];
-  kernels().unpack({Code::nf4, codes, &one, 16}, 0, 1, 0, 16, values, 16);
+  const std::array<float, 16>& values = nf4_values();
   std::array<float, 15> borders;
   for (size_t i = 0; i < 15; i++) borders[i] = (values[i] + values[i + 1]) / 2;
   return borders;
@@ -177,10 +190,29 @@ std::tuple<Tensor, Tensor, Tensor> pack_scales(const Tensor& scales) {
   return {codes, outer, offset};
 }
 
+// The values of codes on a device, copied there once.
+template <size_t count> Tensor values_on(const c10::Device& device, const std::array<float, count>& values) {
+  static std::mutex mutex;
+  // Never destroyed: a device may be gone when static objects are.
+  static auto& copies = *new std::map<std::pair<c10::DeviceType, c10::DeviceIndex>, Tensor>;
+  const std::lock_guard lock(mutex);
+  Tensor& copy = copies[{device.type(), device.index()}];
+  if (!copy.defined())
+    copy = at::from_blob(const_cast<float*>(values.data()), {int64_t(count)}, at::TensorOptions(at::kFloat)).to(device);
+  return copy;
+}
+
 // The checked parts of a quantised matrix, with its scales in fp32.
 struct Frozen {
   Tensor codes, scales;
   int64_t rows, columns;
+
+  // A copy, where there is no kernel that multiplies codes.
+  Tensor dequantized() const {
+    if (codes.scalar_type() == at::kChar) return plain::unpack_int8(codes.view({rows, columns}), scales);
+    const Tensor values = values_on(codes.device(), nf4_values());
+    return plain::unpack_nf4(codes.view(-1), scales, values, nf4_block, rows * columns).view({rows, columns});
+  }
 
   PackedMatrix view() const {
     return {codes.scalar_type() == at::kChar ? Code::int8 : Code::nf4, codes.const_data_ptr(),
@@ -193,18 +225,20 @@ Tensor wide_scales(const c10::List<Tensor>& given, int64_t count, const char* op
               int64_t(given.size()), ".");
   const Tensor first = given.get(0);
   if (given.size() == 1) {
-    check_vector(first, count, op, "scales");
+    check_vector_values(first, count, op, "scales");
     TORCH_CHECK(!is_half(first), "Expected float32 `scales` of tunesmith::", op, ".");
     return first.contiguous();
   }
   const Tensor outer = given.get(1).contiguous(), offset = given.get(2);
-  TORCH_CHECK(first.scalar_type() == at::kByte && first.dim() == 1 && first.size(0) == count && first.device().is_cpu(),
-              "Expected uint8 [", count, "] as codes of the `scales` of tunesmith::", op, ", got ", first.sizes(), ".");
-  check_vector(outer, (count + scale_block - 1) / scale_block, op, "scales");
-  check_float(offset, op, "scales");
+  TORCH_CHECK(first.scalar_type() == at::kByte && first.dim() == 1 && first.size(0) == count, "Expected uint8 [", count,
+              "] as codes of the `scales` of tunesmith::", op, ", got ", first.sizes(), ".");
+  check_vector_values(outer, (count + scale_block - 1) / scale_block, op, "scales");
+  check_values(offset, op, "scales");
   TORCH_CHECK(!is_half(outer) && !is_half(offset) && offset.numel() == 1,
               "Expected float32 `scales` of tunesmith::", op, ".");
   const Tensor codes = first.contiguous();
+  if (!codes.is_cpu())
+    return plain::unpack_scales(codes, outer, offset, values_on(codes.device(), dynamic_values()), scale_block);
   Tensor wide = at::empty({count}, outer.options());
   const std::array<float, 256>& values = dynamic_values();
   const uint8_t* code = codes.const_data_ptr<uint8_t>();
@@ -222,9 +256,9 @@ Frozen frozen(const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows
   TORCH_CHECK(rows > 0 && columns > 0 && rows <= (int64_t(1) << 40) / columns,
               "Expected a size of the matrix of tunesmith::", op, ", got [", rows, ",", columns, "].");
   const int64_t count = rows * columns;
-  TORCH_CHECK(codes.device().is_cpu() && (codes.scalar_type() == at::kChar || codes.scalar_type() == at::kByte),
-              "Expected int8 or uint8 CPU `codes` of tunesmith::", op, ", got ", codes.scalar_type(), " on ",
-              codes.device(), ".");
+  TORCH_CHECK(codes.scalar_type() == at::kChar || codes.scalar_type() == at::kByte,
+              "Expected int8 or uint8 `codes` of tunesmith::", op, ", got ", codes.scalar_type(), ".");
+  for (size_t i = 0; i < scales.size(); i++) Placement::on_cpu(op, codes, scales.get(i));
   const bool by_rows = codes.scalar_type() == at::kChar;
   TORCH_CHECK(codes.numel() == (by_rows ? count : (count + 1) / 2), "Expected `codes` of a matrix [", rows, ",",
               columns, "] for tunesmith::", op, ", got ", codes.sizes(), ".");
@@ -234,6 +268,7 @@ Frozen frozen(const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows
 
 Tensor unpack_matrix(const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows, int64_t columns) {
   const Frozen matrix = frozen(codes, scales, rows, columns, "unpack_matrix");
+  if (!codes.is_cpu()) return matrix.dequantized();
   Tensor out = at::empty({rows, columns}, matrix.scales.options());
   float* to = out.mutable_data_ptr<float>();
   const PackedMatrix view = matrix.view();
@@ -252,9 +287,13 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
     if (x.numel() > 0 && x.stride(1) != 1 && x.stride(0) != 1) x = x.contiguous();
     at::DimVector shape(input.sizes().begin(), input.sizes().end());
     shape.back() = rows;
-    Tensor y = at::empty({x.size(0), rows}, input.options());
-    const PackedMatrix view = matrix.view();
-    multiply_packed(product(y, x, view, true, bias.value_or(Tensor())));
+    Tensor y;
+    if (x.is_cpu()) {
+      y = at::empty({x.size(0), rows}, input.options());
+      const PackedMatrix view = matrix.view();
+      multiply_packed(product(y, x, view, true, bias.value_or(Tensor())));
+    } else
+      y = plain::linear(x, matrix.dequantized(), bias);
     variable_list saved = {codes};
     for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
     context->save_for_backward(saved);
@@ -276,9 +315,12 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
       c10::List<Tensor> scales;
       for (size_t i = 1; i < saved.size(); i++) scales.push_back(saved[i]);
       const Frozen matrix = frozen(saved[0], scales, rows, shape.back(), "packed_linear");
-      dx = at::empty({dy.size(0), matrix.columns}, dy.options());
-      const PackedMatrix view = matrix.view();
-      multiply_packed(product(dx, dy, view, false, {}));
+      if (dy.is_cpu()) {
+        dx = at::empty({dy.size(0), matrix.columns}, dy.options());
+        const PackedMatrix view = matrix.view();
+        multiply_packed(product(dx, dy, view, false, {}));
+      } else
+        dx = plain::linear(dy, matrix.dequantized().t(), {});
       dx = dx.view(shape);
     }
     // Inputs are counted without lists and numbers.
@@ -313,11 +355,12 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
 
 Tensor packed_linear(const Tensor& input, const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows,
                      const std::optional<Tensor>& bias) {
-  check_float(input, "packed_linear", "input");
+  Placement::on_cpu("packed_linear", input, codes, bias);
+  check_values(input, "packed_linear", "input");
   TORCH_CHECK(input.dim() >= 1, "Expected shape [...,K] for `input` of tunesmith::packed_linear, got a scalar.");
   if (!bias.has_value() || !bias->defined())
     return PackedLinear::apply(input, codes, scales, rows, std::optional<Tensor>());
-  check_vector(*bias, rows, "packed_linear", "bias");
+  check_vector_values(*bias, rows, "packed_linear", "bias");
   return PackedLinear::apply(input, codes, scales, rows, std::optional<Tensor>(bias->contiguous()));
 }
 

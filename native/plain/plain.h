@@ -24,6 +24,15 @@ std::tuple<Tensor, Tensor> add_norm(const Tensor& input, const Bias& residual, c
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_idx);
 Tensor rotary(const Tensor& input, const Tensor& cosine, const Tensor& sine, bool interleaved);
 
+// ---- quantized.cpp: matrices in 8 and 4 bits, as fp32 ----
+// Scales that are 8-bit codes of `values` (fp32 [256]), with an outer scale for every `block` of them, around a mean.
+Tensor unpack_scales(const Tensor& codes, const Tensor& outer, const Tensor& mean, const Tensor& values, int64_t block);
+// int8 [N,K] with a scale for each row.
+Tensor unpack_int8(const Tensor& codes, const Tensor& scales);
+// Two codes of `values` (fp32 [16]) in a byte, the first one in its high half, with a scale for every `block` of them;
+// the first `count` of them.
+Tensor unpack_nf4(const Tensor& codes, const Tensor& scales, const Tensor& values, int64_t block, int64_t count);
+
 // ---- random.cpp: the numbers of the kernels, from the same seeds, keys and columns ----
 Tensor dropout(const Tensor& input, double p, uint64_t seed, const std::optional<Tensor>& row_keys);
 // Whether the elements of rows with keys int64 [...] survive: bool [...,columns]. `threshold` is p * 2^32.

@@ -185,6 +185,8 @@ export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
   })
   if (precision === 'float32') copy.to({ dtype: precision })
   else if (precision !== undefined) quantizeWeights(copy, precision)
+  const { device } = model.body.embedTokens
+  if (device !== 'cpu') copy.to({ device })
   copy.requireGrad(false).eval()
   return copy
 }

@@ -20,6 +20,7 @@ export interface ScoreCompletionsOptions {
   microTokens: number
   /** Pad the batches instead of packing them. */
   padded: boolean
+  /** Of the batches (default: that of the model). */
   device?: string
   /** Divides the logits, as in sampling (default: 1). */
   temperature?: number
@@ -37,7 +38,7 @@ export const scoreCompletions = async (
   examples: readonly CompletionTokens[],
   options: ScoreCompletionsOptions,
 ): Promise<CompletionScores[]> => {
-  const { microTokens, padded, device, temperature, signal } = options
+  const { microTokens, padded, device = model.body.embedTokens.device, temperature, signal } = options
   const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, model))
   const packs = !padded && model.facts.packs !== false
   const shared = options.shared === true && sharesPrompts(model)

@@ -26,7 +26,7 @@ import {
   type LoadReport,
   materialize,
 } from '../nn/index.ts'
-import { type Dtype, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
+import { type Dtype, defaultDevice, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
@@ -225,7 +225,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   expectWeightForm(path, options.weights)
   const packed = options.weights === 'packed'
   const quantizes = options.weights === 'q8_0'
-  if ((packed || quantizes) && (options.dtype !== undefined || (options.device ?? 'cpu') !== 'cpu'))
+  if ((packed || quantizes) && (options.dtype !== undefined || (options.device ?? defaultDevice()) !== 'cpu'))
     throw new ConfigError(
       `\`weights: ${options.weights}\` needs the CPU and has float32 beside the matrices: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
     )
@@ -297,8 +297,8 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   built.loadState(state, { strict: false, copy: false })
   const blocks = takeBlocks(built)
   if (newHead.length > 0) matchDtypeOfBody(built, new Set(newHead))
-  if (options.dtype !== undefined || options.device !== undefined)
-    built.to({ dtype: options.dtype, device: options.device })
+  const { dtype, device = defaultDevice() } = options
+  if (dtype !== undefined || device !== 'cpu') built.to({ dtype, device })
   const extra = new Map(
     bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )

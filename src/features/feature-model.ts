@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, exists, openEnum, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
-import { expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
+import { defaultDevice, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
 import { modelWithLearner, type Scaler } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
 import { expectTensor, type FittedLearner } from './learner.ts'
@@ -70,11 +70,11 @@ export const loadBase = async ({
   base,
   initSeed,
   precision = 'float32',
-  device = 'cpu',
+  device = defaultDevice(),
 }: BaseOptions): Promise<FeatureBase> => {
   expectPlacement({ device, dtype: precision })
   const folder = await resolveModel(base)
-  const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32' })
+  const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32', device: 'cpu' })
   if (initSeed !== undefined)
     model.initialize({ std: model.facts.initializerRange, generator: new Generator(initSeed) })
   if (precision !== 'float32' || device !== 'cpu') model.to({ dtype: precision, device })

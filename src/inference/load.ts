@@ -20,7 +20,7 @@ import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { keepPackedBlocksOf, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { blockFormats } from '../nn/index.ts'
 import { useModulesOf } from '../runs/index.ts'
-import { expectPlacement } from '../tensor/index.ts'
+import { defaultDevice, expectPlacement } from '../tensor/index.ts'
 
 /** Which model to load, and onto which device. */
 export interface ModelChoice {
@@ -89,7 +89,7 @@ const inComputedDtype = (model: Model, device: string, dtype: LoadModelOptions['
  *   that cannot be used
  */
 export const loadForInference = async (
-  { model: choice, task, revision, device = 'cpu', weights: given }: ModelChoice,
+  { model: choice, task, revision, device = defaultDevice(), weights: given }: ModelChoice,
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })

@@ -4,6 +4,7 @@ import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import { loadTokenizer, resolveModel } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, didYouMean } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import { defaultDevice } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { hasTokenizer, type InferenceModel, type LoadHooks } from './load.ts'
 
@@ -59,7 +60,7 @@ export class AdapterSwitch {
   static async load(
     loaded: InferenceModel,
     adapters: readonly NamedAdapter[],
-    { device = 'cpu', onDownload }: { device?: string } & LoadHooks = {},
+    { device = defaultDevice(), onDownload }: { device?: string } & LoadHooks = {},
   ): Promise<AdapterSwitch> {
     const adapterSwitch = new AdapterSwitch(loaded)
     for (const { name, folder } of adapters) {

@@ -166,7 +166,7 @@ export const modelKeys = (
   ...headEntry(definition, config, head).keys,
 ]
 
-/** A model with the same body and another head, whose parameters are undefined. @throws ConfigError where it needs another body */
+/** A model with the same body and another head on its device, whose parameters are undefined. @throws ConfigError where it needs another body */
 export const withHead = (model: Model, head: HeadType, options: Partial<HeadOptions> = {}): Model => {
   const { definition, config, body } = model
   const headOptions = parseConfig(headOptionsSchema, options, 'head options')
@@ -176,6 +176,8 @@ export const withHead = (model: Model, head: HeadType, options: Partial<HeadOpti
       `Expected a head over the same body as ${model.headType}, got ${head}: one of them has no decoder. Load the model with that head.`,
     )
   const built = entry.build(body, definition.facts(config), headOptions)
+  const { device } = body.embedTokens
+  if (device !== 'cpu') built.to({ device })
   return new Model({ definition, config, headType: head, headOptions, entry }, body, built)
 }
 

@@ -1,5 +1,6 @@
 // A matrix in a block format of GGUF files, as it lies in the mapped file: not trained and never dequantised as a whole.
 // Where a state is loaded by path, a tensor without memory stands for it. Independent of layers and of files.
+import { ConfigError } from '../core/index.ts'
 import {
   blockEmbedding,
   blockLinear,
@@ -41,6 +42,14 @@ export class BlockMatrix {
     this.shape = [...shape]
     this.codes = keep(blocks)
     this.order = order === undefined ? null : keep(order)
+  }
+
+  /** @throws ConfigError for another device than the CPU, which has the only kernels for blocks */
+  move(device: string): void {
+    if (device !== 'cpu')
+      throw new ConfigError(
+        `A matrix in ${this.format} blocks stays on the CPU, got device ${device}. Load the file with \`weights\` set to unpacked.`,
+      )
   }
 
   /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs]; each group of 32 inputs is quantised to int8. */

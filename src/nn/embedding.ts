@@ -67,6 +67,10 @@ export class Embedding extends Module {
     this.#outputDtype = dtype
   }
 
+  protected override moveQuantized(device: string): void {
+    this.#blocks?.move(device)
+  }
+
   protected override reset({ std, generator }: Initialization): void {
     this.weight.normal_(0, std, { generator })
     if (this.#paddingIndex !== undefined) this.weight.select(0, this.#paddingIndex).zero_()

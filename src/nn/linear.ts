@@ -99,12 +99,12 @@ export class Linear extends Module {
 
   /**
    * Quantises the matrix, for float32 inputs. In bfloat16 it stays a parameter, otherwise not. It cannot be undone.
-   * @throws ConfigError for a matrix that is quantised already or not on the CPU
+   * @throws ConfigError for a matrix that is quantised already
    */
   quantize(format: Quantization): void {
-    if (this.#quantization !== undefined || this.device !== 'cpu')
+    if (this.#quantization !== undefined)
       throw new ConfigError(
-        `Expected an unquantised matrix on the CPU to quantise to ${format}, got one ${this.#quantization === undefined ? `on ${this.device}` : `in ${this.#quantization}`}.`,
+        `Expected an unquantised matrix to quantise to ${format}, got one in ${this.#quantization}.`,
       )
     const { weight } = this
     if (format === 'bfloat16') this.weight = keep(noGrad(() => weight.detach().to('bfloat16')))
@@ -117,6 +117,10 @@ export class Linear extends Module {
     this.#quantized = matrix
     // Not enumerable, since enumerable tensor fields are parameters.
     Object.defineProperty(this, 'weight', { get: () => matrix.dequantize(), enumerable: false })
+  }
+
+  protected override moveQuantized(device: string): void {
+    this.#quantized?.move(device)
   }
 
   #multiply(input: Tensor, bias: Tensor | null): Tensor {

@@ -109,7 +109,7 @@ export abstract class Module {
   }
 
   /**
-   * Converts all parameters in place: what refers to one, such as a tied module, sees the converted values. The memory of the
+   * Converts all parameters in place, and moves quantised matrices with them: what refers to one, such as a tied module, sees the converted values. The memory of the
    * old values is freed at once, parameter by parameter.
    * @throws ConfigError for a device or dtype that cannot be used
    */
@@ -120,8 +120,12 @@ export abstract class Module {
       parameter.become(noGrad(() => scope(() => parameter.detach().to(target))))
       parameter.requiresGrad = requiresGrad
     }
+    if (target.device !== undefined) for (const [, module] of this.modules()) module.moveQuantized(target.device)
     return this
   }
+
+  /** Moves this module's own quantised weights to a device. Layers that have some override it. */
+  protected moveQuantized(_device: string): void {}
 
   /** Copies parameters that are not row-major, as those of some files, since training and decoding are faster so. */
   makeContiguous(): this {

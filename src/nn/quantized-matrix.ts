@@ -36,18 +36,40 @@ export const matrixFormats = Object.keys(quantizers) as MatrixFormat[]
 /** A quantised matrix [outputs, inputs], bit-identical to that of bitsandbytes for the same floats. */
 export class QuantizedMatrix {
   readonly shape: readonly [outputs: number, inputs: number]
-  readonly codes: Tensor
-  readonly scales: readonly Tensor[]
+  #codes: Tensor
+  #scales: readonly Tensor[]
 
-  /** @param matrix float32 or bfloat16 on the CPU, with finite elements */
+  /** @param matrix float32 or bfloat16 with finite elements; it is quantised on the CPU and stays on its device */
   constructor(matrix: Tensor, format: MatrixFormat) {
-    const { codes, scales } = noGrad(() => quantizers[format](matrix))
+    const { codes, scales } = noGrad(() => quantizers[format](matrix.to({ device: 'cpu' })))
     this.shape = [matrix.shape[0], matrix.shape[1]]
-    this.codes = keep(codes)
-    this.scales = scales.map(keep)
+    this.#codes = keep(codes)
+    this.#scales = scales.map(keep)
+    if (matrix.device !== 'cpu') this.move(matrix.device)
   }
 
-  /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs], without a dequantised copy, in forward and backward. */
+  /** int8 [outputs, inputs], or two 4-bit codes in a byte. */
+  get codes(): Tensor {
+    return this.#codes
+  }
+
+  /** float32 scales; or their codes, the scales of those, and their mean. */
+  get scales(): readonly Tensor[] {
+    return this.#scales
+  }
+
+  /** Moves it to a device, and frees its memory on the old one. Other devices than the CPU dequantise it for each product. */
+  move(device: string): void {
+    const before = this.tensors
+    const [codes, ...scales] = noGrad(() => before.map((one) => keep(one.to({ device }))))
+    // Else they are other names of the same memory.
+    if (codes.device === this.#codes.device) return
+    this.#codes = codes
+    this.#scales = scales
+    for (const one of before) one.free()
+  }
+
+  /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs], on the CPU without a dequantised copy, in forward and backward. */
   multiply(input: Tensor, bias: Tensor | null): Tensor {
     return packedLinear(input, this.codes, this.scales, this.shape[0], bias)
   }

@@ -33,11 +33,21 @@ const deviceRemedy = (device: unknown): string | undefined => {
   return `This machine has ${devices} CUDA ${devices === 1 ? 'device' : 'devices'}, numbered from 0: choose one of them, or cpu.`
 }
 
+let standard = 'cpu'
+
+/** Device of whatever names none: the CPU, or the strict device where a test has chosen it for its process. */
+export const defaultDevice = (): string => standard
+
+/** Makes a device that of whatever names none. For tests only. */
+export const useByDefault = (device: string): void => {
+  standard = expectDevice(device)
+}
+
 /**
- * The device itself, or `cpu` for none.
+ * The device itself, or the default one for none.
  * @throws ConfigError for an unknown name, and for a device that libtorch or the machine does not have
  */
-export const expectDevice = (device: unknown = 'cpu'): string => {
+export const expectDevice = (device: unknown = standard): string => {
   const remedy = deviceRemedy(device)
   if (remedy !== undefined) throw new ConfigError(`Expected a valid \`device\`, got ${show(device)}. ${remedy}`)
   return String(device)

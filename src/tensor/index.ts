@@ -11,7 +11,7 @@ export {
   watchGradients,
   withBackward,
 } from './autograd.ts'
-export { deviceSchema, expectDevice, expectPlacement } from './device.ts'
+export { defaultDevice, deviceSchema, expectDevice, expectPlacement } from './device.ts'
 export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
 

@@ -1,4 +1,5 @@
 // The device `strict` of native/strict-device.cpp: CPU memory that refuses to be mixed with other memory. For tests only.
+import { useByDefault } from './device.ts'
 import { native } from './native.ts'
 
 /** What the strict device has counted since the process started. */
@@ -11,8 +12,14 @@ export interface StrictDeviceCounts {
   downloads: number
 }
 
-/** Adds the device `strict` to this process. Before the first backward pass. */
-export const enableStrictDevice = (): void => native.enableStrictDevice()
+/**
+ * Adds the device `strict` to this process, before the first backward pass; `byDefault` makes it the device of models and runs that
+ * name none.
+ */
+export const enableStrictDevice = ({ byDefault = false }: { byDefault?: boolean } = {}): void => {
+  native.enableStrictDevice()
+  if (byDefault) useByDefault('strict')
+}
 
 /** Counts of the strict device; undefined before it is enabled. */
 export const strictDeviceCounts = (): StrictDeviceCounts | undefined => native.strictDevice()

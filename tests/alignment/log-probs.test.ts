@@ -9,6 +9,7 @@ import {
   sumByCompletion,
 } from '../../src/alignment/index.ts'
 import { scope, Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 
 const draw = random('completions')
@@ -24,7 +25,7 @@ const temperature = 0.7
 /** As PyTorch's documentation would write it: logits of the whole sequence, log-softmax, the next token. */
 const plain = (model: ReturnType<typeof build>, { ids, promptTokens }: CompletionTokens) =>
   scope(() => {
-    const inputIds = tensor([[...ids]], { dtype: 'int64' })
+    const inputIds = tensor([[...ids]], { dtype: 'int64', device: testDevice })
     const logProbs = model.forward({ inputIds }).logits.div(temperature).logSoftmax(-1).toFloat32Array()
     const size = logProbs.length / ids.length
     const from = Math.max(1, promptTokens)
@@ -50,7 +51,7 @@ describe.each(['llama', 'gpt2'] as const)('log-probabilities of a small %s', (ar
 
   it.each(forms)('are those of log-softmax, %s', (_, how) => {
     scope(() => {
-      const batch = collateCompletions(examples, how)
+      const batch = collateCompletions(examples, { ...how, device: testDevice })
       const got = completionLogProbs(model, batch, { temperature })
       expect(got.counts).toEqual([3, 9, 1, 3, 6])
       expect(got.counts).toEqual(examples.map(completionLength))
@@ -112,7 +113,7 @@ it('sums by completion, with a gradient for each token', () => {
 
 it('refuses a model that predicts no next token', () => {
   const model = build('llama', 'sequence-classification')
-  expect(() => completionLogProbs(model, collateCompletions(examples, { padded: false }))).toThrow(
+  expect(() => completionLogProbs(model, collateCompletions(examples, { padded: false, device: testDevice }))).toThrow(
     'Expected a model with the head causal-lm, got sequence-classification.',
   )
 })

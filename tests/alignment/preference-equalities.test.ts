@@ -18,6 +18,7 @@ import { parseConfig } from '../../src/core/index.ts'
 import type { Criterion } from '../../src/objectives/index.ts'
 import { Generator, noGrad, randn, scope, type Tensor } from '../../src/tensor/index.ts'
 import { metricDirection } from '../../src/tracking/index.ts'
+import { placed } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 import { gradientError, type StepForm, stepOf } from './preference-steps.ts'
 
@@ -51,7 +52,7 @@ const reference = modelReference(frozenCopy(model))
 noGrad(() => {
   const generator = new Generator(3)
   for (const parameter of model.parameters().values())
-    parameter.detach().add_(randn(parameter.shape, { generator }).mul(0.03))
+    parameter.detach().add_(placed(randn(parameter.shape, { generator }).mul(0.03)))
 })
 
 const extra: PreferenceInput[] = [
@@ -117,7 +118,10 @@ it.each(preferenceTypes().filter((type) => !constants.includes(type)))(
     const { run } = caseOf(config as PreferenceInput)
     const { gradients } = await run({ padded: false })
     const directions = new Map(
-      [...model.parameters()].map(([path, { shape }], i) => [path, randn(shape, { generator: new Generator(i) })]),
+      [...model.parameters()].map(([path, { shape }], i) => [
+        path,
+        placed(randn(shape, { generator: new Generator(i) })),
+      ]),
     )
     const move = (by: number) =>
       noGrad(() =>

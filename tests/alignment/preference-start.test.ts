@@ -42,6 +42,7 @@ import {
   trainingSchema,
   writeSnapshot,
 } from '../../src/training/index.ts'
+import { placed, testDevice } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 import { stepOf } from './preference-steps.ts'
 
@@ -67,13 +68,13 @@ const disturb = (model: Model) =>
   noGrad(() => {
     const generator = new Generator(5)
     for (const parameter of model.parameters().values())
-      parameter.detach().add_(randn(parameter.shape, { generator }).mul(0.05))
+      parameter.detach().add_(placed(randn(parameter.shape, { generator })).mul(0.05))
   })
 
 const equalitiesOf = (input: PreferenceInput, model: Model, reference: Reference, startsAtReference = true) => {
   const { type, ...settings } = checked(input)
   const definition = findPreference(type)
-  const options = { microTokens: 64, padded: false, startsAtReference }
+  const options = { microTokens: 64, padded: false, device: testDevice, startsAtReference }
   const on = <Example extends object>(criterion: Criterion<Example>, examples: readonly Example[]) =>
     startEqualities(definition, settings, criterion, model, examples.slice(0, 4), options)
   return definition.data === 'ratings'
@@ -247,7 +248,7 @@ it('evaluates prepared examples without changing what is carried', async () => {
   const objective = preferenceCriterion(checked({ type: 'bco', beta: 0.5 }), { reference })
   const stream = { perEpoch: pairs.length, example: (position: number) => ({ example: pairs[position], cut: 0 }) }
   const trainable = { model, objective, parameters: trainedParameters(model) }
-  const how = { examples: 100, padded: false }
+  const how = { examples: 100, padded: false, device: testDevice }
   const before = JSON.stringify(objective.carried?.save())
   const whole = await evaluateValidation(trainable, stream, { ...how, microTokens: 1000 })
   const split = await evaluateValidation(trainable, stream, { ...how, microTokens: 10 })

@@ -2,6 +2,7 @@
 import type { Model } from '../../src/models/index.ts'
 import type { CollateOptions, Criterion, PrepareContext } from '../../src/objectives/index.ts'
 import { clearGrads, scope } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 /** How a step is computed. */
 export interface StepForm extends Pick<CollateOptions, 'padded' | 'side' | 'multipleOf'> {
@@ -26,7 +27,7 @@ export const stepOf = async <Example>(
   examples: readonly Example[],
   { micro = examples.length, microTokens = 64, context, ...how }: StepForm,
 ): Promise<StepResult> => {
-  const start = { model, microTokens, padded: how.padded, step: 0, position: 0, seed: 0 }
+  const start = { model, microTokens, padded: how.padded, device: testDevice, step: 0, position: 0, seed: 0 }
   const prepared = (await criterion.prepare?.(examples, { ...start, ...context })) ?? examples
   const totals: Record<string, number> = {}
   for (const example of prepared)
@@ -37,7 +38,10 @@ export const stepOf = async <Example>(
   clearGrads(parameters.map(([, parameter]) => parameter))
   for (let at = 0; at < prepared.length; at += micro)
     scope(() => {
-      const { terms, metrics } = criterion.loss(model, criterion.collate(prepared.slice(at, at + micro), how))
+      const { terms, metrics } = criterion.loss(
+        model,
+        criterion.collate(prepared.slice(at, at + micro), { ...how, device: testDevice }),
+      )
       const shares = terms.map(({ name, sum, scale }) => {
         const value = sum.item() / totals[name]
         result.terms[name] = (result.terms[name] ?? 0) + value

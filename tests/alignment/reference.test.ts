@@ -15,6 +15,7 @@ import {
   scoreCompletions,
 } from '../../src/alignment/index.ts'
 import { Generator, noGrad, randn, scope, type Tensor } from '../../src/tensor/index.ts'
+import { placed } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 
 const draw = random('references')
@@ -32,7 +33,7 @@ const disturb = (tensors: Iterable<Tensor>, seed = 7) =>
   noGrad(() =>
     scope(() => {
       const generator = new Generator(seed)
-      for (const tensor of tensors) tensor.detach().add_(randn(tensor.shape, { generator }).mul(0.05))
+      for (const tensor of tensors) tensor.detach().add_(placed(randn(tensor.shape, { generator })).mul(0.05))
     }),
   )
 const furthest = (a: readonly Float32Array[], b: readonly Float32Array[]) =>

@@ -14,6 +14,7 @@ import {
 } from '../../src/alignment/index.ts'
 import { sharesPrompts } from '../../src/objectives/index.ts'
 import { clearGrads, Generator, randn, scope } from '../../src/tensor/index.ts'
+import { placed, testDevice } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 
 const draw = random('shared prompts')
@@ -47,11 +48,11 @@ describe.each([
   const run = (shared: boolean, recompute = 0) =>
     scope(() => {
       clearGrads([...model.parameters().values()])
-      const batch = collateCompletions(examples, { padded: false, shared })
+      const batch = collateCompletions(examples, { padded: false, shared, device: testDevice })
       batch.inputs.recompute = recompute
       const { logProbs, counts } = completionLogProbs(model, batch)
       logProbs
-        .mul(randn([logProbs.size], { generator: new Generator(1) }))
+        .mul(placed(randn([logProbs.size], { generator: new Generator(1) })))
         .sum()
         .backward()
       const gradients = [...model.parameters()].map(([path, { grad }]): [string, Float32Array] => [

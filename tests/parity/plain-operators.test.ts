@@ -1,6 +1,7 @@
 // The compositions of the fused operators, on the strict device, against the kernels of the CPU: values and gradients. Dropout drops
 // the same elements on both.
 import { describe, expect, it } from 'vitest'
+import { QuantizedMatrix } from '../../src/nn/index.ts'
 import {
   adamw_,
   addLayerNorm,
@@ -91,6 +92,25 @@ describe.each(both)('%s', (dtype) => {
     agree([leaf([3, 8], dtype), leaf([6, 8], dtype)], ([x, w]) => linear(x, w))
     agree([leaf([3, 8], dtype), leaf([6, 8], other, 0.3), leaf([6], other)], ([x, w, b]) => linear(x, w, b))
     agree([leaf([0, 8], dtype), leaf([6, 8], dtype)], ([x, w]) => linear(x, w))
+  })
+
+  it('products with quantised matrices, whose scales may be quantised too', () => {
+    // More than one block of scales, and a matrix whose end fills neither a block nor a byte.
+    for (const [rows, columns] of [
+      [300, 64],
+      [7, 9],
+    ])
+      for (const format of ['int8', 'nf4', 'nf4-double'] as const) {
+        const values = randn([rows, columns], { generator })
+        const kept = new Map(
+          [false, true].map((away) => [away, new QuantizedMatrix(away ? there(values) : values, format)]),
+        )
+        const matrixBeside = (x: Tensor) => kept.get(x.device !== 'cpu') as QuantizedMatrix
+        const [x, bias] = [leaf([2, 5, columns], dtype), leaf([rows], dtype)]
+        agree([x, bias], ([x, bias]) => matrixBeside(x).multiply(x, bias))
+        agree([x], ([x]) => matrixBeside(x).multiply(x, null))
+        agree([x], ([x]) => matrixBeside(x).dequantize().mul(1))
+      }
   })
 
   it('activations', () => {

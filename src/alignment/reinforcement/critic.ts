@@ -175,7 +175,7 @@ export const scoreValues = async (
   examples: readonly CompletionTokens[],
   options: Omit<ScoreCompletionsOptions, 'temperature'>,
 ): Promise<Float32Array[]> => {
-  const { microTokens, padded, device, signal } = options
+  const { microTokens, padded, device = critic.model.body.embedTokens.device, signal } = options
   const shared = options.shared === true && criticSharesPrompts(critic, policy)
   const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, critic.model))
   const packs = !padded && critic.model.facts.packs !== false

@@ -71,7 +71,7 @@ const tokensIn = (template: string): string[] => [...new Set(template.match(/<\|
 
 const open = async (base: string, out: string): Promise<{ model: Model; tokenizer: Tokenizer }> => {
   if (await exists(out)) throw new ConfigError(`Expected a new folder for \`out\`, got ${out}, which exists.`)
-  const { model, folder } = await loadModelWithReport(base)
+  const { model, folder } = await loadModelWithReport(base, { device: 'cpu' })
   if (folder === undefined)
     throw new ConfigError('Another vocabulary needs a Hugging Face folder with a tokenizer, got a GGUF file.')
   const tokenizer = await loadTokenizer(folder)

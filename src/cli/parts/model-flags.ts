@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { weightForms } from '../../checkpoint/index.ts'
 import type { LoadHooks } from '../../inference/index.ts'
-import { deviceSchema } from '../../tensor/index.ts'
+import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Modules to import first; the parser of the command line imports them. */
@@ -21,7 +21,7 @@ export const modelFields = {
   use: useField,
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
   revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
-  device: deviceSchema.default('cpu').describe('device: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device: cpu (GPUs are not offered yet)'),
   weights: z
     .enum(weightForms)
     .optional()

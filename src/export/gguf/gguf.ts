@@ -169,7 +169,7 @@ const prove = async (
     repeatLimit: 1e-4,
   }
   const { headType, headOptions } = source.model
-  const { model } = await loadModelWithReport(path, { head: headType, headOptions, dtype: 'float32' })
+  const { model } = await loadModelWithReport(path, { head: headType, headOptions, dtype: 'float32', device: 'cpu' })
   const tokenizer = await loadTokenizer(path)
   const runner = runModel(model.eval(), tokenizer.special.pad?.id)
   const exact = !Object.hasOwn(quantizers, mixes[variant].type)

@@ -60,7 +60,7 @@ interface Opened {
 }
 
 const open = async (given: string): Promise<Opened> => {
-  const { model, folder, report } = await loadModelWithReport(given, { dtype: 'float32' })
+  const { model, folder, report } = await loadModelWithReport(given, { dtype: 'float32', device: 'cpu' })
   if (report.newHead.length > 0)
     throw new ConfigError(`Expected models whose files hold their heads, got ${given} without ${report.newHead[0]}.`)
   expectFinite(model.parameters(), given)

@@ -63,7 +63,11 @@ export const merged: ExportTarget = {
     const target = variant === '' ? 'merged' : `merged:${variant}`
     const limit = logitTolerance[dtypeFor(source, variant)] ?? 0.1
     const comparison = { target, consumer: 'tunesmith', limit }
-    const { model } = await loadModelWithReport(folder, { head: source.model.headType, dtype: 'float32' })
+    const { model } = await loadModelWithReport(folder, {
+      head: source.model.headType,
+      dtype: 'float32',
+      device: 'cpu',
+    })
     const tokenizer = await loadTokenizer(folder)
     model.eval()
     try {

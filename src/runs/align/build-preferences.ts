@@ -136,7 +136,8 @@ const encodeRecords = (
 /** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const restored = await restoreFunctions(recipe)
-  const inputs = await once(context, 'inputs', () => readInputs(recipe))
+  // Shared with the plan, whose recipe is another one.
+  const inputs: AlignInputs = { ...(await once(context, 'inputs', () => readInputs(recipe))), recipe }
   const { objective, data, files, tokenizer, records } = inputs
   const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const encoded = await once(context, 'encoded', async () => encodeRecords(inputs, applied))

@@ -102,7 +102,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
       `\`randomInit\` needs a whole model for \`base\`, got the adapter ${recipe.base}. Name the base of the adapter.`,
     )
   const ofTokenizer = randomInit ? [] : await checkBaseTokenizer(recipe, tokenizer)
-  // Quantise straight from the checkpoint's values, one matrix at a time.
+  // Quantise straight from the checkpoint's values, one matrix at a time, where they are: on the CPU.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
   const { model, report, folder } = await loadModelWithReport(base, {
@@ -113,6 +113,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
     dtype,
     seed,
     mapEachTensor: quantised,
+    device: 'cpu',
   })
   // A `tokenizer` of the recipe was compared with the base's own.
   if (recipe.tokenizer === undefined) await expectTokenizerOf(folder, tokenizer, model.facts.vocabSize)
@@ -149,7 +150,7 @@ const originalsOf = async (
     throw new ConfigError(
       '`randomInit` has no file with the weights that this `adapter.init` reads: choose another one.',
     )
-  const { model } = await loadModelWithReport(base, { mapEachTensor: true })
+  const { model } = await loadModelWithReport(base, { mapEachTensor: true, device: 'cpu' })
   const parameters = model.parameters()
   return (path) => parameters.get(`${path}.weight`)
 }
@@ -181,7 +182,14 @@ export const withUntrainedBase = async <Result>(
   try {
     const { base, head, headOptions } = choice
     const { newHead, seed } = recipe
-    const { model } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
+    const { model } = await loadModelWithReport(base, {
+      head,
+      headOptions,
+      newHead,
+      dtype: 'float32',
+      seed,
+      device: 'cpu',
+    })
     placeModel(model, recipe)
     const start = startOf(recipe, choice)
     if (start !== undefined) await mergeStart(model, start)

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
-import { deviceSchema } from '../../tensor/index.ts'
+import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
 /** Fields of the recipe of a run on a base; the kind of run adds its own. */
@@ -31,7 +31,7 @@ export const baseFields = {
     ),
   tokenizer: z.string().optional().describe("folder of the tokenizer (default: the base's)"),
   out: z.string().describe('folder of the run'),
-  device: deviceSchema.default('cpu').describe('device to train on: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu (GPUs are not offered yet)'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 }
 

@@ -79,7 +79,8 @@ const loadHead = ({ name, recipe, data }: OpenedTask): Promise<LoadedHead> =>
   forTask(name, async () => {
     const { base, start, head, headOptions } = data
     const { newHead, seed, dropout } = recipe
-    const { model, report } = await loadModelWithReport(base, { head, headOptions, dropout, newHead, seed })
+    const how = { head, headOptions, dropout, newHead, seed, device: 'cpu' }
+    const { model, report } = await loadModelWithReport(base, how)
     model.head.to({ dtype: 'float32' })
     const hasOther = start !== undefined && !newHead && (await takeStartHead(model, start))
     freeBody(model)

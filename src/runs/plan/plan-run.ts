@@ -162,10 +162,14 @@ const sharedStep = (
   timeline,
 })
 
-/** What is cached on disk is computed: a plan's values must not get into a cache. */
-const withoutCache = (recipe: CommonRecipe): CommonRecipe => {
+/**
+ * The recipe as it is planned: on the CPU, whose kernels a plan counts. What is cached on disk is computed, as a plan's values must not get
+ * into a cache.
+ */
+const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
   const { reference } = recipe as { reference?: object }
-  return reference === undefined ? recipe : ({ ...recipe, reference: { ...reference, cache: false } } as CommonRecipe)
+  const placed = { ...recipe, device: 'cpu' } as CommonRecipe
+  return reference === undefined ? placed : ({ ...placed, reference: { ...reference, cache: false } } as CommonRecipe)
 }
 
 /** First steps of a run that are looked at, and those of them that are planned, as lengths vary. */
@@ -208,7 +212,7 @@ export const planBuiltRun = async (
     const planned = await planSteps(
       async () => {
         const context = { say: () => {}, shared, signal, planned: true, unrecorded: true, memoryBytes }
-        run = await kind.build(withoutCache(recipe), { ...context, ...(group && { group }) })
+        run = await kind.build(plannedRecipe(recipe), { ...context, ...(group && { group }) })
         facts = factsOf(run)
         if (group !== undefined) expectOwnExamples(run, group)
         const training = trainingOf(run, group)
@@ -234,7 +238,9 @@ export const planFeatures = async (kind: RunKind, recipe: CommonRecipe): Promise
   let run: BuiltRun | undefined
   try {
     const planned = await plan(async () => {
-      run = await kind.build({ ...recipe, variant: 'full', adapter: {} } as CommonRecipe, { say: () => {} })
+      run = await kind.build({ ...plannedRecipe(recipe), variant: 'full', adapter: {} } as CommonRecipe, {
+        say: () => {},
+      })
       const { trainable, stream } = run
       const { microTokens, padded } = recipe.batch
       const { examples, tokens } = takeBatch(stream, trainable.objective.tokens, 0, { tokens: microTokens })

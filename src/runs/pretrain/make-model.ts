@@ -48,7 +48,7 @@ const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, 
     throw new ConfigError(
       'Expected `base` or a new `model`, got both. The base has its own architecture; only `model.config` may change it.',
     )
-  const opened = await loadModelWithReport(base, { head, config: model.config, dtype: 'float32', seed })
+  const opened = await loadModelWithReport(base, { head, config: model.config, dtype: 'float32', seed, device: 'cpu' })
   return { model: opened.model, notes: describeModelLoad(opened.report, { forTraining: true }) }
 }
 

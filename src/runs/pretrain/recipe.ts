@@ -4,7 +4,7 @@ import { type AdapterType, adapters } from '../../adapters/index.ts'
 import { openEnum } from '../../core/index.ts'
 import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
-import { deviceSchema } from '../../tensor/index.ts'
+import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
 import { harnessEvaluationSchema } from './harness-evaluation.ts'
@@ -60,7 +60,7 @@ export const pretrainSchema = trainingSchema.extend({
   validationExamples: z.int().nonnegative().default(256).describe('validation examples per evaluation (0 disables)'),
   harness: harnessEvaluationSchema.prefault({}),
   prompts: z.array(z.string()).default([]).describe('prompts of samples (default: validation text)'),
-  device: deviceSchema.default('cpu').describe('device to train on: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu (GPUs are not offered yet)'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 /** A pretraining recipe, checked and with all defaults. */

@@ -158,7 +158,8 @@ const scorePlaces = (
       const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
       const { hidden } = model.body.forward({
         inputIds: toTensor(packed.inputIds, [1, packed.inputIds.length]),
-        starts: toTensor(packed.starts),
+        // On the CPU, as starts decide shapes.
+        starts: Tensor.from(packed.starts),
       })
       return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)), packed.labels)
     }),

@@ -21,6 +21,7 @@ import type { Model } from '../../../src/models/index.ts'
 import { createOptimizer, optimizerSchema } from '../../../src/optim/index.ts'
 import { Generator, noGrad, scope, Tensor } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
+import { testDevice } from '../../device.ts'
 import { build } from '../../objectives/small-models.ts'
 
 const [vocabulary, length, wanted, prompts] = [8, 6, 5, 4]
@@ -32,7 +33,11 @@ const sample = (model: Model, starts: readonly number[], seed: string): number[]
   for (let t = 0; t < length; t++)
     noGrad(() =>
       scope(() => {
-        const inputIds = Tensor.from(Int32Array.from(rows.flat()), { shape: [rows.length, t + 1], dtype: 'int64' })
+        const inputIds = Tensor.from(Int32Array.from(rows.flat()), {
+          shape: [rows.length, t + 1],
+          dtype: 'int64',
+          device: testDevice,
+        })
         const last = model.forward({ inputIds }).logits.select(1, t).toFloat32Array()
         rows.forEach((row, i) => {
           row.push(sampleToken(last.slice(i * vocabulary, (i + 1) * vocabulary), random))
@@ -92,9 +97,15 @@ const train = async (type: AlgorithmType, rounds: number): Promise<number> => {
     )
     model.train()
     for (let epoch = 0; epoch < algorithm.epochs; epoch++) {
-      const context = { model, microTokens: 4096, padded: true, step: round, position: 0, seed: 0 }
+      const context = { model, microTokens: 4096, padded: true, device: testDevice, step: round, position: 0, seed: 0 }
       const prepared = (await criterion.prepare?.(examples, context)) ?? examples
-      const options = { microTokens: 4096, padded: false, recompute: 0, generator: new Generator(1) }
+      const options = {
+        microTokens: 4096,
+        padded: false,
+        device: testDevice,
+        recompute: 0,
+        generator: new Generator(1),
+      }
       const result = await computeGradients({ model, objective: criterion, parameters }, prepared, options)
       optimizer.step(result.gradients, { learningRate: 0.02, maxGradientNorm: 1 })
       result.release()

@@ -20,6 +20,7 @@ import { quantizeWeights } from '../../../src/models/index.ts'
 import { withoutDropout } from '../../../src/runs/align/dropout.ts'
 import { Generator, Tensor } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
+import { testDevice } from '../../device.ts'
 import { build } from '../../objectives/small-models.ts'
 import { type CriticKind, inventedRollouts, policyAndCritic } from './rollouts.ts'
 
@@ -55,7 +56,14 @@ const gradientsOf = async (
 ) => {
   const { criterion, prepared } = await prepareFor(parts, input, examples, how)
   const trainable = { model: parts.model, objective: criterion, parameters: parts.parameters }
-  const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), ...how }
+  const options = {
+    microTokens: 8192,
+    padded: true,
+    device: testDevice,
+    recompute: 0,
+    generator: new Generator(3),
+    ...how,
+  }
   const { gradients, loss, terms, metrics, release } = await computeGradients(trainable, prepared, options)
   const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
   release()
@@ -154,7 +162,7 @@ it('computes a prompt once for all answers to it, in packed rows', async () => {
   const examples = await inventedRollouts(parts.model, true)
   const tokensOf = async (padded: boolean) => {
     const { criterion, prepared } = await prepareFor(parts, full, examples, { padded })
-    return criterion.collate(prepared, { padded }).tokens
+    return criterion.collate(prepared, { padded, device: testDevice }).tokens
   }
   // Answers 0, 3, 6 share a prompt of 6 tokens and 2, 5 one of 8; a prompt of one token is not worth it.
   const saved = 2 * 6 + 8
@@ -276,7 +284,7 @@ describe('a critic', () => {
     const examples = await inventedRollouts(parts.model, true)
     const { criterion, prepared } = await prepareFor(parts, input, examples, { step: 2 })
     const trainable = { model: parts.model, objective: criterion, parameters: parts.parameters }
-    const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3) }
+    const options = { microTokens: 8192, padded: true, device: testDevice, recompute: 0, generator: new Generator(3) }
     const { gradients, release } = await computeGradients(trainable, prepared, options)
     expect([...gradients.keys()].every((path) => path.startsWith('critic.'))).toBe(true)
     expect(gradients.size).toBeGreaterThan(0)
@@ -352,7 +360,7 @@ describe('what others get wrong', () => {
     const examples = await inventedRollouts(parts.model, false)
     const fused = await gradientsOf(parts, settings, examples)
     const { criterion, prepared } = await prepareFor(parts, settings, examples)
-    const batch = criterion.collate(prepared, { padded: true }) as PolicyBatch
+    const batch = criterion.collate(prepared, { padded: true, device: testDevice }) as PolicyBatch
     const { logits } = parts.model.forward(batch.inputs)
     const rows = logits.flatten(0, 1).indexSelect(0, batch.places).div(0.7).logSoftmax(-1)
     const logProbs = rows.gather(1, batch.targets.unsqueeze(1)).squeeze(1)
@@ -383,7 +391,7 @@ describe('what others get wrong', () => {
     noisy.model.train()
     const wrapped = withoutDropout(policyCriterion(policySchema.parse({ ...input, dropout: true })))
     noisy.model.train()
-    const options = { microTokens: 8192, padded: true, recompute: 2, generator: new Generator(3) }
+    const options = { microTokens: 8192, padded: true, device: testDevice, recompute: 2, generator: new Generator(3) }
     const trainable = { model: noisy.model, objective: wrapped, parameters: noisy.parameters }
     const { gradients, release } = await computeGradients(trainable, examples, options)
     for (const [path, expected] of reference.values)
@@ -455,7 +463,15 @@ it('an adaptive coefficient follows the divergence of the answers, and is carrie
     ...example,
     referenceLogProbs: example.oldLogProbs!.map((value) => value - 1),
   }))
-  const context = { model: parts.model, microTokens: 64, padded: true, step: 0, position: 0, seed: 0 }
+  const context = {
+    model: parts.model,
+    microTokens: 64,
+    padded: true,
+    device: testDevice,
+    step: 0,
+    position: 0,
+    seed: 0,
+  }
   await criterion.prepare?.(far, context)
   expect(criterion.carried?.save()).toEqual({ coefficient: expect.closeTo(0.1 * (1 + (0.2 * 7) / 100), 10) })
 })

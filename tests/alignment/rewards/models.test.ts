@@ -50,8 +50,11 @@ const textTokenizer = new Tokenizer(bertJson(words.join('\n')))
 const logitsOf = (model: Model, ids: readonly number[], typeIds?: readonly number[]): number[] =>
   scope(() =>
     noGrad(() => {
-      const inputs = { inputIds: tensor([[...ids]], { dtype: 'int64' }) }
-      const typed = typeIds === undefined ? {} : { typeIds: tensor([[...typeIds]], { dtype: 'int64' }) }
+      const inputs = { inputIds: tensor([[...ids]], { dtype: 'int64', device: model.body.embedTokens.device }) }
+      const typed =
+        typeIds === undefined
+          ? {}
+          : { typeIds: tensor([[...typeIds]], { dtype: 'int64', device: model.body.embedTokens.device }) }
       return [
         ...model
           .forward({ ...inputs, ...typed })

@@ -132,7 +132,7 @@ const studies: Readonly<Record<Part, Study>> = {
       }
       return smoke
         ? { train: rows.slice(0, 16), validation: rows.slice(16, 20) }
-        : { train: rows.slice(0, 160), validation: rows.slice(160, 240) }
+        : { train: rows.slice(0, 96), validation: rows.slice(96, 144) }
     },
     metrics: ['perplexity'],
     recipe: {
@@ -143,7 +143,7 @@ const studies: Readonly<Record<Part, Study>> = {
       learningRate: 5e-4,
       batch: { sequences: 8 },
       maxLength: 128,
-      budget: { steps: 20 },
+      budget: { steps: 12 },
       answers: { duringTraining: 0, atEnd: 0, samples: 0 },
     },
     methods: { plain: {}, 'NEFTune 5': { neftuneAlpha: 5 } },

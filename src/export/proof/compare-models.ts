@@ -253,7 +253,8 @@ const promptsOf = (source: ExportSource, texts: readonly string[], count: number
 /**
  * Compares the greedy tokens of a program that shows no logits: each must be the model's most likely token after those before it, or be
  * explained by the tolerance.
- * @param generate at most so many tokens after a prompt, without it @param skipped gets the reason where none are compared
+ * @param generate at most so many tokens after a prompt, without it
+ * @param skipped gets the reason where none are compared
  */
 export const compareContinuations = async (
   source: ExportSource,

@@ -69,8 +69,9 @@ const plainGreedy = {
 
 /**
  * Compares the tokens that transformers.js generates with the model's.
- * @param dtype name of the files' form, as transformers.js has it @param limit tolerance of logits @param note gets a line
- *   where nothing is generated
+ * @param dtype name of the files' form, as transformers.js has it
+ * @param limit tolerance of logits
+ * @param note gets a line where nothing is generated
  */
 export const generateInTransformersJs = async (
   source: ExportSource,

@@ -41,7 +41,7 @@ export {
   specialTokenFrame,
   type TextEncoder,
 } from './text-encoder.ts'
-export { isTimeout, runWithTimeLimit } from './time-limit.ts'
+export { isTimeout, runPureWithTimeLimit, runWithTimeLimit } from './time-limit.ts'
 export { tokenBytes } from './token-bytes.ts'
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 export * from './training/index.ts'

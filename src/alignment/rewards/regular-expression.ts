@@ -2,7 +2,7 @@
 // backtracks without end would be found: it is tried on typical texts first, and each match has a time limit.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { isTimeout, probeRegex, runWithTimeLimit } from '../../tokenizers/index.ts'
+import { isTimeout, probeRegex, runPureWithTimeLimit } from '../../tokenizers/index.ts'
 import { defineReward, RewardError, scoreEach } from './reward.ts'
 
 const timeoutMs = 250
@@ -50,7 +50,7 @@ export const regularExpression = defineReward({
     return {
       score: scoreEach(({ completion }) => {
         try {
-          return runWithTimeLimit(() => matchesIn(completion), timeoutMs) / maximum
+          return runPureWithTimeLimit(() => matchesIn(completion), timeoutMs) / maximum
         } catch (error) {
           if (!isTimeout(error)) throw error
           throw new RewardError(

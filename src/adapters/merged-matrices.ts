@@ -19,7 +19,7 @@ export const mergedMatrices = ({ attachment, definition, model }: BankEntry): Ma
     const merged = noGrad(() => adapter.merged(host))
     if (merged === undefined)
       throw new ConfigError(
-        `Expected an adapter that can be merged, got ${definition.type}: no matrix of the base has its effect. Keep the adapter beside the base, for Tunesmith.`,
+        `Expected an adapter that can be merged, got ${definition.type}: no matrix of the base has its effect. Keep the adapter beside the base, as Tunesmith opens both.`,
       )
     for (const [field, tensor] of Object.entries(merged)) matrices.set(`${path}.${field}`, keep(tensor))
   }

@@ -202,6 +202,18 @@ describe('gguf', () => {
     },
   )
 
+  it.each([true, false])(
+    'says what Ollama does to the words of a decoder whose tokenizer lowercases: %s',
+    async (lowercase) => {
+      const name = `words-of-decoder-${lowercase}`
+      const files = await train(name, { type: 'wordpiece', lowercase, vocabSize: 290, minFrequency: 1 }, mixed)
+      const folder = await make(`decoder-${lowercase}`, 'gpt2', {}, files)
+      const { notes } = await exportModel({ model: folder, to: 'ollama:f32', out: `${folder}-out`, prove: false })
+      expect(notes.some((note) => note.includes('WordPiece of its own'))).toBe(false)
+      expect(notes.some((note) => note.includes('into lower case'))).toBe(!lowercase)
+    },
+  )
+
   it.each([
     ['t5', {}],
     ['t5', { gated: true, activation: 'gelu_new', tiedEmbeddings: false }],

@@ -67,6 +67,18 @@ const modelfileOf = (
 const wordPieceNote =
   'Ollama 0.13 splits texts for this model by a WordPiece of its own, which keeps accents and leaves signs such as $ and + in words: embeddings of such texts differ. llama.cpp splits them as the model does.'
 
+// Measured in Ollama 0.13.5: its llama.cpp gives the ids of "the" for "The", which later ones read from the file.
+const lowerCaseNote =
+  'Ollama 0.13 puts texts for this model into lower case before it splits them, which the tokenizer does not: answers to prompts with capitals differ. Newer versions of llama.cpp keep them.'
+
+/** What users must know about tokens. */
+const tokenNotes = ({ model, tokenizer }: ExportSource): string[] => {
+  if ((tokenizer.toJson().model as { type?: string }).type !== 'WordPiece') return []
+  if (!model.facts.causal) return [wordPieceNote]
+  const idsOf = (text: string): string => tokenizer.encode(text, { addSpecialTokens: false }).ids.join()
+  return idsOf('A') === idsOf('a') ? [] : [lowerCaseNote]
+}
+
 export const ollama: ExportTarget = {
   type: 'ollama',
   description: 'a GGUF file with a Modelfile, for `ollama create NAME -f Modelfile`',
@@ -87,7 +99,7 @@ export const ollama: ExportTarget = {
     const values = stops.flatMap(({ value }) => value ?? [])
     await writeFile(join(folder, 'Modelfile'), modelfileOf(source, variant, made, values))
     if (made !== undefined) context.note(noteOf(made))
-    if ((source.tokenizer.toJson().model as { type?: string }).type === 'WordPiece') context.note(wordPieceNote)
+    for (const note of tokenNotes(source)) context.note(note)
   },
   prove: async (source, variant, folder, context) => {
     const rows = (await gguf.prove?.(source, variant, folder, context)) ?? []

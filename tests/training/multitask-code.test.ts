@@ -3,24 +3,21 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BuiltRun } from '../../src/runs/engine/run-kind.ts'
-import { compareRuns, pretrain, resume, startOf } from '../../src/runs/index.ts'
+import { compareRuns, resume, startOf } from '../../src/runs/index.ts'
 import { kindOf } from '../../src/runs/kinds.ts'
 import { Generator } from '../../src/tensor/index.ts'
 import type { EvaluationEvent, StepEvent, TrainingEvent } from '../../src/tracking/index.ts'
 import { computeGradients, takeBatch } from '../../src/training/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
-import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+import { makeRecipeData } from './recipe-data.ts'
+import type { SmallData } from './small-run.ts'
 
 let data: SmallData
 const at = (...names: string[]) => join(data.root, ...names)
 beforeAll(async () => {
-  data = await makeSmallData()
-  await pretrain(smallRecipe(data, at('base'), { budget: { steps: 1 }, keep: { last: 1 } }))
-  const rows = Array.from({ length: 60 }, (_, i) =>
-    i % 3 === 0 ? `the green house ${i},plant` : `the stone ${i},rock`,
-  )
-  writeFileSync(at('rows.txt'), rows.join('\n'))
-  const lines = rows.map((row) => row.replace(',', '\t'))
+  const made = await makeRecipeData()
+  data = made.data
+  const lines = made.rows.map((row) => row.replace(',', '\t'))
   writeFileSync(at('rows.tsv'), ['text\tlabel', ...lines].join('\n'))
 })
 afterAll(() => data.dispose())

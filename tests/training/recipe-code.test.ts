@@ -2,20 +2,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pretrain, resume } from '../../src/runs/index.ts'
+import { resume } from '../../src/runs/index.ts'
 import type { StepEvent, TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
-import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+import { makeRecipeData } from './recipe-data.ts'
+import type { SmallData } from './small-run.ts'
 
 let data: SmallData
 const at = (...names: string[]) => join(data.root, ...names)
 beforeAll(async () => {
-  data = await makeSmallData()
-  await pretrain(smallRecipe(data, at('base'), { budget: { steps: 1 }, keep: { last: 1 } }))
-  const rows = Array.from({ length: 60 }, (_, i) =>
-    i % 3 === 0 ? `the green house ${i},plant` : `the stone ${i},rock`,
-  )
-  writeFileSync(at('rows.txt'), rows.join('\n'))
+  data = (await makeRecipeData()).data
 })
 afterAll(() => data.dispose())
 

@@ -260,6 +260,16 @@ const tokenizerKinds: Record<string, (model: JsonObject) => Kind> = {
   Unigram: () => unigram,
 }
 
+/** @throws ConfigError for a tokenizer that GGUF cannot express */
+const tokenizerKind = (tokenizer: ModelTokenizer): Kind => {
+  const model = tokenizer.toJson().model as JsonObject
+  const type = String(model.type ?? 'BPE')
+  return Object.hasOwn(tokenizerKinds, type) ? tokenizerKinds[type](model) : refuse(`one of the type ${type}`)
+}
+
+/** Whether programs that read GGUF split texts for this tokenizer by their own WordPiece. */
+export const isWordPiece = (tokenizer: ModelTokenizer): boolean => tokenizerKind(tokenizer) === wordPiece
+
 /**
  * The fields `tokenizer.*`.
  * @param vocabSize rows of the embedding: tokens that the tokenizer lacks are filled up
@@ -268,10 +278,7 @@ const tokenizerKinds: Record<string, (model: JsonObject) => Kind> = {
 export const tokenizerFields = (source: ExportSource, vocabSize: number): Map<string, GgufField> => {
   const { tokenizer, chatTemplate, generation } = source
   const json = tokenizer.toJson()
-  const type = String((json.model as JsonObject).type ?? 'BPE')
-  const kind = Object.hasOwn(tokenizerKinds, type)
-    ? tokenizerKinds[type](json.model as JsonObject)
-    : refuse(`one of the type ${type}`)
+  const kind = tokenizerKind(tokenizer)
   const added = new Map(tokenizer.addedTokens.map(({ id, token }) => [id, token]))
   if (tokenizer.maxId >= vocabSize)
     throw new ConfigError(

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { programCall } from '../../core/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
 import { gguf, ggufFileName } from '../gguf/gguf.ts'
+import { isWordPiece } from '../gguf/tokenizer-fields.ts'
 import { modelfileValue, type OllamaTemplate, ollamaTemplate, templateLine } from './template.ts'
 
 /** Longer contexts take memory that few machines have. */
@@ -73,7 +74,7 @@ const lowerCaseNote =
 
 /** What users must know about tokens. */
 const tokenNotes = ({ model, tokenizer }: ExportSource): string[] => {
-  if ((tokenizer.toJson().model as { type?: string }).type !== 'WordPiece') return []
+  if (!isWordPiece(tokenizer)) return []
   if (!model.facts.causal) return [wordPieceNote]
   const idsOf = (text: string): string => tokenizer.encode(text, { addSpecialTokens: false }).ids.join()
   return idsOf('A') === idsOf('a') ? [] : [lowerCaseNote]

@@ -3,7 +3,7 @@
 import { type ChatMessage, type ChatOptions, renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource } from '../export-target.ts'
 import { startTokenOf } from '../gguf/tokenizer-fields.ts'
-import { findTurns, type RenderChat, renderTurns, type Turns } from './turns.ts'
+import { attempt, findTurns, type RenderChat, renderTurns, type Turns } from './turns.ts'
 
 /** A TEMPLATE, with what it leaves out as parts of a sentence, or why there is none. */
 export type OllamaTemplate = { text: string; conversations: number; limits: string[] } | { reason: string }
@@ -75,14 +75,6 @@ const goTemplate = ({ head, defaultSystem, system, user, assistant, answer }: Tu
   ].join('')
 }
 
-const outcome = (render: () => string): string | undefined => {
-  try {
-    return render()
-  } catch {
-    return undefined
-  }
-}
-
 const tool = {
   type: 'function',
   function: { name: 'f', description: 'd', parameters: { type: 'object', properties: {} } },
@@ -92,12 +84,12 @@ const tool = {
 const limitsOf = (turns: Turns, render: RenderChat, withTools: () => string): string[] => {
   const question = { role: 'user', content: 'x' }
   const differs = (messages: ChatMessage[]): boolean => {
-    const expected = outcome(() => render(messages, true))
+    const expected = attempt(() => render(messages, true))
     return expected !== undefined && expected !== renderTurns(turns, messages)
   }
   const answered = (content: string) => [question, { role: 'assistant', content }, question]
   return [
-    ...(outcome(withTools) === renderTurns(turns, [question]) ? [] : ['leaves out tools']),
+    ...(attempt(withTools) === renderTurns(turns, [question]) ? [] : ['leaves out tools']),
     ...(turns.system === undefined ? ['leaves out system messages, which the chat template refuses'] : []),
     ...([[{ ...question, content: ' x ' }], answered(' x ')].some(differs)
       ? ['keeps white space around messages']
@@ -118,7 +110,7 @@ const laterSystem = [
 const compareTurns = (turns: Turns, render: RenderChat, conversations = ollamaConversations): number | string => {
   let count = 0
   for (const messages of conversations) {
-    const expected = outcome(() => render(messages, true))
+    const expected = attempt(() => render(messages, true))
     if (expected === undefined) continue
     if (renderTurns(turns, messages) !== expected)
       return `the chat template renders ${JSON.stringify(messages)} to ${JSON.stringify(expected)}`

@@ -49,7 +49,8 @@ const withoutEnd = (whole: string | undefined, end: string): string | undefined 
 const withoutStart = (whole: string | undefined, start: string): string | undefined =>
   whole?.startsWith(start) ? whole.slice(start.length) : undefined
 
-const attempt = (render: () => string): string | undefined => {
+/** What is rendered; undefined where the template refuses it. */
+export const attempt = (render: () => string): string | undefined => {
   try {
     return render()
   } catch {

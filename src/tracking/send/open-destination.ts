@@ -30,7 +30,7 @@ const destinations = {
       throw new ConfigError('`entity` and `out` need `to` wandb: an MLflow server has neither. Remove them.')
     if (url === undefined || !/^https?:\/\//.test(url))
       throw new ConfigError(
-        `Expected the address of an MLflow server for \`url\`, got ${url ?? 'none'}. Set \`url\` or MLFLOW_TRACKING_URI, such as http://127.0.0.1:5000.`,
+        `Expected the address of an MLflow server, got ${url ?? 'none'}. Name one such as http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI.`,
       )
     return mlflowDestination({ url, experiment: project, signal })
   },
@@ -39,7 +39,7 @@ const destinations = {
       throw new ConfigError('`entity` and `out` need `to` wandb: a trackio server has neither. Remove them.')
     if (url === undefined || !/^https?:\/\/./.test(url))
       throw new ConfigError(
-        `Expected the address of a trackio server for \`url\`, got ${url ?? 'none'}. Start one with \`trackio show\`, and give the address that it prints.`,
+        `Expected the address of a trackio server, got ${url ?? 'none'}. Start one with \`trackio show\`, and give the address that it prints.`,
       )
     return trackioDestination({ url, project, signal })
   },

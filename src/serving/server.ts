@@ -1,12 +1,12 @@
 // The server: models in memory behind an HTTP port.
 import { type AppSettings, createApp } from './app.ts'
 import { ApiError, errorResponse } from './http/errors.ts'
-import { type ConnectionLimits, checkAccess, hostsOf, listen } from './http/listen.ts'
+import { type ConnectionLimits, checkAccess, hostsOf, listen, type ProcessSettings } from './http/listen.ts'
 import { checkLimits } from './limits.ts'
 import { Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 
 /** Settings of a server. */
-export interface ServerSettings extends ServiceSettings, AppSettings, ConnectionLimits {
+export interface ServerSettings extends ServiceSettings, AppSettings, ConnectionLimits, ProcessSettings {
   /** Port to listen on; 0 for any that is free (default: 8080). */
   port?: number
   /** Address to listen on (default: 127.0.0.1). Any other than a loopback address needs a token. */

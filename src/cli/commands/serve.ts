@@ -113,6 +113,8 @@ export const serve = defineCommand({
     const server = await createServer(
       {
         ...options,
+        // The process is that of this command alone.
+        replaceGlobals: true,
         token,
         allowedHosts: allowedHost,
         watchFolder: watch,

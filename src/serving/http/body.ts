@@ -13,13 +13,20 @@ const tooLarge = (limit: number): ApiError =>
 export const readBytes = async (request: Request, limit: number): Promise<Uint8Array> => {
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > limit) throw tooLarge(limit)
+  const early = () => {
+    throw badRequest('The body ended early.')
+  }
+  // Servers read as many bytes as are declared, which takes less time whole than through a stream.
+  if (declared > 0) {
+    const whole = new Uint8Array(await request.arrayBuffer().catch(early))
+    if (whole.byteLength > limit) throw tooLarge(limit)
+    return whole
+  }
   const parts: Uint8Array[] = []
   let size = 0
   const reader = request.body?.getReader()
   while (reader !== undefined) {
-    const { done, value } = await reader.read().catch(() => {
-      throw badRequest('The body ended early.')
-    })
+    const { done, value } = await reader.read().catch(early)
     if (done) break
     size += value.byteLength
     if (size > limit) {
@@ -31,6 +38,8 @@ export const readBytes = async (request: Request, limit: number): Promise<Uint8A
   return Buffer.concat(parts)
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** @throws ApiError for a body that is too large, no JSON or no UTF-8 */
 export const readJson = async (request: Request, limit: number): Promise<unknown> => {
   // Another type would let any web page post here without asking the browser first.
@@ -40,7 +49,7 @@ export const readJson = async (request: Request, limit: number): Promise<unknown
   const bytes = await readBytes(request, limit)
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    text = utf8.decode(bytes)
   } catch {
     throw badRequest(
       'Expected UTF-8 in the body, got other bytes. Encode the text as UTF-8.',

@@ -121,3 +121,33 @@ it('ends a stream of events whose client reads nothing, with an error for later,
   // afterEach closes a server.
   listening = await listen('127.0.0.1', 0, () => new Response())
 })
+
+it('answers the same with the global Request and Response of the process replaced, and leaves them alone otherwise', async () => {
+  const globals = { Request: globalThis.Request, Response: globalThis.Response }
+  const answers = async (replaceGlobals: boolean) => {
+    const fetch = async (request: Request): Promise<Response> =>
+      new URL(request.url).pathname === '/stream'
+        ? eventStream(async (send) => send({ echo: await request.json() }), { maxWaitingBytes: 100 })
+        : Response.json({ echo: await request.json() }, { status: 201, headers: { 'x-own': 'yes' } })
+    listening = await listen('127.0.0.1', 0, fetch, { replaceGlobals })
+    const body = JSON.stringify({ text: 'Grüße' })
+    const texts = ['/whole', '/stream'].map((path) =>
+      open(
+        `POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      ),
+    )
+    const ended = await Promise.all(texts.map(({ ended }) => ended))
+    listening.server.close()
+    return ended.map((text) => text.toLowerCase().replace(/date: .*/, '').split('\r\n').filter(Boolean).sort())
+  }
+  try {
+    const plain = await answers(false)
+    expect(globalThis.Response).toBe(globals.Response)
+    expect(plain[0]).toContain('http/1.1 201 created')
+    expect(plain.flat().join()).toContain('grüße')
+    expect(await answers(true)).toEqual(plain)
+    expect(globalThis.Response).not.toBe(globals.Response)
+  } finally {
+    Object.assign(globalThis, globals)
+  }
+})

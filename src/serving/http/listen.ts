@@ -23,6 +23,15 @@ export interface ConnectionLimits {
   readSeconds?: number
 }
 
+/** How a server shares the process with other code. */
+export interface ProcessSettings {
+  /**
+   * Replaces the global `Request` and `Response` of the process by those of `@hono/node-server`, which make their parts when these are
+   * read and so take less time for small answers (default: false, as other code may compare them with the originals).
+   */
+  replaceGlobals?: boolean
+}
+
 const maxConnections = 1024
 
 const serverOptions = ({ headerSeconds = 10, bodySeconds = 60 }: ConnectionLimits) => ({
@@ -92,9 +101,9 @@ export const listen = async (
   host: string,
   port: number,
   fetch: Fetch,
-  limits: ConnectionLimits = {},
+  limits: ConnectionLimits & ProcessSettings = {},
 ): Promise<Listening> => {
-  const { readSeconds = 60 } = limits
+  const { readSeconds = 60, replaceGlobals = false } = limits
   const answers = new Set<HttpBindings['outgoing']>()
   const answer: Fetch = async (request, env) => {
     const { incoming, outgoing } = env as HttpBindings
@@ -108,7 +117,7 @@ export const listen = async (
   }
   const server = createAdaptorServer({
     fetch: answer,
-    overrideGlobalObjects: false,
+    overrideGlobalObjects: replaceGlobals,
     createServer: createHttpServer,
     serverOptions: serverOptions(limits),
   }) as Server

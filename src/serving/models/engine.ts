@@ -29,6 +29,10 @@ export interface EngineOptions {
 export const writesText = ({ head, facts }: Model): boolean =>
   head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
 
+/** Texts that warm up an engine, and tokens of their prompts: less than are kept for later texts. */
+const warmUpRows = 16
+const warmUpPrompt = 12
+
 /** A base and its work. */
 export class Engine {
   readonly loaded: InferenceModel
@@ -38,6 +42,7 @@ export class Engine {
   readonly scheduler: GenerationScheduler | undefined
   readonly #borrowed: boolean
   readonly #packedWeightBytes: number | undefined
+  readonly #maxRows: number
   #turn: Promise<unknown> = Promise.resolve()
   #queued = 0
 
@@ -45,6 +50,7 @@ export class Engine {
     this.loaded = loaded
     this.#borrowed = borrowed !== undefined
     this.#packedWeightBytes = packedWeightBytes
+    this.#maxRows = options.maxRows
     const { model } = loaded
     model.eval()
     const bank = adaptersOf(model)
@@ -68,6 +74,26 @@ export class Engine {
   prepareWeights(): void {
     // Weights that are trained would be packed again after each step.
     if (!this.#borrowed) keepPackedWeights(this.loaded.model, this.#packedWeightBytes)
+  }
+
+  /**
+   * Begins short texts in as many rows as the first clients may take, behind all requests: until code and memory have been used once,
+   * answers take about twice as long.
+   */
+  warmUp(): void {
+    const { scheduler, loaded } = this
+    if (this.#borrowed || scheduler === undefined) return
+    const { facts } = loaded.model
+    const prompt = (row: number) =>
+      Array.from(
+        { length: Math.min(warmUpPrompt, (facts.maxPositions ?? warmUpPrompt) - 1) },
+        (_, i) => (row + i) % facts.vocabSize,
+      )
+    for (let row = 0; row < Math.min(warmUpRows, this.#maxRows); row++) {
+      const request = { prompt: prompt(row), options: { maxNewTokens: 2 }, priority: Number.MAX_SAFE_INTEGER }
+      // A model that cannot compute it says so to the first request.
+      scheduler.submit(request).result.catch(() => undefined)
+    }
   }
 
   /** Work in the queue, without texts. */

@@ -437,6 +437,7 @@ export class ServedModels {
   ): Promise<Entry> {
     const engine = new Engine(loaded, { ...this.#engineOptions, speculation })
     this.#engines.add(engine)
+    engine.warmUp()
     const bank = adaptersOf(loaded.model)
     const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {
       parent: undefined,

@@ -127,7 +127,12 @@ it('answers the same with the global Request and Response of the process replace
   const answers = async (replaceGlobals: boolean) => {
     const fetch = async (request: Request): Promise<Response> =>
       new URL(request.url).pathname === '/stream'
-        ? eventStream(async (send) => send({ echo: await request.json() }), { maxWaitingBytes: 100 })
+        ? eventStream(async (send) => send({ echo: await request.json() }), {
+            onCancel: () => undefined,
+            onError: (error) => {
+              throw error
+            },
+          })
         : Response.json({ echo: await request.json() }, { status: 201, headers: { 'x-own': 'yes' } })
     listening = await listen('127.0.0.1', 0, fetch, { replaceGlobals })
     const body = JSON.stringify({ text: 'Grüße' })
@@ -138,7 +143,14 @@ it('answers the same with the global Request and Response of the process replace
     )
     const ended = await Promise.all(texts.map(({ ended }) => ended))
     listening.server.close()
-    return ended.map((text) => text.toLowerCase().replace(/date: .*/, '').split('\r\n').filter(Boolean).sort())
+    return ended.map((text) =>
+      text
+        .toLowerCase()
+        .replace(/date: .*/, '')
+        .split('\r\n')
+        .filter(Boolean)
+        .sort(),
+    )
   }
   try {
     const plain = await answers(false)

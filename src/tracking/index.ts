@@ -59,7 +59,7 @@ export {
   runCardRows,
   writeRunCard,
 } from './run-card.ts'
-export { checkpointFiles, modelFiles, runFiles } from './run-files.ts'
+export { checkpointFiles, modelFiles, runFiles, SWEEP_FILE } from './run-files.ts'
 export { lockRun, runOwner } from './run-lock.ts'
 export {
   type ComparedCost,
@@ -86,9 +86,10 @@ export type { RunDestination, SentRun, SentState, SentStep } from './send/destin
 export { followRun, type RunTracking, type TrackingHooks } from './send/follow-run.ts'
 export { type MlflowOptions, mlflowDestination } from './send/mlflow.ts'
 export { openDestination, type TrackerChoice, trackerNames } from './send/open-destination.ts'
-export { type SendOptions, type SentResult, sendRun } from './send/send-run.ts'
+export { runsToSend, type SendOptions, type SentResult, sendRun } from './send/send-run.ts'
 export { type TrackioOptions, trackioDestination } from './send/trackio.ts'
 export { type WandbOptions, wandbDestination } from './send/wandb.ts'
+export { type WandbServerOptions, wandbServerDestination } from './send/wandb-server.ts'
 export type { StepOutline } from './step-lines.ts'
 export { escapeHtml, renderSvg } from './svg-chart.ts'
 export { type HeatCell, type HeatMap, renderHeatMap } from './svg-heat-map.ts'

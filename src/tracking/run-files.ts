@@ -48,6 +48,9 @@ export const runFiles = {
   verification: 'verify-resume',
 } as const
 
+/** Name of the file in the folder of a sweep, above those of its runs, that holds the recipe, the axes and the search. */
+export const SWEEP_FILE = 'sweep.json'
+
 /** Files in the folder of one checkpoint. */
 export const checkpointFiles = {
   /** Size and SHA-256 of every other file. A checkpoint without a valid manifest is damaged. */

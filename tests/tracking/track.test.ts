@@ -9,31 +9,55 @@ import { pretrain } from '../../src/runs/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
 
-interface Sent {
+interface SentRun {
+  name: string
+  tags: Record<string, string>
   steps: Set<number>
-  status: string | undefined
+  status?: string
 }
 
-/** An MLflow server of one run; `/seen` says how many steps it has. */
+interface Sent {
+  /** Of all runs. */
+  steps: Set<number>
+  /** The last that was set. */
+  status: string | undefined
+  runs: SentRun[]
+}
+
+/** An MLflow server; `/seen` says how many steps it has. */
 const startServer = async (answers = true): Promise<{ url: string; sent: Sent; server: Server }> => {
-  const sent: Sent = { steps: new Set(), status: undefined }
-  const run = { info: { run_id: 'one' }, data: { metrics: [] } }
+  const sent: Sent = { steps: new Set(), status: undefined, runs: [] }
+  const told = (run: SentRun) => ({ info: { run_id: String(sent.runs.indexOf(run)) }, data: { metrics: [] } })
   const server = createServer(async (request, response) => {
     if (!answers) return
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
     const body = (parts.length === 0 ? {} : JSON.parse(Buffer.concat(parts).toString())) as Record<string, never>
     const path = request.url ?? ''
+    const run = sent.runs[body.run_id]
+    if (path.endsWith('runs/create')) {
+      const tags = (body.tags as { key: string; value: string }[]).map(({ key, value }) => [key, value])
+      sent.runs.push({ name: body.run_name, tags: Object.fromEntries(tags), steps: new Set() })
+    }
     if (path.endsWith('log-batch'))
-      for (const { step } of (body.metrics ?? []) as { step: number }[]) sent.steps.add(step)
-    if (path.endsWith('runs/update')) sent.status = body.status
+      for (const { step } of (body.metrics ?? []) as { step: number }[]) {
+        sent.steps.add(step)
+        run.steps.add(step)
+      }
+    if (path.endsWith('runs/update')) {
+      sent.status = body.status
+      run.status = body.status
+    }
+    const found = path.endsWith('search')
+      ? sent.runs.filter(({ tags }) => String(body.filter).includes(`'${tags['tunesmith.run']}'`))
+      : []
     const answer = path.startsWith('/seen')
       ? { seen: sent.steps.size }
       : path.includes('get-by-name')
         ? { experiment: { experiment_id: '1' } }
         : path.endsWith('search')
-          ? { runs: [] }
-          : { run }
+          ? { runs: found.map(told) }
+          : { run: told(sent.runs[sent.runs.length - 1]) }
     response.setHeader('content-type', 'application/json').end(JSON.stringify(answer))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -143,6 +167,48 @@ export default defineRun({
     expect(seconds).toBeLessThan(40)
   })
 
+  it('has the runs of a sweep below one of its name, while it trains and again by `send`', async () => {
+    const { url, sent, server } = await startServer()
+    servers.push(server)
+    const grid = ['--over.seed', '0,1', '--track', 'mlflow', '--track-url', url]
+    const { code, stderr } = await runHere([
+      'sweep',
+      ...recipe('rates').filter((_, i, { length }) => i < length - 2),
+      ...grid,
+    ])
+    expect(code).toBe(0)
+    for (const name of ['seed=0', 'seed=1']) expect(stderr).toContain(`mlflow has ${name}: 6 steps in`)
+    const check = () => {
+      expect(sent.runs.map(({ name }) => name).sort()).toEqual(['rates', 'seed=0', 'seed=1'])
+      const parent = String(sent.runs.findIndex(({ name }) => name === 'rates'))
+      for (const { name, tags, steps, status } of sent.runs) {
+        expect([name, status]).toEqual([name, 'FINISHED'])
+        if (name === 'rates') continue
+        expect(tags['mlflow.parentRunId']).toBe(parent)
+        expect([...steps].sort()).toEqual([1, 2, 3, 4, 5, 6])
+      }
+    }
+    check()
+    const later = await runHere(['send', at('rates'), '--to', 'mlflow', '--url', url])
+    expect([later.code, later.stdout.match(/6 steps \(finished\)/g)]).toEqual([
+      0,
+      expect.objectContaining({ length: 2 }),
+    ])
+    check()
+  })
+
+  it('that is away costs a sweep one warning, which names the folder to send', async () => {
+    const grid = ['--over.seed', '0,1', '--track', 'mlflow', '--track-url', 'http://127.0.0.1:9']
+    const { code, stderr } = await runHere([
+      'sweep',
+      ...recipe('lost').filter((_, i, { length }) => i < length - 2),
+      ...grid,
+    ])
+    expect(code).toBe(0)
+    expect(stderr.match(/does not get the run/g)).toHaveLength(1)
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(/send \S*lost --to mlflow/)
+  })
+
   it('is an offline folder too; what does not fit is refused before the run', async () => {
     const out = await runHere(['finetune', ...recipe('none'), '--track', 'mlflow'])
     expect([out.code, out.stderr]).toEqual([2, expect.stringMatching(/address of an MLflow server/)])
@@ -157,6 +223,6 @@ export default defineRun({
       '--track-url',
       'http://x',
     ])
-    expect(both.stderr).toMatch(/one of mlflow and trackio/)
+    expect(both.stderr).toMatch(/Expected one server for `--track-url`, got the trackers mlflow, trackio/)
   })
 })

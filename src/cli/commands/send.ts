@@ -1,11 +1,13 @@
 // `tunesmith send`: runs in a tracker of experiments. The work is `sendRun` of src/tracking.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { openDestination, type SentResult, sendRun, trackerNames } from '../../tracking/index.ts'
+import { openDestination, runsToSend, type SentResult, sendRun, trackerNames } from '../../tracking/index.ts'
 import { defineCommand } from '../command.ts'
 
 const options = z.strictObject({
-  to: z.enum(trackerNames).describe('offline files of Weights & Biases, an MLflow server, or a trackio server'),
+  to: z
+    .enum(trackerNames)
+    .describe('tracker: Weights & Biases (offline files, or a server by its `url`), an MLflow server, or a trackio server'),
   project: z.string().min(1).default('tunesmith').describe('project of W&B or trackio, or experiment of MLflow'),
   entity: z.string().optional().describe('user or team of W&B (default: the one who is logged in)'),
   out: z.string().optional().describe("folder of W&B's offline runs (default: wandb)"),
@@ -13,7 +15,7 @@ const options = z.strictObject({
     .string()
     .optional()
     .describe(
-      'address of the server of MLflow (default: MLFLOW_TRACKING_URI) or trackio (default: TRACKIO_SERVER_URL)',
+      'address of the server (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL, or none for offline files of W&B); that of W&B is https://api.wandb.ai, with WANDB_API_KEY',
     ),
   follow: z.boolean().default(false).describe('keep sending until the run ends'),
 })
@@ -26,14 +28,17 @@ export const send = defineCommand({
     'Commands that train send a run while it trains with --track.',
     'Folders of this machine and settings that look like secrets are left out; no texts of the data are sent.',
   ],
-  arguments: [{ name: 'runs', description: 'folders of runs', variadic: true }],
+  arguments: [{ name: 'runs', description: 'folders of runs, or of sweeps for all their runs', variadic: true }],
   engine: false,
   options,
   async run(given, { runs }, { signal, progress }): Promise<SentResult[]> {
-    if (given.follow && runs.length > 1)
-      throw new ConfigError('`follow` takes one run. Start the command once for each run.')
+    const all = (await Promise.all(runs.map(runsToSend))).flat()
+    if (given.follow && all.length > 1)
+      throw new ConfigError(
+        '`follow` takes one run. Start the command once for each run; a sweep sends its own with `--track`.',
+      )
     const sent: SentResult[] = []
-    for (const run of runs) {
+    for (const run of all) {
       const bar = progress({ label: 'Sending', unit: 'steps' })
       try {
         const onProgress = (steps: number) => bar.update(steps)

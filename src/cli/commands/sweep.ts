@@ -1,11 +1,11 @@
 // `tunesmith sweep`: one recipe at every point of a grid, resumable. The work is `sweep` of src/runs.
-import { mkdir } from 'node:fs/promises'
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import {
   finetuneSchema,
   parseRange,
   planSweep,
+  type RunListener,
   type RunPlans,
   type SearchInput,
   type SearchRange,
@@ -23,7 +23,7 @@ import { dryRunField } from '../parts/dry-run.ts'
 import { renderPlan } from '../parts/plan-display.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
-import { studioFields, withStudio } from '../parts/run-studio.ts'
+import { watchedSweep, watchFields } from '../parts/run-tracking.ts'
 import { renderSweep } from '../parts/sweep-tables.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 import { readRecipeFile } from '../recipe-file.ts'
@@ -87,13 +87,14 @@ export const sweep = defineCommand({
         .describe('random splits of the data, or divisions into folds, that each setting is run with'),
       recipe: z.string().optional().describe('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
       ...taskColumns,
-      ...studioFields,
+      ...watchFields,
       ...dryRunField,
     }),
     { ...searchFields, ...recipeFields },
   ),
-  async run(options, _args, context): Promise<SweepResult | RunPlans> {
-    const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ui, uiPort, ...more } = options
+  async run(all, _args, context): Promise<SweepResult | RunPlans> {
+    const { ui, uiPort, track, trackProject, trackUrl, ...options } = all
+    const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ...more } = options
     const { search, folds, repeats, ...flags } = more
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
     const {
@@ -126,22 +127,43 @@ export const sweep = defineCommand({
       repeats: repeats ?? (ownRepeats as number | undefined),
     }
     if (dryRun) return planSweep(input)
-    return withStudio(context, { ui, uiPort }, async (watched) => {
-      if (ui) await mkdir(folder, { recursive: true })
-      await watched.onFolder?.(folder)
-      return startSweep(input, {
+    return watchedSweep(context, { ui, uiPort, track, trackProject, trackUrl }, folder, (tracking) =>
+      startSweep(input, {
         signal: context.signal,
         onSkip: ({ name }) => context.log(`${name}: already finished, skipped`),
-        onRun({ name, number, of }) {
+        onRun({ name, number, of, folder: run }) {
           context.log(`${number} of ${of}: ${name}`)
-          return displayRun(context, { label: `${number}/${of}` })
+          const display = displayRun(context, { label: `${number}/${of}` })
+          return { ...display, ...onceBegun(display, () => tracking.start(run)) }
         },
-      })
-    })
+      }),
+    )
   },
   render: (result, context) => ('rows' in result ? renderPlan(result, context) : renderSweep(result)),
   exitCode: (result) => ('runs' in result && result.runs.some(({ status }) => status === 'failed') ? 1 : 0),
 })
+
+/** Calls `begun` with the first that a run says, when it has its folder and the lock. */
+const onceBegun = (
+  { onPreFlight, onEvent }: RunListener,
+  begun: () => void,
+): Pick<RunListener, 'onPreFlight' | 'onEvent'> => {
+  let hasBegun = false
+  const first = (): void => {
+    if (!hasBegun) begun()
+    hasBegun = true
+  }
+  return {
+    onPreFlight(...facts) {
+      first()
+      return onPreFlight?.(...facts)
+    },
+    onEvent(event) {
+      first()
+      onEvent?.(event)
+    },
+  }
+}
 
 const expectTask = (task: unknown): TaskType => {
   const field = finetuneSchema.shape.task

@@ -1,12 +1,14 @@
 // `--track` of every command that trains: trackers of experiments that get the run while it trains.
+import { mkdir } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import type { RunListener } from '../../runs/index.ts'
-import { followRun, type TrackerChoice, trackerNames } from '../../tracking/index.ts'
+import { followRun, type RunTracking, type TrackerChoice, trackerNames } from '../../tracking/index.ts'
 import type { CommandContext } from '../command.ts'
 import { type StudioFlags, studioFields, withStudio } from './run-studio.ts'
 
-/** The flags of every command that trains one run: its page, and its trackers. */
+/** The flags of every command that trains: its page, and its trackers. */
 export const watchFields = {
   ...studioFields,
   track: z
@@ -21,7 +23,9 @@ export const watchFields = {
   trackUrl: z
     .string()
     .optional()
-    .describe('trackers: address of the server (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL)'),
+    .describe(
+      'trackers: address of the server; W&B writes offline files without one (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL)',
+    ),
 }
 
 /** Values of the flags. */
@@ -43,16 +47,52 @@ export const watchFlagsOf = <Options extends WatchFlags>(
 const trackersOf = ({ track, trackProject, trackUrl }: WatchFlags): TrackerChoice[] => {
   if (track.length === 0 && (trackProject !== undefined || trackUrl !== undefined))
     throw new ConfigError('`trackProject` and `trackUrl` need `track`: name a tracker, or remove them.')
-  const servers = track.filter((to) => to !== 'wandb')
+  const names = [...new Set(track)]
+  // W&B beside another tracker is its offline files.
+  const servers = names.length === 1 ? names : names.filter((to) => to !== 'wandb')
   if (trackUrl !== undefined && servers.length !== 1)
     throw new ConfigError(
-      `Expected one of mlflow and trackio for \`track\` beside \`trackUrl\`, got ${track.join(', ')}. Give addresses by MLFLOW_TRACKING_URI and TRACKIO_SERVER_URL instead.`,
+      `Expected one server for \`trackUrl\`, got the trackers ${names.join(', ')}. Give addresses by MLFLOW_TRACKING_URI and TRACKIO_SERVER_URL instead.`,
     )
-  return [...new Set(track)].map((to) => ({
+  return names.map((to) => ({
     to,
     project: trackProject ?? 'tunesmith',
-    ...(to === 'wandb' ? {} : { url: trackUrl }),
+    ...(servers.includes(to) ? { url: trackUrl } : {}),
   }))
+}
+
+/** The trackers of a command. @param sweep folder of a sweep, whose runs are followed one after another */
+const openTracking = (context: CommandContext, flags: WatchFlags, sweep?: string): RunTracking =>
+  followRun(
+    trackersOf(flags),
+    {
+      onWarning: (line) => context.warn(line),
+      onSent: (tracker, { run, steps, place }) =>
+        context.log(`${tracker} has ${sweep === undefined ? 'the run' : basename(run)}: ${steps} steps in ${place}`),
+    },
+    sweep,
+  )
+
+/**
+ * Runs a sweep with the studio and trackers beside it, as its flags say.
+ * @throws ConfigError for flags that do not fit each other
+ */
+export const watchedSweep = async <Result>(
+  context: CommandContext,
+  flags: WatchFlags,
+  folder: string,
+  run: (tracking: RunTracking) => Promise<Result>,
+): Promise<Result> => {
+  const tracking = openTracking(context, flags, folder)
+  try {
+    return await withStudio(context, flags, async (own) => {
+      if (flags.ui) await mkdir(folder, { recursive: true })
+      await own.onFolder?.(folder)
+      return run(tracking)
+    })
+  } finally {
+    await tracking.end()
+  }
 }
 
 /**
@@ -64,10 +104,7 @@ export const watched = async <Result>(
   flags: WatchFlags,
   run: (listener: Pick<RunListener, 'onFolder' | 'onModel'>) => Promise<Result>,
 ): Promise<Result> => {
-  const tracking = followRun(trackersOf(flags), {
-    onWarning: (line) => context.warn(line),
-    onSent: (tracker, { steps, place }) => context.log(`${tracker} has the run: ${steps} steps in ${place}`),
-  })
+  const tracking = openTracking(context, flags)
   try {
     return await withStudio(context, flags, (own) =>
       run({

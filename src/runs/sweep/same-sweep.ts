@@ -2,14 +2,12 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
+import { SWEEP_FILE } from '../../tracking/index.ts'
 import { readMark } from '../engine/marked-folder.ts'
 import { startOf } from '../kinds.ts'
 import { recipeAt, type SweepAxes } from './points.ts'
 import type { Search } from './search/methods.ts'
 import { isRange } from './search/space.ts'
-
-/** Name of the file in a sweep folder that holds the recipe, the axes and the search. */
-export const SWEEP_FILE = 'sweep.json'
 
 /** The content of sweep.json. */
 export interface SweepFile {

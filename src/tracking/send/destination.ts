@@ -9,6 +9,8 @@ export interface SentRun {
   started: number
   /** Settings by the path of their key: `batch.tokens`. */
   settings: Record<string, string | number | boolean>
+  /** Name of the sweep that the run belongs to. */
+  group?: string
 }
 
 /** All numbers of one step. */

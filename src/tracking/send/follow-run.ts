@@ -15,57 +15,79 @@ export interface TrackingHooks {
   onSent?(tracker: TrackerChoice['to'], sent: SentResult): void
 }
 
-/** A run that trackers listen to. */
+/** Runs that trackers listen to. */
 export interface RunTracking {
-  /** Begins to follow the run in a folder, which is locked by it. */
+  /** Begins to follow the run in a folder, which is locked by it, unless it is followed already. Runs of a sweep follow each other. */
   start(folder: string): void
-  /** After the run: waits for what is still to be sent, but not long. */
+  /** After the last run: waits for what is still to be sent, but not long. */
   end(): Promise<void>
+}
+
+interface Follower {
+  folder: string
+  tracker: TrackerChoice
+  child: ChildProcess
+  isSent: boolean
 }
 
 /** Time that the end of a run waits for trackers, which a finished run of many steps may need. */
 const secondsToEnd = 10
 
+const hasEnded = ({ child }: Follower): boolean => child.exitCode !== null || child.signalCode !== null
+
 /**
- * Prepares the trackers of a run.
+ * Prepares the trackers of a run, or of the runs of a sweep.
+ * @param sweep its folder, which `send` takes as it takes that of a run
  * @throws ConfigError for settings that a tracker does not have; whether it answers shows when the run trains
  */
-export const followRun = (trackers: readonly TrackerChoice[], { onWarning, onSent }: TrackingHooks): RunTracking => {
+export const followRun = (
+  trackers: readonly TrackerChoice[],
+  { onWarning, onSent }: TrackingHooks,
+  sweep?: string,
+): RunTracking => {
   for (const tracker of trackers) openDestination(tracker, new AbortController().signal)
-  const followers: { tracker: TrackerChoice; child: ChildProcess; state: 'following' | 'warned' | 'sent' }[] = []
-  let folder = ''
-  const later = ({ to }: TrackerChoice) => `\`${programCall('send', folder, '--to', to)}\``
+  const followers: Follower[] = []
+  const warned = new Set<TrackerChoice>()
+  const warn = ({ tracker, folder, isSent }: Follower, line: (send: string) => string): void => {
+    // What lacks from one run of a sweep may lack from all.
+    if (isSent || warned.has(tracker)) return
+    warned.add(tracker)
+    onWarning(line(`\`${programCall('send', sweep ?? folder, '--to', tracker.to)}\``))
+  }
+  const follow = (tracker: TrackerChoice, folder: string): Follower => {
+    const child = startProcess(new URL('./follow-process.ts', import.meta.url), { stdio: 'ignore' })
+    const follower: Follower = { folder, tracker, child, isSent: false }
+    const fail = (fault: string): void =>
+      warn(
+        follower,
+        (send) =>
+          `${tracker.to} does not get the run: ${fault} Training goes on. What it lacks is sent when it answers, or afterwards: ${send}.`,
+      )
+    child.on('error', (error) => fail(`${error.message}.`))
+    child.on('message', (message: FollowMessage) => {
+      if ('fault' in message) return fail(message.fault)
+      follower.isSent = true
+      onSent?.(tracker.to, message.sent)
+    })
+    child.send({ folder, tracker } satisfies FollowRequest, () => undefined)
+    child.unref()
+    child.channel?.unref()
+    return follower
+  }
   return {
-    start(path) {
-      if (followers.length > 0) return
-      folder = path
+    start(folder) {
       for (const tracker of trackers) {
-        const child = startProcess(new URL('./follow-process.ts', import.meta.url), { stdio: 'ignore' })
-        const follower: (typeof followers)[number] = { tracker, child, state: 'following' }
-        followers.push(follower)
-        const warn = (fault: string): void => {
-          if (follower.state !== 'following') return
-          follower.state = 'warned'
-          onWarning(
-            `${tracker.to} does not get the run: ${fault} Training goes on. What it lacks is sent when it answers, or afterwards: ${later(tracker)}.`,
-          )
-        }
-        child.on('error', (error) => warn(`${error.message}.`))
-        child.on('message', (message: FollowMessage) => {
-          if ('fault' in message) return warn(message.fault)
-          follower.state = 'sent'
-          onSent?.(tracker.to, message.sent)
-        })
-        child.send({ folder, tracker } satisfies FollowRequest, () => undefined)
-        child.unref()
-        child.channel?.unref()
+        const isFollowed = followers.some(
+          (one) => one.folder === folder && one.tracker === tracker && !one.isSent && !hasEnded(one),
+        )
+        if (!isFollowed) followers.push(follow(tracker, folder))
       }
     },
     async end() {
       await Promise.all(
         followers.map(async (follower) => {
           const { child, tracker } = follower
-          if (child.exitCode !== null || child.signalCode !== null) return
+          if (hasEnded(follower)) return
           child.ref()
           child.channel?.ref()
           const ended = once(child, 'exit').then(() => true)
@@ -73,8 +95,7 @@ export const followRun = (trackers: readonly TrackerChoice[], { onWarning, onSen
           const limit = new Promise<false>((resolve) => setTimeout(() => resolve(false), 1000 * secondsToEnd).unref())
           if (await Promise.race([ended, limit])) return
           child.kill('SIGKILL')
-          if (follower.state === 'following')
-            onWarning(`${tracker.to} has not taken all of the run in time. Send the rest: ${later(tracker)}.`)
+          warn(follower, (send) => `${tracker.to} has not taken all of the run in time. Send the rest: ${send}.`)
         }),
       )
     },

@@ -5,6 +5,7 @@ import { jsonCaller } from './json-caller.ts'
 
 /** Tag by which a run that was sent before is found. */
 const idTag = 'tunesmith.run'
+const parentTag = 'mlflow.parentRunId'
 // Limits of one request.
 const [maxParams, maxMetrics, maxValue] = [100, 1000, 6000]
 
@@ -59,7 +60,9 @@ export const mlflowDestination = (options: MlflowOptions): RunDestination => {
     headers: authorization(),
     signal: options.signal,
   })
-  let [run, group] = ['', '']
+  let [run, experimentId] = ['', '']
+  // The run of the sweep, below which MLflow shows its trials.
+  let parent: string | undefined
   // The last step that the server has of each metric.
   let latest = new Map<string, number>()
 
@@ -70,7 +73,7 @@ export const mlflowDestination = (options: MlflowOptions): RunDestination => {
     return (await call('experiments/create', { name: experiment }, createdExperiment))!.experiment_id
   }
   const findRun = async (id: string) => {
-    const query = { experiment_ids: [group], filter: `tags.\`${idTag}\` = '${id}'`, max_results: 1 }
+    const query = { experiment_ids: [experimentId], filter: `tags.\`${idTag}\` = '${id}'`, max_results: 1 }
     const found = await call('runs/search', query, z.object({ runs: z.array(runAnswer).default([]) }))
     return found!.runs.at(0)
   }
@@ -78,8 +81,9 @@ export const mlflowDestination = (options: MlflowOptions): RunDestination => {
     const tags = [
       { key: idTag, value: id },
       { key: 'mlflow.runName', value: name },
+      ...(parent === undefined ? [] : [{ key: parentTag, value: parent }]),
     ]
-    const request = { experiment_id: group, run_name: name, start_time: started, tags }
+    const request = { experiment_id: experimentId, run_name: name, start_time: started, tags }
     const created = await call('runs/create', request, z.object({ run: runAnswer }))
     const params = Object.entries(settings).map(([key, value]) => ({
       key: nameOf(key),
@@ -89,10 +93,29 @@ export const mlflowDestination = (options: MlflowOptions): RunDestination => {
       await call('runs/log-batch', { run_id: created!.run.info.run_id, params: part }, nothing)
     return created!.run
   }
+  const setStatus = (id: string, state: SentState, time: number) =>
+    call(
+      'runs/update',
+      { run_id: id, status: statuses[state], ...(state === 'running' ? {} : { end_time: time }) },
+      nothing,
+    )
+  const openParent = async ({ group, started }: SentRun): Promise<string | undefined> => {
+    if (group === undefined) return undefined
+    const sweep = { id: `sweep ${group}`, name: group, started, settings: {} }
+    const { info } = (await findRun(sweep.id)) ?? (await createRun(sweep))
+    await setStatus(info.run_id, 'running', started)
+    return info.run_id
+  }
+
   return {
     async begin(sent) {
-      group = await findExperiment()
-      const { info, data } = (await findRun(sent.id)) ?? (await createRun(sent))
+      experimentId = await findExperiment()
+      parent = undefined
+      parent = await openParent(sent)
+      const known = await findRun(sent.id)
+      // A trial that a search continues is running again.
+      if (known !== undefined) await setStatus(known.info.run_id, 'running', sent.started)
+      const { info, data } = known ?? (await createRun(sent))
       run = info.run_id
       latest = new Map(data.metrics.map(({ key, step }) => [key, step]))
     },
@@ -108,9 +131,9 @@ export const mlflowDestination = (options: MlflowOptions): RunDestination => {
         await call('runs/log-batch', { run_id: run, metrics: part }, nothing)
     },
     async end(state, time) {
-      const closed = state === 'running' ? {} : { end_time: time }
-      await call('runs/update', { run_id: run, status: statuses[state], ...closed }, nothing)
-      return `${url.replace(/\/+$/, '')}/#/experiments/${group}/runs/${run}`
+      await setStatus(run, state, time)
+      if (parent !== undefined && state !== 'running') await setStatus(parent, 'finished', time)
+      return `${url.replace(/\/+$/, '')}/#/experiments/${experimentId}/runs/${run}`
     },
   }
 }

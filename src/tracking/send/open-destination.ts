@@ -4,6 +4,7 @@ import type { RunDestination } from './destination.ts'
 import { mlflowDestination } from './mlflow.ts'
 import { trackioDestination } from './trackio.ts'
 import { wandbDestination } from './wandb.ts'
+import { wandbServerDestination } from './wandb-server.ts'
 
 /** Settings of a tracker. */
 interface TrackerSettings {
@@ -13,17 +14,22 @@ interface TrackerSettings {
   entity?: string | undefined
   /** Folder of W&B's offline runs. */
   out?: string | undefined
-  /** Address of a server. */
+  /** Address of a server; W&B without one is offline files. */
   url?: string | undefined
 }
 
 type Open = (settings: TrackerSettings, signal: AbortSignal) => RunDestination
 
 const destinations = {
-  wandb({ project, entity, out = 'wandb', url }) {
-    if (url !== undefined)
-      throw new ConfigError('`url` needs `to` mlflow or trackio: `wandb sync` knows its own server. Remove it.')
-    return wandbDestination({ out, project, entity })
+  wandb({ project, entity, out, url }, signal) {
+    if (url === undefined) return wandbDestination({ out: out ?? 'wandb', project, entity })
+    if (out !== undefined)
+      throw new ConfigError('`out` is the folder of offline files, and `url` a server of W&B: remove one of them.')
+    if (!/^https?:\/\/./.test(url))
+      throw new ConfigError(
+        `Expected the address of a W&B server, got ${url}. Name one such as https://api.wandb.ai, or leave it out to write offline files.`,
+      )
+    return wandbServerDestination({ url, project, entity, signal })
   },
   mlflow({ project, entity, out, url = process.env.MLFLOW_TRACKING_URI }, signal) {
     if (entity !== undefined || out !== undefined)

@@ -1,15 +1,16 @@
 // Sends the events of a run to a tracker of experiments, while the run trains or afterwards. The run's files are only read, so a tracker that
 // fails or hangs costs the run nothing, and what was not sent is sent by the next call.
 import { readFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { DataError, sha256 } from '../../core/index.ts'
+import { DataError, exists, sha256 } from '../../core/index.ts'
 import { eventScalars } from '../event-scalars.ts'
 import { EventTail } from '../event-tail.ts'
 import type { EndEvent, StartEvent } from '../event-types.ts'
 import { readEvents } from '../events.ts'
-import { runFiles } from '../run-files.ts'
+import { runFiles, SWEEP_FILE } from '../run-files.ts'
 import { runOwner } from '../run-lock.ts'
+import { listRuns } from '../runs.ts'
 import { withoutPlaces } from '../without-places.ts'
 import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
 
@@ -60,7 +61,9 @@ const factsOf = async (folder: string): Promise<SentRun> => {
       folder,
     )
   const name = start.name ?? basename(resolve(folder))
+  const parent = dirname(resolve(folder))
   return {
+    ...((await exists(join(parent, SWEEP_FILE))) && { group: basename(parent) }),
     id: sha256(`${name}\0${start.time}`).slice(0, 16),
     name,
     started: Date.parse(start.time),
@@ -124,6 +127,18 @@ class StepReader {
     this.#steps = []
     return steps
   }
+}
+
+/**
+ * The runs of a folder in the order in which they started: itself, or those of a sweep.
+ * @throws DataError for a sweep that has none yet
+ */
+export const runsToSend = async (folder: string): Promise<string[]> => {
+  if (!(await exists(join(folder, SWEEP_FILE)))) return [folder]
+  const runs = (await listRuns(folder)).filter(({ step, started }) => started !== undefined && step > 0)
+  if (runs.length === 0)
+    throw new DataError('Expected a sweep with runs, none has trained a step. Send it later.', folder)
+  return runs.sort((a, b) => (a.started ?? '').localeCompare(b.started ?? '')).map((run) => run.folder)
 }
 
 /**

@@ -1,6 +1,7 @@
-// Runs in trackers. W&B's file was read with wandb 0.31's own messages and uploaded by its `wandb sync` to a server that recorded every row;
-// here its frames and the messages that matter are read again. The servers of MLflow and trackio are our own and keep what they are sent;
-// trackio 0.43 itself was sent a run twice, and `trackio list` and `trackio get` gave each step once.
+// Runs in trackers. W&B's file was read with wandb 0.31's own messages and uploaded by its `wandb sync` to a server that recorded every row; what
+// `wandbServerDestination` sends to that server had the same rows, settings, group and exit code for five runs. Here the file's frames and the
+// messages that matter are read again. The servers are our own and keep what they are sent; servers of MLflow 3.17.2 and trackio 0.43 themselves
+// had the values, settings, group and end of twelve runs that finished, failed, stopped or were killed.
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,9 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mlflowDestination } from './mlflow.ts'
-import { sendRun } from './send-run.ts'
+import { runsToSend, sendRun } from './send-run.ts'
 import { trackioDestination } from './trackio.ts'
 import { logRecord, wandbDestination } from './wandb.ts'
+import { wandbServerDestination } from './wandb-server.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'send-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -28,8 +30,8 @@ const evaluationLine = (step: number) =>
 const endLine = (step: number, reason: string) => line({ type: 'end', time: at(step), step, reason })
 
 /** A run with some steps, of which each third is evaluated. */
-const makeRun = (name: string, steps: number): string => {
-  const folder = join(root, name)
+const makeRun = (name: string, steps: number, inside = ''): string => {
+  const folder = join(root, inside, name)
   mkdirSync(folder)
   const recipe = { base: join(root, 'private', 'base'), batch: { tokens: 4096 }, data: ['a'], token: 'sk-very-secret' }
   writeFileSync(join(folder, 'run.json'), JSON.stringify(recipe))
@@ -40,6 +42,17 @@ const makeRun = (name: string, steps: number): string => {
     join(folder, 'events.jsonl'),
     note + line({ type: 'start', time: at(0), step: 0, name }) + lines.join(''),
   )
+  return folder
+}
+
+/** A sweep of two runs and what else may be in its folder. */
+const makeSweep = (name: string): string => {
+  const folder = join(root, name)
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'sweep.json'), '{}')
+  makeRun('seed=0', 3, name)
+  makeRun('seed=1', 3, name)
+  mkdirSync(join(folder, 'empty'))
   return folder
 }
 
@@ -97,6 +110,119 @@ describe('offline files of W&B', () => {
     expect(recordsIn(Buffer.concat([Buffer.alloc(7), long]))).toEqual([Buffer.alloc(70_000, 7)])
     // Six bytes of a block have no room for a frame.
     expect(logRecord(Buffer.from(text), 32_768 - 6).subarray(0, 6)).toEqual(Buffer.alloc(6))
+  })
+})
+
+describe('runs of a sweep', () => {
+  it('are all sent, with the name of the sweep as their group', async () => {
+    const sweep = makeSweep('rates')
+    const runs = await runsToSend(sweep)
+    expect(runs).toEqual([join(sweep, 'seed=0'), join(sweep, 'seed=1')])
+    expect(await runsToSend(runs[0])).toEqual([runs[0]])
+    const out = join(root, 'wandb-sweep')
+    await sendRun(runs[0], wandbDestination({ out, project: 'ships' }))
+    const [folder] = readdirSync(out)
+    const [, record] = recordsIn(readFileSync(join(out, folder, `run-${folder.slice(-16)}.wandb`)))
+    // Field 6 of RunRecord, run_group, after the id (field 1, 16 letters) and the project.
+    expect(record.toString('latin1')).toMatch(/\x32\x05rates/)
+    const seen: unknown[] = []
+    const destination = {
+      async begin(run: object) {
+        seen.push(run)
+      },
+      async add() {},
+      end: async () => '',
+    }
+    await sendRun(runs[1], destination)
+    await sendRun(makeRun('alone', 1), destination)
+    expect(seen).toMatchObject([{ name: 'seed=1', group: 'rates' }, { name: 'alone' }])
+    expect(seen[1]).not.toHaveProperty('group')
+  })
+
+  it('are refused while there are none', async () => {
+    const folder = join(root, 'begun')
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'sweep.json'), '{}')
+    await expect(runsToSend(folder)).rejects.toThrow(/Expected a sweep with runs.*Send it later/)
+  })
+})
+
+describe('a W&B server', () => {
+  interface Stream {
+    files?: {
+      'wandb-history.jsonl': { offset: number; content: string[] }
+      'wandb-summary.json': { content: string[] }
+    }
+    complete?: boolean
+    exitcode?: number
+  }
+  const asked: { path: string; authorization: string | undefined; body: Record<string, unknown> }[] = []
+  let rows: string[] = []
+  let fault: object | undefined
+  let server: Server
+  let url = ''
+  beforeAll(async () => {
+    process.env.WANDB_API_KEY = 'very-own-key'
+    server = createServer((request, response) => {
+      let text = ''
+      request.on('data', (chunk) => {
+        text += chunk
+      })
+      request.on('end', () => {
+        const body = JSON.parse(text)
+        const { authorization } = request.headers
+        asked.push({ path: request.url ?? '', authorization, body })
+        const lines = (body as Stream).files?.['wandb-history.jsonl']
+        if (lines !== undefined) rows = [...rows.slice(0, lines.offset), ...lines.content]
+        const project = { name: 'ships', entity: { name: 'me' } }
+        const bucket = { name: body.variables?.name, project, historyLineCount: rows.length || null }
+        response.writeHead(200).end(JSON.stringify(fault ?? { data: { upsertBucket: { bucket } } }))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  })
+  afterAll(() => server.close())
+  const send = (folder: string) => sendRun(folder, wandbServerDestination({ url, project: 'ships' }))
+
+  it('gets settings, group, rows by their number and the end; what it has is not sent again', async () => {
+    const folder = join(makeSweep('tides'), 'seed=0')
+    expect(await send(folder)).toMatchObject({ steps: 3, state: 'stopped' })
+    const [first] = asked
+    expect([first.path, first.authorization]).toEqual([
+      '/graphql',
+      `Basic ${Buffer.from('api:very-own-key').toString('base64')}`,
+    ])
+    const { config, ...variables } = first.body.variables as Record<string, string>
+    expect(variables).toMatchObject({ project: 'ships', groupName: 'tides', displayName: 'seed=0', entity: null })
+    expect(JSON.parse(config)).toMatchObject({ 'batch.tokens': { value: 4096 }, data: { value: '["a"]' } })
+    expect(config).not.toMatch(/very-secret|private/)
+    expect(asked[1].path).toBe(`/files/me/ships/${variables.name}/file_stream`)
+    expect(rows.map((row) => JSON.parse(row)._step)).toEqual([1, 2, 3])
+    expect(JSON.parse(rows[2])).toMatchObject({
+      ...{ _timestamp: start / 1000 + 3, _runtime: 3 },
+      ...{ 'train/loss': 4 / 3, 'train/gradientNorm': 'NaN', 'evaluation/accuracy/sea': 0.5 },
+    })
+    expect(asked.at(-1)?.body).toEqual({ complete: true, exitcode: 130 })
+
+    const before = asked.length
+    appendFileSync(join(folder, 'events.jsonl'), stepLine(4) + endLine(4, 'finished'))
+    expect((await send(folder)).place).toBe(`${url.slice(0, -1)}/me/ships/runs/${variables.name}`)
+    const [, stream, end] = asked.slice(before).map(({ body }) => body as Stream)
+    expect(stream.files?.['wandb-history.jsonl']).toMatchObject({
+      offset: 3,
+      content: [expect.stringMatching(/_step":4/)],
+    })
+    expect(end).toEqual({ complete: true, exitcode: 0 })
+  })
+
+  it('that refuses is a named fault, and without a key none is asked', async () => {
+    fault = { errors: [{ message: 'permission denied' }] }
+    await expect(send(makeRun('denied', 1))).rejects.toThrow(/Expected a W&B server at .*permission denied/)
+    const { WANDB_API_KEY: key } = process.env
+    delete process.env.WANDB_API_KEY
+    expect(() => wandbServerDestination({ url, project: 'x' })).toThrow(/needs a key: set WANDB_API_KEY/)
+    process.env.WANDB_API_KEY = key
   })
 })
 
@@ -170,6 +296,9 @@ describe('an MLflow server', () => {
     expect(await send(folder)).toMatchObject({ state: 'finished' })
     expect(new Set(metrics.slice(sent).map(({ step }) => step))).toEqual(new Set([5]))
     expect(requests.filter(([path]) => path === 'runs/create')).toHaveLength(1)
+    // It is running again while it is sent.
+    const updates = requests.filter(([path]) => path === 'runs/update').map(([, { status }]) => status)
+    expect(updates).toEqual(['KILLED', 'RUNNING', 'FINISHED'])
     expect(requests.at(-1)).toEqual(['runs/update', { run_id: 'r1', status: 'FINISHED', end_time: start + 5000 }])
   })
 
@@ -224,8 +353,11 @@ describe('a trackio server', () => {
     })
     expect(rest.config).toMatchObject({ 'batch.tokens': 4096, _Created: at(0) })
     expect(JSON.stringify(requests)).not.toMatch(/very-secret|private/)
+    // trackio has no state of a run: it is a setting, which the last step brings again.
+    expect(rest.config).toMatchObject({ state: 'running' })
+    expect(requests[1].logs).toMatchObject([{ step: 3, log_id: `${id}-3`, config: { state: 'stopped' } }])
     await send()
-    expect(requests[1].logs.map(({ log_id: one }) => one)).toEqual(logs.map(({ log_id: one }) => one))
+    expect(requests[2].logs.map(({ log_id: one }) => one)).toEqual(logs.map(({ log_id: one }) => one))
   })
 
   it('that refuses is a named fault, and one without a token is not asked', async () => {

@@ -2,7 +2,7 @@
 // Written against trackio 0.43, whose HTTP API has version 1.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import type { RunDestination, SentRun, SentStep } from './destination.ts'
+import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
 import { jsonCaller } from './json-caller.ts'
 
 /** Options of `trackioDestination`. */
@@ -33,28 +33,39 @@ export const trackioDestination = ({ url, project, signal }: TrackioOptions): Ru
   const headers = { 'x-trackio-write-token': token }
   const call = jsonCaller({ name: 'a trackio server', url: base, base: `${base}/api`, headers, signal })
   let run: SentRun | undefined
-  const log = (logs: object[]) => call('bulk_log', { args: [], kwargs: { logs, hf_token: null } }, answer)
+  let latest: SentStep | undefined
+  // trackio has no state of a run: it is a setting here. The server replaces settings, and leaves out steps that it has.
+  const log = async (steps: readonly SentStep[], state: SentState): Promise<void> => {
+    if (run === undefined || steps.length === 0) return
+    const { id, name, started, settings, group } = run
+    const config = {
+      ...settings,
+      state,
+      ...(group !== undefined && { _Group: group }),
+      _Created: new Date(started).toISOString(),
+    }
+    const logs = steps.map(({ step, values }) => ({
+      project,
+      run: name,
+      run_id: id,
+      step,
+      log_id: `${id}-${step}`,
+      metrics: Object.fromEntries(Object.entries(values).map(([key, value]) => [key, numberOf(value)])),
+      config,
+    }))
+    await call('bulk_log', { args: [], kwargs: { logs, hf_token: null } }, answer)
+  }
   return {
     async begin(sent) {
       run = sent
+      latest = undefined
     },
     async add(steps: readonly SentStep[]) {
-      if (run === undefined) return
-      const { id, name, started, settings } = run
-      const config = { ...settings, _Created: new Date(started).toISOString() }
-      await log(
-        steps.map(({ step, values }) => ({
-          project,
-          run: name,
-          run_id: id,
-          step,
-          log_id: `${id}-${step}`,
-          metrics: Object.fromEntries(Object.entries(values).map(([key, value]) => [key, numberOf(value)])),
-          config,
-        })),
-      )
+      latest = steps.at(-1) ?? latest
+      await log(steps, 'running')
     },
-    async end() {
+    async end(state) {
+      if (latest !== undefined && state !== 'running') await log([latest], state)
       return `${base}/?project=${encodeURIComponent(project)}`
     },
   }

@@ -3,13 +3,14 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProtoMessage } from '../protobuf.ts'
-import type { RunDestination, SentRun, SentState, SentStep } from './destination.ts'
+import type { RunDestination, SentRun, SentStep } from './destination.ts'
+import { exitCodes, historyRow } from './wandb-rows.ts'
 
 // Field numbers of wandb_internal.proto.
 const RECORD = { num: 1, history: 2, summary: 3, run: 17, exit: 18, header: 21 }
 const HEADER = { version: 1 }
 const VERSION = { producer: 1, minConsumer: 2 }
-const RUN = { id: 1, entity: 2, project: 3, config: 4, displayName: 8, startTime: 17 }
+const RUN = { id: 1, entity: 2, project: 3, config: 4, group: 6, displayName: 8, startTime: 17 }
 const UPDATE = 1
 const ITEM = { key: 1, value: 16 }
 const HISTORY = { item: 1, step: 2 }
@@ -60,12 +61,8 @@ export const logRecord = (data: Uint8Array, at: number): Buffer => {
   }
 }
 
-/** A value as JSON; W&B shows numbers that JSON does not have by their names. */
-const json = (value: unknown): string =>
-  JSON.stringify(typeof value === 'number' && !Number.isFinite(value) ? String(value) : value)
-
 const item = (key: string, value: unknown): ProtoMessage =>
-  new ProtoMessage().text(ITEM.key, key).text(ITEM.value, json(value))
+  new ProtoMessage().text(ITEM.key, key).text(ITEM.value, JSON.stringify(value))
 
 /** Options of `wandbDestination`. */
 export interface WandbOptions {
@@ -93,21 +90,21 @@ export const wandbDestination = ({ out, project, entity }: WandbOptions): RunDes
   }
   const putRecord = (field: number, message: ProtoMessage): void =>
     put(logRecord(new ProtoMessage().varint(RECORD.num, ++number).message(field, message).encoded(), at))
-  const addStep = ({ step, time, values }: SentStep): void => {
-    const all = { _step: step, _timestamp: time / 1000, _runtime: (time - started) / 1000, ...values }
+  const addStep = (sent: SentStep): void => {
     const [history, summary] = [new ProtoMessage(), new ProtoMessage()]
-    for (const [key, value] of Object.entries(all)) {
+    for (const [key, value] of Object.entries(historyRow(sent, started))) {
       history.message(HISTORY.item, item(key, value))
       summary.message(UPDATE, item(key, value))
     }
-    putRecord(RECORD.history, history.message(HISTORY.step, new ProtoMessage().varint(STEP.number, step)))
+    putRecord(RECORD.history, history.message(HISTORY.step, new ProtoMessage().varint(STEP.number, sent.step)))
     putRecord(RECORD.summary, summary)
   }
-  const runOf = ({ id, name, settings }: SentRun): ProtoMessage => {
+  const runOf = ({ id, name, settings, group }: SentRun): ProtoMessage => {
     const config = new ProtoMessage()
     for (const [key, value] of Object.entries(settings)) config.message(UPDATE, item(key, value))
     const run = new ProtoMessage().text(RUN.id, id)
     if (entity !== undefined) run.text(RUN.entity, entity)
+    if (group !== undefined) run.text(RUN.group, group)
     const time = new ProtoMessage().varint(TIME.seconds, Math.floor(started / 1000))
     return run
       .text(RUN.project, project)
@@ -138,7 +135,7 @@ export const wandbDestination = ({ out, project, entity }: WandbOptions): RunDes
         putRecord(
           RECORD.exit,
           new ProtoMessage()
-            .varint(EXIT.code, codes[state])
+            .varint(EXIT.code, exitCodes[state])
             .varint(EXIT.runtime, Math.max(0, Math.round((time - started) / 1000))),
         )
       await flush()
@@ -149,5 +146,3 @@ export const wandbDestination = ({ out, project, entity }: WandbOptions): RunDes
     },
   }
 }
-
-const codes: Readonly<Record<Exclude<SentState, 'running'>, number>> = { finished: 0, failed: 1, stopped: 130 }

@@ -1,8 +1,8 @@
 // Sweeps in the studio's folders: the state on disk, joined with the runs that the studio follows, so that what trains now is there.
 import { basename, dirname, join } from 'node:path'
 import { exists, folderOwner } from '../../../core/index.ts'
-import { readSweep, replicateKeys, SWEEP_FILE, type SweepState, type SweepTrial } from '../../../runs/index.ts'
-import { isLowerBetter } from '../../../tracking/index.ts'
+import { readSweep, replicateKeys, type SweepState, type SweepTrial } from '../../../runs/index.ts'
+import { isLowerBetter, SWEEP_FILE } from '../../../tracking/index.ts'
 import { recipeTitle } from '../runs/recipe-title.ts'
 import { finiteOrNull } from '../shown-values.ts'
 import type { RunRow } from '../types/api-types.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resume } from '../../src/runs/index.ts'
 import type { StepEvent, TrainingEvent } from '../../src/tracking/index.ts'
-import { runHere } from '../e2e/run-folder.ts'
+import { runChild, runHere } from '../e2e/run-folder.ts'
 import { makeRecipeData } from './recipe-data.ts'
 import type { SmallData } from './small-run.ts'
 
@@ -107,6 +107,55 @@ describe('functions of a recipe', () => {
     )
     const wrong = await runHere(['finetune', '--recipe', file])
     expect(wrong.stderr).toMatch(/wrong\.ts:22:\d+: the loss `loss` threw RangeError: too much/)
+  })
+
+  it.each([
+    ['timer', "setTimeout(() => { throw new RangeError('late') }, 0)"],
+    ['promise', "void (async () => { await null; throw new RangeError('late') })()"],
+  ])('that throws outside of its call, by a %s, costs no step and is named with its line', async (name, body) => {
+    // A process of its own: vitest reads stacks before anyone else.
+    const { code, stderr } = await runChild(['finetune', '--recipe', writeRecipe(name, body)])
+    expect(code).toBe(2)
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(
+      new RegExp(
+        `error: \\S*${name}\\.ts:19:\\d+: code of the recipe threw RangeError: late, in a timer or a promise.*resume`,
+      ),
+    )
+    const steps = lossesOf(name).length
+    expect(steps).toBeGreaterThanOrEqual(3)
+    expect(existsSync(at(name, 'checkpoints', `step-0000000${steps}`))).toBe(true)
+    writeRecipe(name, '')
+    expect(await resume(at(name))).toMatchObject({ reason: 'finished' })
+  })
+
+  it.each([
+    ['metric', 'text.split', 'no.text.split', /metric\.ts:25:\d+: the metric `metricWords` threw ReferenceError/],
+    [
+      'rule',
+      '=> evaluations.length',
+      '=> no.evaluations.length',
+      /rule\.ts:20:\d+: the stopping rule `stopWhen` threw/,
+    ],
+  ])('that is a %s and throws costs no step and is named with its line', async (name, from, to, message) => {
+    const file = writeRecipe(name, '')
+    writeFileSync(file, readFileSync(file, 'utf8').replace(from, to))
+    const { code, stderr } = await runHere(['finetune', '--recipe', file])
+    expect(code).toBe(2)
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(message)
+    // The first evaluation calls them.
+    expect(existsSync(at(name, 'checkpoints', 'step-00000002'))).toBe(true)
+    writeRecipe(name, '')
+    expect(await resume(at(name))).toMatchObject({ reason: 'finished' })
+  })
+
+  it('that throws in a file which the recipe imports is named with the line there, or with its own', async () => {
+    writeFileSync(at('part.ts'), "\nexport const later = () => void Promise.reject(new Error('elsewhere'))\n")
+    const file = writeRecipe('imports', '(later as () => void)()')
+    writeFileSync(file, `import { later } from './part.ts'; ${readFileSync(file, 'utf8')}`)
+    const { stderr } = await runHere(['finetune', '--recipe', file])
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(
+      /(imports\.ts:19|part\.ts:2):\d+: code of the recipe threw Error: elsewhere/,
+    )
   })
 
   it('that is none, gives no loss, or throws before the first step is an error that says so', async () => {

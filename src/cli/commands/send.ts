@@ -7,7 +7,9 @@ import { defineCommand } from '../command.ts'
 const options = z.strictObject({
   to: z
     .enum(trackerNames)
-    .describe('tracker: Weights & Biases (offline files, or a server by its `url`), an MLflow server, or a trackio server'),
+    .describe(
+      'tracker: Weights & Biases (offline files, or a server by its `url`), an MLflow server, or a trackio server',
+    ),
   project: z.string().min(1).default('tunesmith').describe('project of W&B or trackio, or experiment of MLflow'),
   entity: z.string().optional().describe('user or team of W&B (default: the one who is logged in)'),
   out: z.string().optional().describe("folder of W&B's offline runs (default: wandb)"),

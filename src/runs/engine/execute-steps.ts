@@ -77,6 +77,7 @@ export const executeSteps = async (
     reason: 'interrupted',
   }
   if (state.best !== null) latest.best = state.best.step
+  callbacks.open()
   try {
     await startRecord(record, run, saved, flight, latest, callbacks)
     if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
@@ -86,10 +87,13 @@ export const executeSteps = async (
     await withVisitor(run, listener, (visitor) =>
       trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
     )
+    callbacks.check()
     record.close()
   } catch (error) {
     await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
     throw error
+  } finally {
+    callbacks.close()
   }
   const measured = latest.costs.measurement(start)
   const { reason, step: steps, tokens: seen, loss } = latest

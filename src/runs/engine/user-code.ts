@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { ConfigError, programCall, TunesmithError } from '../../core/index.ts'
+import { ConfigError, packageRoot, programCall, TunesmithError } from '../../core/index.ts'
 import type { TrainingEvent } from '../../tracking/index.ts'
 
 /** What a callback may use. */
@@ -39,30 +39,38 @@ export interface UserCall {
 /** File, line and column of the first frame in the user's code; undefined where none is. */
 const placeOf = (error: Error, recipeFile: string | undefined): string | undefined => {
   // The map of a recipe in TypeScript is applied when the stack is first read.
+  const before = process.sourceMapsEnabled
   process.setSourceMapsEnabled(true)
   const stack = error.stack ?? ''
-  process.setSourceMapsEnabled(false)
+  process.setSourceMapsEnabled(before)
   const frames = [...stack.matchAll(/(?:file:\/\/)?(\/[^\s():?]+)(?:\?read=\d+)?:(\d+):(\d+)/g)].map(
     ([, path, line, column]) => ({ path: decodeURI(path), place: `${decodeURI(path)}:${line}:${column}` }),
   )
-  return frames.find(({ path }) => path === recipeFile)?.place
+  const own = frames.find(({ path }) => path === recipeFile)
+  // A file that the recipe imports.
+  const root = packageRoot()
+  return (own ?? frames.find(({ path }) => !path.startsWith(root) && !path.includes('/node_modules/')))?.place
 }
 
 const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
 
 /** What to do with a correct function: a run without a record, which did not reach its first step, starts again. */
-const wayOn = ({ out }: UserCall, correction: string): string =>
+const wayOn = ({ out }: Pick<UserCall, 'out'>, correction: string): string =>
   existsSync(join(out, 'run.json'))
     ? `The last whole step is saved: ${correction}, then \`${programCall('resume', out)}\`.`
     : `Nothing was trained yet: ${correction}, then start the run again.`
 
+const thrownBy = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+
+const shown = ({ name, message }: Error): string => `${name}: ${message.split('\n')[0]}`
+
 const fault = (call: UserCall, error: unknown): unknown => {
   // An abort ends the run in order, and errors of the program say themselves where they are.
   if (error instanceof TunesmithError || (error as Error)?.name === 'AbortError') return error
-  const thrown = error instanceof Error ? error : new Error(String(error))
+  const thrown = thrownBy(error)
   const place = placeOf(thrown, call.recipeFile) ?? call.recipeFile
   return new ConfigError(
-    `${place === undefined ? '' : `${place}: `}${describe(call)} threw ${thrown.name}: ${thrown.message.split('\n')[0]}. ${wayOn(call, 'correct the function')}`,
+    `${place === undefined ? '' : `${place}: `}${describe(call)} threw ${shown(thrown)}. ${wayOn(call, 'correct the function')}`,
   )
 }
 
@@ -139,3 +147,44 @@ export const callAndWait = async <Result>(call: UserCall, work: () => Result | P
     clearTimeout(timer)
   }
 }
+
+/**
+ * Catches what the code of a recipe throws outside of its calls: in a timer, or by a promise that nothing awaits. Such an error would end the
+ * process at once, with the steps since the last checkpoint. Only of a run with a recipe file: a program handles the errors of its own functions.
+ */
+export class StrayErrors {
+  readonly #where: Pick<UserCall, 'out' | 'recipeFile'>
+  #error: Error | undefined
+
+  constructor(where: Pick<UserCall, 'out' | 'recipeFile'>) {
+    this.#where = where
+  }
+
+  open(): void {
+    // Node has read the stack of a rejected promise before anyone is told of it.
+    process.setSourceMapsEnabled(true)
+    for (const event of strayEvents) process.on(event, this.#take)
+  }
+
+  readonly #take = (error: unknown): void => {
+    this.#error ??= thrownBy(error)
+  }
+
+  /** @throws ConfigError with the place of an error that was caught since the last call */
+  check(): void {
+    const error = this.#error
+    this.#error = undefined
+    if (error === undefined) return
+    const place = placeOf(error, this.#where.recipeFile) ?? this.#where.recipeFile
+    throw new ConfigError(
+      `${place}: code of the recipe threw ${shown(error)}, in a timer or a promise that nothing awaits. ${wayOn(this.#where, 'correct it')}`,
+    )
+  }
+
+  close(): void {
+    process.setSourceMapsEnabled(false)
+    for (const event of strayEvents) process.off(event, this.#take)
+  }
+}
+
+const strayEvents = ['uncaughtException', 'unhandledRejection'] as const

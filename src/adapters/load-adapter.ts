@@ -20,7 +20,6 @@ import {
   headOptionsSchema,
   headTypes,
   Model,
-  modelKeys,
   withHead,
 } from '../models/index.ts'
 import { quantizations } from '../nn/index.ts'
@@ -29,7 +28,7 @@ import type { AnyConfig } from './adapter.ts'
 import { AppliedAdapter } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft/format.ts'
-import { headOfTask, savedKeys } from './peft/names.ts'
+import { headOfTask, rulesOf, savedKeys } from './peft/names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, stackSchema, stackType, WEIGHTS_FILE } from './save-adapter.ts'
 import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
@@ -147,20 +146,17 @@ const textsIn = (value: unknown): string[] =>
 
 /** Values of the model's own parameters in the file: its head, biases, layers. */
 const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tensor> => {
-  const { definition, config, headType } = model
-  const { numLayers } = definition.facts(config)
+  const { rules, numLayers } = rulesOf(model)
   const layer = tiedLayer(model)
   const parameters = new Map([
     ...model.parameters(),
     ...(layer === undefined ? [] : ([[TIED_PATH, layer.weight]] as const)),
   ])
   const rest = new Map([...file.rest()].filter(([key]) => !(own && /\.adapter\./.test(key))))
-  const state = own
-    ? new Map([...rest].map(([key, read]) => [key, read()]))
-    : fromHfKeys(rest, modelKeys(definition, config, headType), numLayers).state
+  const state = own ? new Map([...rest].map(([key, read]) => [key, read()])) : fromHfKeys(rest, rules, numLayers).state
   const keyOf = (path: string) => {
     if (own) return path
-    const rule = expandRules(modelKeys(definition, config, headType), numLayers).find(({ ours }) => ours.includes(path))
+    const rule = expandRules(rules, numLayers).find(({ ours }) => ours.includes(path))
     return rule?.theirs ?? path
   }
   // With its own token embeddings, PEFT leaves the tied output matrix as it was.

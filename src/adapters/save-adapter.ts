@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
-import { type Model, modelKeys } from '../models/index.ts'
+import type { Model } from '../models/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../tensor/index.ts'
 import { AppliedAdapter } from './apply.ts'
-import { modulesToSave, taskTypes } from './peft/names.ts'
+import { modulesToSave, rulesOf, taskTypes } from './peft/names.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
 export const WEIGHTS_FILE = 'adapter_model.safetensors'
@@ -48,8 +48,8 @@ const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 /** The adapter's own values of parameters of the model, by their keys in the base's files. */
 const copiesByKey = (model: Model, copies: ReadonlyMap<string, Tensor>): Map<string, Tensor> => {
-  const { definition, config, headType } = model
-  return toHfKeys(copies, modelKeys(definition, config, headType), definition.facts(config).numLayers)
+  const { rules, numLayers } = rulesOf(model)
+  return toHfKeys(copies, rules, numLayers)
 }
 
 /** The tensors of an adapter, and those of them that are its own values of parameters of the model, with the head of a model. */

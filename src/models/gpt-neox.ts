@@ -154,7 +154,7 @@ export const gptNeox = defineModel({
   ],
   hfIgnored: [...decoderIgnored, /(^|\.)attention\.(masked_)?bias$/],
   heads: ({ classifierDropout }) => ({
-    'causal-lm': causalLm('GPTNeoXForCausalLM', { output: 'embed_out', alsoReads: ['lm_head'] }),
+    'causal-lm': causalLm('GPTNeoXForCausalLM', { output: 'embed_out', module: 'lm_head', alsoReads: ['lm_head'] }),
     'sequence-classification': sequenceClassification('GPTNeoXForSequenceClassification', {
       pooling: 'last',
       dropout: 0,

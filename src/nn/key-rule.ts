@@ -20,6 +20,8 @@ export interface KeyRule {
   stacked?: boolean
   /** Both names are complete, without `.weight` or `.bias` after them. */
   exact?: boolean
+  /** Name of the module in transformers, which files of adapters use, where that of checkpoints is another. */
+  module?: string
   /** Other names that checkpoints use instead. */
   alsoReads?: readonly string[]
   /** Writes the tensor under those names too, where the class in transformers has several parameters for it. */

@@ -2,7 +2,7 @@
 // and architectures: everything follows from the key rules of the models.
 import { expandRules, joinFused, splitFused } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
-import { Linear, type Module } from '../../nn/index.ts'
+import { type KeyRule, Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { TABLE_PATH, TIED_PATH } from '../tied-head.ts'
 import type { PeftFile } from './format.ts'
@@ -20,9 +20,13 @@ export interface NamedLinear {
   heads?: number
 }
 
-const rulesOf = (model: Model) => {
+/** The key rules of a model with the names of modules, which files of adapters have. */
+export const rulesOf = (model: Model): { rules: KeyRule[]; numLayers: number } => {
   const { definition, config, headType } = model
-  return { rules: modelKeys(definition, config, headType), numLayers: definition.facts(config).numLayers }
+  const rules = modelKeys(definition, config, headType).map(({ module, ...rule }) =>
+    module === undefined ? rule : { ...rule, theirs: module, alsoReads: [...(rule.alsoReads ?? []), rule.theirs] },
+  )
+  return { rules, numLayers: definition.facts(config).numLayers }
 }
 
 /** All linear layers of a model that are modules in transformers. */

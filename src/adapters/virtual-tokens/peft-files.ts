@@ -50,11 +50,13 @@ const write = (model: Model, table: Tensor, width: number, more: Record<string, 
   return { fields, tensors: new Map([[key, table]]), bare: new Set([key]) }
 }
 
+/** @param scale what the values of the file are divided by */
 const found = <Config>(
   file: PeftFile,
   config: Config,
   [rows, columns]: [number, number | undefined],
   plan: (context: AttachContext) => Attachment,
+  scale = 1,
 ): FoundAdapter<Config> => {
   const values = file.take(key, [rows, columns])
   return {
@@ -62,7 +64,7 @@ const found = <Config>(
     plan,
     fill: ({ placements: [{ adapter }] }) => {
       const { embedding } = adapter as PrefixBank | PromptBank
-      if (values !== undefined) noGrad(() => embedding.copy_(values.narrow(0, 0, embedding.shape[0])))
+      if (values !== undefined) noGrad(() => embedding.copy_(values.narrow(0, 0, embedding.shape[0]).div(scale)))
     },
   }
 }
@@ -101,6 +103,9 @@ const headsOf = (model: Model): number => {
   return numKvHeads ?? numHeads
 }
 
+/** Factor of the token embeddings (Gemma, mBART): PEFT's vectors join them after it, ours before it. */
+const scaleOf = ({ body }: Model): number => (body as { embeddingScale?: number }).embeddingScale ?? 1
+
 /** Prompt tuning in PEFT's files. */
 export const promptFiles: PeftFormat<PromptConfig> = {
   type: 'PROMPT_TUNING',
@@ -115,15 +120,18 @@ export const promptFiles: PeftFormat<PromptConfig> = {
   write: (model, _, { placements: [{ adapter }] }) => {
     const { embedding } = adapter as PromptBank
     const { numHeads } = model.config as { numHeads: number }
-    return write(model, embedding, embedding.shape[1], { num_attention_heads: numHeads, prompt_tuning_init: 'RANDOM' })
+    return write(model, embedding.mul(scaleOf(model)), embedding.shape[1], {
+      num_attention_heads: numHeads,
+      prompt_tuning_init: 'RANDOM',
+    })
   },
   read: (file, model) => {
     // For an encoder-decoder PEFT also initialises vectors for the decoder, and never uses them.
     const virtualTokens = lengthOf(file, isPair(model) ? [1, 2] : [1])
     const config: PromptConfig = { type: 'prompt-tuning', virtualTokens }
     const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.shape[1]]
-    return found(file, config, size, (context) =>
-      attachPrompt(model, initialTokenIds(model, virtualTokens, undefined, context)),
-    )
+    const plan = (context: AttachContext) =>
+      attachPrompt(model, initialTokenIds(model, virtualTokens, undefined, context))
+    return found(file, config, size, plan, scaleOf(model))
   },
 }

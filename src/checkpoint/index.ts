@@ -73,4 +73,4 @@ export {
   swapTokenizerSchema,
 } from './vocabulary/change-vocabulary.ts'
 export { type RowSource, resizeVocabulary } from './vocabulary/resize-model.ts'
-export { expectTokenizerOf, expectVocabulary } from './vocabulary/vocabulary-record.ts'
+export { addedTokens, expectTokenizerOf, expectVocabulary } from './vocabulary/vocabulary-record.ts'

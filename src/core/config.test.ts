@@ -78,6 +78,15 @@ describe('parseConfig', () => {
     expect(() => parseConfig(schema, { base: 1 }, 'run.yaml')).toThrow('for `run.yaml.base`, got 1.')
   })
 
+  it('speaks of values, not of an array, where a flag is missing that takes several', () => {
+    const schema = z.strictObject({ to: z.array(z.string()).describe('formats to write') })
+    const flag = (path: readonly PropertyKey[]) => `--${path.join('.')}`
+    expect(() => parseConfig(schema, {}, flag)).toThrow(
+      'Expected one value or several for `--to`, got nothing (formats to write).',
+    )
+    expect(() => parseConfig(schema, { to: 1 }, 'run.yaml')).toThrow('Expected an array for `run.yaml.to`, got 1.')
+  })
+
   it('reports one fault for a value that breaks several limits: the strictest', () => {
     // zod checks the limits of safe integers beside the option's own.
     const schema = z.strictObject({ seed: z.int().min(0).max(100), bytes: z.int().positive().min(16) })

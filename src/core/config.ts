@@ -86,7 +86,7 @@ const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): ConfigFau
       )
       const deepest = shapes.reduce((best, branch) => (depthOf(branch) > depthOf(best) ? branch : best))
       if (depthOf(deepest) > issue.path.length) return describeIssues(deepest, schema, where)
-      const wants = [...new Set(shapes.flat().map(expectation))]
+      const wants = [...new Set(shapes.flat().map((inner) => expectation(inner, place)))]
       return fault(`Expected ${wants.join(' or ')} for \`${place}\`, got ${show(issue.input)}.`)
     }
     case 'custom':
@@ -96,13 +96,15 @@ const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): ConfigFau
           : `Expected a valid \`${place}\`, got ${show(issue.input)}. ${issue.message}`,
       )
     default:
-      return fault(`Expected ${expectation(issue)} for \`${place}\`, got ${show(issue.input)}.`)
+      return fault(`Expected ${expectation(issue, place)} for \`${place}\`, got ${show(issue.input)}.`)
   }
 }
 
-const expectation = (issue: Issue): string => {
+const expectation = (issue: Issue, place: string): string => {
   switch (issue.code) {
     case 'invalid_type':
+      // A flag takes several values; nobody writes a list there.
+      if (issue.expected === 'array' && place.startsWith('--')) return 'one value or several'
       return withArticle(issue.expected === 'int' ? 'integer' : issue.expected)
     case 'too_small':
     case 'too_big': {

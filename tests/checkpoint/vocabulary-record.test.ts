@@ -11,9 +11,10 @@ import {
   shrinkVocabulary,
   swapTokenizer,
 } from '../../src/checkpoint/index.ts'
+import { encodeShards } from '../../src/data/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
-import { finetune, openSpecialists } from '../../src/runs/index.ts'
+import { finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
 import { makeDocuments, runHere } from '../e2e/run-folder.ts'
@@ -83,6 +84,23 @@ describe('a grown model with the tokenizer from before', () => {
     const { code, stderr } = await runHere(['generate', '--model', old, '--prompt', 'the cat'])
     expect([code, stderr]).toEqual([2, expect.stringMatching(lost)])
     await expect(loadForInference({ model: at('grown') })).resolves.toBeDefined()
+  })
+
+  it('is named in continued pretraining, whether the base has it too or its own', async () => {
+    await encodeShards(texts, at('bpe'), at('old-shards'), { validation: 0.1 }, { workers: 1 })
+    const objective = { type: 'causal-lm' as const }
+    const further = { objective, data: at('old-shards'), tokenizer: at('bpe'), budget: { steps: 1 } }
+    for (const [base, remedy] of [
+      [at('grown'), /leave out `tokenizer`\./],
+      [withTokenizerOf('grown', 'base'), /restore tokenizer\.json in \S*, which lacks them too\./],
+    ] as const) {
+      const notes: string[] = []
+      await pretrain({ ...further, base, out: `${base}-further` }, { onNote: (line) => notes.push(line) })
+      expect(notes.join('\n')).toMatch(
+        /lacks 3 tokens of the base's own: "the cat", "<\|im_start\|>", "<\|im_end\|>"\./,
+      )
+      expect(notes.join('\n')).toMatch(remedy)
+    }
   })
 
   it('is refused after fine-tuning too: the record is kept with the weights, and found from an adapter', async () => {

@@ -31,6 +31,14 @@ describe('a missing column', () => {
     await expect(read(classes, file(name, content), settings)).rejects.toThrow(message)
   })
 
+  it('names the column of one set of a mixture, in quotes where the shell needs them', async () => {
+    const at = (name: string, head: string) => read(classes, file(name, `${head},label\nA fine day.,5\n`))
+    await expect(at('one.csv', 'review')).rejects.toThrow(
+      /In a mixture, of this set alone: `--data one\.csv,settings\.text=review`\.$/,
+    )
+    await expect(at('two.csv', 'My words')).rejects.toThrow(/`--data "two\.csv,settings\.text=My words"`\.$/)
+  })
+
   it('names the setting of a column without a flag of its own', async () => {
     const rows = lines({ q: 'who?', context: 'a cat', answers: [] })
     await expect(read(answers, file('q.jsonl', rows))).rejects.toThrow(/Set `--settings\.question /)

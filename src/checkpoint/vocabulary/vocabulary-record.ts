@@ -47,6 +47,10 @@ const readRecord = async (folder: string): Promise<VocabularyRecord | undefined>
   }
 }
 
+/** Ids of the tokens that were added to the model in a folder, by their texts; empty for one whose vocabulary was not changed. */
+export const addedTokens = async (folder: string): Promise<Map<string, number>> =>
+  new Map(Object.entries((await readRecord(folder))?.added ?? {}))
+
 const listed = (texts: readonly string[]): string => `${texts.slice(0, 10).join(', ')}${texts.length > 10 ? ', …' : ''}`
 
 /** Tokens in place of images and sounds, for which a model of text has no rows. */

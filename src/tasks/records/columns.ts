@@ -1,4 +1,5 @@
 // Values of columns as texts, labels and numbers, or the fault that makes them unusable.
+import { basename } from 'node:path'
 import { DataError, didYouMean, show } from '../../core/index.ts'
 import type { RecordFault } from './read-report.ts'
 import type { DataRow, Fields } from './row.ts'
@@ -24,6 +25,12 @@ const quoted = (column: string): string => (/^[\w.-]+$/.test(column) ? column : 
 const setColumn = (setting: string, column: string): string => {
   const flag = columnFlags[setting] ?? `settings.${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
   return `Set \`--${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
+}
+
+/** How one data set of a mixture names a column of its own. */
+const setColumnOfOne = (file: string, setting: string, column: string): string => {
+  const value = `${basename(file)},settings.${setting}=${column}`
+  return `In a mixture, of this set alone: \`--data ${/\s/.test(value) ? JSON.stringify(value) : value}\`.`
 }
 
 /** The column that a missing text or label is most likely in: the longest text, or the last short value. */
@@ -56,7 +63,7 @@ export const expectColumns = (
     // A setting with a list of columns names each by `SETTING COLUMN`.
     const isList = setting.includes(' ')
     throw new DataError(
-      `Expected a column "${column}" for \`${setting}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${similar}${isList ? ' Correct the name.' : ` ${setColumn(setting, found)}`}`,
+      `Expected a column "${column}" for \`${setting}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${similar}${isList ? ' Correct the name.' : ` ${setColumn(setting, found)} ${setColumnOfOne(file, setting, found)}`}`,
       file,
       line,
     )

@@ -1,7 +1,7 @@
 // Fine-tuning on many generated rows: start, second start, memory, waiting times of the main thread, and milliseconds a step through the
 // cache of encoded examples beside a run in memory, in turn. `npm run bench -- rows --rows 5000000`
 // Options: --rows N (all parts but speed) --words N (at most, in a row) --speed-rows N --steps N --rounds N (0 leaves out speed)
-//          --folder F (for the data and the cache) --compiled (the package in dist, whose threads start as users' do)
+//          --validation-rows N (default: 500)  --folder F (for the data and the cache) --compiled (the package in dist, whose threads start as users' do)
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
@@ -63,6 +63,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     options: {
       rows: { type: 'string', default: smoke ? '3000' : '5000000' },
       words: { type: 'string', default: '40' },
+      'validation-rows': { type: 'string', default: '500' },
       'speed-rows': { type: 'string', default: smoke ? '2000' : '200000' },
       steps: { type: 'string', default: smoke ? '4' : '300' },
       rounds: { type: 'string', default: smoke ? '1' : '3' },
@@ -70,8 +71,9 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       compiled: { type: 'boolean', default: false },
     },
   })
-  const [rows, speedRows, steps, rounds, words] = [
+  const [rows, validationRows, speedRows, steps, rounds, words] = [
     values.rows,
+    values['validation-rows'],
     values['speed-rows'],
     values.steps,
     values.rounds,
@@ -83,7 +85,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     const [data, few, validation] = ['rows', 'few', 'validation'].map((name) => join(root, `${name}.jsonl`))
     await writeRows(data, rows, words, 'rows')
     await writeRows(few, speedRows, words, 'few')
-    await writeRows(validation, 500, words, 'validation')
+    await writeRows(validation, validationRows, words, 'validation')
     await mkdir(join(root, 'runs'))
     let number = 0
     const measured = (path: string, exampleCache: 'on' | 'off') =>
@@ -113,6 +115,9 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       one.startCpuSeconds.toFixed(1),
       one.delayP99.toFixed(1),
       one.startDelayP99.toFixed(1),
+      one.endSeconds.toFixed(1),
+      one.endDelayP99.toFixed(1),
+      one.longestEndDelay.toFixed(0),
       one.rssAtStart.toFixed(0),
       one.rssAtEnd.toFixed(0),
       one.peakRss.toFixed(0),
@@ -123,12 +128,17 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       'start CPU s',
       'p99 ms',
       'p99 ms, start',
+      'evaluation s',
+      'p99 ms, evaluation',
+      'longest ms, evaluation',
       'RSS MB, step 1',
       'RSS MB, end',
       'peak MB',
     ]
     const size = ((await stat(data)).size / 2 ** 20).toFixed(0)
-    console.log(`${rows} rows of 5 to ${words} words, ${size} MB; 16 rows a step, ${steps} steps, one compute thread`)
+    console.log(
+      `${rows} rows of 5 to ${words} words, ${size} MB, ${validationRows} for validation; 16 rows a step, ${steps} steps, one compute thread`,
+    )
     printTable([heading, table('first', await measured(data, 'on')), table('second', await measured(data, 'on'))])
     if (rounds === 0) return
     const times: { on: number[]; off: number[] } = { on: [], off: [] }

@@ -14,6 +14,10 @@ export interface RowsRun {
   /** 99th percentile of the delay of the event loop, in milliseconds, over the steps and before the first one. */
   delayP99: number
   startDelayP99: number
+  /** From the last step to the end: the final evaluation and the export, with the delays then, the longest among them. */
+  endSeconds: number
+  endDelayP99: number
+  longestEndDelay: number
   /** MB after the first step and after the last. */
   rssAtStart: number
   rssAtEnd: number
@@ -34,6 +38,7 @@ const times: number[] = []
 let [startSeconds, startCpuSeconds, startDelayP99, rssAtStart, rssAtEnd] = [0, 0, 0, 0, 0]
 const before = process.cpuUsage()
 let last = 0
+let delayP99 = 0
 delay.enable()
 await finetune(recipe, {
   onEvent(event) {
@@ -49,13 +54,19 @@ await finetune(recipe, {
     } else times.push(now - last)
     last = now
     rssAtEnd = rss()
+    if (event.step < (recipe.budget?.steps ?? 0)) return
+    delayP99 = p99()
+    delay.reset()
   },
 })
 const result: RowsRun = {
   startSeconds,
   startCpuSeconds,
-  delayP99: p99(),
+  delayP99,
   startDelayP99,
+  endSeconds: (performance.now() - last) / 1000,
+  endDelayP99: p99(),
+  longestEndDelay: delay.max / 1e6 - resolution,
   rssAtStart,
   rssAtEnd,
   peakRss: resourceUsage().maxRSS / 1024,

@@ -5,15 +5,22 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { exists } from './exists.ts'
 import { folderOwner, lockName } from './folder-lock.ts'
 
-/** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
-export const writeFileAtomic = async (path: string, data: string | Uint8Array): Promise<void> => {
+/**
+ * Writes a file through a temporary one in the same folder, with fsync before and after the rename.
+ * @param data all of it, or pieces that are written as they come
+ */
+export const writeFileAtomic = async (
+  path: string,
+  data: string | Uint8Array | AsyncIterable<string | Uint8Array>,
+): Promise<void> => {
   const target = resolve(path)
   await mkdir(dirname(target), { recursive: true })
   const temporary = temporaryBeside(target)
   try {
     const file = await open(temporary, 'wx')
     try {
-      await file.writeFile(data)
+      if (typeof data === 'string' || data instanceof Uint8Array) await file.writeFile(data)
+      else for await (const piece of data) await file.writeFile(piece)
       await file.sync()
     } finally {
       await file.close()

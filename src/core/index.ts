@@ -1,5 +1,6 @@
 // What every other folder may use of core.
 export { removeUnfinished, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+export { BatchChannel } from './batch-channel.ts'
 export { type ConfigFault, configFaults, descriptionOf, parseConfig, schemaLayers, show, unwrap } from './config.ts'
 export { diskFault } from './disk-fault.ts'
 export * from './errors.ts'
@@ -18,6 +19,7 @@ export {
 } from './installation.ts'
 export { type JsonOrigin, parseJson } from './json.ts'
 export { LazyMap } from './lazy-map.ts'
+export { jsonLines, LineFile } from './line-file.ts'
 export { createLogger } from './logger.ts'
 export { lowerPriority } from './lower-priority.ts'
 export { makeFolder } from './make-folder.ts'

@@ -7,6 +7,7 @@ import {
   readPredictions,
   type ScoreIntervals,
   scoreIntervals,
+  scoreRecords,
   taskConfig,
 } from '../tasks/index.ts'
 
@@ -68,7 +69,7 @@ export const score = async ({
   const config = taskConfig(task, settings, dataset)
   const { records, report } = await task.read(references, config, { signal })
   const predictions = await readPredictions(path, task, records, config, { noAnswer: naProbabilities })
-  const scored = task.score(records, predictions, config)
+  const scored = scoreRecords(task, records, predictions, config)
   const result: ScoreResult = {
     task: name,
     records: records.length,
@@ -79,7 +80,7 @@ export const score = async ({
   }
   if (against !== undefined) {
     const others = await readPredictions(against, task, records, config)
-    const both = task.score([...records, ...records], [...predictions, ...others], config)
+    const both = scoreRecords(task, [...records, ...records], [...predictions, ...others], config)
     result.differences = pairedDifferences(both, intervals)
   }
   return result

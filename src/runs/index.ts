@@ -63,7 +63,6 @@ export {
   writeTask,
 } from './finetune/specialist-files.ts'
 export type { RecipeLoss, RecipeMetric, RecipeReader } from './finetune/user-task.ts'
-export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'
 export {
   type DataInspection,
   type Finding,

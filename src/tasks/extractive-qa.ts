@@ -188,30 +188,32 @@ export const extractiveQa = defineTask<
       throw new ConfigError(`Expected a number for \`noAnswerProbability\`, got ${show(none)}.`)
     return { id, answer: given, ...(none === undefined ? {} : { noAnswerProbability: none as number }) }
   },
-  baselines({ lengths }, records, { version }, random) {
+  baselines({ lengths }, { version }, random) {
     const drawn = (context: string): string => {
       const words = wordsIn(context)
       const length = Math.min(lengths.length === 0 ? 1 : randomItem(lengths, random), words.length)
       const from = random.integer(words.length - length + 1)
       return words.slice(from, from + length).join(' ')
     }
+    const none = { name: 'no answer', predict: ({ id }: QuestionRecord) => ({ id, answer: '' }) }
     return [
-      ...(version === '2.0' ? [{ name: 'no answer', predictions: records.map(({ id }) => ({ id, answer: '' })) }] : []),
-      { name: 'random words', predictions: records.map(({ id, context }) => ({ id, answer: drawn(context) })) },
+      ...(version === '2.0' ? [none] : []),
+      { name: 'random words', predict: ({ id, context }) => ({ id, answer: drawn(context) }) },
     ]
   },
-  score(records, predictions, { version }) {
+  scorer({ version }) {
     const scores = new AnswerScores({ version: version === '1.1' ? 1 : 2 })
-    records.forEach(({ answers, file, line }, i) => {
-      if (answers === undefined) throw new DataError('Expected a record with answers, got one without.', file, line)
-      const { answer, noAnswerProbability } = predictions[i]
-      scores.add(
-        answers.map(({ text }) => text),
-        answer,
-        noAnswerProbability,
-      )
-    })
-    return scores
+    return {
+      add({ answers, file, line }, { answer, noAnswerProbability }) {
+        if (answers === undefined) throw new DataError('Expected a record with answers, got one without.', file, line)
+        scores.add(
+          answers.map(({ text }) => text),
+          answer,
+          noAnswerProbability,
+        )
+      },
+      units: () => scores,
+    }
   },
 })
 

@@ -63,7 +63,9 @@ export const taskTypeSchema = openEnum<TaskType>(taskTypes)
 export const anyTaskSettings = openObject(() => taskSettingFields(registry.types.map(findTask)))
 
 export {
+  type EvaluatedRecords,
   type EvaluateTaskSettings,
+  evaluateRecords,
   evaluateTask,
   evaluateTaskSchema,
   type PredictionResult,
@@ -71,10 +73,12 @@ export {
   scoresOf,
   type TaskHooks,
   type TaskResult,
+  type TaskSummary,
   taskMaxLength,
 } from './evaluation/evaluate-task.ts'
 export { largestRecords } from './evaluation/largest-records.ts'
 export { readPredictions } from './evaluation/read-predictions.ts'
+export { scoreRecords } from './evaluation/score-records.ts'
 export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
 export type { GeneratedPrediction } from './generative/answer-scores.ts'
 export type { GenerativeRecord } from './generative/generative-task.ts'
@@ -128,8 +132,16 @@ export {
   type Stratum,
 } from './metrics/bootstrap.ts'
 export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-spans.ts'
+export { GrowingList } from './metrics/growing-list.ts'
 export { findTextMetric, registerMetric, type TextMetric, textMetricNames } from './metrics/index.ts'
-export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+export {
+  type Difference,
+  pairedDifferences,
+  type ScoreIntervals,
+  scoreIntervals,
+  scoreIntervalsByTurns,
+  scoresWithoutIntervals,
+} from './metrics/resampling.ts'
 export type { ScoredUnits, Scores } from './metrics/scored-units.ts'
 export {
   defineMetric,
@@ -171,6 +183,14 @@ export { expectFewSkipped } from './preferences/sift.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { isStreaming, streaming } from './records/record-sink.ts'
 export {
+  firstRecords,
+  limitedRecords,
+  openRecords,
+  type RecordSource,
+  recordsInMemory,
+  regrouped,
+} from './records/record-source.ts'
+export {
   countingRecords,
   mergeStatistics,
   type RecordStatistics,
@@ -195,9 +215,12 @@ export {
   expectDiscriminative,
   type GeneratedAnswer,
   type GenerativeTask,
+  type Measured,
+  type Measurement,
   type PreparedTask,
   type PrepareOptions,
   type ReadOptions,
+  type Scorer,
   type TaskData,
   type TaskDefinition,
   type TaskExample,

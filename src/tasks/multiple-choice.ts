@@ -149,41 +149,42 @@ export const multipleChoice = defineTask<
     if ('fault' in answer) throw new ConfigError(answer.fault.message)
     return { id, choice: answer.value }
   },
-  baselines({ answers }, records, _, random) {
+  baselines({ answers }, _, random) {
     const usual = mostFrequent(answers)
     const longest = (choices: readonly string[]) =>
       choices.reduce((best, choice, i) => (choice.length > choices[best].length ? i : best), 0)
     return [
       {
         name: 'most frequent position',
-        predictions: records.map(({ id, choices }) => ({ id, choice: Math.min(usual, choices.length - 1) })),
+        predict: ({ id, choices }) => ({ id, choice: Math.min(usual, choices.length - 1) }),
       },
-      { name: 'longest choice', predictions: records.map(({ id, choices }) => ({ id, choice: longest(choices) })) },
-      {
-        name: 'random choice',
-        predictions: records.map(({ id, choices }) => ({ id, choice: random.integer(choices.length) })),
-      },
+      { name: 'longest choice', predict: ({ id, choices }) => ({ id, choice: longest(choices) }) },
+      { name: 'random choice', predict: ({ id, choices }) => ({ id, choice: random.integer(choices.length) }) },
     ]
   },
-  score(records, predictions) {
-    const most = records.reduce((count, { choices }) => Math.max(count, choices.length), 0)
-    const calibrated = predictions.every(({ choice, probabilities }) => Number.isFinite(probabilities?.[choice]))
-    const scores = new ClassScores({ labels: Array.from({ length: most }, (_, i) => String(i)), calibrated })
-    records.forEach(({ answer, file, line }, i) => {
-      if (answer === undefined) throw new DataError('Expected a record with an answer, got one without.', file, line)
-      const { choice, probabilities } = predictions[i]
-      scores.add(answer, choice, probabilities?.[choice])
-    })
-    // Positions of choices are not classes: only scores of right and wrong are meaningful.
+  scorer() {
+    const scores = new ClassScores()
+    let most = 0
     return {
-      units: scores.units,
-      scores(counts) {
-        const { accuracy, calibrationError } = scores.scores(counts)
-        const known: Scores = { accuracy }
-        if (calibrated) known.calibrationError = calibrationError
-        return known
+      add({ answer, choices, file, line }, { choice, probabilities }) {
+        if (answer === undefined) throw new DataError('Expected a record with an answer, got one without.', file, line)
+        most = Math.max(most, choices.length)
+        scores.add(answer, choice, probabilities?.[choice])
       },
-      details: () => ({}),
+      units() {
+        const units = scores.units({ labels: Array.from({ length: most }, (_, i) => String(i)) })
+        // Positions of choices are not classes: only scores of right and wrong are meaningful.
+        return {
+          units: units.units,
+          scores(counts) {
+            const { accuracy, calibrationError } = units.scores(counts)
+            const known: Scores = { accuracy }
+            if (calibrationError !== undefined) known.calibrationError = calibrationError
+            return known
+          },
+          details: () => ({}),
+        }
+      },
     }
   },
 })

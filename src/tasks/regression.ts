@@ -143,19 +143,21 @@ export const regression = defineTask<
     if ('value' in value) return { id, value: value.value }
     throw new ConfigError(`Expected a number for \`value\`, got ${show(given)}.`)
   },
-  baselines({ values }, records, _, random) {
+  baselines({ values }, _, random) {
     const mean = rounded(values.reduce((sum, value) => sum + value, 0) / values.length)
     return [
-      { name: 'mean', predictions: records.map(({ id }) => ({ id, value: mean })) },
-      { name: 'random value', predictions: records.map(({ id }) => ({ id, value: randomItem(values, random) })) },
+      { name: 'mean', predict: ({ id }) => ({ id, value: mean }) },
+      { name: 'random value', predict: ({ id }) => ({ id, value: randomItem(values, random) }) },
     ]
   },
-  score(records, predictions) {
+  scorer() {
     const scores = new NumberScores()
-    records.forEach(({ value, file, line }, i) => {
-      if (value === undefined) throw new DataError('Expected a record with a number, got one without.', file, line)
-      scores.add(value, predictions[i].value)
-    })
-    return scores
+    return {
+      add({ value, file, line }, prediction) {
+        if (value === undefined) throw new DataError('Expected a record with a number, got one without.', file, line)
+        scores.add(value, prediction.value)
+      },
+      units: () => scores,
+    }
   },
 })

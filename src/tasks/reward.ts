@@ -6,6 +6,7 @@ import { turnsFrom } from './generative/messages.ts'
 import { splitLastAnswer } from './generative/turns.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRewardCriterion, type RewardExample, splitScores } from './learning/reward-criterion.ts'
+import { GrowingList } from './metrics/growing-list.ts'
 import { RewardScores, rewardScoreNames } from './metrics/reward-scores.ts'
 import { contentOf, type PromptText, turnsOf } from './preferences/records.ts'
 import { createRewardEncoder, joinSequences } from './preferences/reward-encoder.ts'
@@ -86,7 +87,10 @@ const isFinitePrediction = ({ rewards, logits = rewards }: RewardPrediction, { a
   rewards.length === answers.length && [...rewards, ...logits].every(Number.isFinite)
 
 const onScale = (logits: readonly number[], scale: { mean: number; deviation: number } | undefined): number[] =>
-  logits.map((logit) => (scale === undefined ? logit : rounded((logit - scale.mean) / scale.deviation)))
+  // Predictions that were written as JSON have null for NaN, the reward of an answer that is too long.
+  logits.map((logit) =>
+    scale === undefined || logit === null ? logit : rounded((logit - scale.mean) / scale.deviation),
+  )
 
 /**
  * Prompt and answer of an input: `prompt` and `completion`, `messages` that end with the answer or that `completion` follows, or the
@@ -221,20 +225,26 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
       },
     }
   },
-  afterTraining(records, predictions) {
-    const good = records.flatMap((record, i) =>
-      isFinitePrediction(predictions[i], record)
-        ? (predictions[i].logits ?? []).filter((_, answer) => areGood(record)[answer])
-        : [],
-    )
-    const mean = good.reduce((sum, logit) => sum + logit, 0) / good.length
-    const variance = good.reduce((sum, logit) => sum + (logit - mean) ** 2, 0) / (good.length - 1)
-    // Fewer than two answers, or equal ones, have no scale.
-    if (!(variance > 0)) return { headOptions: {}, predictions: [...predictions] }
-    const rewardScale = { mean: rounded(mean), deviation: rounded(Math.sqrt(variance)) }
+  afterTraining() {
+    const good = new GrowingList()
     return {
-      headOptions: { rewardScale },
-      predictions: predictions.map((one) => ({ ...one, rewards: onScale(one.logits ?? [], rewardScale) })),
+      add(record, prediction) {
+        if (!isFinitePrediction(prediction, record)) return
+        const best = areGood(record)
+        for (const [answer, logit] of (prediction.logits ?? []).entries()) if (best[answer]) good.push(logit)
+      },
+      finish() {
+        const logits = good.values()
+        const mean = logits.reduce((sum, logit) => sum + logit, 0) / logits.length
+        const variance = logits.reduce((sum, logit) => sum + (logit - mean) ** 2, 0) / (logits.length - 1)
+        // Fewer than two answers, or equal ones, have no scale.
+        if (!(variance > 0)) return { headOptions: {} }
+        const rewardScale = { mean: rounded(mean), deviation: rounded(Math.sqrt(variance)) }
+        return {
+          headOptions: { rewardScale },
+          predict: (one) => ({ ...one, rewards: onScale(one.logits ?? [], rewardScale) }),
+        }
+      },
     }
   },
   parsePrediction(fields, { id, answers }) {
@@ -252,25 +262,27 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
     const logits = numbers(fields.logits)
     return { id, rewards, ...(logits === undefined ? {} : { logits }) }
   },
-  baselines: (_, records, __, random) => [
+  baselines: (_, __, random) => [
     {
       name: 'longer answer',
-      predictions: records.map(({ id, answers }) => ({ id, rewards: answers.map((one) => contentOf(one).length) })),
+      predict: ({ id, answers }) => ({ id, rewards: answers.map((one) => contentOf(one).length) }),
     },
     {
       name: 'random reward',
-      predictions: records.map(({ id, answers }) => ({ id, rewards: answers.map(() => random.float() - 0.5) })),
+      predict: ({ id, answers }) => ({ id, rewards: answers.map(() => random.float() - 0.5) }),
     },
   ],
-  score(records, predictions) {
-    const known = records.flatMap((record, i) => (isFinitePrediction(predictions[i], record) ? [i] : []))
-    const scores = new RewardScores({ calibrated: known.every((i) => predictions[i].logits !== undefined) })
-    for (const i of known) {
-      const { answers, scores: given, good, category } = records[i]
-      const { rewards, logits } = predictions[i]
-      const lengths = answers.map((one) => contentOf(one).length)
-      scores.add({ rewards, logits, lengths, pairs: pairsOf(given), good, category })
+  scorer() {
+    const scores = new RewardScores()
+    return {
+      add(record, prediction) {
+        if (!isFinitePrediction(prediction, record)) return
+        const { answers, scores: given, good, category } = record
+        const { rewards, logits } = prediction
+        const lengths = answers.map((one) => contentOf(one).length)
+        scores.add({ rewards, logits, lengths, pairs: pairsOf(given), good, category })
+      },
+      units: () => scores,
     }
-    return scores
   },
 })

@@ -25,7 +25,9 @@ import {
 import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { ClassScores, classScoreNames } from './metrics/class-scores.ts'
+import { GrowingList } from './metrics/growing-list.ts'
 import { MultiLabelScores, multiLabelScoreNames } from './metrics/multi-label-scores.ts'
+import type { ScoredUnits } from './metrics/scored-units.ts'
 import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'
 import { classificationDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
@@ -40,7 +42,7 @@ import {
   type RecordStatistics,
 } from './records/statistics.ts'
 import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
-import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { defineTask, type Scorer, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z
   .strictObject({
@@ -291,22 +293,14 @@ export const sequenceClassification = defineTask<
     throw new ConfigError(`Expected a label for \`label\`, got ${show(predicted)}.`)
   },
   labelCounts: ({ labels }) => labels,
-  warnings(records, predictions, { multiLabel }) {
-    const given = (labels: readonly (string | undefined)[]) => [...new Set(labels)]
-    const predicted = given(predictions.map(({ label, labels }) => (multiLabel ? labels?.join(', ') : label)))
-    const known = given(records.map(({ labels }) => labels?.join(', ')))
-    if (predictions.length < 2 || predicted.length > 1 || known.length < 2) return []
-    const answer = predicted[0] === '' ? 'no label' : `"${predicted[0]}"`
-    return [`The model predicts ${answer} for every record.`]
-  },
-  baselines(trained, records, { multiLabel }, random) {
+  baselines(trained, { multiLabel }, random) {
     const { labels: counts } = trained
     const labels = sortedLabels(counts.keys())
     if (!multiLabel) {
       const label = mostFrequent(counts)
       return [
-        { name: 'majority class', predictions: records.map(({ id }) => ({ id, label })) },
-        { name: 'random class', predictions: records.map(({ id }) => ({ id, label: randomItem(labels, random) })) },
+        { name: 'majority class', predict: ({ id }) => ({ id, label }) },
+        { name: 'random class', predict: ({ id }) => ({ id, label: randomItem(labels, random) }) },
       ]
     }
     const share = (label: string) => counts.get(label)! / trained.records
@@ -314,45 +308,91 @@ export const sequenceClassification = defineTask<
     const frequent = usual.length > 0 || counts.size === 0 ? usual : [mostFrequent(counts)]
     const drawn = () => labels.filter((label) => random.float() < share(label))
     return [
-      { name: 'most frequent labels', predictions: records.map(({ id }) => ({ id, labels: frequent })) },
-      { name: 'random labels', predictions: records.map(({ id }) => ({ id, labels: drawn() })) },
+      { name: 'most frequent labels', predict: ({ id }) => ({ id, labels: frequent }) },
+      { name: 'random labels', predict: ({ id }) => ({ id, labels: drawn() }) },
     ]
   },
-  score(records, predictions, { labels: given, labelColumns, multiLabel, positive }, headLabels) {
-    const labels = given ?? labelColumns ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
-    const predicted = predictions.flatMap(
-      ({ label, labels: several }) => several ?? (label === undefined ? [] : [label]),
-    )
-    // A predicted label that no record has is a class of its own.
-    const unknown = sortedLabels(predicted.filter((label) => resolveLabel(label, labels) === undefined))
-    const all = [...labels, ...unknown]
-    const numbers = new Map(all.map((label, i) => [label, i]))
-    const numberOf = (label: string): number => numbers.get(resolveLabel(label, all) ?? label)!
-    if (multiLabel) {
-      const scores = new MultiLabelScores(all)
-      records.forEach((record, i) => {
-        scores.add(known(record).map(numberOf), [...new Set((predictions[i].labels ?? []).map(numberOf))])
-      })
-      return scores
+  scorer: (settings, headLabels) => new LabelScorer(settings, headLabels),
+})
+
+/** Scores labels, which get numbers as they come: those that only predictions have become classes behind all others. */
+class LabelScorer implements Scorer<ClassificationRecord, ClassificationPrediction> {
+  readonly #settings: Config
+  /** Undefined: those of the records. */
+  readonly #labels: readonly string[] | undefined
+  readonly #numbers = new Map<string, number>()
+  readonly #ofRecords = new Set<string>()
+  readonly #ofPredictions = new Set<string>()
+  /** Different answers of records and of predictions. */
+  readonly #answers = { known: new Set<string>(), predicted: new Set<string | undefined>() }
+  readonly #classes = new ClassScores()
+  /** With `multiLabel`, of each record: how many labels it has, these labels, how many the prediction has, and these. */
+  readonly #sets = new GrowingList()
+  #records = 0
+
+  constructor(settings: Config, headLabels: readonly string[] | undefined) {
+    this.#settings = settings
+    this.#labels = settings.labels ?? settings.labelColumns ?? headLabels
+  }
+
+  add(record: ClassificationRecord, { label, labels: several, probabilities }: ClassificationPrediction): void {
+    const right = known(record)
+    this.#records++
+    if (this.#labels === undefined) for (const one of right) this.#ofRecords.add(one)
+    for (const one of several ?? (label === undefined ? [] : [label])) this.#ofPredictions.add(one)
+    this.#answers.known.add(right.join(', '))
+    this.#answers.predicted.add(this.#settings.multiLabel ? several?.join(', ') : label)
+    if (!this.#settings.multiLabel) {
+      this.#classes.add(this.#numberOf(right[0]), this.#numberOf(label ?? ''), probabilities?.[label ?? ''])
+      return
     }
+    for (const labels of [right, several ?? []]) {
+      this.#sets.push(labels.length)
+      for (const one of labels) this.#sets.push(this.#numberOf(one))
+    }
+  }
+
+  units(): ScoredUnits {
+    const { multiLabel, positive } = this.#settings
+    const labels = this.#labels ?? sortedLabels(this.#ofRecords)
+    const unknown = [...this.#ofPredictions].filter((label) => resolveLabel(label, labels) === undefined)
+    const all = [...labels, ...sortedLabels(unknown)]
+    const places = new Map(all.map((label, i) => [label, i]))
+    const found = [...this.#numbers.keys()].map((label) => places.get(resolveLabel(label, all) ?? label)!)
+    if (multiLabel) return this.#multiLabelUnits(all, found)
     if (positive !== undefined && !labels.includes(positive))
       throw new ConfigError(
         `Expected one of the labels ${labels.join(', ')} for \`positive\`, got "${positive}".${didYouMean(positive, labels)}`,
       )
-    // Predictions of other programs may lack the probability of the predicted label.
-    const calibrated = predictions.every(({ label = '', probabilities }) => Number.isFinite(probabilities?.[label]))
-    const scores = new ClassScores({
-      labels: all,
-      calibrated,
-      ...(positive === undefined ? {} : { positive: numberOf(positive) }),
-    })
-    records.forEach((record, i) => {
-      const { label = '', probabilities } = predictions[i]
-      scores.add(numberOf(known(record)[0]), numberOf(label), probabilities?.[label])
-    })
+    const named = positive === undefined ? {} : { positive: places.get(resolveLabel(positive, all) ?? positive)! }
+    return this.#classes.units({ labels: all, ...named }, (number) => found[number])
+  }
+
+  warnings(): string[] {
+    const { known: given, predicted } = this.#answers
+    if (this.#records < 2 || predicted.size > 1 || given.size < 2) return []
+    const [answer] = predicted
+    return [`The model predicts ${answer === '' ? 'no label' : `"${answer}"`} for every record.`]
+  }
+
+  #numberOf(label: string): number {
+    const number = this.#numbers.get(label) ?? this.#numbers.size
+    if (number === this.#numbers.size) this.#numbers.set(label, number)
+    return number
+  }
+
+  #multiLabelUnits(labels: readonly string[], placeOf: readonly number[]): ScoredUnits {
+    const scores = new MultiLabelScores(labels)
+    const sets = this.#sets.values()
+    let at = 0
+    const next = () => Array.from(sets.subarray(at + 1, (at += 1 + sets[at])), (number) => placeOf[number])
+    for (let i = 0; i < this.#records; i++) {
+      const right = next()
+      scores.add(right, [...new Set(next())])
+    }
     return scores
-  },
-})
+  }
+}
 
 const labelsIn = (settings: Config, row: Parameters<typeof labelIn>[0]): Checked<readonly string[]> => {
   const named = namedLabelsIn(settings, row)

@@ -161,11 +161,42 @@ export type PreparedTask<
 > = DiscriminativeTask<Record, Example, Prediction> | GenerativeTask<Record, Example, Prediction>
 
 /** Predictions that need no model, for comparison. */
-export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
+export interface Baseline<Record extends TaskRecord = TaskRecord, Prediction extends TaskPrediction = TaskPrediction> {
   /** `majority class`, `no answer` … */
   name: string
-  /** In the order of the records. */
-  predictions: Prediction[]
+  /** The prediction for the next record. It never looks at the record's reference. */
+  predict(record: Record): Prediction
+}
+
+/** Takes records with their predictions, and keeps the numbers that scores need of them. */
+export interface Scorer<Record extends TaskRecord = TaskRecord, Prediction extends TaskPrediction = TaskPrediction> {
+  /** In the order of the records. @throws DataError with file and line for a record without a reference answer */
+  add(record: Record, prediction: Prediction): void
+  /** The scores of all that were added; each record is a unit that the bootstrap resamples. */
+  units(): ScoredUnits
+  /** Sentences about predictions that show that the model learned nothing: one class for all records, empty answers … */
+  warnings?(): string[]
+}
+
+/** What is measured on the validation records once a model is trained. */
+export interface Measured<Prediction extends TaskPrediction = TaskPrediction> {
+  /** Head options that are saved with the model, such as the scale of rewards. */
+  headOptions?: Pick<HeadOptions, 'rewardScale'>
+  /** Settings that are saved with the model, such as a temperature. */
+  settings?: object
+  /** How much better predictions are with them. */
+  fitted?: object
+  /** A prediction with what was measured (default: as it is). */
+  predict?(prediction: Prediction): Prediction
+}
+
+/** Takes validation records with their predictions, and measures what is saved with the model. */
+export interface Measurement<
+  Record extends TaskRecord = TaskRecord,
+  Prediction extends TaskPrediction = TaskPrediction,
+> {
+  add(record: Record, prediction: Prediction): void
+  finish(): Measured<Prediction>
 }
 
 /** A known data set: a path with its files and these settings are enough to read it. */
@@ -202,7 +233,7 @@ export interface TaskDefinition<
   dataSettings?: readonly string[]
   /** The metric that checkpoints are chosen by. */
   mainMetric(config: Config): string
-  /** Names that `score` may give with this config, `mainMetric` among them; each is registered with its direction. */
+  /** Names that the scores may have with this config, `mainMetric` among them; each is registered with its direction. */
   metricNames(config: Config): string[]
   /** Reads the records of a path. @throws DataError with file and line, also for missing columns */
   read(path: string, config: Config, options?: ReadOptions<Record>): Promise<TaskData<Record>>
@@ -220,38 +251,16 @@ export interface TaskDefinition<
   headOptions(statistics: Statistics, config: Config): Partial<HeadOptions>
   /** Binds the task to a tokenizer and a head. @throws ConfigError for a tokenizer or labels that do not fit */
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
-  /**
-   * What is measured once the model is trained, on the validation records: head options and settings that are saved with it, such
-   * as the scale of rewards or a temperature, the predictions with them, and how much better they are. Undefined for nothing.
-   */
-  afterTraining?(
-    records: readonly Record[],
-    predictions: readonly Prediction[],
-    config: Config,
-  ):
-    | {
-        headOptions?: Pick<HeadOptions, 'rewardScale'>
-        settings?: object
-        predictions: Prediction[]
-        fitted?: object
-      }
-    | undefined
+  /** Measures what is saved with a trained model, on the validation records; undefined where these settings ask for nothing. */
+  afterTraining?(config: Config): Measurement<Record, Prediction> | undefined
   /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
   /** How many records, or words of them, have each label; undefined for tasks without labels. */
   labelCounts?(statistics: Statistics): ReadonlyMap<string, number>
-  /** Sentences about predictions that show that the model learned nothing: one class for all records, empty answers … */
-  warnings?(records: readonly Record[], predictions: readonly Prediction[], config: Config): string[]
-  /** Simple baselines: the most frequent answer, a random one … They never look at the references of `records`. */
-  baselines?(trained: Statistics, records: readonly Record[], config: Config, random: Random): Baseline<Prediction>[]
-  /** Scores predictions that are in the order of the records; each record is a unit that the bootstrap resamples. */
-  score(
-    records: readonly Record[],
-    predictions: readonly Prediction[],
-    config: Config,
-    /** Labels of the predicting head, where there is one: data may have their numbers instead of names. */
-    headLabels?: readonly string[],
-  ): ScoredUnits
+  /** Simple baselines: the most frequent answer, a random one … */
+  baselines?(trained: Statistics, config: Config, random: Random): Baseline<Record, Prediction>[]
+  /** Scores predictions. @param headLabels of the predicting head, where there is one: data may have their numbers instead of names */
+  scorer(config: Config, headLabels?: readonly string[]): Scorer<Record, Prediction>
 }
 
 /** Declares a task; `registerTask` makes it known to recipes, flags and evaluations. */

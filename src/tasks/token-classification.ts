@@ -217,32 +217,35 @@ export const tokenClassification = defineTask<
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
   },
   labelCounts: (statistics) => tagCounts(statistics),
-  baselines(trained, records, _, random) {
+  baselines(trained, _, random) {
     const all = tagCounts(trained)
     const usual = mostFrequent(all)
     const usualOf = new Map([...trained.words].map(([word, tags]) => [word, mostFrequent(tags)]))
     const names = sortedLabels(all.keys())
-    const tagged = (tagOf: (word: string) => string) =>
-      records.map(({ id, tokens }) => ({ id, tags: tokens.map(tagOf) }))
+    const tagged =
+      (tagOf: (word: string) => string) =>
+      ({ id, tokens }: TaggedRecord) => ({ id, tags: tokens.map(tagOf) })
     return [
-      { name: 'most frequent tag', predictions: tagged(() => usual) },
-      { name: "each word's most frequent tag", predictions: tagged((word) => usualOf.get(word) ?? usual) },
-      { name: 'random tag', predictions: tagged(() => randomItem(names, random)) },
+      { name: 'most frequent tag', predict: tagged(() => usual) },
+      { name: "each word's most frequent tag", predict: tagged((word) => usualOf.get(word) ?? usual) },
+      { name: 'random tag', predict: tagged(() => randomItem(names, random)) },
     ]
   },
-  score(records, predictions, { scheme, labels: given }, headLabels) {
+  scorer({ scheme, labels: given }, headLabels) {
     const labels = given ?? headLabels
     const scores = scheme === 'none' ? new TagScores() : new EntityScores(scheme)
     const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))
-    records.forEach(({ tags, file, line }, i) => {
-      if (tags === undefined) throw new DataError('Expected a record with tags, got one without.', file, line)
-      try {
-        scores.add(tags.map(named), predictions[i].tags)
-      } catch (error) {
-        throw error instanceof ConfigError ? new DataError(error.message, file, line) : error
-      }
-    })
-    return scores
+    return {
+      add({ tags, file, line }, prediction) {
+        if (tags === undefined) throw new DataError('Expected a record with tags, got one without.', file, line)
+        try {
+          scores.add(tags.map(named), prediction.tags)
+        } catch (error) {
+          throw error instanceof ConfigError ? new DataError(error.message, file, line) : error
+        }
+      },
+      units: () => scores,
+    }
   },
 })
 

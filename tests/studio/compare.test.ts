@@ -3,6 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { jsonLines } from '../../src/core/index.ts'
+import { factsOfRecords } from '../../src/runs/engine/data-splits.ts'
 import { writeEvaluationFiles } from '../../src/runs/engine/evaluation-files.ts'
 import { shareRuns } from '../../src/serving/index.ts'
 import type {
@@ -10,7 +12,7 @@ import type {
   RunComparisonAnswer,
   RunEvaluation,
 } from '../../src/serving/studio/types/compare-types.ts'
-import { findTask, scoreIntervals, type TaskRecord, taskConfig } from '../../src/tasks/index.ts'
+import { findTask, scoreIntervals, scoreRecords, type TaskRecord, taskConfig } from '../../src/tasks/index.ts'
 import { browserPath, runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 
 const runs = runsFolder()
@@ -57,14 +59,16 @@ const writeSpecialist = async (
     const other = labels.find((each) => each !== label)!
     return { id: record.id, label, probabilities: { [label]: 0.8, [other]: 0.2 } }
   })
-  const scored = task.score(records, predictions, settings, labels)
+  const scored = scoreRecords(task, records, predictions, settings, labels)
   mkdirSync(join(folder, 'model'), { recursive: true })
   await writeEvaluationFiles(join(folder, 'model'), {
     result: {
       ...{ examples: records.length, tokens: 400, truncatedTokens: 0, truncatedRecords: 0, seconds: 1 },
-      ...{ metrics: scoreIntervals(scored), mainMetric: 'accuracy', details: scored.details(), predictions },
+      ...{ metrics: scoreIntervals(scored), mainMetric: 'accuracy', details: scored.details() },
     },
-    ...{ records, labels, parameters: { trained, total: 1000 } },
+    records: factsOfRecords(records),
+    predictions: jsonLines(predictions),
+    ...{ labels, parameters: { trained, total: 1000 } },
     references: [{ name: 'majority class', metrics: { accuracy: { value: 0.5, low: 0.4, high: 0.6 } } }],
   })
   writeFileSync(join(folder, 'model', 'model.safetensors'), Buffer.alloc(trained))

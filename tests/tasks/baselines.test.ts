@@ -1,7 +1,14 @@
 // What scores are held against: answers without a model, on small records whose scores are counted by hand.
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
-import { statisticsOf, type TaskDefinition, type TaskRecord, taskConfig, tasks } from '../../src/tasks/index.ts'
+import {
+  scoreRecords,
+  statisticsOf,
+  type TaskDefinition,
+  type TaskRecord,
+  taskConfig,
+  tasks,
+} from '../../src/tasks/index.ts'
 
 const place = (i: number) => ({ id: String(i), file: 'data', line: i + 1 })
 const listOf = <Fields extends object>(all: readonly Fields[]) => all.map((fields, i) => ({ ...place(i), ...fields }))
@@ -106,14 +113,17 @@ describe.each(cases)('baselines of $name', ({ task: type, settings, trained, rec
   const task = tasks[type] as unknown as TaskDefinition
   const config = taskConfig(task, { ...settings })
   const made = (asked: readonly TaskRecord[]) =>
-    task.baselines!(statisticsOf(task, trained), asked, config, createRandom('baselines'))
+    task.baselines!(statisticsOf(task, trained), config, createRandom('baselines')).map(({ name, predict }) => ({
+      name,
+      predictions: asked.map(predict),
+    }))
 
   it('have the scores counted by hand', () => {
     const found = made(records)
     expect(found.map(({ name }) => name)).toEqual(names)
     for (const [name, expected] of Object.entries(scores)) {
       const { predictions } = found.find((one) => one.name === name)!
-      expect(task.score(records, predictions, config).scores()).toMatchObject(
+      expect(scoreRecords(task, records, predictions, config).scores()).toMatchObject(
         Object.fromEntries(Object.entries(expected).map(([metric, value]) => [metric, expect.closeTo(value, 12)])),
       )
     }

@@ -3,20 +3,22 @@
 import { describe, expect, it } from 'vitest'
 import { OutOfMemoryError } from '../../src/core/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
-import { predictFromLogits } from '../../src/tasks/evaluation/predict-from-logits.ts'
 import {
+  evaluateRecords,
   evaluateTask,
   expectDiscriminative,
   predictTask,
+  recordsInMemory,
   statisticsOf,
   type TaskDefinition,
   type TaskExample,
+  type TaskPrediction,
   type TaskRecord,
   taskConfig,
   tasks,
 } from '../../src/tasks/index.ts'
 import { Generator, gradients, scope, setThreads } from '../../src/tensor/index.ts'
-import { Tokenizer } from '../../src/tokenizers/index.ts'
+import { wordTokenizer } from './word-tokenizer.ts'
 
 // Tensors of this size only lose by threads.
 setThreads(1)
@@ -31,46 +33,7 @@ const words = [
   '.',
   ',',
 ]
-const id = (token: string) => words.indexOf(token)
-const special = (token: string) => ({ SpecialToken: { id: token, type_id: 0 } })
-const text = (name: string, type: number) => ({ Sequence: { id: name, type_id: type } })
-const tokenizer = new Tokenizer(
-  {
-    version: '1.0',
-    added_tokens: words.slice(0, 4).map((content, i) => ({
-      id: i,
-      content,
-      special: true,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-    })),
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [special('[CLS]'), text('A', 0), special('[SEP]')],
-      pair: [
-        special('[CLS]'),
-        text('A', 0),
-        special('[SEP]'),
-        text('B', 1),
-        { SpecialToken: { id: '[SEP]', type_id: 1 } },
-      ],
-      special_tokens: Object.fromEntries(
-        ['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [id(token)], tokens: [token] }]),
-      ),
-    },
-    model: {
-      type: 'WordPiece',
-      unk_token: '[UNK]',
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab: Object.fromEntries(words.map((word, i) => [word, i])),
-    },
-  },
-  { special: (idOf) => ({ pad: { id: idOf('[PAD]')!, token: '[PAD]' }, additional: [] }) as never },
-)
+const tokenizer = wordTokenizer(words)
 
 const at = { file: 'x', line: 1 }
 const plain = { text: 'a b c', pair: undefined }
@@ -233,18 +196,22 @@ describe.each(cases)('learning $name', (one) => {
   })
 
   it('predicts the same in batches of any size, with scores', async () => {
-    const { model, task, config, prepared } = built(one)
+    const { model, task, config } = built(one)
     const small = await predictTask(model, tokenizer, task, one.records, config, { maxLength: 12, batchTokens: 1 })
     const result = await evaluateTask(model, tokenizer, task, one.records, config, { maxLength: 12, resamples: 20 })
     expect(result.predictions.map(({ id }) => id)).toEqual(one.records.map(({ id }) => id))
     expect(comparable(small.predictions)).toEqual(comparable(result.predictions))
     // Encoded two records at a time, as large data is.
-    model.eval()
-    const chunks = await predictFromLogits(model, expectDiscriminative(prepared), one.records, { batchTokens: 64 }, 2)
-    model.train()
-    expect(comparable(chunks.predictions)).toEqual(comparable(result.predictions))
-    expect(chunks).toMatchObject({ examples: result.examples, tokens: result.tokens })
-    expect(chunks.truncated).toHaveLength(one.records.length)
+    const predictions: TaskPrediction[] = []
+    const source = recordsInMemory(one.records)
+    const settings = { maxLength: 12, batchTokens: 64, chunk: 2, resamples: 20 }
+    const chunks = await evaluateRecords(model, tokenizer, task, source, config, settings, (_, prediction) =>
+      predictions.push(prediction),
+    )
+    expect(comparable(predictions)).toEqual(comparable(result.predictions))
+    const { examples, tokens, truncatedTokens, truncatedRecords, details } = result
+    expect(chunks.result).toMatchObject({ examples, tokens, truncatedTokens, truncatedRecords })
+    if (details.calibration === undefined) expect(chunks.result.details).toEqual(details)
     expect(result.metrics[result.mainMetric]).toBeDefined()
     // What was predicted is read back from its line as it was.
     result.predictions.forEach((prediction, i) => {

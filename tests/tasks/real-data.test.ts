@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import {
   expectDiscriminative,
   readPredictions,
+  scoreRecords,
   statisticsOf,
   type TaskDefinition,
   taskConfig,
@@ -80,7 +81,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
       noAnswer: at('check-na-prob.json.gz'),
     })
     const { with_na_prob: wanted } = JSON.parse(readFileSync(at('check-official-scores.json'), 'utf8'))
-    const scores = task.score(records, predictions as never, config).scores()
+    const scores = scoreRecords(task, records, predictions as never, config).scores()
     const close = (got: number, official: number) => expect(100 * got).toBeCloseTo(official, 9)
     close(scores.exactMatch, wanted.exact)
     close(scores.f1, wanted.f1)

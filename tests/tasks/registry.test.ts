@@ -9,6 +9,7 @@ import {
   findTask,
   registerMetric,
   registerTask,
+  scoreRecords,
   scoreTexts,
   taskConfig,
   tasks,
@@ -75,7 +76,7 @@ describe('tasks', () => {
       const withIds = <Item extends object>(items: Item[]) =>
         items.map((item, i) => ({ id: String(i), ...place, ...item }))
       const names = task.metricNames(config)
-      const given = Object.keys(task.score(withIds(records), withIds(predictions), config).scores())
+      const given = Object.keys(scoreRecords(task, withIds(records), withIds(predictions), config).scores())
       // Thresholds are settings that were found, not scores.
       const scores = given.filter((name) => !name.endsWith('Threshold'))
       expect(

@@ -2,7 +2,7 @@
 // Small models with random weights.
 import { describe, expect, it } from 'vitest'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
-import { scoreAnswers } from '../../src/tasks/generative/answer-scores.ts'
+import { AnswerScorer, type GeneratedPrediction } from '../../src/tasks/generative/answer-scores.ts'
 import {
   evaluateTask,
   type GenerativeTask,
@@ -191,25 +191,19 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
 
 it('scores of answers include only the records that have them', () => {
   const references = [['ho ho'], ['hi'], ['ho']]
-  const judged = scoreAnswers(
-    references,
-    [
-      { id: '0', answer: 'ho ho', ended: true, nats: 2, tokens: 2 },
-      { id: '1', answer: 'no', ended: false, nats: 4, tokens: 1 },
-      { id: '2', nats: 0, tokens: 1 },
-    ],
-    { metrics: ['exactMatch'], stemming: false },
-  )
+  const scoreAnswers = (predictions: GeneratedPrediction[]) => {
+    const scorer = new AnswerScorer({ metrics: ['exactMatch'], stemming: false })
+    for (const [i, prediction] of predictions.entries()) scorer.add(references[i], prediction)
+    return scorer.units()
+  }
+  const judged = scoreAnswers([
+    { id: '0', answer: 'ho ho', ended: true, nats: 2, tokens: 2 },
+    { id: '1', answer: 'no', ended: false, nats: 4, tokens: 1 },
+    { id: '2', nats: 0, tokens: 1 },
+  ])
   expect(judged.scores()).toEqual({ exactMatch: 0.5, perplexity: Math.exp(6 / 4), ended: 0.5 })
   expect(judged.scores([2, 1, 0])).toEqual({ exactMatch: 2 / 3, perplexity: Math.exp(8 / 5), ended: 2 / 3 })
-  const theirs = scoreAnswers(
-    references,
-    references.map(([answer], i) => ({ id: `${i}`, answer })),
-    {
-      metrics: ['exactMatch'],
-      stemming: false,
-    },
-  )
+  const theirs = scoreAnswers(references.map(([answer], i) => ({ id: `${i}`, answer })))
   expect(theirs.scores()).toEqual({ exactMatch: 1 })
 })
 

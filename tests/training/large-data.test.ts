@@ -10,9 +10,9 @@ import { encodeData } from '../../src/runs/examples/encode-data.ts'
 import { encodeInMemory } from '../../src/runs/examples/encode-records.ts'
 import { ExampleFile } from '../../src/runs/examples/example-file.ts'
 import { openLargeData } from '../../src/runs/examples/large-data.ts'
-import { type RecordsRequest, readValidation, surveyRecords } from '../../src/runs/examples/survey-records.ts'
+import { type RecordsRequest, surveyRecords, ValidationFile } from '../../src/runs/examples/survey-records.ts'
 import { compareRuns, finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
-import { findTask, type TaskExample, taskConfig } from '../../src/tasks/index.ts'
+import { findTask, firstRecords, type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -120,6 +120,53 @@ describe('a run through the cache', () => {
     expect(readdirSync(cache())).toEqual([])
   })
 
+  it.each(['on', 'off'])(
+    'names file and line of a validation record that is wrong, late in its file (cache %s)',
+    async (exampleCache) => {
+      const validation = lines('late.jsonl', [...rows.texts(), { text: 'the end', label: '' }])
+      const settings = {
+        task: 'sequence-classification',
+        data: lines('good.jsonl', rows.texts()),
+        validation,
+        exampleCache,
+      }
+      await expect(run(`late-${exampleCache}`, settings)).rejects.toThrow(/late\.jsonl:2301: /)
+      const unknown = lines('unknown.jsonl', [...rows.texts(), { text: 'the end', label: 'c' }])
+      const own = { ...settings, validation: unknown, settings: { labels: ['a', 'b'] } }
+      await expect(run(`unknown-${exampleCache}`, own)).rejects.toThrow(/unknown\.jsonl:2301: .*"c"/)
+    },
+  )
+
+  it('of several sets, and of spans, scores what one in memory scores', async () => {
+    const some = lines('some-texts.jsonl', rows.texts().slice(0, 700))
+    const held = lines('held-texts.jsonl', rows.texts().slice(600, 1300))
+    const sets = [
+      { path: lines('texts.jsonl', rows.texts().slice(0, 900)), name: 'one' },
+      { path: some, name: 'two', validation: held },
+    ]
+    const questions = lines(
+      'questions.jsonl',
+      Array.from({ length: 300 }, (_, i) => {
+        const context = `${text(i)} river`
+        const answers = {
+          text: i % 3 === 0 ? [] : ['river'],
+          answer_start: i % 3 === 0 ? [] : [context.indexOf('river')],
+        }
+        return { id: `q${i}`, question: 'old', context, answers }
+      }),
+    )
+    for (const settings of [
+      { task: 'sequence-classification', data: sets },
+      { task: 'extractive-qa', data: questions, settings: { maxQuestionTokens: 2, stride: 2 } },
+    ]) {
+      const memory = await run(`${settings.task}-whole`, { ...settings, exampleCache: 'off' })
+      const cached = await run(`${settings.task}-read`, { ...settings, exampleCache: 'on', workers: 0 })
+      expect(cached.losses).toEqual(memory.losses)
+      expect(Object.keys(memory.remains)).toContain('model/predictions.jsonl')
+      expect(cached.remains).toEqual(memory.remains)
+    }
+  })
+
   it('says what to do where the folder of the cache cannot be made', async () => {
     mkdirSync(at('cache/tunesmith'), { recursive: true })
     writeFileSync(cache(), '')
@@ -154,7 +201,10 @@ describe('the cache', () => {
     const examples = Array.from({ length }, (_, i) => file.at(i))
     const places = examples.map((_, i) => file.placeOf(i).line)
     file.close()
-    const validation = await readValidation(survey.folder)
+    const held = new ValidationFile(survey.folder, survey.all.records - survey.trained.records)
+    const validation = await firstRecords(held, held.length)
+    held.close()
+    expect(validation).toHaveLength(held.length)
     return { examples, places, survey, validation, encoded }
   }
   const entry = (kind: 'records' | 'examples') => {

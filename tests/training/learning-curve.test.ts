@@ -50,10 +50,10 @@ it('--over.share 0.1,0.3,1 trains on nested parts, scores all on the same record
   const parts: Set<string>[] = []
   for (const { run, steps } of facts) {
     const recipe = (await readRunRecipe(at('curve', run))) as unknown as FinetuneRecipe
-    const { records } = await readFinetuneData(recipe)
-    parts.push(new Set(records.train.map((record) => (record as unknown as { text: string }).text)))
+    const { train } = await readFinetuneData(recipe)
+    parts.push(new Set(train.map((record) => (record as unknown as { text: string }).text)))
     // Two epochs in steps of 8 of as many records as the share takes.
-    expect(steps).toBe(Math.ceil((2 * records.train.length) / 8))
+    expect(steps).toBe(Math.ceil((2 * train.length) / 8))
   }
   expect(parts[0].size).toBeLessThan(parts[1].size)
   expect([...parts[0]].every((text) => parts[1].has(text))).toBe(true)

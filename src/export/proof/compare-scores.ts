@@ -7,6 +7,7 @@ import {
   findTask,
   type GeneratedAnswer,
   type PreparedTask,
+  scoreRecords,
   type TaskDefinition,
   type TaskRecord,
   taskConfig,
@@ -225,7 +226,7 @@ const generatedScore = async (
     const { ids } = plan.prompt(record)
     predictions.push(plan.decode(record, await answerOf(source, runner, ids, plan), undefined))
   }
-  const scores = task.score(records, predictions, config, source.model.headOptions.labels)
+  const scores = scoreRecords(task, records, predictions, config, source.model.headOptions.labels)
   return scores.scores()[task.mainMetric(config)]
 }
 

@@ -1,14 +1,18 @@
 // Evaluation of a model on a task's records: metrics with confidence intervals, and the predictions on request. One entry for each task.
+import { mkdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { resolveData } from '../../checkpoint/index.ts'
-import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, formatCount, formatDuration, LineFile, writeFileAtomic } from '../../core/index.ts'
 import {
   anyTaskSettings,
-  evaluateTask,
+  evaluateRecords,
   evaluateTaskSchema,
   findTask,
+  openRecords,
   type ReadReport,
-  type TaskResult,
+  type TaskPrediction,
+  type TaskSummary,
   taskConfig,
   taskTypes,
 } from '../../tasks/index.ts'
@@ -33,7 +37,7 @@ export const recordOptions = z.strictObject({
 })
 
 /** Metrics of a task with intervals, and what happened to the records. */
-export interface RecordsReport extends Omit<TaskResult, 'predictions'> {
+export interface RecordsReport extends TaskSummary {
   records: number
   /** Records that could not be used, by reason. */
   skipped: ReadReport['skipped']
@@ -45,6 +49,13 @@ const renderAnswered = (answered: number | undefined, records: number): string =
   return answered === records
     ? ', all answered,'
     : `, answers for the first ${formatCount(answered)}, perplexity of all,`
+}
+
+/** Lines on the disk of a file, for its content. */
+const linesBeside = async (file: string): Promise<LineFile<TaskPrediction>> => {
+  const folder = dirname(resolve(file))
+  await mkdir(folder, { recursive: true })
+  return new LineFile(folder)
 }
 
 const evaluationOf = (type: string): EvaluationEntry => {
@@ -59,19 +70,31 @@ const evaluationOf = (type: string): EvaluationEntry => {
     ): Promise<RecordsReport> {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
       const config = taskConfig(task, settings, dataset, recorded?.settings)
-      const { records, report } = await task.read(await resolveData(data[0]), config, { signal })
+      const { records, report } = await openRecords(task, await resolveData(data[0]), config, { signal })
       const { model, tokenizer } = await loadForInference(choice, { head: task.head, ...hooks })
-      const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
-        answers,
-        maxLength,
-        signal,
-        group,
-        onProgress: ({ examples, of }) =>
-          onProgress?.({ label: `Evaluating ${type}`, unit: 'examples', done: examples, of }),
-      })
-      if (file !== undefined && group?.first !== false)
-        await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
-      return { records: records.length, skipped: report.skipped, ...result }
+      const predictions = file === undefined || group?.first === false ? undefined : await linesBeside(file)
+      try {
+        const { result } = await evaluateRecords(
+          model,
+          tokenizer,
+          task,
+          records,
+          config,
+          {
+            answers,
+            maxLength,
+            signal,
+            group,
+            onProgress: ({ examples, of }) =>
+              onProgress?.({ label: `Evaluating ${type}`, unit: 'examples', done: examples, of }),
+          },
+          (_, prediction) => predictions?.add(prediction),
+        )
+        if (file !== undefined && predictions !== undefined) await writeFileAtomic(file, predictions.pieces())
+        return { records: records.length, skipped: report.skipped, ...result }
+      } finally {
+        predictions?.close()
+      }
     },
     render: ({ records, answered, skipped, metrics, seconds }: RecordsReport) =>
       [

@@ -3,12 +3,13 @@
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { scoreCompletions } from '../../alignment/index.ts'
-import { writeFileAtomic } from '../../core/index.ts'
+import { jsonLines, writeFileAtomic } from '../../core/index.ts'
 import { generateMany } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals, type TaskResult } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
+import { factsOfRecords } from '../engine/data-splits.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
@@ -107,8 +108,9 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
   await writeSamples(aligned, answers, before?.answers)
   await exportAdapted(recipe, files.base, applied, folder, async (target) => {
     await writeEvaluationFiles(target, {
-      result: { ...countsOf(aligned, policy), metrics, mainMetric, seconds, predictions },
-      records: encoded.validationRecords,
+      result: { ...countsOf(aligned, policy), metrics, mainMetric, seconds },
+      records: factsOfRecords(encoded.validationRecords),
+      predictions: jsonLines(predictions),
       parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
       references,
     })

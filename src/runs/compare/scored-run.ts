@@ -4,7 +4,7 @@ import { DataError, programCall } from '../../core/index.ts'
 import type { TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
 import type { DeclaredData } from '../engine/data-sets.ts'
-import { hashOfRecords } from '../engine/data-splits.ts'
+import { factsOfRecords } from '../engine/data-splits.ts'
 import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
 import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
 import { kindOf } from '../kinds.ts'
@@ -82,7 +82,7 @@ export const scoredRecords = async (
   name: string,
 ): Promise<TaskRecord[]> => {
   const validation = await comparison.records(recipe)
-  if (hashOfRecords(validation) === evaluation.records?.sha256) return validation
+  if (factsOfRecords(validation).sha256 === evaluation.records?.sha256) return validation
   throw new DataError(
     `Expected the records that ${name} was scored on, found others: the file has changed since. Restore it to compare.`,
     validation.at(0)?.file ?? folder,

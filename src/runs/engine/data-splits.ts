@@ -1,4 +1,5 @@
 // The examples of a run in their order, and its records for training and validation. Independent of what is learned.
+import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adapterWeightFiles } from '../../adapters/index.ts'
@@ -52,9 +53,35 @@ export const contentHash = (record: TaskRecord): string => {
   return sha256(JSON.stringify(content))
 }
 
-/** SHA-256 of ids, inputs and labels, whatever the files are called. */
-export const hashOfRecords = (records: readonly TaskRecord[]): string =>
-  sha256(records.map(({ file: _, line: __, ...content }) => JSON.stringify(content)).join('\n'))
+/** How many records there are, and the SHA-256 of their content. */
+export interface RecordFacts {
+  count: number
+  /** Of ids, inputs and labels, whatever the files are called. */
+  sha256: string
+}
+
+/** Takes records one after the other for their facts. */
+export class RecordHash {
+  readonly #hash = createHash('sha256')
+  #count = 0
+
+  add({ file: _, line: __, ...content }: TaskRecord): void {
+    if (this.#count++ > 0) this.#hash.update('\n')
+    this.#hash.update(JSON.stringify(content))
+  }
+
+  /** To be called once, after the last record. */
+  facts(): RecordFacts {
+    return { count: this.#count, sha256: this.#hash.digest('hex') }
+  }
+}
+
+/** The facts of records in memory. */
+export const factsOfRecords = (records: readonly TaskRecord[]): RecordFacts => {
+  const hash = new RecordHash()
+  for (const record of records) hash.add(record)
+  return hash.facts()
+}
 
 /** How many validation records are training records too, labels included. */
 const countShared = (train: readonly TaskRecord[], validation: readonly TaskRecord[]): number => {

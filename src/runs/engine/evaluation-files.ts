@@ -3,9 +3,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../../core/index.ts'
-import type { ScoreIntervals, TaskRecord, TaskResult } from '../../tasks/index.ts'
+import type { ScoreIntervals, TaskSummary } from '../../tasks/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
-import { hashOfRecords } from './data-splits.ts'
+import type { RecordFacts } from './data-splits.ts'
 
 /** Scores of predictions that take no training, on the same records. */
 export interface ReferenceScores {
@@ -15,11 +15,11 @@ export interface ReferenceScores {
 }
 
 /** The content of evaluation.json. Equal runs give equal content: seconds are in timing.json. */
-export interface Evaluation extends Omit<TaskResult, 'predictions' | 'seconds'> {
+export interface Evaluation extends Omit<TaskSummary, 'seconds'> {
   /** Names of the head's labels, in the order of their ids. */
   labels?: string[]
-  /** The number of scored records, and the SHA-256 of their content. */
-  records?: { count: number; sha256: string }
+  /** Of the scored records. */
+  records?: RecordFacts
   parameters?: { trained: number; total: number }
   references?: ReferenceScores[]
 }
@@ -32,11 +32,13 @@ export interface EvaluationTiming {
 }
 
 /** What an evaluation is written from. */
-export interface EvaluationFiles<Prediction> {
-  /** Scores and counts; the predictions are in the order of the records. */
-  result: Omit<TaskResult, 'predictions'> & { predictions: readonly Prediction[] }
-  /** The records that were scored. */
-  records: readonly TaskRecord[]
+export interface EvaluationFiles {
+  /** Scores and counts. */
+  result: TaskSummary
+  /** Of the records that were scored. */
+  records: RecordFacts
+  /** Lines of JSON in the order of the records, in pieces. */
+  predictions: AsyncIterable<string | Uint8Array>
   labels?: readonly string[]
   parameters: { trained: number; total: number }
   references: readonly ReferenceScores[]
@@ -45,23 +47,22 @@ export interface EvaluationFiles<Prediction> {
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 /** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model. */
-export const writeEvaluationFiles = async <Prediction>(
+export const writeEvaluationFiles = async (
   folder: string,
-  { result, records, labels, parameters, references }: EvaluationFiles<Prediction>,
+  { result, records, predictions, labels, parameters, references }: EvaluationFiles,
 ): Promise<void> => {
-  const { predictions, seconds, ...summary } = result
+  const { seconds, ...summary } = result
   const evaluation: Evaluation = {
     ...summary,
     ...(labels === undefined ? {} : { labels: [...labels] }),
-    records: { count: records.length, sha256: hashOfRecords(records) },
+    records,
     parameters,
     references: [...references],
   }
   const timing: EvaluationTiming = { seconds, examplesPerSecond: seconds > 0 ? summary.examples / seconds : 0 }
   await writeFile(join(folder, modelFiles.evaluation), json(evaluation))
   await writeFile(join(folder, modelFiles.timing), json(timing))
-  const lines = predictions.map((prediction) => `${JSON.stringify(prediction)}\n`)
-  await writeFile(join(folder, modelFiles.predictions), lines.join(''))
+  await writeFile(join(folder, modelFiles.predictions), predictions)
 }
 
 /** The evaluation in the folder of a model; undefined if there is none. @throws DataError for a damaged file */

@@ -1,12 +1,11 @@
 // Encodes the training records of a run into the cache, in a thread that reads and in others that encode. The bytes do not depend on the
 // number of threads.
 import { loadTokenizer } from '../../checkpoint/index.ts'
-import { runPool } from '../../core/index.ts'
+import { BatchChannel, runPool } from '../../core/index.ts'
 import { findTask, type PreparedTask, type PrepareOptions, type TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
-import { BatchChannel } from './batch-channel.ts'
 import { cacheEntry } from './cache-entry.ts'
 import { keyOf, tokenizerHash } from './content-key.ts'
 import { addTally, batchRecords, createBatchEncoder, type EncodingTally, noRecords } from './encode-records.ts'

@@ -3,14 +3,14 @@ import { stat } from 'node:fs/promises'
 import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError, formatBytes, formatCount, formatDuration, runPool } from '../../core/index.ts'
 import { expandFiles } from '../../files/index.ts'
-import { type TaskExample, type TaskRecord, tasks } from '../../tasks/index.ts'
+import { type TaskExample, tasks } from '../../tasks/index.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import { exampleCache } from './cache-entry.ts'
 import type { DataWork } from './data-worker.ts'
 import type { EncodingRequest, ExamplesResult } from './encode-data.ts'
 import type { EncodedSet } from './encode-records.ts'
 import { ExampleFile } from './example-file.ts'
-import { type RecordsRequest, readValidation, type SurveyResult } from './survey-records.ts'
+import { type RecordsRequest, type SurveyResult, ValidationFile } from './survey-records.ts'
 
 /** The settings that decide how data is read. */
 export interface DataSettings extends Pick<RecordsRequest, 'data' | 'validation' | 'validationShare' | 'share'> {
@@ -78,7 +78,7 @@ const describeProblem = (what: string, problem: string | undefined): string[] =>
 /** The records of a run after the first look, and how they are encoded. */
 export interface LargeData {
   survey: SurveyResult
-  validation: TaskRecord[]
+  validation: ValidationFile
   notes: string[]
   encode(request: Omit<EncodingRequest, 'task' | 'config' | 'use'>): Promise<EncodedSet>
 }
@@ -95,7 +95,7 @@ export const openLargeData = async (
   const survey = await inThread<SurveyResult>((progress) => ({ survey: { ...shared, progress } }), 'Reading', context)
   return {
     survey,
-    validation: await readValidation(survey.folder),
+    validation: new ValidationFile(survey.folder, survey.all.records - survey.trained.records),
     notes: describeProblem('what was read', survey.problem),
     async encode(request) {
       const started = performance.now()

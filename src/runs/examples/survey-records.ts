@@ -1,16 +1,18 @@
 // The first look at the records of a run, in a thread of its own: counts what the task needs of the training records, and keeps the
 // validation records. The training records themselves are not kept.
-import { createReadStream } from 'node:fs'
+import { closeSync, openSync, read } from 'node:fs'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { deserialize, serialize } from 'node:v8'
 import { resolveData } from '../../checkpoint/index.ts'
 import {
   findTask,
   isStreaming,
   type ReadReport,
+  type RecordSource,
   type RecordStatistics,
+  regrouped,
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
@@ -61,6 +63,7 @@ export interface SurveyResult extends Survey {
 
 const surveyFile = 'survey.bin'
 const validationFile = 'validation.bin'
+const readBytes = promisify(read)
 const chunkRecords = 500
 
 /** Calls `onRecord` with each record of a path, in order. */
@@ -106,20 +109,41 @@ class ChunkWriter {
   }
 }
 
-/** The validation records of a survey, letting others work between two chunks. */
-export const readValidation = async (folder: string): Promise<TaskRecord[]> => {
-  const records: TaskRecord[] = []
-  let waiting: Buffer = Buffer.alloc(0)
-  for await (const piece of createReadStream(join(folder, validationFile), { highWaterMark: 1 << 18 })) {
-    waiting = waiting.length === 0 ? (piece as Buffer) : Buffer.concat([waiting, piece as Buffer])
-    for (let size: number; waiting.length >= 4; waiting = waiting.subarray(size)) {
-      size = 4 + waiting.readUInt32LE(0)
-      if (waiting.length < size) break
-      for (const record of deserialize(waiting.subarray(4, size)) as TaskRecord[]) records.push(record)
-      await setImmediate()
+/** The validation records of a survey, which are read from its file in each pass. It stays open, as another run may remove it. */
+export class ValidationFile implements RecordSource {
+  readonly length: number
+  readonly #file: number
+  #isOpen = true
+
+  constructor(folder: string, length: number) {
+    this.length = length
+    this.#file = openSync(join(folder, validationFile), 'r')
+  }
+
+  chunks(size: number): AsyncIterable<readonly TaskRecord[]> {
+    return regrouped(this.#lists(), size)
+  }
+
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    closeSync(this.#file)
+  }
+
+  async *#lists(): AsyncGenerator<TaskRecord[], void, undefined> {
+    const bytesAt = async (bytes: number, at: number): Promise<Buffer> => {
+      const buffer = Buffer.alloc(bytes)
+      const { bytesRead } = await readBytes(this.#file, buffer, 0, bytes, at)
+      return buffer.subarray(0, bytesRead)
+    }
+    for (let at = 0; ; ) {
+      const length = await bytesAt(4, at)
+      if (length.length < 4) return
+      const size = length.readUInt32LE(0)
+      yield deserialize(await bytesAt(size, at + 4)) as TaskRecord[]
+      at += 4 + size
     }
   }
-  return records
 }
 
 const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<void> => {

@@ -1,6 +1,14 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
 import { vocabularyFacts } from '../../objectives/index.ts'
-import { readPredictions, scoresOf, type TaskRecord } from '../../tasks/index.ts'
+import {
+  firstRecords,
+  type RecordSource,
+  readPredictions,
+  recordsInMemory,
+  scoreRecords,
+  scoresOf,
+  type TaskRecord,
+} from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
 import { loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
@@ -66,7 +74,9 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     exportModel: (folder) => exportSpecialist(specialist, folder),
     // What is shared is closed by its owner.
     close: () => {
-      if (context.shared === undefined) encoded.close()
+      if (context.shared !== undefined) return
+      encoded.close()
+      data.close()
     },
   }
 }
@@ -78,7 +88,7 @@ export const finetuneComparison: RunComparison<FinetuneRecipe> = {
     await restoreFunctions(recipe)
     const { task } = taskOf(recipe)
     const { split } = recipe
-    const sets: { name: string; records: TaskRecord[] }[] = []
+    const sets: { name: string; records: RecordSource }[] = []
     for (const { name, path, validation, validationShare, config } of setsOf(recipe)) {
       const records: TaskRecord[] = []
       const isWanted = (record: TaskRecord) =>
@@ -87,9 +97,10 @@ export const finetuneComparison: RunComparison<FinetuneRecipe> = {
         if (isWanted(record)) records.push(record)
       })
       const held = isSplit(split) ? splitByLabel(records, split, validationShare, stratumOf(task)).validation : records
-      sets.push({ name, records: held })
+      sets.push({ name, records: recordsInMemory(held) })
     }
-    return joinValidation(sets).records
+    const joined = joinValidation(sets).records
+    return [...(await firstRecords(joined, joined.length))]
   },
   answerFields: (recipe) => taskOf(recipe).task.answerFields ?? [],
   predictions(path, records, recipe) {
@@ -98,7 +109,7 @@ export const finetuneComparison: RunComparison<FinetuneRecipe> = {
   },
   score(records, predictions, recipe, labels) {
     const { task, config } = taskOf(recipe)
-    return task.score(records, predictions, config, labels)
+    return scoreRecords(task, records, predictions, config, labels)
   },
 }
 

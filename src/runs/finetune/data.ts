@@ -5,7 +5,9 @@ import {
   mergeStatistics,
   type PreparedTask,
   type PrepareOptions,
+  type RecordSource,
   type RecordStatistics,
+  recordsInMemory,
   statisticsOf,
   type TaskDefinition,
   type TaskRecord,
@@ -47,8 +49,8 @@ export interface FinetuneData {
   anyStartHead: true
   head: HeadType | readonly HeadType[]
   tokenizer: ModelTokenizer
-  records: { validation: TaskRecord[] }
-  /** Which validation records are of which data set; empty for a single one. */
+  validation: RecordSource
+  /** The data sets that validation records are of; empty for a single one. */
   validationSets: readonly ValidationSet[]
   /** Statistics of the training records. */
   trained: RecordStatistics
@@ -58,11 +60,13 @@ export interface FinetuneData {
   hashes: { readonly [file: string]: string }
   headOptions: Partial<HeadOptions>
   notes: string[]
+  /** Closes the validation records. */
+  close(): void
 }
 
-/** Data whose training records are in memory. */
+/** Data whose records are in memory. */
 export interface InMemoryData extends FinetuneData {
-  records: { train: TaskRecord[]; validation: TaskRecord[] }
+  train: TaskRecord[]
 }
 
 /** What the encoding of training records depends on, besides the task. */
@@ -84,10 +88,11 @@ interface ReadSet {
   /** Statistics of the training records, and of all. */
   trained: RecordStatistics
   all: RecordStatistics
-  validation: TaskRecord[]
+  validation: RecordSource
   files: readonly string[]
   hashes?: { readonly [file: string]: string }
   notes: string[]
+  close(): void
 }
 
 /** Head options of all records, and notes about the labels. The training records alone must have what a task needs, such as two classes. */
@@ -141,18 +146,22 @@ const joinSets = async (
   const { headOptions, notes } = learnable(task, config, trained, all)
   const { records, sets } = joinValidation(read.map(({ set, validation }) => ({ name: set.name, records: validation })))
   return {
-    records: { validation: records },
+    validation: records,
     validationSets: sets,
     trained,
     files: read.flatMap(({ files }) => files),
     hashes: Object.assign({}, ...read.map(({ hashes }) => hashes)) as { [file: string]: string },
     headOptions,
     notes: [...notesOfSets(read.map((one) => ({ name: one.set.name, notes: one.notes }))), ...notes],
+    close() {
+      for (const one of read) one.close()
+    },
   }
 }
 
 interface SetInMemory extends ReadSet {
   train: TaskRecord[]
+  held: TaskRecord[]
 }
 
 const readSet = async (
@@ -161,7 +170,12 @@ const readSet = async (
   { split, share }: Pick<FinetuneRecipe, 'split' | 'share'>,
 ): Promise<SetInMemory> => {
   const { path: data, validation: path, validationShare, config } = set
-  const { notes, files, validation, ...both } = await readSplits(
+  const {
+    notes,
+    files,
+    validation: held,
+    ...both
+  } = await readSplits(
     { data, validationShare, ...(path === undefined ? {} : { validation: path }) },
     (one) => task.read(one, config),
     isSplit(split) ? (all) => splitByLabel(all, split, validationShare, stratumOf(task)) : undefined,
@@ -171,11 +185,13 @@ const readSet = async (
   return {
     set,
     train,
-    validation,
+    held,
+    validation: recordsInMemory(held),
     trained,
-    all: mergeStatistics([trained, statisticsOf(task, validation)]),
+    all: mergeStatistics([trained, statisticsOf(task, held)]),
     files,
     notes: [...notes, ...taken],
+    close() {},
   }
 }
 
@@ -185,14 +201,21 @@ const readInMemory = async (recipe: FinetuneRecipe): Promise<{ data: FinetuneDat
   const sets: SetInMemory[] = []
   for (const set of setsOf(recipe)) sets.push(await readSet(parts.task, set, recipe))
   const data = await joinSets(parts, sets)
-  return { data: { ...parts, ...data, notes: [...data.notes, ...overlapOfSets(sets)] }, sets }
+  return {
+    data: {
+      ...parts,
+      ...data,
+      notes: [...data.notes, ...overlapOfSets(sets.map((one) => ({ ...one, validation: one.held })))],
+    },
+    sets,
+  }
 }
 
 /** Reads all records into memory, those of several data sets as one. */
 export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<InMemoryData> => {
   const { data, sets } = await readInMemory(recipe)
   const train = sets.length === 1 ? sets[0].train : sets.flatMap((one) => one.train)
-  return { ...data, records: { ...data.records, train } }
+  return { ...data, train }
 }
 
 /** Looks at a data set in another thread, which encodes it into the cache later. */
@@ -223,6 +246,7 @@ const openLargeSet = async (
       ...describeTaken(trained.records, available, share),
     ],
     encode: (_, options) => encode({ tokenizer, options }),
+    close: () => validation.close(),
   }
 }
 

@@ -23,23 +23,23 @@ import {
 } from '../../features/index.ts'
 import type { HeadType } from '../../models/index.ts'
 import {
+  firstRecords,
   type PreparedTask,
   type PrepareOptions,
-  scoreIntervals,
+  scoreIntervalsByTurns,
   type TaskDefinition,
   type TaskRecord,
-  type TaskResult,
   taskMaxLength,
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
-import { measureSpecialist } from './after-training.ts'
+import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
-import { scoreSets, writeEvaluation } from './write-evaluation.ts'
+import { EvaluationDraft, SetScores } from './write-evaluation.ts'
 
 /** Time between two lines of progress. */
 const lineMs = 10_000
@@ -148,20 +148,30 @@ const fitEstimator = async (
   return fitted
 }
 
-const evaluateFit = (
-  { prepared, data: { task, config, records, validationSets }, headOptions }: FeatureFit,
+const evaluateFit = async (
+  { prepared, data, headOptions, recipe }: FeatureFit,
+  records: readonly TaskRecord[],
   features: TaskFeatures,
   fitted: LearningResult,
-): TaskResult => {
-  const predicted = predictFromFeatures(prepared, records.validation, features, fitted)
+): Promise<FinalEvaluation> => {
+  const { predictions, ...predicted } = predictFromFeatures(prepared, records, features, fitted)
+  const { task, config } = data
   const labels = headOptions.labels ?? []
-  const scores = task.score(records.validation, predicted.predictions, config, labels)
-  const scored = { task, config, validation: records.validation, validationSets, labels }
+  const draft = new EvaluationDraft({ ...data, labels, seed: recipe.seed, folder: recipe.out, samples: 0 })
+  const scorer = task.scorer(config, labels)
+  const sets = new SetScores({ ...data, labels })
+  for (const [i, record] of records.entries())
+    for (const taker of [scorer, sets, draft]) taker.add(record, predictions[i])
+  const scores = scorer.units()
   return {
-    ...predicted,
-    metrics: { ...scoreIntervals(scores), ...scoreSets(scored, predicted.predictions) },
-    mainMetric: task.mainMetric(config),
-    details: scores.details(),
+    result: {
+      ...predicted,
+      metrics: { ...(await scoreIntervalsByTurns(scores)), ...(await sets.metrics()) },
+      mainMetric: task.mainMetric(config),
+      details: scores.details(),
+    },
+    warnings: scorer.warnings?.() ?? [],
+    draft,
   }
 }
 
@@ -171,13 +181,13 @@ const saveFit = async (
   fit: FeatureFit,
   fitted: LearningResult,
   width: number,
-  result: TaskResult,
+  evaluated: FinalEvaluation,
 ): Promise<FinalScores> => {
   const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
-  const { task, records, tokenizer } = data
+  const { task, tokenizer } = data
   const { kind, outputs } = prepared.rows
-  const measured = measureSpecialist(task, records.validation, result, data.config, headOptions.labels ?? [])
-  const { config } = measured
+  const measured = await measureSpecialist({ ...data, labels: headOptions.labels ?? [] }, evaluated)
+  const { result, warnings, config } = measured
   const model = modelFolder(recipe)
   const facts = {
     base: resolve(data.base),
@@ -200,17 +210,8 @@ const saveFit = async (
   const { parameterCount: trained } = fitted.fitted
   let scores: FinalScores = { metrics: {} }
   await saveFeatureModel(facts, fitted, model, async (folder) => {
-    scores = await writeEvaluation(folder, {
-      task,
-      config,
-      trained: data.trained,
-      validation: records.validation,
-      validationSets: data.validationSets,
-      result: measured.result,
-      labels: headOptions.labels ?? [],
-      parameters: { trained, total: base.model.parameterCount + trained },
-      seed: recipe.seed,
-    })
+    const parameters = { trained, total: base.model.parameterCount + trained }
+    scores = await evaluated.draft.write(folder, { result, warnings, parameters })
     await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
     if (recipe.tokenizer !== undefined) await tokenizer.save(folder)
   })
@@ -239,19 +240,20 @@ export const fitFeatures =
     const hashes = await hashesOf(data.files, data.base)
     if (group !== undefined) await expectSameRun(group, recipe, hashes)
     const fit = await prepareFit(recipe, data)
-    const train = await extract(fit, 'training', data.records.train, context)
+    const train = await extract(fit, 'training', data.train, context)
     let fitted: LearningResult | undefined
     await onFirst(group, async () => {
       fitted = await fitEstimator(fit, train, context)
     })
     const width = train.features.shape[1]
     train.features.free()
-    const validation = await extract(fit, 'validation', data.records.validation, context)
+    const held = await firstRecords(data.validation, data.validation.length)
+    const validation = await extract(fit, 'validation', held, context)
     return onFirst(group, async () => {
       const learned = fitted as LearningResult
-      const result = evaluateFit(fit, validation, learned)
+      const evaluated = await evaluateFit(fit, held, validation, learned)
       validation.features.free()
-      const scores = await saveFit(fit, learned, width, result)
+      const scores = await saveFit(fit, learned, width, evaluated).finally(() => evaluated.draft.close())
       const tokens = train.extracted.tokens + validation.extracted.tokens
       const cached = train.extracted.cached + validation.extracted.cached
       const computed = train.extracted.computed + validation.extracted.computed

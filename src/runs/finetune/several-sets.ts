@@ -1,13 +1,62 @@
 // What several data sets of one run have to agree on, and their validation records together. Independent of the task and of where records are.
 import { realpath } from 'node:fs/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
-import type { RecordStatistics, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
+import type { RecordSource, RecordStatistics, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
 import { contentHash } from '../engine/data-splits.ts'
 
-/** The validation records of a data set, by their numbers among those of all sets. */
+/** A data set of a run, and how many validation records it has. */
 export interface ValidationSet {
   name: string
-  numbers: number[]
+  count: number
+}
+
+/** For each of the joined validation records, the number of its set. */
+export function* turnsOf(sets: readonly Pick<ValidationSet, 'count'>[]): Generator<number, void, undefined> {
+  const longest = Math.max(0, ...sets.map(({ count }) => count))
+  for (let turn = 0; turn < longest; turn++) for (const [i, { count }] of sets.entries()) if (turn < count) yield i
+}
+
+/** Records of a source one after the other. */
+class RecordReader {
+  readonly #chunks: AsyncIterator<readonly TaskRecord[]>
+  #chunk: readonly TaskRecord[] = []
+  #at = 0
+
+  constructor(source: RecordSource, size: number) {
+    this.#chunks = source.chunks(size)[Symbol.asyncIterator]()
+  }
+
+  async next(): Promise<TaskRecord | undefined> {
+    if (this.#at === this.#chunk.length) {
+      this.#at = 0
+      this.#chunk = (await this.#chunks.next()).value ?? []
+    }
+    return this.#chunk[this.#at++]
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.()
+  }
+}
+
+async function* joinedRecords(
+  sets: readonly { name: string; records: RecordSource }[],
+  size: number,
+): AsyncGenerator<readonly TaskRecord[], void, undefined> {
+  const readers = sets.map(({ records }) => new RecordReader(records, Math.ceil(size / sets.length)))
+  let chunk: TaskRecord[] = []
+  try {
+    for (const set of turnsOf(sets.map(({ records }) => ({ count: records.length })))) {
+      const record = (await readers[set].next()) as TaskRecord
+      chunk.push({ ...record, id: `${sets[set].name}/${record.id}` })
+      if (chunk.length < size) continue
+      yield chunk
+      chunk = []
+    }
+    if (chunk.length > 0) yield chunk
+  } finally {
+    for (const reader of readers) await reader.close()
+  }
 }
 
 /**
@@ -15,21 +64,17 @@ export interface ValidationSet {
  * Ids begin with the name of the set. Records of a single set stay as they are.
  */
 export const joinValidation = (
-  sets: readonly { name: string; records: TaskRecord[] }[],
-): { records: TaskRecord[]; sets: ValidationSet[] } => {
-  if (sets.length === 1) return { records: sets[0].records, sets: [] }
-  const records: TaskRecord[] = []
-  const found = sets.map(({ name }): ValidationSet => ({ name, numbers: [] }))
-  const longest = Math.max(...sets.map((set) => set.records.length))
-  for (let turn = 0; turn < longest; turn++)
-    for (const [i, set] of sets.entries()) {
-      const record = set.records[turn]
-      if (record === undefined) continue
-      found[i].numbers.push(records.length)
-      records.push({ ...record, id: `${set.name}/${record.id}` })
-    }
-  return { records, sets: found }
-}
+  sets: readonly { name: string; records: RecordSource }[],
+): { records: RecordSource; sets: ValidationSet[] } =>
+  sets.length === 1
+    ? { records: sets[0].records, sets: [] }
+    : {
+        records: {
+          length: sets.reduce((sum, { records }) => sum + records.length, 0),
+          chunks: (size) => joinedRecords(sets, size),
+        },
+        sets: sets.map(({ name, records }) => ({ name, count: records.length })),
+      }
 
 /** Notes about data sets, each with the name of its set where there are several. */
 export const notesOfSets = (sets: readonly { name: string; notes: readonly string[] }[]): string[] =>

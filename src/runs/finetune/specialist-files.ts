@@ -5,8 +5,9 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import { DataError } from '../../core/index.ts'
-import type { TaskRecord, TaskResult } from '../../tasks/index.ts'
+import type { TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
+import type { PredictedRecord } from './write-evaluation.ts'
 
 /** The content of task.json. */
 export interface SpecialistTask {
@@ -74,26 +75,25 @@ export interface SavedSample {
 }
 
 export interface SamplesInput {
-  records: readonly (TaskRecord & { references?: readonly string[] })[]
   promptOf(record: TaskRecord): string
-  before: TaskResult | undefined
-  after: TaskResult
-  count: number
+  /** Predictions of the base for the same records. */
+  before: readonly TaskPrediction[] | undefined
+  after: readonly PredictedRecord[]
 }
 
-const answerOf = (result: TaskResult | undefined, i: number): string | undefined =>
-  (result?.predictions[i] as { answer?: string } | undefined)?.answer
+const answerOf = (prediction: TaskPrediction | undefined): string | undefined =>
+  (prediction as { answer?: string } | undefined)?.answer
 
-export const samplesOf = ({ records, promptOf, before, after, count }: SamplesInput): SavedSample[] =>
-  records.slice(0, count).flatMap((record, i) => {
-    const answer = answerOf(after, i)
+export const samplesOf = ({ promptOf, before, after }: SamplesInput): SavedSample[] =>
+  after.flatMap(({ record, prediction }, i) => {
+    const answer = answerOf(prediction)
     if (answer === undefined) return []
-    const earlier = answerOf(before, i)
+    const earlier = answerOf(before?.[i])
     return [
       {
         id: record.id,
         prompt: promptOf(record),
-        reference: record.references?.[0] ?? '',
+        reference: (record as { references?: readonly string[] }).references?.[0] ?? '',
         ...(earlier === undefined ? {} : { before: earlier }),
         after: answer,
       },

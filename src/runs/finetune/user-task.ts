@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { ConfigError, DataError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Batch, Criterion, LossTerm } from '../../objectives/index.ts'
-import type { PreparedTask, ScoredUnits, TaskDefinition, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
+import {
+  GrowingList,
+  type PreparedTask,
+  type ScoredUnits,
+  type TaskDefinition,
+  type TaskPrediction,
+  type TaskRecord,
+} from '../../tasks/index.ts'
 import { Tensor } from '../../tensor/index.ts'
 import { registerMetricInfo } from '../../tracking/index.ts'
 import { functionOf } from '../engine/recipe-functions.ts'
@@ -108,9 +115,11 @@ const prepareWith =
     return Object.defineProperties({}, replaced) as PreparedTask
   }
 
+/** A metric of the recipe, and its value for each record. */
 interface OwnMetric {
   name: string
-  values: Float64Array
+  score: (record: TaskRecord, prediction: TaskPrediction) => number
+  values: GrowingList
 }
 
 /** The mean of each metric over any resample of the records. */
@@ -120,7 +129,7 @@ const withMetrics = (units: ScoredUnits, metrics: readonly OwnMetric[]): ScoredU
   scores(counts) {
     const own = metrics.map(({ name, values }): [string, number] => {
       let [sum, weight] = [0, 0]
-      values.forEach((value, i) => {
+      values.values().forEach((value, i) => {
         const count = counts === undefined ? 1 : counts[i]
         sum += count * value
         weight += count
@@ -131,30 +140,45 @@ const withMetrics = (units: ScoredUnits, metrics: readonly OwnMetric[]): ScoredU
   },
 })
 
-const scoreWith =
-  (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['score'] =>
-  (records, predictions, config, labels) => {
-    const units = task.score(records, predictions, config, labels)
+const scorerWith =
+  (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['scorer'] =>
+  (config, labels) => {
+    const scorer = task.scorer(config, labels)
     const metrics = recipe.metrics.map((input): OwnMetric => {
       const given = functionOf(input, 'metrics', recipe.out) as RecipeMetric
       const { name } = given
       const score = (typeof given === 'function' ? given : (...pair: [never, never]) => given.score(...pair)) as (
         record: TaskRecord,
         prediction: TaskPrediction,
-      ) => number
+      ) => unknown
       registerMetricInfo({ name, direction: (typeof given === 'function' ? undefined : given.direction) ?? 'higher' })
-      if (units.units !== predictions.length)
-        throw new ConfigError(
-          `The metric \`${name}\` needs a prediction for each record, which ${task.type} does not have.`,
-        )
-      const value = (prediction: TaskPrediction, i: number): number => {
-        const found = callNow(callOf('metric', input, recipe), () => score(records[i], prediction))
-        if (typeof found === 'number') return found
-        throw new ConfigError(`Expected a number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
+      return {
+        name,
+        score(record, prediction) {
+          const found = callNow(callOf('metric', input, recipe), () => score(record, prediction))
+          if (typeof found === 'number') return found
+          throw new ConfigError(`Expected a number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
+        },
+        values: new GrowingList(),
       }
-      return { name, values: Float64Array.from(predictions, value) }
     })
-    return withMetrics(units, metrics)
+    let records = 0
+    return {
+      add(record, prediction) {
+        scorer.add(record, prediction)
+        records++
+        for (const { score, values } of metrics) values.push(score(record, prediction))
+      },
+      units() {
+        const units = scorer.units()
+        if (units.units !== records)
+          throw new ConfigError(
+            `The metric \`${metrics[0].name}\` needs a prediction for each record, which ${task.type} does not have.`,
+          )
+        return withMetrics(units, metrics)
+      },
+      warnings: () => scorer.warnings?.() ?? [],
+    }
   }
 
 /** The task of a recipe with the user's code. The functions are looked up when they are called. */
@@ -168,7 +192,7 @@ export const withUserCode = (task: TaskDefinition, recipe: UserTaskRecipe): Task
     ...(metrics.length === 0
       ? {}
       : {
-          score: scoreWith(task, recipe),
+          scorer: scorerWith(task, recipe),
           metricNames: (config: object) => [...task.metricNames(config), ...metrics.map(nameOf)],
         }),
   }

@@ -1,80 +1,183 @@
-// The evaluation of a specialist in the folder of its model, with the scores of predictions that take no training. Independent of the task;
-// runs no model.
-import { createRandom } from '../../core/index.ts'
+// The evaluation of a specialist in the folder of its model, from its predictions as they come, with the scores of predictions that take no
+// training. Independent of the task; runs no model.
+import { mkdirSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { createRandom, LineFile } from '../../core/index.ts'
 import {
+  type Baseline,
+  type Measurement,
+  type RecordSource,
   type RecordStatistics,
   type ScoreIntervals,
-  scoreIntervals,
+  type Scorer,
+  scoreIntervalsByTurns,
+  scoresWithoutIntervals,
   type TaskDefinition,
   type TaskPrediction,
   type TaskRecord,
-  type TaskResult,
+  type TaskSummary,
 } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
+import { RecordHash } from '../engine/data-splits.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
-import type { ValidationSet } from './several-sets.ts'
+import { turnsOf, type ValidationSet } from './several-sets.ts'
 
 /** What is scored. */
-interface ScoredData {
+export interface ScoredData {
   task: TaskDefinition
   config: object
-  /** Statistics of the training records. */
-  trained: RecordStatistics
-  validation: readonly TaskRecord[]
-  /** Which of them are of which data set; empty for a single one. */
+  /** The data sets that validation records are of; empty for a single one. */
   validationSets: readonly ValidationSet[]
   /** Of the head that predicts. */
   labels: readonly string[]
 }
 
-/** What an evaluation is written from. */
-export interface EvaluationInput extends ScoredData {
-  result: TaskResult
-  /** Of the base before training, with a new head as it was initialised. */
-  untrained?: TaskResult
-  parameters: { trained: number; total: number }
+/** Scores predictions on the records of each data set, as they come. */
+export class SetScores {
+  readonly #sets: readonly { name: string; scorer: Scorer; records: number }[]
+  readonly #turns: Iterator<number, void>
+
+  constructor({ task, config, validationSets, labels }: ScoredData) {
+    this.#sets = validationSets.map(({ name }) => ({ name, scorer: task.scorer(config, labels), records: 0 }))
+    this.#turns = turnsOf(validationSets)
+  }
+
+  add(record: TaskRecord, prediction: TaskPrediction): void {
+    const { value } = this.#turns.next()
+    if (value === undefined) return
+    this.#sets[value].records++
+    this.#sets[value].scorer.add(record, prediction)
+  }
+
+  /** `accuracy/reviews`. Sets without a record have none. */
+  async metrics({ intervals = true }: { intervals?: boolean } = {}): Promise<ScoreIntervals> {
+    const found: ScoreIntervals = {}
+    for (const { name, scorer, records } of this.#sets) {
+      if (records === 0) continue
+      const units = scorer.units()
+      const own = intervals ? await scoreIntervalsByTurns(units) : scoresWithoutIntervals(units)
+      for (const [metric, interval] of Object.entries(own)) found[metricOfSet(metric, name)] = interval
+    }
+    return found
+  }
+}
+
+/** A baseline of the task, and its scores. */
+interface ScoredBaseline {
+  baseline: Baseline
+  scorer: Scorer
+  sets: SetScores
+}
+
+/** What a draft takes down. */
+export interface DraftInput extends ScoredData {
+  /** Statistics of the training records. */
+  trained: RecordStatistics
   /** Of the references that use random numbers. */
   seed: number | string
+  /** Folder on the disk that predictions are kept on until they are written. */
+  folder: string
+  /** How many records are kept with their predictions, the first ones. */
+  samples: number
 }
 
-/** Scores of predictions on the records of each data set: `accuracy/reviews`. Sets without a record have none. */
-export const scoreSets = (
-  { task, config, validation, validationSets, labels }: Omit<ScoredData, 'trained'>,
-  predictions: readonly TaskPrediction[],
-): ScoreIntervals => {
-  const found: ScoreIntervals = {}
-  for (const { name, numbers } of validationSets) {
-    const own = numbers.filter((number) => number < validation.length)
-    if (own.length === 0) continue
-    const [records, theirs] = [own.map((number) => validation[number]), own.map((number) => predictions[number])]
-    for (const [metric, interval] of Object.entries(scoreIntervals(task.score(records, theirs, config, labels))))
-      found[metricOfSet(metric, name)] = interval
+/** A validation record with its prediction. */
+export interface PredictedRecord {
+  record: TaskRecord
+  prediction: TaskPrediction
+}
+
+/** Predictions that are rewritten before others may work. */
+const turnRecords = 64
+
+/** Takes validation records with the predictions of a specialist, for the files of its model. Keeps neither in memory. */
+export class EvaluationDraft {
+  readonly samples: PredictedRecord[] = []
+  /** Measures what is saved with the model; undefined where the task asks for nothing. */
+  readonly measurement: Measurement | undefined
+  readonly #input: DraftInput
+  readonly #baselines: readonly ScoredBaseline[]
+  readonly #hash = new RecordHash()
+  #predictions: LineFile<TaskPrediction>
+
+  constructor(input: DraftInput) {
+    const { task, config, labels, trained, seed, folder } = input
+    mkdirSync(folder, { recursive: true })
+    this.#input = input
+    this.#predictions = new LineFile(folder)
+    this.measurement = task.afterTraining?.(config)
+    this.#baselines = (task.baselines?.(trained, config, createRandom(`baselines/${seed}`)) ?? []).map((baseline) => ({
+      baseline,
+      scorer: task.scorer(config, labels),
+      sets: new SetScores(input),
+    }))
   }
-  return found
+
+  add(record: TaskRecord, prediction: TaskPrediction): void {
+    this.#hash.add(record)
+    this.#predictions.add(prediction)
+    this.measurement?.add(record, prediction)
+    if (this.samples.length < this.#input.samples) this.samples.push({ record, prediction })
+    for (const { baseline, scorer, sets } of this.#baselines) {
+      const predicted = baseline.predict(record)
+      scorer.add(record, predicted)
+      sets.add(record, predicted)
+    }
+  }
+
+  /** Puts other predictions in the place of those of all records. */
+  async rewrite(
+    records: RecordSource,
+    change: (record: TaskRecord, prediction: TaskPrediction) => TaskPrediction,
+  ): Promise<void> {
+    const before = this.#predictions
+    const after = new LineFile<TaskPrediction>(this.#input.folder)
+    this.#predictions = after
+    try {
+      const predictions = before.items()
+      for await (const chunk of records.chunks(1000))
+        for (const [i, record] of chunk.entries()) {
+          if (i % turnRecords === 0) await setImmediate()
+          after.add(change(record, (await predictions.next()).value as TaskPrediction))
+        }
+    } finally {
+      before.close()
+    }
+  }
+
+  /** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model, and returns what they amount to. */
+  async write(folder: string, { result, warnings, untrained, parameters }: EvaluationOutcome): Promise<FinalScores> {
+    const references: ReferenceScores[] = []
+    for (const { baseline, scorer, sets } of this.#baselines)
+      references.push({
+        name: baseline.name,
+        metrics: { ...(await scoreIntervalsByTurns(scorer.units())), ...(await sets.metrics()) },
+      })
+    if (untrained !== undefined) references.push({ name: untrainedBase, metrics: untrained.metrics })
+    await writeEvaluationFiles(folder, {
+      result,
+      records: this.#hash.facts(),
+      predictions: this.#predictions.pieces(),
+      labels: this.#input.labels,
+      parameters,
+      references,
+    })
+    return finalScores(result, references, { warnings })
+  }
+
+  close(): void {
+    this.#predictions.close()
+  }
 }
 
-/** Scores of the task's baselines and of the untrained base on the validation records. */
-const referencesOf = (input: EvaluationInput): ReferenceScores[] => {
-  const { task, config, trained, validation, untrained, labels, seed } = input
-  const baselines = task.baselines?.(trained, validation, config, createRandom(`baselines/${seed}`)) ?? []
-  return [
-    ...baselines.map(({ name, predictions }) => ({
-      name,
-      metrics: {
-        ...scoreIntervals(task.score(validation, predictions, config, labels)),
-        ...scoreSets(input, predictions),
-      },
-    })),
-    ...(untrained === undefined ? [] : [{ name: untrainedBase, metrics: untrained.metrics }]),
-  ]
-}
-
-/** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model, and returns what they amount to. */
-export const writeEvaluation = async (folder: string, input: EvaluationInput): Promise<FinalScores> => {
-  const { task, config, validation, result, labels, parameters } = input
-  const references = referencesOf(input)
-  await writeEvaluationFiles(folder, { result, records: validation, labels, parameters, references })
-  return finalScores(result, references, { warnings: task.warnings?.(validation, result.predictions, config) })
+/** What is written of an evaluation, besides predictions. */
+export interface EvaluationOutcome {
+  result: TaskSummary
+  /** Of the task about the predictions. */
+  warnings: readonly string[]
+  /** Scores of the base before training, with a new head as it was initialised. */
+  untrained?: Pick<TaskSummary, 'metrics'> | undefined
+  parameters: { trained: number; total: number }
 }

@@ -17,6 +17,7 @@ import { finetuneComparison } from '../finetune/build.ts'
 import { openTrainingData } from '../finetune/data.ts'
 import { type EncodedRecords, encodeRecords } from '../finetune/encode.ts'
 import {
+  evaluateFinally,
   evaluateSpecialist,
   predictLargest,
   type Specialist,
@@ -134,12 +135,16 @@ const exportTasks = async (
   await writeFolderAtomic(folder, async (target) => {
     const [first] = tasks
     for (const { name, specialist, data } of tasks) {
-      const evaluated = await evaluateSpecialist(specialist, recipe.answers.atEnd)
+      const evaluated = await evaluateFinally(specialist, recipe.answers.atEnd)
       const body = name === first.name ? undefined : join(target, first.name)
-      const scores = await writeSpecialist(specialist, join(target, name), { evaluated }, (own, addFiles) =>
-        saveTaskModel(recipe, joined, data.base, name, { folder: own, body, addFiles }),
-      )
-      done.push({ name, scores })
+      try {
+        const scores = await writeSpecialist(specialist, join(target, name), { evaluated }, (own, addFiles) =>
+          saveTaskModel(recipe, joined, data.base, name, { folder: own, body, addFiles }),
+        )
+        done.push({ name, scores })
+      } finally {
+        evaluated.draft.close()
+      }
     }
     await writeTaskNames(target, tasks)
   })
@@ -217,7 +222,11 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
     exportModel: (folder) => exportTasks(recipe, joined, tasks, folder),
     // What is shared is closed by its owner.
     close: () => {
-      if (context.shared === undefined) for (const { encoded } of tasks) encoded.close()
+      if (context.shared !== undefined) return
+      for (const { encoded, data: own } of tasks) {
+        encoded.close()
+        own.close()
+      }
     },
   }
 }

@@ -6,10 +6,12 @@ import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
 import { bootstrapFields } from '../metrics/bootstrap.ts'
-import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
+import { type ScoreIntervals, scoreIntervalsByTurns, scoresWithoutIntervals } from '../metrics/resampling.ts'
 import type { Scores } from '../metrics/scored-units.ts'
+import { chunkRecords, type RecordSource, recordsInMemory } from '../records/record-source.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 import { predictByGeneration } from './predict-by-generation.ts'
+import { type PredictionCounts, predictChunks, type TakePrediction } from './predict-chunks.ts'
 import { predictFromLogits } from './predict-from-logits.ts'
 
 /** Settings of `predictTask` and `evaluateTask`. */
@@ -43,24 +45,20 @@ export interface TaskHooks {
   group?: ProcessGroup | undefined
 }
 
-/** Predictions, and what happened on the way. */
-export interface PredictionResult<Prediction extends TaskPrediction = TaskPrediction> {
-  /** In the order of the records. */
-  predictions: Prediction[]
-  /** Examples that went through the model: records, or their windows. */
-  examples: number
-  /** Records that an answer was generated for, the first ones; scores of answers are over those. Undefined for other tasks. */
-  answered?: number
-  tokens: number
-  /** Tokens that were truncated because a record was too long. */
-  truncatedTokens: number
-  truncatedRecords: number
+/** What happened on the way to predictions. */
+export interface PredictionSummary extends PredictionCounts {
   /** Seconds of encoding, forward passes and decoding. */
   seconds: number
 }
 
-/** Predictions with their scores. */
-export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> extends PredictionResult<Prediction> {
+/** Predictions, and what happened on the way. */
+export interface PredictionResult<Prediction extends TaskPrediction = TaskPrediction> extends PredictionSummary {
+  /** In the order of the records. */
+  predictions: Prediction[]
+}
+
+/** Scores of predictions. */
+export interface TaskSummary extends PredictionSummary {
   metrics: ScoreIntervals
   /** The metric that checkpoints are chosen by. */
   mainMetric: string
@@ -68,12 +66,74 @@ export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> 
   details: { [name: string]: unknown }
 }
 
+/** Predictions with their scores. */
+export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction>
+  extends TaskSummary,
+    PredictionResult<Prediction> {}
+
 /** Default for the maximum tokens per example: the limits of model and tokenizer, up to 512 or the task's own. */
 export const taskMaxLength = (
   model: Pick<Model, 'facts' | 'config'>,
   { maxLength }: Pick<Tokenizer, 'maxLength'>,
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
 ): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
+
+/**
+ * Predicts records of any number, and hands each prediction over with its record, in their order.
+ * @throws ConfigError for a model with another head, DataError for a record that cannot be encoded
+ */
+export const predictRecords = async <
+  Config extends object,
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
+  model: Model,
+  tokenizer: Tokenizer,
+  task: TaskDefinition<Config, Record, Example, Prediction>,
+  records: RecordSource<Record>,
+  config: Config,
+  options: EvaluateTaskSettings & TaskHooks & ChunkOptions,
+  take: TakePrediction<Record, Prediction>,
+): Promise<PredictionSummary> => {
+  const { onProgress, signal, group, chunk = chunkRecords, ...settings } = options
+  const {
+    batchTokens,
+    answers = records.length,
+    maxLength = model.headOptions.maxTokens ?? taskMaxLength(model, tokenizer, task),
+  } = parseConfig(evaluateTaskSchema, settings, 'settings')
+  if (![task.head].flat().includes(model.headType))
+    throw new ConfigError(
+      `Expected a model with the head ${[task.head].flat().join(' or ')} for ${task.type}, got ${model.headType}. Load the model with that head.`,
+    )
+  const started = performance.now()
+  const { headOptions, facts } = model
+  if (settings.maxLength !== undefined) expectPositions(model.facts, settings.maxLength)
+  const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
+  const wasTraining = model.training
+  model.eval()
+  try {
+    const how = { batchTokens, signal, group }
+    const counts = await predictChunks(
+      records,
+      chunk,
+      (part, first, more) =>
+        prepared.generation === undefined
+          ? predictFromLogits(model, prepared, part, { ...how, ...more })
+          : predictByGeneration(model, tokenizer, prepared, part, {
+              ...how,
+              ...more,
+              first,
+              answers: Math.max(0, answers - first),
+            }),
+      take,
+      onProgress,
+    )
+    return { ...counts, seconds: (performance.now() - started) / 1000 }
+  } finally {
+    if (wasTraining) model.train()
+  }
+}
 
 /**
  * The predictions of a model for records, in their order.
@@ -92,35 +152,68 @@ export const predictTask = async <
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<PredictionResult<Prediction>> => {
-  const { onProgress, signal, group, ...settings } = options
-  const {
-    batchTokens,
-    answers = records.length,
-    maxLength = model.headOptions.maxTokens ?? taskMaxLength(model, tokenizer, task),
-  } = parseConfig(evaluateTaskSchema, settings, 'settings')
-  if (![task.head].flat().includes(model.headType))
-    throw new ConfigError(
-      `Expected a model with the head ${[task.head].flat().join(' or ')} for ${task.type}, got ${model.headType}. Load the model with that head.`,
-    )
-  const started = performance.now()
-  const { headOptions, facts } = model
-  if (settings.maxLength !== undefined) expectPositions(model.facts, settings.maxLength)
-  const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
-  const wasTraining = model.training
-  model.eval()
-  try {
-    const how = { batchTokens, onProgress, signal, group }
-    const { truncated, ...predicted } = await (prepared.generation === undefined
-      ? predictFromLogits(model, prepared, records, how)
-      : predictByGeneration(model, tokenizer, prepared, records, { ...how, answers }))
-    return {
-      ...predicted,
-      truncatedTokens: truncated.reduce((sum, tokens) => sum + tokens, 0),
-      truncatedRecords: truncated.filter((tokens) => tokens > 0).length,
-      seconds: (performance.now() - started) / 1000,
-    }
-  } finally {
-    if (wasTraining) model.train()
+  const predictions: Prediction[] = []
+  const source = recordsInMemory(records)
+  const summary = await predictRecords(model, tokenizer, task, source, config, options, (_, prediction) => {
+    predictions.push(prediction)
+  })
+  return { predictions, ...summary }
+}
+
+/** Scores without predictions, and what they show. */
+export interface EvaluatedRecords {
+  result: TaskSummary
+  /** Sentences about predictions that show that the model learned nothing. */
+  warnings: string[]
+}
+
+/** Options of the evaluation of records of any number. */
+export interface ChunkOptions {
+  /** Records that are worked on at once (default: 16,384). */
+  chunk?: number
+}
+
+/** Options of scores. */
+export interface ScoringOptions {
+  /** Whether scores have confidence intervals, which take time (default: true). */
+  intervals?: boolean
+}
+
+/**
+ * Scores of a model on records of any number. The same arguments give the same numbers.
+ * @param take gets each prediction with its record, in their order
+ */
+export const evaluateRecords = async <
+  Config extends object,
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
+  model: Model,
+  tokenizer: Tokenizer,
+  task: TaskDefinition<Config, Record, Example, Prediction>,
+  records: RecordSource<Record>,
+  config: Config,
+  { intervals = true, ...options }: EvaluateTaskSettings & TaskHooks & ChunkOptions & ScoringOptions = {},
+  take: TakePrediction<Record, Prediction> = () => {},
+): Promise<EvaluatedRecords> => {
+  const scorer = task.scorer(config, model.headOptions.labels)
+  const summary = await predictRecords(model, tokenizer, task, records, config, options, (record, prediction) => {
+    scorer.add(record, prediction)
+    take(record, prediction)
+  })
+  const scored = scorer.units()
+  const { seed, resamples, confidence, signal } = options
+  return {
+    result: {
+      ...summary,
+      metrics: intervals
+        ? await scoreIntervalsByTurns(scored, { seed, resamples, confidence }, signal)
+        : scoresWithoutIntervals(scored),
+      mainMetric: task.mainMetric(config),
+      details: scored.details(),
+    },
+    warnings: scorer.warnings?.() ?? [],
   }
 }
 
@@ -138,15 +231,12 @@ export const evaluateTask = async <
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<TaskResult<Prediction>> => {
-  const result = await predictTask(model, tokenizer, task, records, config, options)
-  const scored = task.score(records, result.predictions, config, model.headOptions.labels)
-  const { seed, resamples, confidence } = options
-  return {
-    ...result,
-    metrics: scoreIntervals(scored, { seed, resamples, confidence }),
-    mainMetric: task.mainMetric(config),
-    details: scored.details(),
-  }
+  const predictions: Prediction[] = []
+  const source = recordsInMemory(records)
+  const { result } = await evaluateRecords(model, tokenizer, task, source, config, options, (_, prediction) => {
+    predictions.push(prediction)
+  })
+  return { predictions, ...result }
 }
 
 /** The values of the metrics, without their intervals. The main one is first: tables and charts show the first one as the score. */

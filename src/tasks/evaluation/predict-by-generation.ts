@@ -20,8 +20,10 @@ import type {
 import { encodeAll, type Predictions, type PredictOptions } from './predict-from-logits.ts'
 
 export interface GenerationPredictOptions extends PredictOptions {
-  /** Generate answers for this many records, the first ones. */
+  /** Generate answers for this many of the records, the first ones. */
   answers: number
+  /** Number of the first record among all, which the seed of its answer depends on. */
+  first: number
 }
 
 type OnSteps = (steps: number) => void
@@ -87,7 +89,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
   tokenizer: Tokenizer,
   plan: TextGenerationPlan<Record, Prediction>,
   records: readonly Record[],
-  { batchTokens, signal, group }: PredictOptions,
+  { batchTokens, signal, group, first }: GenerationPredictOptions,
   progress: OnSteps,
 ) => {
   const prompts = records.map((record) => plan.prompt(record))
@@ -103,7 +105,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
         tokenizer,
         own.map((i) => prompts[i].ids),
         // A seed for each record, so that its answer does not depend on those beside it.
-        typeof seed === 'number' ? { ...plan.generation, seed: own.map((i) => seed + i) } : plan.generation,
+        typeof seed === 'number' ? { ...plan.generation, seed: own.map((i) => seed + first + i) } : plan.generation,
         {
           // Each beam needs a row of the cache.
           batchSize: Math.max(1, Math.floor(batchTokens / numBeams / longest)),

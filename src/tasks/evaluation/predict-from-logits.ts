@@ -80,8 +80,12 @@ class RecordDecoder<Record, Example extends TaskExample, Prediction> {
   }
 }
 
-/** Runs the examples of some records through the model and decodes each record when its last example is done. */
-const predictChunk = async <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
+/** Runs the examples of records through the model and decodes each record when its last example is done. */
+export const predictFromLogits = async <
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
   model: Model,
   { criterion, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
   records: readonly Record[],
@@ -117,36 +121,4 @@ const predictChunk = async <Record extends TaskRecord, Example extends TaskExamp
     onProgress?.({ examples: done, of: items.length })
   }
   return { predictions: decoder.predictions, examples: items.length, tokens, truncated }
-}
-
-/** Records that are encoded at once: similar lengths among them share batches. */
-const chunkRecords = 16_384
-
-/** The predictions of a model for records of any number, encoded chunk by chunk. @param size records per chunk */
-export const predictFromLogits = async <
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
-  model: Model,
-  prepared: DiscriminativeTask<Record, Example, Prediction>,
-  records: readonly Record[],
-  { onProgress, ...options }: PredictOptions,
-  size = chunkRecords,
-): Promise<Predictions<Prediction>> => {
-  const all: Predictions<Prediction> = { predictions: [], examples: 0, tokens: 0, truncated: [] }
-  for (let from = 0; from < records.length; from += size) {
-    const chunk = records.slice(from, from + size)
-    const left = records.length - from - chunk.length
-    const part = await predictChunk(model, prepared, chunk, {
-      ...options,
-      // The examples of later chunks are not known yet: one for each record.
-      onProgress: (done) => onProgress?.({ examples: all.examples + done.examples, of: all.examples + done.of + left }),
-    })
-    for (const prediction of part.predictions) all.predictions.push(prediction)
-    for (const tokens of part.truncated) all.truncated.push(tokens)
-    all.examples += part.examples
-    all.tokens += part.tokens
-  }
-  return all
 }

@@ -7,7 +7,7 @@ import { expectPositions } from '../learning/max-length.ts'
 import { FaultCounter, type Place } from '../records/read-report.ts'
 import { recordsAlone } from '../records/statistics.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
-import { answerScoreNames, type GeneratedPrediction, generatedPrediction, scoreAnswers } from './answer-scores.ts'
+import { AnswerScorer, answerScoreNames, type GeneratedPrediction, generatedPrediction } from './answer-scores.ts'
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
@@ -40,8 +40,7 @@ type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   | 'question'
   | 'prepare'
   | 'parsePrediction'
-  | 'warnings'
-  | 'score'
+  | 'scorer'
   | 'mainMetric'
   | 'metricNames'
 >
@@ -187,17 +186,6 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
   }
 }
 
-const warningsOf = (predictions: readonly GeneratedPrediction[]): string[] => {
-  const answered = predictions.filter(({ answer }) => answer !== undefined)
-  if (answered.length < 2) return []
-  // An adapter leaves the embeddings as they are, so a token that the base never saw stays as it was initialised.
-  const remedy =
-    'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: name it in `adapter.tokens`, or choose a `template` with a token that the base knows.'
-  if (answered.every(({ answer }) => answer === '')) return [`Every generated answer is empty. ${remedy}`]
-  const cut = answered.filter(({ ended }) => ended === false).length
-  return cut < answered.length ? [] : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]
-}
-
 /** The parts of a definition that all generative tasks share. */
 export const generativeTaskParts = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
@@ -231,14 +219,16 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
       ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
     }
   },
-  warnings: (_records, predictions) => warningsOf(predictions),
-  score(records, predictions, { metrics, stemming }) {
-    for (const { references, file, line } of records)
-      if (references.length === 0) throw new DataError('Expected a record with an answer, got one without.', file, line)
-    return scoreAnswers(
-      records.map(({ references }) => references),
-      predictions,
-      { metrics, stemming },
-    )
+  scorer({ metrics, stemming }) {
+    const scores = new AnswerScorer({ metrics, stemming })
+    return {
+      add({ references, file, line }, prediction) {
+        if (references.length === 0)
+          throw new DataError('Expected a record with an answer, got one without.', file, line)
+        scores.add(references, prediction)
+      },
+      units: () => scores.units(),
+      warnings: () => scores.warnings(),
+    }
   },
 })

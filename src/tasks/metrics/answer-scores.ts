@@ -2,21 +2,13 @@
 // shares; the official scripts give percent.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
 import { exactMatch, normalizedWords, wordF1 } from './answer-text.ts'
+import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface AnswerScoresOptions {
   version: 1 | 2
   /** A prediction whose no-answer probability is above this counts as no answer (default: 1, as in the official script). */
   threshold?: number
-}
-
-interface Unit {
-  exact: number
-  f1: number
-  hasAnswer: boolean
-  /** Whether the prediction is a text, regardless of thresholds. */
-  isText: boolean
-  none: number | undefined
 }
 
 /**
@@ -33,15 +25,22 @@ export const spanScoreNames = (version: 1 | 2): string[] => [
 
 export class AnswerScores implements ScoredUnits {
   readonly #options: AnswerScoresOptions
-  readonly #units: Unit[] = []
-  #order: number[] | undefined
+  readonly #exact = new GrowingList()
+  readonly #f1 = new GrowingList()
+  /** 1 for a question with an answer. */
+  readonly #hasAnswer = new GrowingList()
+  /** 1 for a prediction that is a text, regardless of thresholds. */
+  readonly #isText = new GrowingList()
+  /** Probabilities of no answer; NaN where they are not known. */
+  readonly #none = new GrowingList()
+  #order: Uint32Array | undefined
 
   constructor(options: AnswerScoresOptions) {
     this.#options = options
   }
 
   get units(): number {
-    return this.#units.length
+    return this.#exact.length
   }
 
   /**
@@ -56,28 +55,31 @@ export class AnswerScores implements ScoredUnits {
     const words = prediction === undefined ? undefined : normalizedWords(prediction)
     const best = (score: (prediction: readonly string[], reference: readonly string[]) => number) =>
       words === undefined ? 0 : golds.reduce((most, gold) => Math.max(most, score(words, gold)), 0)
-    this.#units.push({
-      exact: best(exactMatch),
-      f1: best((a, b) => wordF1(a, b, version)),
-      hasAnswer: references.length > 0,
-      isText: prediction !== undefined && prediction !== '',
-      none,
-    })
+    this.#exact.push(best(exactMatch))
+    this.#f1.push(best((a, b) => wordF1(a, b, version)))
+    this.#hasAnswer.push(Number(references.length > 0))
+    this.#isText.push(Number(prediction !== undefined && prediction !== ''))
+    this.#none.push(none ?? Number.NaN)
     this.#order = undefined
   }
 
   scores(counts?: ArrayLike<number>): Scores {
     const { version, threshold = 1 } = this.#options
     const sums = { exact: 0, f1: 0, all: 0, answered: 0, answeredExact: 0, answeredF1: 0, noneExact: 0, noneF1: 0 }
-    this.#units.forEach((unit, i) => {
+    const [exacts, f1s, hasAnswer, nones] = [this.#exact, this.#f1, this.#hasAnswer, this.#none].map((list) =>
+      list.values(),
+    )
+    let isComplete = true
+    for (let i = 0; i < exacts.length; i++) {
       const count = counts === undefined ? 1 : counts[i]
-      const isNone = unit.none !== undefined && unit.none > threshold
-      const exact = count * (isNone ? Number(!unit.hasAnswer) : unit.exact)
-      const f1 = count * (isNone ? Number(!unit.hasAnswer) : unit.f1)
+      isComplete &&= !Number.isNaN(nones[i])
+      const isNone = nones[i] > threshold
+      const exact = count * (isNone ? 1 - hasAnswer[i] : exacts[i])
+      const f1 = count * (isNone ? 1 - hasAnswer[i] : f1s[i])
       sums.all += count
       sums.exact += exact
       sums.f1 += f1
-      if (unit.hasAnswer) {
+      if (hasAnswer[i] === 1) {
         sums.answered += count
         sums.answeredExact += exact
         sums.answeredF1 += f1
@@ -85,20 +87,20 @@ export class AnswerScores implements ScoredUnits {
         sums.noneExact += exact
         sums.noneF1 += f1
       }
-    })
+    }
     const scores: Scores = { exactMatch: sums.exact / sums.all, f1: sums.f1 / sums.all }
     if (version === 1) return scores
     const none = sums.all - sums.answered
-    if (this.#units.some(({ hasAnswer }) => hasAnswer)) {
+    if (hasAnswer.includes(1)) {
       scores.hasAnswerExactMatch = sums.answeredExact / sums.answered
       scores.hasAnswerF1 = sums.answeredF1 / sums.answered
     }
-    if (this.#units.some(({ hasAnswer }) => !hasAnswer)) {
+    if (hasAnswer.includes(0)) {
       scores.noAnswerExactMatch = sums.noneExact / none
       scores.noAnswerF1 = sums.noneF1 / none
     }
-    if (this.#units.every((unit) => unit.none !== undefined)) {
-      const [exact, f1] = [this.#best('exact', counts), this.#best('f1', counts)]
+    if (isComplete) {
+      const [exact, f1] = [this.#best(exacts, counts), this.#best(f1s, counts)]
       scores.bestExactMatch = exact.value / sums.all
       scores.bestExactMatchThreshold = exact.threshold
       scores.bestF1 = f1.value / sums.all
@@ -111,27 +113,26 @@ export class AnswerScores implements ScoredUnits {
    * The threshold with the best sum: starting with no answer for all questions, answers are added in ascending order of their
    * no-answer probability. As in the official script, equal probabilities are separate steps.
    */
-  #best(metric: 'exact' | 'f1', counts?: ArrayLike<number>): { value: number; threshold: number } {
-    const units = this.#units
-    this.#order ??= Array.from(units.keys()).sort((a, b) => units[a].none! - units[b].none!)
+  #best(scores: Float64Array, counts?: ArrayLike<number>): { value: number; threshold: number } {
+    const [hasAnswer, isText, nones] = [this.#hasAnswer.values(), this.#isText.values(), this.#none.values()]
+    this.#order ??= Uint32Array.from(nones.keys()).sort((a, b) => nones[a] - nones[b] || a - b)
     let sum = 0
-    units.forEach(({ hasAnswer }, i) => {
-      if (!hasAnswer) sum += counts === undefined ? 1 : counts[i]
+    hasAnswer.forEach((has, i) => {
+      if (has === 0) sum += counts === undefined ? 1 : counts[i]
     })
     const best = { value: sum, threshold: 0 }
     for (const i of this.#order) {
-      const unit = units[i]
-      sum += (counts === undefined ? 1 : counts[i]) * (unit.hasAnswer ? unit[metric] : unit.isText ? -1 : 0)
+      sum += (counts === undefined ? 1 : counts[i]) * (hasAnswer[i] === 1 ? scores[i] : -isText[i])
       if (sum > best.value) {
         best.value = sum
-        best.threshold = unit.none!
+        best.threshold = nones[i]
       }
     }
     return best
   }
 
   details(): { [name: string]: unknown } {
-    const answered = this.#units.filter(({ hasAnswer }) => hasAnswer).length
-    return { version: this.#options.version, hasAnswer: answered, noAnswer: this.#units.length - answered }
+    const answered = this.#hasAnswer.values().reduce((sum, has) => sum + has, 0)
+    return { version: this.#options.version, hasAnswer: answered, noAnswer: this.units - answered }
   }
 }

@@ -2,14 +2,8 @@
 // aclanthology.org/W03-0419
 import { type EntityScheme, entitySpans } from './entity-spans.ts'
 import { classF1, meanF1 } from './f1.ts'
+import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
-
-/** Counts of one sentence by entity type: in the reference, in the prediction, and in both. */
-interface Unit {
-  types: Map<number, [right: number, predicted: number, both: number]>
-  tokens: number
-  hits: number
-}
 
 /** Names of the scores of entities. */
 export const entityScoreNames = ['precision', 'recall', 'f1', 'f1Macro', 'f1Weighted', 'tokenAccuracy'] as const
@@ -17,25 +11,28 @@ export const entityScoreNames = ['precision', 'recall', 'f1', 'f1Macro', 'f1Weig
 export class EntityScores implements ScoredUnits {
   readonly #scheme: EntityScheme
   readonly #types = new Map<string, number>()
-  readonly #units: Unit[] = []
+  /** Of each sentence: tokens, right tokens, how many entity types, and of each its number and its counts: in the reference, in the
+   * prediction, and in both. */
+  readonly #numbers = new GrowingList()
+  #units = 0
 
   constructor(scheme: EntityScheme = 'lenient') {
     this.#scheme = scheme
   }
 
   get units(): number {
-    return this.#units.length
+    return this.#units
   }
 
   /** Reference and predicted tags of a sentence. @throws ConfigError for a tag that is not of the scheme */
   add(right: readonly string[], predicted: readonly string[]): void {
-    const unit: Unit = { types: new Map(), tokens: right.length, hits: 0 }
-    for (let i = 0; i < right.length; i++) if (right[i] === predicted[i]) unit.hits++
+    const types = new Map<number, [right: number, predicted: number, both: number]>()
+    const hits = right.reduce((sum, tag, i) => sum + Number(tag === predicted[i]), 0)
     const countsOf = (type: string) => {
       let number = this.#types.get(type)
       if (number === undefined) this.#types.set(type, (number = this.#types.size))
-      let counts = unit.types.get(number)
-      if (counts === undefined) unit.types.set(number, (counts = [0, 0, 0]))
+      let counts = types.get(number)
+      if (counts === undefined) types.set(number, (counts = [0, 0, 0]))
       return counts
     }
     const spans = new Set<string>()
@@ -48,7 +45,8 @@ export class EntityScores implements ScoredUnits {
       counts[1]++
       if (spans.has(`${start} ${end} ${type}`)) counts[2]++
     }
-    this.#units.push(unit)
+    this.#units++
+    for (const number of [right.length, hits, types.size, ...[...types].flat(2)]) this.#numbers.push(number)
   }
 
   #counted(counts?: ArrayLike<number>) {
@@ -56,17 +54,19 @@ export class EntityScores implements ScoredUnits {
     const each = { right: new Float64Array(size), predicted: new Float64Array(size), both: new Float64Array(size) }
     let tokens = 0
     let hits = 0
-    this.#units.forEach((unit, i) => {
+    const numbers = this.#numbers.values()
+    for (let i = 0, at = 0; i < this.#units; i++) {
       const count = counts === undefined ? 1 : counts[i]
-      if (count === 0) return
-      tokens += count * unit.tokens
-      hits += count * unit.hits
-      for (const [type, [right, predicted, both]] of unit.types) {
-        each.right[type] += count * right
-        each.predicted[type] += count * predicted
-        each.both[type] += count * both
+      tokens += count * numbers[at]
+      hits += count * numbers[at + 1]
+      const end = at + 3 + 4 * numbers[at + 2]
+      for (at += 3; at < end; at += 4) {
+        const type = numbers[at]
+        each.right[type] += count * numbers[at + 1]
+        each.predicted[type] += count * numbers[at + 2]
+        each.both[type] += count * numbers[at + 3]
       }
-    })
+    }
     return { each, tokens, hits }
   }
 

@@ -1,6 +1,7 @@
 // Scores of multi-label classification: per label decision, and of whole label sets.
 import type { ClassCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
+import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 /** Names of the scores of several labels per record. */
@@ -16,19 +17,25 @@ export const multiLabelScoreNames = [
 
 export class MultiLabelScores implements ScoredUnits {
   readonly #labels: readonly string[]
-  readonly #units: { right: readonly number[]; predicted: readonly number[] }[] = []
+  /** Of each unit: how many labels the reference has, these labels, how many the prediction has, and these. */
+  readonly #numbers = new GrowingList()
+  #units = 0
 
   constructor(labels: readonly string[]) {
     this.#labels = labels
   }
 
   get units(): number {
-    return this.#units.length
+    return this.#units
   }
 
   /** Distinct label indices of the reference and of the prediction. */
   add(right: readonly number[], predicted: readonly number[]): void {
-    this.#units.push({ right, predicted })
+    this.#units++
+    for (const labels of [right, predicted]) {
+      this.#numbers.push(labels.length)
+      for (const label of labels) this.#numbers.push(label)
+    }
   }
 
   #counted(counts?: ArrayLike<number>): { each: ClassCounts; exact: number; all: number; wrong: number } {
@@ -37,9 +44,13 @@ export class MultiLabelScores implements ScoredUnits {
     let exact = 0
     let all = 0
     let wrong = 0
-    this.#units.forEach(({ right, predicted }, i) => {
+    const numbers = this.#numbers.values()
+    let at = 0
+    const next = () => numbers.subarray(at + 1, (at += 1 + numbers[at]))
+    for (let i = 0; i < this.#units; i++) {
+      const [right, predicted] = [next(), next()]
       const count = counts === undefined ? 1 : counts[i]
-      if (count === 0) return
+      if (count === 0) continue
       let both = 0
       for (const label of right) {
         each.right[label] += count
@@ -52,7 +63,7 @@ export class MultiLabelScores implements ScoredUnits {
       if (different === 0) exact += count
       wrong += different * count
       all += count
-    })
+    }
     return { each, exact, all, wrong }
   }
 

@@ -1,6 +1,7 @@
 // Confidence intervals of scores, and significance of the difference between two sets of predictions: the bootstrap over units, and
 // approximate randomisation. Independent of the metric: `ScoredUnits` scores any resample of its units.
 // @source Efron and Tibshirani 1993, chapters 13 and 16; Noreen 1989; Koehn 2004, aclanthology.org/W04-3250
+import { setImmediate } from 'node:timers/promises'
 import { createRandom, invariant, type Random } from '../../core/index.ts'
 import { type BootstrapOptions, type Interval, quantile } from './bootstrap.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
@@ -10,12 +11,15 @@ export interface ScoreIntervals {
   [metric: string]: Interval
 }
 
-const resampleUnits = (counts: Uint32Array, units: number, random: Random): void => {
-  for (let i = 0; i < units; i++) counts[random.integer(units)]++
+const resampleUnits = (counts: Uint32Array, units: number, random: Random, draws = units): void => {
+  for (let i = 0; i < draws; i++) counts[random.integer(units)]++
 }
 
-/** Percentile intervals of all scores; the bounds are NaN for fewer than two units. */
-export const scoreIntervals = (scored: ScoredUnits, options: BootstrapOptions = {}): ScoreIntervals => {
+/** Units that are drawn before others may work. */
+const drawsPerTurn = 1 << 17
+
+/** Percentile intervals of all scores, with pauses. */
+function* resampled(scored: ScoredUnits, options: BootstrapOptions): Generator<void, ScoreIntervals, void> {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
   const { units } = scored
   const values = scored.scores()
@@ -25,7 +29,11 @@ export const scoreIntervals = (scored: ScoredUnits, options: BootstrapOptions = 
   const counts = new Uint32Array(units)
   for (let r = 0; r < resamples && units > 1; r++) {
     counts.fill(0)
-    resampleUnits(counts, units, random)
+    for (let done = 0; done < units; done += drawsPerTurn) {
+      yield
+      resampleUnits(counts, units, random, Math.min(drawsPerTurn, units - done))
+    }
+    yield
     const drawn = scored.scores(counts)
     names.forEach((name, i) => {
       draws[i][r] = drawn[name]
@@ -38,6 +46,41 @@ export const scoreIntervals = (scored: ScoredUnits, options: BootstrapOptions = 
       return [name, { value: values[name], low: bound((1 - confidence) / 2), high: bound((1 + confidence) / 2) }]
     }),
   )
+}
+
+/** Percentile intervals of all scores; the bounds are NaN for fewer than two units. */
+export const scoreIntervals = (scored: ScoredUnits, options: BootstrapOptions = {}): ScoreIntervals => {
+  const work = resampled(scored, options)
+  for (;;) {
+    const step = work.next()
+    if (step.done) return step.value
+  }
+}
+
+/** The values of all scores; the bounds are NaN. */
+export const scoresWithoutIntervals = (scored: ScoredUnits): ScoreIntervals =>
+  Object.fromEntries(
+    Object.entries(scored.scores()).map(([name, value]) => [name, { value, low: Number.NaN, high: Number.NaN }]),
+  )
+
+/** Time of resampling before others may work. */
+const turnMs = 10
+
+/** The same, letting others work between two resamples. @throws the signal's reason when it is aborted */
+export const scoreIntervalsByTurns = async (
+  scored: ScoredUnits,
+  options: BootstrapOptions = {},
+  signal?: AbortSignal,
+): Promise<ScoreIntervals> => {
+  const work = resampled(scored, options)
+  for (let began = performance.now(); ; ) {
+    const step = work.next()
+    if (step.done) return step.value
+    if (performance.now() - began < turnMs) continue
+    await setImmediate()
+    signal?.throwIfAborted()
+    began = performance.now()
+  }
 }
 
 /** The difference of a score between two sets of predictions. */

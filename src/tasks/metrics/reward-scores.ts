@@ -63,14 +63,10 @@ export class RewardScores implements ScoredUnits {
   readonly #categories: (string | undefined)[] = []
   readonly #calibration = new Calibration()
   readonly #answers: { unit: number; reward: number; length: number }[] = []
-  readonly #calibrated: boolean
+  /** Whether all answers have logits. */
+  #calibrated = true
   /** Rewards and lengths of all answers, sorted once: bootstrap resamples only change the counts. */
   #sorted: { rewards: number[]; lengths: number[]; byReward: Uint32Array; byLength: Uint32Array } | undefined
-
-  /** @param calibrated whether all answers have logits */
-  constructor({ calibrated }: { calibrated: boolean }) {
-    this.#calibrated = calibrated
-  }
 
   get units(): number {
     return this.#categories.length
@@ -79,10 +75,11 @@ export class RewardScores implements ScoredUnits {
   add(answers: RewardedAnswers): void {
     const unit = this.units
     this.#categories.push(answers.category)
+    if (answers.logits === undefined) this.#calibrated = false
     for (const decision of decisionsOf(unit, answers)) {
       this.#decisions.push(decision)
       const { margin } = decision
-      if (this.#calibrated) this.#calibration.add(1 / (1 + Math.exp(-Math.abs(margin))), margin > 0)
+      this.#calibration.add(1 / (1 + Math.exp(-Math.abs(margin))), margin > 0)
     }
     answers.rewards.forEach((reward, i) => {
       this.#answers.push({ unit, reward, length: answers.lengths[i] })

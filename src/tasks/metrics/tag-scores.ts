@@ -2,6 +2,7 @@
 import { accuracy } from './accuracy.ts'
 import { type Confusion, classCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
+import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 /** Names of the scores of tags. */
@@ -9,11 +10,12 @@ export const tagScoreNames = ['tokenAccuracy', 'f1Macro', 'f1Weighted'] as const
 
 export class TagScores implements ScoredUnits {
   readonly #numbers = new Map<string, number>()
-  /** Alternating reference and predicted tags of each sentence. */
-  readonly #units: Uint32Array[] = []
+  /** Alternating reference and predicted tags of all sentences, and where each sentence ends among them. */
+  readonly #tags = new GrowingList()
+  readonly #ends = new GrowingList()
 
   get units(): number {
-    return this.#units.length
+    return this.#ends.length
   }
 
   /** Reference and predicted tags of a sentence. */
@@ -24,15 +26,21 @@ export class TagScores implements ScoredUnits {
       this.#numbers.set(tag, this.#numbers.size)
       return this.#numbers.size - 1
     }
-    this.#units.push(Uint32Array.from(right.flatMap((tag, i) => [numberOf(tag), numberOf(predicted[i])])))
+    for (const [i, tag] of right.entries()) {
+      this.#tags.push(numberOf(tag))
+      this.#tags.push(numberOf(predicted[i]))
+    }
+    this.#ends.push(this.#tags.length)
   }
 
   #counted(counts?: ArrayLike<number>): Confusion {
     const classes = this.#numbers.size
     const cells = new Float64Array(classes ** 2)
-    this.#units.forEach((pairs, unit) => {
+    const tags = this.#tags.values()
+    let i = 0
+    this.#ends.values().forEach((end, unit) => {
       const count = counts === undefined ? 1 : counts[unit]
-      for (let i = 0; i < pairs.length; i += 2) cells[pairs[i] * classes + pairs[i + 1]] += count
+      for (; i < end; i += 2) cells[tags[i] * classes + tags[i + 1]] += count
     })
     return { classes, cells }
   }

@@ -1,5 +1,6 @@
 // Scores of generated texts by any selection of metrics. Independent of task and model.
 import { ConfigError, didYouMean } from '../../core/index.ts'
+import { GrowingList } from './growing-list.ts'
 import { findTextMetric, textMetricNames } from './index.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 import type { MetricAccumulator, TextPair } from './text-metric.ts'
@@ -21,34 +22,49 @@ interface Part {
   at: number
 }
 
-class TextScores implements ScoredUnits {
+/** Scores of predictions by each metric's official rules, one after the other. */
+export class TextScores implements ScoredUnits {
   readonly #parts: Part[]
   readonly #width: number
   /** [units, width]: a row of numbers for each pair. */
-  readonly #numbers: Float64Array
-  readonly units: number
+  readonly #numbers = new GrowingList()
+  #units = 0
 
-  constructor(pairs: readonly TextPair[], { metrics, stemming = false, normalized = true }: ScoreTextsOptions) {
+  /** @throws ConfigError for no or an unknown metric */
+  constructor({ metrics, stemming = false, normalized = true }: ScoreTextsOptions) {
+    if (metrics.length === 0) throw new ConfigError('`metrics` needs at least one metric, got an empty list.')
+    for (const metric of metrics)
+      if (findTextMetric(metric) === undefined)
+        throw new ConfigError(
+          `Expected one of ${textMetricNames().join(', ')} for \`metrics\`, got "${metric}".${didYouMean(metric, textMetricNames())}`,
+        )
     let width = 0
-    this.#parts = metrics.map((metric) => {
+    this.#parts = [...new Set(metrics)].map((metric) => {
       const accumulator = findTextMetric(metric)!.create({ stemming, normalized })
       const part = { metric, accumulator, at: width }
       width += accumulator.width
       return part
     })
     this.#width = width
-    this.units = pairs.length
-    this.#numbers = new Float64Array(width * pairs.length)
-    pairs.forEach((pair, i) => {
-      for (const { accumulator, at } of this.#parts) this.#numbers.set(accumulator.measure(pair), i * width + at)
-    })
+  }
+
+  get units(): number {
+    return this.#units
+  }
+
+  add(pair: TextPair): void {
+    this.#units++
+    for (const { accumulator } of this.#parts) {
+      const measured = accumulator.measure(pair)
+      for (let k = 0; k < accumulator.width; k++) this.#numbers.push(measured[k])
+    }
   }
 
   #sums(counts?: ArrayLike<number>): { sums: Float64Array; units: number } {
-    const [numbers, width] = [this.#numbers, this.#width]
+    const [numbers, width] = [this.#numbers.values(), this.#width]
     const sums = new Float64Array(width)
     let units = 0
-    for (let i = 0; i < this.units; i++) {
+    for (let i = 0; i < this.#units; i++) {
       const count = counts === undefined ? 1 : counts[i]
       if (count === 0) continue
       units += count
@@ -82,15 +98,11 @@ class TextScores implements ScoredUnits {
  * @throws ConfigError for no or an unknown metric, or a pair without references
  */
 export const scoreTexts = (pairs: readonly TextPair[], options: ScoreTextsOptions): ScoredUnits => {
-  const { metrics } = options
-  if (metrics.length === 0) throw new ConfigError('`metrics` needs at least one metric, got an empty list.')
-  for (const metric of metrics)
-    if (findTextMetric(metric) === undefined)
-      throw new ConfigError(
-        `Expected one of ${textMetricNames().join(', ')} for \`metrics\`, got "${metric}".${didYouMean(metric, textMetricNames())}`,
-      )
-  pairs.forEach(({ references }, i) => {
-    if (references.length === 0) throw new ConfigError(`Expected at least one reference for \`pairs[${i}]\`, got none.`)
+  const scores = new TextScores(options)
+  pairs.forEach((pair, i) => {
+    if (pair.references.length === 0)
+      throw new ConfigError(`Expected at least one reference for \`pairs[${i}]\`, got none.`)
+    scores.add(pair)
   })
-  return new TextScores(pairs, { ...options, metrics: [...new Set(metrics)] })
+  return scores
 }

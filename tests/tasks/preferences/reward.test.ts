@@ -15,6 +15,7 @@ import {
   predictTask,
   type RewardPrediction,
   type RewardRecord,
+  scoreRecords,
   taskConfig,
   tasks,
 } from '../../../src/tasks/index.ts'
@@ -320,7 +321,8 @@ describe('scores', () => {
 
 describe('metrics of rewards', () => {
   const scored = (records: RewardRecord[], predictions: Omit<RewardPrediction, 'id'>[]) =>
-    task.score(
+    scoreRecords(
+      task,
       records,
       predictions.map((one) => ({ id: '0', ...one })),
       taskConfig(task),
@@ -400,10 +402,18 @@ describe('the scale of rewards', () => {
     ]
     // Good answers have the logits 1, 3 and 5: mean 3, deviation 2.
     const predictions = [[1, 100], [100, 3], [5]].map((logits) => ({ id: '0', rewards: logits, logits }))
-    const measured = task.afterTraining!(records, predictions, taskConfig(task))
-    expect(measured?.headOptions).toEqual({ rewardScale: { mean: 3, deviation: 2 } })
-    expect(measured?.predictions[1]).toEqual({ id: '0', rewards: [48.5, 0], logits: [100, 3] })
-    expect(task.afterTraining!(records.slice(0, 1), predictions.slice(0, 1), taskConfig(task))?.headOptions).toEqual({})
+    const measure = (count: number) => {
+      const measurement = task.afterTraining!(taskConfig(task))!
+      for (let i = 0; i < count; i++) measurement.add(records[i], predictions[i])
+      return measurement.finish()
+    }
+    const measured = measure(3)
+    expect(measured.headOptions).toEqual({ rewardScale: { mean: 3, deviation: 2 } })
+    expect(measured.predict?.(predictions[1])).toEqual({ id: '0', rewards: [48.5, 0], logits: [100, 3] })
+    // A line of JSON has null for NaN, the logit of an answer that is too long.
+    const dropped = { id: '0', rewards: [null, 0], logits: [null, 3] } as unknown as RewardPrediction
+    expect(measured.predict?.(dropped)).toEqual({ id: '0', rewards: [null, 0], logits: [null, 3] })
+    expect(measure(1)).toEqual({ headOptions: {} })
   })
 })
 

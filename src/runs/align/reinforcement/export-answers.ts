@@ -2,13 +2,14 @@
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../../adapters/index.ts'
 import type { AnswerSampler } from '../../../alignment/index.ts'
-import { programCall, writeFileAtomic } from '../../../core/index.ts'
+import { jsonLines, programCall, writeFileAtomic } from '../../../core/index.ts'
 import type { Model } from '../../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../../engine/adapted-base.ts'
 import type { BaseFiles } from '../../engine/base-files.ts'
+import { factsOfRecords } from '../../engine/data-splits.ts'
 import { writeEvaluationFiles } from '../../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../../engine/final-scores.ts'
 import type { FinalScores } from '../../engine/run-kind.ts'
@@ -71,9 +72,9 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
         truncatedRecords: 0,
         details: {},
         seconds,
-        predictions,
       },
-      records: evaluation.prompts.map(({ record }) => record),
+      records: factsOfRecords(evaluation.prompts.map(({ record }) => record)),
+      predictions: jsonLines(predictions),
       parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
       references,
     })

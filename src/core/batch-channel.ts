@@ -1,20 +1,24 @@
 // Hands items from one loop to another within a thread. The giver waits while enough are waiting.
 
-const mostWaiting = 4
-
 /** Items that `put` gives, in their order, until `end`. */
 export class BatchChannel<Item> implements AsyncIterable<Item> {
   readonly #items: Item[] = []
   #ended = false
   #failure: { error: unknown } | undefined
+  readonly #most: number
   #wakeReader: () => void = () => {}
   #wakeWriter: () => void = () => {}
+
+  /** @param most items that wait for the reader */
+  constructor(most = 4) {
+    this.#most = most
+  }
 
   /** Waits while the reader has enough to do. @throws the error that the reader left with */
   async put(item: Item): Promise<void> {
     this.#items.push(item)
     this.#wakeReader()
-    while (this.#items.length >= mostWaiting && !this.#ended)
+    while (this.#items.length >= this.#most && !this.#ended)
       await new Promise<void>((resolve) => {
         this.#wakeWriter = resolve
       })

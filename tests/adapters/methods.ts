@@ -37,5 +37,16 @@ export const configOf = (type: AdapterType) => ({ type, ...configs[type] }) as A
 
 /** Errors of methods on architectures that they do not support; every other pair must work. */
 export const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
-  bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
+  bitfit: Object.fromEntries(
+    [
+      ...['gemma', 'gemma2', 'gemma3', 'llama', 'mistral', 'mixtral', 'modernbert', 'mt5'],
+      ...['olmo2', 'phi3', 'qwen3', 'qwen3-moe', 'smollm3', 't5'],
+    ].map((architecture) => [architecture, /bias terms/]),
+  ),
+  'prefix-tuning': Object.fromEntries(
+    ['albert', 'mpnet', 'deberta-v2'].map((architecture) => [
+      architecture,
+      new RegExp(`which ${architecture} does not have\\. Choose another method, such as prompt-tuning\\.`),
+    ]),
+  ),
 }

@@ -1,14 +1,13 @@
 // Features of a frozen encoder against transformers and scikit-learn: SST-2 sentences through MiniLM-L6, mean pooling, logistic regression.
 // Both sides read the same texts and must give the same features and the same accuracy.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gunzipSync } from 'node:zlib'
 import { createRandom } from '../src/core/index.ts'
+import { sst2 } from './encoders/sst2.ts'
 import type { BenchOptions } from './main.ts'
 import {
-  dataFolder,
   expectDtype,
   median,
   miniLmFolder,
@@ -35,16 +34,6 @@ export interface FeatureRun {
 /** How many times faster than the peer it is to be. */
 const wanted = 3
 
-const rowsOf = (text: string) =>
-  text
-    .split('\n')
-    .slice(1)
-    .filter((line) => line.includes('\t'))
-    .map((line) => ({
-      text: line.slice(0, line.lastIndexOf('\t')).trim(),
-      label: Number(line.slice(line.lastIndexOf('\t') + 1)),
-    }))
-
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
@@ -68,10 +57,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-features-'))
   const [count, rounds] = smoke ? [64, 1] : [Number(values.n), Number(values.rounds)]
   try {
-    const sst2 = join(dataFolder(), 'sst2')
-    const all = rowsOf(gunzipSync(readFileSync(join(sst2, 'train.tsv.gz'))).toString('utf8'))
-    const train = createRandom('bench/features').shuffle(all).slice(0, count)
-    const dev = rowsOf(readFileSync(join(sst2, 'dev.tsv'), 'utf8')).slice(0, smoke ? 16 : undefined)
+    const train = createRandom('bench/features').shuffle(sst2('train')).slice(0, count)
+    const dev = sst2('dev').slice(0, smoke ? 16 : undefined)
     const file = join(folder, 'texts.json')
     writeFileSync(file, JSON.stringify({ train, dev }))
     const sides: [name: string, start: (round: number) => Promise<FeatureRun>][] = [

@@ -17,7 +17,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const reported: unknown[] = []
   const settings = {
     ...{ model: folders.base, specialists: { low: folders.low, other: folders.other }, adapterFolder: folders.folder },
-    ...{ maxRows: 8, prefixCacheBytes: 2 ** 21 },
+    // As the command `serve` does.
+    ...{ maxRows: 8, prefixCacheBytes: 2 ** 21, replaceGlobals: true },
   }
   const { server } = await startServer(settings, (error) => reported.push(error))
   try {

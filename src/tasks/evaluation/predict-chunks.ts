@@ -47,7 +47,7 @@ export const predictChunks = async <Record extends TaskRecord, Prediction extend
       onProgress: (done) => onProgress?.({ examples: all.examples + done.examples, of: all.examples + done.of + left }),
     })
     for (const [i, record] of chunk.entries()) {
-      if (i % turnRecords === 0) await setImmediate()
+      if (i % turnRecords === turnRecords - 1) await setImmediate()
       take(record, part.predictions[i])
     }
     for (const tokens of part.truncated) {

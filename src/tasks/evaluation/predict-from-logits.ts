@@ -35,7 +35,7 @@ export const encodeAll = async <Record, Example>(
 ): Promise<RecordExample<Example>[]> => {
   const items: RecordExample<Example>[] = []
   for (let record = 0; record < records.length; record++) {
-    if (record % 64 === 0) {
+    if (record % 64 === 63) {
       await setImmediate()
       signal?.throwIfAborted()
     }

@@ -3,7 +3,7 @@
 // and `onnx:q8` write, sorted by length in padded batches. The sides run in turns, each in a process of its own.
 // Options: --n training sentences, --rounds, --threads, --batch rows of onnxruntime's batches, --model, --files name=FILE.onnx,…: more
 // files for onnxruntime, such as those of its own quantisation.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -56,6 +56,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     },
   })
   const { model, threads, batch } = values
+  if (!existsSync(model)) throw new Error(`Expected MiniLM-L6 in ${model}, got none. Name its folder with --model.`)
   const [count, rounds] = smoke ? [64, 1] : [Number(values.n), Number(values.rounds)]
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-encoders-'))
   try {

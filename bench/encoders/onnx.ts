@@ -1,12 +1,10 @@
-// onnxruntime's side of bench/encoders.ts: the same texts by the same tokenizer, sorted by length, in padded batches; one JSON line.
+// onnxruntime's side of bench/encoders.ts: the same texts by the same tokenizer, sorted by length, in padded batches.
 //   onnx.ts FILE.onnx TEXTS.json OUT COUNT THREADS BATCH TOKENIZER
-import { readFileSync, writeFileSync } from 'node:fs'
 import * as ort from 'onnxruntime-node'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
-import type { EncoderRun } from '../encoders.ts'
+import { measureEncoder } from './measure.ts'
 
 const [path, file, out, count, threads, batch, folder] = process.argv.slice(2)
-const texts = JSON.parse(readFileSync(file, 'utf8')) as string[]
 const tokenizer = await loadTokenizer(folder)
 const session = await ort.InferenceSession.create(path, {
   intraOpNumThreads: Number(threads),
@@ -39,13 +37,4 @@ const embed = async (some: readonly string[]): Promise<Float32Array[]> => {
   return vectors
 }
 
-const held = await embed(texts.slice(Number(count)))
-const [wall, cpu] = [performance.now(), process.cpuUsage()]
-const vectors = await embed(texts.slice(0, Number(count)))
-const { user, system } = process.cpuUsage(cpu)
-const seconds = (performance.now() - wall) / 1000
-writeFileSync(
-  out,
-  Buffer.concat([...vectors, ...held].map((one) => Buffer.from(one.buffer, one.byteOffset, one.byteLength))),
-)
-console.log(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, width: held[0].length } satisfies EncoderRun))
+await measureEncoder({ file, out, count: Number(count) }, embed)

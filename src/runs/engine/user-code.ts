@@ -155,6 +155,8 @@ export const callAndWait = async <Result>(call: UserCall, work: () => Result | P
 export class StrayErrors {
   readonly #where: Pick<UserCall, 'out' | 'recipeFile'>
   #error: Error | undefined
+  /** What the process had before `open`; undefined while nothing is caught. */
+  #sourceMaps: boolean | undefined
 
   constructor(where: Pick<UserCall, 'out' | 'recipeFile'>) {
     this.#where = where
@@ -162,6 +164,7 @@ export class StrayErrors {
 
   open(): void {
     // Node has read the stack of a rejected promise before anyone is told of it.
+    this.#sourceMaps = process.sourceMapsEnabled
     process.setSourceMapsEnabled(true)
     for (const event of strayEvents) process.on(event, this.#take)
   }
@@ -182,7 +185,9 @@ export class StrayErrors {
   }
 
   close(): void {
-    process.setSourceMapsEnabled(false)
+    if (this.#sourceMaps === undefined) return
+    process.setSourceMapsEnabled(this.#sourceMaps)
+    this.#sourceMaps = undefined
     for (const event of strayEvents) process.off(event, this.#take)
   }
 }

@@ -89,11 +89,10 @@ export class Engine {
         { length: Math.min(warmUpPrompt, (facts.maxPositions ?? warmUpPrompt) - 1) },
         (_, i) => (row + i) % facts.vocabSize,
       )
-    for (let row = 0; row < Math.min(warmUpRows, this.#maxRows); row++) {
-      const request = { prompt: prompt(row), options: { maxNewTokens: 2 }, priority: Number.MAX_SAFE_INTEGER }
-      // A model that cannot compute it says so to the first request.
-      scheduler.submit(request).result.catch(() => undefined)
-    }
+    const begin = async (row: number) =>
+      scheduler.submit({ prompt: prompt(row), options: { maxNewTokens: 2 }, priority: Number.MAX_SAFE_INTEGER }).result
+    // A model that cannot compute it, or whose context is too short for it, says so to the first request.
+    for (let row = 0; row < Math.min(warmUpRows, this.#maxRows); row++) begin(row).catch(() => undefined)
   }
 
   /** Work in the queue, without texts. */

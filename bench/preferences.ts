@@ -1,8 +1,8 @@
 // What is learned from real preferences, beside TRL: reward models, DPO and KTO on both sides, ORPO and SimPO on ours. Equal rows as equal token ids, the
-// recipes' settings (LoRA of rank 16 in all linear layers, one epoch, cosine schedule), AdamW, fp32, a run for each seed. Every outcome is
+// recipes' settings (LoRA of rank 16 in all linear layers, one epoch, cosine schedule), AdamW, fp32 or all in bf16, a run for each seed. Every outcome is
 // appended to --out as soon as it is there, and what is there is not run again.
 // Options: --data hh-rlhf,dpo-mix --objectives reward,dpo,kto,orpo,simpo --seeds 0,1,2 --train N --validation N --length N --batch N
-// --learning-rate N --template NAME --base FOLDER --out FILE --sides tunesmith,trl
+// --learning-rate N --dtype bfloat16 --template NAME --base FOLDER --out FILE --sides tunesmith,trl
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ import {
   withInterval,
   writePairs,
 } from './preferences/pairs.ts'
-import { dataFolder, peersPython, printTable, runJson } from './side-by-side.ts'
+import { dataFolder, expectDtype, peersPython, printTable, runJson } from './side-by-side.ts'
 
 interface Result extends Outcome {
   side: 'tunesmith' | 'trl'
@@ -52,6 +52,7 @@ interface Setting {
   sizes: PairSizes
   batch: number
   learningRate: number
+  dtype: 'float32' | 'bfloat16'
 }
 
 interface PredictionLine {
@@ -74,13 +75,22 @@ const differencesIn = (out: string, paired: boolean): number[] => {
 
 /** One run of ours by the recipe, whose rows, base and sizes are replaced. */
 const runOwn = async (name: string, seed: number, setting: Setting): Promise<Outcome> => {
-  const { folder, base, sizes, batch, learningRate } = setting
+  const { folder, base, sizes, batch, learningRate, dtype } = setting
   const out = join(folder, `${name}-${seed}`)
   const rated = name === 'kto'
   const file = (part: string) => join(folder, `${part}${rated ? '-ratings' : ''}.jsonl`)
   const { template, maxLength } = sizes
   const common = {
-    ...{ base, out, seed, learningRate, maxLength, data: file('train'), validation: file('validation') },
+    ...{
+      base,
+      out,
+      seed,
+      learningRate,
+      maxLength,
+      precision: dtype,
+      data: file('train'),
+      validation: file('validation'),
+    },
     batch: { sequences: rated ? 2 * batch : batch, microTokens: 4096 },
     budget: { epochs: 1 },
     schedule: { type: 'cosine', warmupShare: 0.1 },
@@ -105,11 +115,12 @@ const runOwn = async (name: string, seed: number, setting: Setting): Promise<Out
 }
 
 const runPeer = (python: string, name: string, seeds: readonly number[], setting: Setting) => {
-  const { folder, base, batch, learningRate } = setting
+  const { folder, base, batch, learningRate, dtype } = setting
   return runJson<{ runs: (Outcome & { seed: number })[]; peakMb: number }>(python, [
     'bench/peers/preferences.py',
     ...[folder, '--model', base, '--objective', name, '--seeds', seeds.join()],
     ...['--batch', String(batch), '--learning-rate', String(learningRate)],
+    ...(dtype === 'bfloat16' ? ['--bf16'] : []),
   ])
 }
 
@@ -166,11 +177,13 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       length: { type: 'string', default: '256' },
       batch: { type: 'string', default: smoke ? '2' : '8' },
       'learning-rate': { type: 'string', default: '1e-4' },
+      dtype: { type: 'string', default: 'float32' },
       template: { type: 'string' },
       base: { type: 'string' },
       out: { type: 'string' },
     },
   })
+  expectDtype(values.dtype)
   const python = peersPython()
   const base = values.base ?? (python === undefined ? undefined : findSmolLm2(python))
   if (base === undefined) throw new Error('Expected a base, got none. Name a folder with --base.')
@@ -205,6 +218,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
         sizes,
         batch: Number(values.batch),
         learningRate: Number(values['learning-rate']),
+        dtype: values.dtype as Setting['dtype'],
       }
       for (const objective of values.objectives.split(',')) {
         const missing = (side: Result['side']) =>

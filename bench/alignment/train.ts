@@ -1,4 +1,4 @@
-// Our side of an alignment job in a process of its own: `train.ts FOLDER JOB STEPS [--smoke] [--threads N] [--batch N] [--answers FILE]`. FOLDER is
+// Our side of an alignment job in a process of its own: `train.ts FOLDER JOB STEPS [--smoke] [--threads N] [--batch N] [--dtype bfloat16] [--answers FILE]`. FOLDER is
 // what prepare.ts filled; the loop, criterion, reference and rollouts are those of `tunesmith align` and `finetune`. With `--answers`, those of
 // the peer's first step are learned from, in place of our own. One JSON line.
 import { readFileSync } from 'node:fs'
@@ -25,7 +25,7 @@ import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { withoutDropout } from '../../src/runs/align/dropout.ts'
 import { findRolloutObjective } from '../../src/runs/align/reinforcement/objectives.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
-import { setBatchInvariant, setThreads } from '../../src/tensor/index.ts'
+import { type Dtype, setBatchInvariant, setThreads } from '../../src/tensor/index.ts'
 import { type ExampleSource, initialState, runLength, train, trainingSchema } from '../../src/training/index.ts'
 import { jobNamed, sized, smallened, startingAdapter } from './jobs.ts'
 import type { PairRow, Rows } from './prepare.ts'
@@ -36,6 +36,7 @@ const { values, positionals } = parseArgs({
     smoke: { type: 'boolean', default: false },
     threads: { type: 'string', default: '1' },
     batch: { type: 'string' },
+    dtype: { type: 'string', default: 'float32' },
     answers: { type: 'string' },
   },
 })
@@ -44,11 +45,13 @@ const steps = Number(positionals[2])
 const job = sized(values.smoke ? smallened(jobNamed(name)) : jobNamed(name), values)
 setThreads(Number(values.threads))
 // As `align` computes in float32: sampling and training agree to the bit.
-if (job.data === 'prompts') setBatchInvariant(true)
+const fullPrecision = values.dtype === 'float32'
+if (job.data === 'prompts' && fullPrecision) setBatchInvariant(true)
 
 const rows = JSON.parse(readFileSync(join(folder, 'rows.json'), 'utf8')) as Rows
 const base = join(folder, 'model')
 const { model } = await loadModelWithReport(base, { head: job.head, dtype: 'float32' })
+if (!fullPrecision) model.to({ dtype: values.dtype as Dtype })
 const tokenizer = await loadTokenizer(base)
 const applied = startingAdapter(model)
 const reference = adaptersOffReference(applied)
@@ -129,7 +132,7 @@ const reinforcement = (type: string): [Criterion, ExampleSource<unknown>] => {
     rollout,
     maxTokens: newTokens,
     updates: 1,
-    fullPrecision: true,
+    fullPrecision,
   })
   const source = new RolloutSource({
     // No token ends an answer, so that both sides write equally many.

@@ -1,7 +1,7 @@
 """Preference training and reinforcement learning as TRL does them; the peer of bench/alignment.ts.
-  python alignment.py FOLDER --job reward|dpo|grpo|rloo --batch N --length T [--answers K --new T] --steps N [--tuned] [--check]
+  python alignment.py FOLDER --job reward|dpo|grpo|rloo --batch N --length T [--answers K --new T] --steps N [--tuned] [--bf16] [--check]
 FOLDER holds model, adapter and rows.json, written by bench/alignment/prepare.ts: equal token ids, equal start of the LoRA, put in after the
-trainer is built, so that the base with the adapter off stays the reference. fp32, AdamW, constant learning rate, rows in their order.
+trainer is built, so that the base with the adapter off stays the reference. fp32, or bf16 autocast, AdamW, constant learning rate, rows in their order.
 As installed: TRL's defaults, so with gradient checkpointing. --tuned: without it. Answers have exactly as many tokens as asked for.
 --check: one step, with the answers that it learned from. One JSON line."""
 import argparse
@@ -24,6 +24,7 @@ parser.add_argument("--beta", type=float)
 parser.add_argument("--learning-rate", type=float, default=1e-4)
 parser.add_argument("--steps", type=int, default=4)
 parser.add_argument("--tuned", action="store_true")
+parser.add_argument("--bf16", action="store_true")
 parser.add_argument("--check", action="store_true")
 parser.add_argument("--threads", type=int, default=1)
 args = parser.parse_args()
@@ -72,7 +73,7 @@ clock = Clock()
 config = PeftConfig.from_pretrained(adapter)
 config.inference_mode = False
 shared = dict(per_device_train_batch_size=args.batch, max_steps=args.steps, learning_rate=args.learning_rate, lr_scheduler_type="constant",
-              use_cpu=True, bf16=False, logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, seed=0)
+              use_cpu=True, bf16=args.bf16, logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, seed=0)
 if args.tuned:
     shared["gradient_checkpointing"] = False
 samples = args.job in ("grpo", "rloo")

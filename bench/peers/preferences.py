@@ -1,7 +1,7 @@
 """Learning from preferences as TRL does it; the peer of bench/preferences.ts.
-  python preferences.py FOLDER --model DIR --objective reward|dpo|kto --seeds 0,1,2 --batch N --learning-rate X
+  python preferences.py FOLDER --model DIR --objective reward|dpo|kto --seeds 0,1,2 --batch N --learning-rate X [--bf16]
 FOLDER holds rows.json: pairs for training and validation as token ids. LoRA of rank 16 in all linear layers, one epoch, cosine schedule with a
-tenth of warm-up, AdamW, fp32. One JSON line: of each validation pair the score of the chosen answer less that of the rejected one."""
+tenth of warm-up, AdamW, fp32 or bf16 autocast. One JSON line: of each validation pair the score of the chosen answer less that of the rejected one."""
 import argparse
 import json
 import os
@@ -19,6 +19,7 @@ parser.add_argument("--objective", required=True, choices=["reward", "dpo", "kto
 parser.add_argument("--seeds", default="0")
 parser.add_argument("--batch", type=int, default=8)
 parser.add_argument("--learning-rate", type=float, default=1e-4)
+parser.add_argument("--bf16", action="store_true")
 args = parser.parse_args()
 
 import torch
@@ -38,7 +39,7 @@ tokenizer.pad_token = tokenizer.unk_token or tokenizer.pad_token
 steps = -(-len(rows["train"]) // args.batch)
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 common = dict(num_train_epochs=1, learning_rate=args.learning_rate, lr_scheduler_type="cosine", warmup_steps=round(0.1 * steps), use_cpu=True,
-              bf16=False, gradient_checkpointing=False, save_strategy="no", report_to=[], disable_tqdm=True, max_length=None)
+              bf16=args.bf16, gradient_checkpointing=False, save_strategy="no", report_to=[], disable_tqdm=True, max_length=None)
 
 
 def data(order):

@@ -56,6 +56,7 @@ export {
   type CollateOptions,
   type Criterion,
   defineObjective,
+  joinMetrics,
   type LossOptions,
   type LossTerm,
   type Metric,

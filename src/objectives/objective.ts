@@ -55,10 +55,20 @@ export interface LossTerm {
 }
 
 /** A mean over the global batch: `sum / weight`. */
-export interface Metric {
-  sum: number | Tensor
+export interface Metric<Value = number | Tensor> {
+  sum: Value
   weight: number
+  /** It is a largest value in place of a mean: `sum` is that of this part of the batch, and `weight` is 1. */
+  largest?: boolean
 }
+
+/** What is known of two parts of a batch together. @param before undefined for the first part */
+export const joinMetrics = <Known extends Metric<number>>(before: Known | undefined, own: Known): Known =>
+  before === undefined
+    ? own
+    : own.largest
+      ? { ...own, sum: Math.max(before.sum, own.sum) }
+      : { ...own, sum: before.sum + own.sum, weight: before.weight + own.weight }
 
 /** A collated batch; objectives add their labels to it. */
 export interface Batch {

@@ -67,6 +67,7 @@ const lowerIsBetter: readonly Row[] = [
   ['clipFractionHigh', 'share', 'share of tokens whose ratio is clipped from above'],
   ['valueClipFraction', 'share', 'share of values that moved too far'],
   ['samplingMismatch', 'nats', 'mean difference between log-probabilities of sampling and of training'],
+  ['largestSamplingMismatch', 'nats', 'largest difference between log-probabilities of sampling and of training'],
   ['reward-model', 'nats', 'loss term: cross entropy of which answer is better, or of whether it is good'],
   ['meanSquaredError', 'squared units', 'mean squared error'],
   ['meanAbsoluteError', 'units', 'mean absolute error'],

@@ -2,6 +2,7 @@
 // divided by its weight over the whole batch, the sums are the gradients of one process. Independent of the loop.
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
+import { joinMetrics } from '../objectives/index.ts'
 import { isCount, type OptimizerState, type ShardedOptimizer, type WeightAverage } from '../optim/index.ts'
 import { freeTensors, Tensor, zeros } from '../tensor/index.ts'
 import type { ExchangedGradients, GradientExchange } from './gradient-exchange.ts'
@@ -137,11 +138,7 @@ const sumByName = (records: readonly Record<string, number>[]): Record<string, n
 
 const addMeasured = (all: readonly BatchGradients['measured'][]): BatchGradients['measured'] => {
   const sums: BatchGradients['measured'] = {}
-  for (const one of all)
-    for (const [name, { sum, weight }] of Object.entries(one)) {
-      const before = sums[name] ?? { sum: 0, weight: 0 }
-      sums[name] = { sum: before.sum + sum, weight: before.weight + weight }
-    }
+  for (const one of all) for (const [name, metric] of Object.entries(one)) sums[name] = joinMetrics(sums[name], metric)
   return sums
 }
 

@@ -5,7 +5,15 @@ import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import { type LayerWeights, type Model, withLayerWeights } from '../models/index.ts'
 import { DropoutMasks, withDropout } from '../nn/index.ts'
-import { type Criterion, type LossTerm, mustPad, positionsIn, sequencesIn } from '../objectives/index.ts'
+import {
+  type Criterion,
+  joinMetrics,
+  type LossTerm,
+  type Metric,
+  mustPad,
+  positionsIn,
+  sequencesIn,
+} from '../objectives/index.ts'
 import {
   clearGrads,
   freeTensors,
@@ -55,7 +63,7 @@ export interface BatchGradients {
   /** What the criterion measured beside its loss. */
   metrics: Record<string, number>
   /** The same as sums and their weights. */
-  measured: Record<string, { sum: number; weight: number }>
+  measured: Record<string, Metric<number>>
   gradients: Map<string, Tensor>
   /** Number of micro-batches. */
   microBatches: number
@@ -206,10 +214,9 @@ export const computeGradients = async <Example>(
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
         const result = trainingLoss(model, objective)(model, batch, { auxiliary })
-        for (const [name, { sum, weight }] of adversarial || !counts ? [] : Object.entries(result.metrics)) {
-          const before = measured[name] ?? { sum: 0, weight: 0 }
-          const value = typeof sum === 'number' ? sum : sum.item()
-          measured[name] = { sum: before.sum + value, weight: before.weight + weight }
+        for (const [name, metric] of adversarial || !counts ? [] : Object.entries(result.metrics)) {
+          const sum = typeof metric.sum === 'number' ? metric.sum : metric.sum.item()
+          measured[name] = joinMetrics(measured[name], { ...metric, sum })
         }
         const penalties = adversarial ? [] : penaltyOf({ objective, method }, rows)
         for (const term of [...result.terms, ...penalties]) {

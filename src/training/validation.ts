@@ -4,7 +4,7 @@ import { OutOfMemoryError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
-import { mustPad } from '../objectives/index.ts'
+import { joinMetrics, type Metric, mustPad } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import { assignRows } from './data-parallel.ts'
 import type { ExampleSource } from './example-stream.ts'
@@ -70,8 +70,8 @@ export const evaluateValidation = async <Example>(
         const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
         for (const [i, { name, weight, scale }] of terms.entries())
           add(sums, `term ${name}`, { sum: sumsOfTerms[i], weight, scale })
-        for (const [i, [name, { weight }]] of Object.entries(metrics).entries())
-          add(sums, name, { sum: sumsOfMetrics[i], weight, scale: 0 })
+        for (const [i, [name, metric]] of Object.entries(metrics).entries())
+          add(sums, name, { ...metric, sum: sumsOfMetrics[i], scale: 0 })
       }),
     )
   const models = [model, auxiliary].filter((one): one is Model => one !== undefined)
@@ -99,14 +99,14 @@ export const evaluateValidation = async <Example>(
 }
 
 /** A sum and its weight by name, and the factor in the loss; 0 for what is no term of it. */
-type Sums = Map<string, { sum: number; weight: number; scale: number }>
-
-const add = (sums: Sums, name: string, { sum, weight, scale }: { sum: number; weight: number; scale: number }) => {
-  const before = sums.get(name) ?? { sum: 0, weight: 0, scale }
-  sums.set(name, { sum: before.sum + sum, weight: before.weight + weight, scale })
+interface Sum extends Metric<number> {
+  scale: number
 }
+type Sums = Map<string, Sum>
 
-const addAll = (parts: readonly (readonly [string, { sum: number; weight: number; scale: number }])[][]): Sums => {
+const add = (sums: Sums, name: string, own: Sum) => sums.set(name, joinMetrics(sums.get(name), own))
+
+const addAll = (parts: readonly (readonly [string, Sum])[][]): Sums => {
   const sums: Sums = new Map()
   for (const [name, one] of parts.flat()) add(sums, name, one)
   return sums

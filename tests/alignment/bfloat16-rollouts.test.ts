@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => small.dispose())
 
-const run = async (precision: 'float32' | 'bfloat16') => {
+const run = async (precision: 'float32' | 'bfloat16', epochs = 2) => {
   const events: TrainingEvent[] = []
   const notes: string[] = []
   await align(
@@ -25,9 +25,9 @@ const run = async (precision: 'float32' | 'bfloat16') => {
       data: prompts,
       validationShare: 0.3,
       rewards: ['repetition', 'length:cost=0.01'],
-      rollout: { prompts: 6, answers: 6, maxNewTokens: 12, epochs: 2 },
+      rollout: { prompts: 6, answers: 6, maxNewTokens: 12, epochs },
       precision,
-      out: small.at(precision),
+      out: small.at(`${precision}-${epochs}`),
       budget: { steps: 4 },
       learningRate: 1e-3,
       answers: { validation: 2, samples: 0 },
@@ -58,6 +58,18 @@ it('in bfloat16 every rollout has its largest difference, and every step the wei
     }
     // The ratio is that of the policy's change alone: before the first update of a rollout there is none.
     expect(Math.abs(steps[2 * i].ratioDeviation)).toBeLessThan(largestSamplingMismatch)
+  }
+})
+
+it('in bfloat16 a rollout that is trained on once is not scored by its policy again: each step has its largest difference', async () => {
+  const { rollouts, steps } = await run('bfloat16', 1)
+  expect([rollouts.length, steps.length]).toEqual([4, 4])
+  for (const metrics of rollouts) expect(metrics).not.toHaveProperty('largestSamplingMismatch')
+  for (const { samplingMismatch, largestSamplingMismatch, importanceWeight, ratio, ratioDeviation } of steps) {
+    expect(largestSamplingMismatch).toBeGreaterThan(samplingMismatch)
+    expect(largestSamplingMismatch).toBeLessThan(0.5)
+    expect(importanceWeight).not.toBe(1)
+    expect([ratio, ratioDeviation]).toEqual([1, 0])
   }
 })
 

@@ -80,6 +80,12 @@ const onPolicyMask = (logProbs: Tensor, batch: PolicyBatch, threshold: number): 
     return moved.le(threshold).logicalOr(advantages.ge(0)).to('float32')
   })
 
+/** How far log-probabilities of sampling and of training are apart, from the distances of all tokens of a batch. */
+const mismatchOf = (distances: Tensor, weight: number): Record<string, Metric> => ({
+  samplingMismatch: { sum: distances.sum(), weight },
+  ...(distances.size === 0 ? {} : { largestSamplingMismatch: { sum: distances.max(), weight: 1, largest: true } }),
+})
+
 /** Means over the trained tokens of the global batch. */
 const policyMetrics = (
   { logProbs, entropy }: Pick<TokenLogProbs, 'logProbs' | 'entropy'>,
@@ -97,7 +103,7 @@ const policyMetrics = (
     ratioDeviation: mean(ratio.sub(1).square()),
     ...(clipped === undefined ? {} : { clipFractionLow: mean(clipped.low), clipFractionHigh: mean(clipped.high) }),
     ...(referenceLogProbs === undefined ? {} : { referenceKl: mean(logProbs.sub(referenceLogProbs)) }),
-    ...(samplingLogProbs === undefined ? {} : { samplingMismatch: mean(oldLogProbs.sub(samplingLogProbs).abs()) }),
+    ...(samplingLogProbs === undefined ? {} : mismatchOf(oldLogProbs.sub(samplingLogProbs).abs(), weight)),
     ...(importance === undefined ? {} : { importanceWeight: mean(importance) }),
   }
 }

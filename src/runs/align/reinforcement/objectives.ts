@@ -144,7 +144,7 @@ const createAlgorithm = (
     definition,
     given,
     parts,
-    fullPrecision ? (updates === 1 ? 'none' : 'sampling') : 'training',
+    updates === 1 ? 'none' : fullPrecision ? 'sampling' : 'training',
   )
   const criterion = policyCriterion(
     parseConfig(

@@ -50,7 +50,11 @@ if (job.data === 'prompts' && fullPrecision) setBatchInvariant(true)
 
 const rows = JSON.parse(readFileSync(join(folder, 'rows.json'), 'utf8')) as Rows
 const base = join(folder, 'model')
-const { model } = await loadModelWithReport(base, { head: job.head, dtype: 'float32' })
+const { model } = await loadModelWithReport(base, {
+  head: job.head,
+  dtype: 'float32',
+  mapEachTensor: !fullPrecision,
+})
 if (!fullPrecision) model.to({ dtype: values.dtype as Dtype })
 const tokenizer = await loadTokenizer(base)
 const applied = startingAdapter(model)

@@ -50,7 +50,10 @@ export interface LoadModelOptions extends ResolveOptions {
   newHead?: boolean
   /** Random seed of a new head (default: 0). */
   seed?: number
-  /** Give each tensor its own mapping, for quantising one matrix at a time: its pages leave memory when it is freed. */
+  /**
+   * Give each tensor its own mapping, for converting one matrix at a time: its pages leave memory when it is freed (default: where
+   * `dtype` or `device` converts them).
+   */
   mapEachTensor?: boolean
   /** Check that all weights are finite, before they are first used (default: true). */
   checkWeights?: boolean
@@ -229,7 +232,8 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     throw new ConfigError(
       `\`weights: ${options.weights}\` needs the CPU and has float32 beside the matrices: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
     )
-  const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor, packed })
+  const converts = options.dtype !== undefined || (options.device ?? defaultDevice()) !== 'cpu'
+  const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor ?? converts, packed })
   const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
   const stored = definition.fromHf(fields) as object

@@ -112,7 +112,7 @@ export const loadAdaptedBase = async (recipe: BaseRecipe, choice: BaseChoice): P
     newHead,
     dtype,
     seed,
-    mapEachTensor: quantised,
+    mapEachTensor: quantised || recipe.precision !== 'float32' || recipe.device !== 'cpu',
     device: 'cpu',
   })
   // A `tokenizer` of the recipe was compared with the base's own.

@@ -228,9 +228,9 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   expectWeightForm(path, options.weights)
   const packed = options.weights === 'packed'
   const quantizes = options.weights === 'q8_0'
-  if ((packed || quantizes) && (options.dtype !== undefined || (options.device ?? defaultDevice()) !== 'cpu'))
+  if ((packed || quantizes) && options.dtype !== undefined)
     throw new ConfigError(
-      `\`weights: ${options.weights}\` needs the CPU and has float32 beside the matrices: leave out \`${options.dtype === undefined ? 'device' : 'dtype'}\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
+      `\`weights: ${options.weights}\` has float32 beside the matrices: leave out \`dtype\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
     )
   const converts = options.dtype !== undefined || (options.device ?? defaultDevice()) !== 'cpu'
   const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor ?? converts, packed })
@@ -302,12 +302,13 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const blocks = takeBlocks(built)
   if (newHead.length > 0) matchDtypeOfBody(built, new Set(newHead))
   const { dtype, device = defaultDevice() } = options
+  // Blocks are written on the CPU.
+  if (quantizes) quantizeToBlocks(built, 'Q8_0')
   if (dtype !== undefined || device !== 'cpu') built.to({ dtype, device })
   const extra = new Map(
     bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
-  if (quantizes) quantizeToBlocks(built, 'Q8_0')
   if (options.checkWeights ?? true)
     built.checkBeforeUse(() => {
       expectFinite(built.parameters(), path)

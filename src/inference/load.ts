@@ -34,7 +34,7 @@ export interface ModelChoice {
   device?: string
   /**
    * Quantised matrices of a .gguf file: multiplied as they lie in the mapped file (`packed`), or converted to float32 (`unpacked`;
-   * default: packed on the CPU where no dtype is set). `q8_0` quantises the matrices of a folder to blocks of 8 bits while it is loaded.
+   * default: packed where no dtype is set). `q8_0` quantises the matrices of a folder to blocks of 8 bits while it is loaded.
    */
   weights?: WeightForm
 }
@@ -117,7 +117,7 @@ export const loadForInference = async (
     await expectTokenizerOf(baseFolder, tokenizer, specialist.facts.vocabSize)
     return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
-  const packs = path.endsWith('.gguf') && device === 'cpu' && opening.dtype === undefined
+  const packs = path.endsWith('.gguf') && opening.dtype === undefined
   const weights = given ?? (packs ? 'packed' : undefined)
   const opened = await loadModelWithReport(model, { revision, device, weights, onProgress, ...opening })
   inComputedDtype(opened.model, device, opening.dtype)

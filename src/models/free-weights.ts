@@ -49,7 +49,7 @@ const packBlocks = (model: Model, most: number): { bytes: number; kept: Tensor[]
   const dropped: Tensor[] = []
   for (const [, module] of model.modules()) {
     const matrix = module instanceof Linear ? module.quantizedMatrix : undefined
-    if (!(matrix instanceof BlockMatrix)) continue
+    if (!(matrix instanceof BlockMatrix) || matrix.codes.device !== 'cpu') continue
     const fits = bytes + matrix.shape[0] * matrix.codes.shape[1] <= most
     if (fits) bytes += matrix.keepPacked()
     ;(fits ? kept : dropped).push(matrix.codes)

@@ -1,21 +1,19 @@
 // A matrix in a block format of GGUF files, as it lies in the mapped file: not trained and never dequantised as a whole.
 // Where a state is loaded by path, a tensor without memory stands for it. Independent of layers and of files.
-import { ConfigError } from '../core/index.ts'
 import {
   blockEmbedding,
   blockLinear,
+  dropPacked,
   empty,
   finiteBlocks,
   keep,
   keepPackedBlocks,
+  noGrad,
+  scope,
   type Tensor,
   unpackBlocks,
 } from '../tensor/index.ts'
-
-/** Names of the block formats. */
-export const blockFormats = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'] as const
-/** Name of a block format. */
-export type BlockFormat = (typeof blockFormats)[number]
+import { type BlockFormat, blockFormats, plainBlockLinear, plainBlockRows, plainUnpackBlocks } from './plain-blocks.ts'
 
 /** Whether a name is one of a block format. */
 export const isBlockFormat = (name: string): name is BlockFormat => (blockFormats as readonly string[]).includes(name)
@@ -34,27 +32,51 @@ export interface BlockMatrixParts {
 export class BlockMatrix {
   readonly format: BlockFormat
   readonly shape: readonly [outputs: number, inputs: number]
-  readonly codes: Tensor
-  readonly order: Tensor | null
+  #codes: Tensor
+  #order: Tensor | null
 
   constructor({ format, shape, blocks, order }: BlockMatrixParts) {
     this.format = format
     this.shape = [...shape]
-    this.codes = keep(blocks)
-    this.order = order === undefined ? null : keep(order)
+    const gathers = order !== undefined && blocks.device !== 'cpu'
+    this.#codes = keep(gathers ? noGrad(() => blocks.indexSelect(0, order)) : blocks)
+    this.#order = order === undefined || gathers ? null : keep(order)
   }
 
-  /** @throws ConfigError for another device than the CPU, which has the only kernels for blocks */
+  /** uint8 [stored rows, bytes of a row] */
+  get codes(): Tensor {
+    return this.#codes
+  }
+
+  /** int64 [outputs]: the stored row of each row; null where the rows are all rows as stored, as always on other devices than the CPU. */
+  get order(): Tensor | null {
+    return this.#order
+  }
+
+  /** Whether the CPU's kernels compute with it; other devices have compositions. */
+  get #hasKernels(): boolean {
+    return this.#codes.device === 'cpu'
+  }
+
+  /**
+   * Moves it to a device, with its rows in order. Other devices than the CPU dequantise some rows at a time for each product. The
+   * memory on the old device is left to the garbage collector, since matrices may share it.
+   */
   move(device: string): void {
-    if (device !== 'cpu')
-      throw new ConfigError(
-        `A matrix in ${this.format} blocks stays on the CPU, got device ${device}. Load the file with \`weights\` set to unpacked.`,
-      )
+    const before = this.#codes
+    const [codes, order] = noGrad(() => [before, this.#order].map((one) => one?.to({ device }) ?? null))
+    // Else it is another name of the same memory.
+    if (codes === null || codes.device === before.device) return
+    if (this.#hasKernels) dropPacked([before])
+    this.#codes = keep(order === null ? codes : noGrad(() => codes.indexSelect(0, order)))
+    this.#order = null
   }
 
   /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs]; each group of 32 inputs is quantised to int8. */
   multiply(input: Tensor, bias: Tensor | null): Tensor {
-    return blockLinear(input, this.codes, this.format, this.order, bias)
+    return this.#hasKernels
+      ? blockLinear(input, this.codes, this.format, this.order, bias)
+      : plainBlockLinear(input, this.codes, this.format, bias)
   }
 
   /** Some of its rows as a matrix of the same blocks. @param rows int64 [outputs] */
@@ -71,23 +93,31 @@ export class BlockMatrix {
 
   /** A float32 copy. */
   dequantize(): Tensor {
-    return unpackBlocks(this.codes, this.format, this.order)
+    return this.#hasKernels
+      ? unpackBlocks(this.codes, this.format, this.order)
+      : plainUnpackBlocks(this.codes, this.format)
   }
 
   /** Rows by id in float32: int64 [...] -> [..., inputs]. */
   rows(ids: Tensor): Tensor {
     const stored = this.order === null ? ids : this.order.indexSelect(0, ids.flatten()).view(ids.shape)
-    return blockEmbedding(this.codes, this.format, stored)
+    return this.#hasKernels
+      ? blockEmbedding(this.codes, this.format, stored)
+      : plainBlockRows(this.codes, this.format, stored)
   }
 
-  /** Keeps it in the layout of its products too, see `keepPackedBlocks`. Returns the number of bytes that this takes. */
+  /**
+   * Keeps it in the layout of its products too, see `keepPackedBlocks`; on other devices than the CPU it does nothing. Returns
+   * the number of bytes that this takes.
+   */
   keepPacked(): number {
-    return keepPackedBlocks(this.codes, this.format, this.order)
+    return this.#hasKernels ? keepPackedBlocks(this.codes, this.format, this.order) : 0
   }
 
   /** Whether all its elements are finite. */
   get isFinite(): boolean {
-    return finiteBlocks(this.codes, this.format)
+    if (this.#hasKernels) return finiteBlocks(this.codes, this.format)
+    return noGrad(() => scope(() => Boolean(this.dequantize().isfinite().all().item())))
   }
 
   /** All tensors that it is made of. */

@@ -9,14 +9,7 @@ export {
   type LayerCache,
   type TakenPlaces,
 } from './attention.ts'
-export {
-  type BlockFormat,
-  BlockMatrix,
-  blockFormats,
-  blockMatrixOf,
-  isBlockFormat,
-  standInFor,
-} from './block-matrix.ts'
+export { BlockMatrix, blockMatrixOf, isBlockFormat, standInFor } from './block-matrix.ts'
 export { DisentangledAttention, type DisentangledAttentionOptions } from './disentangled-attention.ts'
 export {
   currentDropout,
@@ -35,6 +28,7 @@ export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
 export { compareState, describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'
 export { LayerNorm, Norm, RmsNorm } from './norm.ts'
 export { buildShapes, materialize } from './parameter.ts'
+export { type BlockFormat, blockFormats } from './plain-blocks.ts'
 export { type MatrixFormat, QuantizedMatrix } from './quantized-matrix.ts'
 export { RelativeBias } from './relative-bias.ts'
 export { applyRotary, positionRow, type RopeOptions, type RopeScaling, RotaryTable } from './rope.ts'

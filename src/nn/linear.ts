@@ -1,9 +1,10 @@
 // A linear layer: `y = x Wᵀ + b`. Its matrix may be quantised: it is no parameter then, but the layer is used in the same way.
 import { ConfigError } from '../core/index.ts'
 import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
-import type { BlockFormat, BlockMatrix } from './block-matrix.ts'
+import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
+import type { BlockFormat } from './plain-blocks.ts'
 import { type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
 
 /** Formats of a matrix that is not trained. */

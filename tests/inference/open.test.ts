@@ -181,7 +181,7 @@ describe('open', () => {
       /`weights: packed` needs a .gguf file, got .*classes. Leave it out, or set it to q8_0/,
     )
     await expect(open(at('classes'), { weights: 'q8_0', dtype: 'bfloat16' })).rejects.toThrow(
-      /`weights: q8_0` needs the CPU and has float32 beside the matrices: leave out `dtype`/,
+      /`weights: q8_0` has float32 beside the matrices: leave out `dtype`/,
     )
     await expect(open(at('adapter'), { weights: 'q8_0' })).rejects.toThrow(
       /`weights: q8_0` quantises a whole model, got .*adapter, which stands on a base/,

@@ -1,7 +1,9 @@
 // The compositions of the fused operators, on the strict device, against the kernels of the CPU: values and gradients. Dropout drops
 // the same elements on both.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { QuantizedMatrix } from '../../src/nn/index.ts'
+import { createRandom } from '../../src/core/index.ts'
+import { type BlockFormat, BlockMatrix, blockFormats, QuantizedMatrix } from '../../src/nn/index.ts'
 import {
   adamw_,
   addLayerNorm,
@@ -81,6 +83,42 @@ const agree = (inputs: readonly Tensor[], operator: Operator, limit = 1): void =
     }
   })
 
+/** Offsets of the float16 numbers of a block, and its bytes. */
+const halvesOf: Record<BlockFormat, { bytes: number; values: number; halves: number[] }> = {
+  Q4_0: { bytes: 18, values: 32, halves: [0] },
+  Q4_1: { bytes: 20, values: 32, halves: [0, 2] },
+  Q5_0: { bytes: 22, values: 32, halves: [0] },
+  Q5_1: { bytes: 24, values: 32, halves: [0, 2] },
+  Q8_0: { bytes: 34, values: 32, halves: [0] },
+  Q4_K: { bytes: 144, values: 256, halves: [0, 2] },
+  Q5_K: { bytes: 176, values: 256, halves: [0, 2] },
+  Q6_K: { bytes: 210, values: 256, halves: [208] },
+}
+
+interface RandomMatrix {
+  outputs: number
+  inputs: number
+  /** The bits of the next float16 number. */
+  scales: (random: () => number) => number
+  order?: Tensor
+}
+
+/** A matrix of random blocks. */
+const blockMatrix = (format: BlockFormat, { outputs, inputs, scales, order }: RandomMatrix): BlockMatrix => {
+  const { bytes, values, halves } = halvesOf[format]
+  const random = createRandom(`blocks/${format}`)
+  const rowBytes = (inputs / values) * bytes
+  const blocks = Uint8Array.from({ length: outputs * rowBytes }, () => random.integer(256))
+  for (let at = 0; at < blocks.length; at += bytes)
+    for (const offset of halves) {
+      const bits = scales(() => random.float())
+      blocks[at + offset] = bits & 255
+      blocks[at + offset + 1] = bits >> 8
+    }
+  const shape = [order?.size ?? outputs, inputs] as const
+  return new BlockMatrix({ format, shape, blocks: Tensor.from(blocks, { shape: [outputs, rowBytes] }), order })
+}
+
 const ids = (values: readonly number[], shape: readonly number[] = [values.length]): Tensor =>
   Tensor.from(BigInt64Array.from(values, BigInt), { shape })
 
@@ -111,6 +149,25 @@ describe.each(both)('%s', (dtype) => {
         agree([x], ([x]) => matrixBeside(x).multiply(x, null))
         agree([x], ([x]) => matrixBeside(x).dequantize().mul(1))
       }
+  })
+
+  it.each(blockFormats)('products with matrices of %s blocks, with inputs in int8 too', (format) => {
+    const inputs = 512
+    const kept = new Map(
+      [false, true].map((away) => {
+        const matrix = blockMatrix(format, { outputs: 70, inputs, scales: () => 0x1c00 })
+        if (away) matrix.move(device)
+        return [away, matrix]
+      }),
+    )
+    const beside = (x: Tensor) => kept.get(x.device !== 'cpu') as BlockMatrix
+    const [x, bias] = [leaf([2, 5, inputs], dtype), leaf([70], dtype)]
+    agree([x, bias], ([x, bias]) => beside(x).multiply(x, bias))
+    agree([x.detach()], ([x]) => beside(x).multiply(x, null))
+    agree([leaf([0, inputs], dtype)], ([x]) => beside(x).multiply(x, null))
+    const zeros = x.detach().clone()
+    zeros.select(0, 1).zero_()
+    agree([zeros], ([x]) => beside(x).multiply(x, null))
   })
 
   it('activations', () => {
@@ -282,6 +339,51 @@ describe.each(both)('%s', (dtype) => {
   })
 })
 
+describe.each(blockFormats)('a matrix of %s blocks', (format) => {
+  const bits = (x: Tensor) => Buffer.from(back(x).contiguous().toFloat32Array().buffer).toString('base64')
+
+  it('has the bits of the kernel, whatever its scales, also by row, in another order, and after it came back', () => {
+    // Every float16 number, infinities and NaN among them.
+    const scales = (random: () => number) => Math.floor(random() * 65536)
+    const order = ids([6, 0, 0, 3])
+    for (const given of [undefined, order]) {
+      const [here, moved] = [0, 1].map(() => blockMatrix(format, { outputs: 9, inputs: 1024, scales, order: given }))
+      moved.move(device)
+      expect(moved.codes.device).toBe('strict:0')
+      const [own, theirs] = [here.dequantize().toFloat32Array(), back(moved.dequantize()).toFloat32Array()]
+      expect(theirs.findIndex((value, i) => !Object.is(value, own[i]))).toBe(-1)
+      const rows = ids([2, 0, 3, 2], [2, 2])
+      const [some, others] = [here.rows(rows), back(moved.rows(there(rows)))]
+      expect(others.shape).toEqual([2, 2, 1024])
+      const wanted = some.flatten().toFloat32Array()
+      expect(
+        others
+          .flatten()
+          .toFloat32Array()
+          .findIndex((value, i) => !Object.is(value, wanted[i])),
+      ).toBe(-1)
+      expect(moved.isFinite).toBe(own.every(Number.isFinite))
+      const x = randn([3, 1024], { generator })
+      moved.move('cpu')
+      expect(bits(moved.multiply(x, null))).toBe(bits(here.multiply(x, null)))
+    }
+  })
+
+  it('of more rows than are unpacked at once has the same values, and parts of it', () => {
+    const scales = () => 0x1c00
+    const [here, moved] = [0, 1].map(() => blockMatrix(format, { outputs: 700, inputs: 8192, scales }))
+    moved.move(device)
+    expect(bits(moved.dequantize())).toBe(bits(here.dequantize()))
+    expect(moved.isFinite).toBe(true)
+    const x = randn([2, 8192], { generator })
+    expect(distance(back(moved.multiply(there(x), null)), here.multiply(x, null))).toBeLessThan(2e-6)
+    const rows = ids([600, 4, 4])
+    const part = moved.select(there(rows))
+    expect(part.shape).toEqual([3, 8192])
+    expect(bits(part.dequantize())).toBe(bits(here.select(rows).dequantize()))
+  })
+})
+
 it('chooses the same tokens', () => {
   const logits = randn([40, 50], { generator }).mul(3)
   const random = new Float64Array(40)
@@ -340,5 +442,33 @@ describe('updates', () => {
     const expected = run((x) => x)
     for (const [i, one] of run(there).entries())
       expect(distance(one, expected[i])).toBeLessThan(one.dtype === 'bfloat16' ? 1e-2 : 1e-6)
+  })
+})
+
+describe('every fused operator', () => {
+  const composed = [
+    ...['linear', 'attention', 'linear_cross_entropy', 'token_log_probs', 'add_layer_norm', 'add_rms_norm', 'gelu'],
+    ...['soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_', 'adamw_'],
+    ...['unpack_matrix', 'packed_linear', 'choose_tokens'],
+  ]
+  /** Why the others need no composition in the addon. */
+  const others = {
+    'composed in src/nn/plain-blocks.ts': ['unpack_blocks', 'finite_blocks', 'block_embedding', 'block_linear'],
+    'quantised on the CPU, then moved': ['pack_int8', 'pack_nf4', 'pack_scales', 'encode_rows'],
+    'layers, which are computed operator by operator elsewhere': [
+      ...['prepare_decoder_layers', 'decoder_layers', 'prepare_encoder_layers', 'encoder_layers'],
+    ],
+    "settings and layouts of the CPU's kernels": [
+      ...['set_batch_invariant', 'batch_invariant', 'set_products', 'uses_own_products', 'peak_rate'],
+      ...['keep_packed', 'keep_packed_blocks', 'drop_packed', 'use_large_pages'],
+    ],
+  }
+
+  it('has a composition, or a reason to have none', () => {
+    const sources = ['functions', 'fused-layers'].map((name) =>
+      readFileSync(new URL(`../../src/tensor/${name}.ts`, import.meta.url), 'utf8'),
+    )
+    const found = new Set([...sources.join().matchAll(/tunesmith::(\w+)\(/g)].map(([, name]) => name))
+    expect([...found].sort()).toEqual([...composed, ...Object.values(others).flat()].sort())
   })
 })

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { ConfigError, packageRoot, programCall, TunesmithError } from '../../core/index.ts'
+import { ConfigError, packageRoot, programCall, ShapeError, TunesmithError } from '../../core/index.ts'
 import type { TrainingEvent } from '../../tracking/index.ts'
 
 /** What a callback may use. */
@@ -65,8 +65,10 @@ const thrownBy = (error: unknown): Error => (error instanceof Error ? error : ne
 const shown = ({ name, message }: Error): string => `${name}: ${message.split('\n')[0]}`
 
 const fault = (call: UserCall, error: unknown): unknown => {
-  // An abort ends the run in order, and errors of the program say themselves where they are.
-  if (error instanceof TunesmithError || (error as Error)?.name === 'AbortError') return error
+  // An abort ends the run in order, and errors of the program say themselves where they are: all but those of tensors, which name the
+  // operator.
+  const placed = error instanceof TunesmithError && !(error instanceof ShapeError)
+  if (placed || (error as Error)?.name === 'AbortError') return error
   const thrown = thrownBy(error)
   const place = placeOf(thrown, call.recipeFile) ?? call.recipeFile
   return new ConfigError(

@@ -14,3 +14,12 @@ export const placedFile = (file: SafetensorsFile): SafetensorsFile => ({
   ...file,
   tensor: (name) => placed(file.tensor(name)),
 })
+
+/** Whether tests of models run on another device than the CPU. */
+export const away = testDevice !== 'cpu'
+
+/** The end of a title of a test that another device than the CPU skips. */
+export const skippedAway = (reason: string): string => (away ? ` (skipped on ${testDevice}: ${reason})` : '')
+
+/** The reason to skip what rests on batch-invariant kernels. */
+export const sameBits = 'the CPU alone computes the same bits in any batch'

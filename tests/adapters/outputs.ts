@@ -1,9 +1,10 @@
 // Shared by the tests of adapters: what a small model gives for fixed ids, how far two outputs are apart, and weights that have learned.
 import type { Model } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { placed } from '../device.ts'
 
 /** int64 [2,3] */
-export const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] })
+export const ids = placed(tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] }))
 
 export const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
 

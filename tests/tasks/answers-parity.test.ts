@@ -7,6 +7,7 @@ import { loadModelWithReport } from '../../src/checkpoint/index.ts'
 import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import type { Turn } from '../../src/tasks/generative/turns.ts'
 import { scope, setThreads } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { chatTokenizer, chatTokenizerJson } from './chat-tokenizer.ts'
 
 setThreads(1)
@@ -56,7 +57,7 @@ it.each([
   const { model } = await loadModelWithReport(join(folder, 'model'))
   for (const padded of [true, false])
     scope(() => {
-      const { terms } = form.criterion.loss(model, form.criterion.collate(examples, { padded }))
+      const { terms } = form.criterion.loss(model, form.criterion.collate(examples, { padded, device: testDevice }))
       const loss = terms[0].sum.item() / terms[0].weight
       expect(Math.abs(loss - golden.loss)).toBeLessThan(1e-5)
       expect(Math.abs(loss - golden.trlLoss)).toBeLessThan(1e-5)

@@ -19,6 +19,7 @@ import {
   verifySnapshot,
   writeSnapshot,
 } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import { vocabulary } from '../objectives/small-models.ts'
 import { eventsOf, type Kind, kinds, lossesOf, objectiveOf, packedSource, runOf } from './small-loop.ts'
 
@@ -90,7 +91,7 @@ it('warns of a budget too small to learn from, and of a validation split of no, 
 it.each(kinds)('%s: validation losses do not depend on parts, and leave the model as it was', async (kind) => {
   const { trainable, stream } = runOf(kind, {})
   trainable.model.train()
-  const all = { examples: 12, microTokens: 1e6, padded: false }
+  const all = { examples: 12, microTokens: 1e6, padded: false, device: testDevice }
   const whole = await evaluateValidation(trainable, stream, all)
   expect(trainable.model.training).toBe(true)
   expect(whole.loss).toBe(Object.entries(whole).find(([name]) => name.endsWith('-lm'))?.[1])

@@ -9,6 +9,7 @@ import { buildModel, type ModelDefinition, models } from '../../src/models/index
 import { finetune, openSpecialists } from '../../src/runs/index.ts'
 import { type ChoiceExample, type ChoicePrediction, tasks } from '../../src/tasks/index.ts'
 import { Generator, inferenceMode, setThreads } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData } from './small-run.ts'
 
@@ -126,14 +127,14 @@ describe.each(bases)('%s', (base) => {
         facts: model.facts,
       }) as unknown as {
         encode(record: unknown): ChoiceExample[]
-        criterion: { collate(examples: ChoiceExample[], how: { padded: boolean }): { inputs: never } }
+        criterion: { collate(examples: ChoiceExample[], how: { padded: boolean; device: string }): { inputs: never } }
       }
       const examples = records.flatMap((record) => prepared.encode(record))
       const logits = (of: typeof model, isPadded: boolean) =>
         inferenceMode(() =>
           of
             .eval()
-            .forward(prepared.criterion.collate(examples, { padded: isPadded }).inputs)
+            .forward(prepared.criterion.collate(examples, { padded: isPadded, device: testDevice }).inputs)
             .logits.toFloat32Array(),
         )
       const packed = logits(model, false)

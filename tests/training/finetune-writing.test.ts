@@ -13,6 +13,7 @@ import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { testDevice } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { chatTokenizer } from '../tasks/chat-tokenizer.ts'
 
@@ -268,7 +269,7 @@ describe('a run', () => {
     const examples = [chat(), chat(0.25)].map((one) => encode(one, 'ho ho', { file: 'x', line: 1 })[0])
     const lossOf = (some: typeof examples) =>
       criterion
-        .loss(model, criterion.collate(some, { padded: false }))
+        .loss(model, criterion.collate(some, { padded: false, device: testDevice }))
         .terms.map(({ sum, weight }) => [sum.item(), weight])
     // " ho" and the end token of the first answer count a quarter.
     const [plain] = examples

@@ -12,6 +12,7 @@ import { type Criterion, type ObjectiveDefinition, objectives } from '../../src/
 import { createOptimizer } from '../../src/optim/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { initialState, runLength, type TrainingRun, trainingSchema } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import { vocabulary } from '../objectives/small-models.ts'
 import { classLearner, classRow } from './class-learner.ts'
 import { eventsOf, lossesOf } from './small-loop.ts'
@@ -97,6 +98,7 @@ const runOf = async (name: string): Promise<TrainingRun<never>> => {
     learningRate,
     length: runLength(settings.budget, { examplesPerStep: 5, tokensPerStep: 40, examplesPerEpoch: rows.length }),
     state: initialState(settings, applied.model.facts.numLayers),
+    device: testDevice,
   }
 }
 

@@ -8,6 +8,7 @@ import { kindOf } from '../../src/runs/kinds.ts'
 import { Generator } from '../../src/tensor/index.ts'
 import type { EvaluationEvent, StepEvent, TrainingEvent } from '../../src/tracking/index.ts'
 import { computeGradients, takeBatch } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeRecipeData } from './recipe-data.ts'
 import type { SmallData } from './small-run.ts'
@@ -168,6 +169,7 @@ describe('the dropout of a recipe of several tasks', () => {
       microTokens: 8192,
       padded: false,
       recompute: 0,
+      device: testDevice,
       generator: new Generator(3),
     })
     release()

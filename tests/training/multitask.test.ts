@@ -14,6 +14,7 @@ import type { TaggedTaskExample } from '../../src/runs/multitask/criterion.ts'
 import { Generator, memoryStatistics, resetPeakMemory } from '../../src/tensor/index.ts'
 import { findMetric, splitMetric } from '../../src/tracking/index.ts'
 import { computeGradients, takeBatch } from '../../src/training/index.ts'
+import { testDevice } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -90,7 +91,7 @@ const gradientsOf = async (
 ) => {
   if (dropout) trainable.model.train()
   else trainable.model.eval()
-  const options = { microTokens, padded, recompute, generator: new Generator(3) }
+  const options = { microTokens, padded, recompute, device: testDevice, generator: new Generator(3) }
   const { loss, terms, gradients, release } = await computeGradients(trainable, examples, options)
   const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
   release()

@@ -8,6 +8,7 @@ import { type HeadType, type ModelType, quantizeWeights } from '../../src/models
 import { type Objective, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { emptyCache, keep, memoryStatistics, plan, resetPeakMemory, Tensor, zeros } from '../../src/tensor/index.ts'
 import { type ExampleSource, planSteps, type TrainingRun, train } from '../../src/training/index.ts'
+import { away, skippedAway } from '../device.ts'
 import { build, noOther, rowOf, vocabulary } from '../objectives/small-models.ts'
 import { runOf } from './small-loop.ts'
 
@@ -132,7 +133,9 @@ const measure = async (one: Case): Promise<number> => {
   return memoryStatistics().peak - before
 }
 
-describe('the memory of a plan equals that of the run', () => {
+const ofTheCpu = skippedAway("a plan is made with the CPU's memory")
+
+describe.skipIf(away)(`the memory of a plan equals that of the run${ofTheCpu}`, () => {
   test.each(Object.entries(cases))('%s', async (_, one) => {
     const measured = await measure(one)
     const { peakBytes, result } = await planSteps(async () => makeRun(one))
@@ -141,7 +144,7 @@ describe('the memory of a plan equals that of the run', () => {
   })
 })
 
-describe('a plan', () => {
+describe.skipIf(away)(`a plan${ofTheCpu}`, () => {
   test('says where its peak is and what holds it', async () => {
     const { peak, peakBytes, phases } = await planSteps(async () => makeRun(cases['GPT-2, causal']))
     const held = peak.holders.reduce((sum, { bytes }) => sum + bytes, 0)

@@ -1,5 +1,6 @@
 // A run in a process of its own, to be killed: `node --import tsx run-child.ts RECIPE.json` begins it, or goes on with it. Writes a line a
 // step, and at the end how it ended.
+import '../../scripts/test-device.mjs'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type PretrainInput, pretrain, type RunListener, resume } from '../../src/runs/index.ts'

@@ -21,6 +21,7 @@ import {
 } from '../../../src/tasks/index.ts'
 import { createRewardCriterion, type RewardExample, splitScores } from '../../../src/tasks/learning/reward-criterion.ts'
 import { Generator, noGrad, scope, setThreads, Tensor } from '../../../src/tensor/index.ts'
+import { placed, testDevice } from '../../device.ts'
 import { chatTokenizer } from '../chat-tokenizer.ts'
 import { file, lines, removeFiles } from '../input-files.ts'
 
@@ -79,7 +80,7 @@ const lossOf = (
   const metrics: { [name: string]: number } = {}
   for (let from = 0; from < examples.length; from += micro)
     scope(() => {
-      const batch = criterion.collate(examples.slice(from, from + micro), { padded })
+      const batch = criterion.collate(examples.slice(from, from + micro), { padded, device: testDevice })
       const { terms, metrics: measured } = criterion.loss(model, batch, { metrics: true })
       terms[0].sum.mul(1 / total).backward()
       loss += terms[0].sum.item() / total
@@ -116,12 +117,12 @@ describe('the loss of reward models', async () => {
     ]
     const measure = async (padded: boolean, prepared: boolean) => {
       const criterion = createRewardCriterion({ padId: 0, centering: 0.01 })
-      const context = { model, microTokens: 100, padded, step: 0, position: 0, seed: 0 }
+      const context = { model, microTokens: 100, padded, step: 0, position: 0, seed: 0, device: testDevice }
       if (prepared) await criterion.prepare?.(examples, context)
       model.requireGrad(true)
       for (const parameter of model.parameters().values()) parameter.grad = undefined
       return scope(() => {
-        const batch = criterion.collate(examples, { padded })
+        const batch = criterion.collate(examples, { padded, device: testDevice })
         const { sum } = criterion.loss(model, batch).terms[0]
         sum.backward()
         const scores = splitScores(model.forward(batch.inputs).logits, batch).map((values) => [...values])
@@ -186,7 +187,10 @@ describe('the loss of reward models', async () => {
 
   it('of rated answers is the cross entropy of their ratings, and mixes with pairs', () => {
     const scores = model.forward(
-      createRewardCriterion({ padId: 0, centering: 0 }).collate([exampleOf([a, b])], { padded: true }).inputs,
+      createRewardCriterion({ padId: 0, centering: 0 }).collate([exampleOf([a, b])], {
+        padded: true,
+        device: testDevice,
+      }).inputs,
     )
     const [first, second] = scores.logits.toFloat32Array()
     const rated = { pairs: [], good: [true, false] }
@@ -262,7 +266,7 @@ describe('scores', () => {
       task.prepare(tokenizer, taskConfig(task), { maxLength: 64, headOptions: {}, facts: model.facts }),
     )
     const examples = records.flatMap((record) => prepared.encode(record))
-    const batch = prepared.criterion.collate(examples, { padded: true, multipleOf: 48 })
+    const batch = prepared.criterion.collate(examples, { padded: true, multipleOf: 48, device: testDevice })
     expectClose(model.forward(batch.inputs).logits.toFloat32Array(), alone, 1e-5)
     if (!model.facts.causal) return
     // Padding on the left, as generation has it; encoders read the first token.
@@ -279,9 +283,9 @@ describe('scores', () => {
     }
     const shape = [examples.length, length]
     const left = {
-      inputIds: Tensor.from(ids, { shape, dtype: 'int64' }),
-      positionIds: Tensor.from(positions, { shape, dtype: 'int64' }),
-      attentionMask: Tensor.from(mask, { shape }),
+      inputIds: placed(Tensor.from(ids, { shape, dtype: 'int64' })),
+      positionIds: placed(Tensor.from(positions, { shape, dtype: 'int64' })),
+      attentionMask: placed(Tensor.from(mask, { shape })),
     }
     expectClose(model.forward(left).logits.toFloat32Array(), alone, 1e-5)
   })

@@ -5,20 +5,25 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
 
+const away = process.env.TUNESMITH_TEST_DEVICE !== undefined
 const folder = dirname(fileURLToPath(import.meta.url))
 const root = join(folder, '../..')
 
-it('are what scripts/generate-recipe-types.mjs makes of the schemas (run `npm run generate`)', async () => {
-  const generator = '../../scripts/generate-recipe-types.mjs'
-  const { recipeTypes, format } = (await import(generator)) as {
-    recipeTypes(): Record<string, string>
-    format(name: string, source: string): string
-  }
-  const files = recipeTypes()
-  expect(readdirSync(join(folder, 'recipe-types')).sort()).toEqual(Object.keys(files).sort())
-  for (const [name, source] of Object.entries(files))
-    expect(readFileSync(join(folder, 'recipe-types', name), 'utf8'), name).toBe(format(name, source))
-})
+const ofTheCpu = away ? ' (skipped: the default device of the schemas is that of the tests)' : ''
+it.skipIf(away)(
+  `are what scripts/generate-recipe-types.mjs makes of the schemas (run \`npm run generate\`)${ofTheCpu}`,
+  async () => {
+    const generator = '../../scripts/generate-recipe-types.mjs'
+    const { recipeTypes, format } = (await import(generator)) as {
+      recipeTypes(): Record<string, string>
+      format(name: string, source: string): string
+    }
+    const files = recipeTypes()
+    expect(readdirSync(join(folder, 'recipe-types')).sort()).toEqual(Object.keys(files).sort())
+    for (const [name, source] of Object.entries(files))
+      expect(readFileSync(join(folder, 'recipe-types', name), 'utf8'), name).toBe(format(name, source))
+  },
+)
 
 let source = ''
 let version = 0

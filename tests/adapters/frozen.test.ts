@@ -151,7 +151,7 @@ describe.each(quantizations)('a base in %s', (held) => {
     const [made, saved] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
     const folder = join(scratch, `folder-${held}`)
     await saveModel(saved, folder)
-    const { model } = await loadModelWithReport(folder, { mapEachTensor: true })
+    const { model } = await loadModelWithReport(folder, { mapEachTensor: true, device: 'cpu' })
     for (const one of [made, model]) quantizeWeights(one, held)
     const [got, wanted] = [model, made].map((one) => noGrad(() => one.forward({ inputIds: ids }).logits))
     expect(got.equal(wanted)).toBe(true)

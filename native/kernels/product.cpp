@@ -1,9 +1,10 @@
-// Uses ATen for bf16 where the processor has bf16 instructions, else our packed product: there ATen's bf16 has a fifth
-// of the fp32 speed. Where there are matrix tiles (AMX), weight gradients are ours, as oneDNN takes twice the time for
-// a left operand that lies by columns. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 %
-// with AVX2, twice with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other
-// libraries choose kernels by the number of rows. What was measured on a machine (src/tensor/products.ts) takes the
-// place of the processor's maker, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles too, for measurements.
+// Uses our own products of pairs for bf16 on Zen 4, where they are faster than oneDNN's. Else ATen for bf16 where the
+// processor has bf16 instructions, and our packed product elsewhere: there ATen's bf16 has a fifth of the fp32 speed.
+// Where there are matrix tiles (AMX), weight gradients are ours, as oneDNN takes twice the time for a left operand that
+// lies by columns. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 % with AVX2, twice
+// with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other libraries choose
+// kernels by the number of rows. What was measured on a machine (src/tensor/products.ts) takes the place of these
+// rules, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles too, for measurements.
 #include "product.h"
 
 #include <ATen/core/grad_mode.h>
@@ -19,8 +20,13 @@
 #include <cstring>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "checks.h"
 #include "gemm.h"
+#include "pair-product.h"
 #include "tile-product.h"
 
 namespace tunesmith {
@@ -48,17 +54,49 @@ Form form_of(const at::Tensor& a, const at::Tensor& b) {
 // As measured on this machine, of float32 and bfloat16; automatic where nothing was.
 std::atomic<Choice> measured[2][forms];
 
-bool prefers_aten(bool half, Form form) {
-  const Choice choice = wanted_choice() != Choice::automatic ? wanted_choice() : measured[half][form].load();
-  if (choice != Choice::automatic) return choice == Choice::aten;
-  if (half) return has_native_bfloat16();
+bool is_amd() {
 #if defined(__x86_64__)
   static const bool amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));
-  return !amd;
+  return amd;
 #else
-  return true;
+  return false;
 #endif
 }
+
+// The family of processors on which products of pairs were measured to be faster than oneDNN's. Others may measure it.
+bool is_zen4() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return is_amd() && __get_cpuid(1, &a, &b, &c, &d) != 0 && ((a >> 8) & 0xf) + ((a >> 20) & 0xff) == 0x19;
+#else
+  return false;
+#endif
+}
+
+Choice choice_of(bool half, Form form) {
+  return wanted_choice() != Choice::automatic ? wanted_choice() : measured[half][form].load();
+}
+
+// Products of pairs in place of the libraries' bf16 products, for the shapes that they take.
+bool prefers_pairs(Form form) {
+  if (!has_pair_products()) return false;
+  const Choice choice = choice_of(true, form);
+  if (choice != Choice::automatic) return choice == Choice::own;
+  static const bool faster = is_zen4() || !has_native_bfloat16();
+  return faster && !matrix_tiles();
+}
+
+// Whether there is a fast product of bf16 for what products of pairs leave.
+bool has_bfloat16_library() { return has_native_bfloat16() && wanted_choice() != Choice::own; }
+
+bool prefers_aten(bool half, Form form) {
+  if (half && prefers_pairs(form)) return has_bfloat16_library();
+  const Choice choice = choice_of(half, form);
+  if (choice != Choice::automatic) return choice == Choice::aten;
+  return half ? has_native_bfloat16() : !is_amd();
+}
+
+bool has_unit_stride(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1; }
 
 // By the form: own or libraries.
 void set_products(bool half, std::string one, std::string two, std::string three) {
@@ -70,12 +108,16 @@ void set_products(bool half, std::string one, std::string two, std::string three
 
 bool uses_own_products(bool half, int64_t form) {
   TORCH_CHECK(form >= 0 && form < forms, "Expected a form from 0 to 2, got ", form, ".");
-  return !prefers_aten(half, static_cast<Form>(form));
+  const Form asked = static_cast<Form>(form);
+  return half && prefers_pairs(asked) ? true : !prefers_aten(half, asked);
 }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("set_products(bool half, str forward, str input_gradient, str weight_gradient) -> ()", &set_products);
   m.def("uses_own_products(bool half, int form) -> bool", &uses_own_products);
+  // For tests: their rows have the same bits in any batch.
+  m.def("uses_pair_products(int form) -> bool",
+        [](int64_t form) { return uses_own_products(true, form) && prefers_pairs(static_cast<Form>(form)); });
 }
 
 }  // namespace
@@ -85,16 +127,22 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
   const bool invariant = batch_invariant() && !is_half(a);
-  const bool aten = same && !invariant && prefers_aten(is_half(a), form_of(a, b)) && !(add && bias.defined());
+  const Form form = form_of(a, b);
+  const int64_t rows = out.size(0), columns = out.size(1), depth = a.size(1);
+  const bool by_pairs = same && is_half(a) && prefers_pairs(form);
+  const bool few = by_pairs && !add && takes_few_pairs(rows) && a.stride(1) == 1 && b.stride(0) == 1;
+  const bool many =
+      by_pairs && takes_pairs(rows, columns, depth, has_bfloat16_library()) && has_unit_stride(a) && has_unit_stride(b);
+  const bool aten = same && !few && !many && !invariant && prefers_aten(is_half(a), form) && !(add && bias.defined());
   if (planning()) {
-    count_product(out.size(0), out.size(1), a.size(1));
+    count_product(rows, columns, depth);
     if (aten && bias.defined()) bias.to(out.scalar_type());
     return;
   }
   Product p{};
-  p.rows = out.size(0);
-  p.columns = out.size(1);
-  p.depth = a.size(1);
+  p.rows = rows;
+  p.columns = columns;
+  p.depth = depth;
   p.a = matrix_of(a);
   p.b = matrix_of(b);
   p.out = mutable_address(out);
@@ -105,6 +153,8 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   p.add_to_out = add;
   if (wanted_choice() == Choice::automatic && takes_tiles(p)) return multiply_by_tiles(p);
   if (wanted_choice() == Choice::automatic && takes_tile_rows(p)) return multiply_rows_by_tiles(p);
+  if (few) return multiply_few_by_pairs(p);
+  if (many) return multiply_by_pairs(p);
   if (aten) {
     at::Tensor target = out;
     if (add) target.addmm_(a, b);

@@ -66,7 +66,8 @@ struct BlockProduct {
   int64_t out_stride;
 };
 
-// One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
+// One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k. In products
+// of pairs of bf16 values, `a` and `b` are pairs and the depth is in pairs.
 struct GemmBlock {
   const float* a;
   int64_t row_stride;  // of `a` where its rows are in place, not in panels; else 0
@@ -81,6 +82,7 @@ struct GemmBlock {
   bool add_to_out;
   const void* bias;  // one value for each column, or null
   Type bias_type;
+  const float* next = nullptr;  // of products of pairs: the packed columns of the block after this one, to be fetched
 };
 
 struct NormRows {
@@ -288,6 +290,15 @@ struct Kernels {
   // Columns `first` to `last` of the block, which is x times the transpose of a bf16 weight whose rows are read in
   // place; `b` are the rows of x from pack_tiles, by depth. At least 64 columns, and a depth of whole tiles.
   void (*multiply_tile_rows)(const TileBlock& job, Matrix weight, int64_t first, int64_t last);
+
+  // Products of pairs of bf16 values, see isa/pair-product.h. Null in a table without dot products of bf16. The
+  // operands have a stride of 1; their depth is in values.
+  void (*pack_pair_rows)(Matrix source, int64_t rows, int64_t depth, float* packed);
+  void (*pack_pair_columns)(Matrix source, int64_t depth, int64_t columns, float* packed);
+  void (*pair_block)(const GemmBlock& block);
+  // As few_rows, for rows of bf16 that are read in place, and a bf16 weight.
+  void (*few_pair_rows)(Matrix x, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
+                        const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride);
 
   // See isa/peak.h.
   double (*peak_rounds)(Peak kind, int64_t rounds, float* numbers);

@@ -555,20 +555,28 @@ describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESM
 describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
   'the other vector code (x86-64 with AVX2 only), in a process of its own',
   () => {
-    const all = ['kernels.test.ts', 'block-kernels.test.ts', '../../tests/export/quantize.test.ts']
-    const chosen: { isa: string; names: string[] }[] = [
+    const all = [
+      'kernels.test.ts',
+      'pair-products.test.ts',
+      'block-kernels.test.ts',
+      '../../tests/export/quantize.test.ts',
+    ]
+    const chosen: { isa: string; names: string[]; products?: string }[] = [
       { isa: 'baseline', names: all },
       { isa: 'emulated', names: all },
       // Tiles quantise nothing.
-      { isa: 'emulated-amx', names: all.slice(0, 2) },
-      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 2) }] : []),
+      { isa: 'emulated-amx', names: all.slice(0, 3) },
+      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 3) }] : []),
+      // Small products of bf16, which the libraries compute otherwise.
+      { isa: 'emulated', names: all.slice(0, 2), products: 'own' },
+      ...(peakRate('bfloat16') > 0 ? [{ isa: 'avx512bf16', names: all.slice(0, 2), products: 'own' }] : []),
     ]
-    it.each(chosen)('$isa passes every test of $names', ({ isa, names }) => {
+    it.each(chosen)('$isa passes every test of $names, products: $products', ({ isa, names, products }) => {
       const files = names.map((name) => fileURLToPath(new URL(name, import.meta.url)))
       const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
       const run = spawnSync(process.execPath, [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'], {
         encoding: 'utf8',
-        env: { ...process.env, TUNESMITH_ISA: isa },
+        env: { ...process.env, TUNESMITH_ISA: isa, ...(products !== undefined && { TUNESMITH_GEMM: products }) },
       })
       expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0)
     })

@@ -1,9 +1,9 @@
 // The product of a few rows with a weight that is read once and in place, for decoding. It is memory-bound, so bf16
 // weights cost half of fp32 ones. The order of the sums does not depend on the number of rows, so a row gets the same
-// bits in any batch.
+// bits in any batch. Where the processor has dot products of bf16, rows of bf16 are multiplied by them, in place too.
 #pragma once
 #include "../table.h"
-#include "vector.h"
+#include "units.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
@@ -87,8 +87,16 @@ TUNESMITH_INLINE Register in_register(Register x) {
   return x;
 }
 
+// An element of a bf16 weight that is multiplied by rows of bf16.
+struct PairedHalf {
+  uint16_t bits;
+};
+template <class W> inline constexpr bool is_paired = false;
+template <> inline constexpr bool is_paired<PairedHalf> = true;
+
 struct FewJob {
-  const float* x;
+  const void* x;  // packed fp32, or bf16 in place
+  int64_t x_stride;
   int64_t rows, depth;
   const void* bias;
   Type bias_type;
@@ -97,17 +105,11 @@ struct FewJob {
   int64_t out_stride;
 };
 
-// R rows of x times N rows of the weight, R * N <= few_sums. A sum has the same order in tiles of any size.
+// Sums of R rows of x, in fp32 and packed, times N rows of the weight.
 template <int R, int N, bool first_pass, class W>
-TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
-  static_assert(R * N <= few_sums);
-  constexpr int tiles = (R * N + few_tile - 1) / few_tile;
+TUNESMITH_INLINE void few_sums_of(const float* x, const W* w, int64_t stride, int64_t depth, Register* s) {
   constexpr int64_t group = few_group<W>;
-  const int64_t depth = job.depth, whole = depth / group * group;
-  const float* x = job.x + row * depth;
-  const W* w = weight + column * stride;
-  Register s[tiles * few_tile] = {};
-  const int64_t ahead = few_ahead * stride;
+  const int64_t whole = depth / group * group, ahead = few_ahead * stride;
   for (int64_t k = 0; k < whole; k += group) {
     // Rows are short for the processor's own prefetching, which starts anew at each.
     if (first_pass && k * int64_t(sizeof(W)) % 64 == 0) {
@@ -154,6 +156,48 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
       for (int r = 0; r < R; r++) s[r * N + n] = fused(load_end(x + r * depth + k, count), c, s[r * N + n]);
     }
   }
+}
+
+#if defined(TUNESMITH_PAIRS)
+// The same for rows of bf16, `step` apart.
+template <int R, int N, bool first_pass>
+TUNESMITH_INLINE void few_pair_sums(const uint16_t* x, int64_t step, const PairedHalf* w, int64_t stride, int64_t depth,
+                                    Register* s) {
+  constexpr int64_t group = 2 * lanes;
+  const int64_t ahead = few_ahead * stride;
+  for (int64_t k = 0; k < depth; k += group) {
+    const int64_t left = depth - k;
+    Words c[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; n++) {
+      if (first_pass) __builtin_prefetch(w + ahead + n * stride + k, 0, 2);
+      const uint16_t* from = (const uint16_t*)(w + n * stride + k);
+      c[n] = left >= group ? operand((const Pair*)from) : words_end(from, left);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      const uint16_t* from = x + r * step + k;
+      const Words value = left >= group ? operand((const Pair*)from) : words_end(from, left);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n++) s[r * N + n] = multiply_add(s[r * N + n], value, c[n]);
+    }
+  }
+}
+#endif
+
+// R rows of x times N rows of the weight, R * N <= few_sums. A sum has the same order in tiles of any size.
+template <int R, int N, bool first_pass, class W>
+TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
+  static_assert(R * N <= few_sums);
+  constexpr int tiles = (R * N + few_tile - 1) / few_tile;
+  const W* w = weight + column * stride;
+  Register s[tiles * few_tile] = {};
+  if constexpr (!is_paired<W>)
+    few_sums_of<R, N, first_pass>((const float*)job.x + row * job.x_stride, w, stride, job.depth, s);
+#if defined(TUNESMITH_PAIRS)
+  else
+    few_pair_sums<R, N, first_pass>((const uint16_t*)job.x + row * job.x_stride, job.x_stride, w, stride, job.depth, s);
+#endif
   float sums[tiles * few_tile];
 #pragma GCC unroll 2
   for (int i = 0; i < tiles; i++) totals(s + i * few_tile, sums + i * few_tile);
@@ -203,11 +247,19 @@ static void few_columns_of(const FewJob& job, const W* weight, int64_t stride, i
 
 static void few_rows(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
                      const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride) {
-  const FewJob job = {packed, rows, depth, bias, bias_type, out, out_type, out_stride};
+  const FewJob job = {packed, depth, rows, depth, bias, bias_type, out, out_type, out_stride};
   if (weight.type == Type::bfloat16)
     few_columns_of(job, (const uint16_t*)weight.data, weight.row_stride, first, last);
   else
     few_columns_of(job, (const float*)weight.data, weight.row_stride, first, last);
 }
+
+#if defined(TUNESMITH_PAIRS)
+static void few_pair_rows(Matrix x, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
+                          const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride) {
+  const FewJob job = {x.data, x.row_stride, rows, depth, bias, bias_type, out, out_type, out_stride};
+  few_columns_of(job, (const PairedHalf*)weight.data, weight.row_stride, first, last);
+}
+#endif
 
 }  // namespace tunesmith::TUNESMITH_ISA

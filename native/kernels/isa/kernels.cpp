@@ -9,6 +9,7 @@
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
+#include "pair-product.h"
 #include "peak.h"
 #include "rows.h"
 #include "tile-product.h"
@@ -68,6 +69,17 @@ const Kernels& table() {
                                       multiply_tile_block,
                                       multiply_tile_rows,
 #else
+                                      nullptr,
+                                      nullptr,
+                                      nullptr,
+#endif
+#if defined(TUNESMITH_PAIRS)
+                                      pack_pair_rows,
+                                      pack_pair_columns,
+                                      pair_block,
+                                      few_pair_rows,
+#else
+                                      nullptr,
                                       nullptr,
                                       nullptr,
                                       nullptr,

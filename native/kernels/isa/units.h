@@ -60,6 +60,16 @@ TUNESMITH_INLINE Halves halves_upto(const uint16_t* p, int64_t count) {
   __builtin_memcpy(&x, p, size_t(count >= lanes ? lanes : count < 0 ? 0 : count) * sizeof(uint16_t));
   return x;
 }
+// Fewer than 2 * lanes values as pairs, then zeros.
+TUNESMITH_INLINE Words words_end(const uint16_t* p, int64_t count) {
+#if defined(__AVX512BF16__)
+  return as<Words>(_mm512_maskz_loadu_epi16(__mmask32((uint32_t(1) << count) - 1), p));
+#else
+  Words x = {};
+  __builtin_memcpy(&x, p, size_t(count) * sizeof(uint16_t));
+  return x;
+#endif
+}
 #endif
 
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -1,0 +1,103 @@
+// Products of bf16 by pairs of values (native/kernels/pair-product.cpp) against the composition in float64, in all forms
+// and at the ends of every block. kernels.test.ts runs this file again with emulated pairs, and with TUNESMITH_GEMM=own, which
+// gives small shapes to them too. Where products are a library's, it tests those.
+import { describe, expect, it } from 'vitest'
+import { compare, type Fused, generator, leaf } from '../../tests/parity/compare-fused.ts'
+import { gradients, linear, linearCrossEntropy, noGrad, randint, scope, type Tensor } from './index.ts'
+import { callable } from './operator.ts'
+import { entry } from './operator-entry.ts'
+
+const usesPairs = callable('usesPairs', entry<(form: number) => boolean>('tunesmith::uses_pair_products(form)')) as (
+  form: number,
+) => boolean
+
+const composed = (x: Tensor, w: Tensor, b?: Tensor): Tensor => {
+  const y = x.matmul(w.t())
+  return b === undefined ? y : y.add(b)
+}
+
+describe('bf16 products of many rows', () => {
+  it.each([
+    ['one tile', 16, 32, 16],
+    ['ends that fill no tile, and an odd depth', 37, 47, 61],
+    ['one column more than a tile', 33, 64, 49],
+    ['two vectors of columns', 40, 96, 80],
+    ['several blocks of columns and of rows, three slices of the depth', 203, 2100, 211],
+    ['three slices of all forms', 130, 2085, 201],
+    ['a depth that is packed in two parts', 20, 1536, 2600],
+  ])('%s', (_, rows, depth, columns) => {
+    const x = leaf([rows, depth], 'bfloat16')
+    const w = leaf([columns, depth], 'bfloat16', depth ** -0.5)
+    compare([x, w], (a, b) => linear(a, b), composed, 2)
+    compare([x, w, leaf([columns], 'bfloat16')], linear, composed, 2)
+    compare([x, w, leaf([columns], 'float32')], linear, composed, 2)
+  })
+
+  it('weight gradients over more rows than a slice, and than wait in the cache', () => {
+    compare([leaf([1111, 50], 'bfloat16'), leaf([70, 50], 'bfloat16', 0.1)], (x, w) => linear(x, w), composed, 3)
+    compare([leaf([2222, 50], 'bfloat16'), leaf([70, 50], 'bfloat16', 0.1)], (x, w) => linear(x, w), composed, 3)
+  })
+
+  it('views that begin anywhere, with gaps between rows, and transposed operands', () => {
+    const within: Fused = (x, w) => linear(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
+    const reference: Fused = (x, w) => composed(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
+    compare([leaf([70, 101], 'bfloat16'), leaf([65, 99], 'bfloat16', 0.1)], within, reference, 2)
+    const turned: Fused = (x, w) => linear(x.t(), w.t())
+    compare([leaf([70, 41], 'bfloat16'), leaf([70, 53], 'bfloat16', 0.1)], turned, (x, w) => composed(x.t(), w.t()), 2)
+  })
+
+  it('without rows', () => compare([leaf([0, 64], 'bfloat16'), leaf([80, 64], 'bfloat16')], linear as Fused, composed))
+
+  it('the output layer with its loss, in chunks whose weight gradients are added', () => {
+    const targets = randint(0, 131, [96], { generator, dtype: 'int64' })
+    const loss: Fused = (hidden, weight) =>
+      linearCrossEntropy(hidden, weight, null, targets, { chunkSize: 32 })[0].div(96)
+    const reference: Fused = (hidden, weight) =>
+      composed(hidden, weight).logSoftmax(-1).gather(1, targets.unsqueeze(1)).neg().sum().div(96)
+    compare([leaf([96, 41], 'bfloat16'), leaf([131, 41], 'bfloat16', 0.2)], loss, reference, 2)
+  })
+
+  it('give equal bits twice', () => {
+    const [x, w] = [leaf([203, 2100], 'bfloat16'), leaf([101, 2100], 'bfloat16', 0.02)]
+    const once = () => {
+      const y = linear(x, w)
+      return [y, ...gradients([y.sum()], [x, w])] as Tensor[]
+    }
+    const [first, second] = [once(), once()]
+    for (const [i, tensor] of first.entries()) expect(tensor.equal(second[i])).toBe(true)
+  })
+
+  it('few rows, which are read in place', () => {
+    for (const [rows, depth, columns] of [
+      [1, 32, 8],
+      [2, 47, 5],
+      [3, 100, 61],
+      [5, 160, 33],
+      [7, 31, 300],
+      [64, 96, 70],
+    ]) {
+      const x = leaf([rows, depth], 'bfloat16')
+      const w = leaf([columns, depth], 'bfloat16', depth ** -0.5)
+      compare([x, w], (a, b) => linear(a, b), composed)
+      compare([x, w, leaf([columns], 'float32')], linear, composed)
+    }
+    const within: Fused = (x, w) => linear(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
+    const reference: Fused = (x, w) => composed(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
+    compare([leaf([9, 101], 'bfloat16'), leaf([65, 99], 'bfloat16', 0.1)], within, reference)
+  })
+
+  it.skipIf(!usesPairs(0)).each([
+    [64, [1, 2, 3, 5, 33, 64]],
+    [400, [130, 147, 256]],
+  ])('of %d rows have the same bits beside fewer (products of pairs only)', (rows, counts) =>
+    noGrad(() =>
+      scope(() => {
+        const [x, w] = [leaf([rows, 1100], 'bfloat16'), leaf([200, 1100], 'bfloat16', 0.03)]
+        const all = linear(x, w)
+        for (const count of counts)
+          for (const first of [0, Math.floor((rows - count) / 2), rows - count])
+            expect(linear(x.narrow(0, first, count), w).equal(all.narrow(0, first, count))).toBe(true)
+      }),
+    ),
+  )
+})

@@ -162,7 +162,7 @@ const loadWholeModel = async (
   choice: { model: string; revision?: string },
   hooks: LoadHooks,
 ): Promise<InferenceModel> => {
-  const loaded = await loadForInference(choice, { ...hooks, dtype: 'float32' })
+  const loaded = await loadForInference({ ...choice, device: 'cpu' }, { ...hooks, dtype: 'float32' })
   if (loaded.report.newHead.length === 0 || loaded.model.head instanceof LanguageHead) return loaded
   throw new ConfigError(
     `Expected a model whose files hold its head, got ${choice.model} without ${loaded.report.newHead.join(', ')}. Fine-tune it first.`,

@@ -7,6 +7,9 @@ import { applyAdapter } from '../../src/adapters/index.ts'
 import { budgetAt } from '../../src/adapters/matrix-change/rank-allocation.ts'
 import { loadModel, openSafetensors } from '../../src/checkpoint/index.ts'
 import { cat, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { placedFile } from '../device.ts'
+
+const openPlaced = async (path: string) => placedFile(await openSafetensors(path))
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 const largest = (values: Tensor): number => values.abs().max().item()
@@ -39,7 +42,7 @@ describe.each(['bert', 'gpt2'] as const)('AdaLoRA of %s', (base) => {
     const folder = join(golden, `${base}-adalora`)
     const fields = JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8')) as Record<string, number>
     const [file, expected] = await Promise.all(
-      ['allocation', 'expected'].map((name) => openSafetensors(join(folder, `${name}.safetensors`))),
+      ['allocation', 'expected'].map((name) => openPlaced(join(folder, `${name}.safetensors`))),
     )
     const model = await loadModel(join(golden, 'bases', base))
     const applied = applyAdapter(model, {
@@ -57,7 +60,7 @@ describe.each(['bert', 'gpt2'] as const)('AdaLoRA of %s', (base) => {
       trainHead: false,
     })
     // Of BERT, PEFT trains the head too, which does not change here.
-    const saved = await openSafetensors(join(folder, 'adapter_model.safetensors'))
+    const saved = await openPlaced(join(folder, 'adapter_model.safetensors'))
     noGrad(() => {
       for (const [path, parameter] of model.parameters())
         if (saved.tensors.has(`base_model.model.${path.replace('head.', '')}`))
@@ -135,7 +138,7 @@ describe('the state of the allocation', () => {
   }
 
   it('continues to the bit from its tensors', async () => {
-    const ids = (await openSafetensors(join(golden, 'bert-adalora', 'expected.safetensors'))).tensor('ids')
+    const ids = (await openPlaced(join(golden, 'bert-adalora', 'expected.safetensors'))).tensor('ids')
     const [whole, first, second] = [await begin(), await begin(), await begin()]
     advance(whole, 1, 8, ids)
     advance(first, 1, 4, ids)

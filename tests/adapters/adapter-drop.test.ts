@@ -8,6 +8,7 @@ import { saveModel } from '../../src/checkpoint/index.ts'
 import { dropAdapterLayers } from '../../src/export/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { apart, ids, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapter-drop-'))
@@ -20,6 +21,7 @@ const make = (type: 'bert' | 't5' | 'albert' = 'bert', head: HeadType = 'sequenc
     labels: ['a', 'b'],
   })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
 const logitsOf = (model: Model) =>

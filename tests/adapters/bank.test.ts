@@ -8,6 +8,7 @@ import { buildModel, type HeadType, type Model, models } from '../../src/models/
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { parameterGroups } from '../../src/optim/index.ts'
 import { Generator, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { apart, ids, logitsOf, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
@@ -17,6 +18,7 @@ const make = (type: 'bert' | 'gpt2' | 'llama', head: HeadType, labels = ['a', 'b
   const definition = models[type] as (typeof models)['bert']
   return buildModel(definition as never, definition.adjust(definition.presets.test, {}), head, { labels })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
 
@@ -258,7 +260,9 @@ describe('several adapters on one base', () => {
       models.bert,
       models.bert.adjust(models.bert.presets.test, { hiddenSize: 384, numHeads: 12, numLayers: 1 }),
       'masked-lm',
-    ).initialize({ std: 0.2, generator: new Generator(1) })
+    )
+      .initialize({ std: 0.2, generator: new Generator(1) })
+      .to({ device: testDevice })
     const sizes = [wide, make('bert', 'masked-lm')].map((model) => {
       const { config } = applyAdapter(model, { type: 'parallel' })
       return [model.facts.hiddenSize, (config as { size: number }).size]

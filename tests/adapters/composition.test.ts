@@ -7,6 +7,9 @@ import { expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
 import type { Tensor } from '../../src/tensor/index.ts'
+import { placedFile } from '../device.ts'
+
+const openPlaced = async (path: string) => placedFile(await openSafetensors(path))
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'composition')
 const largest = (values: Tensor): number => values.abs().max().item()
@@ -15,7 +18,7 @@ const relative = (actual: Tensor, wanted: Tensor): number =>
   largest(actual.sub(wanted)) / Math.max(largest(wanted), 1e-2)
 
 it.each(readdirSync(golden))('%s has the logits and gradients of its reference', async (name) => {
-  const expected = await openSafetensors(join(golden, name, 'expected.safetensors'))
+  const expected = await openPlaced(join(golden, name, 'expected.safetensors'))
   const { model, applied } = await loadAdapter(join(golden, name), { trainable: true })
   const inputIds = expected.tensor('ids')
   const attentionMask = expected.tensor('mask')

@@ -16,6 +16,7 @@ import { GenerationScheduler, generate } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type LanguageHead, type Model, models } from '../../src/models/index.ts'
 import { vocabularyLoss } from '../../src/objectives/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { apart, ids, logitsOf, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'invertible-'))
@@ -27,6 +28,7 @@ const make = (type: keyof typeof models, head: HeadType, size: Record<string, un
   const config = definition.adjust(definition.presets.test, size)
   return buildModel(definition as never, config, head, { labels: ['a', 'b'] })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
 const madx: AdapterInput = { type: 'pfeiffer', size: 3, invertible: true, invertibleReduction: 4 }

@@ -9,6 +9,9 @@ import { applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index
 import { loadModel, openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import { type LanguageHead, type Model, quantizeWeights } from '../../src/models/index.ts'
 import { cat, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { placedFile } from '../device.ts'
+
+const openPlaced = async (path: string) => placedFile(await openSafetensors(path))
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 const names = readdirSync(golden).filter((name) => name !== 'bases')
@@ -19,7 +22,7 @@ const largest = (values: Tensor): number => values.abs().max().item()
 const relative = (actual: Tensor, wanted: Tensor): number =>
   largest(actual.sub(wanted)) / Math.max(largest(wanted), 1e-3)
 
-const expectedOf = (name: string) => openSafetensors(join(golden, name, 'expected.safetensors'))
+const expectedOf = (name: string) => openPlaced(join(golden, name, 'expected.safetensors'))
 type Expected = Awaited<ReturnType<typeof expectedOf>>
 
 const run = (model: Model, expected: Expected) => {
@@ -53,7 +56,7 @@ describe.each(names)('%s', (name) => {
     }
     const folder = join(scratch, `${name}-gradients`)
     await saveAdapter(applied, folder)
-    const written = await openSafetensors(join(folder, 'adapter_model.safetensors'))
+    const written = await openPlaced(join(folder, 'adapter_model.safetensors'))
     for (const key of wanted) {
       const own = written.tensor(key.slice('gradient.'.length))
       expect(relative(own, expected.tensor(key)), key).toBeLessThan(1e-4)
@@ -85,7 +88,7 @@ describe.each(names)('%s', (name) => {
       base: JSON.parse(readFileSync(join(golden, name, 'adapter_config.json'), 'utf8')).base_model_name_or_path,
     })
     const [theirs, ours] = await Promise.all(
-      [golden, scratch].map((root) => openSafetensors(join(root, name, 'adapter_model.safetensors'))),
+      [golden, scratch].map((root) => openPlaced(join(root, name, 'adapter_model.safetensors'))),
     )
     // PEFT also stores an output layer as it is in the base.
     const wanted = [...theirs.tensors.keys()].filter((key) => !key.endsWith('.base_layer.weight'))
@@ -103,7 +106,7 @@ it('a prompt with unused vectors for the decoder, as PEFT writes it, is loaded',
   const base = join(golden, 'bases', 't5')
   const more = { base_model_name_or_path: base, num_transformer_submodules: 2 }
   writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ ...fields, ...more }))
-  const table = (await openSafetensors(join(source, 'adapter_model.safetensors'))).tensor('prompt_embeddings')
+  const table = (await openPlaced(join(source, 'adapter_model.safetensors'))).tensor('prompt_embeddings')
   const twice = new Map([['prompt_embeddings', cat([table, table.add(1)], 0)]])
   await saveSafetensors(join(folder, 'adapter_model.safetensors'), twice)
   const { model } = await loadAdapter(folder)
@@ -120,7 +123,7 @@ const changedCopy = async (
   mkdirSync(folder)
   const fields = JSON.parse(readFileSync(join(golden, name, 'adapter_config.json'), 'utf8')) as Record<string, unknown>
   fields.base_model_name_or_path = join(golden, 'bases', name.split('-')[0])
-  const file = await openSafetensors(join(golden, name, 'adapter_model.safetensors'))
+  const file = await openPlaced(join(golden, name, 'adapter_model.safetensors'))
   const tensors = new Map([...file.tensors.keys()].map((key) => [key, file.tensor(key)]))
   change(tensors, fields)
   writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(fields))
@@ -245,7 +248,7 @@ describe('merged', () => {
 })
 
 describe('initial values that decompose the base', () => {
-  const products = openSafetensors(join(golden, 'bases', 'initial-products.safetensors'))
+  const products = openPlaced(join(golden, 'bases', 'initial-products.safetensors'))
   const lora = { type: 'lora', rank: 4, alpha: 6 } as const
   const patterns = { llama: { qProj: 3 }, gpt2: { '{qProj,kProj,vProj}': 3 } }
 
@@ -262,7 +265,7 @@ describe('initial values that decompose the base', () => {
     expect(relative(run(base, expected), before)).toBeLessThan(1e-5)
     const folder = join(scratch, `${name}-${init}`)
     await saveAdapter(applied, folder, { base: join(golden, 'bases', name) })
-    const [file, theirs] = [await openSafetensors(join(folder, 'adapter_model.safetensors')), await products]
+    const [file, theirs] = [await openPlaced(join(folder, 'adapter_model.safetensors')), await products]
     const wanted = [...theirs.tensors.keys()].filter((key) => key.startsWith(`${name}.${init}.`))
     expect(wanted.length).toBe(file.tensors.size / 2)
     for (const key of wanted) {
@@ -383,7 +386,7 @@ it('shared matrices of VeRA that a file has are saved again, also where its seed
   })
   const { applied } = await loadAdapter(folder)
   await saveAdapter(applied, join(scratch, 'saved-projections'))
-  const file = await openSafetensors(join(scratch, 'saved-projections', 'adapter_model.safetensors'))
+  const file = await openPlaced(join(scratch, 'saved-projections', 'adapter_model.safetensors'))
   expect(stored.size).toBe(2)
   for (const [key, tensor] of stored) expect(file.tensor(key).equal(tensor), key).toBe(true)
 })

@@ -8,6 +8,7 @@ import { saveModel } from '../../src/checkpoint/index.ts'
 import { stackAdapters } from '../../src/export/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { apart, ids, logitsOf, stir } from './outputs.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'stack-'))
@@ -19,6 +20,7 @@ const make = (type: 'bert' | 'llama', head: HeadType, size: Record<string, unkno
   const options = { labels: ['a', 'b', 'c'] }
   return buildModel(definition as never, definition.adjust(definition.presets.test, size), head, options)
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
 
@@ -114,7 +116,7 @@ describe('fusion', () => {
     expect(apart(logitsOf(bank.activate('copy')), logits)).toBe(0)
     expect(copy.below).toEqual(['a', 'b', 'c'])
     // In a batch with one that it uses and another adapter.
-    const one = tensor(BigInt64Array.from([5, 6, 7], BigInt), { shape: [1, 3] })
+    const one = tensor(BigInt64Array.from([5, 6, 7], BigInt), { shape: [1, 3], device: testDevice })
     const names = ['fused', 'a', null]
     const alone = names.map((name) =>
       bank.using(name, (used) => noGrad(() => used.forward({ inputIds: one }).logits.toFloat32Array())),
@@ -124,7 +126,7 @@ describe('fusion', () => {
         names.flatMap(() => [5, 6, 7]),
         BigInt,
       ),
-      { shape: [1, 9] },
+      { shape: [1, 9], device: testDevice },
     )
     const segments = names.map((name, i) => ({ name, from: i * 3, count: 3 }))
     const starts = tensor([0, 3, 6, 9], { dtype: 'int64' })
@@ -183,7 +185,7 @@ it('stacks share a batch with other adapters, and give what they give alone', ()
   expect(bank.stackOf('upon')).toEqual(['lang', 'task', 'upon'])
   const rows = ['upon', null, 'task', 'other', 'lang']
   expect(rows.every((name) => name === null || bank.canMix(name))).toBe(true)
-  const one = tensor(BigInt64Array.from([5, 6, 7], BigInt), { shape: [1, 3] })
+  const one = tensor(BigInt64Array.from([5, 6, 7], BigInt), { shape: [1, 3], device: testDevice })
   const alone = rows.map((name) =>
     bank.using(name, (used) => noGrad(() => used.forward({ inputIds: one }).logits.toFloat32Array())),
   )
@@ -192,7 +194,7 @@ it('stacks share a batch with other adapters, and give what they give alone', ()
       rows.flatMap(() => [5, 6, 7]),
       BigInt,
     ),
-    { shape: [1, 15] },
+    { shape: [1, 15], device: testDevice },
   )
   const starts = tensor([0, 3, 6, 9, 12, 15], { dtype: 'int64' })
   const segments = rows.map((name, i) => ({ name, from: i * 3, count: 3 }))

@@ -205,6 +205,7 @@ describe('a resumed run', () => {
       learningRate: 1e-2,
       length: runLength(settings.budget, { examplesPerStep: 4, tokensPerStep: 100, examplesPerEpoch: pairs.length }),
       state: initialState(settings, base.facts.numLayers),
+      device: testDevice,
     }
     return { run, parts }
   }

@@ -146,7 +146,10 @@ export const readEmbedding = (file: PeftFile, model: Model, module: string, rank
   const b = file.take(module + suffixes.b, [width, rank])
   const key = `${module}.base_layer.weight`
   const stored = file.has(key) ? file.take(key, embedTokens.shape) : undefined
-  if (stored !== undefined && !stored.to(embedTokens.weight.dtype).equal(embedTokens.weight.detach()))
+  if (
+    stored !== undefined &&
+    !stored.to({ dtype: embedTokens.weight.dtype, device: embedTokens.device }).equal(embedTokens.weight.detach())
+  )
     throw new CheckpointError(
       `${file.path}: Expected the base's own table for ${key}, got another one. Use the base that the adapter was trained on.`,
     )

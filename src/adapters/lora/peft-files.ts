@@ -95,7 +95,7 @@ const expectBase = (file: PeftFile, { theirs, parts }: NamedLinear): void => {
   const { layer } = parts[0]
   const stored = file.take(key, layer.shape)
   if (stored === undefined || layer.quantization !== undefined) return
-  if (!stored.to(layer.weight.dtype).equal(layer.weight.detach()))
+  if (!stored.to({ dtype: layer.weight.dtype, device: layer.device }).equal(layer.weight.detach()))
     throw new CheckpointError(
       `${file.path}: Expected the base's own matrix for ${key}, got another one. Use the base that the adapter was trained on.`,
     )

@@ -241,7 +241,7 @@ const smallModel = (type: 'llama' | 'bert' | 'gpt2' = 'llama') => {
   const definition = models[type]
   const config = definition.adjust(definition.presets.test as never, { vocabSize: 270 } as never)
   const model = buildModel(definition as never, config, 'reward').eval()
-  return model.initialize({ std: 0.2, generator: new Generator(5) })
+  return model.initialize({ std: 0.2, generator: new Generator(5) }).to({ device: testDevice })
 }
 
 describe('scores', () => {

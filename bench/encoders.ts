@@ -1,5 +1,5 @@
 // An encoder in 8 bits beside onnxruntime's: sentences of SST-2 of mixed lengths through MiniLM-L6 to vectors, and how well a logistic
-// regression on the vectors predicts the label. Sides: ours in Q8_0 and in float32, and onnxruntime with the files that `export --to onnx`
+// regression on the vectors predicts the label. Sides: ours in int8, Q8_0 and float32, and onnxruntime with the files that `export --to onnx`
 // and `onnx:q8` write, sorted by length in padded batches. The sides run in turns, each in a process of its own.
 // Options: --n training sentences, --rounds, --threads, --batch rows of onnxruntime's batches, --model, --files name=FILE.onnx,…: more
 // files for onnxruntime, such as those of its own quantisation.
@@ -74,9 +74,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       runOurs<EncoderRun>('bench/encoders/onnx.ts', [file, texts, out, String(count), threads, batch, model])
     const more = values.files === '' ? [] : values.files.split(',').map((one) => one.split('=') as [string, string])
     const sides: [name: string, start: (out: string) => Promise<EncoderRun>][] = [
-      ['Tunesmith, Q8_0', ours('q8_0')],
+      ['Tunesmith, int8', ours('int8')],
       ['onnxruntime, int8', theirs(written('model_quantized.onnx'))],
       ...more.map(([name, file]): [string, ReturnType<typeof theirs>] => [`onnxruntime, ${name}`, theirs(file)]),
+      ['Tunesmith, Q8_0', ours('q8_0')],
       ['Tunesmith, float32', ours('float32')],
       ['onnxruntime, float32', theirs(written('model.onnx'))],
     ]
@@ -96,7 +97,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       `\n${count} sentences of SST-2, MiniLM-L6, ${threads} threads, median of ${rounds}; wanted: ${wanted}x of int8, ${points} points`,
     )
     printTable([
-      ['', 'texts/s', 'CPU ms each', 'ours in Q8_0 is', 'in CPU time', 'accuracy, %'],
+      ['', 'texts/s', 'CPU ms each', 'ours in int8 is', 'in CPU time', 'accuracy, %'],
       ...sides.map(([name], i) => [
         name,
         (count / median(runs[i].map(({ seconds }) => seconds))).toFixed(0),

@@ -118,6 +118,7 @@ TUNESMITH_FUNCTION(map_tensor) {
     void* data;
     if (napi_get_value_external(env, a[0], &data) != napi_ok) throw ArgumentError("expected a mapped file");
     const auto file = *static_cast<std::shared_ptr<MappedFile>*>(data);
+    if (file == nullptr) throw ArgumentError("expected a mapped file, got one that was released");
     const int64_t offset = read_int(env, a[1], "byteOffset");
     const auto shape = read_ints(env, a[2], "shape");
     const auto dtype = read_dtype(env, a[3]);
@@ -135,6 +136,17 @@ TUNESMITH_FUNCTION(map_tensor) {
       return make_tensor(env, copy);
     }
     return make_tensor(env, at::from_blob(start, shape, [file](void*) {}, options));
+  });
+}
+
+// releaseFile(external): no more tensors are made of the file, and its mapping ends with those that there are.
+TUNESMITH_FUNCTION(release_file) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    void* data;
+    if (napi_get_value_external(env, a[0], &data) != napi_ok) throw ArgumentError("expected a mapped file");
+    static_cast<std::shared_ptr<MappedFile>*>(data)->reset();
+    return make_undefined(env);
   });
 }
 
@@ -314,6 +326,7 @@ std::vector<Export> tensor_exports() {
           {"copyInto", copy_into},
           {"mapFile", map_file},
           {"mapTensor", map_tensor},
+          {"releaseFile", release_file},
           {"item", item},
           {"shape", shape},
           {"strides", strides},

@@ -1,5 +1,6 @@
-// Matrices in the block formats of GGUF files, as they lie in the mapped file: uint8 [rows, bytes of a row]. They are
-// multiplied, dequantised, and looked up by row. `order` names the stored row of each row of the matrix.
+// Matrices in the block formats of GGUF files, as they lie in the mapped file: uint8 [rows, bytes of a row], or of int8
+// with a scale for each row. They are multiplied, dequantised, and looked up by row. `order` names the stored row of
+// each row of the matrix.
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -26,11 +27,14 @@ struct BlockFormat {
   const char* name;
   Code code;
   int64_t values, bytes;
+  int64_t beside = 0;  // bytes of a row beside its blocks
 };
-constexpr BlockFormat formats[] = {{"Q4_0", Code::q4_0, 32, 18},   {"Q4_1", Code::q4_1, 32, 20},
-                                   {"Q5_0", Code::q5_0, 32, 22},   {"Q5_1", Code::q5_1, 32, 24},
-                                   {"Q8_0", Code::q8_0, 32, 34},   {"Q4_K", Code::q4_k, 256, 144},
-                                   {"Q5_K", Code::q5_k, 256, 176}, {"Q6_K", Code::q6_k, 256, 210}};
+constexpr BlockFormat formats[] = {
+    {"Q4_0", Code::q4_0, 32, 18},   {"Q4_1", Code::q4_1, 32, 20},   {"Q5_0", Code::q5_0, 32, 22},
+    {"Q5_1", Code::q5_1, 32, 24},   {"Q8_0", Code::q8_0, 32, 34},   {"Q4_K", Code::q4_k, 256, 144},
+    {"Q5_K", Code::q5_k, 256, 176}, {"Q6_K", Code::q6_k, 256, 210}, {"int8", Code::int8_rows, 32, 32, 4}};
+// So many products of codes, unsigned on one side, add up to no more than an int32.
+constexpr int64_t most_columns = 65536;
 
 const BlockFormat& format_of(c10::string_view name, const char* op) {
   std::string all;
@@ -50,14 +54,17 @@ BlockMatrix block_matrix(const Tensor& blocks, c10::string_view name, const std:
   TORCH_CHECK(blocks.defined() && blocks.device().is_cpu() && blocks.scalar_type() == at::kByte && blocks.dim() == 2,
               "Expected uint8 [rows,bytes] on the CPU as `blocks` of tunesmith::", op, ", got ", blocks.scalar_type(),
               " ", blocks.sizes(), ".");
-  TORCH_CHECK(blocks.size(1) > 0 && blocks.size(1) % format.bytes == 0, "Expected rows of whole blocks of ",
-              format.bytes, " bytes (", format.name, ") as `blocks` of tunesmith::", op, ", got ", blocks.sizes(), ".");
+  const int64_t bytes = blocks.size(1) - format.beside;
+  TORCH_CHECK(bytes > 0 && bytes % format.bytes == 0, "Expected rows of whole blocks of ", format.bytes, " bytes (",
+              format.name, ") as `blocks` of tunesmith::", op, ", got ", blocks.sizes(), ".");
   BlockMatrix matrix;
   matrix.blocks = blocks.stride(1) == 1 && (blocks.stride(0) >= blocks.size(1) || blocks.size(0) <= 1)
                       ? blocks
                       : blocks.contiguous();
   matrix.rows = blocks.size(0);
-  matrix.columns = blocks.size(1) / format.bytes * format.values;
+  matrix.columns = bytes / format.bytes * format.values;
+  TORCH_CHECK(format.code != Code::int8_rows || matrix.columns <= most_columns, "Expected at most ", most_columns,
+              " columns of ", format.name, " as `blocks` of tunesmith::", op, ", got ", matrix.columns, ".");
   if (given(order)) {
     TORCH_CHECK(order->device().is_cpu() && order->scalar_type() == at::kLong && order->dim() == 1,
                 "Expected int64 [rows] as `order` of tunesmith::", op, ", got ", order->scalar_type(), " ",
@@ -136,8 +143,8 @@ struct BlockLinear : torch::autograd::Function<BlockLinear> {
       p.rows = x.size(0);
       p.columns = matrix.rows;
       p.depth = matrix.columns;
-      p.x = quantized(matrix_of(x), p.rows, p.depth);
       p.weight = matrix.view();
+      p.x = quantized(matrix_of(x), p.rows, p.depth, p.weight.code);
       p.bias = bias.has_value() ? address(*bias) : nullptr;
       p.bias_type = bias.has_value() ? type_of(*bias) : Type::float32;
       p.out = mutable_address(y);

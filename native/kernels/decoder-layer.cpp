@@ -85,7 +85,7 @@ void multiply(Team::Member& member, bool invariant, const void* x, Type type, in
   }
   if (invariant && !any_blocks) return after(0, products[0].columns);
   for (const LayerProduct& p : products) {
-    if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth);
+    if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth, p.blocks->code);
     if (p.blocks != nullptr || packed != nullptr || invariant) continue;
     packed = scratch(Scratch::rows, rows * depth + 16);
     kernel.pack_few({x, type, depth, 1}, rows, depth, p.weight.type, packed);

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "block-product.h"
 #include "checks.h"
 
 namespace tunesmith::decoder {
@@ -92,6 +93,10 @@ std::vector<Weights> Weights::check(const LayerTensors& parts, const std::vector
       const size_t at = layer * adapted.size() + i;
       if (!formats[at].empty())
         weights.matrices[i] = block_matrix(weights.parts[adapted[i]], formats[at], orders[at], op);
+      // Products of a layer that have the same input share its codes.
+      for (size_t j = 0; j < i && !formats[at].empty(); j++)
+        TORCH_CHECK(weights.matrices[j].columns == 0 || share_input(weights.matrices[i].code, weights.matrices[j].code),
+                    "Expected int8 or blocks for the matrices of a layer of tunesmith::", op, ", got both.");
     }
     check_layer(weights);
   }

@@ -203,7 +203,8 @@ class Input {
     const BlockMatrix& matrix = weights.matrices[part];
     const int64_t rows = rows_.size(0);
     if (planning()) return count_product(rows, matrix.rows, matrix.columns);
-    if (codes_ == nullptr) codes_ = quantized(matrix_of(rows_), rows, matrix.columns);
+    if (codes_ == nullptr || !share_input(code_, matrix.code))
+      codes_ = quantized(matrix_of(rows_), rows, matrix.columns, code_ = matrix.code);
     BlockProduct p{};
     p.rows = rows;
     p.columns = matrix.rows;
@@ -221,6 +222,7 @@ class Input {
  private:
   Tensor rows_;
   const void* codes_ = nullptr;
+  Code code_ = Code::q8_0;  // a matrix that takes them
 };
 
 void activate(const Tensor& values, bool tanh) {

@@ -137,8 +137,9 @@ const void* kept_blocks(const BlockMatrix& matrix) {
     auto* out = entry.panels.mutable_data_ptr<uint8_t>();
     const PackedMatrix stored = matrix.view();
     const uint64_t truncated = truncated_reads();
-    at::parallel_for(0, units, std::max<int64_t>(1, 4096 / matrix.columns),
-                     [&](int64_t first, int64_t last) { kernels().interleave(stored, matrix.rows, first, last, out); });
+    at::parallel_for(0, units, std::max<int64_t>(1, 4096 / matrix.columns), [&](int64_t first, int64_t last) {
+      kernels().interleave(stored, matrix.rows, first, last, out + first * bytes);
+    });
     entry.version = version;
     // What was read of a file that lost its end is not kept: the next call must notice it too.
     if (truncated_reads() != truncated) {

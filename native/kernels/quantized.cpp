@@ -80,6 +80,12 @@ std::tuple<Tensor, Tensor> pack_int8(const Tensor& given) {
   return {codes, scales};
 }
 
+// The codes of each row and then its scale, as bytes: `Code::int8_rows`.
+Tensor pack_int8_rows(const Tensor& weight) {
+  const auto [codes, scales] = pack_int8(weight);
+  return at::cat({codes.view(at::kByte), scales.view({-1, 1}).view(at::kByte)}, 1);
+}
+
 const std::array<float, 16>& nf4_values() {
   static const std::array<float, 16> made = [] {
     uint8_t codes[8];
@@ -368,6 +374,7 @@ Tensor packed_linear(const Tensor& input, const Tensor& codes, const c10::List<T
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("pack_int8(Tensor weight) -> (Tensor codes, Tensor scales)", &pack_int8);
+  m.def("pack_int8_rows(Tensor weight) -> Tensor", &pack_int8_rows);
   m.def("pack_nf4(Tensor weight) -> (Tensor codes, Tensor scales)", &pack_nf4);
   m.def("pack_scales(Tensor scales) -> (Tensor codes, Tensor outer, Tensor offset)", &pack_scales);
   m.def("unpack_matrix(Tensor codes, Tensor[] scales, int rows, int columns) -> Tensor", &unpack_matrix);

@@ -16,9 +16,9 @@ struct Matrix {
 };
 
 // A quantised matrix. int8: a code for each element and a scale for each row. nf4: two codes per byte and a scale for
-// every 64 elements, counted across all rows. The others are the block formats of GGUF files, whose rows of blocks have
-// their scales among the codes; a lane of the product is a row, `row_bytes` apart.
-enum class Code : int { int8, nf4, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k };
+// every 64 elements, counted across all rows. The others have their scales among the codes, in rows that are
+// `row_bytes` apart: the block formats of GGUF files, and int8_rows, the codes of a row and then its scale, a float.
+enum class Code : int { int8, nf4, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, int8_rows };
 constexpr int64_t nf4_block = 64;
 struct PackedMatrix {
   Code code;
@@ -56,7 +56,7 @@ enum class RowType : int {
 
 // Quantised rows times the rows of a matrix of blocks, plus a bias.
 struct BlockProduct {
-  const void* x;  // from quantize_rows
+  const void* x;  // from quantize_rows, or quantize_int8_rows for int8_rows
   int64_t rows, columns, depth;
   PackedMatrix weight;
   const void* bias;  // one value for each column, or null
@@ -247,6 +247,9 @@ struct Kernels {
   int64_t (*interleaved_bytes)(Code code, int64_t depth);
   void (*interleave)(const PackedMatrix& matrix, int64_t rows, int64_t first, int64_t last, uint8_t* out);
   bool (*finite_scales)(const PackedMatrix& matrix, int64_t first, int64_t last);
+  // The same for int8_rows: rows of depth + 8 bytes, and a product with a matrix in the layout, from whole sixteens on.
+  void (*quantize_int8_rows)(Matrix x, int64_t rows, int64_t depth, void* out);
+  void (*int8_rows)(const BlockProduct& job, int64_t first, int64_t last);
   // `columns`: their importance, or null; of int8 their scales.
   void (*encode_row)(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out);
 

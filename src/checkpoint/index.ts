@@ -33,6 +33,7 @@ export {
   loadModelWithReport,
   loadWeightsInto,
   type ModelLoadReport,
+  quantizedFormat,
   rememberSource,
   sourceOf,
   type WeightForm,

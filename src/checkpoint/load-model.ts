@@ -58,27 +58,34 @@ export interface LoadModelOptions extends ResolveOptions {
   /** Check that all weights are finite, before they are first used (default: true). */
   checkWeights?: boolean
   /**
-   * Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). `q8_0` quantises the
-   * matrices of other files to blocks of 8 bits, see `quantizeToBlocks`.
+   * Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). `q8_0` and `int8`
+   * quantise the matrices of other files to 8 bits, see `quantizeToBlocks`.
    */
   weights?: WeightForm
 }
 
 /** Forms of quantised matrices in memory. */
-export const weightForms = ['packed', 'unpacked', 'q8_0'] as const
+export const weightForms = ['packed', 'unpacked', 'q8_0', 'int8'] as const
 /** Form of quantised matrices in memory. */
 export type WeightForm = (typeof weightForms)[number]
+
+/** The format to which a form quantises the matrices of files in floats; undefined for a form of a GGUF file. */
+export const quantizedFormat = (weights: WeightForm | undefined): 'Q8_0' | 'int8' | undefined =>
+  weights === 'q8_0' ? 'Q8_0' : weights === 'int8' ? weights : undefined
 
 /** @throws ConfigError for a form that the files of a model cannot have */
 export const expectWeightForm = (path: string, weights: WeightForm | undefined): void => {
   if (weights === undefined) return
   const quantised = path.endsWith('.gguf')
-  if (weights === 'q8_0' && quantised)
+  const quantises = quantizedFormat(weights) !== undefined
+  if (quantises && quantised)
     throw new ConfigError(
-      `\`weights: q8_0\` quantises the matrices of a folder, got ${path}, which has a form of its own. Leave it out.`,
+      `\`weights: ${weights}\` quantises the matrices of a folder, got ${path}, which has a form of its own. Leave it out.`,
     )
-  if (weights !== 'q8_0' && !quantised)
-    throw new ConfigError(`\`weights: ${weights}\` needs a .gguf file, got ${path}. Leave it out, or set it to q8_0.`)
+  if (!quantises && !quantised)
+    throw new ConfigError(
+      `\`weights: ${weights}\` needs a .gguf file, got ${path}. Leave it out, or set it to q8_0 or int8.`,
+    )
 }
 
 /** What was unusual about the files of a model. */
@@ -227,8 +234,8 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const path = await resolveModel(model, options)
   expectWeightForm(path, options.weights)
   const packed = options.weights === 'packed'
-  const quantizes = options.weights === 'q8_0'
-  if ((packed || quantizes) && options.dtype !== undefined)
+  const quantized = quantizedFormat(options.weights)
+  if ((packed || quantized !== undefined) && options.dtype !== undefined)
     throw new ConfigError(
       `\`weights: ${options.weights}\` has float32 beside the matrices: leave out \`dtype\`, or ${packed ? 'set `weights` to unpacked' : 'leave out `weights`'}.`,
     )
@@ -303,7 +310,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   if (newHead.length > 0) matchDtypeOfBody(built, new Set(newHead))
   const { dtype, device = defaultDevice() } = options
   // Blocks are written on the CPU.
-  if (quantizes) quantizeToBlocks(built, 'Q8_0')
+  if (quantized !== undefined) quantizeToBlocks(built, quantized)
   if (dtype !== undefined || device !== 'cpu') built.to({ dtype, device })
   const extra = new Map(
     bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],

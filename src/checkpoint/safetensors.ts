@@ -215,7 +215,12 @@ export const openSafetensors = async (
       const entry = header.tensors.get(name)
       if (entry === undefined)
         throw new CheckpointError(`${path}: Expected a tensor \`${name}\`, found none.`, { missing: [name] })
-      return (whole ?? mapFile(path)).tensor(entry.byteOffset, entry.shape, entry.dtype)
+      const own = whole ?? mapFile(path)
+      try {
+        return own.tensor(entry.byteOffset, entry.shape, entry.dtype)
+      } finally {
+        if (own !== whole) own.release()
+      }
     },
   }
 }

@@ -13,6 +13,7 @@ import {
   keepPacked,
   noGrad,
   ones,
+  packInt8Rows,
   prepareDecoderLayers,
   setBatchInvariant,
   setThreads,
@@ -307,19 +308,21 @@ describe('decoderLayers', () => {
 })
 
 describe('layers wide enough for several threads', () => {
-  it.each(['float32', 'bfloat16', 'Q8_0'] as const)('have in %s the bits of one thread', (format) => {
+  it.each(['float32', 'bfloat16', 'Q8_0', 'int8'] as const)('have in %s the bits of one thread', (format) => {
     const sizes = { hiddenSize: 128, intermediateSize: 192, numHeads: 4, numKvHeads: 2, headDim: 32, numLayers: 6 }
-    const { body, numLayers } = build('llama', sizes, format === 'Q8_0' ? 'float32' : format)
-    if (format === 'Q8_0')
+    const quantised = format === 'Q8_0' || format === 'int8'
+    const { body, numLayers } = build('llama', sizes, quantised ? 'float32' : format)
+    if (quantised)
       for (const [, module] of body.modules())
         if (module instanceof Linear) {
           const { shape, weight } = module
-          module.useBlocks(new BlockMatrix({ format, shape, blocks: noGrad(() => encodeRows(weight, format)) }))
+          const encode = () => (format === 'int8' ? packInt8Rows(weight) : encodeRows(weight, format))
+          module.useBlocks(new BlockMatrix({ format, shape, blocks: noGrad(encode) }))
         }
     const run = (threads: number) => {
       const before = getThreads()
       setThreads(threads)
-      const invariant = setBatchInvariant(format === 'Q8_0')
+      const invariant = setBatchInvariant(quantised)
       try {
         return noGrad(() => {
           const cache = new KvCache(numLayers, 40)

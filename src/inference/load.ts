@@ -12,6 +12,7 @@ import {
   loadTokenizer,
   type ModelTokenizer,
   modelOfTask,
+  quantizedFormat,
   resolveModel,
   type WeightForm,
 } from '../checkpoint/index.ts'
@@ -34,7 +35,8 @@ export interface ModelChoice {
   device?: string
   /**
    * Quantised matrices of a .gguf file: multiplied as they lie in the mapped file (`packed`), or converted to float32 (`unpacked`;
-   * default: packed where no dtype is set). `q8_0` quantises the matrices of a folder to blocks of 8 bits while it is loaded.
+   * default: packed where no dtype is set). `q8_0` and `int8` quantise the matrices of a folder to 8 bits while it is loaded, with a scale
+   * for 32 elements or for a row.
    */
   weights?: WeightForm
 }
@@ -98,9 +100,9 @@ export const loadForInference = async (
   const model = task === undefined ? choice : await modelOfTask(choice, task)
   const path = await resolveModel(model, { revision, onProgress })
   expectWeightForm(path, given)
-  if (given === 'q8_0' && ((await isAdapterFolder(path)) || (await isFeatureModel(path))))
+  if (quantizedFormat(given) !== undefined && ((await isAdapterFolder(path)) || (await isFeatureModel(path))))
     throw new ConfigError(
-      `\`weights: q8_0\` quantises a whole model, got ${path}, which stands on a base. Serve it as a specialist of that base.`,
+      `\`weights: ${given}\` quantises a whole model, got ${path}, which stands on a base. Serve it as a specialist of that base.`,
     )
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
@@ -125,7 +127,7 @@ export const loadForInference = async (
     throw new ConfigError(
       `\`weights: packed\` needs matrices in ${blockFormats.join(', ')}, got none in ${path}. Leave it out.`,
     )
-  if (weights === 'packed' || weights === 'q8_0') keepPackedBlocksOf(opened.model)
+  if (weights === 'packed' || quantizedFormat(weights) !== undefined) keepPackedBlocksOf(opened.model)
   for (const line of describeModelLoad(opened.report)) onNote?.(line)
   const tokenizer = await loadTokenizer(model, { revision, onProgress })
   await expectTokenizerOf(opened.folder, tokenizer, opened.model.facts.vocabSize)

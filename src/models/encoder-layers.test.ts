@@ -6,7 +6,9 @@ import {
   Generator,
   keepPacked,
   noGrad,
+  packInt8Rows,
   prepareEncoderLayers,
+  rand,
   setBatchInvariant,
   Tensor,
   tensor,
@@ -79,8 +81,16 @@ const expectSameBitsPackedAndPadded = (body: EncoderBody): void => {
   expectSameBits(body, { inputIds: Tensor.from(ids(12), { shape: [2, 6] }), attentionMask })
 }
 
-/** A matrix of random blocks, whose scales are about 0.01; with `shuffled`, stored in another order. */
-const blocksLike = ({ shape: [outputs, inputs] }: Linear, format: 'Q8_0' | 'Q4_0', seed: number, shuffled: boolean) => {
+type Format = 'Q8_0' | 'Q4_0' | 'int8'
+
+/** A matrix of random codes, whose scales are about 0.01; with `shuffled`, stored in another order. */
+const blocksLike = ({ shape: [outputs, inputs] }: Linear, format: Format, seed: number, shuffled: boolean) => {
+  const order = BigInt64Array.from({ length: outputs }, (_, i) => BigInt((i * 5 + 3) % outputs))
+  const stored = shuffled ? { order: Tensor.from(order, { shape: [outputs] }) } : {}
+  if (format === 'int8') {
+    const weight = rand([outputs, inputs], { generator: new Generator(seed) }).sub(0.5)
+    return new BlockMatrix({ format, shape: [outputs, inputs], blocks: packInt8Rows(weight), ...stored })
+  }
   const bytes = format === 'Q8_0' ? 34 : 18
   const rowBytes = (inputs / 32) * bytes
   let state = seed
@@ -90,18 +100,11 @@ const blocksLike = ({ shape: [outputs, inputs] }: Linear, format: 'Q8_0' | 'Q4_0
     // 0x21 is the upper half of a float16 of about 0.01.
     return i % bytes === 1 ? 0x21 : next()
   })
-  const order = BigInt64Array.from({ length: outputs }, (_, i) => BigInt((i * 5 + 3) % outputs))
-  return new BlockMatrix({
-    ...{ format, shape: [outputs, inputs] },
-    blocks: Tensor.from(codes, { shape: [outputs, rowBytes] }),
-    ...(shuffled ? { order: Tensor.from(order, { shape: [outputs] }) } : {}),
-  })
+  const blocks = Tensor.from(codes, { shape: [outputs, rowBytes] })
+  return new BlockMatrix({ format, shape: [outputs, inputs], blocks, ...stored })
 }
 
-const useBlocks = (
-  { layers }: EncoderBody,
-  chosen: (layer: number, product: number) => 'Q8_0' | 'Q4_0' | undefined,
-) => {
+const useBlocks = ({ layers }: EncoderBody, chosen: (layer: number, product: number) => Format | undefined) => {
   layers.forEach(({ attention: { qProj, kProj, vProj, oProj }, mlp }, layer) => {
     ;[qProj, kProj, vProj, oProj, mlp.upProj, mlp.downProj].forEach((product, i) => {
       const format = chosen(layer, i)
@@ -142,7 +145,10 @@ describe.each([true, false])('with batch-invariant kernels: %s', (invariant) => 
     ['all in one format', () => 'Q8_0'],
     ['some dense', (layer, product) => ((layer + product) % 2 === 0 ? 'Q4_0' : undefined)],
     ['two formats', (_, product) => (product === 5 ? 'Q8_0' : 'Q4_0')],
-  ] as [string, (layer: number, product: number) => 'Q8_0' | 'Q4_0' | undefined][])(
+    ['int8', () => 'int8'],
+    // The query's input is quantised by rows, the key's in groups, and the value's by rows again.
+    ['int8 beside blocks', (_, product) => (product % 2 === 0 ? 'int8' : 'Q4_0')],
+  ] as [string, (layer: number, product: number) => Format | undefined][])(
     'has the bits of separate operators for matrices of blocks: %s',
     (_, chosen) => {
       setBatchInvariant(invariant)

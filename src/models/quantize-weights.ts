@@ -1,7 +1,7 @@
 // Quantises the weights of a base model that is not trained. Adapters and heads stay in float32.
 import { ConfigError } from '../core/index.ts'
-import { type BlockFormat, BlockMatrix, Linear, type Quantization, QuantizedMatrix } from '../nn/index.ts'
-import { encodeRows, keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { BlockMatrix, type IntegerFormat, Linear, type Quantization, QuantizedMatrix } from '../nn/index.ts'
+import { encodeRows, keep, noGrad, packInt8Rows, scope, type Tensor } from '../tensor/index.ts'
 import { expectFinite } from './expect-finite.ts'
 import { LanguageHead } from './heads/index.ts'
 import type { Model } from './model-with-head.ts'
@@ -12,7 +12,7 @@ const linearsOf = ({ body }: Model): [string, Linear][] =>
   )
 
 /** Format of the body's matrices, where they are quantised. */
-export const quantizationOf = (model: Model): Quantization | BlockFormat | undefined =>
+export const quantizationOf = (model: Model): Quantization | IntegerFormat | undefined =>
   linearsOf(model).find(([, { quantization: held }]) => held !== undefined)?.[1].quantization
 
 /** The token embedding and the output layer, which are converted to bfloat16 instead of being quantised. */
@@ -99,12 +99,18 @@ export const quantizeWeights = (model: Model, format: Quantization): void => {
 /** Inputs of a layer that share a scale in the formats whose blocks are smallest. */
 const blockWidth = 32
 
+/** The formats of `quantizeToBlocks`, and what encodes float32 [outputs, inputs] to uint8 [outputs, bytes of a row]. */
+const integerFormats = {
+  Q8_0: (weight: Tensor) => encodeRows(weight, 'Q8_0'),
+  int8: packInt8Rows,
+} satisfies Partial<Record<IntegerFormat, (weight: Tensor) => Tensor>>
+
 /**
- * Quantises the linear layers of the body to blocks of a GGUF file, with the bytes that ggml writes, and converts all else to
- * float32. Layers whose inputs are no whole blocks, the token embedding and the head stay as they are. It cannot be undone.
+ * Quantises the linear layers of the body to blocks of a GGUF file, with the bytes that ggml writes, or to int8 with a scale for each
+ * row, and converts all else to float32. Layers whose inputs are no whole blocks, the token embedding and the head stay as they are. It cannot be undone.
  * @throws ConfigError for a body that is quantised already, CheckpointError for weights that are not finite
  */
-export const quantizeToBlocks = (model: Model, format: 'Q8_0'): void => {
+export const quantizeToBlocks = (model: Model, format: keyof typeof integerFormats): void => {
   if (quantizationOf(model) !== undefined)
     throw new ConfigError(
       `Expected an unquantised model to quantise to ${format}, got one in ${quantizationOf(model)}.`,
@@ -115,7 +121,7 @@ export const quantizeToBlocks = (model: Model, format: 'Q8_0'): void => {
       const { weight, shape } = layer
       if (vocabulary.has(weight) || shape[1] % blockWidth !== 0) continue
       expectFinite([[`${path}.weight`, weight]], model.definition.type)
-      const blocks = scope(() => keep(encodeRows(weight.detach().to('float32').contiguous(), format)))
+      const blocks = scope(() => keep(integerFormats[format](weight.detach().to('float32').contiguous())))
       layer.useBlocks(new BlockMatrix({ format, shape, blocks }))
       weight.free()
     }

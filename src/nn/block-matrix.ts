@@ -1,4 +1,5 @@
-// A matrix in a block format of GGUF files, as it lies in the mapped file: not trained and never dequantised as a whole.
+// A matrix in a block format of GGUF files, as it lies in the mapped file, or of int8 with a scale for each row: not trained and never
+// dequantised as a whole.
 // Where a state is loaded by path, a tensor without memory stands for it. Independent of layers and of files.
 import {
   blockEmbedding,
@@ -13,14 +14,21 @@ import {
   type Tensor,
   unpackBlocks,
 } from '../tensor/index.ts'
-import { type BlockFormat, blockFormats, plainBlockLinear, plainBlockRows, plainUnpackBlocks } from './plain-blocks.ts'
+import {
+  type BlockFormat,
+  blockFormats,
+  type IntegerFormat,
+  plainBlockLinear,
+  plainBlockRows,
+  plainUnpackBlocks,
+} from './plain-blocks.ts'
 
 /** Whether a name is one of a block format. */
 export const isBlockFormat = (name: string): name is BlockFormat => (blockFormats as readonly string[]).includes(name)
 
 /** Parts of a matrix of blocks. */
 export interface BlockMatrixParts {
-  format: BlockFormat
+  format: IntegerFormat
   shape: readonly [outputs: number, inputs: number]
   /** uint8 [outputs, bytes of a row] */
   blocks: Tensor
@@ -30,7 +38,7 @@ export interface BlockMatrixParts {
 
 /** A matrix [outputs, inputs] of blocks. */
 export class BlockMatrix {
-  readonly format: BlockFormat
+  readonly format: IntegerFormat
   readonly shape: readonly [outputs: number, inputs: number]
   #codes: Tensor
   #order: Tensor | null
@@ -72,7 +80,7 @@ export class BlockMatrix {
     this.#order = null
   }
 
-  /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs]; each group of 32 inputs is quantised to int8. */
+  /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs]; inputs are quantised to int8, in groups of 32 or, for the format int8, by rows. */
   multiply(input: Tensor, bias: Tensor | null): Tensor {
     return this.#hasKernels
       ? blockLinear(input, this.codes, this.format, this.order, bias)

@@ -4,7 +4,7 @@ import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.t
 import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
-import type { BlockFormat } from './plain-blocks.ts'
+import type { IntegerFormat } from './plain-blocks.ts'
 import { type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
 
 /** Formats of a matrix that is not trained. */
@@ -39,7 +39,7 @@ export class Linear extends Module {
   readonly #scale: number
   readonly #tied: boolean
   #quantized: QuantizedMatrix | BlockMatrix | undefined
-  #quantization: Quantization | BlockFormat | undefined
+  #quantization: Quantization | IntegerFormat | undefined
 
   /**
    * @param options.initialScale factor of the initial standard deviation; GPT-2 scales layers that write to the residual stream
@@ -79,7 +79,7 @@ export class Linear extends Module {
   }
 
   /** Format of the matrix where it is quantised. */
-  get quantization(): Quantization | BlockFormat | undefined {
+  get quantization(): Quantization | IntegerFormat | undefined {
     return this.#quantization
   }
 

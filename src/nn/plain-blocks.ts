@@ -1,5 +1,5 @@
-// Matrices in the block formats of GGUF files as compositions of ordinary operators, for devices without a kernel for blocks: the values
-// of `unpackBlocks` to the bit, and products with inputs in int8 as those of `blockLinear`. Independent of layers and of files.
+// Matrices in the block formats of GGUF files, and of int8 by rows, as compositions of ordinary operators, for devices without a kernel for
+// them: the values of `unpackBlocks` to the bit, and products with inputs in int8 as those of `blockLinear`. Independent of layers and of files.
 import { cat, empty, gradEnabled, linear, noGrad, scope, stack, Tensor, withBackward } from '../tensor/index.ts'
 
 /** Values of blocks: uint8 [N, bytes of a block] -> float32 [N, values of a block]. */
@@ -11,6 +11,9 @@ interface Tables {
   halves: Tensor
   /** uint8 [8]: 1, 2, 4 … 128 */
   powers: Tensor
+  /** float64 [256]: the unit in the last place of float32 numbers by their exponent, and what their hidden bit adds in these units */
+  units: Tensor
+  ones: Tensor
 }
 const tablesByDevice = new Map<string, Tables>()
 
@@ -22,6 +25,14 @@ const tablesOn = (device: string): Tables => {
     halves: Tensor.from(bits, { dtype: 'float16' }).to('float32').to({ device }).keep(),
     powers: Tensor.from(
       Uint8Array.from({ length: 8 }, (_, i) => 1 << i),
+      { device },
+    ).keep(),
+    units: Tensor.from(
+      Float64Array.from({ length: 256 }, (_, exponent) => 2 ** (Math.max(1, exponent) - 150)),
+      { device },
+    ).keep(),
+    ones: Tensor.from(
+      Float64Array.from({ length: 256 }, (_, exponent) => (exponent > 0 ? 2 ** 23 : 0)),
       { device },
     ).keep(),
   }))
@@ -165,34 +176,56 @@ export type BlockFormat = keyof typeof formats
 /** Names of the block formats. */
 export const blockFormats = Object.keys(formats) as BlockFormat[]
 
+/** Format of a matrix that is multiplied by integers: blocks of a GGUF file, or rows of int8 and then a float32 scale. */
+export type IntegerFormat = BlockFormat | 'int8'
+
+const scaleBytes = 4
+
+/** The float32 in the last four bytes of each row: [N,1]. */
+const rowScales = (rows: Tensor): Tensor => {
+  const bytes = part(rows, rows.shape[1] - scaleBytes, scaleBytes).to('int32')
+  const [first, second, third, fourth] = [0, 1, 2, 3].map((i) => part(bytes, i, 1))
+  const { units, ones } = tablesOn(rows.device)
+  const upperBit = (one: Tensor) => one.div(128, { roundingMode: 'floor' })
+  const exponent = fourth.bitwiseAnd(127).mul(2).add(upperBit(third))
+  const fraction = third.bitwiseAnd(127).mul(65536).add(second.mul(256)).add(first)
+  const at = (table: Tensor) => table.indexSelect(0, exponent.flatten()).unsqueeze(1)
+  const size = fraction.to('float64').add(at(ones)).mul(at(units))
+  return size.mul(upperBit(fourth).mul(-2).add(1).to('float64')).to('float32')
+}
+
+/** Inputs of a row of so many bytes. */
+const inputsOf = (format: IntegerFormat, rowBytes: number): number =>
+  format === 'int8' ? rowBytes - scaleBytes : (rowBytes / formats[format].bytes) * formats[format].values
+
 /** Values that are unpacked at once, so that a large matrix has no copies of its own size beside it. */
 const chunkValues = 1 << 22
 
 /** Parts of a matrix of blocks along its rows. */
-const chunksOf = (blocks: Tensor, format: BlockFormat): { from: number; rows: Tensor }[] => {
-  const { bytes, values } = formats[format]
+const chunksOf = (blocks: Tensor, format: IntegerFormat): { from: number; rows: Tensor }[] => {
   const [count, rowBytes] = blocks.shape
-  const most = Math.max(1, Math.floor(chunkValues / ((rowBytes / bytes) * values)))
+  const most = Math.max(1, Math.floor(chunkValues / inputsOf(format, rowBytes)))
   return Array.from({ length: Math.ceil(count / most) }, (_, i) => {
     const from = i * most
     return { from, rows: blocks.narrow(0, from, Math.min(most, count - from)) }
   })
 }
 
-const unpackRows = (blocks: Tensor, format: BlockFormat): Tensor => {
-  const { bytes, values, unpack } = formats[format]
+const unpackRows = (blocks: Tensor, format: IntegerFormat): Tensor => {
   const [count, rowBytes] = blocks.shape
-  return unpack(blocks.reshape([-1, bytes])).view([count, (rowBytes / bytes) * values])
+  const inputs = inputsOf(format, rowBytes)
+  if (format === 'int8') return signed(part(blocks, 0, inputs)).mul(rowScales(blocks))
+  const { bytes, unpack } = formats[format]
+  return unpack(blocks.reshape([-1, bytes])).view([count, inputs])
 }
 
 /** The float32 matrix [rows, inputs] of uint8 `blocks` [rows, bytes of a row]. */
-export const plainUnpackBlocks = (blocks: Tensor, format: BlockFormat): Tensor =>
+export const plainUnpackBlocks = (blocks: Tensor, format: IntegerFormat): Tensor =>
   noGrad(() =>
     scope(() => {
       const chunks = chunksOf(blocks, format)
       if (chunks.length === 1) return unpackRows(blocks, format)
-      const { bytes, values } = formats[format]
-      const out = empty([blocks.shape[0], (blocks.shape[1] / bytes) * values], { device: blocks.device })
+      const out = empty([blocks.shape[0], inputsOf(format, blocks.shape[1])], { device: blocks.device })
       for (const { from, rows } of chunks)
         scope(() => out.narrow(0, from, rows.shape[0]).copy_(unpackRows(rows, format)))
       return out
@@ -200,7 +233,7 @@ export const plainUnpackBlocks = (blocks: Tensor, format: BlockFormat): Tensor =
   )
 
 /** Rows by id: int64 [...] -> float32 [..., inputs]. */
-export const plainBlockRows = (blocks: Tensor, format: BlockFormat, ids: Tensor): Tensor =>
+export const plainBlockRows = (blocks: Tensor, format: IntegerFormat, ids: Tensor): Tensor =>
   noGrad(() =>
     scope(() => {
       const rows = plainUnpackBlocks(blocks.indexSelect(0, ids.flatten()), format)
@@ -212,11 +245,11 @@ export const plainBlockRows = (blocks: Tensor, format: BlockFormat, ids: Tensor)
 const groupSize = 32
 
 /**
- * The values that an input has in int8 with a scale for each group of 32, in float32, so that texts do not depend on the
- * device. A group with a value that is not finite becomes NaN.
+ * The values that an input has in int8 with a scale for each group of so many values, in float32, so that texts do not depend on
+ * the device. A group with a value that is not finite becomes NaN.
  */
-const inGroups = (input: Tensor): Tensor => {
-  const groups = input.to('float32').reshape([input.size / groupSize, groupSize])
+const inGroups = (input: Tensor, size: number): Tensor => {
+  const groups = input.to('float32').reshape([input.size / size, size])
   const most = groups.abs().amax(1, { keepdim: true })
   // A group of zeros would divide by zero.
   const factors = most.clamp({ min: 1e-36 }).to('float64').pow(-1).mul(127).to('float32')
@@ -226,8 +259,8 @@ const inGroups = (input: Tensor): Tensor => {
 }
 
 /** `input Mᵀ`, without gradients. */
-const product = (input: Tensor, blocks: Tensor, format: BlockFormat): Tensor => {
-  const quantised = inGroups(input)
+const product = (input: Tensor, blocks: Tensor, format: IntegerFormat): Tensor => {
+  const quantised = inGroups(input, format === 'int8' ? (input.shape.at(-1) as number) : groupSize)
   const out = empty([...input.shape.slice(0, -1), blocks.shape[0]], { device: input.device })
   for (const { from, rows } of chunksOf(blocks, format))
     scope(() => out.narrow(-1, from, rows.shape[0]).copy_(linear(quantised, unpackRows(rows, format))))
@@ -235,7 +268,7 @@ const product = (input: Tensor, blocks: Tensor, format: BlockFormat): Tensor => 
 }
 
 /** The gradient of the input: that of the matrix as it is stored, since quantising the input counts as no change. */
-const inputGradient = (gradient: Tensor, blocks: Tensor, format: BlockFormat): Tensor => {
+const inputGradient = (gradient: Tensor, blocks: Tensor, format: IntegerFormat): Tensor => {
   const wide = gradient.to('float32')
   const sums = chunksOf(blocks, format).map(({ from, rows }) =>
     scope(() => wide.narrow(-1, from, rows.shape[0]).matmul(unpackRows(rows, format))),
@@ -244,7 +277,7 @@ const inputGradient = (gradient: Tensor, blocks: Tensor, format: BlockFormat): T
 }
 
 /** `input Mᵀ + bias` with uint8 `blocks` [outputs, bytes of a row], which get no gradient: [..., inputs] -> [..., outputs]. */
-export const plainBlockLinear = (input: Tensor, blocks: Tensor, format: BlockFormat, bias: Tensor | null): Tensor => {
+export const plainBlockLinear = (input: Tensor, blocks: Tensor, format: IntegerFormat, bias: Tensor | null): Tensor => {
   const outputs = noGrad(() => scope(() => product(input, blocks, format)))
   const [attached] =
     input.requiresGrad && gradEnabled()

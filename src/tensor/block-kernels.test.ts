@@ -1,5 +1,5 @@
-// Matrices in the block formats of GGUF files: dequantised values and products against a plain reference in doubles, with
-// odd shapes, views and rows. kernels.test.ts runs this file with other vector code too.
+// Matrices in the block formats of GGUF files, and in int8 by rows: dequantised values and products against a plain reference in doubles,
+// with odd shapes, views and rows. kernels.test.ts runs this file with other vector code too.
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,6 +31,10 @@ interface Format {
   /** Value i of a block. */
   value(block: Uint8Array, i: number): number
 }
+
+/** Codes of a row, and then its float32 scale. */
+const byRow = 'int8'
+const rowScale = (row: Uint8Array) => new DataView(row.buffer, row.byteOffset + row.length - 4, 4).getFloat32(0, true)
 
 const half = (block: Uint8Array, at: number): number => {
   const bits = block[at] | (block[at + 1] << 8)
@@ -88,12 +92,22 @@ const formats: Record<string, Format> = {
     },
   },
 }
-const names = Object.keys(formats)
+const names = [...Object.keys(formats), byRow]
+/** Columns that lie together. */
+const unitOf = (name: string) => formats[name]?.values ?? 32
+const rowBytes = (name: string, columns: number) =>
+  name === byRow ? columns + 4 : (columns / formats[name].values) * formats[name].bytes
 
 /** Random blocks with scales of both signs, subnormal ones included. */
 const randomBlocks = (name: string, rows: number, columns: number, random: Random): Uint8Array => {
-  const { values, bytes, halves } = formats[name]
-  const blocks = Uint8Array.from({ length: (rows * columns * bytes) / values }, () => Math.floor(random.float() * 256))
+  const width = rowBytes(name, columns)
+  const blocks = Uint8Array.from({ length: rows * width }, () => Math.floor(random.float() * 256))
+  if (name === byRow) {
+    const view = new DataView(blocks.buffer)
+    for (let row = 0; row < rows; row++) view.setFloat32((row + 1) * width - 4, (random.float() - 0.5) / 100, true)
+    return blocks
+  }
+  const { bytes, halves } = formats[name]
   for (let at = 0; at < blocks.length; at += bytes)
     for (const offset of halves) {
       const bits = Math.floor(random.float() * (random.float() < 0.1 ? 0x400 : 0x2400))
@@ -103,7 +117,15 @@ const randomBlocks = (name: string, rows: number, columns: number, random: Rando
   return blocks
 }
 
-const valuesOf = (name: string, blocks: Uint8Array): Float64Array => {
+const valuesOf = (name: string, blocks: Uint8Array, rows: number): Float64Array => {
+  if (name === byRow) {
+    const width = blocks.length / rows
+    const row = (i: number) => blocks.subarray(i * width, (i + 1) * width)
+    return Float64Array.from({ length: rows * (width - 4) }, (_, i) => {
+      const own = row(Math.floor(i / (width - 4)))
+      return signed(own[i % (width - 4)]) * rowScale(own)
+    })
+  }
   const { values, bytes, value } = formats[name]
   return Float64Array.from({ length: (blocks.length / bytes) * values }, (_, i) => {
     const at = Math.floor(i / values) * bytes
@@ -117,14 +139,14 @@ const evenRound = (x: number) => {
   return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below
 }
 
-/** The input as the product sees it: int8 in groups of 32. */
-const quantised = (x: Float32Array): Float64Array => {
+/** The input as the product sees it: int8 in groups. */
+const quantised = (x: Float32Array, size: number): Float64Array => {
   const out = new Float64Array(x.length)
-  for (let at = 0; at < x.length; at += 32) {
-    const group = x.subarray(at, at + 32)
+  for (let at = 0; at < x.length; at += size) {
+    const group = x.subarray(at, at + size)
     const most = group.reduce((size, value) => Math.max(size, Math.abs(value)), 0)
     const factor = Math.fround(127 / most)
-    for (let i = 0; i < 32; i++)
+    for (let i = 0; i < size; i++)
       out[at + i] = most === 0 ? 0 : evenRound(Math.fround(group[i] * factor)) * Math.fround(most / 127)
   }
   return out
@@ -147,6 +169,7 @@ const make = (name: string, { rows, outputs, inputs, dtype = 'float32' }: Case) 
 
 /** Largest difference to the reference, over the sum of the sizes of its terms. */
 const errorOf = (
+  name: string,
   output: Tensor,
   input: Tensor,
   values: Float64Array,
@@ -155,7 +178,8 @@ const errorOf = (
 ) => {
   const [rows, inputs] = input.shape
   const outputs = output.shape[1]
-  const [got, x] = [output.to('float32').toFloat32Array(), quantised(input.to('float32').toFloat32Array())]
+  const got = output.to('float32').toFloat32Array()
+  const x = quantised(input.to('float32').toFloat32Array(), name === byRow ? inputs : 32)
   let worst = 0
   for (let r = 0; r < rows; r++)
     for (let n = 0; n < outputs; n++) {
@@ -175,12 +199,12 @@ const bits = (x: Tensor) => Buffer.from(x.contiguous().to('float32').toFloat32Ar
 const int64 = (values: readonly number[]) => Tensor.from(BigInt64Array.from(values, BigInt))
 
 describe.each(names)('%s', (name) => {
-  const { values: unit } = formats[name]
+  const unit = unitOf(name)
 
   it('is dequantised to the nearest float32, also by row and in another order', () => {
     scope(() => {
       const { bytes, blocks } = make(name, { rows: 1, outputs: 5, inputs: 3 * unit })
-      const wanted = Float32Array.from(valuesOf(name, bytes))
+      const wanted = Float32Array.from(valuesOf(name, bytes, 5))
       const rows = [4, 0, 4, 2]
       const picked = rows.flatMap((row) => [...wanted.subarray(row * 3 * unit, (row + 1) * 3 * unit)])
       expect(bits(unpackBlocks(blocks, name))).toBe(Buffer.from(wanted.buffer).toString('base64'))
@@ -202,13 +226,13 @@ describe.each(names)('%s', (name) => {
   ])('is multiplied as the reference does it: %j', (shape) => {
     scope(() => {
       const { bytes, blocks, input } = make(name, shape)
-      const values = valuesOf(name, bytes)
+      const values = valuesOf(name, bytes, shape.outputs)
       const limit = shape.dtype === 'bfloat16' ? 4e-3 : 1e-6
-      expect(errorOf(blockLinear(input, blocks, name), input, values)).toBeLessThan(limit)
+      expect(errorOf(name, blockLinear(input, blocks, name), input, values)).toBeLessThan(limit)
       const bias = randn([shape.outputs], { generator: new Generator(3) })
       const order = Array.from({ length: shape.outputs }, (_, n) => shape.outputs - 1 - n)
       const ordered = blockLinear(input, blocks, name, int64(order), bias)
-      expect(errorOf(ordered, input, values, order, bias.toFloat32Array())).toBeLessThan(limit)
+      expect(errorOf(name, ordered, input, values, order, bias.toFloat32Array())).toBeLessThan(limit)
       expect(bits(blockLinear(input, blocks, name, int64(order), bias))).toBe(bits(ordered))
     })
   })
@@ -279,10 +303,17 @@ describe.each(names)('%s', (name) => {
   })
 
   it('knows whether its scales are finite', () => {
-    const { values, bytes, halves } = formats[name]
-    const stored = randomBlocks(name, 3, values * 2, createRandom(5))
-    const finite = (changed: Uint8Array) => finiteBlocks(Tensor.from(changed, { shape: [3, 2 * bytes] }), name)
+    const stored = randomBlocks(name, 3, unit * 2, createRandom(5))
+    const width = stored.length / 3
+    const finite = (changed: Uint8Array) => finiteBlocks(Tensor.from(changed, { shape: [3, width] }), name)
     expect(finite(stored)).toBe(true)
+    if (name === byRow)
+      for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+        const changed = stored.slice()
+        new DataView(changed.buffer).setFloat32(3 * width - 4, value, true)
+        expect(finite(changed)).toBe(false)
+      }
+    const { bytes, halves } = formats[name] ?? { bytes: 0, halves: [] }
     for (const at of halves)
       for (const high of [0x7c, 0x7e]) {
         const changed = stored.slice()
@@ -295,21 +326,23 @@ describe.each(names)('%s', (name) => {
 })
 
 describe('products with blocks', () => {
-  it('pass on infinity and NaN of the input, in its row only, and take zeros', () => {
-    const { blocks } = make('Q4_K', { rows: 1, outputs: 4, inputs: 256 })
+  it.each(['Q4_K', byRow])('pass on infinity and NaN of the input, in its row only, and take zeros: %s', (name) => {
+    const { blocks } = make(name, { rows: 1, outputs: 4, inputs: 256 })
     const input = zeros([4, 256])
     input.select(0, 1).fill_(Number.POSITIVE_INFINITY)
     input.select(0, 2).narrow(0, 3, 1).fill_(Number.NaN)
-    const rows = blockLinear(input, blocks, 'Q4_K', null, Tensor.from(Float32Array.of(1, 2, 3, 4))).toFloat32Array()
+    const rows = blockLinear(input, blocks, name, null, Tensor.from(Float32Array.of(1, 2, 3, 4))).toFloat32Array()
     expect([...rows.subarray(0, 4), ...rows.subarray(12)]).toEqual([1, 2, 3, 4, 1, 2, 3, 4])
     expect(rows.subarray(4, 12).every(Number.isNaN)).toBe(true)
   })
 
   it('refuse types, shapes and orders that do not fit, by name', () => {
     const { blocks, input } = make('Q8_0', { rows: 2, outputs: 3, inputs: 64 })
-    expect(() => blockLinear(input, blocks, 'Q2_K')).toThrow(/Expected one of Q4_0, .*Q6_K as `format`.*got Q2_K/)
+    expect(() => blockLinear(input, blocks, 'Q2_K')).toThrow(/Expected one of Q4_0, .*Q6_K, int8 as `format`.*got Q2_K/)
     expect(() => blockLinear(input, blocks.narrow(1, 0, 40), 'Q8_0')).toThrow(/whole blocks of 34 bytes \(Q8_0\)/)
     expect(() => blockLinear(input, blocks.to('int64'), 'Q8_0')).toThrow(/uint8/)
+    const long = zeros([1, 65_536 + 32 + 4], { dtype: 'uint8' })
+    expect(() => blockLinear(zeros([1, 65_568]), long, byRow)).toThrow(/at most 65536 columns of int8 .*got 65568/)
     expect(() => blockLinear(input.narrow(1, 0, 32), blocks, 'Q8_0')).toThrow(/Expected shape \[\.\.\.,64\]/)
     expect(() => blockLinear(input.to('float64'), blocks, 'Q8_0')).toThrow(/float32 or bfloat16/)
     expect(() => blockLinear(input, blocks, 'Q8_0', int64([0, 3, 1]))).toThrow(/rows from 0 to 2 .*got 3 at position 1/)

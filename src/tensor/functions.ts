@@ -432,6 +432,9 @@ export const clipGradNorm_ = operator<(grads: readonly T[], maxNorm: number, sca
 /** Quantises a matrix [N,K] to int8 by rows: codes [N,K] and float32 scales [N]. @source arXiv:2208.07339 */
 export const packInt8 = operator<(weight: T) => [codes: T, scales: T]>('packInt8', 'tunesmith::pack_int8(weight)')
 
+/** The same in one tensor, the format `int8` of `blockLinear`: uint8 [N,K+4], the codes of each row and then its scale. */
+export const packInt8Rows = operator<(weight: T) => T>('packInt8Rows', 'tunesmith::pack_int8_rows(weight)')
+
 /**
  * Quantises a matrix [N,K] to NF4: two codes in a byte, and a float32 scale for every 64 elements.
  * @source arXiv:2305.14314

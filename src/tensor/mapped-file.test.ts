@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -69,6 +69,22 @@ describe('mapFile', () => {
     expect(() => mapFile(join(folder, 'missing'))).toThrow(/missing.*No such file/)
     expect(() => mapFile(folder)).toThrow(/^[^\n]+$/)
   })
+
+  it.skipIf(!existsSync('/proc/self/maps'))(
+    'lets the pages of a released file go with its last tensor (skipped without /proc)',
+    () => {
+      const path = write('released', new Uint8Array(8).fill(1))
+      const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes(path)
+      const file = mapFile(path)
+      const tensor = file.tensor(0, [8], 'uint8')
+      file.release()
+      expect(mapped()).toBe(true)
+      expect(tensor.sum().item()).toBe(8)
+      expect(() => file.tensor(0, [8], 'uint8')).toThrow(/got one that was released/)
+      tensor.free()
+      expect(mapped()).toBe(false)
+    },
+  )
 
   it('turns a read beyond the end of a truncated file into an error, each time, and keeps the rest', () => {
     const page = 4096

@@ -14,6 +14,11 @@ export interface MappedFile {
    * @throws ShapeError where the file is too short
    */
   tensor(byteOffset: number, shape: readonly number[], dtype: Dtype): Tensor
+  /**
+   * Gives up the file: its pages leave memory with the last tensor over it, which would otherwise wait for the garbage collector.
+   * No tensor can be made of it afterwards.
+   */
+  release(): void
 }
 
 /**
@@ -35,5 +40,6 @@ export const mapFile = (path: string): MappedFile => {
         withTypedErrors('mapFile', () => native.mapTensor(file.external, byteOffset, shape, code)),
       )
     },
+    release: () => native.releaseFile(file.external),
   }
 }

@@ -67,6 +67,7 @@ export interface Native {
   fromBytes(bytes: Bits, shape: readonly number[], dtype: number): Handle
   copyInto(handle: Handle, target: Bits): void
   mapFile(path: string): { external: External; bytes: number }
+  releaseFile(file: External): void
   mapTensor(file: External, byteOffset: number, shape: readonly number[], dtype: number): Handle
   item(handle: Handle): number | boolean | bigint
   shape(handle: Handle): number[]

@@ -1,6 +1,6 @@
 // Loading folders: heads, new and unused parameters, and one report of everything that does not fit.
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
@@ -306,6 +306,21 @@ describe('loaded weights', () => {
     expect(await dtypes({ dtype: 'float32' })).toEqual(new Set(['float32']))
     expect(await dtypes({ head: 'sequence-classification' })).toEqual(new Set(['bfloat16']))
   })
+
+  it.skipIf(!existsSync('/proc/self/maps'))(
+    'leave the memory of the process with their file where all are converted (skipped without /proc)',
+    async () => {
+      await smallFolder(folder, 'llama', 'causal-lm')
+      const mapped = () => readFileSync('/proc/self/maps', 'utf8').split(folder).length - 1
+      const kept = await loadModel(folder)
+      expect(mapped()).toBe(1)
+      for (const parameter of kept.parameters().values()) parameter.free()
+      const before = mapped()
+      const converted = await loadModel(folder, { dtype: 'bfloat16' })
+      expect(mapped()).toBe(before)
+      expect(converted.parameters().size).toBeGreaterThan(10)
+    },
+  )
 
   it('in the file stay unchanged when the model changes in place', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')

@@ -13,7 +13,7 @@ import { evaluate, open, predict, score } from '../../src/inference/index.ts'
 import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, models } from '../../src/models/index.ts'
 import { type BlockMatrix, Linear } from '../../src/nn/index.ts'
 import { defineTask, registerTask, tasks } from '../../src/tasks/index.ts'
-import { encodeRows, Generator, liveTensors, setThreads } from '../../src/tensor/index.ts'
+import { encodeRows, Generator, liveTensors, packInt8Rows, setThreads, type Tensor } from '../../src/tensor/index.ts'
 
 const golden = (name: string) => fileURLToPath(new URL(`../language-modelling/golden/${name}`, import.meta.url))
 
@@ -153,38 +153,44 @@ describe('open', () => {
     model.close()
   })
 
-  it('quantises the matrices of a folder to blocks on request, which frees them and changes answers little', async () => {
-    const [exact, quantised] = [await open(at('classes')), await open(at('classes'), { weights: 'q8_0' })]
-    const linears = (model: typeof exact) =>
-      [...model.model.body.modules()].flatMap(([, module]) => (module instanceof Linear ? [module] : []))
-    const [before, after] = [linears(exact), linears(quantised)]
-    expect(after.length).toBeGreaterThan(5)
-    for (const [i, layer] of after.entries()) {
-      const matrix = layer.quantizedMatrix as BlockMatrix
-      expect(layer.quantization).toBe('Q8_0')
-      expect(matrix.codes.toTypedArray()).toEqual(encodeRows(before[i].weight.detach(), 'Q8_0').toTypedArray())
-    }
-    const texts = ['the sea and the ships', 'a', 'those who sail on them']
-    const [own, theirs] = [await exact.classify(texts), await quantised.classify(texts)]
-    for (const [i, { probabilities = {} }] of own.entries())
-      for (const [label, share] of Object.entries(probabilities))
-        expect(Math.abs(theirs[i].probabilities![label] - share)).toBeLessThan(0.05)
-    expect(theirs).not.toEqual(own)
-    exact.close()
-    const live = liveTensors()
-    quantised.close()
-    expect(live - liveTensors()).toBeGreaterThan(20)
-  })
+  it.each([
+    ['q8_0', 'Q8_0', (weight: Tensor) => encodeRows(weight, 'Q8_0')],
+    ['int8', 'int8', packInt8Rows],
+  ] as const)(
+    'quantises the matrices of a folder to %s, which frees them and changes answers little',
+    async (weights, format, encode) => {
+      const [exact, quantised] = [await open(at('classes')), await open(at('classes'), { weights })]
+      const linears = (model: typeof exact) =>
+        [...model.model.body.modules()].flatMap(([, module]) => (module instanceof Linear ? [module] : []))
+      const [before, after] = [linears(exact), linears(quantised)]
+      expect(after.length).toBeGreaterThan(5)
+      for (const [i, layer] of after.entries()) {
+        const matrix = layer.quantizedMatrix as BlockMatrix
+        expect(layer.quantization).toBe(format)
+        expect(matrix.codes.toTypedArray()).toEqual(encode(before[i].weight.detach()).toTypedArray())
+      }
+      const texts = ['the sea and the ships', 'a', 'those who sail on them']
+      const [own, theirs] = [await exact.classify(texts), await quantised.classify(texts)]
+      for (const [i, { probabilities = {} }] of own.entries())
+        for (const [label, share] of Object.entries(probabilities))
+          expect(Math.abs(theirs[i].probabilities![label] - share)).toBeLessThan(0.05)
+      expect(theirs).not.toEqual(own)
+      exact.close()
+      const live = liveTensors()
+      quantised.close()
+      expect(live - liveTensors()).toBeGreaterThan(20)
+    },
+  )
 
   it('refuses forms of weights that files cannot have', async () => {
     await expect(open(at('classes'), { weights: 'packed' })).rejects.toThrow(
-      /`weights: packed` needs a .gguf file, got .*classes. Leave it out, or set it to q8_0/,
+      /`weights: packed` needs a .gguf file, got .*classes. Leave it out, or set it to q8_0 or int8/,
     )
     await expect(open(at('classes'), { weights: 'q8_0', dtype: 'bfloat16' })).rejects.toThrow(
       /`weights: q8_0` has float32 beside the matrices: leave out `dtype`/,
     )
-    await expect(open(at('adapter'), { weights: 'q8_0' })).rejects.toThrow(
-      /`weights: q8_0` quantises a whole model, got .*adapter, which stands on a base/,
+    await expect(open(at('adapter'), { weights: 'int8' })).rejects.toThrow(
+      /`weights: int8` quantises a whole model, got .*adapter, which stands on a base/,
     )
   })
 

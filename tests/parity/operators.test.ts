@@ -43,7 +43,9 @@ const checkedElsewhere = [
   // Another: products.test.ts in src/tensor.
   ...['tunesmith::set_products', 'tunesmith::uses_own_products'],
   // Frozen matrices: quantized.test.ts.
-  ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
+  ...['pack_int8', 'pack_int8_rows', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map(
+    (name) => `tunesmith::${name}`,
+  ),
   // Signs of their factors are free: src/adapters/lora/decompositions.test.ts.
   ...['aten::linalg_eigh', 'aten::linalg_qr'],
   // Blocks of GGUF files: block-kernels.test.ts in src/tensor.

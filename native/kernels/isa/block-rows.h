@@ -239,6 +239,8 @@ static void block_rows(const BlockProduct& job, int64_t first, int64_t last, flo
 // Whether all scales and minima of some rows are finite.
 static bool finite_scales(const PackedMatrix& m, int64_t first, int64_t last) {
   bool finite = true;
+  for (int64_t row = first; row < last && m.code == Code::int8_rows; row++)
+    finite &= load_bytes<uint32_t>((const uint8_t*)m.codes + row * m.row_bytes + m.columns) << 1 < 0xff000000u;
   with_format(m.code, [&](auto format) {
     using F = decltype(format);
     for (int64_t row = first; row < last; row++) {

@@ -167,8 +167,31 @@ template <class F> TUNESMITH_INLINE int64_t side_scales_at(int64_t blocks) {
   return blocks * side_rows * SidesOf<F>::bytes.count;
 }
 
+// Sixteen rows of int8_rows: their codes, then their scales.
+TUNESMITH_INLINE int64_t int8_side_bytes(int64_t depth) { return side_rows * (depth + 4); }
+
+static void interleave_int8(const PackedMatrix& m, int64_t rows, int64_t first, int64_t last, uint8_t* out) {
+  const int64_t bytes = int8_side_bytes(m.columns);
+  for (int64_t unit = first; unit < last; unit++) {
+    uint8_t *codes = out + (unit - first) * bytes, *scales = codes + side_rows * m.columns;
+    for (int i = 0; i < side_rows; i++) {
+      const int64_t wanted = unit * side_rows + i, row = wanted < rows ? wanted : rows - 1;
+      const uint8_t* from = (const uint8_t*)m.codes + (m.order == nullptr ? row : m.order[row]) * m.row_bytes;
+      for (int64_t word = 0; word < m.columns / 4; word++) {
+        uint32_t value;
+        __builtin_memcpy(&value, from + 4 * word, 4);
+        // Codes are unsigned here.
+        value ^= 0x80808080u;
+        __builtin_memcpy(codes + (word * side_rows + i) * 4, &value, 4);
+      }
+      __builtin_memcpy(scales + 4 * i, from + m.columns, 4);
+    }
+  }
+}
+
 // The bytes of sixteen rows of `depth` columns in the layout.
 static int64_t interleaved_bytes(Code code, int64_t depth) {
+  if (code == Code::int8_rows) return int8_side_bytes(depth);
   int64_t bytes = 0;
   with_format(code, [&](auto format) {
     using F = decltype(format);
@@ -177,14 +200,15 @@ static int64_t interleaved_bytes(Code code, int64_t depth) {
   return bytes;
 }
 
-// Lays out sixteens `first` to `last` of the rows; beyond the last row, the last one stands again.
+// Lays out sixteens `first` to `last` of the rows in `out`; beyond the last row, the last one stands again.
 static void interleave(const PackedMatrix& m, int64_t rows, int64_t first, int64_t last, uint8_t* out) {
+  if (m.code == Code::int8_rows) return interleave_int8(m, rows, first, last, out);
   with_format(m.code, [&](auto format) {
     using F = decltype(format);
     using S = SidesOf<F>;
     const int64_t blocks = m.columns / (F::groups * group_size), bytes = side_bytes<F>(blocks);
     for (int64_t unit = first; unit < last; unit++) {
-      uint8_t *codes = out + unit * bytes, *scales = codes + side_scales_at<F>(blocks);
+      uint8_t *codes = out + (unit - first) * bytes, *scales = codes + side_scales_at<F>(blocks);
       for (int i = 0; i < side_rows; i++) {
         const int64_t wanted = unit * side_rows + i, row = wanted < rows ? wanted : rows - 1;
         const uint8_t* from = (const uint8_t*)m.codes + (m.order == nullptr ? row : m.order[row]) * m.row_bytes;

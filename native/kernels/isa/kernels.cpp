@@ -9,6 +9,7 @@
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
+#include "int8-rows.h"
 #include "pair-product.h"
 #include "peak.h"
 #include "rows.h"
@@ -39,6 +40,8 @@ const Kernels& table() {
                                       interleaved_bytes,
                                       interleave,
                                       finite_scales,
+                                      quantize_int8_rows,
+                                      int8_rows,
                                       encode_row,
                                       convert,
                                       scale,

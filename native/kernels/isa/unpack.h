@@ -52,6 +52,14 @@ TUNESMITH_INLINE void unpack_nf4_block(const uint8_t* codes, int64_t at, int64_t
 
 static void unpack(const PackedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
                    int64_t out_stride) {
+  if (m.code == Code::int8_rows) {
+    for (int64_t r = row; r < row + rows; r++, out += out_stride) {
+      const uint8_t* from = (const uint8_t*)m.codes + (m.order == nullptr ? r : m.order[r]) * m.row_bytes;
+      const float scale = load_bytes<float>(from + m.columns);
+      for (int64_t i = 0; i < columns; i++) out[i] = float(int8_t(from[column + i])) * scale;
+    }
+    return;
+  }
   if (m.code != Code::int8 && m.code != Code::nf4) {
     with_format(m.code, [&](auto format) {
       for (int64_t r = row; r < row + rows; r++, out += out_stride)

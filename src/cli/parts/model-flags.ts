@@ -26,7 +26,7 @@ export const modelFields = {
     .enum(weightForms)
     .optional()
     .describe(
-      'quantised matrices of a .gguf file: packed, as in the file, or unpacked to float32, slower and exact (default: packed); q8_0: those of a folder are quantised to 8 bits, faster and not exact',
+      'quantised matrices of a .gguf file: packed, as in the file, or unpacked to float32, slower and exact (default: packed); q8_0 or int8: those of a folder are quantised to 8 bits, faster and not exact, int8 for encoders most of all',
     ),
 }
 

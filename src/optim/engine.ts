@@ -238,6 +238,17 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
 }
 
 const masterName = 'master'
+
+/** Shape and dtype of every tensor of the state of a parameter, by name. */
+export const stateFacts = <Schema extends z.ZodType>(
+  definition: OptimizerDefinition<Schema>,
+  config: z.output<Schema>,
+  { facts, dtype }: { facts: ParameterFacts; dtype: Dtype },
+): Record<string, { shape: readonly number[]; dtype: Dtype }> => ({
+  ...(dtype === 'float32' ? {} : { [masterName]: { shape: facts.shape, dtype: 'float32' } }),
+  ...Object.fromEntries(Object.entries(definition.slots(config, facts)).map(([name, slot]) => [name, slotFacts(slot)])),
+})
+
 /** Name of the own count of updates of a parameter that had no gradient in some steps. */
 export const countName = 'updates'
 

@@ -14,7 +14,9 @@ import { muon } from './muon.ts'
 import type { Optimizer, OptimizerDefinition, ParameterFacts } from './optimizer.ts'
 import type { GroupOptions } from './parameter-groups.ts'
 import { sgd } from './sgd.ts'
-import { ShardedOptimizer, type ShardPlace } from './shard.ts'
+import type { ShardedOptimizer, ShardPlace } from './shard.ts'
+import { ElementShardedOptimizer } from './shard-elements.ts'
+import { ParameterShardedOptimizer } from './shard-parameters.ts'
 
 export { type AverageConfig, averageSchema, createAverage, type WeightAverage } from './average.ts'
 export {
@@ -30,16 +32,8 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
-export {
-  averageOfPart,
-  type GradientBucket,
-  gradientBuckets,
-  isCount,
-  type Piece,
-  ShardedOptimizer,
-  ShardLayout,
-  type ShardPlace,
-} from './shard.ts'
+export { averageOfPart, type PartGradients, ShardedOptimizer, type ShardPlace, type TensorPart } from './shard.ts'
+export { type GradientBucket, gradientBuckets, type Piece, ShardLayout } from './shard-layout.ts'
 export { countName }
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')
@@ -87,14 +81,18 @@ export const createOptimizer = (
 
 /**
  * Creates one part of the optimizer of a checked config, for processes that share its state.
- * @throws ConfigError for an optimizer that cannot be divided
+ * @throws ConfigError for an optimizer or parameters that cannot be divided
  */
 export const createShardedOptimizer = (
   config: OptimizerConfig,
   parameters: ReadonlyMap<string, Tensor>,
   options: GroupOptions,
   place: ShardPlace,
-): ShardedOptimizer => new ShardedOptimizer(definitionOf(config), config, parameters, options, place)
+): ShardedOptimizer => {
+  const definition = definitionOf(config)
+  const Part = definition.elementwise ? ElementShardedOptimizer : ParameterShardedOptimizer
+  return new Part(definition, config, parameters, options, place)
+}
 
 /** Default learning rate of an optimizer: that of its reference implementation. */
 export const defaultLearningRate = (config: OptimizerConfig): number => definitionOf(config).defaultLearningRate(config)

@@ -44,7 +44,7 @@ export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type 
   readonly summary: string
   /** Settings, `type` included. */
   readonly config: Schema
-  /** Whether each element is updated by itself, so that the state can be divided anywhere. */
+  /** Whether each element is updated by itself, so that the state can be divided anywhere, not between parameters only. */
   readonly elementwise?: boolean
   /** Default learning rate: that of the reference implementation. */
   defaultLearningRate(config: z.output<Schema>): number

@@ -77,3 +77,13 @@ export const parameterGroups = (
   }
   return [...groups.values()]
 }
+
+/** Groups without the parameters that are not among `parameters`. */
+export const groupsOf = (
+  groups: readonly ParameterGroup[],
+  parameters: ReadonlyMap<string, Tensor>,
+): ParameterGroup[] =>
+  groups.flatMap((group) => {
+    const paths = group.paths.filter((path) => parameters.has(path))
+    return paths.length === 0 ? [] : [{ ...group, paths }]
+  })

@@ -3,8 +3,6 @@
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { joinMetrics } from '../objectives/index.ts'
-import { isCount, type OptimizerState, type ShardedOptimizer, type WeightAverage } from '../optim/index.ts'
-import { freeTensors, Tensor, zeros } from '../tensor/index.ts'
 import type { ExchangedGradients, GradientExchange } from './gradient-exchange.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
@@ -68,65 +66,6 @@ export const reduceGradients = async (
     microBatches: all.reduce((sum, one) => sum + one.microBatches, 0),
   }
   return { result, stop: all.some(({ stop }) => stop), seconds: all[0].seconds }
-}
-
-/** Brings the weights that each process has updated to all, bucket by bucket: all at once would be a second copy of the model. */
-export const collectWeights = async (group: ProcessGroup, optimizer: ShardedOptimizer): Promise<void> => {
-  for (const bucket of optimizer.layout.buckets.keys()) {
-    const own = optimizer.ownWeights(bucket)
-    const all = await group.collect(own)
-    optimizer.writeWeights(bucket, all)
-    freeTensors([own, all])
-  }
-}
-
-/** Values of which each process has a part, flat, whole on the first process by path; the others get none. */
-const collectParts = async (
-  group: ProcessGroup,
-  optimizer: ShardedOptimizer,
-  partOf: (path: string) => Tensor,
-): Promise<Map<string, Tensor>> => {
-  const own = optimizer.flatten(({ path }) => partOf(path))
-  const all = await group.collect(own)
-  own.free()
-  const whole = new Map<string, Tensor>()
-  if (group.first) {
-    const flat = new Map(
-      [...optimizer.parameters].map(([path, { size }]) => [path, zeros([size], { dtype: all.dtype })]),
-    )
-    optimizer.unflatten(all, (path) => flat.get(path) as Tensor)
-    for (const [path, { shape }] of optimizer.parameters) whole.set(path, (flat.get(path) as Tensor).view(shape))
-  }
-  all.free()
-  return whole
-}
-
-/** The state of an optimizer of which each process has a part, whole on the first process; the others get none. */
-export const collectState = async (
-  group: ProcessGroup,
-  optimizer: ShardedOptimizer,
-): Promise<OptimizerState | undefined> => {
-  const { tensors, step } = optimizer.state()
-  const whole = new Map<string, Tensor>()
-  for (const slot of optimizer.slotNames) {
-    const values = await collectParts(group, optimizer, (path) => tensors.get(`${path}/${slot}`) as Tensor)
-    for (const [path, tensor] of values) whole.set(`${path}/${slot}`, tensor)
-  }
-  const counts = [...tensors].flatMap(([key, tensor]) => (isCount(key) ? [[key, tensor.item()] as const] : []))
-  for (const [key, count] of (await group.gather(counts)).flat())
-    whole.set(key, Tensor.from(BigInt64Array.of(BigInt(count)), { shape: [] }))
-  return group.first ? { tensors: whole, step } : undefined
-}
-
-/** The state of an average of which each process has a part, whole on the first process. */
-export const collectAverage = async (
-  group: ProcessGroup,
-  optimizer: ShardedOptimizer,
-  average: WeightAverage,
-): Promise<WeightAverage['state']> => {
-  const { tensors: parts, updates } = average.state()
-  const tensors = await collectParts(group, optimizer, (path) => parts.get(path) as Tensor)
-  return () => ({ tensors, updates })
 }
 
 const sumByName = (records: readonly Record<string, number>[]): Record<string, number> => {

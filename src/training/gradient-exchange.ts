@@ -26,8 +26,8 @@ interface Sent {
 /** Gradients of the whole batch, or of a part of the parameters. */
 export interface ExchangedGradients {
   gradients: Map<string, Tensor>
-  /** Global norm, where this process has a part of the gradients only. */
-  gradientNorm?: number
+  /** Where this process has a part of the gradients only: their global norm, and every parameter that has one. */
+  shared?: { gradientNorm: number; present: ReadonlySet<string> }
   release(): void
 }
 
@@ -175,7 +175,8 @@ export class GradientExchange implements GradientSink {
     if (this.#sharded === undefined) return { gradients, release }
     const own = scope(() => sums.reduce((sum, one) => sum + one.norm().item() ** 2, 0))
     const squares = await this.#group.gather(own)
-    return { gradients, gradientNorm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), release }
+    const gradientNorm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0))
+    return { gradients, shared: { gradientNorm, present }, release }
   }
 
   /** Ends the watch over the gradients. */

@@ -1,7 +1,6 @@
 // Training: the loop and its parts. What other folders may use of it.
 export { expectBackwardUpdates } from './backward-updates.ts'
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
-export { collectAverage, collectState } from './data-parallel.ts'
 export {
   type BatchSize,
   type ExampleSource,

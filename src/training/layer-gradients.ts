@@ -30,13 +30,13 @@ const ownNorms = (gradients: ReadonlyMap<string, Tensor>): Record<string, number
  * @param paths of all parameters, whose order layers have
  */
 export const layerNorms = async (
-  { gradients, gradientNorm }: ReducedGradients,
+  { gradients, shared }: ReducedGradients,
   paths: Iterable<string>,
   group?: ProcessGroup,
 ): Promise<Record<string, number>> => {
   const own = ownNorms(gradients)
   // With a known global norm, each process has a part of the elements.
-  if (group === undefined || gradientNorm === undefined) return own
+  if (group === undefined || shared === undefined) return own
   const squares: Record<string, number> = {}
   for (const part of await group.gather(own))
     for (const [layer, norm] of Object.entries(part)) squares[layer] = (squares[layer] ?? 0) + norm ** 2

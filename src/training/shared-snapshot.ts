@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { extraTensors, hfStateOf, saveModel, saveSafetensors, shardName, writeShardIndex } from '../checkpoint/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
-import { countName, isCount, type ShardedOptimizer } from '../optim/index.ts'
+import type { Piece, ShardedOptimizer, TensorPart } from '../optim/index.ts'
 import { dtypeFacts, freeTensors, keepUntilFreed, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { checkpointFiles } from '../tracking/index.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
@@ -16,7 +16,7 @@ import {
   snapshotPath,
   writeSnapshotFolder,
 } from './snapshot.ts'
-import { partName, saveParts, type TensorPart } from './tensor-parts.ts'
+import { partName, saveParts } from './tensor-parts.ts'
 
 /** The processes, and what of a run they have parts of. */
 export interface SharedState {
@@ -69,25 +69,15 @@ const writeState = async (
     const file = partName(name, group.rank, group.size)
     files[file] = await saveParts(join(folder, file), parts)
   }
-  const pieces = new Map(optimizer.pieces.map(({ path, from }) => [path, from]))
-  const partOf = (path: string, values: Tensor): TensorPart => {
-    const { shape } = optimizer.parameters.get(path) as Tensor
-    return { values, from: pieces.get(path) ?? 0, shape: [...shape] }
+  await put(checkpointFiles.optimizer, optimizer.stateParts())
+  if (average !== undefined) {
+    const averages = average.state().tensors
+    const partOf = ({ path, from }: Piece): [string, TensorPart] => {
+      const { shape } = optimizer.parameters.get(path) as Tensor
+      return [path, { values: averages.get(path) as Tensor, from, shape: [...shape] }]
+    }
+    await put(checkpointFiles.average, new Map(optimizer.pieces.map(partOf)))
   }
-  const { tensors } = optimizer.state()
-  const slots = [...tensors].filter(([key]) => !isCount(key))
-  const counts = [...tensors].flatMap(([key, count]) => {
-    // Every process with a part of a parameter has its count: that of the first element is stored.
-    const path = key.slice(0, -countName.length - 1)
-    return isCount(key) && pieces.get(path) === 0 ? [[key, { values: count, from: 0, shape: [] }] as const] : []
-  })
-  const slotParts = slots.map(([key, values]) => [key, partOf(key.slice(0, key.lastIndexOf('/')), values)] as const)
-  await put(checkpointFiles.optimizer, new Map([...slotParts, ...counts]))
-  if (average !== undefined)
-    await put(
-      checkpointFiles.average,
-      new Map([...average.state().tensors].map(([path, values]) => [path, partOf(path, values)])),
-    )
   return files
 }
 

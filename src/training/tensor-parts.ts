@@ -4,16 +4,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { openSafetensors, type SafetensorsFile, saveSafetensors, type WrittenFile } from '../checkpoint/index.ts'
 import { CheckpointError, exists, LazyMap, parseConfig } from '../core/index.ts'
+import type { TensorPart } from '../optim/index.ts'
 import { cat, type Tensor } from '../tensor/index.ts'
-
-/** A part of a tensor, flat. */
-export interface TensorPart {
-  values: Tensor
-  /** First element in the whole tensor. */
-  from: number
-  /** Shape of the whole tensor. */
-  shape: readonly number[]
-}
 
 const metadataKey = 'parts'
 const placesSchema = z.record(

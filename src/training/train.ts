@@ -9,7 +9,7 @@ import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.t
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { BackwardUpdates } from './backward-updates.ts'
 import type { RunLength } from './budget.ts'
-import { assignRows, collectWeights, type ReducedGradients, reduceGradients } from './data-parallel.ts'
+import { assignRows, type ReducedGradients, reduceGradients } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import type { GradientExchange } from './gradient-exchange.ts'
 import { exchangeOf, updatesOf } from './gradient-sinks.ts'
@@ -292,16 +292,20 @@ class TrainingLoop<Example> {
     return updates.end()
   }
 
-  async #update({ gradients, gradientNorm }: ReducedGradients, learningRate: number): Promise<Update> {
-    const { optimizer, group, settings, shardedWeights } = this.#run
+  async #update({ gradients, shared }: ReducedGradients, learningRate: number): Promise<Update> {
+    const { optimizer, group, settings } = this.#run
     const { maxGradientNorm } = settings
     this.#sound = false
     notePhase('optimizer')
-    const known = gradientNorm === undefined ? {} : { gradientNorm }
-    const clipping = maxGradientNorm > 0 ? { maxGradientNorm } : {}
-    const update = optimizer.step(gradients, { learningRate, ...clipping, ...known })
-    const isPart = optimizer instanceof ShardedOptimizer && shardedWeights === undefined
-    if (update.applied && group !== undefined && isPart) await collectWeights(group, optimizer)
+    const options = { learningRate, ...(maxGradientNorm > 0 ? { maxGradientNorm } : {}) }
+    const update =
+      optimizer instanceof ShardedOptimizer && group !== undefined && shared !== undefined
+        ? await optimizer.stepTogether(
+            group,
+            { gradients, present: shared.present },
+            { ...options, gradientNorm: shared.gradientNorm },
+          )
+        : optimizer.step(gradients, options)
     if (update.applied) this.#afterUpdate(gradients, update)
     this.#sound = !update.applied
     return update

@@ -37,9 +37,9 @@ const adapter = () =>
 const low = (name: string) => made.causal(name, { ...often, shard, precision: 'bfloat16', average: { decay: 0.9 } })
 const masked = (name: string) => made.masked(name, { ...often, shard })
 const refused = () => [
-  made.masked('muon', { shard, optimizer: { type: 'muon' } }),
-  made.masked('adafactor', { shard, optimizer: { type: 'adafactor' } }),
-  made.masked('low-bit', { shard, optimizer: { type: 'adamw-8bit' } }),
+  made.masked('free', { shard, optimizer: { type: 'adamw-schedule-free' }, average: undefined }),
+  // Whole float32 weights are where their parameter is updated, not where its pieces are.
+  made.masked('averaged', { shard, optimizer: { type: 'muon' }, precision: 'bfloat16' }),
   made.masked('some', { shard, recompute: 1 }),
   made.classes('quantised', { shard, variant: 'lora', frozenWeights: 'nf4' }),
 ]
@@ -183,7 +183,9 @@ describe('sharded weights', () => {
       /Expected several processes for `shard` parameters, got one/,
     )
     const text = outcomes.killed.lines.join('\n')
-    expect(text).toMatch(/by elements for `shard`, got muon.*\n.*, got adafactor.*\n.*, got adamw-8bit/)
+    expect(text).toMatch(
+      /that it trains for `shard`, got adamw-schedule-free.*\n.*`average` needs every float32 weight/,
+    )
     expect(text).toMatch(/Expected all for `recompute` with `shard` parameters, which recomputes every layer, got 1/)
     expect(text).toMatch(/Expected plain matrices to divide for `shard` parameters, got a quantised one at/)
     for (const { out } of refused()) expect(existsSync(join(out, 'run.json'))).toBe(false)

@@ -109,12 +109,13 @@ describe('a sharded optimizer', () => {
     await expect(pretrain(sharded('alone'))).rejects.toThrow(
       /Expected several processes for `shard` optimizer, got one/,
     )
-    const muon = { ...sharded('muon'), optimizer: { type: 'muon' } } as unknown as PretrainInput & { out: string }
+    const type = 'adamw-schedule-free'
+    const free = { ...sharded('free'), optimizer: { type } } as unknown as PretrainInput & { out: string }
     const few = recipe('few', { batch: { sequences: 1 } })
-    const { codes, lines } = await runTogether(2, [muon, few])
+    const { codes, lines } = await runTogether(2, [free, few])
     expect(codes).toEqual([1, 1])
-    expect(lines.join()).toMatch(/divided by elements for `shard`, got muon/)
-    expect(existsSync(join(muon.out, 'run.json'))).toBe(false)
+    expect(lines.join()).toMatch(/evaluates the weights that it trains for `shard`, got adamw-schedule-free/)
+    expect(existsSync(join(free.out, 'run.json'))).toBe(false)
     expect(lines.join()).toMatch(/Expected at least 2 for `batch.sequences`/)
   })
 })

@@ -1,9 +1,8 @@
 // Writes and restores the checkpoints of a run, in one process or in several, of which each may have a part of its state.
 import type { ProcessGroup } from '../../distributed/index.ts'
-import { ShardedOptimizer } from '../../optim/index.ts'
+import { ShardedOptimizer, type WeightAverage } from '../../optim/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
 import {
-  collectAverage,
-  collectState,
   type LoopState,
   readSnapshot,
   type SnapshotParts,
@@ -60,7 +59,7 @@ export const saveCheckpoint = async (
     return writeSharedSnapshot(recipe.out, parts, { group, weights: shardedWeights, optimizer }, state, { tokenizer })
   }
   // The whole state, on the first process: with sharded weights it is that of an adapter.
-  const whole = await collectState(group, optimizer)
+  const whole = await optimizer.collectState(group)
   const averaged =
     average === undefined || shardedWeights === undefined
       ? average
@@ -72,9 +71,20 @@ export const saveCheckpoint = async (
   return shardedWeights === undefined ? save() : shardedWeights.wholeTrained(save)
 }
 
+/** The state of an average of which each process has a part, whole on the first process. */
+const collectAverage = async (
+  group: ProcessGroup,
+  optimizer: ShardedOptimizer,
+  average: WeightAverage,
+): Promise<WeightAverage['state']> => {
+  const { tensors: parts, updates } = average.state()
+  const tensors = await optimizer.collectPieces(group, (path) => parts.get(path) as Tensor)
+  return () => ({ tensors, updates })
+}
+
 /** Loads a checkpoint into model, optimizer and average, which keep their own counters; all processes call it. */
 export const restoreCheckpoint = async (run: BuiltRun, path: string): Promise<LoopState> => {
-  const { shardedWeights } = run
+  const { shardedWeights, optimizer } = run
   const read = () => readSnapshot(path, partsOf(run))
   const restored =
     shardedWeights === undefined
@@ -83,6 +93,7 @@ export const restoreCheckpoint = async (run: BuiltRun, path: string): Promise<Lo
           const found = await read()
           // Loading the optimizer has written its float32 weights into the part, and the model has those of the file.
           shardedWeights.take()
+          if (optimizer instanceof ShardedOptimizer) optimizer.takeWeights()
           return found
         })
   const { optimizerStep: _, averageUpdates: __, ...state } = restored

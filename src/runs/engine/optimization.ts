@@ -123,6 +123,9 @@ const divideWeights = (
   return new ShardedWeights(group, auxiliary === undefined ? [model] : [model, auxiliary], parameters)
 }
 
+const averageNeedsAll = (): ConfigError =>
+  new ConfigError('`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.')
+
 /** The average of the weights, which is divided as they are; undefined without one. */
 const averageOf = (
   { average }: CommonRecipe,
@@ -133,7 +136,9 @@ const averageOf = (
   if (average === undefined) return optimizer.average
   if (!(optimizer instanceof ShardedOptimizer)) return createAverage(average, parameters, optimizer)
   if (shardedWeights === undefined) return createAverage(average, parameters)
-  return averageOfPart(createAverage(average, optimizer.ownParameters, optimizer), optimizer)
+  const weights = optimizer.pieceWeights
+  if (weights === undefined) throw averageNeedsAll()
+  return averageOfPart(createAverage(average, optimizer.ownParameters, { weights }), optimizer)
 }
 
 /** Builds optimizer, average, learning rate and length of a run. */
@@ -160,9 +165,7 @@ export const setOptimization = (
     recipe.average !== undefined &&
     [...parameters.values()].some(({ dtype }) => dtype !== 'float32')
   )
-    throw new ConfigError(
-      '`average` needs every float32 weight on each process: set `shard` to none, or precision to float32.',
-    )
+    throw averageNeedsAll()
   const optimizer: Optimizer = sharded
     ? createShardedOptimizer(recipe.optimizer, parameters, groups, {
         index: group.rank,

@@ -3,6 +3,7 @@
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { joinMetrics } from '../objectives/index.ts'
+import { type Optimizer, ShardedOptimizer, type StepOptions, type StepResult } from '../optim/index.ts'
 import type { ExchangedGradients, GradientExchange } from './gradient-exchange.ts'
 import { type BatchGradients, metricsOf } from './gradients.ts'
 
@@ -66,6 +67,19 @@ export const reduceGradients = async (
     microBatches: all.reduce((sum, one) => sum + one.microBatches, 0),
   }
   return { result, stop: all.some(({ stop }) => stop), seconds: all[0].seconds }
+}
+
+/** An optimizer step, which processes that have a part of the optimizer take together. */
+export const takeStep = async (
+  optimizer: Optimizer,
+  group: ProcessGroup | undefined,
+  { gradients, shared }: ReducedGradients,
+  options: StepOptions,
+): Promise<StepResult> => {
+  if (!(optimizer instanceof ShardedOptimizer) || group === undefined || shared === undefined)
+    return optimizer.step(gradients, options)
+  const { gradientNorm, present } = shared
+  return optimizer.stepTogether(group, { gradients, present }, { ...options, gradientNorm })
 }
 
 const sumByName = (records: readonly Record<string, number>[]): Record<string, number> => {

@@ -9,7 +9,7 @@ import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.t
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { BackwardUpdates } from './backward-updates.ts'
 import type { RunLength } from './budget.ts'
-import { assignRows, type ReducedGradients, reduceGradients } from './data-parallel.ts'
+import { assignRows, type ReducedGradients, reduceGradients, takeStep } from './data-parallel.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import type { GradientExchange } from './gradient-exchange.ts'
 import { exchangeOf, updatesOf } from './gradient-sinks.ts'
@@ -292,21 +292,14 @@ class TrainingLoop<Example> {
     return updates.end()
   }
 
-  async #update({ gradients, shared }: ReducedGradients, learningRate: number): Promise<Update> {
+  async #update(result: ReducedGradients, learningRate: number): Promise<Update> {
     const { optimizer, group, settings } = this.#run
     const { maxGradientNorm } = settings
     this.#sound = false
     notePhase('optimizer')
-    const options = { learningRate, ...(maxGradientNorm > 0 ? { maxGradientNorm } : {}) }
-    const update =
-      optimizer instanceof ShardedOptimizer && group !== undefined && shared !== undefined
-        ? await optimizer.stepTogether(
-            group,
-            { gradients, present: shared.present },
-            { ...options, gradientNorm: shared.gradientNorm },
-          )
-        : optimizer.step(gradients, options)
-    if (update.applied) this.#afterUpdate(gradients, update)
+    const clipping = maxGradientNorm > 0 ? { maxGradientNorm } : {}
+    const update = await takeStep(optimizer, group, result, { learningRate, ...clipping })
+    if (update.applied) this.#afterUpdate(result.gradients, update)
     this.#sound = !update.applied
     return update
   }

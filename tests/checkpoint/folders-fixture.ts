@@ -12,6 +12,7 @@ import {
   models,
 } from '../../src/models/index.ts'
 import { Generator, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 export interface SmallOptions {
   config?: Record<string, unknown>
@@ -24,7 +25,10 @@ export const smallModel = (type: ModelType, head: HeadType, options: SmallOption
   const definition = models[type] as unknown as ModelDefinition
   const config = definition.adjust(definition.presets.test, options.config ?? {})
   const model = buildModel(definition, config, head, options.headOptions)
-  return model.initialize({ std: 0.2, generator: new Generator(options.seed ?? 1) }).eval()
+  return model
+    .initialize({ std: 0.2, generator: new Generator(options.seed ?? 1) })
+    .to({ device: testDevice })
+    .eval()
 }
 
 export const smallFolder = async (folder: string, ...what: Parameters<typeof smallModel>): Promise<Model> => {
@@ -55,14 +59,14 @@ export const batch = () => ({
       [5, 6, 7, 8, 9, 1],
       [9, 8, 7, 0, 0, 0],
     ],
-    { dtype: 'int64' },
+    { dtype: 'int64', device: testDevice },
   ),
   attentionMask: tensor(
     [
       [1, 1, 1, 1, 1, 1],
       [1, 1, 1, 0, 0, 0],
     ],
-    { dtype: 'int64' },
+    { dtype: 'int64', device: testDevice },
   ),
 })
 

@@ -18,6 +18,7 @@ import { quantizeWeights, withHead } from '../../src/models/index.ts'
 import { scoreContinuations } from '../../src/tasks/language-modelling/continuations.ts'
 import { scoreBatch } from '../../src/tasks/language-modelling/scoring.ts'
 import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
+import { away, testDevice } from '../device.ts'
 import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'folders-'))
@@ -313,7 +314,8 @@ describe('loaded weights', () => {
       await smallFolder(folder, 'llama', 'causal-lm')
       const mapped = () => readFileSync('/proc/self/maps', 'utf8').split(folder).length - 1
       const kept = await loadModel(folder)
-      expect(mapped()).toBe(1)
+      // Another device has copies.
+      expect(mapped()).toBe(away ? 0 : 1)
       for (const parameter of kept.parameters().values()) parameter.free()
       const before = mapped()
       const converted = await loadModel(folder, { dtype: 'bfloat16' })
@@ -337,7 +339,7 @@ describe('loaded weights', () => {
         .parameters()
         .get(name)!
         .sub(fresh.parameters().get(name)!)
-        .equal(ones([32])),
+        .equal(ones([32], { device: testDevice })),
     ).toBe(true)
   })
 

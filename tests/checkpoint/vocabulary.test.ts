@@ -20,6 +20,7 @@ import { finetune, pretrain } from '../../src/runs/index.ts'
 import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import { Generator, noGrad, setThreads, Tensor } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES, trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { testDevice } from '../device.ts'
 import { makeDocuments, runHere } from '../e2e/run-folder.ts'
 
 let root: string
@@ -56,7 +57,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const logitsOf = async (folder: string, ids: readonly number[]) => {
   const model = await loadModel(folder)
-  return noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64' }) }).logits.select(0, 0))
+  return noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64', device: testDevice }) }).logits.select(0, 0))
 }
 const rowOf = async (folder: string, id: number) =>
   (await loadModel(folder)).body.embedTokens.weight.select(0, id).toArray() as number[]
@@ -126,7 +127,7 @@ describe('a vocabulary that shrinks', () => {
       const places = Array.from({ length: after }, (_, id) => old.tokenToId(small.idToToken(id) ?? '') ?? -1)
       expect(
         part
-          .sub(whole.indexSelect(1, Tensor.from(places, { dtype: 'int64' })))
+          .sub(whole.indexSelect(1, Tensor.from(places, { dtype: 'int64', device: testDevice })))
           .abs()
           .max()
           .item(),
@@ -198,6 +199,7 @@ describe('rows of new tokens under LoRA', () => {
     const { encode, criterion } = createChatEncoder(tokenizer, { template: 'chatml', ...limits })
     const batch = criterion.collate(encode({ turns: [messages[0] as never] }, 'a dog', { file: 'x', line: 1 }), {
       padded: false,
+      device: testDevice,
     })
     const { model, applied } = await loadAdapter(join(out, 'model'))
     const loss = () => noGrad(() => criterion.loss(model, batch).terms[0].sum.item())

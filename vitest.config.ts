@@ -1,21 +1,37 @@
 import { defineConfig } from 'vitest/config'
+import { everyTime } from './scripts/strict-suites.mjs'
 
 // Native tensors live in one process-wide table, so files run in forked processes, one test file each.
+const common = {
+  pool: 'forks' as const,
+  setupFiles: [
+    './scripts/property-seed.mjs',
+    './scripts/test-threads.mjs',
+    './scripts/test-watchdog.mjs',
+    './scripts/test-device.mjs',
+    './scripts/test-placement.mjs',
+  ],
+  // Far above what any test takes: it ends what hangs, and says nothing about speed.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 300_000 } },
+}
+
+const every = { ...common, name: 'cpu', include: ['src/**/*.test.ts', 'tests/**/*.test.ts'] }
+const strict = {
+  ...common,
+  name: 'strict',
+  include: everyTime,
+  env: { TUNESMITH_TEST_DEVICE: 'strict', TUNESMITH_STRICT_OPERATORS: 'expected' },
+}
+const chosen = process.env.TUNESMITH_TEST_DEVICE
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
-    pool: 'forks',
     maxWorkers: 2,
-    setupFiles: [
-      './scripts/property-seed.mjs',
-      './scripts/test-threads.mjs',
-      './scripts/test-watchdog.mjs',
-      './scripts/test-device.mjs',
-    ],
-    // Far above what any test takes: it ends what hangs, and says nothing about speed.
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
-    expect: { poll: { timeout: 300_000 } },
     reporters: ['default', './scripts/summary-reporter.mjs'],
+    // Projects share nothing by inheritance: an `include` here would be joined with theirs, and each would run every file. Where a device
+    // was chosen for all tests, there is one project.
+    projects: chosen === undefined ? [{ test: every }, { test: strict }] : [{ test: { ...every, name: chosen } }],
   },
 })

@@ -10,6 +10,10 @@ const needs = [
   { words: /chromium/i, reason: 'no Chromium (`apt-get install chromium`, or TUNESMITH_BROWSER)' },
 ]
 
+/** The file, with its project where that is not the usual one. */
+const nameOf = ({ project, relativeModuleId }) =>
+  project.name === 'strict' ? `strict: ${relativeModuleId}` : relativeModuleId
+
 export default class SummaryReporter {
   onTestRunEnd(modules, errors, reason) {
     // The checks that `npm test` ran before the tests.
@@ -30,14 +34,14 @@ export default class SummaryReporter {
         if (state === 'passed') passed += 1
         else if (state === 'failed') failed += 1
         else {
-          skipped.push(`${module.relativeModuleId} > ${test.fullName}`)
+          skipped.push(`${nameOf(module)} > ${test.fullName}`)
           const need = needs.find(({ words }) => words.test(test.fullName))
           if (need !== undefined) lackingOf.get(need.reason).add(module.relativeModuleId)
         }
       }
       if (unfinished.has(module)) {
         failed += 1
-        console.log(`UNFINISHED ${module.relativeModuleId}: its process ended before its tests did`)
+        console.log(`UNFINISHED ${nameOf(module)}: its process ended before its tests did`)
       }
       // Where a hook fails, its tests count as skipped.
       failed += [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0).length

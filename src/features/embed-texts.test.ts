@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../models/index.ts'
-import { Generator, liveTensors } from '../tensor/index.ts'
+import { defaultDevice, Generator, liveTensors } from '../tensor/index.ts'
 import { countTokens, createTextEncoder } from '../tokenizers/index.ts'
 import { embedTexts } from './embed-texts.ts'
 
@@ -20,7 +20,9 @@ const tokenizer = await loadTokenizer(
 const small = (type: ModelType, head: HeadType = 'embedding', headOptions = {}) => {
   const definition = models[type] as unknown as ModelDefinition
   const config = definition.adjust(definition.presets.test, { vocabSize: tokenizer.maxId + 1 })
-  return buildModel(definition, config, head, headOptions).initialize({ std: 0.3, generator: new Generator(4) })
+  return buildModel(definition, config, head, headOptions)
+    .initialize({ std: 0.3, generator: new Generator(4) })
+    .to({ device: defaultDevice() })
 }
 
 const texts = [

@@ -68,12 +68,15 @@ const eachRow = (hidden: Tensor, starts: Tensor, vectorOf: (row: Tensor) => Tens
   return vectors.length === 1 ? vectors[0] : cat(vectors, 0)
 }
 
+/** Vectors of some tokens [rows,C]. Starts stay on the CPU, as they decide shapes; the places that are read from them do not. */
+const tokensAt = (hidden: Tensor, places: Tensor): Tensor => hidden.indexSelect(0, places.to({ device: hidden.device }))
+
 type Pool<Where> = (hidden: Tensor, where: Where) => Tensor
 
 /** Packed rows: [N,C] and their starts -> [rows,C]. */
 const packed: Record<FeaturePooling, Pool<Tensor>> = {
-  first: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 0, starts.shape[0] - 1)),
-  last: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
+  first: (hidden, starts) => tokensAt(hidden, starts.narrow(0, 0, starts.shape[0] - 1)),
+  last: (hidden, starts) => tokensAt(hidden, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
   // Row by row: `indexAdd_` starts threads for any number of rows, which takes longer than the sums.
   mean: (hidden, starts) => eachRow(hidden, starts, (row) => row.sum(0, { keepdim: true }).div(row.shape[0])),
   max: (hidden, starts) => eachRow(hidden, starts, (row) => row.amax(0, { keepdim: true })),

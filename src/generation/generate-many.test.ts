@@ -1,16 +1,18 @@
 // Many prompts in batches give the text that each prompt gets alone, in order, for any batch size.
 import { describe, expect, it } from 'vitest'
 import { buildModel, models } from '../models/index.ts'
-import { Generator } from '../tensor/index.ts'
+import { defaultDevice, Generator } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type GenerationOptions, generate, generateMany } from './index.ts'
 
 const definition = models.llama
 const config = definition.config.parse({ ...definition.presets.test, vocabSize: 256 })
-const model = buildModel(definition as never, config, 'causal-lm').initialize({
-  std: 0.4,
-  generator: new Generator(5),
-})
+const model = buildModel(definition as never, config, 'causal-lm')
+  .initialize({
+    std: 0.4,
+    generator: new Generator(5),
+  })
+  .to({ device: defaultDevice() })
 /** One token a byte. */
 const tokenizer = {
   special: { additional: [] },

@@ -2,7 +2,7 @@
 // in tests/parity/generation.
 import { describe, expect, it } from 'vitest'
 import { buildModel, models } from '../models/index.ts'
-import { Generator } from '../tensor/index.ts'
+import { defaultDevice, Generator } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { checkBatchSize } from './batch-size.ts'
 import { generate, streamText } from './index.ts'
@@ -14,7 +14,9 @@ const config = definition.config.parse({
   maxPositions: 64,
   tiedEmbeddings: false,
 })
-const model = buildModel(definition as never, config, 'causal-lm').initialize({ std: 0.5, generator: new Generator(8) })
+const model = buildModel(definition as never, config, 'causal-lm')
+  .initialize({ std: 0.5, generator: new Generator(8) })
+  .to({ device: defaultDevice() })
 /** One token a byte. */
 const tokenizer = {
   special: { additional: [] },
@@ -80,10 +82,12 @@ describe('generate', () => {
 
   it("starts the decoder with the model's own start token", async () => {
     const t5 = models.t5
-    const model = buildModel(t5 as never, t5.config.parse(t5.presets.test), 'seq2seq-lm').initialize({
-      std: 0.2,
-      generator: new Generator(1),
-    })
+    const model = buildModel(t5 as never, t5.config.parse(t5.presets.test), 'seq2seq-lm')
+      .initialize({
+        std: 0.2,
+        generator: new Generator(1),
+      })
+      .to({ device: defaultDevice() })
     const [own] = await generate(model, undefined, [[5, 6, 7]], { maxNewTokens: 5 })
     const [given] = await generate(model, undefined, [[5, 6, 7]], { maxNewTokens: 5, decoderStartTokenId: 0 })
     expect(own.ids).toEqual(given.ids)

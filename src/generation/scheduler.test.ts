@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { createRandom } from '../core/index.ts'
 import { buildModel, type Model, models } from '../models/index.ts'
 import {
+  defaultDevice,
   emptyCache,
   Generator,
   liveTensors,
@@ -28,7 +29,9 @@ const build = (type: 'gpt2' | 'llama' | 'mistral' | 'qwen3' | 't5', more: object
   const definition = models[type] as never as (typeof models)['gpt2']
   const config = definition.config.parse({ ...definition.presets.test, vocabSize: 256, ...more })
   const head = type === 't5' ? 'seq2seq-lm' : 'causal-lm'
-  return buildModel(definition as never, config, head).initialize({ std: 0.4, generator: new Generator(5) })
+  return buildModel(definition as never, config, head)
+    .initialize({ std: 0.4, generator: new Generator(5) })
+    .to({ device: defaultDevice() })
 }
 
 const prompts = ['a', 'a long prompt that fills much', 'bc', 'of middle length', 'the last', 'x', 'yet another one']
@@ -97,7 +100,10 @@ describe('log-probabilities', () => {
     noGrad(() =>
       scope(() => {
         const row = [...Buffer.from(prompt), ...ids]
-        const inputIds = Tensor.from(BigInt64Array.from(row, BigInt), { shape: [1, row.length] })
+        const inputIds = Tensor.from(BigInt64Array.from(row, BigInt), {
+          shape: [1, row.length],
+          device: defaultDevice(),
+        })
         const logProbs = model.forward({ inputIds }).logits.div(temperature).logSoftmax(-1).toArray() as number[][][]
         return ids.map((id, i) => logProbs[0][row.length - ids.length + i - 1][id])
       }),

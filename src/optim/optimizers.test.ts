@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CheckpointError, ConfigError, parseConfig, ShapeError } from '../core/index.ts'
 import {
+  defaultDevice,
   dtypeFacts,
   Generator,
   liveTensors,
@@ -44,6 +45,7 @@ const extremes: Record<string, object> = {
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
+const device = defaultDevice()
 const types = Object.keys(optimizers)
 const configOf = (type: string): OptimizerConfig =>
   parseConfig(optimizerSchema, { type, layerDecay: 0.9, ...extremes[type] }, 'optimizer')
@@ -53,7 +55,9 @@ const everyCase = types.flatMap((type) => dtypes.map((dtype) => ({ type, dtype }
 type Dtype = (typeof dtypes)[number]
 const makeParameters = (dtype: Dtype, seed = 1) => {
   const generator = new Generator(seed)
-  return new Map(Object.entries(shapes).map(([path, shape]) => [path, randn(shape, { generator }).to(dtype)]))
+  return new Map(
+    Object.entries(shapes).map(([path, shape]) => [path, randn(shape, { generator }).to({ dtype, device })]),
+  )
 }
 const makeGradients = (dtype: Dtype, seed: number) => makeParameters(dtype, 1000 + seed)
 const train = (optimizer: Optimizer, dtype: Dtype, from: number, to: number) => {
@@ -108,7 +112,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
         expect(result.applied).toBe(false)
         expect(Number.isFinite(result.gradientNorm)).toBe(false)
       }
-      for (const gradientScale of [bad, tensor(bad)])
+      for (const gradientScale of [bad, tensor(bad, { device })])
         expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientScale }).applied).toBe(false)
       expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientNorm: Math.abs(bad) }).applied).toBe(
         false,
@@ -149,7 +153,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     expect(gradientNorm).toBeGreaterThan(10)
     const half = run({ gradientScale: 0.5 })
     expect(half.result).toEqual({ applied: true, gradientNorm: gradientNorm / 2 })
-    const inTensor = run({ gradientScale: tensor(0.5) })
+    const inTensor = run({ gradientScale: tensor(0.5, { device }) })
     expect(inTensor.result).toEqual(half.result)
     expectSameBits(inTensor.parameters, half.parameters)
     const clipped = run({ gradientScale: 2, maxGradientNorm: gradientNorm / 2, gradientNorm })
@@ -213,9 +217,9 @@ describe.each(types)('%s', (type) => {
 
   it('reduces the loss of a regression', () => {
     const generator = new Generator(5)
-    const inputs = randn([64, 8], { generator })
-    const wanted = inputs.matmul(randn([8, 3], { generator }))
-    const weight = zeros([3, 8])
+    const inputs = randn([64, 8], { generator }).to({ device })
+    const wanted = inputs.matmul(randn([8, 3], { generator }).to({ device }))
+    const weight = zeros([3, 8], { device })
     weight.requiresGrad = true
     const config = parseConfig(optimizerSchema, { type }, 'optimizer')
     const optimizer = createOptimizer(config, new Map([['layers.0.weight', weight]]))
@@ -242,12 +246,14 @@ describe.each(types)('%s', (type) => {
       return () => optimizer.loadState({ tensors: given, step })
     }
     expect(broken((state) => state.delete(key))).toThrow(/1 missing \(body.finalNorm.weight\/master\)/)
-    expect(broken((state) => state.set('x/master', tensor(1)))).toThrow(/1 unexpected \(x\/master\)/)
-    expect(broken((state) => state.set(key, zeros([9])))).toThrow(
+    expect(broken((state) => state.set('x/master', tensor(1, { device })))).toThrow(/1 unexpected \(x\/master\)/)
+    expect(broken((state) => state.set(key, zeros([9], { device })))).toThrow(
       /1 mismatched .*expected float32 \[8\], got float32 \[9\]/,
     )
-    expect(broken((state) => state.set(key, zeros([8], { dtype: 'float64' })))).toThrow(CheckpointError)
-    expect(broken((state) => state.set('body.finalNorm.weight/updates', tensor(1)))).toThrow(/int64 from 0 to 2/)
+    expect(broken((state) => state.set(key, zeros([8], { dtype: 'float64', device })))).toThrow(CheckpointError)
+    expect(broken((state) => state.set('body.finalNorm.weight/updates', tensor(1, { device })))).toThrow(
+      /int64 from 0 to 2/,
+    )
     expect(() => optimizer.loadState({ tensors, step: -1 })).toThrow(CheckpointError)
     expect(() => optimizer.loadState({ tensors, step: 1.5 })).toThrow(CheckpointError)
     expectSameBits(optimizer.state().tensors, before)
@@ -263,14 +269,18 @@ describe('a step', () => {
 
   it.each([
     ['no gradient', () => optimizer.step(new Map(), rate), ShapeError],
-    ['an unknown path', () => optimizer.step(wrong('x', zeros([1])), rate), ShapeError],
-    ['another shape', () => optimizer.step(wrong('body.finalNorm.weight', zeros([1])), rate), ShapeError],
+    ['an unknown path', () => optimizer.step(wrong('x', zeros([1], { device })), rate), ShapeError],
+    ['another shape', () => optimizer.step(wrong('body.finalNorm.weight', zeros([1], { device })), rate), ShapeError],
     [
       'whole numbers',
-      () => optimizer.step(wrong('body.finalNorm.weight', zeros([8], { dtype: 'int64' })), rate),
+      () => optimizer.step(wrong('body.finalNorm.weight', zeros([8], { dtype: 'int64', device })), rate),
       ShapeError,
     ],
-    ['a scale of two values', () => optimizer.step(gradients, { ...rate, gradientScale: zeros([2]) }), ShapeError],
+    [
+      'a scale of two values',
+      () => optimizer.step(gradients, { ...rate, gradientScale: zeros([2], { device }) }),
+      ShapeError,
+    ],
     ['NaN as rate', () => optimizer.step(gradients, { learningRate: Number.NaN }), ConfigError],
     ['a negative rate', () => optimizer.step(gradients, { learningRate: -1 }), ConfigError],
     ['a negative norm', () => optimizer.step(gradients, { ...rate, gradientNorm: -1 }), ConfigError],
@@ -306,7 +316,7 @@ it('refuses parameters that it cannot train', () => {
   const make = (entries: [string, Tensor][]) => () => createOptimizer(configOf('adamw'), new Map(entries))
   expect(make([])).toThrow(ConfigError)
   expect(make([['a', zeros([2], { dtype: 'float64' })]])).toThrow(/Expected float32 or bfloat16 for `a`, got float64/)
-  const one = zeros([2])
+  const one = zeros([2], { device })
   expect(
     make([
       ['a', one],

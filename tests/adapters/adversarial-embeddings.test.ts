@@ -3,21 +3,23 @@ import { expect, it } from 'vitest'
 import { EmbeddingAdversary } from '../../src/adapters/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 const make = (): Model => {
   const definition = models.bert
   const config = definition.adjust(definition.presets.test, {})
   const model = buildModel(definition as never, config, 'sequence-classification', { labels: ['a', 'b', 'c'] })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
   model.requireGrad(true)
   return model
 }
-const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10, 0, 0], BigInt), { shape: [2, 4] })
-const attentionMask = tensor([1, 1, 1, 1, 1, 1, 0, 0], { dtype: 'int64' }).view([2, 4])
+const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10, 0, 0], BigInt), { shape: [2, 4], device: testDevice })
+const attentionMask = tensor([1, 1, 1, 1, 1, 1, 0, 0], { dtype: 'int64', device: testDevice }).view([2, 4])
 const starts = tensor([0, 4, 6], { dtype: 'int64' })
-const packed = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [1, 6] })
-const weights = () => tensor([1, -2, 0.5, 0.3, 1, -1]).view([2, 3])
+const packed = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [1, 6], device: testDevice })
+const weights = () => tensor([1, -2, 0.5, 0.3, 1, -1], { device: testDevice }).view([2, 3])
 const lossOf = (model: Model, isPacked: boolean): Tensor => {
   const inputs = isPacked ? { inputIds: packed, starts } : { inputIds: ids, attentionMask }
   return model.forward(inputs).logits.mul(weights()).square().sum()

@@ -4,18 +4,21 @@ import { addEmbeddingNoise } from '../../src/adapters/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 const make = () => {
   const { llama } = models
-  return buildModel(llama as never, llama.config.parse(llama.presets.test), 'causal-lm').initialize({
-    std: 0.2,
-    generator: new Generator(1),
-  })
+  return buildModel(llama as never, llama.config.parse(llama.presets.test), 'causal-lm')
+    .initialize({
+      std: 0.2,
+      generator: new Generator(1),
+    })
+    .to({ device: testDevice })
 }
 const ids = tensor([
   [5, 6, 7, 8],
   [9, 10, 11, 12],
-]).to('int64')
+]).to({ dtype: 'int64', device: testDevice })
 
 /** The noise that the embedding adds, by rows of tokens. */
 const noiseOf = (inputs: object): Tensor => {
@@ -43,7 +46,7 @@ it('is uniform noise of a size that falls with tokens and width', () => {
     attentionMask: tensor([
       [1, 1, 1, 1],
       [1, 0, 0, 0],
-    ]).to('uint8'),
+    ]).to({ dtype: 'uint8', device: testDevice }),
   })
   const packed = noiseOf({ inputIds: ids.view([1, 8]), starts: tensor([0, 4, 5, 8]).to('int64') })
   const bound = (tokens: number) => 5 / Math.sqrt(tokens * width)

@@ -4,15 +4,18 @@ import { describe, expect, it } from 'vitest'
 import { type AdapterConfig, applyAdapter } from '../../src/adapters/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 
 const make = (type: ModelType, head: HeadType = 'causal-lm') => {
   const definition = models[type] as ModelDefinition
   const config = definition.adjust(definition.presets.test, {})
   return buildModel(definition, config, head, { labels: ['a', 'b'], dropout: 0 })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
-const long = (values: number[]) => tensor(BigInt64Array.from(values, BigInt), { shape: [1, values.length] })
+const long = (values: number[]) =>
+  tensor(BigInt64Array.from(values, BigInt), { shape: [1, values.length], device: testDevice })
 const values = (x: Tensor) => Array.from(x.flatten().toTypedArray() as Float32Array)
 const expectClose = (got: Tensor, wanted: Tensor) => {
   const [a, b] = [values(got), values(wanted)]

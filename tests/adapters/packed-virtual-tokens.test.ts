@@ -15,6 +15,7 @@ import {
 } from '../../src/models/index.ts'
 import { positionsIn } from '../../src/objectives/index.ts'
 import { cat, full, Generator, noGrad, scope, type Tensor, tensor, zeros } from '../../src/tensor/index.ts'
+import { placed, testDevice } from '../device.ts'
 import { configOf } from './methods.ts'
 
 const methods = ['prefix-tuning', 'prompt-tuning'] as const satisfies AdapterType[]
@@ -30,6 +31,7 @@ const make = (type: ModelType, head: HeadType, method: AdapterType, changes: Rec
   const options = { labels: ['a', 'b', 'c'], dropout: 0 }
   const model = buildModel(definition, config, head, options)
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
   const applied = applyAdapter(model, configOf(method))
   const generator = new Generator(2)
@@ -42,7 +44,10 @@ const make = (type: ModelType, head: HeadType, method: AdapterType, changes: Rec
 const documents = [[5, 6, 7, 8, 9, 10, 11], [12], [13, 14, 15, 16], [17, 18, 19, 20, 21, 22, 23, 24, 25, 26], [27, 28]]
 const longest = 10
 const padId = 1
-const long = (values: number[], shape: number[]) => tensor(BigInt64Array.from(values, BigInt), { shape })
+const long = (values: number[], shape: number[]) =>
+  tensor(BigInt64Array.from(values, BigInt), { shape, device: testDevice })
+/** Starts stay on the CPU on every device. */
+const startsAt = (values: number[]) => tensor(BigInt64Array.from(values, BigInt))
 const tokens = documents.flat()
 const edgesOf = (lengths: readonly number[]) => {
   const edges = [0]
@@ -58,7 +63,7 @@ const eachDocument = <Value>(values: (document: number[]) => Value[], filling: V
 
 const packed = (): BodyInputs => ({
   inputIds: long(tokens, [1, tokens.length]),
-  starts: long(edges, [edges.length]),
+  starts: startsAt(edges),
 })
 const padded = (): BodyInputs => ({
   inputIds: long(
@@ -84,7 +89,7 @@ const furthest = (a: Tensor, b: Tensor) => a.sub(b).abs().max().item()
 /** Logits by row, and gradients of a sum of them that weighs each otherwise. */
 const run = (model: Model, trainable: ReadonlyMap<string, Tensor>, inputs: BodyInputs) => {
   const logits = textRows(model.forward(inputs).logits, inputs).reshape([-1, 1]).squeeze(1)
-  const weights = zeros([logits.shape[0]]).normal_(0, 1, { generator: new Generator(7) })
+  const weights = placed(zeros([logits.shape[0]]).normal_(0, 1, { generator: new Generator(7) }))
   logits.mul(weights).sum().div(10).backward()
   const gradients = new Map([...trainable].map(([path, parameter]) => [path, parameter.grad as Tensor]))
   for (const parameter of trainable.values()) parameter.grad = undefined
@@ -160,7 +165,10 @@ describe.each(architectures)('%s', (architecture) => {
         const starts = edgesOf(lengths)
         const all = starts[lengths.length]
         return noGrad(() =>
-          model.forward({ inputIds: full([1, all], 5, { dtype: 'int64' }), starts: long(starts, [starts.length]) }),
+          model.forward({
+            inputIds: full([1, all], 5, { dtype: 'int64', device: testDevice }),
+            starts: startsAt(starts),
+          }),
         )
       }
       expect(of([most, 4, most]).logits.shape).toEqual([1, 2 * most + 4, 3])

@@ -6,6 +6,7 @@ import { type GenerationOptions, streamText, TextSession } from '../../src/gener
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
 import type { Tokenizer } from '../../src/tokenizers/index.ts'
+import { testDevice } from '../device.ts'
 
 /** One token a byte. */
 const tokenizer = {
@@ -18,7 +19,9 @@ const types = ['gpt2', 'llama', 'mistral', 'qwen3'] as const
 const build = (type: (typeof types)[number]): Model => {
   const definition = models[type] as never as (typeof models)['gpt2']
   const config = definition.config.parse({ ...definition.presets.test, vocabSize: 256 })
-  return buildModel(definition as never, config, 'causal-lm').initialize({ std: 0.3, generator: new Generator(8) })
+  return buildModel(definition as never, config, 'causal-lm')
+    .initialize({ std: 0.3, generator: new Generator(8) })
+    .to({ device: testDevice })
 }
 
 const collect = async (

@@ -57,7 +57,9 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const logitsOf = async (folder: string, ids: readonly number[]) => {
   const model = await loadModel(folder)
-  return noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64', device: testDevice }) }).logits.select(0, 0))
+  return noGrad(() =>
+    model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64', device: testDevice }) }).logits.select(0, 0),
+  )
 }
 const rowOf = async (folder: string, id: number) =>
   (await loadModel(folder)).body.embedTokens.weight.select(0, id).toArray() as number[]

@@ -12,12 +12,16 @@ import { buildModel, type Model, models, quantizeWeights } from '../../src/model
 import type { Quantization } from '../../src/nn/index.ts'
 import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
+import { testDevice } from '../device.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'exporting-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 const base = join(scratch, 'base')
 const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [1, 6] })
-const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.to('float32').toFloat32Array())
+const logitsOf = (model: Model) => {
+  const inputIds = ids.to({ device: model.body.embedTokens.device })
+  return noGrad(() => model.forward({ inputIds }).logits.to('float32').toFloat32Array())
+}
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
 
@@ -32,9 +36,9 @@ const tiny = (seed = 1): Model =>
 
 /** The base with quantised matrices. */
 const quantised = async (format: Quantization): Promise<Model> => {
-  const model = await loadModel(base)
+  const model = await loadModel(base, { device: 'cpu' })
   quantizeWeights(model, format)
-  return model
+  return model.to({ device: testDevice })
 }
 
 const makeAdapter = async (
@@ -184,7 +188,7 @@ describe('exportModel', () => {
     const moved = { ...config, base_model_name_or_path: join(out, 'merged') }
     writeFileSync(join(adapter, 'adapter_config.json'), JSON.stringify(moved))
     for (const model of [join(out, 'merged'), join(out, 'gguf', 'base-F16.gguf'), adapter]) {
-      const loaded = (await loadForInference({ model })).model
+      const loaded = (await loadForInference({ model, device: 'cpu' })).model
       expect([...loaded.parameters().values()].every(({ dtype }) => dtype === 'float32')).toBe(true)
       if (model !== adapter) expect(apart(logitsOf(loaded), expected) / most).toBeLessThan(1e-2)
       else expect(logitsOf(loaded).every(Number.isFinite)).toBe(true)

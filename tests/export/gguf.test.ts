@@ -17,6 +17,7 @@ import { buildModel, freeWeights, type HeadType, type Model, type ModelType, mod
 import type { GatedMlp } from '../../src/nn/index.ts'
 import { Generator, keep, noGrad, Tensor, zeros } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
+import { testDevice } from '../device.ts'
 
 /** Forms that the matrices of a .gguf file may have in memory. */
 const ofFile = ['packed', 'unpacked'] as const
@@ -35,6 +36,7 @@ const train = async (
   for (const [file, content] of Object.entries(files)) writeFileSync(join(folder, file), content)
   return folder
 }
+const rowOf = (ids: number[]) => Tensor.from([ids], { dtype: 'int64', device: testDevice })
 let tokenizer = ''
 
 const make = async (
@@ -329,8 +331,8 @@ describe('gguf', () => {
     const variants = ['q8_0', 'q4_0', 'q4_k_m', 'q5_k_m']
     const to = variants.map((variant) => `gguf:${variant}`)
     const { files } = await exportModel({ model: folder, to, out: `${folder}-out`, prove: false })
-    const ids = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
-    const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits)
+    const ids = rowOf([5, 9, 200, 3, 77, 31, 8])
+    const logitsOf = (model: Model, inputIds = ids) => noGrad(() => model.forward({ inputIds }).logits)
     const paths = files.filter(({ name }) => name.endsWith('.gguf')).map(({ name }) => join(`${folder}-out`, name))
     expect(paths).toHaveLength(variants.length)
     for (const path of paths) {
@@ -344,18 +346,19 @@ describe('gguf', () => {
       expect(near.sub(exact).square().mean().sqrt().item() / exact.std().item(), path).toBeLessThan(0.05)
       // Decoding with a cache, which is one call per layer, sees the same matrices.
       const [{ ids: made }] = await generate(packed, undefined, [[5, 9, 200]], { maxNewTokens: 4 })
-      const whole = noGrad(() => packed.forward({ inputIds: Tensor.from([[5, 9, 200, ...made]], { dtype: 'int64' }) }))
+      const whole = noGrad(() => packed.forward({ inputIds: rowOf([5, 9, 200, ...made]) }))
       expect(made).toEqual([...whole.logits.argmax(-1).flatten().toTypedArray()].slice(2, 6).map(Number))
       freeWeights(packed)
     }
     const [path] = paths
-    const packed = (await loadForInference({ model: path })).model
+    // Only the CPU reads the file itself.
+    const packed = (await loadForInference({ model: path, device: 'cpu' })).model
     await expect(saveModel(packed, join(scratch, 'saved'))).rejects.toThrow(/quantised to/)
     await expect(loadForInference({ model: folder, weights: 'packed' })).rejects.toThrow(/needs a \.gguf file/)
     await expect(loadModel(folder, { weights: 'unpacked' })).rejects.toThrow(/needs a \.gguf file/)
     await expect(loadForInference({ model: path, weights: 'packed' }, { dtype: 'float32' })).rejects.toThrow(/`dtype`/)
     truncateSync(path, 200_000)
-    expect(() => logitsOf(packed)).toThrow(/was truncated while it is in use/)
+    expect(() => logitsOf(packed, ids.to({ device: 'cpu' }))).toThrow(/was truncated while it is in use/)
   })
 
   it.each([
@@ -370,7 +373,7 @@ describe('gguf', () => {
       const folder = await make(name, type, { hiddenSize: 64, maxPositions: 128, ...changes }, tokenizer, head)
       await exportModel({ model: folder, to: 'gguf:q8_0', out: `${folder}-out`, prove: false })
       const path = join(`${folder}-out`, 'gguf', `${name}-Q8_0.gguf`)
-      const inputIds = Tensor.from([[5, 9, 200, 3, 77, 31, 8]], { dtype: 'int64' })
+      const inputIds = rowOf([5, 9, 200, 3, 77, 31, 8])
       const [packed, unpacked] = await Promise.all(ofFile.map((weights) => loadModel(path, { head, weights })))
       // Routers stay as they are.
       const matrices = (model: Model) =>
@@ -390,7 +393,7 @@ describe('gguf', () => {
     const logits: Tensor[] = []
     for (const weights of ofFile) {
       const { model } = await loadForInference({ model: path, weights })
-      const bare = noGrad(() => model.forward({ inputIds: Tensor.from([ids], { dtype: 'int64' }) }).logits)
+      const bare = noGrad(() => model.forward({ inputIds: rowOf(ids) }).logits)
       applyAdapter(model, { type: 'lora', rank: 2, targets: ['qProj', 'downProj'] }, { name: 'a', seed: 1 })
       noGrad(() => {
         for (const tensor of adaptersOf(model).tensorsOf('a').values())
@@ -398,9 +401,7 @@ describe('gguf', () => {
       })
       model.eval()
       const [{ ids: made }] = await generate(model, undefined, [ids], { maxNewTokens: 4, eosTokenIds: [] })
-      const whole = noGrad(
-        () => model.forward({ inputIds: Tensor.from([[...ids, ...made]], { dtype: 'int64' }) }).logits,
-      )
+      const whole = noGrad(() => model.forward({ inputIds: rowOf([...ids, ...made]) }).logits)
       expect(made, weights).toEqual([...whole.argmax(-1).flatten().toTypedArray()].slice(3, 7).map(Number))
       expect(whole.narrow(1, 0, 4).sub(bare).abs().max().item()).toBeGreaterThan(0.1)
       const dense = [...model.body.parameters().keys()].filter((name) => name.endsWith('qProj.weight'))
@@ -526,21 +527,18 @@ describe('gguf', () => {
     let squares: Tensor | undefined
     const forward = layer.downProj.forward
     layer.downProj.forward = function (input) {
-      squares = keep(input.square().flatten(0, -2).sum(0))
+      squares = keep(input.square().flatten(0, -2).sum(0).to({ device: 'cpu' }))
       return forward.call(this, input)
     }
-    noGrad(() => model.forward({ inputIds: Tensor.from([[...ids]], { dtype: 'int64' }) }))
+    noGrad(() => model.forward({ inputIds: rowOf([...ids]) }))
     expect(read(matrix, `${name}.counts`).item()).toBe(ids.length)
     const sums = read(matrix, `${name}.in_sum2`).flatten()
     expect(sums.sub(squares!).abs().max().item()).toBeLessThan(1e-5 * squares!.max().item())
     const exact = read(await open(weighed, 'F32'), name)
-    const errorOf = async (out: string, type: string) =>
-      read(await open(out, type), name)
-        .sub(exact)
-        .square()
-        .mul(sums)
-        .sum()
-        .item()
+    const errorOf = async (out: string, type: string) => {
+      const error = read(await open(out, type), name).sub(exact)
+      return error.square().mul(sums).sum().item()
+    }
     for (const type of ['Q4_K_M', 'Q3_K_S', 'IQ4_XS'])
       expect(await errorOf(weighed, type), type).toBeLessThan(await errorOf(plain, type))
     const refused = (more: object, words: RegExp) =>

@@ -1,4 +1,5 @@
 // Takes features into the cache of a folder, a line for each batch, slowly enough to be killed in between.
+import '../../scripts/test-device.mjs'
 import { extractFeatures } from '../../src/features/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { makeModel, sequencesOf } from './small-base.ts'

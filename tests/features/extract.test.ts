@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type ExtractOptions, extractFeatures, type FeatureSequence, poolings } from '../../src/features/index.ts'
-import { inferenceMode, scope, setThreads, Tensor } from '../../src/tensor/index.ts'
+import { defaultDevice, inferenceMode, scope, setThreads, Tensor } from '../../src/tensor/index.ts'
 import { makeModel, sequencesOf } from './small-base.ts'
 
 setThreads(1)
@@ -27,7 +27,11 @@ const shards = (cache: string): string[] =>
 const expected = (model: ReturnType<typeof makeModel>, one: FeatureSequence, { layer, pooling }: ExtractOptions) =>
   inferenceMode(() =>
     scope(() => {
-      const inputIds = Tensor.from(Int32Array.from(one.ids), { shape: [1, one.ids.length], dtype: 'int64' })
+      const inputIds = Tensor.from(Int32Array.from(one.ids), {
+        shape: [1, one.ids.length],
+        dtype: 'int64',
+        device: defaultDevice(),
+      })
       const { hidden, allHidden } = model.bodyForward({ inputIds, allHidden: true })
       const mean = /^mean-last-(\d)$/.exec(String(layer))
       const all = (x: Tensor) => x.select(0, 0).toArray() as number[][]

@@ -167,7 +167,9 @@ describe('open', () => {
       for (const [i, layer] of after.entries()) {
         const matrix = layer.quantizedMatrix as BlockMatrix
         expect(layer.quantization).toBe(format)
-        expect(matrix.codes.toTypedArray()).toEqual(encode(before[i].weight.detach().to({ device: 'cpu' })).toTypedArray())
+        expect(matrix.codes.toTypedArray()).toEqual(
+          encode(before[i].weight.detach().to({ device: 'cpu' })).toTypedArray(),
+        )
       }
       const texts = ['the sea and the ships', 'a', 'those who sail on them']
       const [own, theirs] = [await exact.classify(texts), await quantised.classify(texts)]

@@ -19,11 +19,17 @@ const programIn = (folder: string): readonly string[] =>
     ? [join(folder, 'bin', 'tunesmith.js')]
     : ['--import', import.meta.resolve('tsx'), join(folder, 'src', 'cli', 'main.ts')]
 
+/** The sources on the device of the tests, which only they can be told of. */
+const onTestDevice = (): readonly string[] => {
+  const modules = [import.meta.resolve('tsx'), import.meta.resolve('../../scripts/test-device.mjs')]
+  return [...modules.flatMap((module) => ['--import', module]), join(root, 'src', 'cli', 'main.ts')]
+}
+
 /**
  * Words after `node` that start the program: the compiled one, as users have it, which starts in half the time, or the sources
- * where they are newer than dist/.
+ * where they are newer than dist/ or tests are on another device than the CPU.
  */
-export const program: readonly string[] = programIn(root)
+export const program: readonly string[] = process.env.TUNESMITH_TEST_DEVICE ? onTestDevice() : programIn(root)
 
 /** Words after `node` that start a copy of the program in an empty folder, whose code differs by a comment. */
 export const changedProgram = (folder: string): readonly string[] => {

@@ -13,6 +13,7 @@ import {
   tasks,
 } from '../../src/tasks/index.ts'
 import { Generator, gradients, inferenceMode, scope, setThreads } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { chatTokenizer } from './chat-tokenizer.ts'
 
 // Tensors of this size only lose by threads.
@@ -37,7 +38,7 @@ const modelOf = (name: BodyName): Model => {
   const config = definition.adjust({}, bodies[name])
   const causal = definition.facts(config).causal
   const model = buildModel(definition, config, causal ? 'causal-lm' : 'seq2seq-lm')
-  model.initialize({ std: 0.2, generator: new Generator(3) })
+  model.initialize({ std: 0.2, generator: new Generator(3) }).to({ device: testDevice })
   model.requireGrad(true)
   return model
 }
@@ -67,7 +68,10 @@ type Built = ReturnType<typeof built>
 /** Summed loss and gradients, by parameter. */
 const stepOf = ({ model, prepared }: Built, examples: Built['examples'], padded: boolean) =>
   scope(() => {
-    const { terms } = prepared.criterion.loss(model, prepared.criterion.collate(examples, { padded }))
+    const { terms } = prepared.criterion.loss(
+      model,
+      prepared.criterion.collate(examples, { padded, device: testDevice }),
+    )
     const [{ sum, weight }] = terms
     const named = [...model.parameters()]
     const found = gradients(
@@ -127,14 +131,20 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
     const padded = model.facts.packs === false
     inferenceMode(() =>
       scope(() => {
-        const together = prepared.generation.losses(model, prepared.criterion.collate(examples, { padded }))
+        const together = prepared.generation.losses(
+          model,
+          prepared.criterion.collate(examples, { padded, device: testDevice }),
+        )
         expect(together.map(({ tokens }) => tokens)).toEqual(
           examples.map((example) => prepared.criterion.weights(example).answers),
         )
         examples.forEach((example, i) => {
-          const [alone] = prepared.generation.losses(model, prepared.criterion.collate([example], { padded }))
+          const [alone] = prepared.generation.losses(
+            model,
+            prepared.criterion.collate([example], { padded, device: testDevice }),
+          )
           expect(alone.nats).toBeCloseTo(together[i].nats, 3)
-          const batch = prepared.criterion.collate([example], { padded })
+          const batch = prepared.criterion.collate([example], { padded, device: testDevice })
           const logits = model.forward(batch.inputs).logits.flatten(0, 1)
           const { places, labels } = batch as unknown as { places: typeof logits; labels: typeof logits }
           const full = logits.indexSelect(0, places).logSoftmax(-1).gather(1, labels.unsqueeze(1)).sum().neg().item()

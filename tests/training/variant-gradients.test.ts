@@ -7,6 +7,7 @@ import { buildModel, type ModelDefinition, type ModelType, models } from '../../
 import { Generator, noGrad, setThreads } from '../../src/tensor/index.ts'
 import { computeGradients } from '../../src/training/index.ts'
 import { belowOf } from '../adapters/methods.ts'
+import { testDevice } from '../device.ts'
 import { classLearner, classRow } from './class-learner.ts'
 
 setThreads(1)
@@ -35,7 +36,7 @@ const open = (type: ModelType, variant: AdapterType) => {
   const noisy = Object.fromEntries(Object.entries(dropouts).filter(([field]) => known.includes(field)))
   const config = definition.adjust(definition.presets.test, noisy)
   const model = buildModel(definition, config, 'sequence-classification', { labels: ['a', 'b', 'c'], dropout: 0.1 })
-  model.initialize({ std: 0.1, generator: new Generator(1) })
+  model.initialize({ std: 0.1, generator: new Generator(1) }).to({ device: testDevice })
   const applied = applyAdapter(model, { type: variant, ...settings[variant] } as AdapterConfig, {
     below: belowOf(variant, model),
   })
@@ -61,7 +62,8 @@ describe.each(architectures)('%s', (type) => {
     const gradientsOf = async (examples: typeof rows, how: object) => {
       // Dropout masks go with the examples, whatever their order.
       const numbers = examples.map((row) => rows.indexOf(row))
-      const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), numbers, ...how }
+      const common = { microTokens: 8192, padded: true, device: testDevice, recompute: 0, generator: new Generator(3) }
+      const options = { ...common, numbers, ...how }
       const { gradients, loss, release } = await computeGradients(trainable, examples, options)
       const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
       release()

@@ -1,6 +1,6 @@
 // Heads that score labels, tokens and rows, in every architecture: float32 whatever the weights are, in both directions.
 import { describe, expect, it } from 'vitest'
-import { Generator, tensor } from '../../tensor/index.ts'
+import { defaultDevice, Generator, tensor } from '../../tensor/index.ts'
 import { buildModel, type HeadType, headsOf, type ModelDefinition, models } from '../index.ts'
 
 const scoring: readonly HeadType[] = [
@@ -20,11 +20,12 @@ describe('a score layer', () => {
   it.each(cases)('$type, $head: scores in float32 from weights in bfloat16', ({ definition, config, head }) => {
     const model = buildModel(definition, config, head).eval()
     model.initialize({ std: 0.2, generator: new Generator(1) })
-    model.to({ dtype: 'bfloat16' })
+    model.to({ dtype: 'bfloat16', device: defaultDevice() })
     model.requireGrad(true)
     const row = [5, 9, 12, 7, 11, 1]
     const inputIds = tensor(head === 'multiple-choice' ? [[row, row.toReversed()]] : [row, row.toReversed()], {
       dtype: 'int64',
+      device: defaultDevice(),
     })
     const { logits } = model.forward({ inputIds })
     expect(logits.dtype).toBe('float32')

@@ -87,7 +87,7 @@ export const trainingOf = (run: BuiltRun, group?: ProcessGroup): TrainingRun => 
   const { trainable, stream, optimizer, average, shardedWeights, learningRate, length, recipe } = run
   const state = initialState(recipe, trainable.model.facts.numLayers)
   const parts = { trainable, stream, optimizer, average, shardedWeights, settings: recipe, learningRate, length, state }
-  return { ...parts, device: 'cpu', ...(group && { group }) }
+  return { ...parts, device: recipe.device, ...(group && { group }) }
 }
 
 /** Facts of a run that its build gives. */

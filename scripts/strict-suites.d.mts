@@ -1,0 +1,3 @@
+export const suites: string[]
+export const leftOut: Record<string, string>
+export const everyTime: string[]

@@ -1,11 +1,12 @@
 // Plans against short real runs: the peak of tensors, the memory of the process and the time, predicted before the first step and measured
 // after the last. Each run has a process of its own.
 // Options: --set first,second,rollouts --only TEXT --calibrate (learn rates and margins from the runs of `first`) --out FILE.jsonl
+// --measure STEPS: runs of so many steps, whose time is predicted from two measured ones; on a quiet machine only.
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { calibratePlans, runInSubprocess } from '../src/runs/index.ts'
+import { calibratePlans, planRun, runInSubprocess } from '../src/runs/index.ts'
 import { readRunCard } from '../src/tracking/index.ts'
 import type { BenchOptions } from './main.ts'
 import { plannerCases } from './planner/cases.ts'
@@ -52,8 +53,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       only: { type: 'string', default: '' },
       out: { type: 'string' },
       calibrate: { type: 'boolean', default: false },
+      measure: { type: 'string' },
     },
   })
+  const measuredSteps = values.measure === undefined ? undefined : Number(values.measure)
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-planner-'))
   // What the user's runs have taught stays out of it.
   process.env.XDG_CACHE_HOME = join(folder, 'cache')
@@ -71,7 +74,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       const shown = sets.includes(set) && name.includes(values.only)
       // Runs that others start from are always made.
       if (!shown && !isBase(name)) continue
-      const whole = { ...recipe(data, runOf), out }
+      const made = recipe(data, runOf)
+      const isTimed = shown && measuredSteps !== undefined
+      const whole = { ...made, ...(isTimed ? { budget: { steps: measuredSteps } } : {}), out }
+      const timed = isTimed ? await planRun(whole, { measure: true, story: false }) : undefined
       await runInSubprocess(whole)
       const card = await readRunCard(out)
       if (!shown) continue
@@ -85,7 +91,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
         set,
         peak: [prediction.peakBytes, measured.peakBytes],
         rss: [prediction.rssBytes, measured.rssBytes],
-        seconds: [prediction.seconds, measured.seconds],
+        seconds: [timed?.rows[0].costs?.seconds ?? prediction.seconds, measured.seconds],
         planSeconds: prediction.planSeconds,
       }
       outcomes.push(outcome)
@@ -111,6 +117,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       0.1,
     )}`,
   )
+  const times = outcomes.flatMap(({ seconds: [predicted, measured] }): [number, number][] =>
+    predicted === undefined ? [] : [[predicted, measured]],
+  )
+  if (times.length > 0) console.log(`time: ${within(times, 0.15)}`)
 }
 
 /** Whether a later run starts from the model of this one. */

@@ -5,12 +5,14 @@
 
 #ifdef TUNESMITH_GLOO
 
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/GroupRegistry.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -22,6 +24,8 @@ using StorePointer = c10::intrusive_ptr<c10d::Store>;
 struct StoreHolder {
   StorePointer store;
   int port;
+  // A connection of its own to the same store: one that waits for an answer takes nothing else.
+  std::function<StorePointer(std::chrono::milliseconds timeout)> again;
 };
 
 void finalize_store(node_api_basic_env, void* data, void*) { delete static_cast<StoreHolder*>(data); }
@@ -49,16 +53,48 @@ c10::intrusive_ptr<c10d::TCPStore> connect(const std::string& host, int port, bo
   return c10::make_intrusive<c10d::TCPStore>(host, options);
 }
 
+napi_value make_store(napi_env env, StoreHolder* holder) {
+  napi_value result;
+  check(env, napi_create_external(env, holder, finalize_store, nullptr, &result), "a store");
+  return result;
+}
+
 // openStore(host, port, server, timeoutMs) -> external; port 0 of a server is chosen by the system
 TUNESMITH_FUNCTION(open_store) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    auto store = connect(read_string(env, a[0], "host"), static_cast<int>(read_int(env, a[1], "port")),
-                         read_bool(env, a[2], "server"), std::chrono::milliseconds(read_int(env, a[3], "timeout")));
-    auto* holder = new StoreHolder{store, store->getPort()};
-    napi_value result;
-    check(env, napi_create_external(env, holder, finalize_store, nullptr, &result), "a store");
-    return result;
+    const std::string host = read_string(env, a[0], "host");
+    auto store = connect(host, static_cast<int>(read_int(env, a[1], "port")), read_bool(env, a[2], "server"),
+                         std::chrono::milliseconds(read_int(env, a[3], "timeout")));
+    const int port = store->getPort();
+    return make_store(env, new StoreHolder{store, port, [host, port](std::chrono::milliseconds timeout) {
+                                             return connect(host, port, false, timeout);
+                                           }});
+  });
+}
+
+// openFileStore(path, processes, timeoutMs) -> external. The file is removed once every process has closed it.
+TUNESMITH_FUNCTION(open_file_store) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const std::string path = read_string(env, a[0], "path");
+    const int size = static_cast<int>(read_int(env, a[1], "processes"));
+    const auto again = [path, size](std::chrono::milliseconds timeout) -> StorePointer {
+      auto store = c10::make_intrusive<c10d::FileStore>(path, size);
+      store->setTimeout(timeout);
+      return store;
+    };
+    return make_store(env, new StoreHolder{again(std::chrono::milliseconds(read_int(env, a[2], "timeout"))), 0, again});
+  });
+}
+
+// openStoreAgain(store, timeoutMs) -> external
+TUNESMITH_FUNCTION(open_store_again) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const StoreHolder& holder = *read_store(env, a[0]);
+    auto store = holder.again(std::chrono::milliseconds(read_int(env, a[1], "timeout")));
+    return make_store(env, new StoreHolder{store, holder.port, holder.again});
   });
 }
 
@@ -169,30 +205,28 @@ struct C10dBoard : BeatBoard {
   }
 };
 
-// startWatch(host, port, prefix, rank, names, {beatMs, deadlineMs, urgentMs, graceMs}): every process has written its
+// startWatch(store, prefix, rank, names, {beatMs, deadlineMs, urgentMs, graceMs}): every process has written its
 // beat
 TUNESMITH_FUNCTION(start_watch) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const auto rank = static_cast<size_t>(read_int(env, a[3], "rank"));
-    const std::string prefix = read_string(env, a[2], "prefix");
+    const auto rank = static_cast<size_t>(read_int(env, a[2], "rank"));
+    const std::string prefix = read_string(env, a[1], "prefix");
     uint32_t size = 0;
-    check(env, napi_get_array_length(env, a[4], &size), "names");
+    check(env, napi_get_array_length(env, a[3], &size), "names");
     std::vector<std::string> names;
     auto board = std::make_unique<C10dBoard>();
     for (uint32_t i = 0; i < size; i++) {
       napi_value name;
-      check(env, napi_get_element(env, a[4], i, &name), "a name");
+      check(env, napi_get_element(env, a[3], i, &name), "a name");
       names.push_back(read_string(env, name, "a name"));
       board->keys.push_back("beat/" + std::to_string(i));
     }
     board->keys.emplace_back("abort");
     board->own = board->keys[rank];
-    const auto times = read_ints(env, a[5], "times");
-    // Its own connection: one that waits for an answer takes nothing else.
+    const auto times = read_ints(env, a[4], "times");
     board->store = c10::make_intrusive<c10d::PrefixStore>(
-        prefix, connect(read_string(env, a[0], "host"), static_cast<int>(read_int(env, a[1], "port")), false,
-                        std::chrono::milliseconds(times.at(1))));
+        prefix, read_store(env, a[0])->again(std::chrono::milliseconds(times.at(1))));
     start_watching(std::move(board), rank, std::move(names), {times.at(0), times.at(1), times.at(2), times.at(3)});
     return make_undefined(env);
   });
@@ -217,10 +251,20 @@ TUNESMITH_FUNCTION(stop_watch) {
 }  // namespace
 
 std::vector<Export> process_group_exports() {
-  return {{"openStore", open_store},     {"closeStore", close_store},     {"storePort", store_port},
-          {"storeSet", store_set},       {"storeGet", store_get},         {"storeAdd", store_add},
-          {"storeDelete", store_delete}, {"makeGroup", make_group},       {"dropGroup", drop_group},
-          {"startWatch", start_watch},   {"watchFailure", watch_failure}, {"stopWatch", stop_watch}};
+  return {{"openStore", open_store},
+          {"openFileStore", open_file_store},
+          {"openStoreAgain", open_store_again},
+          {"closeStore", close_store},
+          {"storePort", store_port},
+          {"storeSet", store_set},
+          {"storeGet", store_get},
+          {"storeAdd", store_add},
+          {"storeDelete", store_delete},
+          {"makeGroup", make_group},
+          {"dropGroup", drop_group},
+          {"startWatch", start_watch},
+          {"watchFailure", watch_failure},
+          {"stopWatch", stop_watch}};
 }
 
 }  // namespace tunesmith

@@ -6,7 +6,7 @@ import {
   allReduce_,
   broadcast_,
   dropGroup,
-  ProcessStore,
+  type ProcessStore,
   reduceScatter,
   stopWatch,
   Tensor,
@@ -64,7 +64,7 @@ export class ConnectedGroup extends ProcessGroup {
     this.#get = (key) => store.get(`${prefix}${key}`)
     this.#set = (key, value) => store.set(`${prefix}${key}`, value)
     this.#delete = (key) => store.delete(`${prefix}${key}`)
-    this.#connectAgain = () => new ProcessStore(store.host, store.port, { server: false, timeoutMs: abortMs })
+    this.#connectAgain = () => store.again(abortMs)
     this.#abortKey = `${prefix}abort`
   }
 

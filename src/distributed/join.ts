@@ -1,12 +1,14 @@
 // Joins the processes that a launcher started: finds the store, waits for all of them, and makes the group.
+import { stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { dirname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { NativeError } from '../core/index.ts'
 import { ProcessStore } from '../tensor/index.ts'
 import { ConnectedGroup } from './connected-group.ts'
 import { exchangeSettings, numberFrom } from './exchange-settings.ts'
 import { type Launch, readLaunch } from './launch-environment.ts'
-import { addressTowards, isListening, isLoopback } from './network-address.ts'
+import { addressTowards, isListening, isLoopback, ownAddress } from './network-address.ts'
 import type { ProcessGroup } from './process-group.ts'
 
 /** Facts of a process, as it writes them to the store. */
@@ -25,11 +27,31 @@ const collectiveSeconds = 30 * 60
 /** Stores that this process has opened. One that it serves stays open between groups, as the others may come back first. */
 const stores = new Map<string, ProcessStore>()
 
+/** @throws NativeError for a file that this process cannot make or open */
+const openFile = async (path: string, { rank, size }: Launch, seconds: number): Promise<ProcessStore> => {
+  try {
+    // libtorch waits for a folder that is not there.
+    await stat(dirname(path))
+    const store = ProcessStore.inFile(path, size, seconds * 1000)
+    store.get('tunesmith')
+    return store
+  } catch (error) {
+    throw new NativeError(
+      `Rank ${rank} cannot open the store ${path}: ${(error as Error).message} Give MASTER_ADDR a file in a folder that all processes can write to.`,
+    )
+  }
+}
+
 const openStore = async (launch: Launch, seconds: number): Promise<ProcessStore> => {
-  const { rank, host, port, agentStore, launcher } = launch
-  const place = `${host}:${port}`
+  const { rank, host, port, file, agentStore, launcher } = launch
+  const place = file ?? `${host}:${port}`
   const known = stores.get(place)
   if (known !== undefined) return known
+  if (file !== undefined) {
+    const opened = await openFile(file, launch, seconds)
+    stores.set(place, opened)
+    return opened
+  }
   const server = rank === 0 && !agentStore
   if (!server && !(await isListening(host, port, seconds * 1000))) {
     // A name that is not known says more than that nothing listens there.
@@ -41,7 +63,7 @@ const openStore = async (launch: Launch, seconds: number): Promise<ProcessStore>
   let store: ProcessStore
   try {
     // Its own name need not be known on the machine that serves it, such as that of a pod that has just started.
-    store = new ProcessStore(server ? '127.0.0.1' : host, port, { server, timeoutMs: seconds * 1000 })
+    store = ProcessStore.overTcp(server ? '127.0.0.1' : host, port, { server, timeoutMs: seconds * 1000 })
   } catch (error) {
     const { message } = error as Error
     if (server && /EADDRINUSE|address already in use/i.test(message))
@@ -72,7 +94,13 @@ const waitForAll = async (store: ProcessStore, prefix: string, launch: Launch, s
 }
 
 /** The address for Gloo: on the way to rank 0, or, where that is this machine itself, to a process of another machine. */
-const addressFor = async (own: string, members: readonly Member[], port: number): Promise<string> => {
+const addressFor = async (
+  own: string,
+  members: readonly Member[],
+  { port, file }: Pick<Launch, 'port' | 'file'>,
+): Promise<string> => {
+  // Without a way to rank 0, processes of one machine need no network.
+  if (file !== undefined) return new Set(members.map(({ host }) => host)).size === 1 ? '127.0.0.1' : own
   const other = members.find(({ address }) => !isLoopback(address))
   return isLoopback(own) && other !== undefined ? addressTowards(other.address, port) : own
 }
@@ -86,17 +114,19 @@ const addressFor = async (own: string, members: readonly Member[], port: number)
 export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promise<ProcessGroup | undefined> => {
   const launch = readLaunch(env)
   if (launch === undefined) return undefined
-  const { rank, size, host, port, attempt, agentStore } = launch
+  const { rank, size, host, port, file, attempt, agentStore } = launch
   const seconds = numberFrom(env, 'TUNESMITH_CONNECT_SECONDS', 'seconds', 30)
   const deadlineMs = 1000 * numberFrom(env, 'TUNESMITH_HEARTBEAT_SECONDS', 'seconds', 10)
   const collectiveMs = 1000 * numberFrom(env, 'TUNESMITH_COLLECTIVE_SECONDS', 'seconds', collectiveSeconds)
   const exchange = exchangeSettings(env)
   const store = await openStore(launch, seconds)
-  const serves = rank === 0 && !agentStore
-  const route = await addressTowards(host, port).catch((error) => {
-    if (serves) return '127.0.0.1'
-    throw error
-  })
+  const serves = rank === 0 && !agentStore && file === undefined
+  const towards = () =>
+    addressTowards(host, port).catch((error) => {
+      if (serves) return '127.0.0.1'
+      throw error
+    })
+  const route = file === undefined ? await towards() : ownAddress()
   // Commands that run one after the other share a store, each with groups of its own.
   const session = store.add(`tunesmith/${attempt}/sessions/${rank}`, 1)
   const prefix = `tunesmith/${attempt}/${session}/`
@@ -121,7 +151,7 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     prefix,
   )
   try {
-    const address = await addressFor(route, members, port)
+    const address = await addressFor(route, members, launch)
     store.makeGroup(name, {
       prefix: `${prefix}gloo`,
       rank,

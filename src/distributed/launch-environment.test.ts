@@ -32,6 +32,13 @@ describe('readLaunch', () => {
     expect(readLaunch(openMpi)).toMatchObject({ launcher: 'OpenMPI', rank: 1, size: 2, host: '127.0.0.1' })
   })
 
+  it('takes a file as the store, which needs no port', () => {
+    const file = { ...torchrun, MASTER_ADDR: 'file:///shared/run.store', MASTER_PORT: undefined }
+    expect(readLaunch(file)).toMatchObject({ rank: 1, size: 4, file: '/shared/run.store', agentStore: false })
+    expect(readLaunch({ ...slurm, MASTER_ADDR: 'file:/shared/store' })?.file).toBe('/shared/store')
+    expect(readLaunch(torchrun)?.file).toBeUndefined()
+  })
+
   it('takes torchrun inside a step of Slurm', () => {
     expect(readLaunch({ ...slurm, ...torchrun, TORCHELASTIC_RUN_ID: 'x' })).toMatchObject({ rank: 1, size: 4 })
   })
@@ -44,6 +51,7 @@ describe('readLaunch', () => {
     [{ ...torchrun, WORLD_SIZE: '0' }, 'at least 1 for the environment variable WORLD_SIZE, got "0"'],
     [{ ...torchrun, RANK: 'one' }, 'RANK, got "one"'],
     [{ ...torchrun, MASTER_PORT: '70000' }, 'a port from 1 to 65535'],
+    [{ ...torchrun, MASTER_ADDR: 'file:run.store' }, 'an absolute path for the file of MASTER_ADDR'],
     [{ ...slurm, SLURM_JOB_ID: undefined }, 'Set SLURM_JOB_ID too'],
     [{ JOB_COMPLETION_INDEX: '0', WORLD_SIZE: '2' }, 'Set MASTER_ADDR too'],
     [{ ...openMpi, OMPI_COMM_WORLD_SIZE: '4' }, 'set MASTER_ADDR to the machine of rank 0'],

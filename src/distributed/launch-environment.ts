@@ -11,6 +11,8 @@ export interface Launch {
   /** Host of the store. */
   host: string
   port: number
+  /** File of the store, where it is one that all processes reach and not served by a host. */
+  file?: string
   /** Whether a process of the launcher serves the store: then no rank does. */
   agentStore: boolean
   /** Number of this start: part of the keys in a store that outlives restarts. */
@@ -41,12 +43,25 @@ const portOf = (env: Environment, otherwise = defaultPort): number => {
   return port
 }
 
+const fileScheme = 'file:'
+const isFile = ({ MASTER_ADDR }: Environment): boolean => MASTER_ADDR?.startsWith(fileScheme) ?? false
+
+/** The path of a store in a file. @throws ConfigError for a relative one: processes may have other working directories */
+const pathOf = (host: string): string => {
+  const path = host.replace(/^file:(\/\/)?/, '')
+  if (!path.startsWith('/'))
+    throw new ConfigError(
+      `Expected an absolute path for the file of MASTER_ADDR, such as file:///shared/run.store, got ${host}.`,
+    )
+  return path
+}
+
 const checked = (launch: Launch): Launch => {
   if (launch.rank >= launch.size)
     throw new ConfigError(
       `Expected a rank below the ${launch.size} processes of ${launch.launcher}, got ${launch.rank}. Check the launcher's variables.`,
     )
-  return launch
+  return launch.host.startsWith(fileScheme) ? { ...launch, file: pathOf(launch.host) } : launch
 }
 
 /** @throws ConfigError that names the variables which are missing beside those that are set */
@@ -63,7 +78,7 @@ const torchrunNames = ['RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT']
 
 const fromTorchrun = (env: Environment): Launch | undefined => {
   if (!isSet(env.RANK) && (!isSet(env.WORLD_SIZE) || isSet(env.JOB_COMPLETION_INDEX))) return undefined
-  expectAll(env, torchrunNames, 'torchrun')
+  expectAll(env, isFile(env) ? torchrunNames.filter((name) => name !== 'MASTER_PORT') : torchrunNames, 'torchrun')
   return {
     launcher: env.TUNESMITH_LAUNCHER ?? 'torchrun',
     rank: wholeNumber(env, 'RANK'),
@@ -158,9 +173,9 @@ export const readLaunch = (env: Environment = process.env): Launch | undefined =
     if (stray.length > 0) expectAll(env, torchrunNames, 'torchrun')
     return undefined
   }
-  checked(first)
+  const launch = checked(first)
   expectAgreement(env, first, second)
-  return first.size === 1 ? undefined : first
+  return launch.size === 1 ? undefined : launch
 }
 
 /** @throws ConfigError inside a group, for work that one process does alone */

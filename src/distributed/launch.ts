@@ -82,7 +82,7 @@ export const launchProcesses = async (options: LaunchOptions): Promise<LaunchRes
 /** Starts all processes once. @returns how they ended, in the order of their ends */
 const launchOnce = async (options: LaunchOptions, restart: number): Promise<EndedProcess[]> => {
   const { processes, command, signal, graceMs = 15_000 } = options
-  const store = new ProcessStore('127.0.0.1', 0, { server: true, timeoutMs: 30_000 })
+  const store = ProcessStore.overTcp('127.0.0.1', 0, { server: true, timeoutMs: 30_000 })
   const children: ChildProcess[] = []
   const running = new Set<ChildProcess>()
   const endAll = (how: NodeJS.Signals) => {

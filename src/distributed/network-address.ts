@@ -4,11 +4,18 @@ import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { connect, isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { NativeError } from '../core/index.ts'
 
 /** Whether an address is of this machine alone. */
 export const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
+
+/** The first address of this machine that others may reach; its loopback address where it has no network. */
+export const ownAddress = (): string =>
+  Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address ?? '127.0.0.1'
 
 /** The local address from which packets to `host` leave. Nothing is sent. @throws NativeError for a host that is not known */
 export const addressTowards = async (host: string, port: number): Promise<string> => {

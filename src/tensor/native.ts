@@ -138,6 +138,8 @@ export interface Native {
   strictDevice(): StrictDeviceCounts | undefined
   // Process groups: absent where libtorch has no Gloo.
   openStore(host: string, port: number, server: boolean, timeoutMs: number): External
+  openFileStore(path: string, processes: number, timeoutMs: number): External
+  openStoreAgain(store: External, timeoutMs: number): External
   closeStore(store: External): void
   storePort(store: External): number
   storeSet(store: External, key: string, value: string): void
@@ -156,7 +158,7 @@ export interface Native {
     timeoutMs: number,
   ): void
   dropGroup(name: string): void
-  startWatch(host: string, port: number, prefix: string, rank: number, names: string[], times: number[]): void
+  startWatch(store: External, prefix: string, rank: number, names: string[], times: number[]): void
   watchFailure(urgent: boolean): string | undefined
   stopWatch(): void
 }

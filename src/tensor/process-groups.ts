@@ -22,22 +22,41 @@ const inOneLine = <Result>(work: () => Result): Result => {
   }
 }
 
-/** A key-value store that all processes of a group reach: torch's TCPStore. */
+/** A key-value store that all processes of a group reach: torch's TCPStore or FileStore. */
 export class ProcessStore {
-  readonly host: string
-  readonly port: number
   readonly #external: object
+
+  private constructor(open: () => object) {
+    expectGloo()
+    this.#external = inOneLine(open)
+  }
 
   /**
    * Serves a store, or connects to one.
    * @param port 0 lets the system choose the port of a server
    * @throws NativeError for a port in use, or a store that does not answer
    */
-  constructor(host: string, port: number, { server, timeoutMs }: { server: boolean; timeoutMs: number }) {
-    expectGloo()
-    this.host = host
-    this.#external = inOneLine(() => native.openStore(host, port, server, timeoutMs))
-    this.port = native.storePort(this.#external)
+  static overTcp(
+    host: string,
+    port: number,
+    { server, timeoutMs }: { server: boolean; timeoutMs: number },
+  ): ProcessStore {
+    return new ProcessStore(() => native.openStore(host, port, server, timeoutMs))
+  }
+
+  /** A store in a file that all processes reach. The last one that closes it removes it. @param processes their number */
+  static inFile(path: string, processes: number, timeoutMs: number): ProcessStore {
+    return new ProcessStore(() => native.openFileStore(path, processes, timeoutMs))
+  }
+
+  /** The port of a store over TCP. */
+  get port(): number {
+    return native.storePort(this.#external)
+  }
+
+  /** Another connection to the same store. */
+  again(timeoutMs: number): ProcessStore {
+    return new ProcessStore(() => native.openStoreAgain(this.#external, timeoutMs))
   }
 
   set(key: string, value: string): void {
@@ -79,7 +98,7 @@ export class ProcessStore {
   watch(prefix: string, rank: number, names: readonly string[], times: WatchTimes): void {
     const { beatMs, deadlineMs, urgentMs, graceMs } = times
     inOneLine(() =>
-      native.startWatch(this.host, this.port, prefix, rank, [...names], [beatMs, deadlineMs, urgentMs, graceMs]),
+      native.startWatch(this.#external, prefix, rank, [...names], [beatMs, deadlineMs, urgentMs, graceMs]),
     )
   }
 }

@@ -1,8 +1,11 @@
 // Groups of real processes over Gloo on this machine: what they exchange, and that none outlives the others.
 import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
 
 const member = fileURLToPath(new URL('./fixtures/member.ts', import.meta.url))
@@ -90,8 +93,8 @@ describe('a group of three', () => {
 })
 
 /** One process without a launcher. */
-const alone = async (env: Record<string, string>) => {
-  const child = spawn(process.execPath, run('exchange').slice(1), { env: { ...process.env, ...env } })
+const alone = async (env: Record<string, string>, args = ['exchange']) => {
+  const child = spawn(process.execPath, run(...args).slice(1), { env: { ...process.env, ...env } })
   let text = ''
   child.stderr.on('data', (data) => {
     text += data
@@ -99,6 +102,50 @@ const alone = async (env: Record<string, string>) => {
   const code = await new Promise((resolve) => child.once('close', resolve))
   return { code, text }
 }
+
+describe('a store in a file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-store-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  /** The ranks of a group that share a file. */
+  const together = (name: string, args: string[]) =>
+    Promise.all(
+      ['0', '1', '2'].map((RANK) =>
+        alone(
+          { RANK, WORLD_SIZE: '3', MASTER_ADDR: `file://${folder}/${name}`, TUNESMITH_HEARTBEAT_SECONDS: '5' },
+          args,
+        ),
+      ),
+    )
+
+  it('serves a group, and is removed by the last process', async () => {
+    const ended = await together('run.store', ['exchange'])
+    expect(ended.map(({ code }) => code)).toEqual([0, 0, 0])
+    for (const { text } of ended)
+      expect(JSON.parse(text.trim().split('\n').at(-1) ?? '')).toMatchObject({
+        sum: [6, 30],
+        all: [0, 1, 2],
+        copied: 1,
+      })
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('tells all of them which one failed, and which one is gone', async () => {
+    const failed = await together('failed.store', ['throw', '1'])
+    expect(failed.map(({ code }) => code)).toEqual([1, 1, 1])
+    expect(failed[2].text).toMatch(/Rank 1 \(.*\) failed: out of luck/)
+    const killed = await together('killed.store', ['SIGKILL', '0'])
+    expect(killed.slice(1).map(({ code }) => code)).toEqual([1, 1])
+    expect(killed[2].text).toMatch(/Rank 0 \(.*, process \d+\) has not answered for \d+ s/)
+  })
+
+  it('needs a folder', async () => {
+    const { code, text } = await alone({ RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: `file://${folder}/none/run.store` })
+    expect(code).toBe(1)
+    expect(text).toMatch(
+      /Rank 0 cannot open the store \/.*ENOENT.* Give MASTER_ADDR a file in a folder that all processes/,
+    )
+  })
+})
 
 describe('connecting', () => {
   const variables = { WORLD_SIZE: '3', MASTER_ADDR: '127.0.0.1', TUNESMITH_CONNECT_SECONDS: '1' }

@@ -23,7 +23,8 @@ export default class SummaryReporter {
     const unfinished = new Set(modules.filter((module) => !['passed', 'failed', 'skipped'].includes(module.state())))
     failed += Math.max(0, errors.length - unfinished.size)
     const skipped = []
-    const failedFiles = []
+    const failedFiles = new Set()
+    const passedOf = new Map()
     const lackingOf = new Map(needs.map(({ reason }) => [reason, new Set()]))
     // What counts even if the failed files pass in a second attempt.
     const certain = { passed, failed }
@@ -45,11 +46,14 @@ export default class SummaryReporter {
       }
       // Where a hook fails, its tests count as skipped.
       failed += [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0).length
-      if (failed > before.failed) failedFiles.push(module.relativeModuleId)
-      else certain.passed += passed - before.passed
+      if (failed > before.failed) failedFiles.add(module.relativeModuleId)
+      passedOf.set(module, passed - before.passed)
     }
+    // A file runs again in each of its projects.
+    for (const [{ relativeModuleId }, count] of passedOf)
+      if (!failedFiles.has(relativeModuleId)) certain.passed += count
     const list = process.env.TUNESMITH_TEST_FAILURES
-    if (list !== undefined) writeFileSync(list, JSON.stringify({ files: failedFiles, ...certain }))
+    if (list !== undefined) writeFileSync(list, JSON.stringify({ files: [...failedFiles], ...certain }))
     if (reason === 'interrupted') failed += 1
     for (const name of skipped) console.log(`SKIPPED ${name}`)
     if (skipped.length > 0) console.log(`${skipped.length} skipped`)

@@ -1,15 +1,16 @@
 // The average of weights: swapped in and out without loss, saved and taken back. Its values are compared with torch's in tests/parity/optim.
 import { describe, expect, it } from 'vitest'
 import { CheckpointError, parseConfig } from '../core/index.ts'
-import { Generator, liveTensors, noGrad, randn, type Tensor, tensor, zeros } from '../tensor/index.ts'
+import { defaultDevice, Generator, liveTensors, noGrad, randn, type Tensor, tensor, zeros } from '../tensor/index.ts'
 import { averageSchema, createAverage, createOptimizer, optimizerSchema } from './index.ts'
 
+const device = defaultDevice()
 const config = (options: object = {}) => parseConfig(averageSchema, { decay: 0.5, ...options }, 'average')
 const make = (dtype: 'float32' | 'bfloat16', seed = 1) => {
   const generator = new Generator(seed)
   return new Map([
-    ['a', randn([5, 7], { generator }).to(dtype)],
-    ['b', randn([3], { generator }).to(dtype)],
+    ['a', randn([5, 7], { generator }).to({ dtype, device })],
+    ['b', randn([3], { generator }).to({ dtype, device })],
   ])
 }
 const move = (parameters: Map<string, Tensor>, by: number) =>
@@ -63,7 +64,7 @@ describe.each(['float32', 'bfloat16'] as const)('%s', (dtype) => {
 })
 
 it('warms up: its decay grows with the updates', () => {
-  const parameters = new Map([['a', zeros([1])]])
+  const parameters = new Map([['a', zeros([1], { device })]])
   const average = createAverage(config({ decay: 0.999, warmup: true }), parameters)
   average.update()
   move(parameters, 1)
@@ -73,10 +74,10 @@ it('warms up: its decay grows with the updates', () => {
 })
 
 it('averages the exact weights of an optimizer where parameters are rounded', () => {
-  const parameters = new Map([['a', tensor([1, 1]).to('bfloat16')]])
+  const parameters = new Map([['a', tensor([1, 1], { device }).to('bfloat16')]])
   const optimizer = createOptimizer(parseConfig(optimizerSchema, { type: 'sgd', momentum: 0 }, 'optimizer'), parameters)
   const average = createAverage(config(), parameters, { weights: optimizer.weights })
-  optimizer.step(new Map([['a', tensor([1, -1])]]), { learningRate: 1e-4 })
+  optimizer.step(new Map([['a', tensor([1, -1], { device })]]), { learningRate: 1e-4 })
   average.update()
   expect(parameters.get('a')!.toArray()).toEqual([1, 1])
   expect(average.state().tensors.get('a')!.toFloat32Array()).toEqual(Float32Array.of(1 - 1e-4, 1 + 1e-4))
@@ -88,25 +89,25 @@ it('refuses the average of another model', () => {
     (tensors: [string, Tensor][], updates = 1) =>
     () =>
       average.loadState({ tensors: new Map(tensors), updates })
-  expect(load([['a', zeros([5, 7])]])).toThrow(/1 missing \(b\)/)
+  expect(load([['a', zeros([5, 7], { device })]])).toThrow(/1 missing \(b\)/)
   expect(
     load([
-      ['a', zeros([5, 7])],
-      ['b', zeros([3])],
-      ['c', zeros([3])],
+      ['a', zeros([5, 7], { device })],
+      ['b', zeros([3], { device })],
+      ['c', zeros([3], { device })],
     ]),
   ).toThrow(/1 unexpected \(c\)/)
   expect(
     load([
-      ['a', zeros([7, 5])],
-      ['b', zeros([3])],
+      ['a', zeros([7, 5], { device })],
+      ['b', zeros([3], { device })],
     ]),
   ).toThrow(/1 mismatched \(a\)/)
   expect(
     load(
       [
-        ['a', zeros([5, 7])],
-        ['b', zeros([3])],
+        ['a', zeros([5, 7], { device })],
+        ['b', zeros([3], { device })],
       ],
       -1,
     ),

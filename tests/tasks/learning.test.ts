@@ -18,6 +18,7 @@ import {
   tasks,
 } from '../../src/tasks/index.ts'
 import { Generator, gradients, scope, setThreads } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { wordTokenizer } from './word-tokenizer.ts'
 
 // Tensors of this size only lose by threads.
@@ -131,7 +132,7 @@ const built = ({ type, settings, records }: (typeof cases)[number]) => {
   })
   const model = buildModel(models.bert as never, bert, [task.head].flat()[0], { ...headOptions, dropout: 0 })
   const generator = new Generator(5)
-  model.initialize({ std: 0.3, generator })
+  model.initialize({ std: 0.3, generator }).to({ device: testDevice })
   model.requireGrad(true)
   const prepared = task.prepare(tokenizer, config, {
     maxLength: 12,
@@ -148,7 +149,7 @@ const lossOf = (
   examples: readonly TaskExample[],
   padded: boolean,
 ) => {
-  const { terms } = learner.loss(model, learner.collate(examples, { padded }))
+  const { terms } = learner.loss(model, learner.collate(examples, { padded, device: testDevice }))
   const [{ sum, weight, scale }] = terms
   return { sum, weight, scale }
 }

@@ -27,6 +27,7 @@ import {
   taskConfig,
 } from '../../src/tasks/index.ts'
 import { Generator } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { wordTokenizer } from './word-tokenizer.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'tunesmith-records-'))
@@ -160,7 +161,7 @@ describe.each(made)('the evaluation of %s %j', (type, settings, recordOf) => {
   })
   const headOptions = own.headOptions(trained, ownConfig)
   const model = buildModel(models.bert as never, shape, [own.head].flat()[0], headOptions)
-  model.initialize({ std: 0.3, generator: new Generator(5) })
+  model.initialize({ std: 0.3, generator: new Generator(5) }).to({ device: testDevice })
   const options = { maxLength: 12, resamples: 30 }
   const { labels } = model.headOptions
 

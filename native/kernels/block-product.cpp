@@ -17,7 +17,7 @@ constexpr int64_t least_work = int64_t(1) << 18;  // multiplications that are wo
 bool has_row_scales(Code code) { return code == Code::int8_rows; }
 
 int64_t row_bytes(int64_t depth, Code code) {
-  return has_row_scales(code) ? depth + 8 : depth + depth / block_group * 16;
+  return has_row_scales(code) ? depth + 12 : depth + depth / block_group * 16;
 }
 
 // Columns in whole sixteens; a matrix whose layout is not kept is laid out piece by piece.

@@ -247,7 +247,8 @@ struct Kernels {
   int64_t (*interleaved_bytes)(Code code, int64_t depth);
   void (*interleave)(const PackedMatrix& matrix, int64_t rows, int64_t first, int64_t last, uint8_t* out);
   bool (*finite_scales)(const PackedMatrix& matrix, int64_t first, int64_t last);
-  // The same for int8_rows: rows of depth + 8 bytes, and a product with a matrix in the layout, from whole sixteens on.
+  // The same for int8_rows: rows of depth + 12 bytes, and a product with a matrix in the layout, from whole sixteens
+  // on.
   void (*quantize_int8_rows)(Matrix x, int64_t rows, int64_t depth, void* out);
   void (*int8_rows)(const BlockProduct& job, int64_t first, int64_t last);
   // `columns`: their importance, or null; of int8 their scales.

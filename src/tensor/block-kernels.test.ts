@@ -139,6 +139,19 @@ const evenRound = (x: number) => {
   return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below
 }
 
+/** A row of the input as products with a scale for each row see it: int8 with a code for zero. */
+const quantisedRow = (row: Float32Array): Float64Array => {
+  const [least, most] = [Math.min(0, ...row), Math.max(0, ...row)]
+  const step = Math.fround(Math.fround(most / 254) - Math.fround(least / 254))
+  const factor = Math.fround(1 / step)
+  // The product is exact in float64, as in a fused multiplication and addition.
+  const zero = step === 0 ? 0 : evenRound(Math.fround(-least * factor - 127))
+  return Float64Array.from(row, (value) => {
+    const code = step === 0 ? 0 : evenRound(Math.fround(value * factor)) + zero
+    return (Math.max(-127, Math.min(127, code)) - zero) * step
+  })
+}
+
 /** The input as the product sees it: int8 in groups. */
 const quantised = (x: Float32Array, size: number): Float64Array => {
   const out = new Float64Array(x.length)
@@ -179,7 +192,15 @@ const errorOf = (
   const [rows, inputs] = input.shape
   const outputs = output.shape[1]
   const got = output.to('float32').toFloat32Array()
-  const x = quantised(input.to('float32').toFloat32Array(), name === byRow ? inputs : 32)
+  const given = input.to('float32').toFloat32Array()
+  const x =
+    name === byRow
+      ? Float64Array.from(
+          Array.from({ length: rows }, (_, r) => [
+            ...quantisedRow(given.subarray(r * inputs, (r + 1) * inputs)),
+          ]).flat(),
+        )
+      : quantised(given, 32)
   let worst = 0
   for (let r = 0; r < rows; r++)
     for (let n = 0; n < outputs; n++) {
@@ -382,5 +403,51 @@ describe('products with blocks', () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
+  })
+})
+
+describe('inputs of products with a scale for each row', () => {
+  const size = 64
+  /** The identity: 127 codes of 1/127. */
+  const identity = () => {
+    const bytes = new Uint8Array(size * (size + 4))
+    for (let i = 0; i < size; i++) {
+      bytes[i * (size + 4) + i] = 127
+      new DataView(bytes.buffer).setFloat32(i * (size + 4) + size, 1 / 127, true)
+    }
+    return Tensor.from(bytes, { shape: [size, size + 4] })
+  }
+  const signed64 = (sign: number) => (i: number) => sign * ((i * 37) % size)
+
+  it.each([
+    ['positive', signed64(1)],
+    ['negative', signed64(-1)],
+    ['of both signs', (i: number) => (i % 2 === 0 ? 1 : -1) * i],
+    ['hardly ever negative', (i: number) => (i === 0 ? -3 : i)],
+  ])('use all codes for their range and keep zero: %s', (_, valueAt) => {
+    scope(() => {
+      const row = Float32Array.from({ length: size }, (__, i) => valueAt(i))
+      const seen = blockLinear(Tensor.from(row, { shape: [1, size] }), identity(), byRow).toFloat32Array()
+      const range = Math.max(0, ...row) - Math.min(0, ...row)
+      for (const [i, value] of row.entries()) {
+        // Half a step, and as much again for the end that the code of zero rounds.
+        expect(Math.abs(seen[i] - value)).toBeLessThanOrEqual((range / 254) * 1.001)
+        if (value === 0) expect(seen[i]).toBe(0)
+      }
+      const errors = row.map((value, i) => Math.abs(seen[i] - value))
+      expect(errors.reduce((sum, error) => sum + error, 0) / size).toBeLessThan(range / 254 / 3)
+    })
+  })
+
+  it('of zeros, tiny and infinite values give zeros, themselves and no number', () => {
+    scope(() => {
+      const product = (value: number) =>
+        blockLinear(Tensor.from(new Float32Array(size).fill(value), { shape: [1, size] }), identity(), byRow)
+      expect([...product(0).toFloat32Array()]).toEqual(new Array(size).fill(0))
+      expect(product(3e38).toFloat32Array()[5] / 3e38).toBeCloseTo(1, 5)
+      expect(product(-3e38).toFloat32Array()[5] / -3e38).toBeCloseTo(1, 5)
+      expect(product(Number.POSITIVE_INFINITY).toFloat32Array().every(Number.isNaN)).toBe(true)
+      expect(product(Number.NaN).toFloat32Array().every(Number.isNaN)).toBe(true)
+    })
   })
 })

@@ -1,13 +1,16 @@
 // Products with matrices of int8 that have a scale for each row. Rows of the input have one scale too, so that all
-// columns are added as integers, and floats are computed once for each element of the result. Integers are exact: a
-// result depends neither on the number of rows nor on where a thread begins, and is the same for all instruction sets.
+// columns are added as integers, and floats are computed once for each element of the result. A row of the input also
+// has a code for zero: what a GELU gives is hardly ever negative, and would use half of the codes without it. Integers
+// are exact: a result depends neither on the number of rows nor on where a thread begins, and is the same for all
+// instruction sets.
 #pragma once
 #include "block-rows.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
-// A row of the input: int8 codes, then its scale, then what unsigned codes of the matrix add to its sums, negated.
-TUNESMITH_INLINE int64_t quantized_int8_bytes(int64_t depth) { return depth + 8; }
+// A row of the input: int8 codes, then its scale, then what unsigned codes of the matrix add to its sums, negated, then
+// the code of zero.
+TUNESMITH_INLINE int64_t quantized_int8_bytes(int64_t depth) { return depth + 12; }
 
 // Elements from `column` on, a group of them, in `copy` unless they lie there as floats.
 TUNESMITH_INLINE const float* group_values(const Matrix& x, int64_t row, int64_t column, float* copy) {
@@ -26,29 +29,36 @@ static void quantize_int8_rows(Matrix x, int64_t rows, int64_t depth, void* out)
   float copy[group_size];
   for (int64_t r = 0; r < rows; r++) {
     int8_t* codes = (int8_t*)out + r * quantized_int8_bytes(depth);
-    Register peak = {};
+    // Zero has a code of its own, so it is in the range.
+    Register high = {}, low = {};
     Ints finite_lanes = ~Ints{};
     for (int64_t at = 0; at < depth; at += group_size) {
       const float* values = group_values(x, r, at, copy);
       for (int i = 0; i < group_size; i += lanes) {
         const Register value = load(values + i);
-        peak = maximum(peak, maximum(value, -value));
+        high = maximum(high, value);
+        low = maximum(low, -value);
         finite_lanes &= Ints(as<Words>(value) << 1 < splat_word(0xff000000u));
       }
     }
-    const float most = largest(peak);
+    const float most = largest(high), least = -largest(low);
     // Infinity and NaN must not become numbers: the scale passes them on.
     const bool finite = all_of(finite_lanes);
-    const float scale = finite ? most / 127.0f : __builtin_nanf("");
-    const float inverse = 127.0f / most;
-    // The inverse of a subnormal peak is infinite; such a row is as good as zero.
-    const Register factor = splat(finite && as<uint32_t>(inverse) < 0x7f800000u ? inverse : 0.0f);
+    const float step = most / 254.0f - least / 254.0f, inverse = 1.0f / step;
+    const float scale = finite ? step : __builtin_nanf("");
+    // The inverse of a subnormal step is infinite; such a row is as good as zero.
+    const bool usable = finite && as<uint32_t>(inverse) < 0x7f800000u;
+    const float factor = usable ? inverse : 0.0f;
+    const int32_t zero = usable ? (int32_t)__builtin_rintf(__builtin_fmaf(-least, factor, -127.0f)) : 0;
     Ints sum = {};
     for (int64_t at = 0; at < depth; at += group_size) {
       const float* values = group_values(x, r, at, copy);
       for (int i = 0; i < group_size; i += lanes) {
-        const Register rounded = finite ? fused(load(values + i), factor, shift) : shift;
-        const Ints code = as<Ints>(rounded) - as<Ints>(shift);
+        const Register rounded = finite ? fused(load(values + i), splat(factor), shift) : shift;
+        Ints code = as<Ints>(rounded) - as<Ints>(shift) + zero;
+        // Both ends may be rounded outwards.
+        code = code > 127 ? 127 - Ints{} : code;
+        code = code < -127 ? -127 - Ints{} : code;
         const Bytes bytes = __builtin_convertvector(code, Bytes);
         __builtin_memcpy(codes + at + i, &bytes, sizeof(bytes));
         sum += code;
@@ -57,6 +67,7 @@ static void quantize_int8_rows(Matrix x, int64_t rows, int64_t depth, void* out)
     const int32_t added = -128 * sum_of(sum);
     __builtin_memcpy(codes + depth, &scale, 4);
     __builtin_memcpy(codes + depth + 4, &added, 4);
+    __builtin_memcpy(codes + depth + 8, &zero, 4);
   }
 }
 
@@ -84,10 +95,11 @@ static void multiply_int8(const BlockProduct& job, const uint8_t* units, int64_t
   Ints sums[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
-    int32_t added = 0;
+    int32_t added = 0, zero;
     if (unsigned_int8) __builtin_memcpy(&added, x + r * row_bytes + depth + 4, 4);
+    __builtin_memcpy(&zero, x + r * row_bytes + depth + 8, 4);
 #pragma GCC unroll 4
-    for (int v = 0; v < V; v++) sums[r][v] = added - Ints{};
+    for (int v = 0; v < V; v++) sums[r][v] = added - zero * load_bytes<Ints>(scales[v] + side_rows * 4);
   }
   for (int64_t k = 0; k < depth; k += 4) {
     Words words[V];

@@ -167,8 +167,8 @@ template <class F> TUNESMITH_INLINE int64_t side_scales_at(int64_t blocks) {
   return blocks * side_rows * SidesOf<F>::bytes.count;
 }
 
-// Sixteen rows of int8_rows: their codes, then their scales.
-TUNESMITH_INLINE int64_t int8_side_bytes(int64_t depth) { return side_rows * (depth + 4); }
+// Sixteen rows of int8_rows: their codes, then their scales, then the sums of their codes.
+TUNESMITH_INLINE int64_t int8_side_bytes(int64_t depth) { return side_rows * (depth + 8); }
 
 static void interleave_int8(const PackedMatrix& m, int64_t rows, int64_t first, int64_t last, uint8_t* out) {
   const int64_t bytes = int8_side_bytes(m.columns);
@@ -177,6 +177,8 @@ static void interleave_int8(const PackedMatrix& m, int64_t rows, int64_t first, 
     for (int i = 0; i < side_rows; i++) {
       const int64_t wanted = unit * side_rows + i, row = wanted < rows ? wanted : rows - 1;
       const uint8_t* from = (const uint8_t*)m.codes + (m.order == nullptr ? row : m.order[row]) * m.row_bytes;
+      int32_t sum = 0;
+      for (int64_t k = 0; k < m.columns; k++) sum += (int8_t)from[k];
       for (int64_t word = 0; word < m.columns / 4; word++) {
         uint32_t value;
         __builtin_memcpy(&value, from + 4 * word, 4);
@@ -185,6 +187,7 @@ static void interleave_int8(const PackedMatrix& m, int64_t rows, int64_t first, 
         __builtin_memcpy(codes + (word * side_rows + i) * 4, &value, 4);
       }
       __builtin_memcpy(scales + 4 * i, from + m.columns, 4);
+      __builtin_memcpy(scales + 4 * (side_rows + i), &sum, 4);
     }
   }
 }

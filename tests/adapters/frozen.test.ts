@@ -24,6 +24,7 @@ import {
 } from '../../src/models/index.ts'
 import { DropoutMasks, Linear, type Quantization, quantizations, withDropout } from '../../src/nn/index.ts'
 import { dtypeFacts, Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'frozen-'))
@@ -36,6 +37,7 @@ const make = (type: ModelType, head: HeadType): Model => {
   const definition = models[type] as (typeof models)['bert']
   return buildModel(definition as never, definition.adjust(definition.presets.test, {}), head, { labels: ['a', 'b'] })
     .initialize({ std: 0.2, generator: new Generator(1) })
+    .to({ device: testDevice })
     .eval()
 }
 const linears = ({ body }: Model) =>
@@ -62,7 +64,7 @@ const pair = (type: ModelType, head: HeadType, held: Quantization): { frozen: Mo
 const ids = tensor([
   [5, 6, 7, 8, 9],
   [10, 11, 12, 13, 14],
-]).to('int64')
+]).to({ dtype: 'int64', device: testDevice })
 const step = (model: Model, trainable: ReadonlyMap<string, Tensor>) => {
   const { logits } = withDropout(new DropoutMasks(new Generator(3)), () => model.forward({ inputIds: ids }))
   logits.sub(1).square().mean().backward()
@@ -151,7 +153,7 @@ describe.each(quantizations)('a base in %s', (held) => {
     const [made, saved] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
     const folder = join(scratch, `folder-${held}`)
     await saveModel(saved, folder)
-    const { model } = await loadModelWithReport(folder, { mapEachTensor: true, device: 'cpu' })
+    const { model } = await loadModelWithReport(folder, { mapEachTensor: true })
     for (const one of [made, model]) quantizeWeights(one, held)
     const [got, wanted] = [model, made].map((one) => noGrad(() => one.forward({ inputIds: ids }).logits))
     expect(got.equal(wanted)).toBe(true)

@@ -5,6 +5,7 @@ import { type AdapterType, adapterRouting, adapters, adaptersOf, applyAdapter } 
 import { type GenerationRequest, GenerationScheduler, generate } from '../../src/generation/index.ts'
 import { buildModel, type Model, models, quantizeWeights } from '../../src/models/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
+import { testDevice } from '../device.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
 
 const types = ['gpt2', 'llama', 't5'] as const
@@ -13,7 +14,9 @@ const build = (type: Type): Model => {
   const definition = models[type] as never as (typeof models)['gpt2']
   const config = definition.config.parse({ ...definition.presets.test })
   const head = type === 't5' ? 'seq2seq-lm' : 'causal-lm'
-  return buildModel(definition as never, config, head).initialize({ std: 0.3, generator: new Generator(8) })
+  return buildModel(definition as never, config, head)
+    .initialize({ std: 0.3, generator: new Generator(8) })
+    .to({ device: testDevice })
 }
 
 /** Puts an adapter with random values on a model. */

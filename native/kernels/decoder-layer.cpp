@@ -1,8 +1,9 @@
 // tunesmith::decoder_layers: tokens through Llama-like layers in one call, caches extended in place. Each row is a
 // token with its own place in the caches. The result is that of the separate operators, with fp32 between the products
-// for any weight type. Matrices may be blocks of a GGUF file. No gradient. The weights are checked once, by
-// tunesmith::prepare_decoder_layers. The threads go through all layers together: what takes less time than waiting for
-// each other, such as norms, each of them computes for itself.
+// for any weight type. In bf16 models the inputs of products are rounded to bf16 where rows are so many that dot
+// products of bf16 are faster (rounds_to_pairs). Matrices may be blocks of a GGUF file. No gradient. The weights are
+// checked once, by tunesmith::prepare_decoder_layers. The threads go through all layers together: what takes less time
+// than waiting for each other, such as norms, each of them computes for itself.
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -21,6 +22,7 @@
 #include "gemm.h"
 #include "packed-weights.h"
 #include "prepared-layers.h"
+#include "product.h"
 #include "regions.h"
 #include "scratch.h"
 
@@ -32,7 +34,7 @@ using namespace decoder;
 
 constexpr int64_t most_rows = 64;
 // Weight rows that a thread takes at a time, as many as the kernels multiply together.
-constexpr int64_t dense_unit = 8, block_unit = 16;
+constexpr int64_t dense_unit = 8, pair_unit = 16, block_unit = 16;
 
 struct LayerProduct {
   Matrix weight;
@@ -70,13 +72,27 @@ void multiply_invariant(Matrix x, int64_t rows, int64_t depth, Matrix weight, in
   tunesmith::multiply(p);
 }
 
+// How dense products are computed: with the sums of batch-invariant ones, with inputs rounded to bf16 for its dot
+// products, or in fp32.
+enum class Way { invariant, rounded, plain };
+
+// Rows of bf16, in work memory where x has others.
+Matrix rounded_rows(const void* x, Type type, int64_t rows, int64_t depth) {
+  if (type == Type::bfloat16) return {x, type, depth, 1};
+  float* halves = scratch(Scratch::rows, (rows * depth + 1) / 2);
+  kernels().convert(x, type, halves, Type::bfloat16, rows * depth);
+  return {halves, Type::bfloat16, depth, 1};
+}
+
 // Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
 template <size_t count, class After>
-void multiply(Team::Member& member, bool invariant, const void* x, Type type, int64_t rows, int64_t depth,
+void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t rows, int64_t depth,
               const std::array<LayerProduct, count>& products, bool together, const After& after) {
   const Kernels& kernel = kernels();
+  const bool invariant = way == Way::invariant;
   float* packed = nullptr;
   const void* codes = nullptr;
+  Matrix rounded{};
   bool any_blocks = false;
   for (const LayerProduct& p : products) {
     any_blocks = any_blocks || p.blocks != nullptr;
@@ -86,7 +102,11 @@ void multiply(Team::Member& member, bool invariant, const void* x, Type type, in
   if (invariant && !any_blocks) return after(0, products[0].columns);
   for (const LayerProduct& p : products) {
     if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth, p.blocks->code);
-    if (p.blocks != nullptr || packed != nullptr || invariant) continue;
+    if (p.blocks != nullptr || packed != nullptr || rounded.data != nullptr || invariant) continue;
+    if (way == Way::rounded && p.weight.type == Type::bfloat16) {
+      rounded = rounded_rows(x, type, rows, depth);
+      continue;
+    }
     packed = scratch(Scratch::rows, rows * depth + 16);
     kernel.pack_few({x, type, depth, 1}, rows, depth, p.weight.type, packed);
   }
@@ -97,10 +117,13 @@ void multiply(Team::Member& member, bool invariant, const void* x, Type type, in
     if (p.blocks != nullptr)
       multiply_some({codes, rows, p.columns, depth, p.blocks->view(), bias, bias_type, p.out, Type::float32, p.columns},
                     first, last);
+    else if (rounded.data != nullptr)
+      kernel.few_pair_rows(rounded, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32,
+                           p.columns);
     else if (!invariant)
       kernel.few_rows(packed, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32, p.columns);
   };
-  const int64_t unit = codes != nullptr ? block_unit : dense_unit;
+  const int64_t unit = codes != nullptr ? block_unit : rounded.data != nullptr ? pair_unit : dense_unit;
   std::array<int64_t, count> units{};
   int64_t total = 0;
   for (size_t i = 0; i < count; i++) {
@@ -127,7 +150,7 @@ struct Change {
 };
 
 // Adds the changes of one product: `x` [rows, depth] is its input. The sums have the order of separate products.
-void add_changes(const std::vector<Change>& changes, size_t number, const void* x, Type type, int64_t depth,
+void add_changes(const std::vector<Change>& changes, size_t number, Way way, const void* x, Type type, int64_t depth,
                  const LayerProduct& product) {
   const Kernels& kernel = kernels();
   const int64_t bytes = type == Type::bfloat16 ? 2 : 4;
@@ -139,17 +162,23 @@ void add_changes(const std::vector<Change>& changes, size_t number, const void* 
     float* wide = narrow + rows * rank;
     const Matrix input = {static_cast<const char*>(x) + change.first * depth * bytes, type, depth, 1};
     float* out = product.out + change.first * columns;
-    if (batch_invariant()) {
+    if (way == Way::invariant) {
       // Its own work memory is that of packed products.
       multiply_invariant(input, rows, depth, {address(a), type_of(a), depth, 1}, rank, kept_panels(a), nullptr, narrow);
       for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
       multiply_invariant({narrow, Type::float32, rank, 1}, rows, rank, {address(b), type_of(b), rank, 1}, columns,
                          kept_panels(b), nullptr, wide);
     } else {
-      float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
-      kernel.pack_few(input, rows, depth, type_of(a), packed);
-      kernel.few_rows(packed, rows, {address(a), type_of(a), depth, 1}, 0, rank, depth, nullptr, Type::float32, narrow,
-                      Type::float32, rank);
+      const Matrix down = {address(a), type_of(a), depth, 1};
+      if (way == Way::rounded && down.type == Type::bfloat16) {
+        kernel.few_pair_rows(rounded_rows(input.data, type, rows, depth), rows, down, 0, rank, depth, nullptr,
+                             Type::float32, narrow, Type::float32, rank);
+      } else {
+        float* packed = scratch(Scratch::rows, rows * depth + 16);
+        kernel.pack_few(input, rows, depth, down.type, packed);
+        kernel.few_rows(packed, rows, down, 0, rank, depth, nullptr, Type::float32, narrow, Type::float32, rank);
+      }
+      float* packed = scratch(Scratch::rows, rows * rank + 16);
       for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
       kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
       share_work(columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
@@ -281,14 +310,18 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   const Type cache_type = type_of(keys);
   const int64_t bytes = keys.element_size();
   const bool invariant = pass.invariant;
+  // A model in bf16 has a cache in bf16; one whose matrices alone are in bf16 computes in fp32.
+  const Way way = invariant                                               ? Way::invariant
+                  : cache_type == Type::bfloat16 && rounds_to_pairs(rows) ? Way::rounded
+                                                                          : Way::plain;
   const auto nothing = [](int64_t, int64_t) {};
 
   normalize(own.stream, nullptr, nullptr, parts[attention_norm], rows, width, pass.epsilon, own.normed, own.scales);
   const std::array<LayerProduct, 3> projections = {product_of(parts, q, shared.query, invariant),
                                                    product_of(parts, k, shared.key, invariant),
                                                    product_of(parts, v, shared.value, invariant)};
-  multiply<3>(member, invariant, own.normed, Type::float32, rows, width, projections, false, nothing);
-  for (size_t i = 0; i < 3; i++) add_changes(changes, i, own.normed, Type::float32, width, projections[i]);
+  multiply<3>(member, way, own.normed, Type::float32, rows, width, projections, false, nothing);
+  for (size_t i = 0; i < 3; i++) add_changes(changes, i, way, own.normed, Type::float32, width, projections[i]);
 
   const int64_t half = pass.cosine.size(-1), row_bytes = keys.stride(0) * bytes, token_bytes = keys.stride(1) * bytes;
   char* key_memory = static_cast<char*>(mutable_address(keys));
@@ -350,8 +383,8 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
     }
   });
   const LayerProduct joined = product_of(parts, o, shared.change, invariant);
-  multiply<1>(member, invariant, shared.mixed, cache_type, rows, q_width, {joined}, false, nothing);
-  add_changes(changes, 3, shared.mixed, cache_type, q_width, joined);
+  multiply<1>(member, way, shared.mixed, cache_type, rows, q_width, {joined}, false, nothing);
+  add_changes(changes, 3, way, shared.mixed, cache_type, q_width, joined);
   normalize(own.stream, shared.change, own.middle, parts[mlp_norm], rows, width, pass.epsilon, own.normed, own.scales);
   const std::array<LayerProduct, 2> wide = {product_of(parts, gate, shared.gates, invariant),
                                             product_of(parts, up, shared.ups, invariant)};
@@ -362,15 +395,15 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
     }
   };
   if (changes.empty()) {
-    multiply<2>(member, invariant, own.normed, Type::float32, rows, width, wide, true, activate);
+    multiply<2>(member, way, own.normed, Type::float32, rows, width, wide, true, activate);
   } else {
-    multiply<2>(member, invariant, own.normed, Type::float32, rows, width, wide, true, nothing);
-    for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, own.normed, Type::float32, width, wide[i]);
+    multiply<2>(member, way, own.normed, Type::float32, rows, width, wide, true, nothing);
+    for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, way, own.normed, Type::float32, width, wide[i]);
     activate(0, inner);
   }
   const LayerProduct last = product_of(parts, down, shared.change, invariant);
-  multiply<1>(member, invariant, shared.gates, Type::float32, rows, inner, {last}, false, nothing);
-  add_changes(changes, 6, shared.gates, Type::float32, inner, last);
+  multiply<1>(member, way, shared.gates, Type::float32, rows, inner, {last}, false, nothing);
+  add_changes(changes, 6, way, shared.gates, Type::float32, inner, last);
   for (int64_t i = 0; i < rows * width; i++) own.stream[i] = own.middle[i] + shared.change[i];
 }
 

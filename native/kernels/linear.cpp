@@ -7,6 +7,7 @@
 
 #include "checks.h"
 #include "packed-weights.h"
+#include "pair-product.h"
 #include "plain/plain.h"
 #include "product.h"
 
@@ -76,8 +77,46 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
   return Linear::apply(input, weight, std::optional<Tensor>(bias->contiguous()));
 }
 
+// The output layer of a model in bf16 whose last hidden states are float32, those of tunesmith::decoder_layers: what
+// rounds their inputs there rounds them here, and the logits stay float32.
+Tensor rounded_linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
+  const bool fits = input.device().is_cpu() && weight.device().is_cpu() && !planning() && !at::GradMode::is_enabled() &&
+                    input.scalar_type() == at::kFloat && weight.scalar_type() == at::kBFloat16 && weight.dim() == 2 &&
+                    weight.stride(1) == 1 && weight.size(1) > 0 && input.dim() >= 1 &&
+                    input.size(-1) == weight.size(1) && (!given(bias) || bias->is_contiguous());
+  const int64_t rows = fits ? input.numel() / weight.size(1) : 0;
+  if (!fits || batch_invariant() || !rounds_to_pairs(rows)) return tunesmith::linear(input, weight, bias);
+  at::DimVector shape(input.sizes().begin(), input.sizes().end());
+  shape.back() = weight.size(0);
+  const Tensor x = input.reshape({rows, weight.size(1)}).to(at::kBFloat16).contiguous();
+  Tensor y = at::empty({rows, weight.size(0)}, input.options());
+  Product p{};
+  p.rows = rows;
+  p.columns = weight.size(0);
+  p.depth = weight.size(1);
+  p.a = matrix_of(x);
+  p.b = transposed(matrix_of(weight));
+  p.out = mutable_address(y);
+  p.out_type = Type::float32;
+  p.out_stride = p.columns;
+  if (given(bias)) {
+    check_vector_values(*bias, weight.size(0), "rounded_linear", "bias");
+    p.bias = address(*bias);
+    p.bias_type = type_of(*bias);
+  }
+  // Packing a weight for up to 128 rows costs more than it saves.
+  if (rows > 128 && takes_pairs(rows, p.columns, p.depth, false))
+    multiply_by_pairs(p);
+  else
+    multiply_few_by_pairs(p);
+  return y.view(shape);
+}
+
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &linear); }
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  m.def("linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &linear);
+  m.def("rounded_linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &rounded_linear);
+}
 
 }  // namespace tunesmith

@@ -169,6 +169,8 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   multiply(p);
 }
 
+bool rounds_to_pairs(int64_t rows) { return rows > 4 && prefers_pairs(forward); }
+
 at::Tensor column_sum(const at::Tensor& given) {
   at::Tensor x = given.stride(1) == 1 || given.numel() == 0 ? given : given.contiguous();
   const int64_t rows = x.size(0), width = x.size(1);

@@ -19,6 +19,7 @@ import {
   setThreads,
   Tensor,
   useLargePages,
+  usesOwnProducts,
   zeros,
 } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
@@ -105,6 +106,56 @@ describe.each([
       dropPacked(kept)
     }
   })
+})
+
+describe('layers in bfloat16', () => {
+  const rows = 20
+  const sizes = { hiddenSize: 68, intermediateSize: 150, numHeads: 4, numKvHeads: 2, headDim: 18 }
+  /** Hidden states of a step of some of 20 rows, which have their own texts. */
+  const hidden = (body: ReturnType<typeof build>['body'], numLayers: number, first: number, count: number) => {
+    const cache = new KvCache(numLayers, 12)
+    const step = (input: Tensor, allHidden: boolean) =>
+      body.forward({
+        inputIds: input.narrow(0, first, count),
+        cache: cache.layers,
+        pastLength: cache.length,
+        allHidden,
+      }).hidden
+    step(ids(rows, 1, 1), true)
+    for (let token = 0; token < 3; token++) step(ids(rows, 1, 7 * token), false)
+    return step(ids(rows, 1, 5), false).to('float32')
+  }
+  const difference = (a: Tensor, b: Tensor) =>
+    (a.sub(b).abs().max().item() as number) / (b.abs().max().item() as number)
+
+  // The first token comes from a library elsewhere, which promises no such bits.
+  it.skipIf(!usesOwnProducts(true, 0))(
+    'have in a row the same bits beside any others from five rows on, and nearly so beside fewer',
+    () =>
+      noGrad(() => {
+        const { body, numLayers } = build('llama', sizes, 'bfloat16')
+        const all = hidden(body, numLayers, 0, rows)
+        for (const [first, count] of [
+          [0, 5],
+          [3, 6],
+          [7, 13],
+        ])
+          expect(hidden(body, numLayers, first, count).equal(all.narrow(0, first, count))).toBe(true)
+        const pair = hidden(body, numLayers, 4, 2)
+        expect(hidden(body, numLayers, 5, 1).equal(pair.narrow(0, 1, 1))).toBe(true)
+        expect(difference(pair, all.narrow(0, 4, 2))).toBeLessThan(4e-2)
+      }),
+  )
+
+  it('are not rounded between float32 hidden states, where the matrices alone are in bfloat16', () =>
+    noGrad(() => {
+      const { body, numLayers } = build('llama', sizes, 'float32')
+      const matrices = [...body.modules()].flatMap(([, module]) => (module instanceof Linear ? [module] : []))
+      for (const { weight } of matrices) weight.copy_(weight.to('bfloat16').to('float32'))
+      const wanted = hidden(body, numLayers, 0, rows)
+      for (const matrix of matrices) matrix.quantize('bfloat16')
+      expect(difference(hidden(body, numLayers, 0, rows), wanted)).toBeLessThan(2e-5)
+    }))
 })
 
 describe('several tokens of packed rows', () => {

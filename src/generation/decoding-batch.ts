@@ -24,16 +24,8 @@ export const asLanguageModel = (model: Model, caller: string): LanguageModel => 
   return model as LanguageModel
 }
 
-/**
- * Logits of the next token after hidden states [n,C]: [n,V], in float32 for any dtype of the weights, since with bfloat16
- * many tokens would tie.
- */
-export const logitsOf = ({ head }: LanguageModel, hidden: Tensor): Tensor => {
-  const prepared = head.prepare(hidden)
-  const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
-  const logits = head.logits(wide)
-  return logits.dtype === 'float32' ? logits : logits.to('float32')
-}
+/** Logits of the next token after hidden states [n,C]: [n,V], in float32 for any dtype of the weights. */
+export const logitsOf = ({ head }: LanguageModel, hidden: Tensor): Tensor => head.wideLogits(head.prepare(hidden))
 
 /** How a batch of sequences is decoded. */
 export interface DecodingBatchOptions {

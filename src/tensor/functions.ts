@@ -191,6 +191,16 @@ export const linear = operator<(input: T, weight: T, bias?: T | null) => T>(
 )
 
 /**
+ * `linear` of a float32 input and a bfloat16 weight that may round the input to bfloat16, where that is faster (without gradients, from 5
+ * rows on, and unless results are batch-invariant). Sums and the result are float32.
+ * @throws ShapeError where the sizes of K or N differ
+ */
+export const roundedLinear = operator<(input: T, weight: T, bias?: T | null) => T>(
+  'roundedLinear',
+  'tunesmith::rounded_linear(input, weight, bias)',
+)
+
+/**
  * Softmax attention over token-major heads: query [B,T,H,D], key and value [B,S,K,D] give [B,T,H,D]. H is a multiple of K
  * (grouped-query attention); D is at most 256. Scores are never stored, so memory grows with T and not with T * S.
  * @throws ShapeError for other shapes, mixed dtypes, a mask that needs a gradient, or a mask beside `queryStarts`

@@ -3,7 +3,17 @@
 // gives small shapes to them too. Where products are a library's, it tests those.
 import { describe, expect, it } from 'vitest'
 import { compare, type Fused, generator, leaf } from '../../tests/parity/compare-fused.ts'
-import { gradients, linear, linearCrossEntropy, noGrad, randint, scope, type Tensor } from './index.ts'
+import {
+  gradients,
+  linear,
+  linearCrossEntropy,
+  noGrad,
+  randint,
+  roundedLinear,
+  scope,
+  setBatchInvariant,
+  type Tensor,
+} from './index.ts'
 import { callable } from './operator.ts'
 import { entry } from './operator-entry.ts'
 
@@ -87,7 +97,7 @@ describe('bf16 products of many rows', () => {
   })
 
   it.skipIf(!usesPairs(0)).each([
-    [64, [1, 2, 3, 5, 33, 64]],
+    [64, [1, 2, 3, 4, 5, 6, 7, 9, 10, 13, 33, 64]],
     [400, [130, 147, 256]],
   ])('of %d rows have the same bits beside fewer (products of pairs only)', (rows, counts) =>
     noGrad(() =>
@@ -97,6 +107,42 @@ describe('bf16 products of many rows', () => {
         for (const count of counts)
           for (const first of [0, Math.floor((rows - count) / 2), rows - count])
             expect(linear(x.narrow(0, first, count), w).equal(all.narrow(0, first, count))).toBe(true)
+      }),
+    ),
+  )
+
+  // Inputs that have bfloat16's values: rounding changes nothing, so only the order of the sums may differ from float64.
+  it.each([1, 4, 5, 6, 7, 13, 64, 65])('%d float32 rows and a bf16 weight: sums and results stay float32', (rows) =>
+    noGrad(() =>
+      scope(() => {
+        const [x, w] = [leaf([rows, 203], 'bfloat16').to('float32'), leaf([131, 203], 'bfloat16', 0.07)]
+        for (const bias of [null, leaf([131], 'bfloat16'), leaf([131], 'float32')]) {
+          const expected = composed(x.to('float64'), w.to('float64'), bias?.to('float64'))
+          const found = roundedLinear(x, w, bias)
+          expect(found.dtype).toBe('float32')
+          expect(found.to('float64').sub(expected).abs().max().item()).toBeLessThan(2e-5)
+        }
+      }),
+    ),
+  )
+
+  it.skipIf(!usesPairs(0))('float32 rows are rounded from five on, and not in batch-invariant products', () =>
+    noGrad(() =>
+      scope(() => {
+        const [x, w] = [leaf([64, 203], 'float32'), leaf([131, 203], 'bfloat16', 0.07)]
+        const rounded = roundedLinear(x, w)
+        expect(rounded.equal(roundedLinear(x.to('bfloat16').to('float32'), w))).toBe(true)
+        expect(rounded.to('bfloat16').equal(linear(x.to('bfloat16'), w))).toBe(true)
+        for (const count of [5, 11, 63])
+          expect(roundedLinear(x.narrow(0, 1, count), w).equal(rounded.narrow(0, 1, count))).toBe(true)
+        const few = x.narrow(0, 0, 4)
+        expect(roundedLinear(few, w).equal(linear(few, w))).toBe(true)
+        const before = setBatchInvariant(true)
+        try {
+          expect(roundedLinear(x, w).equal(linear(x, w))).toBe(true)
+        } finally {
+          setBatchInvariant(before)
+        }
       }),
     ),
   )

@@ -25,6 +25,7 @@ import {
   noGrad,
   randn,
   rotary,
+  roundedLinear,
   scope,
   softCap,
   swiglu,
@@ -137,6 +138,7 @@ describe.each(both)('%s', (dtype) => {
     agree([leaf([3, 8], dtype), leaf([6, 8], dtype)], ([x, w]) => linear(x, w))
     agree([leaf([3, 8], dtype), leaf([6, 8], other, 0.3), leaf([6], other)], ([x, w, b]) => linear(x, w, b))
     agree([leaf([0, 8], dtype), leaf([6, 8], dtype)], ([x, w]) => linear(x, w))
+    agree([leaf([5, 8], dtype), leaf([6, 8], other, 0.3), leaf([6], other)], ([x, w, b]) => roundedLinear(x, w, b))
   })
 
   it('products with quantised matrices, whose scales may be quantised too', () => {
@@ -454,9 +456,9 @@ describe('updates', () => {
 
 describe('every fused operator', () => {
   const composed = [
-    ...['linear', 'attention', 'linear_cross_entropy', 'token_log_probs', 'add_layer_norm', 'add_rms_norm', 'gelu'],
-    ...['soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_', 'adamw_'],
-    ...['unpack_matrix', 'packed_linear', 'choose_tokens'],
+    ...['linear', 'rounded_linear', 'attention', 'linear_cross_entropy', 'token_log_probs', 'add_layer_norm'],
+    ...['add_rms_norm', 'gelu', 'soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_'],
+    ...['adamw_', 'unpack_matrix', 'packed_linear', 'choose_tokens'],
   ]
   /** Why the others need no composition in the addon. */
   const others = {

@@ -1,8 +1,10 @@
 // The product of a few rows with a weight that is read once and in place, for decoding. It is memory-bound, so bf16
 // weights cost half of fp32 ones. The order of the sums does not depend on the number of rows, so a row gets the same
-// bits in any batch. Where the processor has dot products of bf16, rows of bf16 are multiplied by them, in place too.
+// bits in any batch. Where the processor has dot products of bf16, rows of bf16 are multiplied by them, in place too,
+// and so fast that memory and arithmetic must overlap.
 #pragma once
 #include "../table.h"
+#include "math.h"
 #include "units.h"
 
 namespace tunesmith::TUNESMITH_ISA {
@@ -185,19 +187,10 @@ TUNESMITH_INLINE void few_pair_sums(const uint16_t* x, int64_t step, const Paire
 }
 #endif
 
-// R rows of x times N rows of the weight, R * N <= few_sums. A sum has the same order in tiles of any size.
-template <int R, int N, bool first_pass, class W>
-TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
-  static_assert(R * N <= few_sums);
+// Totals the sums of R rows of x and N columns, and stores them.
+template <int R, int N>
+TUNESMITH_INLINE void finish_few(const FewJob& job, int64_t row, int64_t column, const Register* s) {
   constexpr int tiles = (R * N + few_tile - 1) / few_tile;
-  const W* w = weight + column * stride;
-  Register s[tiles * few_tile] = {};
-  if constexpr (!is_paired<W>)
-    few_sums_of<R, N, first_pass>((const float*)job.x + row * job.x_stride, w, stride, job.depth, s);
-#if defined(TUNESMITH_PAIRS)
-  else
-    few_pair_sums<R, N, first_pass>((const uint16_t*)job.x + row * job.x_stride, job.x_stride, w, stride, job.depth, s);
-#endif
   float sums[tiles * few_tile];
 #pragma GCC unroll 2
   for (int i = 0; i < tiles; i++) totals(s + i * few_tile, sums + i * few_tile);
@@ -213,6 +206,22 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
       else
         ((float*)job.out)[at] = sum;
     }
+}
+
+// R rows of x times N rows of the weight, R * N <= few_sums. A sum has the same order in tiles of any size.
+template <int R, int N, bool first_pass, class W>
+TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
+  static_assert(R * N <= few_sums);
+  constexpr int tiles = (R * N + few_tile - 1) / few_tile;
+  const W* w = weight + column * stride;
+  Register s[tiles * few_tile] = {};
+  if constexpr (!is_paired<W>)
+    few_sums_of<R, N, first_pass>((const float*)job.x + row * job.x_stride, w, stride, job.depth, s);
+#if defined(TUNESMITH_PAIRS)
+  else
+    few_pair_sums<R, N, first_pass>((const uint16_t*)job.x + row * job.x_stride, job.x_stride, w, stride, job.depth, s);
+#endif
+  finish_few<R, N>(job, row, column, s);
 }
 
 template <int R, int N, bool first_pass, class W>
@@ -255,10 +264,91 @@ static void few_rows(const float* packed, int64_t rows, Matrix weight, int64_t f
 }
 
 #if defined(TUNESMITH_PAIRS)
+inline constexpr int few_pair_tile = 4;  // rows, and columns, that are multiplied at a time
+
+// The memory that is wanted next, of which each step of a sum fetches some cache lines.
+struct FewFetch {
+  const char* at;
+  int64_t step;
+};
+
+template <int R, int N, int lines>
+TUNESMITH_INLINE void several_pair_dots(const FewJob& job, int64_t row, const PairedHalf* weight, int64_t stride,
+                                        int64_t column, FewFetch& fetch) {
+  constexpr int64_t group = 2 * lanes;
+  Register s[(R * N + few_tile - 1) / few_tile * few_tile] = {};
+  const uint16_t* x = (const uint16_t*)job.x + row * job.x_stride;
+  const uint16_t* w = (const uint16_t*)(weight + column * stride);
+  const char* next = fetch.at;
+  for (int64_t k = 0; k < job.depth; k += group, next += fetch.step) {
+    const int64_t left = job.depth - k;
+#pragma GCC unroll 4
+    for (int i = 0; i < lines; i++) __builtin_prefetch(next + i * 64, 0, 2);
+    Words c[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++)
+      c[n] = left >= group ? operand((const Pair*)(w + n * stride + k)) : words_end(w + n * stride + k, left);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+      const uint16_t* from = x + r * job.x_stride + k;
+      const Words value = left >= group ? operand((const Pair*)from) : words_end(from, left);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; n++) s[r * N + n] = multiply_add(s[r * N + n], value, c[n]);
+    }
+  }
+  fetch.at = next;
+  finish_few<R, N>(job, row, column, s);
+}
+
+template <int R, int lines>
+static void several_pair_block(const FewJob& job, int64_t row, const PairedHalf* weight, int64_t stride, int64_t first,
+                               int64_t last, FewFetch& fetch) {
+  int64_t n = first;
+  for (; n + few_pair_tile <= last; n += few_pair_tile)
+    several_pair_dots<R, few_pair_tile, lines>(job, row, weight, stride, n, fetch);
+  for (; n < last; n++) several_pair_dots<R, 1, lines>(job, row, weight, stride, n, fetch);
+}
+
+// More rows than a tile has, in passes over the same columns. If the first pass alone fetched the next columns, memory
+// would wait during the others: each of them fetches its part. A sum has the order that it has in few_columns_of.
+template <int lines>
+static void several_pair_passes(const FewJob& job, int64_t passes, const PairedHalf* weight, int64_t stride,
+                                int64_t first, int64_t last) {
+  // A pass of a block of columns has a step for each group of values of each tile of columns.
+  const int64_t step = 64 * few_pair_tile / passes;
+  for (int64_t n = first; n < last; n += few_columns) {
+    const int64_t end = lesser(n + few_columns, last);
+    FewFetch fetch = {(const char*)(weight + (n + few_columns) * stride), step};
+    for (int64_t pass = 0, row = 0; pass < passes; pass++) {
+      // Passes of equal sizes.
+      const int64_t rows = (job.rows + passes - 1 - pass) / passes;
+      if (rows == 4)
+        several_pair_block<4, lines>(job, row, weight, stride, n, end, fetch);
+      else if (rows == 3)
+        several_pair_block<3, lines>(job, row, weight, stride, n, end, fetch);
+      else
+        several_pair_block<2, lines>(job, row, weight, stride, n, end, fetch);
+      row += rows;
+    }
+  }
+}
+
+static void several_pair_columns(const FewJob& job, const PairedHalf* weight, int64_t stride, int64_t first,
+                                 int64_t last) {
+  const int64_t passes = (job.rows + few_pair_tile - 1) / few_pair_tile;
+  if (passes < few_pair_tile)
+    several_pair_passes<few_pair_tile / 2>(job, passes, weight, stride, first, last);
+  else
+    several_pair_passes<1>(job, passes, weight, stride, first, last);
+}
+
 static void few_pair_rows(Matrix x, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
                           const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride) {
   const FewJob job = {x.data, x.row_stride, rows, depth, bias, bias_type, out, out_type, out_stride};
-  few_columns_of(job, (const PairedHalf*)weight.data, weight.row_stride, first, last);
+  if (rows <= few_pair_tile)
+    few_columns_of(job, (const PairedHalf*)weight.data, weight.row_stride, first, last);
+  else
+    several_pair_columns(job, (const PairedHalf*)weight.data, weight.row_stride, first, last);
 }
 #endif
 

@@ -1,7 +1,7 @@
 // Heads with logits over the vocabulary. The output matrix may be tied to the token embedding. Losses do not need logits: they
 // use `prepare` and `outputLayer`.
 import { Identity, Linear, standInFor } from '../../nn/index.ts'
-import { softCap, type Tensor } from '../../tensor/index.ts'
+import { type Dtype, roundedLinear, softCap, type Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
 import { Head } from './head.ts'
 
@@ -12,10 +12,13 @@ export abstract class LanguageHead extends Head {
   outputInput = new Identity()
 
   readonly #softcap: number | undefined
+  /** Dtype of the body's hidden states between its layers. */
+  readonly #bodyDtype: () => Dtype
 
   constructor(body: Body, { vocabSize, tiedEmbeddings, logitSoftcap }: BodyFacts, bias: boolean) {
     super()
     this.#softcap = logitSoftcap === 0 ? undefined : logitSoftcap
+    this.#bodyDtype = () => body.embedTokens.dtype
     const { blocks, shape } = body.embedTokens
     const table = blocks === undefined ? body.embedTokens.weight : standInFor(blocks)
     // As wide as the embeddings, which may be less than the hidden size (ELECTRA), tied or not.
@@ -46,6 +49,17 @@ export abstract class LanguageHead extends Head {
   /** What `prepare` gives -> logits [...,V]. */
   logits(prepared: Tensor): Tensor {
     return this.capped(this.lmHead.forward(prepared))
+  }
+
+  /** What `prepare` gives -> logits [...,V] in float32 for any dtype of the weights, since with bfloat16 many tokens would tie. */
+  wideLogits(prepared: Tensor): Tensor {
+    const wide = prepared.to('float32')
+    const { lmHead } = this
+    const plain = lmHead.constructor === Linear && lmHead.lowRank === undefined && [...lmHead.children()].length === 0
+    // Only hidden states of a fused step have more than bfloat16's precision here, and that step rounds them in the same way.
+    if (plain && lmHead.dtype === 'bfloat16' && this.#bodyDtype() === 'bfloat16')
+      return this.capped(roundedLinear(wide, lmHead.weight, lmHead.bias ?? null))
+    return this.logits(wide).to('float32')
   }
 
   /** Logits of the output layer with the soft cap, where there is one. */

@@ -57,7 +57,7 @@ const planFields = {
     .boolean()
     .default(false)
     .describe(
-      'time two steps of the run on this machine, and remember the speed; of a run that writes its own answers, a rollout',
+      'time steps of the run on this machine for some seconds, and remember the speed; of a run that writes its own answers, a rollout',
     ),
   story: z.boolean().default(true).describe('plan other methods and the pretraining of the base too'),
   pretrainingTokens: z.number().positive().optional().describe('tokens that the base is pretrained on'),

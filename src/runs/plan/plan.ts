@@ -33,7 +33,7 @@ export interface PlanOptions extends Prices, NetworkSettings {
   rank?: number | undefined
   /** Share of the card's peak that training reaches. */
   utilisation?: number | undefined
-  /** Time two steps of the run on this machine, or one rollout with the steps on it. */
+  /** Time steps of the run on this machine for some seconds, or one rollout with the steps on it. */
   measure?: boolean | undefined
   /** Plan the other fine-tuning methods and the pretraining of the base too (default: true). */
   story?: boolean | undefined
@@ -307,7 +307,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push(
-      `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'two steps' : 'a rollout'}, or choose a \`gpu\`.`,
+      `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'some steps' : 'a rollout'}, or choose a \`gpu\`.`,
     )
   notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
   const context = { speed, network, memoryBytes, prices }

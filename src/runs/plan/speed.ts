@@ -1,4 +1,4 @@
-// How fast a planned run computes: measured in two steps of the run, remembered from earlier measurements, or from a table of cards.
+// How fast a planned run computes: measured in some steps of the run, remembered from earlier measurements, or from a table of cards.
 import { DataError } from '../../core/index.ts'
 import { getThreads } from '../../tensor/index.ts'
 import { train } from '../../training/index.ts'
@@ -34,8 +34,8 @@ export const timesCount = (speed: Speed, count: number): Speed =>
         source: `${count} processes with the speed of ${speed.source}`,
       }
 
-/** Steps that are timed after the first. */
-const timedSteps = 2
+/** Steps that are timed after the first: two, or as many as fit into the seconds, as short ones are slow until V8 has compiled them. */
+const timed = { least: 2, most: 80, seconds: 4 }
 
 /** Times a whole rollout with the steps on it: it is not known before how long answers are, and they are written token by token. */
 const measureRollout = async (run: BuiltRun, plan: RunPlan, steps: number): Promise<Speed> => {
@@ -52,31 +52,39 @@ const measureRollout = async (run: BuiltRun, plan: RunPlan, steps: number): Prom
 }
 
 /**
- * Builds the run, takes three steps and times the last two; of a run that makes its examples itself, the steps on those that it makes
- * first. Writes no files of the run.
+ * Builds the run, takes some steps and times those after the first, without the earlier half of many; of a run that makes its examples
+ * itself, the steps on those that it makes first. Writes no files of the run.
  */
 export const measureSpeed = async (kind: RunKind, recipe: CommonRecipe, plan: RunPlan): Promise<Speed> => {
   const run = await kind.build(recipe, { say: () => {}, unrecorded: true })
   try {
     if (plan.rollouts !== undefined) return await measureRollout(run, plan, plan.rollouts.steps)
-    const most = timedSteps + 1
-    const length = { timed: false, totalSteps: () => most, done: ({ step }: { step: number }) => step >= most }
-    const speeds: number[] = []
-    for await (const event of train({ ...trainingOf(run), length }))
-      if (event.type === 'step' && event.step > 1)
-        speeds.push((event.tokensPerSecond * plan.flopsPerStep) / plan.tokensPerStep)
-    if (speeds.length === 0) throw new DataError('The run has one step only: nothing can be timed after it.')
-    const mean = speeds.length / speeds.reduce((sum, speed) => sum + 1 / speed, 0)
-    const spread = Math.max(...speeds) / Math.min(...speeds) - 1
+    const steps: { tokens: number; seconds: number }[] = []
+    let total = 0
+    const isEnough = () => steps.length >= timed.most || (steps.length >= timed.least && total >= timed.seconds)
+    const length = { timed: false, totalSteps: () => timed.most + 1, done: isEnough }
+    for await (const event of train({ ...trainingOf(run), length })) {
+      if (event.type !== 'step' || event.step === 1) continue
+      steps.push({ tokens: event.tokensPerSecond * event.seconds, seconds: event.seconds })
+      total += event.seconds
+    }
+    if (steps.length === 0) throw new DataError('The run has one step only: nothing can be timed after it.')
+    const warm = steps.slice(steps.length < 2 * timed.least ? 0 : Math.floor(steps.length / 2))
     const flopsPerToken = plan.flopsPerStep / plan.tokensPerStep
+    const speeds = warm.map(({ tokens, seconds }) => (flopsPerToken * tokens) / seconds).sort((a, b) => a - b)
+    // What else runs on the machine slows some steps, and speeds none up.
+    const middle = speeds.slice(Math.floor((speeds.length - 1) / 2), Math.floor(speeds.length / 2) + 1)
+    const median = middle.reduce((sum, speed) => sum + speed, 0) / middle.length
+    // As that of a mean of so many.
+    const spread = (speeds[speeds.length - 1] / speeds[0] - 1) / Math.sqrt(speeds.length)
     await rememberCalibrations([
-      { threads: getThreads(), precision: recipe.precision, flopsPerSecond: mean, flopsPerToken },
+      { threads: getThreads(), precision: recipe.precision, flopsPerSecond: median, flopsPerToken },
     ])
     return {
-      flopsPerSecond: mean,
+      flopsPerSecond: median,
       tolerance: Math.max(0.1, spread),
       basis: 'measured',
-      source: `${speeds.length} steps on this machine`,
+      source: `${warm.length === 1 ? '1 step' : `${warm.length} steps`} on this machine`,
     }
   } finally {
     run.close()

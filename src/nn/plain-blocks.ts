@@ -245,11 +245,11 @@ export const plainBlockRows = (blocks: Tensor, format: IntegerFormat, ids: Tenso
 const groupSize = 32
 
 /**
- * The values that an input has in int8 with a scale for each group of so many values, in float32, so that texts do not depend on
- * the device. A group with a value that is not finite becomes NaN.
+ * The values that an input has in int8 with a scale for each group of values, in float32, so that texts do not depend on the device. A
+ * group with a value that is not finite becomes NaN.
  */
-const inGroups = (input: Tensor, size: number): Tensor => {
-  const groups = input.to('float32').reshape([input.size / size, size])
+const inGroups = (input: Tensor): Tensor => {
+  const groups = input.to('float32').reshape([input.size / groupSize, groupSize])
   const most = groups.abs().amax(1, { keepdim: true })
   // A group of zeros would divide by zero.
   const factors = most.clamp({ min: 1e-36 }).to('float64').pow(-1).mul(127).to('float32')
@@ -258,9 +258,25 @@ const inGroups = (input: Tensor, size: number): Tensor => {
   return codes.mul(most.div(127)).view(input.shape)
 }
 
+/**
+ * The values that rows of an input have in int8 with a scale and a code of zero for each row, in float32, as the kernel has them. A row
+ * with a value that is not finite becomes NaN.
+ */
+const inRows = (input: Tensor): Tensor => {
+  const width = input.shape.at(-1) as number
+  const rows = input.to('float32').reshape([input.size / width, width])
+  const most = rows.amax(1, { keepdim: true }).clamp({ min: 0 })
+  const least = rows.amin(1, { keepdim: true }).clamp({ max: 0 })
+  const steps = most.div(254).sub(least.div(254))
+  const factors = steps.clamp({ min: 1e-36 }).to('float64').pow(-1).to('float32').to('float64')
+  const zeros = least.to('float64').mul(factors).neg().sub(127).to('float32').round().to('float64')
+  const codes = rows.to('float64').mul(factors).round().add(zeros).clamp({ min: -127, max: 127 })
+  return codes.sub(zeros).to('float32').mul(steps).view(input.shape)
+}
+
 /** `input Mᵀ`, without gradients. */
 const product = (input: Tensor, blocks: Tensor, format: IntegerFormat): Tensor => {
-  const quantised = inGroups(input, format === 'int8' ? (input.shape.at(-1) as number) : groupSize)
+  const quantised = format === 'int8' ? inRows(input) : inGroups(input)
   const out = empty([...input.shape.slice(0, -1), blocks.shape[0]], { device: input.device })
   for (const { from, rows } of chunksOf(blocks, format))
     scope(() => out.narrow(-1, from, rows.shape[0]).copy_(linear(quantised, unpackRows(rows, format))))

@@ -1,7 +1,7 @@
 // Plans against short real runs: the peak of tensors, the memory of the process and the time, predicted before the first step and measured
 // after the last. Each run has a process of its own.
 // Options: --set first,second,rollouts --only TEXT --calibrate (learn rates and margins from the runs of `first`) --out FILE.jsonl
-// --measure STEPS: runs of so many steps, whose time is predicted from two measured ones; on a quiet machine only.
+// --measure STEPS: runs of so many steps, whose time is predicted from some measured ones; on a quiet machine only.
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -37,7 +37,7 @@ const openFile = async (path: string, { rank, size }: Launch, seconds: number): 
     return store
   } catch (error) {
     throw new NativeError(
-      `Rank ${rank} cannot open the store ${path}: ${(error as Error).message} Give MASTER_ADDR a file in a folder that all processes can write to.`,
+      `Rank ${rank} cannot open the store ${path}: ${(error as Error).message.replace(/\.?$/, '.')} Give MASTER_ADDR a file in a folder that all processes can write to.`,
     )
   }
 }

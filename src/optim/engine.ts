@@ -37,7 +37,7 @@ const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b
 const bytesOf = ({ size, dtype }: Tensor) => size * dtypeFacts(dtype).bytes
 
 /** Shape and dtype of a tensor of state. */
-export const slotFacts = (slot: SlotShape): { shape: readonly number[]; dtype: 'float32' | 'uint8' } =>
+const slotFacts = (slot: SlotShape): { shape: readonly number[]; dtype: 'float32' | 'uint8' } =>
   'dtype' in slot ? slot : { shape: slot, dtype: 'float32' }
 
 const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))

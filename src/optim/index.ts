@@ -7,7 +7,7 @@ import { adamw } from './adamw.ts'
 import { adamw8bit } from './adamw-8bit.ts'
 import { adamwScheduleFree } from './adamw-schedule-free.ts'
 import { apollo } from './apollo.ts'
-import { countName, RunningOptimizer, slotFacts } from './engine.ts'
+import { countName, RunningOptimizer, stateFacts } from './engine.ts'
 import { galore } from './galore.ts'
 import { lion } from './lion.ts'
 import { muon } from './muon.ts'
@@ -105,11 +105,8 @@ export const optimizerStateBytes = (
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
   let bytes = 0
   for (const parameter of parameters) {
-    if (parameter.dtype === 'bfloat16') bytes += sizeOf(parameter.shape) * 4
-    for (const slot of Object.values(definitionOf(config).slots(config, parameter))) {
-      const { shape, dtype } = slotFacts(slot)
-      bytes += sizeOf(shape) * dtypeFacts(dtype).bytes
-    }
+    const state = stateFacts(definitionOf(config), config, { facts: parameter, dtype: parameter.dtype })
+    for (const { shape, dtype } of Object.values(state)) bytes += sizeOf(shape) * dtypeFacts(dtype).bytes
   }
   return bytes
 }

@@ -8,6 +8,7 @@ import {
   isCount,
   type PartExchange,
   type PartGradients,
+  pathOf,
   ShardedOptimizer,
   type ShardPlace,
   type SharedStepOptions,
@@ -18,7 +19,6 @@ import type { Piece } from './shard-layout.ts'
 /** An optimizer over a range of all elements, of which its state is too. */
 export class ElementShardedOptimizer extends ShardedOptimizer {
   protected readonly inner: Optimizer
-  readonly #pieces: ReadonlyMap<string, Piece>
 
   constructor(
     definition: OptimizerDefinition,
@@ -29,7 +29,6 @@ export class ElementShardedOptimizer extends ShardedOptimizer {
   ) {
     super(definition, config, parameters, options, place)
     const views = this.ownParameters
-    this.#pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
     this.inner = new RunningOptimizer(definition, config, views, { groups: groupsOf(this.groups, views) })
   }
 
@@ -53,8 +52,8 @@ export class ElementShardedOptimizer extends ShardedOptimizer {
   stateParts(): Map<string, TensorPart> {
     const parts = new Map<string, TensorPart>()
     for (const [key, values] of this.state().tensors) {
-      const path = key.slice(0, key.lastIndexOf('/'))
-      const { from } = this.#pieces.get(path) as Piece
+      const path = pathOf(key)
+      const { from } = this.pieceOf.get(path) as Piece
       const { shape } = this.parameters.get(path) as Tensor
       if (!isCount(key)) parts.set(key, { values, from, shape: [...shape] })
       // Every process with a part of a parameter has its count: that of the first element is stored.
@@ -74,7 +73,7 @@ export class ElementShardedOptimizer extends ShardedOptimizer {
   }
 
   protected partOf(key: string, path: string, tensor: Tensor): Tensor {
-    return this.narrow(key, this.#pieces.get(path) as Piece, tensor)
+    return this.narrow(key, path, tensor)
   }
 
   /** Names of the state of a parameter, `first_moment` and so on. */

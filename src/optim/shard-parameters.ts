@@ -25,7 +25,6 @@ import {
   type SharedStepOptions,
   type TensorPart,
 } from './shard.ts'
-import type { Piece } from './shard-layout.ts'
 
 /** The part that updates each parameter: the largest first, each to the part with the fewest elements so far. */
 export const ownersOf = (parameters: ReadonlyMap<string, Tensor>, count: number): Map<string, number> => {
@@ -156,14 +155,13 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
 
   /** Brings updated weights from their parts to all, those of a bucket that one part has together. */
   async #copyWeights(exchange: PartExchange, present: ReadonlySet<string>): Promise<void> {
-    const pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
     for (const { parts } of this.layout.buckets)
       for (let owner = 0; owner < this.place.count; owner++) {
         const its = parts.filter(({ path }) => present.has(path) && this.#owners.get(path) === owner)
         if (its.length === 0) continue
         const flat = this.#flatWeights(its, owner)
         await exchange.copyFrom_(owner, flat)
-        noGrad(() => scope(() => this.#write(its, flat, pieces)))
+        noGrad(() => scope(() => this.#write(its, flat)))
         flat.free()
       }
   }
@@ -187,11 +185,11 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
   }
 
   /** Writes weights into parameters, or into the pieces of them that this process has. */
-  #write(parts: readonly { path: string; size: number }[], flat: Tensor, pieces: ReadonlyMap<string, Piece>): void {
+  #write(parts: readonly { path: string; size: number }[], flat: Tensor): void {
     const { own } = this.place
     let at = 0
     for (const { path, size } of parts) {
-      const piece = pieces.get(path)
+      const piece = this.pieceOf.get(path)
       if (own === undefined) {
         if (!this.#own.has(path)) flatOf(this.parameters.get(path) as Tensor).copy_(flat.narrow(0, at, size))
       } else if (piece !== undefined)

@@ -1,5 +1,5 @@
-// A part of an optimizer, for processes that share its state (ZeRO). Gradients come in equal shares of every bucket. What is updated of
-// them is the matter of the two kinds below: the same elements, or whole parameters. Independent of how processes talk.
+// A part of an optimizer, for processes that share its state (ZeRO). Gradients come in equal shares of every bucket. What each part updates is
+// the matter of two kinds: the same elements (shard-elements.ts), or whole parameters (shard-parameters.ts). Independent of how processes talk.
 import { CheckpointError, ConfigError, LazyMap } from '../core/index.ts'
 import { type Dtype, keep, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
 import type { WeightAverage } from './average.ts'
@@ -61,8 +61,10 @@ export type SharedStepOptions = StepOptions & { gradientNorm: number }
 /** Whether a tensor of a state is the count of updates of a parameter, which has no elements. */
 export const isCount = (key: string): boolean => key.endsWith(`/${countName}`)
 
-const pathOf = (key: string): string => key.slice(0, key.lastIndexOf('/'))
+/** The parameter of a tensor of a state. */
+export const pathOf = (key: string): string => key.slice(0, key.lastIndexOf('/'))
 
+/** The elements of a tensor, which share its memory. */
 export const flatOf = (tensor: Tensor): Tensor => tensor.detach().view([-1])
 
 /** An optimizer of which each process has a part. Checkpoints have the state of the whole. */
@@ -72,13 +74,15 @@ export abstract class ShardedOptimizer implements Optimizer {
   readonly parameters: ReadonlyMap<string, Tensor>
   /** The elements whose gradients come to this part. */
   readonly pieces: readonly Piece[]
+  /** The same by the path of their parameter. */
+  protected readonly pieceOf: ReadonlyMap<string, Piece>
   /** The piece of each parameter, flat: a view of the weights. */
   readonly ownParameters: ReadonlyMap<string, Tensor>
   readonly groups: readonly ParameterGroup[]
   readonly type: string
   protected abstract readonly inner: Optimizer
 
-  /** @throws ConfigError for parameters that are no plain vectors in memory, or too few of them */
+  /** @throws ConfigError for an optimizer that evaluates other weights than it trains, and for parameters that cannot be divided */
   constructor(
     { type, evaluated }: OptimizerDefinition,
     config: GroupConfig,
@@ -102,6 +106,7 @@ export abstract class ShardedOptimizer implements Optimizer {
         `Expected more trained elements for \`shard\` in ${place.count} processes, got too few. Set \`shard\` to none.`,
       )
     this.pieces = this.layout.piecesOf(place.index)
+    this.pieceOf = new Map(this.pieces.map((piece) => [piece.path, piece]))
     this.groups = parameterGroups(config, parameters, options)
     this.ownParameters = noGrad(() => new Map(this.pieces.map((piece) => [piece.path, this.#viewOf(piece)])))
   }
@@ -109,7 +114,7 @@ export abstract class ShardedOptimizer implements Optimizer {
   /** float32 weights of the pieces, flat, by path; undefined where this part has others. */
   abstract readonly pieceWeights: ReadonlyMap<string, Tensor> | undefined
 
-  /** One step of all parts. Afterwards every process has the weights that it had before. */
+  /** One step of all parts. Afterwards every process has the new weights: all of them, or its part where they are divided. */
   abstract stepTogether(exchange: PartExchange, own: PartGradients, options: SharedStepOptions): Promise<StepResult>
 
   /** Takes weights that were loaded into the parameters, which are whole. */
@@ -171,13 +176,13 @@ export abstract class ShardedOptimizer implements Optimizer {
 
   /** The pieces of values of every parameter. */
   piecesOf(tensors: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
-    const pieces = new Map(this.pieces.map((piece) => [piece.path, piece]))
-    const paths = [...pieces.keys()].filter((path) => tensors.has(path))
-    return new LazyMap(paths, (path) => this.narrow(path, pieces.get(path) as Piece, tensors.get(path) as Tensor))
+    const paths = [...this.pieceOf.keys()].filter((path) => tensors.has(path))
+    return new LazyMap(paths, (path) => this.narrow(path, path, tensors.get(path) as Tensor))
   }
 
   /** A piece of values of its parameter. @throws CheckpointError for another number of them */
-  protected narrow(key: string, { path, from, size }: Piece, tensor: Tensor): Tensor {
+  protected narrow(key: string, path: string, tensor: Tensor): Tensor {
+    const { from, size } = this.pieceOf.get(path) as Piece
     const whole = (this.parameters.get(path) as Tensor).size
     if (tensor.size !== whole)
       throw new CheckpointError(`Expected ${whole} elements for \`${key}\`, got ${tensor.size}.`)

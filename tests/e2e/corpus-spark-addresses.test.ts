@@ -7,6 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CorpusManifest, readManifest } from '../../src/corpus/index.ts'
 import { missingSpark, runCli, smallPieces, temporaryFolder, writeInventedInputs } from './corpus-fixture.ts'
+import { missingHdfs, startHdfs } from './hdfs-server.ts'
 import { startWebHdfs, type WebHdfsServer } from './webhdfs-server.ts'
 
 const reason = missingSpark()
@@ -61,8 +62,8 @@ describe.skipIf(reason !== undefined)(`corpus build on addresses (skipped: ${rea
     mkdirSync(path('more/deep'), { recursive: true })
     mkdirSync(path('texts'))
     const [first, second] = ['in/input-00.jsonl', 'in/input-02.jsonl'].map((name) => readFileSync(path(name), 'utf8'))
-    // A space and a comma in a name, a file that is cut off in its compression, and one that is empty.
-    writeFileSync(path('more/a copy, again.jsonl'), first)
+    // A name of signs that are patterns elsewhere, a file that is cut off in its compression, and one that is empty.
+    writeFileSync(path('more/a copy, [1] of *.jsonl'), first)
     writeFileSync(path('more/cut.jsonl.gz'), gzipSync(second))
     truncateSync(path('more/cut.jsonl.gz'), 600)
     writeFileSync(path('more/deep/last.jsonl'), second.split('\n').slice(0, 3).join('\n'))
@@ -121,6 +122,37 @@ describe.skipIf(reason !== undefined)(`corpus build on addresses (skipped: ${rea
     expect(built.code, built.stderr).toBe(0)
     await expectSame('files', root)
   })
+
+  const noHdfs = missingHdfs()
+  it.skipIf(noHdfs !== undefined)(
+    `of a real HDFS, whose data node ends and comes back (skipped: ${noHdfs ?? 'it is there'})`,
+    { timeout: 900_000 },
+    async () => {
+      const own = temporaryFolder('corpus-hdfs')
+      const hdfs = await startHdfs(own.path)
+      try {
+        const root = `${hdfs.address}/crawl`
+        hdfs.shell(['-mkdir', '-p', root])
+        hdfs.shell(['-put', ...['in', 'more', 'texts'].map(path), root])
+        const words = ['--source', ...sourcesIn(root), ...common, ...spark]
+        let interrupted: Promise<void> | undefined
+        const built = await runCli(['corpus', 'build', '--out', `${root}/hdfs`, ...words], {
+          onSpawn: ({ stderr }) =>
+            stderr?.on('data', (data: Buffer) => {
+              if (data.includes('Building on Spark')) interrupted ??= hdfs.interruptDataNode(3000)
+            }),
+        })
+        expect(built.code, built.stderr).toBe(0)
+        expect(interrupted).toBeDefined()
+        await interrupted
+        hdfs.shell(['-get', `${root}/hdfs`, folder.path])
+        await expectSame('hdfs', root)
+      } finally {
+        await hdfs.close()
+        own.dispose()
+      }
+    },
+  )
 
   it('names what is missing, in one line', { timeout: 600_000 }, async () => {
     const build = (out: string, source: string) =>

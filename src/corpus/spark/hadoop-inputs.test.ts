@@ -1,7 +1,10 @@
 // Addresses of inputs without Spark: what Hadoop's shell lists, and the files that an address names.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { filesAt } from './hadoop-inputs.ts'
-import { parseListing, splitAddress } from './hadoop-shell.ts'
+import { HadoopShell, parseListing, splitAddress } from './hadoop-shell.ts'
 import { inputViews } from './script.ts'
 
 const root = 'hdfs://head:8020/crawl'
@@ -42,8 +45,40 @@ it('splitAddress divides an address before its path', () => {
 })
 
 it('inputViews reads each place once, and takes signs in names for themselves', () => {
-  const { views, statements } = inputViews(['s3a://b/x', 'hdfs://h/a,b', 's3a://b/y[1]'])
+  const { views, statements } = inputViews(['s3a://b/x', 'hdfs://h/c/a,b', 's3a://b/y[1]', 'hdfs://h/c/*?\\'])
   expect(views.map(({ prefix }) => prefix)).toEqual(['s3a://b', 'hdfs://h'])
+  // Files of a root are one name, which is a glob; braces around a slash are expanded first, and lose a backslash.
   expect(statements[0]).toContain(String.raw`'s3a://b/{x,y\\[1\\]}'`)
-  expect(statements[1]).toContain(String.raw`'hdfs://h/{a\\,b}'`)
+  expect(statements[1]).toContain(String.raw`'hdfs://h/{c/a\\\\\\,b,c/\\\\\\*\\\\\\?\\\\\\\\}'`)
+  expect(inputViews(['s3a://b/c/y{1}']).statements[0]).toContain(String.raw`'s3a://b/c/y\\{1\\}'`)
+})
+
+it('the shell of Hadoop finds the files of settings that it insists on, behind those of the user', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-hadoop-'))
+  const submit = join(folder, 'spark-submit')
+  // Lists the last folder of the class path as the shell lists files.
+  writeFileSync(
+    submit,
+    [
+      '#!/bin/sh',
+      'IFS=:; set -- $SPARK_DIST_CLASSPATH; first=$1; for last; do :; done',
+      'for f in "$last"/*; do echo "-rw-r--r-- 1 o g 5 2026-11-29 18:58 $(basename "$f")"; done',
+      'echo "drwxr-xr-x - o g 0 2026-11-29 18:58 $first"',
+    ].join('\n'),
+    { mode: 0o755 },
+  )
+  const { SPARK_DIST_CLASSPATH: before } = process.env
+  try {
+    process.env.SPARK_DIST_CLASSPATH = '/etc/hadoop/conf:/opt/hadoop/*'
+    const shell = new HadoopShell({ submit, conf: { 'spark.hadoop.fs.s3a.endpoint': 'http://s3' }, folder })
+    expect((await shell.list(['s3a://b'])).map(({ path }) => path)).toEqual([
+      ...['core-site.xml', 'hdfs-default.xml', 'hdfs-rbf-default.xml', 'hdfs-rbf-site.xml', 'hdfs-site.xml'],
+      ...['mapred-site.xml', 'yarn-site.xml', '/etc/hadoop/conf'],
+    ])
+    expect(readFileSync(join(folder, 'hadoop/core-site.xml'), 'utf8')).toContain('<value>http://s3</value>')
+  } finally {
+    if (before === undefined) delete process.env.SPARK_DIST_CLASSPATH
+    else process.env.SPARK_DIST_CLASSPATH = before
+    rmSync(folder, { recursive: true, force: true })
+  }
 })

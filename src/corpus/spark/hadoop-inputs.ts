@@ -85,6 +85,11 @@ const expectReadable = ({ path, bytes }: ListedPath): void => {
     )
   if (/\/_[^/]*$/.test(path) && bytes > 0)
     throw new DataError('Spark reads no files whose names begin with _. Rename it, or leave it out by a glob.', path)
+  if (splitAddress(path).path.includes(':'))
+    throw new DataError(
+      'Hadoop finds no files with a colon in their paths. Rename it, or leave it out by a glob.',
+      path,
+    )
 }
 
 /** Lists and hashes what sources name at addresses. @throws DataError for addresses where nothing is, and files that Spark cannot read */

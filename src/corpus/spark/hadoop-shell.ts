@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { DataError, SetupError } from '../../core/index.ts'
 import { reasonOf, runSubmit } from './submit.ts'
 
@@ -74,6 +74,21 @@ const settingsFile = (settings: readonly (readonly [string, string])[]): string 
     '',
   ].join('\n')
 
+/**
+ * Files of settings that the shell insists on when their file system or framework is loaded, which `spark.jars` alone does. Spark's jars
+ * have none of them, nor has a machine without a Hadoop.
+ */
+const settingsNames = [
+  ...['hdfs-default.xml', 'hdfs-rbf-default.xml', 'hdfs-site.xml', 'hdfs-rbf-site.xml'],
+  ...['mapred-site.xml', 'yarn-site.xml'],
+]
+
+/** The environment that puts a folder behind all others of the class path: settings and jars of a Hadoop go first. */
+const behindClassPath = (folder: string): Record<string, string> => {
+  const { SPARK_DIST_CLASSPATH: before = '' } = process.env
+  return { SPARK_DIST_CLASSPATH: before === '' ? folder : `${before}${delimiter}${folder}` }
+}
+
 /** Runs file commands; each starts a JVM, so paths are given together. */
 export class HadoopShell {
   readonly #options: HadoopShellOptions
@@ -131,10 +146,7 @@ export class HadoopShell {
     const core = join(own, 'core-site.xml')
     // They may be keys of an account.
     await writeFile(core, settingsFile(settings), { mode: 0o600 })
-    // The shell insists on its files of settings, which a machine without a Hadoop does not have.
-    await writeFile(join(own, 'hdfs-site.xml'), settingsFile([]))
-    const { HADOOP_CONF_DIR: first, YARN_CONF_DIR: second } = process.env
-    const place = first === undefined ? { HADOOP_CONF_DIR: own } : second === undefined ? { YARN_CONF_DIR: own } : {}
+    for (const name of settingsNames) await writeFile(join(own, name), settingsFile([]))
     const submitted = Object.entries(conf).filter(([name]) => !name.startsWith('spark.hadoop.'))
     const lines: string[] = []
     const { code, errors } = await runSubmit({
@@ -145,7 +157,7 @@ export class HadoopShell {
         ...submitted.flatMap(([name, value]) => ['--conf', `${name}=${value}`]),
         ...['--class', shellClass, 'spark-internal', '-conf', core, ...words],
       ],
-      env: place,
+      env: behindClassPath(own),
       onLine: (line) => lines.push(line),
       ...(signal === undefined ? {} : { signal }),
     })

@@ -67,6 +67,15 @@ const rowFormat = String.raw`ROW FORMAT DELIMITED FIELDS TERMINATED BY '\t' NULL
 /** Bytes of a row of an input; its base64 has no padding but in the last one. */
 const chunkBytes = 786_432
 
+/** A glob of Hadoop that names these absolute paths and nothing else. */
+const literalGlob = (paths: readonly string[]): string => {
+  const escaped = (text: string) => text.replace(/[\\{}[\],*?]/g, '\\$&')
+  const names = paths.map((path) => escaped(path.slice(1)))
+  if (names.length === 1) return `/${names[0]}`
+  // Braces around a slash are expanded to paths, without the escapes in them, before these are taken as globs themselves.
+  return `/{${(names.some((name) => name.includes('/')) ? names.map(escaped) : names).join(',')}}`
+}
+
 /** Views of files, one for each scheme and host; `path` there is as Hadoop writes it. */
 export const inputViews = (
   addresses: readonly string[],
@@ -77,12 +86,10 @@ export const inputViews = (
     byPrefix.set(prefix, [...(byPrefix.get(prefix) ?? []), path])
   }
   const views = [...byPrefix.keys()].map((prefix, i) => ({ name: `inputs${i}`, prefix }))
-  const statements = [...byPrefix.values()].map((paths, i) => {
-    // Hadoop expands braces to names before it looks for files.
-    const names = paths.map((path) => path.slice(1).replace(/[\\{}[\],*?]/g, '\\$&'))
-    const pattern = `${views[i]!.prefix}/{${names.join(',')}}`
-    return `CREATE TEMPORARY VIEW inputs${i} USING binaryFile OPTIONS (path ${quoteSql(pattern)})`
-  })
+  const statements = [...byPrefix.values()].map(
+    (paths, i) =>
+      `CREATE TEMPORARY VIEW inputs${i} USING binaryFile OPTIONS (path ${quoteSql(views[i]!.prefix + literalGlob(paths))})`,
+  )
   return { views, statements }
 }
 

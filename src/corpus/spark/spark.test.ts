@@ -349,6 +349,23 @@ describe('spark-submit', () => {
     )
     expect(reasonOf(['JAVA_HOME is not set'])).toBe('JAVA_HOME is not set')
     expect(reasonOf([])).toBe('no output.')
+    const log = (level: string, text: string) => `26/11/30 13:00:14 ${level} DFSClient: ${text}`
+    const again = [
+      log('WARN', 'Failed to connect, will wait'),
+      'java.net.ConnectException: Connection refused',
+      '\tat a',
+    ]
+    const gone = [
+      log('ERROR', 'Exception in task 1.0'),
+      'org.apache.spark.SparkException: Encountered error while reading file hdfs://h/a.gz.',
+      '\tat b',
+      'Caused by: java.io.IOException: broken',
+      'Caused by: org.apache.hadoop.hdfs.BlockMissingException: Could not obtain block: file=/a.gz',
+    ]
+    expect(reasonOf([...again, ...gone, ...again])).toBe(
+      'org.apache.spark.SparkException: Encountered error while reading file hdfs://h/a.gz. Cause: BlockMissingException: Could not obtain block: file=/a.gz',
+    )
+    expect(reasonOf(again)).toBe('java.net.ConnectException: Connection refused')
     const noClass = 'java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found'
     expect(reasonOf([noClass])).toMatch(/no connector for addresses of s3a: add `--spark-conf spark\.jars\.packages=/)
     expect(reasonOf(['ls: No FileSystem for scheme "gs"'])).toMatch(/of gs: add .*gcs-connector/)

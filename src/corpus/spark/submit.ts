@@ -180,11 +180,38 @@ export const reasonOf = (lines: readonly string[], submit?: string): string => {
     const [, status, message] = worker
     return message === '' ? `a worker ended with exit code ${status}.` : `a worker failed: ${message}`
   }
-  const named = lines.find((line) =>
-    /^(?:Exception in thread|Error\b|org\.apache\.\S+(?:Exception|Error)|java\.\S+(?:Exception|Error)|Caused by)|(?:ERROR|error): /.test(
-      line,
-    ),
-  )
+  const named = firstFault(failures(lines)) ?? firstFault([lines])
   const last = lines.filter((line) => line.trim() !== '' && !/^\s+at /.test(line)).at(-1)
-  return (named ?? last ?? 'no output.').replace(/^Exception in thread "[^"]*" /, '').slice(0, 500)
+  return (named ?? last ?? 'no output.').replace(/^Exception in thread "[^"]*" /, '').slice(0, 700)
+}
+
+const faultLine =
+  /^(?:Exception in thread|Error\b|(?:org\.apache|java)\.\S+(?:Exception|Error)|Caused by)|(?:ERROR|error): /
+
+/** The records of a log without those of warnings: a connector warns, with the stack, whenever it tries again. */
+const failures = (lines: readonly string[]): string[][] => {
+  const records: string[][] = [[]]
+  let isWarning = false
+  for (const line of lines) {
+    const [, level] = /^\d\d\/\d\d\/\d\d \d\d:\d\d:\d\d ([A-Z]+) /.exec(line) ?? []
+    if (level !== undefined) {
+      isWarning = level === 'WARN' || level === 'INFO'
+      if (!isWarning) records.push([])
+    }
+    if (!isWarning || line.startsWith('Exception in thread')) records.at(-1)!.push(line)
+  }
+  return records
+}
+
+/** The first fault of the records, with its innermost cause. */
+const firstFault = (records: readonly (readonly string[])[]): string | undefined => {
+  for (const record of records) {
+    const first = record.findIndex((line) => faultLine.test(line))
+    if (first === -1) continue
+    const cause = record.findLast((line, index) => index > first && line.startsWith('Caused by: '))
+    const withoutPackage = (text: string) => text.replace(/\b(?:[a-z]\w*\.)+(?=[A-Z]\w*(?:Exception|Error)\b)/g, '')
+    if (cause === undefined) return record[first]
+    return `${record[first]!.slice(0, 350).trim()} Cause: ${withoutPackage(cause.slice('Caused by: '.length))}`
+  }
+  return undefined
 }

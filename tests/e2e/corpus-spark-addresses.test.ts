@@ -125,7 +125,7 @@ describe.skipIf(reason !== undefined)(`corpus build on addresses (skipped: ${rea
 
   const noHdfs = missingHdfs()
   it.skipIf(noHdfs !== undefined)(
-    `of a real HDFS, whose data node ends and comes back (skipped: ${noHdfs ?? 'it is there'})`,
+    `of a real HDFS, whose data node ends and comes back${noHdfs === undefined ? '' : ` (skipped: ${noHdfs})`}`,
     { timeout: 900_000 },
     async () => {
       const own = temporaryFolder('corpus-hdfs')

@@ -1,5 +1,6 @@
-// The CPU allocator of libtorch in this process: caches large freed blocks (new pages cost about 1 ms per MB), counts
-// memory in use, enforces a limit, and reports a full machine as an error before the kernel kills the process.
+// The CPU allocator of libtorch in this process: caches the pages of large freed blocks (new ones cost about 1 ms per
+// MB), counts memory in use, enforces a limit, and reports a full machine as an error before the kernel kills the
+// process. Large blocks have addresses of their own: among malloc's they would leave gaps, which stay resident.
 #include "binding.h"
 #include "block-cache.h"
 #include "planning.h"
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -21,12 +23,11 @@
 namespace tunesmith {
 namespace {
 
-constexpr size_t header_bytes = 64;  // keeps the data aligned to a cache line
-constexpr size_t huge_page_bytes = size_t{2} << 20;
+constexpr size_t header_bytes = BlockCache::header_bytes;  // keeps the data aligned to a cache line
 constexpr size_t check_from_bytes = size_t{64} << 20;  // new blocks from this size on are checked against free memory
 
 struct Header {
-  size_t bytes;     // size of the block without its header
+  size_t bytes;     // size of the block: as in BlockCache::block_size
   int64_t planned;  // its number in a plan, or 0
 };
 
@@ -56,6 +57,40 @@ size_t available_bytes() {
   return available;
 }
 
+// Addresses that are reserved many at a time, without access until they get memory.
+class MappedSpace final : public AddressSpace {
+ public:
+  uintptr_t reserve(size_t& bytes) override {
+    // Less where the addresses of the process are limited.
+    for (size_t many = std::max(bytes, size_t{256} << 30);; many = std::max(bytes, many / 2)) {
+      // One huge page more, as it starts with one.
+      void* base = mmap(nullptr, many + BlockCache::huge_page_bytes, PROT_NONE, flags, -1, 0);
+      if (base != MAP_FAILED) {
+        bytes = many;
+        const auto address = reinterpret_cast<uintptr_t>(base) + BlockCache::huge_page_bytes - 1;
+        return address / BlockCache::huge_page_bytes * BlockCache::huge_page_bytes;
+      }
+      if (many == bytes) return 0;
+    }
+  }
+  bool commit(uintptr_t address, size_t bytes) override {
+    void* memory = reinterpret_cast<void*>(address);
+    if (mprotect(memory, bytes, PROT_READ | PROT_WRITE) != 0) return false;
+#ifdef MADV_HUGEPAGE
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return true;
+  }
+  void release(uintptr_t address, size_t bytes) override {
+    void* memory = reinterpret_cast<void*>(address);
+    // Where this fails, as for a process with too many mappings, the memory can still be given back.
+    if (mmap(memory, bytes, PROT_NONE, flags | MAP_FIXED, -1, 0) == MAP_FAILED) madvise(memory, bytes, MADV_DONTNEED);
+  }
+
+ private:
+  static constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+};
+
 class CachingAllocator final : public c10::Allocator {
  public:
   static CachingAllocator& instance() {
@@ -78,7 +113,7 @@ class CachingAllocator final : public c10::Allocator {
 
   void trim() {
     std::lock_guard<std::mutex> lock(mutex_);
-    blocks_.drop(0, std::free);
+    blocks_.drop(0);
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
@@ -100,7 +135,8 @@ class CachingAllocator final : public c10::Allocator {
 
  private:
   std::mutex mutex_;
-  BlockCache blocks_;  // the memory of a block starts with a Header
+  MappedSpace space_;
+  BlockCache blocks_{space_};
   std::atomic<size_t> limit_{SIZE_MAX};
 
   static void fail(size_t bytes, const char* why) {
@@ -112,41 +148,36 @@ class CachingAllocator final : public c10::Allocator {
     const int64_t planned = plan_block(bytes);
     const size_t size = BlockCache::block_size(bytes);
     std::unique_lock<std::mutex> lock(mutex_);
-    BlockCache::Block block = blocks_.reuse(size);
-    if (block.base == nullptr) {
-      make_room(bytes, size);
-      block = {size, allocate_block(size)};
-      if (block.base == nullptr && blocks_.cached > 0) {
-        blocks_.drop(0, std::free);
-        block.base = allocate_block(size);
-      }
-      if (block.base == nullptr) fail(bytes, "the system has no more");
-      blocks_.count(size);
+    if (blocks_.in_use + size > limit_) fail(bytes, "over the limit set for this process");
+    if (!BlockCache::is_large(bytes) || !blocks_.fits(size)) make_room(bytes, size);
+    void* base = BlockCache::is_large(bytes) ? take_large(size) : allocate_small(size);
+    if (base == nullptr && blocks_.cached > 0) {
+      blocks_.drop(0);
+      base = BlockCache::is_large(bytes) ? take_large(size) : allocate_small(size);
     }
-    *static_cast<Header*>(block.base) = {block.size, planned};
-    return static_cast<char*>(block.base) + header_bytes;
+    if (base == nullptr) fail(bytes, "the system has no more");
+    *static_cast<Header*>(base) = {size, planned};
+    return static_cast<char*>(base) + header_bytes;
   }
 
-  // Frees cached blocks for a new one. Throws where the limit or the system has no more.
+  // Frees cached pages for new ones. Throws where the system has no more.
   void make_room(size_t bytes, size_t size) {
-    if (blocks_.in_use + size > limit_) fail(bytes, "over the limit set for this process");
-    if (blocks_.in_use + blocks_.cached + size > limit_) blocks_.drop(limit_ - blocks_.in_use - size, std::free);
+    if (blocks_.in_use + blocks_.cached + size > limit_) blocks_.drop(limit_ - blocks_.in_use - size);
     if (size < check_from_bytes) return;
     size_t available = available_bytes();
     if (size > available && blocks_.cached > 0) {
-      blocks_.drop(0, std::free);
+      blocks_.drop(0);
       available = available_bytes();
     }
     if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
   }
 
-  static void* allocate_block(size_t size) {
+  void* take_large(size_t size) { return reinterpret_cast<void*>(blocks_.take(size)); }
+
+  void* allocate_small(size_t size) {
     void* base = nullptr;
-    const bool huge = size >= huge_page_bytes;
-    if (posix_memalign(&base, huge ? huge_page_bytes : header_bytes, size + header_bytes) != 0) return nullptr;
-#ifdef MADV_HUGEPAGE
-    if (huge) madvise(base, size + header_bytes, MADV_HUGEPAGE);
-#endif
+    if (posix_memalign(&base, header_bytes, size + header_bytes) != 0) return nullptr;
+    blocks_.count(size);
     return base;
   }
 
@@ -157,8 +188,8 @@ class CachingAllocator final : public c10::Allocator {
     if (header.planned != 0) unplan_block(header.planned);
     auto& self = instance();
     std::unique_lock<std::mutex> lock(self.mutex_);
-    if (header.bytes >= BlockCache::large_bytes) {
-      self.blocks_.release({header.bytes, base}, std::free);
+    if (BlockCache::is_large(header.bytes)) {
+      self.blocks_.give(reinterpret_cast<uintptr_t>(base), header.bytes);
       return;
     }
     self.blocks_.uncount(header.bytes);
@@ -225,10 +256,10 @@ void install_allocator() {
 #endif
 #ifndef _WIN32
     // ATen and oneDNN each cache 1,024 compiled bf16 products of about 0.5 MB, which grows by gigabytes with varying
-    // numbers of rows. 128 are enough for the shapes of a step, and compiling one again is not measurable. Both read
-    // the variables at first use.
-    setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
-    setenv("LRU_CACHE_CAPACITY", "128", /*overwrite=*/0);
+    // numbers of rows. 32 are enough for the shapes of a micro-batch; those of earlier ones seldom come again, and
+    // compiling one takes 0.4 ms. Both read the variables at first use.
+    setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32", /*overwrite=*/0);
+    setenv("LRU_CACHE_CAPACITY", "32", /*overwrite=*/0);
 #endif
   });
 }

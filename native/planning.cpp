@@ -36,13 +36,35 @@ struct Operations {
   double computed = 0, plain = 0;
 };
 
+// Addresses without memory.
+class PlannedSpace final : public AddressSpace {
+ public:
+  uintptr_t reserve(size_t& bytes) override {
+    const uintptr_t address = next_;
+    next_ += bytes = std::max(bytes, size_t{1} << 40);
+    return address;
+  }
+  bool commit(uintptr_t, size_t) override { return true; }
+  void release(uintptr_t, size_t) override {}
+
+ private:
+  uintptr_t next_ = BlockCache::huge_page_bytes;
+};
+
+// A block that is in use: its address if it is a large one.
+struct LiveBlock {
+  uintptr_t address;
+  size_t size;
+};
+
 struct Plan {
   std::mutex mutex;
   bool active = false;
   int64_t generation = 0, next = 0;
-  BlockCache blocks;
+  PlannedSpace space;
+  BlockCache blocks{space};
   size_t peak_held = 0;  // of memory in use and cached together
-  std::unordered_map<int64_t, size_t> live;
+  std::unordered_map<int64_t, LiveBlock> live;
   std::vector<Event> events;
   std::vector<std::string> names, phases;
   std::unordered_map<std::string, int32_t> name_numbers;
@@ -66,16 +88,16 @@ int64_t add_block(size_t bytes) {
   Plan& p = plan();
   std::lock_guard<std::mutex> lock(p.mutex);
   if (!p.active) return 0;
-  const size_t wanted = BlockCache::block_size(bytes);
-  BlockCache::Block block = p.blocks.reuse(wanted);
-  if (block.base == nullptr) {
-    block.size = wanted;
-    p.blocks.count(wanted);
-  }
+  const size_t size = BlockCache::block_size(bytes);
+  uintptr_t address = 0;
+  if (BlockCache::is_large(bytes))
+    address = p.blocks.take(size);
+  else
+    p.blocks.count(size);
   p.peak_held = std::max(p.peak_held, p.blocks.in_use + p.blocks.cached);
   const int64_t number = p.generation * blocks_of_plan + ++p.next;
-  p.live[number] = block.size;
-  p.events.push_back({number, static_cast<double>(block.size), p.name, p.phase});
+  p.live[number] = {address, size};
+  p.events.push_back({number, static_cast<double>(size), p.name, p.phase});
   return number;
 }
 
@@ -85,14 +107,13 @@ void remove_block(int64_t number) {
   if (!p.active || number / blocks_of_plan != p.generation) return;
   const auto found = p.live.find(number);
   if (found == p.live.end()) return;
-  const size_t size = found->second;
+  const auto [address, size] = found->second;
   p.live.erase(found);
   p.events.push_back({number, -static_cast<double>(size), p.name, p.phase});
-  static char block_without_memory;
-  if (size < BlockCache::large_bytes)
-    p.blocks.uncount(size);
+  if (BlockCache::is_large(size))
+    p.blocks.give(address, size);
   else
-    p.blocks.release({size, &block_without_memory}, [](void*) {});
+    p.blocks.uncount(size);
 }
 
 struct PlannedBlock {
@@ -328,7 +349,8 @@ TUNESMITH_FUNCTION(begin_plan) {
     p.active = true;
     p.generation++;
     p.next = 0;
-    p.blocks = BlockCache();
+    p.space = PlannedSpace();
+    p.blocks = BlockCache(p.space);
     p.peak_held = 0;
     p.live.clear();
     p.events.clear();

@@ -75,6 +75,41 @@ describe('the memory limit', () => {
     expect(memoryStatistics().cached).toBe(0)
   })
 
+  it('gives freed memory to blocks of other sizes', () => {
+    emptyCache()
+    const heldBytes = () => memoryStatistics().inUse + memoryStatistics().cached
+    const before = heldBytes()
+    const make = (megabytes: number) => zeros([Math.round(megabytes * 2 ** 20)], { dtype: 'uint8' })
+    for (const tensor of [6, 10, 4].map(make)) tensor.free()
+    const after = heldBytes()
+    expect(after - before).toBeLessThan(24 << 20)
+    // Small tensors of other tests may be collected meanwhile.
+    const isUnchanged = () => Math.abs(heldBytes() - after) < 2 ** 16
+    // Sizes that did not occur: one larger than any block before, and many of a tenth of a megabyte.
+    for (const sizes of [[9, 8, 2], [19], Array.from({ length: 190 }, () => 0.1)]) {
+      const made = sizes.map(make)
+      expect(isUnchanged()).toBe(true)
+      for (const one of made) one.free()
+    }
+    expect(isUnchanged()).toBe(true)
+  })
+
+  it('keeps little more than the peak, whatever sizes come', () => {
+    emptyCache()
+    resetPeakMemory()
+    const kept: Tensor[] = []
+    let held = 0
+    // A deterministic sequence of sizes between 64 KiB and 8 MiB; ten tensors are alive at a time.
+    for (let i = 1; i <= 600; i++) {
+      kept.push(zeros([2 ** 16 + ((i * 7_654_321) % (8 << 20))], { dtype: 'uint8' }))
+      if (kept.length > 10) kept.splice((i * 31) % kept.length, 1)[0].free()
+      held = Math.max(held, memoryStatistics().inUse + memoryStatistics().cached)
+    }
+    const { peak } = memoryStatistics()
+    for (const tensor of kept) tensor.free()
+    expect(held).toBeLessThanOrEqual(1.25 * peak + (2 << 20))
+  })
+
   it('measures the peak', () => {
     resetPeakMemory()
     const before = memoryStatistics().peak

@@ -66,6 +66,7 @@ export {
   type ObjectiveDefinition,
   type PrepareContext,
   positionsIn,
+  sequenceLengths,
   sequencesIn,
   type TextRow,
   type VocabularyFacts,

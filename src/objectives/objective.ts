@@ -180,6 +180,12 @@ export const positionsIn = <Example>(
 /** Number of sequences of an example: rows of a padded batch, documents of a packed one. */
 export const sequencesIn = (example: unknown): number => (example as Partial<Sequences>).starts?.length ?? 1
 
+/** Tokens of each sequence of an example of so many tokens. */
+export const sequenceLengths = (example: unknown, tokens: number): number[] => {
+  const { starts = [0] } = example as Partial<Sequences>
+  return starts.map((start, i) => (starts[i + 1] ?? tokens) - start)
+}
+
 /** A criterion for plain text: it makes its own examples from rows of tokens. */
 export interface Objective<Example = unknown> extends Criterion<Example> {
   /**

@@ -1,7 +1,7 @@
 // Which batches of a run its plan takes: those whose micro-batches take the most memory, as lengths vary.
 import { planMicroBatches } from '../data/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
-import { mustPad, positionsIn } from '../objectives/index.ts'
+import { mustPad, positionsIn, sequenceLengths } from '../objectives/index.ts'
 import { assignRows } from './data-parallel.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
@@ -23,28 +23,46 @@ interface MicroBatch<Example> {
   sizes: number[]
 }
 
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
+
 const splitterOf = <Example>({ model, objective }: TrainableModel<Example>, { microTokens, padded }: Splitting) => {
   const isPadded = padded || mustPad(objective, model)
   const positions = positionsIn(objective, model)
-  return (examples: readonly Example[]): MicroBatch<Example>[] => {
-    const lengths = examples.map(positions)
-    return planMicroBatches(lengths, microTokens, isPadded).map((indices) => {
-      const longest = Math.max(...indices.map((i) => lengths[i]))
-      const own = indices.map((i) => (isPadded ? longest : lengths[i]))
+  /** Positions of each sequence of an example, with virtual tokens. */
+  const sequencesOf = (example: Example): number[] => {
+    const tokens = objective.tokens(example)
+    const lengths = sequenceLengths(example, tokens)
+    const more = (positions(example) - tokens) / lengths.length
+    return lengths.map((length) => length + more)
+  }
+  return (examples: readonly Example[]): MicroBatch<Example>[] =>
+    planMicroBatches(examples.map(positions), microTokens, isPadded).map((indices) => {
+      const sequences = indices.flatMap((i) => sequencesOf(examples[i]))
+      const longest = Math.max(...sequences)
+      const own = isPadded ? sequences.map(() => longest) : sequences
       const trained = indices.flatMap((i) => Object.values(objective.weights(examples[i])))
-      const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
       const area = sum(own.map((length) => length ** 2))
       return { examples: indices.map((i) => examples[i]), sizes: [sum(own), sum(trained), area] }
     })
-  }
 }
 
-/** The entries by falling size, the largest of each measure first; each is there once. */
+/**
+ * The entries by falling size, the largest of each measure and of the sums of several first; each is there once. Memory grows with every
+ * measure, at rates that depend on the model: an entry may need the most without being the largest in one of them.
+ */
 const bySize = <Entry>(entries: readonly Entry[], sizesOf: (entry: Entry) => readonly number[]): Entry[] => {
+  const sizes = new Map(entries.map((entry) => [entry, sizesOf(entry)]))
   const measures = entries.length === 0 ? 0 : sizesOf(entries[0]).length
-  const rankings = Array.from({ length: measures }, (_, k) =>
-    [...entries].sort((a, b) => sizesOf(b)[k] - sizesOf(a)[k]),
+  const most = Array.from({ length: measures }, (_, k) =>
+    Math.max(Number.MIN_VALUE, ...[...sizes.values()].map((own) => own[k])),
   )
+  // Each choice of measures, by its bits.
+  const rankings = Array.from({ length: 2 ** measures - 1 }, (_, bits) => {
+    const shareOf = (entry: Entry) =>
+      sum(sizes.get(entry)!.map((size, k) => ((bits + 1) & (1 << k) ? size / most[k] : 0)))
+    const shares = new Map(entries.map((entry) => [entry, shareOf(entry)]))
+    return [...entries].sort((a, b) => shares.get(b)! - shares.get(a)!)
+  })
   return [...new Set(entries.flatMap((_, rank) => rankings.map((ranking) => ranking[rank])))]
 }
 
@@ -118,9 +136,8 @@ export interface PlannedShare extends Splitting {
 }
 
 /**
- * The batches of a plan: the run's own steps in their order if that are few, else those that take the most memory. Of these the
- * first one comes first, as planning may end after it, then each after the step before it in the run: which blocks are free, and
- * how well they fit, depends on that.
+ * The batches of a plan: the run's own steps in their order if that are few, else those that take the most memory, the
+ * largest first, as planning may end after it.
  */
 export const plannedBatches = <Example>(
   trainable: TrainableModel<Example>,
@@ -150,11 +167,7 @@ export const plannedBatches = <Example>(
     )
   } while (parts.length < last && position < end)
   const inOrder = parts.map(([part]) => part)
-  const byMemory = (): StepPart<Example>[] => {
-    const found = bySize(parts.flat(), ({ sizes }) => sizes)
-    return [found[0], ...found.flatMap((part) => [...inOrder.slice(Math.max(0, part.step - 1), part.step), part])]
-  }
-  const ordered = last <= steps ? inOrder : byMemory()
+  const ordered = last <= steps ? inOrder : bySize(parts.flat(), ({ sizes }) => sizes)
   // A single step is planned again: the second one finds the blocks of the first.
   const planned = Array.from({ length: steps }, (_, i) => ordered[i % ordered.length].examples)
   const looked = parts.length

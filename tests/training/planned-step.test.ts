@@ -179,6 +179,64 @@ describe.skipIf(away)(`a plan${ofTheCpu}`, () => {
     expect(Math.abs(late.peakBytes / part.peakBytes - 1)).toBeLessThan(0.01)
   })
 
+  test('finds the steps with the most memory of documents that are padded apart', async () => {
+    const settings = { batch: { sequences: 2, padded: true }, budget: { steps: 40 } }
+    // Rows of 400 tokens: the more documents, the more rows of the padded batch, each as long as the longest.
+    const make = async () => {
+      const run = makeRun({ model: 'bert', config: encoder, objective: 'masked-lm', settings })
+      const objective = run.trainable.objective as Objective<never>
+      const stream: ExampleSource<never> = {
+        perEpoch: 80,
+        example(position) {
+          const random = createRandom(`documents/${position}`)
+          const count = 1 + random.integer(8)
+          const cuts = Array.from({ length: count }, () => 8 + random.integer(40))
+          const rest = 400 - cuts.reduce((total, length) => total + length, 0)
+          return { example: objective.example(rowOf([...cuts, rest], random), random, noOther), cut: 0 }
+        },
+      }
+      return { ...run, stream }
+    }
+    const all = await planSteps(make, { steps: 40 })
+    const first = await planSteps(make, { steps: 4 })
+    const some = await planSteps(make, { steps: 4, largestOf: 40 })
+    expect(all.result.steps).toBe(40)
+    expect(some.result.steps).toBe(4)
+    expect(first.peakBytes).toBeLessThan(0.98 * all.peakBytes)
+    expect(Math.abs(some.peakBytes / all.peakBytes - 1)).toBeLessThan(0.01)
+  })
+
+  test('counts the freed memory that a run with rows of many lengths keeps', async () => {
+    const make = () => {
+      const run = makeRun({ model: 'gpt2', config: size, settings: { budget: { steps: 12 } } })
+      const objective = run.trainable.objective as Objective<never>
+      const stream: ExampleSource<never> = {
+        perEpoch: 200,
+        example(position) {
+          const random = createRandom(`lengths/${position}`)
+          return { example: objective.example(rowOf([20 + random.integer(300)], random), random, noOther), cut: 0 }
+        },
+      }
+      return {
+        ...run,
+        stream,
+        length: { timed: false, totalSteps: () => 12, done: (state: { step: number }) => state.step >= 12 },
+      }
+    }
+    collect()
+    collect()
+    emptyCache()
+    resetPeakMemory()
+    const before = memoryStatistics().inUse
+    for await (const _ of train(make()));
+    const { inUse, cached, peak } = memoryStatistics()
+    const { peakBytes, heldBytes } = await planSteps(async () => make(), { steps: 12 })
+    expect(peakBytes).toBe(peak - before)
+    expect(heldBytes).toBeLessThan(1.25 * peakBytes)
+    // In use are the weights; the rest of what the steps took is cached.
+    expect(Math.abs(heldBytes / (inUse + cached - before) - 1)).toBeLessThan(0.05)
+  })
+
   test('refuses a tensor outside of it, and another plan inside', async () => {
     const { result } = await plan(() => keep(zeros([4, 4])))
     expect(() => result.add(1)).toThrow(/one of a plan, which has a shape only/)

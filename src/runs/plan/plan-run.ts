@@ -173,7 +173,7 @@ const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
 }
 
 /** First steps of a run that are looked at, and those of them that are planned, as lengths vary. */
-const [lookedSteps, variedSteps] = [64, 8]
+const [lookedSteps, variedSteps] = [64, 32]
 
 /** Seconds after which no further step is planned: very deep models have less to gain. */
 const mostSeconds = 2

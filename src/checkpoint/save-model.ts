@@ -79,16 +79,28 @@ const inHead = (model: Model): ((parameter: Tensor) => boolean) => {
   return (parameter) => own.has(parameter)
 }
 
+/** Tensors that become one file. */
+interface FilePart {
+  tensors: ReadonlyMap<string, Tensor>
+  /** Whether they are of the head, which no other model shares, though its own may have the same names. */
+  isHead: boolean
+}
+
 /** Tensors in the parts that become files. */
 const partsOf = (
   model: Model,
   tensors: ReadonlyMap<string, Tensor>,
   { dtype, maxShardBytes = 5e9, splitHead }: SaveModelOptions,
-): Map<string, Tensor>[] => {
-  if (splitHead !== true) return splitBySize(tensors, dtype, maxShardBytes)
+): FilePart[] => {
+  const split = (part: ReadonlyMap<string, Tensor>, isHead: boolean) =>
+    splitBySize(part, dtype, maxShardBytes).map((own) => ({ tensors: own, isHead }))
+  if (splitHead !== true) return split(tensors, false)
   const ofHead = new Set(hfStateOf(model, inHead(model)).keys())
   const some = (isHead: boolean) => new Map([...tensors].filter(([key]) => ofHead.has(key) === isHead))
-  return [some(false), some(true)].flatMap((part) => (part.size === 0 ? [] : splitBySize(part, dtype, maxShardBytes)))
+  return [false, true].flatMap((isHead) => {
+    const part = some(isHead)
+    return part.size === 0 ? [] : split(part, isHead)
+  })
 }
 
 const indexFile = 'model.safetensors.index.json'
@@ -155,21 +167,17 @@ const copyBeside = async (from: string, to: string, wanted: (name: string) => bo
 }
 
 /** Writes the files of weights, with their index where there are several. */
-const writeParts = async (
-  target: string,
-  parts: readonly ReadonlyMap<string, Tensor>[],
-  options: SaveModelOptions,
-): Promise<void> => {
+const writeParts = async (target: string, parts: readonly FilePart[], options: SaveModelOptions): Promise<void> => {
   const { dtype, splitHead = false, sameBody } = options
-  if (parts.length === 1 && !splitHead) return writeOne(join(target, 'model.safetensors'), parts[0], options)
+  if (parts.length === 1 && !splitHead) return writeOne(join(target, 'model.safetensors'), parts[0].tensors, options)
   const map: Record<string, string> = {}
   let size = 0
-  for (const [i, part] of parts.entries()) {
+  for (const [i, { tensors, isHead }] of parts.entries()) {
     const name = shardName(i + 1, parts.length)
-    const same = sameBody === undefined ? undefined : await fileWith(sameBody, part.keys())
-    if (same === undefined) await writeOne(join(target, name), part, options)
+    const same = sameBody === undefined || isHead ? undefined : await fileWith(sameBody, tensors.keys())
+    if (same === undefined) await writeOne(join(target, name), tensors, options)
     else await linkFile(same, join(target, name))
-    for (const [key, tensor] of part) {
+    for (const [key, tensor] of tensors) {
       map[key] = name
       size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
     }

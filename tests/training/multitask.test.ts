@@ -208,6 +208,27 @@ describe.each(['full', 'lora'])('the loss of two tasks: %s', (variant) => {
   })
 })
 
+it.each(['full', 'lora'])('keeps the heads of two tasks of one type apart: %s', async (variant) => {
+  const flipped = toneRows(2000, 12).replaceAll('plant', 'x').replaceAll('rock', 'plant').replaceAll('"x"', '"rock"')
+  writeFileSync(at('flipped.jsonl'), flipped)
+  const other = { ...tone(), data: at('flipped.jsonl'), validation: at('flipped.jsonl') }
+  const out = `same-type-${variant}`
+  const input = { ...recipe(out, { variant, budget: { steps: 20 } }), tasks: { tone: tone(), other } }
+  await multitask(input as unknown as Parameters<typeof multitask>[0])
+  for (const [task, records] of [
+    ['tone', at('dev.jsonl')],
+    ['other', at('flipped.jsonl')],
+  ]) {
+    const predictions = at(`${task}-${variant}-again.jsonl`)
+    await evaluate({ model: at(out), task, data: records, options: { predictions } })
+    expect(readFileSync(predictions, 'utf8')).toBe(readFileSync(at(`${out}/model/${task}/predictions.jsonl`), 'utf8'))
+  }
+  // Both classify, so that their tensors have the same names.
+  const head = variant === 'full' ? 'model-00002-of-00002.safetensors' : 'adapter_model.safetensors'
+  const [own, theirs] = ['tone', 'other'].map((task) => readFileSync(at(`${out}/model/${task}/${head}`)))
+  expect(own.equals(theirs)).toBe(false)
+})
+
 describe('runs of several tasks', () => {
   it('take examples in the shares of the weights, in an order that only seed and position decide', async () => {
     const input = recipe('order', { tasks: { tone: { ...tone(), weight: 1 }, names: { ...names(), weight: 3 } } })

@@ -1,8 +1,8 @@
 // An adapter on a model: its trainable tensors, and how it is activated, merged and removed. Independent of methods.
-import { CheckpointError, ConfigError } from '../core/index.ts'
+import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { compareState, describeReport } from '../nn/index.ts'
-import { noGrad, type Tensor } from '../tensor/index.ts'
+import { restoreState } from '../nn/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, MethodTraining, TrainingFacts } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
@@ -127,13 +127,7 @@ export class AppliedAdapter {
    * @throws CheckpointError that lists all missing, unexpected and mismatched paths
    */
   loadState(state: ReadonlyMap<string, Tensor>): void {
-    const own = this.trainable
-    const report = compareState(own, state)
-    if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
-      throw new CheckpointError(describeReport(report), report)
-    noGrad(() => {
-      for (const [path, tensor] of own) tensor.detach().copy_(state.get(path) as Tensor)
-    })
+    restoreState(this.trainable, state)
   }
 
   /** Factor of the learning rate for one of its tensors, by path. */

@@ -7,7 +7,7 @@ import { type Model, quantizationOf } from '../models/index.ts'
 import { scope } from '../tensor/index.ts'
 import { type CompletionTokens, completionLength } from './log-probs.ts'
 import type { Reference } from './reference.ts'
-import type { ScoreCompletionsOptions } from './score-completions.ts'
+import { inShares, type ScoreCompletionsOptions } from './score-completions.ts'
 
 /** A reference with a cache. */
 export interface CachedReference extends Reference {
@@ -105,6 +105,9 @@ export const cachedReference = async (
 
   return {
     summary: `${reference.summary}, cached`,
+    get readsPolicy() {
+      return source?.readsPolicy ?? false
+    },
     get damaged() {
       return [...caches.values()].flatMap(({ damaged }) => damaged)
     },
@@ -118,15 +121,23 @@ export const cachedReference = async (
       source = undefined
     },
     flush,
-    logProbs: async (completions, options) => {
-      const computed = await complete(completions, options)
-      const cache = await cacheFor(options.temperature)
-      const read = (completion: CompletionTokens): Float32Array => {
-        if (completionLength(completion) === 0) return new Float32Array(0)
-        const key = keyOf(completion)
-        return computed.get(key) ?? scope(() => cache.gather([key]).toFloat32Array())
-      }
-      return completions.map(read)
-    },
+    // Processes divide what is asked for, not what is missing: their caches may differ.
+    logProbs: (completions, { share, ...options }) =>
+      inShares(
+        completions,
+        { share },
+        {
+          async work(own) {
+            const computed = await complete(own, options)
+            const cache = await cacheFor(options.temperature)
+            return own.map((completion): Float32Array => {
+              if (completionLength(completion) === 0) return new Float32Array(0)
+              const key = keyOf(completion)
+              return computed.get(key) ?? scope(() => cache.gather([key]).toFloat32Array())
+            })
+          },
+          standIn: (completion) => new Float32Array(completionLength(completion)),
+        },
+      ),
   }
 }

@@ -13,7 +13,9 @@ export interface Reference {
   /** One line for reports: what the reference is. */
   readonly summary: string
   /** Log-probabilities of the tokens of each completion. */
-  logProbs(completions: readonly CompletionTokens[], options: ScoreCompletionsOptions): Promise<Float32Array[]>
+  logProbs(completions: readonly CompletionTokens[], options: ScoreCompletionsOptions): Promise<readonly Float32Array[]>
+  /** Whether it computes with weights of the policy's model. */
+  readonly readsPolicy: boolean
   /** For references whose weights may follow the policy (TR-DPO). */
   readonly follows?: FollowingWeights
 }
@@ -65,6 +67,7 @@ export const adaptersOffReference = (
   const { adapters = applied.startNames } = options
   return {
     summary: summaryOf(adapters, applied),
+    readsPolicy: true,
     logProbs: (completions, scoring) =>
       withAdapters(applied.model, adapters, (model) => scoresOf(model, completions, scoring)),
   }
@@ -105,6 +108,7 @@ export const adapterCopyReference = (
     ])
   return {
     summary: `a frozen copy of the adapter ${applied.name}`,
+    readsPolicy: true,
     logProbs: (completions, scoring) =>
       withAdapters(applied.model, [name], (model) => scoresOf(model, completions, scoring)),
     follows: { update: (mix) => follow(pairs(), mix), tensors: own },
@@ -137,6 +141,7 @@ export const modelReference = (model: Model, policy?: Model): Reference => {
     [...own].every(([path, { shape }]) => theirs.get(path)?.shape.join() === shape.join())
   return {
     summary: 'a frozen copy',
+    readsPolicy: false,
     logProbs: (completions, scoring) => scoresOf(model, completions, scoring),
     ...(same
       ? {

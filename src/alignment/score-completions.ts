@@ -2,10 +2,11 @@
 // reference model, and of the policy that wrote them.
 import { setImmediate } from 'node:timers/promises'
 import { planMicroBatches } from '../data/index.ts'
+import type { BlockWork } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
-import { positionsIn, sharesPrompts } from '../objectives/index.ts'
+import { positionsIn, type ShareWork, sharesPrompts } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
-import { type CompletionTokens, collateCompletions, completionLogProbs } from './log-probs.ts'
+import { type CompletionTokens, collateCompletions, completionLength, completionLogProbs } from './log-probs.ts'
 
 /** Values of the tokens of one completion. */
 export interface CompletionScores {
@@ -27,13 +28,36 @@ export interface ScoreCompletionsOptions {
   /** Compute common beginnings of neighbouring completions once, where the model can (default: false). */
   shared?: boolean
   signal?: AbortSignal
+  /** Divides the completions among the processes of a run (default: each of them scores all). */
+  share?: ShareWork
 }
+
+/** Scores completions, which processes divide where they can. */
+export const inShares = <Result>(
+  examples: readonly CompletionTokens[],
+  { share }: Pick<ScoreCompletionsOptions, 'share'>,
+  how: Pick<BlockWork<CompletionTokens, Result>, 'work' | 'standIn'>,
+): Promise<readonly Result[]> =>
+  share === undefined ? how.work(examples) : share(examples, { sizeOf: ({ ids }) => ids.length, ...how })
+
+/** Scores in a plan, which computes no values. */
+const unknown = (completion: CompletionTokens): Float32Array => new Float32Array(completionLength(completion))
 
 /**
  * Scores completions, in their order, without gradients and without dropout.
  * @throws ConfigError for a model without a causal language modelling head, the signal's reason when it is aborted
  */
-export const scoreCompletions = async (
+export const scoreCompletions = (
+  model: Model,
+  examples: readonly CompletionTokens[],
+  options: ScoreCompletionsOptions,
+): Promise<readonly CompletionScores[]> =>
+  inShares(examples, options, {
+    work: (own) => scoreOwn(model, own, options),
+    standIn: (one) => ({ logProbs: unknown(one), entropy: unknown(one) }),
+  })
+
+const scoreOwn = async (
   model: Model,
   examples: readonly CompletionTokens[],
   options: ScoreCompletionsOptions,

@@ -1,6 +1,6 @@
 // Training in several processes: joining them, what they exchange, and starting them. What other folders may use of it.
 export { ConnectedGroup } from './connected-group.ts'
-export { computeByTurns, onFirst, shareItems } from './divide-work.ts'
+export { type BlockWork, computeByTurns, onFirst, shareBlocks, shareItems } from './divide-work.ts'
 export { inGroup } from './in-group.ts'
 export { joinProcesses } from './join.ts'
 export { type KubernetesRequest, kubernetesManifest } from './kubernetes-job.ts'

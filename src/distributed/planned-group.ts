@@ -41,6 +41,7 @@ export interface PlannedGroupSettings {
 
 export class PlannedGroup extends ProcessGroup {
   readonly library: CollectiveLibrary
+  override readonly planned = true
   readonly #flights = new Map<Tensor, Flight>()
   #count = 0
   /** Memory of Gloo's thread, which works on one collective after the other: for the largest of those on their way. */

@@ -25,6 +25,8 @@ export abstract class ProcessGroup {
   readonly members: readonly string[]
   readonly bucketBytes: number
   readonly overlaps: boolean
+  /** Whether the other processes are in a plan only, and give what this one gives. */
+  readonly planned: boolean = false
 
   constructor({ rank, size, members, bucketBytes, overlaps }: GroupFacts) {
     this.rank = rank

@@ -93,7 +93,7 @@ export {
   Seq2SeqLmHead,
   TokenClassifier,
 } from './heads/index.ts'
-export { type LayerPass, type LayerWeights, withLayerWeights } from './layer-weights.ts'
+export { currentLayerWeights, type LayerPass, type LayerWeights, withLayerWeights } from './layer-weights.ts'
 export {
   Body,
   type BodyFacts,

@@ -9,6 +9,8 @@ export interface LayerWeights {
   trains(layer: object): boolean
   /** Runs `body` with the weights of the layer in memory. */
   during<Result>(layer: object, pass: LayerPass, body: () => Result): Result
+  /** The same for one of several forward passes of a micro-batch, not all of which every micro-batch has. @param number of the pass */
+  part(number: number): LayerWeights
 }
 
 let current: LayerWeights | undefined

@@ -55,6 +55,10 @@ export class Embedding extends Module {
     return this.#blocks === undefined ? 0 : this.shape[0] * this.shape[1]
   }
 
+  override get quantizedTensors(): readonly Tensor[] | undefined {
+    return this.#blocks === undefined ? [] : undefined
+  }
+
   /** Takes a matrix of blocks in place of the parameter, which has no memory. Rows are float32. */
   useBlocks(matrix: BlockMatrix): void {
     this.#blocks = matrix

@@ -25,7 +25,15 @@ export { Identity } from './identity.ts'
 export type { KeyRule } from './key-rule.ts'
 export { Linear, type LowRankRows, type Quantization, quantizations } from './linear.ts'
 export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
-export { compareState, describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'
+export {
+  compareState,
+  describeReport,
+  expectLastSize,
+  type Initialization,
+  type LoadReport,
+  Module,
+  restoreState,
+} from './module.ts'
 export { LayerNorm, Norm, RmsNorm } from './norm.ts'
 export { buildShapes, materialize } from './parameter.ts'
 export { type BlockFormat, blockFormats, type IntegerFormat } from './plain-blocks.ts'

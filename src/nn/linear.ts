@@ -92,6 +92,11 @@ export class Linear extends Module {
     return this.#quantized === undefined || this.#tied ? 0 : this.shape[0] * this.shape[1]
   }
 
+  override get quantizedTensors(): readonly Tensor[] | undefined {
+    const matrix = this.#quantized
+    return matrix === undefined ? [] : matrix instanceof QuantizedMatrix ? matrix.tensors : undefined
+  }
+
   /** Takes a matrix of blocks in place of the parameter, which has no memory. Inputs and outputs are float32. */
   useBlocks(matrix: BlockMatrix): void {
     this.#replaceWeight(matrix)

@@ -83,6 +83,11 @@ export abstract class Module {
     return 0
   }
 
+  /** Codes and scales of this module's own quantised weights in memory; undefined where its weights are blocks of a mapped file. */
+  get quantizedTensors(): readonly Tensor[] | undefined {
+    return []
+  }
+
   /** Number of elements of all parameters, and of quantised weights. */
   get parameterCount(): number {
     let count = 0
@@ -182,12 +187,27 @@ export abstract class Module {
       noGrad(() => {
         for (const [path, parameter] of own) {
           const given = usable(path, parameter)
-          if (given !== undefined) parameter.detach().copy_(given)
+          if (given !== undefined) copyValues(parameter, given)
         }
       })
     else this.replaceParameters((path, parameter) => usable(path, parameter) ?? parameter)
     return report
   }
+}
+
+/** Copies values into a tensor, of which no other name is left: only the garbage collector would free that, and the memory with it. */
+const copyValues = (tensor: Tensor, values: Tensor): void =>
+  noGrad(() => scope(() => void tensor.detach().copy_(values)))
+
+/**
+ * Copies tensors into those of the same paths.
+ * @throws CheckpointError that lists all missing, unexpected and mismatched paths
+ */
+export const restoreState = (own: ReadonlyMap<string, Tensor>, state: ReadonlyMap<string, Tensor>): void => {
+  const report = compareState(own, state)
+  if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
+    throw new CheckpointError(describeReport(report), report)
+  for (const [path, tensor] of own) copyValues(tensor, state.get(path) as Tensor)
 }
 
 const contiguous = (parameter: Tensor): Tensor => {

@@ -66,6 +66,7 @@ export {
   type ObjectiveDefinition,
   type PrepareContext,
   positionsIn,
+  type ShareWork,
   sequenceLengths,
   sequencesIn,
   type TextRow,

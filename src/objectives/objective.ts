@@ -3,6 +3,7 @@
 import type { z } from 'zod'
 import type { Random } from '../core/index.ts'
 import type { Row } from '../data/index.ts'
+import type { BlockWork } from '../distributed/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Sequences } from './sequences.ts'
@@ -103,6 +104,9 @@ export interface LossOptions {
   onLabelLosses?(losses: Tensor): void
 }
 
+/** Divides work without gradients among the processes of a run, each of which gets the results of all items in their order. */
+export type ShareWork = <Item, Result>(items: readonly Item[], how: BlockWork<Item, Result>) => Promise<Result[]>
+
 /** What `Criterion.prepare` may use. */
 export interface PrepareContext {
   /** The model that is trained. Adapters on it may be switched off for a while. */
@@ -119,6 +123,8 @@ export interface PrepareContext {
   seed: number
   /** Whether the examples are evaluated and not trained on: nothing that is carried may change then. */
   evaluation?: boolean
+  /** For work that the processes of a run divide; all call it equally often. Undefined in a single process. */
+  share?: ShareWork
 }
 
 /** What a criterion or an example source carries from step to step, such as a running mean: JSON in checkpoints. */
@@ -152,6 +158,11 @@ export interface Criterion<Example = unknown> {
    * must change last.
    */
   prepare?(examples: readonly Example[], context: PrepareContext): Promise<readonly Example[]>
+  /**
+   * Whether `prepare` computes with the weights of the model (default: true). Where processes have parts of the weights, they are whole in
+   * the meantime.
+   */
+  readonly preparesWithModel?: boolean
   /** What `prepare` carries from step to step. */
   readonly carried?: CarriedState
   /** Runs the model. @throws ConfigError when the model has another head than the criterion needs */

@@ -1,7 +1,7 @@
 // The examples of a run in their order: a pure function of (seed, position), so that a resumed run continues without replaying it.
 import { createRandom } from '../core/index.ts'
 import { placeAt, type Row, rowAt, type Sampler } from '../data/index.ts'
-import type { Objective } from '../objectives/index.ts'
+import type { Objective, ShareWork } from '../objectives/index.ts'
 import type { IncidentEvent, NoteEvent, RolloutEvent, TrainingEvent } from '../tracking/index.ts'
 
 /** A global batch with its position in the data. */
@@ -48,6 +48,8 @@ export interface FillContext {
   padded: boolean
   device?: string
   signal?: AbortSignal
+  /** Divides work among the processes of a run. */
+  share?: ShareWork
 }
 
 type Unstamped<Event> = Event extends TrainingEvent ? Omit<Event, 'time' | 'step'> : never

@@ -148,11 +148,11 @@ export interface SharedBatch<Example = unknown> {
   /** Weights of layers that processes bring each other. */
   weights?: LayerWeights | undefined
   /**
-   * An example that a process computes without effect while others compute more micro-batches than it has: all of them must bring each
+   * Examples that a process computes without effect while others compute more micro-batches than it has: all of them must bring each
    * other the weights of layers equally often.
    */
-  idle?: Example | undefined
-  /** Whether the idle example comes first, without effect, so that every process sees the order of the layers. */
+  idle?: readonly Example[] | undefined
+  /** Whether the idle examples come first, without effect, so that every process sees the order of the layers. */
   showsPasses?: boolean
 }
 
@@ -166,7 +166,7 @@ interface PlannedRows<Example> {
 /** Adds what a process computes without effect: as others compute more, and first of all, to show the order of the layers. */
 const addIdle = <Example>(planned: PlannedRows<Example>[], rounds: number, shared?: SharedBatch<Example>): void => {
   if (shared?.idle === undefined) return
-  const idle = { rows: [shared.idle], numbers: [0], counts: false }
+  const idle = { rows: [...shared.idle], numbers: [...shared.idle.keys()], counts: false }
   while (planned.length < rounds) planned.push(idle)
   if (shared.showsPasses === true) planned.unshift(idle)
 }

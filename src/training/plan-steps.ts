@@ -4,6 +4,8 @@ import { DataError } from '../core/index.ts'
 import type { CollectiveMark } from '../distributed/index.ts'
 import { noteMark, notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
 import { ownRows, plannedBatches, sourceOfBatches } from './planned-batches.ts'
+import type { ShardedWeights } from './sharded-weights.ts'
+import { fillExamples } from './shared-work.ts'
 import { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
@@ -59,20 +61,21 @@ export interface PlanExtent {
 export interface PlannableRun extends TrainingRun<never> {
   /** Evaluates those validation examples that take the most memory; undefined for a run without evaluations. */
   evaluateLargest?: (() => Promise<unknown>) | undefined
+  /** Weights of a model that is not trained, of which each process has a part. */
+  besideWeights?: ShardedWeights | undefined
 }
 
 /**
  * Lets a run that makes its examples itself make those from a position on.
  * @throws DataError where that takes longer than some seconds
  */
-const fill = async ({ stream, settings, state }: TrainingRun<never>, position: number, seconds: number) => {
-  const { online } = stream
-  if (online === undefined) return
+const fill = async (run: TrainingRun<never>, position: number, seconds: number) => {
+  if (run.stream.online === undefined) return
   notePhase(fillPhase)
-  const { padded } = settings.batch
-  const { step, microTokens } = state
+  const { padded } = run.settings.batch
+  const { step, microTokens } = run.state
   const limit = Number.isFinite(seconds) ? AbortSignal.timeout(1000 * seconds) : undefined
-  const events = online.fill(position, { step, microTokens, padded, signal: limit })[Symbol.asyncIterator]()
+  const events = fillExamples(run, position, { step, microTokens, padded, signal: limit })[Symbol.asyncIterator]()
   while ((await events.next()).done !== true);
   if (limit?.aborted)
     throw new DataError(
@@ -100,6 +103,7 @@ export const planSteps = (
     noteModel(run)
     // As before the first step of a run.
     run.shardedWeights?.close()
+    run.besideWeights?.close()
     await fill(run, 0, fillSeconds)
     const { trainable, average, evaluateLargest, group, shardedWeights } = run
     const { padded, microTokens, ...batch } = run.settings.batch

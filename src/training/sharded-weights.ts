@@ -3,12 +3,13 @@
 //
 // The order in which collectives begin must be the same on every process: a process group pairs them by that order alone. So here it is
 // a function of the plan of a micro-batch and of nothing else. The plan is the order in which layers run, forward and backward. The first
-// micro-batch of a process shows it: it is of the same example everywhere, gathers each layer when it is needed, and sends no gradient.
+// micro-batch of a process shows it: it is of the same examples everywhere, gathers each layer when it is needed, and sends no gradient.
 // Processes compare what they found. From then on position i of the plan begins, in this order: the gather of its layer unless it is
 // there or on its way, the gather of the layer of position i + 1, and, after the last backward pass of a layer, the sums of its
 // gradients. Rows, missing gradients, time and what has arrived change only how long a process waits. A process that runs fewer layers,
-// as nothing in its rows is trained, goes through the rest of the plan without them. One that runs another layer than planned fails
-// before it begins anything.
+// as nothing in its rows is trained or they are not of every task, goes through the rest of the plan without them. One that runs another
+// layer than planned fails before it begins anything. Global batches whose loss has other terms, such as those of other tasks or of a
+// critic alone, have plans of their own.
 import { ConfigError } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { LayerPass, LayerWeights, Model } from '../models/index.ts'
@@ -66,19 +67,29 @@ interface Unit {
 interface PlannedPass {
   unit: Unit
   pass: LayerPass
+  /** The forward pass of the micro-batch that it belongs to, by number; empty where there is one. */
+  part: string
   /** Buckets of trained weights whose gradients are complete after it. */
   complete: readonly number[]
 }
 
 const bytesOf = ({ dtype }: Tensor): number => dtypeFacts(dtype).bytes
 
-/** @throws ConfigError for a model with quantised matrices */
+/** @throws ConfigError for a model with matrices in the blocks of a mapped file */
 const expectDivisible = (model: Model): void => {
-  const quantised = [...model.modules()].find(([, module]) => module.quantizedCount > 0)
-  if (quantised !== undefined)
+  const mapped = [...model.modules()].find(([, module]) => module.quantizedTensors === undefined)
+  if (mapped !== undefined)
     throw new ConfigError(
-      `Expected plain matrices to divide for \`shard\` parameters, got a quantised one at \`${quantised[0]}\`. Set \`frozenWeights\` to float32 or bfloat16, or \`shard\` to gradients.`,
+      `Expected matrices in memory to divide for \`shard\` parameters, got blocks of a mapped file at \`${mapped[0]}\`, which processes of a machine share already. Set \`shard\` to gradients.`,
     )
+}
+
+/** Every parameter of a module and of those inside it, and the tensors of quantised matrices, by path. */
+const tensorsOf = (module: Module): Map<string, Tensor> => {
+  const found = module.parameters()
+  for (const [path, one] of module.modules())
+    for (const [i, tensor] of (one.quantizedTensors ?? []).entries()) found.set(`${path}.quantized.${i}`, tensor)
+  return found
 }
 
 const isLayer = /(^|\.)layers\.\d+$/
@@ -104,11 +115,11 @@ const placesOf = (
   const places = new Map<Tensor, { path: string; layer: Module | undefined }>()
   for (const [path, tensor] of trained) places.set(tensor, { path, layer: undefined })
   for (const [i, model] of models.entries())
-    for (const [path, tensor] of model.parameters())
+    for (const [path, tensor] of tensorsOf(model))
       if (!places.has(tensor)) places.set(tensor, { path: i === 0 ? path : `auxiliary.${path}`, layer: undefined })
   const outside = new Set<Tensor>()
   for (const layer of layersOf(models))
-    for (const tensor of layer.parameters().values()) {
+    for (const tensor of tensorsOf(layer).values()) {
       const place = places.get(tensor)
       if (place === undefined) continue
       if (place.layer !== undefined) outside.add(tensor)
@@ -132,8 +143,11 @@ export class ShardedWeights implements LayerWeights {
   /** One element of each dtype, which stands for all elements of a weight that is not in memory. */
   readonly #elements = new Map<Dtype, Tensor>()
   #opened = 1
-  /** The passes of a micro-batch, once the first one has shown them, and those of the first one so far. */
-  #plan: readonly PlannedPass[] | undefined
+  /** The layers of each model. */
+  readonly #unitsOfModels: readonly (readonly Unit[])[]
+  /** The passes of a micro-batch by the terms of the loss, once the first one has shown them, and those of the first one so far. */
+  readonly #plans = new Map<string, readonly PlannedPass[]>()
+  #terms = ''
   readonly #seen: PlannedPass[] = []
   /** The next position in the plan. */
   #at = 0
@@ -143,7 +157,7 @@ export class ShardedWeights implements LayerWeights {
   /**
    * Takes the part of this process. The weights stay whole until `close`.
    * @param trained every trained weight by path
-   * @throws ConfigError for quantised matrices, which cannot be divided
+   * @throws ConfigError for matrices in the blocks of a mapped file
    */
   constructor(group: Gatherer, models: readonly Model[], trained: ReadonlyMap<string, Tensor>) {
     this.#group = group
@@ -176,6 +190,7 @@ export class ShardedWeights implements LayerWeights {
       unit.trained = unit.blocks.flatMap(({ set, bucket }) => (set === this.#trained ? [bucket] : []))
     }
     this.#units = [...units.values()]
+    this.#unitsOfModels = models.map((model) => layersOf([model]).map((layer) => units.get(layer) as Unit))
     this.#root = units.get(undefined) as Unit
     this.take()
   }
@@ -303,6 +318,15 @@ export class ShardedWeights implements LayerWeights {
     this.#leave(this.#root)
   }
 
+  get #plan(): readonly PlannedPass[] | undefined {
+    return this.#plans.get(this.#terms)
+  }
+
+  /** From now on micro-batches are of a global batch whose loss has these terms. */
+  choosePlan(terms: readonly string[]): void {
+    this.#terms = [...terms].sort().join('\n')
+  }
+
   /** Whether the next micro-batch is the first one, which shows the plan. */
   get isFirst(): boolean {
     return this.#plan === undefined
@@ -321,43 +345,70 @@ export class ShardedWeights implements LayerWeights {
 
   /** @throws ConfigError for an architecture that does not run its layers so that they can be recomputed */
   endMicroBatch(): void {
-    if (this.#plan === undefined) this.#learn()
-    else while (this.#at < this.#plan.length) this.#through(this.#plan[this.#at++], this.#plan[this.#at], () => {})
+    const plan = this.#plan
+    if (plan === undefined) this.#learn()
+    else this.#skipTo(plan.length, plan)
+  }
+
+  /** Goes through the plan up to a position without computing anything. */
+  #skipTo(end: number, plan: readonly PlannedPass[]): void {
+    while (this.#at < end) this.#through(plan[this.#at++], plan[this.#at], () => {})
   }
 
   /** Makes the plan of the passes that the first micro-batch has run. */
   #learn(): void {
     const used = new Set(this.#seen.map(({ unit }) => unit))
-    if (this.#units.some((unit) => unit !== this.#root && !used.has(unit)))
+    // A model that has no part in these terms of the loss, such as a policy while its critic alone is trained, runs no layer at all.
+    const isPartial = (units: readonly Unit[]) =>
+      units.some((unit) => used.has(unit)) && !units.every((unit) => used.has(unit))
+    if (used.size === 0 || this.#unitsOfModels.some(isPartial))
       throw new ConfigError(
         `Expected an architecture whose layers can be recomputed for \`shard\` parameters, got ${this.#type}. Set \`shard\` to gradients.`,
       )
     const last = new Map(this.#seen.flatMap(({ unit, pass }, i) => (pass === 'backward' ? [[unit, i] as const] : [])))
-    this.#plan = this.#seen.map((seen, i) => ({
+    const plan = this.#seen.map((seen, i) => ({
       ...seen,
       complete: last.get(seen.unit) === i ? seen.unit.trained : [],
     }))
+    this.#plans.set(this.#terms, plan)
   }
 
   trains(layer: object): boolean {
     return (this.#unitOf.get(layer)?.trained.length ?? 0) > 0
   }
 
-  /** @throws ConfigError for another pass than the plan has here */
   during<Result>(layer: object, pass: LayerPass, body: () => Result): Result {
+    return this.#during(layer, { pass, part: '' }, body)
+  }
+
+  part(number: number, within = ''): LayerWeights {
+    const part = `${within}${number}.`
+    return {
+      trains: (layer) => this.trains(layer),
+      during: (layer, pass, body) => this.#during(layer, { pass, part }, body),
+      part: (inner) => this.part(inner, part),
+    }
+  }
+
+  /** @throws ConfigError for another pass than the plan has here */
+  #during<Result>(layer: object, { pass, part }: Pick<PlannedPass, 'pass' | 'part'>, body: () => Result): Result {
     const unit = this.#unitOf.get(layer)
     if (unit === undefined) return body()
-    if (this.#plan === undefined) {
-      const seen = { unit, pass, complete: [] }
+    const plan = this.#plan
+    if (plan === undefined) {
+      const seen = { unit, pass, part, complete: [] }
       this.#seen.push(seen)
       return this.#through(seen, undefined, body)
     }
-    const planned = this.#plan[this.#at]
-    if (planned?.unit !== unit || planned.pass !== pass)
+    // Other processes may have rows of parts that this one has none of.
+    let at = this.#at
+    while (at < plan.length && plan[at].part !== part) at++
+    if (plan[at]?.unit !== unit || plan[at].pass !== pass)
       throw new ConfigError(
-        `Expected the layers of ${this.#type} in the same order in every micro-batch for \`shard\` parameters, got another one at pass ${this.#at + 1} of ${this.#plan.length}. Set \`shard\` to gradients.`,
+        `Expected the layers of ${this.#type} in the same order in every micro-batch for \`shard\` parameters, got another one at pass ${at + 1} of ${plan.length}. Set \`shard\` to gradients.`,
       )
-    return this.#through(planned, this.#plan[++this.#at], body)
+    this.#skipTo(at, plan)
+    return this.#through(plan[at], plan[++this.#at], body)
   }
 
   /** One position of the plan: begins what the others begin there, whatever `body` computes. */
@@ -442,11 +493,11 @@ export class ShardedWeights implements LayerWeights {
     dropMemory(parameter, this.#elementOf(parameter))
   }
 
-  /** NaN, so that a weight which is used without being there is noticed. */
+  /** NaN, so that a weight which is used without being there is noticed; codes have scales, which are. */
   #elementOf({ dtype }: Tensor): Tensor {
     const known = this.#elements.get(dtype)
     if (known !== undefined) return known
-    const element = keep(full([], Number.NaN, { dtype }))
+    const element = keep(full([], dtypeFacts(dtype).floating ? Number.NaN : 0, { dtype }))
     this.#elements.set(dtype, element)
     return element
   }

@@ -12,13 +12,15 @@ export const shareBatch = <Example>(
   exchange: GradientExchange,
   weights: ShardedWeights | undefined,
 ): SharedBatch<Example> => {
+  const totals = trainingWeights(trainable, examples)
   const shared = {
-    totals: trainingWeights(trainable, examples),
+    totals,
     // The most micro-batches that a process has, where each of them is exchanged.
     rounds: async (own: number) => (exchange.everyMicroBatch ? Math.max(...(await group.gather(own))) : own),
   }
   if (weights === undefined) return { ...shared, sink: exchange }
   weights.onGradients = (buckets) => exchange.complete(buckets)
+  weights.choosePlan(Object.keys(totals).filter((term) => totals[term] > 0))
   const { isFirst } = weights
   return {
     ...shared,
@@ -42,12 +44,20 @@ export const shareBatch = <Example>(
   }
 }
 
-/** The shortest example of the batch with something to learn, the first of several: every layer has a backward pass. */
+/**
+ * For each term of the loss the shortest example of the batch with something to learn, the first of several: together they go through every
+ * layer that the batch goes through, forward and backward.
+ */
 export const shortestTrained = <Example>(
   { objective }: TrainableModel<Example>,
   examples: readonly Example[],
-): Example => {
-  const trained = examples.filter((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
-  const { tokens } = objective
-  return trained.reduce((least, example) => (tokens(example) < tokens(least) ? example : least))
+): Example[] => {
+  const shortest = new Map<string, Example>()
+  for (const example of examples)
+    for (const [term, weight] of Object.entries(objective.weights(example))) {
+      const least = shortest.get(term)
+      if (weight > 0 && (least === undefined || objective.tokens(example) < objective.tokens(least)))
+        shortest.set(term, example)
+    }
+  return [...new Set(shortest.values())]
 }

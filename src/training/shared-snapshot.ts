@@ -52,10 +52,11 @@ export const writeSharedSnapshot = async (
 
 /** What only the first process writes. */
 const writeBeside = async (folder: string, parts: SnapshotParts, options: { tokenizer?: string }): Promise<void> => {
-  const { model, auxiliary, addModelFiles, carried } = parts
+  const { model, auxiliary, addModelFiles, carried, online } = parts
   await saveModel(model, join(folder, checkpointFiles.model), { ...options, addFiles: addModelFiles, weights: false })
   if (auxiliary !== undefined) await saveModel(auxiliary, join(folder, checkpointFiles.auxiliary), { weights: false })
   if (carried !== undefined) await saveSafetensors(join(folder, checkpointFiles.carried), carried())
+  await online?.save(join(folder, checkpointFiles.examples))
 }
 
 /** The parts of optimizer and average of this process. */

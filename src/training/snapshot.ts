@@ -13,9 +13,9 @@ import {
 } from '../checkpoint/index.ts'
 import { CheckpointError, exists, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { compareState, describeReport } from '../nn/index.ts'
+import { restoreState } from '../nn/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
-import { noGrad, type Tensor } from '../tensor/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import { checkpointFiles, runFiles } from '../tracking/index.ts'
 import type { OnlineExamples } from './example-stream.ts'
 import { openParts } from './tensor-parts.ts'
@@ -62,6 +62,8 @@ export interface SnapshotParts {
   addModelFiles?(folder: string): Promise<void>
   /** How the weights are stored, if not as a folder of the whole model. */
   weights?: {
+    /** Whether it writes weights that are not trained too (default: false). */
+    storesFrozen?: boolean
     save(folder: string): Promise<void>
     load(folder: string): Promise<void>
   }
@@ -258,15 +260,8 @@ const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
  * Copies the tensors of a file into those of the same paths.
  * @throws CheckpointError that lists all missing, unexpected and mismatched paths
  */
-export const restoreTensors = (own: ReadonlyMap<string, Tensor>, file: SafetensorsFile): void => {
-  const stored = allTensors(file)
-  const report = compareState(own, stored)
-  if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
-    throw new CheckpointError(describeReport(report), report)
-  noGrad(() => {
-    for (const [path, tensor] of own) tensor.detach().copy_(stored.get(path) as Tensor)
-  })
-}
+export const restoreTensors = (own: ReadonlyMap<string, Tensor>, file: SafetensorsFile): void =>
+  restoreState(own, allTensors(file))
 
 /** Restores the parts of a run from a checkpoint, which must have been verified. */
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {

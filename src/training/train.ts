@@ -28,6 +28,7 @@ import { afterEvaluation, plateauFactor } from './plateau.ts'
 import type { TrainingSettings } from './settings.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
 import { shareBatch } from './shared-batch.ts'
+import { fillExamples, shareOf } from './shared-work.ts'
 
 /** Phases of plans that are no part of the steps. */
 export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
@@ -238,13 +239,13 @@ class TrainingLoop<Example> {
 
   /** Makes the examples of the next batch, where the run makes them itself. */
   async *#fill(): AsyncGenerator<TrainingEvent> {
-    const { stream, settings, device, group } = this.#run
+    const { settings, device, group } = this.#run
     // Processes of a group stop together, after a step.
     const signal = group === undefined ? this.#run.signal : undefined
     const { position, step, microTokens } = this.#state
     const { padded } = settings.batch
     notePhase(fillPhase)
-    for await (const event of stream.online?.fill(position, { step, microTokens, padded, device, signal }) ?? []) {
+    for await (const event of fillExamples(this.#run, position, { step, microTokens, padded, device, signal })) {
       const at = event.type === 'incident' ? step + 1 : step
       yield { ...this.#stamp(), ...event, step: at } as TrainingEvent
     }
@@ -252,7 +253,7 @@ class TrainingLoop<Example> {
 
   /** Completes the examples of a batch. With less memory than that needs, its forward passes are halved. */
   async *#prepare(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent> {
-    const { trainable, settings, device } = this.#run
+    const { trainable, settings, device, group } = this.#run
     const { objective, model } = trainable
     if (objective.prepare === undefined) return
     notePhase('preparation')
@@ -260,9 +261,11 @@ class TrainingLoop<Example> {
     for (;;) {
       const { microTokens, step } = this.#state
       try {
-        const context = { model, microTokens, padded, device, step, position: batch.position, seed: settings.seed }
-        const prepare = objective.prepare.bind(objective)
-        batch.examples = [...(await this.#whole(() => prepare(batch.examples, context)))]
+        const { position } = batch
+        const { seed } = settings
+        const context = { model, microTokens, padded, device, step, position, seed, ...shareOf(group) }
+        const prepare = () => objective.prepare?.(batch.examples, context) ?? Promise.resolve(batch.examples)
+        batch.examples = [...(await (objective.preparesWithModel === false ? prepare() : this.#whole(prepare)))]
         return
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error

@@ -9,6 +9,7 @@ import { noGrad, scope } from '../tensor/index.ts'
 import { assignRows } from './data-parallel.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
+import { shareOf } from './shared-work.ts'
 
 /** How validation examples are evaluated. */
 export interface ValidationOptions {
@@ -27,10 +28,10 @@ const item = (value: number | { item(): number }) => (typeof value === 'number' 
 const prepared = async <Example>(
   { model, objective }: Pick<TrainableModel<Example>, 'model' | 'objective'>,
   examples: readonly Example[],
-  { microTokens, padded, device }: Omit<ValidationOptions, 'examples' | 'group'>,
+  { microTokens, padded, device, group }: Omit<ValidationOptions, 'examples'>,
 ): Promise<readonly Example[]> => {
   if (objective.prepare === undefined) return examples
-  const context = { model, padded, device, step: 0, position: 0, seed: 0, evaluation: true }
+  const context = { model, padded, device, step: 0, position: 0, seed: 0, evaluation: true, ...shareOf(group) }
   for (let most = microTokens; ; most = Math.floor(most / 2)) {
     try {
       return await objective.prepare(examples, { ...context, microTokens: most })

@@ -78,10 +78,17 @@ describe.each(Object.keys(recipes) as Kind[])('a plan of one of two processes: %
     expect(stateOf(optimizer) / stateOf(none)).toBeCloseTo(0.5, 1)
   })
 
-  it('refuses weights that its forward passes cannot share', async () => {
-    await expect(planOf(kind, { shard: 'parameters' }, { count: 2 })).rejects.toThrow(
-      /`shard` parameters needs the same forward passes on every process, and those of (align|multitask) differ/,
-    )
+  it('has a part of the weights, and receives the others', async () => {
+    const [gradients, parameters] = [
+      await planOf(kind, { shard: 'gradients' }, { count: 2 }),
+      await planOf(kind, { shard: 'parameters' }, { count: 2 }),
+    ]
+    const gathered = ({ processes }: PlannedRow) =>
+      processes?.collectives.find(({ kind: own }) => own === 'gather')?.bytes ?? 0
+    expect(gathered(parameters)).toBeGreaterThan(gathered(gradients))
+    // A copy of the model that is the reference is divided too: nothing else is as large as all weights.
+    const unnamed = parameters.memory.holders.filter(({ label }) => label === '')
+    for (const { bytes } of unnamed) expect(bytes).toBeLessThan(2 * parameters.trainedParameters)
   })
 })
 

@@ -41,7 +41,6 @@ const refused = () => [
   // Whole float32 weights are where their parameter is updated, not where its pieces are.
   made.masked('averaged', { shard, optimizer: { type: 'muon' }, precision: 'bfloat16' }),
   made.masked('some', { shard, recompute: 1 }),
-  made.classes('quantised', { shard, variant: 'lora', frozenWeights: 'nf4' }),
 ]
 
 /** What is told of each group of processes. */
@@ -187,7 +186,6 @@ describe('sharded weights', () => {
       /that it trains for `shard`, got adamw-schedule-free.*\n.*`average` needs every float32 weight/,
     )
     expect(text).toMatch(/Expected all for `recompute` with `shard` parameters, which recomputes every layer, got 1/)
-    expect(text).toMatch(/Expected plain matrices to divide for `shard` parameters, got a quantised one at/)
     for (const { out } of refused()) expect(existsSync(join(out, 'run.json'))).toBe(false)
   })
 })

@@ -147,9 +147,13 @@ class RatingCriterion implements Criterion<RatedCompletion> {
     return completionLength(example)
   }
 
+  get preparesWithModel(): boolean {
+    return this.#config.baseline === 'kl' || this.#reference.readsPolicy
+  }
+
   async prepare(examples: readonly RatedCompletion[], context: PrepareContext): Promise<readonly RatedCompletion[]> {
-    const { model, microTokens, padded, device } = context
-    const how = { microTokens, padded, device }
+    const { model, microTokens, padded, device, share } = context
+    const how = { microTokens, padded, device, share }
     this.#sync.update(context)
     const reference = await this.#reference.logProbs(examples, how)
     let baseline = 0

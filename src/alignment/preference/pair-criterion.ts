@@ -147,10 +147,14 @@ class PairCriterion implements Criterion<PreferencePair> {
     return this.#objective.options.sftPrompt ? { ...chosen, promptTokens: 1 } : chosen
   }
 
+  get preparesWithModel(): boolean {
+    return this.#objective.wholeBatch !== undefined || this.#reference?.readsPolicy === true
+  }
+
   async prepare(examples: readonly PreferencePair[], context: PrepareContext): Promise<readonly PreferencePair[]> {
     const { wholeBatch } = this.#objective
-    const { model, microTokens, padded, device } = context
-    const how = { microTokens, padded, device, shared: true }
+    const { model, microTokens, padded, device, share } = context
+    const how = { microTokens, padded, device, share, shared: true }
     this.#sync.update(context)
     this.#shared = sharesPrompts(model)
     const completions = examples.flatMap(({ chosen, rejected }) => [chosen, rejected])

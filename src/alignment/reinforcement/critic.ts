@@ -8,8 +8,8 @@ import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
 import { positionsIn, sharesPrompts, toInt64 } from '../../objectives/index.ts'
 import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
-import { type CompletionBatch, type CompletionTokens, collateCompletions } from '../log-probs.ts'
-import type { ScoreCompletionsOptions } from '../score-completions.ts'
+import { type CompletionBatch, type CompletionTokens, collateCompletions, completionLength } from '../log-probs.ts'
+import { inShares, type ScoreCompletionsOptions } from '../score-completions.ts'
 
 /** A critic. */
 export interface Critic {
@@ -169,7 +169,18 @@ export const criticSharesPrompts = ({ model, adapter }: Critic, policy: Model): 
  * @returns for an answer with n completion tokens n + 1 values: of the text before each token, and of the whole text
  * @throws ConfigError for a model without a reward head, the signal's reason when it is aborted
  */
-export const scoreValues = async (
+export const scoreValues = (
+  critic: Critic,
+  policy: Model,
+  examples: readonly CompletionTokens[],
+  options: Omit<ScoreCompletionsOptions, 'temperature'>,
+): Promise<readonly Float32Array[]> =>
+  inShares(examples, options, {
+    work: (own) => scoreOwnValues(critic, policy, own, options),
+    standIn: (one) => new Float32Array(completionLength(one) + 1),
+  })
+
+const scoreOwnValues = async (
   critic: Critic,
   policy: Model,
   examples: readonly CompletionTokens[],

@@ -54,6 +54,7 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
       }
     },
     collate: (examples, how) => collateRollouts(examples, config, { ...how, shared }),
+    preparesWithModel: false,
     async prepare(examples, context) {
       const { model, padded } = context
       endDropout(model)

@@ -62,12 +62,12 @@ export const policyMethod = (parts: PolicyMethodParts): RolloutMethod<RolloutExa
   const controller = rewardKl?.controller
   const complete = async (
     answers: readonly { prompt: RolloutPrompt; answer: RolloutAnswer }[],
-    { microTokens, padded, device, signal }: RolloutContext,
+    { microTokens, padded, device, signal, share }: RolloutContext,
   ): Promise<void> => {
     invariant(policy !== undefined, 'answers are completed with the policy.')
     const completions = answers.map(({ prompt, answer }) => completionOf(prompt, answer))
     // The answers of a group are neighbours: their prompt is computed once.
-    const how = { microTokens, padded, device, temperature, signal, shared: true }
+    const how = { microTokens, padded, device, temperature, signal, share, shared: true }
     const references = await reference?.logProbs(completions, how)
     const values = critic === undefined ? undefined : await scoreValues(critic, policy, completions, how)
     const trained = oldLogProbs === 'training' ? await scoreCompletions(policy, completions, how) : undefined

@@ -2,7 +2,7 @@
 // and several epochs of mini-batches train on them. Independent of the method, of how answers are sampled, and of how they are scored.
 import { join } from 'node:path'
 import { DataError, permutedIndex } from '../../core/index.ts'
-import type { CarriedState } from '../../objectives/index.ts'
+import type { CarriedState, ShareWork } from '../../objectives/index.ts'
 import type { IncidentEvent, NoteEvent, RolloutEvent } from '../../tracking/index.ts'
 import type { Alarm, Alarms } from './alarms.ts'
 import { measureRollout } from './measures.ts'
@@ -28,6 +28,8 @@ export interface RolloutContext {
   padded: boolean
   device?: string
   signal?: AbortSignal
+  /** Divides what is computed of the answers among the processes of a run, which all have the same answers. */
+  share?: ShareWork
 }
 
 /** An answer as it was sampled. */

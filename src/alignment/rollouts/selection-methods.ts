@@ -24,10 +24,10 @@ const measuredBy = (reference: Reference | undefined, temperature: number): Pick
   reference === undefined
     ? {}
     : {
-        async complete(answers, { microTokens, padded, device, signal }) {
+        async complete(answers, { microTokens, padded, device, signal, share }) {
           const completions = answers.map(({ prompt, answer }) => completionOf(prompt, answer))
           // The answers of a group are neighbours: their prompt is computed once.
-          const how = { microTokens, padded, device, temperature, signal, shared: true }
+          const how = { microTokens, padded, device, temperature, signal, share, shared: true }
           const found = await reference.logProbs(completions, how)
           for (const [i, { answer }] of answers.entries()) answer.reference = found[i]
         },

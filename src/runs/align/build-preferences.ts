@@ -169,6 +169,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
       applied,
       group: context.group,
     }),
+    ...(reference?.weights && { besideWeights: reference.weights }),
     ...savedAs(recipe, files.base, applied, (folder) =>
       writePromptFiles(folder, { recipe, applied, tokenizer, prompts: encoded }),
     ),

@@ -21,6 +21,9 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
             return (await criterion.prepare?.(examples, context)) ?? examples
           },
         }),
+    get preparesWithModel() {
+      return criterion.preparesWithModel
+    },
     ...(carried === undefined ? {} : { carried }),
     loss(model, batch, how) {
       // Backward may recompute layers, so that the mode is not set back after the forward pass.

@@ -56,6 +56,7 @@ export const judgeAnswers = async (
   const prompts = promptsOf(inputs, encoded)
   const base: Reference = {
     summary: 'the base',
+    readsPolicy: !applied.inPlace,
     async logProbs(completions, how) {
       const found = await withUntrainedBase(recipe, { ...files, head: 'causal-lm', tokenizer }, applied, (model) =>
         scoreCompletions(model, completions, how),

@@ -14,7 +14,9 @@ import {
   scoreCompletions,
 } from '../../alignment/index.ts'
 import { ConfigError, sha256File, userCache } from '../../core/index.ts'
+import type { ProcessGroup } from '../../distributed/index.ts'
 import { type Model, quantizationOf } from '../../models/index.ts'
+import { ShardedWeights } from '../../training/index.ts'
 import { findBase } from '../engine/base-files.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import type { AlignRecipe } from './recipe.ts'
@@ -67,6 +69,23 @@ export const checkReference = async (
   ]
 }
 
+/** The reference of a run. */
+export interface OpenedReference extends Reference {
+  /** Its weights, where each process has a part of them. */
+  weights?: ShardedWeights
+}
+
+/** A reference of which each process has a part: whole until its weights are closed, and then while it computes. */
+const divided = (reference: Reference, model: Model, group: ProcessGroup): OpenedReference => {
+  const weights = new ShardedWeights(group, [model], new Map())
+  return {
+    ...reference,
+    summary: `${reference.summary}, of which each process has a part`,
+    weights,
+    logProbs: (completions, options) => weights.whole(() => reference.logProbs(completions, options)),
+  }
+}
+
 /**
  * The reference of a run, made before the first step.
  * @param completions that are scored in training and validation: a frozen copy with a cache scores them now, and is freed
@@ -76,8 +95,8 @@ export const openReference = async (
   applied: AppliedAdapter,
   completions: () => readonly CompletionTokens[],
   how: ScoreCompletionsOptions,
-  { say }: BuildContext,
-): Promise<Reference> => {
+  { say, group }: BuildContext,
+): Promise<OpenedReference> => {
   const { precision, cache } = recipe.reference
   const { inPlace, model } = applied
   if (!inPlace && precision !== undefined)
@@ -94,9 +113,13 @@ export const openReference = async (
     applied.enable()
     return cachedReference(reference, { folder: cacheFolder(), identity })
   }
-  const identity = cache ? await identityOf(recipe, applied) : ''
-  const copy = modelReference(frozenCopy(model, precision), cache ? undefined : model)
-  if (!cache) return copy
+  const frozen = frozenCopy(model, precision)
+  if (!cache) {
+    const copy = modelReference(frozen, model)
+    return recipe.shard === 'parameters' && group !== undefined ? divided(copy, frozen, group) : copy
+  }
+  const identity = await identityOf(recipe, applied)
+  const copy = modelReference(frozen)
   const cached = await cachedReference(copy, { folder: cacheFolder(), identity })
   const all = completions()
   say(`Computing reference log-probabilities of ${all.length} completions, unless they are cached.`)

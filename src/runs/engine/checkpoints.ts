@@ -58,7 +58,7 @@ export const saveCheckpoint = async (
     if (group.first) prepare()
     return writeSharedSnapshot(recipe.out, parts, { group, weights: shardedWeights, optimizer }, state, { tokenizer })
   }
-  // The whole state, on the first process: with sharded weights it is that of an adapter.
+  // The whole state, on the first process: with sharded weights it is that of an adapter, or of models in files of their own.
   const whole = await optimizer.collectState(group)
   const averaged =
     average === undefined || shardedWeights === undefined
@@ -68,7 +68,8 @@ export const saveCheckpoint = async (
     group.fromFirst(() =>
       write({ optimizer: { ...parts.optimizer, state: () => whole ?? optimizer.state() }, average: averaged }),
     )
-  return shardedWeights === undefined ? save() : shardedWeights.wholeTrained(save)
+  if (shardedWeights === undefined) return save()
+  return parts.weights?.storesFrozen === true ? shardedWeights.whole(save) : shardedWeights.wholeTrained(save)
 }
 
 /** The state of an average of which each process has a part, whole on the first process. */

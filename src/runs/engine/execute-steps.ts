@@ -84,6 +84,7 @@ export const executeSteps = async (
     const { signal } = listener
     // From here on each process has its part of the weights only.
     run.shardedWeights?.close()
+    run.besideWeights?.close()
     await withVisitor(run, listener, (visitor) =>
       trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
     )

@@ -18,7 +18,7 @@ export const exportModel = async (
   bestStep: number | undefined,
   group?: ProcessGroup,
 ): Promise<{ model: string; modelStep?: number; scores?: FinalScores | undefined }> => {
-  const { recipe, trainable, average, shardedWeights } = run
+  const { recipe, trainable, average, shardedWeights, besideWeights } = run
   const onFirst = <Result>(work: () => Promise<Result>): Promise<Result> => group?.fromFirst(work) ?? work()
   const model = join(recipe.out, runFiles.model)
   const snapshots = await onFirst(() => listSnapshots(recipe.out))
@@ -47,7 +47,8 @@ export const exportModel = async (
   if (restores) await restoreCheckpoint(run, chosen.path)
   average?.swapIn()
   try {
-    return await shardedWeights.whole(() => onFirst(write))
+    const writeWhole = () => shardedWeights.whole(() => onFirst(write))
+    return await (besideWeights?.whole(writeWhole) ?? writeWhole())
   } finally {
     average?.swapOut()
   }

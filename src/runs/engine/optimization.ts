@@ -2,6 +2,7 @@
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
+import type { Model } from '../../models/index.ts'
 import {
   averageOfPart,
   createAverage,
@@ -104,13 +105,13 @@ const expectWholeUpdates = (
 
 /** The part of the weights of this process. @throws ConfigError for what needs whole weights */
 const divideWeights = (
-  { command, recompute }: CommonRecipe,
-  { model, auxiliary, parameters, adversary }: TrainableModel,
-  { group, dividesWeights }: { group: ProcessGroup; dividesWeights: boolean },
+  { recompute }: CommonRecipe,
+  { model, auxiliary, objective, parameters, adversary }: TrainableModel,
+  { group, beside }: { group: ProcessGroup; beside: readonly Model[] },
 ): ShardedWeights => {
-  if (!dividesWeights)
+  if (objective.carried?.tensors !== undefined)
     throw new ConfigError(
-      `\`shard\` parameters needs the same forward passes on every process, and those of ${command} differ: set \`shard\` to gradients.`,
+      'A reference that follows the policy needs all weights of both on each process: set `shard` to gradients, or remove `settings.referenceSyncSteps`.',
     )
   if (adversary !== undefined)
     throw new ConfigError(
@@ -120,7 +121,7 @@ const divideWeights = (
     throw new ConfigError(
       `Expected all for \`recompute\` with \`shard\` parameters, which recomputes every layer, got ${recompute}. Remove it.`,
     )
-  return new ShardedWeights(group, auxiliary === undefined ? [model] : [model, auxiliary], parameters)
+  return new ShardedWeights(group, [model, ...(auxiliary === undefined ? [] : [auxiliary]), ...beside], parameters)
 }
 
 const averageNeedsAll = (): ConfigError =>
@@ -149,16 +150,16 @@ export const setOptimization = (
   options: GroupOptions & {
     group?: ProcessGroup | undefined
     applied?: AppliedAdapter
-    /** Whether forward passes are the same on every process, so that weights can be divided (default: false). */
-    dividesWeights?: boolean
+    /** Models that compute in the steps beside the trained one, such as a critic: their weights are divided with its (default: none). */
+    beside?: readonly Model[]
   } = {},
 ): Optimization => {
   const { parameters } = trainable
-  const { group, applied, dividesWeights = false, ...groups } = options
+  const { group, applied, beside = [], ...groups } = options
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const sharded = recipe.shard !== 'none' && group !== undefined
   const shardedWeights =
-    sharded && recipe.shard === 'parameters' ? divideWeights(recipe, trainable, { group, dividesWeights }) : undefined
+    sharded && recipe.shard === 'parameters' ? divideWeights(recipe, trainable, { group, beside }) : undefined
   if (
     sharded &&
     shardedWeights === undefined &&

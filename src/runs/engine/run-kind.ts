@@ -61,6 +61,8 @@ export interface BuiltRun {
   average?: WeightAverage
   /** The weights, where each process of a group has a part of them; whole until they are closed for the first time. */
   shardedWeights?: ShardedWeights
+  /** The same of a model that is not trained, such as a reference: in the steps it is whole only while it computes. */
+  besideWeights?: ShardedWeights
   /** How checkpoints store the weights, if not as a whole model. */
   weights?: SnapshotParts['weights']
   /** Writes files beside the weights of a checkpoint of a whole model, without which it is not used as it was trained. */

@@ -55,7 +55,6 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
       learningRateScale: (path) => applied.learningRateScale(path),
       applied,
       group: context.group,
-      dividesWeights: true,
     }),
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,

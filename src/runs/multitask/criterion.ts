@@ -1,7 +1,7 @@
 // The criterion of several tasks: each batch holds the examples of all, and each task has its own forward pass, loss and
 // weight. Independent of single tasks.
 import { ConfigError } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
+import { currentLayerWeights, type Model, withLayerWeights } from '../../models/index.ts'
 import { currentDropout, withDropout } from '../../nn/index.ts'
 import type { Batch, Criterion, LossTerm, Metric, Sequences } from '../../objectives/index.ts'
 import { metricOfTask } from '../../tracking/index.ts'
@@ -79,10 +79,13 @@ export const joinCriteria = (tasks: readonly TrainedTask[]): Criterion<TaggedTas
       const terms: LossTerm[] = []
       const metrics: Record<string, Metric> = {}
       const masks = currentDropout()
+      const weights = currentLayerWeights()
       for (const { task, number, places, batch: own } of parts) {
         own.inputs.recompute = inputs.recompute
         own.inputs.recomputeIn = inputs.recomputeIn
-        const result = withDropout(masks?.part(number, places), () => task.criterion.loss(task.model, own, how))
+        const result = withLayerWeights(weights?.part(number), () =>
+          withDropout(masks?.part(number, places), () => task.criterion.loss(task.model, own, how)),
+        )
         for (const term of result.terms)
           terms.push({ ...term, name: metricOfTask(task.name, term.name), scale: term.scale * task.scale })
         Object.assign(metrics, withName(task.name, result.metrics))

@@ -198,6 +198,7 @@ export const joinedWeights = (
   const { base } = tasks[0].data
   const { applied, models, trained } = joined
   return {
+    storesFrozen: applied.inPlace,
     async save(folder) {
       await mkdir(folder, { recursive: true })
       const [first] = tasks

@@ -216,9 +216,10 @@ export const planBuiltRun = async (
         facts = factsOf(run)
         if (group !== undefined) expectOwnExamples(run, group)
         const training = trainingOf(run, group)
-        const { evaluateLargest } = run
+        const { evaluateLargest, besideWeights } = run
         return {
           ...training,
+          besideWeights,
           ...(evaluateLargest && { evaluateLargest: () => evaluateLargest(training.state) }),
         } as PlannableRun
       },
@@ -295,7 +296,7 @@ export const planPretraining = async (
       const recipe = { ...settings, command: 'pretrain', out: '', device: 'cpu' }
       // The criterion's type of example is the objective's own, which its registry does not know.
       const trainable = { model, objective, parameters } as unknown as TrainingRun['trainable']
-      const optimization = setOptimization(recipe, trainable, stream, { group, dividesWeights: true })
+      const optimization = setOptimization(recipe, trainable, stream, { group })
       const { stateBytes } = optimization.optimizer
       facts = { parameters: size, trainedParameters: size, diskBytes: 4 * size + 2 * (4 * size + stateBytes) }
       return {

@@ -102,7 +102,6 @@ export const buildRun = async (
     ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
       ...(applied && { learningRateScale: (path: string) => applied.learningRateScale(path), applied }),
       group: context.group,
-      dividesWeights: true,
     }),
     enoughSteps: recipe.base === undefined ? 100 : 10,
     validationDocuments:

@@ -18,10 +18,9 @@ import {
   saveModel,
   saveSafetensors,
 } from '../../../checkpoint/index.ts'
-import { CheckpointError, ConfigError, exists } from '../../../core/index.ts'
+import { ConfigError, exists } from '../../../core/index.ts'
 import type { Model } from '../../../models/index.ts'
-import { compareState, describeReport } from '../../../nn/index.ts'
-import { noGrad, type Tensor } from '../../../tensor/index.ts'
+import { restoreState } from '../../../nn/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { checkpointFiles } from '../../../tracking/index.ts'
 import type { BuiltRun } from '../../engine/run-kind.ts'
@@ -165,15 +164,6 @@ const expectSameVocabulary = async (
       )
 }
 
-const copyInto = (own: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, Tensor>): void => {
-  const report = compareState(own, stored)
-  if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
-    throw new CheckpointError(describeReport(report), report)
-  noGrad(() => {
-    for (const [path, tensor] of own) tensor.detach().copy_(stored.get(path) as Tensor)
-  })
-}
-
 /** Checkpoints store the policy as without a critic, and the critic's tensors beside it. */
 export const weightsWithCritic = (
   applied: AppliedAdapter,
@@ -186,6 +176,7 @@ export const weightsWithCritic = (
     load: async (folder: string) => loadWeightsInto(applied.model, folder),
   }
   return {
+    storesFrozen: weights === undefined || weights.storesFrozen === true,
     save: async (folder) => {
       await policy.save(folder)
       await saveSafetensors(join(folder, checkpointFiles.critic), critic.trainable)
@@ -193,7 +184,7 @@ export const weightsWithCritic = (
     load: async (folder) => {
       await policy.load(folder)
       const { tensors, tensor } = await openSafetensors(join(folder, checkpointFiles.critic))
-      copyInto(critic.trainable, new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
+      restoreState(critic.trainable, new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
     },
   }
 }

@@ -1,7 +1,7 @@
 // Rollouts of several processes: each samples and scores the answers to some prompts, and all get all of them. The answers to one prompt
 // stay on one process.
-import type { AnswerJudge, AnswerSampler, Reference } from '../../../alignment/index.ts'
-import { type ProcessGroup, shareItems } from '../../../distributed/index.ts'
+import type { AnswerJudge, AnswerSampler } from '../../../alignment/index.ts'
+import { type ProcessGroup, shareBlocks, shareItems } from '../../../distributed/index.ts'
 import type { AnswerEvaluation } from './answer-evaluation.ts'
 
 /** The process that answers the prompt with a number. */
@@ -30,20 +30,14 @@ export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge
   },
 })
 
-/** A reference that scores each completion on one process. Weights that follow the policy do so on every process. */
-const shareReference = (group: ProcessGroup, reference: Reference): Pick<Reference, 'summary' | 'logProbs'> => ({
-  summary: reference.summary,
-  logProbs: (completions, options) => shareItems(group, completions, (own) => reference.logProbs(own, options)),
-})
-
 /** An evaluation of which each process samples and scores the answers to some prompts; all get all of them. */
 export const shareEvaluation = (group: ProcessGroup, evaluation: AnswerEvaluation): AnswerEvaluation => {
-  const { sample, rewards, judge, reference } = evaluation
+  const { sample, rewards, judge, how } = evaluation
   return {
     ...evaluation,
     sample: shareSampler(group, sample),
     rewards: shareJudge(group, rewards),
     ...(judge === undefined ? {} : { judge: shareJudge(group, judge) }),
-    ...(reference === undefined ? {} : { reference: shareReference(group, reference) }),
+    how: { ...how, share: (...given) => shareBlocks(group, ...given) },
   }
 }

@@ -92,6 +92,13 @@ describe.each(Object.keys(recipes) as Kind[])('a plan of one of two processes: %
   })
 })
 
+it('refuses to divide a reference that follows the policy', async () => {
+  const settings = { referenceSyncSteps: 2 }
+  await expect(planOf('DPO', { shard: 'parameters', settings }, { count: 2 })).rejects.toThrow(
+    /A reference that follows the policy needs all weights of both on each process/,
+  )
+})
+
 it('is of rank 0 where the run writes its own answers', async () => {
   await expect(planOf('GRPO', {}, { count: 2, rank: 1 })).rejects.toThrow(/Expected 0 for `rank`/)
 })

@@ -5,7 +5,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
+import { withHead } from '../../src/models/index.ts'
 import { type AlignInput, align, type MultitaskInput, multitask } from '../../src/runs/index.ts'
+import { Generator } from '../../src/tensor/index.ts'
 import { makeSmallAlignment, pairRows, ratingRows, type SmallAlignment } from '../alignment/small-alignment.ts'
 import { makeParallelRecipes } from './parallel-recipes.ts'
 import {
@@ -96,6 +99,8 @@ const kinds = () => ({
   'grpo, lora': rollouts('grpo', { ...lora, settings: { beta: 0.05 } }),
   'ppo, warm-up': rollouts('ppo', { settings: { criticWarmup: 3 } }),
   'ppo, lora': rollouts('ppo', { ...lora, settings: { criticWarmup: 2 } }),
+  // A critic that is a model of its own is divided beside the policy.
+  'ppo, two models': rollouts('ppo', { settings: { criticFrom: small.at('judge'), criticWarmup: 2 } }),
   'online-dpo': rollouts('online-dpo'),
   tasks: tasks({}),
   'tasks, lora': tasks(lora),
@@ -108,7 +113,7 @@ const kindsOf = (): Record<string, readonly Kind[]> =>
     ? { two: allKinds(), three: allKinds(), four: allKinds() }
     : {
         two: ['dpo', 'dpo, lora, nf4', 'grpo', 'ppo, warm-up', 'tasks'],
-        three: ['dpo, int8', 'kto, padded', 'ppo, lora', 'tasks, lora'],
+        three: ['dpo, int8', 'kto, padded', 'ppo, lora', 'ppo, two models', 'tasks, lora'],
       }
 const recipeOf = (count: string, kind: Kind, more: object = {}): Recipe => ({
   ...kinds()[kind](`${count}-${kind.replaceAll(', ', '-')}`),
@@ -127,6 +132,9 @@ beforeAll(
   async () => {
     small = await makeSmallAlignment()
     made = await makeParallelRecipes(2)
+    const judge = withHead(await loadModel(small.base), 'reward')
+    judge.head.initialize({ std: 0.15, generator: new Generator(8) })
+    await saveModel(judge, small.at('judge'), { tokenizer: small.at('tokenizer') })
     small.rows('pairs.jsonl', pairRows(48))
     small.rows('pairs-held.jsonl', pairRows(60).slice(48))
     small.rows('ratings.jsonl', ratingRows(48))

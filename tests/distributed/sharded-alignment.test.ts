@@ -1,7 +1,7 @@
 // ZeRO-3 with alignment and with several tasks: what is computed before a step has whole weights, the forward passes of a step those of a
 // layer, and the losses are those of one process. The plan of a micro-batch differs by the terms of the loss, such as those of a critic that
 // is trained alone at first, and by the tasks that a process has rows of. With TUNESMITH_FULL=1: 50 steps, four processes
-// too, and every other way to divide the state.
+// too, and for DPO and GRPO every other way to divide the state.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -29,6 +29,8 @@ const steps = isFull ? 50 : 10
 const counts = isFull ? ['two', 'three', 'four'] : ['two', 'three']
 /** Time for a group where the machine is busy. */
 const minutes = isFull ? 60 : rankMinutes
+const shard = 'parameters'
+const shards = isFull ? ['none', 'optimizer', 'gradients', shard] : [shard]
 /** Several buckets in a layer, though the model is small. */
 const buckets = { TUNESMITH_BUCKET_MEGABYTES: '0.02' }
 
@@ -115,12 +117,13 @@ const kindsOf = (): Record<string, readonly Kind[]> =>
         two: ['dpo', 'dpo, lora, nf4', 'grpo', 'ppo, warm-up', 'tasks'],
         three: ['dpo, int8', 'kto, padded', 'ppo, lora', 'ppo, two models', 'tasks, lora'],
       }
+/** The largest difference of a loss. PPO divides its advantages by their spread, so that rounding grows from step to step. */
+const mostOf = (kind: Kind): number => (isFull && kind.startsWith('ppo') ? 3e-5 : 1e-6)
+const kindsWith = (count: string, own: string): readonly Kind[] => (own === shard ? kindsOf()[count] : ['dpo', 'grpo'])
 const recipeOf = (count: string, kind: Kind, more: object = {}): Recipe => ({
   ...kinds()[kind](`${count}-${kind.replaceAll(', ', '-')}`),
   ...more,
 })
-const shard = 'parameters'
-const shards = isFull ? ['none', 'optimizer', 'gradients', shard] : [shard]
 const trainAlone = (recipe: Recipe) =>
   recipe.command === 'align' ? align(recipe as unknown as AlignInput) : multitask(recipe as unknown as MultitaskInput)
 const stoppedKinds = ['dpo', 'grpo', 'ppo, warm-up', 'tasks'] as const
@@ -154,7 +157,7 @@ beforeAll(
       await trainAlone(recipeOf('one', kind))
     for (const [i, count] of counts.entries()) {
       const recipes = shards.flatMap((own) =>
-        wanted[count].map((kind) => recipeOf(`${count}-${own}`, kind, { shard: own })),
+        kindsWith(count, own).map((kind) => recipeOf(`${count}-${own}`, kind, { shard: own })),
       )
       // Two processes are told to stop, and three go on.
       const more = i < 2 ? stopped() : []
@@ -178,13 +181,13 @@ it.each(counts)('ends without errors: %s processes', (count) => {
 it.each(counts.flatMap((count) => shards.map((own) => [count, own])))(
   '%s processes give the losses and metrics of one: %s',
   async (count, own) => {
-    for (const kind of kindsOf()[count]) {
+    for (const kind of kindsWith(count, own)) {
       const [one, shared] = [recipeOf('one', kind), recipeOf(`${count}-${own}`, kind)]
       const losses = await lossesOf(one)
       expect(losses, kind).toHaveLength(steps)
       const difference = largestDifference(await lossesOf(shared), losses)
       if (isFull) console.info(`${kind}, ${count}, ${own}: ${difference.toExponential(1)}`)
-      expect(difference, kind).toBeLessThan(1e-6)
+      expect(difference, kind).toBeLessThan(mostOf(kind))
       const evaluations = await evaluationsOf(one)
       expect(evaluations.length, kind).toBeGreaterThan(0)
       expectMetrics(await evaluationsOf(shared), evaluations, 1e-5)
@@ -195,5 +198,5 @@ it.each(counts.flatMap((count) => shards.map((own) => [count, own])))(
 it.each(stoppedKinds)('continues in three processes what two have begun: %s', async (kind) => {
   expect(
     largestDifference(await lossesOf(recipeOf('stopped', kind)), await lossesOf(recipeOf('one', kind))),
-  ).toBeLessThan(1e-6)
+  ).toBeLessThan(mostOf(kind))
 })

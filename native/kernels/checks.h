@@ -43,11 +43,12 @@ class Placement {
   }
 };
 
-// A dense float tensor on any device.
+// A dense float tensor on any device. Compositions compute in float16 too, the kernels of the CPU do not.
 inline void check_values(const at::Tensor& t, const char* op, const char* name) {
   TORCH_CHECK(t.defined(), "Expected a tensor as `", name, "` of tunesmith::", op, ", got none.");
-  TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16, "Expected float32 or bfloat16 as `",
-              name, "` of tunesmith::", op, ", got ", t.scalar_type(), ".");
+  const auto type = t.scalar_type();
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16 || (type == at::kHalf && !t.device().is_cpu()),
+              "Expected float32 or bfloat16 as `", name, "` of tunesmith::", op, ", got ", type, ".");
   TORCH_CHECK(t.layout() == at::kStrided, "Expected a dense tensor as `", name, "` of tunesmith::", op, ".");
 }
 

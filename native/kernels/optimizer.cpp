@@ -73,9 +73,10 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
                   ", got ", t.sizes(), " with strides ", t.strides(), " at entry ", i, ".");
     }
     const Tensor& copy = working_copies[i];
-    TORCH_CHECK(copy.numel() == 0 || (copy.scalar_type() == at::kBFloat16 && same_layout(p, copy)),
-                "Expected bfloat16 shaped ", p.sizes(), " (or empty) in `working_copies` of tunesmith::adamw_, got ",
-                copy.scalar_type(), " ", copy.sizes(), " at entry ", i, ".");
+    const bool narrow = copy.scalar_type() == at::kBFloat16 || (copy.scalar_type() == at::kHalf && !fused);
+    TORCH_CHECK(copy.numel() == 0 || (narrow && same_layout(p, copy)), "Expected bfloat16 shaped ", p.sizes(),
+                " (or empty) in `working_copies` of tunesmith::adamw_, got ", copy.scalar_type(), " ", copy.sizes(),
+                " at entry ", i, ".");
     TORCH_CHECK(copy.numel() == 0 || copy.device() == p.device(), "Expected `working_copies` of tunesmith::adamw_ on ",
                 p.device(), ", got one on ", copy.device(), " at entry ", i, ".");
     check_values(grads[i], "adamw_", "grads");

@@ -4,7 +4,10 @@
 namespace tunesmith::plain {
 namespace {
 
-bool is_half(const Tensor& t) { return t.scalar_type() == at::kBFloat16; }
+// The type of 16 bits of a result: that of the first tensor that has one, or else fp32.
+at::ScalarType narrow_type(const Tensor& a, const Tensor& b) {
+  return a.scalar_type() != at::kFloat ? a.scalar_type() : b.scalar_type();
+}
 
 }  // namespace
 
@@ -29,7 +32,7 @@ std::tuple<Tensor, Tensor> add_norm(const Tensor& input, const Bias& residual, c
                                     double epsilon, bool centered) {
   Tensor sum = input;
   if (residual) {
-    const auto type = is_half(input) && is_half(*residual) ? at::kBFloat16 : at::kFloat;
+    const auto type = input.scalar_type() == residual->scalar_type() ? input.scalar_type() : at::kFloat;
     sum = input.to(type) + residual->to(type);
   }
   const Tensor wide = sum.to(at::kFloat), factors = weight.to(at::kFloat);
@@ -39,8 +42,7 @@ std::tuple<Tensor, Tensor> add_norm(const Tensor& input, const Bias& residual, c
         at::layer_norm(wide, {weight.size(0)}, factors, bias ? Bias(bias->to(at::kFloat)) : Bias(), epsilon, false);
   else
     normalized = wide * at::rsqrt(wide.square().mean(-1, true) + epsilon) * factors;
-  const auto type = is_half(input) || is_half(weight) ? at::kBFloat16 : at::kFloat;
-  return {residual ? sum : input.view_as(input), normalized.to(type)};
+  return {residual ? sum : input.view_as(input), normalized.to(narrow_type(input, weight))};
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_idx) {

@@ -1,6 +1,6 @@
 // Losses over a vocabulary in chunks of rows, so that the logits of the whole batch never exist. The gradients of a
-// chunk come from autograd, as soon as its loss exists or, where their factors arrive in backward, from its logits
-// computed again. Nothing is read on the host.
+// chunk come from autograd, as soon as its loss exists or, where their factors arrive in backward or must not be
+// rounded away (fp16), from its logits computed again. Nothing is read on the host.
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -79,20 +79,31 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static variable_list forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight, const Bias& bias,
                                const Tensor& targets, const CrossEntropy& settings, bool wanted) {
     const Tensor ids = targets.flatten();
-    Gradients gradients(hidden, weight, bias, wanted);
+    // In fp16 the factor of the loss, in which its scale is, decides which gradients are zero and which are infinite.
+    const bool later = wanted && hidden.scalar_type() == at::kHalf;
+    Gradients gradients(hidden, weight, bias, wanted && !later);
     Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
     for (int64_t at = 0; at < ids.numel(); at += settings.chunk_size) {
       const int64_t count = std::min(settings.chunk_size, ids.numel() - at);
       sum.add_(gradients.add(at, count, {}, [&](const Tensor& part) {
-        const Tensor logits = logits_of(part, gradients.weight, gradients.bias, settings.softcap);
-        return at::cross_entropy_loss(logits.narrow(1, 0, settings.vocab_size), ids.narrow(0, at, count), {},
-                                      at::Reduction::Sum, settings.ignore_index, settings.label_smoothing);
+        return loss_of(part, gradients.weight, gradients.bias, ids.narrow(0, at, count), settings);
       }));
     }
     const Tensor counted = ids.ne(settings.ignore_index).sum().to(at::kFloat);
     context->mark_non_differentiable({counted});
     context->set_materialize_grads(false);
-    if (wanted) context->save_for_backward(gradients.results(hidden));
+    context->saved_data["later"] = later;
+    if (later) {
+      for (const auto& [name, value] : {std::pair<const char*, int64_t>("vocabulary", settings.vocab_size),
+                                        {"ignored", settings.ignore_index},
+                                        {"chunk", settings.chunk_size}})
+        context->saved_data[name] = value;
+      context->saved_data["smoothing"] = settings.label_smoothing;
+      context->saved_data["softcap"] = settings.softcap;
+      context->save_for_backward({hidden, weight, bias.value_or(Tensor()), targets});
+    } else if (wanted) {
+      context->save_for_backward(gradients.results(hidden));
+    }
     return {sum, counted};
   }
 
@@ -102,8 +113,35 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     variable_list results(6);
     if (!factors[0].defined()) return results;
     const variable_list saved = context->get_saved_variables();
+    if (context->saved_data["later"].toBool()) return computed(context, saved, factors[0].to(at::kFloat));
     for (size_t i = 0; i < saved.size(); i++)
       if (saved[i].defined()) results[i] = saved[i].mul(factors[0].to(saved[i].scalar_type()));
+    return results;
+  }
+
+ private:
+  // fp32 scalar.
+  static Tensor loss_of(const Tensor& x, const Tensor& weight, const Bias& bias, const Tensor& ids,
+                        const CrossEntropy& settings) {
+    const Tensor logits = logits_of(x, weight, bias, settings.softcap);
+    return at::cross_entropy_loss(logits.narrow(1, 0, settings.vocab_size), ids, {}, at::Reduction::Sum,
+                                  settings.ignore_index, settings.label_smoothing);
+  }
+
+  static variable_list computed(AutogradContext* context, const variable_list& saved, const Tensor& factor) {
+    const auto& data = context->saved_data;
+    const CrossEntropy settings{data.at("vocabulary").toInt(), data.at("ignored").toInt(), data.at("chunk").toInt(),
+                                data.at("smoothing").toDouble(), data.at("softcap").toDouble()};
+    const Tensor ids = saved[3].flatten();
+    Gradients gradients(saved[0], saved[1], saved[2].defined() ? Bias(saved[2]) : Bias(), true);
+    for (int64_t at = 0; at < ids.numel(); at += settings.chunk_size) {
+      const int64_t count = std::min(settings.chunk_size, ids.numel() - at);
+      gradients.add(at, count, factor, [&](const Tensor& part) {
+        return loss_of(part, gradients.weight, gradients.bias, ids.narrow(0, at, count), settings);
+      });
+    }
+    variable_list results = gradients.results(saved[0]);
+    results.resize(6);
     return results;
   }
 };

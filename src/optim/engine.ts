@@ -32,7 +32,7 @@ interface Entry {
   count: number
 }
 
-const trainable: readonly Dtype[] = ['float32', 'bfloat16']
+const trainable: readonly Dtype[] = ['float32', 'bfloat16', 'float16']
 const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i])
 const bytesOf = ({ size, dtype }: Tensor) => size * dtypeFacts(dtype).bytes
 
@@ -67,7 +67,7 @@ const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
   for (const [path, parameter] of parameters) {
     if (!trainable.includes(parameter.dtype))
       throw new ShapeError(
-        `Expected float32 or bfloat16 for \`${path}\`, got ${parameter.dtype}. Convert the model, or leave the parameter out.`,
+        `Expected float32, bfloat16 or float16 for \`${path}\`, got ${parameter.dtype}. Convert the model, or leave the parameter out.`,
       )
     const first = seen.get(parameter)
     if (first !== undefined)
@@ -174,7 +174,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     const { facts, group, parameter, weight, slots, count } = entry
     if (!sameShape(gradient.shape, facts.shape) || !trainable.includes(gradient.dtype))
       throw new ShapeError(
-        `Expected float32 or bfloat16 [${facts.shape.join(', ')}] for the gradient of \`${path}\`, got ${gradient.dtype} [${gradient.shape.join(', ')}].`,
+        `Expected float32, bfloat16 or float16 [${facts.shape.join(', ')}] for the gradient of \`${path}\`, got ${gradient.dtype} [${gradient.shape.join(', ')}].`,
       )
     return {
       ...facts,

@@ -100,7 +100,7 @@ export const defaultLearningRate = (config: OptimizerConfig): number => definiti
 /** Bytes of state, computed without allocating it; a bfloat16 parameter adds its float32 master. */
 export const optimizerStateBytes = (
   config: OptimizerConfig,
-  parameters: Iterable<ParameterFacts & { dtype: 'float32' | 'bfloat16' }>,
+  parameters: Iterable<ParameterFacts & { dtype: 'float32' | 'bfloat16' | 'float16' }>,
 ): number => {
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
   let bytes = 0

@@ -13,11 +13,11 @@ export interface ParameterFacts {
 
 /** A parameter in one update. */
 export interface ParameterUpdate extends ParameterFacts {
-  /** float32, updated in place: the parameter itself, or the master of a bfloat16 one. */
+  /** float32, updated in place: the parameter itself, or the master of a bfloat16 or float16 one. */
   weight: Tensor
-  /** The bfloat16 parameter that receives the rounded weight, where `weight` is a master. */
+  /** The bfloat16 or float16 parameter that receives the rounded weight, where `weight` is a master. */
   copy: Tensor | undefined
-  /** float32 or bfloat16; finite, not yet scaled, must not be changed. */
+  /** float32, bfloat16 or float16; finite, not yet scaled, must not be changed. */
   gradient: Tensor
   /** State of the parameter by name, updated in place. */
   slots: Readonly<Record<string, Tensor>>
@@ -112,7 +112,7 @@ export interface Optimizer {
   readonly type: string
   /** Groups of parameters by weight decay and learning-rate scale. */
   readonly groups: readonly ParameterGroup[]
-  /** float32 weights by path: parameters, or the masters of bfloat16 ones. */
+  /** float32 weights by path: parameters, or the masters of those in 16 bits. */
   readonly weights: ReadonlyMap<string, Tensor>
   /** Swaps the weights to evaluate in, where they are not those that are trained. */
   readonly average?: WeightAverage | undefined
@@ -128,7 +128,7 @@ export interface Optimizer {
   begin?(options: { learningRate: number; scale: number }): SingleUpdates
   /** The state, whose tensors are not copies. */
   state(): OptimizerState
-  /** Restores a state, and writes masters into their bfloat16 parameters. @throws CheckpointError before any change */
+  /** Restores a state, and writes masters into their parameters of 16 bits. @throws CheckpointError before any change */
   loadState(state: { tensors: ReadonlyMap<string, Tensor>; step: number }): void
 }
 

@@ -315,7 +315,9 @@ describe('a step', () => {
 it('refuses parameters that it cannot train', () => {
   const make = (entries: [string, Tensor][]) => () => createOptimizer(configOf('adamw'), new Map(entries))
   expect(make([])).toThrow(ConfigError)
-  expect(make([['a', zeros([2], { dtype: 'float64' })]])).toThrow(/Expected float32 or bfloat16 for `a`, got float64/)
+  expect(make([['a', zeros([2], { dtype: 'float64' })]])).toThrow(
+    /Expected float32, bfloat16 or float16 for `a`, got float64/,
+  )
   const one = zeros([2], { device })
   expect(
     make([

@@ -80,7 +80,7 @@ export interface SampleEvent extends EventBase {
 /** Something that went wrong in a step. */
 export interface IncidentEvent extends EventBase {
   type: 'incident'
-  /** A short name: `non-finite`, `spike`, `out-of-memory`, `roll-back`. */
+  /** A short name: `non-finite`, `overflow`, `spike`, `out-of-memory`, `roll-back`. */
   kind: string
   message: string
 }

@@ -91,6 +91,8 @@ const higherIsBetter: readonly Row[] = [
   ['logProbPerTokenChosen', 'nats', 'mean log-probability per token of chosen answers'],
   ['entropy', 'nats', 'mean entropy of the next-token distribution'],
   ['ratio', 'ratio', 'mean probability ratio of the new policy to the old one; 1 before the first update'],
+  ['lossScale', 'factor', 'factor of the loss in float16'],
+  ['skippedSteps', 'steps', 'steps so far that were skipped, as gradients overflowed float16'],
   ['klCoefficient', 'coefficient', 'coefficient of the KL divergence from the reference'],
   ['importanceWeight', 'ratio', 'mean weight that corrects for the probabilities of sampling'],
   ['explainedVariance', 'share', 'share of the variance of the returns that the critic explains'],

@@ -20,12 +20,12 @@ type Mode = 'none' | 'count' | 'measure' | 'update' | 'discard'
 
 type Settings = Pick<
   TrainingSettings,
-  'updateInBackward' | 'maxGradientNorm' | 'onNonFinite' | 'onSpike' | 'gradientNorms' | 'batch' | 'shard'
+  'updateInBackward' | 'maxGradientNorm' | 'onNonFinite' | 'onSpike' | 'gradientNorms' | 'batch' | 'shard' | 'precision'
 >
 
 /** @throws ConfigError for settings that need the gradients of all parameters at once */
 export const expectBackwardUpdates = (
-  { updateInBackward: passes, maxGradientNorm, onNonFinite, onSpike, gradientNorms, batch, shard }: Settings,
+  { updateInBackward: passes, maxGradientNorm, onNonFinite, onSpike, gradientNorms, batch, shard, precision }: Settings,
   { method, mixout, adversary }: Pick<TrainableModel, 'method' | 'mixout' | 'adversary'>,
   { optimizer, processes }: { optimizer: Optimizer; processes: number },
 ): void => {
@@ -50,6 +50,10 @@ export const expectBackwardUpdates = (
   if (maxGradientNorm > 0)
     refuse(
       'cannot clip by the norm of all gradients, which is known after the pass: set `maxGradientNorm` to 0, or choose two-pass.',
+    )
+  if (precision === 'float16')
+    refuse(
+      'cannot skip a step whose gradients overflow float16 when some were used already: choose two-pass, or set `precision` to bfloat16.',
     )
   if (onNonFinite === 'skip')
     refuse(

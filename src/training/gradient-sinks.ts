@@ -2,7 +2,7 @@
 import { ShardedOptimizer } from '../optim/index.ts'
 import { BackwardUpdates } from './backward-updates.ts'
 import { GradientExchange } from './gradient-exchange.ts'
-import type { TrainingRun } from './train.ts'
+import type { TrainingRun } from './training-run.ts'
 
 /** How the processes of a group exchange gradients. */
 export const exchangeOf = <Example>({

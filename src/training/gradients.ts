@@ -54,6 +54,8 @@ export interface GradientOptions {
   /** Numbers of the examples in the global batch, which tell their dropout masks apart (default: in their order). */
   numbers?: readonly number[]
   device?: string
+  /** Factor of the loss in backward passes, by which gradients are divided in float32 (default: none). */
+  lossScale?: number | undefined
 }
 
 /** Gradients of one global batch. */
@@ -186,11 +188,11 @@ export const computeGradients = async <Example>(
   const lengths = examples.map(positionsIn(objective, model))
   const microBatches = planMicroBatches(lengths, options.microTokens, padded)
   clearGrads([...parameters.values()])
-  const { generator, numbers } = options
+  const { generator, numbers, lossScale } = options
   // Every micro-batch starts from it, as dropout masks differ by example and place of use, not by micro-batch.
   let start: Uint8Array | undefined
   // Sums over processes are of float32 too.
-  const sums = new GradientSums(parameters, microBatches.length > 1 || shared !== undefined)
+  const sums = new GradientSums(parameters, microBatches.length > 1 || shared !== undefined, lossScale)
   const terms: Record<string, number> = {}
   const measured: BatchGradients['measured'] = {}
   let loss = 0
@@ -234,7 +236,8 @@ export const computeGradients = async <Example>(
         }
         if (counts) shared?.sink.noteLoss?.(loss)
         notePhase('backward')
-        total?.backward()
+        if (lossScale === undefined) total?.backward()
+        else total?.mul(lossScale).backward()
       }
       const from = start
       // Both passes of a batch have the same masks, so that the embeddings alone differ.
@@ -277,16 +280,25 @@ export const computeGradients = async <Example>(
 
 /**
  * Sums the gradients of micro-batches. Autograd does so for float32; those of bfloat16 parameters are summed in float32 here, as each sum
- * would be rounded otherwise.
+ * would be rounded otherwise. Those of a scaled loss are divided by its scale before they are summed, in float32 too.
  */
 class GradientSums implements GradientSource {
   readonly #parameters: ReadonlyMap<string, Tensor>
   readonly #sums = new Map<string, Tensor>()
   readonly #wide: boolean
+  readonly #lossScale: number | undefined
 
-  constructor(parameters: ReadonlyMap<string, Tensor>, several: boolean) {
+  constructor(parameters: ReadonlyMap<string, Tensor>, several: boolean, lossScale?: number) {
     this.#parameters = parameters
-    this.#wide = several && [...parameters.values()].some(({ dtype }) => dtype !== 'float32')
+    this.#lossScale = lossScale
+    const isNarrow = several && [...parameters.values()].some(({ dtype }) => dtype !== 'float32')
+    this.#wide = isNarrow || lossScale !== undefined
+  }
+
+  /** A gradient of the loss itself, in float32 where the loss was scaled. */
+  #unscaled(gradient: Tensor): Tensor {
+    if (this.#lossScale === undefined) return gradient
+    return gradient.to({ dtype: 'float32', copy: true }).mul_(1 / this.#lossScale)
   }
 
   add(): void {
@@ -297,8 +309,9 @@ class GradientSums implements GradientSource {
           const { grad } = parameter
           if (grad === undefined) continue
           const sum = this.#sums.get(path)
-          if (sum === undefined) this.#hold(path, grad.to({ dtype: 'float32', copy: true }))
-          else sum.add_(grad)
+          const own = this.#unscaled(grad)
+          if (sum !== undefined) sum.add_(own)
+          else this.#hold(path, own === grad ? grad.to({ dtype: 'float32', copy: true }) : own)
         }
       }),
     )
@@ -308,8 +321,9 @@ class GradientSums implements GradientSource {
   take(path: string): Tensor | undefined {
     const sum = this.#sums.get(path)
     const grad = this.#parameters.get(path)?.grad
-    if (sum === undefined || grad === undefined) return sum ?? grad
-    return sum.add_(grad)
+    if (grad === undefined) return sum
+    const own = this.#unscaled(grad)
+    return sum === undefined ? own : sum.add_(own)
   }
 
   drop(paths: readonly string[]): void {

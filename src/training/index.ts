@@ -45,5 +45,6 @@ export {
   verifySnapshot,
   writeSnapshot,
 } from './snapshot.ts'
-export { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
+export { evaluationPhase, fillPhase, train } from './train.ts'
+export type { TrainingRun } from './training-run.ts'
 export { evaluateValidation, type ValidationOptions } from './validation.ts'

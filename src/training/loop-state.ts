@@ -1,4 +1,5 @@
 // The state of a training loop besides its tensors: what a checkpoint must store so that a resumed run gives the same bits.
+import { initialLossScale } from './loss-scaling.ts'
 import type { TrainingSettings } from './settings.ts'
 import type { RunState } from './snapshot.ts'
 
@@ -13,9 +14,12 @@ const requestedMemory = ({ batch, recompute }: MemorySettings, numLayers: number
   recompute: recompute === 'all' ? numLayers : recompute === 'none' ? 0 : Math.min(recompute, numLayers),
 })
 
+type StateSettings = MemorySettings & Pick<TrainingSettings, 'precision' | 'lossScale'>
+
 /** The state of a run before its first step. */
-export const initialState = (settings: MemorySettings, numLayers: number): LoopState => {
+export const initialState = (settings: StateSettings, numLayers: number): LoopState => {
   const requested = requestedMemory(settings, numLayers)
+  const lossScale = initialLossScale(settings)
   return {
     step: 0,
     position: 0,
@@ -26,6 +30,7 @@ export const initialState = (settings: MemorySettings, numLayers: number): LoopS
     losses: [],
     best: null,
     stale: 0,
+    ...(lossScale && { lossScale }),
     pending: [],
   }
 }
@@ -34,9 +39,13 @@ export const initialState = (settings: MemorySettings, numLayers: number): LoopS
  * A saved state under the settings of now. Smaller micro-batches that a lack of memory enforced are kept only while the settings are
  * those of then.
  */
-export const resumedState = (state: LoopState, settings: MemorySettings, numLayers: number): LoopState => {
+export const resumedState = (state: LoopState, settings: StateSettings, numLayers: number): LoopState => {
   const requested = requestedMemory(settings, numLayers)
   const { microTokens, recompute } = state.requested
   const same = requested.microTokens === microTokens && requested.recompute === recompute
-  return same ? state : { ...state, ...requested, requested }
+  const initial = initialLossScale(settings)
+  const next = { ...state, ...(same ? {} : { ...requested, requested }) }
+  if (initial === undefined) delete next.lossScale
+  else next.lossScale ??= initial
+  return next
 }

@@ -6,7 +6,8 @@ import { noteMark, notePhase, noteTensors, type Plan, plan } from '../tensor/ind
 import { ownRows, plannedBatches, sourceOfBatches } from './planned-batches.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
 import { fillExamples } from './shared-work.ts'
-import { evaluationPhase, fillPhase, type TrainingRun, train } from './train.ts'
+import { evaluationPhase, fillPhase, train } from './train.ts'
+import type { TrainingRun } from './training-run.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
 const plannedSteps = 2

@@ -1,6 +1,7 @@
 // The settings of the training loop, whatever it trains.
 import { z } from 'zod'
 import { averageSchema, optimizerSchema, scheduleSchema } from '../optim/index.ts'
+import { lossScaleSchema } from './loss-scaling.ts'
 
 const count = () => z.int().positive()
 
@@ -106,9 +107,14 @@ export const trainingSchema = z.strictObject({
     .optional()
     .describe('average of the weights over the steps (EMA or SWA), which is then exported'),
   precision: z
-    .enum(['float32', 'bfloat16'])
+    .enum(['float32', 'bfloat16', 'float16'])
     .default('float32')
-    .describe('dtype for forward and backward; the optimizer keeps float32 master weights'),
+    .describe(
+      'dtype for forward and backward; the optimizer keeps float32 master weights. float16, with loss scaling, is not for the CPU',
+    ),
+  lossScale: lossScaleSchema
+    .prefault({})
+    .describe('dynamic loss scaling of `precision` float16, as GradScaler of PyTorch'),
   recompute: z
     .union([z.enum(['none', 'all']), z.int().nonnegative()])
     .default('none')

@@ -2,7 +2,7 @@
 import { type ProcessGroup, shareBlocks } from '../distributed/index.ts'
 import type { ShareWork } from '../objectives/index.ts'
 import type { FillContext, OnlineExamples } from './example-stream.ts'
-import type { TrainingRun } from './train.ts'
+import type { TrainingRun } from './training-run.ts'
 
 /** How the processes of a group divide work without gradients; nothing in a single process. */
 export const shareOf = (group: ProcessGroup | undefined): { share?: ShareWork } =>

@@ -41,6 +41,8 @@ export const runStateSchema = z.strictObject({
   stale: whole,
   /** Reductions of the learning rate so far, and the evaluations without an improvement since the last one. */
   plateau: z.strictObject({ reductions: whole, waited: whole }).optional(),
+  /** The factor of the loss in float16, steps since it changed, and the steps that were skipped so far. */
+  lossScale: z.strictObject({ scale: z.number().positive(), sound: whole, skipped: whole }).optional(),
   /** What is still to be done after this step: a checkpoint is written before its step is evaluated. */
   pending: z.array(z.enum(['evaluate', 'sample'])),
   /** What the criterion carries from step to step (`Criterion.carried`). */

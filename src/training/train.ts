@@ -2,71 +2,29 @@
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
-import { GroupError, type ProcessGroup } from '../distributed/index.ts'
+import { GroupError } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
-import { type Optimizer, ShardedOptimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
+import { type Optimizer, ShardedOptimizer, scheduleAt } from '../optim/index.ts'
 import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { BackwardUpdates } from './backward-updates.ts'
-import type { RunLength } from './budget.ts'
 import { assignRows, type ReducedGradients, reduceGradients, takeStep } from './data-parallel.ts'
-import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
+import { type TakenBatch, takeBatch } from './example-stream.ts'
 import type { GradientExchange } from './gradient-exchange.ts'
 import { exchangeOf, updatesOf } from './gradient-sinks.ts'
-import {
-  type BatchGradients,
-  computeGradients,
-  type GradientOptions,
-  reseed,
-  type TrainableModel,
-} from './gradients.ts'
+import { type BatchGradients, computeGradients, type GradientOptions, reseed } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
 import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
+import { describeOverflow, lossScaleMetrics, nextLossScale } from './loss-scaling.ts'
 import { afterEvaluation, plateauFactor } from './plateau.ts'
-import type { TrainingSettings } from './settings.ts'
-import type { ShardedWeights } from './sharded-weights.ts'
 import { shareBatch } from './shared-batch.ts'
 import { fillExamples, shareOf } from './shared-work.ts'
+import type { TrainingRun } from './training-run.ts'
 
 /** Phases of plans that are no part of the steps. */
 export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']
-
-/** Everything that the loop needs to train. */
-export interface TrainingRun<Example = unknown> {
-  trainable: TrainableModel<Example>
-  stream: ExampleSource<Example>
-  optimizer: Optimizer
-  average?: WeightAverage
-  settings: TrainingSettings
-  /** Peak of the schedule. */
-  learningRate: number
-  length: RunLength
-  state: LoopState
-  device?: string
-  /** Metrics of the current weights on the validation data. */
-  evaluate?(state: LoopState): Promise<Record<string, number>>
-  sample?(): Promise<{ prompt?: string; text: string }[]>
-  /** Called before each step, which waits for it: the weights are those of the state's step until then. It must leave them as they are. */
-  beforeStep?(state: LoopState): Promise<void> | undefined
-  /** Writes a checkpoint and returns its path. */
-  save?(state: LoopState): Promise<string>
-  /** Restores the newest checkpoint and returns its state; undefined without one. */
-  rollBack?(): Promise<LoopState | undefined>
-  /** Stores a report of a step that was not applied and returns its path. */
-  recordIncident?(step: number, report: NonFiniteReport): Promise<string>
-  /** The processes that share each batch. All run this loop, with callbacks that agree. */
-  group?: ProcessGroup
-  /** The weights, where each process has a part of them. */
-  shardedWeights?: ShardedWeights | undefined
-  /** Writes a checkpoint after an error, when the other processes may be gone (default: `save`). */
-  rescue?(state: LoopState): Promise<string | undefined>
-  /** Whether somebody asks for a checkpoint now; called after each step. */
-  wantsCheckpoint?(state: LoopState): boolean | Promise<boolean>
-  /** When it is aborted, the loop finishes the current step, saves and ends. */
-  signal?: AbortSignal
-}
 
 type Pending = LoopState['pending'][number]
 type Update = ReturnType<Optimizer['step']>
@@ -186,11 +144,12 @@ class TrainingLoop<Example> {
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
     const gradientNorms = await this.#layerNorms(result)
     const update = finite && !skip ? yield* this.#apply(batch, result, learningRate) : notApplied
-    let incident: TrainingEvent | undefined
-    if (!update.applied && !skip) {
+    const { lossScale } = this.#state
+    let incident = skip ? undefined : this.#rescale(finite, update)
+    if (incident === undefined && !update.applied && !skip) {
       if (yield* this.#handleNonFinite(batch, result)) return
     } else if (spike !== undefined)
-      incident = this.#incident(
+      incident ??= this.#incident(
         'spike',
         `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`,
       )
@@ -201,6 +160,7 @@ class TrainingLoop<Example> {
       if (settings.onNonFinite !== 'roll-back' || this.#savedAt < 0) this.#failures = 0
     }
     const seconds = (performance.now() - from) / 1000
+    const metrics = { ...result.metrics, ...lossScaleMetrics(lossScale, this.#state.lossScale) }
     this.#gradientNorm = update.gradientNorm
     this.#advance(batch)
     // Only now do weights and state belong together: a listener that throws at an event ends the run after a save.
@@ -210,7 +170,7 @@ class TrainingLoop<Example> {
       type: 'step',
       loss: result.loss,
       ...(Object.keys(result.terms).length > 1 ? { terms: result.terms } : {}),
-      ...(Object.keys(result.metrics).length > 0 ? { metrics: result.metrics } : {}),
+      ...(Object.keys(metrics).length > 0 ? { metrics } : {}),
       learningRate,
       gradientNorm: update.gradientNorm,
       ...(gradientNorms === undefined ? {} : { gradientNorms }),
@@ -305,6 +265,16 @@ class TrainingLoop<Example> {
     if (update.applied) this.#afterUpdate(result.gradients, update)
     this.#sound = !update.applied
     return update
+  }
+
+  /** Changes the loss scale after a step. Returns the incident of a step whose gradients overflowed. */
+  #rescale(finite: boolean, { applied }: Update): TrainingEvent | undefined {
+    const { lossScale, step } = this.#state
+    // A loss that is not finite is none of the scale's making: the policy for such steps decides.
+    if (lossScale === undefined || !finite) return undefined
+    const { growthInterval } = this.#run.settings.lossScale
+    this.#state.lossScale = nextLossScale(lossScale, { overflow: !applied, growthInterval, step: step + 1 })
+    return applied ? undefined : this.#incident('overflow', describeOverflow(this.#state.lossScale))
   }
 
   /** Lets the fine-tuning method act on an update. */
@@ -409,9 +379,10 @@ class TrainingLoop<Example> {
 
   #gradientOptions(numbers: readonly number[]): GradientOptions {
     const { settings, device } = this.#run
-    const { microTokens, recompute, step } = this.#state
+    const { microTokens, recompute, step, lossScale } = this.#state
     const generator = reseed(this.#generator, settings.seed, step)
-    return { microTokens, padded: settings.batch.padded, recompute, generator, numbers, device }
+    const { padded } = settings.batch
+    return { microTokens, padded, recompute, generator, numbers, device, lossScale: lossScale?.scale }
   }
 
   /** The examples of a batch that this process computes, with their numbers in the batch. */
@@ -576,7 +547,7 @@ class TrainingLoop<Example> {
 
   /** Weights and schedule go back to a checkpoint; the data continues after the batch that failed. */
   #restore(earlier: LoopState, batch: TakenBatch<Example>): TrainingEvent {
-    const { microTokens, recompute, requested, best, stale, plateau } = this.#state
+    const { microTokens, recompute, requested, best, stale, plateau, lossScale } = this.#state
     // The checkpoint was written before its step was evaluated, which has been done since.
     this.#state = {
       ...earlier,
@@ -587,6 +558,7 @@ class TrainingLoop<Example> {
       best,
       stale,
       plateau,
+      ...(lossScale && { lossScale }),
       pending: [],
     }
     this.#watch = new SpikeWatch(earlier.losses)

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
-import type { TextRow } from '../../src/objectives/index.ts'
+import type { Objective, TextRow } from '../../src/objectives/index.ts'
 import { type ExampleSource, type TrainingRun, takeBatch } from '../../src/training/index.ts'
 import { noOther } from '../objectives/small-models.ts'
 import { modelOf, objectiveOf, runOf } from './small-loop.ts'
@@ -32,15 +32,18 @@ const documentOf = (position: number): TextRow => {
   return { ids, starts: [0], part: 0, endsDocument: true }
 }
 
+/** Documents of uneven lengths as examples of an objective. */
+export const referenceSource = (objective: Objective<never>): ExampleSource<never> => ({
+  perEpoch: 1e6,
+  example: (position) => ({
+    example: objective.example(documentOf(position), createRandom(`mask/${position}`), noOther),
+    cut: 0,
+  }),
+})
+
 export const referenceRun = (kind: ReferenceKind): TrainingRun<never> => {
   const objective = objectiveOf(kind)
-  const source: ExampleSource<never> = {
-    perEpoch: 1e6,
-    example: (position) => ({
-      example: objective.example(documentOf(position), createRandom(`mask/${position}`), noOther),
-      cut: 0,
-    }),
-  }
+  const source = referenceSource(objective)
   const model = modelOf(kind, { hiddenSize: 64, ...(kind === 'bert' ? { intermediateSize: 256 } : {}) })
   return runOf(kind, settings, { objective, source, model })
 }

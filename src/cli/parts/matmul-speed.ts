@@ -5,7 +5,7 @@ export interface Product {
   /** Rows: tokens per micro-batch. */
   tokens: number
   width: number
-  dtype: 'float32' | 'bfloat16'
+  dtype: 'float32' | 'bfloat16' | 'float16'
   device: string
 }
 

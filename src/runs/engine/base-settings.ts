@@ -53,11 +53,16 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   randomInit?: boolean
 }
 
-/** @throws ConfigError for a dtype that a quantised base does not compute in */
+/** @throws ConfigError for a dtype that the device, or a quantised base, does not compute in */
 export const expectPrecision = ({
   frozenWeights,
   precision,
-}: Pick<BaseRecipe, 'frozenWeights' | 'precision'>): void => {
+  device,
+}: Pick<BaseRecipe, 'frozenWeights' | 'precision' | 'device'>): void => {
+  if (precision === 'float16' && device === 'cpu')
+    throw new ConfigError(
+      'Expected bfloat16 or float32 for `precision` on the CPU, got float16, which processors convert for every operation. Set it to bfloat16.',
+    )
   if (precision !== 'float32' && frozenWeights !== 'float32')
     throw new ConfigError(
       `Expected float32 for \`precision\` or for \`frozenWeights\`, got ${precision} and ${frozenWeights}. A quantised base computes in float32.`,

@@ -82,9 +82,19 @@ const expectLength = (maxLength: number, { model }: FeatureBase): void => {
     )
 }
 
+/** @throws ConfigError for the dtype that only training with gradients has */
+export const featurePrecision = ({ precision }: Pick<FinetuneRecipe, 'precision'>): 'float32' | 'bfloat16' => {
+  if (precision === 'float16')
+    throw new ConfigError(
+      'Expected float32 or bfloat16 for `precision` of a variant without gradients, got float16. Set it to bfloat16.',
+    )
+  return precision
+}
+
 const prepareFit = async (recipe: FinetuneRecipe, data: InMemoryData): Promise<FeatureFit> => {
   const { task, config, base: folder, tokenizer, trained } = data
-  const { precision, device, seed } = recipe
+  const { device, seed } = recipe
+  const precision = featurePrecision(recipe)
   const initSeed = recipe.randomInit ? { initSeed: seed } : {}
   const base = await loadBase({ base: folder, ...initSeed, precision, device })
   const maxLength = recipe.maxLength ?? taskMaxLength(base.model, tokenizer, task)
@@ -193,7 +203,7 @@ const saveFit = async (
     base: resolve(data.base),
     baseIdentity: base.identity,
     ...initSeed,
-    precision: recipe.precision,
+    precision: featurePrecision(recipe),
     task: task.type,
     head: headOf(task),
     headOptions: { ...headOptions, ...measured.headOptions },

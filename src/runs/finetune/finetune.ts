@@ -12,6 +12,7 @@ import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { finetuneKind } from './build.ts'
+import { featurePrecision } from './feature-learning.ts'
 import { type FinetuneRecipe, finetuneSchema, setsOf, taskOf } from './recipe.ts'
 
 /**
@@ -65,6 +66,7 @@ export const completeRecipe = (input: object): FinetuneRecipe => {
   setsOf(recipe)
   if (finetuneKind.nonIterative?.(recipe) !== undefined) {
     expectNoSteps(recipe)
+    featurePrecision(recipe)
     return recipe
   }
   expectPrecision(recipe)

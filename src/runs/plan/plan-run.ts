@@ -163,12 +163,13 @@ const sharedStep = (
 })
 
 /**
- * The recipe as it is planned: on the CPU, whose kernels a plan counts. What is cached on disk is computed, as a plan's values must not get
- * into a cache.
+ * The recipe as it is planned: on the CPU, whose kernels a plan counts, and which has bfloat16 in place of float16, of the same size. What is
+ * cached on disk is computed, as a plan's values must not get into a cache.
  */
 const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
   const { reference } = recipe as { reference?: object }
-  const placed = { ...recipe, device: 'cpu' } as CommonRecipe
+  const precision = recipe.precision === 'float16' ? 'bfloat16' : recipe.precision
+  const placed = { ...recipe, precision, device: 'cpu' } as CommonRecipe
   return reference === undefined ? placed : ({ ...placed, reference: { ...reference, cache: false } } as CommonRecipe)
 }
 
@@ -216,6 +217,8 @@ export const planBuiltRun = async (
         facts = factsOf(run)
         if (group !== undefined) expectOwnExamples(run, group)
         const training = trainingOf(run, group)
+        const { lossScale } = initialState(recipe, run.trainable.model.facts.numLayers)
+        if (lossScale !== undefined) training.state.lossScale = lossScale
         const { evaluateLargest, besideWeights } = run
         return {
           ...training,

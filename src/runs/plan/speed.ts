@@ -11,15 +11,17 @@ import { type RunPlan, trainingOf } from './plan-run.ts'
 /** The speed of a card by its data sheet. @throws ConfigError for an unknown card */
 export const tableSpeed = (
   { gpu, count = 1, utilisation = usualUtilisation }: { gpu: string; count?: number; utilisation?: number },
-  precision: 'float32' | 'bfloat16',
+  precision: CommonRecipe['precision'],
 ): Speed => {
   const card = findAccelerator(gpu)
+  // Cards multiply matrices in both 16-bit formats at the same speed.
+  const peak = card[precision === 'float32' ? precision : 'bfloat16']
   return {
-    flopsPerSecond: count * utilisation * card[precision],
+    flopsPerSecond: count * utilisation * peak,
     count,
     tolerance: 0.5,
     basis: 'table',
-    source: `${count} × ${card.name} at ${Math.round(100 * utilisation)} % of ${card[precision] / 1e12} TFLOP/s (${card.source})`,
+    source: `${count} × ${card.name} at ${Math.round(100 * utilisation)} % of ${peak / 1e12} TFLOP/s (${card.source})`,
   }
 }
 

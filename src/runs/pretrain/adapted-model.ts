@@ -5,7 +5,7 @@ import type { ObjectiveDefinition } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { exportAdapted, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { findBase } from '../engine/base-files.ts'
-import { type BaseRecipe, expectPrecision } from '../engine/base-settings.ts'
+import type { BaseRecipe } from '../engine/base-settings.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import type { BuiltRun } from '../engine/run-kind.ts'
 import type { PretrainRecipe } from './recipe.ts'
@@ -19,7 +19,7 @@ export interface AdaptedModel extends Pick<BuiltRun, 'hashes' | 'notes'> {
 
 /** @throws ConfigError for settings of a fine-tuning method where all weights are trained, and for those that do not fit one */
 export const expectAdaptable = (recipe: PretrainRecipe): void => {
-  const { variant, adapter, stack, frozenWeights, base, model, precision } = recipe
+  const { variant, adapter, stack, frozenWeights, base, model } = recipe
   const given = [
     ...(Object.keys(adapter).length > 0 ? ['adapter'] : []),
     ...(stack.length > 0 ? ['stack'] : []),
@@ -34,7 +34,6 @@ export const expectAdaptable = (recipe: PretrainRecipe): void => {
     throw new ConfigError(
       `\`model.config\` changes a base that is trained itself: leave it out with the variant ${variant}.`,
     )
-  expectPrecision({ frozenWeights, precision })
 }
 
 /** @throws ConfigError for an adapter, which needs a method that trains it further or merges it */

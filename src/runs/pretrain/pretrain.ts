@@ -1,6 +1,7 @@
 // Pretraining as a function.
 import { parseConfig } from '../../core/index.ts'
 import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
+import { expectPrecision } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
@@ -34,5 +35,6 @@ export const resolvePretraining = async (input: object): Promise<PretrainRecipe>
   recipe.base = await absoluteModel(recipe.base)
   recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   expectAdaptable(recipe)
+  expectPrecision(recipe)
   return recipe
 }

@@ -89,8 +89,21 @@ export interface RunSettings {
     /** Steps between the weights that count. Default: `1`. */
     interval?: number
   }
-  /** Dtype for forward and backward; the optimizer keeps float32 master weights. Default: `float32`. */
-  precision?: 'float32' | 'bfloat16'
+  /**
+   * Dtype for forward and backward; the optimizer keeps float32 master weights. float16, with loss
+   * scaling, is not for the CPU. Default: `float32`.
+   */
+  precision?: 'float32' | 'bfloat16' | 'float16'
+  /** Dynamic loss scaling of `precision` float16, as GradScaler of PyTorch. */
+  lossScale?: {
+    /** Factor of the loss in the first step. Default: `65536`. */
+    initial?: number
+    /**
+     * Steps in a row without an overflow after which the factor doubles; it halves at each overflow.
+     * Default: `2000`.
+     */
+    growthInterval?: number
+  }
   /**
    * Layers whose activations are recomputed in the backward pass (gradient checkpointing): less memory,
    * more time. Default: `none`.

@@ -1,4 +1,5 @@
 // Registers the addon in each Node environment (main thread or worker) that loads it, and cleans up when that ends.
+#include "accelerator.h"
 #include "binding.h"
 
 #include <c10/core/AutogradState.h>
@@ -45,6 +46,7 @@ struct OneLineWarnings : c10::WarningHandler {
 
 static napi_value initialise(napi_env env, napi_value exports) {
   install_allocator();
+  prepare_accelerators();
   static OneLineWarnings warnings;
   c10::WarningUtils::set_warning_handler(&warnings);
   static std::atomic<uint16_t> next{1};
@@ -56,9 +58,9 @@ static napi_value initialise(napi_env env, napi_value exports) {
   napi_add_env_cleanup_hook(env, clean_up, environment);
   // Backward runs on the thread that calls it on every device, as it may call JavaScript.
   c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
-  for (const auto& list :
-       {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(), memory_exports(),
-        tensor_file_exports(), planning_exports(), strict_device_exports(), process_group_exports()})
+  for (const auto& list : {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(),
+                           memory_exports(), tensor_file_exports(), planning_exports(), accelerator_exports(),
+                           strict_device_exports(), process_group_exports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

@@ -102,6 +102,10 @@ TUNESMITH_FUNCTION(set_deterministic) {
   });
 }
 
+TUNESMITH_FUNCTION(deterministic) {
+  return guarded(env, [&] { return make_bool(env, at::globalContext().deterministicAlgorithms()); });
+}
+
 // buildFacts(): version and features of libtorch, and the devices of the machine
 TUNESMITH_FUNCTION(build_facts) {
   return guarded(env, [&] {
@@ -135,6 +139,7 @@ std::vector<Export> runtime_exports() {
           {"setThreads", set_threads},
           {"threads", threads},
           {"setDeterministic", set_deterministic},
+          {"deterministic", deterministic},
           {"buildFacts", build_facts}};
 }
 

@@ -1,6 +1,8 @@
 // The strict device, for tests of the placement of tensors without a GPU: memory of its own and kernels of the CPU,
 // which refuse an argument on another device. Only explicit copies move values. It counts operators, and what would
 // make a GPU and the host wait for each other. It exists once it was enabled, and only tests do that.
+#include "strict-device.h"
+
 #include "binding.h"
 
 #include <ATen/ATen.h>
@@ -16,24 +18,24 @@
 #include <torch/library.h>
 
 #include <atomic>
+#include <mutex>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace tunesmith {
 namespace {
 
 using at::Tensor;
 using c10::IValue;
+using strict::Counts;
+using strict::counts;
+using strict::storage_over;
 using torch::jit::Stack;
 
-constexpr auto strict_type = c10::DeviceType::PrivateUse1;
-const c10::Device strict_device(strict_type, 0);
+constexpr auto strict_type = strict::type;
+const c10::Device& strict_device = strict::device;
 
-// What tests read: `waits` make the host wait for the device, `uploads` and `downloads` are copies of tensors.
-struct Counts {
-  std::atomic<int64_t> operators{0}, waits{0}, uploads{0}, downloads{0};
-};
-Counts counts;
 std::atomic<bool> enabled{false};
 
 // ---- device, memory, generator ----
@@ -44,27 +46,23 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Device getDevice() const override { return strict_device; }
   void setDevice(c10::Device) const override {}
   void uncheckedSetDevice(c10::Device) const noexcept override {}
-  c10::Stream getStream(c10::Device device) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
-  c10::Stream getDefaultStream(c10::Device device) const override { return getStream(device); }
-  c10::Stream getNewStream(c10::Device device, int) const override { return getStream(device); }
-  c10::Stream exchangeStream(c10::Stream stream) const override { return stream; }
+  // Streams differ by their numbers only: the device does one thing after the other.
+  c10::Stream getStream(c10::Device) const override { return stream_of(strict::stream); }
+  c10::Stream getDefaultStream(c10::Device) const override { return stream_of(0); }
+  c10::Stream getNewStream(c10::Device, int) const override { return stream_of(1); }
+  c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override { return stream_of(1); }
+  c10::Stream exchangeStream(c10::Stream stream) const override {
+    return stream_of(std::exchange(strict::stream, stream.id()));
+  }
+  void synchronizeDevice(c10::DeviceIndex) const override { strict::note_wait("synchronizeDevice"); }
+  void synchronizeStream(const c10::Stream&) const override { strict::note_wait("synchronizeStream"); }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
   void block(void*, const c10::Stream&) const override {}
-};
 
-// Memory of the CPU's allocator that is said to be on the strict device.
-struct Memory final : c10::Allocator {
-  c10::DataPtr allocate(size_t bytes) override {
-    c10::DataPtr memory = c10::GetAllocator(c10::kCPU)->allocate(bytes);
-    void* data = memory.get();
-    const auto deleter = memory.get_deleter();
-    return {data, memory.release_context(), deleter, strict_device};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
-  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+ private:
+  static c10::Stream stream_of(c10::StreamId id) { return c10::Stream(c10::Stream::UNSAFE, strict_device, id); }
 };
-Memory memory;
 
 // A generator of the device, so that one of the CPU is refused, as on a GPU.
 struct StrictGenerator final : c10::GeneratorImpl {
@@ -92,6 +90,8 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
   c10::DeviceIndex deviceCount() const override { return 1; }
   c10::DeviceIndex getCurrentDevice() const override { return 0; }
+  bool isPinnedPtr(const void* data) const override { return strict::is_pinned(data); }
+  c10::Allocator* getPinnedMemoryAllocator() const override { return strict::pinned_memory(); }
   at::Generator getNewGenerator(c10::DeviceIndex) const override {
     return generator_of(at::detail::createCPUGenerator());
   }
@@ -109,13 +109,6 @@ Tensor tensor_over(c10::Storage storage, c10::DispatchKey key, const Tensor& lik
   if (like.is_neg()) t._set_neg(true);
   if (like.is_conj()) t._set_conj(true);
   return t;
-}
-
-// A storage over the memory of another, on another device, which it keeps.
-c10::Storage storage_over(const c10::Storage& other, c10::Device device, c10::Allocator* allocator) {
-  auto* kept = new c10::Storage(other);
-  c10::DataPtr data(kept->mutable_data(), kept, [](void* held) { delete static_cast<c10::Storage*>(held); }, device);
-  return c10::Storage(c10::Storage::use_byte_size_t(), other.nbytes(), std::move(data), allocator, true);
 }
 
 bool is_strict(const Tensor& t) { return t.device().type() == strict_type; }
@@ -146,7 +139,9 @@ struct HostArguments {
     for (const auto& [key, shared] : storages)
       if (shared.host.unsafeGetStorageImpl() == result.storage().unsafeGetStorageImpl())
         return tensor_over(shared.device, c10::DispatchKey::PrivateUse1, result);
-    return tensor_over(storage_over(result.storage(), strict_device, &memory), c10::DispatchKey::PrivateUse1, result);
+    const c10::Storage made = strict::take_over(result.storage());
+    strict::record_memory(made);
+    return tensor_over(made, c10::DispatchKey::PrivateUse1, result);
   }
 
   // Tensors that the kernel gave another size or other memory.
@@ -198,12 +193,148 @@ bool waits_for_device(const c10::OperatorHandle& op, const Stack& arguments) {
 }
 
 void compute(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) {
+  const auto count = static_cast<int64_t>(op.schema().arguments().size());
+  counts.operators++;
+  const Stack arguments(stack->end() - count, stack->end());
+  stack->erase(stack->end() - count, stack->end());
+  if (waits_for_device(op, arguments)) strict::note_wait(op.schema().name().c_str());
+  const Stack results = strict::run_operator(op, arguments);
+  strict::record_operator(op, arguments, results);
+  stack->insert(stack->end(), results.begin(), results.end());
+}
+
+// ---- creation, views, copies ----
+
+Tensor recorded(Tensor made) {
+  strict::record_memory(made.storage());
+  return made;
+}
+
+Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+             std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  return recorded(at::detail::empty_generic(size, &strict::memory(), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                            c10::dtype_or_default(dtype), format));
+}
+
+Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
+                     std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
+  return recorded(at::detail::empty_strided_generic(size, stride, &strict::memory(),
+                                                    c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                                    c10::dtype_or_default(dtype)));
+}
+
+// Whether the host need not wait for a copy to the device, as its memory is pinned. A wait is counted here.
+bool copies_later([[maybe_unused]] const Tensor& from, [[maybe_unused]] bool non_blocking) {
+#ifdef TUNESMITH_HAS_ACCELERATOR
+  if (from.numel() == 0) return false;
+  if (non_blocking && strict::is_pinned(from.const_data_ptr())) return true;
+  strict::note_wait("a copy from memory that is not pinned");
+#endif
+  return false;
+}
+
+Tensor copy_from(const Tensor& from, const Tensor& to, bool non_blocking) {
+  if (is_strict(from) && !is_strict(to)) {
+    counts.downloads++;
+    strict::note_wait("a copy to the host");
+  } else if (!is_strict(from)) {
+    counts.uploads++;
+    if (copies_later(from, non_blocking)) {
+      if (strict::capturing())
+        strict::record_copy(from, to);
+      else
+        strict::enqueue_upload(from, to);
+      return to;
+    }
+  }
+  strict::finish_uploads();
+  strict::record_copy(from, to);
+  HostArguments host;
+  host.host(to).copy_(host.host(from));
+  return to;
+}
+
+Tensor copy_from_and_resize(const Tensor& from, const Tensor& to) {
+  at::native::resize_(to, from.sizes(), std::nullopt);
+  return copy_from(from, to, false);
+}
+
+Tensor as_strided(const Tensor& t, at::IntArrayRef size, at::IntArrayRef stride, std::optional<int64_t> offset) {
+  return at::native::as_strided_tensorimpl(t, size, stride, offset);
+}
+Tensor view(const Tensor& t, at::IntArrayRef size) { return at::native::view(t, size); }
+Tensor reshape_alias(const Tensor& t, at::IntArrayRef size, at::IntArrayRef stride) {
+  return at::native::_reshape_alias(t, size, stride);
+}
+const Tensor& resize_in_place(const Tensor& t, at::IntArrayRef size, std::optional<at::MemoryFormat> format) {
+  return at::native::resize_(t, size, format);
+}
+
+// Resizing takes this way in deterministic mode, to fill what was not there before.
+Tensor& set_storage(Tensor& t, c10::Storage storage, int64_t offset, at::IntArrayRef size, at::IntArrayRef stride) {
+  auto* impl = t.unsafeGetTensorImpl();
+  impl->set_storage_keep_dtype(std::move(storage));
+  impl->set_sizes_and_strides(size, stride, offset);
+  return t;
+}
+
+// ---- the interface to JavaScript ----
+
+// enableStrictDevice(): the device `strict` exists from now on, in the whole process
+TUNESMITH_FUNCTION(enable_strict_device) {
+  return guarded(env, [&] {
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    if (enabled) return make_undefined(env);
+    static const c10::impl::DeviceGuardImplRegistrar guard(strict_type, new Guard);
+    static Hooks hooks;
+    c10::register_privateuse1_backend("strict");
+    strict::register_memory();
+    at::RegisterPrivateUse1HooksInterface(&hooks);
+    strict::register_graphs();
+    enabled = true;
+    return make_undefined(env);
+  });
+}
+
+// setStrictMemory(bytes?): the memory of the device; for none, that of the machine
+TUNESMITH_FUNCTION(set_strict_memory) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    napi_valuetype type;
+    napi_typeof(env, a[0], &type);
+    strict::set_limit(type == napi_undefined ? SIZE_MAX : static_cast<size_t>(read_int(env, a[0], "bytes")));
+    return make_undefined(env);
+  });
+}
+
+// strictDevice() -> undefined before it is enabled, else what it has counted since the start
+TUNESMITH_FUNCTION(strict_device_counts) {
+  return guarded(env, [&] {
+    if (!enabled) return make_undefined(env);
+    napi_value result;
+    napi_create_object(env, &result);
+    const auto set = [&](const char* name, const std::atomic<int64_t>& value) {
+      set_field(env, result, name, make_number(env, static_cast<double>(value.load())));
+    };
+    set("operators", counts.operators);
+    set("waits", counts.waits);
+    set("uploads", counts.uploads);
+    set("downloads", counts.downloads);
+    set("emptied", counts.emptied);
+    set("captures", counts.captures);
+    set("replays", counts.replays);
+    return result;
+  });
+}
+
+}  // namespace
+
+Stack strict::run_operator(const c10::OperatorHandle& op, const Stack& arguments) {
   const auto& schema = op.schema();
   const size_t count = schema.arguments().size();
-  counts.operators++;
-  const Stack arguments(stack->end() - static_cast<int64_t>(count), stack->end());
-  stack->erase(stack->end() - static_cast<int64_t>(count), stack->end());
-  if (waits_for_device(op, arguments)) counts.waits++;
+  Stack results;
+  Stack* stack = &results;
   HostArguments host;
   const auto converted = [&](size_t i, const Tensor& t) {
     expect_strict(op, i, t);
@@ -237,6 +368,7 @@ void compute(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) {
       stack->push_back(value);
     }
   }
+  finish_uploads();
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
   host.finish();
   const size_t returns = schema.returns().size();
@@ -259,89 +391,17 @@ void compute(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) {
       result = std::move(list);
     }
   }
+  return results;
 }
 
-// ---- creation, views, copies ----
+Tensor strict::alias(const Tensor& t) { return tensor_over(t.storage(), c10::DispatchKey::PrivateUse1, t); }
 
-Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
-             std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
-  return at::detail::empty_generic(size, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
-                                   c10::dtype_or_default(dtype), format);
-}
-
-Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
-                     std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-  return at::detail::empty_strided_generic(size, stride, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
-                                           c10::dtype_or_default(dtype));
-}
-
-Tensor copy_from(const Tensor& from, const Tensor& to, bool) {
-  if (is_strict(from) && !is_strict(to)) {
-    counts.downloads++;
-    counts.waits++;
-  } else if (!is_strict(from)) {
-    counts.uploads++;
-  }
-  HostArguments host;
-  host.host(to).copy_(host.host(from));
-  return to;
-}
-
-Tensor copy_from_and_resize(const Tensor& from, const Tensor& to) {
-  at::native::resize_(to, from.sizes(), std::nullopt);
-  return copy_from(from, to, false);
-}
-
-Tensor as_strided(const Tensor& t, at::IntArrayRef size, at::IntArrayRef stride, std::optional<int64_t> offset) {
-  return at::native::as_strided_tensorimpl(t, size, stride, offset);
-}
-Tensor view(const Tensor& t, at::IntArrayRef size) { return at::native::view(t, size); }
-Tensor reshape_alias(const Tensor& t, at::IntArrayRef size, at::IntArrayRef stride) {
-  return at::native::_reshape_alias(t, size, stride);
-}
-const Tensor& resize_in_place(const Tensor& t, at::IntArrayRef size, std::optional<at::MemoryFormat> format) {
-  return at::native::resize_(t, size, format);
-}
-
-// ---- the interface to JavaScript ----
-
-// enableStrictDevice(): the device `strict` exists from now on, in the whole process
-TUNESMITH_FUNCTION(enable_strict_device) {
-  return guarded(env, [&] {
-    static std::mutex mutex;
-    std::lock_guard<std::mutex> lock(mutex);
-    if (enabled) return make_undefined(env);
-    static const c10::impl::DeviceGuardImplRegistrar guard(strict_type, new Guard);
-    static Hooks hooks;
-    c10::register_privateuse1_backend("strict");
-    c10::SetAllocator(strict_type, &memory);
-    at::RegisterPrivateUse1HooksInterface(&hooks);
-    enabled = true;
-    return make_undefined(env);
-  });
-}
-
-// strictDevice() -> undefined before it is enabled, else { operators, waits, uploads, downloads } since the start
-TUNESMITH_FUNCTION(strict_device_counts) {
-  return guarded(env, [&] {
-    if (!enabled) return make_undefined(env);
-    napi_value result;
-    napi_create_object(env, &result);
-    const auto set = [&](const char* name, const std::atomic<int64_t>& value) {
-      set_field(env, result, name, make_number(env, static_cast<double>(value.load())));
-    };
-    set("operators", counts.operators);
-    set("waits", counts.waits);
-    set("uploads", counts.uploads);
-    set("downloads", counts.downloads);
-    return result;
-  });
-}
-
-}  // namespace
+Tensor strict::host_view(const Tensor& t) { return HostArguments().host(t); }
 
 std::vector<Export> strict_device_exports() {
-  return {{"enableStrictDevice", enable_strict_device}, {"strictDevice", strict_device_counts}};
+  return {{"enableStrictDevice", enable_strict_device},
+          {"setStrictMemory", set_strict_memory},
+          {"strictDevice", strict_device_counts}};
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&compute>()); }
@@ -355,6 +415,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("view", &view);
   m.impl("_reshape_alias", &reshape_alias);
   m.impl("resize_", &resize_in_place);
+  m.impl("set_.source_Storage_storage_offset", &set_storage);
 }
 
 }  // namespace tunesmith

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 
+#include "../accelerator.h"
 #include "plain.h"
 
 namespace tunesmith::plain {
@@ -58,7 +59,7 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
 Tensor placed(const std::vector<int64_t>& numbers, at::IntArrayRef shape, const Tensor& like) {
   Tensor host = at::empty(shape, at::kLong);
   std::copy(numbers.begin(), numbers.end(), host.mutable_data_ptr<int64_t>());
-  return host.to(like.device());
+  return upload(host, like.device());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "../accelerator.h"
 #include "plain.h"
 
 namespace tunesmith::plain {
@@ -220,7 +221,7 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
 std::tuple<Tensor, Tensor> choose_tokens(const Tensor& logits, const Tensor& temperatures, const Tensor& uniforms,
                                          bool logged) {
   const at::NoGradGuard no_grad;
-  const Tensor heat = temperatures.to(logits.device()).unsqueeze(1), uniform = uniforms.to(logits.device());
+  const Tensor heat = upload(temperatures, logits.device()).unsqueeze(1), uniform = upload(uniforms, logits.device());
   const Tensor greedy = heat.eq(0), divisor = at::where(greedy, at::ones_like(heat), heat);
   const Tensor heated = logits.to(at::kDouble).div(divisor).to(at::kFloat).to(at::kDouble);
   const Tensor weights = heated.sub(heated.amax(1, true)).exp(), sums = weights.cumsum(1);

@@ -1,7 +1,7 @@
 // NEFTune: uniform noise on the token embeddings in training, smaller for long and wide inputs. @source arXiv:2310.05914
 import type { Body, BodyInputs, Model } from '../models/index.ts'
 import { currentDropout, type DropoutMasks, type Embedding } from '../nn/index.ts'
-import { cat, empty, type Tensor, tensor } from '../tensor/index.ts'
+import { cat, empty, type Tensor, tensor, upload } from '../tensor/index.ts'
 import { addHook, LayerAdapter } from './layer-adapter.ts'
 
 /** Remembers the inputs of the body that is computed now, since its embedding sees ids alone. */
@@ -48,7 +48,7 @@ const uniformNoise = (masks: DropoutMasks, positions: readonly number[], { shape
   const width = shape[shape.length - 1]
   const generators = masks.generatorsOf(positions.length)
   const parts = positions.map((count, i) => empty([count, width]).uniform_(-1, 1, { generator: generators[i] }))
-  return cat(parts, 0).view(shape).to({ device })
+  return upload(cat(parts, 0).view(shape), device)
 }
 
 class EmbeddingNoise extends LayerAdapter<Embedding, Embedding['forward']> {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { type BodyInputs, type BodyOutputs, firstTokensOf } from '../models/index.ts'
-import { arange, cat, ones, type Tensor } from '../tensor/index.ts'
+import { arange, cat, ones, type Tensor, upload } from '../tensor/index.ts'
 
 /** Names of the poolings. */
 export const poolings = ['mean', 'first', 'last', 'max', 'tokens'] as const
@@ -69,7 +69,7 @@ const eachRow = (hidden: Tensor, starts: Tensor, vectorOf: (row: Tensor) => Tens
 }
 
 /** Vectors of some tokens [rows,C]. Starts stay on the CPU, as they decide shapes; the places that are read from them do not. */
-const tokensAt = (hidden: Tensor, places: Tensor): Tensor => hidden.indexSelect(0, places.to({ device: hidden.device }))
+const tokensAt = (hidden: Tensor, places: Tensor): Tensor => hidden.indexSelect(0, upload(places, hidden.device))
 
 type Pool<Where> = (hidden: Tensor, where: Where) => Tensor
 

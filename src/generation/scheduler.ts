@@ -4,8 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
+import { keep, noGrad, releaseDeviceCache, scope, type Tensor } from '../tensor/index.ts'
 import { AbortListeners } from './abort-listeners.ts'
 import type { AdapterRouting } from './adapter-routing.ts'
 import { Cohort } from './cohort.ts'
@@ -14,38 +13,11 @@ import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
 import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
+import type { SchedulerOptions } from './scheduler-options.ts'
 import { type GenerationHandle, type GenerationRequest, inOrder, PromptGroup, ScheduledText } from './scheduled-text.ts'
 import { SlotCache } from './slot-cache.ts'
-import { Speculation, type SpeculationOptions } from './speculation.ts'
+import { Speculation } from './speculation.ts'
 import { chooseTokens, rowsAt, type TokenChoice, TokenChooser } from './token-choice.ts'
-
-/** Settings of a scheduler. */
-export interface SchedulerOptions {
-  /** For prompts and results as text. */
-  tokenizer?: Tokenizer
-  /** Maximum number of texts that are computed together (default: 16). It is halved when memory does not suffice. */
-  maxRows?: number
-  /** Maximum number of prompt tokens that are computed between two steps of the other texts (default: 256). */
-  prefillTokens?: number
-  /** The same for steps without other texts (default: 2048); a process that must answer meanwhile sets less. */
-  idlePrefillTokens?: number
-  /**
-   * Maximum bytes of keys and values of earlier prompts and texts, which are used again where a prompt begins the same
-   * (default: 0, none).
-   */
-  prefixCacheBytes?: number
-  /** Adapters that requests can choose by name. */
-  adapters?: AdapterRouting
-  /**
-   * A value that changes whenever weights change, such as the number of the training step: nothing that was computed
-   * with other weights is used again.
-   */
-  version?: () => number | string
-  /** Waited for before each step, so that requests and other work of the process have their turn (default: one turn of the event loop). */
-  turn?: () => Promise<unknown>
-  /** Proposes the next tokens of texts, which the model then computes at once (default: none are proposed). */
-  speculation?: SpeculationOptions
-}
 
 /** The next tokens of a text in a forward pass. */
 interface Part {
@@ -400,6 +372,7 @@ export class GenerationScheduler {
     this.#cache.free()
     this.#cache.resize(0)
     this.#freeCohorts()
+    releaseDeviceCache()
     return true
   }
 

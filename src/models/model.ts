@@ -11,7 +11,7 @@ import {
   type LayerCache,
   Module,
 } from '../nn/index.ts'
-import { arange, type Tensor } from '../tensor/index.ts'
+import { arange, type Tensor, upload } from '../tensor/index.ts'
 import type { HeadEntries } from './heads/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
@@ -71,7 +71,7 @@ export interface ReadTokens {
 export const firstTokensOf = (starts: Tensor, device = 'cpu'): ReadTokens => {
   const count = starts.shape[0] - 1
   return {
-    places: starts.narrow(0, 0, count).to('int64').to({ device }),
+    places: upload(starts.narrow(0, 0, count).to('int64'), device),
     starts: arange(count + 1, { dtype: 'int64' }),
   }
 }

@@ -1,7 +1,7 @@
 // The auxiliary loss that balances the experts of a mixture: E · Σ f P, where f is the number of choices of an expert per token and
 // P its mean probability. It is taken over each text, and texts count by their tokens: so it is a sum with a weight that does not
 // depend on what else is in the batch. For a batch of one text it is the loss of transformers. @source arXiv:2101.03961, eq. 4-6
-import { arange, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
+import { arange, noGrad, scope, type Tensor, upload, zeros } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
 /** The auxiliary loss of forward passes: `sum / tokens` is its mean. */
@@ -52,7 +52,7 @@ const textsOf = ({ inputIds, starts }: BodyInputs): [texts: Tensor, count: numbe
   const count = starts.shape[0] - 1
   const edges = starts.to('int64')
   const lengths = edges.narrow(0, 1, count).sub(edges.narrow(0, 0, count))
-  return [arange(count, { dtype: 'int64' }).repeatInterleave(lengths, 0).to({ device: inputIds.device }), count]
+  return [upload(arange(count, { dtype: 'int64' }).repeatInterleave(lengths, 0), inputIds.device), count]
 }
 
 const balanceOf = (

@@ -2,7 +2,7 @@
 // place of use in the model, of the token's example, sequence and position, and of the feature (in attention: of the
 // head and the key). Rows of a batch have keys that say which token they are, so micro-batches, padding, packing and the
 // number of processes change no mask. Independent of models and of the training loop.
-import { arange, dropout, empty, Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { arange, dropout, empty, Generator, keep, noGrad, scope, Tensor, upload } from '../tensor/index.ts'
 import { Module } from './module.ts'
 
 /** An example of a batch: its number in the global batch, and how many sequences it has. */
@@ -65,8 +65,8 @@ export class DropoutMasks {
       scope(() => {
         const sequences = Tensor.from(this.#numbers(count), { shape: [count] })
         const host = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
-        const tokens = host.to({ device })
-        this.#note(sequences.to({ device }))
+        const tokens = upload(host, device)
+        this.#note(upload(sequences, device))
         if (places !== undefined) this.#note(tokens.indexSelect(0, places))
         // Last, as all tokens may be read, and a document may have one token.
         this.#note(tokens)
@@ -130,7 +130,7 @@ export class DropoutMasks {
     if (known !== undefined) return known
     // Rows that are neither tokens nor sequences, as a layer of a user's may have, differ by their place in the batch.
     const keys = arange(rows, { dtype: 'int64' }).add(Tensor.from(BigInt64Array.of(this.#sequences?.[0] ?? 0n)))
-    return keys.to({ device: this.#device })
+    return upload(keys, this.#device)
   }
 
   /** Frees the keys; those of the next batch are made anew. */

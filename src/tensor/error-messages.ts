@@ -1,5 +1,6 @@
 // Turns the addon's errors into ours: one line with the operator and the shapes of its arguments.
-import { DataError, NativeError, OutOfMemoryError, ShapeError } from '../core/index.ts'
+import { DataError, formatBytes, NativeError, OutOfMemoryError, ShapeError } from '../core/index.ts'
+import { native } from './native.ts'
 import type { Tensor } from './tensor.ts'
 
 const looksLikeTensor = (value: unknown): value is Tensor =>
@@ -47,13 +48,37 @@ const withPublicNames = (text: string) =>
 const shapeErrorPattern =
   /size|shape|dimension|\bdim\b|dtype|scalar type|type|index|out of range|device|broadcast|must be|expected|divisible|rank|batch|channels|contiguous|negative/i
 
+/** Errors of CUDA and its libraries for want of memory that libtorch passes on as any other error. */
+const fullCardPattern = /CUDA error: out of memory|CU\w+_STATUS_ALLOC_FAILED/
+
+/** An accelerator's error for want of memory, in one sentence with what its memory is used for; others as they are. */
+const describeFullMemory = (text: string): string => {
+  // The CPU's allocator, which words its errors so, is no accelerator's.
+  const memory = text.startsWith('not enough memory') ? undefined : native.deviceMemory?.()
+  if (memory === undefined) return text
+  const { device, inUse, cached, free, total } = memory
+  const wanted = /Tried to allocate ([\d.]+ \w+)/
+    .exec(text)?.[1]
+    .replace(/^(\d+) bytes$/, (_, n) => formatBytes(Number(n)))
+  const others = Math.max(0, total - free - inUse - cached)
+  const parts = [
+    `${formatBytes(inUse)} have tensors of this process`,
+    `${formatBytes(cached)} are kept for reuse`,
+    `${formatBytes(others)} have the driver and other programs`,
+    `${formatBytes(free)} are free`,
+  ]
+  return `not enough memory on ${device}${wanted === undefined ? '' : `: tried to allocate ${wanted}`}. Of its ${formatBytes(total)}, ${parts.join(', ')}`
+}
+
 /** Converts an error of the addon to one of our classes, in one line with the operator and its arguments. */
 export const toTypedError = (name: string, values: readonly unknown[], error: unknown): Error => {
   if (!(error instanceof Error) || !('code' in error)) return error instanceof Error ? error : new Error(String(error))
   const given = values.filter((value) => value !== undefined).map((value) => describeValue(value))
-  const text = toOneLine(`${name}(${given.join(', ')}): ${withPublicNames(withoutSources(error.message))}`)
+  const isFull = error.code === 'OUT_OF_MEMORY' || fullCardPattern.test(error.message)
+  const message = isFull ? describeFullMemory(error.message) : withPublicNames(withoutSources(error.message))
+  const text = toOneLine(`${name}(${given.join(', ')}): ${message}`)
   if (error.code === 'FILE') return new DataError(`${text}. Do not change files that are in use: open it again.`)
-  if (error.code === 'OUT_OF_MEMORY') return new OutOfMemoryError(text)
+  if (isFull) return new OutOfMemoryError(text)
   if (error.code === 'ARGUMENT' || error.code === 'INDEX' || shapeErrorPattern.test(error.message))
     return new ShapeError(text)
   return new NativeError(text)

@@ -1,5 +1,13 @@
 // What the other folders of src may import: the public API and internals. Users get public.ts.
 export {
+  deviceMemory,
+  isOutOfMemory,
+  processMemory,
+  releaseDeviceCache,
+  resetDevicePeak,
+  upload,
+} from './accelerator.ts'
+export {
   backward,
   checkpoint,
   clearGrads,
@@ -20,7 +28,13 @@ import './install.ts'
 export * from './functions.ts'
 export * from './fused-layers.ts'
 export { type MappedFile, mapFile } from './mapped-file.ts'
-export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
+export {
+  type BuildFacts,
+  type DeviceMemory,
+  type MemoryStatistics,
+  type NativeBuild,
+  readNativeBuild,
+} from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
 export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
 export { dropMemory, setMemory } from './parameter-memory.ts'
@@ -60,6 +74,7 @@ export {
   buildFacts,
   emptyCache,
   getThreads,
+  isDeterministic,
   memoryStatistics,
   resetPeakMemory,
   setDeterministic,
@@ -68,6 +83,6 @@ export {
 } from './runtime.ts'
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
 export { largestSingular } from './singular.ts'
-export { enableStrictDevice, type StrictDeviceCounts, strictDeviceCounts } from './strict-device.ts'
+export { enableStrictDevice, type StrictDeviceCounts, setStrictMemory, strictDeviceCounts } from './strict-device.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'

@@ -42,6 +42,21 @@ export interface MemoryStatistics {
   available: number
 }
 
+/** Memory of an accelerator, in bytes. */
+export interface DeviceMemory {
+  /** Name of the device with its number. */
+  device: string
+  /** Memory of tensors. */
+  inUse: number
+  /** Freed memory that libtorch keeps for reuse. */
+  cached: number
+  /** Largest `inUse` since the start or `resetDevicePeak`. */
+  peak: number
+  /** Memory that nobody has, and all memory of the device. */
+  free: number
+  total: number
+}
+
 type Handle = number
 type External = object
 type Bits = ArrayBufferView
@@ -125,6 +140,7 @@ export interface Native {
   setThreads(count: number): void
   threads(): number
   setDeterministic(deterministic: boolean): void
+  deterministic(): boolean
   buildFacts(): BuildFacts
   memoryStatistics(): MemoryStatistics
   setMemoryLimit(bytes: number | undefined): void
@@ -134,7 +150,17 @@ export interface Native {
   planPhase(name: string): void
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord
+  upload(handle: Handle, device: string): Handle
+  // Absent where libtorch is older than 2.13. Without a device, that of the accelerator.
+  deviceMemory?(device?: string): DeviceMemory | undefined
+  emptyDeviceCache?(): void
+  resetDevicePeak?(device?: string): void
+  beginGraph?(): External
+  endGraph?(graph: External): void
+  replayGraph?(graph: External): void
+  freeGraph?(graph: External): void
   enableStrictDevice(): void
+  setStrictMemory(bytes?: number): void
   strictDevice(): StrictDeviceCounts | undefined
   // Process groups: absent where libtorch has no Gloo.
   openStore(host: string, port: number, server: boolean, timeoutMs: number): External

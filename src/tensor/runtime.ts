@@ -24,6 +24,9 @@ export const getThreads = (): number => native.threads()
 /** Whether operators without a deterministic implementation throw an error (default: false). */
 export const setDeterministic = (deterministic: boolean): void => native.setDeterministic(deterministic)
 
+/** What `setDeterministic` has set. */
+export const isDeterministic = (): boolean => native.deterministic()
+
 /** Version and features of the loaded libtorch. */
 export const buildFacts = (): BuildFacts => native.buildFacts()
 

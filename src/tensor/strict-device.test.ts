@@ -1,20 +1,27 @@
 // The strict device: what it computes equals the CPU, what a GPU would refuse is an error, and what would make the host wait is counted.
 import { describe, expect, it } from 'vitest'
+import { toTypedError } from './error-messages.ts'
 import {
   blockLinear,
   cat,
   checkpoint,
+  deviceMemory,
   enableStrictDevice,
   expectDevice,
   Generator,
   gradients,
+  isOutOfMemory,
   linear,
+  ones,
   randn,
+  resetDevicePeak,
   type StrictDeviceCounts,
   scaledDotProductAttention,
+  setStrictMemory,
   strictDeviceCounts,
   Tensor,
   tensor,
+  upload,
   zeros,
 } from './index.ts'
 
@@ -156,9 +163,93 @@ describe('counts', () => {
     expect(counted(() => x.mul(2).matmul(x.t()).softmax(-1))).toMatchObject(none)
     expect(counted(() => x.sum().item())).toMatchObject({ ...none, waits: 1 })
     expect(counted(() => x.toFloat32Array())).toMatchObject({ ...none, waits: 1, downloads: 1 })
-    expect(counted(() => onDevice(zeros([2])))).toMatchObject({ ...none, uploads: 1 })
+    // The host waits for copies from memory that is not pinned.
+    expect(counted(() => onDevice(zeros([2])))).toMatchObject({ ...none, uploads: 1, waits: 1 })
     expect(counted(() => Tensor.from([1, 2], { device }))).toMatchObject({ ...none, uploads: 1 })
+    expect(counted(() => upload(zeros([2]), device))).toMatchObject({ ...none, uploads: 1 })
     expect(counted(() => x.gt(0).nonzero())).toMatchObject({ ...none, waits: 1 })
     expect(counted(() => x.equal(x))).toMatchObject({ ...none, waits: 1 })
   })
+})
+
+describe('copies from pinned memory', () => {
+  it('have the values of the tensor, and leave the CPU as it is', () => {
+    const x = randn([5, 3], { generator })
+    expect(upload(x.t(), device).toArray()).toEqual(x.t().toArray())
+    expect(upload(x, 'cpu')).toBe(x)
+    expect(upload(zeros([0, 3]), device).shape).toEqual([0, 3])
+    expect(() => upload(x, 'strict:3')).toThrow('Expected a valid `device`, got "strict:3"')
+  })
+
+  it('do not share memory before the device has done them', () => {
+    // No operator between them, so the device has done none when the last one is asked for.
+    const all = Array.from({ length: 40 }, (_, i) => Tensor.from([i, -i], { device }))
+    expect(all.map((one) => one.toArray())).toEqual(all.map((_, i) => [i, -i]))
+  })
+
+  it('are done in the order of the operators', () => {
+    const x = Tensor.from([1, 2], { device })
+    const y = x.add(1)
+    x.copy_(upload(tensor([5, 6]), device))
+    expect([x.toArray(), y.toArray()]).toEqual([
+      [5, 6],
+      [2, 3],
+    ])
+  })
+})
+
+describe('memory of the device', () => {
+  const memory = () => deviceMemory(device) as NonNullable<ReturnType<typeof deviceMemory>>
+
+  it('counts tensors, their peak and what is kept for reuse', () => {
+    expect(deviceMemory('cpu')).toBeUndefined()
+    resetDevicePeak(device)
+    const before = memory()
+    const x = zeros([1 << 18], { device })
+    const sum = x.add(1)
+    expect(memory().inUse - before.inUse).toBe(2 << 20)
+    x.free()
+    sum.free()
+    const after = memory()
+    expect(after.inUse).toBe(before.inUse)
+    expect(after.peak - before.inUse).toBe(2 << 20)
+    expect(after.cached).toBeGreaterThanOrEqual(2 << 20)
+    expect(after.total - after.free).toBe(after.inUse + after.cached)
+    expect(after.device).toBe('strict:0')
+  })
+
+  it('is an error when it is full, which says what it holds; the cache is released for another try', () => {
+    const x = ones([1 << 18], { device })
+    setStrictMemory(memory().inUse + (1 << 20))
+    try {
+      const { emptied } = strictDeviceCounts() as StrictDeviceCounts
+      x.add(1).free()
+      let error: unknown
+      try {
+        x.expand([2, 1 << 18]).contiguous()
+      } catch (thrown) {
+        error = thrown
+      }
+      expect(String(error)).toMatch(
+        /^OutOfMemoryError: contiguous\(.*\): not enough memory on strict:0: tried to allocate 2 MiB\. Of its [\d.]+ MiB, [\d.]+ MiB have tensors of this process, 1 MiB are kept for reuse, 0 B have the driver and other programs, 0 B are free$/,
+      )
+      expect(isOutOfMemory(error)).toBe(true)
+      expect(isOutOfMemory(new Error('another'))).toBe(false)
+      expect((strictDeviceCounts() as StrictDeviceCounts).emptied).toBe(emptied + 1)
+      expect(memory().cached).toBe(0)
+      expect(x.add(1).select(0, 0).item()).toBe(2)
+    } finally {
+      setStrictMemory(undefined)
+    }
+  })
+})
+
+it('errors of CUDA and its libraries for want of memory are those of a full card', () => {
+  for (const text of [
+    'CUDA error: out of memory',
+    'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`',
+  ])
+    expect(toTypedError('linear', [], Object.assign(new Error(text), { code: 'TORCH' })).name).toBe('OutOfMemoryError')
+  const other = Object.assign(new Error('CUDA error: unspecified launch failure'), { code: 'TORCH' })
+  expect(toTypedError('linear', [], other).name).toBe('NativeError')
 })

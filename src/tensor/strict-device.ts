@@ -10,6 +10,11 @@ export interface StrictDeviceCounts {
   /** Copies of tensors from and to the CPU. */
   uploads: number
   downloads: number
+  /** Times that its allocator gave cached memory back. */
+  emptied: number
+  /** Graphs that were captured, and times that one was replayed. */
+  captures: number
+  replays: number
 }
 
 /**
@@ -20,6 +25,9 @@ export const enableStrictDevice = ({ byDefault = false }: { byDefault?: boolean 
   native.enableStrictDevice()
   if (byDefault) useByDefault('strict')
 }
+
+/** Limits the memory of the strict device in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit. */
+export const setStrictMemory = (bytes: number | undefined): void => native.setStrictMemory(bytes)
 
 /** Counts of the strict device; undefined before it is enabled. */
 export const strictDeviceCounts = (): StrictDeviceCounts | undefined => native.strictDevice()

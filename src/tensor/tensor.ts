@@ -1,6 +1,7 @@
 // The tensor: a handle to libtorch's memory, its properties, and copies from and to JavaScript arrays.
 // The operators are in methods.ts and functions.ts.
 import { ShapeError } from '../core/index.ts'
+import { expectDevice } from './device.ts'
 import { type Dtype, dtypeFacts, dtypeFromCode, dtypeOfArray, type TypedArray } from './dtype.ts'
 import { describeValue, withTypedErrors } from './error-messages.ts'
 import type { methods } from './methods.ts'
@@ -64,7 +65,11 @@ export class Tensor {
     options: { shape?: readonly number[]; dtype?: Dtype; device?: string } = {},
   ): Tensor {
     const made = ArrayBuffer.isView(values) ? fromTyped(values, options) : fromNested(values, options)
-    return options.device === undefined || options.device === 'cpu' ? made : made.to({ device: options.device })
+    const device = expectDevice(options.device ?? 'cpu')
+    if (device === 'cpu') return made
+    const there = Tensor.fromHandle(withTypedErrors('from', () => native.upload(made.use(), device)))
+    made.free()
+    return there
   }
 
   /** The tensor that another thread shared. @throws ShapeError for anything but the result of `share()` */

@@ -37,7 +37,7 @@ export interface StepEvent extends EventBase {
   seconds: number
   /** Part of `seconds` that was spent on preparing examples. */
   dataSeconds: number
-  /** Resident memory of the process. */
+  /** Resident memory of the process; on another device than the CPU, the memory that the process holds there. */
   memoryBytes: number
   /** Steps of the whole run, as far as they can be predicted. */
   totalSteps: number

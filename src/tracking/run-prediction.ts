@@ -38,9 +38,9 @@ export interface RunPrediction {
 
 /** What a run took in its training steps. */
 export interface RunMeasurement {
-  /** Largest memory of tensors, in bytes, in the last session. */
+  /** Largest memory of tensors on the device of the run, in bytes, in the last session. */
   peakBytes: number
-  /** Largest memory of the process after a step. */
+  /** Largest memory of the process on that device after a step. */
   rssBytes: number
   /** Time of all training steps. */
   seconds: number

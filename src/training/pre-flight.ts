@@ -3,7 +3,7 @@ import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
 import type { Optimizer } from '../optim/index.ts'
-import { memoryStatistics, type Tensor } from '../tensor/index.ts'
+import { deviceMemory, memoryStatistics, type Tensor } from '../tensor/index.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainableModel, totalWeights } from './gradients.ts'
 
@@ -111,6 +111,13 @@ const firstBatch = <Example>({
   return { example: first === undefined ? '' : objective.describe(first, decode), tokens, cut, trained }
 }
 
+/** Memory that tensors of a device may still take. */
+const availableOn = (device: string): number => {
+  const there = deviceMemory(device)
+  const { limit, available } = memoryStatistics()
+  return there === undefined ? (limit ?? available) : there.free + there.cached
+}
+
 /** Checks the first batch and estimates what a step takes. @throws ConfigError or DataError for a run that could not learn */
 export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
   const { trainable, vocabulary } = facts
@@ -146,7 +153,7 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
       gradients: bytesOf(all),
       optimizer: facts.optimizer.stateBytes,
       activations,
-      available: memoryStatistics().limit ?? memoryStatistics().available,
+      available: availableOn(trainable.model.body.embedTokens.device),
     },
     warnings,
   }

@@ -124,6 +124,12 @@ export const trainingSchema = z.strictObject({
   memoryBudget: count()
     .optional()
     .describe('bytes that tensors may take; micro-batches are halved, then layers recomputed, to stay within it'),
+  deterministic: z
+    .boolean()
+    .default(false)
+    .describe(
+      'the same bits in each run on a GPU: slower kernels, and an error where an operator has none; the CPU needs none',
+    ),
   evaluate: every('evaluate'),
   checkpoint: every('write a checkpoint')
     .unwrap()

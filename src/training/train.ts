@@ -1,11 +1,10 @@
 // THE training loop, independent of objective, architecture, optimizer and files. It yields events, and it awaits the callbacks of
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
-import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { GroupError } from '../distributed/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt } from '../optim/index.ts'
-import { clearGrads, Generator, notePhase, type Tensor } from '../tensor/index.ts'
+import { clearGrads, Generator, isOutOfMemory, notePhase, processMemory, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { BackwardUpdates } from './backward-updates.ts'
 import { assignRows, type ReducedGradients, reduceGradients, takeStep } from './data-parallel.ts'
@@ -178,7 +177,7 @@ class TrainingLoop<Example> {
       tokensPerSecond: batch.tokens / seconds,
       seconds,
       dataSeconds,
-      memoryBytes: memoryUsage.rss(),
+      memoryBytes: processMemory(this.#run.device),
       totalSteps,
     }
     const last = this.#done()
@@ -228,7 +227,7 @@ class TrainingLoop<Example> {
         batch.examples = [...(await (objective.preparesWithModel === false ? prepare() : this.#whole(prepare)))]
         return
       } catch (error) {
-        if (!(error instanceof OutOfMemoryError)) throw error
+        if (!isOutOfMemory(error)) throw error
         const longest = batch.examples.reduce((most, example) => Math.max(most, objective.tokens(example)), 1)
         if (microTokens < 2 * longest) throw error
         this.#state.microTokens = Math.floor(microTokens / 2)
@@ -422,7 +421,8 @@ class TrainingLoop<Example> {
         return own
       } catch (error) {
         if (group !== undefined && error instanceof GroupError) throw await group.named(error)
-        if (!(error instanceof OutOfMemoryError)) throw error
+        clearGrads([...trainable.parameters.values()])
+        if (!isOutOfMemory(error)) throw error
         if (this.#updates !== undefined)
           throw new OutOfMemoryError(
             `${error.message} Micro-batches cannot shrink with \`updateInBackward\`: lower \`batch.sequences\`, or raise \`recompute\`, and resume.`,
@@ -431,7 +431,6 @@ class TrainingLoop<Example> {
           throw new OutOfMemoryError(
             `${error.message} Micro-batches cannot shrink within a step with \`shard\` ${this.#run.settings.shard}: lower \`batch.microTokens\`, or raise \`recompute\`, and resume.`,
           )
-        clearGrads([...trainable.parameters.values()])
         const change = this.#shrink(batch)
         if (change === undefined)
           throw new OutOfMemoryError(

@@ -1,11 +1,10 @@
 // The objective's loss on validation data: the same examples in every evaluation.
 import { setImmediate } from 'node:timers/promises'
-import { OutOfMemoryError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import { joinMetrics, type Metric, mustPad } from '../objectives/index.ts'
-import { noGrad, scope } from '../tensor/index.ts'
+import { isOutOfMemory, noGrad, scope } from '../tensor/index.ts'
 import { assignRows } from './data-parallel.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
@@ -36,7 +35,7 @@ const prepared = async <Example>(
     try {
       return await objective.prepare(examples, { ...context, microTokens: most })
     } catch (error) {
-      if (!(error instanceof OutOfMemoryError) || most < 2) throw error
+      if (!isOutOfMemory(error) || most < 2) throw error
     }
   }
 }
@@ -86,7 +85,7 @@ export const evaluateValidation = async <Example>(
       try {
         measure(part)
       } catch (error) {
-        if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
+        if (!isOutOfMemory(error) || part.length < 2) throw error
         const half = Math.ceil(part.length / 2)
         parts.unshift(part.slice(0, half), part.slice(half))
       }

@@ -1,5 +1,5 @@
 // Pooling: one vector per row of a batch, padded or packed.
-import { arange, cat, type Tensor } from '../../tensor/index.ts'
+import { arange, cat, type Tensor, upload } from '../../tensor/index.ts'
 import type { BodyInputs } from '../model.ts'
 
 /** Kind of pooling. */
@@ -8,7 +8,7 @@ export type Pooling = 'first' | 'last' | 'mean'
 type Rows = Pick<BodyInputs, 'attentionMask' | 'starts'>
 
 /** Rows [documents,C]. @param places on the CPU */
-const at = (hidden: Tensor, places: Tensor) => hidden.indexSelect(0, places.to({ device: hidden.device }))
+const at = (hidden: Tensor, places: Tensor) => hidden.indexSelect(0, upload(places, hidden.device))
 
 const packed: Record<Pooling, (hidden: Tensor, starts: Tensor) => Tensor> = {
   first: (hidden, starts) => at(hidden, starts.narrow(0, 0, starts.shape[0] - 1)),

@@ -10,9 +10,9 @@ import {
   saveModel,
   saveSafetensors,
 } from '../../checkpoint/index.ts'
-import { ConfigError, OutOfMemoryError } from '../../core/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import { type HeadOptions, type HeadType, type Model, quantizeWeights } from '../../models/index.ts'
-import { Generator, type Tensor } from '../../tensor/index.ts'
+import { Generator, isOutOfMemory, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
 import { describeBase } from './base-files.ts'
@@ -195,7 +195,7 @@ export const withUntrainedBase = async <Result>(
     if (start !== undefined) await mergeStart(model, start)
     return await score(model)
   } catch (error) {
-    if (error instanceof OutOfMemoryError) return undefined
+    if (isOutOfMemory(error)) return undefined
     throw error
   }
 }

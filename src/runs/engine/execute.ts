@@ -1,7 +1,7 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
 import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
 import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
-import { setMemoryLimit } from '../../tensor/index.ts'
+import { isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
@@ -67,11 +67,13 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
   listener: RunListener,
   group?: ProcessGroup,
 ): Promise<RunResult> => {
-  const { out, memoryBudget } = recipe
+  const { out, memoryBudget, deterministic } = recipe
+  const before = isDeterministic()
   const unlock = group === undefined || group.first ? await lockRun(out) : async () => {}
   const shared = new SharedData()
   let run: BuiltRun | undefined
   try {
+    if (deterministic) setDeterministic(true)
     if (mode === 'new' && group === undefined && recipe.shard !== 'none')
       throw new ConfigError(
         `Expected several processes for \`shard\` ${recipe.shard}, got one. Start the run with \`launch\`, or set \`shard\` to none.`,
@@ -91,7 +93,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
           : await readPrediction(out)
     // Only now, as plans of larger runs than the budget allows are made too.
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
-    const memory = watchMemory()
+    const memory = watchMemory(recipe.device)
     // The others find what the first process encoded in the cache.
     const build = () => within(memoryBudget, () => kind.build(recipe, { ...context, ...(group && { group }) }))
     run = group === undefined ? await build() : await group.firstBefore(build)
@@ -102,6 +104,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     throw explainDiskFault(error, out)
   } finally {
     if (memoryBudget !== undefined) setMemoryLimit(undefined)
+    if (deterministic) setDeterministic(before)
     run?.close()
     await shared.close()
     await unlock()

@@ -1,7 +1,7 @@
 // What a run takes, measured beside its prediction: memory, time and operations of its training steps.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { getThreads, memoryStatistics, resetPeakMemory } from '../../tensor/index.ts'
+import { deviceMemory, getThreads, memoryStatistics, resetDevicePeak, resetPeakMemory } from '../../tensor/index.ts'
 import { type RunMeasurement, type RunPrediction, runFiles, type StepEvent } from '../../tracking/index.ts'
 
 /** Counts the memory of tensors from now on, without what the process holds already. */
@@ -10,8 +10,13 @@ export interface MemoryWatch {
   peakBytes(): number
 }
 
-/** Begins to watch the memory of tensors. */
-export const watchMemory = (): MemoryWatch => {
+/** Begins to watch the memory of tensors on the device of a run; on the CPU where libtorch counts none there. */
+export const watchMemory = (device: string): MemoryWatch => {
+  const before = deviceMemory(device)
+  if (before !== undefined) {
+    resetDevicePeak(device)
+    return { peakBytes: () => (deviceMemory(device)?.peak ?? 0) - before.inUse }
+  }
   const { inUse } = memoryStatistics()
   resetPeakMemory()
   return { peakBytes: () => memoryStatistics().peak - inUse }

@@ -48,7 +48,7 @@ export interface LearnedCalibration extends Omit<Calibration, 'time'> {
 const leastSteps = 3
 
 const learnFrom = async (folder: string): Promise<LearnedCalibration> => {
-  const { precision } = await readRunRecipe(folder)
+  const { precision, device } = await readRunRecipe(folder)
   const { prediction, measured } = await readRunPlan(folder)
   const card = await readRunCard(folder)
   if (card === undefined || measured === undefined)
@@ -56,6 +56,10 @@ const learnFrom = async (folder: string): Promise<LearnedCalibration> => {
   if (card.hardware.cpu !== processorName())
     throw new ConfigError(
       `Expected runs of this machine's processor (${processorName()}), got one of ${card.hardware.cpu} in ${folder}. Calibrate on the machine that made it.`,
+    )
+  if (device !== 'cpu')
+    throw new ConfigError(
+      `Expected runs on the CPU, whose speed and memory are learned, got one on ${device} in ${folder}. Calibrate with runs on the CPU.`,
     )
   if (prediction.writesAnswers)
     throw new ConfigError(

@@ -1,6 +1,7 @@
 // What a run costs before it starts: memory, arithmetic, time, money and energy, for each fine-tuning method, beside pretraining the base.
 import { ConfigError } from '../../core/index.ts'
 import { PlannedGroup } from '../../distributed/index.ts'
+import { deviceMemory } from '../../tensor/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -289,7 +290,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const group = groupOf(options)
   expectProcesses(recipe, group)
   const network = group && networkOf(options)
-  const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? machineMemory()
+  const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? deviceMemory(recipe.device)?.total ?? machineMemory()
   const watts = options.watts ?? (card === undefined ? undefined : card.watts * (options.count ?? 1))
   const prices: Prices = { ...options, watts, pricePerHour: options.pricePerHour ?? recipe.pricePerHour }
   expectPrice(options, prices)

@@ -2,6 +2,7 @@
 import { memoryUsage } from 'node:process'
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup, type ProcessGroup } from '../../distributed/index.ts'
+import { deviceMemory, processMemory } from '../../tensor/index.ts'
 import type { RunPrediction } from '../../tracking/index.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -27,8 +28,10 @@ interface TensorRoom {
   limit: string
 }
 
-/** Memory for the tensors of a run in this process. */
-const roomOf = ({ memoryBudget }: CommonRecipe): TensorRoom => {
+/** Memory for the tensors of a run in this process, on its device. */
+const roomOf = ({ memoryBudget, device }: CommonRecipe): TensorRoom => {
+  const there = deviceMemory(device)
+  if (there !== undefined) return { bytes: there.free + there.cached, limit: `that ${there.device} has left` }
   const machine = machineMemory() - memoryUsage.rss()
   return memoryBudget !== undefined && memoryBudget < machine
     ? { bytes: memoryBudget, limit: 'of `memoryBudget`' }
@@ -113,10 +116,12 @@ export const predictRun = async (
   if (plan === undefined) return undefined
   const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan
   const notes = await checkMemory(kind, recipe, plan, context)
-  // What is remembered is the speed of training steps, not that of rollouts.
+  // What is remembered is the speed of training steps, not that of rollouts, and is of the CPU.
   const speed =
-    plan.rollouts === undefined ? await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep) : undefined
-  const marginBytes = await rememberedMargin()
+    plan.rollouts === undefined && recipe.device === 'cpu'
+      ? await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep)
+      : undefined
+  const marginBytes = deviceMemory(recipe.device) === undefined ? await rememberedMargin() : 0
   const flops = steps === undefined ? undefined : steps * flopsPerStep
   const { processes } = plan
   const own = processes?.flopsPerStep ?? flopsPerStep
@@ -125,7 +130,7 @@ export const predictRun = async (
   return {
     peakBytes: memory.peakBytes,
     heldBytes: memory.heldBytes,
-    rssBytes: memoryUsage.rss() + memory.heldBytes + marginBytes,
+    rssBytes: processMemory(recipe.device) + memory.heldBytes + marginBytes,
     marginBytes,
     phase: memory.phase,
     parameters,

@@ -111,6 +111,11 @@ export interface RunSettings {
   recompute?: 'none' | 'all' | number
   /** Bytes that tensors may take; micro-batches are halved, then layers recomputed, to stay within it. */
   memoryBudget?: number
+  /**
+   * The same bits in each run on a GPU: slower kernels, and an error where an operator has none; the CPU
+   * needs none. Default: `false`.
+   */
+  deterministic?: boolean
   evaluate?: {
     /** Evaluate after this many steps. */
     steps?: number

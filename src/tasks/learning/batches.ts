@@ -1,7 +1,7 @@
 // Batches of examples by token count: similar lengths together, so that there is little padding.
-import { OutOfMemoryError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type Criterion, positionsIn } from '../../objectives/index.ts'
+import { isOutOfMemory } from '../../tensor/index.ts'
 
 /** An example with the number of its record. */
 export interface RecordExample<Example> {
@@ -50,7 +50,7 @@ export const computeOrHalve = <Item, Result>(
   try {
     return compute(batch)
   } catch (error) {
-    if (!(error instanceof OutOfMemoryError) || batch.length < 2) throw error
+    if (!isOutOfMemory(error) || batch.length < 2) throw error
   }
   const half = Math.ceil(batch.length / 2)
   return [batch.slice(0, half), batch.slice(half)].flatMap((part) => computeOrHalve(part, compute))

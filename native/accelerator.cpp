@@ -1,0 +1,230 @@
+// Accelerators: copies from pinned memory, memory statistics, and graphs, which are operators that are recorded once
+// and then run again in one call. Only interfaces that all accelerators share, so no CUDA headers.
+#include "accelerator.h"
+
+#include "binding.h"
+
+#include <cstdlib>
+
+#ifdef TUNESMITH_HAS_ACCELERATOR
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/accelerator/Graph.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <memory>
+#include <optional>
+#endif
+
+namespace tunesmith {
+
+at::Tensor upload(const at::Tensor& host, c10::Device device) {
+  if (!host.device().is_cpu() || device.is_cpu() || host.numel() == 0) return host.to(device);
+#ifdef TUNESMITH_HAS_ACCELERATOR
+  // The pinned copy is freed here: its allocator waits for the device before it gives the memory to another tensor.
+  const at::Tensor pinned = at::empty(host.sizes(), host.options().pinned_memory(true));
+  pinned.copy_(host);
+  return pinned.to(device, /*non_blocking=*/true);
+#else
+  return host.to(device);
+#endif
+}
+
+void prepare_accelerators() {
+#ifndef _WIN32
+  // cuBLAS has deterministic products with workspaces of a fixed size only, which it reads when it is first used:
+  // before a run can ask for `deterministic`.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+#endif
+}
+
+namespace {
+
+// upload(handle, device) -> handle
+TUNESMITH_FUNCTION(upload_tensor) {
+  return guarded_read(env, [&] {
+    Arguments a(env, info);
+    return make_tensor(env, upload(read_tensor(env, a[0]), c10::Device(read_string(env, a[1], "device"))));
+  });
+}
+
+#ifdef TUNESMITH_HAS_ACCELERATOR
+
+std::optional<c10::Device> current_accelerator() {
+  const auto type = at::accelerator::getAccelerator(false);
+  if (!type || at::accelerator::deviceCount() == 0) return std::nullopt;
+  return c10::Device(*type, at::accelerator::getDeviceIndex());
+}
+
+// Null for the CPU, and for a device whose allocator has no statistics.
+c10::DeviceAllocator* allocator_of(c10::Device device) {
+  return device.is_cpu() ? nullptr : dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
+}
+
+c10::DeviceIndex index_of(c10::Device device) { return device.has_index() ? device.index() : c10::DeviceIndex(0); }
+
+std::optional<c10::Device> read_device(napi_env env, napi_value value) {
+  napi_valuetype type;
+  napi_typeof(env, value, &type);
+  if (type == napi_undefined) return current_accelerator();
+  return c10::Device(read_string(env, value, "device"));
+}
+
+// deviceMemory(device?) -> { device, inUse, cached, peak, free, total } in bytes, of the accelerator for none;
+// undefined for the CPU, without an accelerator, and for one without statistics
+TUNESMITH_FUNCTION(device_memory) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const auto device = read_device(env, a[0]);
+    auto* allocator = device ? allocator_of(*device) : nullptr;
+    if (allocator == nullptr) return make_undefined(env);
+    at::globalContext().lazyInitDevice(device->type());
+    const c10::DeviceIndex index = index_of(*device);
+    const auto statistics = allocator->getDeviceStats(index);
+    const auto [free, total] = allocator->getMemoryInfo(index);
+    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const auto& allocated = statistics.allocated_bytes[all];
+    napi_value result;
+    napi_create_object(env, &result);
+    const auto set = [&](const char* name, int64_t bytes) {
+      set_field(env, result, name, make_number(env, static_cast<double>(bytes)));
+    };
+    set_field(env, result, "device", make_string(env, c10::Device(device->type(), index).str()));
+    set("inUse", allocated.current);
+    set("cached", statistics.reserved_bytes[all].current - allocated.current);
+    set("peak", allocated.peak);
+    set("free", static_cast<int64_t>(free));
+    set("total", static_cast<int64_t>(total));
+    return result;
+  });
+}
+
+// emptyDeviceCache(): gives memory that the accelerator's allocator keeps for reuse back to the device
+TUNESMITH_FUNCTION(empty_device_cache) {
+  return guarded(env, [&] {
+    const auto device = current_accelerator();
+    auto* allocator = device ? allocator_of(*device) : nullptr;
+    if (allocator != nullptr && allocator->initialized()) allocator->emptyCache();
+    return make_undefined(env);
+  });
+}
+
+// resetDevicePeak(device): the peak of `deviceMemory` begins again from the memory in use
+TUNESMITH_FUNCTION(reset_device_peak) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const auto device = read_device(env, a[0]);
+    auto* allocator = device ? allocator_of(*device) : nullptr;
+    if (allocator == nullptr) return make_undefined(env);
+    at::globalContext().lazyInitDevice(device->type());
+    allocator->resetPeakStats(index_of(*device));
+    return make_undefined(env);
+  });
+}
+
+// ---- graphs ----
+
+struct Capture {
+  at::accelerator::Graph graph;
+  // Of the thread before the capture, which needs a stream of its own.
+  std::optional<c10::Stream> stream;
+
+  void begin() {
+    const auto device = current_accelerator();
+    TORCH_CHECK(device.has_value(), "Expected an accelerator for a graph, got none. Compute without graphs.");
+    at::accelerator::synchronizeDevice(device->index());
+    const c10::Stream before = at::accelerator::getCurrentStream(device->index());
+    const c10::impl::VirtualGuardImpl guard(device->type());
+    at::accelerator::setCurrentStream(guard.getStreamFromGlobalPool(*device, false));
+    stream = before;
+    try {
+      // Other threads may go on with calls that a capture forbids.
+      graph.capture_begin({0, 0}, at::GraphCaptureMode::ThreadLocal);
+    } catch (...) {
+      restore();
+      throw;
+    }
+  }
+
+  void end() {
+    try {
+      graph.capture_end();
+    } catch (...) {
+      restore();
+      throw;
+    }
+    restore();
+  }
+
+  void restore() {
+    if (stream) at::accelerator::setCurrentStream(*stream);
+    stream.reset();
+  }
+};
+
+Capture& read_capture(napi_env env, napi_value value) {
+  void* data;
+  if (napi_get_value_external(env, value, &data) != napi_ok || data == nullptr) throw ArgumentError("expected a graph");
+  return *static_cast<Capture*>(data);
+}
+
+// beginGraph() -> external: operators of this thread are recorded until `endGraph`
+TUNESMITH_FUNCTION(begin_graph) {
+  return guarded(env, [&] {
+    auto capture = std::make_unique<Capture>();
+    capture->begin();
+    const auto finalize = [](node_api_basic_env, void* data, void*) { delete static_cast<Capture*>(data); };
+    napi_value result;
+    check(env, napi_create_external(env, capture.get(), finalize, nullptr, &result), "a graph");
+    capture.release();
+    return result;
+  });
+}
+
+// endGraph(external): the graph can be replayed
+TUNESMITH_FUNCTION(end_graph) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    read_capture(env, a[0]).end();
+    return make_undefined(env);
+  });
+}
+
+// replayGraph(external): runs the recorded operators again, on the same memory
+TUNESMITH_FUNCTION(replay_graph) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    read_capture(env, a[0]).graph.replay();
+    return make_undefined(env);
+  });
+}
+
+// freeGraph(external): frees the memory of a graph, whose operators cannot be replayed any more
+TUNESMITH_FUNCTION(free_graph) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    read_capture(env, a[0]).graph.reset();
+    return make_undefined(env);
+  });
+}
+
+#endif
+
+}  // namespace
+
+std::vector<Export> accelerator_exports() {
+  return {{"upload", upload_tensor},
+#ifdef TUNESMITH_HAS_ACCELERATOR
+          {"deviceMemory", device_memory},
+          {"emptyDeviceCache", empty_device_cache},
+          {"resetDevicePeak", reset_device_peak},
+          {"beginGraph", begin_graph},
+          {"endGraph", end_graph},
+          {"replayGraph", replay_graph},
+          {"freeGraph", free_graph}
+#endif
+  };
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,19 @@
+// Accelerators through libtorch's own interfaces, which CUDA, MPS, XPU and the strict device of tests implement alike.
+#pragma once
+#include <ATen/ATen.h>
+
+// Memory statistics, pinned memory and graphs of accelerators; older versions of libtorch lack them or have other
+// forms.
+#if __has_include(<ATen/accelerator/Graph.h>)
+#define TUNESMITH_HAS_ACCELERATOR 1
+#endif
+
+namespace tunesmith {
+
+// A tensor of the CPU on a device. The copy is from pinned memory, so the host does not wait for it.
+at::Tensor upload(const at::Tensor& host, c10::Device device);
+
+// Settings that libraries of accelerators read at their first use.
+void prepare_accelerators();
+
+}  // namespace tunesmith

@@ -3,10 +3,21 @@
 import { positionRow } from '../nn/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type LanguageModel, logitsOf } from './decoding-batch.ts'
+import type { FixedSteps } from './fixed-steps.ts'
 import type { Piece, SlotCache } from './slot-cache.ts'
 
-/** Runs the tokens through the model and caches them. @returns logits after the last `wanted` tokens of each piece, float32 [n,V] */
-export const nextLogits = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[]): Tensor => {
+/**
+ * Runs the tokens through the model and caches them.
+ * @param steps of the same model and cache, which compute what fits them
+ * @returns logits after the last `wanted` tokens of each piece, float32 [n,V]
+ */
+export const nextLogits = (
+  model: LanguageModel,
+  cache: SlotCache,
+  pieces: readonly Piece[],
+  steps?: FixedSteps,
+): Tensor => {
+  if (steps?.fits(pieces)) return steps.logits(pieces)
   cache.begin(pieces)
   try {
     const logits = scope(() => noGrad(() => forward(model, cache, pieces)))

@@ -27,6 +27,11 @@ export interface SchedulerOptions {
   version?: () => number | string
   /** Waited for before each step, so that requests and other work of the process have their turn (default: one turn of the event loop). */
   turn?: () => Promise<unknown>
+  /**
+   * On other devices than the CPU: record steps that grow each text by one token and replay them in one call, as CUDA graphs
+   * (default: true). It changes no text.
+   */
+  graphs?: boolean
   /** Proposes the next tokens of texts, which the model then computes at once (default: none are proposed). */
   speculation?: SpeculationOptions
 }

@@ -9,12 +9,13 @@ import { AbortListeners } from './abort-listeners.ts'
 import type { AdapterRouting } from './adapter-routing.ts'
 import { Cohort } from './cohort.ts'
 import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
+import { FixedSteps } from './fixed-steps.ts'
 import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
 import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
-import type { SchedulerOptions } from './scheduler-options.ts'
 import { type GenerationHandle, type GenerationRequest, inOrder, PromptGroup, ScheduledText } from './scheduled-text.ts'
+import type { SchedulerOptions } from './scheduler-options.ts'
 import { SlotCache } from './slot-cache.ts'
 import { Speculation } from './speculation.ts'
 import { chooseTokens, rowsAt, type TokenChoice, TokenChooser } from './token-choice.ts'
@@ -51,6 +52,7 @@ export class GenerationScheduler {
   readonly #prefillTokens: number
   readonly #mostIdlePrefill: number
   readonly #cache: SlotCache
+  readonly #steps: FixedSteps
   readonly #prefixes: PrefixStore | undefined
   readonly #speculation: Speculation | undefined
   readonly #signals = new AbortListeners()
@@ -85,6 +87,7 @@ export class GenerationScheduler {
     this.#idlePrefill = this.#mostIdlePrefill
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
+    this.#steps = new FixedSteps(this.#model, this.#cache, options.graphs)
     if (options.speculation !== undefined) this.#speculation = new Speculation(this.#model, options.speculation)
     model.ready()
     // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
@@ -154,6 +157,7 @@ export class GenerationScheduler {
   free(): void {
     for (const text of [...this.#waiting, ...this.#running]) text.cancel()
     this.#forgetSlots()
+    this.#steps.free()
     this.#cache.free()
     this.#speculation?.free()
     this.#prefixes?.clear()
@@ -179,6 +183,8 @@ export class GenerationScheduler {
       for (const text of [...this.#waiting, ...this.#running]) this.#remove(text, (one) => one.fail(error))
     } finally {
       this.#driving = undefined
+      // Weights may be others when texts come again.
+      this.#steps.free()
       this.#resetLimits()
     }
   }
@@ -198,7 +204,10 @@ export class GenerationScheduler {
   /** Drops what was computed with other weights; texts that are being computed go on from the tokens they have. */
   #followVersion(): void {
     const version = this.#options.version?.() ?? 0
-    if (this.#version !== version) this.#prefixes?.clear()
+    if (this.#version !== version) {
+      this.#prefixes?.clear()
+      this.#steps.free()
+    }
     this.#version = version
     const names = new Map<string | null | undefined, string>()
     for (const text of [...this.#running, ...this.#waiting]) {
@@ -369,6 +378,7 @@ export class GenerationScheduler {
     this.#waiting = [...this.#running, ...this.#waiting].sort(inOrder)
     this.#running = []
     this.#forgetSlots()
+    this.#steps.free()
     this.#cache.free()
     this.#cache.resize(0)
     this.#freeCohorts()
@@ -457,8 +467,9 @@ export class GenerationScheduler {
 
   #forward(batch: readonly Part[]): void {
     const pieces = batch.map(({ text, ids, drafts }) => ({ slot: text.slot as number, ids, wanted: 1 + drafts.length }))
-    const run = (model: Model) => nextLogits(model as LanguageModel, this.#cache, pieces)
     const { adapter } = batch[0].text
+    const steps = adapter === undefined ? this.#steps : undefined
+    const run = (model: Model) => nextLogits(model as LanguageModel, this.#cache, pieces, steps)
     const segments = batch.map(({ text, ids }) => ({ adapter: text.adapter ?? null, tokens: ids.length }))
     const logits = adapter === undefined ? run(this.#model) : this.#routing(adapter).run(segments, run)
     let row = 0

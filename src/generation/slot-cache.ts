@@ -3,7 +3,7 @@
 // Independent of models; no gradient goes through it.
 import { invariant } from '../core/index.ts'
 import type { CachedKeys, LayerCache, TakenPlaces } from '../nn/index.ts'
-import { empty, freeTensors, keep, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { arange, empty, freeTensors, keep, keepUntilFreed, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
 
 /** The next tokens of one row in a forward pass. */
 export interface Piece {
@@ -41,9 +41,29 @@ interface Plan {
   virtual: Tensor[][]
   /** Virtual tokens in front of rows that are new. */
   prepended: number
+  /** Places of a pass with fixed shapes, and what its rows see in each window. */
+  step?: FixedStep
+  seen: Map<number, Tensor>
   /** Computed by the first layer that needs them, for all of them. */
   indices?: Indices
   places?: TokenPlaces
+}
+
+/** A pass over one token of each of n rows, with the same shapes for any lengths up to `keys`. */
+export interface FixedStep {
+  /** Slot of each row, position of its token in the keys of all slots, and its keys with that token: int64 [n] on the device. */
+  slots: Tensor
+  written: Tensor
+  lengths: Tensor
+  /** Keys of each row that attention reads. */
+  keys: number
+}
+
+/** Where the tokens of such a pass are, on the host. */
+export interface StepPlaces {
+  slots: number[]
+  written: number[]
+  lengths: number[]
 }
 
 interface Slot {
@@ -61,6 +81,13 @@ const int64 = (values: readonly number[], device?: string): Tensor => {
   keepUntilFreed([tensor])
   return tensor
 }
+
+/**
+ * Memory for keys and values as those of `like`. Steps of fixed shapes multiply what no row sees by zero, which must be numbers
+ * for that; the CPU has no such steps.
+ */
+const blank = (shape: readonly number[], { dtype, device }: Tensor): Tensor =>
+  (device === 'cpu' ? empty : zeros)(shape, { dtype, device })
 
 /** The part of the cache that one layer reads and writes. */
 class SlotLayer implements LayerCache {
@@ -101,6 +128,8 @@ export class SlotCache {
   #slots: Slot[] = []
   #capacity: number
   #plan: Plan | undefined
+  /** Number of buffers that were made or freed. */
+  #buffers = 0
 
   /** @param capacity tokens of a row that fit before the buffer must grow */
   constructor(numLayers: number, capacity: number) {
@@ -121,6 +150,16 @@ export class SlotCache {
   /** Whether there is no buffer yet, since no token was cached. */
   get isEmpty(): boolean {
     return this.#buffer === undefined
+  }
+
+  /** A number that changes with the buffer, whose memory is another one then. */
+  get buffer(): number {
+    return this.#buffers
+  }
+
+  /** Tokens of a row that fit. */
+  get capacity(): number {
+    return this.#capacity
   }
 
   /** Sets the number of slots; new ones are empty. @throws OutOfMemoryError where a larger buffer does not fit */
@@ -148,7 +187,33 @@ export class SlotCache {
   begin(pieces: readonly Piece[]): void {
     this.cancel()
     const fresh = pieces.filter(({ slot }) => this.#slots[slot].length === 0).length
-    this.#plan = { pieces, fresh, virtual: [], prepended: 0 }
+    this.#plan = { pieces, fresh, virtual: [], prepended: 0, seen: new Map() }
+  }
+
+  /**
+   * Begins a forward pass over one token of each of these rows, none of which is empty, and makes space for it. `fix` gives the
+   * places to the layers; `commit` or `cancel` ends the pass.
+   */
+  beginStep(pieces: readonly Piece[]): StepPlaces {
+    this.begin(pieces)
+    const plan = this.#plan
+    invariant(plan !== undefined && plan.fresh === 0, 'a step of fixed shapes needs rows with tokens.')
+    const before = this.#makeSpace(plan, this.#views[0])
+    return {
+      slots: pieces.map(({ slot }) => slot),
+      written: pieces.map(({ slot }, i) => slot * this.#capacity + before[i]),
+      lengths: before.map((keys) => keys + 1),
+    }
+  }
+
+  /** Lets the layers of the pass read and write by tensors on the device. */
+  fix(step: FixedStep): void {
+    const plan = this.#plan
+    invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
+    plan.step = step
+    // Masks that a recording made have no values where it failed.
+    freeTensors(plan.seen.values())
+    plan.seen.clear()
   }
 
   /** Ends a forward pass that succeeded: its tokens are cached. */
@@ -166,7 +231,8 @@ export class SlotCache {
   /** Ends a forward pass that failed: the cache is as it was before. */
   cancel(): void {
     if (this.#plan === undefined) return
-    const { indices, places } = this.#plan
+    const { indices, places, seen } = this.#plan
+    freeTensors(seen.values())
     freeTensors(
       Object.values({ ...indices, ...(places === undefined ? {} : { each: places.slots, past: places.past }) }),
     )
@@ -177,6 +243,7 @@ export class SlotCache {
   append(layer: number, key: Tensor, value: Tensor): CachedKeys {
     const plan = this.#plan
     invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
+    if (plan.step !== undefined) return this.#appendStep(layer, [key, value], plan.step, plan.seen)
     return noGrad(() => {
       const heads = key.shape.slice(2)
       const added = [key, value].map((tensor) => tensor.squeeze(0))
@@ -198,6 +265,32 @@ export class SlotCache {
       })
       const [keys, values] = this.#views.slice(2 * layer, 2 * layer + 2)
       return { key: keys, value: values, rows: slots, lengths }
+    })
+  }
+
+  /** The same for a pass with fixed shapes: keys of the rows side by side, whatever their lengths. */
+  #appendStep(layer: number, added: readonly Tensor[], step: FixedStep, seen: Plan['seen']): CachedKeys {
+    const { slots, written, lengths, keys } = step
+    return noGrad(() => {
+      const [key, value] = added.map((tensor, i) => {
+        const view = this.#views[2 * layer + i]
+        view.view([-1, ...tensor.shape.slice(2)]).indexCopy_(0, written, tensor.squeeze(0))
+        return view.narrow(1, 0, keys).indexSelect(0, slots)
+      })
+      const seenIn = (window: number): Tensor => {
+        const known = seen.get(window)
+        if (known !== undefined) return known
+        const places = arange(keys, { dtype: 'int64', device: lengths.device })
+        const ends = lengths.unsqueeze(1)
+        const all = places.lt(ends)
+        const near = window > 0 ? all.logicalAnd(places.ge(ends.sub(window))) : all
+        const mask = near.unsqueeze(1).unsqueeze(1)
+        // For all layers of the pass; the scope of the pass frees it otherwise.
+        keepUntilFreed([mask])
+        seen.set(window, mask)
+        return mask
+      }
+      return { key, value, seenIn }
     })
   }
 
@@ -267,6 +360,7 @@ export class SlotCache {
     this.#views = []
     this.#all = undefined
     this.#buffer = undefined
+    this.#buffers++
     this.#slots = this.#slots.map(() => ({ length: 0, virtual: 0 }))
   }
 
@@ -323,7 +417,7 @@ export class SlotCache {
       this.#capacity = Math.max(this.#capacity, needed)
       const [, , heads, size] = like.shape
       const shape = [2 * this.layers.length, this.#slots.length, this.#capacity, heads, size]
-      this.#use(keep(empty(shape, { dtype: like.dtype, device: like.device })))
+      this.#use(keep(blank(shape, like)))
     } else if (needed > this.#capacity)
       this.#reallocate(this.#slots.length, Math.max(needed, 2 * this.#capacity), this.#slots.length)
   }
@@ -333,7 +427,7 @@ export class SlotCache {
     const old = this.#buffer
     if (old === undefined) return
     const [layers, , before, heads, size] = old.shape
-    const grown = keep(empty([layers, slots, capacity, heads, size], { dtype: old.dtype, device: old.device }))
+    const grown = keep(blank([layers, slots, capacity, heads, size], old))
     scope(() =>
       noGrad(() => {
         const common = (tensor: Tensor) => tensor.narrow(1, 0, kept).narrow(2, 0, Math.min(before, capacity))
@@ -348,6 +442,7 @@ export class SlotCache {
   #use(buffer: Tensor): void {
     for (const view of this.#views) view.free()
     this.#buffer = buffer
+    this.#buffers++
     const views = Array.from({ length: buffer.shape[0] }, (_, i) => keep(buffer.select(0, i)))
     const every = (first: number) => this.layers.map((_, layer) => views[2 * layer + first])
     this.#views = views

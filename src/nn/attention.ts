@@ -44,6 +44,11 @@ export interface CachedKeys {
   /** Packed rows over buffers [R,capacity,K,D]: the row of each sequence, and how many of its keys there are, int64 [n]. */
   rows?: Tensor
   lengths?: Tensor
+  /**
+   * For one query of each of n rows, with keys [n,S,K,D] of one length for all: which of them each query sees in a window of so
+   * many keys (0: all so far), bool [n,1,1,S]. Lengths are on the device then, so that the step has the same shapes for others.
+   */
+  seenIn?: (window: number) => Tensor
 }
 
 /** Masks, packing and positions of a batch, shared by all layers of a forward pass. */
@@ -207,7 +212,19 @@ export class Attention extends Module {
     return context.bias
   }
 
-  #fused(query: Tensor, { key, value, rows, lengths }: CachedKeys, context: AttentionContext): Tensor {
+  /** One query of each row [1,n,H,D] and the keys of rows [n,S,K,D]. */
+  #step(query: Tensor, { key, value }: CachedKeys, seen: Tensor): Tensor {
+    return attention(query.transpose(0, 1), key, value, {
+      mask: seen,
+      causal: false,
+      window: 0,
+      scale: this.#scale,
+      ...(this.#softcap > 0 ? { softcap: this.#softcap } : {}),
+    }).transpose(0, 1)
+  }
+
+  #fused(query: Tensor, { key, value, rows, lengths, seenIn }: CachedKeys, context: AttentionContext): Tensor {
+    if (seenIn !== undefined) return this.#step(query, { key, value }, seenIn(this.#window))
     const dropout = this.#activeDropout
     return attention(query, key, value, {
       mask: context.mask,

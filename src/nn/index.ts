@@ -39,5 +39,14 @@ export { buildShapes, materialize } from './parameter.ts'
 export { type BlockFormat, blockFormats, type IntegerFormat } from './plain-blocks.ts'
 export { type MatrixFormat, QuantizedMatrix } from './quantized-matrix.ts'
 export { RelativeBias } from './relative-bias.ts'
-export { applyRotary, positionRow, type RopeOptions, type RopeScaling, RotaryTable } from './rope.ts'
+export {
+  applyRotary,
+  positionRow,
+  positionsBelow,
+  type RopeOptions,
+  type RopeScaling,
+  RotaryTable,
+  replacedRotaryTables,
+  reservePositions,
+} from './rope.ts'
 export { type Routing, SparseMlp, withRouterLogits, withRouting } from './sparse-mlp.ts'

@@ -1,4 +1,5 @@
 // Rotary position embedding: tables of cosines and sines, with the scalings of published models, and their application.
+import { ShapeError } from '../core/index.ts'
 import { type Dtype, rotary, scope, Tensor } from '../tensor/index.ts'
 
 /** Scaling of the frequencies for contexts longer than those of pretraining. */
@@ -152,7 +153,12 @@ export class RotaryTable {
 
   /** Cosines and sines float32 [P, rotaryDim / 2] that have rows for position ids: those that are kept for later calls. */
   tablesAt(positions: Tensor): { cos: Tensor; sin: Tensor } {
-    return this.#tablesFor(endOf(positions), 'float32', positions.device)
+    const room = knownRooms.get(positions)
+    if (room === undefined) return this.#tablesFor(endOf(positions), 'float32', positions.device)
+    const { kind } = this.#options.scaling
+    if (kind in regimes)
+      throw new ShapeError(`Expected angles that do not depend on the length of the input, got rope scaling ${kind}.`)
+    return this.#tablesFor(room, 'float32', positions.device)
   }
 
   #tablesFor(length: number, dtype: Dtype, device: string): { cos: Tensor; sin: Tensor } {
@@ -173,6 +179,7 @@ export class RotaryTable {
       // The old tables stay whole where there is no memory for the new ones.
       const made = scope(() => [cos, sin].map((table) => Tensor.from(table, { shape: [rows, half], dtype, device })))
       for (const table of made) table.keep()
+      if (this.#cos !== undefined) replacedTables++
       this.#cos?.free()
       this.#sin?.free()
       ;[this.#cos, this.#sin] = made
@@ -198,6 +205,29 @@ export class RotaryTable {
 
 /** The numbers after the largest of position ids that were made here, which need not be read again. */
 const knownEnds = new WeakMap<Tensor, number>()
+
+/** Numbers above all values that position ids will have whose tensor is written again and again. */
+const knownRooms = new WeakMap<Tensor, number>()
+
+let replacedTables = 0
+
+/** Number of tables that were replaced by longer ones so far: what has recorded their memory must be recorded again. */
+export const replacedRotaryTables = (): number => replacedTables
+
+/**
+ * Position ids of a decoding step whose operators are recorded once, for other values below `room` later.
+ * @throws ShapeError in `tablesAt` for rope scaling by the length of the input
+ */
+export const reservePositions = (positions: Tensor, room: number): Tensor => {
+  knownRooms.set(positions, room)
+  return positions
+}
+
+/** Position ids whose largest value is known. */
+export const positionsBelow = (positions: Tensor, end: number): Tensor => {
+  knownEnds.set(positions, end)
+  return positions
+}
 
 /** Position ids, int64 [1,T], for tables that then need not look for the largest. */
 export const positionRow = (ids: BigInt64Array, device?: string): Tensor => {

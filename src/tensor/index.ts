@@ -20,6 +20,7 @@ export {
   withBackward,
 } from './autograd.ts'
 export { defaultDevice, deviceSchema, expectDevice, expectPlacement } from './device.ts'
+export { DeviceGraph, hasDeviceGraphs } from './device-graph.ts'
 export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
 

@@ -54,7 +54,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream stream) const override {
     return stream_of(std::exchange(strict::stream, stream.id()));
   }
+#ifdef TUNESMITH_HAS_ACCELERATOR
   void synchronizeDevice(c10::DeviceIndex) const override { strict::note_wait("synchronizeDevice"); }
+#endif
   void synchronizeStream(const c10::Stream&) const override { strict::note_wait("synchronizeStream"); }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}

@@ -1,6 +1,6 @@
 // Graphs of the strict device: a capture keeps its operators with their arguments and results, and a replay runs them
-// again into the same memory. As a capture of CUDA it refuses waits and copies from memory that is not pinned, leaves no
-// results before a replay, and reads memory that was there at the time.
+// again into the same memory. As a capture of CUDA it refuses waits and copies from memory that is not pinned, leaves
+// no results before a replay, and reads memory that was there at the time.
 #include "strict-device.h"
 
 #ifdef TUNESMITH_HAS_ACCELERATOR

@@ -17,12 +17,16 @@ export const upload = (tensor: Tensor, device: string | undefined): Tensor => {
 }
 
 /**
- * Memory of a device that libtorch has for this process; undefined for the CPU, and where libtorch counts none (older than 2.13).
+ * Memory of a device that libtorch has for this process; undefined for the CPU, and where libtorch is too old to count it (2.13 does).
  */
 export const deviceMemory = (device: string | undefined): DeviceMemory | undefined => {
   const wanted = expectDevice(device)
   return wanted === 'cpu' ? undefined : withTypedErrors('deviceMemory', () => native.deviceMemory?.(wanted))
 }
+
+/** The same of the accelerator that this process uses or would use; undefined without one. */
+export const acceleratorMemory = (): DeviceMemory | undefined =>
+  withTypedErrors('acceleratorMemory', () => native.deviceMemory?.())
 
 /** Restarts the `peak` of `deviceMemory` from the memory in use. */
 export const resetDevicePeak = (device: string): void => native.resetDevicePeak?.(expectDevice(device))

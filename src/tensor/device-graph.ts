@@ -4,7 +4,7 @@ import { native } from './native.ts'
 import { freeTensors, keepUntilFreed, scope } from './scope.ts'
 import type { Tensor } from './tensor.ts'
 
-/** Whether libtorch has graphs, from version 2.13 on. */
+/** Whether libtorch has graphs: 2.13 does, the oldest versions do not. */
 export const hasDeviceGraphs = (): boolean => native.beginGraph !== undefined
 
 /**

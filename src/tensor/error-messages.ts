@@ -62,9 +62,9 @@ const describeFullMemory = (text: string): string => {
     .replace(/^(\d+) bytes$/, (_, n) => formatBytes(Number(n)))
   const others = Math.max(0, total - free - inUse - cached)
   const parts = [
-    `${formatBytes(inUse)} have tensors of this process`,
+    `tensors of this process have ${formatBytes(inUse)}`,
     `${formatBytes(cached)} are kept for reuse`,
-    `${formatBytes(others)} have the driver and other programs`,
+    `the driver and other programs have ${formatBytes(others)}`,
     `${formatBytes(free)} are free`,
   ]
   return `not enough memory on ${device}${wanted === undefined ? '' : `: tried to allocate ${wanted}`}. Of its ${formatBytes(total)}, ${parts.join(', ')}`

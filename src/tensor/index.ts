@@ -1,5 +1,6 @@
 // What the other folders of src may import: the public API and internals. Users get public.ts.
 export {
+  acceleratorMemory,
   deviceMemory,
   isOutOfMemory,
   processMemory,

@@ -151,7 +151,7 @@ export interface Native {
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord
   upload(handle: Handle, device: string): Handle
-  // Absent where libtorch is older than 2.13. Without a device, that of the accelerator.
+  // Absent where libtorch has no `at::accelerator::Graph`, as before 2.13. Without a device, that of the accelerator.
   deviceMemory?(device?: string): DeviceMemory | undefined
   emptyDeviceCache?(): void
   resetDevicePeak?(device?: string): void

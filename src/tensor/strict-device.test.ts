@@ -231,7 +231,7 @@ describe('memory of the device', () => {
         error = thrown
       }
       expect(String(error)).toMatch(
-        /^OutOfMemoryError: contiguous\(.*\): not enough memory on strict:0: tried to allocate 2 MiB\. Of its [\d.]+ MiB, [\d.]+ MiB have tensors of this process, 1 MiB are kept for reuse, 0 B have the driver and other programs, 0 B are free$/,
+        /^OutOfMemoryError: contiguous\(.*\): not enough memory on strict:0: tried to allocate 2 MiB\. Of its [\d.]+ MiB, tensors of this process have [\d.]+ MiB, 1 MiB are kept for reuse, the driver and other programs have 0 B, 0 B are free$/,
       )
       expect(isOutOfMemory(error)).toBe(true)
       expect(isOutOfMemory(new Error('another'))).toBe(false)

@@ -89,7 +89,7 @@ describe('training', () => {
     const error = await eventsOf(run).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(OutOfMemoryError)
     expect(String(error)).toMatch(
-      /not enough memory on strict:0: tried to allocate .* Of its .* have tensors of this process, .* One example at a time/,
+      /not enough memory on strict:0: tried to allocate .* Of its .* tensors of this process have .* One example at a time/,
     )
     expect(liveTensors() - live).toBeLessThan(5)
   })

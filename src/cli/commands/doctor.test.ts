@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import { enableStrictDevice, setStrictMemory } from '../../tensor/index.ts'
 import { readInstructions } from '../parts/machine.ts'
 import { doctor } from './doctor.ts'
 
@@ -31,6 +32,17 @@ describe('doctor', () => {
     expect(diagnosis.machine.memory.available).toBeLessThanOrEqual(diagnosis.machine.memory.total)
     expect(doctor.exitCode!(diagnosis)).toBe(0)
     expect(doctor.render!(diagnosis, context)).toMatch(/matmul +float32 [\d.]+ GFLOP\/s/)
+  })
+
+  it('shows the memory of an accelerator', async () => {
+    const look = () => doctor.run({ measure: false, chooseProducts: false, rl: false }, {}, { ...context, progress })
+    const without = await look()
+    expect(without.engine?.accelerator).toBeUndefined()
+    expect(doctor.render!(without, context)).not.toContain('accelerator')
+    enableStrictDevice()
+    setStrictMemory(3 << 20)
+    expect(doctor.render!(await look(), context)).toMatch(/^accelerator +strict:0, 3 MiB available of 3 MiB$/m)
+    setStrictMemory(undefined)
   })
 
   it('measures whose products are faster, keeps the choice, and shows both', async () => {

@@ -1,7 +1,7 @@
 // `tunesmith doctor`: the machine, the engine and their speed. It also works when the addon is not built.
 import { z } from 'zod'
 import { ConfigError, formatBytes, programCall, SetupError, setupCall } from '../../core/index.ts'
-import type { MeasuredProducts, ProductChoices, ProductDtype } from '../../tensor/index.ts'
+import type { DeviceMemory, MeasuredProducts, ProductChoices, ProductDtype } from '../../tensor/index.ts'
 import { defineCommand } from '../command.ts'
 import { inspectMachine, type Machine } from '../parts/machine.ts'
 
@@ -17,6 +17,8 @@ interface Engine {
   cpuCapability: string
   threads: number
   cudaDevices: number
+  /** Memory of the accelerator, if there is one. */
+  accelerator: DeviceMemory | undefined
   /** Who multiplies matrices: our kernels, or the libraries in libtorch. */
   products: ProductChoices
   /** What that follows from; absent where nothing was measured, and the processor's maker decides. */
@@ -120,6 +122,7 @@ const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSign
     cpuCapability: facts.cpuCapability,
     threads: facts.threads,
     cudaDevices: facts.cudaDevices,
+    accelerator: tensor.acceleratorMemory(),
     products: tensor.productChoices(),
     measuredProducts: measuredProducts(tensor),
     matmul: measure ? measureMatmuls(tensor, signal) : undefined,
@@ -192,6 +195,11 @@ const productsText = ({ products, measuredProducts }: Engine, dtype: ProductDtyp
   return `${dtype} ${same ? makers[0] : makers.join(', ')} (${basis})`
 }
 
+const acceleratorRow = ({ device, free, total }: DeviceMemory): [string, string] => [
+  'accelerator',
+  `${device}, ${formatBytes(free)} available of ${formatBytes(total)}`,
+]
+
 const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): [string, string][] => {
   const yesNo = (value: boolean) => (value ? 'yes' : 'no')
   const instructions = Object.entries(machine.instructions ?? {}).map(([name, has]) => `${name} ${yesNo(has)}`)
@@ -208,6 +216,7 @@ const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): 
     rows.push(
       ['libtorch', `${libtorch.version} (${libtorch.build}) in ${libtorch.folder}`],
       ['addon', engine.addon],
+      ...(engine.accelerator === undefined ? [] : [acceleratorRow(engine.accelerator)]),
       [
         'kernels',
         `${engine.cpuCapability}; BLAS ${engine.blas}; oneDNN ${yesNo(engine.oneDnn)}; OpenMP ${yesNo(engine.openMp)}`,

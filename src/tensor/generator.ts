@@ -1,6 +1,6 @@
 // Seeded random number generators for operators that sample. Their state is saved and restored exactly.
 import { ShapeError } from '../core/index.ts'
-import { describeValue } from './error-messages.ts'
+import { describeValue, withTypedErrors } from './error-messages.ts'
 import { native } from './native.ts'
 
 const toSeed = (seed: number | bigint): bigint => {
@@ -25,9 +25,9 @@ export class Generator {
     return this
   }
 
-  /** The whole state as bytes; `setState` restores it exactly. */
+  /** The whole state as bytes; `setState` restores it exactly. @throws OutOfMemoryError */
   state(): Uint8Array {
-    const handle = native.generatorState(this.external)
+    const handle = withTypedErrors('state', () => native.generatorState(this.external))
     const bytes = new Uint8Array(native.shape(handle)[0])
     native.copyInto(handle, bytes)
     native.freeMany(Float64Array.of(handle))
@@ -38,7 +38,7 @@ export class Generator {
   setState(state: Uint8Array): this {
     if (!(state instanceof Uint8Array))
       throw new ShapeError(`Expected bytes from \`Generator.state()\`, got ${describeValue(state)}.`)
-    const handle = native.fromBytes(state, [state.length], 0)
+    const handle = withTypedErrors('setState', () => native.fromBytes(state, [state.length], 0))
     try {
       native.setGeneratorState(this.external, handle)
     } catch (error) {

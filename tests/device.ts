@@ -23,6 +23,3 @@ export const skippedAway = (reason: string): string => (away ? ` (skipped on ${t
 
 /** The reason to skip what rests on batch-invariant kernels. */
 export const sameBits = 'the CPU alone computes the same bits in any batch'
-
-/** The reason to skip what programs compute that a test starts. */
-export const otherProcesses = 'processes that are started here have the CPU only'

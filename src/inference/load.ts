@@ -21,7 +21,7 @@ import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { keepPackedBlocksOf, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { blockFormats } from '../nn/index.ts'
 import { useModulesOf } from '../runs/index.ts'
-import { defaultDevice, expectPlacement } from '../tensor/index.ts'
+import { defaultDevice, deviceNotice, expectPlacement } from '../tensor/index.ts'
 
 /** Which model to load, and onto which device. */
 export interface ModelChoice {
@@ -85,6 +85,16 @@ const inComputedDtype = (model: Model, device: string, dtype: LoadModelOptions['
   return model
 }
 
+let noticed = false
+
+/** Says once in a process that its device is one that no release has been run on. */
+const noteDevice = (device: string, onNote: LoadHooks['onNote']): void => {
+  const notice = deviceNotice(device)
+  if (notice === undefined || noticed || onNote === undefined) return
+  noticed = true
+  onNote(notice)
+}
+
 /**
  * Loads a MODEL with its tokenizer, in evaluation mode. Weights keep the dtype of the files, but for float16 on the CPU.
  * @throws CheckpointError for damaged or unsupported files; ConfigError for a head that the files do not have, and for a device or dtype
@@ -96,6 +106,7 @@ export const loadForInference = async (
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })
   const { onDownload: onProgress, onNote, ...opening } = options
+  noteDevice(device, onNote)
   await useModulesOf(choice)
   const model = task === undefined ? choice : await modelOfTask(choice, task)
   const path = await resolveModel(model, { revision, onProgress })

@@ -1,14 +1,17 @@
 // Names of devices, checked once: in flags and recipes by the schema, in functions by `expectDevice`, and in operators, so that a wrong
 // name never reaches libtorch.
 import { z } from 'zod'
-import { ConfigError, setupCall, show } from '../core/index.ts'
+import { ConfigError, didYouMean, setupCall, show } from '../core/index.ts'
 import { type Dtype, dtypeFacts, expectDtype } from './dtype.ts'
 import { native } from './native.ts'
 
 let cuda: { built: boolean; devices: number } | undefined
 
 const cudaName = /^cuda(?::(\d{1,2}))?$/
-const isCuda = (device: string): boolean => cudaName.test(device)
+const offered = 'Choose cpu, cuda or cuda:0.'
+
+/** Whether it is the name of a CUDA device, on this machine or not. */
+export const isCuda = (device: string): boolean => cudaName.test(device)
 
 /** Whether libtorch has CUDA, and how many devices the machine has; asked once. */
 const cudaFacts = () => {
@@ -20,10 +23,17 @@ const cudaFacts = () => {
 const isStrictDevice = (device: unknown): boolean =>
   (device === 'strict' || device === 'strict:0') && native.strictDevice() !== undefined
 
+/** What to say of names that other programs have. */
+const unknownHint = (device: string): string => {
+  if (/^mps\b/i.test(device)) return 'The GPU of a Mac is not supported. '
+  return /^(gpu|nvidia|xpu|hip|rocm)\b/i.test(device) ? 'NVIDIA cards are cuda; others are not supported. ' : ''
+}
+
 /** What to do about a device that cannot be used; undefined for one that can. The CPU is answered without the addon. */
 const deviceRemedy = (device: unknown): string | undefined => {
   if (device === 'cpu' || isStrictDevice(device)) return undefined
-  if (typeof device !== 'string' || !isCuda(device)) return 'Choose cpu, cuda or cuda:0.'
+  if (typeof device !== 'string') return offered
+  if (!isCuda(device)) return `${didYouMean(device, ['cpu', 'cuda'])} ${unknownHint(device)}${offered}`.trimStart()
   const index = cudaName.exec(device)?.[1]
   cuda ??= cudaFacts()
   const { built, devices } = cuda
@@ -65,14 +75,14 @@ export const expectPlacement = ({ device, dtype }: { device?: string; dtype?: Dt
     )
 }
 
-/** What to do about a device in flags and recipes, which offer only devices that all tests of models pass on. */
-const offeredRemedy = (device: string): string | undefined => {
-  if (isCuda(device)) return 'Training and inference on GPUs are not offered yet (docs/limitations.md): choose cpu.'
-  return device === 'cpu' || isStrictDevice(device) ? undefined : 'Choose cpu.'
-}
+/** A line for people about a device that no release has been run on; undefined for others. */
+export const deviceNotice = (device: string): string | undefined =>
+  isCuda(device)
+    ? 'No release of Tunesmith has been run on a GPU yet: `npm run bench -- gpu` in a clone compares this one with its CPU.'
+    : undefined
 
 /** Schema of a device in flags and recipes. */
 export const deviceSchema = z.string().superRefine((device, context) => {
-  const remedy = offeredRemedy(device)
+  const remedy = deviceRemedy(device)
   if (remedy !== undefined) context.addIssue({ code: 'custom', input: device, message: remedy })
 })

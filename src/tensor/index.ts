@@ -20,7 +20,7 @@ export {
   watchGradients,
   withBackward,
 } from './autograd.ts'
-export { defaultDevice, deviceSchema, expectDevice, expectPlacement } from './device.ts'
+export { defaultDevice, deviceNotice, deviceSchema, expectDevice, expectPlacement, isCuda } from './device.ts'
 export { DeviceGraph, hasDeviceGraphs } from './device-graph.ts'
 export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
@@ -85,6 +85,12 @@ export {
 } from './runtime.ts'
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
 export { largestSingular } from './singular.ts'
-export { enableStrictDevice, type StrictDeviceCounts, setStrictMemory, strictDeviceCounts } from './strict-device.ts'
+export {
+  enableStrictDevice,
+  type StrictDeviceCounts,
+  setStrictMemory,
+  strictDeviceCounts,
+  strictDeviceState,
+} from './strict-device.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'

@@ -1,5 +1,5 @@
 // The device `strict` of native/strict-device.cpp: CPU memory that refuses to be mixed with other memory. For tests only.
-import { useByDefault } from './device.ts'
+import { defaultDevice, useByDefault } from './device.ts'
 import { native } from './native.ts'
 
 /** What the strict device has counted since the process started. */
@@ -28,6 +28,10 @@ export const enableStrictDevice = ({ byDefault = false }: { byDefault?: boolean 
 
 /** Limits the memory of the strict device in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit. */
 export const setStrictMemory = (bytes: number | undefined): void => native.setStrictMemory(bytes)
+
+/** How this process has the strict device; undefined where it has not. */
+export const strictDeviceState = (): { byDefault: boolean } | undefined =>
+  native.strictDevice() === undefined ? undefined : { byDefault: defaultDevice() !== 'cpu' }
 
 /** Counts of the strict device; undefined before it is enabled. */
 export const strictDeviceCounts = (): StrictDeviceCounts | undefined => native.strictDevice()

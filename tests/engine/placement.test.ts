@@ -8,7 +8,7 @@ import { commands } from '../../src/cli/commands/index.ts'
 import { loadFeatureModel } from '../../src/features/index.ts'
 import { open } from '../../src/inference/index.ts'
 import { openSpecialists, pretrain } from '../../src/runs/index.ts'
-import { buildFacts, type Dtype, full, ones, Tensor, zeros } from '../../src/tensor/index.ts'
+import { buildFacts, type Dtype, deviceNotice, full, ones, Tensor, zeros } from '../../src/tensor/index.ts'
 
 const unknown = 'Expected a valid `device`, got "foo". Choose cpu, cuda or cuda:0.'
 const { cuda, cudaDevices } = buildFacts()
@@ -25,7 +25,10 @@ describe('a device', () => {
   ])('that is unknown or absent is refused by %s', (_, call) => {
     expect(() => call('foo')).toThrow(unknown)
     expect(() => call('cuda:99')).toThrow(absent)
-    expect(() => call('cuda:x')).toThrow('got "cuda:x". Choose cpu, cuda or cuda:0.')
+    expect(() => call('cuda:x')).toThrow(/got "cuda:x"\. (Did you mean `cuda`\? )?Choose cpu, cuda or cuda:0\.$/)
+    expect(() => call('cud')).toThrow('got "cud". Did you mean `cuda`? Choose cpu, cuda or cuda:0.')
+    expect(() => call('gpu')).toThrow(/got "gpu"\. .*NVIDIA cards are cuda; others are not supported\. Choose cpu/)
+    expect(() => call('mps')).toThrow(/got "mps"\. .*The GPU of a Mac is not supported\. Choose cpu/)
     expect(() => call(3 as never)).toThrow('Expected a valid `device`, got 3. Choose cpu')
     expect(() => call('cpu')).not.toThrow()
   })
@@ -46,7 +49,7 @@ describe('a device', () => {
   it('is refused in a recipe and by every command that takes one, by the name that the user typed', async () => {
     const recipe = { data: 'shards', tokenizer: 'tokenizer', out: 'out', model: { type: 'bert' } } as const
     await expect(pretrain({ ...recipe, objective: { type: 'masked-lm' }, device: 'foo' })).rejects.toThrow(
-      'Expected a valid `pretrain.device`, got "foo". Choose cpu.',
+      'Expected a valid `pretrain.device`, got "foo". Choose cpu, cuda or cuda:0.',
     )
     let tried = 0
     for (const load of Object.values(commands)) {
@@ -55,14 +58,27 @@ describe('a device', () => {
       tried++
       // Whatever else is missing is in the same message.
       await expect(parseCommandLine(command, ['--device', 'foo'])).rejects.toThrow(
-        'Expected a valid `--device`, got "foo". Choose cpu.',
+        'Expected a valid `--device`, got "foo". Choose cpu, cuda or cuda:0.',
       )
-      await expect(parseCommandLine(command, ['--device', 'cuda:0'])).rejects.toThrow(
-        'got "cuda:0". Training and inference on GPUs are not offered yet (docs/limitations.md): choose cpu.',
+      await expect(parseCommandLine(command, ['--device', 'cuda:99'])).rejects.toThrow(
+        cuda
+          ? 'Expected a valid `--device`, got "cuda:99". This machine has '
+          : 'Expected a valid `--device`, got "cuda:99". This libtorch has no CUDA: choose cpu, or run',
       )
+      if (cudaDevices === 0) continue
+      const parsed = parseCommandLine(command, ['--device', 'cuda:0']).catch((error: Error) => error.message)
+      expect(String(await parsed)).not.toContain('--device')
     }
     expect(tried).toBeGreaterThan(6)
   })
+})
+
+it('one that no release has been run on is named once, with how to check it', () => {
+  for (const device of ['cuda', 'cuda:1'])
+    expect(deviceNotice(device)).toBe(
+      'No release of Tunesmith has been run on a GPU yet: `npm run bench -- gpu` in a clone compares this one with its CPU.',
+    )
+  for (const device of ['cpu', 'strict', 'cudax']) expect(deviceNotice(device)).toBeUndefined()
 })
 
 describe('a dtype', () => {

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain, readSweep, type SweepInput, type SweepResult, sweep } from '../../src/runs/index.ts'
-import { away, otherProcesses, skippedAway } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -28,68 +27,65 @@ const scoresOf = ({ trials }: SweepResult) =>
   trials?.map(({ over, value, status, steps }) => ({ over, value, status, steps }))
 
 describe('a search', () => {
-  it.skipIf(away)(
-    `by successive halving goes on after a stop, and to the bits of a run without a pause${skippedAway(otherProcesses)}`,
-    async () => {
-      // Stopped in or right after the second trial, and started again.
-      const aborter = new AbortController()
-      const stopped = await sweep(halving('found'), {
-        signal: aborter.signal,
-        onRun: ({ number }) => ({
-          onEvent: ({ type, step }) => void (type === 'step' && number === 2 && step === 1 && aborter.abort()),
-        }),
-      })
-      expect(stopped.reason).toBe('interrupted')
-      expect(stopped.trials?.map(({ status }) => status)).toContain('interrupted')
-      const found = await sweep(halving('found'))
-      expect(found).toMatchObject({ reason: 'finished', metric: 'loss' })
-      const trials = found.trials ?? []
-      expect(trials.slice(0, 2).map(({ over }) => over)).toEqual(stopped.trials?.map(({ over }) => over))
-      expect(new Set(trials.map(({ over }) => over.learningRate)).size).toBe(3)
-      const [best] = trials.filter(({ status }) => status === 'finished')
-      for (const { status, steps } of trials.filter((trial) => trial !== best))
-        expect([status, steps]).toEqual(['stopped', 2])
-      expect(found.settings).toMatchObject([{ over: best.over, mean: best.value }])
-      // What was continued was the better of the first two after two steps.
-      const losses = trials.map(({ runs: [name] }) => {
-        const lines = readFileSync(at('found', name, 'events.jsonl'), 'utf8')
-          .trim()
-          .split('\n')
-        const events = lines.map((line) => JSON.parse(line))
-        return events.find(({ type, step }) => type === 'evaluation' && step === 2).metrics.loss as number
-      })
-      expect(best.number - 1).toBe(losses[0] <= losses[1] ? 0 : 1)
+  it('by successive halving goes on after a stop, and to the bits of a run without a pause', async () => {
+    // Stopped in or right after the second trial, and started again.
+    const aborter = new AbortController()
+    const stopped = await sweep(halving('found'), {
+      signal: aborter.signal,
+      onRun: ({ number }) => ({
+        onEvent: ({ type, step }) => void (type === 'step' && number === 2 && step === 1 && aborter.abort()),
+      }),
+    })
+    expect(stopped.reason).toBe('interrupted')
+    expect(stopped.trials?.map(({ status }) => status)).toContain('interrupted')
+    const found = await sweep(halving('found'))
+    expect(found).toMatchObject({ reason: 'finished', metric: 'loss' })
+    const trials = found.trials ?? []
+    expect(trials.slice(0, 2).map(({ over }) => over)).toEqual(stopped.trials?.map(({ over }) => over))
+    expect(new Set(trials.map(({ over }) => over.learningRate)).size).toBe(3)
+    const [best] = trials.filter(({ status }) => status === 'finished')
+    for (const { status, steps } of trials.filter((trial) => trial !== best))
+      expect([status, steps]).toEqual(['stopped', 2])
+    expect(found.settings).toMatchObject([{ over: best.over, mean: best.value }])
+    // What was continued was the better of the first two after two steps.
+    const losses = trials.map(({ runs: [name] }) => {
+      const lines = readFileSync(at('found', name, 'events.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+      const events = lines.map((line) => JSON.parse(line))
+      return events.find(({ type, step }) => type === 'evaluation' && step === 2).metrics.loss as number
+    })
+    expect(best.number - 1).toBe(losses[0] <= losses[1] ? 0 : 1)
 
-      const { recipe } = halving('')
-      const { learningRate, 'optimizer.beta2': beta2 } = best.over
-      const optimizer = { type: 'adamw', beta2 }
-      await pretrain({ ...recipe, learningRate, evaluate: { steps: 2 }, optimizer, out: at('straight') } as never)
-      const model = (folder: string) =>
-        Object.entries(remainsOf(at(folder))).filter(([name]) => name.startsWith('model/'))
-      expect(model(join('found', best.runs[0]))).toEqual(model('straight'))
+    const { recipe } = halving('')
+    const { learningRate, 'optimizer.beta2': beta2 } = best.over
+    const optimizer = { type: 'adamw', beta2 }
+    await pretrain({ ...recipe, learningRate, evaluate: { steps: 2 }, optimizer, out: at('straight') } as never)
+    const model = (folder: string) =>
+      Object.entries(remainsOf(at(folder))).filter(([name]) => name.startsWith('model/'))
+    expect(model(join('found', best.runs[0]))).toEqual(model('straight'))
 
-      const onDisk = await readSweep(at('found'))
-      expect(onDisk).toMatchObject({
-        method: 'asha',
-        planned: found.trials!.length,
-        metric: found.metric,
-        best: best.over,
-      })
-      expect(onDisk!.trials).toMatchObject(found.trials!)
+    const onDisk = await readSweep(at('found'))
+    expect(onDisk).toMatchObject({
+      method: 'asha',
+      planned: found.trials!.length,
+      metric: found.metric,
+      best: best.over,
+    })
+    expect(onDisk!.trials).toMatchObject(found.trials!)
 
-      // All is there: the same trials come from the seed and the files, and no run is started.
-      const again = await sweep(halving('found'), {
-        onRun: ({ name }) => {
-          throw new Error(`${name} was started again.`)
-        },
-      })
-      expect(scoresOf(again)).toEqual(scoresOf(found))
-      const space = { learningRate: [1e-3, 1e-4], 'optimizer.beta2': [0.9, 0.999] }
-      await expect(sweep({ ...halving('found'), over: space })).rejects.toThrow(/over\.learningRate.* was started with/)
-      const search = { method: 'asha', trials: 3, seed: 5, minSteps: 2, reduction: 2 } as const
-      await expect(sweep({ ...halving('found'), search })).rejects.toThrow(/`search` as the sweep/)
-    },
-  )
+    // All is there: the same trials come from the seed and the files, and no run is started.
+    const again = await sweep(halving('found'), {
+      onRun: ({ name }) => {
+        throw new Error(`${name} was started again.`)
+      },
+    })
+    expect(scoresOf(again)).toEqual(scoresOf(found))
+    const space = { learningRate: [1e-3, 1e-4], 'optimizer.beta2': [0.9, 0.999] }
+    await expect(sweep({ ...halving('found'), over: space })).rejects.toThrow(/over\.learningRate.* was started with/)
+    const search = { method: 'asha', trials: 3, seed: 5, minSteps: 2, reduction: 2 } as const
+    await expect(sweep({ ...halving('found'), search })).rejects.toThrow(/`search` as the sweep/)
+  })
 
   it('by TPE from a recipe runs each trial on every split, and shows it in 80 columns', async () => {
     const rows = Array.from({ length: 60 }, (_, i) =>

@@ -21,7 +21,7 @@ export const modelFields = {
   use: useField,
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
   revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
-  device: deviceSchema.default(defaultDevice).describe('device: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device: cpu, cuda or cuda:0'),
   weights: z
     .enum(weightForms)
     .optional()

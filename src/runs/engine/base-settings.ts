@@ -31,7 +31,7 @@ export const baseFields = {
     ),
   tokenizer: z.string().optional().describe("folder of the tokenizer (default: the base's)"),
   out: z.string().describe('folder of the run'),
-  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 }
 

@@ -173,6 +173,10 @@ const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
   return reference === undefined ? placed : ({ ...placed, reference: { ...reference, cache: false } } as CommonRecipe)
 }
 
+/** What a plan says of a run on another device. */
+export const plannedElsewhere = (device: string): string =>
+  `Memory is planned with the kernels of the CPU: on ${device} operators are composed, which takes more.`
+
 /** First steps of a run that are looked at, and those of them that are planned, as lengths vary. */
 const [lookedSteps, variedSteps] = [64, 32]
 

@@ -18,6 +18,7 @@ import {
   type PlannedBase,
   planBuiltRun,
   planFeatures,
+  plannedElsewhere,
   planPretraining,
   type RunPlan,
 } from './plan-run.ts'
@@ -183,8 +184,8 @@ const planBase = async (
 const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions): Promise<Speed | undefined> => {
   const { gpu, count = 1, utilisation, measure } = options
   if (gpu !== undefined) return tableSpeed({ gpu, count, utilisation }, recipe.precision)
-  // What is remembered is the speed of training steps.
-  if (!measure && plan.rollouts !== undefined) return undefined
+  // What is remembered is the speed of training steps on the CPU.
+  if (!measure && (plan.rollouts !== undefined || recipe.device !== 'cpu')) return undefined
   const each = plan.flopsPerStep / plan.tokensPerStep
   const speed = measure
     ? await measureSpeed(kindOf(recipe.command), recipe, plan)
@@ -310,6 +311,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     notes.push(
       `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'some steps' : 'a rollout'}, or choose a \`gpu\`.`,
     )
+  if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
   const context = { speed, network, memoryBytes, prices }
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })

@@ -10,7 +10,7 @@ import type { SharedData } from '../engine/shared-data.ts'
 import { rememberedMargin, rememberedSpeed } from './calibration.ts'
 import { costsOf } from './costs.ts'
 import { describeChanges, nearestFit } from './fit.ts'
-import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
+import { type PlanContext, planBuiltRun, plannedElsewhere, type RunPlan } from './plan-run.ts'
 
 /** Micro-batches of a step that are planned before a run: more take the same memory, and their FLOPs follow from their tokens. */
 const plannedMicroBatches = 3
@@ -116,6 +116,7 @@ export const predictRun = async (
   if (plan === undefined) return undefined
   const { memory, parameters, trainedParameters, steps, tokensPerStep, flopsPerStep } = plan
   const notes = await checkMemory(kind, recipe, plan, context)
+  if (recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   // What is remembered is the speed of training steps, not that of rollouts, and is of the CPU.
   const speed =
     plan.rollouts === undefined && recipe.device === 'cpu'

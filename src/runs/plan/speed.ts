@@ -79,9 +79,11 @@ export const measureSpeed = async (kind: RunKind, recipe: CommonRecipe, plan: Ru
     const median = middle.reduce((sum, speed) => sum + speed, 0) / middle.length
     // As that of a mean of so many.
     const spread = (speeds[speeds.length - 1] / speeds[0] - 1) / Math.sqrt(speeds.length)
-    await rememberCalibrations([
-      { threads: getThreads(), precision: recipe.precision, flopsPerSecond: median, flopsPerToken },
-    ])
+    // What is remembered is the speed of the CPU.
+    if (recipe.device === 'cpu')
+      await rememberCalibrations([
+        { threads: getThreads(), precision: recipe.precision, flopsPerSecond: median, flopsPerToken },
+      ])
     return {
       flopsPerSecond: median,
       tolerance: Math.max(0.1, spread),

@@ -60,7 +60,7 @@ export const pretrainSchema = trainingSchema.extend({
   validationExamples: z.int().nonnegative().default(256).describe('validation examples per evaluation (0 disables)'),
   harness: harnessEvaluationSchema.prefault({}),
   prompts: z.array(z.string()).default([]).describe('prompts of samples (default: validation text)'),
-  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu (GPUs are not offered yet)'),
+  device: deviceSchema.default(defaultDevice).describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 /** A pretraining recipe, checked and with all defaults. */

@@ -177,7 +177,7 @@ export interface RunSettings {
   frozenWeights?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
   /** Folder of the run. */
   out: string
-  /** Device to train on: cpu (GPUs are not offered yet). Default: `cpu`. */
+  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
   device?: string
   /** Price of the machine per hour, for the run card. */
   pricePerHour?: number

@@ -1,5 +1,6 @@
 // The subprocess of a run, which `run-in-subprocess.ts` starts: executes one run, sends its events as messages, and ends.
 import { packError } from '../../core/index.ts'
+import { enableStrictDevice } from '../../tensor/index.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import { startOf } from '../kinds.ts'
 import { resume } from '../resume.ts'
@@ -47,6 +48,7 @@ process.on('message', async (message: MessageToSubprocess) => {
   else {
     pauseAt = message.run.pauseAt ?? pauseAt
     try {
+      if (message.strictDevice !== undefined) enableStrictDevice(message.strictDevice)
       await send({ type: 'result', result: await begin(message.run) })
     } catch (error) {
       await send({ type: 'error', error: packError(error) })

@@ -4,14 +4,18 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { exists, NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
+import { strictDeviceState } from '../../tensor/index.ts'
 import { runFiles, runOwner } from '../../tracking/index.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 
 /** A recipe to start, with `command` and `out`, or the folder of a run to resume. `pauseAt` is the step after which it is stopped, in order. */
 export type SubprocessRun = ({ recipe: object } | { folder: string }) & { pauseAt?: number | undefined }
 
-/** Messages to the subprocess; `go` answers a pre-flight. */
-export type MessageToSubprocess = { type: 'run'; run: SubprocessRun } | { type: 'go' } | { type: 'stop' }
+/** Messages to the subprocess; `go` answers a pre-flight. A run of tests has the strict device where its parent has it. */
+export type MessageToSubprocess =
+  | { type: 'run'; run: SubprocessRun; strictDevice?: { byDefault: boolean } | undefined }
+  | { type: 'go' }
+  | { type: 'stop' }
 
 type ListenerArguments<Name extends 'onPreFlight' | 'onEvent' | 'onNote'> = Parameters<NonNullable<RunListener[Name]>>
 
@@ -82,7 +86,7 @@ export const startSubprocess = async (run: SubprocessRun, listener: RunListener 
       stop()
     })
   })
-  send(child, { type: 'run', run })
+  send(child, { type: 'run', run, strictDevice: strictDeviceState() })
   try {
     // Not `exit`, after which messages may still arrive.
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ConfigError } from '../src/core/index.ts'
 
 export interface BenchOptions {
   /** Two iterations on tiny inputs: shows that the benchmark works, measures nothing. */
@@ -23,4 +24,11 @@ if (name === undefined || !names.includes(name)) {
   process.exit(name === undefined ? 0 : 1)
 }
 const { run } = (await import(join(folder, `${name}.ts`))) as { run: (options: BenchOptions) => Promise<void> }
-await run({ smoke: rest.includes('--smoke'), rest: rest.filter((word) => word !== '--smoke') })
+try {
+  await run({ smoke: rest.includes('--smoke'), rest: rest.filter((word) => word !== '--smoke') })
+} catch (error) {
+  // Where the settings or the machine are wrong, the line says it all.
+  if (!(error instanceof ConfigError)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}

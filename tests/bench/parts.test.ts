@@ -8,7 +8,7 @@ describe('--parts', () => {
     expect(chosenParts('b,a', ['a', 'b', 'c'])).toEqual(['b', 'a'])
   })
 
-  it.each(['alignment', 'engine', 'finetune', 'generation', 'models', 'pretrain', 'serving', 'sft'])(
+  it.each(['alignment', 'engine', 'finetune', 'generation', 'gpu', 'models', 'pretrain', 'serving', 'sft'])(
     'of %s refuses another',
     async (name) => {
       const { run } = (await import(`../../bench/${name}.ts`)) as { run: (options: BenchOptions) => Promise<void> }

@@ -278,6 +278,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     const after = parts.slice(parts.indexOf(part) + 1).reduce((sum, one) => sum + shares[one], 0)
     const left = 60 * minutes - (performance.now() - started) / 1000
     const clock = new PartClock(left - (60 * minutes * after) / total)
+    console.error(`${part}: up to ${Math.round(clock.left)} s`)
     if (part === 'parity') await parity(context, clock)
     else if (part === 'suites') await suites(context, clock)
     else if (part === 'decode') await decode(context, clock)

@@ -78,7 +78,7 @@ export const expectPlacement = ({ device, dtype }: { device?: string; dtype?: Dt
 /** A line for people about a device that no release has been run on; undefined for others. */
 export const deviceNotice = (device: string): string | undefined =>
   isCuda(device)
-    ? 'No release of Tunesmith has been run on a GPU yet: `npm run bench -- gpu` in a clone compares this one with its CPU.'
+    ? 'No release of Tunesmith has been run on a GPU yet: the benchmark `gpu` of a clone compares this one with its CPU.'
     : undefined
 
 /** Schema of a device in flags and recipes. */

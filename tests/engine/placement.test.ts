@@ -76,7 +76,7 @@ describe('a device', () => {
 it('one that no release has been run on is named once, with how to check it', () => {
   for (const device of ['cuda', 'cuda:1'])
     expect(deviceNotice(device)).toBe(
-      'No release of Tunesmith has been run on a GPU yet: `npm run bench -- gpu` in a clone compares this one with its CPU.',
+      'No release of Tunesmith has been run on a GPU yet: the benchmark `gpu` of a clone compares this one with its CPU.',
     )
   for (const device of ['cpu', 'strict', 'cudax']) expect(deviceNotice(device)).toBeUndefined()
 })

@@ -4,14 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { installCopy, requireSpace, withTemporaryFolder } from './cache.mjs'
+import { fetchCuda } from './cuda.mjs'
 import { digestFile } from './hashes.mjs'
 import { faultLine, runProgram } from './programs.mjs'
 import { pythons } from './pythons.mjs'
 import { isQuiet, SetupFault, say } from './report.mjs'
-import { listZip, unzip } from './zip.mjs'
+import { checkRecord, listZip, unzip } from './zip.mjs'
 
 const officialCpuIndex = 'https://download.pytorch.org/whl/cpu'
-const officialCudaIndex = 'https://download.pytorch.org/whl/cu126'
 // The wheel, its unpacked form, and a reserve. CUDA wheels come with gigabytes of NVIDIA's libraries.
 const cpuBytes = 1.5 * 2 ** 30
 const cudaBytes = 12 * 2 ** 30
@@ -116,68 +116,11 @@ const unpack = async (wheel, temporary, cacheFolder) => {
   const wanted =
     /^torch\/(lib\/(?!libtorch_python|libshm)|include\/|version\.py$)|^torch-[^/]*\.dist-info\/(RECORD|licenses\/|LICENSE)/
   const names = await unzip(wheel.path, folder, (name) => (wanted.test(name) ? name : undefined))
-  await checkRecord(folder, names)
+  await checkRecord(folder, names, 'the wheel of torch')
   const version = /__version__ = '([^']+)'/.exec(readFileSync(join(folder, 'torch', 'version.py'), 'utf8'))?.[1]
   if (version === undefined)
     throw new SetupFault('Expected a version in the wheel of torch, found none. Use another wheel.')
   const target = join(cacheFolder, `libtorch-${version.replace(/\+.*/, '')}-cpu`)
   await installCopy(folder, target, wheel)
   return join(target, 'torch')
-}
-
-/** A wheel lists the SHA-256 of its files. Every unpacked file must be in the list and equal. */
-const checkRecord = async (folder, names) => {
-  const record = names.find((name) => name.endsWith('.dist-info/RECORD'))
-  if (record === undefined)
-    throw new SetupFault('Expected a RECORD of files in the wheel of torch, found none. Use another wheel.')
-  const stated = new Map()
-  for (const line of readFileSync(join(folder, record), 'utf8').split('\n')) {
-    const match = /^"?(.+?)"?,sha256=([\w-]+),\d*$/.exec(line.trim())
-    if (match !== null) stated.set(match[1], match[2])
-  }
-  for (const name of names) {
-    if (name === record) continue
-    const digest = Buffer.from(await digestFile(join(folder, name)), 'hex').toString('base64url')
-    if (stated.get(name) !== digest)
-      throw new SetupFault(`The wheel of torch is damaged at \`${name}\`. Run set-up again.`)
-  }
-}
-
-/** A CUDA build needs NVIDIA's wheels beside it, in the folders where its libraries look for them. */
-const fetchCuda = async (python, requirement, temporary, cacheFolder, reasons) => {
-  const folder = join(temporary, 'site')
-  for (const flags of [['--index-url', officialCudaIndex], []]) {
-    say(`fetching the CUDA build of ${requirement} with pip (several GB)`)
-    const args = [
-      '-m',
-      'pip',
-      'install',
-      '--target',
-      folder,
-      '--no-compile',
-      '--only-binary=:all:',
-      '--no-input',
-      '--retries',
-      '1',
-      ...flags,
-      requirement,
-    ]
-    const { code, output } = await runProgram(python, args, { show: !isQuiet() })
-    if (code !== 0) {
-      reasons.push(`pip: ${faultLine(output).replace(/^ERROR: /, '')}`)
-      continue
-    }
-    const keep = new Set(['torch', 'nvidia', 'triton'])
-    for (const name of readdirSync(folder))
-      if (!keep.has(name)) await rm(join(folder, name), { recursive: true, force: true })
-    const version = /__version__ = '([^']+)'/.exec(readFileSync(join(folder, 'torch', 'version.py'), 'utf8'))?.[1]
-    if (version === undefined || !readdirSync(join(folder, 'torch', 'lib')).includes('libtorch_cuda.so')) {
-      reasons.push('pip fetched a build without CUDA')
-      continue
-    }
-    const target = join(cacheFolder, `libtorch-${version.replace(/\+.*/, '')}-cuda`)
-    await installCopy(folder, target, { origin: `pip ${requirement}`, sha256: null })
-    return join(target, 'torch')
-  }
-  return undefined
 }

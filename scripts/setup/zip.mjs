@@ -1,10 +1,11 @@
 // Reads zip archives (wheels are zip archives too) with zlib alone. Checks every size, name and checksum in them.
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createInflateRaw } from 'node:zlib'
+import { digestFile } from './hashes.mjs'
 import { SetupFault } from './report.mjs'
 
 const endRecord = 0x06054b50
@@ -167,5 +168,22 @@ class Checksum extends Transform {
   _flush(done) {
     const right = this.#bytes === this.#entry.size && (this.#crc ^ 0xffffffff) >>> 0 === this.#entry.crc
     done(right ? null : broken(this.#archive))
+  }
+}
+
+/** A wheel lists the SHA-256 of its files. Every unpacked file must be in the list and equal. @param what names the wheel in errors */
+export const checkRecord = async (folder, names, what) => {
+  const record = names.find((name) => name.endsWith('.dist-info/RECORD'))
+  if (record === undefined)
+    throw new SetupFault(`Expected a RECORD of files in ${what}, found none. Use another wheel.`)
+  const stated = new Map()
+  for (const line of readFileSync(join(folder, record), 'utf8').split('\n')) {
+    const match = /^"?(.+?)"?,sha256=([\w-]+),\d*$/.exec(line.trim())
+    if (match !== null) stated.set(match[1], match[2])
+  }
+  for (const name of names) {
+    if (name === record) continue
+    const digest = Buffer.from(await digestFile(join(folder, name)), 'hex').toString('base64url')
+    if (stated.get(name) !== digest) throw new SetupFault(`${what} is damaged at \`${name}\`. Run set-up again.`)
   }
 }

@@ -9,6 +9,7 @@
 #include <ATen/Version.h>
 #include <ATen/core/Generator.h>
 #include <ATen/detail/AcceleratorHooksInterface.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/version.h>
 
 namespace tunesmith {
@@ -117,7 +118,8 @@ TUNESMITH_FUNCTION(build_facts) {
     set_field(env, result, "mkl", make_bool(env, at::hasMKL()));
     set_field(env, result, "oneDnn", make_bool(env, at::globalContext().hasMKLDNN()));
     set_field(env, result, "openMp", make_bool(env, at::hasOpenMP()));
-    set_field(env, result, "cuda", make_bool(env, at::hasCUDA()));
+    // Not at::hasCUDA(), which needs a card: libtorch_cuda registers its hooks when it is loaded.
+    set_field(env, result, "cuda", make_bool(env, at::CUDAHooksRegistry()->Has("CUDAHooks")));
     set_field(
         env, result, "cudaDevices",
         make_number(env, at::hasCUDA() ? static_cast<double>(

@@ -21,6 +21,7 @@
 #include "decoder-weights.h"
 #include "gemm.h"
 #include "packed-weights.h"
+#include "pair-product.h"
 #include "prepared-layers.h"
 #include "product.h"
 #include "regions.h"
@@ -178,8 +179,24 @@ void add_changes(const std::vector<Change>& changes, size_t number, Way way, con
         kernel.pack_few(input, rows, depth, down.type, packed);
         kernel.few_rows(packed, rows, down, 0, rank, depth, nullptr, Type::float32, narrow, Type::float32, rank);
       }
-      float* packed = scratch(Scratch::rows, rows * rank + 16);
       for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
+      if (way == Way::rounded && type_of(b) == Type::bfloat16) {
+        // Rounded as training rounds it.
+        kernel.convert(narrow, Type::float32, wide, Type::bfloat16, rows * rank);
+        Product up{};
+        up.rows = rows;
+        up.columns = columns;
+        up.depth = rank;
+        up.a = {wide, Type::bfloat16, rank, 1};
+        up.b = {address(b), Type::bfloat16, 1, rank};
+        up.out = out;
+        up.out_type = Type::float32;
+        up.out_stride = columns;
+        up.add_to_out = true;
+        multiply_by_pairs(up);
+        continue;
+      }
+      float* packed = scratch(Scratch::rows, rows * rank + 16);
       kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
       share_work(columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
         kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32,

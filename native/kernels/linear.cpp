@@ -62,20 +62,29 @@ struct Linear : torch::autograd::Function<Linear> {
   }
 };
 
-Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
-  const bool fused = Placement::on_cpu("linear", input, weight, bias);
-  check_values(input, "linear", "input");
-  check_values(weight, "linear", "weight");
-  TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::linear, got ", weight.sizes(), ".");
+}  // namespace
+
+void check_linear(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                  const char* op) {
+  check_values(input, op, "input");
+  check_values(weight, op, "weight");
+  TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::", op, ", got ", weight.sizes(), ".");
   TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
-              "] for `input` of tunesmith::linear, got ", input.sizes(), " against weight ", weight.sizes(), ".");
-  TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::linear, got ", weight.sizes(),
-              ".");
-  if (given(bias)) check_vector_values(*bias, weight.size(0), "linear", "bias");
-  if (!fused) return plain::linear(input, weight, given(bias));
-  if (!given(bias)) return Linear::apply(input, weight, std::optional<Tensor>());
-  return Linear::apply(input, weight, std::optional<Tensor>(bias->contiguous()));
+              "] for `input` of tunesmith::", op, ", got ", input.sizes(), " against weight ", weight.sizes(), ".");
+  TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::", op, ", got ",
+              weight.sizes(), ".");
+  if (given(bias)) check_vector_values(*bias, weight.size(0), op, "bias");
 }
+
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  const bool fused = Placement::on_cpu("linear", input, weight, bias);
+  check_linear(input, weight, bias, "linear");
+  if (!fused) return plain::linear(input, weight, given(bias));
+  if (!given(bias)) return Linear::apply(input, weight, std::optional<at::Tensor>());
+  return Linear::apply(input, weight, std::optional<at::Tensor>(bias->contiguous()));
+}
+
+namespace {
 
 // The output layer of a model in bf16 whose last hidden states are float32, those of tunesmith::decoder_layers: what
 // rounds their inputs there rounds them here, and the logits stay float32.

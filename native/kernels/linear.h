@@ -2,9 +2,18 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 namespace tunesmith {
 
 // y [M,N] = x [M,K] times weight [N,K] transposed, plus bias [N] where it is defined. No checks, no gradient.
 void linear_product(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+// The operator: input [...,K], weight [N,K] and bias [N] or none give [...,N], with gradients, on any device.
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+
+// Its checks of arguments, for an operator named `op`.
+void check_linear(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                  const char* op);
 
 }  // namespace tunesmith

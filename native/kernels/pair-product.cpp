@@ -1,6 +1,8 @@
-// Packs a stretch of the right operand once for all threads, and the left one a block at a time, by the thread that
-// multiplies it: the block waits in the second cache while the panels of the right operand pass. Sums are in fp32 over
-// slices of the depth, which depend on the depth only, so a row has the same bits beside any number of others.
+// Where the left operand is small, all of it is packed, and each thread packs a piece of the right one and multiplies
+// it at once, while it is in the second cache. Else a stretch of the right operand is packed once for all threads, and
+// the left one a block at a time, by the thread that multiplies it: the block waits in the second cache while the
+// panels of the right operand pass. Sums are in fp32 over slices of the depth, which depend on the depth only, so a row
+// has the same bits beside any number of others.
 #include "pair-product.h"
 
 #include <ATen/Parallel.h>
@@ -21,11 +23,15 @@ constexpr int64_t column_block = 1536;               // packed at a time
 constexpr int64_t packed_limit = int64_t(2) << 20;   // pairs of packed columns
 constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
 constexpr int64_t panels_at_once = 4;                // to pack
+constexpr int64_t small_pairs = int64_t(1) << 20;    // of packed rows that wait in the third cache
+constexpr int64_t panels_of_piece = 2;               // of columns, as many as are packed fastest
+constexpr int64_t rows_to_pack = 32;                 // at a time
 constexpr int64_t parallel_work = int64_t(1) << 20;  // multiplications that are worth waking a thread
-// Measured on Zen 4 beside oneDNN's products.
-constexpr int64_t fewest_rows = 128, fewest_columns = 192, fewest_depth = 64;
-constexpr int64_t most_few_rows = 64;  // up to here, packing the weight costs more than it saves
-constexpr int64_t few_unit = 8;        // columns
+// Measured on Zen 4: up to so many rows, packing the weight costs more than it saves, and above oneDNN is slower unless
+// a product is narrow.
+constexpr int64_t most_few_rows = 64;
+constexpr int64_t fewest_columns = 192, fewest_depth = 64;
+constexpr int64_t few_unit = 8;  // columns
 
 int64_t even_step(int64_t size, int64_t limit, int64_t unit) {
   const int64_t parts = (size + limit - 1) / limit;
@@ -92,6 +98,17 @@ struct Sums {
   bool one_panel;
 };
 
+// The last slice of a block whose first element is at a row and a column of the result.
+void finish_block(const Product& p, int64_t row, int64_t column, GemmBlock& block) {
+  const int64_t bytes = p.out_type == Type::bfloat16 ? 2 : 4, bias_bytes = p.bias_type == Type::bfloat16 ? 2 : 4;
+  block.out = static_cast<char*>(p.out) + (row * p.out_stride + column) * bytes;
+  block.out_type = p.out_type;
+  block.out_stride = p.out_stride;
+  block.add_to_out = p.add_to_out;
+  block.bias = p.bias == nullptr ? nullptr : static_cast<const char*>(p.bias) + column * bias_bytes;
+  block.bias_type = p.bias_type;
+}
+
 // Some rows times some of the packed panels.
 void multiply_block(const Product& p, const Split& split, const Stretch& s, Sums sums, int64_t row, int64_t rows,
                     int64_t first_panel, int64_t last_panel) {
@@ -122,25 +139,83 @@ void multiply_block(const Product& p, const Split& split, const Stretch& s, Sums
           block.next = s.panel(split, slice + 1, panel);
         else if (panel + 1 < last_panel)
           block.next = s.panel(split, from, panel + 1);
-        if (slice + 1 == split.slices) {
-          const int64_t bytes = p.out_type == Type::bfloat16 ? 2 : 4,
-                        bias_bytes = p.bias_type == Type::bfloat16 ? 2 : 4;
-          block.out = static_cast<char*>(p.out) + (row * p.out_stride + column) * bytes;
-          block.out_type = p.out_type;
-          block.out_stride = p.out_stride;
-          block.add_to_out = p.add_to_out;
-          block.bias = p.bias == nullptr ? nullptr : static_cast<const char*>(p.bias) + column * bias_bytes;
-          block.bias_type = p.bias_type;
-        }
+        if (slice + 1 == split.slices) finish_block(p, row, column, block);
         k.pair_block(block);
       }
   }
+}
+
+// The columns of one piece, for all rows.
+struct Piece {
+  const float* rows;  // packed: slices one after another
+  int64_t padded_rows;
+  int64_t column, columns;
+  int64_t ahead;  // columns from this piece to the one that the thread is likely to take next
+};
+
+void multiply_piece(const Product& p, const Split& split, const Piece& piece) {
+  const Kernels& k = kernels();
+  const int64_t width = k.tile_columns, panels = (piece.columns + width - 1) / width;
+  float* packed = scratch(Scratch::columns, panels_of_piece * width * ceil_to(split.step, 8));
+  float* sums = split.slices == 1 ? nullptr : scratch(Scratch::partial, piece.padded_rows * panels_of_piece * width);
+  // Where the depth of the next piece lies in one stretch, it is fetched meanwhile, a part with each slice.
+  const bool fetches = p.b.row_stride == 1 && p.b.column_stride == p.depth &&
+                       piece.column + piece.ahead + panels_of_piece * width <= p.columns;
+  for (int64_t slice = 0; slice < split.slices; slice++) {
+    const int64_t depth = split.depth_of(slice), value = 2 * slice * split.step;
+    k.pack_pair_columns(at(p.b, value, piece.column), std::min(2 * depth, p.depth - value), piece.columns, packed);
+    for (int64_t panel = 0; panel < panels; panel++) {
+      const int64_t column = piece.column + panel * width;
+      GemmBlock block{};
+      block.a = piece.rows + slice * split.step * piece.padded_rows;
+      block.b = packed + panel * depth * width;
+      block.rows = p.rows;
+      block.columns = std::min(width, piece.columns - panel * width);
+      block.depth = depth;
+      block.partial = sums == nullptr ? nullptr : sums + panel * piece.padded_rows * width;
+      block.partial_stride = width;
+      block.continues = slice > 0;
+      if (fetches)
+        block.next = reinterpret_cast<const float*>(static_cast<const char*>(at(p.b, 0, column + piece.ahead).data) +
+                                                    slice * split.step * width * 4);
+      if (slice + 1 == split.slices) finish_block(p, 0, column, block);
+      k.pair_block(block);
+    }
+  }
+}
+
+// Whether products of such sizes go by pieces of the columns.
+bool goes_by_pieces(const Product& p, int64_t threads) {
+  const int64_t width = kernels().tile_columns;
+  return ceil_to(p.rows, kernels().tile_rows) * ((p.depth + 1) / 2) <= small_pairs &&
+         (threads == 1 || p.columns >= 4 * threads * width);
+}
+
+void multiply_pieces(const Product& p, const Split& split, int64_t threads) {
+  const Kernels& k = kernels();
+  const int64_t padded = ceil_to(p.rows, k.tile_rows), width = panels_of_piece * k.tile_columns;
+  float* rows = scratch(Scratch::rows, padded * ceil_to(split.depth, 8));
+  const int64_t stretches = (p.rows + rows_to_pack - 1) / rows_to_pack;
+  at::parallel_for(0, stretches, threads == 1 ? stretches : 1, [&](int64_t first, int64_t last) {
+    for (int64_t slice = 0; slice < split.slices; slice++) {
+      const int64_t row = first * rows_to_pack, value = 2 * slice * split.step, depth = split.depth_of(slice);
+      k.pack_pair_rows(at(p.a, row, value), std::min(p.rows, last * rows_to_pack) - row,
+                       std::min(2 * depth, p.depth - value), rows + slice * split.step * padded + row * depth);
+    }
+  });
+  const int64_t pieces = (p.columns + width - 1) / width;
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, std::min(threads, pieces), 1, [&](int64_t, int64_t) {
+    for (int64_t i = next++; i < pieces; i = next++)
+      multiply_piece(p, split, {rows, padded, i * width, std::min(width, p.columns - i * width), threads * width});
+  });
 }
 
 void multiply_rows(const Product& p) {
   const bool serial = at::in_parallel_region() || p.rows * p.columns * p.depth < parallel_work;
   const int64_t threads = serial ? 1 : at::get_num_threads(), width = kernels().tile_columns;
   const Split split(p.rows, p.columns, p.depth, threads);
+  if (goes_by_pieces(p, threads)) return multiply_pieces(p, split, threads);
   const int64_t tasks = split.row_blocks * split.column_splits;
   const auto row_of = [&](int64_t block) {
     return std::min(p.rows, split.row_tiles * block / split.row_blocks * kernels().tile_rows);
@@ -181,7 +256,7 @@ void multiply_rows(const Product& p) {
 bool has_pair_products() { return kernels().pair_block != nullptr; }
 
 bool takes_pairs(int64_t rows, int64_t columns, int64_t depth, bool beside_library) {
-  const bool wide = rows >= fewest_rows && columns >= fewest_columns && depth >= fewest_depth;
+  const bool wide = rows > most_few_rows && columns >= fewest_columns && depth >= fewest_depth;
   return has_pair_products() && rows >= 16 && columns >= 16 && depth >= 32 && (wide || !beside_library);
 }
 

@@ -169,6 +169,10 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   multiply(p);
 }
 
+bool prefers_pair_products() {
+  return prefers_pairs(forward) && prefers_pairs(input_gradient) && prefers_pairs(weight_gradient);
+}
+
 bool rounds_to_pairs(int64_t rows) { return rows > 4 && prefers_pairs(forward); }
 
 at::Tensor column_sum(const at::Tensor& given) {

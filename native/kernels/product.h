@@ -14,6 +14,9 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
 // bf16: from five rows on, as fewer wait for the weight either way.
 bool rounds_to_pairs(int64_t rows);
 
+// Whether all bf16 products of a layer, and of its gradients, are by dot products of pairs.
+bool prefers_pair_products();
+
 // Sums over rows of x [M,N], fp32 [N]; partial sums by a fixed split of the rows.
 at::Tensor column_sum(const at::Tensor& x);
 

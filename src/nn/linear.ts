@@ -1,6 +1,6 @@
 // A linear layer: `y = x Wᵀ + b`. Its matrix may be quantised: it is no parameter then, but the layer is used in the same way.
 import { ConfigError } from '../core/index.ts'
-import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
+import { type Dtype, keep, linear, lowRankLinear, noGrad, type Tensor } from '../tensor/index.ts'
 import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
@@ -61,6 +61,17 @@ export class Linear extends Module {
   /** `x Wᵀ`, without the bias and without adapters. */
   product(input: Tensor): Tensor {
     return this.#multiply(input, null)
+  }
+
+  /**
+   * `x Wᵀ` with the bias and a low-rank change, in one operator where that is faster: in bfloat16. Else undefined.
+   * @param change factors a [R,inputs] and b [outputs,R]
+   */
+  withLowRank(input: Tensor, { a, b, scale }: { a: Tensor; b: Tensor; scale: number }): Tensor | undefined {
+    if (this.#quantized !== undefined) return undefined
+    const { weight, bias } = this
+    if ([input, weight, a, b].some(({ dtype }) => dtype !== 'bfloat16')) return undefined
+    return lowRankLinear(input, weight, a, b, scale, bias ?? null)
   }
 
   /** [outputs, inputs] */

@@ -201,6 +201,17 @@ export const roundedLinear = operator<(input: T, weight: T, bias?: T | null) => 
 )
 
 /**
+ * `linear` with the change of a LoRA: plus `scale` · (`input` `a`ᵀ) `b`ᵀ, of factors `a` [R,K] and `b` [N,R]. In bfloat16 it is one
+ * operator where the products of layers are Tunesmith's own; elsewhere it is composed.
+ * @throws ShapeError where the sizes of K, N or R differ
+ * @source arXiv:2106.09685
+ */
+export const lowRankLinear = operator<(input: T, weight: T, a: T, b: T, scale: number, bias?: T | null) => T>(
+  'lowRankLinear',
+  'tunesmith::low_rank_linear(input, weight, a, b, scale, bias)',
+)
+
+/**
  * Softmax attention over token-major heads: query [B,T,H,D], key and value [B,S,K,D] give [B,T,H,D]. H is a multiple of K
  * (grouped-query attention); D is at most 256. Scores are never stored, so memory grows with T and not with T * S.
  * @throws ShapeError for other shapes, mixed dtypes, a mask that needs a gradient, or a mask beside `queryStarts`

@@ -7,6 +7,7 @@ import {
   gradients,
   linear,
   linearCrossEntropy,
+  lowRankLinear,
   noGrad,
   randint,
   roundedLinear,
@@ -54,6 +55,57 @@ describe('bf16 products of many rows', () => {
     compare([leaf([70, 101], 'bfloat16'), leaf([65, 99], 'bfloat16', 0.1)], within, reference, 2)
     const turned: Fused = (x, w) => linear(x.t(), w.t())
     compare([leaf([70, 41], 'bfloat16'), leaf([70, 53], 'bfloat16', 0.1)], turned, (x, w) => composed(x.t(), w.t()), 2)
+  })
+
+  it.each([
+    ['a rank below a vector', 37, 96, 80, 4, true],
+    ['an odd rank and odd sizes', 130, 203, 211, 5, false],
+    ['fewer rows than a tile', 3, 64, 48, 16, true],
+    ['a rank above a vector, and more rows than wait in the cache', 2222, 48, 70, 40, false],
+    ['three slices of the depth', 33, 2100, 2085, 16, true],
+    ['no rows', 0, 64, 48, 8, true],
+  ])('with a low-rank change: %s', (_, rows, depth, columns, rank, biased) => {
+    const x = leaf([rows, depth], 'bfloat16')
+    const w = leaf([columns, depth], 'bfloat16', depth ** -0.5)
+    const [a, b] = [leaf([rank, depth], 'bfloat16', depth ** -0.5), leaf([columns, rank], 'bfloat16', rank ** -0.5)]
+    const bias = leaf([columns], 'bfloat16')
+    const inputs = biased ? [x, w, a, b, bias] : [x, w, a, b]
+    const fused: Fused = (...[input, weight, down, up, added]) =>
+      lowRankLinear(input, weight, down, up, 1.7, added ?? null)
+    const reference: Fused = (...[input, weight, down, up, added]) =>
+      composed(input, weight, added).add(composed(composed(input, down).mul(1.7), up))
+    compare(inputs, fused, reference, 2)
+  })
+
+  it('with a low-rank change, gradients of what is trained only, and of transposed inputs', () => {
+    const frozen = (shape: number[]) => leaf(shape, 'bfloat16', 0.2).detach()
+    const [w, a, b] = [frozen([48, 40]), leaf([8, 40], 'bfloat16', 0.2), leaf([48, 8], 'bfloat16', 0.2)]
+    const own = (scale: number, x: Tensor, down: Tensor, up: Tensor) => lowRankLinear(x.t(), w, down, up, scale)
+    const reference = (scale: number, x: Tensor, down: Tensor, up: Tensor) => {
+      const [input, weight] = [x.to('float64').t(), w.to('float64')]
+      return composed(input, weight).add(composed(composed(input, down.to('float64')).mul(scale), up.to('float64')))
+    }
+    const x = leaf([40, 70], 'bfloat16')
+    compare(
+      [x, a, b],
+      (...all) => own(-0.5, all[0], all[1], all[2]),
+      (...all) => reference(-0.5, all[0], all[1], all[2]),
+      2,
+    )
+    const still = frozen([40, 70])
+    compare(
+      [a, b],
+      (down, up) => own(2, still, down, up),
+      (down, up) => reference(2, still, down, up),
+      2,
+    )
+    const [down, up] = [frozen([8, 40]), frozen([48, 8])]
+    compare(
+      [x],
+      (input) => own(2, input, down, up),
+      (input) => reference(2, input, down, up),
+      2,
+    )
   })
 
   it('without rows', () => compare([leaf([0, 64], 'bfloat16'), leaf([80, 64], 'bfloat16')], linear as Fused, composed))

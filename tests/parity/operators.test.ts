@@ -42,8 +42,8 @@ const checkedElsewhere = [
   ...['tunesmith::set_batch_invariant', 'tunesmith::batch_invariant'],
   // Another: products.test.ts in src/tensor.
   ...['tunesmith::set_products', 'tunesmith::uses_own_products'],
-  // Against `linear` of rounded inputs: pair-products.test.ts in src/tensor.
-  'tunesmith::rounded_linear',
+  // Against `linear` of rounded inputs, and against float64: pair-products.test.ts in src/tensor.
+  ...['tunesmith::rounded_linear', 'tunesmith::low_rank_linear'],
   // Frozen matrices: quantized.test.ts.
   ...['pack_int8', 'pack_int8_rows', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map(
     (name) => `tunesmith::${name}`,

@@ -22,6 +22,7 @@ import {
   gradNorm,
   linear,
   linearCrossEntropy,
+  lowRankLinear,
   noGrad,
   randn,
   rotary,
@@ -139,6 +140,11 @@ describe.each(both)('%s', (dtype) => {
     agree([leaf([3, 8], dtype), leaf([6, 8], other, 0.3), leaf([6], other)], ([x, w, b]) => linear(x, w, b))
     agree([leaf([0, 8], dtype), leaf([6, 8], dtype)], ([x, w]) => linear(x, w))
     agree([leaf([5, 8], dtype), leaf([6, 8], other, 0.3), leaf([6], other)], ([x, w, b]) => roundedLinear(x, w, b))
+    const factors = [leaf([3, 8], dtype, 0.3), leaf([6, 3], dtype, 0.5)]
+    for (const bias of [[leaf([6], dtype)], []])
+      agree([leaf([2, 5, 8], dtype), leaf([6, 8], dtype), ...factors, ...bias], ([x, w, a, b, c]) =>
+        lowRankLinear(x, w, a, b, 1.5, c),
+      )
   })
 
   it('products with quantised matrices, whose scales may be quantised too', () => {
@@ -456,7 +462,15 @@ describe('updates', () => {
 
 describe('every fused operator', () => {
   const composed = [
-    ...['linear', 'rounded_linear', 'attention', 'linear_cross_entropy', 'token_log_probs', 'add_layer_norm'],
+    ...[
+      'linear',
+      'rounded_linear',
+      'low_rank_linear',
+      'attention',
+      'linear_cross_entropy',
+      'token_log_probs',
+      'add_layer_norm',
+    ],
     ...['add_rms_norm', 'gelu', 'soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_'],
     ...['adamw_', 'unpack_matrix', 'packed_linear', 'choose_tokens'],
   ]

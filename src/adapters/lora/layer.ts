@@ -111,8 +111,10 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   wrap(host: Linear, next: Way, lowest = false): Way {
     return (input) => {
-      const own = next(input)
       const dropped = this.#dropsOut
+      const fused = lowest ? this.#fused(host, input) : undefined
+      if (fused !== undefined) return fused
+      const own = next(input)
       const seen = dropped ? dropElements(input, this.#shape.dropout) : input
       const narrow = linear(seen, this.a) // [...,R]
       if (this.magnitude === undefined) return this.#withoutStart(this.#added(own, narrow), input)
@@ -126,6 +128,13 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       const plain = host.product(seen)
       return own.add(plain.mul(factor.sub(1))).add(change.mul(factor))
     }
+  }
+
+  /** The layer with its change in one operator, if it is a plain change and the layer has such an operator. */
+  #fused(host: Linear, input: Tensor): Tensor | undefined {
+    const { a, b, scale } = this
+    const isPlain = this.magnitude === undefined && !this.#dropsOut && this.#start?.subtracts !== true
+    return isPlain ? host.withLowRank(input, { a, b, scale }) : undefined
   }
 
   /** own + scale · narrow Bᵀ, without a separate tensor for the change if the dtypes allow it. */

@@ -14,6 +14,10 @@ export class ScoreLayer extends Linear {
     return this.#wide(input) ?? super.product(input)
   }
 
+  override withLowRank(): undefined {
+    return undefined
+  }
+
   #wide(input: Tensor, bias?: Tensor): Tensor | undefined {
     if (this.dtype === 'float32') return undefined
     return linear(input.to('float32'), this.weight.to('float32'), bias?.to('float32') ?? null)

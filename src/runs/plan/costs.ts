@@ -6,6 +6,8 @@ export interface Speed {
   flopsPerSecond: number
   /** Number of processes (default: 1). */
   count?: number
+  /** Seconds that the first steps take in addition, while code is compiled and memory is new (default: 0). */
+  startSeconds?: number
   /** Relative error that its source has shown or that is assumed. */
   tolerance: number
   basis: 'measured' | 'calibrated' | 'table'

@@ -109,7 +109,7 @@ const rowOf = (
     flops: known * plan.flopsPerStep,
     ...(speed === undefined || step === undefined || known === 0
       ? {}
-      : { costs: costsOf(known * step.seconds, speed, prices) }),
+      : { costs: costsOf(known * step.seconds + (speed.startSeconds ?? 0), speed, prices) }),
     ...(step === undefined || plan.processes === undefined ? {} : { step }),
     fits: plan.memory.heldBytes <= memoryBytes,
   }

@@ -38,6 +38,8 @@ export const timesCount = (speed: Speed, count: number): Speed =>
 
 /** Steps that are timed after the first: two, or as many as fit into the seconds, as short ones are slow until V8 has compiled them. */
 const timed = { least: 2, most: 80, seconds: 4 }
+/** Steps that may be slower than those after them. */
+const startingSteps = 8
 
 /** Times a whole rollout with the steps on it: it is not known before how long answers are, and they are written token by token. */
 const measureRollout = async (run: BuiltRun, plan: RunPlan, steps: number): Promise<Speed> => {
@@ -61,13 +63,17 @@ export const measureSpeed = async (kind: RunKind, recipe: CommonRecipe, plan: Ru
   const run = await kind.build(recipe, { say: () => {}, unrecorded: true })
   try {
     if (plan.rollouts !== undefined) return await measureRollout(run, plan, plan.rollouts.steps)
-    const steps: { tokens: number; seconds: number }[] = []
+    const all: { tokens: number; seconds: number }[] = []
+    const steps: typeof all = []
     let total = 0
     const isEnough = () => steps.length >= timed.most || (steps.length >= timed.least && total >= timed.seconds)
     const length = { timed: false, totalSteps: () => timed.most + 1, done: isEnough }
     for await (const event of train({ ...trainingOf(run), length })) {
-      if (event.type !== 'step' || event.step === 1) continue
-      steps.push({ tokens: event.tokensPerSecond * event.seconds, seconds: event.seconds })
+      if (event.type !== 'step') continue
+      const step = { tokens: event.tokensPerSecond * event.seconds, seconds: event.seconds }
+      all.push(step)
+      if (event.step === 1) continue
+      steps.push(step)
       total += event.seconds
     }
     if (steps.length === 0) throw new DataError('The run has one step only: nothing can be timed after it.')
@@ -84,8 +90,13 @@ export const measureSpeed = async (kind: RunKind, recipe: CommonRecipe, plan: Ru
       await rememberCalibrations([
         { threads: getThreads(), precision: recipe.precision, flopsPerSecond: median, flopsPerToken },
       ])
+    // What the first steps took beyond what they would have later on.
+    const excess = all
+      .slice(0, startingSteps)
+      .reduce((sum, { tokens, seconds }) => sum + seconds - (flopsPerToken * tokens) / median, 0)
     return {
       flopsPerSecond: median,
+      startSeconds: Math.max(0, excess),
       tolerance: Math.max(0.1, spread),
       basis: 'measured',
       source: `${warm.length === 1 ? '1 step' : `${warm.length} steps`} on this machine`,

@@ -183,17 +183,7 @@ void add_changes(const std::vector<Change>& changes, size_t number, Way way, con
       if (way == Way::rounded && type_of(b) == Type::bfloat16) {
         // Rounded as training rounds it.
         kernel.convert(narrow, Type::float32, wide, Type::bfloat16, rows * rank);
-        Product up{};
-        up.rows = rows;
-        up.columns = columns;
-        up.depth = rank;
-        up.a = {wide, Type::bfloat16, rank, 1};
-        up.b = {address(b), Type::bfloat16, 1, rank};
-        up.out = out;
-        up.out_type = Type::float32;
-        up.out_stride = columns;
-        up.add_to_out = true;
-        multiply_by_pairs(up);
+        add_by_pairs(out, {wide, Type::bfloat16, rank, 1}, {address(b), Type::bfloat16, 1, rank}, rows, columns, rank);
         continue;
       }
       float* packed = scratch(Scratch::rows, rows * rank + 16);

@@ -274,6 +274,20 @@ void multiply_by_pairs(const Product& product) {
   }
 }
 
+void add_by_pairs(float* out, Matrix a, Matrix b, int64_t rows, int64_t columns, int64_t depth) {
+  Product p{};
+  p.rows = rows;
+  p.columns = columns;
+  p.depth = depth;
+  p.a = a;
+  p.b = b;
+  p.out = out;
+  p.out_type = Type::float32;
+  p.out_stride = columns;
+  p.add_to_out = true;
+  multiply_by_pairs(p);
+}
+
 bool takes_few_pairs(int64_t rows) { return has_pair_products() && rows > 0 && rows <= most_few_rows; }
 
 void multiply_few_by_pairs(const Product& p) {

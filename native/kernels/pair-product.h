@@ -15,6 +15,9 @@ bool takes_pairs(int64_t rows, int64_t columns, int64_t depth, bool beside_libra
 // Of bf16 operands that have a stride of 1 each.
 void multiply_by_pairs(const Product& product);
 
+// Adds a [rows, depth] times b [depth, columns], of such operands, to `out`, whose rows follow one another.
+void add_by_pairs(float* out, Matrix a, Matrix b, int64_t rows, int64_t columns, int64_t depth);
+
 // Whether so few rows are multiplied without packing anything by multiply_few_by_pairs, where the right operand lies by
 // columns, as the weights of layers do, and nothing is added to the result.
 bool takes_few_pairs(int64_t rows);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseConfig } from '../core/index.ts'
-import { initialLossScale, type LossScale, lossScaleMetrics, nextLossScale } from './loss-scaling.ts'
+import { initialLossScale, type LossScale, lossScaleMetrics, lossScaleSettings, nextLossScale } from './loss-scaling.ts'
 import { trainingSchema } from './settings.ts'
 
 const settingsOf = (input: object) => parseConfig(trainingSchema, input, 'training')
@@ -9,7 +9,7 @@ it('float16 alone has a loss scale, 65,536 at first', () => {
   expect(initialLossScale(settingsOf({ precision: 'float16' }))).toEqual({ scale: 65_536, sound: 0, skipped: 0 })
   expect(initialLossScale(settingsOf({ precision: 'float16', lossScale: { initial: 8 } }))?.scale).toBe(8)
   for (const precision of ['float32', 'bfloat16']) expect(initialLossScale(settingsOf({ precision }))).toBeUndefined()
-  expect(settingsOf({}).lossScale).toEqual({ initial: 65_536, growthInterval: 2000 })
+  expect(lossScaleSettings(settingsOf({}).lossScale)).toEqual({ initial: 65_536, growthInterval: 2000 })
   expect(() => settingsOf({ lossScale: { initial: 0.5 } })).toThrow(/initial/)
 })
 

@@ -22,12 +22,15 @@ export type LossScale = NonNullable<LoopState['lossScale']>
 const floor = 1
 const largest = 2 ** 127
 
+/** The settings of the loss scale, with those that were left out. */
+export const lossScaleSettings = (given: TrainingSettings['lossScale']) => given ?? lossScaleSchema.parse({})
+
 /** The loss scale before the first step; undefined for a precision that needs none. */
 export const initialLossScale = ({
   precision,
   lossScale,
 }: Pick<TrainingSettings, 'precision' | 'lossScale'>): LossScale | undefined =>
-  precision === 'float16' ? { scale: lossScale.initial, sound: 0, skipped: 0 } : undefined
+  precision === 'float16' ? { scale: lossScaleSettings(lossScale).initial, sound: 0, skipped: 0 } : undefined
 
 /**
  * The loss scale after a step.

@@ -113,7 +113,7 @@ export const trainingSchema = z.strictObject({
       'dtype for forward and backward; the optimizer keeps float32 master weights. float16, with loss scaling, is not for the CPU',
     ),
   lossScale: lossScaleSchema
-    .prefault({})
+    .optional()
     .describe('dynamic loss scaling of `precision` float16, as GradScaler of PyTorch'),
   recompute: z
     .union([z.enum(['none', 'all']), z.int().nonnegative()])

@@ -16,7 +16,7 @@ import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from '.
 import { IntervalTrigger } from './interval-trigger.ts'
 import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
-import { describeOverflow, lossScaleMetrics, nextLossScale } from './loss-scaling.ts'
+import { describeOverflow, lossScaleMetrics, lossScaleSettings, nextLossScale } from './loss-scaling.ts'
 import { afterEvaluation, plateauFactor } from './plateau.ts'
 import { shareBatch } from './shared-batch.ts'
 import { fillExamples, shareOf } from './shared-work.ts'
@@ -271,7 +271,7 @@ class TrainingLoop<Example> {
     const { lossScale, step } = this.#state
     // A loss that is not finite is none of the scale's making: the policy for such steps decides.
     if (lossScale === undefined || !finite) return undefined
-    const { growthInterval } = this.#run.settings.lossScale
+    const { growthInterval } = lossScaleSettings(this.#run.settings.lossScale)
     this.#state.lossScale = nextLossScale(lossScale, { overflow: !applied, growthInterval, step: step + 1 })
     return applied ? undefined : this.#incident('overflow', describeOverflow(this.#state.lossScale))
   }

@@ -174,6 +174,13 @@ it('on the CPU is refused with the reason and the remedy', async () => {
   await expect(eventsOf(runIn('gpt2', 'float16', {}, 'cpu'))).rejects.toThrow(/Expected float32 or bfloat16/)
 })
 
+it('a loss scale without float16 is refused, as it has no effect', async () => {
+  const recipe = { data: 'shards', tokenizer: 'tokenizer', out: 'run', model: { type: 'gpt2' }, lossScale: {} }
+  await expect(resolvePretraining({ ...recipe, objective: { type: 'causal-lm' } })).rejects.toThrow(
+    '`lossScale` has no effect with float32 as `precision`: remove it, or set `precision` to float16.',
+  )
+})
+
 /** Two places of a group in one process: what both have begun is summed. */
 const pairOfGroups = (): ProcessGroup[] => {
   const waiting = new Map<string, { values: unknown[]; done: (() => void)[] }>()

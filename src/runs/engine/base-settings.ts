@@ -53,12 +53,17 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   randomInit?: boolean
 }
 
-/** @throws ConfigError for a dtype that the device, or a quantised base, does not compute in */
+/** @throws ConfigError for a dtype that the device, or a quantised base, does not compute in, and for a scale without effect */
 export const expectPrecision = ({
   frozenWeights,
   precision,
+  lossScale,
   device,
-}: Pick<BaseRecipe, 'frozenWeights' | 'precision' | 'device'>): void => {
+}: Pick<BaseRecipe, 'frozenWeights' | 'precision' | 'device'> & Pick<CommonRecipe, 'lossScale'>): void => {
+  if (precision !== 'float16' && lossScale !== undefined)
+    throw new ConfigError(
+      `\`lossScale\` has no effect with ${precision} as \`precision\`: remove it, or set \`precision\` to float16.`,
+    )
   if (precision === 'float16' && device === 'cpu')
     throw new ConfigError(
       'Expected bfloat16 or float32 for `precision` on the CPU, got float16, which processors convert for every operation. Set it to bfloat16.',

@@ -63,7 +63,9 @@ const makeLayer = (parameters: Parameters, prefix: string, { hidden, mlp }: Mode
 const attend = (layer: Layer, input: Tensor, heads: number, causal: boolean): Tensor => {
   const [batch, length, hidden] = input.shape
   const qkv = linear(input, layer.qkvW, layer.qkvB).view([batch, length, 3, heads, hidden / heads])
-  const mixed = attention(qkv.select(2, 0), qkv.select(2, 1), qkv.select(2, 2), { causal })
+  // Not three selections, as each would fill a gradient of its own with zeros.
+  const [query, key, value] = qkv.unbind(2)
+  const mixed = attention(query, key, value, { causal })
   return linear(mixed.reshape([batch, length, hidden]), layer.outW, layer.outB)
 }
 

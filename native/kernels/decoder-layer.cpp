@@ -1,7 +1,7 @@
 // tunesmith::decoder_layers: tokens through Llama-like layers in one call, caches extended in place. Each row is a
 // token with its own place in the caches. The result is that of the separate operators, with fp32 between the products
-// for any weight type. In bf16 models the inputs of products are rounded to bf16 where rows are so many that dot
-// products of bf16 are faster (rounds_to_pairs). Matrices may be blocks of a GGUF file. No gradient. The weights are
+// for any weight type. In bf16 models the inputs of products are rounded to bf16 where rows are so many that products
+// of bf16 are faster (rounds_rows). Matrices may be blocks of a GGUF file. No gradient. The weights are
 // checked once, by tunesmith::prepare_decoder_layers. The threads go through all layers together: what takes less time
 // than waiting for each other, such as norms, each of them computes for itself.
 #include <ATen/core/List.h>
@@ -12,6 +12,7 @@
 #include <array>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "prepared-layers.h"
 #include "product.h"
 #include "regions.h"
+#include "rounded-rows.h"
 #include "scratch.h"
 
 namespace tunesmith {
@@ -35,7 +37,7 @@ using namespace decoder;
 
 constexpr int64_t most_rows = 64;
 // Weight rows that a thread takes at a time, as many as the kernels multiply together.
-constexpr int64_t dense_unit = 8, pair_unit = 16, block_unit = 16;
+constexpr int64_t dense_unit = 8, block_unit = 16;
 
 struct LayerProduct {
   Matrix weight;
@@ -77,14 +79,6 @@ void multiply_invariant(Matrix x, int64_t rows, int64_t depth, Matrix weight, in
 // products, or in fp32.
 enum class Way { invariant, rounded, plain };
 
-// Rows of bf16, in work memory where x has others.
-Matrix rounded_rows(const void* x, Type type, int64_t rows, int64_t depth) {
-  if (type == Type::bfloat16) return {x, type, depth, 1};
-  float* halves = scratch(Scratch::rows, (rows * depth + 1) / 2);
-  kernels().convert(x, type, halves, Type::bfloat16, rows * depth);
-  return {halves, Type::bfloat16, depth, 1};
-}
-
 // Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
 template <size_t count, class After>
 void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t rows, int64_t depth,
@@ -93,7 +87,7 @@ void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t r
   const bool invariant = way == Way::invariant;
   float* packed = nullptr;
   const void* codes = nullptr;
-  Matrix rounded{};
+  std::optional<RoundedRows> rounded;
   bool any_blocks = false;
   for (const LayerProduct& p : products) {
     any_blocks = any_blocks || p.blocks != nullptr;
@@ -103,9 +97,9 @@ void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t r
   if (invariant && !any_blocks) return after(0, products[0].columns);
   for (const LayerProduct& p : products) {
     if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth, p.blocks->code);
-    if (p.blocks != nullptr || packed != nullptr || rounded.data != nullptr || invariant) continue;
+    if (p.blocks != nullptr || packed != nullptr || rounded || invariant) continue;
     if (way == Way::rounded && p.weight.type == Type::bfloat16) {
-      rounded = rounded_rows(x, type, rows, depth);
+      rounded.emplace(x, type, rows, depth);
       continue;
     }
     packed = scratch(Scratch::rows, rows * depth + 16);
@@ -118,13 +112,12 @@ void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t r
     if (p.blocks != nullptr)
       multiply_some({codes, rows, p.columns, depth, p.blocks->view(), bias, bias_type, p.out, Type::float32, p.columns},
                     first, last);
-    else if (rounded.data != nullptr)
-      kernel.few_pair_rows(rounded, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32,
-                           p.columns);
+    else if (rounded)
+      rounded->multiply(p.weight, p.columns, first, last, bias, bias_type, p.out, Type::float32, p.columns);
     else if (!invariant)
       kernel.few_rows(packed, rows, p.weight, first, last, depth, bias, bias_type, p.out, Type::float32, p.columns);
   };
-  const int64_t unit = codes != nullptr ? block_unit : rounded.data != nullptr ? pair_unit : dense_unit;
+  const int64_t unit = codes != nullptr ? block_unit : rounded ? rounded->unit() : dense_unit;
   std::array<int64_t, count> units{};
   int64_t total = 0;
   for (size_t i = 0; i < count; i++) {
@@ -172,8 +165,8 @@ void add_changes(const std::vector<Change>& changes, size_t number, Way way, con
     } else {
       const Matrix down = {address(a), type_of(a), depth, 1};
       if (way == Way::rounded && down.type == Type::bfloat16) {
-        kernel.few_pair_rows(rounded_rows(input.data, type, rows, depth), rows, down, 0, rank, depth, nullptr,
-                             Type::float32, narrow, Type::float32, rank);
+        RoundedRows(input.data, type, rows, depth)
+            .multiply(down, rank, 0, rank, nullptr, Type::float32, narrow, Type::float32, rank);
       } else {
         float* packed = scratch(Scratch::rows, rows * depth + 16);
         kernel.pack_few(input, rows, depth, down.type, packed);
@@ -318,9 +311,9 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   const int64_t bytes = keys.element_size();
   const bool invariant = pass.invariant;
   // A model in bf16 has a cache in bf16; one whose matrices alone are in bf16 computes in fp32.
-  const Way way = invariant                                               ? Way::invariant
-                  : cache_type == Type::bfloat16 && rounds_to_pairs(rows) ? Way::rounded
-                                                                          : Way::plain;
+  const Way way = invariant                                           ? Way::invariant
+                  : cache_type == Type::bfloat16 && rounds_rows(rows) ? Way::rounded
+                                                                      : Way::plain;
   const auto nothing = [](int64_t, int64_t) {};
 
   normalize(own.stream, nullptr, nullptr, parts[attention_norm], rows, width, pass.epsilon, own.normed, own.scales);

@@ -10,6 +10,8 @@
 #include "pair-product.h"
 #include "plain/plain.h"
 #include "product.h"
+#include "rounded-rows.h"
+#include "tile-product.h"
 
 namespace tunesmith {
 
@@ -94,7 +96,7 @@ Tensor rounded_linear(const Tensor& input, const Tensor& weight, const std::opti
                     weight.stride(1) == 1 && weight.size(1) > 0 && input.dim() >= 1 &&
                     input.size(-1) == weight.size(1) && (!given(bias) || bias->is_contiguous());
   const int64_t rows = fits ? input.numel() / weight.size(1) : 0;
-  if (!fits || batch_invariant() || !rounds_to_pairs(rows)) return tunesmith::linear(input, weight, bias);
+  if (!fits || batch_invariant() || !rounds_rows(rows)) return tunesmith::linear(input, weight, bias);
   at::DimVector shape(input.sizes().begin(), input.sizes().end());
   shape.back() = weight.size(0);
   const Tensor x = input.reshape({rows, weight.size(1)}).to(at::kBFloat16).contiguous();
@@ -114,7 +116,9 @@ Tensor rounded_linear(const Tensor& input, const Tensor& weight, const std::opti
     p.bias_type = type_of(*bias);
   }
   // Packing a weight for up to 128 rows costs more than it saves.
-  if (rows > 128 && takes_pairs(rows, p.columns, p.depth, false))
+  if (takes_tile_rows(p))
+    multiply_rows_by_tiles(p);
+  else if (rows > 128 && takes_pairs(rows, p.columns, p.depth, false))
     multiply_by_pairs(p);
   else
     multiply_few_by_pairs(p);

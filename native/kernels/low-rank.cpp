@@ -11,6 +11,7 @@
 #include "linear.h"
 #include "pair-product.h"
 #include "product.h"
+#include "tile-product.h"
 
 namespace tunesmith {
 namespace {
@@ -19,8 +20,8 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// out = a b in products of pairs, whatever the sizes, or out += a b.
-void pairs_out(const Tensor& out, const Tensor& a, const Tensor& b, bool add = false) {
+// out = a b by tiles or pairs, whatever the sizes, or out += a b.
+void own_product_out(const Tensor& out, const Tensor& a, const Tensor& b, bool add = false) {
   if (planning()) return count_product(out.size(0), out.size(1), a.size(1));
   if (out.numel() == 0) return;
   if (a.size(1) == 0) {
@@ -37,13 +38,14 @@ void pairs_out(const Tensor& out, const Tensor& a, const Tensor& b, bool add = f
   p.out_type = type_of(out);
   p.out_stride = out.stride(0);
   p.add_to_out = add;
+  if (fits_tiles(p)) return multiply_by_tiles(p);
   multiply_by_pairs(p);
 }
 
 // scale · a b in bf16, rounded once.
 Tensor scaled_product(const Tensor& a, const Tensor& b, double scale) {
   const Tensor wide = at::empty({a.size(0), b.size(1)}, a.options().dtype(at::kFloat));
-  pairs_out(wide, a, b);
+  own_product_out(wide, a, b);
   const Tensor result = at::empty(wide.sizes(), a.options());
   if (planning()) return result;
   kernels().scale(mutable_address(wide), Type::float32, static_cast<float>(scale), wide.numel());
@@ -66,7 +68,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
     const Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
     linear_product(y, x, weight, bias.value_or(Tensor()));
     const Tensor narrow = scaled_product(x, a.t(), scale);
-    pairs_out(y, narrow, b.t(), true);
+    own_product_out(y, narrow, b.t(), true);
     const bool reads_input = weight.requires_grad() || a.requires_grad();
     context->save_for_backward(
         {reads_input ? input : Tensor(), weight, a, b, b.requires_grad() ? narrow : Tensor(), bias.value_or(Tensor())});
@@ -88,12 +90,12 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
       if (context->needs_input_grad(0)) {
         dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
         product_out(dx, dy, weight);
-        pairs_out(dx, narrow_gradient, a, true);
+        own_product_out(dx, narrow_gradient, a, true);
         dx = dx.view(shape);
       }
       if (context->needs_input_grad(2)) {
         da = at::empty(a.sizes(), a.options());
-        pairs_out(da, narrow_gradient.t(), rows_of(input, weight.size(1)));
+        own_product_out(da, narrow_gradient.t(), rows_of(input, weight.size(1)));
       }
     }
     if (context->needs_input_grad(1)) {
@@ -102,7 +104,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
     }
     if (context->needs_input_grad(3)) {
       db = at::empty(b.sizes(), b.options());
-      pairs_out(db, dy.t(), narrow);
+      own_product_out(db, dy.t(), narrow);
     }
     if (bias.defined() && context->needs_input_grad(4)) dbias = column_sum(dy).to(bias.scalar_type());
     return {dx, dw, da, db, Tensor(), dbias};
@@ -126,7 +128,7 @@ Tensor low_rank_linear(const Tensor& input, const Tensor& weight, const Tensor& 
   check_matrix(b, weight.size(0), a.size(0), "b");
   TORCH_CHECK(std::isfinite(scale), "Expected a finite `scale` of tunesmith::low_rank_linear, got ", scale, ".");
   const bool half = is_half(input) && is_half(weight) && is_half(a) && is_half(b);
-  if (!on_cpu || !half || !prefers_pair_products())
+  if (!on_cpu || !half || !(prefers_pair_products() || matrix_tiles()))
     return tunesmith::linear(input, weight, bias)
         .add(tunesmith::linear(tunesmith::linear(input, a, std::nullopt).mul(scale), b, std::nullopt));
   return LowRankLinear::apply(input, weight, a.contiguous(), b.contiguous(), scale,

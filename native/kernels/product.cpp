@@ -1,10 +1,10 @@
 // Uses our own products of pairs for bf16 on Zen 4, where they are faster than oneDNN's. Else ATen for bf16 where the
 // processor has bf16 instructions, and our packed product elsewhere: there ATen's bf16 has a fifth of the fp32 speed.
-// Where there are matrix tiles (AMX), weight gradients are ours, as oneDNN takes twice the time for a left operand that
-// lies by columns. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 % with AVX2, twice
-// with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other libraries choose
-// kernels by the number of rows. What was measured on a machine (src/tensor/products.ts) takes the place of these
-// rules, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles too, for measurements.
+// Where there are matrix tiles (AMX), products of many rows are ours, too. Uses ours for fp32 on AMD processors, where
+// it is faster than MKL: by 5 to 15 % with AVX2, twice with AVX-512, which MKL does not use there, and everywhere for
+// batch-invariant results, as other libraries choose kernels by the number of rows. What was measured on a machine
+// (src/tensor/products.ts) takes the place of these rules, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles
+// too, for measurements.
 #include "product.h"
 
 #include <ATen/core/grad_mode.h>
@@ -133,16 +133,22 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   const bool few = by_pairs && !add && takes_few_pairs(rows) && a.stride(1) == 1 && b.stride(0) == 1;
   const bool many =
       by_pairs && takes_pairs(rows, columns, depth, has_bfloat16_library()) && has_unit_stride(a) && has_unit_stride(b);
-  const bool aten = same && !few && !many && !invariant && prefers_aten(is_half(a), form) && !(add && bias.defined());
+  Product p{};
+  p.rows = rows;
+  p.columns = columns;
+  p.depth = depth;
+  // Plans have no memory.
+  p.a = {nullptr, type_of(a), a.stride(0), a.stride(1)};
+  p.b = {nullptr, type_of(b), b.stride(0), b.stride(1)};
+  const bool by_tiles = wanted_choice() == Choice::automatic && takes_tiles(p);
+  const bool rows_by_tiles = wanted_choice() == Choice::automatic && takes_tile_rows(p);
+  const bool aten = same && !by_tiles && !rows_by_tiles && !few && !many && !invariant &&
+                    prefers_aten(is_half(a), form) && !(add && bias.defined());
   if (planning()) {
     count_product(rows, columns, depth);
     if (aten && bias.defined()) bias.to(out.scalar_type());
     return;
   }
-  Product p{};
-  p.rows = rows;
-  p.columns = columns;
-  p.depth = depth;
   p.a = matrix_of(a);
   p.b = matrix_of(b);
   p.out = mutable_address(out);
@@ -151,8 +157,8 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   p.bias = address_or_null(bias);
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   p.add_to_out = add;
-  if (wanted_choice() == Choice::automatic && takes_tiles(p)) return multiply_by_tiles(p);
-  if (wanted_choice() == Choice::automatic && takes_tile_rows(p)) return multiply_rows_by_tiles(p);
+  if (by_tiles) return multiply_by_tiles(p);
+  if (rows_by_tiles) return multiply_rows_by_tiles(p);
   if (few) return multiply_few_by_pairs(p);
   if (many) return multiply_by_pairs(p);
   if (aten) {
@@ -169,11 +175,11 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   multiply(p);
 }
 
+bool prefers_forward_pairs() { return prefers_pairs(forward); }
+
 bool prefers_pair_products() {
   return prefers_pairs(forward) && prefers_pairs(input_gradient) && prefers_pairs(weight_gradient);
 }
-
-bool rounds_to_pairs(int64_t rows) { return rows > 4 && prefers_pairs(forward); }
 
 at::Tensor column_sum(const at::Tensor& given) {
   at::Tensor x = given.stride(1) == 1 || given.numel() == 0 ? given : given.contiguous();

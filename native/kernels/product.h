@@ -10,11 +10,8 @@ namespace tunesmith {
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {},
                  bool add = false, const float* panels = nullptr);
 
-// Whether float32 rows of a model in bf16, so many at a time, are rounded to bf16 to be multiplied by dot products of
-// bf16: from five rows on, as fewer wait for the weight either way.
-bool rounds_to_pairs(int64_t rows);
-
-// Whether all bf16 products of a layer, and of its gradients, are by dot products of pairs.
+// Whether bf16 products of a layer are by dot products of pairs, and whether those of its gradients are, too.
+bool prefers_forward_pairs();
 bool prefers_pair_products();
 
 // Sums over rows of x [M,N], fp32 [N]; partial sums by a fixed split of the rows.

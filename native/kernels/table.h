@@ -202,23 +202,39 @@ struct AttentionGradient {
 // Instructions whose rate bounds products.
 enum class Peak : int { float32, bfloat16, int8 };
 
-// Floats of a panel of matrix tiles: 16 rows or columns over a depth of bf16 values, which is filled up to whole tiles.
-inline int64_t tile_panel(int64_t depth) { return (depth + 31) / 32 * 256; }
+// Floats of a panel of matrix tiles: 32 rows or columns over a depth of bf16 values, which is filled up to whole tiles.
+inline int64_t tile_panel(int64_t depth) { return (depth + 31) / 32 * 512; }
 
-// A block of a product of packed tiles: rows and columns in whole panels of the operands, sums in fp32.
-struct TileBlock {
-  const float *a, *b;  // panels
-  int64_t rows, columns, depth;
-  float* partial;  // where sums wait for the next slice of the depth, or null where there is one slice
-  int64_t partial_stride;
-  bool continues;  // adds to what waits
-  // Null before the last slice. The first row and column of the block.
-  void* out;
-  Type out_type;
-  int64_t out_stride;
+// Where a product by tiles goes: its first row and column.
+struct TileOutput {
+  void* data;
+  Type type;
+  int64_t stride;
   const void* bias;  // of the first column, or null
   Type bias_type;
-  bool add_to_out;
+  bool add;
+};
+
+// Lanes of one operand in panels, which wait in the second cache, times lanes of the other, which is in panels too, or
+// is packed a slice of the depth at a time. Lanes are rows of a or columns of b. Sums are in fp32.
+struct TileBlock {
+  const float* panels;
+  int64_t lanes;  // in panels
+  bool left;      // the panels are of a
+  const void* source;
+  int64_t lane_stride, depth_stride, source_lanes;  // one stride is 1; both are 0 where the source is in panels
+  int64_t depth;
+  float* sums;        // where they wait for more of the depth: four tiles for each pair of panels
+  int64_t sums_step;  // floats to the sums of the next panel of the source; 0 where these take the same memory
+  bool continues;     // adds to what waits
+  TileOutput out;     // with no data before the end of the depth
+};
+
+// Rows in panels of columns, times a matrix whose rows are read in place.
+struct TileRowsProduct {
+  const float* panels;
+  int64_t rows, columns, depth;
+  TileOutput out;
 };
 
 struct Kernels {
@@ -291,9 +307,9 @@ struct Kernels {
   void (*pack_tiles)(const void* source, int64_t lane_stride, int64_t depth_stride, int64_t lanes, int64_t depth,
                      bool by_depth, float* packed);
   void (*multiply_tile_block)(const TileBlock& job);
-  // Columns `first` to `last` of the block, which is x times the transpose of a bf16 weight whose rows are read in
-  // place; `b` are the rows of x from pack_tiles, by depth. At least 64 columns, and a depth of whole tiles.
-  void (*multiply_tile_rows)(const TileBlock& job, Matrix weight, int64_t first, int64_t last);
+  // Columns `first` to `last` of x times the transpose of a bf16 weight whose rows are read in place. The rows of x are
+  // from pack_tiles, by depth. At least 64 columns, and a depth of whole tiles.
+  void (*multiply_tile_rows)(const TileRowsProduct& product, Matrix weight, int64_t first, int64_t last);
 
   // Products of pairs of bf16 values, see isa/pair-product.h. Null in a table without dot products of bf16. The
   // operands have a stride of 1; their depth is in values.

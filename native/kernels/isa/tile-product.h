@@ -1,5 +1,5 @@
-// The inner part of a bf16 product by matrix tiles (AMX). A panel is 16 rows of a, or 16 columns of b, over the depth:
-// tiles of 16 x 16 units one after another, with zeros where the matrix ends. There is an even number of panels.
+// The inner part of a bf16 product by matrix tiles (AMX). A panel is 32 rows of a, or 32 columns of b, over the depth:
+// the two tiles of 16 x 16 units of a step of the depth, then those of the next one, with zeros where the matrix ends.
 #pragma once
 #include "../table.h"
 #include "matrix-tiles.h"
@@ -9,17 +9,28 @@ namespace tunesmith::TUNESMITH_ISA {
 #if defined(TUNESMITH_TILES)
 inline constexpr int64_t tile_units = matrix_tile * matrix_tile;
 inline constexpr int64_t tile_depth = depth_step<TilePair>;
+// Of the depth: so much of a panel waits in the first cache while the panels of the other operand pass.
+inline constexpr int64_t steps_of_slice = 8;
 
 // One tile of a panel: lanes are rows of a, or columns of b, of which `count` are left. `by_depth` is b's form, where a
 // row of the tile is a unit of the depth; in a's it is a lane.
 static void pack_tile(const uint16_t* source, int64_t lane_stride, int64_t depth_stride, int64_t count, int64_t depth,
                       bool by_depth, TilePair* target) {
   const bool whole = count >= matrix_tile && depth >= tile_depth;
-  if (whole && depth_stride == 1 && lane_stride % 2 == 0) {
-    const TilePair* lane = (const TilePair*)source;
-    if (by_depth) return turn_tile(lane, lane_stride / 2, target);
-    for (int64_t i = 0; i < matrix_tile; i++)
-      __builtin_memcpy((void*)(target + i * matrix_tile), (const void*)(lane + i * (lane_stride / 2)), 64);
+  if (depth_stride == 1) {
+    if (whole && by_depth && lane_stride % 2 == 0) return turn_tile((const TilePair*)source, lane_stride / 2, target);
+    alignas(64) TilePair units[tile_units];
+    TilePair* to = by_depth ? units : target;
+    if (whole) {
+      for (int64_t i = 0; i < matrix_tile; i++)
+        __builtin_memcpy((void*)(to + i * matrix_tile), (const void*)(source + i * lane_stride), 64);
+    } else {
+      __builtin_memset((void*)to, 0, sizeof(units));
+      for (int64_t i = 0; i < lesser(count, matrix_tile); i++)
+        __builtin_memcpy((void*)(to + i * matrix_tile), (const void*)(source + i * lane_stride),
+                         2 * size_t(lesser(depth, tile_depth)));
+    }
+    if (by_depth) turn_tile(units, matrix_tile, target);
     return;
   }
   if (whole && lane_stride == 1) {
@@ -45,20 +56,15 @@ static void pack_tile(const uint16_t* source, int64_t lane_stride, int64_t depth
 
 static void pack_tiles(const void* source, int64_t lane_stride, int64_t depth_stride, int64_t lane_count, int64_t depth,
                        bool by_depth, float* packed) {
-  const int64_t panel = tile_panel(depth), panels = round_up(lane_count, 2 * matrix_tile) / matrix_tile;
-  // Along what lies side by side in memory.
-  const bool lanes_first = lane_stride == 1;
-  const int64_t steps = round_up(depth, tile_depth) / tile_depth, all = panels * steps;
-  for (int64_t i = 0; i < all; i++) {
-    const int64_t lane = (lanes_first ? i % panels : i / steps) * matrix_tile;
-    const int64_t step = lanes_first ? i / panels : i % steps, k = step * tile_depth;
-    TilePair* target = (TilePair*)packed + lane / matrix_tile * panel + step * tile_units;
-    if (lane >= lane_count)
-      __builtin_memset((void*)target, 0, size_t(tile_units) * sizeof(TilePair));
-    else
-      pack_tile((const uint16_t*)source + lane * lane_stride + k * depth_stride, lane_stride, depth_stride,
-                lane_count - lane, depth - k, by_depth, target);
-  }
+  TilePair* target = (TilePair*)packed;
+  for (int64_t panel = 0; panel < lane_count; panel += 2 * matrix_tile)
+    for (int64_t k = 0; k < depth; k += tile_depth)
+      for (int64_t lane = panel; lane < panel + 2 * matrix_tile; lane += matrix_tile, target += tile_units)
+        if (lane >= lane_count)
+          __builtin_memset((void*)target, 0, size_t(tile_units) * sizeof(TilePair));
+        else
+          pack_tile((const uint16_t*)source + lane * lane_stride + k * depth_stride, lane_stride, depth_stride,
+                    lane_count - lane, depth - k, by_depth, target);
 }
 
 // Two tiles of rows over the depth: in panels, or where they lie.
@@ -67,44 +73,43 @@ struct TileRows {
   int64_t row, next, step;  // units to the next row, to the other tile, and to the tile that follows in depth
 };
 
-// sums[32, 32] (+)= rows of a times two panels of b.
-TUNESMITH_TILE_CODE static void multiply_four(const TileRows& rows, const TilePair* b, int64_t panel, float* sums,
-                                              int64_t stride, bool add) {
+// Four tiles of sums (+)= two tiles of rows of a times a panel of b over some steps of the depth.
+TUNESMITH_TILE_CODE static void multiply_four(const TileRows& rows, const TilePair* b, int64_t steps, float* sums,
+                                              bool add) {
   __asm__ volatile("" ::: "memory");
   TUNESMITH_TILE_STATE;
   const TilePair* a = rows.data;
-  const int64_t bytes = stride * 4, row_bytes = rows.row * 4;
-  float* below = sums + matrix_tile * stride;
+  const int64_t row_bytes = rows.row * 4;
   if (add) {
-    TUNESMITH_TILE_LOAD(0, sums, bytes);
-    TUNESMITH_TILE_LOAD(1, sums + matrix_tile, bytes);
-    TUNESMITH_TILE_LOAD(2, below, bytes);
-    TUNESMITH_TILE_LOAD(3, below + matrix_tile, bytes);
+    TUNESMITH_TILE_LOAD(0, sums, 64);
+    TUNESMITH_TILE_LOAD(1, sums + tile_units, 64);
+    TUNESMITH_TILE_LOAD(2, sums + 2 * tile_units, 64);
+    TUNESMITH_TILE_LOAD(3, sums + 3 * tile_units, 64);
   } else {
     TUNESMITH_TILE_ZERO(0);
     TUNESMITH_TILE_ZERO(1);
     TUNESMITH_TILE_ZERO(2);
     TUNESMITH_TILE_ZERO(3);
   }
-  for (int64_t k = 0; k < panel; k += tile_units, a += rows.step) {
+  for (int64_t step = 0; step < steps; step++, a += rows.step, b += 2 * tile_units) {
+    TUNESMITH_TILE_LOAD(6, b, 64);
     TUNESMITH_TILE_LOAD(4, a, row_bytes);
-    TUNESMITH_TILE_LOAD(6, b + k, 64);
-    TUNESMITH_TILE_LOAD(7, b + panel + k, 64);
+    TUNESMITH_TILE_LOAD(7, b + tile_units, 64);
     TUNESMITH_TILE_MULTIPLY(0, 4, 6);
     TUNESMITH_TILE_LOAD(5, a + rows.next, row_bytes);
     TUNESMITH_TILE_MULTIPLY(1, 4, 7);
     TUNESMITH_TILE_MULTIPLY(2, 5, 6);
     TUNESMITH_TILE_MULTIPLY(3, 5, 7);
   }
-  TUNESMITH_TILE_STORE(0, sums, bytes);
-  TUNESMITH_TILE_STORE(1, sums + matrix_tile, bytes);
-  TUNESMITH_TILE_STORE(2, below, bytes);
-  TUNESMITH_TILE_STORE(3, below + matrix_tile, bytes);
+  TUNESMITH_TILE_STORE(0, sums, 64);
+  TUNESMITH_TILE_STORE(1, sums + tile_units, 64);
+  TUNESMITH_TILE_STORE(2, sums + 2 * tile_units, 64);
+  TUNESMITH_TILE_STORE(3, sums + 3 * tile_units, 64);
   __asm__ volatile("" ::: "memory");
 }
 
-// sums[64, 16] = four tiles of rows of a times one panel of b. Each sum is that of multiply_four.
-TUNESMITH_TILE_CODE static void multiply_column(const TileRows& rows, const TilePair* b, int64_t panel, float* sums) {
+// Four tiles of sums = four tiles of rows of a times the first half of a panel of b. Each sum is that of multiply_four.
+TUNESMITH_TILE_CODE static void multiply_column(const TileRows& rows, const TilePair* b, int64_t steps, float* sums) {
   __asm__ volatile("" ::: "memory");
   TUNESMITH_TILE_STATE;
   const TilePair* a = rows.data;
@@ -113,8 +118,8 @@ TUNESMITH_TILE_CODE static void multiply_column(const TileRows& rows, const Tile
   TUNESMITH_TILE_ZERO(1);
   TUNESMITH_TILE_ZERO(2);
   TUNESMITH_TILE_ZERO(3);
-  for (int64_t k = 0; k < panel; k += tile_units, a += rows.step) {
-    TUNESMITH_TILE_LOAD(4, b + k, 64);
+  for (int64_t step = 0; step < steps; step++, a += rows.step, b += 2 * tile_units) {
+    TUNESMITH_TILE_LOAD(4, b, 64);
     TUNESMITH_TILE_LOAD(5, a, row_bytes);
     TUNESMITH_TILE_MULTIPLY(0, 5, 4);
     TUNESMITH_TILE_LOAD(6, a + rows.next, row_bytes);
@@ -131,67 +136,115 @@ TUNESMITH_TILE_CODE static void multiply_column(const TileRows& rows, const Tile
   __asm__ volatile("" ::: "memory");
 }
 
+// Where sums lie: floats from a row to the next in a tile, from tile to tile below, and to the next 16 columns.
+struct SumsLayout {
+  int64_t row, below, beside;
+};
+inline constexpr SumsLayout in_tiles = {matrix_tile, 2 * tile_units, tile_units};
+
 template <class T>
-TUNESMITH_INLINE void finish_row(const float* sums, int64_t columns, const Register (&bias)[2], bool add, T* out) {
+TUNESMITH_INLINE void finish_row(const float* sums, int64_t beside, int64_t columns, const Register (&bias)[2],
+                                 bool add, T* out) {
+  static_assert(lanes == matrix_tile);
   if (columns == 2 * matrix_tile) {
-    Register x = load(sums) + bias[0], y = load(sums + lanes) + bias[1];
+    Register x = load(sums) + bias[0], y = load(sums + beside) + bias[1];
     if (add) x += load(out), y += load(out + lanes);
     store(out, x);
     return store(out + lanes, y);
   }
   for (int64_t n = 0; n < columns; n += lanes) {
-    Register x = load(sums + n) + bias[n / lanes];
+    Register x = load(sums + n / lanes * beside) + bias[n / lanes];
     if (add) x += load_upto(out + n, columns - n);
     store_upto(out + n, x, columns - n);
   }
 }
 
-// Sums to results, with the bias from column `column` of the block on.
+// Sums to results, from row `row` and column `column` of the product on.
 template <class T>
-static void finish_values(const float* sums, int64_t stride, int64_t rows, int64_t columns, const TileBlock& job,
-                          T* out, int64_t column) {
-  static_assert(lanes == matrix_tile);
+static void finish_values(const float* sums, SumsLayout layout, int64_t rows, int64_t columns, const TileOutput& to,
+                          int64_t row, int64_t column) {
+  T* out = (T*)to.data + row * to.stride + column;
   Register bias[2] = {};
-  for (int64_t n = 0; job.bias != nullptr && n < columns; n += lanes)
-    bias[n / lanes] = job.bias_type == Type::bfloat16 ? load_upto((const uint16_t*)job.bias + column + n, columns - n)
-                                                      : load_upto((const float*)job.bias + column + n, columns - n);
+  for (int64_t n = 0; to.bias != nullptr && n < columns; n += lanes)
+    bias[n / lanes] = to.bias_type == Type::bfloat16 ? load_upto((const uint16_t*)to.bias + column + n, columns - n)
+                                                     : load_upto((const float*)to.bias + column + n, columns - n);
   for (int64_t r = 0; r < rows; r++)
-    finish_row(sums + r * stride, columns, bias, job.add_to_out, out + r * job.out_stride);
+    finish_row(sums + r / matrix_tile * layout.below + r % matrix_tile * layout.row, layout.beside, columns, bias,
+               to.add, out + r * to.stride);
 }
 
-// At most 32 columns, from row `row` and column `column` of the block.
-static void finish_tiles(const float* sums, int64_t stride, int64_t rows, int64_t columns, const TileBlock& job,
+// At most 32 columns.
+static void finish_tiles(const float* sums, SumsLayout layout, int64_t rows, int64_t columns, const TileOutput& to,
                          int64_t row, int64_t column) {
-  const int64_t at = row * job.out_stride + column;
-  if (job.out_type == Type::bfloat16)
-    finish_values(sums, stride, rows, columns, job, (uint16_t*)job.out + at, column);
+  if (to.type == Type::bfloat16)
+    finish_values<uint16_t>(sums, layout, rows, columns, to, row, column);
   else
-    finish_values(sums, stride, rows, columns, job, (float*)job.out + at, column);
+    finish_values<float>(sums, layout, rows, columns, to, row, column);
+}
+
+// Part `part` of `parts` of the slice that follows, into the second cache: where it lies, or packed.
+TUNESMITH_INLINE void fetch_slice(const TileBlock& job, int64_t lane, int64_t depth, int64_t part, int64_t parts) {
+  constexpr int64_t side = 2 * matrix_tile, depths = steps_of_slice * tile_depth;
+  const char* from = (const char*)job.source + (lane * job.lane_stride + depth * job.depth_stride) * 2;
+  // Cache lines of 32 values: along a lane, or across all lanes.
+  const int64_t lines = side * depths / 32, end = lines * (part + 1) / parts;
+  for (int64_t i = lines * part / parts; i < end; i++) {
+    const int64_t along = depths / 32;
+    __builtin_prefetch(job.depth_stride == 1 ? from + i / along * job.lane_stride * 2 + i % along * 64
+                                             : from + i * job.depth_stride * 2,
+                       0, 2);
+  }
+}
+
+TUNESMITH_INLINE void fetch_packed(const TilePair* next, int64_t part, int64_t parts) {
+  constexpr int64_t lines = steps_of_slice * 2 * matrix_tile;
+  for (int64_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+    __builtin_prefetch(next + i * matrix_tile, 0, 2);
 }
 
 static void multiply_tile_block(const TileBlock& job) {
-  const int64_t panel = tile_panel(job.depth);
-  constexpr int64_t side = 2 * matrix_tile;
-  alignas(64) float own[side * side];
+  constexpr int64_t side = 2 * matrix_tile, step_units = 2 * tile_units;
+  const int64_t panel = tile_panel(job.depth), steps = panel / step_units, panels = round_up(job.lanes, side) / side;
+  alignas(64) TilePair packed[steps_of_slice * step_units];
   begin_tiles();
-  for (int64_t r = 0; r < job.rows; r += side)
-    for (int64_t n = 0; n < job.columns; n += side) {
-      float* sums = job.partial == nullptr ? own : job.partial + r * job.partial_stride + n;
-      const int64_t stride = job.partial == nullptr ? side : job.partial_stride;
-      multiply_four({(const TilePair*)job.a + r / matrix_tile * panel, matrix_tile, panel, tile_units},
-                    (const TilePair*)job.b + n / matrix_tile * panel, panel, sums, stride, job.continues);
-      if (job.out != nullptr)
-        finish_tiles(sums, stride, lesser(side, job.rows - r), lesser(side, job.columns - n), job, r, n);
+  for (int64_t lane = 0; lane < job.source_lanes; lane += side) {
+    const int64_t here = lesser(side, job.source_lanes - lane);
+    for (int64_t step = 0; step < steps; step += steps_of_slice) {
+      const int64_t count = lesser(steps_of_slice, steps - step), depth = step * tile_depth;
+      const bool last = step + count == steps;
+      const TilePair* slice = packed;
+      if (job.lane_stride == 0)
+        slice = (const TilePair*)job.source + lane / side * panel + step * step_units;
+      else
+        pack_tiles((const uint16_t*)job.source + lane * job.lane_stride + depth * job.depth_stride, job.lane_stride,
+                   job.depth_stride, here, lesser(count * tile_depth, job.depth - depth), job.left, (float*)packed);
+      for (int64_t i = 0; i < panels; i++) {
+        if (job.lane_stride == 0)
+          fetch_packed(slice + count * step_units, i, panels);
+        else
+          fetch_slice(job, last ? lane + side : lane, last ? 0 : depth + count * tile_depth, i, panels);
+        const TilePair* waiting = (const TilePair*)job.panels + i * panel + step * step_units;
+        float* sums = job.sums + lane / side * job.sums_step + i * (4 * tile_units);
+        multiply_four({job.left ? waiting : slice, matrix_tile, tile_units, step_units}, job.left ? slice : waiting,
+                      count, sums, job.continues || step > 0);
+        if (!last || job.out.data == nullptr) continue;
+        const int64_t other = lesser(side, job.lanes - i * side);
+        if (job.left)
+          finish_tiles(sums, in_tiles, other, here, job.out, i * side, lane);
+        else
+          finish_tiles(sums, in_tiles, here, other, job.out, lane, i * side);
+      }
     }
+  }
   end_tiles();
 }
 
-// The weight is the left operand, as its rows are in the form of one where they lie; `b` are rows of x in panels. The
-// sums are those of the transposed result, and are turned a tile at a time.
-static void multiply_tile_rows(const TileBlock& job, Matrix weight, int64_t first, int64_t last) {
-  const int64_t panel = tile_panel(job.depth), row = weight.row_stride / 2;
+// The weight is the left operand, as its rows are in the form of one where they lie. The sums are those of the
+// transposed result, and are turned a tile at a time.
+static void multiply_tile_rows(const TileRowsProduct& job, Matrix weight, int64_t first, int64_t last) {
+  const int64_t panel = tile_panel(job.depth), steps = panel / (2 * tile_units), row = weight.row_stride / 2;
   const bool one = job.rows <= matrix_tile;
-  const int64_t strip = (one ? 4 : 2) * matrix_tile, side = one ? matrix_tile : 2 * matrix_tile;
+  const int64_t tiles = one ? 4 : 2, strip = tiles * matrix_tile, side = one ? matrix_tile : 2 * matrix_tile;
   alignas(64) float sums[4 * tile_units], turned[4 * tile_units];
   begin_tiles();
   for (int64_t n = first; n < last; n += strip) {
@@ -199,17 +252,18 @@ static void multiply_tile_rows(const TileBlock& job, Matrix weight, int64_t firs
     const int64_t start = lesser(n, job.columns - strip), end = lesser(n + strip, last);
     const TileRows rows = {(const TilePair*)weight.data + start * row, row, matrix_tile * row, matrix_tile};
     for (int64_t r = 0; r < job.rows; r += side) {
-      const TilePair* x = (const TilePair*)job.b + r / matrix_tile * panel;
+      const TilePair* x = (const TilePair*)job.panels + r / (2 * matrix_tile) * panel;
       if (one)
-        multiply_column(rows, x, panel, sums);
+        multiply_column(rows, x, steps, sums);
       else
-        multiply_four(rows, x, panel, sums, side, false);
-      for (int64_t i = 0; i < strip; i += matrix_tile)
-        for (int64_t j = 0; j < side; j += matrix_tile)
-          turn_tile((const TilePair*)sums + i * side + j, side, (TilePair*)turned + j * strip + i, strip);
+        multiply_four(rows, x, steps, sums, false);
+      for (int64_t i = 0; i < tiles; i++)
+        for (int64_t j = 0; j < 4 / tiles; j++)
+          turn_tile((const TilePair*)sums + (i * (4 / tiles) + j) * tile_units, matrix_tile,
+                    (TilePair*)turned + j * matrix_tile * strip + i * matrix_tile, strip);
       for (int64_t column = n; column < end; column += 2 * matrix_tile)
-        finish_tiles(turned + column - start, strip, lesser(side, job.rows - r), lesser(2 * matrix_tile, end - column),
-                     job, r, column);
+        finish_tiles(turned + column - start, {strip, matrix_tile * strip, matrix_tile}, lesser(side, job.rows - r),
+                     lesser(2 * matrix_tile, end - column), job.out, r, column);
     }
   }
   end_tiles();

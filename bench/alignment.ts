@@ -5,7 +5,7 @@
 // CPU without bf16 arithmetic takes hundreds of times as long for.
 // While others use the machine, CPU time is what can be compared; the run says so.
 // Options: --parts loss,train --jobs reward,dpo,grpo,rloo --dtype bfloat16 --rounds N --steps N --threads N --batch N --length N
-// --base FOLDER
+// --base FOLDER --recompute all (of ours: activations of all layers, as TRL as installed recomputes them)
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,13 +47,15 @@ interface Named {
   smoke: boolean
   threads: string
   dtype: string
+  /** Of our side. */
+  recompute: string
 }
 
 const warmUp = 1
 /** Largest differences of a first step: products in bfloat16 are rounded in other places on both sides. */
 const most: Record<string, number> = { float32: 1e-3, bfloat16: 5e-2 }
 
-const ours = ({ name, job, folder, smoke, threads, dtype }: Named, steps: number, ...more: string[]) =>
+const ours = ({ name, job, folder, smoke, threads, dtype, recompute }: Named, steps: number, ...more: string[]) =>
   runOurs<Run>(
     'bench/alignment/train.ts',
     [
@@ -66,6 +68,8 @@ const ours = ({ name, job, folder, smoke, threads, dtype }: Named, steps: number
       String(job.batch),
       '--dtype',
       dtype,
+      '--recompute',
+      recompute,
       ...(smoke ? ['--smoke'] : []),
       ...more,
     ],
@@ -235,6 +239,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       batch: { type: 'string' },
       length: { type: 'string' },
       base: { type: 'string' },
+      recompute: { type: 'string', default: 'none' },
     },
   })
   expectDtype(values.dtype)
@@ -250,7 +255,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   try {
     for (const name of values.jobs.split(',')) {
       const job = sized(smoke ? smallened(jobNamed(name)) : jobNamed(name), values)
-      const named: Named = { name, job, folder: join(work, name), smoke, threads: values.threads, dtype: values.dtype }
+      const { threads, dtype, recompute } = values
+      const named: Named = { name, job, folder: join(work, name), smoke, threads, dtype, recompute }
       const facts = await prepare(job, data, base, named.folder)
       console.log(
         `${name}: ${(facts.parameters / 1e6).toFixed(1)}M parameters, ${facts.trained} trained, ${facts.rows} ${job.data}; about ${facts.tokens} tokens a step, padded batches are ${(100 * facts.fill).toFixed(0)} % full`,

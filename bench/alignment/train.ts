@@ -1,4 +1,4 @@
-// Our side of an alignment job in a process of its own: `train.ts FOLDER JOB STEPS [--smoke] [--threads N] [--batch N] [--dtype bfloat16] [--answers FILE]`. FOLDER is
+// Our side of an alignment job in a process of its own: `train.ts FOLDER JOB STEPS [--smoke] [--threads N] [--batch N] [--dtype bfloat16] [--recompute all] [--answers FILE]`. FOLDER is
 // what prepare.ts filled; the loop, criterion, reference and rollouts are those of `tunesmith align` and `finetune`. With `--answers`, those of
 // the peer's first step are learned from, in place of our own. One JSON line.
 import { readFileSync } from 'node:fs'
@@ -37,6 +37,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: '1' },
     batch: { type: 'string' },
     dtype: { type: 'string', default: 'float32' },
+    recompute: { type: 'string', default: 'none' },
     answers: { type: 'string' },
   },
 })
@@ -173,6 +174,7 @@ const settings = trainingSchema.parse({
   batch: { sequences: perStep },
   budget: { steps },
   schedule: { type: 'constant' },
+  recompute: values.recompute,
 })
 
 interface Step {

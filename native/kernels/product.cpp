@@ -3,8 +3,8 @@
 // Where there are matrix tiles (AMX), products of many rows are ours, too. Uses ours for fp32 on AMD processors, where
 // it is faster than MKL: by 5 to 15 % with AVX2, twice with AVX-512, which MKL does not use there, and everywhere for
 // batch-invariant results, as other libraries choose kernels by the number of rows. What was measured on a machine
-// (src/tensor/products.ts) takes the place of these rules, and TUNESMITH_GEMM=own or =aten overrides all of it, tiles
-// too, for measurements.
+// (src/tensor/products.ts) takes the place of these rules, but for some rows by tiles, which no library does as fast.
+// TUNESMITH_GEMM=own or =aten overrides all of it, for measurements.
 #include "product.h"
 
 #include <ATen/core/grad_mode.h>
@@ -86,6 +86,9 @@ bool prefers_pairs(Form form) {
   return faster && !matrix_tiles();
 }
 
+// Matrix tiles in place of oneDNN's products of many rows.
+bool prefers_tiles(Form form) { return matrix_tiles() && choice_of(true, form) != Choice::aten; }
+
 // Whether there is a fast product of bf16 for what products of pairs leave.
 bool has_bfloat16_library() { return has_native_bfloat16() && wanted_choice() != Choice::own; }
 
@@ -109,7 +112,7 @@ void set_products(bool half, std::string one, std::string two, std::string three
 bool uses_own_products(bool half, int64_t form) {
   TORCH_CHECK(form >= 0 && form < forms, "Expected a form from 0 to 2, got ", form, ".");
   const Form asked = static_cast<Form>(form);
-  return half && prefers_pairs(asked) ? true : !prefers_aten(half, asked);
+  return half && (prefers_pairs(asked) || prefers_tiles(asked)) ? true : !prefers_aten(half, asked);
 }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
@@ -140,8 +143,8 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   // Plans have no memory.
   p.a = {nullptr, type_of(a), a.stride(0), a.stride(1)};
   p.b = {nullptr, type_of(b), b.stride(0), b.stride(1)};
-  const bool by_tiles = wanted_choice() == Choice::automatic && takes_tiles(p);
-  const bool rows_by_tiles = wanted_choice() == Choice::automatic && takes_tile_rows(p);
+  const bool by_tiles = prefers_tiles(form) && takes_tiles(p);
+  const bool rows_by_tiles = wanted_choice() != Choice::aten && takes_tile_rows(p);
   const bool aten = same && !by_tiles && !rows_by_tiles && !few && !many && !invariant &&
                     prefers_aten(is_half(a), form) && !(add && bias.defined());
   if (planning()) {

@@ -152,12 +152,11 @@ std::mutex& groups_mutex = *new std::mutex;
 auto& groups = *new std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>>;
 
 // Groups of libtorch 2.6 keep the timeout that they were made with: connections then wait as long as collectives.
-template <class Group>
-constexpr bool changes_timeout = requires(Group& group) { group.setTimeout(std::chrono::milliseconds(1)); };
+template <class Group, class = void> struct ChangesTimeout : std::false_type {};
+template <class Group> struct ChangesTimeout<Group, std::void_t<decltype(&Group::setTimeout)>> : std::true_type {};
 
-template <class Group>
-void change_timeout(Group& group, std::chrono::milliseconds timeout) {
-  if constexpr (changes_timeout<Group>) group.setTimeout(timeout);
+template <class Group> void change_timeout(Group& group, std::chrono::milliseconds timeout) {
+  if constexpr (ChangesTimeout<Group>::value) group.setTimeout(timeout);
 }
 
 // makeGroup(name, store, prefix, rank, size, address, interface, connectMs, timeoutMs)
@@ -173,7 +172,7 @@ TUNESMITH_FUNCTION(make_group) {
     const std::string interface = read_string(env, a[6], "interface");
     const std::chrono::milliseconds connecting(read_int(env, a[7], "timeout"));
     const std::chrono::milliseconds collective(read_int(env, a[8], "timeout"));
-    const bool changes = changes_timeout<c10d::ProcessGroupGloo>;
+    const bool changes = ChangesTimeout<c10d::ProcessGroupGloo>::value;
     auto options = c10d::ProcessGroupGloo::Options::create(changes ? connecting : collective);
     options->devices.push_back(interface.empty() ? c10d::ProcessGroupGloo::createDeviceForHostname(address)
                                                  : c10d::ProcessGroupGloo::createDeviceForInterface(interface));

@@ -151,6 +151,14 @@ TUNESMITH_FUNCTION(store_add) {
 std::mutex& groups_mutex = *new std::mutex;
 auto& groups = *new std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>>;
 
+// Groups of libtorch 2.6 keep the timeout that they were made with: connections then wait as long as collectives.
+template <class Group, class = void> struct ChangesTimeout : std::false_type {};
+template <class Group> struct ChangesTimeout<Group, std::void_t<decltype(&Group::setTimeout)>> : std::true_type {};
+
+template <class Group> void change_timeout(Group& group, std::chrono::milliseconds timeout) {
+  if constexpr (ChangesTimeout<Group>::value) group.setTimeout(timeout);
+}
+
 // makeGroup(name, store, prefix, rank, size, address, interface, connectMs, timeoutMs)
 TUNESMITH_FUNCTION(make_group) {
   return guarded(env, [&] {
@@ -162,7 +170,10 @@ TUNESMITH_FUNCTION(make_group) {
     const int size = static_cast<int>(read_int(env, a[4], "size"));
     const std::string address = read_string(env, a[5], "address");
     const std::string interface = read_string(env, a[6], "interface");
-    auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(read_int(env, a[7], "timeout")));
+    const std::chrono::milliseconds connecting(read_int(env, a[7], "timeout"));
+    const std::chrono::milliseconds collective(read_int(env, a[8], "timeout"));
+    const bool changes = ChangesTimeout<c10d::ProcessGroupGloo>::value;
+    auto options = c10d::ProcessGroupGloo::Options::create(changes ? connecting : collective);
     options->devices.push_back(interface.empty() ? c10d::ProcessGroupGloo::createDeviceForHostname(address)
                                                  : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
     // One thread for collectives. Two of them assign the name of the last one, a string, without a lock (runLoop,
@@ -170,7 +181,7 @@ TUNESMITH_FUNCTION(make_group) {
     options->threads = 1;
     auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
     // A collective may wait for a process that computes, a connection only for the network.
-    gloo->setTimeout(std::chrono::milliseconds(read_int(env, a[8], "timeout")));
+    change_timeout(*gloo, collective);
     auto group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
     group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
     group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);

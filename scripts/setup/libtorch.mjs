@@ -11,9 +11,11 @@ import { SetupFault, say } from './report.mjs'
 import { fetchWheel } from './wheel.mjs'
 
 const oldest = [2, 6]
-const newest = [2, 13]
+const newest = [2, 15]
+/** The newest version that set-up fetches: the one that every suite runs with. */
+const newestFetched = [2, 13]
 export const acceptedVersions = `${oldest.join('.')} to ${newest.join('.')}`
-export const wheelRequirement = `torch>=${oldest.join('.')},<${newest[0]}.${newest[1] + 1}`
+export const wheelRequirement = `torch>=${oldest.join('.')},<${newestFetched[0]}.${newestFetched[1] + 1}`
 const library = process.platform === 'darwin' ? 'dylib' : 'so'
 
 /**
@@ -34,7 +36,7 @@ export const findLibtorch = async ({ root, cuda, previous }) => {
   const cacheFolder = writableCache(root)
   for (const fetch of [fetchWheel, fetchArchive]) {
     const folder = await fetch(
-      { cuda, cacheFolder, requirement: wheelRequirement, newest: `${newest.join('.')}.0` },
+      { cuda, cacheFolder, requirement: wheelRequirement, newest: `${newestFetched.join('.')}.0` },
       reasons,
     )
     const fetched =

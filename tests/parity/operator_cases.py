@@ -69,7 +69,9 @@ def declare(g):
     case("clamp", "aten::clamp", T(3, 5), max=0.25)
     case("clamp", "aten::clamp", T(16, fill="edges"), min=-1)
     case("clamp", "aten::clamp.Tensor", T(3, 5), min=T(5))
-    case("clamp", "aten::clamp.Tensor", T(3, 5), min=T(5), max=T(3, 1, fill="positive"))
+    # Bounds between the values: at a bound the gradient is 1 up to libtorch 2.13, and split from 2.14 on.
+    between = T(5, fill="list", low=[odd / 128 for odd in (-65, 33, -129, 17, 97)])
+    case("clamp", "aten::clamp.Tensor", T(3, 5), min=between, max=T(3, 1, fill="positive"))
     case("clamp_", "aten::clamp_", T(3, 5), min=-0.5, max=1)
     for name in UNARY_ANY + UNARY_POSITIVE:
         kind = "positive" if name in UNARY_POSITIVE else "spread"

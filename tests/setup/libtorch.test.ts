@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -96,10 +96,12 @@ describe('findLibtorch', () => {
     await expect(findLibtorch({ root: folder, cuda: true })).rejects.toThrow('Expected a CUDA build in LIBTORCH')
     process.env.LIBTORCH = await makeLibtorch(join(folder, 'old'), { version: '2.5.1' })
     await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow(
-      /Expected libtorch 2\.6 to 2\.13 in LIBTORCH, got 2\.5\.1/,
+      /Expected libtorch 2\.6 to 2\.15 in LIBTORCH, got 2\.5\.1/,
     )
-    process.env.LIBTORCH = await makeLibtorch(join(folder, 'new'), { version: '2.14.0' })
-    await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow('got 2.14.0')
+    process.env.LIBTORCH = await makeLibtorch(join(folder, 'newest'), { version: '2.15.0' })
+    expect(await findLibtorch({ root: folder, cuda: false })).toMatchObject({ version: '2.15.0' })
+    process.env.LIBTORCH = await makeLibtorch(join(folder, 'new'), { version: '2.16.0' })
+    await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow('got 2.16.0')
     process.env.LIBTORCH = join(folder, 'nowhere')
     await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow(
       'Expected a libtorch with include/ and lib/ in LIBTORCH',
@@ -145,8 +147,8 @@ describe('findLibtorch', () => {
 
   it('names network, LIBTORCH and Debian packages when there is none and none can be fetched', async () => {
     // A Python whose pip has no network; the archive is not tried, as fetch is replaced below.
-    const pip =
-      'case "$*" in *--version*) exit 0 ;; "-c "*) echo ;; *) echo "ERROR: No matching distribution" >&2; exit 1 ;; esac'
+    const asked = join(folder, 'asked.txt')
+    const pip = `case "$*" in *--version*) exit 0 ;; "-c "*) echo ;; *) echo "$*" >> ${asked}; echo "ERROR: No matching distribution" >&2; exit 1 ;; esac`
     await emptyMachine(folder, 'offline', { python3: pip })
     vi.stubGlobal('fetch', () =>
       Promise.reject(Object.assign(new TypeError('fetch failed'), { cause: { code: 'ENOTFOUND' } })),
@@ -154,8 +156,10 @@ describe('findLibtorch', () => {
     const message = await findLibtorch({ root: folder, cuda: false }).catch((error: Error) => error.message)
     vi.unstubAllGlobals()
     expect(message).toMatch(
-      /^Building the addon needs libtorch 2\.6 to 2\.13\. None is on this machine.*No matching distribution/,
+      /^Building the addon needs libtorch 2\.6 to 2\.15\. None is on this machine.*No matching distribution/,
     )
+    // Newer versions are taken where they are, and not fetched.
+    expect((await readFile(asked, 'utf8')).trim().split('\n').at(-1)).toMatch(/ torch>=2\.6,<2\.14$/)
     expect(message).toMatch(/Connect to the network and run set-up again.*LIBTORCH=.*libtorch-dev/)
     expect(message).not.toContain('\n')
   })

@@ -123,6 +123,12 @@ describe.each(both)('%s: products and activations', (dtype) => {
     const within: Fused = (x, w) => linear(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
     const reference: Fused = (x, w) => composed(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
     compare([leaf([150, 101], 'bfloat16'), leaf([165, 99], 'bfloat16', 0.1)], within, reference, 2)
+    // Rows that are the same memory, of the input and of the gradient.
+    const repeated: (fused: Fused) => Fused = (fused) => (x, w) => fused(x.expand([160, 96]), w)
+    const summed: (fused: Fused) => Fused = (fused) => (x, w) => (fused(x, w) as Tensor).sum(0)
+    const w = leaf([70, 96], 'bfloat16', 0.1)
+    compare([leaf([1, 96], 'bfloat16'), w], repeated(linear as Fused), repeated(composed), 2)
+    compare([leaf([160, 96], 'bfloat16'), w], summed(linear as Fused), summed(composed), 3)
   })
 
   it('linear: some rows times a matrix that matrix tiles read where it lies', () => {

@@ -206,6 +206,8 @@ static void multiply_tile_block(const TileBlock& job) {
   constexpr int64_t side = 2 * matrix_tile, step_units = 2 * tile_units;
   const int64_t panel = tile_panel(job.depth), steps = panel / step_units, panels = round_up(job.lanes, side) / side;
   alignas(64) TilePair packed[steps_of_slice * step_units];
+  // A stride alone may be 0, where all lanes are the same memory.
+  const bool in_panels = job.lane_stride == 0 && job.depth_stride == 0;
   begin_tiles();
   for (int64_t lane = 0; lane < job.source_lanes; lane += side) {
     const int64_t here = lesser(side, job.source_lanes - lane);
@@ -213,13 +215,13 @@ static void multiply_tile_block(const TileBlock& job) {
       const int64_t count = lesser(steps_of_slice, steps - step), depth = step * tile_depth;
       const bool last = step + count == steps;
       const TilePair* slice = packed;
-      if (job.lane_stride == 0)
+      if (in_panels)
         slice = (const TilePair*)job.source + lane / side * panel + step * step_units;
       else
         pack_tiles((const uint16_t*)job.source + lane * job.lane_stride + depth * job.depth_stride, job.lane_stride,
                    job.depth_stride, here, lesser(count * tile_depth, job.depth - depth), job.left, (float*)packed);
       for (int64_t i = 0; i < panels; i++) {
-        if (job.lane_stride == 0)
+        if (in_panels)
           fetch_packed(slice + count * step_units, i, panels);
         else
           fetch_slice(job, last ? lane + side : lane, last ? 0 : depth + count * tile_depth, i, panels);

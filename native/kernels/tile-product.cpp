@@ -38,6 +38,16 @@ struct Lanes {
   const void* at(int64_t lane, int64_t depth) const { return tunesmith::at(matrix, lane, depth).data; }
 };
 
+// Blocks of one operand, from `fewest` on: a multiple of the threads, or else a divisor of them, if `most` allow it.
+// The threads share the other operand then: smaller blocks take longer to pack the other one for than to multiply.
+int64_t shared_blocks(int64_t fewest, int64_t most, int64_t threads) {
+  const int64_t even = ceil_to(fewest, threads);
+  if (even <= std::max(fewest, most)) return even;
+  for (int64_t blocks = std::min(most, threads); blocks > fewest; blocks--)
+    if (threads % blocks == 0) return blocks;
+  return fewest;
+}
+
 // How one product is split.
 struct Split {
   bool left;  // lanes of a wait: where packing them means turning them
@@ -53,8 +63,7 @@ struct Split {
     waiting = left ? rows : columns;
     passing = left ? columns : rows;
     const int64_t fitting = std::clamp(waiting_limit / p.depth, fewest_lanes, most_lanes);
-    blocks = (waiting.count + fitting - 1) / fitting;
-    if (waiting.count >= threads * side) blocks = ceil_to(blocks, threads);
+    blocks = shared_blocks((waiting.count + fitting - 1) / fitting, waiting.count / fewest_lanes, threads);
     lanes = even_step(waiting.count, blocks);
     blocks = (waiting.count + lanes - 1) / lanes;
     depth = even_step(p.depth, (lanes * p.depth + waiting_limit * 5 / 4 - 1) / (waiting_limit * 5 / 4));

@@ -12,6 +12,7 @@ import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, mode
 import type { RunningServer } from '../../src/serving/index.ts'
 import { Generator, noGrad, setBatchInvariant } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { away } from '../device.ts'
 import { random, seaTexts, startServer } from './fixture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-specialists-'))
@@ -95,6 +96,12 @@ const post = async (
 
 const of = (name: string) => alone.get(name) as TextModel
 
+/** Numbers are compared as they are, but to four digits on other devices, whose products depend on the rows beside. */
+const comparable = <T>(value: T): T => {
+  const digits = (_: string, part: unknown) => (typeof part === 'number' ? Number(part.toPrecision(4)) : part)
+  return away ? (JSON.parse(JSON.stringify(value, digits)) as T) : value
+}
+
 describe('specialists on one base', () => {
   it('are models with their heads', async () => {
     const { data } = await client.models.list()
@@ -119,11 +126,11 @@ describe('specialists on one base', () => {
       single('mood'),
       post('/v1/fill', { model: 'base', input: 'The [MASK] was old.', top_k: 3 }),
     ])
-    expect(mood).toMatchObject(await of('mood').classify(texts))
-    expect(stars).toMatchObject(await of('stars').classify(texts))
-    expect(bits).toMatchObject(await of('bits').classify(texts))
-    expect(separate.map((one) => ({ ...(one as object), index: 0 }))).toEqual(
-      mood.map((one) => ({ ...(one as object), index: 0 })),
+    expect(comparable(mood)).toMatchObject(comparable(await of('mood').classify(texts)))
+    expect(comparable(stars)).toMatchObject(comparable(await of('stars').classify(texts)))
+    expect(comparable(bits)).toMatchObject(comparable(await of('bits').classify(texts)))
+    expect(comparable(separate.map((one) => ({ ...(one as object), index: 0 })))).toEqual(
+      comparable(mood.map((one) => ({ ...(one as object), index: 0 }))),
     )
     expect(names.data.map(({ entities }) => entities)).toEqual(await of('names').extract(texts))
     expect(spans.data.map(({ answer }) => answer)).toEqual(

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "checks.h"
 #include "regions.h"
 #include "scratch.h"
 
@@ -72,7 +73,6 @@ struct Split {
     const int64_t bound = depth < p.depth ? sums_limit / lanes : prepared ? prepared_limit / p.depth : passing.count;
     run = std::min(passing.count, std::max(side, bound / side * side));
   }
-  static Matrix transposed(Matrix m) { return {m.data, m.type, m.column_stride, m.row_stride}; }
 };
 
 // Panels of lanes `from` to `to` of the operand that passes: of each step of the depth all panels, one after another.

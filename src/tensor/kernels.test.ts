@@ -115,11 +115,11 @@ describe.each(both)('%s: products and activations', (dtype) => {
     compare([leaf([2, 131, 33], dtype), leaf([301, 33], dtype, 0.2)], (x, w) => linear(x, w), composed, 3)
     compare([leaf([320, 64], dtype), leaf([256, 64], dtype, 0.1)], (x, w) => linear(x, w), composed, 3)
   })
-  it('linear: many rows: blocks of both operands, a depth in parts, rows of an odd length, operands packed in runs', () => {
+  it('linear: many rows: blocks of both operands, a depth in parts, rows of an odd length', () => {
     const composed: Fused = (x, w) => x.matmul(w.t())
     compare([leaf([140, 77], 'bfloat16'), leaf([70, 77], 'bfloat16', 0.1)], (x, w) => linear(x, w), composed, 2)
     compare([leaf([300, 130], 'bfloat16'), leaf([801, 130], 'bfloat16', 0.1)], (x, w) => linear(x, w), composed, 2)
-    compare([leaf([161, 3601], 'bfloat16'), leaf([33, 3601], 'bfloat16', 0.02)], (x, w) => linear(x, w), composed, 2)
+    compare([leaf([140, 3601], 'bfloat16'), leaf([384, 3601], 'bfloat16', 0.02)], (x, w) => linear(x, w), composed, 2)
     const within: Fused = (x, w) => linear(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
     const reference: Fused = (x, w) => composed(x.narrow(1, 3, 90), w.narrow(1, 1, 90))
     compare([leaf([150, 101], 'bfloat16'), leaf([165, 99], 'bfloat16', 0.1)], within, reference, 2)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { everyTime } from '../scripts/strict-suites.mjs'
 import { ConfigError } from '../src/core/index.ts'
-import { buildFacts, isCuda } from '../src/tensor/index.ts'
+import { buildFacts, isGpu } from '../src/tensor/index.ts'
 import { lastJson, PartClock, runWithin } from './gpu/budget.ts'
 import { type Card, expectCard, peakOf } from './gpu/card.ts'
 import { decoding, gpuJob } from './gpu/jobs.ts'
@@ -17,7 +17,7 @@ import { chosenParts, median, peersPython, printTable } from './side-by-side.ts'
 
 const help = `Usage: npm run bench -- gpu [options]
 
-  --device NAME   cuda (default), cuda:N, or strict: tiny shapes on the test device, peers on the CPU
+  --device NAME   cuda (default), cuda:N, mps, or strict: tiny shapes on the test device, peers on the CPU
   --parts LIST    parity,suites,gpt2-small,bert-base,llama-1b-lora,decode (default: all)
   --minutes N     time of all parts together (default: 10)
   --out FILE      results as JSON
@@ -138,7 +138,7 @@ const add = (results: Results, row: Measured): void => {
 }
 
 /** The device of PyTorch. */
-const peerDevice = (device: string): string => (isCuda(device) ? device : 'cpu')
+const peerDevice = (device: string): string => (isGpu(device) ? device : 'cpu')
 
 const train = async (name: string, context: Context, clock: PartClock): Promise<void> => {
   const { device, small, python, peak, results } = context
@@ -233,7 +233,7 @@ const checkPeers = async (
   const words = [python, 'bench/peers/gpu.py', 'check', peerDevice(device)]
   const found = lastJson<Check>(await runWithin(new PartClock(90), words))
   if ('fault' in found || !found.usable) {
-    const why = 'fault' in found ? found.fault : `their torch ${found.torch} has no CUDA device`
+    const why = 'fault' in found ? found.fault : `their torch ${found.torch} has no ${device}`
     console.log(`Python peers cannot be used (${why}): ours is measured alone.`)
     return undefined
   }
@@ -257,8 +257,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { device } = values
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new ConfigError(`Expected a positive number for \`--minutes\`, got ${values.minutes}.`)
-  if (device !== 'strict' && !isCuda(device))
-    throw new ConfigError(`Expected cuda, cuda:N or strict for \`--device\`, got ${device}.`)
+  if (device !== 'strict' && !isGpu(device))
+    throw new ConfigError(`Expected cuda, cuda:N, mps or strict for \`--device\`, got ${device}.`)
   const started = performance.now()
   const card = device === 'strict' ? undefined : expectCard(device)
   const peak = card && peakOf(card.name)

@@ -3,15 +3,19 @@
 #include "accelerator.h"
 
 #include "binding.h"
+#include "fallbacks.h"
+
+#include <ATen/Context.h>
+#include <ATen/detail/MPSHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstdlib>
 
 #ifdef TUNESMITH_HAS_ACCELERATOR
-#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/accelerator/Graph.h>
+#include <ATen/core/GraphImplInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <memory>
 #include <optional>
@@ -21,6 +25,8 @@ namespace tunesmith {
 
 at::Tensor upload(const at::Tensor& host, c10::Device device) {
   if (!host.device().is_cpu() || device.is_cpu() || host.numel() == 0) return host.to(device);
+  // Its pinned memory is shared with the GPU, and reused at once when freed: the copy could read what came after.
+  if (device.is_mps()) return host.to(device);
 #ifdef TUNESMITH_HAS_ACCELERATOR
   // The pinned copy is freed here: its allocator waits for the device before it gives the memory to another tensor.
   const at::Tensor pinned = at::empty(host.sizes(), host.options().pinned_memory(true));
@@ -31,7 +37,20 @@ at::Tensor upload(const at::Tensor& host, c10::Device device) {
 #endif
 }
 
+bool has_float64(c10::Device device) {
+#if __has_include(<c10/core/DeviceCapability.h>)
+  try {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    return guard.getDeviceCapability(device).capability_data.supported_scalar_types.has_Double != 0;
+  } catch (const c10::Error&) {
+    // Not every backend says what it has.
+  }
+#endif
+  return !device.is_mps();
+}
+
 void prepare_accelerators() {
+  if (at::hasMPS()) count_fallbacks();
 #ifndef _WIN32
   // cuBLAS has deterministic products with workspaces of a fixed size only, which it reads when it is first used:
   // before a run can ask for `deterministic`.
@@ -46,6 +65,14 @@ TUNESMITH_FUNCTION(upload_tensor) {
   return guarded_read(env, [&] {
     Arguments a(env, info);
     return make_tensor(env, upload(read_tensor(env, a[0]), c10::Device(read_string(env, a[1], "device"))));
+  });
+}
+
+// hasFloat64(device) -> boolean
+TUNESMITH_FUNCTION(device_has_float64) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    return make_bool(env, has_float64(c10::Device(read_string(env, a[0], "device"))));
   });
 }
 
@@ -71,6 +98,15 @@ std::optional<c10::Device> read_device(napi_env env, napi_value value) {
   return c10::Device(read_string(env, value, "device"));
 }
 
+// Free memory and all memory of a device, in bytes. Of the memory that a Mac shares with its GPU, the latter is what
+// the system recommends for it.
+std::pair<size_t, size_t> memory_info(c10::DeviceAllocator& allocator, c10::Device device) {
+  if (!device.is_mps()) return allocator.getMemoryInfo(index_of(device));
+  const at::MPSHooksInterface& hooks = at::detail::getMPSHooks();
+  const size_t total = hooks.getRecommendedMaxMemory(), used = hooks.getDriverAllocatedMemory();
+  return {total > used ? total - used : 0, total};
+}
+
 // deviceMemory(device?) -> { device, inUse, cached, peak, free, total } in bytes, of the accelerator for none;
 // undefined for the CPU, without an accelerator, and for one without statistics
 TUNESMITH_FUNCTION(device_memory) {
@@ -82,7 +118,7 @@ TUNESMITH_FUNCTION(device_memory) {
     at::globalContext().lazyInitDevice(device->type());
     const c10::DeviceIndex index = index_of(*device);
     const auto statistics = allocator->getDeviceStats(index);
-    const auto [free, total] = allocator->getMemoryInfo(index);
+    const auto [free, total] = memory_info(*allocator, c10::Device(device->type(), index));
     constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     const auto& allocated = statistics.allocated_bytes[all];
     napi_value result;
@@ -169,6 +205,14 @@ Capture& read_capture(napi_env env, napi_value value) {
   return *static_cast<Capture*>(data);
 }
 
+// hasGraphs(device) -> whether libtorch has graphs of such devices
+TUNESMITH_FUNCTION(has_graphs) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    return make_bool(env, at::has_graph_impl(c10::Device(read_string(env, a[0], "device")).type()));
+  });
+}
+
 // beginGraph() -> external: operators of this thread are recorded until `endGraph`
 TUNESMITH_FUNCTION(begin_graph) {
   return guarded(env, [&] {
@@ -215,10 +259,12 @@ TUNESMITH_FUNCTION(free_graph) {
 
 std::vector<Export> accelerator_exports() {
   return {{"upload", upload_tensor},
+          {"hasFloat64", device_has_float64},
 #ifdef TUNESMITH_HAS_ACCELERATOR
           {"deviceMemory", device_memory},
           {"emptyDeviceCache", empty_device_cache},
           {"resetDevicePeak", reset_device_peak},
+          {"hasGraphs", has_graphs},
           {"beginGraph", begin_graph},
           {"endGraph", end_graph},
           {"replayGraph", replay_graph},

@@ -13,6 +13,9 @@ namespace tunesmith {
 // A tensor of the CPU on a device. The copy is from pinned memory, so the host does not wait for it.
 at::Tensor upload(const at::Tensor& host, c10::Device device);
 
+// Whether a device computes in float64, which the GPUs of Macs do not.
+bool has_float64(c10::Device device);
+
 // Settings that libraries of accelerators read at their first use.
 void prepare_accelerators();
 

@@ -1,6 +1,7 @@
 // Registers the addon in each Node environment (main thread or worker) that loads it, and cleans up when that ends.
 #include "accelerator.h"
 #include "binding.h"
+#include "fallbacks.h"
 
 #include <c10/core/AutogradState.h>
 #include <c10/util/Exception.h>
@@ -8,6 +9,8 @@
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <unordered_set>
 
 namespace tunesmith {
 
@@ -37,10 +40,20 @@ static void clean_up(void* data) {
   drop_owned_by(environment->ordinal);
 }
 
-// Prints libtorch's warnings as one line, without the source location.
+// Prints libtorch's warnings as one line, without the source location. Where it warns of each call, as fallbacks of an
+// accelerator are counted by that, each line is printed once.
 struct OneLineWarnings : c10::WarningHandler {
+  std::mutex mutex;
+  std::unordered_set<std::string> printed;
+
   void process(const c10::Warning& warning) override {
-    std::fprintf(stderr, "libtorch: %s\n", first_line(warning.msg()).c_str());
+    if (note_fallback(warning.msg())) return;
+    const std::string line = first_line(warning.msg());
+    if (c10::WarningUtils::get_warnAlways()) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (!printed.insert(line).second) return;
+    }
+    std::fprintf(stderr, "libtorch: %s\n", line.c_str());
   }
 };
 
@@ -60,7 +73,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
   c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
   for (const auto& list : {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(),
                            memory_exports(), tensor_file_exports(), planning_exports(), accelerator_exports(),
-                           strict_device_exports(), process_group_exports()})
+                           fallback_exports(), strict_device_exports(), process_group_exports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

@@ -135,6 +135,7 @@ std::vector<Export> memory_exports();
 std::vector<Export> tensor_file_exports();
 std::vector<Export> planning_exports();
 std::vector<Export> accelerator_exports();
+std::vector<Export> fallback_exports();
 std::vector<Export> strict_device_exports();
 std::vector<Export> process_group_exports();  // empty where libtorch has no Gloo
 

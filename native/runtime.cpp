@@ -10,6 +10,7 @@
 #include <ATen/core/Generator.h>
 #include <ATen/detail/AcceleratorHooksInterface.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/detail/MPSHooksInterface.h>
 #include <torch/version.h>
 
 namespace tunesmith {
@@ -125,6 +126,8 @@ TUNESMITH_FUNCTION(build_facts) {
         make_number(env, at::hasCUDA() ? static_cast<double>(
                                              at::globalContext().getAcceleratorHooksInterface(c10::kCUDA).deviceCount())
                                        : 0));
+    set_field(env, result, "mps", make_bool(env, at::MPSHooksRegistry()->Has("MPSHooks")));
+    set_field(env, result, "mpsDevices", make_number(env, at::hasMPS() ? 1 : 0));
     set_field(env, result, "threads", make_number(env, at::get_num_threads()));
     return result;
   });

@@ -4,6 +4,7 @@
 #include "strict-device.h"
 
 #include "binding.h"
+#include "fallbacks.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -54,6 +55,13 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream stream) const override {
     return stream_of(std::exchange(strict::stream, stream.id()));
   }
+#if __has_include(<c10/core/DeviceCapability.h>)
+  c10::DeviceCapability getDeviceCapability(c10::Device) const override {
+    c10::DeviceCapability all;
+    if (strict::lacks.float64) all.capability_data.supported_scalar_types.has_Double = 0;
+    return all;
+  }
+#endif
 #ifdef TUNESMITH_HAS_ACCELERATOR
   void synchronizeDevice(c10::DeviceIndex) const override { strict::note_wait("synchronizeDevice"); }
 #endif
@@ -113,6 +121,11 @@ Tensor tensor_over(c10::Storage storage, c10::DispatchKey key, const Tensor& lik
   return t;
 }
 
+// As the GPUs of Macs refuse it.
+void expect_dtype(at::ScalarType dtype) {
+  TORCH_CHECK_TYPE(dtype != at::kDouble || !strict::lacks.float64, "The strict device has no float64 now.");
+}
+
 bool is_strict(const Tensor& t) { return t.device().type() == strict_type; }
 
 // The CPU's view of the arguments of one call. Arguments that share memory share it here too.
@@ -141,6 +154,7 @@ struct HostArguments {
     for (const auto& [key, shared] : storages)
       if (shared.host.unsafeGetStorageImpl() == result.storage().unsafeGetStorageImpl())
         return tensor_over(shared.device, c10::DispatchKey::PrivateUse1, result);
+    expect_dtype(result.scalar_type());
     const c10::Storage made = strict::take_over(result.storage());
     strict::record_memory(made);
     return tensor_over(made, c10::DispatchKey::PrivateUse1, result);
@@ -194,7 +208,18 @@ bool waits_for_device(const c10::OperatorHandle& op, const Stack& arguments) {
   return op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
 }
 
+bool lacks_operator(const c10::OperatorHandle& op) {
+  if (!strict::lacks.any) return false;
+  const std::lock_guard<std::mutex> lock(strict::lacks.mutex);
+  return strict::lacks.operators.count(op.schema().name()) != 0;
+}
+
 void compute(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) {
+  // As libtorch warns of an operator that the GPU of a Mac lacks.
+  if (lacks_operator(op))
+    TORCH_WARN_ONCE("The operator '", op.schema().operator_name(), "' is not currently supported ",
+                    "on the strict backend and will fall back to run on the CPU.",
+                    " This may have performance implications.");
   const auto count = static_cast<int64_t>(op.schema().arguments().size());
   counts.operators++;
   const Stack arguments(stack->end() - count, stack->end());
@@ -214,12 +239,14 @@ Tensor recorded(Tensor made) {
 
 Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
              std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  expect_dtype(c10::dtype_or_default(dtype));
   return recorded(at::detail::empty_generic(size, &strict::memory(), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                             c10::dtype_or_default(dtype), format));
 }
 
 Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
                      std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
+  expect_dtype(c10::dtype_or_default(dtype));
   return recorded(at::detail::empty_strided_generic(size, stride, &strict::memory(),
                                                     c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                                     c10::dtype_or_default(dtype)));
@@ -306,6 +333,26 @@ TUNESMITH_FUNCTION(set_strict_memory) {
     napi_valuetype type;
     napi_typeof(env, a[0], &type);
     strict::set_limit(type == napi_undefined ? SIZE_MAX : static_cast<size_t>(read_int(env, a[0], "bytes")));
+    return make_undefined(env);
+  });
+}
+
+// limitStrictDevice(float64 boolean, operators string[]): what the device has, and which operators it lacks
+TUNESMITH_FUNCTION(limit_strict_device) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    uint32_t count = 0;
+    napi_get_array_length(env, a[1], &count);
+    const std::lock_guard<std::mutex> lock(strict::lacks.mutex);
+    strict::lacks.operators.clear();
+    for (uint32_t i = 0; i < count; i++) {
+      napi_value name;
+      napi_get_element(env, a[1], i, &name);
+      strict::lacks.operators.insert(read_string(env, name, "operators"));
+    }
+    strict::lacks.any = count > 0;
+    strict::lacks.float64 = !read_bool(env, a[0], "float64");
+    if (count > 0) count_fallbacks();
     return make_undefined(env);
   });
 }
@@ -403,6 +450,7 @@ Tensor strict::host_view(const Tensor& t) { return HostArguments().host(t); }
 std::vector<Export> strict_device_exports() {
   return {{"enableStrictDevice", enable_strict_device},
           {"setStrictMemory", set_strict_memory},
+          {"limitStrictDevice", limit_strict_device},
           {"strictDevice", strict_device_counts}};
 }
 

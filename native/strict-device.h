@@ -9,6 +9,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_set>
 
 namespace tunesmith::strict {
 
@@ -23,6 +26,15 @@ struct Counts {
   std::atomic<int64_t> operators{0}, waits{0}, uploads{0}, downloads{0}, emptied{0}, captures{0}, replays{0};
 };
 inline Counts counts;
+
+// What tests take from the device, as the GPUs of Macs lack it: float64, and operators that are computed on the CPU.
+struct Lacks {
+  std::atomic<bool> float64{false};
+  std::atomic<bool> any{false};
+  std::mutex mutex;
+  std::unordered_set<std::string> operators;
+};
+inline Lacks lacks;
 
 // Something makes the host wait. @throws c10::Error within a capture, as no graph can hold a wait
 void note_wait(const char* what);

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { ConfigError } from '../../src/core/index.ts'
 import { acceleratorNames, findAccelerator } from '../../src/runs/plan/machines.ts'
-import { buildFacts, expectDevice } from '../../src/tensor/index.ts'
+import { buildFacts, deviceMemory, expectDevice, isCuda } from '../../src/tensor/index.ts'
 
 /** What nvidia-smi says of a card. */
 export interface Card {
@@ -44,8 +44,14 @@ export const peakOf = (name: string): number | undefined => {
 /** Memory that the benchmark needs, in MB. */
 const neededMb = 14_000
 
+/** The GPU of a Mac, whose memory is what the system recommends for it. @throws ConfigError for none */
+const macGpu = (device: string): Card => {
+  const { free = 0, total = 0 } = deviceMemory(device) ?? {}
+  return { name: 'GPU of a Mac', driver: 'Metal', totalMb: Math.round(total / 1e6), freeMb: Math.round(free / 1e6) }
+}
+
 /**
- * The card of a CUDA device.
+ * The card of a device.
  * @throws ConfigError for no card, a driver that is too old for libtorch, and a card whose memory others have
  */
 export const expectCard = (
@@ -53,6 +59,7 @@ export const expectCard = (
   cards: readonly Card[] = readCards(),
   { cuda, cudaDevices }: { cuda: boolean; cudaDevices: number } = buildFacts(),
 ): Card => {
+  if (!isCuda(device)) return macGpu(device)
   const [first] = cards
   if (first !== undefined && cuda && cudaDevices === 0)
     throw new ConfigError(

@@ -18,6 +18,11 @@ transformers.utils.logging.set_verbosity_error()
 FIRST_ID = 10
 
 
+def has_device(name):
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found is not None and found.type == torch.device(name).type
+
+
 def show(**row):
     print(json.dumps(row), flush=True)
 
@@ -65,7 +70,7 @@ def loop(job, device, steps, compiled):
     for i in range(steps):
         started = time.perf_counter()
         at = slice(i * job["batch"], (i + 1) * job["batch"])
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             loss = forward(ids[at], labels[at])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -84,8 +89,8 @@ class Clock(transformers.TrainerCallback):
         self.at = time.perf_counter()
 
     def on_step_end(self, *_, **__):
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        if self.device != "cpu":
+            torch.accelerator.synchronize()
         self.steps.append({"ms": 1000 * (time.perf_counter() - self.at)})
 
     def on_log(self, _, __, ___, logs=None, **____):
@@ -124,7 +129,7 @@ def decode(device, rows, runs, prompt, new_tokens, job):
 
 kind, *given = sys.argv[1:]
 if kind == "check":
-    show(torch=torch.__version__, transformers=transformers.__version__, usable=given[0] == "cpu" or torch.cuda.is_available())
+    show(torch=torch.__version__, transformers=transformers.__version__, usable=given[0] == "cpu" or has_device(given[0]))
 elif kind == "train":
     engine, device, steps, job = given[0], given[1], int(given[2]), json.loads(given[3])
     steps_of = trainer(job, device, steps) if engine == "trainer" else loop(job, device, steps, engine == "compile")

@@ -221,9 +221,11 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
 std::tuple<Tensor, Tensor> choose_tokens(const Tensor& logits, const Tensor& temperatures, const Tensor& uniforms,
                                          bool logged) {
   const at::NoGradGuard no_grad;
-  const Tensor heat = upload(temperatures, logits.device()).unsqueeze(1), uniform = upload(uniforms, logits.device());
+  const at::ScalarType wide = has_float64(logits.device()) ? at::kDouble : at::kFloat;
+  const Tensor heat = upload(temperatures.to(wide), logits.device()).unsqueeze(1),
+               uniform = upload(uniforms.to(wide), logits.device());
   const Tensor greedy = heat.eq(0), divisor = at::where(greedy, at::ones_like(heat), heat);
-  const Tensor heated = logits.to(at::kDouble).div(divisor).to(at::kFloat).to(at::kDouble);
+  const Tensor heated = logits.to(wide).div(divisor).to(at::kFloat).to(wide);
   const Tensor weights = heated.sub(heated.amax(1, true)).exp(), sums = weights.cumsum(1);
   const Tensor wanted = sums.select(1, -1).mul(uniform).unsqueeze(1);
   const Tensor number = at::arange(logits.size(1), logits.options().dtype(at::kLong));

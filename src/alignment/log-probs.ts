@@ -11,7 +11,7 @@ import {
   toInt64,
   vocabularyHead,
 } from '../objectives/index.ts'
-import { type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+import { type Tensor, tokenLogProbs, widened, widestDtype, zeros } from '../tensor/index.ts'
 
 /** One sequence: a prompt and its completion, with the end token inside the completion. */
 export interface CompletionTokens extends Sequences {
@@ -131,15 +131,19 @@ export const logProbsOfHidden = (
 export const completionLogProbs = (model: Model, batch: CompletionBatch, options: LogProbOptions = {}): TokenLogProbs =>
   logProbsOfHidden(model, hiddenStates(model, batch), batch, options)
 
-/** Sums values of completion tokens by completion: [N] gives float64 [S], with a gradient. */
+/** Sums values of completion tokens by completion: [N] gives [S] in the widest dtype of the device, with a gradient. */
 export const wideSumByCompletion = (
   values: Tensor,
   { sequences, counts }: Pick<CompletionBatch, 'sequences' | 'counts'>,
 ): Tensor =>
-  zeros([counts.length], { dtype: 'float64', device: values.device }).indexAdd(0, sequences, values.to('float64'))
+  zeros([counts.length], { dtype: widestDtype(values.device), device: values.device }).indexAdd(
+    0,
+    sequences,
+    widened(values),
+  )
 
 /**
- * Sums values of completion tokens by completion, in float64, so that their order does not matter: float32 [N] gives
+ * Sums values of completion tokens by completion, in float64 where the device has it, so that their order does not matter: float32 [N] gives
  * float32 [S], with a gradient.
  */
 export const sumByCompletion = (values: Tensor, batch: Pick<CompletionBatch, 'sequences' | 'counts'>): Tensor =>

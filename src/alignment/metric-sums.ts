@@ -1,6 +1,6 @@
 // Sums of what a criterion measures, read from the device in one piece.
 import type { Metric } from '../objectives/index.ts'
-import { stack, type Tensor } from '../tensor/index.ts'
+import { stack, type Tensor, widened } from '../tensor/index.ts'
 
 /** Collects metrics of a batch by name: each a sum, and the weight that it is divided by over the global batch. */
 export class MetricSums {
@@ -18,7 +18,7 @@ export class MetricSums {
   add(name: string, values: Tensor, weight = this.#weight): void {
     this.#names.push(name)
     this.#weights.push(weight)
-    this.#sums.push(values.detach().to('float64').sum())
+    this.#sums.push(widened(values.detach()).sum())
   }
 
   /** All metrics as numbers. */

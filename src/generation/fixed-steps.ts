@@ -46,7 +46,7 @@ export class FixedSteps {
     this.#model = model
     this.#cache = cache
     this.#device = model.body.embedTokens.device
-    this.#graphs = graphs && hasDeviceGraphs()
+    this.#graphs = graphs && hasDeviceGraphs(this.#device)
   }
 
   /** Whether these tokens are such a step: one of each row, after others. */

@@ -21,7 +21,7 @@ import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { keepPackedBlocksOf, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { blockFormats } from '../nn/index.ts'
 import { useModulesOf } from '../runs/index.ts'
-import { defaultDevice, deviceNotice, expectPlacement } from '../tensor/index.ts'
+import { checkGpu, defaultDevice, deviceNotice, expectPlacement } from '../tensor/index.ts'
 
 /** Which model to load, and onto which device. */
 export interface ModelChoice {
@@ -105,6 +105,7 @@ export const loadForInference = async (
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })
+  checkGpu(device)
   const { onDownload: onProgress, onNote, ...opening } = options
   noteDevice(device, onNote)
   await useModulesOf(choice)

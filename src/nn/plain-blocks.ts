@@ -1,6 +1,19 @@
 // Matrices in the block formats of GGUF files, and of int8 by rows, as compositions of ordinary operators, for devices without a kernel for
-// them: the values of `unpackBlocks` to the bit, and products with inputs in int8 as those of `blockLinear`. Independent of layers and of files.
-import { cat, empty, gradEnabled, linear, noGrad, scope, stack, Tensor, withBackward } from '../tensor/index.ts'
+// them: the values of `unpackBlocks` to the bit, and products with inputs in int8 as those of `blockLinear`; on a device without float64 a
+// code may be one off where two are equally near. Independent of layers and of files.
+import {
+  cat,
+  empty,
+  gradEnabled,
+  linear,
+  noGrad,
+  scope,
+  stack,
+  Tensor,
+  widened,
+  wideTensor,
+  withBackward,
+} from '../tensor/index.ts'
 
 /** Values of blocks: uint8 [N, bytes of a block] -> float32 [N, values of a block]. */
 type Unpack = (blocks: Tensor) => Tensor
@@ -11,7 +24,7 @@ interface Tables {
   halves: Tensor
   /** uint8 [8]: 1, 2, 4 … 128 */
   powers: Tensor
-  /** float64 [256]: the unit in the last place of float32 numbers by their exponent, and what their hidden bit adds in these units */
+  /** [256] in the widest dtype: the unit in the last place of float32 numbers by their exponent, and what their hidden bit adds in these units */
   units: Tensor
   ones: Tensor
 }
@@ -27,11 +40,11 @@ const tablesOn = (device: string): Tables => {
       Uint8Array.from({ length: 8 }, (_, i) => 1 << i),
       { device },
     ).keep(),
-    units: Tensor.from(
+    units: wideTensor(
       Float64Array.from({ length: 256 }, (_, exponent) => 2 ** (Math.max(1, exponent) - 150)),
       { device },
     ).keep(),
-    ones: Tensor.from(
+    ones: wideTensor(
       Float64Array.from({ length: 256 }, (_, exponent) => (exponent > 0 ? 2 ** 23 : 0)),
       { device },
     ).keep(),
@@ -190,8 +203,8 @@ const rowScales = (rows: Tensor): Tensor => {
   const exponent = fourth.bitwiseAnd(127).mul(2).add(upperBit(third))
   const fraction = third.bitwiseAnd(127).mul(65536).add(second.mul(256)).add(first)
   const at = (table: Tensor) => table.indexSelect(0, exponent.flatten()).unsqueeze(1)
-  const size = fraction.to('float64').add(at(ones)).mul(at(units))
-  return size.mul(upperBit(fourth).mul(-2).add(1).to('float64')).to('float32')
+  const size = widened(fraction).add(at(ones)).mul(at(units))
+  return size.mul(widened(upperBit(fourth).mul(-2).add(1))).to('float32')
 }
 
 /** Inputs of a row of so many bytes. */
@@ -252,9 +265,12 @@ const inGroups = (input: Tensor): Tensor => {
   const groups = input.to('float32').reshape([input.size / groupSize, groupSize])
   const most = groups.abs().amax(1, { keepdim: true })
   // A group of zeros would divide by zero.
-  const factors = most.clamp({ min: 1e-36 }).to('float64').pow(-1).mul(127).to('float32')
+  const factors = widened(most.clamp({ min: 1e-36 }))
+    .pow(-1)
+    .mul(127)
+    .to('float32')
   // Products of two numbers of 24 bits are exact in float64, so that codes are rounded once, as by the kernel.
-  const codes = groups.to('float64').mul(factors.to('float64')).round().to('float32')
+  const codes = widened(groups).mul(widened(factors)).round().to('float32')
   return codes.mul(most.div(127)).view(input.shape)
 }
 
@@ -268,9 +284,13 @@ const inRows = (input: Tensor): Tensor => {
   const most = rows.amax(1, { keepdim: true }).clamp({ min: 0 })
   const least = rows.amin(1, { keepdim: true }).clamp({ max: 0 })
   const steps = most.div(254).sub(least.div(254))
-  const factors = steps.clamp({ min: 1e-36 }).to('float64').pow(-1).to('float32').to('float64')
-  const zeros = least.to('float64').mul(factors).neg().sub(127).to('float32').round().to('float64')
-  const codes = rows.to('float64').mul(factors).round().add(zeros).clamp({ min: -127, max: 127 })
+  const factors = widened(
+    widened(steps.clamp({ min: 1e-36 }))
+      .pow(-1)
+      .to('float32'),
+  )
+  const zeros = widened(widened(least).mul(factors).neg().sub(127).to('float32').round())
+  const codes = widened(rows).mul(factors).round().add(zeros).clamp({ min: -127, max: 127 })
   return codes.sub(zeros).to('float32').mul(steps).view(input.shape)
 }
 

@@ -28,6 +28,27 @@ export const deviceMemory = (device: string | undefined): DeviceMemory | undefin
 export const acceleratorMemory = (): DeviceMemory | undefined =>
   withTypedErrors('acceleratorMemory', () => native.deviceMemory?.())
 
+const shownOperators = 3
+
+/**
+ * A line about the operators that the GPU lacks and that were computed on the CPU in its place since `before`, the most frequent ones
+ * first; undefined for none. Each takes two copies and a wait.
+ */
+export const fallbackNotice = (before: Record<string, number> = {}): string | undefined => {
+  const counts = Object.entries(native.fallbacks())
+    .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
+    .filter(([, count]) => count > 0)
+    .sort(([, a], [, b]) => b - a)
+  if (counts.length === 0) return undefined
+  const shown = counts.slice(0, shownOperators).map(([name, count]) => `${name} (${count})`)
+  const others = counts.length > shownOperators ? ` and ${counts.length - shownOperators} others` : ''
+  const all = counts.reduce((sum, [, count]) => sum + count, 0)
+  return `The GPU lacks ${counts.length} ${counts.length === 1 ? 'operator' : 'operators'}: ${all} calls ran on the CPU in its place, of ${shown.join(', ')}${others}.`
+}
+
+/** How often each operator ran on the CPU because the GPU lacks it, in this process. */
+export const fallbackCounts = (): Record<string, number> => native.fallbacks()
+
 /** Restarts the `peak` of `deviceMemory` from the memory in use. */
 export const resetDevicePeak = (device: string): void => native.resetDevicePeak?.(expectDevice(device))
 

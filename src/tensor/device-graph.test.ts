@@ -125,4 +125,7 @@ it('a replay over memory that was freed is refused', () => {
   graph.free()
 })
 
-it('libtorch has graphs here', () => expect(hasDeviceGraphs()).toBe(true))
+it('libtorch has graphs here, but of no CPU', () => {
+  expect(hasDeviceGraphs('strict')).toBe(true)
+  expect(hasDeviceGraphs('cpu')).toBe(false)
+})

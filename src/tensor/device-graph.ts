@@ -4,8 +4,8 @@ import { native } from './native.ts'
 import { freeTensors, keepUntilFreed, scope } from './scope.ts'
 import type { Tensor } from './tensor.ts'
 
-/** Whether libtorch has graphs: 2.13 does, the oldest versions do not. */
-export const hasDeviceGraphs = (): boolean => native.beginGraph !== undefined
+/** Whether libtorch has graphs of such a device: of CUDA's from 2.13 on, of no CPU and of no GPU of a Mac. */
+export const hasDeviceGraphs = (device: string): boolean => native.hasGraphs?.(device) ?? false
 
 /**
  * Operators that run again on the memory of their capture. What decides shapes must stay the same, and what changes must be in

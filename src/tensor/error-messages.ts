@@ -48,8 +48,8 @@ const withPublicNames = (text: string) =>
 const shapeErrorPattern =
   /size|shape|dimension|\bdim\b|dtype|scalar type|type|index|out of range|device|broadcast|must be|expected|divisible|rank|batch|channels|contiguous|negative/i
 
-/** Errors of CUDA and its libraries for want of memory that libtorch passes on as any other error. */
-const fullCardPattern = /CUDA error: out of memory|CU\w+_STATUS_ALLOC_FAILED/
+/** Errors of GPUs and their libraries for want of memory that libtorch passes on as any other error. */
+const fullCardPattern = /CUDA error: out of memory|CU\w+_STATUS_ALLOC_FAILED|MPS backend out of memory/
 
 /** An accelerator's error for want of memory, in one sentence with what its memory is used for; others as they are. */
 const describeFullMemory = (text: string): string => {

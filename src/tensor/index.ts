@@ -2,6 +2,8 @@
 export {
   acceleratorMemory,
   deviceMemory,
+  fallbackCounts,
+  fallbackNotice,
   isOutOfMemory,
   processMemory,
   releaseDeviceCache,
@@ -20,7 +22,17 @@ export {
   watchGradients,
   withBackward,
 } from './autograd.ts'
-export { defaultDevice, deviceNotice, deviceSchema, expectDevice, expectPlacement, isCuda } from './device.ts'
+export {
+  defaultDevice,
+  deviceNotice,
+  deviceSchema,
+  expectDevice,
+  expectPlacement,
+  isCuda,
+  isGpu,
+  widestDtype,
+} from './device.ts'
+export { checkGpu } from './device-check.ts'
 export { DeviceGraph, hasDeviceGraphs } from './device-graph.ts'
 export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
@@ -87,6 +99,7 @@ export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.t
 export { largestSingular } from './singular.ts'
 export {
   enableStrictDevice,
+  limitStrictDevice,
   type StrictDeviceCounts,
   setStrictMemory,
   strictDeviceCounts,
@@ -94,3 +107,4 @@ export {
 } from './strict-device.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'
+export { widened, wideTensor } from './wide.ts'

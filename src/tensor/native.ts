@@ -25,6 +25,9 @@ export interface BuildFacts {
   openMp: boolean
   cuda: boolean
   cudaDevices: number
+  /** The same of Metal Performance Shaders, for the GPU of a Mac. */
+  mps: boolean
+  mpsDevices: number
   threads: number
 }
 
@@ -151,16 +154,20 @@ export interface Native {
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord
   upload(handle: Handle, device: string): Handle
+  hasFloat64(device: string): boolean
+  fallbacks(): Record<string, number>
   // Absent where libtorch has no `at::accelerator::Graph`, as before 2.13. Without a device, that of the accelerator.
   deviceMemory?(device?: string): DeviceMemory | undefined
   emptyDeviceCache?(): void
   resetDevicePeak?(device?: string): void
+  hasGraphs?(device: string): boolean
   beginGraph?(): External
   endGraph?(graph: External): void
   replayGraph?(graph: External): void
   freeGraph?(graph: External): void
   enableStrictDevice(): void
   setStrictMemory(bytes?: number): void
+  limitStrictDevice(float64: boolean, operators: readonly string[]): void
   strictDevice(): StrictDeviceCounts | undefined
   // Process groups: absent where libtorch has no Gloo.
   openStore(host: string, port: number, server: boolean, timeoutMs: number): External
@@ -277,6 +284,11 @@ const limitSpinning = () => {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '10000'
 }
 
+// Without it, libtorch refuses operators that the GPU of a Mac lacks; it reads it once, when it is loaded.
+const computeElsewhere = () => {
+  process.env.PYTORCH_ENABLE_MPS_FALLBACK ??= '1'
+}
+
 const load = (): Native => {
   // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
   const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? findBuild()
@@ -284,6 +296,7 @@ const load = (): Native => {
   const module = { exports: {} }
   disableUcxHooks()
   limitSpinning()
+  computeElsewhere()
   try {
     process.dlopen(module, build.addon)
   } catch (error) {

@@ -1,6 +1,7 @@
 // The public tensor API, `tunesmith/tensor`. The folders of src import index.ts, which also exports internals.
 import './install.ts'
 
+export { fallbackCounts } from './accelerator.ts'
 export {
   backward,
   checkpoint,

@@ -1,4 +1,5 @@
 // The largest singular values of a matrix, for methods that need only some of them.
+import { widestDtype } from './device.ts'
 import type { Tensor } from './tensor.ts'
 
 /**
@@ -11,10 +12,16 @@ export const largestSingular = (matrix: Tensor, rank: number): [u: Tensor, s: Te
     const [v, s, u] = largestSingular(matrix.t(), rank)
     return [u, s, v]
   }
-  const wide = matrix.to('float64')
+  // float32 would lose half of the digits in the Gram matrix, so the CPU computes for a device without float64.
+  const { device } = matrix
+  const wide = matrix.to({ device: widestDtype(device) === 'float64' ? device : 'cpu' }).to('float64')
   const [, vectors] = wide.matmul(wide.t()).eigh() // ascending
   const u = vectors.narrow(1, rows - rank, rank).flip([1])
   const scaled = wide.t().matmul(u) // [columns,R]: v s
   const s = scaled.norm(2, 0)
-  return [u, s, scaled.div(s.clamp({ min: 1e-300 }))].map((one) => one.to('float32')) as [Tensor, Tensor, Tensor]
+  return [u, s, scaled.div(s.clamp({ min: 1e-300 }))].map((one) => one.to({ dtype: 'float32', device })) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ]
 }

@@ -29,6 +29,18 @@ export const enableStrictDevice = ({ byDefault = false }: { byDefault?: boolean 
 /** Limits the memory of the strict device in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit. */
 export const setStrictMemory = (bytes: number | undefined): void => native.setStrictMemory(bytes)
 
+/**
+ * Takes from the strict device what the GPUs of Macs lack: float64, and operators such as `aten::cumsum`, which are then computed on the
+ * CPU and counted. Without options it has all again.
+ */
+export const limitStrictDevice = ({
+  float64 = true,
+  lacking = [],
+}: {
+  float64?: boolean
+  lacking?: readonly string[]
+} = {}): void => native.limitStrictDevice(float64, lacking)
+
 /** How this process has the strict device; undefined where it has not. */
 export const strictDeviceState = (): { byDefault: boolean } | undefined =>
   native.strictDevice() === undefined ? undefined : { byDefault: defaultDevice() !== 'cpu' }

@@ -10,7 +10,7 @@ import { open } from '../../src/inference/index.ts'
 import { openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { buildFacts, type Dtype, deviceNotice, full, ones, Tensor, zeros } from '../../src/tensor/index.ts'
 
-const unknown = 'Expected a valid `device`, got "foo". Choose cpu, cuda or cuda:0.'
+const unknown = 'Expected a valid `device`, got "foo". Choose cpu, cuda, cuda:0 or mps.'
 const { cuda, cudaDevices } = buildFacts()
 const absent = cuda
   ? /^Expected a valid `device`, got "cuda:99"\. This machine has /
@@ -25,10 +25,12 @@ describe('a device', () => {
   ])('that is unknown or absent is refused by %s', (_, call) => {
     expect(() => call('foo')).toThrow(unknown)
     expect(() => call('cuda:99')).toThrow(absent)
-    expect(() => call('cuda:x')).toThrow(/got "cuda:x"\. (Did you mean `cuda`\? )?Choose cpu, cuda or cuda:0\.$/)
-    expect(() => call('cud')).toThrow('got "cud". Did you mean `cuda`? Choose cpu, cuda or cuda:0.')
-    expect(() => call('gpu')).toThrow(/got "gpu"\. .*NVIDIA cards are cuda; others are not supported\. Choose cpu/)
-    expect(() => call('mps')).toThrow(/got "mps"\. .*The GPU of a Mac is not supported\. Choose cpu/)
+    expect(() => call('cuda:x')).toThrow(/got "cuda:x"\. (Did you mean `cuda`\? )?Choose cpu, cuda, cuda:0 or mps\.$/)
+    expect(() => call('cud')).toThrow('got "cud". Did you mean `cuda`? Choose cpu, cuda, cuda:0 or mps.')
+    expect(() => call('gpu')).toThrow(
+      /got "gpu"\. .*NVIDIA cards are cuda, the GPU of a Mac is mps; others are not supported\. Choose cpu/,
+    )
+    expect(() => call('mps')).toThrow(/got "mps"\. This (libtorch has no MPS|machine has no MPS device)/)
     expect(() => call(3 as never)).toThrow('Expected a valid `device`, got 3. Choose cpu')
     expect(() => call('cpu')).not.toThrow()
   })
@@ -49,7 +51,7 @@ describe('a device', () => {
   it('is refused in a recipe and by every command that takes one, by the name that the user typed', async () => {
     const recipe = { data: 'shards', tokenizer: 'tokenizer', out: 'out', model: { type: 'bert' } } as const
     await expect(pretrain({ ...recipe, objective: { type: 'masked-lm' }, device: 'foo' })).rejects.toThrow(
-      'Expected a valid `pretrain.device`, got "foo". Choose cpu, cuda or cuda:0.',
+      'Expected a valid `pretrain.device`, got "foo". Choose cpu, cuda, cuda:0 or mps.',
     )
     let tried = 0
     for (const load of Object.values(commands)) {
@@ -58,7 +60,7 @@ describe('a device', () => {
       tried++
       // Whatever else is missing is in the same message.
       await expect(parseCommandLine(command, ['--device', 'foo'])).rejects.toThrow(
-        'Expected a valid `--device`, got "foo". Choose cpu, cuda or cuda:0.',
+        'Expected a valid `--device`, got "foo". Choose cpu, cuda, cuda:0 or mps.',
       )
       await expect(parseCommandLine(command, ['--device', 'cuda:99'])).rejects.toThrow(
         cuda

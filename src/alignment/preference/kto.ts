@@ -14,7 +14,7 @@ import type {
   PrepareContext,
   ShownTokens,
 } from '../../objectives/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { noGrad, scope, Tensor, widened, wideTensor } from '../../tensor/index.ts'
 import {
   type CompletionBatch,
   type CompletionTokens,
@@ -183,7 +183,7 @@ class RatingCriterion implements Criterion<RatedCompletion> {
       at += own.length
     }
     const perExample = (value: (example: RatedCompletion) => number) =>
-      Tensor.from(Float64Array.from(examples, value), { device: how.device })
+      wideTensor(Float64Array.from(examples, value), { device: how.device })
     return {
       ...batch,
       reference: Tensor.from(reference, { device: how.device }),
@@ -211,7 +211,7 @@ class RatingCriterion implements Criterion<RatedCompletion> {
     const batch = given as RatingBatch
     const tokens = completionLogProbs(model, batch)
     how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
-    const ratio = wideSumByCompletion(tokens.logProbs.to('float64').sub(batch.reference), batch) // [S]
+    const ratio = wideSumByCompletion(widened(tokens.logProbs).sub(batch.reference), batch) // [S]
     const above = ratio.sub(batch.baselines).mul(batch.signs)
     const losses = above.mul(this.#config.beta).sigmoid().neg().add(1).mul(batch.weights)
     const weight = batch.counts.length

@@ -14,7 +14,7 @@ import {
   type ShownTokens,
   sharesPrompts,
 } from '../../objectives/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { noGrad, scope, Tensor, widened, wideTensor } from '../../tensor/index.ts'
 import {
   type CompletionBatch,
   type CompletionTokens,
@@ -229,7 +229,7 @@ class PairCriterion implements Criterion<PreferencePair> {
     const constants = examples.flatMap(({ prepared }) => prepared?.constants ?? [])
     const pairs = examples.length
     const place = (values: Float32Array | Float64Array, shape: readonly number[] = [total]) =>
-      Tensor.from(values, { shape, device })
+      values instanceof Float64Array ? wideTensor(values, { shape, device }) : Tensor.from(values, { shape, device })
     return {
       ...batch,
       pairs,
@@ -268,7 +268,7 @@ class PairCriterion implements Criterion<PreferencePair> {
     const { options } = this.#objective
     const tokens = completionLogProbs(model, batch)
     how.onLabelLosses?.(noGrad(() => tokens.logProbs.neg()))
-    const wide = tokens.logProbs.to('float64') // [N]
+    const wide = widened(tokens.logProbs) // [N]
     const values = pairValues(wide, batch)
     let losses = this.#objective.loss(values)
     if (options.weighting) losses = losses.mul(policyWeights(tokens, batch))
@@ -311,15 +311,14 @@ class PairCriterion implements Criterion<PreferencePair> {
 const rounding = 1e-5
 
 /** 1 where a margin is above 0, and a half at a tie. */
-export const shareAbove = (margin: Tensor): Tensor =>
-  margin.gt(rounding).to('float64').add(margin.ge(-rounding)).mul(0.5)
+export const shareAbove = (margin: Tensor): Tensor => widened(margin.gt(rounding)).add(margin.ge(-rounding)).mul(0.5)
 
 /** Whether log-ratios say that completions are less likely than under the reference. */
 export const lessLikely = (ratio: Tensor): Tensor => ratio.lt(-rounding)
 
 /** Estimate of the KL divergence from the reference at each token, which is never negative. @source joschu.net/blog/kl-approx */
 export const lowVarianceKl = (policy: Tensor, reference: Tensor): Tensor => {
-  const difference = reference.sub(policy.detach()).to('float64')
+  const difference = widened(reference.sub(policy.detach()))
   return difference.clamp({ max: 20 }).expm1().sub(difference)
 }
 
@@ -344,7 +343,7 @@ const pairValues = (logProbs: Tensor, batch: PairBatch): PairValues => {
 const policyWeights = ({ logProbs, logPower }: TokenLogProbs, batch: PairBatch): Tensor =>
   noGrad(() => {
     const { pairs, mask, lengths } = batch
-    const aligned = logProbs.detach().sub(logPower).to('float64')
+    const aligned = widened(logProbs.detach().sub(logPower))
     const sums = wideSumByCompletion(mask === undefined ? aligned : aligned.mul(mask), batch)
     return sums.view([pairs, 2]).div(lengths).sum(1).exp()
   })

@@ -1,6 +1,6 @@
 // Rollouts in a batch: the trained tokens of the answers with all that is known of them before the forward pass.
 import { toInt64 } from '../../objectives/index.ts'
-import { Tensor } from '../../tensor/index.ts'
+import { Tensor, wideTensor } from '../../tensor/index.ts'
 import { type CollateCompletionsOptions, type CompletionBatch, collateCompletions } from '../log-probs.ts'
 import { valuePlaces } from './critic.ts'
 import { AnswerTokens, aggregate } from './policy-losses/index.ts'
@@ -80,7 +80,7 @@ export const collateRollouts = (
     targets: all.targets.indexSelect(0, index),
     sequences,
     counts,
-    answers: new AnswerTokens(sequences, Tensor.from(Float64Array.from(counts), { shape: [counts.length], device })),
+    answers: new AnswerTokens(sequences, wideTensor(Float64Array.from(counts), { device })),
     advantages: gathered(({ advantages }) => advantages),
     oldLogProbs: column('oldLogProbs'),
     samplingLogProbs: column('samplingLogProbs'),

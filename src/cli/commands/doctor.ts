@@ -17,6 +17,7 @@ interface Engine {
   cpuCapability: string
   threads: number
   cudaDevices: number
+  mpsDevices: number
   /** Memory of the accelerator, if there is one. */
   accelerator: DeviceMemory | undefined
   /** Who multiplies matrices: our kernels, or the libraries in libtorch. */
@@ -122,6 +123,7 @@ const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSign
     cpuCapability: facts.cpuCapability,
     threads: facts.threads,
     cudaDevices: facts.cudaDevices,
+    mpsDevices: facts.mpsDevices,
     accelerator: tensor.acceleratorMemory(),
     products: tensor.productChoices(),
     measuredProducts: measuredProducts(tensor),
@@ -221,7 +223,7 @@ const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): 
         'kernels',
         `${engine.cpuCapability}; BLAS ${engine.blas}; oneDNN ${yesNo(engine.oneDnn)}; OpenMP ${yesNo(engine.openMp)}`,
       ],
-      ['engine', `${engine.threads} threads, ${engine.cudaDevices} CUDA devices`],
+      ['engine', `${engine.threads} threads, ${engine.cudaDevices} CUDA devices, ${engine.mpsDevices} MPS devices`],
     )
     for (const dtype of ['float32', 'bfloat16'] as const) rows.push(['products', productsText(engine, dtype)])
     for (const [dtype, { size, gflops }] of Object.entries(engine.matmul ?? {})) {

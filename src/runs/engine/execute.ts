@@ -1,7 +1,7 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
 import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
 import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
-import { deviceNotice, isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
+import { checkGpu, deviceNotice, isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
@@ -82,6 +82,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     for (const line of await checkCode(recipe, mode)) listener.onNote?.(line)
     const notice = deviceNotice(recipe.device)
     if (notice !== undefined) listener.onNote?.(notice)
+    checkGpu(recipe.device)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     if (fit !== undefined)

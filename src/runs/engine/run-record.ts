@@ -3,7 +3,7 @@
 import { arch } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { packageVersion, writeFileAtomic } from '../../core/index.ts'
-import { buildFacts, productsLabel } from '../../tensor/index.ts'
+import { buildFacts, fallbackCounts, fallbackNotice, productsLabel } from '../../tensor/index.ts'
 import {
   type CutRecords,
   makeRunCard,
@@ -67,6 +67,8 @@ export class RunRecord {
   readonly #listener: RunListener
   readonly #sessions: Sessions
   readonly #silent: boolean
+  /** Of the process before the run. */
+  readonly #fallbacks = fallbackCounts()
   #tracker: RunTracker | undefined
 
   constructor(recipe: CommonRecipe, mode: RunMode, listener: RunListener, sessions: Sessions, silent: boolean) {
@@ -146,7 +148,8 @@ export class RunRecord {
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
     const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
-    const { mainMetric, references, warnings = [], cachedShare = 0, prediction, measured } = facts
+    const { mainMetric, references, cachedShare = 0, prediction, measured } = facts
+    const warnings = [...(facts.warnings ?? []), ...[fallbackNotice(this.#fallbacks) ?? []].flat()]
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const exported = modelStep === undefined ? {} : { modelStep }
     const card = makeRunCard({

@@ -1,5 +1,5 @@
 // Sums and means of token values by answer. Independent of losses.
-import { type Tensor, zeros } from '../../../tensor/index.ts'
+import { type Tensor, widened, widestDtype, zeros } from '../../../tensor/index.ts'
 
 /** Which answer each of the N trained tokens of a micro-batch belongs to. */
 export class AnswerTokens {
@@ -17,7 +17,7 @@ export class AnswerTokens {
     this.#answers = counts.shape[0]
   }
 
-  /** [N] -> [N]: for each token the sum over its answer. Summed in float64, so that the order does not matter. */
+  /** [N] -> [N]: for each token the sum over its answer. Summed in float64 where the device has it, so that the order does not matter. */
   sum(values: Tensor): Tensor {
     return this.#sums(values).to('float32').indexSelect(0, this.#index)
   }
@@ -31,10 +31,10 @@ export class AnswerTokens {
   }
 
   #sums(values: Tensor): Tensor {
-    return zeros([this.#answers], { dtype: 'float64', device: values.device }).indexAdd(
+    return zeros([this.#answers], { dtype: widestDtype(values.device), device: values.device }).indexAdd(
       0,
       this.#index,
-      values.to('float64'),
+      widened(values),
     )
   }
 }

@@ -184,8 +184,10 @@ const packed = async (
       ['rows', 'side', 'tokens/s', 'CPU ms/token', 'MB resident', 'MB without files'],
     ]
     for (const rows of smoke ? [1] : [1, 8, 32]) {
-      const ours = (weights: string) =>
-        runOurs<Row>(join(here, 'generation', 'packed.ts'), [file, weights, rows, newTokens, runs, threads].map(String))
+      const ours = (weights: string) => {
+        const args = [join(here, 'generation', 'packed.mjs'), file, weights, newTokens, runs, threads].map(String)
+        return runWithPrompts(process.execPath, args, promptRows(rows))
+      }
       const sides: [string, () => Promise<Row>][] = [
         ['tunesmith packed', () => ours('packed')],
         ['tunesmith unpacked', () => ours('unpacked')],

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { residentMegabytes, timed } from './measured.mjs'
 
 const [folder, file, newTokens, runs, threads] = process.argv.slice(2)
 const prompts = JSON.parse(readFileSync(0, 'utf8'))
@@ -30,20 +31,9 @@ const one = async (sequence, prompt, count) => {
 }
 
 await Promise.all(sequences.map((sequence, i) => one(sequence, tokens[i], 4)))
-const seconds = []
-const cpuSeconds = []
-let made = []
-for (let run = 0; run < Number(runs); run++) {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  made = await Promise.all(sequences.map((sequence, i) => one(sequence, tokens[i], Number(newTokens))))
-  seconds.push((performance.now() - start) / 1000)
-  const used = process.cpuUsage(cpu)
-  cpuSeconds.push((used.user + used.system) / 1e6)
-}
-const text = model.detokenize(made[0])
-const status = readFileSync('/proc/self/status', 'utf8')
-const megabytes = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024
-const resident = { residentMegabytes: megabytes('VmRSS'), anonymousMegabytes: megabytes('RssAnon') }
+const all = () => Promise.all(sequences.map((sequence, i) => one(sequence, tokens[i], Number(newTokens))))
+const { seconds, cpuSeconds, result } = await timed(all, Number(runs))
+const text = model.detokenize(result[0])
+const resident = residentMegabytes()
 await llama.dispose()
 console.log(JSON.stringify({ seconds, cpuSeconds, ...resident, text }))

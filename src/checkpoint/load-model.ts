@@ -112,7 +112,8 @@ export interface ModelSource {
   /** Names of fields with floating point numbers. */
   floats?: ReadonlySet<string>
   folder?: string
-  tokenizer?: Record<string, unknown>
+  /** The tokenizer files of a GGUF file, by name. */
+  tokenizer?: Record<string, Uint8Array>
   /** Unused tensors that are saved again, by key: the pooler of a body without a head. */
   extra?: Map<string, () => Tensor>
 }

@@ -225,7 +225,7 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
     if (source?.folder !== undefined)
       await copyBeside(source.folder, target, (name) => options.tokenizer === undefined || !tokenizerFile.test(name))
     if (source?.tokenizer !== undefined && options.tokenizer === undefined)
-      for (const [name, value] of Object.entries(source.tokenizer)) await writeFile(join(target, name), json(value))
+      for (const [name, value] of Object.entries(source.tokenizer)) await writeFile(join(target, name), value)
     if (options.tokenizer !== undefined) {
       const isFolder = (await stat(options.tokenizer)).isDirectory()
       await copyBeside(isFolder ? options.tokenizer : dirname(options.tokenizer), target, (name) =>

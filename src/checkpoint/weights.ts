@@ -25,8 +25,8 @@ export interface OpenedWeights {
   folder?: string
   /** Options of the head that a GGUF file has in its metadata. */
   headOptions?: Partial<HeadOptions>
-  /** Contents of the tokenizer files of a GGUF file, by name. */
-  tokenizer?: Record<string, unknown>
+  /** The tokenizer files of a GGUF file in UTF-8, by name: as objects they take ten times the memory. */
+  tokenizer?: Record<string, Uint8Array>
 }
 
 const indexName = 'model.safetensors.index.json'
@@ -107,6 +107,9 @@ const openSingle = async (path: string, options: MappingOptions): Promise<Map<st
   return new Map([...file.tensors.keys()].map((name) => [name, () => file.tensor(name)]))
 }
 
+/** A JSON file as `saveModel` writes it. */
+const utf8Json = (value: unknown): Uint8Array => Buffer.from(`${JSON.stringify(value, null, 2)}\n`)
+
 const openFolder = async (folder: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {
   const files = await readdir(folder)
   if (files.includes(indexName)) return openSharded(folder, options)
@@ -129,12 +132,14 @@ export const openWeights = async (path: string, options: MappingOptions = {}): P
     const file = await openGguf(path)
     const { config: fields, tensors, headOptions } = ggufToHf(file, options)
     const { tokenizer, config } = ggufTokenizer(file)
+    // The tensors keep the file, which would keep every token as a string.
+    file.metadata.clear()
     return {
       fields,
       floats: new Set(),
       tensors,
       headOptions,
-      tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config },
+      tokenizer: { 'tokenizer.json': utf8Json(tokenizer), 'tokenizer_config.json': utf8Json(config) },
     }
   }
   const tensors = await openSingle(path, options)

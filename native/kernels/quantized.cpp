@@ -250,11 +250,13 @@ Tensor wide_scales(const c10::List<Tensor>& given, int64_t count, const char* op
   const uint8_t* code = codes.const_data_ptr<uint8_t>();
   const float *factor = outer.const_data_ptr<float>(), mean = *offset.const_data_ptr<float>();
   float* to = wide.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < count && !planning(); i++) {
-    // Rounded before the sum, as two steps are.
-    volatile float product = values[code[i]] * factor[i / scale_block];
-    to[i] = product + mean;
+  if (planning()) return wide;
+  // Products are rounded before the sum, as two steps are: in one loop a compiler may fuse them.
+  for (int64_t at = 0; at < count; at += scale_block) {
+    const int64_t end = std::min(count, at + scale_block);
+    for (int64_t i = at; i < end; i++) to[i] = values[code[i]] * factor[at / scale_block];
   }
+  for (int64_t i = 0; i < count; i++) to[i] += mean;
   return wide;
 }
 

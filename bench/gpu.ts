@@ -15,7 +15,8 @@ import type { ParityRow } from './gpu/parity.ts'
 import type { BenchOptions } from './main.ts'
 import { chosenParts, median, peersPython, printTable } from './side-by-side.ts'
 
-const help = `Usage: npm run bench -- gpu [options]
+/** What `--help` prints. */
+export const help = `Usage: npm run bench -- gpu [options]
 
   --device NAME   cuda (default), cuda:N, mps, or strict: tiny shapes on the test device, peers on the CPU
   --parts LIST    parity,suites,gpt2-small,bert-base,llama-1b-lora,decode (default: all)
@@ -249,10 +250,8 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       parts: { type: 'string', default: allParts.join(',') },
       minutes: { type: 'string', default: '10' },
       out: { type: 'string' },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return console.log(help)
   const parts = chosenParts(values.parts, allParts)
   const { device } = values
   const minutes = Number(values.minutes)

@@ -1,5 +1,6 @@
-// `npm run bench -- NAME [--smoke] [options]`: runs one benchmark, or lists them. Each is a file that exports `run`.
-import { readdirSync } from 'node:fs'
+// `npm run bench -- NAME [--smoke] [options]`: runs one benchmark, or lists them. Each is a file that exports `run`; `--help` prints its
+// `help`, or the comment that it begins with.
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ConfigError } from '../src/core/index.ts'
@@ -23,7 +24,24 @@ if (name === undefined || !names.includes(name)) {
   )
   process.exit(name === undefined ? 0 : 1)
 }
-const { run } = (await import(join(folder, `${name}.ts`))) as { run: (options: BenchOptions) => Promise<void> }
+/** The comment that a file begins with, without its marks. */
+const firstComment = (file: string): string => {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines
+    .slice(
+      0,
+      lines.findIndex((line) => !line.startsWith('//')),
+    )
+    .map((line) => line.slice(3))
+    .join('\n')
+}
+
+const file = join(folder, `${name}.ts`)
+const { run, help } = (await import(file)) as { run: (options: BenchOptions) => Promise<void>; help?: string }
+if (rest.includes('--help')) {
+  console.log(help ?? firstComment(file))
+  process.exit()
+}
 try {
   await run({ smoke: rest.includes('--smoke'), rest: rest.filter((word) => word !== '--smoke') })
 } catch (error) {

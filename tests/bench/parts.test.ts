@@ -1,4 +1,5 @@
 // A part that a benchmark has not is refused before anything is measured, not passed over in silence.
+import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import type { BenchOptions } from '../../bench/main.ts'
 import { chosenParts } from '../../bench/side-by-side.ts'
@@ -17,4 +18,12 @@ describe('--parts', () => {
       )
     },
   )
+})
+
+it('`--help` of a benchmark prints what its file says first, and runs nothing', () => {
+  const { status, stdout } = spawnSync(process.execPath, ['--import', 'tsx', 'bench/main.ts', 'planner', '--help'], {
+    encoding: 'utf8',
+  })
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/^Plans against short real runs.*\nOptions: --set/s)
 })

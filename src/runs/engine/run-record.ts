@@ -149,7 +149,8 @@ export class RunRecord {
     this.#sessions.stop()
     const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
     const { mainMetric, references, cachedShare = 0, prediction, measured } = facts
-    const warnings = [...(facts.warnings ?? []), ...[fallbackNotice(this.#fallbacks) ?? []].flat()]
+    const lacking = fallbackNotice(this.#fallbacks)
+    const warnings = [...(facts.warnings ?? []), ...(lacking === undefined ? [] : [lacking])]
     const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const exported = modelStep === undefined ? {} : { modelStep }
     const card = makeRunCard({

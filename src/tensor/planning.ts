@@ -1,4 +1,5 @@
 // Plans: real code run without arithmetic and without the memory of its tensors, to learn the memory and the FLOPs that it needs.
+import { cardBytes } from './card-memory.ts'
 import { withTypedErrors } from './error-messages.ts'
 import { native, type PlanRecord } from './native.ts'
 import type { Tensor } from './tensor.ts'
@@ -38,6 +39,8 @@ export interface Plan<Result, Mark = never> {
   peakBytes: number
   /** Largest memory of tensors and of freed blocks that the allocator keeps, in bytes. */
   heldBytes: number
+  /** What a card would have for them, with CUDA's allocator and its context, in bytes. */
+  cardBytes(): number
   /** Where the peak occurs, and what holds it, largest first. */
   peak: { phase: string; operator: string; holders: MemoryHolder[] }
   /** The largest memory of tensors in each phase, in bytes, in the order of the phases. */
@@ -161,6 +164,7 @@ const summarize = <Mark>(record: PlanRecord, { labels, marks }: OpenPlan): Omit<
     }),
     peakBytes,
     heldBytes,
+    cardBytes: () => cardBytes(record.events),
     peak: describePeak(record, peakAt, labels, (place) => phases[places[place].number]),
     phases: phases.map((phase, i) => ({ phase, peakBytes: peaks[i] })).filter((entry) => entry.peakBytes > 0),
     operations: [...operations.values()],

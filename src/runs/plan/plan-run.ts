@@ -54,7 +54,7 @@ export interface RunPlan {
   memory: {
     /** Largest memory of tensors. */
     peakBytes: number
-    /** Together with freed blocks that are kept for reuse. */
+    /** Together with freed blocks that are kept for reuse; for a card with what its allocator and CUDA's context take. */
     heldBytes: number
     /** Where the peak occurs. */
     phase: string
@@ -125,10 +125,14 @@ const factsOf = (run: BuiltRun): BuiltFacts => {
 type CountedSteps = Pick<PlannedSteps, 'steps' | 'tokens' | 'fills'> & Partial<PlannedSteps>
 
 /** What a plan counted, for each of its steps: FLOPs of all processes together, and memory of the process of the plan. */
-const summaryOf = (planned: Plan<CountedSteps, StepMark>, group?: PlannedGroup): Omit<RunPlan, keyof BuiltFacts> => {
+const summaryOf = (
+  planned: Plan<CountedSteps, StepMark>,
+  { group, card = false }: Pick<PlanContext, 'group' | 'card'> = {},
+): Omit<RunPlan, keyof BuiltFacts> => {
   const { steps, tokens, ownTokens = tokens, tokensPerStep = tokens / steps, fills } = planned.result
   const { own = { rows: 0, tokens: tokensPerStep } } = planned.result
-  const { peakBytes, heldBytes, phases, operations } = planned
+  const { peakBytes, phases, operations } = planned
+  const heldBytes = card ? planned.cardBytes() : planned.heldBytes
   // A bounded plan takes a part of each step.
   const share = (own.tokens * steps) / ownTokens
   // The others compute as much for a token as this process.
@@ -190,6 +194,8 @@ export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
   signal?: AbortSignal
   /** The processes that share each batch: one of them is planned. */
   group?: PlannedGroup | undefined
+  /** Whether the run is planned for a card. */
+  card?: boolean | undefined
   /** Memory of the machines, all together, in bytes, where they are not this one. */
   memoryBytes?: number | undefined
 }
@@ -208,7 +214,7 @@ const expectOwnExamples = ({ stream }: BuiltRun, { rank }: PlannedGroup): void =
 export const planBuiltRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, group, memoryBytes, ...extent }: PlanContext = {},
+  { shared, signal, group, card, memoryBytes, ...extent }: PlanContext = {},
 ): Promise<RunPlan & { base: PlannedBase }> => {
   if (group !== undefined) expectRows(recipe, group)
   let run: BuiltRun | undefined
@@ -232,7 +238,7 @@ export const planBuiltRun = async (
       },
       { steps: variedSteps, seconds: mostSeconds, ...extent, largestOf: lookedSteps },
     )
-    return { ...facts!, ...summaryOf(planned, group) }
+    return { ...facts!, ...summaryOf(planned, { group, card }) }
   } finally {
     run?.close()
   }
@@ -279,7 +285,7 @@ const pretrainingRows = 16
 export const planPretraining = async (
   base: PlannedBase,
   length: number,
-  { group, shard = 'none' }: { group?: PlannedGroup | undefined; shard?: TrainingSettings['shard'] } = {},
+  { group, card, shard = 'none' }: Pick<PlanContext, 'group' | 'card'> & { shard?: TrainingSettings['shard'] } = {},
 ): Promise<RunPlan> => {
   const { definition, config, vocabulary } = base
   const sequences = pretrainingRows * (group?.size ?? 1)
@@ -317,7 +323,7 @@ export const planPretraining = async (
     },
     { steps: 1 },
   )
-  return { ...facts!, ...summaryOf(planned, group) }
+  return { ...facts!, ...summaryOf(planned, { group, card }) }
 }
 
 /** Ids of a row that are no special tokens. */

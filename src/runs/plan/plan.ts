@@ -1,5 +1,5 @@
 // What a run costs before it starts: memory, arithmetic, time, money and energy, for each fine-tuning method, beside pretraining the base.
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
@@ -158,7 +158,7 @@ const planBase = async (
 ): Promise<PlannedRow[]> => {
   if (base === undefined) return []
   const length = Math.min(512, planned.definition.facts(planned.config).maxPositions ?? 512)
-  const step = await planPretraining(planned, length, { group, shard })
+  const step = await planPretraining(planned, length, { group, card: gpu !== undefined, shard })
   const card = await readBaseCard(base)
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   const row = toRow('pretraining the base', {
@@ -240,6 +240,10 @@ const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefi
   ]
 }
 
+/** What a card has beside tensors. */
+const cardNote = ({ memory }: RunPlan): string =>
+  `With the segments of CUDA's allocator and its context a process has about ${formatBytes(memory.heldBytes)} of a card, counted with the kernels of the CPU.`
+
 /** What a plan of several processes takes for granted. */
 const processNotes = (
   { processes, tokensPerStep }: RunPlan,
@@ -298,7 +302,9 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const notes: string[] = []
   // Of a run that no machine here may hold, with cards or processes that are not here.
   const machines: PlanContext =
-    card === undefined && group === undefined ? {} : { group, memoryBytes: memoryBytes * (options.count ?? 1) }
+    card === undefined && group === undefined
+      ? {}
+      : { group, card: card !== undefined, memoryBytes: memoryBytes * (options.count ?? 1) }
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
   if (features && group !== undefined)
@@ -312,6 +318,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
       `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'some steps' : 'a rollout'}, or choose a \`gpu\`.`,
     )
   if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
+  if (card !== undefined) notes.push(cardNote(planned))
   notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
   const context = { speed, network, memoryBytes, prices }
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })

@@ -37,6 +37,8 @@ export interface SlurmCluster {
   /** Runs a command of Slurm. @returns its output @throws Error with what it wrote to stderr */
   call(program: string, ...words: string[]): string
   state(job: number): JobState
+  /** Waits until a job runs after so many restarts. @throws Error with the logs of the cluster after the time */
+  restarted(job: number, times: number, seconds: number): Promise<void>
   /** Waits until a job has ended for good, and gives how. @throws Error with the logs of the cluster after the time */
   ended(job: number, seconds: number): Promise<JobState>
   stop(): Promise<void>
@@ -147,6 +149,11 @@ export const startSlurm = async (): Promise<SlurmCluster> => {
     call,
     state,
     stop,
+    restarted: (job, times, seconds) =>
+      within(seconds, `restart ${times} of job ${job}`, () => {
+        const { state: now, restarts } = state(job)
+        return now === 'RUNNING' && restarts >= times
+      }),
     ended: async (job, seconds) => {
       const over = /^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|DEADLINE|OUT_OF_MEMORY)/
       await within(seconds, `the end of job ${job}`, () => over.test(state(job).state))

@@ -12,7 +12,7 @@ import { partitions, type SlurmCluster, slurmIsMissing, startSlurm } from './slu
 
 const reason = slurmIsMissing()
 /** So many that a job is not over before Slurm, which looks for jobs every few seconds, has preempted it. */
-const steps = 800
+const steps = 1600
 
 describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it is there'})`, () => {
   let data: SmallData
@@ -61,7 +61,9 @@ describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it 
   const urgent = () => cluster.call('sbatch', '-p', partitions.urgent, '-n', '2', '-o', '/dev/null', '--wrap', 'true')
   /** Hashes of the model and the last checkpoint; a stop leaves another one. */
   const lastOf = (name: string) =>
-    Object.entries(remainsOf(join(data.root, name))).filter(([file]) => /^model|0800/.test(file))
+    Object.entries(remainsOf(join(data.root, name))).filter(
+      ([file]) => file.startsWith('model') || file.includes(`${steps}`),
+    )
   const expectWhole = async (name: string, job: number, restarts: number) => {
     const ended = await cluster.ended(job, 240)
     expect(ended, logOf(name)).toEqual({ state: 'COMPLETED', restarts, exitCode: '0:0' })
@@ -74,7 +76,9 @@ describe.skipIf(reason !== undefined)(`a job of Slurm (skipped: ${reason ?? 'it 
     await reach('ordinary', 10)
     // What Slurm sends before the time of a job is over: to its tasks, not to the script.
     cluster.call('scancel', '--signal=USR1', String(job))
-    await reach('ordinary', 100)
+    // A fast machine takes many steps before the signal arrives.
+    await cluster.restarted(job, 1, 120)
+    await reach('ordinary', recordedSteps(join(data.root, 'ordinary')) + 20)
     urgent()
     await expectWhole('ordinary', job, 2)
   })

@@ -1,5 +1,5 @@
 // Our side of the benchmark of quantised files, as a program of a user that imports the parts of the package that it needs: opens a GGUF
-// file and generates greedily. Prompts as JSON on standard input, one JSON line out.
+// file and generates greedily. Prompts as JSON on standard input, one JSON line out. It runs what set-up has compiled (dist).
 // Arguments: file, packed or unpacked, new tokens, runs, threads.
 import { readFileSync } from 'node:fs'
 import { loadModel, loadTokenizer } from '../../dist/checkpoint/index.js'

@@ -7,7 +7,7 @@ import type { Tensor } from '../../tensor/index.ts'
 import type { Reference } from '../reference.ts'
 import type { PreferencePair, RatedCompletion } from './pairs.ts'
 
-/** Log-probabilities of one side of P pairs, in nats, each [P] in the widest dtype of the device, as all of float64 here: float32 where it has no other. */
+/** Log-probabilities of one side of P pairs, in nats, each float64 [P]; float32 on a device without float64, as all that is float64 in this folder. */
 export interface PairSide {
   /** Summed over the tokens of each completion, with a gradient. */
   policy: Tensor

@@ -10,7 +10,8 @@
 
 namespace tunesmith {
 
-// A tensor of the CPU on a device. The copy is from pinned memory, so the host does not wait for it.
+// A tensor of the CPU on a device. The copy is from pinned memory, so the host does not wait for it, but on the GPU of
+// a Mac.
 at::Tensor upload(const at::Tensor& host, c10::Device device);
 
 // Whether a device computes in float64, which the GPUs of Macs do not.

@@ -17,7 +17,10 @@
 #include <ATen/core/GraphImplInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #endif
 
@@ -107,7 +110,49 @@ std::pair<size_t, size_t> memory_info(c10::DeviceAllocator& allocator, c10::Devi
   return {total > used ? total - used : 0, total};
 }
 
-// deviceMemory(device?) -> { device, inUse, cached, peak, free, total } in bytes, of the accelerator for none;
+constexpr auto all_sizes = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+
+// The limit of `setDeviceMemoryLimit`.
+struct MemoryLimit {
+  std::mutex mutex;
+  std::atomic<bool> set{false};
+  c10::DeviceAllocator* allocator = nullptr;
+  c10::Device device{c10::kCPU};
+  int64_t bytes = 0;
+  // The allocator's own peak begins again when it is over the limit.
+  int64_t earlier_peak = 0;
+
+  int64_t peak() { return allocator->getDeviceStats(device.index()).allocated_bytes[all_sizes].peak; }
+  void restart_peak() {
+    earlier_peak = std::max(earlier_peak, peak());
+    allocator->resetPeakStats(device.index());
+  }
+};
+MemoryLimit memory_limit;
+
+// setDeviceMemoryLimit(device, bytes | undefined) -> whether the memory of that device is counted. One device has a limit.
+TUNESMITH_FUNCTION(set_device_memory_limit) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const c10::Device device(read_string(env, a[0], "device"));
+    auto* allocator = allocator_of(device);
+    napi_valuetype type;
+    napi_typeof(env, a[1], &type);
+    std::lock_guard<std::mutex> lock(memory_limit.mutex);
+    memory_limit.set = false;
+    if (allocator == nullptr) return make_bool(env, false);
+    if (type == napi_undefined) return make_bool(env, true);
+    at::globalContext().lazyInitDevice(device.type());
+    memory_limit.allocator = allocator;
+    memory_limit.device = c10::Device(device.type(), index_of(device));
+    memory_limit.bytes = read_int(env, a[1], "bytes");
+    memory_limit.restart_peak();
+    memory_limit.set = true;
+    return make_bool(env, true);
+  });
+}
+
+// deviceMemory(device?) -> { device, inUse, cached, peak, free, total, limit } in bytes, of the accelerator for none;
 // undefined for the CPU, without an accelerator, and for one without statistics
 TUNESMITH_FUNCTION(device_memory) {
   return guarded(env, [&] {
@@ -119,8 +164,9 @@ TUNESMITH_FUNCTION(device_memory) {
     const c10::DeviceIndex index = index_of(*device);
     const auto statistics = allocator->getDeviceStats(index);
     const auto [free, total] = memory_info(*allocator, c10::Device(device->type(), index));
-    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-    const auto& allocated = statistics.allocated_bytes[all];
+    const auto& allocated = statistics.allocated_bytes[all_sizes];
+    std::lock_guard<std::mutex> lock(memory_limit.mutex);
+    const bool limited = memory_limit.device == c10::Device(device->type(), index);
     napi_value result;
     napi_create_object(env, &result);
     const auto set = [&](const char* name, int64_t bytes) {
@@ -128,10 +174,11 @@ TUNESMITH_FUNCTION(device_memory) {
     };
     set_field(env, result, "device", make_string(env, c10::Device(device->type(), index).str()));
     set("inUse", allocated.current);
-    set("cached", statistics.reserved_bytes[all].current - allocated.current);
-    set("peak", allocated.peak);
+    set("cached", statistics.reserved_bytes[all_sizes].current - allocated.current);
+    set("peak", limited ? std::max(memory_limit.earlier_peak, allocated.peak) : allocated.peak);
     set("free", static_cast<int64_t>(free));
     set("total", static_cast<int64_t>(total));
+    if (limited && memory_limit.set) set("limit", memory_limit.bytes);
     return result;
   });
 }
@@ -154,6 +201,8 @@ TUNESMITH_FUNCTION(reset_device_peak) {
     auto* allocator = device ? allocator_of(*device) : nullptr;
     if (allocator == nullptr) return make_undefined(env);
     at::globalContext().lazyInitDevice(device->type());
+    std::lock_guard<std::mutex> lock(memory_limit.mutex);
+    memory_limit.earlier_peak = 0;
     allocator->resetPeakStats(index_of(*device));
     return make_undefined(env);
   });
@@ -257,11 +306,39 @@ TUNESMITH_FUNCTION(free_graph) {
 
 }  // namespace
 
+#ifdef TUNESMITH_HAS_ACCELERATOR
+
+LimitedMemory::LimitedMemory() {
+  if (!memory_limit.set) return;
+  std::lock_guard<std::mutex> lock(memory_limit.mutex);
+  peak_before_ = memory_limit.peak();
+  if (peak_before_ <= memory_limit.bytes) return;
+  memory_limit.restart_peak();
+  peak_before_ = memory_limit.peak();
+}
+
+void LimitedMemory::expect_within() const {
+  if (!memory_limit.set) return;
+  std::lock_guard<std::mutex> lock(memory_limit.mutex);
+  const int64_t peak = memory_limit.peak();
+  TORCH_CHECK_WITH(OutOfMemoryError, peak <= std::max(peak_before_, memory_limit.bytes), "not enough memory on ",
+                   memory_limit.device.str(), ": tensors took ", peak, " bytes, over the limit of ",
+                   memory_limit.bytes, " bytes set for this process");
+}
+
+#else
+
+LimitedMemory::LimitedMemory() {}
+void LimitedMemory::expect_within() const {}
+
+#endif
+
 std::vector<Export> accelerator_exports() {
   return {{"upload", upload_tensor},
           {"hasFloat64", device_has_float64},
 #ifdef TUNESMITH_HAS_ACCELERATOR
           {"deviceMemory", device_memory},
+          {"setDeviceMemoryLimit", set_device_memory_limit},
           {"emptyDeviceCache", empty_device_cache},
           {"resetDevicePeak", reset_device_peak},
           {"hasGraphs", has_graphs},

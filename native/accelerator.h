@@ -20,4 +20,16 @@ bool has_float64(c10::Device device);
 // Settings that libraries of accelerators read at their first use.
 void prepare_accelerators();
 
+// Stands around operators, and compares the memory of tensors with the limit of their device. The allocators of
+// accelerators share no limit of their own, so it is exceeded for as long as one operator or backward pass takes.
+class LimitedMemory {
+ public:
+  LimitedMemory();
+  // Throws an out-of-memory error where the limit was exceeded meanwhile.
+  void expect_within() const;
+
+ private:
+  int64_t peak_before_ = 0;
+};
+
 }  // namespace tunesmith

@@ -1,5 +1,6 @@
 // Autograd for JavaScript: backward, gradients, modes, and functions with a JavaScript callback as backward, which
 // activation checkpointing uses.
+#include "accelerator.h"
 #include "binding.h"
 
 #include <ATen/core/grad_mode.h>
@@ -159,7 +160,9 @@ TUNESMITH_FUNCTION(backward) {
   return through_engine(env, [&] {
     Arguments a(env, info);
     const auto roots = read_tensors(env, a[0], "roots");
+    const LimitedMemory memory;
     torch::autograd::backward(roots, read_gradients(env, a[1], roots.size()), read_bool(env, a[2], "retainGraph"));
+    memory.expect_within();
     return make_undefined(env);
   });
 }

@@ -1,5 +1,6 @@
 // Calls any operator of libtorch: looked up in the dispatcher by name once, then called boxed. The kinds of arguments
 // come from the operator's schema.
+#include "accelerator.h"
 #include "binding.h"
 #include "planning.h"
 
@@ -320,10 +321,12 @@ TUNESMITH_FUNCTION(call) {
       }
     }
     if (planning()) name_operator(op.handle.schema().name().c_str(), false);
+    const LimitedMemory memory;
     if (const auto device = sampled_elsewhere(op, stack))
       sample_on_cpu(op, stack, *device);
     else
       op.handle.callBoxed(stack);
+    memory.expect_within();
     if (op.in_place || stack.empty()) return make_undefined(env);
     if (stack.size() == 1) return from_ivalue(env, stack[0]);
     napi_value results;

@@ -58,6 +58,8 @@ export interface DeviceMemory {
   /** Memory that nobody has, and all memory of the device. */
   free: number
   total: number
+  /** Limit of `setMemoryLimit` for this device. */
+  limit?: number
 }
 
 type Handle = number
@@ -158,6 +160,7 @@ export interface Native {
   fallbacks(): Record<string, number>
   // Absent where libtorch has no `at::accelerator::Graph`, as before 2.13. Without a device, that of the accelerator.
   deviceMemory?(device?: string): DeviceMemory | undefined
+  setDeviceMemoryLimit?(device: string, bytes: number | undefined): boolean
   emptyDeviceCache?(): void
   resetDevicePeak?(device?: string): void
   hasGraphs?(device: string): boolean

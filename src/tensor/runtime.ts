@@ -1,6 +1,7 @@
 // Settings and statistics of the engine in this process: threads, memory, determinism, libtorch's build.
 
 import { ConfigError, show } from '../core/index.ts'
+import { expectDevice } from './device.ts'
 import { withTypedErrors } from './error-messages.ts'
 import { type BuildFacts, type MemoryStatistics, native } from './native.ts'
 
@@ -34,12 +35,22 @@ export const buildFacts = (): BuildFacts => native.buildFacts()
 export const memoryStatistics = (): MemoryStatistics => native.memoryStatistics()
 
 /**
- * Limits the CPU memory of tensors in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit.
- * @throws ConfigError for anything but a positive whole number
+ * Limits the memory of tensors in bytes, on the CPU or on one accelerator: beyond it, operators throw an OutOfMemoryError. Undefined removes the
+ * limit. An accelerator is checked after each operator and backward pass, so it holds more for as long as one of these takes.
+ * @throws ConfigError for anything but a positive whole number, and for a device whose memory libtorch does not count
  */
-export const setMemoryLimit = (bytes: number | undefined): void => {
+export const setMemoryLimit = (bytes: number | undefined, device = 'cpu'): void => {
   if (bytes !== undefined) expectCount('setMemoryLimit', 'bytes', bytes)
-  native.setMemoryLimit(bytes)
+  const wanted = expectDevice(device)
+  if (wanted === 'cpu') {
+    native.setMemoryLimit(bytes)
+    return
+  }
+  const counted = withTypedErrors('setMemoryLimit', () => native.setDeviceMemoryLimit?.(wanted, bytes) ?? false)
+  if (!counted && bytes !== undefined)
+    throw new ConfigError(
+      `Expected a device whose memory libtorch counts for a limit of memory, got ${wanted} with libtorch ${buildFacts().torchVersion}. Leave the limit out.`,
+    )
 }
 
 /** Returns freed memory that is cached for reuse to the system. */

@@ -17,6 +17,8 @@ import {
   resetDevicePeak,
   type StrictDeviceCounts,
   scaledDotProductAttention,
+  scope,
+  setMemoryLimit,
   setStrictMemory,
   strictDeviceCounts,
   Tensor,
@@ -242,6 +244,31 @@ describe('memory of the device', () => {
     } finally {
       setStrictMemory(undefined)
     }
+  })
+
+  it('has a limit, which operators and backward passes are held to, and keeps its peak', () => {
+    const bytes = memory().inUse + (5 << 20)
+    setMemoryLimit(bytes, device)
+    try {
+      expect(memory().limit).toBe(bytes)
+      const x = zeros([1 << 18], { device })
+      x.requiresGrad = true
+      expect(() => x.expand([6, 1 << 18]).contiguous()).toThrow(
+        `not enough memory on strict:0: tensors took ${memory().inUse + (6 << 20)} bytes, over the limit of ${bytes} bytes set for this process`,
+      )
+      const { peak } = memory()
+      expect(peak).toBe(memory().inUse + (6 << 20))
+      // What failed is freed, so that less still fits.
+      x.detach().add(1).free()
+      expect(memory().peak).toBe(peak)
+      const sum = scope(() => x.mul(2).mul(x.exp()).sum())
+      expect(() => sum.backward()).toThrow('over the limit')
+    } finally {
+      setMemoryLimit(undefined, device)
+    }
+    expect(memory().limit).toBeUndefined()
+    zeros([6 << 18], { device }).free()
+    expect(() => setMemoryLimit(0, device)).toThrow('Expected a positive whole number of bytes')
   })
 })
 

@@ -115,7 +115,7 @@ const firstBatch = <Example>({
 const availableOn = (device: string): number => {
   const there = deviceMemory(device)
   const { limit, available } = memoryStatistics()
-  return there === undefined ? (limit ?? available) : there.free + there.cached
+  return there === undefined ? (limit ?? available) : Math.min(there.limit ?? Infinity, there.free + there.cached)
 }
 
 /** Checks the first batch and estimates what a step takes. @throws ConfigError or DataError for a run that could not learn */

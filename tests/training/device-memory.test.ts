@@ -14,6 +14,7 @@ import {
   liveTensors,
   resetDevicePeak,
   type StrictDeviceCounts,
+  setMemoryLimit,
   setStrictMemory,
   strictDeviceCounts,
 } from '../../src/tensor/index.ts'
@@ -26,7 +27,12 @@ import { eventsOf, largestDifference, lossesOf, modelOf, ofType, runOf } from '.
 enableStrictDevice()
 const device = 'strict'
 
-afterEach(() => setStrictMemory(undefined))
+const limit = (bytes: number | undefined) => setMemoryLimit(bytes, device)
+
+afterEach(() => {
+  setStrictMemory(undefined)
+  limit(undefined)
+})
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
@@ -58,7 +64,10 @@ const runOn = (settings: object): TrainingRun<never> =>
   })
 
 describe('training', () => {
-  it('halves micro-batches, then recomputes layers, with the same losses', async () => {
+  it.each([
+    ['is full', setStrictMemory],
+    ['has a limit', limit],
+  ])('on a card that %s halves micro-batches, then recomputes layers, with the same losses', async (_, restrict) => {
     const one = { budget: { steps: 1 } }
     const first = runOn({ ...size, ...one })
     const whole = await peakOf(() => eventsOf(first))
@@ -68,10 +77,10 @@ describe('training', () => {
     const free = lossesOf(await eventsOf(runOn(size)))
     for (const share of [0.6, 0.15]) {
       const run = runOn(size)
-      setStrictMemory((await bytesInUse()) + Math.ceil(small + share * (whole - small)))
+      restrict((await bytesInUse()) + Math.ceil(small + share * (whole - small)))
       const before = emptied()
       const events = await eventsOf(run)
-      setStrictMemory(undefined)
+      restrict(undefined)
       const incidents = ofType(events, 'incident')
       expect(incidents.length).toBeGreaterThan(0)
       expect(incidents.every(({ kind, step }) => kind === 'out-of-memory' && step === 1)).toBe(true)
@@ -190,6 +199,24 @@ describe('runs in a folder', () => {
     const { losses, incidents } = await aligned('dpo-limited')
     expect(incidents.some(({ kind }) => kind === 'out-of-memory')).toBe(true)
     expect(largestDifference(losses, free?.losses ?? [])).toBeLessThan(1e-5)
+  })
+
+  it('stay within a memoryBudget of the card, and refuse one that the weights alone exceed', async () => {
+    const recipe = { task: 'sequence-classification', data: small.at('classes.jsonl'), variant: 'full' }
+    const trained = (name: string, more: object = {}) =>
+      heard((onEvent) =>
+        finetune(common(name, { ...recipe, ...more }) as unknown as Parameters<typeof finetune>[0], { onEvent }),
+      )
+    let free: Awaited<ReturnType<typeof trained>> | undefined
+    const whole = await peakOf(async () => {
+      free = await trained('free')
+    })
+    const memoryBudget = (await bytesInUse()) + Math.ceil(0.8 * whole)
+    const { losses, incidents } = await trained('within', { memoryBudget })
+    expect(incidents.map(({ kind }) => kind)).toContain('out-of-memory')
+    expect(largestDifference(losses, free?.losses ?? [])).toBeLessThan(1e-5)
+    expect(deviceMemory(device)?.limit).toBeUndefined()
+    await expect(trained('refused', { memoryBudget: 1000 })).rejects.toThrow(/`memoryBudget`/)
   })
 
   it('report the peak of their device, and not that of the CPU', async () => {

@@ -58,7 +58,7 @@ export const executeSteps = async (
   const { recipe, trainable } = run
   const record = await openRecord(recipe, mode, listener, { silent: group !== undefined && !group.first })
   const flight = checkRun(run)
-  expectBudgetFits(recipe.memoryBudget, flight.memory.gradients)
+  expectBudgetFits(recipe.memoryBudget, flight.memory.gradients, recipe.device)
   if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line), group) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)

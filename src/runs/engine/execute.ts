@@ -67,7 +67,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
   listener: RunListener,
   group?: ProcessGroup,
 ): Promise<RunResult> => {
-  const { out, memoryBudget, deterministic } = recipe
+  const { out, memoryBudget, deterministic, device } = recipe
   const before = isDeterministic()
   const unlock = group === undefined || group.first ? await lockRun(out) : async () => {}
   const shared = new SharedData()
@@ -84,7 +84,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     if (notice !== undefined) listener.onNote?.(notice)
     checkGpu(recipe.device)
     const fit = kind.nonIterative?.(recipe)
-    if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget)
+    if (fit !== undefined && memoryBudget !== undefined) setMemoryLimit(memoryBudget, device)
     if (fit !== undefined)
       return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener, group))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
@@ -95,7 +95,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
           ? await predictRun(kind as RunKind, recipe, { ...context, group })
           : await readPrediction(out)
     // Only now, as plans of larger runs than the budget allows are made too.
-    if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
+    if (memoryBudget !== undefined) setMemoryLimit(memoryBudget, device)
     const memory = watchMemory(recipe.device)
     // The others find what the first process encoded in the cache.
     const build = () => within(memoryBudget, () => kind.build(recipe, { ...context, ...(group && { group }) }))
@@ -106,7 +106,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
   } catch (error) {
     throw explainDiskFault(error, out)
   } finally {
-    if (memoryBudget !== undefined) setMemoryLimit(undefined)
+    if (memoryBudget !== undefined) setMemoryLimit(undefined, device)
     if (deterministic) setDeterministic(before)
     run?.close()
     await shared.close()

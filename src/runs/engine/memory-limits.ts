@@ -2,7 +2,7 @@
 // lower bounds.
 import { totalmem } from 'node:os'
 import { ConfigError, formatBytes, formatCount, OutOfMemoryError } from '../../core/index.ts'
-import { memoryStatistics } from '../../tensor/index.ts'
+import { deviceMemory, memoryStatistics } from '../../tensor/index.ts'
 
 /** The memory of the machine, or the limit of the container that the process runs in. */
 export const machineMemory = (): number => {
@@ -101,11 +101,8 @@ export const explainBudget = (error: unknown, memoryBudget: number | undefined):
  * Checks the budget against what is allocated before the first step (weights, optimizer state) and the gradients.
  * @throws ConfigError for a budget that no micro-batch could stay within
  */
-export const expectBudgetFits = (
-  memoryBudget: number | undefined,
-  gradients: number,
-  { inUse } = memoryStatistics(),
-): void => {
+export const expectBudgetFits = (memoryBudget: number | undefined, gradients: number, device: string): void => {
+  const { inUse } = deviceMemory(device) ?? memoryStatistics()
   const needed = inUse + gradients
   if (memoryBudget === undefined || needed < memoryBudget) return
   throw new ConfigError(

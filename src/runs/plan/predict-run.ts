@@ -31,11 +31,13 @@ interface TensorRoom {
 /** Memory for the tensors of a run in this process, on its device. */
 const roomOf = ({ memoryBudget, device }: CommonRecipe): TensorRoom => {
   const there = deviceMemory(device)
-  if (there !== undefined) return { bytes: there.free + there.cached, limit: `that ${there.device} has left` }
-  const machine = machineMemory() - memoryUsage.rss()
-  return memoryBudget !== undefined && memoryBudget < machine
+  const left =
+    there === undefined
+      ? { bytes: machineMemory() - memoryUsage.rss(), limit: 'that this machine has left for tensors' }
+      : { bytes: there.free + there.cached, limit: `that ${there.device} has left` }
+  return memoryBudget !== undefined && memoryBudget < left.bytes
     ? { bytes: memoryBudget, limit: 'of `memoryBudget`' }
-    : { bytes: machine, limit: 'that this machine has left for tensors' }
+    : left
 }
 
 /** What the loop does by itself when memory runs out: single examples, then all layers recomputed. */

@@ -130,7 +130,8 @@ struct MemoryLimit {
 };
 MemoryLimit memory_limit;
 
-// setDeviceMemoryLimit(device, bytes | undefined) -> whether the memory of that device is counted. One device has a limit.
+// setDeviceMemoryLimit(device, bytes | undefined) -> whether the memory of that device is counted. One device has a
+// limit.
 TUNESMITH_FUNCTION(set_device_memory_limit) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -322,8 +323,8 @@ void LimitedMemory::expect_within() const {
   std::lock_guard<std::mutex> lock(memory_limit.mutex);
   const int64_t peak = memory_limit.peak();
   TORCH_CHECK_WITH(OutOfMemoryError, peak <= std::max(peak_before_, memory_limit.bytes), "not enough memory on ",
-                   memory_limit.device.str(), ": tensors took ", peak, " bytes, over the limit of ",
-                   memory_limit.bytes, " bytes set for this process");
+                   memory_limit.device.str(), ": tensors took ", peak, " bytes, over the limit of ", memory_limit.bytes,
+                   " bytes set for this process");
 }
 
 #else

@@ -1,8 +1,8 @@
 // A benchmark of bounded time: each part has a share of the minutes, and what does not end in it is named, not waited for.
 import { spawn } from 'node:child_process'
 
-/** How a process ended: with its lines, or not within its time. */
-export type Outcome = { lines: string[] } | { fault: string }
+/** How a process ended: with its lines, or with a fault and the lines that it printed before. */
+export type Outcome = { lines: string[] } | { fault: string; printed?: string[] }
 
 /** The time of a part. */
 export class PartClock {
@@ -22,12 +22,12 @@ export class PartClock {
 /** Least time in which a process is worth starting, in seconds. */
 const leastSeconds = 5
 
-/** Runs a process within the time of a part, and gives the lines of its output. Lines that came before an end by time are kept. */
+/** Runs a process within the time of a part, and gives the lines of its output. */
 export const runWithin = (
   clock: PartClock,
   [command, ...args]: readonly string[],
   environment: Record<string, string> = {},
-): Promise<Outcome & { late?: string[] }> => {
+): Promise<Outcome> => {
   const seconds = clock.left
   if (seconds < leastSeconds) return Promise.resolve({ fault: 'no time was left' })
   return new Promise((resolve) => {
@@ -48,16 +48,17 @@ export const runWithin = (
     child.stderr.on('data', (part) => {
       err = (err + part).slice(-4000)
     })
-    const end = (outcome: Outcome & { late?: string[] }) => {
+    const end = (outcome: Outcome) => {
       clearTimeout(timer)
       resolve(outcome)
     }
     child.on('error', (error) => end({ fault: error.message }))
     child.on('close', (code) => {
       const lines = out.trim() === '' ? [] : out.trim().split('\n')
-      if (isLate) end({ fault: `did not end in ${Math.round(seconds)} s`, late: lines })
+      const last = err.trim().split('\n').pop() ?? ''
+      if (isLate) end({ fault: `did not end in ${Math.round(seconds)} s`, printed: lines })
       else if (code === 0) end({ lines })
-      else end({ fault: `ended with ${code}: ${err.trim().split('\n').pop() ?? ''}`.slice(0, 300) })
+      else end({ fault: `ended with ${code}: ${last}`.slice(0, 300), printed: lines })
     })
   })
 }

@@ -17,6 +17,9 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#if defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 namespace tunesmith {
 namespace baseline {
@@ -35,6 +38,13 @@ const Kernels& table();
 namespace emulated {
 const Kernels& table();
 }
+#elif defined(__aarch64__)
+namespace dotprod {
+const Kernels& table();
+}
+namespace i8mm {
+const Kernels& table();
+}
 #endif
 
 // TUNESMITH_ISA names a table, or one with matrix tiles: `amx` is avx512bf16 with tiles, `emulated-amx` emulates both.
@@ -42,6 +52,32 @@ static const char* wanted_table() {
   const char* wanted = std::getenv("TUNESMITH_ISA");
   return wanted == nullptr || *wanted == 0 ? nullptr : wanted;
 }
+
+#if defined(__aarch64__)
+enum class ArmFeature { dot_products, byte_matrices, bfloat16 };
+
+static bool has_feature(ArmFeature feature) {
+#if defined(__linux__)
+  // @source Linux, arch/arm64/include/uapi/asm/hwcap.h
+  switch (feature) {
+    case ArmFeature::dot_products: return (getauxval(AT_HWCAP) & 1ul << 20) != 0;
+    case ArmFeature::byte_matrices: return (getauxval(AT_HWCAP2) & 1ul << 13) != 0;
+    case ArmFeature::bfloat16: return (getauxval(AT_HWCAP2) & 1ul << 14) != 0;
+  }
+  return false;
+#elif defined(__APPLE__)
+  // libtorch has no fast products of bf16 there, with the instructions or without.
+  if (feature == ArmFeature::bfloat16) return false;
+  int there = 0;
+  size_t size = sizeof(there);
+  const bool dots = feature == ArmFeature::dot_products;
+  const char* name = dots ? "hw.optional.arm.FEAT_DotProd" : "hw.optional.arm.FEAT_I8MM";
+  return sysctlbyname(name, &there, &size, nullptr, 0) == 0 && there != 0;
+#else
+  return false;
+#endif
+}
+#endif
 
 static const Kernels& choose() {
   const char* wanted = wanted_table();
@@ -57,6 +93,10 @@ static const Kernels& choose() {
   if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();
+#elif defined(__aarch64__)
+  const bool dots = has_feature(ArmFeature::dot_products);
+  if (dots && has_feature(ArmFeature::byte_matrices) && allowed("i8mm")) return i8mm::table();
+  if (dots && allowed("dotprod")) return dotprod::table();
 #endif
   (void)allowed;
   return baseline::table();
@@ -68,9 +108,8 @@ static bool ask_processor() {
   __builtin_cpu_init();
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __builtin_cpu_supports("avx512f") && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
-#elif defined(__aarch64__) && defined(__linux__)
-  constexpr unsigned long hwcap2_bf16 = 1ul << 14;
-  return (getauxval(AT_HWCAP2) & hwcap2_bf16) != 0;
+#elif defined(__aarch64__)
+  return has_feature(ArmFeature::bfloat16);
 #else
   return false;
 #endif

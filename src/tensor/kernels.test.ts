@@ -561,7 +561,7 @@ describe('the same call twice', () => {
 const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
 const wanted = process.env.TUNESMITH_ISA
 const sixteen = { avx512: 16, avx512bf16: 16, amx: 16, emulated: 16, 'emulated-amx': 16 }
-const lanes: Record<string, number> = { baseline: 4, avx2: 8, ...sixteen }
+const lanes: Record<string, number> = { baseline: 4, dotprod: 4, i8mm: 4, avx2: 8, ...sixteen }
 const matrixTiles = callable('matrixTiles', entry<() => boolean>('tunesmith::matrix_tiles()')) as () => boolean
 
 describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESMITH_ISA names one)', () => {

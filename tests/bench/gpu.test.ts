@@ -92,13 +92,13 @@ describe('a process within the time of its part', () => {
   it('is ended with its children when the time is over, and what it said before is kept', async () => {
     const code = `console.log('first'); require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: 'inherit' })`
     const outcome = await runWithin(new PartClock(6), node(code))
-    expect(outcome).toMatchObject({ fault: 'did not end in 6 s', late: ['first'] })
+    expect(outcome).toMatchObject({ fault: 'did not end in 6 s', printed: ['first'] })
   })
 
   it('is not started without time, and its fault is a line', async () => {
     expect(await runWithin(new PartClock(1), node(''))).toEqual({ fault: 'no time was left' })
     const failed = await runWithin(new PartClock(60), node('console.error("why"); process.exit(3)'))
-    expect(failed).toEqual({ fault: 'ended with 3: why' })
+    expect(failed).toEqual({ fault: 'ended with 3: why', printed: [] })
     expect(await runWithin(new PartClock(60), ['/no/such/python'])).toMatchObject({
       fault: expect.stringContaining('ENOENT'),
     })

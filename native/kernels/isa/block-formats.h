@@ -23,6 +23,8 @@ TUNESMITH_INLINE float half_value(const uint8_t* p) {
   __builtin_memcpy(&bits, p, 2);
 #if defined(__F16C__)
   return _cvtsh_ss(bits);
+#elif defined(__aarch64__)
+  return float(as<__fp16>(bits));
 #else
   const uint32_t sign = uint32_t(bits & 0x8000) << 16, rest = bits & 0x7fff;
   // Infinity and NaN keep their exponent of ones, and subnormal numbers are multiples of 2^-24.
@@ -83,6 +85,16 @@ TUNESMITH_INLINE Bytes32 fifth_bits(const uint8_t* p) {
   const __m256i mask = _mm256_set1_epi64x(int64_t(0x8040201008040201));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, mask), mask);
   return as<Bytes32>(_mm256_and_si256(set, _mm256_set1_epi8(16)));
+#elif defined(__aarch64__)
+  const uint8x16_t all = vreinterpretq_u8_u32(vdupq_n_u32(bits)), fifth = vdupq_n_u8(16);
+  const uint8x16_t places = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+  const uint8x16_t mask = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+  const auto spread = [&](uint8x16_t at) { return vandq_u8(vtstq_u8(vqtbl1q_u8(all, at), mask), fifth); };
+  const uint8x16_t low = spread(places), high = spread(vaddq_u8(places, vdupq_n_u8(2)));
+  Bytes32 out;
+  __builtin_memcpy(&out, &low, 16);
+  __builtin_memcpy((uint8_t*)&out + 16, &high, 16);
+  return out;
 #else
   Bytes32 out;
   for (int i = 0; i < group_size; i++) out[i] = uint8_t((bits >> i & 1) << 4);

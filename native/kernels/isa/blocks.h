@@ -15,12 +15,27 @@ namespace tunesmith::TUNESMITH_ISA {
 #elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
 // Products of bytes are added in pairs to int16, so codes of 8 bits must be signed to leave room.
 #define TUNESMITH_BYTE_PAIRS
+#elif defined(__ARM_FEATURE_DOTPROD)
+#define TUNESMITH_DOT_PRODUCTS
+#endif
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define TUNESMITH_BYTE_MATRICES
+inline constexpr bool byte_matrices = true;
+#else
+inline constexpr bool byte_matrices = false;
+#endif
+#if defined(TUNESMITH_BYTE_PAIRS) || defined(TUNESMITH_DOT_PRODUCTS)
+#define TUNESMITH_SIGNED_CODES
 #endif
 
 inline constexpr int steps = group_size / 4;  // words of a group in a lane
 inline constexpr int chunk_groups = 32;       // groups of weight rows that are laid out at a time
 // Rows of the input at a time. With 32 registers eight sums hide how long an integer dot product takes.
+#if defined(__aarch64__)
+inline constexpr int block_tile = 8;
+#else
 inline constexpr int block_tile = lanes == 16 ? 8 : 4;
+#endif
 
 // A number as a type.
 template <int number> struct Count {
@@ -56,6 +71,22 @@ TUNESMITH_INLINE void turn_words(const Bytes32* rows, uint32_t* out) {
     _mm256_store_si256((__m256i*)(out + s * lanes), _mm256_permute2x128_si256(b[s], b[s + 4], 0x20));
     _mm256_store_si256((__m256i*)(out + (s + 4) * lanes), _mm256_permute2x128_si256(b[s], b[s + 4], 0x31));
   }
+#elif defined(__aarch64__)
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; half++) {
+    uint32x4_t a[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) a[i] = vld1q_u32((const uint32_t*)&rows[i] + 4 * half);
+    const uint32x4_t even = vtrn1q_u32(a[0], a[1]), odd = vtrn2q_u32(a[0], a[1]);
+    const uint32x4_t even2 = vtrn1q_u32(a[2], a[3]), odd2 = vtrn2q_u32(a[2], a[3]);
+    const auto low = [](uint32x4_t x, uint32x4_t y) { return vcombine_u32(vget_low_u32(x), vget_low_u32(y)); };
+    const auto high = [](uint32x4_t x, uint32x4_t y) { return vcombine_u32(vget_high_u32(x), vget_high_u32(y)); };
+    uint32_t* to = out + 4 * half * lanes;
+    vst1q_u32(to, low(even, even2));
+    vst1q_u32(to + lanes, low(odd, odd2));
+    vst1q_u32(to + 2 * lanes, high(even, even2));
+    vst1q_u32(to + 3 * lanes, high(odd, odd2));
+  }
 #else
   constexpr int count = lanes < 8 ? lanes : 8;
   for (int i = 0; i < count; i++) {
@@ -66,10 +97,10 @@ TUNESMITH_INLINE void turn_words(const Bytes32* rows, uint32_t* out) {
 #endif
 }
 
-// Signed codes where products of bytes are added in pairs, and unsigned ones elsewhere.
+// Signed codes where products of bytes are added in pairs or are of signed bytes, and unsigned ones elsewhere.
 template <class F>
 inline constexpr bool signed_codes =
-#if defined(TUNESMITH_BYTE_PAIRS)
+#if defined(TUNESMITH_SIGNED_CODES)
     F::bits == 8;
 #else
     false;
@@ -196,6 +227,8 @@ TUNESMITH_INLINE void fill_tile(F format, const uint8_t* const* rows, int64_t ah
 TUNESMITH_INLINE Ints dot_words(Ints sum, Words codes, uint32_t x) {
 #if defined(TUNESMITH_VNNI)
   return as<Ints>(_mm512_dpbusd_epi32(as<__m512i>(sum), as<__m512i>(codes), _mm512_set1_epi32(int(x))));
+#elif defined(TUNESMITH_DOT_PRODUCTS)
+  return as<Ints>(vdotq_s32(as<int32x4_t>(sum), as<int8x16_t>(codes), vreinterpretq_s8_u32(vdupq_n_u32(x))));
 #else
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) sum += as<Ints>((codes >> (8 * i)) & 255u) * int32_t(int8_t(x >> (8 * i)));
@@ -247,6 +280,37 @@ TUNESMITH_INLINE uint32_t word_at(const int8_t* p) {
   return x;
 }
 
+#if defined(TUNESMITH_BYTE_MATRICES)
+// Sums of R rows of the input: an instruction multiplies two rows with two columns, eight bytes of each.
+template <int R> struct RowPairs {
+  // Of rows 2i and 2i + 1: the first two columns, and the last two.
+  int32x4_t low[(R + 1) / 2], high[(R + 1) / 2];
+
+  // Four codes of every lane and the next four, times the bytes from `at` on.
+  __attribute__((always_inline)) void add(Words first, Words second, const int8_t* const* x, int64_t at) {
+    const int8x16_t left = as<int8x16_t>(vzip1q_u32(as<uint32x4_t>(first), as<uint32x4_t>(second)));
+    const int8x16_t right = as<int8x16_t>(vzip2q_u32(as<uint32x4_t>(first), as<uint32x4_t>(second)));
+#pragma GCC unroll 4
+    for (int i = 0; i < (R + 1) / 2; i++) {
+      // The last row of an odd number stands twice.
+      const int8_t* other = x[2 * i + 1 < R ? 2 * i + 1 : R - 1];
+      const int8x16_t rows = vcombine_s8(vld1_s8(x[2 * i] + at), vld1_s8(other + at));
+      low[i] = vmmlaq_s32(low[i], rows, left);
+      high[i] = vmmlaq_s32(high[i], rows, right);
+    }
+  }
+
+  __attribute__((always_inline)) void finish(Ints* sums) const {
+#pragma GCC unroll 4
+    for (int i = 0; i < (R + 1) / 2; i++) {
+      const int64x2_t a = vreinterpretq_s64_s32(low[i]), b = vreinterpretq_s64_s32(high[i]);
+      sums[2 * i] = as<Ints>(vzip1q_s64(a, b));
+      if (2 * i + 1 < R) sums[2 * i + 1] = as<Ints>(vzip2q_s64(a, b));
+    }
+  }
+};
+#endif
+
 // The integer sums of some steps of a group, for R rows of the input. `word_of(step)` has four codes of every lane.
 template <class F, int R, class WordOf>
 TUNESMITH_INLINE void group_sums(const WordOf& word_of, const int8_t* const* x, int64_t at, int first, Ints* sums) {
@@ -272,6 +336,14 @@ TUNESMITH_INLINE void group_sums(const WordOf& word_of, const int8_t* const* x, 
     for (int r = 0; r < R; r++) sums[r] = s == first ? add_pairs(part[r]) : sums[r] + add_pairs(part[r]);
   }
 #else
+#if defined(TUNESMITH_BYTE_MATRICES)
+  if constexpr (R > 1) {
+    RowPairs<R> pairs{};
+#pragma GCC unroll 4
+    for (int t = first; t < first + count; t += 2) pairs.add(word_of(t), word_of(t + 1), x, at + 4 * t);
+    return pairs.finish(sums);
+  }
+#endif
 #pragma GCC unroll 8
   for (int t = first; t < first + count; t++) {
     const Words word = word_of(t);

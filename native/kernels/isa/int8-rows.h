@@ -71,7 +71,7 @@ static void quantize_int8_rows(Matrix x, int64_t rows, int64_t depth, void* out)
   }
 }
 
-#if defined(TUNESMITH_BYTE_PAIRS)
+#if defined(TUNESMITH_SIGNED_CODES)
 inline constexpr bool unsigned_int8 = false;
 #else
 inline constexpr bool unsigned_int8 = true;
@@ -101,14 +101,34 @@ static void multiply_int8(const BlockProduct& job, const uint8_t* units, int64_t
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) sums[r][v] = added - zero * load_bytes<Ints>(scales[v] + side_rows * 4);
   }
-  for (int64_t k = 0; k < depth; k += 4) {
-    Words words[V];
+  // Four codes of each of the lanes of vector v.
+  const auto words_of = [&](int v, int64_t k) {
+    const uint8_t* from = codes[v] + k * side_rows;
+    if (ahead > 0) __builtin_prefetch(from + ahead, 0, 2);
+    const Words word = load_bytes<Words>(from);
+    return unsigned_int8 ? word : word ^ splat_word(0x80808080u);
+  };
+#if defined(TUNESMITH_BYTE_MATRICES)
+  if constexpr (R > 1) {
+    const int8_t* rows[R];
+    for (int r = 0; r < R; r++) rows[r] = x + r * row_bytes;
+    RowPairs<R> pairs[V] = {};
+    for (int64_t k = 0; k < depth; k += 8) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; v++) pairs[v].add(words_of(v, k), words_of(v, k + 4), rows, k);
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) {
-      words[v] = load_bytes<Words>(codes[v] + k * side_rows);
-      if (!unsigned_int8) words[v] ^= splat_word(0x80808080u);
-      if (ahead > 0) __builtin_prefetch(codes[v] + k * side_rows + ahead, 0, 2);
+      Ints dots[R];
+      pairs[v].finish(dots);
+      for (int r = 0; r < R; r++) sums[r][v] += dots[r];
     }
+  }
+#endif
+  for (int64_t k = R > 1 && byte_matrices ? depth : 0; k < depth; k += 4) {
+    Words words[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) words[v] = words_of(v, k);
 #if defined(TUNESMITH_BYTE_PAIRS)
     Words sizes[V];
 #pragma GCC unroll 4

@@ -20,6 +20,8 @@ TUNESMITH_INLINE Register half_lanes(const uint8_t* p, int part) {
   return as<Register>(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)));
 #elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   return as<Register>(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)));
+#elif defined(__aarch64__)
+  return as<Register>(vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))));
 #else
   Register out;
   for (int i = 0; i < lanes; i++) out[i] = half_value(p + 2 * i);

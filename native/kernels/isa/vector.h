@@ -6,6 +6,9 @@
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 namespace tunesmith::TUNESMITH_ISA {
 
@@ -48,6 +51,8 @@ TUNESMITH_INLINE Register widen(Halves x) {
   return as<Register>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(as<__m128i>(x)), 16));
 #elif defined(__AVX512F__)
   return as<Register>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(as<__m256i>(x)), 16));
+#elif defined(__aarch64__)
+  return as<Register>(vshll_n_u16(as<uint16x4_t>(x), 16));
 #else
   return as<Register>(__builtin_convertvector(x, Words) << 16);
 #endif
@@ -126,7 +131,9 @@ TUNESMITH_INLINE Register fused(Register a, Register b, Register c) {
   return as<Register>(_mm512_fmadd_ps(as<__m512>(a), as<__m512>(b), as<__m512>(c)));
 #elif defined(__FMA__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   return as<Register>(_mm256_fmadd_ps(as<__m256>(a), as<__m256>(b), as<__m256>(c)));
-#elif defined(__FMA__) || defined(__aarch64__)
+#elif defined(__aarch64__)
+  return as<Register>(vfmaq_f32(as<float32x4_t>(c), as<float32x4_t>(a), as<float32x4_t>(b)));
+#elif defined(__FMA__)
   for (int i = 0; i < lanes; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return c;
 #else
@@ -176,6 +183,8 @@ TUNESMITH_INLINE Register square_root(Register x) {
   return as<Register>(_mm512_sqrt_ps(as<__m512>(x)));
 #elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   return as<Register>(_mm256_sqrt_ps(as<__m256>(x)));
+#elif defined(__aarch64__)
+  return as<Register>(vsqrtq_f32(as<float32x4_t>(x)));
 #else
   float lane[lanes];
   store(lane, x);
@@ -184,11 +193,16 @@ TUNESMITH_INLINE Register square_root(Register x) {
 #endif
 }
 TUNESMITH_INLINE float total(Register x) {
+#if defined(__aarch64__)
+  const float32x4_t all = as<float32x4_t>(x);
+  return vaddv_f32(vadd_f32(vget_low_f32(all), vget_high_f32(all)));
+#else
   float lane[lanes];
   store(lane, x);
   for (int width = lanes / 2; width > 0; width /= 2)
     for (int i = 0; i < width; i++) lane[i] += lane[i + width];
   return lane[0];
+#endif
 }
 TUNESMITH_INLINE float largest(Register x) {
   float lane[lanes];

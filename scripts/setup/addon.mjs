@@ -69,6 +69,13 @@ export const makeAddon = async ({ root, build, cache, libtorch, cuda }) => {
   const temporary = `${result}.${process.pid}.tmp`
   copyFileSync(built, temporary)
   renameSync(temporary, result)
+  const fault = await tryAddon(result)
+  if (fault !== undefined) {
+    rmSync(result)
+    throw new SetupFault(
+      `The addon is built, but ${fault}. Name a libtorch that suits this machine in LIBTORCH, and run set-up again.`,
+    )
+  }
   prune(build, dirname(result))
   // The precompiled header has hundreds of megabytes, and only a clone compiles again.
   if (isDependency(root)) rmSync(dirname(built), { recursive: true, force: true })

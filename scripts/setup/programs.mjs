@@ -70,9 +70,9 @@ export const runProgram = async (program, args, { cwd, env, show = false, onOutp
   child.stderr.setEncoding('utf8').on('data', take)
   return new Promise((resolve, reject) => {
     child.on('error', (error) => reject(new SetupFault(`Cannot start \`${program}\`: ${error.message}.`)))
-    child.on('close', (code) => {
+    child.on('close', (code, signal) => {
       noteEnd(child.pid)
-      resolve({ code, stdout, output })
+      resolve({ code, signal, stdout, output })
     })
   })
 }

@@ -51,6 +51,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 afterEach(() => {
+  vi.unstubAllEnvs()
   delete process.env.TUNESMITH_PREBUILDS
   warnings = ''
 })
@@ -100,6 +101,15 @@ describe('a prebuilt addon', () => {
     )
     await rm(`${archive}.sha256`)
     await expect(installPrebuilt(root, target, placed, fits)).rejects.toThrow('in a file beside it')
+  })
+
+  it('does not load on a processor that lacks instructions, and the reason says so', async () => {
+    const end = join(folder, 'end.cjs')
+    await writeFile(end, "process.kill(process.pid, 'SIGILL')")
+    vi.stubEnv('NODE_OPTIONS', `--require ${end}`)
+    expect(await tryAddon(addon())).toBe(
+      'it does not load here: this processor lacks instructions that libtorch was built with',
+    )
   })
 
   it('is skipped with the reason when it is for other sources, another ABI, or does not load', async () => {

@@ -201,7 +201,7 @@ static void block_rows_of(F format, const BlockProduct& job, int64_t first, int6
     int64_t group = 0;
 #if defined(TUNESMITH_ONE_ROW)
     if (job.rows == 1) {
-      for (int i = 0; i < lanes; i += 8) multiply_one(format, job, rows + i, ahead, sums + i);
+      for (int i = 0; i < lanes; i += rows_of_one) multiply_one(format, job, rows + i, ahead, sums + i);
       group = groups;
     }
 #endif

@@ -508,6 +508,56 @@ static void multiply_one(F format, const BlockProduct& job, const uint8_t* const
   _mm256_storeu_ps(sums, total);
 }
 #define TUNESMITH_ONE_ROW
+inline constexpr int rows_of_one = 8;
+#elif defined(TUNESMITH_DOT_PRODUCTS)
+// The sums of four vectors.
+TUNESMITH_INLINE int32x4_t turn_sums(const int32x4_t* x) {
+  return vpaddq_s32(vpaddq_s32(x[0], x[1]), vpaddq_s32(x[2], x[3]));
+}
+
+// One row of the input times four weight rows, read in place. Every sum is added as in a tile.
+template <class F>
+static void multiply_one(F format, const BlockProduct& job, const uint8_t* const* rows, int64_t ahead, float* sums) {
+  const int64_t groups = job.depth / group_size;
+  const int8_t* codes = (const int8_t*)job.x;
+  const float* input_scales = (const float*)(codes + job.depth);
+  const float* input_sums = input_scales + groups * F::halves;
+  Register total = {};
+  for (int64_t block = 0; block < groups / F::groups; block++) {
+    const int64_t at = block * F::bytes;
+    float scales[F::groups * F::halves * lanes], offsets[F::groups * F::halves * lanes];
+    fill_scales<F, lanes>(format, rows, at, lanes, scales, offsets);
+    if (ahead > 0) fetch<F, lanes>(rows[0] + ahead, block);
+#pragma GCC unroll 8
+    for (int i = 0; i < F::groups; i++) {
+      const int64_t group = block * F::groups + i;
+      const int8x16_t first_x = vld1q_s8(codes + group * group_size),
+                      second_x = vld1q_s8(codes + group * group_size + 16);
+      int32x4_t first[lanes], second[lanes];
+#pragma GCC unroll 4
+      for (int row = 0; row < lanes; row++) {
+        Bytes32 own = F::codes(rows[row] + at, i);
+        if constexpr (signed_codes<F>) own ^= uint8_t(F::zero);
+        int8x16_t part[2];
+        __builtin_memcpy(part, &own, sizeof(part));
+        first[row] = vdotq_s32(vdupq_n_s32(0), part[0], first_x);
+        second[row] = vdotq_s32(F::halves == 1 ? first[row] : vdupq_n_s32(0), part[1], second_x);
+      }
+      const Ints dots[] = {as<Ints>(turn_sums(F::halves == 1 ? second : first)), as<Ints>(turn_sums(second))};
+      const Register scale = splat(input_scales[group]);
+#pragma GCC unroll 2
+      for (int half = 0; half < F::halves; half++) {
+        const int number = i * F::halves + half;
+        total = fused(__builtin_convertvector(dots[half], Register), load(scales + number * lanes) * scale, total);
+        if constexpr (has_offset<F>)
+          total = fused(load(offsets + number * lanes), splat(input_sums[group * F::halves + half]), total);
+      }
+    }
+  }
+  store(sums, total);
+}
+#define TUNESMITH_ONE_ROW
+inline constexpr int rows_of_one = lanes;
 #endif
 
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -91,8 +91,9 @@ describe('readInstructions', () => {
       'bf16 (AVX-512)': true,
       'AMX bf16': false,
     })
-    const graviton = 'processor\t: 0\nFeatures\t: fp asimd sve bf16\n'
-    expect(readInstructions(graviton, 'arm64')).toEqual({ NEON: true, SVE: true, bf16: true, I8MM: false })
+    const graviton = 'processor\t: 0\nFeatures\t: fp asimd asimddp sve bf16\n'
+    const [NEON, SVE, bf16] = [true, true, true]
+    expect(readInstructions(graviton, 'arm64')).toEqual({ NEON, 'dot products': true, I8MM: false, bf16, SVE })
   })
 
   it('says nothing where the system says nothing', () => {

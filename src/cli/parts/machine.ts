@@ -27,7 +27,7 @@ const instructionFlags: Record<string, Record<string, string[]>> = {
     'bf16 (AVX-512)': ['avx512_bf16'],
     'AMX bf16': ['amx_tile', 'amx_bf16'],
   },
-  arm64: { NEON: ['asimd'], SVE: ['sve'], bf16: ['bf16'], I8MM: ['i8mm'] },
+  arm64: { NEON: ['asimd'], 'dot products': ['asimddp'], I8MM: ['i8mm'], bf16: ['bf16'], SVE: ['sve'] },
 }
 
 export const inspectMachine = async (): Promise<Machine> => {

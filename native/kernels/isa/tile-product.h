@@ -202,39 +202,65 @@ TUNESMITH_INLINE void fetch_packed(const TilePair* next, int64_t part, int64_t p
     __builtin_prefetch(next + i * matrix_tile, 0, 2);
 }
 
-static void multiply_tile_block(const TileBlock& job) {
+// A part of the operand that passes: up to 32 lanes from `lane` on, and `count` steps of the depth from `step` on.
+struct TileSlice {
+  int64_t lane, step, count;
+};
+
+// A slice times what waits. It is packed in `slice`, or else its rows are multiplied where they lie.
+TUNESMITH_INLINE void multiply_slice(const TileBlock& job, const TileSlice& at, const TilePair* slice, bool in_panels,
+                                     const TileRows* in_place) {
   constexpr int64_t side = 2 * matrix_tile, step_units = 2 * tile_units;
   const int64_t panel = tile_panel(job.depth), steps = panel / step_units, panels = round_up(job.lanes, side) / side;
+  const int64_t here = lesser(side, job.source_lanes - at.lane);
+  const bool last = at.step + at.count == steps;
+  for (int64_t i = 0; i < panels; i++) {
+    if (in_panels)
+      fetch_packed(slice + at.count * step_units, i, panels);
+    else
+      fetch_slice(job, last ? at.lane + side : at.lane, last ? 0 : (at.step + at.count) * tile_depth, i, panels);
+    const TilePair* waiting = (const TilePair*)job.panels + i * panel + at.step * step_units;
+    float* sums = job.sums + at.lane / side * job.sums_step + i * (4 * tile_units);
+    const bool add = job.continues || at.step > 0;
+    if (in_place != nullptr)
+      multiply_four(*in_place, waiting, at.count, sums, add);
+    else
+      multiply_four({job.left ? waiting : slice, matrix_tile, tile_units, step_units}, job.left ? slice : waiting,
+                    at.count, sums, add);
+    if (!last || job.out.data == nullptr) continue;
+    const int64_t other = lesser(side, job.lanes - i * side);
+    if (job.left)
+      finish_tiles(sums, in_tiles, other, here, job.out, i * side, at.lane);
+    else
+      finish_tiles(sums, in_tiles, here, other, job.out, at.lane, i * side);
+  }
+}
+
+static void multiply_tile_block(const TileBlock& job) {
+  constexpr int64_t side = 2 * matrix_tile, step_units = 2 * tile_units;
+  const int64_t panel = tile_panel(job.depth), steps = panel / step_units;
   alignas(64) TilePair packed[steps_of_slice * step_units];
   // A stride alone may be 0, where all lanes are the same memory.
   const bool in_panels = job.lane_stride == 0 && job.depth_stride == 0;
+  // Rows of a are tiles where they lie. Rows at a multiple of 1 KiB would share few sets of the first cache.
+  const bool lies_well = !job.left && job.depth_stride == 1 && job.lane_stride % 2 == 0 && job.lane_stride % 512 != 0;
   begin_tiles();
   for (int64_t lane = 0; lane < job.source_lanes; lane += side) {
     const int64_t here = lesser(side, job.source_lanes - lane);
     for (int64_t step = 0; step < steps; step += steps_of_slice) {
-      const int64_t count = lesser(steps_of_slice, steps - step), depth = step * tile_depth;
-      const bool last = step + count == steps;
-      const TilePair* slice = packed;
-      if (in_panels)
-        slice = (const TilePair*)job.source + lane / side * panel + step * step_units;
-      else
-        pack_tiles((const uint16_t*)job.source + lane * job.lane_stride + depth * job.depth_stride, job.lane_stride,
-                   job.depth_stride, here, lesser(count * tile_depth, job.depth - depth), job.left, (float*)packed);
-      for (int64_t i = 0; i < panels; i++) {
-        if (in_panels)
-          fetch_packed(slice + count * step_units, i, panels);
-        else
-          fetch_slice(job, last ? lane + side : lane, last ? 0 : depth + count * tile_depth, i, panels);
-        const TilePair* waiting = (const TilePair*)job.panels + i * panel + step * step_units;
-        float* sums = job.sums + lane / side * job.sums_step + i * (4 * tile_units);
-        multiply_four({job.left ? waiting : slice, matrix_tile, tile_units, step_units}, job.left ? slice : waiting,
-                      count, sums, job.continues || step > 0);
-        if (!last || job.out.data == nullptr) continue;
-        const int64_t other = lesser(side, job.lanes - i * side);
-        if (job.left)
-          finish_tiles(sums, in_tiles, other, here, job.out, i * side, lane);
-        else
-          finish_tiles(sums, in_tiles, here, other, job.out, lane, i * side);
+      const TileSlice at = {lane, step, lesser(steps_of_slice, steps - step)};
+      const int64_t depth = step * tile_depth, left = job.depth - depth;
+      const uint16_t* source = (const uint16_t*)job.source + lane * job.lane_stride + depth * job.depth_stride;
+      if (in_panels) {
+        multiply_slice(job, at, (const TilePair*)job.source + lane / side * panel + step * step_units, true, nullptr);
+      } else if (lies_well && here == side && left >= at.count * tile_depth) {
+        const int64_t row = job.lane_stride / 2;
+        const TileRows rows = {(const TilePair*)source, row, matrix_tile * row, matrix_tile};
+        multiply_slice(job, at, nullptr, false, &rows);
+      } else {
+        pack_tiles(source, job.lane_stride, job.depth_stride, here, lesser(at.count * tile_depth, left), job.left,
+                   (float*)packed);
+        multiply_slice(job, at, packed, false, nullptr);
       }
     }
   }

@@ -140,7 +140,8 @@ const Module = require('node:module')
 const resolve = Module._resolveFilename
 const packages = ${JSON.stringify(packages)}
 Module._resolveFilename = function (name, ...rest) {
-  return resolve.call(this, packages[name] ?? name, ...rest)
+  const own = Object.keys(packages).find((one) => name === one || name.startsWith(one + '/'))
+  return resolve.call(this, own === undefined ? name : name.replace(own, packages[own]), ...rest)
 }
 `,
 )

@@ -8,7 +8,6 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { writableCache } from './setup/places.mjs'
 import { findProgram } from './setup/programs.mjs'
-import { pythons } from './setup/pythons.mjs'
 import { unzip } from './setup/zip.mjs'
 
 /** The newest version of which PyPI has a build for arm64 without CUDA. */
@@ -34,15 +33,16 @@ const fail = (message) => {
   process.exit(1)
 }
 
+if (process.arch !== 'x64' || process.platform !== 'linux')
+  fail('This needs Linux x64. On an Arm machine `npm test` does the same without emulation.')
 const tools = Object.fromEntries(
-  [`${prefix}-g++`, 'qemu-aarch64', 'cmake', 'ninja', 'npm'].map((name) => [name, findProgram(name)]),
+  [`${prefix}-g++`, 'qemu-aarch64', 'cmake', 'ninja', 'npm', 'python3'].map((name) => [name, findProgram(name)]),
 )
 const lacking = Object.keys(tools).filter((name) => tools[name] === undefined)
 if (lacking.length > 0)
   fail(
     `Expected ${lacking.join(', ')} on the PATH. On Debian: apt-get install g++-${prefix} qemu-user cmake ninja-build.`,
   )
-if (process.arch !== 'x64' || process.platform !== 'linux') fail('Run `npm test`: this machine needs no emulation.')
 
 const run = (program, args, options = {}) => {
   const { status, stdout } = spawnSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'], ...options })
@@ -67,7 +67,7 @@ const cached = async (name, make) => {
 const libtorch = await cached(`libtorch-${torch}`, async (folder) => {
   console.error(`fetching torch ${torch} for arm64 (146 MB)`)
   const flags = ['--no-deps', '--only-binary=:all:', '--platform', 'manylinux_2_28_aarch64', '--python-version', '312']
-  run(pythons()[0], ['-m', 'pip', 'download', '--quiet', ...flags, '--dest', folder, `torch==${torch}`])
+  run(tools.python3, ['-m', 'pip', 'download', '--quiet', ...flags, '--dest', folder, `torch==${torch}`])
   const wheel = readdirSync(folder).find((name) => name.endsWith('.whl'))
   await unzip(join(folder, wheel), folder, (name) =>
     /^torch\/(lib\/(?!libtorch_python)|include\/)/.test(name) ? name : undefined,

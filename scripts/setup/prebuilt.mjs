@@ -106,7 +106,7 @@ const take = async (archive, target, path, load) => {
 export const tryAddon = async (path) => {
   const script = `process.dlopen({ exports: {} }, ${JSON.stringify(path)})`
   const env = { UCX_MEM_EVENTS: 'n', UCX_HANDLE_ERRORS: 'none' }
-  const { code, signal, output } = await runProgram(process.execPath, ['-e', script], { env, timeoutMs: 60_000 })
+  const { code, signal, output } = await runProgram(process.execPath, ['-e', script], { env, timeoutMs: 300_000 })
   if (signal === 'SIGILL')
     return 'it does not load here: this processor lacks instructions that libtorch was built with'
   return code === 0 ? undefined : `it does not load here: ${faultLine(output).replace(/^Error: /, '')}`

@@ -56,7 +56,7 @@ describe('a plan of a run that writes its own answers', () => {
     expect(prediction!.writesAnswers).toBe(true)
     expect(prediction!.seconds).toBeUndefined()
     // Answers end before they are as long as they may be, and so hold less.
-    expect(measured!.peakBytes / prediction!.peakBytes).toBeGreaterThan(0.8)
+    expect(measured!.peakBytes / prediction!.peakBytes).toBeGreaterThan(0.7)
     expect(measured!.peakBytes / prediction!.peakBytes).toBeLessThan(1.03)
     const { rows, notes } = await planRun(recipe('planned', objective, more), { story: false })
     expect(rows[0].memory.peakBytes).toBeGreaterThan(0.97 * prediction!.peakBytes)

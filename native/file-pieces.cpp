@@ -33,6 +33,8 @@ template <typename Item> void transpose_four(const Item* from, int64_t stride, I
   for (int c = 0; c < 4; c++)
     for (int r = 0; r < 4; r++) out[r * width + c] = from[c * stride + r];
 }
+#if !defined(__clang__)
+// GCC's own shuffles, in place of what it would make of the loops.
 void transpose_four(const uint32_t* from, int64_t stride, uint32_t* out, int64_t width) {
   typedef uint32_t Four __attribute__((vector_size(16)));
   Four columns[4], pairs[4];
@@ -47,6 +49,7 @@ void transpose_four(const uint32_t* from, int64_t stride, uint32_t* out, int64_t
     for (int r = 0; r < 2; r++) std::memcpy(out + (2 * i + r) * width, rows + r, sizeof(Four));
   }
 }
+#endif
 
 template <typename Item> void gather_items(const at::Tensor& t, int64_t first, int64_t count, void* to) {
   const int64_t width = width_of(t), stride = t.dim() == 0 ? 1 : t.stride(-1);

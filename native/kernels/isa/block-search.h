@@ -86,6 +86,17 @@ TUNESMITH_LANES Lanes square_root(Lanes x) {
 #endif
 }
 
+// The lanes of two vectors that `from` numbers.
+TUNESMITH_LANES Lanes chosen_lanes(const Lanes& a, const Lanes& b, const Mask& from) {
+#if defined(__clang__)
+  Lanes out;
+  for (int i = 0; i < groups; i++) out[i] = from[i] < groups ? a[from[i]] : b[from[i] - groups];
+  return out;
+#else
+  return __builtin_shuffle(a, b, from);
+#endif
+}
+
 // Exchanges the blocks of `half` lanes and rows beside the diagonal of a square, then those within them.
 template <int half> TUNESMITH_LANES void exchange(Lanes* rows) {
   Mask upper{}, lower{};
@@ -96,8 +107,8 @@ template <int half> TUNESMITH_LANES void exchange(Lanes* rows) {
   for (int row = 0; row < groups; row++) {
     if ((row & half) != 0) continue;
     const Lanes a = rows[row], b = rows[row + half];
-    rows[row] = __builtin_shuffle(a, b, upper);
-    rows[row + half] = __builtin_shuffle(a, b, lower);
+    rows[row] = chosen_lanes(a, b, upper);
+    rows[row + half] = chosen_lanes(a, b, lower);
   }
   if constexpr (half > 1) exchange<half / 2>(rows);
 }

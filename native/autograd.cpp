@@ -173,9 +173,11 @@ TUNESMITH_FUNCTION(gradients_of) {
     Arguments a(env, info);
     const auto roots = read_tensors(env, a[0], "roots"), inputs = read_tensors(env, a[1], "inputs");
     const bool create_graph = read_bool(env, a[4], "createGraph");
+    const LimitedMemory memory;
     const auto found =
         torch::autograd::grad(roots, inputs, read_gradients(env, a[2], roots.size()),
                               read_bool(env, a[3], "retainGraph"), create_graph, read_bool(env, a[5], "allowUnused"));
+    memory.expect_within();
     napi_value result;
     check(env, napi_create_array_with_length(env, found.size(), &result), "an array");
     for (size_t i = 0; i < found.size(); i++) napi_set_element(env, result, i, make_tensor(env, found[i]));

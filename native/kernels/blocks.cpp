@@ -12,8 +12,8 @@
 #include "block-matrix.h"
 #include "block-product.h"
 #include "checks.h"
-#include "gemm.h"
 #include "packed-weights.h"
+#include "unpacked-product.h"
 
 namespace tunesmith {
 
@@ -169,21 +169,7 @@ struct BlockLinear : torch::autograd::Function<BlockLinear> {
     Tensor dx, db;
     if (context->needs_input_grad(0)) {
       dx = at::empty({dy.size(0), matrix.columns}, dy.options());
-      const PackedMatrix view = matrix.view();
-      if (planning()) {
-        count_product(dx.size(0), dx.size(1), dy.size(1));
-      } else {
-        Product p{};
-        p.rows = dx.size(0);
-        p.columns = dx.size(1);
-        p.depth = dy.size(1);
-        p.a = matrix_of(dy);
-        p.frozen = &view;
-        p.out = mutable_address(dx);
-        p.out_type = type_of(dx);
-        p.out_stride = dx.stride(0);
-        multiply(p);
-      }
+      unpacked_product_out(dx, dy, matrix.view(), false);
       dx = dx.view(shape);
     }
     // Inputs are counted by their tensors: input, blocks, order where there is one, bias.

@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "checks.h"
-#include "gemm.h"
 #include "plain/plain.h"
+#include "unpacked-product.h"
 
 namespace tunesmith {
 namespace {
@@ -214,10 +214,10 @@ struct Frozen {
   int64_t rows, columns;
 
   // A copy, where there is no kernel that multiplies codes.
-  Tensor dequantized() const {
-    if (codes.scalar_type() == at::kChar) return plain::unpack_int8(codes.view({rows, columns}), scales);
+  Tensor dequantized(at::ScalarType type = at::kFloat) const {
+    if (codes.scalar_type() == at::kChar) return plain::unpack_int8(codes.view({rows, columns}), scales).to(type);
     const Tensor values = values_on(codes.device(), nf4_values());
-    return plain::unpack_nf4(codes.view(-1), scales, values, nf4_block, rows * columns).view({rows, columns});
+    return plain::unpack_nf4(codes.view(-1), scales, values, nf4_block, rows * columns).view({rows, columns}).to(type);
   }
 
   PackedMatrix view() const {
@@ -298,10 +298,9 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
     Tensor y;
     if (x.is_cpu()) {
       y = at::empty({x.size(0), rows}, input.options());
-      const PackedMatrix view = matrix.view();
-      multiply_packed(product(y, x, view, true, bias.value_or(Tensor())));
+      unpacked_product_out(y, x, matrix.view(), true, bias.value_or(Tensor()));
     } else
-      y = plain::linear(x, matrix.dequantized(), bias);
+      y = plain::linear(x, matrix.dequantized(x.scalar_type()), bias);
     variable_list saved = {codes};
     for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
     context->save_for_backward(saved);
@@ -325,39 +324,14 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
       const Frozen matrix = frozen(saved[0], scales, rows, shape.back(), "packed_linear");
       if (dy.is_cpu()) {
         dx = at::empty({dy.size(0), matrix.columns}, dy.options());
-        const PackedMatrix view = matrix.view();
-        multiply_packed(product(dx, dy, view, false, {}));
+        unpacked_product_out(dx, dy, matrix.view(), false);
       } else
-        dx = plain::linear(dy, matrix.dequantized().t(), {});
+        dx = plain::linear(dy, matrix.dequantized(dy.scalar_type()).t(), {});
       dx = dx.view(shape);
     }
     // Inputs are counted without lists and numbers.
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
     return {dx, {}, {}, {}, db};
-  }
-
-  static void multiply_packed(const Product& product) {
-    if (planning())
-      count_product(product.rows, product.columns, product.depth);
-    else
-      multiply(product);
-  }
-
-  static Product product(const Tensor& out, const Tensor& a, const PackedMatrix& matrix, bool transposed,
-                         const Tensor& bias) {
-    Product p{};
-    p.rows = out.size(0);
-    p.columns = out.size(1);
-    p.depth = a.size(1);
-    p.a = matrix_of(a);
-    p.frozen = &matrix;
-    p.frozen_transposed = transposed;
-    p.out = mutable_address(out);
-    p.out_type = type_of(out);
-    p.out_stride = out.stride(0);
-    p.bias = address_or_null(bias);
-    p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
-    return p;
   }
 };
 

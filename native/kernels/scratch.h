@@ -16,6 +16,7 @@ enum class Scratch : int {
   decoder,
   layer_stream,
   quantized,
+  dequantized,
   block_sums,
   changes,
   count

@@ -301,11 +301,11 @@ export class AdapterBank {
   ): Map<string, Tensor> {
     const { inPlace } = definition
     const wanted = new Set([...paths, ...(withHead ? headCopies(definition, config, model) : [])])
-    // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
+    // Of a quantised base the token embedding and the output layer are in bfloat16, whatever it computes in.
     const copyOf = (tensor: Tensor) =>
       quantizationOf(model) === undefined
         ? tensor.detach().clone()
-        : tensor.detach().to({ dtype: 'float32', copy: true })
+        : tensor.detach().to({ dtype: model.body.embedTokens.dtype, copy: true })
     return new Map(
       [...parameterPlaces(model)].flatMap(([path, { tensor }]) =>
         wanted.has(path) ? [[path, inPlace ? tensor : keep(noGrad(() => copyOf(tensor)))] as const] : [],

@@ -21,8 +21,8 @@ export class Embedding extends Module {
 
   /** int64 [...] -> [..., size] */
   forward(ids: Tensor): Tensor {
-    if (this.#blocks !== undefined) return this.#blocks.rows(ids)
-    const rows = embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
+    const padding = this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex }
+    const rows = this.#blocks?.rows(ids) ?? embedding(this.weight, ids, padding)
     return this.#outputDtype === undefined ? rows : rows.to(this.#outputDtype)
   }
 
@@ -59,20 +59,21 @@ export class Embedding extends Module {
     return this.#blocks === undefined ? [] : undefined
   }
 
-  /** Takes a matrix of blocks in place of the parameter, which has no memory. Rows are float32. */
+  /** Takes a matrix of blocks in place of the parameter, which has no memory. */
   useBlocks(matrix: BlockMatrix): void {
     this.#blocks = matrix
     // Not enumerable, since enumerable tensor fields are parameters.
     Object.defineProperty(this, 'weight', { get: () => matrix.dequantize(), enumerable: false })
   }
 
-  /** Converts the output to another dtype than that of the table. */
+  /** Converts the output to another dtype than that of the table, from now on to the one that `to` is called with. */
   setOutputDtype(dtype: Dtype): void {
     this.#outputDtype = dtype
   }
 
-  protected override moveQuantized(device: string): void {
-    this.#blocks?.move(device)
+  protected override placeQuantized({ dtype, device }: { dtype?: Dtype; device?: string }): void {
+    if (device !== undefined) this.#blocks?.move(device)
+    if (dtype !== undefined && this.dtype !== dtype) this.#outputDtype = dtype
   }
 
   protected override reset({ std, generator }: Initialization): void {

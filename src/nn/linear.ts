@@ -40,6 +40,7 @@ export class Linear extends Module {
   readonly #tied: boolean
   #quantized: QuantizedMatrix | BlockMatrix | undefined
   #quantization: Quantization | IntegerFormat | undefined
+  #quantizedDtype: Dtype = 'float32'
 
   /**
    * @param options.initialScale factor of the initial standard deviation; GPT-2 scales layers that write to the residual stream
@@ -80,9 +81,9 @@ export class Linear extends Module {
     return [shape[0], shape[1]]
   }
 
-  /** Dtype of inputs and outputs: float32 where the matrix is quantised. */
+  /** Dtype of inputs and outputs: where the matrix is quantised, float32 or what `to` was called with since. */
   get dtype(): Dtype {
-    return this.#quantization === undefined ? this.weight.dtype : 'float32'
+    return this.#quantization === undefined ? this.weight.dtype : this.#quantizedDtype
   }
 
   get device(): string {
@@ -108,14 +109,14 @@ export class Linear extends Module {
     return matrix === undefined ? [] : matrix instanceof QuantizedMatrix ? matrix.tensors : undefined
   }
 
-  /** Takes a matrix of blocks in place of the parameter, which has no memory. Inputs and outputs are float32. */
+  /** Takes a matrix of blocks in place of the parameter, which has no memory. */
   useBlocks(matrix: BlockMatrix): void {
     this.#replaceWeight(matrix)
     this.#quantization = matrix.format
   }
 
   /**
-   * Quantises the matrix, for float32 inputs. In bfloat16 it stays a parameter, otherwise not. It cannot be undone.
+   * Quantises the matrix. In bfloat16 it stays a parameter, otherwise not. It cannot be undone.
    * @throws ConfigError for a matrix that is quantised already
    */
   quantize(format: Quantization): void {
@@ -136,8 +137,9 @@ export class Linear extends Module {
     Object.defineProperty(this, 'weight', { get: () => matrix.dequantize(), enumerable: false })
   }
 
-  protected override moveQuantized(device: string): void {
-    this.#quantized?.move(device)
+  protected override placeQuantized({ dtype, device }: { dtype?: Dtype; device?: string }): void {
+    if (device !== undefined) this.#quantized?.move(device)
+    this.#quantizedDtype = dtype ?? this.#quantizedDtype
   }
 
   #multiply(input: Tensor, bias: Tensor | null): Tensor {

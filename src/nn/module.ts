@@ -124,8 +124,8 @@ export abstract class Module {
   }
 
   /**
-   * Converts all parameters in place, and moves quantised matrices with them: what refers to one, such as a tied module, sees the converted values. The memory of the
-   * old values is freed at once, parameter by parameter.
+   * Converts all parameters in place: what refers to one, such as a tied module, sees the converted values. The memory of the old values
+   * is freed at once, parameter by parameter. Quantised matrices move with them, keep their values, and compute in the dtype.
    * @throws ConfigError for a device or dtype that cannot be used
    */
   to(target: { dtype?: Dtype; device?: string }): this {
@@ -135,12 +135,12 @@ export abstract class Module {
       parameter.become(noGrad(() => scope(() => parameter.detach().to(target))))
       parameter.requiresGrad = requiresGrad
     }
-    if (target.device !== undefined) for (const [, module] of this.modules()) module.moveQuantized(target.device)
+    for (const [, module] of this.modules()) module.placeQuantized(target)
     return this
   }
 
-  /** Moves this module's own quantised weights to a device. Layers that have some override it. */
-  protected moveQuantized(_device: string): void {}
+  /** Moves this module's own quantised weights to a device, to compute in a dtype from now on. Layers that have some override it. */
+  protected placeQuantized(_target: { dtype?: Dtype; device?: string }): void {}
 
   /** Copies parameters that are not row-major, as those of some files, since training and decoding are faster so. */
   makeContiguous(): this {

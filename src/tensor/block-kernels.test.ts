@@ -307,6 +307,19 @@ describe.each(names)('%s', (name) => {
     })
   })
 
+  it('gives many rows of bfloat16 the gradients of the dequantised matrix', () => {
+    scope(() => {
+      const { blocks, input } = make(name, { rows: 100, outputs: 33, inputs: 3 * unit, dtype: 'bfloat16' })
+      const order = int64([...Array(33).keys()].reverse())
+      input.requiresGrad = true
+      const weights = randn([100, 33], { generator: new Generator(5) }).to('bfloat16')
+      blockLinear(input, blocks, name, order).mul(weights).sum().backward()
+      const wanted = weights.to('float32').matmul(unpackBlocks(blocks, name, order))
+      const apart = input.grad!.to('float32').sub(wanted).abs().max().item() / wanted.abs().max().item()
+      expect(apart).toBeLessThan(6e-3)
+    })
+  })
+
   it('gives input and bias the gradients of the dequantised matrix', () => {
     scope(() => {
       const { blocks, input } = make(name, { rows: 5, outputs: 11, inputs: 2 * unit })

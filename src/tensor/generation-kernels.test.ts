@@ -247,6 +247,7 @@ describe('setBatchInvariant', () => {
       for (const product of [
         (x: Tensor) => linear(x, weight, bias),
         (x: Tensor) => packedLinear(x, codes, [scales], 90, bias),
+        (x: Tensor) => packedLinear(x.to('bfloat16'), codes, [scales], 90, bias).to('float32'),
         (x: Tensor) => tokenLogProbs(x, weight, bias, int64(...Array(x.shape[0]).fill(7)))[0],
       ]) {
         const whole = product(input)

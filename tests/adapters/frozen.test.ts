@@ -23,7 +23,7 @@ import {
   quantizeWeights,
 } from '../../src/models/index.ts'
 import { DropoutMasks, Linear, type Quantization, quantizations, withDropout } from '../../src/nn/index.ts'
-import { dtypeFacts, Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { dtypeFacts, Generator, noGrad, randn, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { testDevice } from '../device.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
 
@@ -79,6 +79,10 @@ const expectClose = (got: ArrayLike<number>, wanted: ArrayLike<number>, what: st
   expect(apart / largest, what).toBeLessThan(1e-4)
 }
 
+/** The norm of the difference, as a share of that of the values. */
+const distance = (got: ArrayLike<number>, wanted: ArrayLike<number>) =>
+  Math.hypot(...Array.from(got, (value, i) => value - wanted[i])) / Math.hypot(...Array.from(wanted))
+
 const bodies = [
   ['llama', 'causal-lm'],
   ['bert', 'sequence-classification'],
@@ -118,6 +122,37 @@ describe.each(quantizations)('a base in %s', (held) => {
       })
     }
   })
+
+  it.each(cases)(
+    'trains %s on %s in bfloat16 about as exactly as a plain base of the same values',
+    (type, architecture, head) => {
+      const { frozen, plain } = pair(architecture, head, held)
+      const { plain: exact } = pair(architecture, head, held)
+      for (const model of [frozen, plain]) model.to({ dtype: 'bfloat16' })
+      const all = [frozen, plain, exact].map((model) =>
+        applyAdapter(model, configOf(type), { seed: 5, below: belowOf(type, model) }),
+      )
+      const [ours, theirs, wide] = all
+      for (const [path, { dtype }] of theirs.trainable) expect(ours.trainable.get(path)?.dtype, path).toBe(dtype)
+      expect(ours.model.body.embedTokens.dtype).toBe('bfloat16')
+      // What starts at zero has a gradient, but gives none to others.
+      const generator = new Generator(6)
+      noGrad(() => {
+        for (const [path, value] of theirs.trainable) {
+          value
+            .detach()
+            .add_(randn(value.shape, { generator }).mul(0.05).to({ dtype: value.dtype, device: value.device }))
+          for (const one of [ours, wide]) one.trainable.get(path)!.detach().copy_(value)
+        }
+      })
+      const [got, rounded, wanted] = all.map((one) => {
+        const { logits, gradients } = step(one.model.train(), one.trainable)
+        return { logits, gradients: [...gradients.values()].flatMap((gradient) => [...gradient!.toFloat32Array()]) }
+      })
+      for (const part of ['logits', 'gradients'] as const)
+        expect(distance(got[part], wanted[part]), part).toBeLessThan(3 * distance(rounded[part], wanted[part]) + 0.02)
+    },
+  )
 
   it('takes fewer bytes, counts the same parameters, and refuses what needs plain weights', async () => {
     const [plain, frozen] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]

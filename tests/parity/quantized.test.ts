@@ -98,10 +98,29 @@ describe.each(['int8', 'nf4', 'nf4-double'] as MatrixFormat[])('a product with %
     }
   })
 
+  it('multiplies many rows of bfloat16 with pieces of the matrix, forward and backward', () => {
+    // More values than are dequantised at once, in both directions.
+    const [rows, outputs, inputs] = [97, 1030, 8201]
+    const generator = new Generator(4)
+    const matrix = new QuantizedMatrix(randn([outputs, inputs], { generator }), packing)
+    const weight = matrix.dequantize()
+    const x = randn([rows, inputs], { generator }).to('bfloat16')
+    const upstream = randn([rows, outputs], { generator }).to('bfloat16')
+    x.requiresGrad = true
+    const y = matrix.multiply(x, null)
+    y.mul(upstream).sum().backward()
+    expect(apart(y, x.detach().to('float32').matmul(weight.t()))).toBeLessThan(6e-3)
+    expect(apart(x.grad as Tensor, upstream.to('float32').matmul(weight))).toBeLessThan(6e-3)
+  })
+
   it('takes inputs of any strides and number of dimensions', () => {
     const matrix = new QuantizedMatrix(randn([24, 66], { generator: new Generator(1) }), packing)
     const turned = randn([66, 35], { generator: new Generator(2) }).t()
     expect(apart(matrix.multiply(turned, null), matrix.multiply(turned.contiguous(), null))).toBe(0)
+    const many = randn([66, 130], { generator: new Generator(4) })
+      .to('bfloat16')
+      .t()
+    expect(apart(matrix.multiply(many, null), matrix.multiply(many.contiguous(), null))).toBeLessThan(8e-3)
     const deep = randn([2, 3, 66], { generator: new Generator(3) })
     expect(matrix.multiply(deep, null).shape).toEqual([2, 3, 24])
     expect(matrix.multiply(randn([0, 66]), null).shape).toEqual([0, 24])

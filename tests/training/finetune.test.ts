@@ -184,23 +184,26 @@ describe('finetune', () => {
     expect(others).toContainEqual(finished)
   })
 
-  it('learns over a base in 4 bits, resumes to the bit, and leaves a plain adapter', async () => {
-    const out = at('nf4')
-    const notes: string[] = []
-    const run = recipe('lora', out, { frozenWeights: 'nf4', budget: { epochs: 4 } })
-    const result = await finetune(run, { onNote: (note) => notes.push(note) })
-    expect(notes.join()).toMatch(/quantised to nf4/)
-    const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
-    expect(card.config).toMatchObject({ base, frozenWeights: 'nf4' })
-    const { model } = await loadAdapter(join(out, 'model'))
-    const task = tasks['sequence-classification'] as unknown as TaskDefinition
-    const config = taskConfig(task, { text: 'review', label: 'stars' })
-    const { records } = await task.read(file, config)
-    const scores = scoresOf(await evaluateTask(model, await loadTokenizer(data.tokenizer), task, records, config))
-    expect(scores.accuracy).toBeGreaterThan(0.9)
-    expect(result.reason).toBe('finished')
-    expect(await verifyResume(out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
-  })
+  it.each(['float32', 'bfloat16'] as const)(
+    'learns over a base in 4 bits in %s, resumes to the bit, and leaves a plain adapter',
+    async (precision) => {
+      const out = at(`nf4-${precision}`)
+      const notes: string[] = []
+      const run = recipe('lora', out, { frozenWeights: 'nf4', precision, budget: { epochs: 4 } })
+      const result = await finetune(run, { onNote: (note) => notes.push(note) })
+      expect(notes.join()).toMatch(/quantised to nf4/)
+      const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
+      expect(card.config).toMatchObject({ base, frozenWeights: 'nf4', precision })
+      const { model } = await loadAdapter(join(out, 'model'))
+      const task = tasks['sequence-classification'] as unknown as TaskDefinition
+      const config = taskConfig(task, { text: 'review', label: 'stars' })
+      const { records } = await task.read(file, config)
+      const scores = scoresOf(await evaluateTask(model, await loadTokenizer(data.tokenizer), task, records, config))
+      expect(scores.accuracy).toBeGreaterThan(0.9)
+      expect(result.reason).toBe('finished')
+      expect(await verifyResume(out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
+    },
+  )
 
   it('answers with numbers in bfloat16 as finely as in float32', async () => {
     const fine = at('numbers.jsonl')
@@ -262,8 +265,8 @@ describe('finetune', () => {
         /not quantised|plain weights/,
       )
     await expect(finetune(recipe('lora', at('refused'), { frozenWeights: 'int4' }))).rejects.toThrow(/frozenWeights/)
-    const both = recipe('lora', at('refused'), { frozenWeights: 'int8', precision: 'bfloat16' })
-    await expect(finetune(both)).rejects.toThrow(/bfloat16 and int8/)
+    const both = recipe('lora', at('refused'), { frozenWeights: 'bfloat16', precision: 'bfloat16' })
+    await expect(finetune(both)).rejects.toThrow(/no effect with bfloat16/)
     const { batch: _, budget: __, learningRate: ___, ...bare } = recipe('feature-based', at('refused'))
     await expect(finetune({ ...bare, frozenWeights: 'nf4' })).rejects.toThrow(/float32 for `frozenWeights`/)
   })

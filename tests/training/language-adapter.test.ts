@@ -128,6 +128,6 @@ describe('continued pretraining with a variant', () => {
     await expect(fault({ objective: { type: 'replaced-token-detection' } })).rejects.toThrow(
       /needs an objective with one model, got replaced-token-detection/,
     )
-    await expect(fault({ frozenWeights: 'nf4', precision: 'bfloat16' })).rejects.toThrow(/float32 for `precision`/)
+    await expect(fault({ frozenWeights: 'bfloat16', precision: 'bfloat16' })).rejects.toThrow(/no effect with bfloat16/)
   })
 })

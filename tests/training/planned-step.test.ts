@@ -94,6 +94,13 @@ const cases: Record<string, Case> = {
     frozenWeights: 'nf4-double',
     adapter: { type: 'lora', rank: 8 } as AdapterConfig,
   },
+  'Llama, LoRA on NF4, bfloat16': {
+    model: 'llama',
+    config: gated,
+    frozenWeights: 'nf4',
+    adapter: { type: 'lora', rank: 8 } as AdapterConfig,
+    settings: { precision: 'bfloat16' },
+  },
 }
 
 const sourceOf = (objective: Objective<never>, documents: readonly number[]): ExampleSource<never> => ({
@@ -111,11 +118,11 @@ const makeRun = ({ model: type, config, settings, adapter, ...rest }: Case): Tra
   const objective = definition.create(definition.config.parse({}), { vocabulary, maxLength: 256 }) as Objective<never>
   const model = build(type, definition.head as HeadType, { vocabSize: 2048, ...config })
   const { precision } = { precision: 'float32' as const, ...settings }
-  if (precision !== 'float32') model.to({ dtype: precision })
   if (frozenWeights !== undefined) {
     model.requireGrad(false)
     quantizeWeights(model, frozenWeights)
   }
+  if (precision !== 'float32') model.to({ dtype: precision })
   const source = sourceOf(objective, documents)
   if (adapter !== undefined) applyAdapter(model, adapter, { seed: 0 })
   return runOf(type as never, { ...settings }, { source, model, objective })

@@ -53,7 +53,7 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   randomInit?: boolean
 }
 
-/** @throws ConfigError for a dtype that the device, or a quantised base, does not compute in, and for a scale without effect */
+/** @throws ConfigError for a dtype that the device, does not compute in, and for a scale without effect */
 export const expectPrecision = ({
   frozenWeights,
   precision,
@@ -68,9 +68,9 @@ export const expectPrecision = ({
     throw new ConfigError(
       'Expected bfloat16 or float32 for `precision` on the CPU, got float16, which processors convert for every operation. Set it to bfloat16.',
     )
-  if (precision !== 'float32' && frozenWeights !== 'float32')
+  if (precision !== 'float32' && frozenWeights === 'bfloat16')
     throw new ConfigError(
-      `Expected float32 for \`precision\` or for \`frozenWeights\`, got ${precision} and ${frozenWeights}. A quantised base computes in float32.`,
+      `\`frozenWeights\` bfloat16 has no effect with ${precision} as \`precision\`, which holds the base in 16 bits too: remove it, or set \`precision\` to float32.`,
     )
 }
 

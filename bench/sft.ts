@@ -1,7 +1,7 @@
 // Instruction tuning with LoRA beside TRL's SFTTrainer and PEFT: SmolLM2-135M, the Alpaca sample, 4 packed rows of 512 tokens a step, rank 16
 // in all linear layers, both sides in fp32 or in bf16 (TRL: autocast), in turn and in one run. Also what the base takes when it is
-// held quantised.
-// Options: --dtype bfloat16 --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
+// held quantised, and QLoRA in bf16 beside PEFT with bitsandbytes.
+// Options: --dtype bfloat16 --model FOLDER --parts speed,frozen,qlora --packing bfd|none|wrapped --steps N --rounds N
 // Losses are those of the peer: the mean over batches of the 32 held examples. In `none` the peer pads; ours has no padding in any.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -162,7 +162,40 @@ const frozenBases = async (job: Job): Promise<void> => {
   printTable(rows)
 }
 
-const allParts = ['speed', 'frozen']
+/** QLoRA in bf16, in turn: ours, and PEFT with bitsandbytes. Each side packs the conversations in its own way. */
+const besideBitsandbytes = async (job: Job, python: string | undefined): Promise<void> => {
+  const peer = [new URL('./peers/qlora.py', import.meta.url).pathname, job.folder, job.model]
+  const rows: (string | number)[][] = [['base in', 'run', 'tokens/s', 'peak MB', 'Tunesmith is']]
+  for (const held of ['nf4', 'int8']) {
+    const ways = new Map<string, () => Promise<Measured>>([
+      ['Tunesmith', async () => ofOurs(await ours(job, '--dtype', 'bfloat16', '--frozen', held))],
+    ])
+    const go = (environment: Record<string, string>) => async () =>
+      ofTheirs(
+        await runJson<TheirRun>(python as string, [...peer, '--frozen', held, '--steps', `${job.steps}`], environment),
+      )
+    if (python !== undefined) {
+      ways.set('PEFT + bitsandbytes, as installed', go({}))
+      ways.set('PEFT + bitsandbytes, tuned', go(tunedEnvironment()))
+    }
+    const runs = new Map<string, Measured[]>([...ways.keys()].map((way) => [way, []]))
+    for (let round = 0; round < job.rounds; round++) for (const [way, run] of ways) runs.get(way)?.push(await run())
+    const measured = new Map([...runs].map(([way, all]) => [way, together(all)]))
+    const own = measured.get('Tunesmith') as Measured
+    for (const [way, { tokensPerSecond, peakMb }] of measured)
+      rows.push([
+        held,
+        way,
+        tokensPerSecond.toFixed(1),
+        peakMb.toFixed(0),
+        way === 'Tunesmith' ? '' : `${(own.tokensPerSecond / tokensPerSecond).toFixed(2)}x`,
+      ])
+  }
+  console.log(`\nQLoRA of rank 16 in bfloat16, ${job.steps} steps`)
+  printTable(rows)
+}
+
+const allParts = ['speed', 'frozen', 'qlora']
 
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
@@ -199,6 +232,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     }
     if (parts.includes('speed')) await besidePeer(job, python, data)
     if (parts.includes('frozen')) await frozenBases(job)
+    if (parts.includes('qlora')) await besideBitsandbytes(job, python)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -12,6 +12,7 @@ const packages = [
   'torch>=2.6,<2.14',
   'transformers>=5,<6',
   'peft',
+  'bitsandbytes',
   'trl',
   // Reads the GGUF of SmolLM2.
   'gguf',

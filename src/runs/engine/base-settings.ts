@@ -53,7 +53,7 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   randomInit?: boolean
 }
 
-/** @throws ConfigError for a dtype that the device, does not compute in, and for a scale without effect */
+/** @throws ConfigError for a dtype that the device does not compute in, and for a scale without effect */
 export const expectPrecision = ({
   frozenWeights,
   precision,

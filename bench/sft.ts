@@ -84,6 +84,23 @@ const small = ['--batch', '2', '--length', '96', '--held', '8', '--template', 'p
 const ours = ({ folder, model, steps, smoke }: Job, ...more: string[]) =>
   runOurs<OurRun>('bench/sft/train.ts', [folder, model, String(steps), ...(smoke ? small : []), ...more])
 
+/** Runs all sides one after another, some rounds long. */
+const inTurn = async (
+  ways: ReadonlyMap<string, () => Promise<Measured>>,
+  rounds: number,
+): Promise<Map<string, Measured>> => {
+  const runs = new Map<string, Measured[]>([...ways.keys()].map((way) => [way, []]))
+  for (let round = 0; round < rounds; round++)
+    for (const [way, go] of ways) {
+      const run = await go()
+      runs.get(way)?.push(run)
+      console.log(
+        `  round ${round + 1}, ${way}: ${run.tokensPerSecond.toFixed(1)} tokens/s, ${run.peakMb.toFixed(0)} MB`,
+      )
+    }
+  return new Map([...runs].map(([way, all]) => [way, together(all)]))
+}
+
 const besidePeer = async (job: Job, python: string | undefined, data: string): Promise<void> => {
   const ways = new Map<string, () => Promise<Measured>>([
     ['Tunesmith', async () => ofOurs(await ours(job, '--dtype', job.dtype))],
@@ -103,16 +120,7 @@ const besidePeer = async (job: Job, python: string | undefined, data: string): P
     ways.set('SFTTrainer + PEFT, as installed', go({}))
     ways.set('SFTTrainer + PEFT, tuned', go(tunedEnvironment()))
   }
-  const runs = new Map<string, Measured[]>([...ways.keys()].map((way) => [way, []]))
-  for (let round = 0; round < job.rounds; round++)
-    for (const [way, go] of ways) {
-      const run = await go()
-      runs.get(way)?.push(run)
-      console.log(
-        `  round ${round + 1}, ${way}: ${run.tokensPerSecond.toFixed(1)} tokens/s, ${run.peakMb.toFixed(0)} MB`,
-      )
-    }
-  const measured = new Map([...runs].map(([way, all]) => [way, together(all)]))
+  const measured = await inTurn(ways, job.rounds)
   const own = measured.get('Tunesmith') as Measured
   if (!Number.isFinite(own.lossAfter ?? Number.NaN)) throw new Error('Expected a finite loss after training.')
   const rows: (string | number)[][] = [
@@ -178,9 +186,7 @@ const besideBitsandbytes = async (job: Job, python: string | undefined): Promise
       ways.set('PEFT + bitsandbytes, as installed', go({}))
       ways.set('PEFT + bitsandbytes, tuned', go(tunedEnvironment()))
     }
-    const runs = new Map<string, Measured[]>([...ways.keys()].map((way) => [way, []]))
-    for (let round = 0; round < job.rounds; round++) for (const [way, run] of ways) runs.get(way)?.push(await run())
-    const measured = new Map([...runs].map(([way, all]) => [way, together(all)]))
+    const measured = await inTurn(ways, job.rounds)
     const own = measured.get('Tunesmith') as Measured
     for (const [way, { tokensPerSecond, peakMb }] of measured)
       rows.push([

@@ -1,6 +1,6 @@
 """One timed QLoRA run with PEFT and bitsandbytes: `python qlora.py FOLDER MODEL --frozen nf4|int8 --steps N`. FOLDER holds
 instructions.json. Conversations follow each other in rows of one length, and every token of an answer is a target. All computes in
-bfloat16, as bitsandbytes advises. One JSON line."""
+bfloat16. One JSON line."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all
 model.train()
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-4)
 
-warmup, tokens, seconds, losses = 3, 0, 0.0, []
+warmup, tokens, seconds = 3, 0, 0.0
 for step in range(args.steps):
     at = step * args.batch * args.length % (len(ids) - args.batch * args.length)
     rows = [slice(at + i * args.length, at + (i + 1) * args.length) for i in range(args.batch)]
@@ -60,7 +60,6 @@ for step in range(args.steps):
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
-    losses.append(loss.item())
     if step >= min(warmup, args.steps - 1):
         seconds += time.perf_counter() - started
         tokens += batch.numel()
@@ -68,7 +67,6 @@ print(
     json.dumps(
         {
             "tokens_per_s": tokens / seconds,
-            "losses": losses,
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
     )

@@ -63,8 +63,9 @@ interface Row {
 
 /** Relative error of the law itself, beyond which a run counts less. */
 const lawError = 0.02
-/** Logarithms of the expected exponents, and how far off they may be. @source arXiv:2203.15556, equation 10 */
+/** Logarithms of the expected exponents. @source arXiv:2203.15556, equation 10 */
 const expectedExponents = [Math.log(0.34), Math.log(0.28)] as const
+/** Standard deviation of those logarithms. It and the error of the law were chosen on five targets: docs/results/planner.md. */
 const exponentSpread = 0.2
 
 /** Predicted log loss, and its derivatives. */
@@ -222,7 +223,7 @@ const expectEnough = (points: readonly ScalingPoint[]): void => {
 }
 
 /**
- * Fits the law to runs.
+ * Fits the law to runs, with exponents near the published ones where the runs do not decide them.
  * @throws DataError for too few runs, or a loss that is not finite
  */
 export const fitScalingLaw = (

@@ -1,5 +1,6 @@
 // Attention for every model: self and cross, causal and not, grouped heads, sliding window, rotary or relative positions,
 // padded or packed rows, with or without a cache. Models choose by options.
+import { ConfigError } from '../core/index.ts'
 import { attention, scaledDotProductAttention, scope, softCap, type Tensor } from '../tensor/index.ts'
 import { dropoutNumbers, dropWeights } from './dropout.ts'
 import { Linear } from './linear.ts'
@@ -109,6 +110,19 @@ export type AttentionSettings = Required<
   Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale' | 'softcap' | 'normsAllHeads'>
 >
 
+/** @throws ConfigError for heads without a whole size, or that the key and value heads cannot share evenly */
+const expectHeads = (sizes: { hidden: number; heads: number; kvHeads: number; headDim: number }): void => {
+  const { hidden, heads, kvHeads, headDim } = sizes
+  if (!Number.isInteger(headDim))
+    throw new ConfigError(
+      `Expected a width that is a multiple of the attention heads, got a width of ${hidden} and ${heads} heads. Change \`hiddenSize\` or \`numHeads\`.`,
+    )
+  if (heads % kvHeads !== 0)
+    throw new ConfigError(
+      `Expected attention heads that are a multiple of the key and value heads, got ${heads} and ${kvHeads}. Change \`numHeads\` or \`numKvHeads\`.`,
+    )
+}
+
 /** Multi-head attention with its projections. */
 export class Attention extends Module {
   qProj: Linear
@@ -139,6 +153,7 @@ export class Attention extends Module {
     const { hidden, heads, bias = true } = options
     const kvHeads = options.kvHeads ?? heads
     const headDim = options.headDim ?? hidden / heads
+    expectHeads({ hidden, heads, kvHeads, headDim })
     const keyHidden = options.keyHidden ?? hidden
     this.qProj = new Linear(hidden, heads * headDim, { bias })
     this.kProj = new Linear(keyHidden, kvHeads * headDim, { bias })

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseConfig } from '../../core/index.ts'
+import { models } from '../../models/index.ts'
 import { pretrainSchema } from './recipe.ts'
 import { applyDepth, sizeRule } from './size-rule.ts'
 
@@ -51,4 +52,23 @@ it('gives way to what the recipe says', () => {
   expect(own.budget).toEqual({ steps: 7 })
   const without = recipe({ model: { type: 'gpt2' } })
   expect(applyDepth(without)).toBe(without)
+})
+
+it('gives every architecture heads that fit its width', () => {
+  for (const [type, definition] of Object.entries(models))
+    for (const preset of [undefined, ...Object.keys(definition.presets)]) {
+      const input = {
+        model: { type, preset, depth: 3 },
+        objective: { type: 'causal-lm' },
+        data: 'd',
+        tokenizer: 't',
+        out: 'o',
+      }
+      const { model } = applyDepth(parseConfig(pretrainSchema, input, 'pretrain'))
+      const sizes = preset === undefined ? {} : definition.presets[preset]
+      const config = definition.adjust(sizes, model.config ?? {}) as Record<string, unknown>
+      expect(config, type).toMatchObject({ hiddenSize: 192, numHeads: 3 })
+      expect([undefined, 3], type).toContain(config.numKvHeads)
+      expect([undefined, 64], type).toContain(config.headDim)
+    }
 })

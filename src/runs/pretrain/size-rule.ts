@@ -1,4 +1,5 @@
 // Model size, learning rate, batch and budget by one number: the depth.
+import { models } from '../../models/index.ts'
 import type { PretrainRecipe } from './recipe.ts'
 
 /** Settings that follow from a depth. */
@@ -31,6 +32,18 @@ export const sizeRule = (depth: number): SizeRule => {
   }
 }
 
+/**
+ * Sizes of the heads, where the architecture has settings for them: their defaults belong to its published widths. All
+ * heads have keys and values of their own.
+ */
+const headSizes = ({ type, preset = '' }: PretrainRecipe['model'], { hiddenSize, numHeads }: SizeRule): object => {
+  if (type === undefined) return {}
+  const { adjust, presets } = models[type]
+  const sizes = { numKvHeads: numHeads, headDim: hiddenSize / numHeads }
+  const known = adjust(presets[preset] ?? {}, {})
+  return Object.fromEntries(Object.entries(sizes).filter(([name]) => name in known))
+}
+
 const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 
 /** The recipe with the settings of its depth, where it does not set them itself. */
@@ -48,6 +61,7 @@ export const applyDepth = (recipe: PretrainRecipe): PretrainRecipe => {
         hiddenSize: rule.hiddenSize,
         numHeads: rule.numHeads,
         intermediateSize: 4 * rule.hiddenSize,
+        ...headSizes(recipe.model, rule),
         ...recipe.model.config,
       },
     },

@@ -1,4 +1,7 @@
-// tunesmith::gelu and tunesmith::swiglu, whose input is saved, never the result; tunesmith::soft_cap, the reverse.
+// tunesmith::gelu, tunesmith::swiglu and tunesmith::geglu, whose input is saved, never the result; tunesmith::soft_cap,
+// the reverse.
+#include "activation.h"
+
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -28,47 +31,51 @@ char* at_mutable_element(const Tensor& t, int64_t i) {
   return static_cast<char*>(mutable_address(t)) + i * t.element_size();
 }
 
-struct Gelu : torch::autograd::Function<Gelu> {
-  static Tensor forward(AutogradContext* context, const Tensor& input, bool tanh) {
-    Tensor x = input.contiguous(), y = at::empty_like(x);
-    in_parallel(x.numel(), [&](int64_t i, int64_t n) {
-      kernels().gelu(at_element(x, i), type_of(x), at_mutable_element(y, i), n, tanh);
-    });
-    context->save_for_backward({input});
-    context->saved_data["tanh"] = tanh;
-    return y;
-  }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    check_first_derivative("gelu");
-    Tensor x = context->get_saved_variables()[0].contiguous();
-    const bool tanh = context->saved_data["tanh"].toBool();
-    Tensor dy = gradients[0].to(x.scalar_type()).contiguous(), dx = at::empty_like(x);
-    in_parallel(x.numel(), [&](int64_t i, int64_t n) {
-      kernels().gelu_backward(at_element(x, i), at_element(dy, i), type_of(x), at_mutable_element(dx, i), n, tanh);
-    });
-    return {dx, Tensor()};
-  }
-};
+const void* place(const Tensor& t, int64_t i) { return t.defined() ? at_element(t, i) : nullptr; }
+void* mutable_place(const Tensor& t, int64_t i) { return t.defined() ? at_mutable_element(t, i) : nullptr; }
 
-struct SwiGlu : torch::autograd::Function<SwiGlu> {
-  static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
-    Tensor g = gate.contiguous(), u = up.contiguous(), y = at::empty_like(g);
-    in_parallel(g.numel(), [&](int64_t i, int64_t n) {
-      kernels().swiglu(at_element(g, i), at_element(u, i), type_of(g), at_mutable_element(y, i), n);
-    });
-    context->save_for_backward({gate, up});
+}  // namespace
+
+void check_gate(const Tensor& gate, const Tensor& up, const char* op) {
+  check_values(up, op, "up");
+  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "Expected `up` of tunesmith::", op,
+              " to have the shape and type of `gate`, got ", up.sizes(), " ", up.scalar_type(), " against ",
+              gate.sizes(), " ", gate.scalar_type(), ".");
+}
+
+void activate(const Tensor& gate, const Tensor& up, const Tensor& y, Curve curve) {
+  in_parallel(y.numel(), [&](int64_t i, int64_t n) {
+    kernels().activate(at_element(gate, i), place(up, i), type_of(gate), at_mutable_element(y, i), n, curve);
+  });
+}
+
+void activate_backward(const Tensor& gate, const Tensor& up, const Tensor& gradient, const ActivationGradients& out,
+                       Curve curve) {
+  in_parallel(gate.numel(), [&](int64_t i, int64_t n) {
+    kernels().activate_backward({place(gate, i), place(up, i), place(gradient, i), mutable_place(out.gate, i),
+                                 mutable_place(out.up, i), mutable_place(out.y, i), type_of(gate), curve},
+                                n);
+  });
+}
+
+namespace {
+
+struct Activate : torch::autograd::Function<Activate> {
+  static Tensor forward(AutogradContext* context, const Tensor& gate, const std::optional<Tensor>& up, Curve curve) {
+    const Tensor g = gate.contiguous(), u = up ? up->contiguous() : Tensor(), y = at::empty_like(g);
+    activate(g, u, y, curve);
+    context->save_for_backward({gate, up.value_or(Tensor())});
+    context->saved_data["curve"] = int64_t(curve);
     return y;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    check_first_derivative("swiglu");
-    auto saved = context->get_saved_variables();
-    Tensor g = saved[0].contiguous(), u = saved[1].contiguous();
-    Tensor dy = gradients[0].to(g.scalar_type()).contiguous(), dg = at::empty_like(g), du = at::empty_like(u);
-    in_parallel(g.numel(), [&](int64_t i, int64_t n) {
-      kernels().swiglu_backward(at_element(g, i), at_element(u, i), at_element(dy, i), type_of(g),
-                                at_mutable_element(dg, i), at_mutable_element(du, i), n);
-    });
-    return {dg, du};
+    const auto saved = context->get_saved_variables();
+    const auto curve = Curve(context->saved_data["curve"].toInt());
+    check_first_derivative(!saved[1].defined() ? "gelu" : curve == Curve::silu ? "swiglu" : "geglu");
+    const Tensor g = saved[0].contiguous(), u = saved[1].defined() ? saved[1].contiguous() : Tensor();
+    const Tensor dg = at::empty_like(g), du = u.defined() ? at::empty_like(u) : Tensor();
+    activate_backward(g, u, gradients[0].to(g.scalar_type()).contiguous(), {dg, du, Tensor()}, curve);
+    return {dg, du, Tensor()};
   }
 };
 
@@ -103,21 +110,33 @@ Tensor soft_cap(const Tensor& input, double cap) {
   return Placement::on_cpu("soft_cap", input) ? SoftCap::apply(input, cap) : plain::soft_cap(input, cap);
 }
 
+// GELU by tanh, or exact.
+bool by_tanh(c10::string_view approximate, const char* op) {
+  TORCH_CHECK(approximate == "none" || approximate == "tanh",
+              "Expected `none` or `tanh` as `approximate` of tunesmith::", op, ", got `", approximate, "`.");
+  return approximate == "tanh";
+}
+
 Tensor gelu(const Tensor& input, c10::string_view approximate) {
   check_values(input, "gelu", "input");
-  TORCH_CHECK(approximate == "none" || approximate == "tanh",
-              "Expected `none` or `tanh` as `approximate` of tunesmith::gelu, got `", approximate, "`.");
-  const bool tanh = approximate == "tanh";
-  return Placement::on_cpu("gelu", input) ? Gelu::apply(input, tanh) : plain::gelu(input, tanh);
+  const bool tanh = by_tanh(approximate, "gelu");
+  if (!Placement::on_cpu("gelu", input)) return plain::activate(input, {}, tanh ? "gelu-tanh" : "gelu");
+  return Activate::apply(input, std::optional<Tensor>(), tanh ? Curve::gelu_tanh : Curve::gelu);
 }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
   check_values(gate, "swiglu", "gate");
-  check_values(up, "swiglu", "up");
-  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
-              "Expected `up` of tunesmith::swiglu to have the shape and type of `gate`, got ", up.sizes(), " ",
-              up.scalar_type(), " against ", gate.sizes(), " ", gate.scalar_type(), ".");
-  return Placement::on_cpu("swiglu", gate, up) ? SwiGlu::apply(gate, up) : plain::swiglu(gate, up);
+  check_gate(gate, up, "swiglu");
+  if (!Placement::on_cpu("swiglu", gate, up)) return plain::activate(gate, up, "silu");
+  return Activate::apply(gate, std::optional<Tensor>(up), Curve::silu);
+}
+
+Tensor geglu(const Tensor& gate, const Tensor& up, c10::string_view approximate) {
+  check_values(gate, "geglu", "gate");
+  check_gate(gate, up, "geglu");
+  const bool tanh = by_tanh(approximate, "geglu");
+  if (!Placement::on_cpu("geglu", gate, up)) return plain::activate(gate, up, tanh ? "gelu-tanh" : "gelu");
+  return Activate::apply(gate, std::optional<Tensor>(up), tanh ? Curve::gelu_tanh : Curve::gelu);
 }
 
 }  // namespace
@@ -125,6 +144,7 @@ Tensor swiglu(const Tensor& gate, const Tensor& up) {
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("gelu(Tensor input, str approximate='none') -> Tensor", &gelu);
   m.def("soft_cap(Tensor input, float cap) -> Tensor", &soft_cap);
+  m.def("geglu(Tensor gate, Tensor up, str approximate='none') -> Tensor", &geglu);
   m.def("swiglu(Tensor gate, Tensor up) -> Tensor", &swiglu);
 }
 

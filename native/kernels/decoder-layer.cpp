@@ -391,7 +391,7 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   const auto activate = [&](int64_t first, int64_t last) {
     for (int64_t r = 0; r < rows; r++) {
       float* g = shared.gates + r * inner + first;
-      kernel.swiglu(g, shared.ups + r * inner + first, Type::float32, g, last - first);
+      kernel.activate(g, shared.ups + r * inner + first, Type::float32, g, last - first, Curve::silu);
     }
   };
   if (changes.empty()) {

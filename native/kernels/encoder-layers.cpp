@@ -231,7 +231,7 @@ void activate(const Tensor& values, bool tanh) {
   const int64_t bytes = values.element_size();
   share_work(values.numel(), gelu_grain, [&](int64_t first, int64_t last) {
     char* part = data + first * bytes;
-    kernels().gelu(part, type_of(values), part, last - first, tanh);
+    kernels().activate(part, nullptr, type_of(values), part, last - first, tanh ? Curve::gelu_tanh : Curve::gelu);
   });
 }
 

@@ -22,6 +22,27 @@ void linear_product(const at::Tensor& y, const at::Tensor& x, const at::Tensor& 
   product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias, false, panels);
 }
 
+at::Tensor gradient_rows(const at::Tensor& gradient, int64_t width) {
+  at::Tensor dy = gradient.reshape({-1, width});
+  return dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1 ? dy.contiguous() : dy;
+}
+
+at::Tensor linear_input_gradient(const at::Tensor& dy, const at::Tensor& weight) {
+  at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
+  product_out(dx, dy, weight);
+  return dx;
+}
+
+at::Tensor linear_weight_gradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight) {
+  at::Tensor dw = at::empty(weight.sizes(), weight.options());
+  product_out(dw, dy.t(), x);
+  return dw;
+}
+
+at::Tensor linear_bias_gradient(const at::Tensor& dy, const at::Tensor& bias) {
+  return column_sum(dy).to(bias.scalar_type());
+}
+
 namespace {
 
 using at::Tensor;
@@ -47,19 +68,11 @@ struct Linear : torch::autograd::Function<Linear> {
     auto saved = context->get_saved_variables();
     const Tensor &input = saved[0], &weight = saved[1], &bias = saved[2];
     const auto shape = context->saved_data["shape"].toIntVector();
-    Tensor dy = gradients[0].reshape({-1, weight.size(0)});
-    if (dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1) dy = dy.contiguous();
+    const Tensor dy = gradient_rows(gradients[0], weight.size(0));
     Tensor dx, dw, db;
-    if (context->needs_input_grad(0)) {
-      dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
-      product_out(dx, dy, weight);
-      dx = dx.view(shape);
-    }
-    if (context->needs_input_grad(1)) {
-      dw = at::empty(weight.sizes(), weight.options());
-      product_out(dw, dy.t(), input.reshape({-1, weight.size(1)}));
-    }
-    if (bias.defined() && context->needs_input_grad(2)) db = column_sum(dy).to(bias.scalar_type());
+    if (context->needs_input_grad(0)) dx = linear_input_gradient(dy, weight).view(shape);
+    if (context->needs_input_grad(1)) dw = linear_weight_gradient(dy, input.reshape({-1, weight.size(1)}), weight);
+    if (bias.defined() && context->needs_input_grad(2)) db = linear_bias_gradient(dy, bias);
     return {dx, dw, db};
   }
 };
@@ -67,12 +80,12 @@ struct Linear : torch::autograd::Function<Linear> {
 }  // namespace
 
 void check_linear(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                  const char* op) {
-  check_values(input, op, "input");
+                  const char* op, const char* name) {
+  check_values(input, op, name);
   check_values(weight, op, "weight");
   TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::", op, ", got ", weight.sizes(), ".");
-  TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
-              "] for `input` of tunesmith::", op, ", got ", input.sizes(), " against weight ", weight.sizes(), ".");
+  TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1), "] for `",
+              name, "` of tunesmith::", op, ", got ", input.sizes(), " against weight ", weight.sizes(), ".");
   TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::", op, ", got ",
               weight.sizes(), ".");
   if (given(bias)) check_vector_values(*bias, weight.size(0), op, "bias");

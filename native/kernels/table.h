@@ -6,6 +6,8 @@
 namespace tunesmith {
 
 enum class Type : int { float32 = 0, bfloat16 = 1 };
+// Activation functions of feed-forward blocks; `gelu_tanh` is GELU by tanh.
+enum class Curve : int { silu = 0, gelu = 1, gelu_tanh = 2 };
 
 // A matrix seen by address, type and its two strides in elements.
 struct Matrix {
@@ -199,6 +201,15 @@ struct AttentionGradient {
   float* value_gradient;
 };
 
+// Gradients of y = curve(gate) * up, or of curve(gate) without `up`. They may lie where `gradient` does.
+struct ActivationGradient {
+  const void *gate, *up, *gradient;
+  void *gate_gradient, *up_gradient;
+  void* y;  // y again, or null
+  Type type;
+  Curve curve;
+};
+
 // Instructions whose rate bounds products.
 enum class Peak : int { float32, bfloat16, int8 };
 
@@ -276,11 +287,8 @@ struct Kernels {
   void (*add_rows)(const void* const* rows, Type type, int64_t count, int64_t width, void* target, Type target_type);
   double (*square_sum)(const void* data, Type type, int64_t count);
 
-  void (*gelu)(const void* x, Type type, void* y, int64_t count, bool tanh);
-  void (*gelu_backward)(const void* x, const void* gradient, Type type, void* out, int64_t count, bool tanh);
-  void (*swiglu)(const void* gate, const void* up, Type type, void* y, int64_t count);
-  void (*swiglu_backward)(const void* gate, const void* up, const void* gradient, Type type, void* gate_gradient,
-                          void* up_gradient, int64_t count);
+  void (*activate)(const void* gate, const void* up, Type type, void* y, int64_t count, Curve curve);
+  void (*activate_backward)(const ActivationGradient& job, int64_t count);
   void (*dropout)(const Dropout& job, int64_t first, int64_t last);  // elements
 
   void (*norm_rows)(const NormRows& job, int64_t first, int64_t last);

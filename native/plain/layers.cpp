@@ -18,10 +18,11 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Bias& bias) {
   return at::linear(input.to(common), weight.to(common), bias ? Bias(bias->to(common)) : bias).to(type);
 }
 
-Tensor gelu(const Tensor& input, bool tanh) { return at::gelu(input, tanh ? "tanh" : "none"); }
-
-Tensor swiglu(const Tensor& gate, const Tensor& up) {
-  return (at::silu(gate.to(at::kFloat)) * up.to(at::kFloat)).to(gate.scalar_type());
+Tensor activate(const Tensor& gate, const Bias& up, c10::string_view activation) {
+  const auto approximate = activation == "gelu-tanh" ? "tanh" : "none";
+  if (!up && activation != "silu") return at::gelu(gate, approximate);
+  const Tensor x = gate.to(at::kFloat), value = activation == "silu" ? at::silu(x) : at::gelu(x, approximate);
+  return (up ? value * up->to(at::kFloat) : value).to(gate.scalar_type());
 }
 
 Tensor soft_cap(const Tensor& input, double cap) {

@@ -15,8 +15,8 @@ using Bias = std::optional<Tensor>;
 
 // ---- layers.cpp ----
 Tensor linear(const Tensor& input, const Tensor& weight, const Bias& bias);
-Tensor gelu(const Tensor& input, bool tanh);
-Tensor swiglu(const Tensor& gate, const Tensor& up);
+// silu, gelu or gelu-tanh of `gate`, times `up`.
+Tensor activate(const Tensor& gate, const Bias& up, c10::string_view activation);
 Tensor soft_cap(const Tensor& input, double cap);
 // The residual sum and its layer normalisation (`centered`) or RMS normalisation.
 std::tuple<Tensor, Tensor> add_norm(const Tensor& input, const Bias& residual, const Tensor& weight, const Bias& bias,

@@ -161,12 +161,13 @@ export const modelReference = (model: Model, policy?: Model): Reference => {
   }
 }
 
-/** Dtype of a frozen copy: that of its matrices, which compute in float32, where it is quantised. */
+/** Dtype of a frozen copy, or of its matrices where it is quantised. */
 export type CopyPrecision = 'float32' | Quantization
 
 /**
  * A copy of a model with its own weights, without gradients.
- * @param precision of the copy (default: that of the model); `bfloat16` halves the memory of float32 weights
+ * @param precision of the copy (default: that of the model). `bfloat16` halves the memory of float32 weights, and computes in float32;
+ * int8 and nf4 compute in the model's dtype
  * @throws ConfigError for a model with active adapters, or one that is quantised
  */
 export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
@@ -189,7 +190,11 @@ export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
     copy.loadState(state)
   })
   if (precision === 'float32') copy.to({ dtype: precision })
-  else if (precision !== undefined) quantizeWeights(copy, precision)
+  else if (precision !== undefined) {
+    const { dtype } = model.body.embedTokens.weight
+    quantizeWeights(copy, precision)
+    if (precision !== 'bfloat16' && dtype !== 'float32') copy.to({ dtype })
+  }
   const { device } = model.body.embedTokens
   if (device !== 'cpu') copy.to({ device })
   copy.requireGrad(false).eval()

@@ -98,7 +98,11 @@ const isPlainLayer = (layer: FusedEncoderLayer, kind: unknown, dtype: string): b
   )
 }
 
-const geluOf = (activation: ActivationName): 'none' | 'tanh' | undefined => fusedActivations[activation]
+const approximations = { gelu: 'none', 'gelu-tanh': 'tanh', silu: undefined } as const
+const geluOf = (activation: ActivationName): 'none' | 'tanh' | undefined => {
+  const name = fusedActivations[activation]
+  return name && approximations[name]
+}
 
 /** The settings of a layer that the fused call has once for all layers. */
 const settingsOf = ({ attention, attentionNorm, mlp }: FusedEncoderLayer) => {

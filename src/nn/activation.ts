@@ -1,5 +1,5 @@
 // Activation functions by their names in Hugging Face configs.
-import { fusedGelu, type Tensor } from '../tensor/index.ts'
+import { type FusedActivation, fusedGelu, type Tensor } from '../tensor/index.ts'
 
 /** A function of each element; the shape stays. */
 export type Activation = (input: Tensor) => Tensor
@@ -20,12 +20,14 @@ export const activations = {
   sigmoid: (input) => input.sigmoid(),
 } as const satisfies Record<string, Activation>
 
-/** Those that fused layers have: GELU, exact or by tanh. */
-export const fusedActivations: { readonly [Name in ActivationName]?: 'none' | 'tanh' } = {
-  gelu: 'none',
-  gelu_new: 'tanh',
-  gelu_pytorch_tanh: 'tanh',
-  gelu_fast: 'tanh',
+/** Those that fused operators have, by their name there. */
+export const fusedActivations: { readonly [Name in ActivationName]?: FusedActivation } = {
+  gelu: 'gelu',
+  gelu_new: 'gelu-tanh',
+  gelu_pytorch_tanh: 'gelu-tanh',
+  gelu_fast: 'gelu-tanh',
+  silu: 'silu',
+  swish: 'silu',
 }
 
 /** Name of an activation function. */

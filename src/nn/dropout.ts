@@ -247,12 +247,17 @@ export class Dropout extends Module {
     this.#p = p
   }
 
-  /** A prompt that several answers share has one mask, where each answer alone would have its own. */
-  override get sharesKeys(): boolean {
+  /** Whether it returns its input. */
+  get isIdle(): boolean {
     return !this.training || this.#p === 0
   }
 
+  /** A prompt that several answers share has one mask, where each answer alone would have its own. */
+  override get sharesKeys(): boolean {
+    return this.isIdle
+  }
+
   forward(input: Tensor): Tensor {
-    return this.training && this.#p > 0 ? dropElements(input, this.#p) : input
+    return this.isIdle ? input : dropElements(input, this.#p)
   }
 }

@@ -64,6 +64,11 @@ export class Linear extends Module {
     return this.#multiply(input, null)
   }
 
+  /** Whether `forward` is `x Wᵀ + b` of the parameters: nothing such as an adapter changes it, and the matrix is not quantised. */
+  get isPlain(): boolean {
+    return this.#quantized === undefined && this.forward === Linear.prototype.forward
+  }
+
   /**
    * `x Wᵀ` with the bias and a low-rank change, in one operator where that is faster: in bfloat16. Else undefined.
    * @param change factors a [R,inputs] and b [outputs,R]

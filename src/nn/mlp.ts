@@ -1,6 +1,6 @@
 // Feed-forward blocks: plain, and gated.
-import { scope, swiglu, type Tensor } from '../tensor/index.ts'
-import { type ActivationName, activations } from './activation.ts'
+import { activatedLinear, geglu, gradEnabled, scope, swiglu, type Tensor } from '../tensor/index.ts'
+import { type ActivationName, activations, fusedActivations } from './activation.ts'
 import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
@@ -11,6 +11,25 @@ export abstract class Mlp extends Module {
   abstract forward(input: Tensor): Tensor
   /** Name of the function after the up or gate projection. */
   abstract readonly activation: ActivationName
+}
+
+/** `activation(gate) * up`, by one operator where there is one. */
+const gated = (activation: ActivationName, gate: Tensor, up: Tensor): Tensor => {
+  const name = fusedActivations[activation]
+  if (name === undefined) return activations[activation](gate).mul(up)
+  return name === 'silu' ? swiglu(gate, up) : geglu(gate, up, { approximate: name === 'gelu' ? 'none' : 'tanh' })
+}
+
+/**
+ * Activation and down projection in one operator, which keeps nothing between them for the backward pass: undefined where something else
+ * lies between, and without gradients, where the operators one by one need less memory.
+ */
+const fusedDown = (mlp: { activation: ActivationName; downProj: Linear; dropout: Dropout }) => {
+  const { downProj, dropout } = mlp
+  const name = fusedActivations[mlp.activation]
+  if (name === undefined || !gradEnabled() || !dropout.isIdle || !downProj.isPlain) return undefined
+  return (gate: Tensor, up: Tensor | null): Tensor =>
+    activatedLinear(gate, up, downProj.weight, downProj.bias ?? null, name)
 }
 
 interface MlpOptions {
@@ -43,6 +62,8 @@ export class PlainMlp extends Mlp {
   }
 
   forward(input: Tensor): Tensor {
+    const down = fusedDown(this)
+    if (down !== undefined) return down(this.upProj.forward(input), null)
     // Free the up projection's output before the down projection where autograd does not hold it.
     const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
@@ -71,12 +92,9 @@ export class GatedMlp extends Mlp {
   }
 
   forward(input: Tensor): Tensor {
-    const wide = scope(() => {
-      const gate = this.gateProj.forward(input)
-      const up = this.upProj.forward(input)
-      const fused = activations[this.#activation] === activations.silu
-      return fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up)
-    })
+    const down = fusedDown(this)
+    if (down !== undefined) return down(this.gateProj.forward(input), this.upProj.forward(input))
+    const wide = scope(() => gated(this.#activation, this.gateProj.forward(input), this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
   }
 }

@@ -402,6 +402,28 @@ export const softCap = operator<(input: T, cap: number) => T>('softCap', 'tunesm
 export const swiglu = operator<(gate: T, up: T) => T>('swiglu', 'tunesmith::swiglu(gate, up)')
 
 /**
+ * Gated activation `gelu(gate) * up` of two tensors of one shape and dtype.
+ * @throws ShapeError where shapes or dtypes differ
+ * @source arXiv:2002.05202
+ */
+export const geglu = operator<(gate: T, up: T, options?: { approximate?: 'none' | 'tanh' }) => T>(
+  'geglu',
+  'tunesmith::geglu(gate, up, *approximate)',
+)
+
+/** Activation functions of `activatedLinear`. */
+export type FusedActivation = 'silu' | 'gelu' | 'gelu-tanh'
+
+/**
+ * Linear layer of `activation(gate) * up`, or of `activation(gate)`: [...,K], weight [N,K] and bias [N] give [...,N], as the operators one
+ * by one. The backward pass computes its input again and needs no memory for it in between.
+ * @throws ShapeError where sizes or dtypes differ
+ */
+export const activatedLinear = operator<
+  (gate: T, up: T | null, weight: T, bias: T | null, activation: FusedActivation) => T
+>('activatedLinear', 'tunesmith::activated_linear(gate, up, weight, bias, activation)')
+
+/**
  * Rotary position embedding of the first R elements of every head: input [B,T,H,D], cos and sin [T,R/2] or [B,T,R/2].
  * Elements i and i + R/2 form a pair, or 2i and 2i + 1 with `interleaved`.
  * @throws ShapeError for other shapes, and for angles that need a gradient

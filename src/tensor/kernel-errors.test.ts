@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  activatedLinear,
   adamw_,
   addLayerNorm,
   addRmsNorm,
@@ -38,6 +39,18 @@ describe('an error of a fused operator names the operator and its argument', () 
       /^addLayerNorm.*Expected shape \[3\] for `weight`, got \[4\]/,
     ],
     'norm: residual': [() => addRmsNorm(x, zeros([3, 3]), zeros([3]), 1e-5), /residual/],
+    'activatedLinear: sizes': [
+      () => activatedLinear(x, null, zeros([2, 4]), null, 'gelu'),
+      /Expected shape \[\.\.\.,4\] for `gate`, got/,
+    ],
+    'activatedLinear: up': [
+      () => activatedLinear(x, zeros([1]), x, null, 'silu'),
+      /Expected `up` to have the shape and type of `gate`/,
+    ],
+    'activatedLinear: activation': [
+      () => activatedLinear(x, null, x, null, 'relu' as 'gelu'),
+      /Expected `silu`, `gelu` or `gelu-tanh` as `activation`, got `relu`/,
+    ],
     'dropout: p': [() => dropout(x, 1), /dropout.*got 1/s],
     'attention: heads': [
       () => attention(zeros([1, 2, 3, 4]), zeros([1, 2, 2, 4]), zeros([1, 2, 2, 4])),
@@ -69,5 +82,7 @@ describe('an error of a fused operator names the operator and its argument', () 
     const input = ones([3])
     input.requiresGrad = true
     expect(() => gradients([fusedGelu(input).sum()], [input], { createGraph: true })).toThrow(/second derivative/)
+    const layer = activatedLinear(input, null, ones([2, 3]), null, 'gelu')
+    expect(() => gradients([layer.sum()], [input], { createGraph: true })).toThrow(/second derivative/)
   })
 })

@@ -17,6 +17,7 @@ import {
   leaf,
 } from '../../tests/parity/compare-fused.ts'
 import {
+  activatedLinear,
   adamw_,
   addLayerNorm,
   addRmsNorm,
@@ -31,6 +32,7 @@ import {
   eye,
   fusedGelu,
   Generator,
+  geglu,
   gradients,
   gradNorm,
   linear,
@@ -42,7 +44,6 @@ import {
   randn,
   rotary,
   scope,
-  softCap,
   stack,
   swiglu,
   type Tensor,
@@ -77,7 +78,7 @@ describe('peakRate', () => {
   })
 })
 
-describe.each(both)('%s: products and activations', (dtype) => {
+describe.each(both)('%s: products', (dtype) => {
   const composed: Fused = (x, w, b) => {
     const y = x.matmul(w.t())
     return b === undefined ? y : y.add(b)
@@ -141,28 +142,6 @@ describe.each(both)('%s: products and activations', (dtype) => {
   })
   it('linear: a float32 weight under any input', () =>
     compare([leaf([9, 20], dtype), leaf([11, 20], 'float32', 0.2), leaf([11], 'float32')], linear, composed))
-
-  it.each(['none', 'tanh'] as const)('gelu %s', (approximate) => {
-    for (const shape of [[0, 3], [1], [7, 129], [3, 20000]])
-      compare(
-        [leaf(shape, dtype, 3)],
-        (x) => fusedGelu(x, { approximate }),
-        (x) => x.gelu({ approximate }),
-      )
-  })
-  it('softCap', () => {
-    for (const shape of [[0, 3], [1], [7, 129]])
-      for (const cap of [0.5, 30])
-        compare(
-          [leaf(shape, dtype, 3)],
-          (x) => softCap(x, cap),
-          (x) => x.div(cap).tanh().mul(cap),
-        )
-  })
-  it('swiglu', () => {
-    for (const shape of [[0, 3], [1], [7, 129]])
-      compare([leaf(shape, dtype, 2), leaf(shape, dtype)], swiglu, (gate, up) => gate.silu().mul(up))
-  })
 })
 
 describe.each(both)('%s: norms', (dtype) => {
@@ -530,6 +509,8 @@ describe('NaN', () => {
       linear: linear(flat, ones([2, 40])),
       fusedGelu: fusedGelu(flat),
       swiglu: swiglu(flat, flat),
+      geglu: geglu(flat, flat),
+      activatedLinear: activatedLinear(flat, flat, ones([2, 40]), null, 'silu'),
       addLayerNorm: addLayerNorm(flat, null, fine, null, 1e-5)[1],
       addRmsNorm: addRmsNorm(flat, null, fine, 1e-5)[1],
       attention: attention(bad, ones([1, 3, 1, 40]), ones([1, 3, 1, 40])),
@@ -573,6 +554,7 @@ describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() 
   () => {
     const all = [
       'kernels.test.ts',
+      'activations.test.ts',
       'pair-products.test.ts',
       'block-kernels.test.ts',
       '../../tests/export/quantize.test.ts',
@@ -581,11 +563,11 @@ describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() 
       { isa: 'baseline', names: all },
       { isa: 'emulated', names: all },
       // Tiles quantise nothing.
-      { isa: 'emulated-amx', names: all.slice(0, 3) },
-      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 3) }] : []),
+      { isa: 'emulated-amx', names: all.slice(0, 4) },
+      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 4) }] : []),
       // Small products of bf16, which the libraries compute otherwise.
-      { isa: 'emulated', names: all.slice(0, 2), products: 'own' },
-      ...(peakRate('bfloat16') > 0 ? [{ isa: 'avx512bf16', names: all.slice(0, 2), products: 'own' }] : []),
+      { isa: 'emulated', names: all.slice(0, 3), products: 'own' },
+      ...(peakRate('bfloat16') > 0 ? [{ isa: 'avx512bf16', names: all.slice(0, 3), products: 'own' }] : []),
     ]
     it.each(chosen)('$isa passes every test of $names, products: $products', ({ isa, names, products }) => {
       const files = names.map((name) => fileURLToPath(new URL(name, import.meta.url)))

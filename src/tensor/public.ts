@@ -30,6 +30,7 @@ export {
   full,
   fullLike,
   fusedGelu,
+  geglu,
   gradNorm,
   linear,
   linearCrossEntropy,

@@ -104,6 +104,20 @@ describe('a frozen copy', () => {
     expect(reference.follows === undefined).toBe(precision === 'int8' || precision === 'nf4')
   })
 
+  it.each(['int8', 'nf4'] as const)('in %s of a model in bfloat16 computes in bfloat16', async (precision) => {
+    const model = build('llama', 'causal-lm')
+    model.to({ dtype: 'bfloat16' })
+    const rounded = build('llama', 'causal-lm')
+    rounded.to({ dtype: 'bfloat16' })
+    rounded.to({ dtype: 'float32' })
+    const wide = await modelReference(frozenCopy(rounded, precision)).logProbs(completions, options)
+    const copy = frozenCopy(model, precision)
+    expect([...new Set([...copy.parameters().values()].map(({ dtype }) => dtype))]).toEqual(['bfloat16'])
+    const apart = furthest(await modelReference(copy, model).logProbs(completions, options), wide)
+    expect(apart).toBeGreaterThan(1e-4)
+    expect(apart).toBeLessThan(0.05)
+  })
+
   it('shares no memory, and copies tied weights once', () => {
     const model = build('gpt2', 'causal-lm')
     const copy = frozenCopy(model)

@@ -191,3 +191,21 @@ def declare(g):
     case("attention", name, *heads(1, 9, 9, 2, 1, 4), queryStarts=T(4, fill="list", low=starts, dtype="int64"), causal=True, reference=attention)
     case("attention", name, *heads(1, 9, 6, 2, 2, 4), queryStarts=T(4, fill="list", low=starts, dtype="int64"), keyStarts=T(4, fill="list", low=[0, 1, 4, 6], dtype="int64"), reference=attention)
     case("attention", name, *heads(0, 2, 2, 1, 1, 4), reference=attention)
+
+    def geglu(gate, up, approximate="none"):
+        return (F.gelu(wide(gate), approximate=approximate) * wide(up)).to(gate.dtype)
+
+    for approximate in ["none", "tanh"]:
+        case("geglu", "tunesmith::geglu", T(3, 37), T(3, 37), approximate=approximate, reference=geglu)
+    case("geglu", "tunesmith::geglu", T(0), T(0), reference=geglu)
+
+    def activated_linear(gate, up, weight, bias, activation):
+        value = F.silu(wide(gate)) if activation == "silu" else F.gelu(wide(gate), approximate="tanh" if activation == "gelu-tanh" else "none")
+        inner = (value if up is None else value * wide(up)).to(gate.dtype)
+        return F.linear(wide(inner), wide(weight), wide(bias)).to(gate.dtype)
+
+    for activation in ["silu", "gelu", "gelu-tanh"]:
+        case("activatedLinear", "tunesmith::activated_linear", T(3, 37), T(3, 37), T(5, 37), T(5), activation, reference=activated_linear)
+        case("activatedLinear", "tunesmith::activated_linear", T(2, 3, 9), None, T(7, 9), None, activation, reference=activated_linear)
+    case("activatedLinear", "tunesmith::activated_linear", T(0, 5), None, T(3, 5), T(3), "gelu", reference=activated_linear)
+    case("activatedLinear", "tunesmith::activated_linear", T(9, 4, layout="transposed"), T(9, 4), T(6, 4), None, "silu", reference=activated_linear)

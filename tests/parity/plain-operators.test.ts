@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
 import { type BlockFormat, BlockMatrix, blockFormats, type IntegerFormat, QuantizedMatrix } from '../../src/nn/index.ts'
 import {
+  activatedLinear,
   adamw_,
   addLayerNorm,
   addRmsNorm,
@@ -18,6 +19,7 @@ import {
   enableStrictDevice,
   fusedGelu,
   Generator,
+  geglu,
   gradients,
   gradNorm,
   linear,
@@ -189,6 +191,18 @@ describe.each(both)('%s', (dtype) => {
     for (const approximate of ['none', 'tanh'] as const)
       agree([leaf([7, 33], dtype, 2)], ([x]) => fusedGelu(x, { approximate }))
     agree([leaf([4, 19], dtype, 2), leaf([4, 19], dtype)], ([gate, up]) => swiglu(gate, up))
+    for (const approximate of ['none', 'tanh'] as const)
+      agree([leaf([4, 19], dtype, 2), leaf([4, 19], dtype)], ([gate, up]) => geglu(gate, up, { approximate }))
+    const [gate, up, w, b] = [
+      leaf([4, 19], dtype, 2),
+      leaf([4, 19], dtype),
+      leaf([5, 19], dtype, 0.3),
+      leaf([5], dtype),
+    ]
+    for (const activation of ['silu', 'gelu', 'gelu-tanh'] as const) {
+      agree([gate, up, w, b], ([gate, up, w, b]) => activatedLinear(gate, up, w, b, activation))
+      agree([gate, w], ([gate, w]) => activatedLinear(gate, null, w, null, activation))
+    }
     agree([leaf([4, 19], dtype, 6)], ([x]) => softCap(x, 3))
     agree([leaf([4, 19], dtype)], ([x]) => softCap(x, 0))
   })
@@ -472,7 +486,7 @@ describe('every fused operator', () => {
       'add_layer_norm',
     ],
     ...['add_rms_norm', 'gelu', 'soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_'],
-    ...['adamw_', 'unpack_matrix', 'packed_linear', 'choose_tokens'],
+    ...['adamw_', 'unpack_matrix', 'packed_linear', 'choose_tokens', 'geglu', 'activated_linear'],
   ]
   /** Why the others need no composition in the addon. */
   const others = {

@@ -1,5 +1,5 @@
 // `plan scaling`: one small run is real, the others are copies of it whose cards have the losses of a known law.
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { lossOf, planScaling, type ScalingInput, type ScalingLaw, type ScalingResult } from '../../src/runs/index.ts'
@@ -145,7 +145,29 @@ describe('a grid of small runs', () => {
     mkdirSync(damaged)
     writeFileSync(join(damaged, 'scaling.json'), '{"model"')
     await expect(start({}, { out: damaged })).rejects.toThrow(/scaling\.json.*The file is damaged: start another grid/)
-    const large = { depths: [7], out: join(data.root, 'large'), tokens: [90_000] }
-    await expect(start({}, large)).rejects.toThrow(/at least 6 runs/)
+  })
+
+  test('refuses a grid that could not be fitted before its first run', async () => {
+    const planned = async (depths: number[], tokens: number[]) => {
+      const grid = { ...input, depths, tokens, out: join(data.root, 'hopeless') }
+      const onRun = ({ name }: { name: string }) => {
+        throw new Error(`${name} was run`)
+      }
+      await expect(planScaling(grid, { onRun })).rejects.toThrow(expected)
+    }
+    let expected = /at least 6 runs of 3 sizes and 3 numbers of tokens .*, got 6 of 2 and 3\. Add sizes or tokens/
+    await planned([1, 2], [1500, 3000, 6000])
+    expected = /got 0 of 0 and 0\. Add sizes .*depth 7 with 90,?k? .*is left out: it takes more than a tenth/
+    await planned([7], [90_000])
+    expect(existsSync(join(data.root, 'hopeless'))).toBe(false)
+  })
+
+  test('has three sizes where the planned model has three layers', async () => {
+    const shallow = { ...input.recipe, model: { type: 'gpt2', depth: 3 } }
+    const { runs } = await planScaling(
+      { recipe: shallow, out: join(data.root, 'shallow') },
+      { signal: AbortSignal.abort() },
+    )
+    expect([...new Set(runs.map(({ depth }) => depth))]).toEqual([1, 2, 3])
   })
 })

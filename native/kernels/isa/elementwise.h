@@ -1,4 +1,4 @@
-// Row-free kernels over contiguous memory: conversion, sums, GELU, SwiGLU, dropout, rotary embedding, AdamW.
+// Row-free kernels over contiguous memory: conversion, sums, activation functions, dropout, rotary embedding, AdamW.
 #pragma once
 #include "../table.h"
 #include "math.h"
@@ -112,71 +112,81 @@ static double square_sum(const void* data, Type type, int64_t count) {
 inline constexpr float gelu_slope = 0.7978845608f;
 inline constexpr float gelu_cubic = 0.044715f;
 
-TUNESMITH_INLINE Register gelu_value(Register x, bool tanh) {
-  if (tanh) return x * sigmoid(x * (x * x * (2 * gelu_slope * gelu_cubic) + 2 * gelu_slope));
+// An activation function and its derivative.
+template <Curve curve> TUNESMITH_INLINE Register curve_value(Register x) {
+  if (curve == Curve::silu) return x * sigmoid(x);
+  if (curve == Curve::gelu_tanh) return x * sigmoid(x * (x * x * (2 * gelu_slope * gelu_cubic) + 2 * gelu_slope));
   Register cumulative, density;
   normal(x, cumulative, density);
   return x * cumulative;
 }
-TUNESMITH_INLINE Register gelu_slope_at(Register x, bool tanh) {
-  if (tanh) {
-    Register square = x * x;
-    Register s = sigmoid(x * (square * (2 * gelu_slope * gelu_cubic) + 2 * gelu_slope));
-    return s + x * s * (1.0f - s) * (square * (6 * gelu_slope * gelu_cubic) + 2 * gelu_slope);
+template <Curve curve> TUNESMITH_INLINE void curve_slope(Register x, Register& value, Register& slope) {
+  if (curve == Curve::gelu) {
+    Register cumulative, density;
+    normal(x, cumulative, density);
+    value = x * cumulative;
+    slope = cumulative + x * density;
+    return;
   }
-  Register cumulative, density;
-  normal(x, cumulative, density);
-  return cumulative + x * density;
+  if (curve == Curve::silu) {
+    Register s = sigmoid(x);
+    value = x * s;
+    slope = s + value * (1.0f - s);
+    return;
+  }
+  Register square = x * x;
+  Register s = sigmoid(x * (square * (2 * gelu_slope * gelu_cubic) + 2 * gelu_slope));
+  value = x * s;
+  slope = s + x * s * (1.0f - s) * (square * (6 * gelu_slope * gelu_cubic) + 2 * gelu_slope);
 }
 
-static void gelu(const void* x, Type type, void* y, int64_t count, bool tanh) {
-  TUNESMITH_FOR_TYPE(type, {
-    const Scalar* from = (const Scalar*)x;
-    Scalar* to = (Scalar*)y;
-    if (tanh)
-      each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), true), n); });
-    else
-      each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), false), n); });
-  })
-}
-
-static void gelu_backward(const void* x, const void* gradient, Type type, void* out, int64_t count, bool tanh) {
-  TUNESMITH_FOR_TYPE(type, {
-    const Scalar* from = (const Scalar*)x;
-    const Scalar* g = (const Scalar*)gradient;
-    Scalar* to = (Scalar*)out;
-    if (tanh)
-      each(count, [&](int64_t i, int64_t n) {
-        store_upto(to + i, load_upto(g + i, n) * gelu_slope_at(load_upto(from + i, n), true), n);
-      });
-    else
-      each(count, [&](int64_t i, int64_t n) {
-        store_upto(to + i, load_upto(g + i, n) * gelu_slope_at(load_upto(from + i, n), false), n);
-      });
-  })
-}
-
-static void swiglu(const void* gate, const void* up, Type type, void* y, int64_t count) {
-  TUNESMITH_FOR_TYPE(type, {
+template <Curve curve, class Scalar>
+static void activate_by(const Scalar* gate, const Scalar* up, Scalar* y, int64_t count) {
+  if (up == nullptr)
+    each(count, [&](int64_t i, int64_t n) { store_upto(y + i, curve_value<curve>(load_upto(gate + i, n)), n); });
+  else
     each(count, [&](int64_t i, int64_t n) {
-      Register g = load_upto((const Scalar*)gate + i, n);
-      store_upto((Scalar*)y + i, g * sigmoid(g) * load_upto((const Scalar*)up + i, n), n);
+      store_upto(y + i, curve_value<curve>(load_upto(gate + i, n)) * load_upto(up + i, n), n);
     });
+}
+
+static void activate(const void* gate, const void* up, Type type, void* y, int64_t count, Curve curve) {
+  TUNESMITH_FOR_TYPE(type, {
+    const Scalar *g = (const Scalar*)gate, *u = (const Scalar*)up;
+    if (curve == Curve::silu) activate_by<Curve::silu>(g, u, (Scalar*)y, count);
+    if (curve == Curve::gelu) activate_by<Curve::gelu>(g, u, (Scalar*)y, count);
+    if (curve == Curve::gelu_tanh) activate_by<Curve::gelu_tanh>(g, u, (Scalar*)y, count);
   })
 }
 
-static void swiglu_backward(const void* gate, const void* up, const void* gradient, Type type, void* gate_gradient,
-                            void* up_gradient, int64_t count){
-    TUNESMITH_FOR_TYPE(type,
-                       {
-                         each(count, [&](int64_t i, int64_t n) {
-                           Register g = load_upto((const Scalar*)gate + i, n), u = load_upto((const Scalar*)up + i, n);
-                           Register dy = load_upto((const Scalar*)gradient + i, n);
-                           Register s = sigmoid(g), silu = g * s;
-                           store_upto((Scalar*)gate_gradient + i, dy * u * (s + silu * (1.0f - s)), n);
-                           store_upto((Scalar*)up_gradient + i, dy * silu, n);
-                         });
-                       })}
+template <Curve curve> static void activate_backward_by(const ActivationGradient& job, int64_t count) {
+  TUNESMITH_FOR_TYPE(job.type, {
+    const Scalar *gate = (const Scalar*)job.gate, *up = (const Scalar*)job.up, *gradient = (const Scalar*)job.gradient;
+    Scalar *dgate = (Scalar*)job.gate_gradient, *dup = (Scalar*)job.up_gradient, *y = (Scalar*)job.y;
+    const bool again = y != nullptr;
+    if (up == nullptr)
+      each(count, [&](int64_t i, int64_t n) {
+        Register value, slope, dy = load_upto(gradient + i, n);
+        curve_slope<curve>(load_upto(gate + i, n), value, slope);
+        store_upto(dgate + i, dy * slope, n);
+        if (again) store_upto(y + i, value, n);
+      });
+    else
+      each(count, [&](int64_t i, int64_t n) {
+        Register value, slope, dy = load_upto(gradient + i, n), u = load_upto(up + i, n);
+        curve_slope<curve>(load_upto(gate + i, n), value, slope);
+        store_upto(dgate + i, dy * u * slope, n);
+        store_upto(dup + i, dy * value, n);
+        if (again) store_upto(y + i, value * u, n);
+      });
+  })
+}
+
+static void activate_backward(const ActivationGradient& job, int64_t count) {
+  if (job.curve == Curve::silu) activate_backward_by<Curve::silu>(job, count);
+  if (job.curve == Curve::gelu) activate_backward_by<Curve::gelu>(job, count);
+  if (job.curve == Curve::gelu_tanh) activate_backward_by<Curve::gelu_tanh>(job, count);
+}
 
 // Which lanes survive depends on the seed of the row and on the column alone.
 TUNESMITH_INLINE Register survivors(uint64_t seed, Words column, uint32_t threshold) {

@@ -16,6 +16,7 @@ import { type PlannedBase, planBuiltRun, type RunPlan } from './plan-run.ts'
 import {
   type Bounded,
   boundedBy,
+  expectEnoughRuns,
   fitScalingLaw,
   lossOf,
   optimalSplit,
@@ -80,10 +81,18 @@ const sizeFields = ['numLayers', 'hiddenSize', 'numHeads', 'numKvHeads', 'headDi
 /** Small runs take at most this share of the planned run's operations each. */
 const largestShare = 0.1
 const layerShares = [0.25, 0.4, 0.55, 0.7]
+const leastDepths = 3
 const tokenShares = [1 / 32, 1 / 16, 1 / 8]
 /** Fewer steps are warmup and decay only. */
 const leastSteps = 20
 const gridFile = 'scaling.json'
+
+/** Depths of a grid for a model of some layers: shares of these, and the smallest others where fewer than three are left. */
+const depthsFor = (layers: number): number[] => {
+  const depths = new Set(layerShares.map((share) => Math.max(1, Math.round(share * layers))))
+  for (let depth = 1; depth <= layers && depths.size < leastDepths; depth++) depths.add(depth)
+  return [...depths].sort((a, b) => a - b)
+}
 
 const withoutSizes = (config: object): object =>
   Object.fromEntries(Object.entries(config).filter(([name]) => !sizeFields.includes(name)))
@@ -142,6 +151,7 @@ const expectSameGrid = async (out: string, own: object): Promise<void> => {
 
 interface GridPoint {
   depth: number
+  size: number
   tokens: number
   recipe: Record<string, unknown>
 }
@@ -170,10 +180,21 @@ const gridOf = async (
           `Expected at least ${formatCount(leastSteps * plan.tokensPerStep)} for \`tokens\`, which are ${leastSteps} steps of ${formatCount(plan.tokensPerStep)} tokens, got ${formatCount(budget)}. Raise it, or make the batch smaller.`,
         )
       flops += needed
-      points.push({ depth, tokens: budget, recipe: smallRecipe(recipe, depth, budget) })
+      const size = plan.flopsPerStep / plan.tokensPerStep / 6
+      points.push({ depth, size, tokens: budget, recipe: smallRecipe(recipe, depth, budget) })
     }
   }
   return { points, flops, notes }
+}
+
+/** @throws DataError for a grid whose runs could not be fitted, before the first of them */
+const expectGridFits = (points: readonly GridPoint[], leftOut: readonly string[]): void => {
+  try {
+    expectEnoughRuns(points)
+  } catch (error) {
+    if (leftOut.length === 0 || !(error instanceof DataError)) throw error
+    throw new DataError([error.message, ...leftOut.slice(0, 3)].join(' '))
+  }
 }
 
 /** Fills in what a finished run of the grid showed. */
@@ -246,9 +267,10 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
   expectValidation(plan)
   const { numLayers: layers } = plan.base.definition.facts(plan.base.config)
   // The name of a run has its depth and its tokens: each is there once.
-  const depths = new Set(input.depths ?? layerShares.map((share) => Math.max(1, Math.round(share * layers))))
+  const depths = new Set(input.depths ?? depthsFor(layers))
   const tokens = new Set(input.tokens ?? tokenShares.map((share) => Math.round(share * target.tokens)))
   const { points, flops: gridFlops, notes } = await gridOf(recipe, target, { depths: [...depths], tokens: [...tokens] })
+  expectGridFits(points, notes)
   await expectSameGrid(out, recipe)
   await writeFileAtomic(join(out, gridFile), `${JSON.stringify(recipe, null, 2)}\n`)
   const swept: SweptRun[] = points.map(({ depth, tokens: budget }) => {

@@ -92,7 +92,8 @@ interface RowContext {
 /** A run that ends by time does as many steps as its speed allows. */
 const rowOf = (
   name: string,
-  { timeline, ...plan }: RunPlan,
+  // The model of the run is no part of its costs.
+  { timeline, base: _, ...plan }: RunPlan & { base?: PlannedBase },
   { recipe, speed, network, memoryBytes, prices }: RowContext,
 ): PlannedRow => {
   const minutes = recipe === undefined ? undefined : minutesOf(recipe)

@@ -207,19 +207,22 @@ const levels = (values: readonly number[]): number => {
   return sorted.filter((value, i) => i === 0 || value > 1.02 * sorted[i - 1]).length
 }
 
-/** @throws DataError for runs that cannot decide the constants */
-const expectEnough = (points: readonly ScalingPoint[]): void => {
-  const broken = points.find(({ size, tokens, loss }) => !(size > 0 && tokens > 0 && loss > 0 && loss < 1e6))
-  if (broken !== undefined)
-    throw new DataError(
-      `Expected positive finite losses, got ${broken.loss} for a run of ${broken.size} parameters and ${broken.tokens} tokens. Leave diverged runs out.`,
-    )
+/** @throws DataError for runs that cannot decide the constants, whatever their losses */
+export const expectEnoughRuns = (points: readonly Omit<ScalingPoint, 'loss'>[]): void => {
   const sizes = levels(points.map(({ size }) => size))
   const budgets = levels(points.map(({ tokens }) => tokens))
   if (points.length > constants && sizes >= leastLevels && budgets >= leastLevels) return
   throw new DataError(
     `Expected at least ${constants + 1} runs of ${leastLevels} sizes and ${leastLevels} numbers of tokens to fit a scaling law, got ${points.length} of ${sizes} and ${budgets}. Add sizes or tokens to the grid.`,
   )
+}
+
+const expectLosses = (points: readonly ScalingPoint[]): void => {
+  const broken = points.find(({ size, tokens, loss }) => !(size > 0 && tokens > 0 && loss > 0 && loss < 1e6))
+  if (broken !== undefined)
+    throw new DataError(
+      `Expected positive finite losses, got ${broken.loss} for a run of ${broken.size} parameters and ${broken.tokens} tokens. Leave diverged runs out.`,
+    )
 }
 
 /**
@@ -230,7 +233,8 @@ export const fitScalingLaw = (
   points: readonly ScalingPoint[],
   { resamples = 200, seed = 0, confidence = 0.95 }: { resamples?: number; seed?: number; confidence?: number } = {},
 ): ScalingFit => {
-  expectEnough(points)
+  expectLosses(points)
+  expectEnoughRuns(points)
   const { rows, centre } = rowsOf(points)
   const { parameters } = best(rows, starts(rows), expectedExponents)
   const fitted = rows.map((row) => predict(parameters, row).value)

@@ -1,8 +1,16 @@
 // Plans beside the runs that they foretold: `plan RUN`, `plan calibrate`, `--dry-run`, the page, and the plan of a sweep.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { calibratePlans, planRun, planSweep, pretrain, type RunPlans, readRunPlan } from '../../src/runs/index.ts'
+import {
+  calibratePlans,
+  planRun,
+  planSweep,
+  pretrain,
+  type RunPlans,
+  readRunPlan,
+  resume,
+} from '../../src/runs/index.ts'
 import { type RunCard, readRunCard } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
@@ -45,6 +53,20 @@ describe('the plan of a run', () => {
     const { code, stdout } = await runHere(['plan', at('done')])
     expect(code).toBe(0)
     expect(stdout).toMatch(/peak of tensors/)
+  })
+
+  test('is made where a run without one goes on', async () => {
+    const aborter = new AbortController()
+    await pretrain(recipe('stopped'), {
+      signal: aborter.signal,
+      onEvent: (event) => {
+        if (event.type === 'step' && event.step >= 2) aborter.abort()
+      },
+    })
+    rmSync(join(at('stopped'), 'plan.json'))
+    await resume(at('stopped'))
+    const { peakBytes, flopsPerStep } = (await readRunPlan(at('done'))).prediction
+    expect((await readRunPlan(at('stopped'))).prediction).toMatchObject({ peakBytes, flopsPerStep })
   })
 
   test('is refused where there is none', async () => {

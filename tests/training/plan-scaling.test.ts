@@ -99,6 +99,14 @@ describe('a grid of small runs', () => {
     for (const run of runs) expect(run.fitted! / run.loss!).toBeCloseTo(1, 4)
   })
 
+  test('takes the planned size of a run that has lost its plan', async () => {
+    for (const [i, run] of first.runs.entries()) pretend(run, i === 3 ? { prediction: undefined } : {})
+    const { runs, fit } = await planScaling(input)
+    expect(runs[3].size).toBeGreaterThan(0)
+    expect(runs[3].fitted).toBeDefined()
+    expect(fit).toBeDefined()
+  })
+
   test('leaves out runs that diverged or have no loss', async () => {
     for (const [i, run] of first.runs.entries()) pretend(run, i === 4 ? { results: { loss: null } } : {})
     const events = join(first.runs[5].folder, 'events.jsonl')

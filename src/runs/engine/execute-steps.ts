@@ -80,7 +80,7 @@ export const executeSteps = async (
   callbacks.open()
   try {
     await startRecord(record, run, saved, flight, latest, callbacks)
-    if (mode === 'new' && prediction !== undefined) await writePrediction(recipe.out, prediction)
+    if (prediction !== undefined && !start.isPlanned) await writePrediction(recipe.out, prediction)
     const { signal } = listener
     // From here on each process has its part of the weights only.
     run.shardedWeights?.close()

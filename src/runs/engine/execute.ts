@@ -88,12 +88,12 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     if (fit !== undefined)
       return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener, group))
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
-    const prediction =
-      group !== undefined && !group.first
-        ? undefined
-        : mode === 'new'
-          ? await predictRun(kind as RunKind, recipe, { ...context, group })
-          : await readPrediction(out)
+    const isFirst = group === undefined || group.first
+    // A run that was stopped before it had a plan gets one when it goes on.
+    const planned = mode === 'new' || !isFirst ? undefined : await readPrediction(out)
+    const prediction = isFirst
+      ? (planned ?? (await predictRun(kind as RunKind, recipe, { ...context, group })))
+      : undefined
     // Only now, as plans of larger runs than the budget allows are made too.
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget, device)
     const memory = watchMemory(recipe.device)
@@ -102,7 +102,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     run = group === undefined ? await build() : await group.firstBefore(build)
     if (group !== undefined) await expectGroupFits(group, run)
     for (const note of run.notes) listener.onNote?.(note)
-    return await executeSteps(run, mode, listener, { prediction, memory }, group)
+    return await executeSteps(run, mode, listener, { prediction, isPlanned: planned !== undefined, memory }, group)
   } catch (error) {
     throw explainDiskFault(error, out)
   } finally {

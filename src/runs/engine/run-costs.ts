@@ -25,6 +25,8 @@ export const watchMemory = (device: string): MemoryWatch => {
 /** What is known of the costs of a run when it begins. */
 export interface StartCosts {
   prediction: RunPrediction | undefined
+  /** Whether the folder has the prediction already. */
+  isPlanned: boolean
   memory: MemoryWatch
 }
 
@@ -40,7 +42,7 @@ export class StepCosts {
     this.#rssBytes = Math.max(this.#rssBytes, memoryBytes)
   }
 
-  measurement({ prediction, memory }: StartCosts): RunMeasurement {
+  measurement({ prediction, memory }: Omit<StartCosts, 'isPlanned'>): RunMeasurement {
     const perToken = prediction === undefined ? undefined : prediction.flopsPerStep / prediction.tokensPerStep
     return {
       peakBytes: memory.peakBytes(),
@@ -61,6 +63,6 @@ export const readPrediction = async (folder: string): Promise<RunPrediction | un
   }
 }
 
-/** Stores the prediction of a new run. */
+/** Stores the prediction of a run. */
 export const writePrediction = (folder: string, prediction: RunPrediction): Promise<void> =>
   writeFile(join(folder, runFiles.plan), `${JSON.stringify(prediction, null, 2)}\n`)

@@ -43,7 +43,7 @@ export interface ScalingRun {
   status: SweptRun['status']
   depth: number
   /** Operations of a token divided by six. */
-  size?: number
+  size: number
   tokens: number
   /** Validation loss at the end. */
   loss?: number
@@ -205,8 +205,7 @@ const readRun = async (run: ScalingRun, message: string | undefined): Promise<vo
   const { prediction, results = {}, tokens } = card
   run.tokens = tokens
   run.loss = results.loss
-  if (prediction === undefined) run.excluded = 'it has no plan, whose operations are its size'
-  else run.size = prediction.flopsPerStep / prediction.tokensPerStep / 6
+  if (prediction !== undefined) run.size = prediction.flopsPerStep / prediction.tokensPerStep / 6
   // A loss that is no number is null in a file.
   if (!('loss' in results)) run.excluded = 'it has no validation loss: encode the corpus with a `--validation` share'
   else if (!Number.isFinite(run.loss)) run.excluded = 'its loss is not finite'
@@ -215,7 +214,7 @@ const readRun = async (run: ScalingRun, message: string | undefined): Promise<vo
 }
 
 const isPoint = (run: ScalingRun): run is ScalingRun & ScalingPoint =>
-  run.excluded === undefined && run.size !== undefined && run.loss !== undefined
+  run.excluded === undefined && run.loss !== undefined
 
 const fitRuns = (runs: readonly ScalingRun[], target: ScalingResult['target']): NonNullable<ScalingResult['fit']> => {
   const points = runs.filter(isPoint)
@@ -288,6 +287,7 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
       folder,
       status,
       depth: points[i].depth,
+      size: points[i].size,
       tokens: points[i].tokens,
     }),
   )

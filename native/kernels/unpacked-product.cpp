@@ -19,7 +19,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t fewest_rows = 96;          // 128 gain much; where it begins was not measured
+constexpr int64_t fewest_rows = 12;          // of fewer the fp32 product takes less than dequantising
 constexpr int64_t piece = int64_t(4) << 20;  // bf16 values
 constexpr int64_t column_unit = 256;         // blocks of a format end there
 constexpr int64_t values_at_once = 2048;     // that wait in the first cache in fp32

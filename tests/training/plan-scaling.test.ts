@@ -165,7 +165,7 @@ describe('a grid of small runs', () => {
     }
     let expected = /at least 6 runs of 3 sizes and 3 numbers of tokens .*, got 6 of 2 and 3\. Add sizes or tokens/
     await planned([1, 2], [1500, 3000, 6000])
-    expected = /got 0 of 0 and 0\. Add sizes .*depth 7 with 90,?k? .*is left out: it takes more than a tenth/
+    expected = /got 0 of 0 and 0\. Add sizes .*Depth 7 with 90,?k? .*is left out: it takes more than a tenth/
     await planned([7], [90_000])
     expect(existsSync(join(data.root, 'hopeless'))).toBe(false)
   })

@@ -168,11 +168,11 @@ const gridOf = async (
   for (const depth of depths) {
     const own = await resolvePretraining({ ...smallRecipe(recipe, depth, Math.max(...tokens)), out: 'grid' })
     const plan = await planOf(own)
+    const leftOut: string[] = []
     for (const budget of tokens) {
       const needed = (plan.flopsPerStep / plan.tokensPerStep) * budget
-      const name = `depth ${depth} with ${formatCount(budget)} tokens`
       if (needed > largestShare * target.flops) {
-        notes.push(`${name} is left out: it takes more than a tenth of the planned run's operations.`)
+        leftOut.push(formatCount(budget))
         continue
       }
       if (budget < leastSteps * plan.tokensPerStep)
@@ -183,6 +183,10 @@ const gridOf = async (
       const size = plan.flopsPerStep / plan.tokensPerStep / 6
       points.push({ depth, size, tokens: budget, recipe: smallRecipe(recipe, depth, budget) })
     }
+    if (leftOut.length > 0)
+      notes.push(
+        `Depth ${depth} with ${leftOut.join(', ')} tokens is left out: it takes more than a tenth of the planned run's operations.`,
+      )
   }
   return { points, flops, notes }
 }

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "checks.h"
+#include "linear.h"
+#include "low-rank.h"
 #include "plain/plain.h"
 #include "unpacked-product.h"
 
@@ -346,6 +348,71 @@ Tensor packed_linear(const Tensor& input, const Tensor& codes, const c10::List<T
   return PackedLinear::apply(input, codes, scales, rows, std::optional<Tensor>(bias->contiguous()));
 }
 
+// The same with a low-rank change that is trained (low-rank.h).
+struct PackedLowRankLinear : torch::autograd::Function<PackedLowRankLinear> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& codes,
+                        const c10::List<Tensor>& scales, int64_t rows, const Tensor& a, const Tensor& b, double scale,
+                        const std::optional<Tensor>& bias) {
+    const Frozen matrix = frozen(codes, scales, rows, input.size(-1), "packed_low_rank_linear");
+    const Tensor x = unit_rows(input, matrix.columns);
+    at::DimVector shape(input.sizes().begin(), input.sizes().end());
+    shape.back() = rows;
+    const Tensor y = at::empty({x.size(0), rows}, input.options());
+    unpacked_product_out(y, x, matrix.view(), true, bias.value_or(Tensor()));
+    const Tensor narrow = add_low_rank(y, x, a, b, scale);
+    variable_list saved = {a.requires_grad() ? input : Tensor(), a, b, b.requires_grad() ? narrow : Tensor(), codes};
+    for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
+    context->save_for_backward(saved);
+    context->saved_data["shape"] = input.sizes().vec();
+    context->saved_data["rows"] = rows;
+    context->saved_data["scale"] = scale;
+    context->saved_data["bias"] = bias.has_value();
+    return y.view(shape);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    check_first_derivative("packed_low_rank_linear");
+    const auto shape = context->saved_data["shape"].toIntVector();
+    const int64_t rows = context->saved_data["rows"].toInt();
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &input = saved[0], &a = saved[1], &b = saved[2], &narrow = saved[3];
+    const Tensor dy = unit_rows(gradients[0], rows);
+    Tensor dx, da, db, dbias;
+    // Inputs are counted without lists and numbers.
+    if (context->needs_input_grad(0) || context->needs_input_grad(2)) {
+      const Tensor narrow_gradient = low_rank_narrow_gradient(dy, b, context->saved_data["scale"].toDouble());
+      if (context->needs_input_grad(0)) {
+        c10::List<Tensor> scales;
+        for (size_t i = 5; i < saved.size(); i++) scales.push_back(saved[i]);
+        const Frozen matrix = frozen(saved[4], scales, rows, shape.back(), "packed_low_rank_linear");
+        dx = at::empty({dy.size(0), matrix.columns}, dy.options());
+        unpacked_product_out(dx, dy, matrix.view(), false);
+        add_low_rank_input_gradient(dx, narrow_gradient, a);
+        dx = dx.view(shape);
+      }
+      if (context->needs_input_grad(2)) da = low_rank_a_gradient(narrow_gradient, unit_rows(input, shape.back()), a);
+    }
+    if (context->needs_input_grad(3)) db = low_rank_b_gradient(dy, narrow, b);
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(4)) dbias = dy.sum(0);
+    return {dx, {}, {}, {}, da, db, {}, dbias};
+  }
+};
+
+Tensor packed_low_rank_linear(const Tensor& input, const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows,
+                              const Tensor& a, const Tensor& b, double scale, const std::optional<Tensor>& bias) {
+  Placement::on_cpu("packed_low_rank_linear", input, codes, a, b, bias);
+  check_values(input, "packed_low_rank_linear", "input");
+  TORCH_CHECK(input.dim() >= 1,
+              "Expected shape [...,K] for `input` of tunesmith::packed_low_rank_linear, got a scalar.");
+  check_low_rank(a, b, scale, rows, input.size(-1), "packed_low_rank_linear");
+  if (!fits_low_rank(input, a, b))
+    return packed_linear(input, codes, scales, rows, bias)
+        .add(tunesmith::linear(tunesmith::linear(input, a, std::nullopt).mul(scale), b, std::nullopt));
+  if (given(bias)) check_vector_values(*bias, rows, "packed_low_rank_linear", "bias");
+  return PackedLowRankLinear::apply(input, codes, scales, rows, a.contiguous(), b.contiguous(), scale,
+                                    given(bias) ? std::optional<Tensor>(bias->contiguous()) : std::nullopt);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
@@ -355,6 +422,10 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("pack_scales(Tensor scales) -> (Tensor codes, Tensor outer, Tensor offset)", &pack_scales);
   m.def("unpack_matrix(Tensor codes, Tensor[] scales, int rows, int columns) -> Tensor", &unpack_matrix);
   m.def("packed_linear(Tensor input, Tensor codes, Tensor[] scales, int rows, Tensor? bias) -> Tensor", &packed_linear);
+  m.def(
+      "packed_low_rank_linear(Tensor input, Tensor codes, Tensor[] scales, int rows, Tensor a, Tensor b, float scale, "
+      "Tensor? bias) -> Tensor",
+      &packed_low_rank_linear);
 }
 
 }  // namespace tunesmith

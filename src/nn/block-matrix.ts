@@ -22,6 +22,7 @@ import {
   plainBlockRows,
   plainUnpackBlocks,
 } from './plain-blocks.ts'
+import type { LowRankChange } from './quantized-matrix.ts'
 
 /** Whether a name is one of a block format. */
 export const isBlockFormat = (name: string): name is BlockFormat => (blockFormats as readonly string[]).includes(name)
@@ -85,6 +86,11 @@ export class BlockMatrix {
     return this.#hasKernels
       ? blockLinear(input, this.codes, this.format, this.order, bias)
       : plainBlockLinear(input, this.codes, this.format, bias)
+  }
+
+  /** Undefined: there is no operator over blocks that adds a low-rank change. */
+  multiplyWithLowRank(_input: Tensor, _change: LowRankChange, _bias: Tensor | null): undefined {
+    return undefined
   }
 
   /** Some of its rows as a matrix of the same blocks. @param rows int64 [outputs] */

@@ -5,7 +5,7 @@ import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
 import type { IntegerFormat } from './plain-blocks.ts'
-import { type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
+import { type LowRankChange, type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
 
 /** Formats of a matrix that is not trained. */
 export type Quantization = 'bfloat16' | MatrixFormat
@@ -70,14 +70,15 @@ export class Linear extends Module {
   }
 
   /**
-   * `x Wᵀ` with the bias and a low-rank change, in one operator where that is faster: in bfloat16. Else undefined.
-   * @param change factors a [R,inputs] and b [outputs,R]
+   * `x Wᵀ` with the bias and a low-rank change, in one operator where that is faster: in bfloat16, but over blocks of a GGUF file.
+   * Else undefined.
    */
-  withLowRank(input: Tensor, { a, b, scale }: { a: Tensor; b: Tensor; scale: number }): Tensor | undefined {
-    if (this.#quantized !== undefined) return undefined
-    const { weight, bias } = this
-    if ([input, weight, a, b].some(({ dtype }) => dtype !== 'bfloat16')) return undefined
-    return lowRankLinear(input, weight, a, b, scale, bias ?? null)
+  withLowRank(input: Tensor, change: LowRankChange): Tensor | undefined {
+    const { a, b, scale } = change
+    const bias = this.bias ?? null
+    if ([input, a, b].some(({ dtype }) => dtype !== 'bfloat16')) return undefined
+    if (this.#quantized !== undefined) return this.#quantized.multiplyWithLowRank(input, change, bias)
+    return this.weight.dtype === 'bfloat16' ? lowRankLinear(input, this.weight, a, b, scale, bias) : undefined
   }
 
   /** [outputs, inputs] */

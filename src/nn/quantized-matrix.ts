@@ -3,6 +3,7 @@ import {
   keep,
   noGrad,
   packedLinear,
+  packedLowRankLinear,
   packInt8,
   packNf4,
   packScales,
@@ -32,6 +33,13 @@ const quantizers = {
 export type MatrixFormat = keyof typeof quantizers
 /** All formats. */
 export const matrixFormats = Object.keys(quantizers) as MatrixFormat[]
+
+/** A change `scale · (x aᵀ) bᵀ` of a product, with a [R,inputs] and b [outputs,R]. */
+export interface LowRankChange {
+  a: Tensor
+  b: Tensor
+  scale: number
+}
 
 /** A quantised matrix [outputs, inputs], bit-identical to that of bitsandbytes for the same floats. */
 export class QuantizedMatrix {
@@ -72,6 +80,11 @@ export class QuantizedMatrix {
   /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs], on the CPU without a dequantised copy, in forward and backward. */
   multiply(input: Tensor, bias: Tensor | null): Tensor {
     return packedLinear(input, this.codes, this.scales, this.shape[0], bias)
+  }
+
+  /** The same with a low-rank change, in one operator. */
+  multiplyWithLowRank(input: Tensor, { a, b, scale }: LowRankChange, bias: Tensor | null): Tensor {
+    return packedLowRankLinear(input, this.codes, this.scales, this.shape[0], a, b, scale, bias)
   }
 
   /** All tensors that it is made of. */

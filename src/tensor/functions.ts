@@ -502,6 +502,11 @@ export const packedLinear = operator<(input: T, codes: T, scales: readonly T[], 
   'tunesmith::packed_linear(input, codes, scales, rows, bias)',
 )
 
+/** `lowRankLinear` with a quantised matrix [rows,K], which gets no gradient. */
+export const packedLowRankLinear = operator<
+  (input: T, codes: T, scales: readonly T[], rows: number, a: T, b: T, scale: number, bias?: T | null) => T
+>('packedLowRankLinear', 'tunesmith::packed_low_rank_linear(input, codes, scales, rows, a, b, scale, bias)')
+
 /**
  * The float32 matrix [rows,K] of uint8 `blocks` [N, bytes of a row] in a block format of GGUF files, such as Q4_K.
  * @param order int64 [rows]: the stored row of each row of the result (default: all rows as stored)

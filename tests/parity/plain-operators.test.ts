@@ -164,6 +164,8 @@ describe.each(both)('%s', (dtype) => {
         const [x, bias] = [leaf([2, 5, columns], dtype), leaf([rows], dtype)]
         agree([x, bias], ([x, bias]) => matrixBeside(x).multiply(x, bias))
         agree([x], ([x]) => matrixBeside(x).multiply(x, null))
+        const all = [x, leaf([3, columns], dtype), leaf([rows, 3], dtype), bias]
+        agree(all, ([x, a, b, bias]) => matrixBeside(x).multiplyWithLowRank(x, { a, b, scale: 0.5 }, bias))
         agree([x], ([x]) => matrixBeside(x).dequantize().mul(1))
       }
   })
@@ -487,6 +489,7 @@ describe('every fused operator', () => {
     ],
     ...['add_rms_norm', 'gelu', 'soft_cap', 'swiglu', 'rotary', 'embedding', 'dropout', 'grad_norm', 'clip_grad_norm_'],
     ...['adamw_', 'unpack_matrix', 'packed_linear', 'choose_tokens', 'geglu', 'activated_linear'],
+    'packed_low_rank_linear',
   ]
   /** Why the others need no composition in the addon. */
   const others = {

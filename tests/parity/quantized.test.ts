@@ -5,6 +5,7 @@ import { openSafetensors } from '../../src/checkpoint/index.ts'
 import { type MatrixFormat, QuantizedMatrix } from '../../src/nn/index.ts'
 import {
   Generator,
+  gradients,
   linear,
   packedLinear,
   packInt8,
@@ -111,6 +112,42 @@ describe.each(['int8', 'nf4', 'nf4-double'] as MatrixFormat[])('a product with %
     y.mul(upstream).sum().backward()
     expect(apart(y, x.detach().to('float32').matmul(weight.t()))).toBeLessThan(6e-3)
     expect(apart(x.grad as Tensor, upstream.to('float32').matmul(weight))).toBeLessThan(6e-3)
+  })
+
+  it.each([
+    [1, 'bfloat16'],
+    [12, 'bfloat16'],
+    [300, 'bfloat16'],
+    [40, 'float32'],
+  ] as const)('adds a low-rank change to %i rows of %s as two more layers would', (count, dtype) => {
+    const generator = new Generator(count)
+    const [outputs, inputs, rank, scale] = [130, 200, 16, 0.7]
+    const matrix = new QuantizedMatrix(randn([outputs, inputs], { generator }), packing)
+    const weight = matrix.dequantize()
+    const leaf = (shape: number[], size = 1) => {
+      const made = randn(shape, { generator }).mul(size).to(dtype)
+      made.requiresGrad = true
+      return made
+    }
+    const leaves = [
+      leaf([2, count, inputs]),
+      leaf([rank, inputs], 0.1),
+      leaf([outputs, rank]),
+      leaf([outputs]),
+    ] as const
+    const [x, a, b, bias] = leaves
+    const upstream = randn([2, count, outputs], { generator })
+    const run = (y: Tensor) => [y, ...(gradients([y], leaves, { gradients: [upstream.to(y.dtype)] }) as Tensor[])]
+    const wide = leaves.map((one) => one.to('float32'))
+    const change = linear(linear(wide[0], wide[1]).mul(scale), wide[2])
+    const wanted = run(linear(wide[0], weight, wide[3]).add(change))
+    const found = run(matrix.multiplyWithLowRank(x, { a, b, scale }, bias))
+    for (const [i, one] of found.entries())
+      expect(apart(one, wanted[i]), `${i}`).toBeLessThan(dtype === 'float32' ? 1e-5 : 1.5e-2)
+    // Gradients that nobody asks for are not computed, and what is missing changes nothing.
+    const frozen = matrix.multiplyWithLowRank(x.detach(), { a, b: b.detach(), scale }, null)
+    const [alone] = gradients([frozen], [a], { gradients: [upstream.to(dtype)] }) as Tensor[]
+    expect(apart(alone, wanted[2])).toBeLessThan(dtype === 'float32' ? 1e-5 : 1.5e-2)
   })
 
   it('takes inputs of any strides and number of dimensions', () => {

@@ -32,7 +32,7 @@ const checkedElsewhere = [
   ...['tunesmith::prepare_decoder_layers', 'tunesmith::prepare_encoder_layers'],
   // Against the composition in float64: log-probs.test.ts.
   'tunesmith::token_log_probs',
-  // Against tanh in float64: kernels.test.ts in src/tensor.
+  // Against tanh in float64: activations.test.ts in src/tensor.
   'tunesmith::soft_cap',
   // Sampling, against a plain loop: generation-kernels.test.ts in src/tensor.
   'tunesmith::choose_tokens',
@@ -48,6 +48,7 @@ const checkedElsewhere = [
   ...['pack_int8', 'pack_int8_rows', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map(
     (name) => `tunesmith::${name}`,
   ),
+  'tunesmith::packed_low_rank_linear',
   // Signs of their factors are free: src/adapters/lora/decompositions.test.ts.
   ...['aten::linalg_eigh', 'aten::linalg_qr'],
   // Blocks of GGUF files: block-kernels.test.ts in src/tensor.

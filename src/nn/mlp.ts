@@ -62,9 +62,9 @@ export class PlainMlp extends Mlp {
   }
 
   forward(input: Tensor): Tensor {
+    // What lies between is freed at once where autograd does not hold it.
     const down = fusedDown(this)
-    if (down !== undefined) return down(this.upProj.forward(input), null)
-    // Free the up projection's output before the down projection where autograd does not hold it.
+    if (down !== undefined) return scope(() => down(this.upProj.forward(input), null))
     const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
   }
@@ -93,7 +93,7 @@ export class GatedMlp extends Mlp {
 
   forward(input: Tensor): Tensor {
     const down = fusedDown(this)
-    if (down !== undefined) return down(this.gateProj.forward(input), this.upProj.forward(input))
+    if (down !== undefined) return scope(() => down(this.gateProj.forward(input), this.upProj.forward(input)))
     const wide = scope(() => gated(this.#activation, this.gateProj.forward(input), this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
   }

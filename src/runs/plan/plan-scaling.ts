@@ -18,6 +18,7 @@ import {
   boundedBy,
   expectEnoughRuns,
   fitScalingLaw,
+  leastLevels,
   lossOf,
   optimalSplit,
   type ScalingLaw,
@@ -81,16 +82,15 @@ const sizeFields = ['numLayers', 'hiddenSize', 'numHeads', 'numKvHeads', 'headDi
 /** Small runs take at most this share of the planned run's operations each. */
 const largestShare = 0.1
 const layerShares = [0.25, 0.4, 0.55, 0.7]
-const leastDepths = 3
 const tokenShares = [1 / 32, 1 / 16, 1 / 8]
 /** Fewer steps are warmup and decay only. */
 const leastSteps = 20
 const gridFile = 'scaling.json'
 
-/** Depths of a grid for a model of some layers: shares of these, and the smallest others where fewer than three are left. */
+/** Depths of a grid for a model of some layers: shares of these, and the smallest others where too few for a fit are left. */
 const depthsFor = (layers: number): number[] => {
   const depths = new Set(layerShares.map((share) => Math.max(1, Math.round(share * layers))))
-  for (let depth = 1; depth <= layers && depths.size < leastDepths; depth++) depths.add(depth)
+  for (let depth = 1; depth <= layers && depths.size < leastLevels; depth++) depths.add(depth)
   return [...depths].sort((a, b) => a - b)
 }
 

@@ -199,7 +199,7 @@ const lawOf = ([a, b, e, ...logs]: Parameters, { n, d }: Centre): ScalingLaw => 
 /** Constants of the law, and so the fewest runs but one. */
 const constants = 5
 /** Sizes and numbers of tokens that tell an exponent from the irreducible loss. */
-const leastLevels = 3
+export const leastLevels = 3
 
 const levels = (values: readonly number[]): number => {
   // Sizes within 2 % are one.

@@ -34,10 +34,6 @@ int64_t half_cache() {
   return std::clamp<int64_t>(bytes, 1 << 19, 1 << 21) / 2 / int64_t(sizeof(float));
 }
 
-void* at(const Product& p, int64_t row, int64_t column) {
-  return static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
-}
-
 // The part of a product that is some of its rows.
 Product rows_of(const Product& p, int64_t first, int64_t count) {
   Product part = p;
@@ -45,11 +41,6 @@ Product rows_of(const Product& p, int64_t first, int64_t count) {
   part.a = at(p.a, first, 0);
   part.out = at(p, first, 0);
   return part;
-}
-
-const void* bias_at(const Product& p, int64_t column) {
-  if (p.bias == nullptr) return nullptr;
-  return static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
 }
 
 // One panel of b, in the layout of packed columns.

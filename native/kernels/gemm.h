@@ -32,6 +32,15 @@ inline Matrix at(Matrix m, int64_t row, int64_t column) {
   return m;
 }
 
+// The part of the result that begins at a row and a column, and that of the bias.
+inline void* at(const Product& p, int64_t row, int64_t column) {
+  return static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
+}
+inline const void* bias_at(const Product& p, int64_t column) {
+  if (p.bias == nullptr) return nullptr;
+  return static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
+}
+
 // The packed form of a matrix [depth, columns] and its size. It does not depend on the rows of a product.
 int64_t panel_floats(int64_t columns, int64_t depth);
 void pack_panels(Matrix b, int64_t depth, int64_t columns, float* out);

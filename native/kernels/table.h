@@ -259,6 +259,9 @@ struct Kernels {
   // Dequantises a rectangle of a matrix to fp32: out[r * out_stride + c] = element (row + r, column + c).
   void (*unpack)(const PackedMatrix& matrix, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
                  int64_t out_stride);
+  // The same, rounded to bf16.
+  void (*unpack_rounded)(const PackedMatrix& matrix, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                         uint16_t* out, int64_t out_stride);
   // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once and in place. The rows of x must be
   // packed for the weight's type, rows * depth floats.
   void (*pack_few)(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed);

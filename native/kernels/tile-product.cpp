@@ -23,10 +23,12 @@ constexpr int64_t sums_limit = int64_t(1) << 20;      // floats that wait for mo
 constexpr int64_t prepared_limit = int64_t(8) << 20;  // bf16 values that are packed for all threads
 constexpr int64_t fewest_rows = 128;                  // fewer are not worth packing a weight
 
-constexpr int64_t most_rows = 128;                // up to here packing the weight costs more than it saves
-constexpr int64_t strip = 64;                     // columns that one row of tiles computes at a time
+constexpr int64_t most_rows = 256;                // that are multiplied without packing the weight
 constexpr int64_t rows_limit = int64_t(1) << 19;  // bf16 values of some rows, which wait in the second cache
 constexpr int64_t strip_work = int64_t(1) << 20;  // multiplications that are worth waking a thread
+// Rows whose beginnings are a multiple of so many values apart are copied for each block of a weight that is packed
+// (isa/tile-product.h), so that more of them are multiplied without.
+constexpr int64_t shared_sets = 512;
 constexpr int64_t parallel_work = int64_t(1) << 22;
 
 int64_t even_step(int64_t size, int64_t parts) { return ceil_to((size + parts - 1) / parts, side); }
@@ -71,7 +73,7 @@ struct Split {
     parts = blocks >= threads ? 1 : std::min((threads + blocks - 1) / blocks, (passing.count + side - 1) / side);
     prepared = passing.matrix.column_stride != 1 && blocks > threads;
     const int64_t bound = depth < p.depth ? sums_limit / lanes : prepared ? prepared_limit / p.depth : passing.count;
-    run = std::min(passing.count, std::max(side, bound / side * side));
+    run = bound >= passing.count ? passing.count : std::max(side, bound / side * side);
   }
 };
 
@@ -122,8 +124,7 @@ void multiply_block(const Product& p, const Split& split, int64_t first, int64_t
   job.out.stride = p.out_stride;
   job.out.add = p.add_to_out;
   job.out.bias_type = p.bias_type;
-  if (p.bias != nullptr)
-    job.out.bias = static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
+  job.out.bias = bias_at(p, column);
   const Matrix& waiting = split.waiting.matrix;
   for (int64_t depth = 0; depth < p.depth; depth += split.depth) {
     job.depth = std::min(split.depth, p.depth - depth);
@@ -131,8 +132,7 @@ void multiply_block(const Product& p, const Split& split, int64_t first, int64_t
                  !split.left, panels);
     job.source = split.prepared ? prepared.at(split, from, depth, job.depth) : split.passing.at(from, depth);
     job.continues = depth > 0;
-    if (depth + job.depth >= p.depth)
-      job.out.data = static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
+    if (depth + job.depth >= p.depth) job.out.data = tunesmith::at(p, row, column);
     k.multiply_tile_block(job);
   }
 }
@@ -148,7 +148,7 @@ bool fits_tiles(const Product& p) {
 }
 
 bool takes_tiles(const Product& p) {
-  return fits_tiles(p) && p.rows >= fewest_rows && p.depth >= side && p.columns >= side;
+  return fits_tiles(p) && p.rows >= fewest_rows && p.depth >= side && p.columns >= side && !takes_tile_rows(p);
 }
 
 void multiply_by_tiles(const Product& p) {
@@ -179,12 +179,12 @@ bool fits_tile_rows(int64_t rows, int64_t depth) {
          depth % 32 == 0 && rows * depth <= rows_limit;
 }
 
-bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= strip && row_stride % 2 == 0; }
+bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= tile_strip && row_stride % 2 == 0; }
 
 bool takes_tile_rows(const Product& p) {
   return p.frozen == nullptr && p.panels == nullptr && p.a.type == Type::bfloat16 && p.b.type == Type::bfloat16 &&
          p.a.column_stride == 1 && p.b.row_stride == 1 && p.a.row_stride % 2 == 0 && fits_tile_rows(p.rows, p.depth) &&
-         fits_tile_weight(p.columns, p.b.column_stride);
+         (p.rows < fewest_rows || p.a.row_stride % shared_sets == 0) && fits_tile_weight(p.columns, p.b.column_stride);
 }
 
 int64_t tile_rows_floats(int64_t rows, int64_t depth) { return ceil_to(rows, side) / side * tile_panel(depth); }
@@ -202,7 +202,7 @@ void multiply_rows_by_tiles(const Product& p) {
       pack_tile_rows(at(p.a, i * side, 0), std::min(side, p.rows - i * side), p.depth,
                      packed + i * tile_rows_floats(side, p.depth));
   };
-  share_work(pairs, std::max<int64_t>(1, 8 * strip_work / (strip * side * p.depth)), pack);
+  share_work(pairs, std::max<int64_t>(1, 8 * strip_work / (tile_strip * side * p.depth)), pack);
 
   TileRowsProduct job{};
   job.panels = packed;
@@ -212,10 +212,11 @@ void multiply_rows_by_tiles(const Product& p) {
   job.out = {p.out, p.out_type, p.out_stride, p.bias, p.bias_type, p.add_to_out};
   Matrix weight = p.b;
   weight.row_stride = p.b.column_stride;
-  const int64_t strips = (p.columns + strip - 1) / strip;
-  share_work(strips, std::max<int64_t>(1, strip_work / (strip * p.rows * p.depth)), [&](int64_t first, int64_t last) {
-    k.multiply_tile_rows(job, weight, first * strip, std::min(p.columns, last * strip));
-  });
+  const int64_t strips = (p.columns + tile_strip - 1) / tile_strip;
+  share_work(strips, std::max<int64_t>(1, strip_work / (tile_strip * p.rows * p.depth)),
+             [&](int64_t first, int64_t last) {
+               k.multiply_tile_rows(job, weight, first * tile_strip, std::min(p.columns, last * tile_strip));
+             });
 }
 
 }  // namespace tunesmith

@@ -1,6 +1,6 @@
-// Many rows of bf16 take the bf16 products of the machine, as dequantising a matrix costs little beside them: with
-// matrix tiles (AMX) they have several times the fp32 speed. The matrix is rounded to bf16 then, as bitsandbytes rounds
-// it; no more than a piece of it exists. Batch-invariant products stay in fp32, whatever their rows.
+// Rows of bf16 take the bf16 products of the machine: with matrix tiles (AMX) they have several times the fp32 speed.
+// The matrix is rounded to bf16 then, as bitsandbytes rounds it; no more than a piece of it exists. Batch-invariant
+// products stay in fp32.
 #include "unpacked-product.h"
 
 #include <ATen/ops/from_blob.h>
@@ -12,32 +12,63 @@
 #include "gemm.h"
 #include "pair-product.h"
 #include "product.h"
+#include "regions.h"
 #include "scratch.h"
+#include "tile-product.h"
 
 namespace tunesmith {
 namespace {
 
 using at::Tensor;
 
-constexpr int64_t fewest_rows = 12;          // of fewer the fp32 product takes less than dequantising
+constexpr int64_t pair_strip = 16;
+constexpr int64_t values_of_thread = int64_t(1) << 17;
+constexpr int64_t fewest_rows = 12;          // of fewer other products take less than dequantising all at once
 constexpr int64_t piece = int64_t(4) << 20;  // bf16 values
 constexpr int64_t column_unit = 256;         // blocks of a format end there
-constexpr int64_t values_at_once = 2048;     // that wait in the first cache in fp32
 constexpr int64_t values_of_task = int64_t(1) << 15;
 
 bool rounds(const Tensor& a) {
-  return is_half(a) && a.size(0) >= fewest_rows && !batch_invariant() && (has_native_bfloat16() || has_pair_products());
+  return is_half(a) && !batch_invariant() && (has_native_bfloat16() || has_pair_products());
 }
 
 void unpack_rounded(const PackedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns, uint16_t* out) {
   over_values(0, rows, std::max<int64_t>(1, values_of_task / columns), [&](int64_t first, int64_t last) {
-    alignas(64) float wide[values_at_once];
-    for (int64_t r = first; r < last; r++)
-      for (int64_t i = 0; i < columns; i += values_at_once) {
-        const int64_t count = std::min(values_at_once, columns - i);
-        kernels().unpack(m, row + r, 1, column + i, count, wide, values_at_once);
-        kernels().convert(wide, Type::float32, out + r * columns + i, Type::bfloat16, count);
-      }
+    kernels().unpack_rounded(m, row + first, last - first, column, columns, out + first * columns, columns);
+  });
+}
+
+// How many rows of the matrix a thread dequantises at a time beside some rows: they are read from its caches then. 0
+// where there is no product of bf16 for so few rows.
+int64_t strip_of(const Product& p) {
+  if (p.a.column_stride != 1) return 0;
+  if (p.a.row_stride % 2 == 0 && fits_tile_rows(p.rows, p.depth) && fits_tile_weight(p.columns, p.depth))
+    return tile_strip;
+  const bool few = p.rows < fewest_rows || prefers_forward_pairs();
+  return few && takes_few_pairs(p.rows) ? pair_strip : 0;
+}
+
+void multiply_some_rows(const Product& p, int64_t strip) {
+  const Kernels& k = kernels();
+  const bool tiles = strip == tile_strip;
+  float* packed = tiles ? scratch(Scratch::rows, tile_rows_floats(p.rows, p.depth)) : nullptr;
+  if (tiles) pack_tile_rows(p.a, p.rows, p.depth, packed);
+  const int64_t strips = (p.columns + strip - 1) / strip;
+  share_work(strips, std::max<int64_t>(1, values_of_thread / (strip * p.depth)), [&](int64_t first, int64_t last) {
+    auto* rounded = reinterpret_cast<uint16_t*>(scratch(Scratch::unpacked, (strip * p.depth + 1) / 2));
+    const Matrix weight = {rounded, Type::bfloat16, p.depth, 1};
+    for (int64_t i = first; i < last; i++) {
+      const int64_t end = std::min(p.columns, (i + 1) * strip);
+      // Tiles take whole strips, so the last one begins before and computes the rest of its columns.
+      const int64_t start = tiles ? end - strip : i * strip, count = end - start;
+      k.unpack_rounded(*p.frozen, start, count, 0, p.depth, rounded, p.depth);
+      const TileOutput out = {at(p, 0, start), p.out_type, p.out_stride, bias_at(p, start), p.bias_type, false};
+      if (tiles)
+        k.multiply_tile_rows({packed, p.rows, count, p.depth, out}, weight, i * strip - start, count);
+      else
+        k.few_pair_rows(p.a, p.rows, weight, 0, count, p.depth, out.bias, out.bias_type, out.data, out.type,
+                        out.stride);
+    }
   });
 }
 
@@ -48,21 +79,21 @@ void unpacked_product_out(const Tensor& out, const Tensor& a, const PackedMatrix
   const int64_t columns = out.size(1), depth = a.size(1);
   if (planning()) return count_product(out.size(0), columns, depth);
   if (out.numel() == 0) return;
-  if (!rounds(a) || depth == 0) {
-    Product p{};
-    p.rows = out.size(0);
-    p.columns = columns;
-    p.depth = depth;
-    p.a = matrix_of(a);
-    p.frozen = &matrix;
-    p.frozen_transposed = transposed;
-    p.out = mutable_address(out);
-    p.out_type = type_of(out);
-    p.out_stride = out.stride(0);
-    p.bias = address_or_null(bias);
-    p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
-    return multiply(p);
-  }
+  Product p{};
+  p.rows = out.size(0);
+  p.columns = columns;
+  p.depth = depth;
+  p.a = matrix_of(a);
+  p.frozen = &matrix;
+  p.frozen_transposed = transposed;
+  p.out = mutable_address(out);
+  p.out_type = type_of(out);
+  p.out_stride = out.stride(0);
+  p.bias = address_or_null(bias);
+  p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
+  if (!rounds(a) || depth == 0) return multiply(p);
+  if (const int64_t strip = transposed ? strip_of(p) : 0; strip > 0) return multiply_some_rows(p, strip);
+  if (p.rows < fewest_rows) return multiply(p);
   const int64_t fitting = std::max<int64_t>(1, piece / depth / column_unit) * column_unit;
   const int64_t parts = (columns + fitting - 1) / fitting;
   const int64_t step = ceil_to((columns + parts - 1) / parts, column_unit);

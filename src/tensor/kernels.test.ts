@@ -557,14 +557,15 @@ describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() 
       'activations.test.ts',
       'pair-products.test.ts',
       'block-kernels.test.ts',
+      '../../tests/parity/quantized.test.ts',
       '../../tests/export/quantize.test.ts',
     ]
     const chosen: { isa: string; names: string[]; products?: string }[] = [
       { isa: 'baseline', names: all },
       { isa: 'emulated', names: all },
       // Tiles quantise nothing.
-      { isa: 'emulated-amx', names: all.slice(0, 4) },
-      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 4) }] : []),
+      { isa: 'emulated-amx', names: all.slice(0, 5) },
+      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 5) }] : []),
       // Small products of bf16, which the libraries compute otherwise.
       { isa: 'emulated', names: all.slice(0, 3), products: 'own' },
       ...(peakRate('bfloat16') > 0 ? [{ isa: 'avx512bf16', names: all.slice(0, 3), products: 'own' }] : []),

@@ -1,5 +1,5 @@
 // Matrices in fewer bits: the bits of bitsandbytes for the same floats (make-frozen.py), and products with them against those with the
-// floats that they stand for.
+// floats that they stand for. src/tensor/kernels.test.ts runs this file with other vector code too.
 import { describe, expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
 import { type MatrixFormat, QuantizedMatrix } from '../../src/nn/index.ts'
@@ -96,6 +96,27 @@ describe.each(['int8', 'nf4', 'nf4-double'] as MatrixFormat[])('a product with %
       wanted.mul(upstream).sum().backward()
       expect(apart(x.grad as Tensor, plain.grad as Tensor)).toBeLessThan(limit)
       expect(apart(own.grad as Tensor, bias.grad as Tensor)).toBeLessThan(limit)
+    }
+  })
+
+  // Whole strips of the matrix and a last one that begins earlier, fewer columns than a strip, a depth that tiles do not
+  // take, blocks that cross rows, and each number of rows that is multiplied in another way.
+  it.each([
+    [64, 64],
+    [200, 96],
+    [3, 2048],
+    [63, 640],
+    [130, 45],
+    [90, 100],
+  ])('[%i,%i] gives any number of rows of bfloat16 the product with its values', (outputs, inputs) => {
+    const generator = new Generator(5)
+    const matrix = new QuantizedMatrix(randn([outputs, inputs], { generator }), packing)
+    const weight = matrix.dequantize()
+    const bias = randn([outputs], { generator }).to('bfloat16')
+    for (const rows of [1, 2, 3, 4, 5, 11, 12, 16, 17, 64, 65, 128, 129]) {
+      const x = randn([rows, inputs], { generator }).to('bfloat16')
+      const wanted = linear(x.to('float32'), weight, bias.to('float32'))
+      expect(apart(matrix.multiply(x, bias), wanted), `${rows} rows`).toBeLessThan(8e-3)
     }
   })
 

@@ -33,6 +33,7 @@ const Kernels& table() {
                                       pack_columns,
                                       gemm_block,
                                       unpack,
+                                      unpack_rounded,
                                       pack_few,
                                       few_rows,
                                       quantize_rows,

@@ -100,4 +100,70 @@ static void unpack(const PackedMatrix& m, int64_t row, int64_t rows, int64_t col
   }
 }
 
+#if defined(__AVX512BF16__)
+inline constexpr int64_t codes_ahead = 4096;  // bytes between what is dequantised and what is fetched
+
+static void unpack_rounded_int8(const int8_t* codes, int64_t count, float scale, uint16_t* out) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  int64_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    __builtin_prefetch(codes + i + codes_ahead, 0, 2);
+    __m512 value[2];
+    for (int half = 0; half < 2; half++) {
+      const __m128i bytes = _mm_loadu_si128((const __m128i*)(codes + i + 16 * half));
+      value[half] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), factor);
+    }
+    _mm512_storeu_si512(out + i, as<__m512i>(_mm512_cvtne2ps_pbh(value[1], value[0])));
+  }
+  for (; i < count; i++) out[i] = narrow(float(codes[i]) * scale);
+}
+
+// The sixteen values of a block are rounded once, and chosen in pairs.
+TUNESMITH_INLINE void unpack_rounded_nf4(const uint8_t* codes, float scale, uint16_t* out) {
+  const __m512 values = _mm512_mul_ps(_mm512_load_ps(nf4_values), _mm512_set1_ps(scale));
+  __builtin_prefetch(codes + codes_ahead, 0, 2);
+  // A choice among 32 reads five bits, the fifth of which is another code's: both halves of the table are the same.
+  const __m512i table = _mm512_broadcast_i64x4(as<__m256i>(_mm512_cvtneps_pbh(values)));
+#pragma GCC unroll 2
+  for (int i = 0; i < nf4_block; i += 32) {
+    const __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)(codes + i / 2)));
+    const __m512i choices = _mm512_or_si512(_mm512_srli_epi32(both, 4), _mm512_slli_epi32(both, 16));
+    _mm512_storeu_si512(out + i, _mm512_permutexvar_epi16(choices, table));
+  }
+}
+
+static void unpack_rounded_nf4_row(const PackedMatrix& m, int64_t at, int64_t columns, uint16_t* out) {
+  const auto* codes = (const uint8_t*)m.codes;
+  int64_t i = 0;
+  while (i < columns) {
+    for (; (at + i) % nf4_block == 0 && i + nf4_block <= columns; i += nf4_block)
+      unpack_rounded_nf4(codes + (at + i) / 2, m.scales[(at + i) / nf4_block], out + i);
+    if (i < columns) out[i] = narrow(nf4_value(codes, at + i) * m.scales[(at + i) / nf4_block]), i++;
+  }
+}
+#endif
+
+static void unpack_rounded(const PackedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                           uint16_t* out, int64_t out_stride) {
+  for (int64_t r = row; r < row + rows; r++, out += out_stride) {
+#if defined(__AVX512BF16__)
+    if (m.code == Code::int8) {
+      unpack_rounded_int8((const int8_t*)m.codes + r * m.columns + column, columns, m.scales[r], out);
+      continue;
+    }
+    if (m.code == Code::nf4) {
+      unpack_rounded_nf4_row(m, r * m.columns + column, columns, out);
+      continue;
+    }
+#endif
+    constexpr int64_t step = 1024;  // blocks of every format end there
+    alignas(64) float wide[step];
+    for (int64_t done = 0; done < columns; done += step) {
+      const int64_t count = lesser(step, columns - done);
+      unpack(m, r, 1, column + done, count, wide, step);
+      for (int64_t i = 0; i < count; i += lanes) store_upto(out + done + i, load(wide + i), count - i);
+    }
+  }
+}
+
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -288,48 +288,57 @@ Tensor unpack_matrix(const Tensor& codes, const c10::List<Tensor>& scales, int64
   return out;
 }
 
+// x [M,K] times the transpose of a matrix [N,K], or x [M,N] times the matrix.
+Tensor product(const Frozen& matrix, const Tensor& x, bool transposed, const std::optional<Tensor>& bias = {}) {
+  if (!x.is_cpu()) {
+    const Tensor wide = matrix.dequantized(x.scalar_type());
+    return plain::linear(x, transposed ? wide : wide.t(), bias);
+  }
+  Tensor out = at::empty({x.size(0), transposed ? matrix.rows : matrix.columns}, x.options());
+  unpacked_product_out(out, x, matrix.view(), transposed, bias.value_or(Tensor()));
+  return out;
+}
+
+// What a product saves for its backward pass: tensors of its own, and then those of the matrix.
+void save(AutogradContext* context, variable_list own, const Tensor& input, const Tensor& codes,
+          const c10::List<Tensor>& scales, int64_t rows, const std::optional<Tensor>& bias) {
+  context->saved_data["own"] = int64_t(own.size());
+  own.push_back(codes);
+  for (size_t i = 0; i < scales.size(); i++) own.push_back(scales.get(i));
+  context->save_for_backward(std::move(own));
+  context->saved_data["shape"] = input.sizes().vec();
+  context->saved_data["rows"] = rows;
+  context->saved_data["bias"] = bias.has_value();
+}
+
+Frozen saved_matrix(AutogradContext* context, const variable_list& saved, const char* op) {
+  const auto first = static_cast<size_t>(context->saved_data["own"].toInt());
+  c10::List<Tensor> scales;
+  for (size_t i = first + 1; i < saved.size(); i++) scales.push_back(saved[i]);
+  const int64_t columns = context->saved_data["shape"].toIntVector().back();
+  return frozen(saved[first], scales, context->saved_data["rows"].toInt(), columns, op);
+}
+
 // The matrix gets no gradient, only input and bias do, and no input is saved.
 struct PackedLinear : torch::autograd::Function<PackedLinear> {
   static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& codes,
                         const c10::List<Tensor>& scales, int64_t rows, const std::optional<Tensor>& bias) {
     const Frozen matrix = frozen(codes, scales, rows, input.size(-1), "packed_linear");
-    Tensor x = input.reshape({-1, matrix.columns});
-    if (x.numel() > 0 && x.stride(1) != 1 && x.stride(0) != 1) x = x.contiguous();
+    const Tensor x = unit_rows(input, matrix.columns);
     at::DimVector shape(input.sizes().begin(), input.sizes().end());
     shape.back() = rows;
-    Tensor y;
-    if (x.is_cpu()) {
-      y = at::empty({x.size(0), rows}, input.options());
-      unpacked_product_out(y, x, matrix.view(), true, bias.value_or(Tensor()));
-    } else
-      y = plain::linear(x, matrix.dequantized(x.scalar_type()), bias);
-    variable_list saved = {codes};
-    for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
-    context->save_for_backward(saved);
-    context->saved_data["shape"] = input.sizes().vec();
-    context->saved_data["rows"] = rows;
-    context->saved_data["bias"] = bias.has_value();
+    const Tensor y = product(matrix, x, true, bias);
+    save(context, {}, input, codes, scales, rows, bias);
     return y.view(shape);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     check_first_derivative("packed_linear");
-    const auto shape = context->saved_data["shape"].toIntVector();
-    const int64_t rows = context->saved_data["rows"].toInt();
-    Tensor dy = gradients[0].reshape({-1, rows});
-    if (dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1) dy = dy.contiguous();
+    const Tensor dy = unit_rows(gradients[0], context->saved_data["rows"].toInt());
     Tensor dx, db;
     if (context->needs_input_grad(0)) {
-      const variable_list saved = context->get_saved_variables();
-      c10::List<Tensor> scales;
-      for (size_t i = 1; i < saved.size(); i++) scales.push_back(saved[i]);
-      const Frozen matrix = frozen(saved[0], scales, rows, shape.back(), "packed_linear");
-      if (dy.is_cpu()) {
-        dx = at::empty({dy.size(0), matrix.columns}, dy.options());
-        unpacked_product_out(dx, dy, matrix.view(), false);
-      } else
-        dx = plain::linear(dy, matrix.dequantized(dy.scalar_type()).t(), {});
-      dx = dx.view(shape);
+      const Frozen matrix = saved_matrix(context, context->get_saved_variables(), "packed_linear");
+      dx = product(matrix, dy, false).view(context->saved_data["shape"].toIntVector());
     }
     // Inputs are counted without lists and numbers.
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
@@ -357,36 +366,26 @@ struct PackedLowRankLinear : torch::autograd::Function<PackedLowRankLinear> {
     const Tensor x = unit_rows(input, matrix.columns);
     at::DimVector shape(input.sizes().begin(), input.sizes().end());
     shape.back() = rows;
-    const Tensor y = at::empty({x.size(0), rows}, input.options());
-    unpacked_product_out(y, x, matrix.view(), true, bias.value_or(Tensor()));
+    const Tensor y = product(matrix, x, true, bias);
     const Tensor narrow = add_low_rank(y, x, a, b, scale);
-    variable_list saved = {a.requires_grad() ? input : Tensor(), a, b, b.requires_grad() ? narrow : Tensor(), codes};
-    for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
-    context->save_for_backward(saved);
-    context->saved_data["shape"] = input.sizes().vec();
-    context->saved_data["rows"] = rows;
+    save(context, {a.requires_grad() ? input : Tensor(), a, b, b.requires_grad() ? narrow : Tensor()}, input, codes,
+         scales, rows, bias);
     context->saved_data["scale"] = scale;
-    context->saved_data["bias"] = bias.has_value();
     return y.view(shape);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     check_first_derivative("packed_low_rank_linear");
     const auto shape = context->saved_data["shape"].toIntVector();
-    const int64_t rows = context->saved_data["rows"].toInt();
     const variable_list saved = context->get_saved_variables();
     const Tensor &input = saved[0], &a = saved[1], &b = saved[2], &narrow = saved[3];
-    const Tensor dy = unit_rows(gradients[0], rows);
+    const Tensor dy = unit_rows(gradients[0], context->saved_data["rows"].toInt());
     Tensor dx, da, db, dbias;
     // Inputs are counted without lists and numbers.
     if (context->needs_input_grad(0) || context->needs_input_grad(2)) {
       const Tensor narrow_gradient = low_rank_narrow_gradient(dy, b, context->saved_data["scale"].toDouble());
       if (context->needs_input_grad(0)) {
-        c10::List<Tensor> scales;
-        for (size_t i = 5; i < saved.size(); i++) scales.push_back(saved[i]);
-        const Frozen matrix = frozen(saved[4], scales, rows, shape.back(), "packed_low_rank_linear");
-        dx = at::empty({dy.size(0), matrix.columns}, dy.options());
-        unpacked_product_out(dx, dy, matrix.view(), false);
+        dx = product(saved_matrix(context, saved, "packed_low_rank_linear"), dy, false);
         add_low_rank_input_gradient(dx, narrow_gradient, a);
         dx = dx.view(shape);
       }

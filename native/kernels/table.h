@@ -201,7 +201,7 @@ struct AttentionGradient {
   float* value_gradient;
 };
 
-// Gradients of y = curve(gate) * up, or of curve(gate) without `up`. They may lie where `gradient` does.
+// Gradients of y = curve(gate) * up, or of curve(gate) without `up`. One of them may lie where `gradient` does.
 struct ActivationGradient {
   const void *gate, *up, *gradient;
   void *gate_gradient, *up_gradient;

@@ -21,25 +21,25 @@ static void pack_tile(const uint16_t* source, int64_t lane_stride, int64_t depth
     if (whole && by_depth && lane_stride % 2 == 0) return turn_tile((const TilePair*)source, lane_stride / 2, target);
     alignas(64) TilePair units[tile_units];
     TilePair* to = by_depth ? units : target;
-    if (whole) {
-      for (int64_t i = 0; i < matrix_tile; i++)
-        __builtin_memcpy((void*)(to + i * matrix_tile), (const void*)(source + i * lane_stride), 64);
-    } else {
-      __builtin_memset((void*)to, 0, sizeof(units));
-      for (int64_t i = 0; i < lesser(count, matrix_tile); i++)
-        __builtin_memcpy((void*)(to + i * matrix_tile), (const void*)(source + i * lane_stride),
-                         2 * size_t(lesser(depth, tile_depth)));
+    for (int64_t i = 0; i < matrix_tile; i++) {
+      Words values = {};
+      if (i < count && depth >= tile_depth)
+        values = operand((const Pair*)(source + i * lane_stride));
+      else if (i < count)
+        values = words_end(source + i * lane_stride, depth);
+      store(to + i * matrix_tile, values);
     }
     if (by_depth) turn_tile(units, matrix_tile, target);
     return;
   }
-  if (whole && lane_stride == 1) {
+  if (count >= matrix_tile && lane_stride == 1) {
     alignas(64) TilePair units[tile_units];
     TilePair* to = by_depth ? target : units;
     for (int64_t unit = 0; unit < matrix_tile; unit++) {
-      Halves one, two;
-      __builtin_memcpy(&one, source + 2 * unit * depth_stride, sizeof(one));
-      __builtin_memcpy(&two, source + (2 * unit + 1) * depth_stride, sizeof(two));
+      const uint16_t* from = source + 2 * unit * depth_stride;
+      Halves one = {}, two = {};
+      if (2 * unit < depth) __builtin_memcpy(&one, from, sizeof(one));
+      if (2 * unit + 1 < depth) __builtin_memcpy(&two, from + depth_stride, sizeof(two));
       store(to + unit * matrix_tile, paired(one, two));
     }
     if (!by_depth) turn_tile(units, matrix_tile, target);

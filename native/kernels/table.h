@@ -226,6 +226,9 @@ struct TileOutput {
   bool add;
 };
 
+// Rows whose beginnings are a multiple of so many bf16 values apart share few sets of the first cache.
+inline constexpr int64_t shared_sets = 512;
+
 // Lanes of one operand in panels, which wait in the second cache, times lanes of the other, which is in panels too, or
 // is packed a slice of the depth at a time. Lanes are rows of a or columns of b. Sums are in fp32.
 struct TileBlock {

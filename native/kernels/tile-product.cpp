@@ -26,9 +26,6 @@ constexpr int64_t fewest_rows = 128;                  // fewer are not worth pac
 constexpr int64_t most_rows = 256;                // that are multiplied without packing the weight
 constexpr int64_t rows_limit = int64_t(1) << 19;  // bf16 values of some rows, which wait in the second cache
 constexpr int64_t strip_work = int64_t(1) << 20;  // multiplications that are worth waking a thread
-// Rows whose beginnings are a multiple of so many values apart are copied for each block of a weight that is packed
-// (isa/tile-product.h), so that more of them are multiplied without.
-constexpr int64_t shared_sets = 512;
 constexpr int64_t parallel_work = int64_t(1) << 22;
 
 int64_t even_step(int64_t size, int64_t parts) { return ceil_to((size + parts - 1) / parts, side); }
@@ -181,6 +178,8 @@ bool fits_tile_rows(int64_t rows, int64_t depth) {
 
 bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= tile_strip && row_stride % 2 == 0; }
 
+// Rows that share sets of the cache are copied for each block of a weight that is packed (isa/tile-product.h), so that
+// more of them are multiplied without.
 bool takes_tile_rows(const Product& p) {
   return p.frozen == nullptr && p.panels == nullptr && p.a.type == Type::bfloat16 && p.b.type == Type::bfloat16 &&
          p.a.column_stride == 1 && p.b.row_stride == 1 && p.a.row_stride % 2 == 0 && fits_tile_rows(p.rows, p.depth) &&

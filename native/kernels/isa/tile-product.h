@@ -258,8 +258,9 @@ static void multiply_tile_block(const TileBlock& job) {
   alignas(64) TilePair packed[steps_of_slice * step_units];
   // A stride alone may be 0, where all lanes are the same memory.
   const bool in_panels = job.lane_stride == 0 && job.depth_stride == 0;
-  // Rows of a are tiles where they lie. Rows at a multiple of 1 KiB would share few sets of the first cache.
-  const bool lies_well = !job.left && job.depth_stride == 1 && job.lane_stride % 2 == 0 && job.lane_stride % 512 != 0;
+  // Rows of a are tiles where they lie.
+  const bool lies_well =
+      !job.left && job.depth_stride == 1 && job.lane_stride % 2 == 0 && job.lane_stride % shared_sets != 0;
   begin_tiles();
   for (int64_t lane = 0; lane < job.source_lanes; lane += side) {
     const int64_t here = lesser(side, job.source_lanes - lane);

@@ -99,7 +99,7 @@ void multiply(Team::Member& member, Way way, const void* x, Type type, int64_t r
     if (p.blocks != nullptr && codes == nullptr) codes = quantized({x, type, depth, 1}, rows, depth, p.blocks->code);
     if (p.blocks != nullptr || packed != nullptr || rounded || invariant) continue;
     if (way == Way::rounded && p.weight.type == Type::bfloat16) {
-      rounded.emplace(x, type, rows, depth);
+      rounded.emplace(Matrix{x, type, depth, 1}, rows, depth);
       continue;
     }
     packed = scratch(Scratch::rows, rows * depth + 16);
@@ -165,7 +165,7 @@ void add_changes(const std::vector<Change>& changes, size_t number, Way way, con
     } else {
       const Matrix down = {address(a), type_of(a), depth, 1};
       if (way == Way::rounded && down.type == Type::bfloat16) {
-        RoundedRows(input.data, type, rows, depth)
+        RoundedRows({input.data, type, depth, 1}, rows, depth)
             .multiply(down, rank, 0, rank, nullptr, Type::float32, narrow, Type::float32, rank);
       } else {
         float* packed = scratch(Scratch::rows, rows * depth + 16);

@@ -100,12 +100,11 @@ struct Sums {
 
 // The last slice of a block whose first element is at a row and a column of the result.
 void finish_block(const Product& p, int64_t row, int64_t column, GemmBlock& block) {
-  const int64_t bytes = p.out_type == Type::bfloat16 ? 2 : 4, bias_bytes = p.bias_type == Type::bfloat16 ? 2 : 4;
-  block.out = static_cast<char*>(p.out) + (row * p.out_stride + column) * bytes;
+  block.out = at(p, row, column);
   block.out_type = p.out_type;
   block.out_stride = p.out_stride;
   block.add_to_out = p.add_to_out;
-  block.bias = p.bias == nullptr ? nullptr : static_cast<const char*>(p.bias) + column * bias_bytes;
+  block.bias = bias_at(p, column);
   block.bias_type = p.bias_type;
 }
 
@@ -268,8 +267,7 @@ void multiply_by_pairs(const Product& product) {
     Product part = product;
     part.rows = std::min(run, product.rows - row);
     part.a = at(product.a, row, 0);
-    part.out =
-        static_cast<char*>(product.out) + row * product.out_stride * (product.out_type == Type::bfloat16 ? 2 : 4);
+    part.out = at(product, row, 0);
     multiply_rows(part);
   }
 }

@@ -9,14 +9,13 @@ namespace tunesmith {
 
 bool rounds_rows(int64_t rows) { return rows > 4 && (prefers_forward_pairs() || matrix_tiles()); }
 
-RoundedRows::RoundedRows(const void* x, Type type, int64_t rows, int64_t depth)
-    : rows_{x, Type::bfloat16, depth, 1}, count_(rows), depth_(depth) {
+RoundedRows::RoundedRows(Matrix x, int64_t rows, int64_t depth) : rows_(x), count_(rows), depth_(depth) {
   const bool tiles = fits_tile_rows(rows, depth);
-  const int64_t copied = type == Type::bfloat16 ? 0 : ceil_to((rows * depth + 1) / 2, 16);
+  const int64_t copied = x.type == Type::bfloat16 ? 0 : ceil_to((rows * depth + 1) / 2, 16);
   float* memory = scratch(Scratch::rows, copied + (tiles ? tile_rows_floats(rows, depth) : 0));
   if (copied > 0) {
-    kernels().convert(x, type, memory, Type::bfloat16, rows * depth);
-    rows_.data = memory;
+    kernels().convert(x.data, x.type, memory, Type::bfloat16, rows * depth);
+    rows_ = {memory, Type::bfloat16, depth, 1};
   }
   if (!tiles) return;
   pack_tile_rows(rows_, rows, depth, memory + copied);

@@ -11,9 +11,9 @@ bool rounds_rows(int64_t rows);
 
 class RoundedRows {
  public:
-  // x [rows, depth], whose rows follow one another. What is copied lies in work memory of the calling thread, until it
-  // takes some for other rows.
-  RoundedRows(const void* x, Type type, int64_t rows, int64_t depth);
+  // x [rows, depth] by rows, which follow one another unless they are bf16. What is copied lies in work memory of the
+  // calling thread, until it takes some for other rows.
+  RoundedRows(Matrix x, int64_t rows, int64_t depth);
 
   // Columns that a thread should take at a time, at least.
   int64_t unit() const { return panels_ != nullptr ? 64 : 16; }

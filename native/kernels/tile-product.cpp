@@ -25,6 +25,7 @@ constexpr int64_t fewest_rows = 128;                  // fewer are not worth pac
 
 constexpr int64_t most_rows = 256;                // that are multiplied without packing the weight
 constexpr int64_t rows_limit = int64_t(1) << 19;  // bf16 values of some rows, which wait in the second cache
+constexpr int64_t strip = 64;                     // columns that one row of tiles computes at a time
 constexpr int64_t strip_work = int64_t(1) << 20;  // multiplications that are worth waking a thread
 constexpr int64_t parallel_work = int64_t(1) << 22;
 
@@ -176,7 +177,7 @@ bool fits_tile_rows(int64_t rows, int64_t depth) {
          depth % 32 == 0 && rows * depth <= rows_limit;
 }
 
-bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= tile_strip && row_stride % 2 == 0; }
+bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= strip && row_stride % 2 == 0; }
 
 // Rows that share sets of the cache are copied for each block of a weight that is packed (isa/tile-product.h), so that
 // more of them are multiplied without.
@@ -201,7 +202,7 @@ void multiply_rows_by_tiles(const Product& p) {
       pack_tile_rows(at(p.a, i * side, 0), std::min(side, p.rows - i * side), p.depth,
                      packed + i * tile_rows_floats(side, p.depth));
   };
-  share_work(pairs, std::max<int64_t>(1, 8 * strip_work / (tile_strip * side * p.depth)), pack);
+  share_work(pairs, std::max<int64_t>(1, 8 * strip_work / (strip * side * p.depth)), pack);
 
   TileRowsProduct job{};
   job.panels = packed;
@@ -211,11 +212,10 @@ void multiply_rows_by_tiles(const Product& p) {
   job.out = {p.out, p.out_type, p.out_stride, p.bias, p.bias_type, p.add_to_out};
   Matrix weight = p.b;
   weight.row_stride = p.b.column_stride;
-  const int64_t strips = (p.columns + tile_strip - 1) / tile_strip;
-  share_work(strips, std::max<int64_t>(1, strip_work / (tile_strip * p.rows * p.depth)),
-             [&](int64_t first, int64_t last) {
-               k.multiply_tile_rows(job, weight, first * tile_strip, std::min(p.columns, last * tile_strip));
-             });
+  const int64_t strips = (p.columns + strip - 1) / strip;
+  share_work(strips, std::max<int64_t>(1, strip_work / (strip * p.rows * p.depth)), [&](int64_t first, int64_t last) {
+    k.multiply_tile_rows(job, weight, first * strip, std::min(p.columns, last * strip));
+  });
 }
 
 }  // namespace tunesmith

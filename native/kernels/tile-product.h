@@ -18,8 +18,6 @@ bool takes_tile_rows(const Product& product);
 
 void multiply_rows_by_tiles(const Product& product);
 
-constexpr int64_t tile_strip = 64;  // columns that one row of tiles computes at a time
-
 // The same in parts, for callers that share the columns among threads themselves: whether so many rows, and a weight of
 // so many columns in such rows, are multiplied by tiles, and the rows in the form that `multiply_tile_rows` takes.
 bool fits_tile_rows(int64_t rows, int64_t depth);

@@ -13,6 +13,7 @@
 #include "pair-product.h"
 #include "product.h"
 #include "regions.h"
+#include "rounded-rows.h"
 #include "scratch.h"
 #include "tile-product.h"
 
@@ -21,7 +22,6 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t pair_strip = 16;
 constexpr int64_t values_of_thread = int64_t(1) << 17;
 constexpr int64_t fewest_rows = 12;          // of fewer other products take less than dequantising all at once
 constexpr int64_t piece = int64_t(4) << 20;  // bf16 values
@@ -38,36 +38,25 @@ void unpack_rounded(const PackedMatrix& m, int64_t row, int64_t rows, int64_t co
   });
 }
 
-// How many rows of the matrix a thread dequantises at a time beside some rows: they are read from its caches then. 0
-// where there is no product of bf16 for so few rows.
-int64_t strip_of(const Product& p) {
-  if (p.a.column_stride != 1) return 0;
-  if (p.a.row_stride % 2 == 0 && fits_tile_rows(p.rows, p.depth) && fits_tile_weight(p.columns, p.depth))
-    return tile_strip;
-  const bool few = p.rows < fewest_rows || prefers_forward_pairs();
-  return few && takes_few_pairs(p.rows) ? pair_strip : 0;
+// Whether so few rows are multiplied by strips of the matrix.
+bool takes_strips(const Product& p) {
+  if (p.a.column_stride != 1) return false;
+  const bool tiles = fits_tile_rows(p.rows, p.depth) && fits_tile_weight(p.columns, p.depth);
+  return tiles || ((p.rows < fewest_rows || prefers_forward_pairs()) && takes_few_pairs(p.rows));
 }
 
-void multiply_some_rows(const Product& p, int64_t strip) {
-  const Kernels& k = kernels();
-  const bool tiles = strip == tile_strip;
-  float* packed = tiles ? scratch(Scratch::rows, tile_rows_floats(p.rows, p.depth)) : nullptr;
-  if (tiles) pack_tile_rows(p.a, p.rows, p.depth, packed);
-  const int64_t strips = (p.columns + strip - 1) / strip;
+// Each thread dequantises some rows of the matrix at a time, and multiplies by them while they lie in its caches.
+void multiply_by_strips(const Product& p) {
+  const RoundedRows rows(p.a, p.rows, p.depth);
+  const int64_t strip = rows.unit(), strips = (p.columns + strip - 1) / strip;
   share_work(strips, std::max<int64_t>(1, values_of_thread / (strip * p.depth)), [&](int64_t first, int64_t last) {
     auto* rounded = reinterpret_cast<uint16_t*>(scratch(Scratch::unpacked, (strip * p.depth + 1) / 2));
-    const Matrix weight = {rounded, Type::bfloat16, p.depth, 1};
     for (int64_t i = first; i < last; i++) {
-      const int64_t end = std::min(p.columns, (i + 1) * strip);
       // Tiles take whole strips, so the last one begins before and computes the rest of its columns.
-      const int64_t start = tiles ? end - strip : i * strip, count = end - start;
-      k.unpack_rounded(*p.frozen, start, count, 0, p.depth, rounded, p.depth);
-      const TileOutput out = {at(p, 0, start), p.out_type, p.out_stride, bias_at(p, start), p.bias_type, false};
-      if (tiles)
-        k.multiply_tile_rows({packed, p.rows, count, p.depth, out}, weight, i * strip - start, count);
-      else
-        k.few_pair_rows(p.a, p.rows, weight, 0, count, p.depth, out.bias, out.bias_type, out.data, out.type,
-                        out.stride);
+      const int64_t end = std::min(p.columns, (i + 1) * strip), start = std::max<int64_t>(0, end - strip);
+      kernels().unpack_rounded(*p.frozen, start, end - start, 0, p.depth, rounded, p.depth);
+      rows.multiply({rounded, Type::bfloat16, p.depth, 1}, end - start, i * strip - start, end - start,
+                    bias_at(p, start), p.bias_type, at(p, 0, start), p.out_type, p.out_stride);
     }
   });
 }
@@ -92,7 +81,7 @@ void unpacked_product_out(const Tensor& out, const Tensor& a, const PackedMatrix
   p.bias = address_or_null(bias);
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   if (!rounds(a) || depth == 0) return multiply(p);
-  if (const int64_t strip = transposed ? strip_of(p) : 0; strip > 0) return multiply_some_rows(p, strip);
+  if (transposed && takes_strips(p)) return multiply_by_strips(p);
   if (p.rows < fewest_rows) return multiply(p);
   const int64_t fitting = std::max<int64_t>(1, piece / depth / column_unit) * column_unit;
   const int64_t parts = (columns + fitting - 1) / fitting;

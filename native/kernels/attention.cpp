@@ -233,9 +233,14 @@ struct Attention : torch::autograd::Function<Attention> {
     c.output = saved[4];
     c.log_sum = saved[5];
     Tensor dy = with_contiguous_heads(gradients[0].to(c.query.scalar_type()));
-    // Rows of no sequence cannot exist: the starts cover every row. Heads without queries need the zeros.
-    Tensor dq = at::zeros(c.query.sizes(), c.query.options()), dk = at::zeros(c.key.sizes(), c.key.options());
-    Tensor dv = at::zeros(c.value.sizes(), c.value.options());
+    // Rows of no sequence cannot exist: the starts cover every row. Only what sees nothing, or is not seen, is not
+    // written.
+    const bool all = std::all_of(settings.sequences.begin(), settings.sequences.end(),
+                                 [](const Sequence& s) { return (s.queries == 0) == (s.keys == 0); });
+    const auto fresh = [all](const Tensor& t) {
+      return all ? at::empty(t.sizes(), t.options()) : at::zeros(t.sizes(), t.options());
+    };
+    Tensor dq = fresh(c.query), dk = fresh(c.key), dv = fresh(c.value);
     const int64_t key_heads = c.key.size(2);
     if (planning()) {
       count_attention(c, settings, 5);
@@ -262,11 +267,12 @@ struct Attention : torch::autograd::Function<Attention> {
         job.value_gradient = sums + rows * stride;
         k.attention_backward(job, work);
       }
-      for (int64_t i = 0; i < s.keys; i++) {
-        k.convert(sums + i * stride, Type::float32,
-                  const_cast<char*>(token(dk, s.key_batch, s.first_key + i, key_head)), type_of(dk), c.size);
-        k.convert(sums + (rows + i) * stride, Type::float32,
-                  const_cast<char*>(token(dv, s.key_batch, s.first_key + i, key_head)), type_of(dv), c.size);
+      const Tensor* const gradients_of[] = {&dk, &dv};
+      for (int which = 0; which < 2; which++) {
+        const Tensor& gradient = *gradients_of[which];
+        char* to = const_cast<char*>(token(gradient, s.key_batch, s.first_key, key_head));
+        for (int64_t i = 0; i < s.keys; i++, to += gradient.stride(1) * gradient.element_size())
+          k.convert(sums + (which * rows + i) * stride, Type::float32, to, type_of(gradient), c.size);
       }
     });
     return {dq, dk, dv, {}, {}};

@@ -354,6 +354,8 @@ describe.each(both)('%s: attention', (dtype) => {
     const variants: Seen[] = [
       {},
       { causal: true, scale: 0.3 },
+      { causal: true, scale: -0.2 },
+      { scale: 0 },
       { causal: true, window: 7 },
       { window: 5 },
       { mask: randn([B, 1, T, S], { generator }).gt(-0.5) },
@@ -402,14 +404,27 @@ describe.each(both)('%s: attention', (dtype) => {
       2,
     )
   })
-  it('gives zeros, and no gradient, to a query whose keys are all masked', () => {
-    const inputs = heads({ T: 3, D: 8 }, dtype)
-    const mask = tensor([1, 0, 1]).ne(0).reshape([3, 1])
-    const output = attention(inputs[0], inputs[1], inputs[2], { mask })
+  it.each([3, 40])('gives zeros, and no gradient, to one of %i queries whose keys are all masked', (T) => {
+    const inputs = heads({ T, D: 8 }, dtype)
+    const seen = Array.from({ length: T }, (_, i) => (i === 1 ? 0 : 1))
+    const output = attention(inputs[0], inputs[1], inputs[2], { mask: tensor(seen).ne(0).reshape([T, 1]) })
     expect(output.select(1, 1).abs().max().item()).toBe(0)
     const [ofQuery] = gradients([output.sum()], inputs)
     expect(ofQuery?.select(1, 1).abs().max().item()).toBe(0)
     expect(ofQuery?.isnan().sum().item()).toBe(0)
+  })
+  it('gives no gradient to keys that no query sees', () => {
+    const [query, key, value] = heads({ T: 30, D: 8 }, dtype)
+    const long = (values: number[]) => tensor(values, { dtype: 'int64' })
+    const output = attention(query.narrow(1, 0, 20), key, value, {
+      queryStarts: long([0, 20, 20]),
+      keyStarts: long([0, 18, 30]),
+    })
+    const found = gradients([output.sum()], [key, value])
+    for (const gradient of found) {
+      expect(gradient?.narrow(1, 18, 12).abs().max().item()).toBe(0)
+    }
+    expect(found[1]?.narrow(1, 0, 18).abs().max().item()).toBeGreaterThan(0)
   })
 })
 

@@ -57,58 +57,90 @@ static int64_t attention_backward_scratch(int64_t queries, int64_t keys, int64_t
 #endif
 }
 
-// Turns scores into probabilities and their gradients into gradients of the products; all of `width` is written.
-static void backward_row(const AttentionHead& head, int64_t query, int64_t key, int64_t begin, int64_t end,
-                         int64_t width, float* probabilities, float* slopes, float delta, uint32_t threshold,
-                         float factor) {
-  for (int64_t n = 0; n < begin; n++) probabilities[n] = slopes[n] = 0;
-  for (int64_t n = end; n < width; n++) probabilities[n] = slopes[n] = 0;
-  if (end <= begin) return;
-  scale_row(probabilities + begin, end - begin, head.scale);
-  float bends[key_block];
-  if (head.cap > 0) {
-    cap_row(probabilities + begin, end - begin, head.cap);
-    for (int64_t n = begin; n < end; n += lanes)
-      store(bends + n, capped_slope(load(probabilities + n), head.cap) * head.scale);
-  }
-  mask_row(head, query, key + begin, probabilities + begin, end - begin);
-  const float log_sum = head.log_sum[query];
-  const uint64_t seed = threshold == 0 ? 0 : query_seed(head, query);
-  for (int64_t n = begin; n < end; n += lanes) {
-    Register p = visible_exponential(load(probabilities + n), log_sum), slope = load(slopes + n), kept = p;
-    if (threshold != 0) {
-      const Ints alive = kept_keys(seed, key + n, threshold);
-      kept = as<Register>(as<Ints>(p * factor) & alive);
-      slope = as<Register>(as<Ints>(slope * factor) & alive);
-    }
-    store(probabilities + n, kept);
-    const Register bend = head.cap > 0 ? load(bends + n) : splat(head.scale);
-    store(slopes + n, p * (slope - delta) * bend);
-  }
+// Where a row of a block has its scores, which become probabilities, and their gradients; `down` as products over
+// queries take them, with the row after it.
+template <class Unit> struct BlockRow {
+  float *probabilities, *slopes;
+  Unit *probabilities_down, *slopes_down;
+};
+template <class Unit> TUNESMITH_INLINE BlockRow<Unit> block_row(const BackwardScratch<Unit>& s, int64_t row) {
+  const int64_t at = row * key_block, down = row / unit_depth<Unit> * key_block;
+  return {s.probabilities + at, s.slopes + at, s.probabilities_down + down, s.slopes_down + down};
 }
 
-// Rows [first, last) of a block of `rows`, their first `width` values, as the products take them.
-static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t, int64_t, int64_t) {}
+TUNESMITH_INLINE void keep(const BlockRow<float>& row, int64_t n, const Register* probabilities,
+                           const Register* slopes) {
+  store(row.probabilities + n, probabilities[0]);
+  store(row.slopes + n, slopes[0]);
+}
 
 #if defined(TUNESMITH_PAIRS)
 template <class Unit>
-static void narrow_rows(const BackwardScratch<Unit>& s, int64_t first, int64_t last, int64_t rows, int64_t width) {
-  for (int64_t i = first; i < last; i += 2) {
-    const float* p = s.probabilities + i * key_block;
-    float* slope = s.slopes + i * key_block;
-    for (int64_t n = 0; n < width; n += lanes) {
-      const bool two = i + 1 < last;
-      const Halves none = {}, p0 = narrow(load(p + n)), slope0 = narrow(load(slope + n));
-      const Halves p1 = two ? narrow(load(p + key_block + n)) : none;
-      const Halves slope1 = two ? narrow(load(slope + key_block + n)) : none;
-      store(s.probabilities_down + i / 2 * key_block + n, paired(p0, p1));
-      store(s.slopes_down + i / 2 * key_block + n, paired(slope0, slope1));
-      // In place: they take the half that has been read.
-      __builtin_memcpy((uint16_t*)slope + n, &slope0, sizeof(slope0));
-      if (two) __builtin_memcpy((uint16_t*)(slope + key_block) + n, &slope1, sizeof(slope1));
-    }
+TUNESMITH_INLINE void keep(const BlockRow<Unit>& row, int64_t n, const Register* probabilities,
+                           const Register* slopes) {
+  Halves first, second;
+  store(row.probabilities_down + n, paired(probabilities[0], probabilities[1], first, second));
+  store(row.slopes_down + n, paired(slopes[0], slopes[1], first, second));
+  // In place: they take the half that has been read.
+  __builtin_memcpy((uint16_t*)row.slopes + n, &first, sizeof(first));
+  __builtin_memcpy((uint16_t*)(row.slopes + key_block) + n, &second, sizeof(second));
+}
+#endif
+
+// The keys [begin, end) of a block that begins with key `key`, whose first `width` values are written.
+struct BlockPart {
+  int64_t key, begin, end, width;
+};
+
+// Turns scores of `rows` queries from `query` on, row `row` of a block, into probabilities, and their gradients into
+// gradients of the products.
+template <class Unit, int rows, bool drops>
+static void backward_rows(const AttentionHead& head, const BackwardScratch<Unit>& s, int64_t query, int64_t row,
+                          const BlockPart& part) {
+  constexpr int most = unit_depth<Unit>;
+  static_assert(rows <= most);
+  const BlockRow<Unit> to = block_row(s, row);
+  const Register nothing[most] = {};
+  const int64_t begin = part.begin, end = part.end;
+  for (int64_t n = 0; n < begin; n += lanes) keep(to, n, nothing, nothing);
+  const bool capped = head.cap > 0;
+  float bends[rows][key_block];
+  float left[rows], log_sum[rows], delta[rows];
+  uint64_t seed[rows];
+  for (int i = 0; i < rows; i++) {
+    left[i] = finish_scores(head, query + i, part.key + begin, to.probabilities + i * key_block + begin, end - begin,
+                            capped ? bends[i] + begin : nullptr);
+    log_sum[i] = head.log_sum[query + i];
+    delta[i] = s.delta[query + i];
+    seed[i] = drops ? query_seed(head, query + i) : 0;
   }
-  if (last < rows) return;
+  const uint32_t threshold = dropout_threshold(head.dropout);
+  const float factor = 1.0f / (1.0f - head.dropout), scale = head.scale;
+  for (int64_t n = begin; n < end; n += lanes) {
+    Register probabilities[most] = {}, slopes[most] = {};
+#pragma GCC unroll 2
+    for (int i = 0; i < rows; i++) {
+      const int64_t at = i * key_block + n;
+      const Register p = visible_exponential<Unit>(load(to.probabilities + at), left[i], log_sum[i]);
+      Register slope = load(to.slopes + at), kept = p;
+      if constexpr (drops) {
+        const Ints alive = kept_keys(seed[i], part.key + n, threshold);
+        kept = as<Register>(as<Ints>(p * factor) & alive);
+        slope = as<Register>(as<Ints>(slope * factor) & alive);
+      }
+      probabilities[i] = kept;
+      slopes[i] = p * (slope - delta[i]) * (capped ? load(bends[i] + n) : splat(scale));
+    }
+    keep(to, n, probabilities, slopes);
+  }
+  for (int64_t n = end; n < part.width; n += lanes) keep(to, n, nothing, nothing);
+}
+
+// Zeros for the queries from `last` on that a step of the depth takes beside those before it.
+static void fill_step(const BackwardScratch<float>&, int64_t, int64_t) {}
+
+#if defined(TUNESMITH_PAIRS)
+template <class Unit> static void fill_step(const BackwardScratch<Unit>& s, int64_t last, int64_t width) {
   for (int64_t i = units_of<Pair>(last); i < units_of<Unit>(last); i++) {
     __builtin_memset((void*)(s.probabilities_down + i * key_block), 0, size_t(width) * sizeof(Unit));
     __builtin_memset((void*)(s.slopes_down + i * key_block), 0, size_t(width) * sizeof(Unit));
@@ -124,8 +156,7 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
   const int64_t query_units = units_of<Unit>(queries);
   const auto s = backward_layout<Unit>(queries, keys, size, scratch);
   const int64_t stride = s.padded_size;
-  const uint32_t threshold = dropout_threshold(head.dropout);
-  const float factor = 1.0f / (1.0f - head.dropout);
+  const bool drops = dropout_threshold(head.dropout) != 0;
 
   pack_across(head.key, head.type, head.key_stride, keys, size, s.keys_across);
   pack_across(head.value, head.type, head.value_stride, keys, size, s.values_across);
@@ -166,15 +197,20 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
           tile_in_memory(s.gradient + (q + r) * size_units, size_units, 1, s.values_across + n * size_units, size_units,
                          s.slopes + at, key_block, false, to - n);
         }
-        const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
+        const bool any = to > from;
+        const int64_t end = any ? round_up(to - k, lanes) : 0;
+        BlockPart part = {k, any ? from - k : 0, end, width};
         const int64_t last = lesser(r + head_rows<Unit>, rows);
-        for (int64_t i = r; i < last; i++)
-          backward_row(head, q + i, k, begin, end, width, s.probabilities + i * key_block, s.slopes + i * key_block,
-                       s.delta[q + i], threshold, factor);
-        narrow_rows(s, r, last, rows, width);
-        if (to > from)
+        const auto whole = drops ? backward_rows<Unit, unit, true> : backward_rows<Unit, unit, false>;
+        const auto single = drops ? backward_rows<Unit, 1, true> : backward_rows<Unit, 1, false>;
+        for (int64_t i = r; i < last; i += unit) {
+          part.end = end_of_row(head, q + lesser(i + unit, last) - 1, k, part.begin, end);
+          (i + unit <= last ? whole : single)(head, s, q + i, i, part);
+        }
+        if (last == rows) fill_step(s, last, width);
+        if (any)
           for (int64_t n = 0; n < stride; n += head_columns)
-            tile_in_memory((const Unit*)(s.slopes + r * key_block) + begin / unit, key_block, 1,
+            tile_in_memory((const Unit*)(s.slopes + r * key_block) + part.begin / unit, key_block, 1,
                            s.keys + n * key_units + from / unit * head_columns, units_of<Unit>(to - from),
                            s.query_gradient + r * stride + n, stride, true, size - n);
       }

@@ -52,7 +52,7 @@ template <class T> static void attend_one(const AttentionHead& head, int64_t que
   const float top = largest(high), offset = top == -__builtin_inff() ? 0.0f : top;
   Register added = {};
   for (int64_t n = 0; n < padded; n += lanes) {
-    const Register p = visible_exponential(load(scores + n), offset);
+    const Register p = visible_exponential<float>(load(scores + n), 1.0f, offset);
     added += p;
     store(scores + n, p);
   }

@@ -87,6 +87,13 @@ static void pack_down(const void* source, Type type, int64_t stride, int64_t row
 TUNESMITH_INLINE void store_unit(float* row, int64_t at, Register x) { store(row + at, x); }
 
 #if defined(TUNESMITH_PAIRS)
+// Rows of a head lie far from each other, where the processor foresees nothing: they are fetched while others are
+// packed.
+inline constexpr int64_t fetched_rows = 32;
+TUNESMITH_INLINE void fetch_row(const uint16_t* row, int64_t size) {
+  for (int64_t i = 0; i < size; i += 32) __builtin_prefetch(row + i);
+}
+
 template <class Unit>
 static void copy_rows(const void* source, Type, int64_t source_stride, int64_t rows, int64_t padded_rows, int64_t size,
                       Unit* target) {
@@ -94,16 +101,46 @@ static void copy_rows(const void* source, Type, int64_t source_stride, int64_t r
   for (int64_t r = 0; r < padded_rows; r++) {
     Unit* to = target + r * units;
     const int64_t real = r < rows ? size : 0;
+    if (r + fetched_rows < rows) fetch_row((const uint16_t*)source + (r + fetched_rows) * source_stride, size);
     __builtin_memset((void*)(to + real / 2), 0, size_t(units - real / 2) * sizeof(Unit));
     if (real > 0)
       __builtin_memcpy((void*)to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
   }
 }
 
+// True if the panels were packed by tiles.
+template <class Unit> static bool pack_tiles_across(const uint16_t*, int64_t, int64_t, int64_t, Unit*) { return false; }
+
+#if defined(TUNESMITH_TILES)
+static bool pack_tiles_across(const uint16_t* source, int64_t stride, int64_t rows, int64_t size, TilePair* target) {
+  if (size % (2 * matrix_tile) != 0 || stride % 2 != 0) return false;
+  const int64_t units = size / 2;
+  for (int64_t r = 0; r < rows; r += matrix_tile) {
+    const uint16_t* from = source + r * stride;
+    const int64_t count = lesser(matrix_tile, rows - r);
+    for (int64_t i = fetched_rows; i < fetched_rows + matrix_tile && r + i < rows; i++)
+      fetch_row(from + i * stride, size);
+    for (int64_t k = 0; k < units; k += matrix_tile) {
+      TilePair* to = target + r / head_columns * head_columns * units + k * head_columns + r % head_columns;
+      if (count == matrix_tile) {
+        turn_tile((const TilePair*)from + k, stride / 2, to, head_columns);
+        continue;
+      }
+      alignas(64) TilePair end[matrix_tile * matrix_tile] = {};
+      for (int64_t i = 0; i < count; i++)
+        __builtin_memcpy((void*)(end + i * matrix_tile), from + i * stride + 2 * k, matrix_tile * sizeof(TilePair));
+      turn_tile(end, matrix_tile, to, head_columns);
+    }
+  }
+  return true;
+}
+#endif
+
 template <class Unit>
 static void pack_across(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Unit* target) {
   const uint16_t* from = (const uint16_t*)source;
   const int64_t units = units_of<Unit>(size);
+  if (pack_tiles_across(from, stride, rows, size, target)) return;
   if (size % 2 == 0 && stride % 2 == 0) {
     // Pairs lie as they are wanted, and move as fp32 values would.
     for (int64_t first = 0; first < rows; first += head_columns) {
@@ -128,17 +165,29 @@ static void pack_across(const void* source, Type, int64_t stride, int64_t rows, 
 
 template <class Unit>
 static void pack_down(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Unit* target) {
-  const uint16_t* from = (const uint16_t*)source;
   const int64_t units = units_of<Unit>(rows);
-  for (int64_t first = 0; first < size; first += head_columns)
-    for (int64_t k = 0; k < units; k++)
-      for (int64_t i = 0; i < lesser(head_columns, size - first); i += lanes) {
-        const int64_t left = size - first - i;
-        const uint16_t* at = from + 2 * k * stride + first + i;
-        const Halves one = 2 * k < rows ? halves_upto(at, left) : Halves{};
-        const Halves two = 2 * k + 1 < rows ? halves_upto(at + stride, left) : Halves{};
-        store(target + first * units + k * head_columns + i, paired(one, two));
+  for (int64_t k = 0; k < units; k++) {
+    const uint16_t* at = (const uint16_t*)source + 2 * k * stride;
+    const bool both = 2 * k + 1 < rows;
+    if (2 * k + fetched_rows < rows) {
+      fetch_row(at + fetched_rows * stride, size);
+      fetch_row(at + (fetched_rows + 1) * stride, size);
+    }
+    for (int64_t i = 0; i < size; i += lanes) {
+      Unit* to = target + i / head_columns * head_columns * units + k * head_columns + i % head_columns;
+      const int64_t left = size - i;
+      if (both && left >= lanes) {
+        Halves one, two;
+        __builtin_memcpy(&one, at + i, sizeof(one));
+        __builtin_memcpy(&two, at + stride + i, sizeof(two));
+        store(to, paired(one, two));
+        continue;
       }
+      const Halves one = 2 * k < rows ? halves_upto(at + i, left) : Halves{};
+      const Halves two = both ? halves_upto(at + stride + i, left) : Halves{};
+      store(to, paired(one, two));
+    }
+  }
 }
 
 // Writes values [at, at + lanes) of a row of pairs.
@@ -201,14 +250,27 @@ TUNESMITH_INLINE void cap_row(float* scores, int64_t count, float cap) {
   for (int64_t n = 0; n < count; n += lanes) store(scores + n, capped(load(scores + n), cap));
 }
 
-// One row of scores plus its mask; lanes outside the visible keys become -inf.
-static void mask_row(const AttentionHead& head, int64_t query, int64_t key, float* scores, int64_t count) {
-  const Span seen = visible_keys(head, query, query + 1);
-  const int64_t first = lesser(count, greater(0, seen.first - key)), last = lesser(count, greater(0, seen.last - key));
+// Where the vectors end that a query of a tile sees some of, in a block that begins with key `key`.
+TUNESMITH_INLINE int64_t end_of_row(const AttentionHead& head, int64_t query, int64_t key, int64_t begin, int64_t end) {
+  return lesser(end, greater(begin, round_up(visible_keys(head, query, query + 1).last - key, lanes)));
+}
+
+// The keys that a query does not see become -inf. Of the last vector, lanes from `count` on may, too.
+static void hide_keys(float* scores, int64_t first, int64_t last, int64_t count) {
+  const auto hide = [&](int64_t n) {
+    const Ints number = as<Ints>(lane_numbers()) + int32_t(n);
+    const Ints seen = Ints(number >= int32_t(first)) & Ints(number < int32_t(last));
+    store(scores + n, select(seen, load(scores + n), splat(-__builtin_inff())));
+  };
+  int64_t n = 0;
+  for (; n < first && n < count; n += lanes) hide(n);
+  if (last < count)
+    for (n = greater(n, last / lanes * lanes); n < count; n += lanes) hide(n);
+}
+
+static void add_mask(const AttentionHead& head, int64_t query, int64_t key, float* scores, int64_t first,
+                     int64_t last) {
   const float hidden = -__builtin_inff();
-  for (int64_t i = 0; i < first; i++) scores[i] = hidden;
-  for (int64_t i = greater(first, last); i < count; i++) scores[i] = hidden;
-  if (head.mask == nullptr) return;
   const int64_t step = head.mask_column_stride, at = query * head.mask_row_stride + key * step;
   if (head.mask_kind == 0) {
     const uint8_t* mask = (const uint8_t*)head.mask + at;
@@ -222,11 +284,41 @@ static void mask_row(const AttentionHead& head, int64_t query, int64_t key, floa
   }
 }
 
+// One row of scores plus its mask; lanes outside the visible keys become -inf.
+TUNESMITH_INLINE void mask_row(const AttentionHead& head, int64_t query, int64_t key, float* scores, int64_t count) {
+  const Span seen = visible_keys(head, query, query + 1);
+  const int64_t first = lesser(count, greater(0, seen.first - key)), last = lesser(count, greater(0, seen.last - key));
+  if (first > 0 || last < count) hide_keys(scores, first, last, count);
+  if (head.mask != nullptr) add_mask(head, query, key, scores, first, last);
+}
+
+// Scores of a query and the keys from `key` on as they are wanted, but for the factor that is returned: most are only
+// scaled, which is done where they are read. `bends`, unless null: slopes of the cap with the scale.
+TUNESMITH_INLINE float finish_scores(const AttentionHead& head, int64_t query, int64_t key, float* scores,
+                                     int64_t count, float* bends) {
+  float left = head.scale;
+  if (head.cap > 0 || head.mask != nullptr || !(head.scale > 0)) {
+    left = 1;
+    scale_row(scores, count, head.scale);
+    if (head.cap > 0) cap_row(scores, count, head.cap);
+    for (int64_t n = 0; bends != nullptr && n < count; n += lanes)
+      store(bends + n, capped_slope(load(scores + n), head.cap) * head.scale);
+  }
+  mask_row(head, query, key, scores, count);
+  return left;
+}
+
 TUNESMITH_INLINE uint32_t dropout_threshold(float p) { return uint32_t(double(p) * 4294967296.0); }
 
-TUNESMITH_INLINE Register visible_exponential(Register score, float offset) {
-  Ints seen = ~Ints(score == splat(-__builtin_inff()));  // a NaN is seen
-  return as<Register>(as<Ints>(exponential(score - offset)) & seen);
+// exp(score * factor - offset), zero for hidden keys, as exact as the products that take it.
+template <class Unit> TUNESMITH_INLINE Register visible_exponential(Register score, float factor, float offset) {
+  const Ints seen = ~Ints(score == splat(-__builtin_inff()));  // a NaN is seen
+  if constexpr (unit_depth<Unit> == 1) {
+    return as<Register>(as<Ints>(exponential(score * factor - offset)) & seen);
+  } else {
+    constexpr float doublings = 1.44269504f;
+    return as<Register>(as<Ints>(power_of_two(score * (factor * doublings) - offset * doublings)) & seen);
+  }
 }
 
 // The seed of a query's dropout mask: heads of a token differ in the highest byte of its key.
@@ -256,7 +348,7 @@ template <class Unit> static ForwardScratch<Unit> forward_layout(int64_t keys, i
   s.keys = (Unit*)take(round_up(keys, head_columns) * units_of<Unit>(size));
   s.values = (Unit*)take(units_of<Unit>(keys) * s.padded_size);
   s.query = (Unit*)take(query_block * units_of<Unit>(size));
-  s.scores = take(query_block * key_block);
+  s.scores = take(round_up(head_rows<Unit>, 16) * key_block);
   s.output = take(query_block * s.padded_size);
   s.highest = take(query_block);
   s.sums = take(query_block);
@@ -274,20 +366,44 @@ template <class Unit> static void attention_pack_units(const AttentionHead& head
   pack_down(head.value, head.type, head.value_stride, head.keys, head.size, s.values);
 }
 
+// Turns scores, which `left` times are the scaled ones, into probabilities but for their sum, relative to the highest
+// score so far. Returns by what earlier ones are to be multiplied.
+template <class Unit, bool drops>
+static float weigh_row(const AttentionHead& head, int64_t query, int64_t key, float left, float* row, int64_t begin,
+                       int64_t end, float& highest, float& sum) {
+  const float none = -__builtin_inff(), before = highest;
+  Register high = splat(none);
+  for (int64_t n = begin; n < end; n += lanes) high = maximum(high, load(row + n));
+  const float here = largest(high) * left, top = here > before ? here : before;
+  const float offset = top == none ? 0.0f : top;
+  const uint64_t seed = drops ? query_seed(head, query) : 0;
+  const uint32_t threshold = dropout_threshold(head.dropout);
+  const float factor = 1.0f / (1.0f - head.dropout);
+  Register added = {};
+  for (int64_t n = begin; n < end; n += lanes) {
+    Register p = visible_exponential<Unit>(load(row + n), left, offset);
+    added += p;
+    if constexpr (drops) p = as<Register>(as<Ints>(p * factor) & kept_keys(seed, key + n, threshold));
+    store_unit((Unit*)row, n, p);  // in place: pairs take the half that has been read
+  }
+  const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);
+  sum = sum * fade + total(added);
+  highest = top;
+  return fade;
+}
+
 template <class Unit>
 static void attention_forward_units(const AttentionHead& head, int64_t first, int64_t last, float* scratch) {
   constexpr int64_t unit = unit_depth<Unit>;
   const auto s = forward_layout<Unit>(head.keys, head.size, scratch);
   const int64_t size = head.size, size_units = units_of<Unit>(size), key_units = units_of<Unit>(head.keys);
   const int64_t bytes = head.type == Type::bfloat16 ? 2 : 4;
-  const uint32_t threshold = dropout_threshold(head.dropout);
-  const float factor = 1.0f / (1.0f - head.dropout);
-  const float none = -__builtin_inff();
+  const bool drops = dropout_threshold(head.dropout) != 0;
   for (int64_t q = first; q < last; q += query_block) {
     const int64_t rows = lesser(query_block, last - q), padded = round_up(rows, head_rows<Unit>);
     copy_rows((const char*)head.query + q * head.query_stride * bytes, head.type, head.query_stride, rows, padded, size,
               s.query);
-    for (int64_t r = 0; r < padded; r++) s.highest[r] = none, s.sums[r] = 0;
+    for (int64_t r = 0; r < padded; r++) s.highest[r] = -__builtin_inff(), s.sums[r] = 0;
     const Span all = visible_keys(head, q, q + rows);
     bool started = false;
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
@@ -298,37 +414,23 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
         const int64_t to = lesser(block_end, seen.last);
         for (int64_t n = from; n < to; n += head_columns)
           tile_in_memory(s.query + r * size_units, size_units, 1, s.keys + n * size_units, size_units,
-                         s.scores + r * key_block + (n - k), key_block, false, to - n);
+                         s.scores + (n - k), key_block, false, to - n);
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
+        const int64_t filled = begin + round_up(greater(0, to - from), depth_step<Unit>);
         for (int64_t i = r; i < lesser(r + head_rows<Unit>, rows); i++) {
-          float* row = s.scores + i * key_block;
+          float* row = s.scores + (i - r) * key_block;
           if (end <= begin) continue;
-          scale_row(row + begin, end - begin, head.scale);
-          if (head.cap > 0) cap_row(row + begin, end - begin, head.cap);
-          mask_row(head, q + i, k + begin, row + begin, end - begin);
-          Register high = splat(none);
-          for (int64_t n = begin; n < end; n += lanes) high = maximum(high, load(row + n));
-          const float before = s.highest[i], top = largest(high) > before ? largest(high) : before;
-          Register sum = {};
-          const float offset = top == none ? 0.0f : top;
-          const uint64_t seed = threshold == 0 ? 0 : query_seed(head, q + i);
-          for (int64_t n = begin; n < end; n += lanes) {
-            Register p = visible_exponential(load(row + n), offset);
-            sum += p;
-            if (threshold != 0) p = as<Register>(as<Ints>(p * factor) & kept_keys(seed, k + n, threshold));
-            store_unit((Unit*)row, n, p);  // in place: pairs take the half that has been read
-          }
-          for (int64_t n = end; n < begin + round_up(to - from, depth_step<Unit>); n += lanes)
-            store_unit((Unit*)row, n, Register{});
-          const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);
+          const int64_t own = end_of_row(head, q + i, k, begin, end);
+          const float left = finish_scores(head, q + i, k + begin, row + begin, own - begin, nullptr);
+          const auto weigh = drops ? weigh_row<Unit, true> : weigh_row<Unit, false>;
+          const float fade = weigh(head, q + i, k, left, row, begin, own, s.highest[i], s.sums[i]);
+          for (int64_t n = own; n < filled; n += lanes) store_unit((Unit*)row, n, Register{});
           if (started && fade != 1.0f)
             for (int64_t n = 0; n < size; n += lanes)
               store(s.output + i * s.padded_size + n, load(s.output + i * s.padded_size + n) * fade);
-          s.sums[i] = s.sums[i] * fade + total(sum);
-          s.highest[i] = top;
         }
         for (int64_t n = 0; n < s.padded_size; n += head_columns)
-          tile_in_memory((const Unit*)(s.scores + r * key_block) + begin / unit, key_block, 1,
+          tile_in_memory((const Unit*)s.scores + begin / unit, key_block, 1,
                          s.values + n * key_units + from / unit * head_columns, units_of<Unit>(greater(0, to - from)),
                          s.output + r * s.padded_size + n, s.padded_size, started, size - n);
       }

@@ -51,9 +51,32 @@ TUNESMITH_INLINE Register multiply_add(Register sum, Words a, Words b) {
 }
 
 // Values of two rows, lane by lane.
+#if defined(__AVX512BF16__)
+// The halves of a register: lane i of each becomes a pair.
+TUNESMITH_INLINE Words interleaved(__m512i both) {
+  alignas(64) static constexpr uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return as<Words>(_mm512_permutexvar_epi16(_mm512_load_si512(order), both));
+}
+TUNESMITH_INLINE Words paired(Halves first, Halves second) {
+  return interleaved(_mm512_inserti64x4(_mm512_castsi256_si512(as<__m256i>(first)), as<__m256i>(second), 1));
+}
+// The two rows rounded, and as pairs.
+TUNESMITH_INLINE Words paired(Register first, Register second, Halves& one, Halves& two) {
+  const __m512i both = as<__m512i>(_mm512_cvtne2ps_pbh(as<__m512>(second), as<__m512>(first)));
+  one = as<Halves>(_mm512_castsi512_si256(both));
+  two = as<Halves>(_mm512_extracti64x4_epi64(both, 1));
+  return interleaved(both);
+}
+#else
 TUNESMITH_INLINE Words paired(Halves first, Halves second) {
   return __builtin_convertvector(first, Words) | (__builtin_convertvector(second, Words) << 16);
 }
+TUNESMITH_INLINE Words paired(Register first, Register second, Halves& one, Halves& two) {
+  one = narrow(first), two = narrow(second);
+  return paired(one, two);
+}
+#endif
 TUNESMITH_INLINE void store(Pair* p, Words x) { __builtin_memcpy(p, &x, sizeof(x)); }
 TUNESMITH_INLINE Halves halves_upto(const uint16_t* p, int64_t count) {
   Halves x = {};

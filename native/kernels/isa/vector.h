@@ -192,24 +192,48 @@ TUNESMITH_INLINE Register square_root(Register x) {
   return load(lane);
 #endif
 }
+// Lanes become one number: the upper half is combined with the lower one until one is left, on every processor.
+template <class Combine> TUNESMITH_INLINE float reduced(Register x, Combine combine) {
+#if defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+#if defined(__AVX512F__)
+  const __m512d all = as<__m512d>(x);
+  const __m256 eight = combine(as<__m256>(_mm512_castpd512_pd256(all)), as<__m256>(_mm512_extractf64x4_pd(all, 1)));
+#else
+  const __m256 eight = as<__m256>(x);
+#endif
+  const __m128 four = combine(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = combine(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(combine(two, _mm_movehdup_ps(two)));
+#else
+  float lane[lanes];
+  store(lane, x);
+#pragma GCC unroll 4
+  for (int width = lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) lane[i] = combine(lane[i], lane[i + width]);
+  return lane[0];
+#endif
+}
+
+struct Sum {
+  template <class X> X operator()(X a, X b) const { return a + b; }
+};
+// Of a NaN and a number, what the comparison b > a leaves.
+struct Largest {
+  float operator()(float a, float b) const { return b > a ? b : a; }
+#if defined(__AVX2__)
+  __m128 operator()(__m128 a, __m128 b) const { return _mm_max_ps(b, a); }
+  __m256 operator()(__m256 a, __m256 b) const { return _mm256_max_ps(b, a); }
+#endif
+};
+
 TUNESMITH_INLINE float total(Register x) {
 #if defined(__aarch64__)
   const float32x4_t all = as<float32x4_t>(x);
   return vaddv_f32(vadd_f32(vget_low_f32(all), vget_high_f32(all)));
 #else
-  float lane[lanes];
-  store(lane, x);
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) lane[i] += lane[i + width];
-  return lane[0];
+  return reduced(x, Sum());
 #endif
 }
-TUNESMITH_INLINE float largest(Register x) {
-  float lane[lanes];
-  store(lane, x);
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
-  return lane[0];
-}
+TUNESMITH_INLINE float largest(Register x) { return reduced(x, Largest()); }
 
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -60,9 +60,7 @@ export const planScalingCommand = defineCommand({
     tokens: z
       .array(positive)
       .optional()
-      .describe(
-        'tokens of the small runs (default: 1/32, 1/16 and 1/8 of the planned tokens, and of the smallest model also 1/4, 1/2 and all)',
-      ),
+      .describe('tokens of the small runs (default: 1/32, 1/16 and 1/8 of the planned tokens)'),
   }),
   run({ depths, tokens, ...recipe }, _args, context) {
     return planScaling(

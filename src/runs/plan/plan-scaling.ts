@@ -33,7 +33,7 @@ export interface ScalingInput {
   out: string
   /** Depths of the small models, of which width and learning rate follow (default: shares of the planned model's layers). */
   depths?: readonly number[] | undefined
-  /** Tokens of the small runs (default: 1/32, 1/16 and 1/8 of the planned run's, and of the smallest model also 1/4, 1/2 and all). */
+  /** Tokens of the small runs (default: 1/32, 1/16 and 1/8 of the planned run's). */
   tokens?: readonly number[] | undefined
 }
 
@@ -83,8 +83,6 @@ const sizeFields = ['numLayers', 'hiddenSize', 'numHeads', 'numKvHeads', 'headDi
 const largestShare = 0.1
 const layerShares = [0.25, 0.4, 0.55, 0.7]
 const tokenShares = [1 / 32, 1 / 16, 1 / 8]
-/** How the loss falls up to the planned tokens is seen where it costs least, in the smallest model. */
-const longTokenShares = [...tokenShares, 1 / 4, 1 / 2, 1]
 /** Fewer steps are warmup and decay only. */
 const leastSteps = 20
 const gridFile = 'scaling.json'
@@ -162,14 +160,12 @@ interface GridPoint {
 const gridOf = async (
   recipe: Record<string, unknown>,
   target: ScalingResult['target'],
-  depths: readonly number[],
-  tokensOf: (depth: number) => readonly number[],
+  { depths, tokens }: { depths: readonly number[]; tokens: readonly number[] },
 ): Promise<{ points: GridPoint[]; flops: number; notes: string[] }> => {
   const points: GridPoint[] = []
   const notes: string[] = []
   let flops = 0
   for (const depth of depths) {
-    const tokens = tokensOf(depth)
     const own = await resolvePretraining({ ...smallRecipe(recipe, depth, Math.max(...tokens)), out: 'grid' })
     const plan = await planOf(own)
     const leftOut: string[] = []
@@ -275,12 +271,8 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
   const { numLayers: layers } = plan.base.definition.facts(plan.base.config)
   // The name of a run has its depth and its tokens: each is there once.
   const depths = new Set(input.depths ?? depthsFor(layers))
-  const smallest = Math.min(...depths)
-  const tokensOf = (depth: number): number[] => {
-    const shares = depth === smallest ? longTokenShares : tokenShares
-    return [...new Set(input.tokens ?? shares.map((share) => Math.round(share * target.tokens)))]
-  }
-  const { points, flops: gridFlops, notes } = await gridOf(recipe, target, [...depths], tokensOf)
+  const tokens = new Set(input.tokens ?? tokenShares.map((share) => Math.round(share * target.tokens)))
+  const { points, flops: gridFlops, notes } = await gridOf(recipe, target, { depths: [...depths], tokens: [...tokens] })
   expectGridFits(points, notes)
   await expectSameGrid(out, recipe)
   await writeFileAtomic(join(out, gridFile), `${JSON.stringify(recipe, null, 2)}\n`)

@@ -66,7 +66,7 @@ const lawError = 0.02
 /** Logarithms of the expected exponents. @source arXiv:2203.15556, equation 10 */
 const expectedExponents = [Math.log(0.34), Math.log(0.28)] as const
 /** Standard deviation of those logarithms. It and the error of the law were chosen on five targets: docs/results/planner.md. */
-const exponentSpread = 0.5
+const exponentSpread = 0.2
 
 /** Predicted log loss, and its derivatives. */
 const predict = ([a, b, e, alpha, beta]: Parameters, { n, d }: Row): { value: number; slopes: Parameters } => {

@@ -210,10 +210,14 @@ struct Attention : torch::autograd::Function<Attention> {
     for (const int64_t i : chosen) pairs += settings.sequences[size_t(i)].keys * settings.sequences[size_t(i)].queries;
     const int64_t cost = std::max<int64_t>(1, pairs * c.size / int64_t(chosen.size()));
     share_work(tasks, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
-      for (int64_t task = first; task < last; task++) {
+      const HeadSteps steps = {c.query.stride(2), c.output.stride(2), c.tokens,
+                               c.mask.defined() ? c.mask.stride(1) * c.mask.element_size() : 0};
+      for (int64_t task = first; task < last;) {
         const Sequence& sequence = settings.sequences[size_t(chosen[size_t(task / c.heads)])];
-        const AttentionHead head = head_of(c, settings, sequence, task % c.heads);
-        kernels().attention_few(head, scratch(Scratch::attention, head.keys + head.size + 64));
+        const int64_t number = task % c.heads, heads = heads_together(number, c.groups, last - task);
+        const AttentionHead head = head_of(c, settings, sequence, number);
+        kernels().attention_few(head, heads, steps, scratch(Scratch::attention, few_scratch(head)));
+        task += heads;
       }
     });
   }
@@ -339,6 +343,11 @@ Tensor attend(bool fused, const Tensor& query, const Tensor& key, const Tensor& 
 }
 
 }  // namespace
+
+int64_t heads_together(int64_t head, int64_t groups, int64_t left) {
+  return std::min({left, groups - head % groups, int64_t(kernels().few_heads)});
+}
+int64_t few_scratch(const AttentionHead& head) { return kernels().few_heads * (head.keys + head.size + 64); }
 
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const std::optional<Tensor>& mask,
                  const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts,

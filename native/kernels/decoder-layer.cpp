@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "attention.h"
 #include "block-matrix.h"
 #include "block-product.h"
 #include "checks.h"
@@ -353,9 +354,9 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
   });
   const int64_t cost = std::max<int64_t>(1, 2 * longest * size);
   member.share(rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
-    float* work = scratch(Scratch::attention, longest + size + 64);
-    for (int64_t task = first; task < last; task++) {
+    for (int64_t task = first; task < last;) {
       const int64_t r = task / heads, h = task % heads;
+      const int64_t together = heads_together(h, groups, last - task);
       const int64_t key_at = pass.place(r) * row_bytes + h / groups * size * bytes,
                     query_at = (r * q_width + h * size) * bytes;
       AttentionHead head{};
@@ -379,7 +380,8 @@ void run_layer(Team::Member& member, const Pass& pass, size_t layer, const Weigh
         head.mask = static_cast<const char*>(address(pass.seen)) + r * longest;
         head.mask_column_stride = 1;
       }
-      kernel.attention_few(head, work);
+      kernel.attention_few(head, together, {size, size, 1, 0}, scratch(Scratch::attention, few_scratch(head)));
+      task += together;
     }
   });
   const LayerProduct joined = product_of(parts, o, shared.change, invariant);

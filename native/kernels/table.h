@@ -191,6 +191,11 @@ struct AttentionHead {
   float cap;                // of the scaled scores, before the mask; 0: none
 };
 
+// From a head to the next one of its group: values of queries and output, and of the sums; bytes of the mask.
+struct HeadSteps {
+  int64_t query, output, log_sum, mask;
+};
+
 struct AttentionGradient {
   AttentionHead head;
   const void* output_gradient;
@@ -313,7 +318,9 @@ struct Kernels {
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
   // The same for a few queries, reading keys and values in place; scratch of `keys` floats and one vector.
-  void (*attention_few)(const AttentionHead& head, float* scratch);
+  // Heads of a group that attention_few computes at once.
+  int few_heads;
+  void (*attention_few)(const AttentionHead& head, int64_t heads, const HeadSteps& steps, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);
 

@@ -107,6 +107,31 @@ describe.each<Dtype>(['float32', 'bfloat16'])('%s: attention over a cache with a
     })
   })
 
+  // Heads of a group are computed together: 2, 3 and 4, and the rest of 5 and 7.
+  it.each([2, 3, 4, 5, 7])('has the same bits for each of %i heads of a group as for one alone', (group) => {
+    scope(() => {
+      for (const [keys, size] of [
+        [1, 64],
+        [37, 20],
+        [70, 160],
+      ]) {
+        const query = randn([2, 1, 2 * group, size], { generator }).to(dtype)
+        const [key, value] = [0, 1].map(() => randn([2, keys, 2, size], { generator }).to(dtype))
+        const mask = randn([2, 2 * group, 1, keys], { generator })
+        const together = noGrad(() => attention(query, key, value, { mask }))
+        for (let head = 0; head < 2 * group; head++) {
+          const own = Math.floor(head / group)
+          const alone = noGrad(() =>
+            attention(query.narrow(2, head, 1), key.narrow(2, own, 1), value.narrow(2, own, 1), {
+              mask: mask.narrow(1, head, 1),
+            }),
+          )
+          expect(difference(together.narrow(2, head, 1), alone)).toBe(0)
+        }
+      }
+    })
+  })
+
   it('refuses rows and lengths outside the cache, other counts, and gradients', () => {
     const cache = zeros([2, 6, 1, 4], { dtype })
     const call = (changes: object, query = zeros([1, 2, 1, 4], { dtype })) =>

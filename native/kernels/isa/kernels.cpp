@@ -63,6 +63,7 @@ const Kernels& table() {
                                       attention_scratch,
                                       attention_pack,
                                       attention_forward,
+                                      few_heads,
                                       attention_few,
                                       attention_backward_scratch,
                                       attention_backward,

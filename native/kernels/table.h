@@ -317,8 +317,8 @@ struct Kernels {
   int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
-  // The same for a few queries, reading keys and values in place; scratch of `keys` floats and one vector.
-  // Heads of a group that attention_few computes at once.
+  // The same for a few queries of some heads, at most `few_heads`, that share keys and values, which are read in place.
+  // The scratch has `keys` and `size` floats and 64 more for each of few_heads.
   int few_heads;
   void (*attention_few)(const AttentionHead& head, int64_t heads, const HeadSteps& steps, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);

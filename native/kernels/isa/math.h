@@ -4,13 +4,24 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
+// Adding it rounds a number to an integer, which is then in the low bits: 1.5 * 2^23.
+inline constexpr float rounding = 12582912.0f;
+
+// p * 2^n for a normal result, where n + rounding is `shifted`.
+TUNESMITH_INLINE Register with_exponent(Register p, Register shifted) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_scalef_ps(as<__m512>(p), as<__m512>(shifted - rounding)));
+#else
+  return as<Register>(as<Ints>(p) + ((as<Ints>(shifted) - as<Ints>(splat(rounding))) << 23));
+#endif
+}
+
 // Relative error below 2e-7 on [-87, 88]; clamped outside, NaN stays NaN.
 TUNESMITH_INLINE Register exponential(Register x) {
   x = minimum(splat(88.0f), x);  // this order of operands keeps a NaN
   x = maximum(splat(-87.3f), x);
-  const Register magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  Register shifted = x * 1.44269504f + magic;
-  Register n = shifted - magic;
+  Register shifted = x * 1.44269504f + rounding;
+  Register n = shifted - rounding;
   Register f = x - n * 0.693145752f;
   f = f - n * 1.42860677e-6f;
   Register p = splat(1.3930436e-3f);
@@ -20,31 +31,21 @@ TUNESMITH_INLINE Register exponential(Register x) {
   p = p * f + 0.5f;
   p = p * f + 1.0f;
   p = p * f + 1.0f;
-#if defined(__AVX512F__)
-  return as<Register>(_mm512_scalef_ps(as<__m512>(p), as<__m512>(n)));
-#else
-  Ints exponent = (as<Ints>(shifted) - as<Ints>(magic)) << 23;
-  return as<Register>(as<Ints>(p) + exponent);
-#endif
+  return with_exponent(p, shifted);
 }
 
-// 2^x for results that are rounded to bf16: relative error below 3e-6 for x from -125 to 0; clamped below, NaN stays
-// NaN.
+// 2^x for results that are rounded to bf16: relative error below 3e-6 for x from -125 to 0. Clamped below, so that the
+// processor computes no denormal numbers; NaN stays NaN.
 TUNESMITH_INLINE Register power_of_two(Register x) {
   x = maximum(splat(-125.0f), x);
-  const Register magic = splat(12582912.0f);
-  Register shifted = x + magic;
-  Register f = x - (shifted - magic);
+  Register shifted = x + rounding;
+  Register f = x - (shifted - rounding);
   Register p = splat(9.570102e-3f);
   p = p * f + 5.591787e-2f;
   p = p * f + 2.4024744e-1f;
   p = p * f + 6.931218e-1f;
   p = p * f + 9.999993e-1f;
-#if defined(__AVX512F__)
-  return as<Register>(_mm512_scalef_ps(as<__m512>(p), as<__m512>(shifted - magic)));
-#else
-  return as<Register>(as<Ints>(p) + ((as<Ints>(shifted) - as<Ints>(magic)) << 23));
-#endif
+  return with_exponent(p, shifted);
 }
 
 TUNESMITH_INLINE Register sigmoid(Register x) { return 1.0f / (1.0f + exponential(-x)); }

@@ -1,8 +1,8 @@
 // References: the base under adapters, copies in other precisions, weights that follow the policy, and the cache on disk.
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
 import {
   adapterCopyReference,
@@ -18,6 +18,11 @@ import { Generator, noGrad, randn, scope, type Tensor } from '../../src/tensor/i
 import { placed } from '../device.ts'
 import { build, random } from '../objectives/small-models.ts'
 
+const newFolder = async (): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'references-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  return folder
+}
 const draw = random('references')
 const completions: CompletionTokens[] = [3, 8, 5].map((length) => ({
   ids: Uint32Array.from({ length: 4 + length }, () => 7 + draw.integer(110)),
@@ -162,7 +167,7 @@ describe('the cache', () => {
   }
 
   it('computes each completion once, and reads it from disk in another process', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'references-'))
+    const folder = await newFolder()
     const first = await make(folder)
     const twice = [...completions, completions[1]]
     expect(await first.cached.precompute(twice, options)).toBe(3)
@@ -175,7 +180,7 @@ describe('the cache', () => {
   })
 
   it('tells weights, temperatures and prompts apart', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'references-'))
+    const folder = await newFolder()
     const first = await make(folder)
     await first.cached.precompute(completions, options)
     const other = await make(folder, build('llama', 'causal-lm', { seed: 2 }))
@@ -188,7 +193,7 @@ describe('the cache', () => {
   })
 
   it('notices a damaged file and computes its values again', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'references-'))
+    const folder = await newFolder()
     const first = await make(folder)
     await first.cached.precompute(completions, options)
     const files = await readdir(folder, { recursive: true })

@@ -196,11 +196,12 @@ napi_value from_ivalue(napi_env env, const IValue& value) {
   if (value.isInt()) return make_number(env, static_cast<double>(value.toInt()));
   if (value.isDouble()) return make_number(env, value.toDouble());
   if (value.isBool()) return make_bool(env, value.toBool());
-  if (value.isTensorList()) {
-    const auto list = value.toTensorVector();
+  if (value.isString()) return make_string(env, value.toStringRef());
+  if (value.isList()) {
+    const auto list = value.toListRef();
     napi_value array;
     check(env, napi_create_array_with_length(env, list.size(), &array), "an array");
-    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, array, i, make_tensor(env, list[i]));
+    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, array, i, from_ivalue(env, list[i]));
     return array;
   }
   if (value.isScalar()) return make_number(env, value.toScalar().toDouble());

@@ -1,6 +1,7 @@
 # The fused CPU operators. Sets KERNEL_SOURCES; the including file adds them to the addon target.
 # isa/kernels.cpp holds all vector code but that of isa/quantize-blocks.cpp, whose roundings must be those of ggml. Both are
-# compiled once for each instruction set; table.cpp chooses at run time.
+# compiled once for each instruction set; table.cpp chooses at run time. isa/byte-products.cpp is the part that is compiled
+# again where a processor has dot products of bytes as well.
 # ISA files must see no std:: template, or the linker could keep its wide-vector copy for the whole addon.
 set(KERNEL_DIRECTORY ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/*.cpp)
@@ -26,6 +27,14 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(KERNEL_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512)
   tunesmith_add_isa(avx2 -mavx2 -mfma -mf16c)
   tunesmith_add_isa(avx512 ${KERNEL_AVX512})
+  tunesmith_add_isa_source(avx512vnni byte-products fast ${KERNEL_AVX512} -mavx512vnni -DTUNESMITH_BASE=avx512)
+  # GCC 11 is the first that knows it.
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-mavxvnni HAS_AVX2_VNNI)
+  if(HAS_AVX2_VNNI)
+    tunesmith_add_isa_source(avx2vnni byte-products fast -mavx2 -mfma -mf16c -mavxvnni -DTUNESMITH_BASE=avx2)
+    set_property(SOURCE ${KERNEL_DIRECTORY}/table.cpp APPEND PROPERTY COMPILE_DEFINITIONS TUNESMITH_AVX2_VNNI)
+  endif()
   # Every processor with bf16 dot products has those of int8 too.
   tunesmith_add_isa(avx512bf16 ${KERNEL_AVX512} -mavx512vnni -mavx512bf16)
   # The 16-lane logic of avx512 on a machine without it, in AVX2 code. For tests only.

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -21,33 +23,26 @@
 #include <sys/sysctl.h>
 #endif
 
+#define TUNESMITH_DECLARE_TABLE(isa) \
+  namespace isa {                    \
+  const Kernels& table();            \
+  }
+
 namespace tunesmith {
-namespace baseline {
-const Kernels& table();
-}
+TUNESMITH_DECLARE_TABLE(baseline)
 #if defined(__x86_64__)
-namespace avx2 {
-const Kernels& table();
-}
-namespace avx512 {
-const Kernels& table();
-}
-namespace avx512bf16 {
-const Kernels& table();
-}
-namespace emulated {
-const Kernels& table();
-}
+TUNESMITH_DECLARE_TABLE(avx2)
+TUNESMITH_DECLARE_TABLE(avx2vnni)
+TUNESMITH_DECLARE_TABLE(avx512)
+TUNESMITH_DECLARE_TABLE(avx512vnni)
+TUNESMITH_DECLARE_TABLE(avx512bf16)
+TUNESMITH_DECLARE_TABLE(emulated)
 #elif defined(__aarch64__)
-namespace dotprod {
-const Kernels& table();
-}
-namespace i8mm {
-const Kernels& table();
-}
+TUNESMITH_DECLARE_TABLE(dotprod)
+TUNESMITH_DECLARE_TABLE(i8mm)
 #endif
 
-// TUNESMITH_ISA names a table, or one with matrix tiles: `amx` is avx512bf16 with tiles, `emulated-amx` emulates both.
+// TUNESMITH_ISA names one of `choices`.
 static const char* wanted_table() {
   const char* wanted = std::getenv("TUNESMITH_ISA");
   return wanted == nullptr || *wanted == 0 ? nullptr : wanted;
@@ -79,35 +74,19 @@ static bool has_feature(ArmFeature feature) {
 }
 #endif
 
-static const Kernels& choose() {
-  const char* wanted = wanted_table();
-  auto allowed = [&](const char* name) { return wanted == nullptr || std::strcmp(wanted, name) == 0; };
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (wanted != nullptr && std::strncmp(wanted, "emulated", 8) == 0 && has_avx2) return emulated::table();
-  const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
-  if (has_vnni && has_native_bfloat16() && (allowed("avx512bf16") || allowed("amx"))) return avx512bf16::table();
-  if (has_avx512 && allowed("avx512")) return avx512::table();
-  if (has_avx2 && allowed("avx2")) return avx2::table();
-  if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();
-#elif defined(__aarch64__)
-  const bool dots = has_feature(ArmFeature::dot_products);
-  if (dots && has_feature(ArmFeature::byte_matrices) && allowed("i8mm")) return i8mm::table();
-  if (dots && allowed("dotprod")) return dotprod::table();
-#endif
-  (void)allowed;
-  return baseline::table();
+// By cpuid, since compilers before GCC 11 lack the names of these features. @source Intel's manual, CPUID leaf 7,
+// subleaf 1
+static bool has_later_feature(int bit) {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << bit)) != 0;
 }
+#endif
 
-// By cpuid, since compilers before GCC 11 lack the name of this feature.
 static bool ask_processor() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __builtin_cpu_supports("avx512f") && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
+  return __builtin_cpu_supports("avx512f") && has_later_feature(5);
 #elif defined(__aarch64__)
   return has_feature(ArmFeature::bfloat16);
 #else
@@ -138,18 +117,68 @@ bool has_matrix_tiles() {
   return usable;
 }
 
-bool matrix_tiles() {
-  static const bool chosen = [] {
-    const char* wanted = wanted_table();
-    if (wanted != nullptr && std::strcmp(wanted, "emulated-amx") == 0) return true;
-    return (wanted == nullptr || std::strcmp(wanted, "amx") == 0) && has_matrix_tiles();
-  }();
-  return chosen;
+struct Choice {
+  const char* name;  // of TUNESMITH_ISA
+  bool usable;
+  const Kernels& (*table)();
+  bool with_tiles = false, by_name_only = false;
+};
+
+// The tables for this kind of processor, the fastest first. `amx` is avx512bf16 with matrix tiles.
+static std::vector<Choice> choices() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni"), bf16 = vnni && has_native_bfloat16();
+  return {{"amx", bf16 && has_matrix_tiles(), avx512bf16::table, true},
+          {"avx512bf16", bf16, avx512bf16::table},
+          {"avx512vnni", vnni, avx512vnni::table},
+          {"avx512", avx512, avx512::table},
+#if defined(TUNESMITH_AVX2_VNNI)
+          {"avx2vnni", avx2 && has_later_feature(4), avx2vnni::table},
+#endif
+          {"avx2", avx2, avx2::table},
+          {"baseline", true, baseline::table},
+          {"emulated", avx2, emulated::table, false, true},
+          {"emulated-amx", avx2, emulated::table, true, true}};
+#elif defined(__aarch64__)
+  const bool dots = has_feature(ArmFeature::dot_products);
+  return {{"i8mm", dots && has_feature(ArmFeature::byte_matrices), i8mm::table},
+          {"dotprod", dots, dotprod::table},
+          {"baseline", true, baseline::table}};
+#else
+  return {{"baseline", true, baseline::table}};
+#endif
 }
 
+static std::vector<std::string> usable_names() {
+  std::vector<std::string> names;
+  for (const Choice& choice : choices())
+    if (choice.usable) names.emplace_back(choice.name);
+  return names;
+}
+
+static Choice choose() {
+  const char* wanted = wanted_table();
+  for (const Choice& choice : choices())
+    if (choice.usable && (wanted == nullptr ? !choice.by_name_only : std::strcmp(wanted, choice.name) == 0))
+      return choice;
+  TORCH_CHECK(false, "Expected one of ", c10::Join(", ", usable_names()), " in TUNESMITH_ISA on this processor, got ",
+              std::string(wanted).substr(0, 40), ".");
+}
+
+static const Choice& chosen() {
+  static const Choice choice = choose();
+  return choice;
+}
+
+bool matrix_tiles() { return chosen().with_tiles; }
+
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
-  return chosen;
+  static const Kernels& table = chosen().table();
+  return table;
 }
 
 static std::atomic<bool> invariant{false};
@@ -158,12 +187,12 @@ bool batch_invariant() { return invariant.load(std::memory_order_relaxed); }
 
 static bool set_batch_invariant(bool on) { return invariant.exchange(on); }
 
-static int64_t vector_lanes() { return kernels().lanes; }
+static std::string instruction_set() { return chosen().name; }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  // Number of floats in a vector of the chosen table, for tests and `doctor`.
-  m.def("vector_lanes() -> int", &vector_lanes);
-  m.def("matrix_tiles() -> bool", &matrix_tiles);
+  // The chosen table's name, and those that this processor runs: the fastest first, for tests only at the end.
+  m.def("instruction_set() -> str", &instruction_set);
+  m.def("instruction_sets() -> str[]", &usable_names);
   m.def("set_batch_invariant(bool on) -> bool", &set_batch_invariant);
   m.def("batch_invariant() -> bool", &batch_invariant);
 }

@@ -359,6 +359,9 @@ export const dropPacked = operator<(weights: readonly T[]) => void>('dropPacked'
  */
 export const peakRate = operator<(kind: string) => number>('peakRate', 'tunesmith::peak_rate(kind)')
 
+/** The vector instructions that our kernels use on this processor, such as `avx2`, `avx512vnni` or `amx`. */
+export const instructionSet = operator<() => string>('instructionSet', 'tunesmith::instruction_set()')
+
 /** The setting of `setBatchInvariant`. */
 export const isBatchInvariant = operator<() => boolean>('isBatchInvariant', 'tunesmith::batch_invariant()')
 

@@ -1,9 +1,7 @@
 // Every fused operator of native/kernels against the plain composition of operators in float64, forward and gradient.
-// The vector code is chosen by the processor; the last test runs this file again with the other choices.
-import { spawnSync } from 'node:child_process'
+// The vector code is chosen by the processor; instruction-sets.test.ts runs this file with the other choices.
 import { readFileSync } from 'node:fs'
 import { arch, platform } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -51,8 +49,6 @@ import {
   zeros,
   zerosLike,
 } from './index.ts'
-import { callable } from './operator.ts'
-import { entry } from './operator-entry.ts'
 
 const property = (runs: number, body: (...sizes: number[]) => void, ...limits: [number, number][]): void => {
   const sizes = limits.map(([min, max]) => fc.integer({ min, max }))
@@ -553,46 +549,3 @@ describe('the same call twice', () => {
     for (const [i, x] of first.entries()) expect(x.equal(second[i])).toBe(true)
   })
 })
-
-const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
-const wanted = process.env.TUNESMITH_ISA
-const sixteen = { avx512: 16, avx512bf16: 16, amx: 16, emulated: 16, 'emulated-amx': 16 }
-const lanes: Record<string, number> = { baseline: 4, dotprod: 4, i8mm: 4, avx2: 8, ...sixteen }
-const matrixTiles = callable('matrixTiles', entry<() => boolean>('tunesmith::matrix_tiles()')) as () => boolean
-
-describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESMITH_ISA names one)', () => {
-  it(`is ${wanted}`, () => expect(vectorLanes()).toBe(lanes[wanted ?? '']))
-})
-
-describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
-  'the other vector code (x86-64 with AVX2 only), in a process of its own',
-  () => {
-    const all = [
-      'kernels.test.ts',
-      'activations.test.ts',
-      'pair-products.test.ts',
-      'block-kernels.test.ts',
-      '../../tests/parity/quantized.test.ts',
-      '../../tests/export/quantize.test.ts',
-    ]
-    const chosen: { isa: string; names: string[]; products?: string }[] = [
-      { isa: 'baseline', names: all },
-      { isa: 'emulated', names: all },
-      // Tiles quantise nothing.
-      { isa: 'emulated-amx', names: all.slice(0, 5) },
-      ...(matrixTiles() ? [{ isa: 'avx512bf16', names: all.slice(0, 5) }] : []),
-      // Small products of bf16, which the libraries compute otherwise.
-      { isa: 'emulated', names: all.slice(0, 3), products: 'own' },
-      ...(peakRate('bfloat16') > 0 ? [{ isa: 'avx512bf16', names: all.slice(0, 3), products: 'own' }] : []),
-    ]
-    it.each(chosen)('$isa passes every test of $names, products: $products', ({ isa, names, products }) => {
-      const files = names.map((name) => fileURLToPath(new URL(name, import.meta.url)))
-      const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
-      const run = spawnSync(process.execPath, [vitest, 'run', ...files, '--reporter=dot', '--pool=forks'], {
-        encoding: 'utf8',
-        env: { ...process.env, TUNESMITH_ISA: isa, ...(products !== undefined && { TUNESMITH_GEMM: products }) },
-      })
-      expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0)
-    })
-  },
-)

@@ -15,6 +15,7 @@ describe('the public tensor API', () => {
       'emptyCache',
       'encoderLayers',
       'finiteBlocks',
+      'instructionSet',
       'keepPacked',
       'keepPackedBlocks',
       'keepUntilFreed',

@@ -57,6 +57,8 @@ const checkedElsewhere = [
   ),
   // A rate, which is another one each time: kernels.test.ts in src/tensor.
   'tunesmith::peak_rate',
+  // A name: instruction-sets.test.ts in src/tensor.
+  'tunesmith::instruction_set',
   // tests/export/quantize.test.ts, by libggml.
   'tunesmith::encode_rows',
 ]

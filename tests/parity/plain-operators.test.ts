@@ -499,7 +499,14 @@ describe('every fused operator', () => {
       ...['prepare_decoder_layers', 'decoder_layers', 'prepare_encoder_layers', 'encoder_layers'],
     ],
     "settings and layouts of the CPU's kernels": [
-      ...['set_batch_invariant', 'batch_invariant', 'set_products', 'uses_own_products', 'peak_rate'],
+      ...[
+        'set_batch_invariant',
+        'batch_invariant',
+        'set_products',
+        'uses_own_products',
+        'peak_rate',
+        'instruction_set',
+      ],
       ...['keep_packed', 'keep_packed_blocks', 'drop_packed', 'use_large_pages'],
     ],
   }

@@ -5,28 +5,11 @@
 #pragma once
 #include "../table.h"
 #include "block-formats.h"
+#include "byte-dots.h"
 #include "quantize-rows.h"
 #include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
-
-#if defined(__AVX512VNNI__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
-#define TUNESMITH_VNNI
-#elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
-// Products of bytes are added in pairs to int16, so codes of 8 bits must be signed to leave room.
-#define TUNESMITH_BYTE_PAIRS
-#elif defined(__ARM_FEATURE_DOTPROD)
-#define TUNESMITH_DOT_PRODUCTS
-#endif
-#if defined(__ARM_FEATURE_MATMUL_INT8)
-#define TUNESMITH_BYTE_MATRICES
-inline constexpr bool byte_matrices = true;
-#else
-inline constexpr bool byte_matrices = false;
-#endif
-#if defined(TUNESMITH_BYTE_PAIRS) || defined(TUNESMITH_DOT_PRODUCTS)
-#define TUNESMITH_SIGNED_CODES
-#endif
 
 inline constexpr int steps = group_size / 4;  // words of a group in a lane
 inline constexpr int chunk_groups = 32;       // groups of weight rows that are laid out at a time
@@ -226,7 +209,7 @@ TUNESMITH_INLINE void fill_tile(F format, const uint8_t* const* rows, int64_t ah
 // Four columns of every lane: codes times the same four bytes of the input, added to int32.
 TUNESMITH_INLINE Ints dot_words(Ints sum, Words codes, uint32_t x) {
 #if defined(TUNESMITH_VNNI)
-  return as<Ints>(_mm512_dpbusd_epi32(as<__m512i>(sum), as<__m512i>(codes), _mm512_set1_epi32(int(x))));
+  return as<Ints>(dot_bytes(as<Bits>(sum), as<Bits>(codes), as<Bits>(splat_word(x))));
 #elif defined(TUNESMITH_DOT_PRODUCTS)
   return as<Ints>(vdotq_s32(as<int32x4_t>(sum), as<int8x16_t>(codes), vreinterpretq_s8_u32(vdupq_n_u32(x))));
 #else
@@ -425,7 +408,7 @@ template <bool shorts> TUNESMITH_INLINE void turn_eight(const __m256i* x, __m256
 // Products of 32 codes with 32 bytes of the input, added by twos or fours.
 template <class F> TUNESMITH_INLINE __m256i dot_group(Bytes32 codes, __m256i x) {
 #if defined(TUNESMITH_VNNI)
-  return _mm256_dpbusd_epi32(_mm256_setzero_si256(), as<__m256i>(codes), x);
+  return dot_bytes(_mm256_setzero_si256(), as<__m256i>(codes), x);
 #else
   __m256i left = as<__m256i>(codes);
   if constexpr (signed_codes<F>) {
@@ -458,7 +441,7 @@ template <class F> TUNESMITH_INLINE __m256i dot_pairs(const uint8_t* const* rows
       high = _mm256_or_si256(high, high_fifth);
     }
 #if defined(TUNESMITH_VNNI)
-    sums[i] = _mm256_dpbusd_epi32(_mm256_dpbusd_epi32(_mm256_setzero_si256(), low, low_x), high, high_x);
+    sums[i] = dot_bytes(dot_bytes(_mm256_setzero_si256(), low, low_x), high, high_x);
 #else
     sums[i] = _mm256_add_epi16(_mm256_maddubs_epi16(low, low_x), _mm256_maddubs_epi16(high, high_x));
     if constexpr (!shorts) sums[i] = joined_pairs(sums[i]);

@@ -1,6 +1,7 @@
 // Multiply-add instructions on registers alone, as many as hide their latency: the most that a thread can compute.
 #pragma once
 #include "../table.h"
+#include "byte-dots.h"
 #include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
@@ -31,16 +32,17 @@ static double peak_rounds(Peak kind, int64_t rounds, float* numbers) {
     return 2.0 * 32 * chains * double(rounds);
   }
 #endif
-#if defined(__AVX512VNNI__)
+#if defined(TUNESMITH_VNNI)
   if (kind == Peak::int8) {
-    __m512i sums[chains];
-    for (int i = 0; i < chains; i++) sums[i] = _mm512_set1_epi32(int(numbers[i]));
-    const __m512i a = _mm512_set1_epi8(char(numbers[12])), b = _mm512_set1_epi8(char(numbers[13]));
+    Bits sums[chains];
+    for (int i = 0; i < chains; i++) sums[i] = as<Bits>(splat_word(uint32_t(numbers[i])));
+    const Bits a = as<Bits>(splat_word(0x01010101u * uint8_t(numbers[12])));
+    const Bits b = as<Bits>(splat_word(0x01010101u * uint8_t(numbers[13])));
     for (int64_t round = 0; round < rounds; round++)
 #pragma GCC unroll 12
-      for (int i = 0; i < chains; i++) sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
-    for (int i = 0; i < chains; i++) numbers[i] = float(_mm512_reduce_add_epi32(sums[i]));
-    return 2.0 * 64 * chains * double(rounds);
+      for (int i = 0; i < chains; i++) sums[i] = dot_bytes(sums[i], a, b);
+    for (int i = 0; i < chains; i++) numbers[i] = float(as<Ints>(sums[i])[0]);
+    return 2.0 * 4 * lanes * chains * double(rounds);
   }
 #elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16) && !defined(__AVX512F__)
   if (kind == Peak::int8) {

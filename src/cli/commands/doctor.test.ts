@@ -88,9 +88,12 @@ describe('readInstructions', () => {
     expect(readInstructions(zen4, 'x64')).toEqual({
       AVX2: true,
       'AVX-512': true,
+      VNNI: false,
       'bf16 (AVX-512)': true,
       'AMX bf16': false,
     })
+    for (const flag of ['avx512_vnni', 'avx_vnni'])
+      expect(readInstructions(`flags : avx2 ${flag}`, 'x64')).toMatchObject({ AVX2: false, VNNI: true })
     const graviton = 'processor\t: 0\nFeatures\t: fp asimd asimddp sve bf16\n'
     const [NEON, SVE, bf16] = [true, true, true]
     expect(readInstructions(graviton, 'arm64')).toEqual({ NEON, 'dot products': true, I8MM: false, bf16, SVE })

@@ -15,6 +15,8 @@ interface Engine {
   openMp: boolean
   /** The instruction set that libtorch's kernels chose. */
   cpuCapability: string
+  /** The one that ours chose. */
+  instructionSet: string
   threads: number
   cudaDevices: number
   mpsDevices: number
@@ -121,6 +123,7 @@ const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSign
     oneDnn: facts.oneDnn,
     openMp: facts.openMp,
     cpuCapability: facts.cpuCapability,
+    instructionSet: tensor.instructionSet(),
     threads: facts.threads,
     cudaDevices: facts.cudaDevices,
     mpsDevices: facts.mpsDevices,
@@ -221,7 +224,7 @@ const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): 
       ...(engine.accelerator === undefined ? [] : [acceleratorRow(engine.accelerator)]),
       [
         'kernels',
-        `${engine.cpuCapability}; BLAS ${engine.blas}; oneDNN ${yesNo(engine.oneDnn)}; OpenMP ${yesNo(engine.openMp)}`,
+        `ours ${engine.instructionSet}; libtorch ${engine.cpuCapability}, BLAS ${engine.blas}, oneDNN ${yesNo(engine.oneDnn)}, OpenMP ${yesNo(engine.openMp)}`,
       ],
       ['engine', `${engine.threads} threads, ${engine.cudaDevices} CUDA devices, ${engine.mpsDevices} MPS devices`],
     )

@@ -19,15 +19,16 @@ export interface Machine {
   gpus: { name: string; memory: string }[]
 }
 
-/** Common names of instruction sets, and the flags in /proc/cpuinfo that each needs. */
-const instructionFlags: Record<string, Record<string, string[]>> = {
+/** Common names of instruction sets, and the flags in /proc/cpuinfo that each needs: all of one of the lists. */
+const instructionFlags: Record<string, Record<string, string[][]>> = {
   x64: {
-    AVX2: ['avx2', 'fma'],
-    'AVX-512': ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq'],
-    'bf16 (AVX-512)': ['avx512_bf16'],
-    'AMX bf16': ['amx_tile', 'amx_bf16'],
+    AVX2: [['avx2', 'fma']],
+    'AVX-512': [['avx512f', 'avx512bw', 'avx512vl', 'avx512dq']],
+    VNNI: [['avx512_vnni'], ['avx_vnni']],
+    'bf16 (AVX-512)': [['avx512_bf16']],
+    'AMX bf16': [['amx_tile', 'amx_bf16']],
   },
-  arm64: { NEON: ['asimd'], 'dot products': ['asimddp'], I8MM: ['i8mm'], bf16: ['bf16'], SVE: ['sve'] },
+  arm64: { NEON: [['asimd']], 'dot products': [['asimddp']], I8MM: [['i8mm']], bf16: [['bf16']], SVE: [['sve']] },
 }
 
 export const inspectMachine = async (): Promise<Machine> => {
@@ -51,7 +52,7 @@ export const readInstructions = (cpuinfo: string, architecture: string): Record<
   if (wanted === undefined || flags === undefined) return undefined
   const present = new Set(flags.split(/\s+/))
   return Object.fromEntries(
-    Object.entries(wanted).map(([name, needs]) => [name, needs.every((flag) => present.has(flag))]),
+    Object.entries(wanted).map(([name, needs]) => [name, needs.some((all) => all.every((flag) => present.has(flag)))]),
   )
 }
 

@@ -257,7 +257,6 @@ struct TileRowsProduct {
 };
 
 struct Kernels {
-  const char* name;
   int lanes;
 
   int tile_rows, tile_columns;

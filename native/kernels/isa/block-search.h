@@ -7,6 +7,7 @@
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
+#include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 namespace blocks {
@@ -52,12 +53,12 @@ TUNESMITH_LANES Lanes at_least(Lanes x, float limit) {
 TUNESMITH_LANES Lanes magnitude(Lanes x) { return Lanes(Mask(x) & 0x7fffffff); }
 // Nearest integer, ties to even, of magnitudes below 2^22, and ggml's number for others.
 TUNESMITH_LANES Lanes nearest(Lanes x) {
-  return __builtin_convertvector((Mask(x + 12582912.0f) & 0x007fffff) - 0x00400000, Lanes);
+  return __builtin_convertvector((Mask(x + rounding) & 0x007fffff) - 0x00400000, Lanes);
 }
 // The same where all magnitudes are below 2^22.
-TUNESMITH_LANES Lanes nearest_small(Lanes x) { return (x + 12582912.0f) - 12582912.0f; }
+TUNESMITH_LANES Lanes nearest_small(Lanes x) { return (x + rounding) - rounding; }
 TUNESMITH_LANES float nearest(float x) {
-  const float sum = x + 12582912.0f;
+  const float sum = x + rounding;
   int32_t bits;
   __builtin_memcpy(&bits, &sum, 4);
   return float((bits & 0x007fffff) - 0x00400000);
@@ -269,7 +270,7 @@ struct TableLevel {
     high = _mm512_loadu_ps(table + 16);
   }
   Lanes operator()(Lanes x) const {
-    return Lanes(_mm512_permutex2var_ps(low, _mm512_castps_si512(__m512(x + 12582912.0f)), high));
+    return Lanes(_mm512_permutex2var_ps(low, _mm512_castps_si512(__m512(x + rounding)), high));
   }
 };
 #endif

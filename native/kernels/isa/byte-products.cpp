@@ -8,9 +8,6 @@
 #include "int8-rows.h"
 #include "peak.h"
 
-#define TUNESMITH_TEXT_OF(x) #x
-#define TUNESMITH_TEXT(x) TUNESMITH_TEXT_OF(x)
-
 namespace tunesmith {
 
 namespace TUNESMITH_BASE {
@@ -22,7 +19,6 @@ namespace TUNESMITH_ISA {
 const Kernels& table() {
   static const Kernels kernels = [] {
     Kernels own = TUNESMITH_BASE::table();
-    own.name = TUNESMITH_TEXT(TUNESMITH_ISA);
     own.quantize_rows = quantize_rows;
     own.block_rows = block_rows;
     own.interleaved_bytes = interleaved_bytes;

@@ -24,8 +24,7 @@ TUNESMITH_INLINE const float* group_values(const Matrix& x, int64_t row, int64_t
 }
 
 static void quantize_int8_rows(Matrix x, int64_t rows, int64_t depth, void* out) {
-  // Adding it rounds small values to nearest even.
-  const Register shift = splat(12582912.0f);
+  const Register shift = splat(rounding);
   float copy[group_size];
   for (int64_t r = 0; r < rows; r++) {
     int8_t* codes = (int8_t*)out + r * quantized_int8_bytes(depth);

@@ -16,17 +16,13 @@
 #include "tile-product.h"
 #include "unpack.h"
 
-#define TUNESMITH_TEXT_OF(x) #x
-#define TUNESMITH_TEXT(x) TUNESMITH_TEXT_OF(x)
-
 namespace tunesmith::TUNESMITH_ISA {
 
 // In quantize-blocks.cpp, whose sums must not be fused.
 void encode_row(RowType type, const float* values, int64_t width, const float* columns, uint8_t* out);
 
 const Kernels& table() {
-  static constexpr Kernels kernels = {TUNESMITH_TEXT(TUNESMITH_ISA),
-                                      lanes,
+  static constexpr Kernels kernels = {lanes,
                                       tile_rows,
                                       tile_columns,
                                       pack_rows,

@@ -4,9 +4,6 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
-// Adding it rounds a number to an integer, which is then in the low bits: 1.5 * 2^23.
-inline constexpr float rounding = 12582912.0f;
-
 // p * 2^n for a normal result, where n + rounding is `shifted`.
 TUNESMITH_INLINE Register with_exponent(Register p, Register shifted) {
 #if defined(__AVX512F__)

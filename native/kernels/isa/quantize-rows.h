@@ -32,8 +32,7 @@ TUNESMITH_INLINE int32_t sum_of(Ints x) {
 
 static void quantize_rows(Matrix x, int64_t rows, int64_t depth, void* out) {
   constexpr int parts = group_size / lanes;
-  // Adding it rounds small values to nearest even.
-  const Register shift = splat(12582912.0f);
+  const Register shift = splat(rounding);
   const int64_t groups = depth / group_size;
   const bool in_place = x.type == Type::float32 && x.column_stride == 1;
   for (int64_t r = 0; r < rows; r++) {

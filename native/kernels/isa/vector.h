@@ -38,6 +38,9 @@ template <class To, class From> TUNESMITH_INLINE To as(const From& from) {
   return to;
 }
 
+// Adding it rounds a number to an integer, which is then in the low bits: 1.5 * 2^23.
+inline constexpr float rounding = 12582912.0f;
+
 TUNESMITH_INLINE float widen(uint16_t x) { return as<float>(uint32_t(x) << 16); }
 
 TUNESMITH_INLINE uint16_t narrow(float x) {

@@ -1,5 +1,5 @@
-// Activation functions of native/kernels, alone and before a linear layer, against compositions in float64. kernels.test.ts runs this file
-// again with the other vector code.
+// Activation functions of native/kernels, alone and before a linear layer, against compositions in float64.
+// instruction-sets.test.ts runs this file again with the other vector code.
 import { describe, expect, it } from 'vitest'
 import { both, compare, type Fused, leaf } from '../../tests/parity/compare-fused.ts'
 import {

@@ -1,5 +1,5 @@
 // Matrices in the block formats of GGUF files, and in int8 by rows: dequantised values and products against a plain reference in doubles,
-// with odd shapes, views and rows. kernels.test.ts runs this file with other vector code too.
+// with odd shapes, views and rows. instruction-sets.test.ts runs this file with other vector code too.
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

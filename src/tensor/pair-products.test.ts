@@ -1,5 +1,5 @@
 // Products of bf16 by pairs of values (native/kernels/pair-product.cpp) against the composition in float64, in all forms
-// and at the ends of every block. kernels.test.ts runs this file again with emulated pairs, and with TUNESMITH_GEMM=own, which
+// and at the ends of every block. instruction-sets.test.ts runs this file again with emulated pairs, and with TUNESMITH_GEMM=own, which
 // gives small shapes to them too. Where products are a library's, it tests those.
 import { describe, expect, it } from 'vitest'
 import { compare, type Fused, generator, leaf } from '../../tests/parity/compare-fused.ts'

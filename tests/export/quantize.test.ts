@@ -1,5 +1,5 @@
 // Quantised blocks equal those of ggml byte for byte: SHA-256 of the blocks by libggml-base.so, from make-golden-blocks.py.
-// src/tensor/kernels.test.ts runs this file with other vector code too.
+// src/tensor/instruction-sets.test.ts runs this file with other vector code too.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'

@@ -1,5 +1,5 @@
 // Matrices in fewer bits: the bits of bitsandbytes for the same floats (make-frozen.py), and products with them against those with the
-// floats that they stand for. src/tensor/kernels.test.ts runs this file with other vector code too.
+// floats that they stand for. src/tensor/instruction-sets.test.ts runs this file with other vector code too.
 import { describe, expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
 import { type MatrixFormat, QuantizedMatrix } from '../../src/nn/index.ts'

@@ -1,9 +1,5 @@
 // The kernel table of a processor that has dot products of bytes (VNNI) beside the vectors of another table: products
 // of bytes are compiled for it, under the namespace named by TUNESMITH_ISA; all others are those of TUNESMITH_BASE.
-#ifndef TUNESMITH_ISA
-#define TUNESMITH_ISA baseline
-#define TUNESMITH_BASE baseline
-#endif
 #include "block-rows.h"
 #include "int8-rows.h"
 #include "peak.h"

@@ -1,4 +1,5 @@
-// The documentation: every link leads somewhere, every command line parses, prose keeps to its width, and README stays short.
+// The documentation: every link leads somewhere, every command line parses, prose keeps to its width, every guide
+// is linked, and README.md and ARCHITECTURE.md stay short.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -86,8 +87,25 @@ describe('documentation', () => {
     expect(wide).toEqual([])
   })
 
-  it('has a README of fewer than 130 lines', () => {
-    expect(readFileSync(join(root, 'README.md'), 'utf8').split('\n').length).toBeLessThan(130)
+  it.each([
+    ['README.md', 130],
+    ['ARCHITECTURE.md', 70],
+  ])('has a %s of fewer than %i lines', (name, most) => {
+    expect(readFileSync(join(root, name), 'utf8').split('\n').length).toBeLessThan(most)
+  })
+
+  it('has a link to every guide, on its first page and beside each page of the site', () => {
+    // Single studies have their own list, docs/results/README.md.
+    const guides = pages.flatMap(({ path }) =>
+      path.startsWith('docs/') && path !== 'docs/README.md' && !/^docs\/results\/(?!README)/.test(path) ? [path] : [],
+    )
+    const first = new Set(
+      links(readFileSync(join(root, 'docs/README.md'), 'utf8')).map(({ target }) => `docs/${target}`),
+    )
+    const config = readFileSync(join(root, 'docs/.vitepress/config.mts'), 'utf8')
+    const beside = [...config.matchAll(/page\('[^']+', '\/([^']+)'\)/g)].map(([, path]) => `docs/${path}`)
+    expect(guides.filter((path) => !first.has(path))).toEqual([])
+    expect(guides.filter((path) => !beside.includes(path.replace(/(README)?\.md$/, '')))).toEqual([])
   })
 })
 

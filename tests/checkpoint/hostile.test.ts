@@ -5,16 +5,16 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { ConfigError } from '../../src/core/index.ts'
 import { models } from '../../src/models/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import type { HostileReport } from './hostile-child.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-hostile-runs-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const child = fileURLToPath(new URL('hostile-child.ts', import.meta.url))
+const child = await bundledChild(new URL('hostile-child.ts', import.meta.url))
 const heapMegabytes = 768
 
 /** Faults of a range of mutants; a child that dies is one too, and names the mutant at work. */
@@ -22,7 +22,7 @@ const run = async (suite: string, from: number, to: number): Promise<HostileRepo
   const journal = join(folder, `${suite}-${from}`)
   const process_ = spawn(
     process.execPath,
-    [`--max-old-space-size=${heapMegabytes}`, '--import', 'tsx', child, suite, String(from), String(to), journal],
+    [`--max-old-space-size=${heapMegabytes}`, child, suite, String(from), String(to), journal],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: '1' } },
   )
   let output = ''

@@ -2,11 +2,11 @@
 // byte; those that run alone are refused. The reference is one process. All commands run one after the other in one group, as starting processes takes longer than they do.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
 import { type FinetuneInput, finetune, type PretrainInput, pretrain } from '../../src/runs/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { type CommandOutcome, runCommands } from './fixtures/run-commands.ts'
 import { makeParallelRecipes } from './parallel-recipes.ts'
 import { orKillRanks, rankMinutes } from './rank-processes.ts'
@@ -14,7 +14,7 @@ import { orKillRanks, rankMinutes } from './rank-processes.ts'
 const processes = 3
 /** What several processes refuse, and so is not run by one. */
 const refused = ['predict other texts', 'corpus build', 'export another folder']
-const fixture = fileURLToPath(new URL('./fixtures/run-commands.ts', import.meta.url))
+const fixture = new URL('./fixtures/commands-rank.ts', import.meta.url)
 const short = { budget: { steps: 6 }, evaluate: {}, keep: {}, average: undefined, checkpoint: {} }
 
 let made: Awaited<ReturnType<typeof makeParallelRecipes>>
@@ -122,7 +122,7 @@ beforeAll(async () => {
     TUNESMITH_HEARTBEAT_SECONDS: '60',
     TUNESMITH_CONNECT_SECONDS: '120',
   })
-  const command = [process.execPath, '--import', 'tsx', fixture, file, 'several'] as const
+  const command = [process.execPath, await bundledChild(fixture), file, 'several'] as const
   const errors: string[] = []
   const launch = launchProcesses({
     processes,

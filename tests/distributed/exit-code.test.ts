@@ -2,14 +2,14 @@
 // only after an exit code above 0, so both need one; `launch --restarts` does it itself.
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { runChild } from '../e2e/run-folder.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { lossesOf } from './parallel-runs.ts'
 import { ranksOf, recordedSteps, startProgram, until } from './rank-processes.ts'
 
-const rank = fileURLToPath(new URL('./fixtures/evicted-rank.ts', import.meta.url))
+const rank = new URL('./fixtures/evicted-rank.ts', import.meta.url)
 let data: SmallData
 
 beforeAll(async () => {
@@ -22,7 +22,7 @@ it('ends both with the code of SIGTERM, and the run resumes to code 0', async ()
   const steps = 100
   writeFileSync(recipe, JSON.stringify(smallRecipe(data, out, { budget: { steps }, evaluate: {}, keep: {} })))
   const together = async (stopAt: number, ...command: string[]) => {
-    const words = [process.execPath, '--import', 'tsx', rank, out, String(stopAt), ...command]
+    const words = [process.execPath, await bundledChild(rank), out, String(stopAt), ...command]
     const { code, stdout, stderr } = await runChild(['launch', '--processes', '2', '--json', '--', ...words])
     return { code, codes: JSON.parse(stdout).processes.map((one: { exitCode: number }) => one.exitCode), stderr }
   }

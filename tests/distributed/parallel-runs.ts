@@ -1,12 +1,12 @@
 // Runs in several processes: starts them over files of recipes, and reads what they leave.
 import { writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { eventsOf } from '../training/small-run.ts'
 import { orKillRanks, rankMinutes } from './rank-processes.ts'
 
-const rank = fileURLToPath(new URL('./fixtures/run-rank.ts', import.meta.url))
+const rank = new URL('./fixtures/run-rank.ts', import.meta.url)
 
 /** How a group of processes ended. */
 export interface GroupOutcome {
@@ -31,6 +31,7 @@ export const runTogether = async (
   const file = `${recipes[0].out}-${processes}.json`
   writeFileSync(file, JSON.stringify(recipes))
   const lines: string[] = []
+  const program = await bundledChild(rank)
   const before = { ...process.env }
   // A busy machine may stop a process for seconds. One that was killed is noticed by its connections.
   process.env.TUNESMITH_HEARTBEAT_SECONDS = '20'
@@ -38,7 +39,7 @@ export const runTogether = async (
   try {
     const launch = launchProcesses({
       processes,
-      command: [process.execPath, '--import', 'tsx', rank, file, event],
+      command: [process.execPath, program, file, event],
       graceMs: 30_000,
       onLine: (from, line) => lines.push(`${from} ${line}`),
     })

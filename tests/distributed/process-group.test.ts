@@ -4,12 +4,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { launchProcesses } from '../../src/distributed/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 
-const member = fileURLToPath(new URL('./fixtures/member.ts', import.meta.url))
-const run = (...args: string[]): [string, ...string[]] => [process.execPath, '--import', 'tsx', member, ...args]
+const member = await bundledChild(new URL('./fixtures/member.ts', import.meta.url))
+const run = (...args: string[]): [string, ...string[]] => [process.execPath, member, ...args]
 
 /** Runs a group, and gives what its processes but the first wrote. */
 const launch = async (processes: number, args: string[], env: Record<string, string> = {}) => {

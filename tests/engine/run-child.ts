@@ -1,6 +1,6 @@
-// Starts a TypeScript file in a Node process of its own and reads the one JSON document it prints. Knows no test.
+// Starts a TypeScript file in a Node process of its own and reads the one JSON document it prints.
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { bundledChild } from '../setup/bundled-child.ts'
 
 export interface ChildResult<Result> {
   /** What the child printed, parsed; undefined when it printed no JSON. */
@@ -17,8 +17,8 @@ export const runChild = async <Result>(
   args: readonly string[],
   timeoutMs = 600_000,
 ): Promise<ChildResult<Result>> => {
-  const file = fileURLToPath(new URL(name, import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
+  const file = await bundledChild(new URL(name, import.meta.url))
+  const child = spawn(process.execPath, [file, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

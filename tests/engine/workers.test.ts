@@ -60,7 +60,8 @@ describe('a worker', () => {
     await withWorker(async (worker) => {
       const { live } = await ask(worker, { job: 'litter' })
       expect(live).toBeGreaterThanOrEqual(100)
-      expect(liveTensors({ allThreads: true })).toBeGreaterThanOrEqual(before + 100)
+      // Tensors of this thread that were garbage before may be gone by now, so its count does not say more.
+      expect(liveTensors({ allThreads: true })).toBeGreaterThanOrEqual(live)
     })
     expect(liveTensors({ allThreads: true })).toBeLessThanOrEqual(before)
   })

@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type ExtractOptions, extractFeatures, type FeatureSequence, poolings } from '../../src/features/index.ts'
 import { defaultDevice, inferenceMode, scope, setThreads, Tensor } from '../../src/tensor/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { makeModel, sequencesOf } from './small-base.ts'
 
 setThreads(1)
@@ -182,11 +182,11 @@ describe('the feature cache', () => {
 
   it('survives kills at any moment, with little work lost', async () => {
     const cache = newFolder()
-    const child = fileURLToPath(new URL('extract-child.ts', import.meta.url))
+    const child = await bundledChild(new URL('extract-child.ts', import.meta.url))
     const seen: number[] = []
     const ends: (NodeJS.Signals | null)[] = []
     for (let kills = 0; kills < 4; kills++) {
-      const process_ = spawn(process.execPath, ['--import', 'tsx', child, cache], {
+      const process_ = spawn(process.execPath, [child, cache], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       await new Promise<void>((resolve) => {

@@ -3,10 +3,10 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain } from '../../src/runs/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
 setThreads(1)
@@ -19,7 +19,7 @@ const inNamespace = (script: string, ...rest: string[]) =>
   })
 const mayMount = inNamespace('mount -t tmpfs -o size=64k tmpfs /mnt').status === 0
 
-const child = fileURLToPath(new URL('run-child.ts', import.meta.url))
+const child = new URL('run-child.ts', import.meta.url)
 // Writes what each step says below a line with its name, and keeps the folder of the run outside of what is mounted.
 const script = `
 set -u
@@ -54,7 +54,7 @@ describe.skipIf(!mayMount)('a full disk (needs to mount a small one)', () => {
     mkdirSync(disk)
     const recipe = join(data.root, 'recipe.json')
     writeFileSync(recipe, JSON.stringify(smallRecipe(data, join(disk, 'run'), settings)))
-    const run = [process.execPath, '--import', 'tsx', child, recipe]
+    const run = [process.execPath, await bundledChild(child), recipe]
     const { stdout, stderr } = inNamespace(script, disk, kept, String(size), ...run)
     const lines = stdout.trimEnd().split('\n')
     const end = lines.indexOf('status 1')

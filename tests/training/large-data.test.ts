@@ -3,7 +3,6 @@
 import { fork } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { encodeData } from '../../src/runs/examples/encode-data.ts'
@@ -13,6 +12,7 @@ import { openLargeData } from '../../src/runs/examples/large-data.ts'
 import { type RecordsRequest, surveyRecords, ValidationFile } from '../../src/runs/examples/survey-records.ts'
 import { compareRuns, finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
 import { findTask, firstRecords, type TaskExample, taskConfig } from '../../src/tasks/index.ts'
+import { bundledChild } from '../setup/bundled-child.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -286,8 +286,7 @@ describe('the cache', () => {
   it('is made again when the process was killed while it wrote', async () => {
     lines('cached.jsonl', Array.from({ length: 15 }, rows.texts).flat())
     mkdirSync(cache(), { recursive: true })
-    const child = fork(fileURLToPath(new URL('cache-child.ts', import.meta.url)), {
-      execArgv: ['--import', import.meta.resolve('tsx')],
+    const child = fork(await bundledChild(new URL('cache-child.ts', import.meta.url)), {
       serialization: 'advanced',
     })
     const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)))

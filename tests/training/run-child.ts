@@ -1,4 +1,4 @@
-// A run in a process of its own, to be killed: `node --import tsx run-child.ts RECIPE.json` begins it, or goes on with it. Writes a line a
+// A run in a process of its own, to be killed: `run-child.ts RECIPE.json` begins it, or goes on with it. Writes a line a
 // step, and at the end how it ended.
 import '../../scripts/test-device.mjs'
 import { existsSync, readFileSync } from 'node:fs'

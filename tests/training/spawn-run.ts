@@ -1,9 +1,9 @@
 // Starts run-child.ts and, when asked, kills it at a chosen moment.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { bundledChild } from '../setup/bundled-child.ts'
 
-const child = fileURLToPath(new URL('run-child.ts', import.meta.url))
+const child = new URL('run-child.ts', import.meta.url)
 
 export interface ChildResult {
   signal: NodeJS.Signals | null
@@ -11,7 +11,7 @@ export interface ChildResult {
 }
 
 /** `onLine` sees each line as it comes; `shellPrefix` runs first in the same shell, such as `ulimit -f 100`. */
-export const spawnRun = (
+export const spawnRun = async (
   recipe: { out: string },
   {
     onLine,
@@ -20,7 +20,7 @@ export const spawnRun = (
 ): Promise<ChildResult> => {
   const path = `${recipe.out}.recipe.json`
   writeFileSync(path, JSON.stringify(recipe))
-  const command = [process.execPath, '--import', 'tsx', child, path]
+  const command = [process.execPath, await bundledChild(child), path]
   const started = spawn('bash', ['-c', `${shellPrefix}; exec "$@"`, 'bash', ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, OMP_WAIT_POLICY: 'passive' },

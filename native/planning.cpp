@@ -340,7 +340,7 @@ void plan_operator(const c10::OperatorHandle& op, c10::DispatchKeySet keys, Stac
 
 // ---- the interface to JavaScript ----
 
-// beginPlan(): this thread's operators compute shapes until endPlan
+// beginPlan(): opens a plan; operators compute shapes where this thread has called setPlanning(true)
 TUNESMITH_FUNCTION(begin_plan) {
   return guarded(env, [&] {
     Plan& p = plan();
@@ -359,7 +359,15 @@ TUNESMITH_FUNCTION(begin_plan) {
     p.phases.assign({""});
     p.operations.clear();
     p.name = p.phase = 0;
-    c10::impl::tls_set_dispatch_key_included(planning_key, true);
+    return make_undefined(env);
+  });
+}
+
+// setPlanning(on): whether this thread's operators compute shapes only, for the plan that is open
+TUNESMITH_FUNCTION(set_planning) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    c10::impl::tls_set_dispatch_key_included(planning_key, read_bool(env, a[0], "on"));
     return make_undefined(env);
   });
 }
@@ -435,7 +443,6 @@ Record take_record() {
 // and phase, name, computed, plain
 TUNESMITH_FUNCTION(end_plan) {
   return guarded(env, [&] {
-    c10::impl::tls_set_dispatch_key_included(planning_key, false);
     const Record record = take_record();
     napi_value result;
     napi_create_object(env, &result);
@@ -512,7 +519,11 @@ Tensor with_values(const Tensor& t) {
 }
 
 std::vector<Export> planning_exports() {
-  return {{"beginPlan", begin_plan}, {"planPhase", plan_phase}, {"plannedBlock", planned_block}, {"endPlan", end_plan}};
+  return {{"beginPlan", begin_plan},
+          {"setPlanning", set_planning},
+          {"planPhase", plan_phase},
+          {"plannedBlock", planned_block},
+          {"endPlan", end_plan}};
 }
 
 TORCH_LIBRARY_IMPL(_, CustomRNGKeyId, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&plan_operator>()); }

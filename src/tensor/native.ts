@@ -152,6 +152,7 @@ export interface Native {
   trimMemory(): void
   resetPeakMemory(): void
   beginPlan(): void
+  setPlanning(on: boolean): void
   planPhase(name: string): void
   plannedBlock(handle: Handle): number
   endPlan(): PlanRecord

@@ -1,4 +1,6 @@
 // Plans: real code run without arithmetic and without the memory of its tensors, to learn the memory and the FLOPs that it needs.
+import { AsyncLocalStorage, createHook } from 'node:async_hooks'
+import { NativeError } from '../core/index.ts'
 import { cardBytes } from './card-memory.ts'
 import { withTypedErrors } from './error-messages.ts'
 import { native, type PlanRecord } from './native.ts'
@@ -56,10 +58,35 @@ interface OpenPlan {
   marks: unknown[]
 }
 
+/** The plan that is being made in this thread, whatever else the thread does meanwhile. */
 let current: OpenPlan | undefined
+/** Whether what runs now belongs to it. */
+let inside = false
+/** The plan that asynchronous work belongs to: that of the code which began the work. */
+const planOf = new AsyncLocalStorage<OpenPlan>()
+/** What to return to after the callbacks that run now: they may call others of another origin. */
+const outer: boolean[] = []
 
-/** Whether a plan is being made: values that follow from no known ones are unknown. */
-export const isPlanning = (): boolean => current !== undefined
+const setInside = (now: boolean): void => {
+  if (inside === now) return
+  inside = now
+  native.setPlanning(now)
+}
+
+/** While planned code waits, this thread goes on with other work, which computes: each callback has the mode of its origin. */
+const callbacks = createHook({
+  before: () => {
+    outer.push(inside)
+    setInside(planOf.getStore() === current)
+  },
+  after: () => setInside(outer.pop() ?? false),
+})
+
+/** Whether the code that runs belongs to a plan: values that follow from no known ones are unknown. */
+export const isPlanning = (): boolean => inside
+
+/** The plan that the code belongs to which runs now. */
+const planHere = (): OpenPlan | undefined => (inside ? current : undefined)
 
 /** Between the name of a phase and the number of marks before it: operations are counted by phase, and so between marks too. */
 const divider = '\n'
@@ -69,45 +96,79 @@ const beginPhase = ({ phase, marks }: OpenPlan): void =>
 
 /** Counts what follows for a phase of the plan that is being made, if one is. */
 export const notePhase = (phase: string): void => {
-  if (current === undefined) return
-  current.phase = phase
-  beginPhase(current)
+  const open = planHere()
+  if (open === undefined) return
+  open.phase = phase
+  beginPhase(open)
 }
 
 /** Notes that something happens here in the plan that is being made, if one is. */
 export const noteMark = (mark: unknown): void => {
-  if (current === undefined) return
-  current.marks.push(mark)
-  beginPhase(current)
+  const open = planHere()
+  if (open === undefined) return
+  open.marks.push(mark)
+  beginPhase(open)
 }
 
 /** Names what tensors are in the plan that is being made, if one is. */
 export const noteTensors = (label: string, tensors: Iterable<Tensor>): void => {
-  if (current === undefined) return
+  const open = planHere()
+  if (open === undefined) return
   for (const tensor of tensors) {
     const block = native.plannedBlock(tensor.use())
-    if (block !== 0) current.labels.set(block, label)
+    if (block !== 0) open.labels.set(block, label)
   }
 }
+
+/** The end of the plans that were asked for so far: they are made one after the other. */
+let last: Promise<unknown> = Promise.resolve()
 
 /**
  * Runs `body` without arithmetic and without memory for its tensors. Values are unknown in it: reading one gives an invented number.
  * Integers and scalars that follow from known ones are computed. Tensors of a plan cannot be used after it.
  *
- * While it waits, nothing else in this thread may compute.
+ * Only `body` and what it begins is planned. While it waits, other code of this thread computes as always; another plan waits for it.
  * @throws NativeError within another plan, or for an operator whose shapes are unknown
  */
 export const plan = async <Result, Mark = never>(body: () => Result | Promise<Result>): Promise<Plan<Result, Mark>> => {
+  if (isPlanning())
+    throw new NativeError('Expected code that makes no plan for `plan`, got another plan in it. Make them one by one.')
+  const before = last
+  let end = () => {}
+  last = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  try {
+    await before
+    return await planAlone<Result, Mark>(body)
+  } finally {
+    end()
+  }
+}
+
+const planAlone = async <Result, Mark>(body: () => Result | Promise<Result>): Promise<Plan<Result, Mark>> => {
   withTypedErrors('plan', () => native.beginPlan())
   const open: OpenPlan = { labels: new Map(), phase: '', marks: [] }
   current = open
+  callbacks.enable()
   try {
-    const result = await body()
+    // The first part of `body`, until it waits, runs in the callback of this function's caller.
+    const started = planOf.run(open, () => {
+      setInside(true)
+      try {
+        return body()
+      } finally {
+        setInside(false)
+      }
+    })
+    const result = await started
     return { result, ...summarize<Mark>(native.endPlan(), open) }
   } catch (error) {
     native.endPlan()
     throw error
   } finally {
+    callbacks.disable()
+    outer.length = 0
     current = undefined
   }
 }

@@ -167,71 +167,154 @@ std::vector<Weights> Weights::check(const LayerTensors& given, const std::vector
   return layers;
 }
 
-// The layer norm of input + added, all [rows,width]; `added` becomes the sum.
-void add_norm(const Tensor& input, const Tensor& added, const Tensor& weight, const Tensor& bias, double epsilon,
-              const Tensor& output) {
-  if (planning()) return;
-  const int64_t rows = input.size(0), width = input.size(1);
+// The layer norm of input + added, `rows` of the layers' width; `added` becomes the sum.
+void add_norm(const void* input, void* added, int64_t rows, const Weights& weights, Part part, double epsilon,
+              void* output) {
   float* numbers = scratch(Scratch::decoder, 2 * rows);
   NormRows job{};
-  job.width = width;
-  job.input = address(input);
-  job.residual = address(added);
-  job.sum = mutable_address(added);
-  job.weight = address(weight);
-  job.bias = address_or_null(bias);
-  job.output = mutable_address(output);
+  job.width = weights.width;
+  job.input = input;
+  job.residual = added;
+  job.sum = added;
+  job.weight = address(weights[part]);
+  job.bias = address_or_null(weights[part + 1]);
+  job.output = output;
   job.input_type = job.residual_type = job.sum_type = job.weight_type = job.bias_type = job.output_type =
-      type_of(input);
+      type_of(weights[part]);
   job.mean = numbers;
   job.scale = numbers + rows;
   job.epsilon = float(epsilon);
-  share_work(rows, std::max<int64_t>(1, norm_grain / width),
+  share_work(rows, std::max<int64_t>(1, norm_grain / job.width),
              [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
 }
 
-// Rows that several matrices multiply; they are quantised once for all matrices of blocks.
-class Input {
- public:
-  explicit Input(Tensor rows) : rows_(std::move(rows)) {}
+void add_norm(const Tensor& input, const Tensor& added, const Weights& weights, Part part, double epsilon,
+              const Tensor& output) {
+  if (planning()) return;
+  add_norm(address(input), mutable_address(added), input.size(0), weights, part, epsilon, mutable_address(output));
+}
 
-  // out [M,N] = rows times the transpose of a matrix, plus its bias, as tunesmith::linear and block_linear have it.
-  // What is quantised lives until the next product of another input.
-  void multiply(const Tensor& out, const Weights& weights, Part part) {
-    const Tensor& bias = weights[part + 1];
-    if (weights.is_dense(part)) return linear_product(out, rows_, weights[part], bias);
+// Rows that several matrices of blocks multiply; they are quantised once for all of them. What is quantised lives until
+// the next product of other rows.
+class BlockInput {
+ public:
+  BlockInput(Matrix rows, int64_t count) : rows_(rows), count_(count) {}
+
+  // out [count,N], rows `stride` apart.
+  void multiply(float* out, int64_t stride, const Weights& weights, Part part) {
     const BlockMatrix& matrix = weights.matrices[part];
-    const int64_t rows = rows_.size(0);
-    if (planning()) return count_product(rows, matrix.rows, matrix.columns);
+    const Tensor& bias = weights[part + 1];
     if (codes_ == nullptr || !share_input(code_, matrix.code))
-      codes_ = quantized(matrix_of(rows_), rows, matrix.columns, code_ = matrix.code);
+      codes_ = quantized(rows_, count_, matrix.columns, code_ = matrix.code);
     BlockProduct p{};
-    p.rows = rows;
+    p.rows = count_;
     p.columns = matrix.rows;
     p.depth = matrix.columns;
     p.x = codes_;
     p.weight = matrix.view();
     p.bias = address_or_null(bias);
     p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
-    p.out = mutable_address(out);
+    p.out = out;
     p.out_type = Type::float32;
-    p.out_stride = out.stride(0);
+    p.out_stride = stride;
     tunesmith::multiply(p);
   }
 
  private:
-  Tensor rows_;
+  Matrix rows_;
+  int64_t count_;
   const void* codes_ = nullptr;
   Code code_ = Code::q8_0;  // a matrix that takes them
 };
 
-void activate(const Tensor& values, bool tanh) {
-  if (planning()) return;
-  char* data = static_cast<char*>(mutable_address(values));
-  const int64_t bytes = values.element_size();
-  share_work(values.numel(), gelu_grain, [&](int64_t first, int64_t last) {
+// Rows that several matrices multiply.
+class Input {
+ public:
+  explicit Input(Tensor rows) : rows_(std::move(rows)), blocks_(matrix_of(rows_), rows_.size(0)) {}
+
+  // out [M,N] = rows times the transpose of a matrix, plus its bias, as tunesmith::linear and block_linear have it.
+  void multiply(const Tensor& out, const Weights& weights, Part part) {
+    if (weights.is_dense(part)) return linear_product(out, rows_, weights[part], weights[part + 1]);
+    const BlockMatrix& matrix = weights.matrices[part];
+    if (planning()) return count_product(rows_.size(0), matrix.rows, matrix.columns);
+    blocks_.multiply(static_cast<float*>(mutable_address(out)), out.stride(0), weights, part);
+  }
+
+ private:
+  Tensor rows_;
+  BlockInput blocks_;
+};
+
+void activate(void* values, int64_t count, Type type, bool tanh) {
+  char* data = static_cast<char*>(values);
+  const int64_t bytes = type == Type::bfloat16 ? 2 : 4;
+  share_work(count, gelu_grain, [&](int64_t first, int64_t last) {
     char* part = data + first * bytes;
-    kernels().activate(part, nullptr, type_of(values), part, last - first, tanh ? Curve::gelu_tanh : Curve::gelu);
+    kernels().activate(part, nullptr, type, part, last - first, tanh ? Curve::gelu_tanh : Curve::gelu);
+  });
+}
+
+void activate(const Tensor& values, bool tanh) {
+  if (!planning()) activate(mutable_address(values), values.numel(), type_of(values), tanh);
+}
+
+bool has_blocks_only(const Weights& weights) {
+  return std::none_of(products.begin(), products.end(), [&](Part part) { return weights.is_dense(part); });
+}
+
+// Whether the rows of a layer are computed in pieces: all steps but attention for some rows, before the next ones. What
+// the steps hand on then stays in the second cache. With few rows the threads share the columns of a product instead.
+bool in_pieces(const Weights& weights, int64_t rows) {
+  constexpr int64_t least_rows = 32;  // for each thread
+  return has_blocks_only(weights) && rows >= least_rows * at::get_num_threads();
+}
+
+// Runs body(first, count) for all rows, a piece at a time. Each thread gets as many pieces as the others.
+template <class Body> void for_pieces(int64_t rows, const Body& body) {
+  constexpr int64_t most_rows = 128, unit = 16;
+  const int64_t threads = at::get_num_threads(), rounds = (rows + threads * most_rows - 1) / (threads * most_rows);
+  const int64_t piece = ((rows + rounds * threads - 1) / (rounds * threads) + unit - 1) / unit * unit;
+  share_work((rows + piece - 1) / piece, 1, [&](int64_t first, int64_t last) {
+    for (int64_t row = first * piece; row < std::min(rows, last * piece); row += piece)
+      body(row, std::min(piece, rows - row));
+  });
+}
+
+const float* row_of(const Tensor& t, int64_t row) { return static_cast<const float*>(address(t)) + row * t.stride(0); }
+float* mutable_row_of(const Tensor& t, int64_t row) {
+  return static_cast<float*>(mutable_address(t)) + row * t.stride(0);
+}
+
+// Queries, keys and values of the rows. All [rows,width].
+void project_pieces(const Weights& weights, const Tensor& rows, const Tensor& query, const Tensor& keys,
+                    const Tensor& values) {
+  const int64_t width = weights.width;
+  if (planning()) return count_product(rows.size(0), 3 * width, width);
+  for_pieces(rows.size(0), [&](int64_t first, int64_t count) {
+    BlockInput input({row_of(rows, first), Type::float32, width, 1}, count);
+    input.multiply(mutable_row_of(query, first), width, weights, q);
+    input.multiply(mutable_row_of(keys, first), width, weights, k);
+    input.multiply(mutable_row_of(values, first), width, weights, v);
+  });
+}
+
+// What follows attention: `mixed` is what it gave for the rows of `input`. All [rows,width].
+void finish_pieces(const Weights& weights, const Tensor& input, const Tensor& mixed, const Tensor& output,
+                   double epsilon, bool tanh) {
+  const int64_t width = weights.width, inner = weights.inner, rows = input.size(0);
+  if (planning()) return count_product(rows, width + 2 * inner, width);
+  for_pieces(rows, [&](int64_t first, int64_t count) {
+    float* change = scratch(Scratch::encoder, count * (2 * width + inner));
+    float *attended = change + count * width, *inside = attended + count * width;
+    const auto multiply = [&](const float* x, int64_t depth, float* out, int64_t columns, Part part) {
+      BlockInput({x, Type::float32, depth, 1}, count).multiply(out, columns, weights, part);
+    };
+    multiply(row_of(mixed, first), width, change, width, o);
+    add_norm(row_of(input, first), change, count, weights, attention_norm, epsilon, attended);
+    multiply(attended, width, inside, inner, up);
+    activate(inside, count * inner, Type::float32, tanh);
+    multiply(inside, inner, change, width, down);
+    add_norm(attended, change, count, weights, mlp_norm, epsilon, mutable_row_of(output, first));
   });
 }
 
@@ -266,8 +349,7 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
   const auto layers = int64_t(weights.size());
   Tensor stream = hidden.contiguous().view({tokens, width});
   Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);
-  Tensor values = at::empty_like(queries), changes = at::empty_like(queries), middle = at::empty_like(queries);
-  Tensor next = at::empty_like(queries), wide;
+  Tensor values = at::empty_like(queries), next = at::empty_like(queries), changes, middle, wide;
   for (int64_t layer = 0; layer < layers; layer++) {
     const Weights& parts = weights[size_t(layer)];
     const int64_t inner = parts.inner;
@@ -277,23 +359,34 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
     const auto first_rows = [rows](const Tensor& all) { return all.narrow(0, 0, rows); };
     const auto by_head = [&](const Tensor& all) { return all.view({batch, -1, heads, width / heads}); };
     if (rows == 0) return at::empty({batch, 0, width}, hidden.options());
-    if (!wide.defined() || wide.size(1) != inner) wide = at::empty({tokens, inner}, hidden.options());
-    const Tensor query = first_rows(queries), change = first_rows(changes), attended = first_rows(middle);
-    const Tensor inside = first_rows(wide);
+    const Tensor query = first_rows(queries);
     // The rows that a layer gives must not be those that the caller has.
     const Tensor output = layer + 1 == layers ? at::empty({rows, width}, hidden.options()) : next;
-    Input asked(input), all(stream);
-    (some ? asked : all).multiply(query, parts, q);
-    all.multiply(keys, parts, k);
-    all.multiply(values, parts, v);
+    const bool pieces = in_pieces(parts, rows);
+    if (pieces && !some) {
+      project_pieces(parts, stream, query, keys, values);
+    } else {
+      Input asked(input), all(stream);
+      (some ? asked : all).multiply(query, parts, q);
+      all.multiply(keys, parts, k);
+      all.multiply(values, parts, v);
+    }
     const Tensor mixed = attention(by_head(query), by_head(keys), by_head(values), mask, some ? read_starts : starts,
                                    starts, {}, {}, false, 0, scale, 0, {}, {});
-    Input(mixed.view({rows, width})).multiply(change, parts, o);
-    add_norm(input, change, parts[attention_norm], parts[attention_norm_bias], epsilon, attended);
-    Input(attended).multiply(inside, parts, up);
-    activate(inside, approximate == "tanh");
-    Input(inside).multiply(change, parts, down);
-    add_norm(attended, change, parts[mlp_norm], parts[mlp_norm_bias], epsilon, output);
+    const bool tanh = approximate == "tanh";
+    if (pieces) {
+      finish_pieces(parts, input, mixed.view({rows, width}), output, epsilon, tanh);
+    } else {
+      if (!changes.defined()) changes = at::empty_like(queries), middle = at::empty_like(queries);
+      if (!wide.defined() || wide.size(1) != inner) wide = at::empty({tokens, inner}, hidden.options());
+      const Tensor change = first_rows(changes), attended = first_rows(middle), inside = first_rows(wide);
+      Input(mixed.view({rows, width})).multiply(change, parts, o);
+      add_norm(input, change, parts, attention_norm, epsilon, attended);
+      Input(attended).multiply(inside, parts, up);
+      activate(inside, tanh);
+      Input(inside).multiply(change, parts, down);
+      add_norm(attended, change, parts, mlp_norm, epsilon, output);
+    }
     stream = output;
   }
   return stream.view({batch, -1, width});

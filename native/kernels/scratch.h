@@ -19,6 +19,7 @@ enum class Scratch : int {
   dequantized,
   block_sums,
   changes,
+  encoder,
   count
 };
 

@@ -110,6 +110,13 @@ const unfinishedRun = async (path: string): Promise<CheckpointError> => {
   )
 }
 
+/** @throws ConfigError for what a caller without types may pass: nothing, or an empty text */
+export const expectModelName = (model: unknown): void => {
+  if (typeof model === 'string' && model !== '') return
+  const given = model === '' ? 'an empty text' : (JSON.stringify(model) ?? String(model))
+  throw new ConfigError(`Expected a folder, a .gguf file or an id of the Hub for \`model\`, got ${given}.`)
+}
+
 /**
  * Folder or file of a model, given as a path, the folder of a run, or a Hub id. A name that exists here is always the
  * path; other names are Hub ids only if the Hub's rule allows them and their first part is not a folder here. A Hub
@@ -118,6 +125,7 @@ const unfinishedRun = async (path: string): Promise<CheckpointError> => {
  *   for a revision of a path
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
+  expectModelName(model)
   const { revision = 'main', offline = isOffline() } = options
   if (await exists(model)) {
     if (options.revision !== undefined)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import {
   describeModelLoad,
+  expectModelName,
   expectTokenizerOf,
   expectWeightForm,
   type LoadedModel,
@@ -104,6 +105,7 @@ export const loadForInference = async (
   { model: choice, task, revision, device = defaultDevice(), weights: given }: ModelChoice,
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
+  expectModelName(choice)
   expectPlacement({ device, dtype: options.dtype })
   checkGpu(device)
   const { onDownload: onProgress, onNote, ...opening } = options

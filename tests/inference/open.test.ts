@@ -41,6 +41,15 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 describe('open', () => {
+  it.each([
+    [undefined, 'undefined'],
+    ['', 'an empty text'],
+    [{ model: 'a' }, '{"model":"a"}'],
+  ])('refuses %j in place of a model', async (given, shown) => {
+    const message = `Expected a folder, a .gguf file or an id of the Hub for \`model\`, got ${shown}.`
+    for (const load of [open, loadModel]) await expect(load(given as string)).rejects.toThrow(message)
+  })
+
   it('classifies one text and several, with probabilities that sum to one', async () => {
     const model = await open(at('classes'))
     const one = await model.classify('the sea and the ships')

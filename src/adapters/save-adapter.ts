@@ -1,8 +1,8 @@
 // Writes an adapter folder: adapter_config.json and adapter_model.safetensors, in PEFT's format for methods that PEFT
 // has, otherwise in ours (the same file names; tensors by our paths). `tunesmith.json` has the settings that PEFT's
 // fields cannot express. A stack is a folder of such folders.
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
@@ -83,7 +83,6 @@ export const saveAdapter = async (
   if (below.length === 0) return saveOne(applied, folder, options)
   const { headOf, addFiles, ...shared } = options
   const base = options.base ?? sourceOf(headOf ?? applied.model)?.folder ?? null
-  await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     const folders: string[] = []
     for (const one of [...below, name]) {
@@ -138,7 +137,6 @@ const saveOne = async (applied: AppliedAdapter, folder: string, options: SaveAda
   const { headType: head, headOptions } = model
   const { baseQuantization } = entry
   const extra = { type: definition.type, config: saved, head, headOptions, baseSeed, baseQuantization }
-  await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))
     await writeFile(join(target, EXTRA_FILE), json(extra))

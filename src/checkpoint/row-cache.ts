@@ -1,9 +1,9 @@
 // Rows of numbers by key on disk, such as features or log-probabilities of sequences, in shards named by the SHA-256 of their own
 // bytes: shards are written atomically, a damaged one is detected, and new keys only add shards.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sha256, sha256File, writeFileAtomic } from '../core/index.ts'
+import { makeFolder, sha256, sha256File, writeFileAtomic } from '../core/index.ts'
 import { freeTensors, scope, Tensor, zeros } from '../tensor/index.ts'
 import { makeSafetensorsHeader, openSafetensors } from './safetensors.ts'
 
@@ -76,7 +76,7 @@ export class RowCache {
     const text = JSON.stringify(about, null, 2)
     const cache = new RowCache(join(root, sha256(text).slice(0, 32)), width, limits)
     const folder = cache.folder!
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const names: string[] = (await readdir(folder)).sort()
     if (!names.includes('about.json')) await writeFileAtomic(join(folder, 'about.json'), `${text}\n`)
     for (const name of names) if (shardName.test(name)) await cache.#openShard(join(folder, name), name.slice(0, 64))

@@ -1,5 +1,5 @@
 // Saves a model as a folder that transformers can load, atomically.
-import { copyFile, cp, link, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { copyFile, cp, link, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys, quantizationOf } from '../models/index.ts'
@@ -212,7 +212,6 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
   const first =
     [...model.parameters().values()].find(({ dtype: kind }) => dtypeFacts(kind).floating)?.dtype ?? 'float32'
   const tensors = (options.weights ?? true) ? tensorsToSave(model, first) : new Map<string, Tensor>()
-  await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     const fields = {
       ...fieldsOf(model, source?.fields ?? {}, dtype ?? first),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -41,3 +42,11 @@ it('replaces a whole folder only when it was filled', async () => {
   expect(await readdir(path)).toEqual(['sub'])
   expect((await readdir(folder)).filter((name) => name.includes('.tmp'))).toEqual([])
 })
+
+it.skipIf(!existsSync('/proc/self'))(
+  'refuses a place where the system has no folders of users, and does not wait for ever (skipped without /proc)',
+  async () => {
+    await expect(writeFileAtomic('/proc/x/y.json', 'x')).rejects.toThrow(/can be created, got \/proc\/x/)
+    await expect(writeFolderAtomic('/proc/x/y', async () => {})).rejects.toThrow(/can be created, got \/proc\/x/)
+  },
+)

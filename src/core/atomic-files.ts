@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { exists } from './exists.ts'
 import { folderOwner, lockName } from './folder-lock.ts'
+import { makeFolder } from './make-folder.ts'
 
 /**
  * Writes a file through a temporary one in the same folder, with fsync before and after the rename.
@@ -14,7 +15,7 @@ export const writeFileAtomic = async (
   data: string | Uint8Array | AsyncIterable<string | Uint8Array>,
 ): Promise<void> => {
   const target = resolve(path)
-  await mkdir(dirname(target), { recursive: true })
+  await makeFolder(dirname(target))
   const temporary = temporaryBeside(target)
   try {
     const file = await open(temporary, 'wx')
@@ -42,7 +43,7 @@ export const writeFolderAtomic = async (
   fill: (temporaryPath: string) => Promise<void>,
 ): Promise<void> => {
   const target = resolve(path)
-  await mkdir(dirname(target), { recursive: true })
+  await makeFolder(dirname(target))
   const temporary = temporaryBeside(target)
   try {
     await mkdir(temporary)

@@ -11,8 +11,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 describe('makeFolder', () => {
   it('creates missing parents, and accepts a folder that exists', async () => {
     const path = join(folder, 'a', 'b', 'c')
-    await makeFolder(path, 'out')
-    await makeFolder(path, 'out')
+    expect(await makeFolder(path, 'out')).toBe(join(folder, 'a'))
+    expect(await makeFolder(path, 'out')).toBeUndefined()
     expect(statSync(path).isDirectory()).toBe(true)
   })
 

@@ -1,11 +1,20 @@
 // Encodes documents into a folder of token shards, on several threads and in order, and resumes after an interruption.
 // The bytes depend on the documents and options only. Independent of corpus formats.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, DataError, exists, parseConfig, runPool, sha256, writeFileAtomic } from '../core/index.ts'
+import {
+  ConfigError,
+  DataError,
+  exists,
+  makeFolder,
+  parseConfig,
+  runPool,
+  sha256,
+  writeFileAtomic,
+} from '../core/index.ts'
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts'
 import {
   createEncoder,
@@ -92,7 +101,7 @@ export const encodeShards = async (
   const fingerprint = sha256(JSON.stringify([header, options]))
   const finished = await readFinished(folder, header)
   if (finished !== undefined) return finished
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder, 'out')
   const progress = (await readProgress(folder, fingerprint)) ?? (await startNew(folder, fingerprint))
   const dtype = header.dtype
   const openSplit = (split: SplitName) =>

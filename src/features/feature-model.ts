@@ -1,7 +1,7 @@
 // A feature-based specialist as a folder: feature_model.json names the base, the layer and the task, learner.safetensors has the fitted
 // learner.
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, exists, openEnum, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
@@ -97,7 +97,6 @@ export const saveFeatureModel = async (
   folder: string,
   also?: (folder: string) => Promise<void>,
 ): Promise<void> => {
-  await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, FEATURE_FILE), `${JSON.stringify({ version: 1, ...facts }, null, 2)}\n`)
     const tensors = new Map(fitted.tensors)

@@ -1,7 +1,6 @@
 // Who multiplies matrices where both can, our kernels or the libraries in libtorch: what `measureProducts` found on this
 // machine, in the user's cache. Read once, before the first product of a process: a change would change the bits of results.
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { processorName, userCache, writeFileAtomic } from '../core/index.ts'
 
@@ -56,7 +55,6 @@ export const storedProducts = (addon: string): MeasuredProducts | undefined => r
 export const storeProducts = async (addon: string, measured: MeasuredProducts): Promise<string> => {
   const { [keyOf(addon)]: _, ...others } = readAll()
   const all = [...Object.entries(others).slice(1 - mostKept), [keyOf(addon), measured] as const]
-  await mkdir(dirname(choicesFile()), { recursive: true })
   await writeFileAtomic(choicesFile(), `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`)
   return choicesFile()
 }

@@ -1,5 +1,4 @@
 // Writes a tokenizer's files into a folder.
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../core/index.ts'
 import type { JsonObject } from './fields.ts'
@@ -8,7 +7,6 @@ import type { Tokenizer } from './tokenizer.ts'
 
 /** Writes tokenizer.json, tokenizer_config.json and the model's older vocabulary files; returns the file names. */
 export const saveTokenizer = async (tokenizer: Tokenizer, folder: string): Promise<string[]> => {
-  await mkdir(folder, { recursive: true })
   const files: Record<string, string> = {
     'tokenizer.json': `${JSON.stringify(tokenizer.toJson(), null, 2)}\n`,
     'tokenizer_config.json': `${JSON.stringify(configOf(tokenizer), null, 2)}\n`,

@@ -1,9 +1,9 @@
 // events.jsonl of a run: appended to while it trains, read by reports, and cut back to a checkpoint when it is resumed.
 
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DataError } from '../core/index.ts'
+import { DataError, makeFolder } from '../core/index.ts'
 import { eventFromLine, eventToLine, type TrainingEvent } from './event-types.ts'
 import { runFiles } from './run-files.ts'
 import { type StepOutline, StepOutlines } from './step-lines.ts'
@@ -46,7 +46,7 @@ export interface EventLog {
 /** Opens or creates the events of a run's folder. An incomplete last line, which a killed run leaves, is removed. */
 export const openEvents = async (folder: string): Promise<EventLog> => {
   const path = join(folder, runFiles.events)
-  mkdirSync(folder, { recursive: true })
+  await makeFolder(folder, 'out')
   const file = openSync(path, 'a')
   let buffer: string[] = []
   let buffered = 0

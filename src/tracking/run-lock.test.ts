@@ -20,3 +20,7 @@ it('removes the folders that it made for a run that wrote nothing, and no others
   await (await lockRun(own))()
   expect(existsSync(own)).toBe(true)
 })
+
+it.skipIf(!existsSync('/proc/self'))('refuses a run where folders are impossible (skipped without /proc)', async () => {
+  await expect(lockRun('/proc/x/run')).rejects.toThrow(/`out`, got \/proc\/x/)
+})

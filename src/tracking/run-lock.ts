@@ -1,7 +1,7 @@
 // The lock of a run's folder, which keeps a second process from writing in it.
-import { mkdir, rmdir } from 'node:fs/promises'
+import { rmdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { folderOwner, lockFolder } from '../core/index.ts'
+import { folderOwner, lockFolder, makeFolder } from '../core/index.ts'
 import { clearRequests } from './run-requests.ts'
 
 /**
@@ -9,7 +9,7 @@ import { clearRequests } from './run-requests.ts'
  * nothing. @throws ConfigError when a living process has the lock
  */
 export const lockRun = async (folder: string): Promise<() => Promise<void>> => {
-  const made = await mkdir(folder, { recursive: true })
+  const made = await makeFolder(folder, 'out')
   const unlock = await lockFolder(
     folder,
     (owner) => `The run in \`${folder}\` is being written by process ${owner}: wait for it, or stop it.`,

@@ -1,6 +1,6 @@
 // `tunesmith quickstart`: the whole pipeline on bundled real text, stage by stage, by the same commands that users run.
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
@@ -40,7 +40,6 @@ const claimFolder = async (out: string, started: Started): Promise<void> => {
   const path = join(out, startedFile)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) {
-    await mkdir(out, { recursive: true })
     await writeFileAtomic(path, `${JSON.stringify(started, null, 2)}\n`)
     return
   }

@@ -1,8 +1,7 @@
 // `--track` of every command that trains: trackers of experiments that get the run while it trains.
-import { mkdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, makeFolder } from '../../core/index.ts'
 import type { RunListener } from '../../runs/index.ts'
 import { followRun, type RunTracking, type TrackerChoice, trackerNames } from '../../tracking/index.ts'
 import type { CommandContext } from '../command.ts'
@@ -86,7 +85,7 @@ export const watchedSweep = async <Result>(
   const tracking = openTracking(context, flags, folder)
   try {
     return await withStudio(context, flags, async (own) => {
-      if (flags.ui) await mkdir(folder, { recursive: true })
+      if (flags.ui) await makeFolder(folder, 'out')
       await own.onFolder?.(folder)
       return run(tracking)
     })

@@ -1,7 +1,7 @@
 // Writes a model's ONNX files, with weights streamed into them, or into files beside them where they are large.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, didYouMean } from '../../core/index.ts'
+import { ConfigError, didYouMean, makeFolder } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { writeTensorFile } from '../../tensor/index.ts'
 import type { OnnxOperators } from '../export-target.ts'
@@ -114,7 +114,7 @@ export const writeOnnx = async (model: Model, folder: string, options: WriteOnnx
     )
   const { suffix } = formats[format]
   const graphs = modelGraphs(model, { ...graphFormatOf(format), scalePerOutput, operators })
-  await mkdir(join(folder, 'onnx'), { recursive: true })
+  await makeFolder(join(folder, 'onnx'))
   const written: string[] = []
   const declared: Record<string, number> = {}
   const write = async (name: string, pieces: Iterable<FilePiece>) => {

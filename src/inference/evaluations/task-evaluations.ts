@@ -1,9 +1,8 @@
 // Evaluation of a model on a task's records: metrics with confidence intervals, and the predictions on request. One entry for each task.
-import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { resolveData } from '../../checkpoint/index.ts'
-import { ConfigError, formatCount, formatDuration, LineFile, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, formatCount, formatDuration, LineFile, makeFolder, writeFileAtomic } from '../../core/index.ts'
 import {
   anyTaskSettings,
   evaluateRecords,
@@ -54,7 +53,7 @@ const renderAnswered = (answered: number | undefined, records: number): string =
 /** Lines on the disk of a file, for its content. */
 const linesBeside = async (file: string): Promise<LineFile<TaskPrediction>> => {
   const folder = dirname(resolve(file))
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   return new LineFile(folder)
 }
 

@@ -1,7 +1,7 @@
 // A run's folder as a whole: whether it is new, finished, and its recipe. `runFiles` in tracking lists every file of it.
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, exists, programCall, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, exists, makeFolder, programCall, writeFileAtomic } from '../../core/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
@@ -18,6 +18,6 @@ export const expectNewFolder = async (out: string): Promise<void> => {
 }
 
 export const writeRecipe = async (recipe: CommonRecipe): Promise<void> => {
-  await mkdir(recipe.out, { recursive: true })
+  await makeFolder(recipe.out, 'out')
   await writeFileAtomic(join(recipe.out, runFiles.recipe), `${JSON.stringify(recipe, null, 2)}\n`)
 }

@@ -1,6 +1,5 @@
 // What plans know of this machine: the speed of training steps, and the memory of the process that no plan sees. Kept in the user's cache.
-import { mkdir, readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { processorName, userCache, writeFileAtomic } from '../../core/index.ts'
 import { getThreads } from '../../tensor/index.ts'
 import type { Speed } from './costs.ts'
@@ -44,7 +43,6 @@ export const rememberCalibrations = async (
   const runs = new Set(learned.map(({ run }) => run).filter((run) => run !== undefined))
   const earlier = (await readCalibrations()).filter(({ run }) => run === undefined || !runs.has(run))
   const all = [...earlier, ...learned.map((one) => ({ processor: processorName(), ...one, time }))]
-  await mkdir(dirname(path), { recursive: true })
   await writeFileAtomic(path, `${JSON.stringify(all.slice(-mostKept), null, 2)}\n`)
 }
 

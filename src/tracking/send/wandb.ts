@@ -1,7 +1,8 @@
 // Runs as offline files of Weights & Biases, which `wandb sync` uploads. A file is a log of LevelDB's form with records of wandb_internal.proto;
 // read back with wandb 0.31.
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../../core/index.ts'
 import { ProtoMessage } from '../protobuf.ts'
 import type { RunDestination, SentRun, SentStep } from './destination.ts'
 import { exitCodes, historyRow } from './wandb-rows.ts'
@@ -118,7 +119,7 @@ export const wandbDestination = ({ out, project, entity }: WandbOptions): RunDes
       ;[at, number, started] = [0, 0, run.started]
       const stamp = new Date(started).toISOString().replace(/[-:]/g, '').replace('T', '_').slice(0, 15)
       folder = join(out, `offline-run-${stamp}-${run.id}`)
-      await mkdir(join(folder, 'files'), { recursive: true })
+      await makeFolder(join(folder, 'files'))
       file = await open(join(folder, `run-${run.id}.wandb`), 'w')
       put(Uint8Array.of(...Buffer.from(':W&B'), 0xe1, 0xbe, 0))
       const version = new ProtoMessage().text(VERSION.producer, 'tunesmith').text(VERSION.minConsumer, '0.70.0')

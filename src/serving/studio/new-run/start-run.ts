@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
+import { makeFolder } from '../../../core/index.ts'
 import { recipeFaults } from '../../../runs/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
@@ -21,7 +22,7 @@ export const faultsOf = (command: FormCommand, recipe: Record<string, unknown>):
     : recipeFaults(command, recipe).map(({ path, message }) => ({ name: path.map(String).join('.'), message }))
 
 /** Makes the folder of a new run. @throws ApiError for one that is outside the studio's folders or there already */
-const makeFolder = async (runs: RunLibrary, out: string): Promise<string> => {
+const makeRunFolder = async (runs: RunLibrary, out: string): Promise<string> => {
   const folder = resolve(out)
   const root = runs.rootOf(folder)
   if (root === undefined || resolve(root) === folder)
@@ -29,7 +30,7 @@ const makeFolder = async (runs: RunLibrary, out: string): Promise<string> => {
       `Expected a folder below ${runs.roots.join(' or ')} for \`out\`, got ${out}. The studio shows only runs there.`,
       'out',
     )
-  await mkdir(dirname(folder), { recursive: true })
+  await makeFolder(dirname(folder), 'out')
   // Of two pages that start the same run, one makes the folder.
   await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
@@ -49,7 +50,7 @@ export const startRun = async (
 ): Promise<StartAnswer> => {
   const [fault] = faultsOf(command, recipe)
   if (fault !== undefined) throw badRequest(fault.message, fault.name || undefined, 'invalid_recipe')
-  const folder = await makeFolder(runs, String(recipe.out ?? ''))
+  const folder = await makeRunFolder(runs, String(recipe.out ?? ''))
   const form = join(folder, runFiles.form)
   await writeFile(form, `${JSON.stringify({ ...recipe, command, out: folder }, null, 2)}\n`)
   const pid = await runs.processes.start(folder, [command, '--recipe', form])

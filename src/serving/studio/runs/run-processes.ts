@@ -1,8 +1,8 @@
 // The programs that the studio starts: training in processes of their own, which outlive it. Their output goes to a file of the run's folder.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { packageRoot } from '../../../core/index.ts'
+import { makeFolder, packageRoot } from '../../../core/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 
 /** Words for Node that start the program: from its sources where this file is one, else as it is installed. */
@@ -22,7 +22,7 @@ export class RunProcesses {
 
   /** Starts a command of the program for a run's folder. Resolves once the process is there, which then needs this one no more. */
   async start(folder: string, words: readonly string[]): Promise<number> {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder, 'out')
     const output = await open(join(folder, runFiles.console), 'a')
     try {
       const child = spawn(process.execPath, [...programWords(), ...words], {

@@ -84,11 +84,22 @@ describe('a plan of a fine-tuning run', () => {
     expect(notes.filter((note) => note.includes('is not planned'))).toEqual([])
   })
 
-  test('has the time that the base took, by its run card', async () => {
-    const { rows } = await planRun({ ...asked, variant: 'full' })
-    const { wallSeconds } = JSON.parse(readFileSync(join(data.root, 'base', 'run-card.json'), 'utf8'))
-    const { costs } = rows.find(({ name }) => name === 'pretraining the base')!
-    expect(costs?.seconds).toBeCloseTo(wallSeconds)
-    expect(costs?.range[1]).toBeCloseTo(wallSeconds)
+  const baseRow = async (options: object = {}) =>
+    (await planRun({ ...asked, variant: 'full' }, options)).rows.find(({ name }) => name === 'pretraining the base')!
+
+  test('has what the base took, by its run card', async () => {
+    const card = JSON.parse(readFileSync(join(data.root, 'base', 'run-card.json'), 'utf8'))
+    const { costs, tokens, flops, steps, memory } = await baseRow()
+    expect(costs?.seconds).toBeCloseTo(card.wallSeconds)
+    expect(costs?.range[1]).toBeCloseTo(card.wallSeconds)
+    expect({ tokens, flops, steps }).toEqual({ tokens: card.tokens, flops: card.flops, steps: 2 })
+    expect(memory).toMatchObject({ peakBytes: card.measured.peakBytes, phase: card.prediction.phase })
+  })
+
+  test('plans the base for a card with the batch and the length of its run card', async () => {
+    const { config, tokens } = JSON.parse(readFileSync(join(data.root, 'base', 'run-card.json'), 'utf8'))
+    const { tokensPerStep, steps } = await baseRow({ gpu: 't4' })
+    expect(tokensPerStep).toBe(config.batch.sequences * config.maxLength)
+    expect(steps).toBe(Math.round(tokens / tokensPerStep))
   })
 })

@@ -135,5 +135,7 @@ const waterfall = (row: PlannedRow): string =>
 export const renderPlanPage = (plans: RunPlans): string => {
   const { head, rows } = planTable(plans)
   const lines = [...planFacts(plans), ...plans.notes].map((line) => `<p>${escapeHtml(line)}</p>`)
-  return htmlPage('Plan', ['<h1>Plan</h1>', htmlTable(head, rows), ...lines, ...plans.rows.map(waterfall)].join('\n'))
+  // Of a run that is over only the peak is known, which the table has.
+  const shown = plans.rows.filter(({ memory }) => memory.holders.length > 0)
+  return htmlPage('Plan', ['<h1>Plan</h1>', htmlTable(head, rows), ...lines, ...shown.map(waterfall)].join('\n'))
 }

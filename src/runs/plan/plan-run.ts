@@ -281,14 +281,26 @@ const objectiveOf = ({ definition, config }: PlannedBase): ObjectiveDefinition =
 /** Rows of a step of pretraining for each process. */
 const pretrainingRows = 16
 
+/** Micro-batches of a step of pretraining that are planned: more take the same memory. */
+const pretrainingMicroBatches = 3
+
+/** The rows of a step of pretraining, and their length. */
+export interface PretrainingBatch {
+  length: number
+  /** Rows of all processes together (default: 16 for each). */
+  sequences?: number | undefined
+  /** Tokens per forward pass (default: as in training). */
+  microTokens?: number | undefined
+}
+
 /** Plans a step of pretraining a model of the same architecture from scratch, over rows of one length. */
 export const planPretraining = async (
   base: PlannedBase,
-  length: number,
+  { length, microTokens, ...asked }: PretrainingBatch,
   { group, card, shard = 'none' }: Pick<PlanContext, 'group' | 'card'> & { shard?: TrainingSettings['shard'] } = {},
 ): Promise<RunPlan> => {
   const { definition, config, vocabulary } = base
-  const sequences = pretrainingRows * (group?.size ?? 1)
+  const sequences = Math.max(asked.sequences ?? pretrainingRows * (group?.size ?? 1), group?.size ?? 1)
   let facts: Pick<RunPlan, 'parameters' | 'trainedParameters' | 'diskBytes'> | undefined
   const planned = await planSteps(
     async () => {
@@ -296,7 +308,7 @@ export const planPretraining = async (
       const objective = create(schema.parse({}), { vocabulary, maxLength: length })
       const model = buildModel(definition, config, head).requireGrad(true)
       const parameters = trainedParameters(model)
-      const common = { batch: { sequences }, budget: { steps: 1 }, shard }
+      const common = { batch: { sequences, microTokens }, budget: { steps: 1 }, shard }
       const settings = parseConfig(trainingSchema, common, 'plan')
       const size = model.parameterCount
       const ids = ordinaryIds(vocabulary, objective.rows.length)
@@ -321,7 +333,7 @@ export const planPretraining = async (
         // As above.
       } as unknown as TrainingRun<never>
     },
-    { steps: 1 },
+    { steps: 1, microBatches: pretrainingMicroBatches },
   )
   return { ...facts!, ...summaryOf(planned, { group, card }) }
 }

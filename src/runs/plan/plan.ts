@@ -1,7 +1,9 @@
 // What a run costs before it starts: memory, arithmetic, time, money and energy, for each fine-tuning method, beside pretraining the base.
+import { z } from 'zod'
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
+import type { RunCard } from '../../tracking/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -16,6 +18,7 @@ import { betweenMachines, findInterconnect, type Network, type NetworkSettings, 
 import {
   type PlanContext,
   type PlannedBase,
+  type PretrainingBatch,
   planBuiltRun,
   planFeatures,
   plannedElsewhere,
@@ -147,6 +150,44 @@ const planVariants = async (
   return rows
 }
 
+/** What a plan of pretraining takes from the recipe of a run card; runs of other kinds and versions may have none of it. */
+const batchSchema = z.object({
+  maxLength: z.int().positive().optional(),
+  batch: z
+    .object({
+      sequences: z.int().positive().optional(),
+      tokens: z.int().positive().optional(),
+      microTokens: z.int().positive().optional(),
+    })
+    .default({}),
+})
+
+/** The rows that a base was pretrained on, by its run card, or those of a usual run. */
+const pretrainingBatch = (card: RunCard | undefined, maxPositions = 512): PretrainingBatch => {
+  const { maxLength = 512, batch } = batchSchema.safeParse(card?.config).data ?? { batch: {} }
+  const length = Math.min(maxLength, maxPositions)
+  const { sequences, tokens, microTokens } = batch
+  return { length, sequences: sequences ?? (tokens && Math.ceil(tokens / length)), microTokens }
+}
+
+/** A row of what a run took, by its card, in place of what was planned. */
+const recordedRow = (row: PlannedRow, card: RunCard, prices: Prices): PlannedRow => {
+  const { steps, tokens, flops = row.flops, measured, prediction, wallSeconds } = card
+  const peakBytes = measured?.peakBytes ?? prediction?.peakBytes
+  // What held that peak is not recorded.
+  const peak = { phase: prediction?.phase ?? '', operator: '', holders: [], phases: [] }
+  return {
+    ...row,
+    ...(steps > 0 && { steps, tokensPerStep: tokens / steps, flopsPerStep: flops / steps }),
+    tokens,
+    flops,
+    ...(peakBytes !== undefined && {
+      memory: { peakBytes, heldBytes: Math.max(peakBytes, prediction?.heldBytes ?? 0), ...peak },
+    }),
+    costs: costsOf(wallSeconds, { tolerance: 0 }, prices),
+  }
+}
+
 /** The row of pretraining the base from scratch. */
 const planBase = async (
   { base, shard }: Pick<CommonRecipe, 'shard'> & { base?: string },
@@ -158,9 +199,9 @@ const planBase = async (
   group: PlannedGroup | undefined,
 ): Promise<PlannedRow[]> => {
   if (base === undefined) return []
-  const length = Math.min(512, planned.definition.facts(planned.config).maxPositions ?? 512)
-  const step = await planPretraining(planned, length, { group, card: gpu !== undefined, shard })
   const card = await readBaseCard(base)
+  const batch = pretrainingBatch(card, planned.definition.facts(planned.config).maxPositions)
+  const step = await planPretraining(planned, batch, { group, card: gpu !== undefined, shard })
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   const row = toRow('pretraining the base', {
     ...step,
@@ -174,12 +215,11 @@ const planBase = async (
     return [row]
   }
   if (gpu !== undefined || !(card.wallSeconds > 0)) {
-    notes.push('Pretraining the base is planned with the tokens of its run card.')
+    notes.push('Pretraining the base is planned with the tokens, batch and maximum length of its run card.')
     return [row]
   }
-  notes.push('Pretraining the base has the tokens and the time of its run card.')
-  const { wallSeconds } = card
-  return [{ ...row, costs: costsOf(wallSeconds, { tolerance: 0 }, prices) }]
+  notes.push('Pretraining the base has the tokens, FLOPs, memory and time of its run card.')
+  return [recordedRow(row, card, prices)]
 }
 
 const speedOf = async (recipe: CommonRecipe, plan: RunPlan, options: PlanOptions): Promise<Speed | undefined> => {

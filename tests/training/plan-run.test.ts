@@ -50,6 +50,20 @@ describe('a plan of a pretraining run', () => {
     await expect(planRun(recipe(), { gpu: 't4', fit: { memory: 1000 } })).rejects.toThrow(/`fit.memory`/)
   })
 
+  test('fits the whole process on the CPU, and the card of a data sheet', async () => {
+    const here = await planRun(recipe(), { fit: { memory: 2e9 } })
+    const tensors = here.rows[0].memory.heldBytes
+    // Node with libtorch takes more than 100 MB before any tensor.
+    expect(here.fit?.memoryBytes).toBeGreaterThan(tensors + 100e6)
+    expect(here.fit?.memoryBytes).toBeLessThan(2e9)
+    const small = 2 * tensors
+    await expect(planRun(recipe(), { fit: { memory: small } })).rejects.toThrow(
+      /at least .* for `fit.memory`, got .*: the process takes about .* before it has any tensors/,
+    )
+    const onCard = await planRun(recipe(), { gpu: 't4', fit: { memory: 2e9 } })
+    expect(onCard.fit?.memoryBytes).toBe(onCard.rows[0].memory.heldBytes)
+  })
+
   test('refuses limits that nothing stays within, and names the one that binds', async () => {
     const start = (fit: object, more: object = {}) => planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit, ...more })
     await expect(start({ hours: 1e-12, money: 50 })).rejects.toThrow(/Expected more for `fit.hours`: one step takes/)

@@ -1,7 +1,7 @@
 // What plans know of this machine: the speed of training steps, and the memory of the process that no plan sees. Kept in the user's cache.
 import { readFile } from 'node:fs/promises'
 import { processorName, userCache, writeFileAtomic } from '../../core/index.ts'
-import { getThreads } from '../../tensor/index.ts'
+import { deviceMemory, getThreads, processMemory } from '../../tensor/index.ts'
 import type { Speed } from './costs.ts'
 
 /** What a run on this machine showed. */
@@ -89,9 +89,23 @@ export const rememberedSpeed = async (precision: string, flopsPerToken: number):
 const usualMargin = 20e6
 
 /** Memory of the process that plans do not see, by finished runs on this machine. */
-export const rememberedMargin = async (): Promise<number> => {
+const rememberedMargin = async (): Promise<number> => {
   const known = (await readCalibrations())
     .filter(({ processor }) => processor === processorName())
     .flatMap(({ marginBytes }) => (marginBytes === undefined ? [] : [marginBytes]))
   return known.length === 0 ? usualMargin : median(known)
 }
+
+/** Memory that a run takes on its device beside the tensors of its plan. */
+export interface UnplannedMemory {
+  /** What this process holds already. */
+  processBytes: number
+  /** What code and buffers of the kernels take later; 0 for an accelerator. */
+  marginBytes: number
+}
+
+/** What a run in this process takes beside its tensors, while it holds none of them. */
+export const unplannedMemory = async (device: string): Promise<UnplannedMemory> => ({
+  processBytes: processMemory(device),
+  marginBytes: deviceMemory(device) === undefined ? await rememberedMargin() : 0,
+})

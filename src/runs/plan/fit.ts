@@ -17,9 +17,9 @@ export interface Fit {
   /** Steps and tokens that time and money allow, where they are limited. */
   steps?: number
   tokens?: number
+  /** What the run is predicted to take of the memory that was limited: the process on the CPU, a card otherwise. */
+  memoryBytes?: number
 }
-
-const heldBy = ({ memory }: RunPlan): number => memory.heldBytes
 
 interface Candidate {
   changes: Record<string, unknown>
@@ -90,6 +90,22 @@ interface FitContext {
   network: Network | undefined
   prices: Prices
   machines: PlanContext
+  /** What the process takes beside the memory that a plan counts, in bytes; 0 for a card by its data sheet. */
+  unplannedBytes: number
+}
+
+/** @throws ConfigError for less memory than any of the changes takes */
+const refuseMemory = (limit: number, { memory }: RunPlan, unplannedBytes: number): never => {
+  const states = memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0)
+  const least = `Expected at least ${formatBytes(unplannedBytes + states)} for \`fit.memory\``
+  if (unplannedBytes >= limit)
+    throw new ConfigError(
+      `${least}, got ${formatBytes(limit)}: the process takes about ${formatBytes(unplannedBytes)} before it has any tensors. Allow more.`,
+    )
+  const beside = unplannedBytes === 0 ? '' : `the process (about ${formatBytes(unplannedBytes)}), `
+  throw new ConfigError(
+    `${least}, which ${beside}weights, gradients and optimizer state take, got ${formatBytes(limit)}. Choose a smaller model or a method that trains less.`,
+  )
 }
 
 /** @throws ConfigError for limits that no run stays within, which names the one that binds */
@@ -97,25 +113,24 @@ export const fitRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
   planned: RunPlan,
-  { limits, speed, network, prices, machines }: FitContext,
+  { limits, speed, network, prices, machines, unplannedBytes }: FitContext,
 ): Promise<Fit> => {
   const { memory } = limits
+  const takenBy = (plan: RunPlan) => unplannedBytes + plan.memory.heldBytes
   const found =
     memory === undefined
       ? { changes: {}, plan: planned }
-      : await nearestFit(kind, recipe, (plan) => heldBy(plan) <= memory, machines)
-  if (found === undefined)
-    throw new ConfigError(
-      `Expected at least ${formatBytes(planned.memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0))} for \`fit.memory\`, which weights, gradients and optimizer state take, got ${formatBytes(memory ?? 0)}. Choose a smaller model or a method that trains less.`,
-    )
+      : await nearestFit(kind, recipe, (plan) => takenBy(plan) <= memory, machines)
+  if (found === undefined) return refuseMemory(memory!, planned, unplannedBytes)
   const { timeline, ...plan } = found.plan
   const { changes } = found
   const binds = Object.keys(changes).length > 0 ? ['memory'] : []
-  if (limits.hours === undefined && limits.money === undefined) return { changes, plan, binds }
+  const taken = memory === undefined ? {} : { memoryBytes: takenBy(found.plan) }
+  if (limits.hours === undefined && limits.money === undefined) return { changes, plan, binds, ...taken }
   if (speed === undefined)
     throw new ConfigError('`fit` by time or money needs the speed of the machine: add `measure`, or choose a `gpu`.')
   const affordable = affordableTime(limits, speed, prices)
-  if (affordable === undefined) return { changes, plan, binds }
+  if (affordable === undefined) return { changes, plan, binds, ...taken }
   const time = stepTime({ ...plan, timeline }, speed, network)
   if (time === undefined)
     throw new ConfigError(
@@ -129,6 +144,7 @@ export const fitRun = async (
   return {
     changes: { ...changes, 'budget.steps': steps },
     plan,
+    ...taken,
     binds: [...binds, affordable.binds],
     steps,
     tokens: Math.floor(steps * plan.tokensPerStep),

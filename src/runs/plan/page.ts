@@ -102,9 +102,12 @@ export const planFacts = (plans: RunPlans): string[] => {
     ...(fit === undefined
       ? []
       : [
-          Object.keys(fit.changes).length === 0
-            ? 'fits within the limits as it is'
-            : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
+          [
+            Object.keys(fit.changes).length === 0
+              ? 'fits within the limits as it is'
+              : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
+            ...(fit.memoryBytes === undefined ? [] : [`about ${formatBytes(fit.memoryBytes)} in all`]),
+          ].join(', '),
         ]),
   ]
 }

@@ -10,7 +10,7 @@ import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { nonIterativeVariants } from '../finetune/variant-names.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
-import { rememberedSpeed } from './calibration.ts'
+import { rememberedSpeed, unplannedMemory } from './calibration.ts'
 import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
 import { cardsOfMachine, findAccelerator } from './machines.ts'
@@ -353,6 +353,8 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   // A method without steps has no budget and no batches: those of a run with steps are planned, as it has them by default.
   const stepwise = features ? await startOf(command).resolve({ ...given, variant: 'full', adapter: {} }) : recipe
   const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe, machines)
+  // Before other methods are planned, which leave memory behind.
+  const unplanned = card === undefined ? await unplannedMemory(recipe.device) : { processBytes: 0, marginBytes: 0 }
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push(
@@ -375,7 +377,10 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const fit =
     options.fit === undefined
       ? undefined
-      : await fitRun(kind, recipe, planned, { limits: options.fit, speed, network, prices, machines })
+      : await fitRun(kind, recipe, planned, {
+          ...{ limits: options.fit, speed, network, prices, machines },
+          unplannedBytes: unplanned.processBytes + unplanned.marginBytes,
+        })
   return {
     command,
     rows,

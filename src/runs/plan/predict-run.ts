@@ -2,12 +2,12 @@
 import { memoryUsage } from 'node:process'
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup, type ProcessGroup } from '../../distributed/index.ts'
-import { deviceMemory, processMemory } from '../../tensor/index.ts'
+import { deviceMemory } from '../../tensor/index.ts'
 import type { RunPrediction } from '../../tracking/index.ts'
 import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import type { SharedData } from '../engine/shared-data.ts'
-import { rememberedMargin, rememberedSpeed } from './calibration.ts'
+import { rememberedSpeed, unplannedMemory } from './calibration.ts'
 import { costsOf } from './costs.ts'
 import { describeChanges, nearestFit } from './fit.ts'
 import { type PlanContext, planBuiltRun, plannedElsewhere, type RunPlan } from './plan-run.ts'
@@ -124,7 +124,7 @@ export const predictRun = async (
     plan.rollouts === undefined && recipe.device === 'cpu'
       ? await rememberedSpeed(recipe.precision, flopsPerStep / tokensPerStep)
       : undefined
-  const marginBytes = deviceMemory(recipe.device) === undefined ? await rememberedMargin() : 0
+  const { processBytes, marginBytes } = await unplannedMemory(recipe.device)
   const flops = steps === undefined ? undefined : steps * flopsPerStep
   const { processes } = plan
   const own = processes?.flopsPerStep ?? flopsPerStep
@@ -133,7 +133,7 @@ export const predictRun = async (
   return {
     peakBytes: memory.peakBytes,
     heldBytes: memory.heldBytes,
-    rssBytes: processMemory(recipe.device) + memory.heldBytes + marginBytes,
+    rssBytes: processBytes + memory.heldBytes + marginBytes,
     marginBytes,
     phase: memory.phase,
     parameters,

@@ -5,6 +5,7 @@ import { basename, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import {
   expandRules,
+  expectBaseAt,
   fromHfKeys,
   type LoadModelOptions,
   loadModelWithReport,
@@ -241,6 +242,8 @@ const loadBase = async (
     return { model }
   }
   const where = base ?? (await baseIn(folder, fields))
+  if (base === undefined)
+    await expectBaseAt(where, { of: 'the adapter', folder, file: CONFIG_FILE, field: 'base_model_name_or_path' })
   // The size of the head is only known once the architecture of the base is.
   const loaded = await loadModelWithReport(where, { ...loading, head })
   const given = { ...headOptions(loaded.model), ...options.headOptions }

@@ -44,6 +44,24 @@ const nothingAt = async (name: string): Promise<CheckpointError> => {
   )
 }
 
+/** Where the path of a base was read. */
+export interface NamedBase {
+  /** What was trained on the base, in words: `the adapter`. */
+  of: string
+  folder: string
+  /** File in the folder, and its field with the path. */
+  file: string
+  field: string
+}
+
+/** @throws CheckpointError where a path that a file names as a base leads to nothing, as when the base was moved */
+export const expectBaseAt = async (base: string, { of, folder, file, field }: NamedBase): Promise<void> => {
+  if ((await exists(base)) || !(await isPath(base))) return
+  throw new CheckpointError(
+    `Expected a model for the base of ${of} \`${folder}\`, found nothing at \`${base}\`. Move the base back there, or set \`${field}\` in ${join(folder, file)} to where it is now.`,
+  )
+}
+
 export const commitPattern = /^[0-9a-f]{40}$/
 
 /** Folder of the cache: from HF_HUB_CACHE, HF_HOME or XDG_CACHE_HOME. */

@@ -13,7 +13,7 @@ export { type GgufTokenizer, ggufNormalizerKey, ggufPreTokenizer, ggufTokenizer 
 export { type GgufType, ggufType } from './gguf-types.ts'
 export type { HfFields } from './hf-config.ts'
 export { expandRules, fromHfKeys, joinFused, splitFused, toHfKeys } from './hf-keys.ts'
-export { expectModelName, type ResolveOptions, resolveModel } from './hub.ts'
+export { expectBaseAt, expectModelName, type ResolveOptions, resolveModel } from './hub.ts'
 export { isHubData, pinData, type ResolveDataOptions, resolveData } from './hub-dataset.ts'
 export {
   type HubFile,

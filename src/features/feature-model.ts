@@ -3,7 +3,13 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
+import {
+  expectBaseAt,
+  loadModelWithReport,
+  openSafetensors,
+  resolveModel,
+  saveSafetensors,
+} from '../checkpoint/index.ts'
 import { CheckpointError, exists, openEnum, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { defaultDevice, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
@@ -158,6 +164,8 @@ export const loadFeatureModel = async (
     throw new CheckpointError(`${path}: Expected JSON, got something else (${(error as Error).message}).`)
   }
   const facts = parseConfig(fileSchema, fields, path)
+  if (base === undefined)
+    await expectBaseAt(facts.base, { of: 'the feature-based specialist', folder, file: FEATURE_FILE, field: 'base' })
   const opened =
     typeof base === 'object'
       ? featureBaseOf(base, facts, path)

@@ -1,5 +1,5 @@
 // Adapters that stand on others: one is trained on frozen ones, is active with them, and is stored with them.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -231,6 +231,19 @@ describe('a folder with a stack', () => {
     bank.activate([])
   })
   const opened = async (folder: string) => logitsOf((await loadAdapter(folder)).model)
+
+  it('names its base where that was moved, and what to do', async () => {
+    const copy = at('orphan')
+    cpSync(at('english'), copy, { recursive: true })
+    const file = join(copy, 'adapter_config.json')
+    const fields = JSON.parse(readFileSync(file, 'utf8'))
+    writeFileSync(file, JSON.stringify({ ...fields, base_model_name_or_path: at('gone') }))
+    await expect(loadAdapter(copy)).rejects.toThrow(
+      /the base of the adapter `.*orphan`, found nothing at `.*gone`\. .*set `base_model_name_or_path` in .*orphan.adapter_config/,
+    )
+    writeFileSync(file, JSON.stringify(fields))
+    expect((await loadAdapter(copy)).applied.name).toBe('default')
+  })
 
   it('opens as it was trained, and the task adapter can get another one below it', async () => {
     expect(apart(await opened(at('sentiment')), expected.get('english-sentiment')!)).toBe(0)

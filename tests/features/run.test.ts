@@ -217,6 +217,10 @@ describe('a feature-based run', () => {
     const facts = JSON.parse(readFileSync(path, 'utf8'))
     writeFileSync(path, JSON.stringify({ ...facts, baseIdentity: '0'.repeat(64) }))
     await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/with other weights/)
+    writeFileSync(path, JSON.stringify({ ...facts, base: at('gone') }))
+    await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(
+      /the base of the feature-based specialist .*nothing at .*gone.*set `base` in .*feature_model\.json/,
+    )
     writeFileSync(path, JSON.stringify({ ...facts, width: 8, standardize: true }))
     await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected/)
     writeFileSync(path, '{')

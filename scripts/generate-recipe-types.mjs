@@ -77,9 +77,9 @@ const fieldsOf = (shape, without = []) =>
     )
     .join('\n')
 
-const objectType = (shape, without) => {
+const objectType = (shape, without, empty = 'Record<never, never>') => {
   const fields = fieldsOf(shape, without)
-  return fields === '' ? 'Record<never, never>' : `{\n${indent(fields)}\n}`
+  return fields === '' ? empty : `{\n${indent(fields)}\n}`
 }
 
 const unionOf = (types) => [...new Set(types)].join(' | ')
@@ -134,10 +134,11 @@ const typeOf = (schema) => {
 
 const pascal = (type) => type.replace(/(^|-)([a-z0-9])/g, (_, __, letter) => letter.toUpperCase())
 
-const byChoice = (name, doc, schemas) =>
+/** @param empty type of a choice without settings, where it is not joined with that of others */
+const byChoice = (name, doc, schemas, empty) =>
   `/** ${doc} */\nexport interface ${name} {\n${indent(
     Object.entries(schemas)
-      .map(([type, schema]) => `${key(type)}: ${objectType(schema.shape, ['type'])}`)
+      .map(([type, schema]) => `${key(type)}: ${objectType(schema.shape, ['type'], empty)}`)
       .join('\n'),
   )}\n}\n`
 
@@ -245,7 +246,7 @@ ${docOf(finetune.schema.shape.settings)}settings?: TaskSettings[Task]`),
 `,
     ],
     'variants.ts': [
-      byChoice('VariantSettings', 'Settings of `adapter`, by `variant`.', variant.schemas),
+      byChoice('VariantSettings', 'Settings of `adapter`, by `variant`.', variant.schemas, 'undefined'),
       `/** A variant with its settings. */
 export type VariantChoice = {
   [Variant in keyof VariantSettings]: {

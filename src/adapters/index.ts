@@ -1,6 +1,6 @@
 // The registry of fine-tuning methods, and what other folders use of adapters.
 import type { z } from 'zod'
-import { openUnion, parseConfig, Registry } from '../core/index.ts'
+import { ConfigError, openUnion, parseConfig, Registry } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { AdapterDefinition } from './adapter.ts'
 import { AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
@@ -66,13 +66,25 @@ export type AdapterSettings = { [Type in AdapterType]: Omit<z.input<(typeof adap
  */
 export const registerAdapter = (definition: AdapterDefinition): void => registry.register(definition)
 
+/** @throws ConfigError for settings that the method does not have or that have wrong values */
+const checkedSettings = (config: AdapterInput): AdapterConfig => {
+  const method = registry.list.find(({ type }) => type === config.type)
+  const [given] = Object.keys(config).filter((name) => name !== 'type')
+  // Such as full fine-tuning: the list of all settings that could be meant would be empty.
+  if (method !== undefined && given !== undefined && Object.keys(method.config.shape).every((name) => name === 'type'))
+    throw new ConfigError(
+      `Expected no settings in \`adapter\` for \`variant\` ${method.type}, which has none, got \`${given}\`. Remove it, or choose another \`variant\`.`,
+    )
+  return parseConfig(adapterSchema, config, 'adapter')
+}
+
 /**
  * Freezes the base and adds a new adapter, which is active and trainable: gradients go to its `trainable` tensors
  * alone.
  * @throws ConfigError for settings that do not fit the method or the model
  */
 export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
-  const checked = parseConfig(adapterSchema, config, 'adapter')
+  const checked = checkedSettings(config)
   return applyWith(registry.find(checked.type) as AnyAdapter, model, checked, options)
 }
 
@@ -83,7 +95,7 @@ export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyO
  * @throws ConfigError for settings that do not fit the method or the model, or a name that is taken
  */
 export const addAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
-  const checked = parseConfig(adapterSchema, config, 'adapter')
+  const checked = checkedSettings(config)
   const definition = registry.find(checked.type) as AnyAdapter
   const { name = 'default', ...rest } = options
   const bank = adaptersOf(model)

@@ -118,6 +118,12 @@ it.each([
   expect(editorOf(recipe.replace(right, wrong)).faults().join('\n')).toMatch(message)
 })
 
+it.each(['full', 'linear-probe'])('take no settings of an adapter for %s, which has none', (variant) => {
+  const own = recipe.replace("variant: 'lora'", `variant: '${variant}'`)
+  expect(editorOf(own).faults().join('\n')).toMatch(/not assignable to type 'undefined'/)
+  expect(editorOf(own.replace('  adapter: { rank: 8 },\n', '')).faults()).toEqual([])
+})
+
 it('take the settings of a package that declares them', () => {
   const declared = `declare module './recipe-types/index.ts' {
   interface ObjectiveSettings {

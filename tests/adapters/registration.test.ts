@@ -71,6 +71,11 @@ const build = () => {
 const inputIds = Tensor.from(BigInt64Array.of(5n, 6n, 7n), { shape: [1, 3] })
 const logitsOf = (model: ReturnType<typeof build>) => noGrad(() => model.forward({ inputIds }).logits.toFloat32Array())
 
+it.each(['full', 'linear-probe'] as const)('%s says that it has no settings', (type) => {
+  const given = { type, rank: 8 } as AdapterInput
+  expect(() => applyAdapter(build(), given)).toThrow(/no settings in `adapter` for `variant` .*got `rank`\. Remove it/)
+})
+
 describe('registerAdapter', () => {
   it('makes a method usable by name: applied, trained, saved and loaded', async () => {
     const given = { type: 'shift', layer: 'vProj' }

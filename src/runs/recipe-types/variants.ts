@@ -2,8 +2,8 @@
 
 /** Settings of `adapter`, by `variant`. */
 export interface VariantSettings {
-  full: Record<never, never>
-  'linear-probe': Record<never, never>
+  full: undefined
+  'linear-probe': undefined
   bitfit: {
     /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean

@@ -19,9 +19,32 @@ const listed = exportTargets.flatMap(({ type, description, variants, defaultVari
       ]),
 ])
 
-/** One comparison on one line. */
-const rowText = ({ target, consumer, check, value, limit }: ProofRow): string =>
-  `${target.padEnd(11)} ${check.padEnd(39)} ${value}${limit === undefined ? '' : ` (limit ${limit})`}${consumer === 'tunesmith' ? '' : `, ${consumer}`}`
+/** Columns of a terminal that every line fits, but for paths and sentences. */
+const lineWidth = 80
+
+const madeBy = ({ target, consumer }: ProofRow): string =>
+  consumer === 'tunesmith' ? target : `${target}, by ${consumer}`
+
+/** Comparisons below the format and the program that they are of, with their values in one column. */
+export const renderProof = (proof: readonly ProofRow[]): string[] => {
+  const rows = proof.map((row) => {
+    const { check, value, limit } = row
+    return { owner: madeBy(row), check, result: `${value}${limit === undefined ? '' : ` (limit ${limit})`}` }
+  })
+  const fits = rows.filter(({ check, result }) => `  ${check}  ${result}`.length <= lineWidth)
+  const widest = Math.max(0, ...fits.map(({ result }) => result.length))
+  // A long check must not push the values of all others out of the line.
+  const most = Math.max(
+    0,
+    ...fits.map(({ check }) => check.length).filter((length) => length + widest <= lineWidth - 4),
+  )
+  return rows.flatMap(({ owner, check, result }, i) => [
+    ...(owner === rows[i - 1]?.owner ? [] : [owner]),
+    ...(check.length <= most
+      ? [`  ${check.padEnd(most)}  ${result}`]
+      : [`  ${check}`, `${' '.repeat(most + 4)}${result}`]),
+  ])
+}
 
 export const exportCommand = defineCommand({
   name: 'export',
@@ -74,7 +97,7 @@ export const exportCommand = defineCommand({
     )
   },
   render: ({ out, files, proof, notes }) =>
-    [...proof.map(rowText), ...notes, ...files.map(({ name, bytes }) => `${out}/${name} (${formatBytes(bytes)})`)].join(
+    [...renderProof(proof), ...notes, ...files.map(({ name, bytes }) => `${out}/${name} (${formatBytes(bytes)})`)].join(
       '\n',
     ),
 })

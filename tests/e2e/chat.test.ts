@@ -20,7 +20,7 @@ let tokenizer: Tokenizer
 let model: Model
 const at = (name: string) => join(words.path, name)
 
-const build = (type: 'llama' | 'bert', head: 'causal-lm' | 'masked-lm') => {
+const build = (type: 'llama' | 'bert' | 'gpt2', head: 'causal-lm' | 'masked-lm') => {
   const definition = models[type] as never as (typeof models)['llama']
   const config = definition.config.parse({
     ...definition.presets.test,
@@ -304,6 +304,20 @@ describe('generate', () => {
     expect((await sample(...ofFile, '--seed', '7'))[0]).toBe((await sample('--prompt', prompts[0], '--seed', '7'))[0])
     const same = ['--prompt', prompts[0], '--prompt', prompts[0], '--prompt', prompts[0], '--max-new-tokens', '12']
     expect(new Set(await sample(...same, '--seed', '7')).size).toBe(3)
+  })
+
+  it('says where the context of the model ends a text', async () => {
+    // Its positions are embeddings, which end; those of the base are rotations.
+    await saveModel(build('gpt2', 'causal-lm'), at('gpt2'), { tokenizer: words.tokenizer })
+    const flags = ['generate', '--model', at('gpt2'), '--prompt', 'the cat']
+    // A token that ends the text and cannot be written: only the context does.
+    const endless = ['--eos-token-ids', '7', '--suppress-token-ids', '7']
+    const { stderr, code } = await runHere([...flags, '--max-new-tokens', '9999', ...endless])
+    expect(code).toBe(0)
+    expect(stderr).toMatch(
+      /context of 96 tokens, prompt included, ended the text before the 9999 tokens of `--max-new-tokens`\.\n/,
+    )
+    expect((await runHere([...flags, '--max-new-tokens', '4'])).stderr).not.toContain('context of')
   })
 
   it('puts a message into a chat template and ends where the turn does', async () => {

@@ -114,6 +114,22 @@ const stream = async (
   return [{ promptIndex: 0, text, ids, finishReason, promptTokens: prompt.length, newTokens: ids.length }]
 }
 
+/** Says of texts that end because the model has no more positions: their finish reason is that of a text with all tokens it may have. */
+const noteContext = (
+  texts: readonly GeneratedText[],
+  asked: number | undefined,
+  { facts: { maxPositions } }: Model,
+  context: CommandContext,
+): void => {
+  if (asked === undefined || maxPositions === undefined) return
+  const cut = texts.filter(({ finishReason, newTokens }) => finishReason === 'length' && newTokens < asked).length
+  if (cut === 0) return
+  const which = texts.length === 1 ? 'the text' : `${cut} of ${texts.length} texts`
+  context.warn(
+    `The context of ${maxPositions} tokens, prompt included, ended ${which} before the ${asked} tokens of \`--max-new-tokens\`.`,
+  )
+}
+
 const { noRepeatNgramSize, ...settingFields } = withoutDefaults(generationSchema, "the model's own")
 
 export const generate = defineCommand({
@@ -224,6 +240,7 @@ export const generate = defineCommand({
       progress.stop()
       speculation?.close()
     }
+    noteContext(generated, (given as GenerationOptions).maxNewTokens, loaded.model, context)
     const seconds = (performance.now() - started) / 1000
     const newTokens = generated.reduce((sum, result) => sum + result.newTokens, 0)
     const ended = streamed ? `, finish reason ${generated[0].finishReason}` : ''

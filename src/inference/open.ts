@@ -144,31 +144,32 @@ const entitiesOf = (text: string, { prediction, parts }: TaskTextPrediction): En
  * that names those that can. Call `close` to free the memory immediately; else the garbage collector does, later.
  */
 export class TextModel {
-  readonly #loaded: InferenceModel
+  readonly #whole: InferenceModel
   #embedding: Model | undefined
+  #closed = false
 
   constructor(loaded: InferenceModel) {
-    this.#loaded = loaded
+    this.#whole = loaded
     loaded.model.eval()
   }
 
-  /** The model itself, for everything that these methods do not cover. */
+  /** The model itself, for everything that these methods do not cover. @throws ConfigError after `close` */
   get model(): Model {
     return this.#loaded.model
   }
 
   get tokenizer(): ModelTokenizer {
-    return this.#loaded.tokenizer
+    return this.#whole.tokenizer
   }
 
   /** What the model predicts. */
   get head(): HeadType {
-    return this.model.headType
+    return this.#whole.model.headType
   }
 
   /** The labels of the head, where it has some. */
   get labels(): readonly string[] {
-    return this.model.headOptions.labels
+    return this.#whole.model.headOptions.labels
   }
 
   /**
@@ -275,8 +276,8 @@ export class TextModel {
     input: string | readonly string[],
     options: Partial<EmbedSettings> = {},
   ): Promise<Float32Array | Float32Array[]> {
-    this.#embedding ??=
-      this.head === 'embedding' ? this.model : withHead(this.model, 'embedding', this.model.headOptions).eval()
+    const { model: whole } = this
+    this.#embedding ??= this.head === 'embedding' ? whole : withHead(whole, 'embedding', whole.headOptions).eval()
     const model = this.#embedding
     return forOneOrMany(input, async (texts) => {
       const { vectors }: Embedded = await embedWithRows(model, this.tokenizer, texts, options)
@@ -329,12 +330,19 @@ export class TextModel {
 
   /** Frees the weights. The model and its tensors must not be used afterwards. */
   close(): void {
-    freeWeights(this.model)
+    this.#closed = true
+    freeWeights(this.#whole.model)
     if (this.#embedding !== undefined) freeWeights(this.#embedding)
   }
 
+  /** @throws ConfigError after `close`, in place of an error about the tensors that it has freed */
+  get #loaded(): InferenceModel {
+    if (this.#closed) throw new ConfigError('Expected an open model, got one that `close` has freed. Open it again.')
+    return this.#whole
+  }
+
   #expectHead(method: string, heads: readonly HeadType[]): void {
-    if (heads.includes(this.head)) return
+    if (heads.includes(this.model.headType)) return
     throw new ConfigError(
       `Expected a model with the head ${heads.join(' or ')} for \`${method}\`, got ${this.head}. Use the method that fits: ${methodsByHead[this.head] ?? 'embed'}.`,
     )

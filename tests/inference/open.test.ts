@@ -64,7 +64,13 @@ describe('open', () => {
     }
     expect(await model.predict(['a'])).toEqual([{ text: 'a', ...(await model.classify('a')) }])
     expect(model.labels).toEqual(['bad', 'good'])
+    await model.embed('a')
     model.close()
+    const closed = /Expected an open model, got one that `close` has freed\. Open it again\./
+    for (const call of [() => model.classify('a'), () => model.embed('a'), () => model.predict(['a'])])
+      await expect((async () => call())()).rejects.toThrow(closed)
+    expect(() => model.model).toThrow(closed)
+    expect(() => model.close()).not.toThrow()
   })
 
   it('predicts with the task that a run recorded, where a package registered it', async () => {

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import { type ModelTokenizer, modelOfTask, resolveModel, sourceOf } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, exists, show } from '../core/index.ts'
+import { isFeatureModel } from '../features/index.ts'
 import {
   generationDefaults,
   type InferenceModel,
@@ -123,13 +124,18 @@ const mergeActive = async (
 
 /**
  * Opens any MODEL for an export.
- * @throws ConfigError for adapters that cannot be merged, CheckpointError for files that cannot be loaded, and for NaN or
- *   infinity in a tensor
+ * @throws ConfigError for a feature-based run and for adapters that cannot be merged, CheckpointError for files that cannot be loaded,
+ *   and for NaN or infinity in a tensor
  */
 export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Promise<ExportSource> => {
   const { model: chosen, task: named, revision } = input
   if (chosen === '') throw new ConfigError(`Expected a model to export, got ${show(chosen)}.`)
   const given = named === undefined ? chosen : await modelOfTask(chosen, named)
+  // Its head is a fitted learner, not a layer that formats of models know: said before the base is loaded.
+  if (await isFeatureModel(await resolveModel(given, { revision, onProgress: hooks.onDownload })))
+    throw new ConfigError(
+      `Expected a model that an export can write, got ${given}, a feature-based run: a learner on a frozen base, which no format of \`export\` has. Use it with \`predict\`, \`serve\` or, in TypeScript, \`open\`; to export, fine-tune with the variant full, or with an adapter that can be merged, such as lora.`,
+    )
   const loaded = await loadWholeModel({ model: given, revision }, hooks)
   await addAdapters(loaded, input)
   const bank = adaptersOf(loaded.model)

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
-import { exportModel } from '../../src/export/index.ts'
+import { exportModel, exportTargets } from '../../src/export/index.ts'
 import { noGrad } from '../../src/tensor/index.ts'
 import { trainTokenizer } from '../../src/tokenizers/index.ts'
 import { oddModel } from './onnx-fixture.ts'
@@ -58,6 +58,19 @@ const exportElsewhere = (input: object) => {
 }
 
 describe('an export', () => {
+  it('refuses a feature-based run by name in every format, before it opens the base', async () => {
+    mkdirSync(at('features'))
+    // Only the name of the file tells what it is: whatever reads more fails in another way.
+    writeFileSync(join(at('features'), 'feature_model.json'), '{}')
+    for (const { type } of exportTargets) {
+      const out = at(`features-${type}`)
+      await expect(exportModel({ model: at('features'), to: [type], out })).rejects.toThrow(
+        /^Expected a model that an export can write, got .*features, a feature-based run: .* `predict`, `serve` or, in TypeScript, `open`; to export, .* full, or .* lora\.$/,
+      )
+      expect(existsSync(out)).toBe(false)
+    }
+  })
+
   it('that is killed half-way leaves nothing under its name, and the next one is whole', async () => {
     const out = at('killed')
     const to = ['merged', 'gguf:q8_0', 'onnx', 'onnx:q8']

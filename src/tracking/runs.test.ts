@@ -111,6 +111,24 @@ describe('listRuns', () => {
     expect((await listRuns(running)).map(({ name }) => name)).toEqual(['f-running'])
   })
 
+  test('compares evaluations by the metric that the run keeps its best by', async () => {
+    const spread = (step: number, loss: number, accuracy: number): TrainingEvent => ({
+      ...(evaluation(step, loss) as TrainingEvent & { type: 'evaluation' }),
+      metrics: { loss, accuracy },
+    })
+    // The lowest loss is at step 1, the highest accuracy at step 2.
+    const folder = await writeRun('kept/by-accuracy', [spread(1, 0.3, 0.5), spread(2, 0.4, 0.8), spread(3, 0.5, 0.7)])
+    const recipes = [
+      ['{"keep":{"best":"accuracy"}}', { metric: 'accuracy', value: 0.8, step: 2 }],
+      ['{"keep":{"last":2}}', { metric: 'loss', value: 0.3, step: 1 }],
+      ['{"torn', { metric: 'loss', value: 0.3, step: 1 }],
+    ] as const
+    for (const [recipe, best] of recipes) {
+      writeFileSync(join(folder, runFiles.recipe), recipe)
+      expect((await summarizeRun(folder)).best).toEqual(best)
+    }
+  })
+
   test('says that a folder is missing and that one is empty', async () => {
     await expect(listRuns(join(root, 'nothing'))).rejects.toThrow('ENOENT')
     expect(renderRuns(await listRuns(join(root, 'no-run')))).toBe('No runs found.')

@@ -1,6 +1,6 @@
 // Finds the runs in a folder and summarises each in one line, from its events and its lock.
 
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
@@ -64,8 +64,9 @@ export const summarizeRun = async (folder: string): Promise<RunSummary> => {
     started: undefined,
     updated: undefined,
   }
+  const kept = await keptMetric(folder)
   try {
-    await outlineEvents(join(folder, runFiles.events), (event) => takeUp(summary, event))
+    await outlineEvents(join(folder, runFiles.events), (event) => takeUp(summary, event, kept))
   } catch (error) {
     if (!(error instanceof DataError)) throw error
     return { ...summary, status: 'damaged', message: error.message }
@@ -73,7 +74,19 @@ export const summarizeRun = async (folder: string): Promise<RunSummary> => {
   return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
 }
 
-const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline): void => {
+/** The metric by which a run keeps its best checkpoint; undefined where its recipe names none, or cannot be read. */
+const keptMetric = async (folder: string): Promise<string | undefined> => {
+  try {
+    const recipe = JSON.parse(await readFile(join(folder, runFiles.recipe), 'utf8')) as { keep?: { best?: unknown } }
+    return typeof recipe?.keep?.best === 'string' ? recipe.keep.best : undefined
+  } catch {
+    // A damaged recipe must not hide the run: its events are summarised without it.
+    return undefined
+  }
+}
+
+/** @param kept metric of the best evaluation (default: the first metric) */
+const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline, kept: string | undefined): void => {
   summary.started ??= event.time
   summary.updated = event.time
   summary.step = Math.max(summary.step, event.step)
@@ -85,7 +98,7 @@ const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline): void =
     summary.tokens = event.tokens
     summary.seconds += event.seconds
   } else if (event.type === 'evaluation') {
-    const metric = summary.best?.metric ?? Object.keys(event.metrics)[0]
+    const metric = kept ?? summary.best?.metric ?? Object.keys(event.metrics)[0]
     const value = event.metrics[metric]
     if (value === undefined || Number.isNaN(value)) return
     const { best } = summary

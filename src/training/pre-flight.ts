@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
-import type { Optimizer } from '../optim/index.ts'
+import { type Optimizer, type ScheduleConfig, scheduleAt } from '../optim/index.ts'
 import { deviceMemory, memoryStatistics, type Tensor } from '../tensor/index.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainableModel, totalWeights } from './gradients.ts'
@@ -19,6 +19,9 @@ export interface PreFlightFacts<Example> {
   steps?: number
   /** Fewest steps that can teach this model anything; fewer are warned of. */
   enoughSteps?: number
+  /** Learning rate at the peak of the schedule. */
+  learningRate?: number
+  schedule?: ScheduleConfig
   /** Documents of the validation split, where the data is split by document. */
   validationDocuments?: number
   decode(ids: readonly number[]): string
@@ -67,6 +70,23 @@ const flopsPerToken = (
     for (const parameter of one.head.parameters().values()) perToken += flopsOf(parameter) * trainedShare
   }
   return perToken
+}
+
+/** A warmup that does not end within the run, by which the learning rate never reaches its peak. */
+const warmupWarnings = ({
+  steps,
+  learningRate,
+  schedule,
+}: Pick<PreFlightFacts<never>, 'steps' | 'learningRate' | 'schedule'>): string[] => {
+  if (steps === undefined || learningRate === undefined || schedule === undefined) return []
+  // A schedule of a package may have no warmup. A share of the steps always ends within the run.
+  const { warmupSteps = 0 } = schedule as { warmupSteps?: number }
+  if (warmupSteps < steps || warmupSteps === 0) return []
+  const highest = learningRate * scheduleAt(schedule, { step: steps - 1, totalSteps: steps })
+  const percent = Number(((100 * highest) / learningRate).toPrecision(2))
+  return [
+    `The learning-rate warmup has ${warmupSteps} ${warmupSteps === 1 ? 'step' : 'steps'}, the run ${steps}: the highest learning rate is ${Number(highest.toPrecision(3))}, ${percent} % of ${learningRate}. Set \`schedule.warmupSteps\` to fewer steps than the run has, or leave it out and set \`schedule.warmupShare\`, for instance to 0.1.`,
+  ]
 }
 
 /** Warnings of a budget too small to learn from, and of a validation split too small to measure with. */
@@ -128,7 +148,7 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   if (trainable.parameters.size === 0)
     throw new ConfigError('A run needs parameters to train, and all of them are frozen: choose another variant.')
   const { example, tokens, cut, trained } = firstBatch(facts)
-  const warnings = planWarnings(facts)
+  const warnings = [...planWarnings(facts), ...warmupWarnings(facts)]
   const truncatedShare = cut / Math.max(1, tokens + cut)
   if (truncatedShare > 0.05)
     warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens are truncated and not trained on.`)

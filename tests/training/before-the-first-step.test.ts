@@ -88,6 +88,27 @@ it('warns of a budget too small to learn from, and of a validation split of no, 
   expect(warningsOf({ enoughSteps: 100 })).toEqual([])
 })
 
+it('warns of a warmup that does not end within the run, with the highest learning rate that is reached', () => {
+  const warningsOf = (steps: number | undefined, schedule: object) =>
+    preFlight(
+      factsOf('gpt2', {
+        steps,
+        learningRate: 1e-3,
+        schedule: { type: 'linear', warmupShare: 0, floor: 0, ...schedule },
+      }),
+    ).warnings
+  // The last of 12 steps is the 12th value of the warmup, which begins at 0: 11/1000 of the peak.
+  expect(warningsOf(12, { warmupSteps: 1000 })).toEqual([
+    'The learning-rate warmup has 1000 steps, the run 12: the highest learning rate is 0.000011, 1.1 % of 0.001. Set `schedule.warmupSteps` to fewer steps than the run has, or leave it out and set `schedule.warmupShare`, for instance to 0.1.',
+  ])
+  expect(warningsOf(1, { warmupSteps: 1 })).toEqual([
+    expect.stringContaining('has 1 step, the run 1: the highest learning rate is 0, 0 %'),
+  ])
+  expect(warningsOf(12, { warmupSteps: 11 })).toEqual([])
+  expect(warningsOf(12, { warmupSteps: 0, warmupShare: 1 })).toEqual([])
+  expect(warningsOf(undefined, { warmupSteps: 1000 })).toEqual([])
+})
+
 it.each(kinds)('%s: validation losses do not depend on parts, and leave the model as it was', async (kind) => {
   const { trainable, stream } = runOf(kind, {})
   trainable.model.train()

@@ -152,7 +152,7 @@ const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => 
 }
 
 const checkRun = (run: BuiltRun): PreFlight => {
-  const { recipe, trainable, optimizer, stream, vocabulary, tokenizer, length } = run
+  const { recipe, trainable, optimizer, stream, vocabulary, tokenizer, length, learningRate } = run
   const start = initialState(recipe, trainable.model.facts.numLayers)
   return preFlight({
     trainable,
@@ -160,6 +160,8 @@ const checkRun = (run: BuiltRun): PreFlight => {
     stream,
     steps: length.timed ? undefined : length.totalSteps(start),
     enoughSteps: run.enoughSteps,
+    learningRate,
+    schedule: recipe.schedule,
     validationDocuments: run.validationDocuments,
     batch: recipe.batch,
     microTokens: recipe.batch.microTokens,

@@ -114,7 +114,11 @@ describe('records of instructions', () => {
     ['an answer that is no text', { instruction: 'q', output: 7 }, /text for the answer, got 7/],
     ['no instances', { instruction: 'q', instances: [] }, /instances/],
     ['a message that is no object', { messages: ['hi'] }, /role/],
-    ['none of the forms', { question: 'q' }, /Set the columns of your data/],
+    [
+      'none of the forms',
+      { question: 'q' },
+      /Set `--settings\.instruction` and `--settings\.output` to the columns of your data, or `settings` in a recipe\.$/,
+    ],
   ]
   it.each(broken)('with %s are refused with the line, or skipped and counted', async (_, row, message) => {
     const path = file('broken.jsonl', lines({ instruction: 'q', output: 'a' }, row))

@@ -2,7 +2,7 @@
 // and trees of messages with several replies.
 import { show } from '../../core/index.ts'
 import { firstColumn, hasValue } from '../records/column-names.ts'
-import { type Checked, fault, textIn } from '../records/columns.ts'
+import { type Checked, fault, setColumns, textIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
 import { mediaIn, toolsFrom, turnOf, turnsFrom } from './messages.ts'
 import { type PromptAndAnswer, splitLastAnswer, type ToolDefinition, type Turn } from './turns.ts'
@@ -162,7 +162,7 @@ export const conversationsIn = (
     return [
       fault(
         'no-conversation',
-        `Expected columns ${instruction} with ${output.join(' or ')}, ${instruction} with ${instances}, ${messages.join(' or ')}, or ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
+        `Expected columns ${instruction} with ${output.join(' or ')}, ${instruction} with ${instances}, ${messages.join(' or ')}, or ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. ${setColumns('settings', ['instruction', 'output'])}`,
       ),
     ]
   }

@@ -1,6 +1,6 @@
 // Reads compared answers: as records with all answers to a prompt, or as pairs of a better and a worse one.
 
-import { fault } from '../records/columns.ts'
+import { fault, setColumns } from '../records/columns.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import type { DataRow } from '../records/row.ts'
@@ -42,7 +42,7 @@ export const comparisonsIn = (row: DataRow, settings: ComparisonSettings): Sifte
   return [
     fault(
       'no-comparison',
-      `Expected columns ${chosen} and ${rejected}, ${prompt[0]} with ${answers.join(' or ')}, or a message tree in ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
+      `Expected columns ${chosen} and ${rejected}, ${prompt[0]} with ${answers.join(' or ')}, or a message tree in ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. ${setColumns('columns', ['chosen', 'rejected'])}`,
     ),
   ]
 }

@@ -6,7 +6,7 @@ import { systemTurn } from '../generative/conversations.ts'
 import { fillColumns } from '../generative/prompt-pattern.ts'
 import { answerText, splitLastAnswer } from '../generative/turns.ts'
 import { firstColumn, hasValue } from '../records/column-names.ts'
-import { fault } from '../records/columns.ts'
+import { fault, setColumns } from '../records/columns.ts'
 import { readSeveral } from '../records/read-records.ts'
 import { FaultCounter } from '../records/read-report.ts'
 import type { DataRow, Fields } from '../records/row.ts'
@@ -96,7 +96,7 @@ const readers = {
         return [
           fault(
             'no-text',
-            `Expected a prompt in column ${prompt.join(' or ')}, got ${Object.keys(values).slice(0, 20).join(', ')}. Set \`prompt\`.`,
+            `Expected a prompt in column ${prompt.join(' or ')}, got ${Object.keys(values).slice(0, 20).join(', ')}. ${setColumns('columns', ['prompt'])}`,
           ),
         ]
       const found = textOrTurns(values[column], column)

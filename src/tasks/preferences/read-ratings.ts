@@ -5,7 +5,7 @@ import { systemTurn } from '../generative/conversations.ts'
 import { turnsFrom } from '../generative/messages.ts'
 import { isEmptyTurn, splitLastAnswer } from '../generative/turns.ts'
 import { firstColumn } from '../records/column-names.ts'
-import { fault, flagOf } from '../records/columns.ts'
+import { fault, flagOf, setColumns } from '../records/columns.ts'
 import { readSeveral } from '../records/read-records.ts'
 import { FaultCounter } from '../records/read-report.ts'
 import type { DataRow } from '../records/row.ts'
@@ -31,10 +31,14 @@ export interface Rated {
   group?: string
 }
 
-/** The prompt and the answer of a row with messages, or with a prompt and a completion. */
+/**
+ * The prompt and the answer of a row with messages, or with a prompt and a completion.
+ * @param part of the recipe that has the settings, for messages
+ */
 export const answerIn = (
   { values }: DataRow,
   { prompt, messages, completion, texts }: Pick<RatingSettings, 'prompt' | 'messages' | 'completion' | 'texts'>,
+  part: 'settings' | 'columns',
 ): Sifted<{ prompt: PromptText; completion: PromptText }> => {
   const list = messages.find((name) => Array.isArray(values[name]))
   const answer = firstColumn(values, completion)
@@ -54,7 +58,7 @@ export const answerIn = (
   if (column === undefined || answer === undefined)
     return fault(
       'no-answer',
-      `Expected columns ${messages.join(' or ')}, or ${prompt[0]} with ${completion.join(' or ')}, got ${Object.keys(values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
+      `Expected columns ${messages.join(' or ')}, or ${prompt[0]} with ${completion.join(' or ')}, got ${Object.keys(values).slice(0, 20).join(', ')}. ${setColumns(part, ['prompt', 'completion'])}`,
     )
   const question = textOrTurns(values[column], column)
   if ('fault' in question) return question
@@ -84,10 +88,10 @@ export const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>
     return [
       fault(
         'no-label',
-        `Expected true or false in column "${settings.label}", got ${show(values[settings.label])}. Set \`label\`.`,
+        `Expected true or false in column "${settings.label}", got ${show(values[settings.label])}. ${setColumns('columns', ['label'])}`,
       ),
     ]
-  const answer = answerIn(row, settings)
+  const answer = answerIn(row, settings, 'columns')
   return ['value' in answer ? { value: { ...answer.value, good } } : answer]
 }
 

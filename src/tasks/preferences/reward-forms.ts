@@ -1,7 +1,7 @@
 // Records that a reward model learns from: answers that were compared, rated, or rated step by step; and answers to score.
 import { show } from '../../core/index.ts'
 import { hasValue } from '../records/column-names.ts'
-import { fault, flagOf } from '../records/columns.ts'
+import { fault, flagOf, setColumns } from '../records/columns.ts'
 import type { DataRow, Fields } from '../records/row.ts'
 import { comparisonFormNames, comparisonFormOf } from './comparison-forms.ts'
 import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
@@ -98,7 +98,7 @@ const ratings: RewardReader = {
       return [
         fault('no-label', `Expected true or false in column "${settings.label}", got ${show(given)}. Set \`label\`.`),
       ]
-    const found = answerIn(row, settings)
+    const found = answerIn(row, settings, 'settings')
     if (!('value' in found)) return [found]
     return [{ value: { prompt: found.value.prompt, answers: [found.value.completion], good: [good] } }]
   },
@@ -129,7 +129,7 @@ export const rewardAnswersIn = (row: DataRow, settings: RewardFormSettings): Sif
   return [
     fault(
       'no-comparison',
-      `Expected columns ${chosen} and ${rejected}, a list of answers with scores, a message tree, or an answer with ${label}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
+      `Expected columns ${chosen} and ${rejected}, a list of answers with scores, a message tree, or an answer with ${label}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. ${setColumns('settings', ['chosen', 'rejected'])}`,
     ),
   ]
 }
@@ -143,7 +143,7 @@ export const unlabelledAnswersIn = (row: DataRow, settings: RewardFormSettings):
         ? { value: { prompt: one.value.prompt, answers: one.value.answers.map(({ completion }) => completion) } }
         : one,
     )
-  const found = answerIn(row, settings)
+  const found = answerIn(row, settings, 'settings')
   if (!('value' in found)) return [found]
   const { prompt, completion } = found.value
   if (isEmpty(completion)) return [drop('empty-answer', 'Expected an answer with text, got an empty one.')]

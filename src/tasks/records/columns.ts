@@ -27,6 +27,15 @@ const setColumn = (setting: string, column: string): string => {
   return `Set \`--${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
 }
 
+/**
+ * How a command and a recipe name columns that a reader of several forms has not found.
+ * @param part of the recipe that has the settings: tasks have `settings`, alignment has `columns`
+ */
+export const setColumns = (part: 'settings' | 'columns', settings: readonly string[]): string => {
+  const flags = settings.map((setting) => `\`--${part}.${setting}\``).join(' and ')
+  return `Set ${flags} to ${settings.length === 1 ? 'the column' : 'the columns'} of your data, or \`${part}\` in a recipe.`
+}
+
 /** How one data set of a mixture names a column of its own. */
 const setColumnOfOne = (file: string, setting: string, column: string): string => {
   const value = `${basename(file)},settings.${setting}=${column}`

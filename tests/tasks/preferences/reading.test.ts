@@ -200,7 +200,10 @@ describe('preference pairs', () => {
   it('that are broken are errors with file and line, or skipped', async () => {
     const good = { prompt: 'p', chosen: 'a', rejected: 'b' }
     for (const [row, message] of [
-      [{ prompt: 'p', text: 'a' }, /:2: Expected columns chosen and rejected, .*got prompt, text/],
+      [
+        { prompt: 'p', text: 'a' },
+        /:2: Expected columns chosen and rejected, .*got prompt, text\. Set `--columns\.chosen` and `--columns\.rejected` to/,
+      ],
       [{ chosen: 'a', rejected: 'b' }, /:2: Expected a prompt in column prompt or question/],
       [{ ...good, margin: 'much' }, /:2: Expected a number in column "margin"/],
       [{ ...good, margin: -1 }, /:2: Expected a margin of 0 or more/],
@@ -236,7 +239,9 @@ describe('ratings', () => {
     ])
     await expect(
       readRatings(written({ prompt: 'p', completion: 'c', label: 'perhaps' }), ratingSchema.parse({})),
-    ).rejects.toThrow(/:1: Expected true or false in column "label", got "perhaps"/)
+    ).rejects.toThrow(
+      /:1: Expected true or false in column "label", got "perhaps"\. Set `--columns\.label` to the column of your data, or `columns` in a recipe\./,
+    )
   })
 })
 

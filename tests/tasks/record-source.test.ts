@@ -196,7 +196,7 @@ describe.each(made)('the evaluation of %s %j', (type, settings, recordOf) => {
       ])
       const input = { task: own, config: ownConfig, validationSets: joined.sets, labels: labels ?? [] }
       const folder = mkdtempSync(join(scratch, `${name}-`))
-      const draft = new EvaluationDraft({ ...input, trained, seed: 3, folder, samples: 0 })
+      const draft = new EvaluationDraft({ ...input, trained, seed: 3, folder, advice: '', samples: 0 })
       const sets = new SetScores(input)
       const scorer = own.scorer(ownConfig, labels)
       const byId = new Map(predictions.map((prediction) => [prediction.id, prediction]))

@@ -1,6 +1,5 @@
 // The final evaluation of a run: its scores beside those of predictions that take no training, and warnings about a model that learned
 // nothing that they show.
-import { programCall } from '../../core/index.ts'
 import { type ScoreIntervals, scoresOf } from '../../tasks/index.ts'
 import { isLowerBetter } from '../../tracking/index.ts'
 import type { ReferenceScores } from './evaluation-files.ts'
@@ -36,15 +35,11 @@ const notBeaten = ({ metrics, mainMetric }: Evaluated, references: readonly Refe
   })
 }
 
-/** Longer training does not help a model whose labels say nothing, which scores alone do not show. */
-const inspectTargets = (): string =>
-  `Do the targets fit their texts? \`${programCall('inspect', 'DATA')}\` shows records, and equal texts with different labels.`
-
 /** @param more.advice what to look at if the model is no better than a reference; `warnings` of the task about the predictions */
 export const finalScores = (
   evaluated: Evaluated,
   references: readonly ReferenceScores[],
-  { advice = inspectTargets(), warnings = [] }: { advice?: string; warnings?: readonly string[] } = {},
+  { advice, warnings = [] }: { advice: string; warnings?: readonly string[] },
 ): FinalScores => {
   const missed = notBeaten(evaluated, references)
   return {

@@ -22,6 +22,7 @@ import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
 import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
 import type { FinetuneData } from './data.ts'
+import { inspectAdvice } from './inspect-advice.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeTask, writeTextFiles } from './specialist-files.ts'
 import { EvaluationDraft, SetScores } from './write-evaluation.ts'
@@ -98,6 +99,7 @@ export const evaluateFinally = async (specialist: Specialist, answers: number): 
     labels: applied.model.headOptions.labels,
     seed: recipe.seed,
     folder: recipe.out,
+    advice: inspectAdvice(recipe),
     samples: prepared.generation === undefined ? 0 : recipe.answers.samples,
   })
   try {

@@ -37,6 +37,7 @@ import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
 import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
+import { inspectAdvice } from './inspect-advice.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
 import { EvaluationDraft, SetScores } from './write-evaluation.ts'
@@ -167,7 +168,14 @@ const evaluateFit = async (
   const { predictions, ...predicted } = predictFromFeatures(prepared, records, features, fitted)
   const { task, config } = data
   const labels = headOptions.labels ?? []
-  const draft = new EvaluationDraft({ ...data, labels, seed: recipe.seed, folder: recipe.out, samples: 0 })
+  const draft = new EvaluationDraft({
+    ...data,
+    labels,
+    seed: recipe.seed,
+    folder: recipe.out,
+    advice: inspectAdvice(recipe),
+    samples: 0,
+  })
   const scorer = task.scorer(config, labels)
   const sets = new SetScores({ ...data, labels })
   for (const [i, record] of records.entries())

@@ -79,6 +79,8 @@ export interface DraftInput extends ScoredData {
   seed: number | string
   /** Folder on the disk that predictions are kept on until they are written. */
   folder: string
+  /** What to look at if the model is no better than a reference. */
+  advice: string
   /** How many records are kept with their predictions, the first ones. */
   samples: number
 }
@@ -164,7 +166,7 @@ export class EvaluationDraft {
       parameters,
       references,
     })
-    return finalScores(result, references, { warnings })
+    return finalScores(result, references, { advice: this.#input.advice, warnings })
   }
 
   close(): void {

@@ -16,6 +16,7 @@ import { type ChatInput, chatWith } from './chat.ts'
 import type { Conversation } from './conversation.ts'
 import { generationDefaults } from './generation-defaults.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageModel, type ModelChoice } from './load.ts'
+import { methodsOf } from './methods-by-head.ts'
 import { predictWith } from './predict.ts'
 import { type FilledText, fillMask } from './predictions/fill-mask.ts'
 import { generateAnswers } from './predictions/generate-answer.ts'
@@ -344,26 +345,16 @@ export class TextModel {
   #expectHead(method: string, heads: readonly HeadType[]): void {
     if (heads.includes(this.model.headType)) return
     throw new ConfigError(
-      `Expected a model with the head ${heads.join(' or ')} for \`${method}\`, got ${this.head}. Use the method that fits: ${methodsByHead[this.head] ?? 'embed'}.`,
+      `Expected a model with the head ${heads.join(' or ')} for \`${method}\`, got ${this.head}. Use the method that fits: ${methodsOf(this.head)}.`,
     )
   }
 
   #generativeModel(method: string): Model {
     if (this.model.head instanceof LanguageHead && this.head !== 'masked-lm') return this.model
     throw new ConfigError(
-      `Expected a model that writes text for \`${method}\`, got one with the head ${this.head}. Use the method that fits: ${methodsByHead[this.head] ?? 'embed'}.`,
+      `Expected a model that writes text for \`${method}\`, got one with the head ${this.head}. Use the method that fits: ${methodsOf(this.head)}.`,
     )
   }
-}
-
-const methodsByHead: Partial<Record<HeadType, string>> = {
-  'causal-lm': 'generate, stream, chat, answer or embed',
-  'seq2seq-lm': 'generate, answer or embed',
-  'masked-lm': 'fillMask or embed',
-  'sequence-classification': 'classify or embed',
-  reward: 'reward or embed',
-  'token-classification': 'extract or embed',
-  'question-answering': 'answer or embed',
 }
 
 /**

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { ConfigError, parseConfig } from '../core/index.ts'
 import type { HeadType } from '../models/index.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, type ModelChoice } from './load.ts'
+import { methodsOf } from './methods-by-head.ts'
 import { predictions } from './predictions/index.ts'
 
 /** Which model predicts what for which texts. */
@@ -32,7 +33,7 @@ const entryOf = (headType: HeadType) => {
   const entry = predictions[headType]
   if (entry !== undefined) return entry
   throw new ConfigError(
-    `Expected a model with one of the heads ${Object.keys(predictions).join(', ')} for \`predict\`, got ${headType}. To continue text, use \`generate\`; for vectors, \`embed\`.`,
+    `Expected a model with one of the heads ${Object.keys(predictions).join(', ')} for \`predict\`, got ${headType}. Use \`open\` in TypeScript with its method ${methodsOf(headType)}, or \`serve\`, which lists the paths that the model answers at /v1/models; for vectors, \`embed\`.`,
   )
 }
 

@@ -236,6 +236,9 @@ describe('predict, evaluate and score', () => {
     expect(predictions).toMatchObject([{ text: 'a' }, { text: 'the sea' }])
     await expect(predict({ model: at('classes'), texts: ['a'], options: { topK: 3 } })).rejects.toThrow(/topK/)
     await expect(predict({ model: at('classes'), texts: [] })).rejects.toThrow(/at least one text/)
+    await expect(predict({ model: at('spans'), texts: ['a'] })).rejects.toThrow(
+      /for `predict`, got question-answering\. Use `open` in TypeScript with its method answer or embed, or `serve`,/,
+    )
   })
 
   it('evaluate measures a task, and score gives the same numbers for its predictions', async () => {

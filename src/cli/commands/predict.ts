@@ -14,8 +14,11 @@ const shape = sharedShape(Object.values(predictions))
 
 export const predict = defineCommand({
   name: 'predict',
-  summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
+  summary: 'Predict with a model: masked words, classes, numbers, entities or written answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
+  notes: [
+    'Answers that an extractive model finds in a context need both texts: use `serve` and its path /v1/answer, or in TypeScript `open` and its method `answer`.',
+  ],
   processes: 'divided',
   choices: () => [
     {

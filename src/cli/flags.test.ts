@@ -18,6 +18,8 @@ const command = defineCommand({
     kind: z.enum(['bpe', 'wordpiece']).default('bpe'),
     sizes: z.array(z.number().int()).default([]),
     targets: z.array(z.string()).optional(),
+    texts: z.array(z.string()).default([]).meta({ commas: false, keepsEmpty: true }),
+    folders: z.array(z.string()).meta({ commas: false }).default([]),
     choices: z.union([z.string(), z.array(z.string()).min(2)]).optional(),
     labels: z.record(z.string(), z.number()).optional(),
     steps: z.union([z.number(), z.literal('auto')]).default('auto'),
@@ -80,6 +82,11 @@ describe('flags from a schema', () => {
     expect(await read('--targets', 'Hello, world', '--targets', 'a/b,c')).toMatchObject({
       targets: ['Hello, world', 'a/b,c'],
     })
+  })
+
+  it('keeps texts with commas and empty texts whole where the field says so, on any layer of its schema', async () => {
+    expect(await read('--texts', 'a,b', '--folders', 'a,b')).toMatchObject({ texts: ['a,b'], folders: ['a,b'] })
+    expect(await read('--texts', '', '--folders', '')).toMatchObject({ texts: [''], folders: [] })
   })
 
   it('takes one text as it is where a text will do as well as a list', async () => {

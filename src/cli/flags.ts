@@ -16,6 +16,10 @@ export interface Flag {
   /** The branches of a union that share the key have different defaults. */
   defaultVaries: boolean
   required: boolean
+  /** A text with commas stays whole in a list of texts. */
+  keepsCommas?: boolean
+  /** An empty text is an element of a list, where it would else be an empty list. */
+  keepsEmpty?: boolean
   /** The flag that chooses a branch of a union, with the branches that have this flag; left out if all have it. */
   of?: { choice: string; types: string[] }
 }
@@ -68,9 +72,9 @@ const collect = (
   const leaves = branches.filter((branch) => !(branch instanceof z.ZodObject))
   if (leaves.length === 0) return
   // A key that would read as a negation declares another name for its flag.
-  const called = schemaLayers(schema)
-    .map((layer) => layer.meta()?.flag)
-    .find((name) => name !== undefined)
+  // What a field says of its flag may be on any layer: a default wraps the schema that has it, or is wrapped by it.
+  const metas = schemaLayers(schema).map((layer) => layer.meta() ?? {})
+  const called = metas.map(({ flag }) => flag).find((name) => name !== undefined)
   const name = [
     ...path.slice(0, -1).map(kebab),
     typeof called === 'string' ? called : kebab(path[path.length - 1]),
@@ -95,6 +99,8 @@ const collect = (
     defaultValue: defaultOf(schema),
     defaultVaries: false,
     required: mustBeGiven,
+    ...(metas.some(({ commas }) => commas === false) ? { keepsCommas: true } : {}),
+    ...(metas.some((meta) => meta.keepsEmpty === true) ? { keepsEmpty: true } : {}),
     ...(of === undefined ? {} : { of }),
   })
 }
@@ -239,7 +245,7 @@ export const coerceTexts = (texts: readonly string[], flag: Flag): unknown => {
   const takesOne = flag.schemas.some((schema) => schema instanceof z.ZodString)
   for (const schema of flag.schemas) {
     if (schema instanceof z.ZodArray) {
-      const list = coerceArray(texts, schema)
+      const list = coerceArray(texts, schema, flag)
       // Where one text will do as well as a list, one that was given stays one.
       return list.length === 1 && takesOne && typeof list[0] === 'string' ? list[0] : list
     }
@@ -254,14 +260,13 @@ export const coerceTexts = (texts: readonly string[], flag: Flag): unknown => {
   return coerceText(texts[texts.length - 1], flag.schemas)
 }
 
-const coerceArray = (texts: readonly string[], schema: z.ZodArray): unknown[] => {
+const coerceArray = (texts: readonly string[], schema: z.ZodArray, { keepsCommas, keepsEmpty }: Flag): unknown[] => {
   const element = schema.element as z.ZodType
   const bare = branchesOf(unwrap(element))
   const isText = bare.some((branch) => branch instanceof z.ZodString)
-  const commas = schema.meta()?.commas ?? true
   const parts = texts.flatMap((text) => {
-    if (text === '' && texts.length === 1) return []
-    if (commas === false || looksLikeJson(text)) return [text]
+    if (text === '' && texts.length === 1 && !keepsEmpty) return []
+    if (keepsCommas || looksLikeJson(text)) return [text]
     // Text is only split where every piece is plainly a name, so that sentences and paths with commas stay whole.
     return !isText || /^[\w.*-]+(,[\w.*-]+)+$/.test(text) ? text.split(',') : [text]
   })

@@ -88,7 +88,9 @@ export const prepareJob = (
     if (wrong !== undefined)
       throw new ConfigError(`Expected token ids from 0 to ${vocabSize - 1} for \`prompts[${i}]\`, got ${wrong}.`)
     if (ids.length === 0)
-      throw new ConfigError(`Expected at least one token for \`prompts[${i}]\`, got none. Begin with a start token.`)
+      throw new ConfigError(
+        `Expected at least one token for \`prompts[${i}]\`, got none. Write a prompt, or begin with the id of a start token.`,
+      )
     return Array.from(ids)
   })
   if (rows.length === 0) throw new ConfigError('Expected at least one prompt for `prompts`, got none.')

@@ -4,6 +4,7 @@ import type { ModelTokenizer } from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
 import {
+  beginPrompt,
   type GenerationOptions,
   type GenerationResult,
   generateMany,
@@ -290,7 +291,7 @@ export class TextModel {
   }
 
   /**
-   * Continues each prompt. Settings that are left out come from the model's generation_config.json.
+   * Continues each prompt; an empty one begins at the start token. Settings that are left out come from the model's generation_config.json.
    * @throws ConfigError for a model without a language modelling head
    */
   generate(prompt: string, options?: GenerationOptions & { signal?: AbortSignal }): Promise<string>
@@ -302,7 +303,8 @@ export class TextModel {
     const model = this.#generativeModel('generate')
     return forOneOrMany(input, async (prompts) => {
       const settings = withDefaults(await generationDefaults(this.#loaded), options)
-      const results: GenerationResult[] = await generateMany(model, this.tokenizer, prompts, settings, { signal })
+      const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
+      const results: GenerationResult[] = await generateMany(model, this.tokenizer, begun, settings, { signal })
       return results.map(({ text = '' }) => text)
     })
   }
@@ -314,7 +316,9 @@ export class TextModel {
   ): AsyncGenerator<string> {
     const model = this.#generativeModel('stream')
     const settings = withDefaults(await generationDefaults(this.#loaded), options)
-    for await (const { text } of streamText(model, this.tokenizer, prompt, settings, { signal }))
+    for await (const { text } of streamText(model, this.tokenizer, beginPrompt(this.tokenizer, prompt), settings, {
+      signal,
+    }))
       if (text !== '') yield text
   }
 

@@ -10,6 +10,7 @@ import { parseCommandLine } from '../../src/cli/command-line.ts'
 import { chat, runChat } from '../../src/cli/commands/chat.ts'
 import { openChatInput } from '../../src/cli/parts/chat-input.ts'
 import { generate } from '../../src/generation/index.ts'
+import { open } from '../../src/inference/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
 import { applyChatTemplate, type Tokenizer } from '../../src/tokenizers/index.ts'
@@ -326,6 +327,11 @@ describe('generate', () => {
     expect(JSON.parse(made.stdout).texts[0].text.trim()).toBe(await answerTo([user('the cat')]))
     const without = await runHere([...flags, '--template', 'plain'])
     expect([without.code, without.stderr]).toEqual([2, expect.stringMatching(/^error: `--template` needs `--chat`/)])
+    const empty = await runHere(['generate', '--model', at('base'), '--max-new-tokens', '4', '--prompt', '', '--json'])
+    expect([empty.code, empty.stderr]).toEqual([0, expect.stringContaining('The prompt is empty: the text begins at')])
+    const opened = await open(at('base'))
+    expect(JSON.parse(empty.stdout).texts[0].text).toBe(await opened.generate('', { maxNewTokens: 4 }))
+    opened.close()
     const none = await runHere(['generate', '--model', at('base')])
     expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: `generate` needs a prompt/)])
   })

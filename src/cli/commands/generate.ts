@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConfigError, formatCount, writeFileAtomic } from '../../core/index.ts'
 import { shareItems } from '../../distributed/index.ts'
 import {
+  beginPrompt,
   type GenerationOptions,
   type GenerationResult,
   GenerationScheduler,
@@ -48,9 +49,7 @@ const promptOf = (tokenizer: Tokenizer, text: string, chat: ChatForm | undefined
     ]
     return applyChatTemplate(tokenizer, messages, { template: chat.template, addGenerationPrompt: true }).ids
   }
-  const ids = Array.from(tokenizer.encode(text).ids)
-  const start = tokenizer.special.bos ?? tokenizer.special.eos
-  return ids.length === 0 && start !== undefined ? [start.id] : ids
+  return beginPrompt(tokenizer, text)
 }
 
 /** @throws ConfigError for a model without a template where none is named */
@@ -146,7 +145,7 @@ export const generate = defineCommand({
         .array(z.string())
         .default([])
         .describe('prompt to continue; repeat for several texts')
-        .meta({ commas: false }),
+        .meta({ commas: false, keepsEmpty: true }),
       input: z
         .string()
         .optional()
@@ -210,6 +209,8 @@ export const generate = defineCommand({
       total: texts.length * Math.max(1, named.length),
       enabled: !streamed,
     })
+    if (!chat && texts.includes(''))
+      context.log('The prompt is empty: the text begins at the start token. To continue a text, set `prompt` to it.')
     const started = performance.now()
     const generated: GeneratedText[] = []
     try {

@@ -37,6 +37,7 @@ const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined>
     out,
     model: join(out, runFiles.model),
     reason: 'finished',
+    ...(end.cause && { cause: end.cause }),
     ...(card.modelStep === undefined ? {} : { modelStep: card.modelStep }),
     steps: card.steps,
     tokens: card.tokens,

@@ -94,10 +94,15 @@ export interface NoteEvent extends EventBase {
 /** Why a session of a run ended. */
 export type EndReason = 'finished' | 'interrupted' | 'failed'
 
+/** What ended a run before its budget: `patience`, as evaluations no longer improved `keep.best`. */
+export type EndCause = 'patience'
+
 /** The end of a session; a resumed run continues after it. */
 export interface EndEvent extends EventBase {
   type: 'end'
   reason: EndReason
+  /** What ended a finished run before its budget; left out for a run that used it up. */
+  cause?: EndCause
   /** What went wrong if the reason is `failed`. */
   message?: string
 }

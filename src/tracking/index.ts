@@ -5,6 +5,7 @@ export { type EnergyMeter, startEnergyMeter } from './energy.ts'
 export { type DamagedLine, EventTail, type TailListener, type TailState } from './event-tail.ts'
 export type {
   CheckpointEvent,
+  EndCause,
   EndEvent,
   EndReason,
   EvaluationEvent,

@@ -101,7 +101,13 @@ class TrainingLoop<Example> {
       this.#exchange?.close()
       this.#updates?.close()
     }
-    yield { ...this.#stamp(), type: 'end', reason: this.#done() ? 'finished' : 'interrupted' }
+    const isEarly = this.#isStale() && !length.done(this.#state)
+    yield {
+      ...this.#stamp(),
+      type: 'end',
+      reason: this.#done() ? 'finished' : 'interrupted',
+      ...(isEarly ? { cause: 'patience' } : {}),
+    }
     return { ...this.#state, losses: [...this.#watch.window] }
   }
 
@@ -111,8 +117,12 @@ class TrainingLoop<Example> {
   }
 
   #done(): boolean {
-    const { length, settings } = this.#run
-    return length.done(this.#state) || this.#state.stale >= (settings.patience ?? Number.POSITIVE_INFINITY)
+    return this.#run.length.done(this.#state) || this.#isStale()
+  }
+
+  /** Whether as many evaluations in a row as `patience` has were no better. */
+  #isStale(): boolean {
+    return this.#state.stale >= (this.#run.settings.patience ?? Number.POSITIVE_INFINITY)
   }
 
   #stamp(): { time: string; step: number } {

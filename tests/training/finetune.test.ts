@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
+import { renderRun } from '../../src/cli/parts/run-display.ts'
 import { sha256File } from '../../src/core/index.ts'
 import { open } from '../../src/inference/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
-import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { readHistory, type TrainingEvent } from '../../src/tracking/index.ts'
 import { listSnapshots } from '../../src/training/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
@@ -163,6 +164,11 @@ describe('finetune', () => {
     const result = await finetune(recipe('lora', out, { learningRate: 1e-9, patience: 2, budget: { epochs: 50 } }))
     expect(result).toMatchObject({ reason: 'finished', steps: 3 * Math.ceil(result.steps / 3) })
     expect(result.steps).toBeLessThan(50)
+    expect(result.cause).toBe('patience')
+    expect((await readHistory(out)).end).toMatchObject({ reason: 'finished', cause: 'patience' })
+    expect(renderRun(result)).toMatch(
+      /^Finished early: \d+ steps, .*\nStopped by patience: the last evaluations did not/,
+    )
     const notes: string[] = []
     const again = await resume(out, { onNote: (line) => notes.push(line) })
     // Nothing is evaluated or written again.

@@ -130,9 +130,25 @@ export const displayRun = (
 export const runExitCode = (result: RunResult | RunPlans): number =>
   'reason' in result && result.reason === 'interrupted' ? 128 + constants.signals.SIGTERM : 0
 
+const describedCauses: Record<NonNullable<RunResult['cause']>, string> = {
+  patience: 'the last evaluations did not improve the metric of keep.best',
+}
+
 /** The result of a run as text for a terminal. */
 export const renderRun = (result: RunResult): string => {
-  const { out, model, modelStep = result.steps, reason, steps, tokens, seconds, loss, metrics, warnings } = result
+  const {
+    out,
+    model,
+    modelStep = result.steps,
+    reason,
+    cause,
+    steps,
+    tokens,
+    seconds,
+    loss,
+    metrics,
+    warnings,
+  } = result
   const facts = [
     `${steps} ${steps === 1 ? 'step' : 'steps'}`,
     `${formatCount(tokens)} tokens`,
@@ -144,7 +160,8 @@ export const renderRun = (result: RunResult): string => {
     return [`Stopped: ${facts.join(', ')}.`, `Resume with: ${programCall('resume', out)}`].join('\n')
   const compared = describeReferences({ ...result, results: metrics })
   return [
-    `Finished: ${facts.join(', ')}`,
+    `Finished${cause === undefined ? '' : ' early'}: ${facts.join(', ')}`,
+    ...(cause === undefined ? [] : [`Stopped by ${cause}: ${describedCauses[cause]}.`]),
     ...(modelStep === steps ? [] : [`The model is that of step ${modelStep}, the best of the evaluations.`]),
     ...validation,
     ...(compared === undefined ? [] : [wrapLine(`compared: ${compared}`)]),

@@ -46,6 +46,7 @@ interface Latest {
   rise: RiseWatch
   costs: StepCosts
   reason: RunResult['reason']
+  cause?: RunResult['cause']
 }
 
 export const executeSteps = async (
@@ -97,12 +98,13 @@ export const executeSteps = async (
     callbacks.close()
   }
   const measured = latest.costs.measurement(start)
-  const { reason, step: steps, tokens: seen, loss } = latest
+  const { reason, cause, step: steps, tokens: seen, loss } = latest
   const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exportModel>>> =
     reason === 'finished' ? await exportModel(run, latest.best, group) : {}
   const { parameters } = flight
   return record.finish({
     reason,
+    cause,
     model,
     modelStep,
     steps,
@@ -266,7 +268,8 @@ const trainRun = async (
     }
     if (event.type === 'evaluation') latest.metrics = event.metrics
     if (event.type === 'evaluation' && event.best) latest.best = event.step
-    if (event.type === 'end' && event.reason === 'finished') latest.reason = 'finished'
+    if (event.type === 'end' && event.reason === 'finished')
+      Object.assign(latest, { reason: 'finished', cause: event.cause })
     record.append(event)
     // The loss of examples that the model itself makes, rollouts, has no scale that its first step sets.
     const rise = event.type === 'step' && stream.online === undefined ? latest.rise.add(event.loss) : undefined

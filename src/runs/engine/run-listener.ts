@@ -1,7 +1,7 @@
 // What a caller of a run may listen to, and what it gets back. Independent of the kind of run.
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import type { Model } from '../../models/index.ts'
-import type { RunPrediction, TrainingEvent } from '../../tracking/index.ts'
+import type { EndCause, RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 
 /** Whether a run is started in a new folder, or continued from what is in its folder. */
@@ -57,6 +57,8 @@ export interface RunResult {
   /** Step of the weights of `model`: the best by `keep.best`, or the last. */
   modelStep?: number
   reason: 'finished' | 'interrupted'
+  /** What ended a finished run before its budget. */
+  cause?: EndCause | undefined
   steps: number
   tokens: number
   /** Wall time of all sessions. */

@@ -25,6 +25,7 @@ import { openSessions, type Sessions } from './sessions.ts'
 /** What a run has done when it ends. */
 export interface RunFacts extends FinalScores {
   reason: RunResult['reason']
+  cause?: RunResult['cause']
   model?: string
   modelStep?: number
   steps: number
@@ -147,7 +148,7 @@ export class RunRecord {
     if (!this.#silent) await this.#sessions.note()
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
-    const { reason, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
+    const { reason, cause, model, modelStep, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
     const { mainMetric, references, cachedShare = 0, prediction, measured } = facts
     const lacking = fallbackNotice(this.#fallbacks)
     const warnings = [...(facts.warnings ?? []), ...(lacking === undefined ? [] : [lacking])]
@@ -188,6 +189,7 @@ export class RunRecord {
       model,
       ...exported,
       reason,
+      ...(cause && { cause }),
       steps,
       tokens,
       seconds: wallSeconds,

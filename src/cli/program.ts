@@ -3,6 +3,7 @@
 import {
   ConfigError,
   createProgress,
+  NativeError,
   programCall,
   programName,
   setAddonInstaller,
@@ -84,7 +85,9 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
       if (exitCode !== 0) terminal.stderr('Stopped.\n')
       return exitCode
     }
-    terminal.stderr(`error: ${error instanceof ConfigError ? withFlags(describeError(error)) : describeError(error)}\n`)
+    // Errors of data and files have names in backquotes too, which are no settings.
+    const namesSettings = error instanceof ConfigError || error instanceof NativeError
+    terminal.stderr(`error: ${namesSettings ? withFlags(describeError(error)) : describeError(error)}\n`)
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
   }
 }

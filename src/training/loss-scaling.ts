@@ -47,7 +47,7 @@ export const nextLossScale = (
   }
   if (scale / 2 < floor)
     throw new NativeError(
-      `Training stopped in step ${step}: gradients are not finite in float16 although the loss scale is ${scale}, and a smaller one does not help. Lower the learning rate, look at the data, or set \`precision\` to bfloat16.`,
+      `Training stopped in step ${step}: gradients are not finite in float16 although the loss scale is ${scale}, and a smaller one does not help. Lower \`learningRate\`, look at the data, or set \`precision\` to bfloat16.`,
     )
   return { scale: scale / 2, sound: 0, skipped: skipped + 1 }
 }

@@ -513,12 +513,12 @@ class TrainingLoop<Example> {
     if (report.weights.length > 0 || isHalf) this.#sound = false
     const step = this.#state.step + 1
     const path = await this.#run.recordIncident?.(step, report)
-    const details = path === undefined ? '' : ` Details: ${path}`
+    const details = path === undefined ? '' : ` Details are in ${path}.`
     const applied = isHalf ? 'Parameters whose gradients came before were updated.' : 'The step was not applied.'
     yield this.#incident('non-finite', `${describeNonFinite(report)} ${applied}${details}`)
     if (settings.onNonFinite === 'stop')
       throw new NativeError(
-        `Training stopped in step ${step}, which is not finite.${details} Lower the learning rate, look at the examples, or set \`onNonFinite\` to skip.`,
+        `Training stopped: the loss or a gradient of step ${step} is not finite.${details} Lower \`learningRate\`, look at the examples, or set \`onNonFinite\` to skip.`,
       )
     this.#failures++
     if (settings.onNonFinite === 'roll-back' && this.#failures < maxFailures) {
@@ -530,7 +530,7 @@ class TrainingLoop<Example> {
     }
     if (report.weights.length > 0 || isHalf || this.#failures >= maxFailures)
       throw new NativeError(
-        `Training stopped in step ${step}: ${this.#failures === 1 ? 'skipping the batch' : `skipping ${this.#failures} batches`} did not help.${details} Lower the learning rate, or look at the data.`,
+        `Training stopped in step ${step}: ${this.#failures === 1 ? 'skipping the batch' : `skipping ${this.#failures} batches`} did not help.${details} Lower \`learningRate\`, or look at the data.`,
       )
     return false
   }

@@ -180,7 +180,7 @@ describe('a gradient that is not finite, of the parameter that comes last', () =
     const run = poisoned({ ...onePass, checkpoint: { steps: 1 } }, { save })
     const { events, error } = await outcome(run)
     expect(error).toBeInstanceOf(NativeError)
-    expect(error?.message).toMatch(/stopped in step 2, which is not finite/)
+    expect(error?.message).toMatch(/stopped: the loss or a gradient of step 2 is not finite/)
     expect(saved).toEqual([1])
     expect(ofType(events, 'incident')[0].message).toMatch(
       /Gradients of body.embedPositions.weight are not finite.* Parameters whose gradients came before were updated/,

@@ -159,6 +159,21 @@ describe('finetune', () => {
     await expect(compareRuns([at('base')])).rejects.toThrow(/Expected a fine-tuning run/)
   })
 
+  it('says of a step that is not finite where its report is, and what to set, in the words of the command', async () => {
+    const out = at('overflown')
+    const { code, stderr } = await runHere([
+      ...['finetune', '--base', base, '--task', 'sequence-classification', '--data', file, '--out', out],
+      ...['--text-column', 'review', '--label-column', 'stars', '--budget.steps', '3'],
+      ...['--learning-rate', '1e36', '--schedule.type', 'constant'],
+    ])
+    const report = join(out, 'incidents', 'step-00000002.json')
+    expect(existsSync(report)).toBe(true)
+    expect(code).toBe(1)
+    expect(stderr.trim().split('\n').at(-1)).toBe(
+      `error: Training stopped: the loss or a gradient of step 2 is not finite. Details are in ${report}. Lower \`--learning-rate\`, look at the examples, or set \`--on-non-finite\` to skip.`,
+    )
+  })
+
   it('stops early when nothing gets better, and a resumed run stays finished', async () => {
     const out = at('patient')
     const result = await finetune(recipe('lora', out, { learningRate: 1e-9, patience: 2, budget: { epochs: 50 } }))

@@ -106,7 +106,7 @@ describe('a loss that is not finite', () => {
     const [incident] = ofType(events, 'incident')
     expect(incident).toMatchObject({ kind: 'non-finite', step: 3 })
     expect(incident.message).toMatch(/^Gradients of body\..* are not finite, because of the examples at 9, 10\./)
-    expect(incident.message).toContain('Details: incidents/three.json')
+    expect(incident.message).toMatch(/ Details are in incidents\/three\.json\.$/)
     expect(reports).toHaveLength(1)
     const [[step, { examples, parameters, weights: damaged, loss }]] = reports
     expect({ step, examples, damaged, loss }).toEqual({ step: 3, examples: [9, 10], damaged: [], loss: 'Infinity' })
@@ -123,7 +123,7 @@ describe('a loss that is not finite', () => {
     const { events, error } = await outcome(runOf('gpt2', {}, { ...poisoned(), more: { save } }))
     expect(saved).toEqual([2])
     expect(error?.message).toBe(
-      'Training stopped in step 3, which is not finite. Lower the learning rate, look at the examples, or set `onNonFinite` to skip.',
+      'Training stopped: the loss or a gradient of step 3 is not finite. Lower `learningRate`, look at the examples, or set `onNonFinite` to skip.',
     )
     expect(ofType(events, 'checkpoint').map(({ step }) => step)).toEqual([2])
   })

@@ -342,10 +342,11 @@ const callbacksOf = (
       return found === undefined ? undefined : restoreCheckpoint(run, found.path)
     },
     recordIncident: async (step, report) => {
-      const path = join(runFiles.incidents, `${stepName(step)}.json`)
+      // From where the run was started, as people open the file from there.
+      const path = join(out, runFiles.incidents, `${stepName(step)}.json`)
       if (group !== undefined && !group.first) return path
       await mkdir(join(out, runFiles.incidents), { recursive: true })
-      await writeFileAtomic(join(out, path), `${JSON.stringify(report, null, 2)}\n`)
+      await writeFileAtomic(path, `${JSON.stringify(report, null, 2)}\n`)
       return path
     },
   }

@@ -26,6 +26,6 @@ export const align = defineCommand({
       display.stop()
     }
   },
-  render: renderRunOrPlan,
+  render: renderRunOrPlan('plan align'),
   exitCode: runExitCode,
 })

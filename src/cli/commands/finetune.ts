@@ -29,6 +29,6 @@ export const finetune = defineCommand({
       display.stop()
     }
   },
-  render: renderRunOrPlan,
+  render: renderRunOrPlan('plan finetune'),
   exitCode: runExitCode,
 })

@@ -26,6 +26,6 @@ export const multitask = defineCommand({
       display.stop()
     }
   },
-  render: renderRunOrPlan,
+  render: renderRunOrPlan(),
   exitCode: runExitCode,
 })

@@ -30,6 +30,6 @@ export const pretrain = defineCommand({
       display.stop()
     }
   },
-  render: renderRunOrPlan,
+  render: renderRunOrPlan('plan pretrain'),
   exitCode: runExitCode,
 })

@@ -210,7 +210,7 @@ const planBase = async (
   if (pretrainingTokens !== undefined) return [row]
   if (card === undefined) {
     notes.push(
-      'Pretraining the base is planned with 20 tokens for each parameter (arXiv:2203.15556). Set `pretrainingTokens` to what it had.',
+      'Pretraining the base is planned with 20 tokens for each parameter (arXiv:2203.15556). Set how many it had by `pretrainingTokens`.',
     )
     return [row]
   }
@@ -358,7 +358,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
   if (speed === undefined)
     notes.push(
-      `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: add \`measure\` to time ${planned.rollouts === undefined ? 'some steps' : 'a rollout'}, or choose a \`gpu\`.`,
+      `No time is known for this ${planned.rollouts === undefined ? 'machine yet' : 'run'}: use \`measure\` to time ${planned.rollouts === undefined ? 'some steps' : 'a rollout'}, or \`gpu\` for the speed of a graphics card.`,
     )
   if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   if (card !== undefined) notes.push(cardNote(planned))

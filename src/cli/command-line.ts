@@ -1,6 +1,7 @@
 // Parses the command line of one command: flags, recipe and arguments become checked options. Prints nothing itself.
 import { type Command as CommanderCommand, CommanderError, Option } from 'commander'
-import { parseConfig, programCall } from '../core/index.ts'
+import { z } from 'zod'
+import { ConfigError, parseConfig, programCall, unwrap } from '../core/index.ts'
 import type { Command } from './command.ts'
 import { helpOf, helpText, parserOf } from './command-help.ts'
 import { flagNaming } from './flag-names.ts'
@@ -60,6 +61,24 @@ const importModules = async (command: Command, argv: readonly string[]) => {
   return recipe
 }
 
+/**
+ * A recipe says which command it is for. Its other keys would each be another fault of a command that has none of them.
+ * @throws ConfigError that names the command of the recipe
+ */
+const expectOwnRecipe = async ({ name, options }: Command, recipe: object, path: string): Promise<void> => {
+  const kind = options.shape.command === undefined ? undefined : unwrap(options.shape.command)
+  const { command: given } = recipe as { command?: unknown }
+  if (!(kind instanceof z.ZodLiteral) || given === undefined || kind.values.has(given as string)) return
+  const { startOf } = await import('../runs/index.ts')
+  startOf(given)
+  const [own] = kind.values
+  // A plan of a run of any kind is also that of its own command.
+  const words = [String(given), '--recipe', path, ...(name === own ? [] : ['--dry-run'])]
+  throw new ConfigError(
+    `Expected a recipe of \`${own}\` for \`--recipe\`, got one of \`${given}\` in ${path}. Run it with \`${programCall(words[0], ...words.slice(1))}\`.`,
+  )
+}
+
 /** @throws UsageError for unknown flags, ConfigError for values that do not fit. */
 export const parseCommandLine = async (command: Command, argv: readonly string[]): Promise<ParsedLine> => {
   const recipe = await importModules(command, argv)
@@ -77,7 +96,9 @@ export const parseCommandLine = async (command: Command, argv: readonly string[]
   const given = readFlags(parser, flags)
   const path = parser.getOptionValue('recipe')
   const own = flags.some((flag) => flag.name === 'recipe')
-  const merged = own || path === undefined ? given : mergeOver(recipe ?? (await readRecipeFile(String(path))), given)
+  const file = own || path === undefined ? undefined : (recipe ?? (await readRecipeFile(String(path))))
+  if (file !== undefined) await expectOwnRecipe(command, file, String(path))
+  const merged = file === undefined ? given : mergeOver(file, given)
   const options = parseConfig(command.options, withDefaultKinds(command.options, merged), flagPath)
   const specs = command.arguments ?? []
   const args = Object.fromEntries(

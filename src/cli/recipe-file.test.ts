@@ -4,6 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { programCall } from '../core/index.ts'
+import type { Command } from './command.ts'
+import { parseCommandLine } from './command-line.ts'
+import { finetune } from './commands/finetune.ts'
+import { planAlign } from './commands/plan.ts'
+import { pretrain } from './commands/pretrain.ts'
 import { readRecipeFile } from './recipe-file.ts'
 
 let folder = ''
@@ -95,5 +101,26 @@ describe('the error of a recipe', () => {
     expect(errorOf(path)).toBe(
       `Expected \`${path}\` to finish loading, got an \`await\` that never settles. Check the promises that the recipe waits for.`,
     )
+  })
+})
+
+describe('a recipe of another command', () => {
+  it('is refused in one sentence that names the command that runs it', async () => {
+    const path = await write('other.yaml', 'command: finetune\nbase: runs/bert\n')
+    const fault = (command: Command, file: string) =>
+      parseCommandLine(command, ['--recipe', file]).then(
+        () => '',
+        (error: Error) => error.message,
+      )
+    const expected = (own: string, call: string) =>
+      `Expected a recipe of \`${own}\` for \`--recipe\`, got one of \`finetune\` in ${path}. Run it with \`${call}\`.`
+    expect(await fault(pretrain, path)).toBe(expected('pretrain', programCall('finetune', '--recipe', path)))
+    expect(await fault(planAlign, path)).toBe(expected('align', programCall('finetune', '--recipe', path, '--dry-run')))
+    const unknown = await write('unknown.yaml', 'command: finetun\n')
+    expect(await fault(pretrain, unknown)).toBe(
+      'Expected pretrain or finetune or multitask or align for `command`, got "finetun". Correct the recipe.',
+    )
+    const own = await write('own.yaml', 'command: finetune\ntask: regression\nbase: b\ndata: d\nout: o\n')
+    expect(await fault(finetune, own)).toBe('')
   })
 })

@@ -288,7 +288,7 @@ describe('errors', () => {
   const fault = (objective: string, more: object) => align(recipe(objective, 'wrong', more))
 
   it('name what is wrong before anything is written', async () => {
-    await expect(fault('grpo', { rewards: [] })).rejects.toThrow(/needs rewards/)
+    await expect(fault('grpo', { rewards: [] })).rejects.toThrow(/needs rewards: set `rewards`, such as/)
     await expect(fault('grpo', { rewards: ['numeric-mach'] })).rejects.toThrow(/numeric-match/)
     await expect(fault('dpo', { rewards: ['finished'] })).rejects.toThrow(/no `rewards`.* with the objective dpo/)
     await expect(fault('grpo', { rollout: { answers: 1, maxNewTokens: 6 } })).rejects.toThrow(

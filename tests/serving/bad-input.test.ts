@@ -238,7 +238,9 @@ describe('the server', () => {
 
   it('does not start on a port that is taken, or open to a network without a token', async () => {
     await expect(createServer({ model: folders.base, port: server.port })).rejects.toThrow(/another program listens/)
-    await expect(createServer({ model: folders.base, host: '0.0.0.0', port: 0 })).rejects.toThrow(/needs a `token`/)
+    await expect(createServer({ model: folders.base, host: '0.0.0.0', port: 0 })).rejects.toThrow(
+      /needs a token, .* set `--token-file` \(`token` in TypeScript\)/,
+    )
     await expect(createServer({ model: folders.base, port: 0, specialists: { '../x': folders.low } })).rejects.toThrow(
       /name of letters/,
     )

@@ -2,16 +2,19 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, it } from 'vitest'
 import { eventStream } from './event-stream.ts'
-import { type Listening, listen } from './listen.ts'
+import { hostsOf, type Listening, listen } from './listen.ts'
 
 const mebibyte = 2 ** 20
 let listening: Listening
+const close = (one?: Listening) => {
+  one?.server.closeAllConnections()
+  one?.server.close()
+}
 const sockets: Socket[] = []
 
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy()
-  listening.server.closeAllConnections()
-  listening.server.close()
+  close(listening)
 })
 
 const limits = { headerSeconds: 0.3, bodySeconds: 0.5, readSeconds: 0.5 }
@@ -162,4 +165,10 @@ it('answers the same with the global Request and Response of the process replace
   } finally {
     Object.assign(globalThis, globals)
   }
+})
+
+it('allows each name of this machine once', () => {
+  expect(hostsOf('127.0.0.1')).toEqual(['localhost', '127.0.0.1', '[::1]'])
+  expect(hostsOf('127.0.0.2')).toEqual(['localhost', '127.0.0.1', '[::1]', '127.0.0.2'])
+  expect(hostsOf('0.0.0.0')).toBeUndefined()
 })

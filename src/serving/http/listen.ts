@@ -79,7 +79,8 @@ const bind = (server: Server, port: number, host: string): Promise<number> =>
   })
 
 /** Host names that requests may name, for an address to listen on; undefined for any. */
-export const hostsOf = (host: string): string[] | undefined => (isLoopback(host) ? [...loopbackHosts, host] : undefined)
+export const hostsOf = (host: string): string[] | undefined =>
+  isLoopback(host) ? [...new Set([...loopbackHosts, host])] : undefined
 
 /** A server that listens. */
 export interface Listening {
@@ -145,6 +146,6 @@ export const checkAccess = (host: string, token: string | undefined): void => {
     throw new ConfigError('Expected a token of at least 8 characters for `token`, got a shorter one.')
   if (!isLoopback(host) && token === undefined)
     throw new ConfigError(
-      `A server on ${host} needs a \`token\`, since other machines can reach it: set one, or listen on 127.0.0.1.`,
+      `A server on ${host} needs a token, since other machines can reach it: set \`--token-file\` (\`token\` in TypeScript), or listen on 127.0.0.1.`,
     )
 }

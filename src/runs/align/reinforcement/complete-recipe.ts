@@ -73,7 +73,7 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
   const { objective, rewards, judge } = recipe
   if (rewards.length === 0)
     throw new ConfigError(
-      `The objective ${objective} needs rewards: set \`rewards\` (\`--reward\`), such as numeric-match or length:cost=0.001.`,
+      `The objective ${objective} needs rewards: set \`rewards\`, such as numeric-match or length:cost=0.001.`,
     )
   checkRewards(recipe)
   if (recipe.reference.cache)

@@ -174,6 +174,19 @@ describe('finetune', () => {
     )
   })
 
+  it('warns before the first step of a warmup that is longer than the run', async () => {
+    const warnings: string[] = []
+    const schedule = { type: 'linear', warmupSteps: 5 }
+    await finetune(recipe('full', at('warm'), { learningRate: 1e-3, schedule, budget: { steps: 1 } }), {
+      onPreFlight: (flight) => void warnings.push(...flight.warnings),
+    })
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^The learning-rate warmup has 5 steps, the run 1: the highest learning rate is 0, 0 % of 0.001\./,
+      ),
+    )
+  })
+
   it('stops early when nothing gets better, and a resumed run stays finished', async () => {
     const out = at('patient')
     const result = await finetune(recipe('lora', out, { learningRate: 1e-9, patience: 2, budget: { epochs: 50 } }))

@@ -1,6 +1,6 @@
 // Alignment runs with rewards, end to end on a small model: every objective learns a reward that is easy to raise, resumes to the bit in the
 // middle of a rollout, and leaves what it sampled.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRollout, rolloutFiles } from '../../src/alignment/index.ts'
@@ -286,6 +286,19 @@ describe('a run with rewards', () => {
 
 describe('errors', () => {
   const fault = (objective: string, more: object) => align(recipe(objective, 'wrong', more))
+
+  it('name the column that a reward compares with and the data lacks, before the base is opened', async () => {
+    const data = small.at('questions.jsonl')
+    writeFileSync(data, ['a', 'b', 'c', 'd'].map((prompt) => `${JSON.stringify({ prompt, topic: 't' })}\n`).join(''))
+    const columnFault = (reward: string) => fault('grpo', { data, rewards: ['finished', reward] })
+    await expect(columnFault('numeric-match')).rejects.toThrow(
+      /`numeric-match` needs the reference answer of each prompt, .*\(columns: prompt, topic\): name its column with `columns.reference`/,
+    )
+    await expect(columnFault('exact-match:column=answer')).rejects.toThrow(
+      /`exact-match` needs the column `answer`, .*\(columns: prompt, topic\): change `column`/,
+    )
+    expect(existsSync(join(small.at('wrong'), 'checkpoints'))).toBe(false)
+  })
 
   it('name what is wrong before anything is written', async () => {
     await expect(fault('grpo', { rewards: [] })).rejects.toThrow(/needs rewards: set `rewards`, such as/)

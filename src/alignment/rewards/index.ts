@@ -156,6 +156,12 @@ export const parseReward = (input: RewardSettings | string, where = 'reward'): R
 export const needsEnvironment = ({ type }: Pick<RewardConfig, 'type'>): boolean =>
   findDefinition(type, 'reward').needsEnvironment ?? false
 
+/** The column that a named reward compares with: null for the reference answer of the prompts; undefined for a reward that compares with none. */
+export const comparedColumn = (config: RewardConfig): string | null | undefined => {
+  if (!findDefinition(config.type, 'reward').readsReference) return undefined
+  return (config as { column?: string }).column ?? null
+}
+
 const openNamed = async (config: RewardConfig, context: RewardContext): Promise<RewardFunction> => {
   const definition = findDefinition(config.type, 'reward')
   const { type, name, weight, timeoutSeconds, attempts, onFailure, samplesPerCall, cache, ...settings } = config

@@ -11,6 +11,7 @@ export const numericMatch = defineReward({
   type: 'numeric-match',
   source: 'arXiv:2110.14168',
   summary: 'Whether the number of the answer is that of the reference.',
+  readsReference: true,
   config: z.strictObject({
     column: columnField,
     rule: z

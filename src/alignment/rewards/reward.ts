@@ -156,6 +156,8 @@ export interface RewardDefinition<Schema extends z.ZodObject = z.ZodObject, Type
   readonly cached?: boolean
   /** Whether it reads the turns of an environment, so that it has no meaning for answers of one turn. */
   readonly needsEnvironment?: boolean
+  /** Whether it compares with the reference answer of the prompt, or with that of a column in its setting `column`. */
+  readonly readsReference?: boolean
   /** @throws ConfigError, CheckpointError for what cannot be opened */
   open(config: z.output<Schema>, context: RewardContext): RewardScorer | Promise<RewardScorer>
 }

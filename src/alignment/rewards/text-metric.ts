@@ -29,6 +29,7 @@ export const exactMatch = defineReward({
   type: 'exact-match',
   source: 'arXiv:1606.05250',
   summary: 'Whether the answer is equal to the reference, normalised as in the metric of the same name.',
+  readsReference: true,
   config: z.strictObject({ column: columnField, normalized: normalizedField }),
   open: ({ column, normalized }) => ({ score: metricReward('exactMatch', { normalized, stemming: false }, column) }),
 })
@@ -37,6 +38,7 @@ export const textMetric = defineReward({
   type: 'text-metric',
   source: 'the metric',
   summary: 'A metric of generated texts, such as ROUGE or F1 of words, against the reference.',
+  readsReference: true,
   config: z.strictObject({
     metric: z.string().describe('name of the metric: rougeL, tokenF1, bleu, chrf … or a registered one'),
     column: columnField,

@@ -48,7 +48,7 @@ import type { AlignRecipe } from '../recipe.ts'
 import { openReference } from '../reference-model.ts'
 import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
-import { isFullPrecision, resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
+import { expectReferences, isFullPrecision, resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
 import { plannedJudge, plannedSampler } from './planned-rollouts.ts'
@@ -200,6 +200,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const restored = await restoreFunctions(recipe)
   const environment = openEnvironment(recipe, context)
   const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
+  expectReferences(recipe, [...records.train, ...records.validation])
   const { applied, notes } = await loadAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
   const { microTokens, padded } = recipe.batch

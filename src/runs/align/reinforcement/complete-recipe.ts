@@ -1,13 +1,16 @@
 // Fills in the recipe of a run that learns from rewards.
 import {
+  comparedColumn,
   createEnvironment,
   type EnvironmentChoice,
   needsEnvironment,
   parseReward,
   type ResolvedRollout,
+  type RewardConfig,
   type RewardSettings,
 } from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
+import type { PromptRecord } from '../../../tasks/index.ts'
 import { fillDefaults } from '../../engine/base-settings.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { limitsEpisodes } from '../rollout-settings.ts'
@@ -37,16 +40,40 @@ const isNamed = (input: unknown): input is RewardSettings | string =>
   typeof input === 'string' ||
   (typeof input === 'object' && input !== null && 'type' in input && (input as { type: unknown }).type !== 'function')
 
+/** The rewards and the judge that are named. @throws ConfigError for an unknown name or wrong settings */
+const namedRewards = ({ rewards, judge }: Pick<AlignRecipe, 'rewards' | 'judge'>): RewardConfig[] => [
+  ...rewards.flatMap((input, i) => (isNamed(input) ? [parseReward(input, `rewards[${i}]`)] : [])),
+  ...(isNamed(judge) ? [parseReward(judge, 'judge')] : []),
+]
+
+/**
+ * Checks that some record has what the named rewards compare answers with, as soon as the data is read.
+ * @throws ConfigError that names the reward and the missing column
+ */
+export const expectReferences = (recipe: AlignRecipe, records: readonly PromptRecord[]): void => {
+  for (const config of namedRewards(recipe)) {
+    const column = comparedColumn(config)
+    if (column === undefined) continue
+    const isThere = ({ reference, fields }: PromptRecord) =>
+      column === null ? reference !== undefined : Object.hasOwn(fields, column)
+    if (records.some(isThere)) continue
+    const columns = Object.keys(records[0]?.fields ?? {})
+    const others = columns.length === 0 ? 'they have no columns' : `columns: ${columns.join(', ')}`
+    throw new ConfigError(
+      column === null
+        ? `The reward \`${config.type}\` needs the reference answer of each prompt, and the records of \`data\` have none (${others}): name its column with \`columns.reference\`.`
+        : `The reward \`${config.type}\` needs the column \`${column}\`, and the records of \`data\` have none (${others}): change \`column\` of the reward.`,
+    )
+  }
+}
+
 /**
  * Checks the rewards and the judge that are named.
  * @throws ConfigError for an unknown name, wrong settings, or one that needs an environment where there is none
  */
-export const checkRewards = ({ rewards, judge, environment }: AlignRecipe): void => {
-  const named = [
-    ...rewards.flatMap((input, i) => (isNamed(input) ? [parseReward(input, `rewards[${i}]`)] : [])),
-    ...(isNamed(judge) ? [parseReward(judge, 'judge')] : []),
-  ]
-  const needing = named.find(needsEnvironment)
+export const checkRewards = (recipe: AlignRecipe): void => {
+  const { environment } = recipe
+  const needing = namedRewards(recipe).find(needsEnvironment)
   if (needing !== undefined && environment === undefined)
     throw new ConfigError(`The reward \`${needing.type}\` needs \`environment\`: set it, or choose another reward.`)
 }

@@ -82,7 +82,7 @@ export {
   trackRun,
   writeToTensorBoard,
 } from './run-tracker.ts'
-export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
+export { keptMetric, listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
 export type { RunDestination, SentRun, SentState, SentStep } from './send/destination.ts'
 export { followRun, type RunTracking, type TrackingHooks } from './send/follow-run.ts'
 export { type MlflowOptions, mlflowDestination } from './send/mlflow.ts'

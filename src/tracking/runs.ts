@@ -64,7 +64,7 @@ export const summarizeRun = async (folder: string): Promise<RunSummary> => {
     started: undefined,
     updated: undefined,
   }
-  const kept = await keptMetric(folder)
+  const kept = keptMetric(await readRecipe(folder))
   try {
     await outlineEvents(join(folder, runFiles.events), (event) => takeUp(summary, event, kept))
   } catch (error) {
@@ -74,13 +74,17 @@ export const summarizeRun = async (folder: string): Promise<RunSummary> => {
   return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
 }
 
-/** The metric by which a run keeps its best checkpoint; undefined where its recipe names none, or cannot be read. */
-const keptMetric = async (folder: string): Promise<string | undefined> => {
+/** The metric by which a run keeps its best checkpoint; undefined where its recipe names none. */
+export const keptMetric = (recipe: unknown): string | undefined => {
+  const { best } = (recipe as { keep?: { best?: unknown } } | undefined)?.keep ?? {}
+  return typeof best === 'string' ? best : undefined
+}
+
+/** The recipe of a run, as it is. A damaged one must not hide the run: its events are summarised without it. */
+const readRecipe = async (folder: string): Promise<unknown> => {
   try {
-    const recipe = JSON.parse(await readFile(join(folder, runFiles.recipe), 'utf8')) as { keep?: { best?: unknown } }
-    return typeof recipe?.keep?.best === 'string' ? recipe.keep.best : undefined
+    return JSON.parse(await readFile(join(folder, runFiles.recipe), 'utf8'))
   } catch {
-    // A damaged recipe must not hide the run: its events are summarised without it.
     return undefined
   }
 }

@@ -130,6 +130,21 @@ describe('events', () => {
     expect(columns.entries('evaluation/loss')).toHaveLength(200)
   })
 
+  it('have their best evaluation by the metric that the run keeps its best checkpoint by', async () => {
+    const evaluate = (step: number, accuracy: number, f1: number) => ({
+      ...{ type: 'evaluation' as const, time: new Date(0).toISOString(), step, seconds: 1, best: true },
+      metrics: { accuracy, f1 },
+    })
+    const folder = join(other, 'kept')
+    await writeEvents(folder, [evaluate(1, 0.9, 0.2), evaluate(2, 0.6, 0.5)])
+    const entry = new RunEntry('kept', folder)
+    await entry.refresh()
+    expect(entry.row.best).toEqual({ metric: 'accuracy', value: 0.9, step: 1, lower: false })
+    await writeJson(join(folder, 'run.json'), { command: 'finetune', keep: { best: 'f1' } })
+    await entry.refresh()
+    expect(entry.row.best).toEqual({ metric: 'f1', value: 0.5, step: 2, lower: false })
+  })
+
   it('of which curves are wanted while they are read are read to their end', async () => {
     const folder = join(other, 'long')
     await writeEvents(folder, stepEvents(1, 20_000))

@@ -9,6 +9,7 @@ import {
   EventTail,
   isLowerBetter,
   isStopping,
+  keptMetric,
   runFiles,
   runOwner,
   type SampleEvent,
@@ -46,7 +47,6 @@ class Outline {
   started: string | null = null
   updated: string | null = null
   end: { reason: RunState; message: string | null } | undefined
-  best: RunRow['best'] = null
   checkpoint: number | null = null
   incidents = 0
   readonly spark = new Sparkline()
@@ -62,7 +62,7 @@ class Outline {
     // A resumed run continues after the end of the session before.
     this.end = event.type === 'end' ? { reason: event.reason, message: event.message ?? null } : undefined
     if (event.type === 'step') this.#takeStep(event)
-    else if (event.type === 'evaluation') this.#takeEvaluation(event)
+    else if (event.type === 'evaluation') keep(this.evaluations, event)
     else if (event.type === 'sample') keep(this.samples, event)
     else if (event.type !== 'rollout') {
       if (event.type === 'start') this.totalSteps = event.totalSteps ?? this.totalSteps
@@ -81,18 +81,6 @@ class Outline {
     this.recent.push(event.seconds)
     if (this.recent.length > recentSteps) this.recent.shift()
     this.spark.add(event.loss)
-  }
-
-  #takeEvaluation(event: EvaluationEvent): void {
-    keep(this.evaluations, event)
-    const metric = this.best?.metric ?? Object.keys(event.metrics)[0]
-    const value = event.metrics[metric]
-    if (value === undefined) return
-    const { best } = this
-    const steps = best === null ? [event.step] : [best.step, event.step]
-    const values = best === null ? [value] : [best.value, value]
-    const found = bestOf({ [metric]: { steps, values } }, metric)
-    if (found !== undefined) this.best = { ...found, lower: isLowerBetter(metric) }
   }
 
   get secondsLeft(): number | null {
@@ -272,13 +260,14 @@ export class RunEntry {
 
   #makeRow(): RunRow {
     const { outline } = this.#reading
-    const { end, damage, spark, secondsLeft, best, step, totalSteps, loss, tokens, tokensPerSecond } = outline
+    const { end, damage, spark, secondsLeft, evaluations, step, totalSteps, loss, tokens, tokensPerSecond } = outline
     const { seconds, started, updated, incidents, checkpoint } = outline
     const running = this.#state === 'running'
     return {
       ...{ id: this.id, folder: this.folder, state: this.#state },
       ...recipeTitle(this.#recipe),
-      ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, best, incidents, started, updated, checkpoint },
+      ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, incidents, started, updated, checkpoint },
+      best: bestEvaluation(evaluations, keptMetric(this.#recipe)),
       stopping: this.#stopping,
       secondsLeft: running ? secondsLeft : null,
       spark: spark.values,
@@ -310,6 +299,17 @@ export class RunEntry {
   dropColumns(): void {
     this.#reading.columns = undefined
   }
+}
+
+/** @param metric by which the run keeps its best checkpoint (default: the first that was evaluated) */
+const bestEvaluation = (
+  evaluations: readonly EvaluationEvent[],
+  metric = Object.keys(evaluations[0]?.metrics ?? {})[0],
+): RunRow['best'] => {
+  const measured = evaluations.filter(({ metrics }) => metrics[metric] !== undefined)
+  const column = { steps: measured.map(({ step }) => step), values: measured.map(({ metrics }) => metrics[metric]) }
+  const best = bestOf({ [metric]: column }, metric)
+  return best === undefined ? null : { ...best, lower: isLowerBetter(metric) }
 }
 
 /** Price of the time of a run, from the price per hour of its recipe. */

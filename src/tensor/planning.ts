@@ -73,7 +73,7 @@ const setInside = (now: boolean): void => {
   native.setPlanning(now)
 }
 
-/** While planned code waits, this thread goes on with other work, which computes: each callback has the mode of its origin. */
+/** While planned code waits, this thread does other work, which computes: each callback has the mode of its origin. */
 const callbacks = createHook({
   before: () => {
     outer.push(inside)

@@ -9,7 +9,7 @@ import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
-import { evaluate, open, predict, score } from '../../src/inference/index.ts'
+import { evaluate, open, predict, renderPrediction, score } from '../../src/inference/index.ts'
 import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, models } from '../../src/models/index.ts'
 import { type BlockMatrix, Linear } from '../../src/nn/index.ts'
 import { defineTask, registerTask, tasks } from '../../src/tasks/index.ts'
@@ -236,9 +236,29 @@ describe('predict, evaluate and score', () => {
     expect(predictions).toMatchObject([{ text: 'a' }, { text: 'the sea' }])
     await expect(predict({ model: at('classes'), texts: ['a'], options: { topK: 3 } })).rejects.toThrow(/topK/)
     await expect(predict({ model: at('classes'), texts: [] })).rejects.toThrow(/at least one text/)
-    await expect(predict({ model: at('spans'), texts: ['a'] })).rejects.toThrow(
-      /for `predict`, got question-answering\. Use `open` in TypeScript with its method answer or embed, or `serve`,/,
+    await expect(predict({ model: at('classes'), texts: ['a'], head: 'embedding' })).rejects.toThrow(
+      /for `predict`, got embedding\. Use `open` in TypeScript with its method embed, or `serve`,/,
     )
+  })
+
+  it('predict answers questions from a context, with the spans that `open` gives', async () => {
+    const context = 'the ships sailed on the sea every day'
+    const questions = ['what sailed', 'when']
+    const { head, predictions } = await predict({ model: at('spans'), texts: questions, options: { context } })
+    expect(head).toBe('question-answering')
+    const model = await open(at('spans'))
+    for (const [i, question] of questions.entries())
+      expect(predictions[i]).toEqual({ question, ...(await model.answer(question, { context })) })
+    model.close()
+    const found = { question: 'what sailed', answer: 'the ships', alternatives: [{ answer: 'sea', probability: 0.25 }] }
+    expect(renderPrediction(head, found)).toBe('what sailed\n  the ships (sea 25.0 %)')
+    expect(renderPrediction(head, { question: 'why', answer: '', noAnswerProbability: 0.9 })).toBe(
+      'why\n  no answer (no answer 90.0 %)',
+    )
+    for (const options of [{}, { context: '' }])
+      await expect(predict({ model: at('spans'), texts: questions, options })).rejects.toThrow(
+        'An extractive model needs `context`: set it to the text that holds the answers.',
+      )
   })
 
   it('evaluate measures a task, and score gives the same numbers for its predictions', async () => {

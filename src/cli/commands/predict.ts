@@ -14,11 +14,8 @@ const shape = sharedShape(Object.values(predictions))
 
 export const predict = defineCommand({
   name: 'predict',
-  summary: 'Predict with a model: masked words, classes, numbers, entities or written answers',
+  summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
-  notes: [
-    'Answers that an extractive model finds in a context need both texts: use `serve` and its path /v1/answer, or in TypeScript `open` and its method `answer`.',
-  ],
   processes: 'divided',
   choices: () => [
     {
@@ -32,7 +29,11 @@ export const predict = defineCommand({
       ...modelFields,
       task: taskField,
       head: z.enum(headTypes).optional().describe("head to predict with (default: the one in the model's files)"),
-      text: z.array(z.string()).default([]).describe('text to predict for').meta({ commas: false }),
+      text: z
+        .array(z.string())
+        .default([])
+        .describe('text to predict for; the question of a question answering model')
+        .meta({ commas: false }),
       input: z
         .string()
         .optional()

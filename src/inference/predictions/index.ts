@@ -1,6 +1,7 @@
 // The registry of what `predict` does, by the head of the model.
 import type { HeadType } from '../../models/index.ts'
 import { fillMaskPrediction } from './fill-mask.ts'
+import { spanPrediction } from './find-answer.ts'
 import { answerPrediction } from './generate-answer.ts'
 import type { PredictionEntry } from './prediction.ts'
 import { rewardPrediction } from './reward.ts'
@@ -10,6 +11,7 @@ import { classPrediction, tagPrediction } from './task-predictions.ts'
 export const predictions: Partial<Record<HeadType, PredictionEntry>> = {
   'causal-lm': answerPrediction,
   'masked-lm': fillMaskPrediction,
+  'question-answering': spanPrediction,
   'seq2seq-lm': answerPrediction,
   reward: rewardPrediction,
   'sequence-classification': classPrediction,

@@ -132,7 +132,7 @@ const unfinishedRun = async (path: string): Promise<CheckpointError> => {
 export const expectModelName = (model: unknown): void => {
   if (typeof model === 'string' && model !== '') return
   const given = model === '' ? 'an empty text' : (JSON.stringify(model) ?? String(model))
-  throw new ConfigError(`Expected a folder, a .gguf file or an id of the Hub for \`model\`, got ${given}.`)
+  throw new ConfigError(`Expected a folder, a .gguf file or a Hub id for \`model\`, got ${given}.`)
 }
 
 /**

@@ -46,7 +46,7 @@ describe('open', () => {
     ['', 'an empty text'],
     [{ model: 'a' }, '{"model":"a"}'],
   ])('refuses %j in place of a model', async (given, shown) => {
-    const message = `Expected a folder, a .gguf file or an id of the Hub for \`model\`, got ${shown}.`
+    const message = `Expected a folder, a .gguf file or a Hub id for \`model\`, got ${shown}.`
     for (const load of [open, loadModel]) await expect(load(given as string)).rejects.toThrow(message)
   })
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { isPlanning, noteMark, notePhase, plan, Tensor, zeros } from './index.ts'
+import { freeTensors, isPlanning, noteMark, notePhase, plan, Tensor, zeros } from './index.ts'
 
 const script = `
 const { notePhase, plan, zeros } = await import('${new URL('./index.ts', import.meta.url).href}')
@@ -39,7 +39,10 @@ const waiting = async (): Promise<number> => {
   ]
   for (const [i, wait] of [...ways, ...ways].entries()) {
     notePhase(`phase ${i}`)
-    values = values.matmul(values)
+    // Freed here: the garbage collector would free it at some other time in each plan.
+    const before = values
+    values = before.matmul(before)
+    freeTensors([before])
     await wait()
     if (!isPlanning()) throw new Error(`Computes after ${wait}.`)
     noteMark(i)

@@ -26,7 +26,6 @@ export {
 export { matrixTable, missingCells, renderMatrixPage, renderMatrixPicture } from './matrix/matrix-page.ts'
 export { AdapterSwitch, type NamedAdapter, parseAdapters } from './named-adapters.ts'
 export {
-  type Answer,
   type CallOptions,
   type Classification,
   type Entity,
@@ -46,6 +45,7 @@ export {
   renderPrediction,
 } from './predict.ts'
 export { type FilledText, fillMask, type MaskCandidate } from './predictions/fill-mask.ts'
+export type { Answer } from './predictions/find-answer.ts'
 export { type AnswerPrediction, generateAnswers } from './predictions/generate-answer.ts'
 export { predictions } from './predictions/index.ts'
 export type { PredictionEntry } from './predictions/prediction.ts'

@@ -20,12 +20,12 @@ import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageMode
 import { methodsOf } from './methods-by-head.ts'
 import { predictWith } from './predict.ts'
 import { type FilledText, fillMask } from './predictions/fill-mask.ts'
+import { type Answer, findAnswers } from './predictions/find-answer.ts'
 import { generateAnswers } from './predictions/generate-answer.ts'
 import { type Reward, type RewardInput, rewardsOf } from './predictions/reward.ts'
 import {
   classificationTask,
   predictFields,
-  spanTask,
   type TaskTextPrediction,
   taggingTask,
 } from './predictions/task-predictions.ts'
@@ -94,16 +94,6 @@ export interface Entity {
   /** Character offsets in the text, `end` exclusive. */
   start: number
   end: number
-}
-
-/** An answer to a question. */
-export interface Answer {
-  /** Empty when the context has no answer. */
-  answer: string
-  /** Probability that the context has no answer; extractive models trained on SQuAD 2.0 only. */
-  noAnswerProbability?: number
-  /** Further answers of an extractive model. */
-  alternatives?: { answer: string; probability: number }[]
 }
 
 const isOne = <Value>(value: Value | readonly Value[]): value is Value => !Array.isArray(value)
@@ -255,17 +245,7 @@ export class TextModel {
     }
     if (questions.some(({ context }) => context === undefined))
       throw new ConfigError('`answer` needs a `context` with an extractive model: pass the text that holds the answer.')
-    const predictions = await predictFields(
-      this.#loaded,
-      spanTask(),
-      questions.map((one) => ({ ...one })),
-      options,
-    )
-    return predictions.map(({ prediction }) => {
-      const { id: _, ...answer } = prediction
-      // The fields of a span prediction; the registry gives every task as one type, without its own predictions.
-      return answer as unknown as Answer
-    })
+    return findAnswers(this.#loaded, questions, options)
   }
 
   /**

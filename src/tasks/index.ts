@@ -180,6 +180,7 @@ export {
 } from './preferences/records.ts'
 export { preferenceSchema, promptSchema, ratingSchema } from './preferences/settings.ts'
 export { expectFewSkipped } from './preferences/sift.ts'
+export { settingFlag } from './records/columns.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { isStreaming, streaming } from './records/record-sink.ts'
 export {

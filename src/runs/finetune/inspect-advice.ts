@@ -1,11 +1,12 @@
 // What to look at if a specialist is no better than a guess: its data, by a command that reads them as the run did.
 import { programCall } from '../../core/index.ts'
+import { settingFlag } from '../../tasks/index.ts'
 import { dataSetsOf } from '../engine/data-sets.ts'
 import { type FinetuneRecipe, taskOf } from './recipe.ts'
 
 /** The words of a setting of the task; undefined for a value that no flag takes. */
 const wordsOf = (name: string, value: unknown): string[] | undefined => {
-  const flag = `--settings.${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  const flag = settingFlag('settings', name)
   if (value === true) return [flag]
   const values =
     typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -21,10 +21,15 @@ const columnFlags: { readonly [setting: string]: string } = {
 
 const quoted = (column: string): string => (/^[\w.-]+$/.test(column) ? column : JSON.stringify(column))
 
+/** The flag of a setting in a part of the recipe, such as `--settings.text-pair` for `textPair`. */
+export const settingFlag = (part: 'settings' | 'columns', setting: string): string =>
+  `--${part}.${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
 /** How a command and a recipe name the column of a setting. */
 const setColumn = (setting: string, column: string): string => {
-  const flag = columnFlags[setting] ?? `settings.${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-  return `Set \`--${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
+  const named = columnFlags[setting]
+  const flag = named === undefined ? settingFlag('settings', setting) : `--${named}`
+  return `Set \`${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
 }
 
 /**
@@ -32,7 +37,7 @@ const setColumn = (setting: string, column: string): string => {
  * @param part of the recipe that has the settings: tasks have `settings`, alignment has `columns`
  */
 export const setColumns = (part: 'settings' | 'columns', settings: readonly string[]): string => {
-  const flags = settings.map((setting) => `\`--${part}.${setting}\``).join(' and ')
+  const flags = settings.map((setting) => `\`${settingFlag(part, setting)}\``).join(' and ')
   return `Set ${flags} to ${settings.length === 1 ? 'the column' : 'the columns'} of your data, or \`${part}\` in a recipe.`
 }
 

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { compiledWorkers } from './scripts/compiled-workers.mjs'
 import { everyTime } from './scripts/strict-suites.mjs'
 
 // Native tensors live in one process-wide table, so files run in forked processes, one test file each.
@@ -24,6 +25,7 @@ const strict = {
   include: everyTime,
   env: { TUNESMITH_TEST_DEVICE: 'strict', TUNESMITH_STRICT_OPERATORS: 'expected' },
 }
+const plugins = [compiledWorkers]
 const chosen = process.env.TUNESMITH_TEST_DEVICE
 
 export default defineConfig({
@@ -32,6 +34,9 @@ export default defineConfig({
     reporters: ['default', './scripts/summary-reporter.mjs'],
     // Projects share nothing by inheritance: an `include` here would be joined with theirs, and each would run every file. Where a device
     // was chosen for all tests, there is one project.
-    projects: chosen === undefined ? [{ test: every }, { test: strict }] : [{ test: { ...every, name: chosen } }],
+    projects: (chosen === undefined ? [every, strict] : [{ ...every, name: chosen }]).map((test) => ({
+      plugins,
+      test,
+    })),
   },
 })

@@ -8,7 +8,7 @@ import { SetupFault } from './report.mjs'
 const loadedByPath = ['cli/main.js', 'cli/catalogue.js', 'cli/commands/index.js']
 
 /** A file that a worker or a process of its own starts with: `new URL('./count-worker.ts', import.meta.url)`. */
-const startedFile = /new URL\((['"])(\.{1,2}\/[^'"]+)\.ts\1, import\.meta\.url\)/g
+export const startedFile = /new URL\((['"])(\.{1,2}\/[^'"]+)\.ts\1, import\.meta\.url\)/g
 
 /**
  * Writes to `dist` every module of `compiled` that is loaded from outside, under its own path, and what they share to

@@ -51,6 +51,12 @@ const writeCatalogue = async (root, dist, strict) => {
   return false
 }
 
+/** Whether dist is as new as src, without type errors. */
+export const isCompiled = (root) => {
+  const stamp = join(root, 'dist', '.source-digest')
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceDigest(root)
+}
+
 export const sourceDigest = (root) => {
   return digestTree(
     root,

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
+import { startCompiled } from '../../scripts/compiled-workers.mjs'
 
 /** Within the repository, as packages are found from here. */
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -33,7 +34,7 @@ const bundle = async (source: string): Promise<string> => {
         setup: ({ onLoad }) =>
           onLoad({ filter: /\.ts$/ }, ({ path }) => ({
             loader: 'ts',
-            contents: readFileSync(path, 'utf8').replaceAll(
+            contents: startCompiled(readFileSync(path, 'utf8'), path).replaceAll(
               'import.meta.url',
               JSON.stringify(pathToFileURL(path).href),
             ),

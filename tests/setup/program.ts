@@ -1,18 +1,12 @@
 // How tests start the program as a process of its own.
-import { appendFileSync, cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs'
+import { appendFileSync, cpSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadScript } from './load-script.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const { sourceDigest } = await loadScript<{ sourceDigest(root: string): string }>('typescript.mjs')
-
-const compiled = (): string => {
-  const stamp = join(root, 'dist', '.source-digest')
-  return existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
-}
-
-const isCompiled = compiled() === sourceDigest(root)
+const compiled = await loadScript<{ isCompiled(root: string): boolean }>('typescript.mjs')
+const isCompiled = compiled.isCompiled(root)
 
 const programIn = (folder: string): readonly string[] =>
   isCompiled

@@ -1,9 +1,15 @@
 // A process that encodes into the cache, to be killed on the way.
-import { type ExamplesRequest, encodeData } from '../../src/runs/examples/encode-data.ts'
-import { surveyRecords } from '../../src/runs/examples/survey-records.ts'
+import { type DataSettings, openLargeData } from '../../src/runs/examples/large-data.ts'
 
-process.on('message', async (request: Omit<ExamplesRequest, 'survey'>) => {
-  const { key } = await surveyRecords(request)
-  await encodeData({ ...request, survey: key })
+/** What it encodes. */
+export interface CacheWork {
+  settings: DataSettings
+  config: object
+  request: Parameters<Awaited<ReturnType<typeof openLargeData>>['encode']>[0]
+}
+
+process.on('message', async ({ settings, config, request }: CacheWork) => {
+  const { encode } = await openLargeData(settings, config, { say() {} })
+  await encode(request)
   process.exit(0)
 })

@@ -8,11 +8,12 @@ import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { encodeData } from '../../src/runs/examples/encode-data.ts'
 import { encodeInMemory } from '../../src/runs/examples/encode-records.ts'
 import { ExampleFile } from '../../src/runs/examples/example-file.ts'
-import { openLargeData } from '../../src/runs/examples/large-data.ts'
+import { type DataSettings, openLargeData } from '../../src/runs/examples/large-data.ts'
 import { type RecordsRequest, surveyRecords, ValidationFile } from '../../src/runs/examples/survey-records.ts'
 import { compareRuns, finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
 import { findTask, firstRecords, type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { bundledChild } from '../setup/bundled-child.ts'
+import type { CacheWork } from './cache-child.ts'
 import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -286,18 +287,6 @@ describe('the cache', () => {
   it('is made again when the process was killed while it wrote', async () => {
     lines('cached.jsonl', Array.from({ length: 15 }, rows.texts).flat())
     mkdirSync(cache(), { recursive: true })
-    const child = fork(await bundledChild(new URL('cache-child.ts', import.meta.url)), {
-      serialization: 'advanced',
-    })
-    const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)))
-    child.send({ ...request(), tokenizer: data.tokenizer, options, workers: 0 })
-    // A folder without a lock may be one that another process makes this moment, and is left alone.
-    const isWriting = () =>
-      readdirSync(cache()).some((name) => /^\.examples-.*\.tmp$/.test(name) && existsSync(join(cache(), name, '.lock')))
-    while (!isWriting() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
-    child.kill('SIGKILL')
-    expect(await ended).toBe('SIGKILL')
-    expect(isWriting()).toBe(true)
     const { data: path, validation, validationShare } = request()
     const settings = {
       task: task.type,
@@ -306,8 +295,20 @@ describe('the cache', () => {
       validationShare,
       share: 1,
       exampleCache: 'on',
-      workers: 1,
-    } as const
+      workers: 0,
+    } satisfies DataSettings
+    const child = fork(await bundledChild(new URL('cache-child.ts', import.meta.url)), {
+      serialization: 'advanced',
+    })
+    const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)))
+    child.send({ settings, config, request: { tokenizer: data.tokenizer, options } } satisfies CacheWork)
+    // A folder without a lock may be one that another process makes this moment, and is left alone.
+    const isWriting = () =>
+      readdirSync(cache()).some((name) => /^\.examples-.*\.tmp$/.test(name) && existsSync(join(cache(), name, '.lock')))
+    while (!isWriting() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
+    child.kill('SIGKILL')
+    expect(await ended).toBe('SIGKILL')
+    expect(isWriting()).toBe(true)
     const { encode } = await openLargeData(settings, config, { say() {} })
     const set = await encode({ tokenizer: data.tokenizer, options })
     set.close()

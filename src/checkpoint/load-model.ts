@@ -1,5 +1,5 @@
 // Loads files of transformers as a model with a head, with one report of missing, unused and mismatched tensors.
-import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
+import { CheckpointError, ConfigError, createLogger, optionCheck } from '../core/index.ts'
 import {
   buildModel,
   dropoutSettings,
@@ -63,6 +63,24 @@ export interface LoadModelOptions extends ResolveOptions {
    */
   weights?: WeightForm
 }
+
+const expectOptions = optionCheck<LoadModelOptions>('loadModel', {
+  revision: true,
+  offline: true,
+  cacheDir: true,
+  onProgress: true,
+  head: true,
+  headOptions: true,
+  config: true,
+  dropout: true,
+  dtype: true,
+  device: true,
+  newHead: true,
+  seed: true,
+  mapEachTensor: true,
+  checkWeights: true,
+  weights: true,
+})
 
 /** Forms of quantised matrices in memory. */
 export const weightForms = ['packed', 'unpacked', 'q8_0', 'int8'] as const
@@ -373,6 +391,7 @@ export const describeModelLoad = (
  * @throws CheckpointError for files that do not fit, ConfigError for a head that the architecture does not have
  */
 export const loadModel = async (model: string, options: LoadModelOptions = {}): Promise<Model> => {
+  expectOptions(options)
   const opened = await loadModelWithReport(model, options)
   const logger = createLogger('checkpoint')
   for (const line of describeModelLoad(opened.report)) logger.warn(`${model}: ${line}`)

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys, quantizationOf } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
-import { loadTokenizer } from '../tokenizers/index.ts'
+import { loadTokenizer, longestInput } from '../tokenizers/index.ts'
 import { stringifyConfig } from './config-json.ts'
 import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
@@ -19,7 +19,8 @@ export interface SaveModelOptions {
   maxShardBytes?: number
   /**
    * Folder (or a file in it) of the tokenizer to save with the model (default: that of the files it was loaded from).
-   * Ids of its special tokens are written to config.json where it has none.
+   * Ids of its special tokens are written to config.json where it has none, and the number of positions of the model to its
+   * tokenizer_config.json where that names no longest input.
    */
   tokenizer?: string
   /** Fields of config.json that override those of the model. */
@@ -166,6 +167,18 @@ const copyBeside = async (from: string, to: string, wanted: (name: string) => bo
       await cp(join(from, name), join(to, name), { recursive: true, dereference: true })
 }
 
+/**
+ * Writes the number of positions to a tokenizer that names no longest input, as one that was trained alone does. Transformers truncates to
+ * nothing else, and would give the model more tokens than it has positions for.
+ */
+const limitTokenizer = async (folder: string, positions: number | undefined): Promise<void> => {
+  const path = join(folder, 'tokenizer_config.json')
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined || positions === undefined) return
+  const config = JSON.parse(text) as Parameters<typeof longestInput>[0]
+  if (longestInput(config) === undefined) await writeFile(path, json({ ...config, model_max_length: positions }))
+}
+
 /** Writes the files of weights, with their index where there are several. */
 const writeParts = async (target: string, parts: readonly FilePart[], options: SaveModelOptions): Promise<void> => {
   const { dtype, splitHead = false, sameBody } = options
@@ -230,6 +243,7 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
       await copyBeside(isFolder ? options.tokenizer : dirname(options.tokenizer), target, (name) =>
         tokenizerFile.test(name),
       )
+      await limitTokenizer(target, model.facts.maxPositions)
     }
     if (options.weights ?? true) await writeParts(target, partsOf(model, tensors, options), options)
     await options.addFiles?.(target)

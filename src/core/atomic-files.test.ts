@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+import { expectWritable, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
 
 let folder = ''
 beforeAll(async () => {
@@ -43,10 +43,19 @@ it('replaces a whole folder only when it was filled', async () => {
   expect((await readdir(folder)).filter((name) => name.includes('.tmp'))).toEqual([])
 })
 
+it('knows before the work whether a file can be written, and leaves nothing', async () => {
+  const place = join(folder, 'later')
+  await expectWritable(join(place, 'vectors.npy'), 'out')
+  expect(await readdir(place)).toEqual([])
+  await writeFile(join(place, 'file'), '')
+  await expect(expectWritable(join(place, 'file', 'vectors.npy'), 'out')).rejects.toThrow(/out/)
+})
+
 it.skipIf(!existsSync('/proc/self'))(
   'refuses a place where the system has no folders of users, and does not wait for ever (skipped without /proc)',
   async () => {
     await expect(writeFileAtomic('/proc/x/y.json', 'x')).rejects.toThrow(/can be created, got \/proc\/x/)
+    await expect(expectWritable('/proc/y.npy', 'out')).rejects.toThrow(/Cannot write `out` \/proc\/y\.npy/)
     await expect(writeFolderAtomic('/proc/x/y', async () => {})).rejects.toThrow(/can be created, got \/proc\/x/)
   },
 )

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { ConfigError } from './errors.ts'
 import { exists } from './exists.ts'
 import { folderOwner, lockName } from './folder-lock.ts'
 import { makeFolder } from './make-folder.ts'
@@ -32,6 +33,23 @@ export const writeFileAtomic = async (
     throw error
   }
   await syncFolder(dirname(target))
+}
+
+/**
+ * For work that ends with a file: whether it can be written, known before the work begins.
+ * @throws ConfigError for a file that cannot be made there
+ */
+export const expectWritable = async (path: string, setting: string): Promise<void> => {
+  const target = resolve(path)
+  await makeFolder(dirname(target), setting)
+  const temporary = temporaryBeside(target)
+  try {
+    await (await open(temporary, 'wx')).close()
+  } catch (error) {
+    const { code = (error as Error).message } = error as NodeJS.ErrnoException
+    throw new ConfigError(`Cannot write \`${setting}\` ${path} (${code}): choose another place.`)
+  }
+  await rm(temporary, { force: true })
 }
 
 /**

@@ -1,5 +1,5 @@
 // `chat` as a function: a conversation with a chat model or an instruction-tuned specialist.
-import { ConfigError } from '../core/index.ts'
+import { ConfigError, optionCheck } from '../core/index.ts'
 import { type GenerationOptions, withDefaults } from '../generation/index.ts'
 import { contextLength, type Model } from '../models/index.ts'
 import { Conversation } from './conversation.ts'
@@ -20,6 +20,19 @@ export interface ChatInput extends ModelChoice {
   /** Generation settings over the model's own defaults. */
   generation?: GenerationOptions
 }
+
+const expectInput = optionCheck<ChatInput>('chat', {
+  model: true,
+  task: true,
+  revision: true,
+  device: true,
+  weights: true,
+  system: true,
+  template: true,
+  context: true,
+  adapters: true,
+  generation: true,
+})
 
 /** Rotary positions have no upper bound, but quality drops beyond the trained length. */
 const contextOf = (model: Model, requested: number | undefined): number | undefined => {
@@ -62,10 +75,9 @@ export const chatWith = async (
  * Loads a model and opens a conversation with it.
  * @throws ConfigError for a model that cannot chat, CheckpointError for files that cannot be loaded
  */
-export const chat = async (
-  { model, revision, weights, ...input }: ChatInput,
-  hooks: LoadHooks = {},
-): Promise<Conversation> => {
+export const chat = async (chosen: ChatInput, hooks: LoadHooks = {}): Promise<Conversation> => {
+  expectInput(chosen)
+  const { model, revision, weights, ...input } = chosen
   parseAdapters(input.adapters ?? [])
   const loaded = await loadLanguageModel({ model, revision, weights, device: input.device }, hooks)
   return chatWith(loaded, input, hooks)

@@ -1,6 +1,6 @@
 // `evaluate` as a function: a model's metrics on data, with confidence intervals.
 import { modelOfTask, resolveModel, taskFolders } from '../checkpoint/index.ts'
-import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
+import { ConfigError, didYouMean, optionCheck, parseConfig } from '../core/index.ts'
 import { modelFilesHash } from '../features/index.ts'
 import { fineTunedTask, useModulesOf } from '../runs/index.ts'
 import { dataHash } from './data-hash.ts'
@@ -20,6 +20,16 @@ export interface EvaluateInput extends ModelChoice {
   /** Options of the evaluation, such as `settings`, `dataset` or `predictions`. */
   options?: { [name: string]: unknown }
 }
+
+const expectInput = optionCheck<EvaluateInput>('evaluate', {
+  model: true,
+  task: true,
+  revision: true,
+  device: true,
+  weights: true,
+  data: true,
+  options: true,
+})
 
 /** The metrics: what is in it depends on the task; tasks with records give `metrics` with `value`, `low` and `high` by name. */
 export interface EvaluateResult {
@@ -44,10 +54,9 @@ export const evaluatedModel = async (
  * Evaluates a model on data.
  * @throws ConfigError for an unknown task or option, DataError with file and line, CheckpointError for files that cannot be loaded
  */
-export const evaluate = async (
-  { task: named, data = [], options = {}, ...chosen }: EvaluateInput,
-  hooks: EvaluateHooks = {},
-): Promise<EvaluateResult> => {
+export const evaluate = async (input: EvaluateInput, hooks: EvaluateHooks = {}): Promise<EvaluateResult> => {
+  expectInput(input)
+  const { task: named, data = [], options = {}, ...chosen } = input
   const { model, task: given } = await evaluatedModel(chosen.model, named)
   const choice = { ...chosen, model }
   const { revision } = choice

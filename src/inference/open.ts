@@ -1,7 +1,7 @@
 // `open`: any MODEL behind one small interface, a line for each thing people do with a model.
 
 import type { ModelTokenizer } from '../checkpoint/index.ts'
-import { ConfigError } from '../core/index.ts'
+import { ConfigError, optionCheck } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
 import {
   beginPrompt,
@@ -37,6 +37,17 @@ export interface OpenSettings extends Omit<ModelChoice, 'model'>, LoadHooks {
   /** Head to load in place of the one in the files. */
   head?: HeadType
 }
+
+const expectOpenSettings = optionCheck<OpenSettings>('open', {
+  task: true,
+  revision: true,
+  device: true,
+  weights: true,
+  dtype: true,
+  head: true,
+  onDownload: true,
+  onNote: true,
+})
 
 /** Two texts that are classified together. */
 export interface TextPair {
@@ -346,8 +357,10 @@ export class TextModel {
  * Hub id.
  * @throws CheckpointError for files that cannot be loaded, ConfigError for a head that the files do not have
  */
-export const open = async (model: string, settings: OpenSettings = {}): Promise<TextModel> =>
-  new TextModel(await loadToOpen(model, settings))
+export const open = async (model: string, settings: OpenSettings = {}): Promise<TextModel> => {
+  expectOpenSettings(settings)
+  return new TextModel(await loadToOpen(model, settings))
+}
 
 /** The model that `open` gives methods to, with its folder and the report of its files. @throws as `open` */
 export const loadToOpen = async (

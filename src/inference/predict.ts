@@ -1,6 +1,6 @@
 // `predict` as a function: predictions about texts, by the head of the model.
 import { setImmediate } from 'node:timers/promises'
-import { ConfigError, parseConfig } from '../core/index.ts'
+import { ConfigError, optionCheck, parseConfig } from '../core/index.ts'
 import type { HeadType } from '../models/index.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, type ModelChoice } from './load.ts'
 import { methodsOf } from './methods-by-head.ts'
@@ -8,12 +8,24 @@ import { predictions } from './predictions/index.ts'
 
 /** Which model predicts what for which texts. */
 export interface PredictInput extends ModelChoice {
-  texts: readonly string[]
+  /** One text or several. */
+  texts: string | readonly string[]
   /** Head to predict with (default: the one in the model's files). */
   head?: HeadType
   /** Options of the head's prediction, such as `topK` for masks or `maxLength` for classes. */
   options?: { [name: string]: unknown }
 }
+
+const expectInput = optionCheck<PredictInput>('predict', {
+  model: true,
+  task: true,
+  revision: true,
+  device: true,
+  weights: true,
+  texts: true,
+  head: true,
+  options: true,
+})
 
 /** Called while predictions are made. */
 export interface PredictHooks extends LoadHooks {
@@ -62,10 +74,14 @@ export const predictWith = async (
  * @throws ConfigError for a head that `predict` does not serve, CheckpointError for files that cannot be loaded
  */
 export const predict = async (
-  { texts, head, options, ...choice }: PredictInput,
+  input: PredictInput,
   { onProgress, signal, ...hooks }: PredictHooks = {},
 ): Promise<PredictResult> => {
-  if (texts.length === 0) throw new ConfigError('`predict` needs at least one text: pass `texts`.')
+  expectInput(input)
+  const { texts: given, head, options, ...choice } = input
+  const texts = [given ?? []].flat()
+  if (texts.length === 0 || texts.some((text) => typeof text !== 'string'))
+    throw new ConfigError('`predict` needs at least one text: pass `texts`, a text or a list of them.')
   const loaded = await loadForInference(choice, { head, ...hooks })
   return {
     model: choice.model,

@@ -1,4 +1,5 @@
 // `score` as a function: the official metrics of a task for predictions that any program made. Runs no model.
+import { optionCheck } from '../core/index.ts'
 import {
   type Difference,
   findTask,
@@ -35,6 +36,20 @@ export interface ScoreInput {
   signal?: AbortSignal
 }
 
+const expectInput = optionCheck<ScoreInput>('score', {
+  task: true,
+  references: true,
+  predictions: true,
+  against: true,
+  naProbabilities: true,
+  dataset: true,
+  settings: true,
+  seed: true,
+  resamples: true,
+  confidence: true,
+  signal: true,
+})
+
 /** Metrics with confidence intervals. */
 export interface ScoreResult {
   task: string
@@ -54,17 +69,11 @@ export interface ScoreResult {
  * Scores predictions by a task's official metrics.
  * @throws ConfigError for an unknown task or setting, DataError with file and line for predictions that do not fit the references
  */
-export const score = async ({
-  task: name,
-  references,
-  predictions: path,
-  against,
-  naProbabilities,
-  dataset,
-  settings,
-  signal,
-  ...intervals
-}: ScoreInput): Promise<ScoreResult> => {
+export const score = async (input: ScoreInput): Promise<ScoreResult> => {
+  expectInput(input)
+  const { task: name, references, predictions: path, against, naProbabilities, dataset, settings } = input
+  const { seed, resamples, confidence, signal } = input
+  const intervals = { seed, resamples, confidence }
   const task = findTask(name)
   const config = taskConfig(task, settings, dataset)
   const { records, report } = await task.read(references, config, { signal })

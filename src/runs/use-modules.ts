@@ -48,7 +48,8 @@ export const useModules = async (use: unknown): Promise<string[]> => {
 
 /** A recipe with its modules imported, and named by their files. */
 export const withModules = async <Recipe extends object>(recipe: Recipe): Promise<Recipe> => {
-  const { use } = recipe as { use?: unknown }
+  // What is no recipe is refused by the schema.
+  const { use } = (recipe ?? {}) as { use?: unknown }
   return use === undefined ? recipe : { ...recipe, use: await useModules(use) }
 }
 

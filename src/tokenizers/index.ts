@@ -25,7 +25,7 @@ export {
 export { encodeContinuation } from './continuation.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
-export { type LoadOptions, loadTokenizer, loadTokenizerAs, type TokenizerClass } from './loading.ts'
+export { type LoadOptions, loadTokenizer, loadTokenizerAs, longestInput, type TokenizerClass } from './loading.ts'
 export { readNormalizer, WHOLE_SEGMENT } from './normalizers/index.ts'
 export { probeRegex } from './oniguruma.ts'
 export { saveTokenizer } from './saving.ts'

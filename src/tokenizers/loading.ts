@@ -151,6 +151,10 @@ const parse = (text: string, path: string): JsonObject => {
   return value
 }
 
+/** The longest input in tokens that tokenizer_config.json names; some files write 1e30 for "no limit". */
+export const longestInput = ({ model_max_length: longest }: JsonObject): number | undefined =>
+  typeof longest === 'number' && longest > 0 && longest < 2 ** 31 ? longest : undefined
+
 /** Builds a tokenizer from its JSON and configuration files. */
 const build = <Loaded extends Tokenizer>(
   type: TokenizerClass<Loaded>,
@@ -161,13 +165,11 @@ const build = <Loaded extends Tokenizer>(
 ): Loaded => {
   try {
     const [config = {}] = files
-    const longest = config.model_max_length
     return new type(
       { ...json, added_tokens: withConfigTokens(json, files) },
       {
         special: (idOf) => resolveRoles(namedRoles(files), idOf, { conventional: !namesRoles(files) }),
-        // Some files write 1e30 for "no limit".
-        maxLength: typeof longest === 'number' && longest > 0 && longest < 2 ** 31 ? longest : undefined,
+        maxLength: longestInput(config),
         paddingSide: config.padding_side === 'left' ? 'left' : 'right',
         truncationSide: config.truncation_side === 'left' ? 'left' : 'right',
         chatTemplate: template ?? configTemplate(config),

@@ -1,6 +1,6 @@
 // The tokenizer: text to token ids and back, built from the parts of a tokenizer.json.
 // Independent of the types of parts and of file formats.
-import { ConfigError } from '../core/index.ts'
+import { ConfigError, optionCheck } from '../core/index.ts'
 import { type AddedToken, AddedTokens, readAddedToken, type Segment } from './added-tokens.ts'
 import { type Decoder, readDecoder } from './decoders/index.ts'
 import { Encoding, joinEncodings, type Padding, padEncodings } from './encoding.ts'
@@ -38,6 +38,16 @@ export interface EncodeOptions {
   /** Unit of offsets: UTF-16 units as in JavaScript strings (default), or code points as in Python and Rust. */
   offsets?: 'utf16' | 'codePoints'
 }
+
+const noOptions: EncodeOptions = {}
+const expectEncodeOptions = optionCheck<EncodeOptions>('encode', {
+  pair: true,
+  addSpecialTokens: true,
+  truncation: true,
+  padding: true,
+  literal: true,
+  offsets: true,
+})
 
 /** Options of `Tokenizer.decode`. */
 export interface DecodeOptions {
@@ -171,7 +181,8 @@ export class Tokenizer {
    * Encodes a text or a pair to ids with offsets, word ids and masks. Lone surrogates are read as U+FFFD.
    * Throws ConfigError if special tokens or the stride do not fit the truncation.
    */
-  encode(text: string, options: EncodeOptions = {}): Encoding {
+  encode(text: string, options: EncodeOptions = noOptions): Encoding {
+    if (options !== noOptions) expectEncodeOptions(options)
     const { pair, addSpecialTokens = true, truncation, padding, literal, offsets = 'utf16' } = options
     const isPair = pair !== undefined
     let encodings = [this.#encodeSequence(text, 0, offsets, literal)]

@@ -132,14 +132,14 @@ export interface Best {
   step: number
 }
 
-/** The best evaluation by `metric` (default: the first metric). */
+/** The best evaluation by `metric` (default: the first metric), of equal ones the last. */
 export const bestOf = (evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined => {
   const column = evaluations[metric]
   if (column === undefined) return undefined
   const sign = isLowerBetter(metric) ? -1 : 1
   let best: Best | undefined
   column.values.forEach((value, i) => {
-    if (!Number.isNaN(value) && (best === undefined || sign * value > sign * best.value))
+    if (!Number.isNaN(value) && (best === undefined || sign * value >= sign * best.value))
       best = { metric, value, step: column.steps[i] }
   })
   return best

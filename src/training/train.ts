@@ -341,22 +341,24 @@ class TrainingLoop<Example> {
     const metrics = await this.#whole(() => evaluate(this.#state)).finally(() => average?.swapOut())
     const best = this.#noteBest(metrics)
     const { plateau } = this.#run.settings
-    if (plateau !== undefined) this.#state.plateau = afterEvaluation(plateau, this.#state.plateau, best)
+    const isBetter = best && this.#state.stale === 0
+    if (plateau !== undefined) this.#state.plateau = afterEvaluation(plateau, this.#state.plateau, isBetter)
     yield { ...this.#stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000, best }
   }
 
-  /** Whether the metrics are the best so far by `keep.best`; counts the evaluations since then. */
+  /**
+   * Whether the metrics are the best so far by `keep.best`, of equal ones the last, which has learnt for longer; counts the evaluations
+   * since the value improved.
+   */
   #noteBest(metrics: Record<string, number>): boolean {
     const name = this.#run.settings.keep.best
     const value = name === undefined ? undefined : metrics[name]
     if (name === undefined || value === undefined) return false
     const sign = isLowerBetter(name) ? -1 : 1
     const { best, step } = this.#state
-    if (Number.isNaN(value) || (best !== null && sign * value <= sign * best.value)) {
-      this.#state.stale++
-      return false
-    }
-    this.#state.stale = 0
+    const isBetter = !Number.isNaN(value) && (best === null || sign * value > sign * best.value)
+    this.#state.stale = isBetter ? 0 : this.#state.stale + 1
+    if (!isBetter && value !== best?.value) return false
     this.#state.best = { step, value }
     return true
   }

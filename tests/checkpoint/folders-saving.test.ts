@@ -1,6 +1,6 @@
 // Saving folders: what is kept of the original files, shards, and atomic replacement.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -83,6 +83,15 @@ describe('the original files of a model', () => {
       expect(special.eos).toBeDefined()
       expect(readConfig(out).eos_token_id).toBe(special.eos!.id)
     }
+    // Its own longest input is 1e30, which stands for none: transformers would truncate nothing.
+    const read = () => JSON.parse(text(out, 'tokenizer_config.json')) as { model_max_length: number }
+    const { maxPositions } = (await loadModel(folder)).facts
+    expect(read().model_max_length).toBe(maxPositions)
+    const own = join(folder, '..', 'own')
+    cpSync(tokenizer, own, { recursive: true })
+    writeFileSync(join(own, 'tokenizer_config.json'), '{"model_max_length": 7}')
+    await saveModel(await loadModel(folder), out, { tokenizer: own })
+    expect(read().model_max_length).toBe(7)
     await saveModel(await loadModel(folder), out, { tokenizer, fields: { eos_token_id: 3, note: 'mine' } })
     expect(readConfig(out)).toMatchObject({ eos_token_id: 3, note: 'mine' })
   })

@@ -211,6 +211,18 @@ describe('open', () => {
     )
   })
 
+  it('refuses options that it does not know, whatever the types say', async () => {
+    const slip = { taks: 'x' } as object
+    const model = at('classes')
+    await expect(open(model, slip)).rejects.toThrow(/for `open`, got the unknown key `taks`\. Did you mean `task`\?/)
+    await expect(predict({ model, texts: 'a', ...slip })).rejects.toThrow(/for `predict`, got the unknown key `taks`/)
+    await expect(evaluate({ model, ...slip })).rejects.toThrow(/for `evaluate`, got the unknown key `taks`/)
+    await expect(loadModel(model, slip)).rejects.toThrow(/for `loadModel`, got the unknown key `taks`/)
+    await expect(predict(null as never)).rejects.toThrow('Expected an object for `predict`, got null.')
+    const tokenizer = await loadTokenizer(model)
+    expect(() => tokenizer.encode('a', { addSpecialToken: false } as object)).toThrow(/Did you mean `addSpecialTokens`/)
+  })
+
   it('frees every weight on close', async () => {
     const model = await open(at('classes'))
     await model.embed('a')
@@ -234,6 +246,8 @@ describe('predict, evaluate and score', () => {
     const { head, predictions } = await predict({ model: at('classes'), texts: ['a', 'the sea'] })
     expect(head).toBe('sequence-classification')
     expect(predictions).toMatchObject([{ text: 'a' }, { text: 'the sea' }])
+    const alone = await predict({ model: at('classes'), texts: 'the sea' })
+    expect(alone.predictions).toEqual([predictions[1]])
     await expect(predict({ model: at('classes'), texts: ['a'], options: { topK: 3 } })).rejects.toThrow(/topK/)
     await expect(predict({ model: at('classes'), texts: [] })).rejects.toThrow(/at least one text/)
     await expect(predict({ model: at('classes'), texts: ['a'], head: 'embedding' })).rejects.toThrow(

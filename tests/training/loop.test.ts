@@ -110,7 +110,7 @@ it('saves before it evaluates and samples, and once at the end', async () => {
 
 it('a resumed run first does the evaluation that its checkpoint was written before', async () => {
   const settings = { budget: { steps: 4 }, evaluate: { steps: 2 }, keep: { best: 'loss' } }
-  const more = { evaluate: async () => ({ loss: 1 }), save: async () => 'here' }
+  const more = { evaluate: async ({ step }: LoopState) => ({ loss: step }), save: async () => 'here' }
   const run = runOf('gpt2', settings, { more })
   const pending: LoopState['pending'] = ['evaluate']
   const events = await eventsOf({ ...run, state: { ...run.state, step: 2, position: 8, pending } })
@@ -249,6 +249,20 @@ it('reduces the rate when evaluations stop improving, also after a resume', asyn
   const state = saved[3]
   expect(state).toMatchObject({ step: 4, pending: ['evaluate'] })
   expect(rates(await eventsOf(runOf('gpt2', settings, { more: { ...more, state } })))).toEqual(straight.slice(4))
+})
+
+it('of equal evaluations keeps the last, which improves nothing', async () => {
+  const values = [0.5, 1, 1, Number.NaN, 1, 0.9, 1]
+  const settings = {
+    budget: { steps: 7 },
+    evaluate: { steps: 1 },
+    keep: { best: 'accuracy' },
+    patience: 4,
+  }
+  const run = runOf('gpt2', settings, { more: { evaluate: async ({ step }) => ({ accuracy: values[step - 1] }) } })
+  const events = await eventsOf(run)
+  expect(ofType(events, 'evaluation').map(({ best }) => best)).toEqual([true, true, true, false, true, false])
+  expect(ofType(events, 'end')).toMatchObject([{ step: 6, cause: 'patience' }])
 })
 
 it.each(kinds)('%s: nothing of a step outlives it', async (kind) => {

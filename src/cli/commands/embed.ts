@@ -1,7 +1,8 @@
 // `tunesmith embed`: a vector for each text of a file, or for each of its tokens, in a file that other programs read.
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
-import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
+import { ConfigError, expectWritable, formatCount, formatDuration } from '../../core/index.ts'
+import { onFirst } from '../../distributed/index.ts'
 import { embedSchema, embedWithRows, modelFilesHash, vectorFormat, vectorSuffixes } from '../../features/index.ts'
 import { loadForInference } from '../../inference/index.ts'
 import { defineCommand } from '../command.ts'
@@ -35,6 +36,7 @@ export const embed = defineCommand({
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
+    await onFirst(context.group, () => expectWritable(out, 'out'))
     const texts = await readSharedTexts(input, textColumn, context)
     const loaded = await loadForInference(
       { model, revision, device, weights },

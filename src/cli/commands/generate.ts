@@ -1,7 +1,7 @@
 // `tunesmith generate`: continues prompts, streamed to the terminal, or for a whole file of them.
 import { z } from 'zod'
-import { ConfigError, formatCount, writeFileAtomic } from '../../core/index.ts'
-import { shareItems } from '../../distributed/index.ts'
+import { ConfigError, expectWritable, formatCount, writeFileAtomic } from '../../core/index.ts'
+import { onFirst, shareItems } from '../../distributed/index.ts'
 import {
   beginPrompt,
   type GenerationOptions,
@@ -193,6 +193,7 @@ export const generate = defineCommand({
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
     const texts = input === undefined ? prompt : [...prompt, ...(await readSharedTexts(input, promptField, context))]
     if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
+    if (out !== undefined) await onFirst(context.group, () => expectWritable(out, 'out'))
     const named = parseAdapters(adapter)
     const hooks = loadHooks(context)
     const loaded = await loadLanguageModel({ model: where, task, revision, device, weights }, hooks)

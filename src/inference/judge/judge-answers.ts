@@ -1,6 +1,6 @@
 // `judge` as a function: which of two sets of answers a language model behind a server prefers, in both orders.
 // @source Zheng et al. 2023, arXiv:2306.05685 (judges with swapped positions); Dubois et al. 2024, arXiv:2404.04475 (length control)
-import { ConfigError, invariant } from '../../core/index.ts'
+import { ConfigError, invariant, optionCheck } from '../../core/index.ts'
 import {
   type BootstrapOptions,
   bootstrapRatio,
@@ -42,6 +42,29 @@ export interface JudgeInput
   /** File of the judge's answers, to read, and to go on after a stop. */
   out?: string
 }
+
+const expectInput = optionCheck<JudgeInput>('judgeAnswers', {
+  endpoint: true,
+  model: true,
+  token: true,
+  maxTokens: true,
+  timeoutSeconds: true,
+  attempts: true,
+  seed: true,
+  resamples: true,
+  confidence: true,
+  task: true,
+  references: true,
+  predictions: true,
+  against: true,
+  dataset: true,
+  settings: true,
+  prompt: true,
+  showReference: true,
+  limit: true,
+  concurrency: true,
+  out: true,
+})
 
 /** Called while answers are judged. */
 export interface JudgeHooks {
@@ -170,6 +193,7 @@ export const judgeAnswers = async (
   input: JudgeInput,
   { onProgress, signal }: JudgeHooks = {},
 ): Promise<JudgeResult> => {
+  expectInput(input)
   const { model, concurrency = 4, out, prompt = usualJudgePrompt, seed, resamples, confidence } = input
   const { maxTokens = 256, timeoutSeconds = 120, attempts = 4 } = input
   const intervals = { seed, resamples, confidence }

@@ -62,7 +62,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
   prepare_accelerators();
   static OneLineWarnings warnings;
   c10::WarningUtils::set_warning_handler(&warnings);
-  static std::atomic<uint16_t> next{1};
+  static std::atomic<uint32_t> next{1};
   auto* environment = new Environment{};
   environment->env = env;
   environment->ordinal = next++;

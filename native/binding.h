@@ -31,7 +31,7 @@ struct PendingException {};
 
 struct Environment {
   napi_env env;
-  uint16_t ordinal;  // owner mark in the handle table
+  uint32_t ordinal;  // owner mark in the handle table
   std::thread::id thread;
   std::mutex mutex;                       // guards the two lists below
   std::vector<napi_ref> dead_references;  // dropped where JavaScript may not be touched (inside the collector)
@@ -44,11 +44,11 @@ void settle(Environment& environment);  // deletes dead references, reports exte
 
 // ---- handle table: one for the process, so that threads can hand tensors over by number ----
 using Handle = int64_t;  // generation * 2^22 + slot; 0 is "no tensor"
-Handle put_tensor(at::Tensor tensor, uint16_t owner);
+Handle put_tensor(at::Tensor tensor, uint32_t owner);
 at::Tensor get_tensor(Handle handle);  // throws ArgumentError when freed or never made
 bool drop_tensor(Handle handle);
-void drop_owned_by(uint16_t owner);
-void set_owner(Handle handle, uint16_t owner);
+void drop_owned_by(uint32_t owner);
+void set_owner(Handle handle, uint32_t owner);
 int64_t live_tensors(int owner);  // owner < 0: all
 
 // ---- reading arguments ----

@@ -9,8 +9,10 @@
 
 #include <atomic>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <sstream>
+#include <unordered_map>
 
 namespace tunesmith {
 namespace {
@@ -209,6 +211,20 @@ napi_value from_ivalue(napi_env env, const IValue& value) {
   return make_undefined(env);
 }
 
+// The number of an operator, which every thread of the process calls it by.
+int32_t number_of(const c10::OperatorName& name, std::unique_ptr<Operator> op) {
+  static auto& numbers = *new std::unordered_map<c10::OperatorName, int32_t>;
+  std::lock_guard<std::mutex> lock(operators_mutex);
+  const auto known = numbers.find(name);
+  if (known != numbers.end()) return known->second;
+  const int32_t id = operator_count;
+  if (id >= static_cast<int32_t>(max_operators)) throw ArgumentError("too many operators");
+  operators[id] = op.release();
+  operator_count = id + 1;
+  numbers.emplace(name, id);
+  return id;
+}
+
 // operator(name, overload) -> { id, inPlace, arguments: [{ name, type, optional, hasDefault, keywordOnly }], returns:
 // [type] }
 TUNESMITH_FUNCTION(find_operator) {
@@ -219,7 +235,8 @@ TUNESMITH_FUNCTION(find_operator) {
     if (!handle) throw ArgumentError("libtorch has no operator " + name + (overload.empty() ? "" : "." + overload));
     const auto& schema = handle->schema();
     const auto* alias = schema.returns().size() == 1 ? schema.returns()[0].alias_info() : nullptr;
-    auto* op = new Operator{*handle, {}, schema.returns().size(), alias != nullptr && alias->isWrite(), false};
+    auto op = std::make_unique<Operator>(
+        Operator{*handle, {}, schema.returns().size(), alias != nullptr && alias->isWrite(), false});
     napi_value result, arguments, returns;
     napi_create_object(env, &result);
     napi_create_array(env, &arguments);
@@ -242,13 +259,8 @@ TUNESMITH_FUNCTION(find_operator) {
     position = 0;
     for (const auto& value : schema.returns())
       napi_set_element(env, returns, position++, make_string(env, value.type()->str()));
-    std::lock_guard<std::mutex> lock(operators_mutex);
-    const int32_t id = operator_count;
-    if (id >= static_cast<int32_t>(max_operators)) throw ArgumentError("too many operators");
-    operators[id] = op;
-    operator_count = id + 1;
-    set_field(env, result, "id", make_number(env, id));
     set_field(env, result, "inPlace", make_bool(env, op->in_place));
+    set_field(env, result, "id", make_number(env, number_of(schema.operator_name(), std::move(op))));
     set_field(env, result, "arguments", arguments);
     set_field(env, result, "returns", returns);
     return result;

@@ -14,7 +14,7 @@ constexpr int64_t block_slots = 4096;
 struct Slot {
   at::Tensor tensor;
   std::atomic<uint32_t> generation{1};
-  std::atomic<uint16_t> owner{0};
+  std::atomic<uint32_t> owner{0};
   std::atomic<bool> live{false};
 };
 
@@ -47,7 +47,7 @@ Slot* find(Handle handle) {
 
 }  // namespace
 
-Handle put_tensor(at::Tensor tensor, uint16_t owner) {
+Handle put_tensor(at::Tensor tensor, uint32_t owner) {
   Table& t = table();
   std::lock_guard<std::mutex> lock(t.mutex);
   int64_t index;
@@ -91,7 +91,7 @@ bool drop_tensor(Handle handle) {
   return true;
 }
 
-void drop_owned_by(uint16_t owner) {
+void drop_owned_by(uint32_t owner) {
   Table& t = table();
   std::vector<Handle> handles;
   {
@@ -105,7 +105,7 @@ void drop_owned_by(uint16_t owner) {
   for (Handle handle : handles) drop_tensor(handle);
 }
 
-void set_owner(Handle handle, uint16_t owner) {
+void set_owner(Handle handle, uint32_t owner) {
   Slot* slot = find(handle);
   if (slot == nullptr) throw ArgumentError("the tensor was freed");
   slot->owner = owner;

@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace tunesmith {
 namespace {
@@ -31,7 +32,75 @@ struct Header {
   int64_t planned;  // its number in a plan, or 0
 };
 
-// Available memory in bytes: free and reclaimable, within the container's limit where there is one.
+// The number in a file of a control group; `none` where there is no such file, or no number, as `max` stands for no
+// limit.
+size_t read_number(const std::string& path, size_t none) {
+  size_t value = none;
+  if (FILE* file = std::fopen(path.c_str(), "r")) {
+    if (std::fscanf(file, "%zu", &value) != 1) value = none;
+    std::fclose(file);
+  }
+  return value;
+}
+
+// Bytes of a control group that the kernel takes back when it needs memory: pages of files that were read, and its own
+// caches.
+size_t reclaimable_bytes(const std::string& group) {
+  size_t bytes = 0;
+  if (FILE* file = std::fopen((group + "/memory.stat").c_str(), "r")) {
+    char name[64];
+    size_t value;
+    while (std::fscanf(file, "%63s %zu", name, &value) == 2)
+      for (const char* kind : {"inactive_file", "active_file", "slab_reclaimable"})
+        if (std::strcmp(name, kind) == 0) bytes += value;
+    std::fclose(file);
+  }
+  return bytes;
+}
+
+// How the files of a version of control groups are called.
+struct GroupFiles {
+  const char* root;
+  const char* limit;
+  const char* current;
+};
+constexpr GroupFiles second_version{"/sys/fs/cgroup", "/memory.max", "/memory.current"};
+constexpr GroupFiles first_version{"/sys/fs/cgroup/memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes"};
+
+// What the limits of a group and of those around it leave. @param path of the group, from `/`
+size_t left_by_groups(std::string path, const GroupFiles& files) {
+  if (path == "/") path.clear();
+  for (size_t left = SIZE_MAX;; path.resize(path.rfind('/'))) {
+    const std::string group = files.root + path;
+    const size_t limit = read_number(group + files.limit, SIZE_MAX);
+    if (limit != SIZE_MAX) {
+      const size_t current = read_number(group + files.current, 0);
+      const size_t used = current - std::min(current, reclaimable_bytes(group));
+      left = std::min(left, limit - std::min(limit, used));
+    }
+    if (path.empty()) return left;
+  }
+}
+
+// What the control groups of this process leave: of the second version in a line `0::/path`, of the first
+// `4:memory:/path`.
+size_t left_by_groups() {
+  size_t left = SIZE_MAX;
+  if (FILE* file = std::fopen("/proc/self/cgroup", "r")) {
+    char line[4096];
+    while (std::fgets(line, sizeof line, file)) {
+      line[std::strcspn(line, "\n")] = 0;
+      const char* path = std::strchr(line, '/');
+      if (path == nullptr) continue;
+      if (std::strncmp(line, "0::", 3) == 0) left = std::min(left, left_by_groups(path, second_version));
+      if (std::strstr(line, ":memory:") != nullptr) left = std::min(left, left_by_groups(path, first_version));
+    }
+    std::fclose(file);
+  }
+  return left;
+}
+
+// Available memory in bytes: free and reclaimable, within the limits of the container where there are any.
 size_t available_bytes() {
   size_t available = SIZE_MAX;
   if (FILE* file = std::fopen("/proc/meminfo", "r")) {
@@ -44,17 +113,7 @@ size_t available_bytes() {
       }
     std::fclose(file);
   }
-  size_t limit = 0, current = 0;
-  if (FILE* file = std::fopen("/sys/fs/cgroup/memory.max", "r")) {
-    if (std::fscanf(file, "%zu", &limit) != 1) limit = 0;
-    std::fclose(file);
-  }
-  if (limit > 0)
-    if (FILE* file = std::fopen("/sys/fs/cgroup/memory.current", "r")) {
-      if (std::fscanf(file, "%zu", &current) == 1 && limit > current) available = std::min(available, limit - current);
-      std::fclose(file);
-    }
-  return available;
+  return std::min(available, left_by_groups());
 }
 
 // Addresses that are reserved many at a time, without access until they get memory.

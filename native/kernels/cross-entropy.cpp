@@ -64,14 +64,16 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const auto logits_type = aten ? at::kBFloat16 : at::kFloat;
     Tensor logits = at::empty({chunk, classes}, x.options().dtype(logits_type));
     Tensor gathered = every ? Tensor() : at::empty({chunk, columns}, x.options());
-    Tensor dx = train ? (every ? at::empty(x.sizes(), x.options()) : at::zeros(x.sizes(), x.options())) : Tensor();
-    Tensor dx_chunk = train && !every ? at::empty({chunk, columns}, x.options()) : Tensor();
+    const bool train_hidden = train && hidden.requires_grad();
+    Tensor dx, dx_chunk;
+    if (train_hidden) dx = every ? at::empty(x.sizes(), x.options()) : at::zeros(x.sizes(), x.options());
+    if (train_hidden && !every) dx_chunk = at::empty({chunk, columns}, x.options());
     // Summed over chunks in fp32 and rounded once; ATen's bf16 product can only add to bf16.
     Tensor dw, db;
     const auto sum_options = x.options().dtype(aten ? at::kBFloat16 : at::kFloat);
     if (train && weight.requires_grad())
       dw = total == 0 ? at::zeros(weight.sizes(), sum_options) : at::empty(weight.sizes(), sum_options);
-    if (train && bias) db = at::zeros({classes}, x.options().dtype(at::kFloat));
+    if (train && bias && bias->requires_grad()) db = at::zeros({classes}, x.options().dtype(at::kFloat));
     const int64_t* ids = targets.const_data_ptr<int64_t>();
     std::vector<float> losses(static_cast<size_t>(chunk));
     double sum = 0;
@@ -94,7 +96,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       });
       for (int64_t i = 0; i < count; i++) sum += losses[size_t(i)];
       if (!train) continue;
-      if (hidden.requires_grad()) {
+      if (train_hidden) {
         Tensor target = every ? dx.narrow(0, at, count) : dx_chunk.narrow(0, 0, count);
         product_out(target, scores, weight);
         if (!every && !planning()) {
@@ -117,7 +119,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     if (train) {
       if (dw.defined()) dw = dw.to(weight.scalar_type());
       if (db.defined()) db = db.to(bias->scalar_type());
-      context->save_for_backward({dx.view(hidden.sizes()), dw, db});
+      context->save_for_backward({dx.defined() ? dx.view(hidden.sizes()) : dx, dw, db});
     }
     return {loss, weight_sum};
   }

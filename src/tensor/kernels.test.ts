@@ -35,6 +35,7 @@ import {
   gradNorm,
   linear,
   linearCrossEntropy,
+  memoryStatistics,
   noGrad,
   ones,
   peakRate,
@@ -235,6 +236,19 @@ describe.each(both)('%s: linear cross entropy', (dtype) => {
     const [ofHidden, ofWeight] = gradients([loss], [hidden, weight])
     expect(ofWeight?.narrow(0, 10, 2).abs().max().item()).toBe(0)
     expect(ofHidden?.narrow(0, 1, 1).abs().max().item()).toBe(0)
+  })
+  it('takes no memory for gradients of what is not trained', () => {
+    const [rows, width] = [4096, 64]
+    const hidden = zeros([rows, width], { dtype })
+    const frozen = leaf([12, width], dtype)
+    const bias = zeros([12], { dtype })
+    const targets = zeros([rows], { dtype: 'int64' })
+    const before = memoryStatistics().inUse
+    const [loss] = linearCrossEntropy(hidden, frozen, bias, targets)
+    expect(memoryStatistics().inUse - before).toBeLessThan(rows * width)
+    loss.backward()
+    expect(frozen.grad).toBeDefined()
+    expect(bias.grad).toBeUndefined()
   })
   it('gives the same loss without gradients', () => {
     const hidden = leaf([9, 6], dtype)

@@ -73,6 +73,11 @@ describe('the operator table', () => {
   })
 })
 
+it('has one number in the process, whichever thread asks for it, as the table of numbers ends', () => {
+  expect(native.operator('aten::add', 'Tensor').id).toBe(native.operator('aten::add', 'Tensor').id)
+  expect(native.operator('aten::add', 'Scalar').id).not.toBe(native.operator('aten::add', 'Tensor').id)
+})
+
 describe('an operator that libtorch lacks', () => {
   it('is an error that names it', () => {
     expect(() => native.operator('aten::no_such_operator', '')).toThrow(/no operator aten::no_such_operator/)

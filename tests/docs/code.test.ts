@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { transform } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeWorkFolder, substitutes } from './fixture.ts'
 import { type CodeBlock, codeBlocks, pages, root } from './pages.ts'
@@ -15,13 +15,19 @@ let work: string
 
 const blocks = pages.flatMap(codeBlocks).filter(({ language }) => language === 'ts')
 const fileOf = ({ page, line }: CodeBlock) => `${page.replace(/\.md$/, '').replace(/[^\w]+/g, '-')}-${line}.ts`
+/** The block as JavaScript: a loader of TypeScript would take most of the time that a page takes. */
+const runnable = (block: CodeBlock) => fileOf(block).replace(/\.ts$/, '.mjs')
 const substituted = (code: string) =>
   Object.entries(substitutes).reduce((text, [hub, local]) => text.replaceAll(`'${hub}'`, `'${local}'`), code)
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'tunesmith-docs-'))
   await makeWorkFolder(work)
-  for (const block of blocks) writeFileSync(join(work, fileOf(block)), `${substituted(block.code)}\nexport {}\n`)
+  for (const block of blocks) {
+    const source = `${substituted(block.code)}\nexport {}\n`
+    writeFileSync(join(work, fileOf(block)), source)
+    writeFileSync(join(work, runnable(block)), (await transform(source, { loader: 'ts', target: 'node20' })).code)
+  }
   const compilerOptions = {
     target: 'es2023',
     module: 'nodenext',
@@ -43,12 +49,11 @@ const runPage = (page: string): string => {
     cpSync(work, folder, { recursive: true, verbatimSymlinks: true })
     const own = blocks.filter((block) => block.page === page && !block.flags.includes('no-run'))
     const lines = own.map(
-      (block) => `try { await import('./${fileOf(block)}') } catch (error) {
+      (block) => `try { await import('./${runnable(block)}') } catch (error) {
   console.error('${block.page}:${block.line}', error); process.exit(1) }`,
     )
     writeFileSync(join(folder, 'run-page.mjs'), `${lines.join('\n')}\nprocess.exit(0)\n`)
-    const loader = pathToFileURL(require.resolve('tsx')).href
-    const { status, stderr } = spawnSync(process.execPath, ['--import', loader, 'run-page.mjs'], {
+    const { status, stderr } = spawnSync(process.execPath, ['run-page.mjs'], {
       cwd: folder,
       encoding: 'utf8',
       env: { ...process.env, HF_HUB_OFFLINE: '1' },

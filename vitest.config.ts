@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { compiledWorkers } from './scripts/compiled-workers.mjs'
+import { LongestFirst } from './scripts/longest-first.mjs'
 import { everyTime } from './scripts/strict-suites.mjs'
 
 // Native tensors live in one process-wide table, so files run in forked processes, one test file each.
@@ -31,6 +32,7 @@ const chosen = process.env.TUNESMITH_TEST_DEVICE
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/summary-reporter.mjs'],
     // Projects share nothing by inheritance: an `include` here would be joined with theirs, and each would run every file. Where a device
     // was chosen for all tests, there is one project.

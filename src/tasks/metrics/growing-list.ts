@@ -1,9 +1,11 @@
 // A growing list of numbers in a typed array.
 
+/** Numbers that are added one by one, 8 bytes each; an array of JavaScript would copy them again and again as it grows. */
 export class GrowingList {
   #values: Float64Array
   #length = 0
 
+  /** @param capacity numbers that fit before the first copy */
   constructor(capacity = 1024) {
     this.#values = new Float64Array(capacity)
   }

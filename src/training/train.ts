@@ -347,7 +347,7 @@ class TrainingLoop<Example> {
   }
 
   /**
-   * Whether the metrics are the best so far by `keep.best`, of equal ones the last, which has learnt for longer; counts the evaluations
+   * Whether the metrics are the best so far by `keep.best`, of equal ones the last, which has learned for longer; counts the evaluations
    * since the value improved.
    */
   #noteBest(metrics: Record<string, number>): boolean {

@@ -19,11 +19,11 @@ export const align = defineCommand({
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'align' })
-    const display = displayRun(context, { label: 'Aligning', ...options })
+    const { stop, ...display } = displayRun(context, { label: 'Aligning', ...options })
     try {
       return await watched(context, flags, (listener) => startRun(options as AlignInput, { ...display, ...listener }))
     } finally {
-      display.stop()
+      stop()
     }
   },
   render: renderRunOrPlan('plan align'),

@@ -21,13 +21,13 @@ export const pretrain = defineCommand({
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'pretrain' })
-    const display = displayRun(context, { label: 'Pretraining', ...options })
+    const { stop, ...display } = displayRun(context, { label: 'Pretraining', ...options })
     try {
       return await watched(context, flags, (listener) =>
         startRun(options as PretrainInput, { ...display, ...listener }),
       )
     } finally {
-      display.stop()
+      stop()
     }
   },
   render: renderRunOrPlan('plan pretrain'),

@@ -13,11 +13,11 @@ export const resume = defineCommand({
   processes: 'joined',
   options: z.strictObject(watchFields),
   async run(flags, { run }, context) {
-    const display = displayRun(context, { label: 'Resuming' })
+    const { stop, ...display } = displayRun(context, { label: 'Resuming' })
     try {
       return await watched(context, flags, (listener) => resumeRun(run, { ...display, ...listener }))
     } finally {
-      display.stop()
+      stop()
     }
   },
   render: renderRun,

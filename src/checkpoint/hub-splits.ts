@@ -1,5 +1,5 @@
 // The splits of a data set of the Hub: as its card declares them, else by the names of files and folders.
-import { filePattern, splitOfName, splitWords } from '../files/index.ts'
+import { filePattern, splitOfPath, splitWords } from '../files/index.ts'
 
 /** A split and its files. */
 export interface DatasetSplit {
@@ -19,21 +19,13 @@ const ofOneFormat = (files: readonly string[]): string[] => {
   return files.filter((file) => endingOf(file) === ending).sort()
 }
 
-/** The split that a file's name, or that of a folder around it, has. */
-const splitOfPath = (path: string): string | undefined => {
-  const found = path
-    .split('/')
-    .reverse()
-    .map((part) => splitOfName(part))
-    .find((number) => number >= 0)
-  return found === undefined ? undefined : splitWords[found][0]
-}
-
 const byNames = (files: readonly string[]): DatasetSplit[] => {
   const bySplit = new Map<string, string[]>()
   for (const file of files) {
-    const split = splitOfPath(file)
-    if (split !== undefined) bySplit.set(split, [...(bySplit.get(split) ?? []), file])
+    const number = splitOfPath(file)
+    if (number < 0) continue
+    const [split] = splitWords[number]
+    bySplit.set(split, [...(bySplit.get(split) ?? []), file])
   }
   if (bySplit.size === 0) return [{ name: 'train', files: ofOneFormat(files) }]
   return [...bySplit].map(([name, own]) => ({ name, files: ofOneFormat(own) }))

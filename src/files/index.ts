@@ -5,7 +5,7 @@ export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimi
 export { type PackedFile, packedFiles } from './packed-files.ts'
 export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 export { expandFiles, filePattern, globBase, isGlob, listEntries, matchesExtension, schemeOf } from './paths.ts'
-export { hasWord, splitOfName, splitWords } from './split-names.ts'
+export { isOfSplit, splitOfPath, splitWords } from './split-names.ts'
 export {
   type ByteLine,
   ByteReader,

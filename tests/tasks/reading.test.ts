@@ -102,6 +102,30 @@ describe('records', () => {
     )
   })
 
+  it('of folders named after splits are read, whatever the folders above are called', async () => {
+    const label = (name: string) => `text,label\n${name},x\n`
+    file('test/reviews/train/a.csv', label('train a'))
+    file('test/reviews/train/parts/b.csv', label('train b'))
+    file('test/reviews/test/a.csv', label('test a'))
+    file('test/reviews/fold1/valid/a.csv', label('valid a'))
+    const path = join(folder, 'test/reviews')
+    const texts = async (settings: object, of = path) =>
+      (await read('sequence-classification', of, { ...settings })).records.map(
+        (record) => 'text' in record && record.text,
+      )
+    await expect(texts({})).rejects.toThrow(
+      'reviews: Expected files of one split, got fold1/valid/a.csv, test/a.csv, train/a.csv, train/parts/b.csv. Set `split`',
+    )
+    expect(await texts({ split: 'train' })).toEqual(['train a', 'train b'])
+    expect(await texts({ split: 'test' })).toEqual(['test a'])
+    expect(await texts({ split: 'dev' })).toEqual(['valid a'])
+    expect(await texts({ split: 'fold1' })).toEqual(['valid a'])
+    expect(await texts({}, join(path, 'train'))).toEqual(['train a', 'train b'])
+    await expect(texts({ split: 'test' }, join(path, 'train'))).rejects.toThrow(
+      /train: Expected files with "test" in their name, or in that of their folder, for `split`, got a.csv, parts\/b.csv/,
+    )
+  })
+
   it.each([
     [
       'a column that is not there',

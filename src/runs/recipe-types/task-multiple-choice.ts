@@ -8,8 +8,8 @@ export interface MultipleChoiceSettings {
    */
   format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
   /**
-   * Split to read from a folder with several: files with this word in their name, such as train,
-   * validation or test.
+   * Split to read from a folder with several: files with this word, such as train, validation or test, in
+   * their name or in that of their folder.
    */
   split?: string
   /** Unusable records: stop with an error, or skip and count them. Default: `error`. */

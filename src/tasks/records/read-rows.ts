@@ -1,10 +1,10 @@
 // Rows of a path: a file, a folder of files, or a glob. Finds the format and the split.
 import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, relative } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { expandFiles, hasWord, splitOfName, splitWords } from '../../files/index.ts'
+import { expandFiles, isOfSplit, splitOfPath } from '../../files/index.ts'
 import { classFolders } from './class-folders.ts'
 import { csv, tsv } from './delimited-rows.ts'
 import { json, jsonLines } from './json-rows.ts'
@@ -30,7 +30,7 @@ export const fileFields = {
     .min(1)
     .optional()
     .describe(
-      'split to read from a folder with several: files with this word in their name, such as train, validation or test',
+      'split to read from a folder with several: files with this word, such as train, validation or test, in their name or in that of their folder',
     ),
   onFault: z
     .enum(['error', 'skip'])
@@ -134,28 +134,26 @@ const formatOf = (file: string): RowFormat => {
   )
 }
 
-/** The files of a split. @throws DataError for a split without files, or for several splits where none is named */
+/**
+ * The files of a split, by their names and those of their folders below `path`: the names above it say nothing of the data.
+ * @throws DataError for a split without files, or for several splits where none is named
+ */
 export const filesOfSplit = (files: readonly string[], split: string | undefined, path: string): string[] => {
-  const splitOf = (file: string) => splitOfName(basename(file))
+  const isFolder = existsSync(path) && statSync(path).isDirectory()
+  const nameOf = (file: string) => (isFolder ? relative(path, file) : basename(file))
+  const shown = () => files.map(nameOf).slice(0, 8).join(', ')
   if (split === undefined) {
-    if (new Set(files.map(splitOf)).size > 1)
+    if (new Set(files.map((file) => splitOfPath(nameOf(file)))).size > 1)
       throw new DataError(
-        `Expected files of one split, got ${files
-          .map((file) => basename(file))
-          .slice(0, 8)
-          .join(', ')}. Set \`split\`, or give the path of one file.`,
+        `Expected files of one split, got ${shown()}. Set \`split\`, or give the path of one file or of its folder.`,
         path,
       )
     return [...files]
   }
-  const words = splitWords.find((known) => known.includes(split.toLowerCase())) ?? [split]
-  const found = files.filter((file) => words.some((word) => hasWord(basename(file), word)))
+  const found = files.filter((file) => isOfSplit(nameOf(file), split))
   if (found.length > 0) return found
   throw new DataError(
-    `Expected files with "${split}" in their name for \`split\`, got ${files
-      .map((file) => basename(file))
-      .slice(0, 8)
-      .join(', ')}.`,
+    `Expected files with "${split}" in their name, or in that of their folder, for \`split\`, got ${shown()}.`,
     path,
   )
 }

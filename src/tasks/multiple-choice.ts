@@ -198,7 +198,9 @@ const choicesOf = (row: DataRow, columns: string | readonly string[]): Checked<s
 }
 
 const answerOf = (row: DataRow, column: string, choices: readonly string[]): Checked<number> => {
-  const written = labelIn(row, column)
+  // A number is the index of a choice, whatever the file calls its classes: COPA has choice1 and choice2.
+  const { classNames: _, ...numbered } = row
+  const written = labelIn(numbered, column)
   if ('fault' in written) return written
   const { value } = written
   const letter = /^[A-Za-z]$/.test(value) ? value.toUpperCase().charCodeAt(0) - 65 : -1

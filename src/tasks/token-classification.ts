@@ -26,12 +26,13 @@ import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores, entityScoreNames } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
 import { TagScores, tagScoreNames } from './metrics/tag-scores.ts'
-import { expectColumns, idIn, unreadColumns } from './records/columns.ts'
+import { expectColumns, idIn, namedValueIn, unreadColumns } from './records/columns.ts'
 import { conllSentences, type TaggedSentence } from './records/conll-sentences.ts'
 import { tokenDatasets } from './records/known-datasets.ts'
 import { FaultCounter, noRecords, type RecordFault } from './records/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
 import { RecordSink, streaming } from './records/record-sink.ts'
+import type { DataRow } from './records/row.ts'
 import {
   type AnswerVariety,
   addAnswer,
@@ -335,7 +336,7 @@ async function* conllOf(files: readonly string[], options: Parameters<typeof con
 }
 
 async function* rowsOf(
-  rows: AsyncIterable<{ values: { [column: string]: unknown }; file: string; line: number | undefined }>,
+  rows: AsyncIterable<DataRow>,
   settings: Config,
   { labelled, faults, unread }: { labelled: boolean; faults: FaultCounter; unread: Set<string> },
 ): AsyncGenerator<TaggedSentence & { id?: string }> {
@@ -349,7 +350,12 @@ async function* rowsOf(
     }
     const place = { file: row.file, line: row.line }
     const tokens = listOf(row.values[settings.tokens])
-    const tags = labelled ? listOf(row.values[settings.tags]) : undefined
+    const written = labelled ? namedValueIn(row, settings.tags) : { value: undefined }
+    if ('fault' in written) {
+      faults.fault(written.fault, place)
+      continue
+    }
+    const tags = listOf(written.value)
     const own = settings.id === undefined ? { value: undefined } : idIn(row, settings.id)
     if ('fault' in own) faults.fault(own.fault, place)
     else if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))

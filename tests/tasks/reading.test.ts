@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readPredictions, statisticsOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 
@@ -124,6 +125,38 @@ describe('records', () => {
     await expect(texts({ split: 'test' }, join(path, 'train'))).rejects.toThrow(
       /train: Expected files with "test" in their name, or in that of their folder, for `split`, got a.csv, parts\/b.csv/,
     )
+  })
+
+  it('of Parquet files have the class names that Hugging Face declares', async () => {
+    const classLabel = (...names: string[]) => ({ names, _type: 'ClassLabel' })
+    const written = (name: string, columns: { [column: string]: unknown[] }, features: object) => {
+      // As `datasets` 5.2 writes it: `to_parquet` of a data set with these features.
+      const kvMetadata = [{ key: 'huggingface', value: JSON.stringify({ info: { features } }) }]
+      const columnData = Object.entries(columns).map(([column, data]) => ({ name: column, data }))
+      return file(name, new Uint8Array(parquetWriteBuffer({ columnData, kvMetadata })))
+    }
+    const text = ['good', 'bad', 'none']
+    const features = { label: classLabel('neg', 'pos') }
+    const one = written('hf.parquet', { text, label: [1, 0, -1] }, features)
+    await expect(read('sequence-classification', one)).rejects.toThrow(
+      'hf.parquet:3: Expected a label in column "label", got -1, which marks a record without one.',
+    )
+    const { records, report } = await read('sequence-classification', one, { onFault: 'skip' })
+    expect(records).toMatchObject([{ labels: ['pos'] }, { labels: ['neg'] }])
+    expect(report.skipped).toMatchObject({ 'no-label': { count: 1 } })
+    await expect(
+      read('sequence-classification', written('far.parquet', { text, label: [1, 0, 2] }, features)),
+    ).rejects.toThrow('far.parquet:3: Expected the number of a class from 0 to 1 in column "label", got 2.')
+    expect((await read('regression', one)).records).toMatchObject([{ value: 1 }, { value: 0 }, { value: -1 }])
+    const tags = classLabel('O', 'B-PER')
+    for (const feature of [{ feature: tags, _type: 'List' }, { feature: tags, _type: 'Sequence' }, [tags]]) {
+      const lists = { tokens: [['Ada', 'ran']], tags: [[1, 0]] }
+      const tagged = await read('token-classification', written('tags.parquet', lists, { tags: feature }))
+      expect(tagged.records).toMatchObject([{ tags: ['B-PER', 'O'] }])
+    }
+    const choices = { text: ['a'], choices: [['x', 'y']], label: [1] }
+    const copa = written('copa.parquet', choices, { label: classLabel('choice1', 'choice2') })
+    expect((await read('multiple-choice', copa)).records).toMatchObject([{ answer: 1 }])
   })
 
   it.each([

@@ -1,7 +1,7 @@
 // Questions with reference answers, in the layouts of data sets: rows with columns, and MedQuAD's XML files.
 import { show } from '../../core/index.ts'
 import { packedFiles, strictText, xmlElements } from '../../files/index.ts'
-import { type Checked, fault, textIn } from '../records/columns.ts'
+import { type Checked, fault, namedValueIn, textIn } from '../records/columns.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, isFields } from '../records/row.ts'
@@ -31,8 +31,10 @@ type Read = (
 ) => Promise<QuestionData>
 
 /** A text or a number, or a list of them. */
-const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
-  const value = values[column]
+const answersOf = (row: DataRow, column: string): Checked<string[]> => {
+  const found = namedValueIn(row, column)
+  if ('fault' in found) return found
+  const { value } = found
   const list = (Array.isArray(value) ? (value as unknown[]) : [value]).map((one) =>
     typeof one === 'number' || typeof one === 'bigint' ? String(one) : one,
   )

@@ -138,9 +138,34 @@ export const idIn = ({ values }: DataRow, column: string): Checked<string | unde
   return fault('no-id', `Expected a text or a number in column "${column}", got ${show(value)}.`)
 }
 
+const named = (value: unknown, names: readonly string[], column: string): Checked<unknown> => {
+  if (Array.isArray(value)) {
+    const all = value.map((one) => named(one, names, column))
+    return all.find((one) => 'fault' in one) ?? { value: all.map((one) => ('value' in one ? one.value : undefined)) }
+  }
+  if (typeof value !== 'number' && typeof value !== 'bigint') return { value }
+  const name = names[Number(value)]
+  if (name !== undefined) return { value: name }
+  // `datasets` has -1 where a label is not known, as in the test data of GLUE.
+  if (Number(value) === -1)
+    return fault('no-label', `Expected a label in column "${column}", got -1, which marks a record without one.`)
+  return fault(
+    'unknown-label',
+    `Expected the number of a class from 0 to ${names.length - 1} in column "${column}", got ${value}.`,
+  )
+}
+
+/** The value of a column, with the names of its classes in place of their numbers where the file declares them. */
+export const namedValueIn = ({ values, classNames }: DataRow, column: string): Checked<unknown> => {
+  const names = classNames !== undefined && Object.hasOwn(classNames, column) ? classNames[column] : undefined
+  return names === undefined ? { value: values[column] } : named(values[column], names, column)
+}
+
 /** A text, or a list of texts joined by spaces. */
-export const textIn = ({ values }: DataRow, column: string): Checked<string> => {
-  const value = values[column]
+export const textIn = (row: DataRow, column: string): Checked<string> => {
+  const found = namedValueIn(row, column)
+  if ('fault' in found) return found
+  const { value } = found
   const text = Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(' ') : value
   if (typeof text !== 'string') {
     const got = ArrayBuffer.isView(value) ? 'bytes that are not UTF-8' : show(value)
@@ -152,8 +177,10 @@ export const textIn = ({ values }: DataRow, column: string): Checked<string> => 
 }
 
 /** A label: a text, a number or a boolean, as text. */
-export const labelIn = ({ values }: DataRow, column: string): Checked<string> => {
-  const value = values[column]
+export const labelIn = (row: DataRow, column: string): Checked<string> => {
+  const found = namedValueIn(row, column)
+  if ('fault' in found) return found
+  const { value } = found
   const text =
     typeof value === 'string'
       ? value.trim()
@@ -166,8 +193,10 @@ export const labelIn = ({ values }: DataRow, column: string): Checked<string> =>
 }
 
 /** Several labels: a list, or a text split at commas, semicolons or bars. */
-export const labelListIn = ({ values }: DataRow, column: string): Checked<string[]> => {
-  const value = values[column]
+export const labelListIn = (row: DataRow, column: string): Checked<string[]> => {
+  const found = namedValueIn(row, column)
+  if ('fault' in found) return found
+  const { value } = found
   const isLabel = (part: unknown) =>
     typeof part === 'string' ? part.trim() !== '' : typeof part === 'bigint' || Number.isInteger(part)
   if (Array.isArray(value) && value.every(isLabel))

@@ -11,6 +11,8 @@ export const isFields = (value: unknown): value is Fields =>
 /** A row with its place. */
 export interface DataRow extends Place {
   values: Fields
+  /** By column: names of classes whose numbers the column has, as files of Hugging Face declare them. */
+  classNames?: { readonly [column: string]: readonly string[] }
 }
 
 /** How rows are read. */

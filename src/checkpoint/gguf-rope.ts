@@ -90,15 +90,17 @@ const readScaling = (fields: GgufFields): object | undefined => {
   if (factor === undefined || factor <= 0)
     throw fields.fault('a positive number', fields.key('rope.scaling.factor'), factor)
   if (linear) return factor === 1 ? undefined : { rope_type: 'linear', factor: shortest(factor) }
-  refuse(fields, 'rope.scaling.attn_factor', 1)
   refuse(fields, 'rope.scaling.yarn_attn_factor', 1)
   refuse(fields, 'rope.scaling.yarn_ext_factor', 1)
+  const attention = fields.number('rope.scaling.attn_factor') ?? 1
   return {
     rope_type: 'yarn',
     factor: shortest(factor),
     original_max_position_embeddings: fields.need('rope.scaling.original_context_length'),
     beta_fast: fields.number('rope.scaling.yarn_beta_fast') ?? 32,
     beta_slow: fields.number('rope.scaling.yarn_beta_slow') ?? 1,
+    // llama.cpp multiplies the published factor of cosines and sines with it.
+    ...(attention === 1 ? {} : { attention_factor: attention * (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1) }),
   }
 }
 

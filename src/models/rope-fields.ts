@@ -25,6 +25,9 @@ export const ropeScalingSchema = z.discriminatedUnion('kind', [
     betaFast: factor,
     betaSlow: factor,
     attentionFactor: factor.optional(),
+    mscale: factor.optional(),
+    mscaleAllDim: factor.optional(),
+    truncate: z.boolean().optional(),
   }),
   z.strictObject({
     kind: z.literal('longrope'),
@@ -38,8 +41,12 @@ export const ropeScalingSchema = z.discriminatedUnion('kind', [
 
 type Fields = Record<string, unknown>
 
+/** The length of pretraining: a field of config.json itself comes first, as in transformers. */
+const originalLength = (fields: Fields, maxPositions: unknown, config: Fields): unknown =>
+  config.original_max_position_embeddings ?? fields.original_max_position_embeddings ?? maxPositions
+
 const longrope = (fields: Fields, maxPositions: unknown, config: Fields): unknown => {
-  const original = fields.original_max_position_embeddings ?? config.original_max_position_embeddings ?? maxPositions
+  const original = originalLength(fields, maxPositions, config)
   return {
     kind: 'longrope',
     shortFactor: fields.short_factor,
@@ -47,6 +54,22 @@ const longrope = (fields: Fields, maxPositions: unknown, config: Fields): unknow
     originalPositions: original,
     factor: fields.factor ?? Number(maxPositions) / Number(original),
     attentionFactor: fields.attention_factor ?? undefined,
+  }
+}
+
+const yarn = (fields: Fields, maxPositions: unknown, config: Fields): unknown => {
+  const original = originalLength(fields, maxPositions, config)
+  return {
+    kind: 'yarn',
+    factor: fields.factor ?? Number(maxPositions) / Number(original),
+    originalPositions: original,
+    // transformers takes the default in place of 0 too, and both scales or none.
+    betaFast: fields.beta_fast || 32,
+    betaSlow: fields.beta_slow || 1,
+    attentionFactor: fields.attention_factor ?? undefined,
+    mscale: fields.mscale || undefined,
+    mscaleAllDim: fields.mscale_all_dim || undefined,
+    truncate: fields.truncate ?? undefined,
   }
 }
 
@@ -65,14 +88,7 @@ const readers: Record<string, (fields: Fields, maxPositions: unknown, config: Fi
     highFreqFactor: fields.high_freq_factor,
     originalPositions: fields.original_max_position_embeddings,
   }),
-  yarn: (fields, maxPositions) => ({
-    kind: 'yarn',
-    factor: fields.factor,
-    originalPositions: fields.original_max_position_embeddings ?? maxPositions,
-    betaFast: fields.beta_fast ?? 32,
-    betaSlow: fields.beta_slow ?? 1,
-    attentionFactor: fields.attention_factor ?? undefined,
-  }),
+  yarn,
   longrope,
   // Its first name, in early files of Phi 3.
   su: longrope,

@@ -15,6 +15,11 @@ export type RopeScaling =
       betaFast: number
       betaSlow: number
       attentionFactor?: number
+      /** Weights of the logarithm of `factor` in the factor of cosines and sines, where both are given. */
+      mscale?: number
+      mscaleAllDim?: number
+      /** Round the bounds of the ramp to whole frequencies (default: true). */
+      truncate?: boolean
     }
   | {
       kind: 'longrope'
@@ -68,14 +73,16 @@ const frequenciesOf: {
       return ((1 - smooth) * frequency) / factor + smooth * frequency
     }),
   /** @source arXiv:2309.00071 */
-  yarn: (options, { factor, originalPositions, betaFast, betaSlow }, length) => {
+  yarn: (options, { factor, originalPositions, betaFast, betaSlow, truncate = true }, length) => {
     const { rotaryDim, theta } = options
     const dimOf = (rotations: number) =>
       (rotaryDim * Math.log(originalPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta))
-    const low = Math.max(Math.floor(dimOf(betaFast)), 0)
-    const high = Math.min(Math.ceil(dimOf(betaSlow)), rotaryDim - 1)
+    const [fast, slow] = [dimOf(betaFast), dimOf(betaSlow)]
+    const low = Math.max(truncate ? Math.floor(fast) : fast, 0)
+    const high = Math.min(truncate ? Math.ceil(slow) : slow, rotaryDim - 1)
+    const width = high === low ? 0.001 : high - low
     return plain(options, length).map((frequency, i) => {
-      const ramp = Math.min(1, Math.max(0, (i - low) / Math.max(high - low, 0.001)))
+      const ramp = Math.min(1, Math.max(0, (i - low) / width))
       return frequency * (1 - ramp) + (frequency / factor) * ramp
     })
   },
@@ -99,9 +106,15 @@ const regimes: ByKind<number, [length: number]> = {
 const regimeOf = (scaling: RopeScaling, length: number): number =>
   (regimes[scaling.kind] as ((scaling: RopeScaling, length: number) => number) | undefined)?.(scaling, length) ?? 0
 
+/** YaRN's temperature of attention as a factor of cosines and sines. @source transformers modeling_rope_utils, get_mscale */
+const yarnMagnitude = (factor: number, mscale = 1): number => 0.1 * mscale * Math.log(factor) + 1
+
 /** By kind, the factor of cosines and sines for contexts that are longer by a factor above 1. */
 const magnitudes: ByKind<number> = {
-  yarn: ({ factor }) => 0.1 * Math.log(factor) + 1,
+  yarn: ({ factor, mscale, mscaleAllDim }) =>
+    mscale !== undefined && mscaleAllDim !== undefined
+      ? yarnMagnitude(factor, mscale) / yarnMagnitude(factor, mscaleAllDim)
+      : yarnMagnitude(factor),
   longrope: ({ factor, originalPositions }) => Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions)),
 }
 

@@ -312,6 +312,14 @@ describe('models', () => {
         'llama.rope.scaling.original_context_length': uint(32768),
       }),
     ).toMatchObject({ rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32768 })
+    expect(
+      await scaling({
+        'llama.rope.scaling.type': text('yarn'),
+        'llama.rope.scaling.factor': float(Math.E ** 10),
+        'llama.rope.scaling.original_context_length': uint(64),
+        'llama.rope.scaling.attn_factor': float(0.75),
+      }),
+    ).toMatchObject({ attention_factor: expect.closeTo(1.5, 6) })
     // By hand for base 500000 and heads of 4: wavelengths 2π (kept) and 2π·√500000 ≈ 4443 (between 2048 and 8192).
     const smooth = (8192 / (2 * Math.PI * Math.sqrt(500000)) - 1) / 3
     const between = 1 / ((1 - smooth) / 8 + smooth)

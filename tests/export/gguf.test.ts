@@ -69,6 +69,7 @@ beforeAll(async () => {
 })
 
 const llama3 = { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 8192 }
+const yarn = { kind: 'yarn', factor: 40, originalPositions: 16, betaFast: 4, betaSlow: 1 }
 const longrope = {
   kind: 'longrope',
   shortFactor: [1, 1.25, 1.5, 2],
@@ -84,6 +85,7 @@ const cases: [string, ModelType, object][] = [
   ['llama with biases', 'llama', { attentionBias: true, mlpBias: true, headDim: 16 }],
   ['llama 3', 'llama', { ropeScaling: llama3, ropeTheta: 500000 }],
   ['linear', 'llama', { ropeScaling: { kind: 'linear', factor: 2 } }],
+  ['yarn with mscale', 'llama', { ropeScaling: { ...yarn, mscale: 0.4, mscaleAllDim: 3 } }],
   ['mistral', 'mistral', { slidingWindow: 0 }],
   ['qwen2', 'qwen2', {}],
   ['qwen3', 'qwen3', { tiedEmbeddings: true }],
@@ -549,9 +551,8 @@ describe('gguf', () => {
 
   it('refuses what llama.cpp does not compute, before anything is written', async () => {
     const window = await make('window', 'mistral', { slidingWindow: 8 })
-    const dynamic = await make('dynamic', 'llama', {
-      ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 32 },
-    })
+    const scaling = { kind: 'dynamic', factor: 2, originalPositions: 32 }
+    const dynamic = await make('dynamic', 'llama', { ropeScaling: scaling })
     const words = await train('words', { type: 'unigram', vocabSize: 90 })
     const unigram = await make('unigram', 'llama', {}, words)
     const odd = await make('odd', 'llama', {})
@@ -572,6 +573,7 @@ describe('gguf', () => {
       expect(exportModel({ model, to: 'gguf', out })).rejects.toThrow(words)
     await refused(window, /sliding window of 8/)
     await refused(dynamic, /dynamic/)
+    await refused(await make('ramp', 'llama', { ropeScaling: { ...yarn, truncate: false } }), /YaRN with `truncate`/)
     const rules = join(unigram, 'tokenizer.json')
     const trained = JSON.parse(readFileSync(rules, 'utf8')) as object
     writeFileSync(

@@ -10,7 +10,16 @@ type Scaling = Settings['ropeScaling']
 
 const published = { lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 8192 } as const
 const numbers = z.looseObject({ factor: z.number(), originalPositions: z.number().optional() })
-const yarn = numbers.extend({ betaFast: z.number(), betaSlow: z.number(), attentionFactor: z.number().optional() })
+const yarn = numbers.extend({
+  kind: z.literal('yarn'),
+  originalPositions: z.number(),
+  betaFast: z.number(),
+  betaSlow: z.number(),
+  attentionFactor: z.number().optional(),
+  mscale: z.number().optional(),
+  mscaleAllDim: z.number().optional(),
+  truncate: z.boolean().optional(),
+})
 const longrope = numbers.extend({
   kind: z.literal('longrope'),
   shortFactor: z.array(z.number()),
@@ -33,11 +42,17 @@ const scalings: Record<string, (arch: string, scaling: Scaling, settings: Settin
     [`${arch}.rope.scaling.type`, text('linear')],
     [`${arch}.rope.scaling.factor`, float(numbers.parse(scaling).factor)],
   ],
-  yarn: (arch, scaling) => {
-    const { factor, originalPositions = 0, betaFast, betaSlow, attentionFactor } = yarn.parse(scaling)
-    if (attentionFactor !== undefined)
-      throw new ConfigError('Expected YaRN without `attention_factor` for `gguf`, got one. Export to merged instead.')
+  yarn: (arch, scaling, settings) => {
+    const { factor, originalPositions, betaFast, betaSlow, ...others } = yarn.parse(scaling)
+    if (others.truncate === false)
+      throw new ConfigError(
+        'Expected YaRN with `truncate` for `gguf`, got false: llama.cpp rounds the bounds of the ramp. Export to merged instead.',
+      )
+    // llama.cpp multiplies the published factor of cosines and sines with this one.
+    const published = { kind: 'yarn', factor, originalPositions, betaFast, betaSlow }
+    const change = magnitudeOf(settings, scaling) / magnitudeOf(settings, published)
     return [
+      ...(change === 1 ? [] : [[`${arch}.rope.scaling.attn_factor`, float(change)] as [string, GgufField]]),
       [`${arch}.rope.scaling.type`, text('yarn')],
       [`${arch}.rope.scaling.factor`, float(factor)],
       [`${arch}.rope.scaling.original_context_length`, count(originalPositions)],
@@ -47,16 +62,19 @@ const scalings: Record<string, (arch: string, scaling: Scaling, settings: Settin
   },
   longrope: (arch, scaling, settings) => {
     const { originalPositions } = longrope.parse(scaling)
-    const { magnitude } = tableOf(settings, scaling).frequencies(1)
     return [
-      [`${arch}.rope.scaling.attn_factor`, float(magnitude)],
+      [`${arch}.rope.scaling.attn_factor`, float(magnitudeOf(settings, scaling))],
       [`${arch}.rope.scaling.original_context_length`, count(originalPositions)],
     ]
   },
 }
 
-const tableOf = (settings: Settings, scaling: Scaling): RotaryTable =>
-  new RotaryTable({ rotaryDim: rotaryDimOf(settings), theta: settings.ropeTheta, scaling: longrope.parse(scaling) })
+/** Factor of cosines and sines. */
+const magnitudeOf = (settings: Settings, scaling: Scaling): number => {
+  const known = z.discriminatedUnion('kind', [yarn, longrope]).parse(scaling)
+  const table = new RotaryTable({ rotaryDim: rotaryDimOf(settings), theta: settings.ropeTheta, scaling: known })
+  return table.frequencies(1).magnitude
+}
 
 const [llama3Name, shortName, longName] = ropeFactorNames
 

@@ -51,6 +51,9 @@ export interface GemmaConfig {
         betaFast: number
         betaSlow: number
         attentionFactor?: number
+        mscale?: number
+        mscaleAllDim?: number
+        truncate?: boolean
       }
     | {
         kind: 'longrope'

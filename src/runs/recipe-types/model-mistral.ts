@@ -65,6 +65,9 @@ export interface MistralConfig {
         betaFast: number
         betaSlow: number
         attentionFactor?: number
+        mscale?: number
+        mscaleAllDim?: number
+        truncate?: boolean
       }
     | {
         kind: 'longrope'

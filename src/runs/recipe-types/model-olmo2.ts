@@ -63,6 +63,9 @@ export interface Olmo2Config {
         betaFast: number
         betaSlow: number
         attentionFactor?: number
+        mscale?: number
+        mscaleAllDim?: number
+        truncate?: boolean
       }
     | {
         kind: 'longrope'

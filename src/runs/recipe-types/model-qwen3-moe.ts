@@ -67,6 +67,9 @@ export interface Qwen3MoeConfig {
         betaFast: number
         betaSlow: number
         attentionFactor?: number
+        mscale?: number
+        mscaleAllDim?: number
+        truncate?: boolean
       }
     | {
         kind: 'longrope'

@@ -63,6 +63,9 @@ export interface Qwen3Config {
         betaFast: number
         betaSlow: number
         attentionFactor?: number
+        mscale?: number
+        mscaleAllDim?: number
+        truncate?: boolean
       }
     | {
         kind: 'longrope'

@@ -76,11 +76,8 @@ const yarn = (fields: Fields, maxPositions: unknown, config: Fields): unknown =>
 const readers: Record<string, (fields: Fields, maxPositions: unknown, config: Fields) => unknown> = {
   default: () => ({ kind: 'default' }),
   linear: ({ factor }) => ({ kind: 'linear', factor }),
-  dynamic: ({ factor, original_max_position_embeddings }, maxPositions) => ({
-    kind: 'dynamic',
-    factor,
-    originalPositions: original_max_position_embeddings ?? maxPositions,
-  }),
+  // transformers goes by the maximum length here, whatever the original length says.
+  dynamic: ({ factor }, maxPositions) => ({ kind: 'dynamic', factor, originalPositions: maxPositions }),
   llama3: (fields) => ({
     kind: 'llama3',
     factor: fields.factor,

@@ -24,6 +24,9 @@ CASES = {
     # Bounds of the ramp that are not whole, and a factor of cosines and sines from both scales; `factor` is the ratio of the lengths.
     "llama-yarn-mscale": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, intermediate_size=28, max_position_embeddings=640,
                                                   rope_parameters={"rope_type": "yarn", "rope_theta": 1000.0, "factor": None, "original_max_position_embeddings": 16, "beta_fast": 2, "mscale": 0.4, "mscale_all_dim": 3.0, "truncate": False})),
+    # Dynamic NTK goes by the maximum length, whatever the original length says.
+    "llama-dynamic": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, intermediate_size=28, max_position_embeddings=32,
+                                              rope_parameters={"rope_type": "dynamic", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 3})),
     "mistral": (MistralModel, MistralConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, head_dim=8,
                                             sliding_window=4, attn_implementation="eager")),
     "qwen2": (Qwen2Model, Qwen2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)),

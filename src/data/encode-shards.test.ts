@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRandom, sha256 } from '../core/index.ts'
 import { loadTokenizer } from '../tokenizers/index.ts'
@@ -131,6 +131,19 @@ describe('encodeShards', () => {
     expect(() => train.readTokens(-1, 1)).toThrow(RangeError)
     train.close()
     validationTokens.close()
+  })
+
+  test.each([
+    ['a slash at the end', (folder: string) => `${folder}/`],
+    ['two slashes', (folder: string) => `${dirname(folder)}//${basename(folder)}`],
+    ['a path from here', (folder: string) => `./${relative('', folder)}`],
+  ])('names the files of the shards for an output folder with %s', async (_, written) => {
+    const few = documents.slice(0, 5)
+    const { splits } = await encodeShards(few, tokenizer, written(out), options, { workers: 1 })
+    expect(splits.train.shards.map(({ ids, ends }) => [ids.path, ends.path])).toEqual([
+      ['train-00000.ids', 'train-00000.ends'],
+    ])
+    expect((await verifyShards(out)).faults).toEqual([])
   })
 
   test('gives the same bytes with any number of workers', async () => {

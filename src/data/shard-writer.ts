@@ -1,7 +1,7 @@
 // Appends documents of token ids to the shards of one split, and resumes from a recorded state to the byte.
 // Independent of the tokenizer and of when states are recorded.
 import { type FileHandle, open, truncate } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { invariant, sha256File } from '../core/index.ts'
 import { type IdArray, idBytes, type ShardDescription, type ShardManifest, type SplitName } from './shard-manifest.ts'
 import { littleEndian } from './token-source.ts'
@@ -128,7 +128,7 @@ export class SplitWriter {
     await this.close()
     const [ids, ends] = this.#paths()
     const describe = async (path: string, bytes: number) => ({
-      path: path.slice(this.#options.folder.length + 1),
+      path: basename(path),
       bytes,
       sha256: await sha256File(path),
     })

@@ -1,7 +1,7 @@
 // Files as people have them: every format, and what is said of those that are broken.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readPredictions, statisticsOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
@@ -75,12 +75,14 @@ describe('records', () => {
       { text: 'test neg', labels: ['neg'] },
       { text: 'test pos', labels: ['pos'] },
     ])
-    const inside = await read('sequence-classification', join(folder, 'set'), {
-      format: 'folders',
-      folders: ['pos'],
-      split: 'train',
-    })
-    expect(inside.records).toMatchObject([{ text: 'train pos' }])
+    for (const path of [join(folder, 'set'), `./${relative('', folder)}/set`, `${folder}//set`]) {
+      const inside = await read('sequence-classification', path, {
+        format: 'folders',
+        folders: ['pos'],
+        split: 'train',
+      })
+      expect(inside.records).toMatchObject([{ text: 'train pos' }])
+    }
     const format = { format: 'folders', folders: ['neg', 'pos'], split: 'test' }
     const archive = file(
       'set.zip',

@@ -2,7 +2,7 @@
 // worker of the build are in a local folder.
 
 import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import { sha256, userCache } from '../../core/index.ts'
 import { lockFolder } from '../build/build-lock.ts'
 import { type CorpusFile, type CorpusFolder, expectCorpusNames, isStaleName } from '../build/corpus-folder.ts'
@@ -45,7 +45,7 @@ export class HadoopFolder implements CorpusFolder {
     this.#files = new Map(
       listed
         .filter(({ isFolder }) => !isFolder)
-        .map(({ path, bytes }) => [splitAddress(path).path.slice(own.length + 1), bytes]),
+        .map(({ path, bytes }) => [posix.relative(own || '/', splitAddress(path).path), bytes]),
     )
   }
 

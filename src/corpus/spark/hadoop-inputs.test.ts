@@ -2,7 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { HadoopFolder } from './hadoop-folder.ts'
 import { filesAt } from './hadoop-inputs.ts'
 import { HadoopShell, parseListing, splitAddress } from './hadoop-shell.ts'
 import { inputViews } from './script.ts'
@@ -80,5 +81,24 @@ it('the shell of Hadoop finds the files of settings that it insists on, behind t
     if (before === undefined) delete process.env.SPARK_DIST_CLASSPATH
     else process.env.SPARK_DIST_CLASSPATH = before
     rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+it.each([
+  ['hdfs://h/a//b', 'hdfs://h/a/b'],
+  ['hdfs://h/a/b/', 'hdfs://h/a/b'],
+  ['s3a://bucket', 's3a://bucket'],
+])('a corpus at %s has the files that Hadoop lists at %s', async (address, listed) => {
+  const cache = mkdtempSync(join(tmpdir(), 'tunesmith-hadoop-'))
+  vi.stubEnv('XDG_CACHE_HOME', cache)
+  try {
+    const listing = parseListing([`-rw-r--r-- 1 o g 5 2026-11-29 18:58 ${listed}/corpus.json`])
+    const folder = new HadoopFolder(address, { list: async () => listing } as Partial<HadoopShell> as HadoopShell)
+    const unlock = await folder.open()
+    expect(folder.has('corpus.json')).toBe(true)
+    await unlock()
+  } finally {
+    vi.unstubAllEnvs()
+    rmSync(cache, { recursive: true, force: true })
   }
 })

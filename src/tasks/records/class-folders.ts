@@ -2,7 +2,7 @@
 // columns `text`, `label` (the folder's name) and `id` (folder and file name).
 
 import { stat } from 'node:fs/promises'
-import { basename, dirname, extname } from 'node:path'
+import { basename, dirname, extname, relative } from 'node:path'
 import { DataError } from '../../core/index.ts'
 import { expandFiles, strictText, tarFiles, wholeFile, zipFiles } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
@@ -24,7 +24,7 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
   if ((await stat(path)).isDirectory()) {
     for (const file of await expandFiles(path, ['.txt'])) {
       // Splits are searched below the given path.
-      if (!wanted(`./${file.slice(path.length)}`)) continue
+      if (!wanted(`./${relative(path, file)}`)) continue
       signal?.throwIfAborted()
       any = true
       yield textRow(file, strictText(await wholeFile(file, { signal }), file), file)

@@ -44,9 +44,19 @@ const verified = (path: string, { size, sha256 }: { size: number; sha256?: strin
   })
 }
 
-/** The content of a downloaded file, as a stream that fails where its size or hash is not what the Hub reported. */
-export const verifiedBlob = (content: Blob, path: string, expected: { size: number; sha256?: string }): Transform =>
-  Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0]).pipe(verified(path, expected))
+/**
+ * Writes the content of a downloaded file to `target`, and fails where the connection ends early or its size or hash is
+ * not what the Hub reported. What was written until then stays.
+ */
+export const saveDownload = async (
+  content: Blob,
+  target: string,
+  { path, size, sha256 }: Pick<RemoteFile, 'path' | 'size' | 'sha256'>,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const source = Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0])
+  await pipeline(source, verified(path, { size, sha256 }), createWriteStream(target), { signal })
+}
 
 /** A repository of the Hub. */
 export interface HubRepository {
@@ -111,8 +121,7 @@ export const downloadFiles = async (
       if (content === null) throw new Error(`it has no ${path}`)
       const partial = `${blob}.${randomBytes(4).toString('hex')}.incomplete`
       try {
-        const source = Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0])
-        await pipeline(source, verified(path, { size, sha256 }), createWriteStream(partial))
+        await saveDownload(content, partial, { path, size, sha256 })
         await rename(partial, blob)
       } finally {
         await rm(partial, { force: true })

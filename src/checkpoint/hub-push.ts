@@ -1,10 +1,10 @@
 // Uploads a folder to a repository of the Hub as one commit, and downloads the files of one.
 import { openAsBlob } from 'node:fs'
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { CheckpointError, ConfigError, exists, writeFolderAtomic } from '../core/index.ts'
 import { defaultHub, type HubAccess, hubAccess } from './hub-access.ts'
-import { verifiedBlob } from './hub-download.ts'
+import { saveDownload } from './hub-download.ts'
 import { hubFailure } from './hub-failure.ts'
 
 /** A file that is uploaded or was downloaded. */
@@ -199,7 +199,7 @@ export const pullFolder = async (
         const content = await downloadFile({ ...access, repo, path, revision })
         if (content === null) throw new Error(`it has no ${path}`)
         await mkdir(dirname(target), { recursive: true })
-        await writeFile(target, verifiedBlob(content, path, { size, sha256: lfs?.oid }))
+        await saveDownload(content, target, { path, size, sha256: lfs?.oid }, signal)
         files.push({ path, bytes: size })
       }
       if (files.length === 0) throw new Error('it has no files')

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pullFolder, pushFolder, resolveModel } from '../../src/checkpoint/index.ts'
+import { type ServedRepository, startHub } from './hub-server.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'hub-push-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -251,5 +252,36 @@ describe('pull', () => {
     expect(existsSync(out)).toBe(false)
     const taken = makeFolder({ a: '1' })
     await expect(pullFolder({ name: 'owner/bot', out: taken })).rejects.toThrow(/does not exist/)
+  })
+
+  describe('of a large file', () => {
+    const files = new Map([['model.safetensors', Buffer.alloc(4 << 20, 7)]])
+    const served = { kind: 'models', commit, revisions: [], files } as const
+    const withHub = async (more: Partial<ServedRepository>, work: (out: string) => Promise<void>) => {
+      const hub = await startHub({ ...served, ...more })
+      vi.stubEnv('HF_ENDPOINT', hub.address)
+      const out = join(scratch, `large-${++count}`)
+      try {
+        await work(out)
+        expect(existsSync(out)).toBe(false)
+      } finally {
+        await hub.close()
+      }
+    }
+
+    it('fails where the connection is dropped in the middle', () =>
+      withHub({ breaks: 'drop' }, async (out) => {
+        await expect(pullFolder({ name: 'org/name', revision: commit, out })).rejects.toThrow(
+          /Downloading org\/name failed, and nothing was left/,
+        )
+      }))
+
+    it('stops in the middle when it is cancelled', () => {
+      const stop = new AbortController()
+      return withHub({ breaks: 'stall', onBreak: () => stop.abort() }, async (out) => {
+        const pulled = pullFolder({ name: 'org/name', revision: commit, out }, { signal: stop.signal })
+        await expect(pulled).rejects.toThrow(/abort/i)
+      })
+    })
   })
 })

@@ -15,10 +15,23 @@ export interface ServedRepository {
   asked?: string[]
   /** What is sent in place of a file. */
   damage?(path: string, bytes: Uint8Array): Uint8Array
+  /** What happens in the middle of files: the connection is dropped, or nothing more is sent. */
+  breaks?: 'drop' | 'stall'
+  /** Called when the middle of a file was sent that `breaks`. */
+  onBreak?(): void
 }
 
 /** Starts the server, whose address is for HF_ENDPOINT. */
-export const startHub = async ({ kind, commit, revisions, files, asked = [], damage }: ServedRepository) => {
+export const startHub = async ({
+  kind,
+  commit,
+  revisions,
+  files,
+  asked = [],
+  damage,
+  breaks,
+  onBreak,
+}: ServedRepository) => {
   const repository = kind === 'models' ? '' : `/${kind}`
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
@@ -50,7 +63,13 @@ export const startHub = async ({ kind, commit, revisions, files, asked = [], dam
     const range =
       from === undefined ? {} : { 'content-range': `bytes ${from}-${from + sent.length - 1}/${bytes.length}` }
     response.writeHead(from === undefined ? 200 : 206, { etag: '"x"', 'content-length': sent.length, ...range })
-    response.end(sent)
+    // The first byte is asked for alone, to learn about the file: it always arrives.
+    if (breaks !== undefined && sent.length > 1)
+      response.write(sent.subarray(0, sent.length >> 1), () => {
+        if (breaks === 'drop') response.destroy()
+        onBreak?.()
+      })
+    else response.end(sent)
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   return {

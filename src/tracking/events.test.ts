@@ -8,6 +8,19 @@ import { EventTail } from './event-tail.ts'
 import type { StepEvent, TrainingEvent } from './event-types.ts'
 import { openEvents, outlineEvents, readEvents } from './events.ts'
 
+/** Bytes that the disk still takes. */
+const disk = vi.hoisted(() => ({ free: Number.POSITIVE_INFINITY }))
+vi.mock('node:fs', async (importOriginal) => {
+  const fs = await importOriginal<typeof import('node:fs')>()
+  const writeSync = (file: number, bytes: Uint8Array, from: number): number => {
+    if (disk.free === 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    const written = fs.writeSync(file, bytes, from, Math.min(disk.free, bytes.length - from))
+    disk.free -= written
+    return written
+  }
+  return { ...fs, writeSync }
+})
+
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-events-'))
 afterAll(() => rmSync(root, { recursive: true }))
 let folders = 0
@@ -100,6 +113,26 @@ describe('events.jsonl', () => {
       again.close()
       expect(readFileSync(log.path, 'utf8').split('\n')).toHaveLength(2)
     }
+  })
+
+  test('cuts off what a full disk took of a write before the next one', async () => {
+    const log = await openEvents(newFolder())
+    const note = (message: string): TrainingEvent => ({ type: 'note', time: time(), step: 1, message })
+    log.append(note('first'))
+    const lineBytes = readFileSync(log.path).length
+    log.append(stepEvent(1))
+    const stepBytes = JSON.stringify(stepEvent(1)).length + 1
+    try {
+      // The step and half of the note behind it.
+      disk.free = stepBytes + (lineBytes >> 1)
+      expect(() => log.append(note('later'))).toThrow('ENOSPC')
+    } finally {
+      disk.free = Number.POSITIVE_INFINITY
+    }
+    expect(readFileSync(log.path, 'utf8')).not.toMatch(/\n$/)
+    log.append({ type: 'end', time: time(), step: 1, reason: 'failed', message: 'Disk full' })
+    log.close()
+    expect(await collect(log.path)).toMatchObject([{ type: 'note' }, { type: 'step' }, { type: 'end' }])
   })
 
   test.each([

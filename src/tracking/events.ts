@@ -52,24 +52,38 @@ export const openEvents = async (folder: string): Promise<EventLog> => {
   let buffered = 0
   let oldest = 0
   let closed = false
+  /** Size of the complete lines of the file. */
+  let whole = 0
+  let isTorn = false
 
   const cutTo = (bytes: number) => {
     ftruncateSync(file, bytes)
     fsyncSync(file)
+    whole = bytes
+    isTorn = false
   }
   const flush = ({ sync = false } = {}) => {
     if (buffer.length > 0) {
       const bytes = Buffer.from(buffer.join(''))
       buffer = []
       buffered = 0
-      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done)
+      // A full disk took only a part of the last write: without its half line, the next one is a line of its own.
+      if (isTorn) cutTo(whole)
+      let done = 0
+      try {
+        while (done < bytes.length) done += writeSync(file, bytes, done)
+      } finally {
+        isTorn = done < bytes.length
+        whole += bytes.subarray(0, done).lastIndexOf(10) + 1
+      }
     }
     if (sync) fsyncSync(file)
   }
 
   try {
-    const { size, whole } = await wholeLines(path)
-    if (size > whole) cutTo(whole)
+    const found = await wholeLines(path)
+    whole = found.whole
+    if (found.size > whole) cutTo(whole)
   } catch (error) {
     closeSync(file)
     throw error

@@ -61,10 +61,17 @@ export class ExampleFileWriter {
   }
 }
 
+const damaged = (path: string): DataError =>
+  new DataError(
+    'The cache of encoded examples was changed or damaged while it was in use. Resume the run: it is encoded again.',
+    path,
+  )
+
 /** Examples that are read when they are asked for. */
 export class ExampleFile<Example> {
   readonly length: number
   readonly #path: string
+  readonly #indexPath: string
   readonly #data: number
   readonly #index: number
   readonly #files: readonly string[]
@@ -78,7 +85,8 @@ export class ExampleFile<Example> {
     this.length = length
     this.#path = join(folder, dataFile)
     this.#data = openSync(this.#path, 'r')
-    this.#index = openSync(join(folder, indexFile), 'r')
+    this.#indexPath = join(folder, indexFile)
+    this.#index = openSync(this.#indexPath, 'r')
     this.#files = files
     this.#decoder = new ExampleDecoder(shapes)
   }
@@ -90,15 +98,11 @@ export class ExampleFile<Example> {
     if (length > this.#bytes.length) this.#bytes = Buffer.alloc(2 * length)
     const offset = entry.readUInt32LE(0) + entry.readUInt32LE(4) * 2 ** 32
     const got = readSync(this.#data, this.#bytes, 0, length, offset)
-    if (got !== length || checksum(this.#bytes, 0, length) !== entry.readUInt32LE(12))
-      throw new DataError(
-        'The cache of encoded examples was changed or damaged while it was in use. Resume the run: it is encoded again.',
-        this.#path,
-      )
+    if (got !== length || checksum(this.#bytes, 0, length) !== entry.readUInt32LE(12)) throw damaged(this.#path)
     return this.#decoder.decode(this.#bytes.subarray(0, length)) as Example
   }
 
-  /** Where the record of an example was read from. */
+  /** Where the record of an example was read from. @throws DataError when the file changed after it was opened */
   placeOf(number: number): RecordPlace {
     const entry = this.#entryOf(number)
     const line = entry.readUInt32LE(20)
@@ -113,7 +117,9 @@ export class ExampleFile<Example> {
   }
 
   #entryOf(number: number): Buffer {
-    readSync(this.#index, this.#entry, 0, indexBytes, number * indexBytes)
+    const got = readSync(this.#index, this.#entry, 0, indexBytes, number * indexBytes)
+    // What is left of the entry that was read before would give another example.
+    if (got !== indexBytes) throw damaged(this.#indexPath)
     return this.#entry
   }
 }

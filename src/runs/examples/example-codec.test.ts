@@ -35,6 +35,15 @@ describe('ExampleEncoder', () => {
     expect(Buffer.from(fixed.take()).equals(bytes)).toBe(true)
   })
 
+  it('keeps fields with the names of what every object has', () => {
+    const columns: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":"c","toString":2}')
+    const encoder = new ExampleEncoder()
+    encoder.add(columns)
+    const decoded = new ExampleDecoder([]).decode(Buffer.from(encoder.take()))
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype)
+    expect(JSON.stringify(decoded)).toBe('{"__proto__":{"a":1},"constructor":"c","toString":2}')
+  })
+
   it('stores token ids in the bytes that they need', () => {
     const sizeOf = (ids: Uint32Array) => {
       const encoder = new ExampleEncoder()

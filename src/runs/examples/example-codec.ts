@@ -95,7 +95,9 @@ export class ExampleEncoder {
     } else if (ArrayBuffer.isView(value)) this.#typed(value as Typed)
     else {
       const isPlain = typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value))
-      invariant(isPlain, `examples are plain data: ${typeof value} ${String(value).slice(0, 40)} cannot be stored.`)
+      // Plain data may have a column `toString`, so it is not made a text.
+      if (!isPlain)
+        invariant(false, `examples are plain data: ${typeof value} ${String(value).slice(0, 40)} cannot be stored.`)
       this.#object(value as { [name: string]: unknown })
     }
   }
@@ -241,7 +243,17 @@ export class ExampleDecoder {
 
   #fields(shape: Shape): object {
     const value: { [name: string]: unknown } = {}
-    for (const name of shape) value[name] = this.#value()
+    for (const name of shape) {
+      // Assigned, this name would set the prototype; defining every field would make decoding slow.
+      if (name === '__proto__')
+        Object.defineProperty(value, name, {
+          value: this.#value(),
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        })
+      else value[name] = this.#value()
+    }
     return value
   }
 

@@ -2,8 +2,29 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { expectWritable, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { expectWritable, removeUnfinished, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+
+/** Called before each rename and removal, in place of a kill or a disk that fails there. */
+const before = vi.hoisted(() => ({ rename: (_to: string) => {}, rm: (_path: string) => {} }))
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const fs = await importOriginal<typeof import('node:fs/promises')>()
+  return {
+    ...fs,
+    rename: async (from: string, to: string) => {
+      before.rename(to)
+      await fs.rename(from, to)
+    },
+    rm: async (path: string, options: object) => {
+      before.rm(path)
+      await fs.rm(path, options)
+    },
+  }
+})
+afterEach(() => {
+  before.rename = before.rm = () => {}
+  vi.restoreAllMocks()
+})
 
 let folder = ''
 beforeAll(async () => {
@@ -49,6 +70,48 @@ it('knows before the work whether a file can be written, and leaves nothing', as
   expect(await readdir(place)).toEqual([])
   await writeFile(join(place, 'file'), '')
   await expect(expectWritable(join(place, 'file', 'vectors.npy'), 'out')).rejects.toThrow(/out/)
+})
+
+it('brings the old folder back after a kill between the two renames', async () => {
+  const root = join(folder, 'killed')
+  const path = join(root, 'model')
+  await writeFolderAtomic(path, (to) => writeFile(join(to, 'a'), 'old'))
+  // Everything after the old folder has moved aside fails, as if the process had ended there.
+  before.rename = (to) => {
+    if (to.endsWith('.tmp')) return
+    before.rm = before.rename = () => {
+      throw new Error('killed')
+    }
+    throw new Error('killed')
+  }
+  await expect(writeFolderAtomic(path, (to) => writeFile(join(to, 'a'), 'new'))).rejects.toThrow('killed')
+  before.rename = before.rm = () => {}
+  expect(existsSync(path)).toBe(false)
+  // Another process may be between its renames at this moment.
+  expect(await removeUnfinished(root, 'model.')).toBe(false)
+  expect(existsSync(path)).toBe(false)
+  const now = Date.now()
+  vi.spyOn(Date, 'now').mockReturnValue(now + 61_000)
+  expect(await removeUnfinished(root, 'model.')).toBe(true)
+  expect(await readdir(root)).toEqual(['model'])
+  expect(await readFile(join(path, 'a'), 'utf8')).toBe('old')
+})
+
+it('has replaced a folder even where the old one cannot be removed, and removes that later', async () => {
+  const root = join(folder, 'stuck')
+  const path = join(root, 'model')
+  await writeFolderAtomic(path, (to) => writeFile(join(to, 'a'), 'old'))
+  before.rm = () => {
+    throw new Error('EBUSY')
+  }
+  await writeFolderAtomic(path, (to) => writeFile(join(to, 'a'), 'new'))
+  before.rm = () => {}
+  expect(await readdir(root)).toHaveLength(2)
+  const now = Date.now()
+  vi.spyOn(Date, 'now').mockReturnValue(now + 61_000)
+  expect(await removeUnfinished(root)).toBe(false)
+  expect(await readdir(root)).toEqual(['model'])
+  expect(await readFile(join(path, 'a'), 'utf8')).toBe('new')
 })
 
 it.skipIf(!existsSync('/proc/self'))(

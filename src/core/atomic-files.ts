@@ -78,7 +78,8 @@ export const writeFolderAtomic = async (
 const replaceFolder = async (temporary: string, target: string): Promise<void> => {
   if (!(await exists(target))) return rename(temporary, target)
   // A full folder cannot be renamed over, so the old one steps aside first and comes back if the second rename fails.
-  const old = temporaryBeside(target)
+  // Its name tells `removeUnfinished` to put it back after a kill between the two renames.
+  const old = temporaryBeside(target, '.old')
   await rename(target, old)
   try {
     await rename(temporary, target)
@@ -86,36 +87,54 @@ const replaceFolder = async (temporary: string, target: string): Promise<void> =
     await rename(old, target)
     throw error
   }
-  await rm(old, { recursive: true, force: true })
+  // The new folder is in place: what is left of the old one is removed by the next `removeUnfinished`.
+  await rm(old, { recursive: true, force: true }).catch(() => {})
 }
+
+/** What a temporary folder or file was made for. */
+export interface TemporaryName {
+  /** Name of what was written. */
+  target: string
+  /** Whether it is the complete old folder, moved aside while a new one takes its place. */
+  isOld: boolean
+}
+
+/** Reads the name of what `writeFileAtomic` and `writeFolderAtomic` leave when they are killed; undefined for other names. */
+export const temporaryName = (name: string): TemporaryName | undefined => {
+  const [, target, old] = /^\.(.+)\.[0-9a-f]{12}(\.old)?\.tmp$/.exec(name) ?? []
+  return target === undefined ? undefined : { target, isOld: old !== undefined }
+}
+
+/** Younger folders may belong to a process that writes at this moment. */
+const oldEnoughMs = 60_000
 
 /**
  * Removes temporary folders that killed processes left half-written: those that a dead process has locked, and old ones
- * without a lock.
+ * without a lock. A complete folder that was moved aside comes back if its place is still empty.
  * @param name beginning of the names of the folders that were written (default: all)
- * @returns whether there were any
+ * @returns whether there were half-written ones
  */
 export const removeUnfinished = async (root: string, name = ''): Promise<boolean> => {
   let found = false
   for (const entry of await readdir(root)) {
-    if (
-      !(entry.startsWith(`.${name}`) && entry.endsWith('.tmp')) ||
-      (await folderOwner(join(root, entry))) !== undefined
-    )
-      continue
-    // A folder without a lock may have been made this moment.
-    const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
-    const isLocked = await stat(join(root, entry, lockName)).catch(() => undefined)
-    if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
-    await rm(join(root, entry), { recursive: true, force: true })
-    found = true
+    const path = join(root, entry)
+    if (!(entry.startsWith(`.${name}`) && entry.endsWith('.tmp')) || (await folderOwner(path)) !== undefined) continue
+    const written = temporaryName(entry)
+    const isOld = written?.isOld === true
+    const info = await stat(path).catch(() => undefined)
+    // Only ctime knows when a folder was renamed.
+    const changed = (isOld ? info?.ctimeMs : info?.mtimeMs) ?? Date.now()
+    const isLocked = !isOld && (await exists(join(path, lockName)))
+    if (!isLocked && Date.now() - changed < oldEnoughMs) continue
+    if (isOld && !(await exists(join(root, written.target)))) await rename(path, join(root, written.target))
+    else await rm(path, { recursive: true, force: true })
+    found ||= !isOld
   }
   return found
 }
 
-const temporaryBeside = (target: string): string => {
-  return join(dirname(target), `.${basename(target).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`)
-}
+const temporaryBeside = (target: string, kind: '' | '.old' = ''): string =>
+  join(dirname(target), `.${basename(target).slice(0, 200)}.${randomBytes(6).toString('hex')}${kind}.tmp`)
 
 const syncTree = async (folder: string): Promise<void> => {
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -1,5 +1,5 @@
 // What every other folder may use of core.
-export { expectWritable, removeUnfinished, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+export { expectWritable, removeUnfinished, temporaryName, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
 export { BatchChannel } from './batch-channel.ts'
 export { type ConfigFault, configFaults, descriptionOf, parseConfig, schemaLayers, show, unwrap } from './config.ts'
 export { diskFault } from './disk-fault.ts'

@@ -11,7 +11,7 @@ import {
   saveModel,
   saveSafetensors,
 } from '../checkpoint/index.ts'
-import { CheckpointError, exists, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
+import { CheckpointError, exists, parseConfig, sha256File, temporaryName, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { restoreState } from '../nn/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
@@ -217,7 +217,7 @@ export const removeLeftovers = async (run: string): Promise<void> => {
   const checkpoints = join(run, runFiles.checkpoints)
   for (const folder of [run, checkpoints, join(run, runFiles.incidents)])
     for (const name of await readdir(folder).catch(() => [] as string[])) {
-      const [, target] = /^\.(.+)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? []
+      const target = temporaryName(name)?.target
       if (target === undefined) continue
       const path = join(folder, name)
       const isComplete =

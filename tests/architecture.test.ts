@@ -165,6 +165,11 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.ordersAreTheSameEverywhere,
+    good: { 'src/core/a.ts': '// Unlike localeCompare.\nnames.sort(byCodeUnits)\n' },
+    bad: [[{ 'src/core/a.ts': 'names.sort((a, b) => a.localeCompare(b))' }, 'depends on the language']],
+  },
+  {
     rule: rules.nothingIsUnfinished,
     good: { 'src/core/a.ts': "// what is left to do is in the issues\nconst photo = 'todo'" },
     bad: [

@@ -1,6 +1,7 @@
 // What every other folder may use of core.
 export { expectWritable, removeUnfinished, temporaryName, writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
 export { BatchChannel } from './batch-channel.ts'
+export { byCodeUnits } from './by-code-units.ts'
 export { type ConfigFault, configFaults, descriptionOf, parseConfig, schemaLayers, show, unwrap } from './config.ts'
 export { diskFault } from './disk-fault.ts'
 export * from './errors.ts'

@@ -1,7 +1,7 @@
 // The files of a folder, a tar archive (also compressed) or a zip archive, sorted by name.
 import { stat } from 'node:fs/promises'
 import { relative } from 'node:path'
-import { DataError } from '../core/index.ts'
+import { byCodeUnits, DataError } from '../core/index.ts'
 import { expandFiles } from './paths.ts'
 import { tarFiles } from './tar-files.ts'
 import { wholeFile } from './whole-file.ts'
@@ -15,8 +15,6 @@ export interface PackedFile {
   file: string
   data: Buffer
 }
-
-const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
 
 /**
  * The files with one of the extensions in a folder or archive, sorted by name.
@@ -43,5 +41,5 @@ export const packedFiles = async (
   }
   if (found.length === 0)
     throw new DataError(`Expected files ending in ${extensions.join(' or ')}, got none. Check the path.`, path)
-  return found.sort(byName)
+  return found.sort((a, b) => byCodeUnits(a.name, b.name))
 }

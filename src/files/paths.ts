@@ -3,7 +3,7 @@
 import { type Dirent, existsSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, sep } from 'node:path'
-import { DataError } from '../core/index.ts'
+import { byCodeUnits, DataError } from '../core/index.ts'
 
 const compressions = ['', '.gz', '.bz2', '.zst']
 
@@ -91,8 +91,6 @@ export const matchesExtension = (file: string, extensions: readonly string[]): b
   const name = packed.slice(0, packed.length - compression.length).replace(/-p\d+p\d+(?:-\w+)?$/, '')
   return extensions.some((extension) => name.endsWith(extension))
 }
-
-const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** The folder of a pattern, which all that it matches is below. */
 export const globBase = (pattern: string): string => {

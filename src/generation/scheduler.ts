@@ -2,7 +2,7 @@
 // replaced at once, long prompts are computed in parts between the steps of other rows, and texts of one prompt share its
 // computation. A text depends on its own request alone. Independent of architectures and adapters.
 import { setImmediate } from 'node:timers/promises'
-import { ConfigError, OutOfMemoryError } from '../core/index.ts'
+import { byCodeUnits, ConfigError, OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { keep, noGrad, releaseDeviceCache, scope, type Tensor } from '../tensor/index.ts'
 import { AbortListeners } from './abort-listeners.ts'
@@ -441,7 +441,7 @@ export class GenerationScheduler {
       batches.set(key, [...(batches.get(key) ?? []), part])
     }
     for (const batch of batches.values()) {
-      const order = batch.sort((a, b) => (a.text.adapter ?? '').localeCompare(b.text.adapter ?? ''))
+      const order = batch.sort((a, b) => byCodeUnits(a.text.adapter ?? '', b.text.adapter ?? ''))
       this.#computeBatch(order)
     }
   }

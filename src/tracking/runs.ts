@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Table from 'cli-table3'
-import { ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
+import { byCodeUnits, ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
 import type { TrainingEvent } from './event-types.ts'
 import { outlineEvents } from './events.ts'
 import { type Best, isLowerBetter } from './history.ts'
@@ -43,7 +43,7 @@ export const listRuns = async (folder: string): Promise<RunSummary[]> => {
   const folders = [folder, ...entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))]
   const runs: RunSummary[] = []
   for (const each of folders) if (await isRun(each)) runs.push(await summarizeRun(each))
-  return runs.sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.name.localeCompare(b.name))
+  return runs.sort((a, b) => byCodeUnits(b.updated ?? '', a.updated ?? '') || byCodeUnits(a.name, b.name))
 }
 
 const isRun = (folder: string): Promise<boolean> => exists(join(folder, runFiles.events))

@@ -269,6 +269,10 @@ export const castsHaveReasons: Rule = (tree) =>
       )
     })
 
+/** Orders do not depend on the language of the user: texts are compared with `byCodeUnits` of core. */
+export const ordersAreTheSameEverywhere: Rule = (tree) =>
+  sources(tree).flatMap((path) => matches(tree, path, /\.localeCompare\(/g, 'depends on the language of the user'))
+
 /** Unfinished work is finished, or in the issue tracker. */
 export const nothingIsUnfinished: Rule = (tree) =>
   [...tree.keys()]

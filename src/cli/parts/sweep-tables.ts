@@ -1,5 +1,5 @@
 // The results of a sweep for a terminal: settings with their scores, the trials of a search, and learning curves.
-import { formatDuration, programCall, shellWord } from '../../core/index.ts'
+import { byCodeUnits, formatDuration, programCall, shellWord } from '../../core/index.ts'
 import type { SearchTrial, SweepResult, SweepSetting } from '../../runs/index.ts'
 import { isLowerBetter, renderCurves, type Series } from '../../tracking/index.ts'
 import { renderTable } from './table.ts'
@@ -73,7 +73,7 @@ const inOrder = (settings: readonly SweepSetting[]): SweepSetting[] => {
   const shares = new Set(settings.map(({ over }) => over[shareAxis]))
   if (shares.size < 2) return [...settings]
   return [...settings].sort(
-    (a, b) => nameOf(a).localeCompare(nameOf(b)) || Number(a.over[shareAxis]) - Number(b.over[shareAxis]),
+    (a, b) => byCodeUnits(nameOf(a), nameOf(b)) || Number(a.over[shareAxis]) - Number(b.over[shareAxis]),
   )
 }
 

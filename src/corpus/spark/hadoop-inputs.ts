@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DataError } from '../../core/index.ts'
+import { byCodeUnits, DataError } from '../../core/index.ts'
 import {
   expandFiles,
   filePattern,
@@ -43,8 +43,6 @@ const isList = (path: string): boolean => path.startsWith('@') && schemeOf(path.
 /** The paths that a source names: itself, or the entries of its list. */
 const entriesOf = async ({ path }: ResolvedSource): Promise<string[]> =>
   isList(path) ? listEntries(path.slice(1)) : [path]
-
-const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Whether a part of a path below a folder begins with a dot, such as that of a file that is being written. */
 const isHidden = (path: string, folder: string): boolean => /(?:^|\/)\./.test(path.slice(folder.length))

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { MethodFamily } from '../../adapters/index.ts'
-import { DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
+import { byCodeUnits, DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { describeData } from '../engine/data-sets.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
@@ -286,7 +286,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
     if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY
     return isLowerBetter(metric) ? -value : value
   }
-  all.sort((a, b) => a.row.task.localeCompare(b.row.task) || rank(b) - rank(a) || a.row.name.localeCompare(b.row.name))
+  all.sort((a, b) => byCodeUnits(a.row.task, b.row.task) || rank(b) - rank(a) || byCodeUnits(a.row.name, b.row.name))
   const groups = groupBy(all, groupOf)
   const warnings = [...warningsOf(groups), ...versionWarnings(all), ...cacheWarnings(all)]
   const [references, samples]: [ComparedReference[], ComparedSample[]] = [[], []]

@@ -2,7 +2,7 @@
 // not used for the longest time is unloaded when there are too many.
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { startProcess, unpackError } from '../../core/index.ts'
+import { byCodeUnits, startProcess, unpackError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { type ForwardedRequest, forward } from '../live/forward.ts'
 import type { Address } from '../live/live-file.ts'
@@ -50,7 +50,7 @@ export class ModelHosts {
   get list(): HostedModel[] {
     return [...this.#hosts]
       .map(([id, { state, memoryBytes }]) => ({ id, state, memoryBytes }))
-      .sort((a, b) => a.id.localeCompare(b.id))
+      .sort((a, b) => byCodeUnits(a.id, b.id))
   }
 
   /**

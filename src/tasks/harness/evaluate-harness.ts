@@ -1,6 +1,6 @@
 // Runs benchmarks: reads their rows, writes the prompts, scores them, and computes metrics with confidence intervals.
 import { z } from 'zod'
-import { ConfigError, parseConfig } from '../../core/index.ts'
+import { byCodeUnits, ConfigError, parseConfig } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
@@ -115,7 +115,7 @@ const groupScores = (
   if (groups.size === 0) return undefined
   return Object.fromEntries(
     [...groups]
-      .sort(([a], [b]) => a.localeCompare(b))
+      .sort(([a], [b]) => byCodeUnits(a, b))
       .map(([group, own]) => [group, scoreIntervals(unitsOf(metrics, own), intervals)]),
   )
 }

@@ -1,6 +1,6 @@
 // The labels of a data set: given in the settings or collected from the records, and values resolved to labels.
 import { z } from 'zod'
-import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
+import { byCodeUnits, ConfigError, DataError, didYouMean } from '../../core/index.ts'
 import type { Place, RecordFault } from '../records/read-report.ts'
 import type { AnswerVariety, RecordStatistics } from '../records/statistics.ts'
 
@@ -35,9 +35,7 @@ const whole = /^\d+$/
 /** Distinct labels: numbers in ascending order, names by code units, so that the order is the same on every machine. */
 export const sortedLabels = (labels: Iterable<string>): string[] => {
   const all = [...new Set(labels)]
-  return all.every((label) => whole.test(label))
-    ? all.sort((a, b) => Number(a) - Number(b))
-    : all.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  return all.every((label) => whole.test(label)) ? all.sort((a, b) => Number(a) - Number(b)) : all.sort(byCodeUnits)
 }
 
 /** The label that a value means: itself, or the label with that index, as many data sets have it. Undefined for neither. */

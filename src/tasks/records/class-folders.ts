@@ -3,7 +3,7 @@
 
 import { stat } from 'node:fs/promises'
 import { basename, dirname, extname, relative } from 'node:path'
-import { DataError } from '../../core/index.ts'
+import { byCodeUnits, DataError } from '../../core/index.ts'
 import { expandFiles, strictText, tarFiles, wholeFile, zipFiles } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
@@ -11,8 +11,6 @@ const textRow = (name: string, text: string, file: string): DataRow => {
   const label = basename(dirname(name))
   return { values: { text, label, id: `${label}/${basename(name, extname(name))}` }, file, line: undefined }
 }
-
-const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 async function* rows(path: string, { folders, split, signal }: RowContext): AsyncGenerator<DataRow> {
   const wanted = (name: string) => {
@@ -33,7 +31,7 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
     const archive = await wholeFile(path, { signal })
     const inside = archive.toString('latin1', 0, 2) === 'PK' ? zipFiles(archive, path) : tarFiles(archive, path)
     const files = [...inside].filter(({ name }) => wanted(name))
-    for (const { name, data } of files.sort((a, b) => byName(a.name, b.name))) {
+    for (const { name, data } of files.sort((a, b) => byCodeUnits(a.name, b.name))) {
       any = true
       const file = `${path}:${name}`
       yield textRow(name, strictText(data, file), file)

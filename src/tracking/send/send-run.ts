@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { DataError, exists, sha256 } from '../../core/index.ts'
+import { byCodeUnits, DataError, exists, sha256 } from '../../core/index.ts'
 import { eventScalars } from '../event-scalars.ts'
 import { EventTail } from '../event-tail.ts'
 import type { EndEvent, StartEvent } from '../event-types.ts'
@@ -138,7 +138,7 @@ export const runsToSend = async (folder: string): Promise<string[]> => {
   const runs = (await listRuns(folder)).filter(({ step, started }) => started !== undefined && step > 0)
   if (runs.length === 0)
     throw new DataError('Expected a sweep with runs, none has trained a step. Send it later.', folder)
-  return runs.sort((a, b) => (a.started ?? '').localeCompare(b.started ?? '')).map((run) => run.folder)
+  return runs.sort((a, b) => byCodeUnits(a.started ?? '', b.started ?? '')).map((run) => run.folder)
 }
 
 /**

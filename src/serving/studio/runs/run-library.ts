@@ -1,7 +1,7 @@
 // The runs in the studio's folders. Their state is in their own files; what is here is only what was read of them.
 import { readdir } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { ConfigError, exists } from '../../../core/index.ts'
+import { byCodeUnits, ConfigError, exists } from '../../../core/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import type { RunChanges, RunRow } from '../types/api-types.ts'
@@ -58,7 +58,7 @@ export class RunLibrary {
     return [...this.#entries.values()]
       .filter(({ isRead }) => isRead)
       .map(({ row }) => row)
-      .sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.id.localeCompare(b.id))
+      .sort((a, b) => byCodeUnits(b.updated ?? '', a.updated ?? '') || byCodeUnits(a.id, b.id))
   }
 
   /** The recipes of the runs by id, as far as they have been read. */

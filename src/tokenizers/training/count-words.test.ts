@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setTimeout } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createRandom } from '../../core/index.ts'
 import { countWords, type WordCounts } from './count-words.ts'
 import { addCounts, readCounts, writeCounts } from './counts-file.ts'
@@ -43,6 +45,23 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('countWords', () => {
   const documents = makeDocuments(300, 1000)
+
+  test('fails when a thread ends before it has sent its counts', async () => {
+    // The first batch ends the thread that it is sent to.
+    const send = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker) {
+      void this.terminate()
+    })
+    const text = 'some words '.repeat(1 << 18)
+    const untilSent = async function* () {
+      for (; send.mock.calls.length === 0; await setTimeout(20)) yield text
+    }
+    try {
+      const counting = countWords(untilSent(), { preTokenization: gpt2, workers: 2, threadsFromBytes: 0 })
+      await expect(counting).rejects.toThrow('ended early')
+    } finally {
+      send.mockRestore()
+    }
+  })
 
   test('returns the same counts with any number of threads, with and without runs on disk', async () => {
     const one = await countWords(documents, { preTokenization: gpt2, workers: 1 })

@@ -137,21 +137,31 @@ class CountingPool {
   readonly #results: CountedWords[] = []
   #wake: () => void = () => {}
   #failure: unknown
+  #isEnding = false
 
   constructor(size: number, data: Omit<WordCountWorkerData, 'runPrefix'>) {
     this.#threads = Array.from({ length: size }, (_, index) => {
       const workerData: WordCountWorkerData = { ...data, runPrefix: `thread${index}` }
       const worker = startWorker(new URL('./word-count-worker.ts', import.meta.url), { workerData })
       const thread = { worker, waiting: 0, ready: false }
+      let hasResult = false
+      const fail = (error: unknown) => {
+        this.#failure ??= error
+        this.#wake()
+      }
       worker.on('message', (message: 'ready' | 'counted' | CountedWords) => {
         if (message === 'ready') thread.ready = true
         else if (message === 'counted') thread.waiting--
-        else this.#results.push(message)
+        else {
+          hasResult = true
+          this.#results.push(message)
+        }
         this.#wake()
       })
-      worker.on('error', (error) => {
-        this.#failure ??= error
-        this.#wake()
+      worker.on('error', fail)
+      worker.on('messageerror', fail)
+      worker.on('exit', (code) => {
+        if (!hasResult && !this.#isEnding) fail(new Error(`A thread that counts words ended early, with code ${code}.`))
       })
       return thread
     })
@@ -181,6 +191,7 @@ class CountingPool {
   }
 
   async end(): Promise<void> {
+    this.#isEnding = true
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
   }
 }

@@ -137,6 +137,15 @@ export const headEntry = (definition: ModelDefinition, config: object, head: Hea
   return entry
 }
 
+/**
+ * Checked settings of a head. A classifier with one label gives a number unless `problemType` says otherwise, as in
+ * transformers: the probability of an only class is always 1.
+ */
+const completeOptions = (entry: HeadEntry, options: Partial<HeadOptions>): HeadOptions => {
+  const isNumber = entry.statesProblem === true && options.labels?.length === 1 && options.problemType === undefined
+  return parseConfig(headOptionsSchema, isNumber ? { ...options, problemType: 'regression' } : options, 'head options')
+}
+
 /** Builds a model with undefined parameters: call `initialize`, or load a state. @throws ConfigError for a head that the architecture lacks */
 export const buildModel = (
   definition: ModelDefinition,
@@ -144,8 +153,8 @@ export const buildModel = (
   head: HeadType,
   options: Partial<HeadOptions> = {},
 ): Model => {
-  const headOptions = parseConfig(headOptionsSchema, options, 'head options')
   const entry = headEntry(definition, config, head)
+  const headOptions = completeOptions(entry, options)
   const body = definition.build(config, { encoderOnly: entry.encoderOnly })
   const built = entry.build(body, definition.facts(config), headOptions)
   return new Model({ definition, config, headType: head, headOptions, entry }, body, built)
@@ -169,8 +178,8 @@ export const modelKeys = (
 /** A model with the same body and another head on its device, whose parameters are undefined. @throws ConfigError where it needs another body */
 export const withHead = (model: Model, head: HeadType, options: Partial<HeadOptions> = {}): Model => {
   const { definition, config, body } = model
-  const headOptions = parseConfig(headOptionsSchema, options, 'head options')
   const [entry, present] = [headEntry(definition, config, head), headEntry(definition, config, model.headType)]
+  const headOptions = completeOptions(entry, options)
   if ((entry.encoderOnly ?? false) !== (present.encoderOnly ?? false))
     throw new ConfigError(
       `Expected a head over the same body as ${model.headType}, got ${head}: one of them has no decoder. Load the model with that head.`,

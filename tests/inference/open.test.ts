@@ -1,6 +1,6 @@
 // `open` and its methods on small random models: each method equals the lower-level function it stands for, and a model with another head
 // is refused by name.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -101,6 +101,23 @@ describe('open', () => {
     const model = await open(at('regression'))
     expect((await model.classify('the sea')).value).toBeTypeOf('number')
     model.close()
+  })
+
+  // transformers computes the loss of one label without `problem_type` as that of a number; cross-encoders are such files.
+  it('predicts a number with one label and no problem type', async () => {
+    cpSync(at('regression'), at('one-label'), { recursive: true })
+    const file = join(at('one-label'), 'config.json')
+    const { problem_type: _, ...fields } = JSON.parse(readFileSync(file, 'utf8'))
+    writeFileSync(file, JSON.stringify({ ...fields, id2label: { 0: 'LABEL_0' } }))
+    const [wanted, model] = [await open(at('regression')), await open(at('one-label'))]
+    const pairs = [
+      { text: 'the sea', pair: 'the ships' },
+      { text: 'the sea', pair: 'and so on' },
+    ]
+    const found = await model.classify(pairs)
+    expect(found).toEqual(await wanted.classify(pairs))
+    expect(found[0].value).not.toBe(found[1].value)
+    for (const one of [wanted, model]) one.close()
   })
 
   it('extracts entities at their character offsets', async () => {

@@ -80,6 +80,18 @@ it('names the labels of models that answer with labels', async () => {
   expect(labels).toMatchObject({ base: [], spans: [], mood: ['bad', 'fine', 'good'], names: ['O', 'B-X', 'I-X'] })
 })
 
+it('names the paths that models answer, scores of pairs among them but for three classes', async () => {
+  const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
+    data: { id: string; endpoints: string[] }[]
+  }
+  const paths = Object.fromEntries(data.map((model) => [model.id, model.endpoints]))
+  expect(paths).toMatchObject({
+    stars: ['/v1/classify', '/v1/embeddings', '/v1/score', '/v1/rerank'],
+    mood: ['/v1/classify', '/v1/embeddings'],
+    base: ['/v1/fill', '/v1/embeddings', '/v1/score', '/v1/rerank'],
+  })
+})
+
 const post = async (
   path: string,
   body: object,

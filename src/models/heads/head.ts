@@ -34,7 +34,7 @@ export const headOptionsSchema = z.strictObject({
   problemType: z
     .enum(['single-label', 'multi-label', 'regression'])
     .default('single-label')
-    .describe('one label per text, several labels, or numbers'),
+    .describe('one label per text, several labels, or numbers (default for one label: regression)'),
   dropout: z.number().min(0).max(1).optional().describe('dropout of the head (default: that of the architecture)'),
   pooling: z
     .enum(['first', 'last', 'mean'])

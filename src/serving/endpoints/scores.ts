@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Classification } from '../../inference/index.ts'
 import { badRequest } from '../http/errors.ts'
+import { hasManyClasses } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 import { classifyAll, embed, inBatch, maxInputs, textsOf, usageOf } from './text-tasks.ts'
@@ -30,10 +31,9 @@ const cosine = (a: Float32Array, b: Float32Array): number => {
 type Scorer = (call: Call, model: ServedModel, pairs: readonly (readonly [string, string])[]) => Promise<number[]>
 
 const byClass: Scorer = async (call, model, pairs) => {
-  const { labels } = model.text
-  if (labels.length > 2)
+  if (hasManyClasses(model))
     throw badRequest(
-      `Expected a model with a number or two classes, got \`${model.name}\` with ${labels.length} classes. Call /v1/classify.`,
+      `Expected a model with a number or two classes, got \`${model.name}\` with ${model.text.labels.length} classes. Call /v1/classify.`,
       'model',
       'model_not_supported',
     )

@@ -18,14 +18,21 @@ const headsByPath = {
 export const writes = ({ engine, text }: ServedModel): boolean =>
   engine.scheduler !== undefined && writingHeads.includes(text.head)
 
-/** Paths that a model answers; tokenising, scoring and reranking are left out. */
+/** Paths that score pairs of texts: with vectors, or the head where that has one number or two classes. */
+const scoringPaths = ['/v1/score', '/v1/rerank']
+
+/** Whether a model has too many classes to score pairs of texts. */
+export const hasManyClasses = ({ text: { head, labels } }: ServedModel): boolean =>
+  head === headsByPath['/v1/classify'] && labels.length > 2
+
+/** Paths that a model answers; tokenising is left out. */
 export const answeredPaths = (model: ServedModel): string[] => {
   const { text, template } = model
   const writing = writes(model)
     ? [...(template === undefined ? [] : ['/v1/chat/completions', '/v1/responses']), '/v1/completions']
     : []
   const byHead = Object.entries(headsByPath).flatMap(([path, head]) => (head === text.head ? [path] : []))
-  return [...writing, ...byHead, '/v1/embeddings']
+  return [...writing, ...byHead, '/v1/embeddings', ...(hasManyClasses(model) ? [] : scoringPaths)]
 }
 
 /** The labels that a model answers with; none for other heads. */

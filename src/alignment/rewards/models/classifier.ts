@@ -60,7 +60,7 @@ const readerOf = (
   label: string | undefined,
   output: keyof typeof outputs,
 ): ReadLogits => {
-  if (problemType === 'regression' || (labels.length === 1 && problemType === 'single-label')) return ([value]) => value
+  if (problemType === 'regression') return ([value]) => value
   const target = label === undefined ? -1 : labels.indexOf(label)
   if (target < 0)
     throw new ConfigError(

@@ -141,6 +141,24 @@ describe('other objectives', () => {
     expect(evaluationOf(objective).metrics.accuracy.value).toBeGreaterThan(0.8)
   })
 
+  it.each([
+    ['dpo', 'likelihoodAccuracy', ['accuracy', 'margin', 'displaced']],
+    ['kto', 'likelihoodAuc', ['auc', 'margin']],
+  ])('%s without the base is scored by likelihood, under a name of its own', async (objective, main, gains) => {
+    const name = `${objective}-no-base`
+    const data = objective === 'kto' ? small.rows('few-ratings.jsonl', ratingRows(24)) : pairs
+    const more = { data, validation: undefined, validationShare: 0.3, budget: { steps: 1 }, answers: { samples: 0 } }
+    const { result } = await run(objective, name, { ...more, untrainedBaseline: false })
+    expect(result.mainMetric).toBe(main)
+    expect(evaluationOf(name)).toMatchObject({ mainMetric: main, metrics: { [main]: { value: expect.any(Number) } } })
+    for (const gain of gains) expect(evaluationOf(name).metrics).not.toHaveProperty(gain)
+    // Runs with other main scores are not compared with each other.
+    await run(objective, `${name}-but-one`, more)
+    const { runs } = await compareRuns([small.at(name), small.at(`${name}-but-one`)])
+    expect(runs.map(({ metric }) => metric).sort()).toEqual([gains[0], main].sort())
+    expect(runs.every(({ difference }) => difference === undefined)).toBe(true)
+  })
+
   it('kto learns from ratings', async () => {
     const data = small.rows('ratings.jsonl', ratingRows(48))
     const { result, evaluations } = await run('kto', 'kto', {

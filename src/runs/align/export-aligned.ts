@@ -103,7 +103,7 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
   const predictions = predictionsOf(aligned, policy, before?.scores)
   const judged = aligned.judge === undefined ? {} : await judgeAnswers(inputs, encoded, applied, aligned.judge)
   const metrics = { ...intervalsOf(aligned, predictions), ...judged }
-  const { mainMetric } = data.scores
+  const mainMetric = data.scores.mainMetric(before !== undefined)
   const references = before === undefined ? [] : [untrainedScores(aligned, before.scores)]
   await writeSamples(aligned, answers, before?.answers)
   await exportAdapted(recipe, files.base, applied, folder, async (target) => {

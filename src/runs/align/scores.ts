@@ -21,8 +21,10 @@ export interface AlignmentPrediction {
 
 /** How predictions for records of one kind are scored. */
 export interface AlignmentScores<Record extends TaskRecord> {
-  /** The metric that runs are compared by. */
-  mainMetric: string
+  /**
+   * The metric that runs are compared by. Without log-probabilities under the base it has another name, as it measures something else.
+   */
+  mainMetric(hasBase: boolean): string
   score(records: readonly Record[], predictions: readonly AlignmentPrediction[]): ScoredUnits
 }
 
@@ -48,23 +50,21 @@ const meansOf = (columns: { [metric: string]: readonly number[] }, units: number
 }
 
 /** A tie is half right. */
-const half = (difference: number) => (difference > 0 ? 1 : difference < 0 ? 0 : 0.5)
+const half = (difference: number) =>
+  Number.isNaN(difference) ? Number.NaN : difference > 0 ? 1 : difference < 0 ? 0 : 0.5
 const ratioOf = ({ logProb, base = Number.NaN }: ScoredCompletion) => logProb - base
 const perToken = ({ logProb, tokens }: ScoredCompletion) => logProb / tokens
 
 /** Accuracy and margin of pairs. */
 export const pairScores: AlignmentScores<PreferenceRecord> = {
-  mainMetric: 'accuracy',
+  mainMetric: (hasBase) => (hasBase ? 'accuracy' : 'likelihoodAccuracy'),
   score(records, predictions) {
     const sides = predictions.map(({ completions: [chosen, rejected] }) => ({ chosen, rejected }))
     const each = (of: (pair: (typeof sides)[number]) => number) => sides.map(of)
     const margin = ({ chosen, rejected }: (typeof sides)[number]) => ratioOf(chosen) - ratioOf(rejected)
     return meansOf(
       {
-        // Without the base, the likelihood per token stands for the implicit reward.
-        accuracy: each((pair) =>
-          half(Number.isNaN(margin(pair)) ? perToken(pair.chosen) - perToken(pair.rejected) : margin(pair)),
-        ),
+        accuracy: each((pair) => half(margin(pair))),
         margin: each(margin),
         likelihoodAccuracy: each(({ chosen, rejected }) => half(perToken(chosen) - perToken(rejected))),
         chosenRatio: each(({ chosen }) => ratioOf(chosen)),
@@ -78,13 +78,11 @@ export const pairScores: AlignmentScores<PreferenceRecord> = {
 
 /** Means of good and of bad answers, and how well the implicit reward tells them apart. */
 export const ratingScores: AlignmentScores<RatingRecord> = {
-  mainMetric: 'auc',
+  mainMetric: (hasBase) => (hasBase ? 'auc' : 'likelihoodAuc'),
   score(records, predictions) {
     const ratios = predictions.map(({ completions: [one] }) => ratioOf(one))
-    // Without the base, the likelihood per token stands for the implicit reward.
-    const rewards = predictions.map(({ completions: [one] }, i) =>
-      Number.isNaN(ratios[i]) ? perToken(one) : ratios[i],
-    )
+    const likelihoods = predictions.map(({ completions: [one] }) => perToken(one))
+    const hasBase = ratios.some((ratio) => !Number.isNaN(ratio))
     const of = (good: boolean) => ratios.map((ratio, i) => (records[i].good === good ? ratio : Number.NaN))
     const means = meansOf({ goodRatio: of(true), badRatio: of(false) }, records.length)
     return {
@@ -94,7 +92,8 @@ export const ratingScores: AlignmentScores<RatingRecord> = {
         const margin = found.goodRatio - found.badRatio
         return {
           ...found,
-          auc: areaUnderCurve(rewards, records, counts),
+          ...(hasBase ? { auc: areaUnderCurve(ratios, records, counts) } : {}),
+          likelihoodAuc: areaUnderCurve(likelihoods, records, counts),
           ...(Number.isNaN(margin) ? {} : { margin }),
         }
       },
@@ -102,21 +101,21 @@ export const ratingScores: AlignmentScores<RatingRecord> = {
   },
 }
 
-/** Share of pairs of a good and a bad answer of which the good one has the larger ratio. @source Mann and Whitney 1947 */
+/** Share of pairs of a good and a bad answer of which the good one has the larger value. @source Mann and Whitney 1947 */
 const areaUnderCurve = (
-  ratios: readonly number[],
+  values: readonly number[],
   records: readonly RatingRecord[],
   counts?: ArrayLike<number>,
 ): number => {
-  const order = ratios
-    .map((ratio, i) => ({ ratio, good: records[i].good, count: counts?.[i] ?? 1 }))
-    .filter(({ ratio, count }) => count > 0 && !Number.isNaN(ratio))
-    .sort((a, b) => a.ratio - b.ratio)
+  const order = values
+    .map((value, i) => ({ value, good: records[i].good, count: counts?.[i] ?? 1 }))
+    .filter(({ value, count }) => count > 0 && !Number.isNaN(value))
+    .sort((a, b) => a.value - b.value)
   let [below, wins, goods, bads] = [0, 0, 0, 0]
   for (let from = 0; from < order.length; ) {
     let to = from
     let [tiedGood, tiedBad] = [0, 0]
-    while (to < order.length && order[to].ratio === order[from].ratio) {
+    while (to < order.length && order[to].value === order[from].value) {
       if (order[to].good) tiedGood += order[to].count
       else tiedBad += order[to].count
       to++

@@ -82,7 +82,11 @@ const higherIsBetter: readonly Row[] = [
   ['episodesDone', 'share', 'share of answers of several turns that the environment ended'],
   ['judge', 'score', 'mean score of answers by a judge that is not trained on'],
   ['auc', 'share', 'share of pairs of a good and a bad answer of which the good one has the larger log-ratio'],
-  ['likelihoodAuc', 'share', 'share of pairs of a good and a bad answer of which the good one is more likely per token'],
+  [
+    'likelihoodAuc',
+    'share',
+    'share of pairs of a good and a bad answer of which the good one is more likely per token',
+  ],
   ['likelihoodAccuracy', 'share', 'share of pairs whose chosen answer is more likely per token'],
   ['finished', 'share', 'share of answers that the model ends itself'],
   ['accuracy', 'share', 'share of predictions that are right'],

@@ -116,6 +116,13 @@ describe('objectives', () => {
     // Most answers of the base do not end within six tokens.
     expect(rollouts[0].excluded).toBeGreaterThan(0.5)
     expect(rollouts[0].finished).toBeCloseTo(1 - rollouts[0].excluded, 1)
+    const unmasked = await run('dapo', 'dapo-unmasked', {
+      rollout: { prompts: 8, answers: 8, maxNewTokens: 6 },
+      settings: { shaping: { maskTruncated: false } },
+      budget: { steps: 1 },
+    })
+    expect(unmasked.rollouts[0].finished).toBeLessThan(0.5)
+    expect(unmasked.rollouts[0].excluded).toBeLessThan(0.5)
   })
 
   it('sampling and training have the same bits in float32, until the run ends', async () => {

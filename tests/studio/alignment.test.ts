@@ -62,6 +62,15 @@ beforeAll(async () => {
   line.completions[1].base = line.completions[1].logProb - 1
   lines[2] = JSON.stringify(line)
   writeFileSync(path, `${lines.join('\n')}\n`)
+  // The same run, without log-probabilities of the base.
+  const unmeasured = join(runs, 'no-base')
+  cpSync(join(runs, 'dpo'), unmeasured, { recursive: true })
+  const withoutBase = readFileSync(join(unmeasured, 'model/predictions.jsonl'), 'utf8').replaceAll(
+    /,"base":[^,}]+/g,
+    '',
+  )
+  expect(withoutBase).not.toContain('base')
+  writeFileSync(join(unmeasured, 'model/predictions.jsonl'), withoutBase)
   await writeEvents(join(runs, 'pretraining'), [stepEvent(1)])
   await writeJson(join(runs, 'pretraining/run.json'), { command: 'pretrain' })
 })
@@ -120,7 +129,7 @@ describe('runs of alignment', () => {
     expect(page.margin.mean).toBeCloseTo(evaluation.metrics.margin.value, 10)
     expect(page.rows).toHaveLength(page.total)
     const edited = await studio.json<PreferencePage>('/api/runs/displaced/preferences')
-    expect(edited.displaced).toBe(page.displaced + 1)
+    expect(edited.displaced).toBe(page.displaced! + 1)
     expect(edited.rows[0]).toMatchObject({ displaced: true, margin: expect.closeTo(-3, 6) })
     expect(edited.rows[0].answers).toMatchObject([
       { quality: 'chosen', ratio: expect.closeTo(-2, 6) },
@@ -130,6 +139,9 @@ describe('runs of alignment', () => {
     const margins = ordered.rows.map(({ margin }) => margin!)
     expect(margins).toEqual([...margins].sort((a, b) => b - a))
     expect(edited.histogram.reduce((sum, { count }) => sum + count, 0)).toBe(edited.total)
+    const unmeasured = await studio.json<PreferencePage>('/api/runs/no-base/preferences')
+    expect(unmeasured).toMatchObject({ displaced: null, wrong: 0, margin: { mean: null }, histogram: [] })
+    expect(unmeasured.rows[0]).toMatchObject({ displaced: null, margin: null })
     expect(await studio.json('/api/runs/grpo/preferences')).toMatchObject({
       error: { message: expect.stringContaining('learned from preferences') },
     })

@@ -27,8 +27,10 @@ export const rewardShapingSchema = z
     clip: z.number().positive().optional().describe('clip rewards to this absolute value'),
     maskTruncated: z
       .boolean()
-      .default(false)
-      .describe('do not train on answers without an end token, nor count them in baselines (DAPO)'),
+      .optional()
+      .describe(
+        'do not train on answers without an end token, nor count them in baselines (default: true for dapo, else false)',
+      ),
   })
   .refine(
     ({ missingEndPenalty, missingEndScore }) => missingEndPenalty === undefined || missingEndScore === undefined,
@@ -83,7 +85,7 @@ export const shapeReward = (
   { reward, finished, mask }: RewardedAnswer,
   settings: RewardShaping,
 ): { score: number | null; excluded: boolean } => {
-  const excluded = settings.maskTruncated && !finished
+  const excluded = settings.maskTruncated === true && !finished
   if (reward === null) return { score: null, excluded }
   const { overlong, missingEndPenalty = 0, missingEndScore, clip = Number.POSITIVE_INFINITY } = settings
   let score = reward + (overlong === undefined ? 0 : overlongPenalty(mask.length, overlong))

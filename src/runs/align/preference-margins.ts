@@ -23,21 +23,25 @@ export interface PreferenceMargin {
   id: string
   prompt: string
   answers: ScoredAnswerText[]
-  /** Ratio of the chosen minus that of the rejected answer; without a base, the difference of their log-probabilities. Null for ratings. */
+  /** Ratio of the chosen minus that of the rejected answer. Null for ratings, and where the base was not measured. */
   margin: number | null
-  /** Whether a chosen or good answer has become less likely than under the base. */
-  displaced: boolean
+  /** Whether a chosen or good answer has become less likely than under the base. Null where the base was not measured. */
+  displaced: boolean | null
 }
 
 const marginOf = (answers: readonly ScoredAnswerText[]): number | null => {
   const [chosen, rejected] = answers
-  if (rejected === undefined) return null
-  if (chosen.ratio === null || rejected.ratio === null) return chosen.logProb - rejected.logProb
+  if (rejected === undefined || chosen.ratio === null || rejected.ratio === null) return null
   return chosen.ratio - rejected.ratio
 }
 
 /** Whether the data prefers such an answer. */
 const isPreferred: Record<AnswerQuality, boolean> = { chosen: true, good: true, rejected: false, bad: false }
+
+const isDisplaced = (answers: readonly ScoredAnswerText[]): boolean | null =>
+  answers.every(({ ratio }) => ratio === null)
+    ? null
+    : answers.some(({ quality, ratio }) => isPreferred[quality] && ratio !== null && ratio < 0)
 
 /**
  * Reads the margins of a run, in the order of its validation records.
@@ -64,7 +68,7 @@ export const readPreferenceMargins = async (folder: string): Promise<PreferenceM
       prompt: contentOf(data.promptOf(record)),
       answers,
       margin: marginOf(answers),
-      displaced: answers.some(({ quality, ratio }) => isPreferred[quality] && ratio !== null && ratio < 0),
+      displaced: isDisplaced(answers),
     }
   })
 }

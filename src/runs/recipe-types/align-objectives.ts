@@ -104,7 +104,10 @@ export interface PpoSettings {
     missingEndScore?: number
     /** Clip rewards to this absolute value. */
     clip?: number
-    /** Do not train on answers without an end token, nor count them in baselines (DAPO). Default: `false`. */
+    /**
+     * Do not train on answers without an end token, nor count them in baselines (default: true for dapo,
+     * else false).
+     */
     maskTruncated?: boolean
   }
   /**

@@ -67,7 +67,11 @@ export const PreferencesView = ({ id, facts }: { id: string; facts: AlignmentFac
               <span>{data.total} records</span>
               {data.margin.mean !== null && <span>mean margin {formatValue(data.margin.mean)} nats</span>}
               {data.margin.mean !== null && <span>{data.wrong} prefer the rejected answer</span>}
-              <span>{data.displaced} displaced: the preferred answer became less likely than under the base</span>
+              <span>
+                {data.displaced === null
+                  ? 'The base was not measured: there are no margins, and no answer is known to be displaced.'
+                  : `${data.displaced} displaced: the preferred answer became less likely than under the base`}
+              </span>
             </div>
             <Histogram label="Histogram of margins" across="margin in nats" bins={data.histogram} signed />
           </section>

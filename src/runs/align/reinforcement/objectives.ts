@@ -98,6 +98,11 @@ const checkAlgorithm = (definition: AlgorithmDefinition, settings: AlgorithmSett
       throw new ConfigError(
         `Expected no \`settings.${name}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
       )
+  // Recipes of run.json have its default, which is 0.
+  if (critic === undefined && settings.criticWarmup > 0)
+    throw new ConfigError(
+      `Expected no \`settings.criticWarmup\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
+    )
   if (settings.adaptiveKl !== undefined && klOf(definition, settings) === undefined)
     throw new ConfigError('`adaptiveKl` needs a KL divergence to adapt: set `beta`.')
 }
@@ -114,7 +119,10 @@ const algorithmMethod = (
     policy,
     advantages: advantagesOf(definition, settings, rollout.answers),
     rewardWeights,
-    shaping: definition.maskTruncated === true ? { ...settings.shaping, maskTruncated: true } : settings.shaping,
+    shaping: {
+      ...settings.shaping,
+      maskTruncated: settings.shaping.maskTruncated ?? definition.maskTruncated ?? false,
+    },
     ...(kl?.in === 'reward'
       ? {
           rewardKl: {

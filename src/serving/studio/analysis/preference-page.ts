@@ -58,7 +58,9 @@ export const preferencePage = async ({ folder, order, from, count }: PreferenceQ
       .sort(orders[order])
       .slice(from, from + count)
       .map(rowOf),
-    displaced: all.filter(({ displaced }) => displaced).length,
+    displaced: all.every(({ displaced }) => displaced === null)
+      ? null
+      : all.filter(({ displaced }) => displaced).length,
     wrong: margins.filter((value) => value < 0).length,
     margin: spreadOf(margins),
     histogram: histogramOf(margins),

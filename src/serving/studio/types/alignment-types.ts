@@ -95,7 +95,7 @@ export interface PreferenceRow {
   prompt: string
   answers: PreferenceAnswer[]
   margin: number | null
-  displaced: boolean
+  displaced: boolean | null
 }
 
 /** Orders of preferences: displaced ones first, the smallest or largest margins first, or as in the data. */
@@ -106,7 +106,8 @@ export interface PreferencePage {
   total: number
   from: number
   rows: PreferenceRow[]
-  displaced: number
+  /** Records with a displaced answer; null where the base was not measured, and then there are no margins either. */
+  displaced: number | null
   /** Pairs whose rejected answer is preferred by the model. */
   wrong: number
   margin: { mean: number | null; min: number | null; max: number | null }

@@ -339,6 +339,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     built.checkBeforeUse(() => {
       expectFinite(built.parameters(), path)
       expectFiniteBlocks(blocks, path)
+      expectComputable(built, path)
     })
   // Parts of the body that this head does not need, such as a decoder.
   const parameters = built.parameters()
@@ -347,6 +348,15 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   )
   unused.push(...idle.map(({ theirs }) => theirs))
   return { model: built.eval(), report: { newHead, unused, notes }, folder }
+}
+
+/** @throws ConfigError for weights as they are stored, in a dtype that the CPU's operators do not compute with */
+const expectComputable = ({ body: { embedTokens } }: Model, where: string): void => {
+  const { dtype, device } = embedTokens
+  if (device === 'cpu' && (dtype === 'float16' || dtype === 'float64'))
+    throw new ConfigError(
+      `${where}: Expected weights in float32 or bfloat16, which the CPU computes with, got ${dtype}. Load them with \`dtype\` float32.`,
+    )
 }
 
 /** Gives layers the matrices of blocks that tensors without memory stand for. @returns these matrices, by path */

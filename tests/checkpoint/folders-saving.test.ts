@@ -129,6 +129,14 @@ describe('dtypes', () => {
       expect(readConfig(folder).dtype).toBe(dtype)
       const rounded = new Map([...model.parameters()].map(([path, value]) => [path, value.to(dtype)]))
       expect(sameState((await loadModel(folder)).parameters(), rounded)).toBe(true)
+      if (dtype !== 'bfloat16') {
+        const kept = await loadModel(folder)
+        expect(() => kept.forward({ inputIds: batch().inputIds })).toThrow(
+          `which the CPU computes with, got ${dtype}. Load them with \`dtype\` float32.`,
+        )
+        const wide = await loadModel(folder, { dtype: 'float32' })
+        expect(wide.forward({ inputIds: batch().inputIds }).logits.dtype).toBe('float32')
+      }
       // Kept without asking.
       const out = join(folder, '..', 'again')
       await saveModel(await loadModel(folder), out)

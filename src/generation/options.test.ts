@@ -47,6 +47,10 @@ describe('generation_config.json', () => {
   it('gives defaults that a caller can override', () => {
     const defaults = generationFromHf({ do_sample: true, temperature: 0.6, eos_token_id: 2 })
     expect(withDefaults(defaults, { sample: false })).toEqual({ sample: false, eosTokenIds: 2 })
+    // A caller who wants few tokens need not know how many the model's files want at least.
+    const atLeast = { minNewTokens: 30, maxNewTokens: 90 }
+    expect(withDefaults(atLeast, { maxNewTokens: 8 })).toEqual({ maxNewTokens: 8 })
+    expect(withDefaults(atLeast, { maxNewTokens: 40 })).toEqual({ minNewTokens: 30, maxNewTokens: 40 })
     expect(withDefaults(defaults, { temperature: 1.1 })).toMatchObject({ sample: true, temperature: 1.1 })
     expect(() => parseGeneration(withDefaults(defaults, { sample: false, topK: 5 }))).toThrow(/topK/)
   })

@@ -158,8 +158,9 @@ export const generationToHf = (options: GenerationOptions): Record<string, unkno
 
 /** A caller's options over a model's defaults; defaults that have no effect beside them are dropped. */
 export const withDefaults = (defaults: GenerationOptions, given: GenerationOptions): GenerationOptions => {
+  const isTooLong = (defaults.minNewTokens ?? 0) > (given.maxNewTokens ?? Number.POSITIVE_INFINITY)
   const merged = {
-    ...defaults,
+    ...(isTooLong ? without(defaults, ['minNewTokens']) : defaults),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   }
   // The caller's own options stay, so that one without effect is still an error.

@@ -1,8 +1,54 @@
 // Generation settings that a model's own files recommend (generation_config.json and config.json).
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createLogger } from '../core/index.ts'
 import { type GenerationOptions, generationFromHf } from '../generation/index.ts'
 import type { InferenceModel } from './load.ts'
+
+/** Fields of generation_config.json that change the text in transformers and have no counterpart here, with the value that does nothing. */
+const unserved: Readonly<Record<string, unknown>> = {
+  forced_eos_token_id: null,
+  bad_words_ids: null,
+  begin_suppress_tokens: null,
+  sequence_bias: null,
+  exponential_decay_length_penalty: null,
+  encoder_repetition_penalty: 1,
+  encoder_no_repeat_ngram_size: 0,
+  typical_p: 1,
+  epsilon_cutoff: 0,
+  eta_cutoff: 0,
+  guidance_scale: 1,
+  diversity_penalty: 0,
+  penalty_alpha: null,
+}
+const warned = new Set<string>()
+
+/** Names of fields that would change the text in transformers, and do not here. */
+export const unservedFields = (fields: Record<string, unknown>): string[] =>
+  Object.entries(unserved).flatMap(([name, neutral]) =>
+    (fields[name] ?? null) === null || fields[name] === neutral ? [] : [name],
+  )
+
+/** Says once for a folder which of its settings are not followed: the text would differ from that of transformers without a word. */
+const warnOfUnserved = (folder: string, fields: Record<string, unknown>): void => {
+  const names = unservedFields(fields)
+  if (names.length === 0 || warned.has(folder)) return
+  warned.add(folder)
+  createLogger('generation').warn(
+    `${join(folder, 'generation_config.json')}: ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} no effect here: texts may differ from those of transformers.`,
+  )
+}
+
+/** Lengths of a decoder's tokens, of which the start token is one, as numbers of new tokens where the file has none. */
+const lengthsOf = ({
+  max_length: most,
+  min_length: least,
+  max_new_tokens,
+  min_new_tokens,
+}: Record<string, unknown>): Record<string, unknown> => ({
+  max_new_tokens: max_new_tokens ?? (typeof most === 'number' && most > 1 ? most - 1 : undefined),
+  min_new_tokens: min_new_tokens ?? (typeof least === 'number' && least > 1 ? least - 1 : undefined),
+})
 
 const readFields = async (folder: string | undefined, name: string): Promise<Record<string, unknown>> => {
   if (folder === undefined) return {}
@@ -22,7 +68,10 @@ export const generationDefaults = async ({
 }: Pick<InferenceModel, 'folder' | 'model'>): Promise<GenerationOptions> => {
   // Older models keep the decoder's start token in config.json.
   const { decoder_start_token_id: start } = await readFields(folder, 'config.json')
-  const fields = { decoder_start_token_id: start, ...(await readFields(folder, 'generation_config.json')) }
+  const own = await readFields(folder, 'generation_config.json')
+  if (folder !== undefined) warnOfUnserved(folder, own)
+  const { causal } = model.facts
+  const fields = { decoder_start_token_id: start, ...own, ...(causal ? {} : lengthsOf(own)) }
   const { decoderStartTokenId, ...options } = generationFromHf(fields)
-  return model.facts.causal ? options : { ...options, decoderStartTokenId }
+  return causal ? options : { ...options, decoderStartTokenId }
 }

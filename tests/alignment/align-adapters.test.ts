@@ -197,7 +197,9 @@ describe('a critic that begins as a reward model', () => {
     await expect(fault({ criticFrom: small.at('foreign') })).rejects.toThrow(/tokenizer of the policy.*tokens 2 differ/)
     await expect(fault({ criticFrom: small.at('judge'), critic: 'head' })).rejects.toThrow(/no `settings.critic` head/)
     await expect(fault({ criticFrom: small.at('judge') }, { objective: 'rloo' })).rejects.toThrow(/has no critic/)
-    await expect(fault({ criticWarmup: 5 }, { objective: 'grpo' })).rejects.toThrow(/no `settings.criticWarmup`.*no critic/)
+    await expect(fault({ criticWarmup: 5 }, { objective: 'grpo' })).rejects.toThrow(
+      /no `settings.criticWarmup`.*no critic/,
+    )
   })
 })
 

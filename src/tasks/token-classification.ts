@@ -77,9 +77,17 @@ const config = z.strictObject({
 
 type Config = z.output<typeof config>
 
+/**
+ * Words of a running text: letters, marks, digits and underscores, or another character. Invisible characters, such as joiners and soft
+ * hyphens, belong to the word that they are in; the byte order mark is white space.
+ */
+const wordPattern = /(?:[\p{L}\p{M}\p{N}_]|(?!\s)\p{Cf})+|[^\s\p{L}\p{M}\p{N}_](?:(?!\s)\p{Cf})*/gu
+
 /** A sentence with its tags. */
 export interface TaggedRecord extends TaskRecord {
   tokens: readonly string[]
+  /** The running text that the tokens are words of, which the model reads as it is (default: the tokens joined by spaces). */
+  text?: string
   /** Undefined where they are not known. */
   tags: readonly string[] | undefined
 }
@@ -90,6 +98,8 @@ export interface TaggedExample extends TaskExample {
   positions: Uint32Array
   /** Indices of those words in the sentence. */
   words: Uint32Array
+  /** How many words, from that one on, begin in each of those tokens. */
+  covered: Uint32Array
   /** [T], tag indices at those positions; -100 elsewhere, and where the tag is not known. */
   labels: Int32Array
 }
@@ -135,14 +145,21 @@ export const tokenClassification = defineTask<
   ),
   recordFromInput(fields, id) {
     const { tokens, text } = fields
-    const words =
-      tokens ?? (typeof text === 'string' ? text.match(/[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]/gu) : undefined)
+    const own = tokens == null && typeof text === 'string' ? text : undefined
+    const words = own === undefined ? tokens : own.match(wordPattern)
     if (
       Array.isArray(words) &&
       words.length > 0 &&
       words.every((word) => typeof word === 'string' && word.trim() !== '')
     )
-      return { id, file: 'input', line: undefined, tokens: words as string[], tags: undefined }
+      return {
+        id,
+        file: 'input',
+        line: undefined,
+        tokens: words as string[],
+        tags: undefined,
+        ...(own === undefined ? {} : { text: own }),
+      }
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
   alignedInputs: ({ tokens }) => ({ tokens }),
@@ -185,7 +202,7 @@ export const tokenClassification = defineTask<
       },
       encode(record) {
         const numbers = record.tags?.map((tag) => numberOf(tag, record))
-        const windows = encodeWords(record.tokens)
+        const windows = encodeWords(record.tokens, record.text)
         if (windows.length === 0 || windows[0].ids.length === 0)
           throw new DataError('Expected words with at least one token, got none.', record.file, record.line)
         return windows.map((window) => {
@@ -202,8 +219,12 @@ export const tokenClassification = defineTask<
         const tags: string[] = new Array(tokens.length).fill(unseen)
         for (const { example, logits } of outputs)
           example.positions.forEach((position, i) => {
-            tags[example.words[i]] =
-              labels[argmax(logits.subarray(position * labels.length, (position + 1) * labels.length))]
+            const tag = labels[argmax(logits.subarray(position * labels.length, (position + 1) * labels.length))]
+            const word = example.words[i]
+            // A token that several words begin in is one entity, not one for each of them.
+            const further = tag.replace(/^B-/, 'I-')
+            tags.fill(labels.includes(further) ? further : tag, word, word + example.covered[i])
+            tags[word] = tag
           })
         return { id, tags }
       },

@@ -1,6 +1,10 @@
 // Losses of tasks: padded and packed batches agree in loss and gradients, weights are what the loss divides by, and values are those of
 // the definitions. Small models with random weights.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { OutOfMemoryError } from '../../src/core/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import {
@@ -18,6 +22,7 @@ import {
   tasks,
 } from '../../src/tasks/index.ts'
 import { Generator, gradients, scope, setThreads } from '../../src/tensor/index.ts'
+import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
 import { testDevice } from '../device.ts'
 import { wordTokenizer } from './word-tokenizer.ts'
 
@@ -305,6 +310,51 @@ describe('encoded examples', () => {
     expect(long.flatMap(({ words }) => Array.from(words)).sort((a, b) => a - b)).toEqual(
       Array.from({ length: 14 }, (_, i) => i),
     )
+  })
+
+  it('of a running text are the tokens of the text itself, with a tag for each word that a token begins', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tunesmith-words-'))
+    const texts = ['a (b), c. "De"\u200bf gh', 'ab\u00adc', 'a (b), c (b), d (b), e']
+    const { files } = await trainTokenizer([...texts, ...texts, ...texts], { type: 'bpe', vocabSize: 270 })
+    await writeTokenizerFolder(folder, files)
+    const bytes = await loadTokenizer(folder)
+    rmSync(folder, { recursive: true, force: true })
+    const task = tasks['token-classification']
+    const config = taskConfig(task, { stride: 2 })
+    const labels = ['O', 'B-X', 'I-X']
+    const prepare = (maxLength: number) =>
+      expectDiscriminative(task.prepare(bytes, config, { maxLength, headOptions: { labels } }))
+    for (const text of texts) {
+      const record = task.recordFromInput({ text }, '0', config)
+      const [whole] = prepare(64).encode(record)
+      const { ids, offsets } = bytes.encode(text)
+      expect(Array.from(whole.ids)).toEqual(Array.from(ids))
+      // Each token says something else: the words must have the tag of the first token that overlaps them.
+      const logits = Float32Array.from({ length: 3 * ids.length }, (_, i) => (i % 3 === Math.floor(i / 3) % 3 ? 1 : 0))
+      const { tags } = prepare(64).decode(record, [{ example: whole, logits }])
+      let at = 0
+      let last = -1
+      expect(tags).toEqual(
+        record.tokens.map((word) => {
+          const start = text.indexOf(word, at)
+          at = start + word.length
+          const token = offsets.findIndex(([from, to]) => from < at && to > start)
+          const tag = labels[token % 3]
+          const shown = token === last && tag === 'B-X' ? 'I-X' : tag
+          last = token
+          return shown
+        }),
+      )
+      const windows = prepare(6).encode(record)
+      const covered = windows.flatMap(({ words, covered }) => Array.from(words, (word, i) => [word, covered[i]]))
+      expect(covered.reduce((sum, [, count]) => sum + count, 0)).toBe(record.tokens.length)
+    }
+    const { tokens } = task.recordFromInput({ text: texts[0] }, '0', config)
+    expect(tokens).toEqual(['a', '(', 'b', ')', ',', 'c', '.', '"', 'De', '"\u200b', 'f', 'gh'])
+    expect(task.recordFromInput({ text: 'zero\u200bwidth foo\u00adbar \ufeff' }, '0', config).tokens).toEqual([
+      'zero\u200bwidth',
+      'foo\u00adbar',
+    ])
   })
 
   it('have the answer in the windows that contain all of it, and none in others', () => {

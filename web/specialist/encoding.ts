@@ -21,13 +21,15 @@ const endsOf = (tokenizer: PreTrainedTokenizer, word: string, ids: readonly numb
   return lengths.map((length) => (end += length))
 }
 
-/** Encodes the words of a text as they are in running text: behind a space, but for the first. */
+/** Encodes the words of a text as they are in running text: the first alone, others behind a space or behind the character before. */
 export const encodeWords = (tokenizer: PreTrainedTokenizer, text: string, pattern: RegExp): EncodedWord[] => {
   const encode = (part: string) => tokenizer.encode(part, { add_special_tokens: false })
-  const before = encode('a')
   return matches(text, pattern).map(({ text: word, start }, i) => {
     const alone = encode(word)
-    const after = encode(`a ${word}`)
+    const [previous = ''] = text.slice(0, start).match(/.$/su) ?? []
+    const isSpaced = /\s/.test(previous)
+    const before = encode(isSpaced ? 'a' : previous)
+    const after = encode(isSpaced ? `a ${word}` : previous + word)
     const ids = i > 0 && before.every((id, at) => after[at] === id) ? after.slice(before.length) : alone
     return { text: word, start, ids, ends: endsOf(tokenizer, word, ids) }
   })

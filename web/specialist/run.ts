@@ -103,11 +103,14 @@ const partsOf = (text: string, words: readonly EncodedWord[], tags: readonly str
   return end < text.length ? [...parts, { text: text.slice(end) }] : parts
 }
 
+/** Words as src/tasks/token-classification.ts has them. */
+const wordPattern = /(?:[\p{L}\p{M}\p{N}_]|(?!\s)\p{Cf})+|[^\s\p{L}\p{M}\p{N}_](?:(?!\s)\p{Cf})*/gu
+
 /** The tag of each word, and the text with its entities. Words beyond the model's length have no entity. */
 export const tag = async (opened: Opened, text: string): Promise<{ tags: string[]; parts: TextPart[] }> => {
   const { facts, tokenizer } = opened
   const { labels, maxLength } = facts
-  const words = encodeWords(tokenizer, text, /[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]/gu)
+  const words = encodeWords(tokenizer, text, wordPattern)
   const frame = frameOf(tokenizer, 1)
   const ids = words.flatMap((word) => word.ids).slice(0, maxLength - frameSize(frame))
   const { inputs, offset } = framed(frame, [ids])

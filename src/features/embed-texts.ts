@@ -55,13 +55,14 @@ export interface Embedded {
 }
 
 /**
- * Embeddings of texts with the number of rows of each; pooling and scaling default to those of the model's embedding head.
- * @throws ConfigError for a model with another head, settings that do not fit, or a text without tokens
+ * Embeddings of texts with the number of rows of each; pooling and scaling default to those of the model's embedding head. A text as token
+ * ids is read as it is, without special tokens around it.
+ * @throws ConfigError for a model with another head, settings that do not fit, a text without tokens, or too many token ids
  */
 export const embedWithRows = async (
   model: Model,
   tokenizer: Tokenizer,
-  texts: readonly string[],
+  texts: readonly (string | readonly number[])[],
   options: Partial<EmbedSettings> & EmbedHooks = {},
 ): Promise<Embedded> => {
   const { onProgress, onNote, signal, cache, group, ...settings } = options
@@ -75,10 +76,13 @@ export const embedWithRows = async (
   const { pooling = headOptions.pooling ?? 'mean', normalize = headOptions.normalize } = parsed
   // Matrices of one file give other vectors as blocks than in float32.
   const form = cache === undefined ? undefined : quantizationOf(model)
-  const encode = createTextEncoder(tokenizer, maxTokens ?? Number.MAX_SAFE_INTEGER)
+  const limit = maxTokens ?? Number.MAX_SAFE_INTEGER
+  const encode = createTextEncoder(tokenizer, limit)
+  const idsOf = (text: string | readonly number[], index: number): Uint32Array =>
+    typeof text === 'string' ? encode(text).ids : Uint32Array.from(expectFewer(text, limit, index))
   const { features: vectors, rows } = await extractFeatures(
     model,
-    texts.map((text, index) => ({ ids: expectTokens(encode(text).ids, index) })),
+    texts.map((text, index) => ({ ids: expectTokens(idsOf(text, index), index) })),
     {
       layer,
       pooling,
@@ -117,4 +121,10 @@ const longest = (model: Model, tokenizer: Tokenizer): number | undefined => {
 const expectTokens = (ids: Uint32Array, index: number): Uint32Array => {
   if (ids.length > 0) return ids
   throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Remove empty texts.`)
+}
+
+/** Token ids may end with a special token, so that they are not truncated. */
+const expectFewer = (ids: readonly number[], limit: number, index: number): readonly number[] => {
+  if (ids.length <= limit) return ids
+  throw new ConfigError(`Expected at most ${limit} token ids for \`texts[${index}]\`, got ${ids.length}. Send fewer.`)
 }

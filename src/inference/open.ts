@@ -260,19 +260,20 @@ export class TextModel {
   }
 
   /**
-   * A vector for each text, for search, clustering or any other model: float32, of the model's hidden size.
+   * A vector for each text, for search, clustering or any other model: float32, of the model's hidden size. A list may have token ids in
+   * the place of a text, which are read as they are.
    * @throws ConfigError for a text without tokens
    */
   embed(text: string, options?: Partial<EmbedSettings>): Promise<Float32Array>
-  embed(texts: readonly string[], options?: Partial<EmbedSettings>): Promise<Float32Array[]>
+  embed(texts: readonly (string | readonly number[])[], options?: Partial<EmbedSettings>): Promise<Float32Array[]>
   embed(
-    input: string | readonly string[],
+    input: string | readonly (string | readonly number[])[],
     options: Partial<EmbedSettings> = {},
   ): Promise<Float32Array | Float32Array[]> {
     const { model: whole } = this
     this.#embedding ??= this.head === 'embedding' ? whole : withHead(whole, 'embedding', whole.headOptions).eval()
     const model = this.#embedding
-    return forOneOrMany(input, async (texts) => {
+    return forOneOrMany<string | readonly number[], Float32Array>(input, async (texts) => {
       const { vectors }: Embedded = await embedWithRows(model, this.tokenizer, texts, options)
       const [rows, width] = vectors.shape
       const values = vectors.toFloat32Array()

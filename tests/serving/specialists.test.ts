@@ -184,6 +184,15 @@ describe('embeddings', () => {
       expect(embedding).toHaveLength(4)
       expect(Math.hypot(...embedding)).toBeCloseTo(1, 6)
     }
+    // OpenAI's schema has token ids too, for one text and for several.
+    const ids = texts.map((one) => [...of('base').tokenizer.encode(one).ids])
+    const given = await client.embeddings.create({ model: 'base', input: ids, encoding_format: 'float' })
+    expect(given.data.map(({ embedding }) => embedding)).toEqual(numbers.data.map(({ embedding }) => embedding))
+    expect(given.usage).toEqual(numbers.usage)
+    const single = await client.embeddings.create({ model: 'base', input: ids[1], encoding_format: 'float' })
+    expect(single.data.map(({ embedding }) => Float32Array.from(embedding))).toEqual([wantedVectors[1]])
+    for (const input of [[[2, 99_999]], [new Array(300).fill(5)]])
+      await expect(client.embeddings.create({ model: 'base', input })).rejects.toMatchObject({ status: 400 })
     await expect(client.embeddings.create({ model: 'base', input: 'x', dimensions: 9999 })).rejects.toMatchObject({
       param: 'dimensions',
     })

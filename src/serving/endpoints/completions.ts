@@ -17,17 +17,16 @@ import {
   type TextRun,
   usageOf,
 } from '../texts/text-run.ts'
+import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
 import { tokenText, tokenTexts } from '../texts/token-text.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const maxPrompts = 128
-const id = z.int().nonnegative()
-const ids = z.array(id).min(1)
 
 const body = z.strictObject({
   model: modelName,
   prompt: z
-    .union([z.string(), z.array(z.string()).min(1).max(maxPrompts), ids, z.array(ids).min(1).max(maxPrompts)])
+    .union([z.string(), z.array(z.string()).min(1).max(maxPrompts), tokenIds, z.array(tokenIds).min(1).max(maxPrompts)])
     .describe('text, token ids, or a list of either'),
   max_tokens: z.int().min(0).nullish().describe('maximum number of new tokens (default: 16)'),
   echo: z.boolean().nullish().describe('return the prompt with the text'),
@@ -54,19 +53,13 @@ const encodePrompt = (tokenizer: Tokenizer, text: string): number[] => {
 }
 
 const promptsOf = (call: Call<Body>, model: ServedModel): number[][] => {
-  const { prompt } = call.body
-  const { vocabSize } = model.text.model.facts
-  const texts = typeof prompt === 'string' ? [prompt] : prompt
-  const lists = typeof texts[0] === 'number' ? [texts as number[]] : (texts as (string | number[])[])
-  return lists.map((one, i) => {
+  return textList(call.body.prompt).map((one, i) => {
     if (typeof one === 'string') {
       call.service.expectLength(one.length, model, 'prompt')
       return encodePrompt(model.tokenizer, one)
     }
-    const wrong = one.find((token) => token >= vocabSize)
-    if (wrong !== undefined)
-      throw badRequest(`Expected token ids below ${vocabSize} for \`prompt\`, got ${wrong} in prompt ${i}.`, 'prompt')
-    return one
+    expectTokenIds(model, one, 'prompt', i)
+    return [...one]
   })
 }
 

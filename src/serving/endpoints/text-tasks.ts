@@ -5,6 +5,7 @@ import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
+import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 export const maxInputs = 2048
@@ -37,8 +38,8 @@ export const textsOf = (call: Call, model: ServedModel, input: string | readonly
 }
 
 /** The tokens of texts, as the answer states them. */
-export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) => {
-  const tokens = all.reduce((sum, one) => sum + countTokens(tokenizer, one), 0)
+export const usageOf = ({ tokenizer }: ServedModel, all: readonly (string | readonly number[])[]) => {
+  const tokens = all.reduce((sum, one) => sum + (typeof one === 'string' ? countTokens(tokenizer, one) : one.length), 0)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
 
@@ -49,7 +50,11 @@ const unit = (vector: Float32Array): Float32Array => {
 }
 
 /** Vectors of texts. */
-export const embed = (call: Call, model: ServedModel, all: readonly string[]): Promise<Float32Array[]> => {
+export const embed = (
+  call: Call,
+  model: ServedModel,
+  all: readonly (string | readonly number[])[],
+): Promise<Float32Array[]> => {
   const { batchTokens } = call.service
   return inBatch(call, model, 'embed', all, (inputs) => model.text.embed(inputs, { batchTokens }))
 }
@@ -60,7 +65,9 @@ export const embeddings = defineEndpoint({
   summary: 'A vector for each text',
   body: z.strictObject({
     model: modelName,
-    input: texts,
+    input: z
+      .union([text, z.array(text).min(1).max(maxInputs), tokenIds, z.array(tokenIds).min(1).max(maxInputs)])
+      .describe('text, token ids, or a list of either'),
     encoding_format: z.enum(['float', 'base64']).nullish().describe('numbers, or little-endian float32 as base64'),
     dimensions: z.int().positive().nullish().describe('first elements of each vector, scaled to length one'),
     user,
@@ -68,7 +75,10 @@ export const embeddings = defineEndpoint({
   async answer(call) {
     const { input, encoding_format: format, dimensions } = call.body
     const model = call.model(call.body.model)
-    const all = textsOf(call, model, input)
+    const all = textList(input)
+    for (const [i, one] of all.entries())
+      if (typeof one === 'string') call.service.expectLength(one.length, model, 'input')
+      else expectTokenIds(model, one, 'input', i)
     const width = model.text.model.facts.hiddenSize
     if (dimensions != null && dimensions > width)
       throw badRequest(`Expected at most ${width} for \`dimensions\`, got ${dimensions}.`, 'dimensions')

@@ -337,9 +337,8 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
   if (options.checkWeights ?? true)
     built.checkBeforeUse(() => {
-      expectFinite(built.parameters(), path)
+      expectUsable(built, path)
       expectFiniteBlocks(blocks, path)
-      expectComputable(built, path)
     })
   // Parts of the body that this head does not need, such as a decoder.
   const parameters = built.parameters()
@@ -350,9 +349,13 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   return { model: built.eval(), report: { newHead, unused, notes }, folder }
 }
 
-/** @throws ConfigError for weights as they are stored, in a dtype that the CPU's operators do not compute with */
-const expectComputable = ({ body: { embedTokens } }: Model, where: string): void => {
-  const { dtype, device } = embedTokens
+/**
+ * @throws CheckpointError for weights that are not finite, ConfigError for weights as they are stored, in a dtype that the CPU's operators do
+ *   not compute with
+ */
+const expectUsable = (model: Model, where: string): void => {
+  expectFinite(model.parameters(), where)
+  const { dtype, device } = model.body.embedTokens
   if (device === 'cpu' && (dtype === 'float16' || dtype === 'float64'))
     throw new ConfigError(
       `${where}: Expected weights in float32 or bfloat16, which the CPU computes with, got ${dtype}. Load them with \`dtype\` float32.`,

@@ -19,11 +19,11 @@ export const align = defineCommand({
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'align' })
-    const { stop, ...display } = displayRun(context, { label: 'Aligning', ...options })
+    const display = displayRun(context, { label: 'Aligning', ...options })
     try {
       return await watched(context, flags, (listener) => startRun(options as AlignInput, { ...display, ...listener }))
     } finally {
-      stop()
+      display.stop()
     }
   },
   render: renderRunOrPlan('plan align'),

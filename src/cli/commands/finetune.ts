@@ -20,13 +20,13 @@ export const finetune = defineCommand({
     const [flags, recipe] = watchFlagsOf(given)
     const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
     if (dryRun) return planRun({ ...recipe, settings, command: 'finetune' })
-    const { stop, ...display } = displayRun(context, { label: 'Fine-tuning', ...recipe })
+    const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await watched(context, flags, (listener) =>
         startRun({ ...recipe, settings } as FinetuneInput, { ...display, ...listener }),
       )
     } finally {
-      stop()
+      display.stop()
     }
   },
   render: renderRunOrPlan('plan finetune'),

@@ -17,13 +17,13 @@ export const multitask = defineCommand({
   async run({ dryRun, ...given }, _args, context) {
     const [flags, recipe] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...recipe, command: 'multitask' })
-    const { stop, ...display } = displayRun(context, { label: 'Fine-tuning', ...recipe })
+    const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await watched(context, flags, (listener) =>
         startRun(recipe as MultitaskInput, { ...display, ...listener }),
       )
     } finally {
-      stop()
+      display.stop()
     }
   },
   render: renderRunOrPlan(),

@@ -21,13 +21,13 @@ export const pretrain = defineCommand({
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
     if (dryRun) return planRun({ ...options, command: 'pretrain' })
-    const { stop, ...display } = displayRun(context, { label: 'Pretraining', ...options })
+    const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
       return await watched(context, flags, (listener) =>
         startRun(options as PretrainInput, { ...display, ...listener }),
       )
     } finally {
-      stop()
+      display.stop()
     }
   },
   render: renderRunOrPlan('plan pretrain'),

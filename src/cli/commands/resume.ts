@@ -13,11 +13,11 @@ export const resume = defineCommand({
   processes: 'joined',
   options: z.strictObject(watchFields),
   async run(flags, { run }, context) {
-    const { stop, ...display } = displayRun(context, { label: 'Resuming' })
+    const display = displayRun(context, { label: 'Resuming' })
     try {
       return await watched(context, flags, (listener) => resumeRun(run, { ...display, ...listener }))
     } finally {
-      stop()
+      display.stop()
     }
   },
   render: renderRun,

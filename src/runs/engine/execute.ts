@@ -12,7 +12,7 @@ import { expectGroupFits } from './group-checks.ts'
 import { explainBudget } from './memory-limits.ts'
 import { readPrediction, watchMemory } from './run-costs.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
-import { expectListener, type RunListener, type RunMode, type RunResult } from './run-listener.ts'
+import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { SharedData } from './shared-data.ts'
 
 /** A full disk as one line with the remedy; other errors unchanged. */
@@ -51,7 +51,6 @@ export const execute = async <Recipe extends CommonRecipe>(
   mode: RunMode,
   given: RunListener = {},
 ): Promise<RunResult> => {
-  expectListener(given)
   const heard = isHeard(given)
   const listener = heard ? given : { ...given, onPreFlight: ({ warnings }: PreFlight) => warnProcess(warnings) }
   const result = await inGroup((group) =>

@@ -1,6 +1,5 @@
 // What a caller of a run may listen to, and what it gets back. Independent of the kind of run.
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
-import { optionCheck } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { EndCause, RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
@@ -49,16 +48,6 @@ export interface RunListener {
   /** When it is aborted, the run finishes its step, saves and ends. */
   signal?: AbortSignal
 }
-
-/** @throws ConfigError for a function that nothing calls */
-export const expectListener = optionCheck<RunListener>('listener', {
-  onPreFlight: true,
-  onFolder: true,
-  onModel: true,
-  onEvent: true,
-  onNote: true,
-  signal: true,
-})
 
 /** The outcome of a run. */
 export interface RunResult {

@@ -88,6 +88,9 @@ describe('a request', () => {
     ['a priority that is no number', chat({ priority: 'high' }), { status: 400, param: 'priority' }],
     ['an unknown field', chat({ stopp: 'x' }), { status: 400, param: 'stopp', code: 'unknown_parameter' }],
     ['a field that is not served', chat({ audio: {} }), { status: 400, param: 'audio', code: 'unsupported_parameter' }],
+    ['a verbosity', chat({ verbosity: 'low' }), { status: 400, param: 'verbosity', code: 'unsupported_parameter' }],
+    ['an answer to store', chat({ store: true }), { status: 400, param: 'store' }],
+    ['a paid tier', chat({ service_tier: 'flex' }), { status: 400, param: 'service_tier' }],
     [
       'an unknown role',
       chat({ messages: [{ role: 'usr', content: 'x' }] }),
@@ -99,6 +102,22 @@ describe('a request', () => {
     ['too many texts', chat({ n: 1000 }), { status: 400 }],
   ])('with %s is refused', async (_, body, error) => {
     expect(await errorOf(await post(body))).toMatchObject(error)
+  })
+
+  it('with fields of OpenAI that change no text is answered, and so are nulls of those that are not served', async () => {
+    const labels = { store: false, metadata: { run: 'a' }, service_tier: 'auto', user: 'u', safety_identifier: 's' }
+    const choicesOf = async (more: object) =>
+      ((await (await post(chat({ seed: 1, ...more }))).json()) as { choices: object[] }).choices
+    const nulls = { audio: null, verbosity: null, reasoning_effort: null }
+    const choices = await choicesOf({ ...labels, ...nulls, prompt_cache_key: 'k' })
+    expect(choices).toHaveLength(1)
+    expect(choices).toEqual(await choicesOf({}))
+    const response = await post(
+      JSON.stringify({ model: 'base', input: 'Hi', max_output_tokens: 2, ...labels, reasoning: null }),
+      {},
+      '/v1/responses',
+    )
+    expect(await response.json()).toMatchObject({ object: 'response', metadata: { run: 'a' } })
   })
 
   it('of 10 MB without a length is refused as soon as it is too large', async () => {

@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { ServedModel } from '../models/served-models.ts'
-import { chatFields, entryOf, type FinishedAnswer, readAnswer, startChat } from '../texts/chat-run.ts'
+import { chatFields, entryOf, type FinishedAnswer, readAnswer, serviceFields, startChat } from '../texts/chat-run.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
 import type { ChosenTools } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
-const body = z.strictObject({ model: modelName, ...chatFields })
+const body = z.strictObject({ model: modelName, ...chatFields, ...serviceFields })
 
 type Body = z.output<typeof body>
 
@@ -59,6 +59,7 @@ export const chatCompletions = defineEndpoint({
     modalities: 'models of text only.',
     prediction: 'texts are always generated.',
     reasoning_effort: 'the models have no such setting.',
+    verbosity: 'the models have no such setting.',
     web_search_options: 'the server reaches no other host.',
   },
   async answer(call) {

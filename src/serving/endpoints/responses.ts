@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { badRequest } from '../http/errors.ts'
-import { type ChatRequest, chatFields, entryOf, type FinishedAnswer, readAnswer, startChat } from '../texts/chat-run.ts'
+import {
+  type ChatRequest,
+  chatFields,
+  entryOf,
+  type FinishedAnswer,
+  readAnswer,
+  serviceFields,
+  startChat,
+} from '../texts/chat-run.ts'
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
 import { samplingFields } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
@@ -47,9 +55,8 @@ const body = z.strictObject({
   parallel_tool_calls: chatFields.parallel_tool_calls,
   include: z.array(z.literal(withLogprobs)).nullish().describe('log-probabilities of the new tokens'),
   top_logprobs: chatFields.top_logprobs,
-  store: z.literal(false).nullish().describe('responses are never stored'),
   truncation: z.literal('disabled').nullish().describe('inputs are never shortened'),
-  metadata: z.record(z.string().max(64), z.string().max(512)).nullish().describe('labels that the response repeats'),
+  ...serviceFields,
   ...{ temperature, top_p, top_k, min_p, seed, stream, user },
 })
 
@@ -208,7 +215,6 @@ export const responses = defineEndpoint({
     prompt: 'prompts are not stored. Send the text.',
     reasoning: 'the models have no such setting.',
     max_tool_calls: 'the server runs no tools.',
-    service_tier: 'all requests are equal.',
   },
   async answer(call) {
     const { body: given } = call

@@ -85,14 +85,18 @@ export const checkBody = <Schema extends z.ZodType>(
 ): z.output<Schema> => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badRequest(`Expected a JSON object as the body, got ${Array.isArray(value) ? 'a list' : String(value)}.`)
-  for (const [field, reason] of Object.entries(unsupported))
-    if ((value as Record<string, unknown>)[field] != null)
+  const fields: Record<string, unknown> = { ...value }
+  for (const [field, reason] of Object.entries(unsupported)) {
+    if (fields[field] != null)
       throw badRequest(`\`${field}\` is not supported: ${reason}`, field, 'unsupported_parameter')
+    // Clients send null for what is not set.
+    delete fields[field]
+  }
   try {
-    return parseConfig(schema, value, (path) => pathOf(path) || 'the request')
+    return parseConfig(schema, fields, (path) => pathOf(path) || 'the request')
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const issue = schema.safeParse(value).error?.issues[0]
+    const issue = schema.safeParse(fields).error?.issues[0]
     const key = issue?.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]] : (issue?.path ?? [])
     throw badRequest(
       error.message,

@@ -46,6 +46,15 @@ export const chatFields = {
   ...samplingFields,
 }
 
+/** Fields that OpenAI's clients send for its own service. Those that are accepted here change nothing in the text. */
+export const serviceFields = {
+  store: z.literal(false).nullish().describe('answers are never stored'),
+  metadata: z.record(z.string().max(64), z.string().max(512)).nullish().describe('labels of the request'),
+  service_tier: z.enum(['auto', 'default']).nullish().describe('all requests are equal; see `priority`'),
+  safety_identifier: z.string().max(512).nullish().describe('label of the end user; not used'),
+  prompt_cache_key: z.string().max(512).nullish().describe('not used: prompts are cached by their tokens'),
+}
+
 /** The values of the fields. */
 export type ChatRequest = z.output<z.ZodObject<typeof chatFields>>
 

@@ -66,12 +66,12 @@ export const createServer = async (settings: ServerSettings, hooks: ServiceHooks
     port: bound,
     service: opened,
     async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
+      // The server listens until then, so that probes get the status 503 and clients an error that says why.
       const until = performance.now() + drainSeconds * 1000
       await opened.drain(drainSeconds)
       // A text is done before a slow client has read it.
       await listening.delivered(Math.max(0, until - performance.now()))
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       // Clients may keep connections open that no request uses.
       const timer = setTimeout(() => server.closeAllConnections(), 1000)

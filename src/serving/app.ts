@@ -1,5 +1,6 @@
 // The HTTP application: every endpoint behind the same guards, and every error in OpenAI's form.
 import { Hono } from 'hono'
+import { routePath } from 'hono/route'
 import { didYouMean } from '../core/index.ts'
 import { Call } from './endpoints/endpoint.ts'
 import { endpoints } from './endpoints/index.ts'
@@ -29,8 +30,9 @@ export const createApp = (service: Service, { token, allowedHosts }: AppSettings
         headers: { connection: 'close', 'retry-after': '5' },
       })
     await next()
-    const path = paths.includes(c.req.path) ? c.req.path : 'other'
-    service.metrics.responses.add({ path, status: String(c.res.status) })
+    // A path with parameters is one line of the metrics; a wrong method of a known path has no route.
+    const path = [routePath(c, -1), c.req.path].find((one) => paths.includes(one)) ?? 'other'
+    service.metrics.responses.add({ path: path.replace(/\{.*\}/, ''), status: String(c.res.status) })
   })
   for (const endpoint of endpoints) app[endpoint.method](endpoint.path, (c) => Call.answer(service, endpoint, c))
   // Made for the first request that wants it: it takes a noticeable part of a start.

@@ -244,6 +244,10 @@ describe('the server', () => {
     expect(text).toMatch(/^vllm:num_requests_running\{model_name="base"\} 0$/m)
     expect(text).toMatch(/^vllm:generation_tokens_total\{model_name="base"\} [1-9]/m)
     expect(text).toMatch(/^vllm:time_to_first_token_seconds_bucket\{model_name="base",le="\+Inf"\} [1-9]/m)
+    // One line for all models: their names do not multiply it.
+    await fetch(`${url}/v1/models/base`, { headers })
+    const after = await (await fetch(`${url}/metrics`, { headers })).text()
+    expect(after).toMatch(/^tunesmith:http_responses_total\{path="\/v1\/models\/:id",status="200"\} 1$/m)
     const document = (await (await fetch(`${url}/openapi.json`, { headers })).json()) as {
       info: { version?: string }
       paths: Record<string, never>
@@ -364,6 +368,10 @@ describe('the server', () => {
     while (other.server.service.openRequests + answered < 4) await sleep(5)
     const closed = other.server.close()
     setTimeout(() => late.write(body.slice(9)), 1500)
+    const health = await fetch(`${other.url}/health`)
+    expect([health.status, await health.json()]).toEqual([503, { status: 'stopping' }])
+    const refused = other.client.completions.create({ model: 'base', prompt: 'The', max_tokens: 1 })
+    await expect(refused).rejects.toMatchObject({ status: 503, code: 'server_stopping' })
     for (const answer of await Promise.all(running)) expect(answer.choices).toHaveLength(1)
     await ended
     expect(answer).toMatch(/^HTTP\/1.1 200 [\s\S]*"choices"/)

@@ -3,9 +3,10 @@ import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type OpenAI from 'openai'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
+import { buildModel, freeWeights, type ModelDefinition, models } from '../../src/models/index.ts'
 import type { RunningServer } from '../../src/serving/index.ts'
-import { noGrad } from '../../src/tensor/index.ts'
+import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
 import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 let folders: ModelFolders
@@ -155,4 +156,41 @@ it('frees a model whose loading ends after the server has stopped', async () => 
   await expect(loading).rejects.toThrow(/stopped while late was loaded/)
   await until(async () => stopped.service.models.engines.length === 0)
   await stopped.close()
+})
+
+it('frees a model or an adapter whose loading fails after its weights were read', async () => {
+  const { server: own } = await startServer({ model: folders.base, context: 200 })
+  const { models: served } = own.service
+  // An encoder with fewer positions than the server was told to use.
+  const definition = models.bert as unknown as ModelDefinition
+  const { maxId } = await loadTokenizer(at('tokenizer'))
+  const config = definition.adjust(definition.presets.test, { vocabSize: maxId + 1, maxPositions: 64 })
+  const encoder = buildModel(definition, config, 'masked-lm').initialize({ std: 0.3, generator: new Generator(3) })
+  await saveModel(encoder, at('whole'), { tokenizer: at('tokenizer') })
+  const broken = at('broken')
+  await cp(folders.low, broken, { recursive: true })
+  await writeFile(join(broken, 'tokenizer.json'), '{}')
+  /** Tensors that are left: handles on the files stay until they are collected, with weights that are freed at once too. */
+  const leftBy = async (load: () => Promise<unknown>) => {
+    const before = liveTensors()
+    await load()
+    return liveTensors() - before
+  }
+  const loadAndFree = async () => freeWeights(await loadModel(at('whole')))
+  const loadAndRemove = async () => {
+    await served.load('low', folders.low)
+    served.remove('low')
+    await served.engines[0].inTurn(async () => undefined)
+  }
+  // The first adapter also makes what stays, such as the bank of the base.
+  await loadAndRemove()
+  const [whole, adapter] = [await leftBy(loadAndFree), await leftBy(loadAndRemove)]
+  const failedWhole = await leftBy(() =>
+    expect(served.load('whole', at('whole'))).rejects.toThrow(/at most 64 for `context`/),
+  )
+  const failedAdapter = await leftBy(() => expect(served.load('broken', broken)).rejects.toThrow())
+  expect(failedWhole).toBeLessThanOrEqual(whole)
+  expect(failedAdapter).toBeLessThanOrEqual(adapter)
+  expect(served.engines).toHaveLength(1)
+  await own.close()
 })

@@ -376,8 +376,16 @@ export class ServedModels {
     const attached = await engine.inTurn(() =>
       kind.open(files.path, shared, adapter, (line) => this.#hooks.onNote?.(line)),
     )
-    engine.prepareWeights()
-    return this.#attach(name, files, attached, adapter)
+    const free = () => {
+      for (const tensor of attached.detach()) tensor.free()
+    }
+    try {
+      engine.prepareWeights()
+      return { served: await this.#attach(name, files, attached, adapter), users: 0, retired: false, free }
+    } catch (error) {
+      await engine.inTurn(async () => free())
+      throw error
+    }
   }
 
   async #attach(
@@ -385,29 +393,19 @@ export class ServedModels {
     { folder, path }: SpecialistFiles,
     attached: AttachedSpecialist,
     given: string,
-  ): Promise<Entry> {
+  ): Promise<ServedModel> {
     const { engine, name: parent } = this.#inMemory(`The adapter ${name}`)
     const { tokenizer: shared, report } = engine.loaded
     const tokenizer = (await hasTokenizer(path)) ? await loadTokenizer(path) : shared
     const { model } = attached
     const adapter = adaptersOf(engine.loaded.model).names.includes(given) ? given : null
-    const served = await this.#describe(
-      name,
-      engine,
-      adapter,
-      new TextModel({ model, tokenizer, folder: path, report }),
-      {
-        parent,
-        source: folder,
-        template: tokenizer.chatTemplate ?? shared.chatTemplate,
-        defaultsFolder: engine.loaded.folder,
-        activate: () => void attached.activate(),
-      },
-    )
-    const free = () => {
-      for (const tensor of attached.detach()) tensor.free()
-    }
-    return { served, users: 0, retired: false, free }
+    return this.#describe(name, engine, adapter, new TextModel({ model, tokenizer, folder: path, report }), {
+      parent,
+      source: folder,
+      template: tokenizer.chatTemplate ?? shared.chatTemplate,
+      defaultsFolder: engine.loaded.folder,
+      activate: () => void attached.activate(),
+    })
   }
 
   async #loadBase(name: string): Promise<Entry> {
@@ -439,20 +437,25 @@ export class ServedModels {
     this.#engines.add(engine)
     engine.warmUp()
     const bank = adaptersOf(loaded.model)
-    const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {
-      parent: undefined,
-      source,
-      template: loaded.tokenizer.chatTemplate,
-      defaultsFolder: loaded.folder,
-      activate: () => {
-        if (engine.ownAdapter !== undefined) bank.activate(engine.ownAdapter ?? [])
-      },
-    })
     const free = () => {
       this.#engines.delete(engine)
       engine.close()
     }
-    return { served, users: 0, retired: false, free }
+    try {
+      const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {
+        parent: undefined,
+        source,
+        template: loaded.tokenizer.chatTemplate,
+        defaultsFolder: loaded.folder,
+        activate: () => {
+          if (engine.ownAdapter !== undefined) bank.activate(engine.ownAdapter ?? [])
+        },
+      })
+      return { served, users: 0, retired: false, free }
+    } catch (error) {
+      await engine.inTurn(async () => free())
+      throw error
+    }
   }
 
   async #describe(

@@ -214,12 +214,16 @@ export const scoreSamples = async (
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new ConfigError(`Expected a whole number above 0 for \`concurrency\` of rewards, got ${concurrency}.`)
   const columns = functions.map((reward) => new FunctionScores(reward, samples, cache))
-  await runCalls(
-    columns.flatMap((column) => column.plan()),
-    concurrency,
-    signal,
-  )
-  await cache?.flush()
+  try {
+    await runCalls(
+      columns.flatMap((column) => column.plan()),
+      concurrency,
+      signal,
+    )
+  } finally {
+    // What was scored before a failure need not be scored again.
+    await cache?.flush()
+  }
   return {
     scores: samples.map((sample, i) => ({
       rewards: columns.map(({ values }) => values[i] ?? null),

@@ -291,6 +291,20 @@ describe('the cache', () => {
     expect((await readFile(path, 'utf8')).trimEnd().split('\n')).toHaveLength(5)
   })
 
+  it('has in its file what was scored before a failure that stops the run', async () => {
+    const path = join(folder, 'stopped.jsonl')
+    const failing = rewardFunction(
+      (some) => {
+        if (some[0].completion === 'ccc') throw new Error('down')
+        return some.map(() => 1)
+      },
+      { identity: 'one', samplesPerCall: 1 },
+    )
+    const cache = await openRewardCache({ path })
+    await expect(scoreSamples([failing], samples, { cache, concurrency: 1 })).rejects.toThrow(/down/)
+    expect((await openRewardCache({ path })).size).toBe(2)
+  })
+
   it('never keeps a failure', async () => {
     const cache = await openRewardCache()
     const failed = rewardFunction((some) => some.map(() => Number.NaN), { identity: 'one', onFailure: 'null' })

@@ -9,7 +9,7 @@ import {
   learningProblem,
   type TaskFeatures,
 } from '../../src/features/index.ts'
-import { scope, setThreads, Tensor } from '../../src/tensor/index.ts'
+import { liveTensors, scope, setThreads, Tensor } from '../../src/tensor/index.ts'
 
 setThreads(1)
 
@@ -161,6 +161,16 @@ describe('every learner', () => {
     })
     expect(right.reduce((sum, x) => sum + x, 0) / right.length).toBeGreaterThan(0.75)
   })
+})
+
+it('mlp leaves no tensors behind when it is stopped between steps', async () => {
+  const dataset = { features, answers: Float64Array.from(golden.answers.classes as number[]), ...kinds.classes }
+  const config = learners.mlp.config.parse({ batch: 8 })
+  const stop = new AbortController()
+  const before = liveTensors()
+  const hooks = { seed: 0, signal: stop.signal, onProgress: (share: number) => share > 0 && stop.abort() }
+  await expect(learners.mlp.fit(dataset as never, config, hooks as never)).rejects.toThrow(/abort/)
+  expect(liveTensors()).toBe(before)
 })
 
 it('rows with an unknown target are left out of the fit', async () => {

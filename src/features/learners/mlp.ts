@@ -2,9 +2,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { CheckpointError, createRandom } from '../../core/index.ts'
-import { createOptimizer, optimizerSchema } from '../../optim/index.ts'
+import { createOptimizer, type Optimizer, optimizerSchema } from '../../optim/index.ts'
 import { clearGrads, Generator, noGrad, randn, scope, Tensor, zeros } from '../../tensor/index.ts'
-import { defineLearner, expectTensor, type FittedLearner, type LearningProblem, rowWeights } from '../learner.ts'
+import {
+  defineLearner,
+  expectTensor,
+  type FeatureDataset,
+  type FitHooks,
+  type FittedLearner,
+  type LearningProblem,
+  rowWeights,
+} from '../learner.ts'
 
 const config = z.strictObject({
   hidden: z
@@ -30,11 +38,11 @@ export const mlp = defineLearner<Config, 'mlp'>({
   summary: 'a small network with hidden layers',
   config,
   kinds: ['class', 'labels', 'number'],
-  async fit(dataset, { hidden, epochs, batch, learningRate, weightDecay }, { seed, signal, onProgress }) {
+  async fit(dataset, config, hooks) {
     const { features, answers, kind, outputs } = dataset
     const [rows, width] = features.shape
-    const generator = new Generator(seed)
-    const sizes = [width, ...hidden, outputs]
+    const generator = new Generator(hooks.seed)
+    const sizes = [width, ...config.hidden, outputs]
     const tensors = new Map<string, Tensor>()
     sizes.slice(1).forEach((size, i) => {
       const weight = scope(() => randn([size, sizes[i]], { generator }).mul(Math.sqrt(2 / sizes[i]))).keep()
@@ -55,54 +63,21 @@ export const mlp = defineLearner<Config, 'mlp'>({
           )
     ).keep()
     const weights = each && Tensor.from(Float32Array.from(each), { shape: [rows, each.length / rows] }).keep()
+    const { weightDecay } = config
     const optimizer = createOptimizer(optimizerSchema.parse({ type: 'adamw', weightDecay }), tensors)
-    const random = createRandom(`${seed}/mlp`)
-    const order = Int32Array.from({ length: rows }, (_, i) => i)
-    const steps = epochs * Math.ceil(rows / batch)
-    let step = 0
-    let last = 0
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      random.shuffle(order)
-      let sum = 0
-      for (let from = 0; from < rows; from += batch) {
-        if (step % 16 === 0) {
-          await setImmediate()
-          signal?.throwIfAborted()
-          onProgress?.(step / steps)
-        }
-        const chosen = order.subarray(from, Math.min(rows, from + batch))
-        scope(() => {
-          const index = Tensor.from(chosen, { dtype: 'int64' })
-          const predicted = forward(
-            tensors,
-            noGrad(() => features.indexSelect(0, index)),
-          )
-          const right = targets.indexSelect(0, index)
-          const losses = {
-            class: () => predicted.crossEntropy(right, { reduction: 'none' }).unsqueeze(1),
-            labels: () => predicted.binaryCrossEntropyWithLogits(right, { reduction: 'none' }),
-            number: () => predicted.mseLoss(right, { reduction: 'none' }),
-          }
-          const own = weights?.indexSelect(0, index)
-          const lost = own === undefined ? losses[kind]() : losses[kind]().mul(own)
-          const loss = lost.sum().div(chosen.length)
-          loss.backward()
-          sum += loss.item() * chosen.length
-          const gradients = new Map(
-            [...tensors].flatMap(([path, { grad }]) => (grad === undefined ? [] : [[path, grad]])),
-          )
-          optimizer.step(gradients, { learningRate: learningRate * (1 - step / steps), maxGradientNorm: 1 })
-          clearGrads([...tensors.values()])
-        })
-        step++
-      }
-      last = sum / rows
+    try {
+      const last = await train(tensors, dataset, { targets, weights, optimizer }, config, hooks)
+      for (const tensor of tensors.values()) tensor.requiresGrad = false
+      tensors.set('range', Tensor.from(Float32Array.of(middle, spread)).keep())
+      return network(tensors, dataset, last * spread ** 2)
+    } catch (error) {
+      for (const tensor of tensors.values()) tensor.free()
+      throw error
+    } finally {
+      for (const tensor of optimizer.state().tensors.values()) tensor.free()
+      targets.free()
+      weights?.free()
     }
-    targets.free()
-    weights?.free()
-    for (const tensor of tensors.values()) tensor.requiresGrad = false
-    tensors.set('range', Tensor.from(Float32Array.of(middle, spread)).keep())
-    return network(tensors, dataset, last * spread ** 2)
   },
   restore(tensors, _, problem) {
     const layers = depthOf(tensors)
@@ -120,6 +95,60 @@ export const mlp = defineLearner<Config, 'mlp'>({
     return network(tensors, problem)
   },
 })
+
+/** Trains the layers. -> mean loss of the last epoch, of standardised targets */
+const train = async (
+  tensors: ReadonlyMap<string, Tensor>,
+  { features, kind }: FeatureDataset,
+  { targets, weights, optimizer }: { targets: Tensor; weights: Tensor | undefined; optimizer: Optimizer },
+  { epochs, batch, learningRate }: Config,
+  { seed, signal, onProgress }: FitHooks,
+): Promise<number> => {
+  const [rows] = features.shape
+  const random = createRandom(`${seed}/mlp`)
+  const order = Int32Array.from({ length: rows }, (_, i) => i)
+  const steps = epochs * Math.ceil(rows / batch)
+  let step = 0
+  let last = 0
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    random.shuffle(order)
+    let sum = 0
+    for (let from = 0; from < rows; from += batch) {
+      if (step % 16 === 0) {
+        await setImmediate()
+        signal?.throwIfAborted()
+        onProgress?.(step / steps)
+      }
+      const chosen = order.subarray(from, Math.min(rows, from + batch))
+      scope(() => {
+        const index = Tensor.from(chosen, { dtype: 'int64' })
+        const predicted = forward(
+          tensors,
+          noGrad(() => features.indexSelect(0, index)),
+        )
+        const right = targets.indexSelect(0, index)
+        const losses = {
+          class: () => predicted.crossEntropy(right, { reduction: 'none' }).unsqueeze(1),
+          labels: () => predicted.binaryCrossEntropyWithLogits(right, { reduction: 'none' }),
+          number: () => predicted.mseLoss(right, { reduction: 'none' }),
+        }
+        const own = weights?.indexSelect(0, index)
+        const lost = own === undefined ? losses[kind]() : losses[kind]().mul(own)
+        const loss = lost.sum().div(chosen.length)
+        loss.backward()
+        sum += loss.item() * chosen.length
+        const gradients = new Map(
+          [...tensors].flatMap(([path, { grad }]) => (grad === undefined ? [] : [[path, grad]])),
+        )
+        optimizer.step(gradients, { learningRate: learningRate * (1 - step / steps), maxGradientNorm: 1 })
+        clearGrads([...tensors.values()])
+      })
+      step++
+    }
+    last = sum / rows
+  }
+  return last
+}
 
 const depthOf = (tensors: ReadonlyMap<string, Tensor>): number => {
   let layers = 0

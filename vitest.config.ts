@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config'
 import { compiledWorkers } from './scripts/compiled-workers.mjs'
 import { LongestFirst } from './scripts/longest-first.mjs'
 import { everyTime } from './scripts/strict-suites.mjs'
+import { external, testedModules } from './scripts/tested-modules.mjs'
 
 // Native tensors live in one process-wide table, so files run in forked processes, one test file each.
 const common = {
@@ -15,6 +16,7 @@ const common = {
   ],
   // Far above what any test takes: it ends what hangs, and says nothing about speed.
   testTimeout: 300_000,
+  server: { deps: { external } },
   hookTimeout: 300_000,
   expect: { poll: { timeout: 300_000 } },
 }
@@ -26,12 +28,13 @@ const strict = {
   include: everyTime,
   env: { TUNESMITH_TEST_DEVICE: 'strict', TUNESMITH_STRICT_OPERATORS: 'expected' },
 }
-const plugins = [compiledWorkers]
+const plugins = [testedModules, compiledWorkers]
 const chosen = process.env.TUNESMITH_TEST_DEVICE
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // More than two cores: some tests wait for programs and timers.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/summary-reporter.mjs'],
     // Projects share nothing by inheritance: an `include` here would be joined with theirs, and each would run every file. Where a device

@@ -16,8 +16,6 @@ using at::Tensor;
 using c10::IValue;
 using torch::jit::Stack;
 
-const Tensor& tensor_at(const Stack& arguments, size_t i) { return arguments[i].toTensor(); }
-
 Tensor without_values(const Tensor& t) {
   return t.defined() ? at::empty_strided(t.sizes(), t.strides(), t.options().device(at::kMeta)) : t;
 }

@@ -165,8 +165,6 @@ void give_values(const Tensor& t) {
 
 // ---- operations of ATen's products ----
 
-const Tensor& tensor_at(const Stack& arguments, size_t i) { return arguments[i].toTensor(); }
-
 void count_aten(const std::string& full, const Stack& arguments) {
   std::string name = full.substr(full.find("::") + 2);
   if (!name.empty() && name.back() == '_') name.pop_back();

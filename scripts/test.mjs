@@ -1,12 +1,14 @@
 // `npm test`: types, style, then every test. All of them run, even if one fails. The last line counts the tests, with types
 // and style as one each. Arguments go to vitest: `npm test -- src/core`. With TUNESMITH_TEST_ATTEMPTS=2, at most five files that failed
 // run a second time, alone, and their second result counts.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundleTested } from './tested-modules.mjs'
 
 const require = createRequire(import.meta.url)
 const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file)
@@ -25,18 +27,24 @@ const steps = [
   ['style', bin('@biomejs/biome', 'bin/biome'), ['check', '--error-on-warnings', '.']],
   ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]
-let passed = 0
-const failedChecks = []
-for (const [name, script, args] of steps) {
+// All at once, as each of them has one thread for most of its time; what they print stays together.
+const check = async ([name, script, args]) => {
   const started = performance.now()
-  const ok = run(script, args)
-  if (ok) passed += 1
-  else failedChecks.push(name)
-  console.log(`${name}: ${ok ? 'ok' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const printed = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => printed.push(bytes))
+  const [status] = await once(child, 'close')
+  process.stdout.write(Buffer.concat(printed))
+  console.log(`${name}: ${status === 0 ? 'ok' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+  return status === 0 ? [] : [name]
 }
+const failedChecks = (await Promise.all(steps.map(check))).flat()
+const passed = steps.length - failedChecks.length
+await bundleTested()
 // The reporter adds these to its own counts, so that its line is the last one and complete.
 const runTests = (args, counts, list) =>
   run(bin('vitest', 'vitest.mjs'), ['run', ...args], {
+    TUNESMITH_TEST_BUNDLE: '1',
     TUNESMITH_CHECKS_PASSED: String(counts.passed),
     TUNESMITH_CHECKS_FAILED: String(counts.failed),
     TUNESMITH_FAILED_CHECKS: failedChecks.join(', '),

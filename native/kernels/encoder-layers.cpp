@@ -59,7 +59,7 @@ using Parts = std::array<Tensor, part_count>;
 constexpr std::array<Part, 6> products = {q, k, v, o, up, down};
 
 // The tensors of a layer, and its matrices of blocks.
-struct Weights {
+struct EncoderWeights {
   static constexpr const char* op = "prepare_encoder_layers";
 
   Parts parts;
@@ -78,11 +78,11 @@ struct Weights {
       visit(matrix.order);
     }
   }
-  static std::vector<Weights> check(const LayerTensors& parts, const std::vector<c10::string_view>& formats,
-                                    const LayerTensors& orders);
+  static std::vector<EncoderWeights> check(const LayerTensors& parts, const std::vector<c10::string_view>& formats,
+                                           const LayerTensors& orders);
 };
 
-void check_matrix(const Weights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
+void check_matrix(const EncoderWeights& weights, Part part, int64_t outputs, int64_t inputs, const char* name) {
   if (!weights.is_dense(part)) {
     const BlockMatrix& matrix = weights.matrices[part];
     TORCH_CHECK(matrix.rows == outputs && matrix.columns == inputs, "Expected [", outputs, ",", inputs, "] for `", name,
@@ -97,14 +97,14 @@ void check_matrix(const Weights& weights, Part part, int64_t outputs, int64_t in
               "` of tunesmith::encoder_layers, got ", weight.scalar_type(), " ", weight.sizes(), ".");
 }
 
-void check_values(const Weights& parts, Part part, int64_t size, const char* name) {
+void check_values(const EncoderWeights& parts, Part part, int64_t size, const char* name) {
   if (!parts[part].defined()) return;
   check_vector(parts[part], size, op, name);
   TORCH_CHECK(parts[part].scalar_type() == parts.type, "Expected ", parts.type, " as `", name,
               "` of tunesmith::encoder_layers, got ", parts[part].scalar_type(), ".");
 }
 
-void check_layer(Weights& parts) {
+void check_layer(EncoderWeights& parts) {
   for (const Part norm : {attention_norm, mlp_norm}) {
     TORCH_CHECK(parts[norm].defined(), "Expected weights of both norms of tunesmith::encoder_layers.");
     if (norm == attention_norm) {
@@ -139,17 +139,18 @@ void check_layer(Weights& parts) {
   check_values(parts, mlp_norm_bias, width, "mlpNorm.bias");
 }
 
-std::vector<Weights> Weights::check(const LayerTensors& given, const std::vector<c10::string_view>& formats,
-                                    const LayerTensors& orders) {
+std::vector<EncoderWeights> EncoderWeights::check(const LayerTensors& given,
+                                                  const std::vector<c10::string_view>& formats,
+                                                  const LayerTensors& orders) {
   TORCH_CHECK(!given.empty() && given.size() % part_count == 0, "Expected ", int64_t(part_count),
               " `parts` of tunesmith::prepare_encoder_layers for each layer, got ", int64_t(given.size()), ".");
-  std::vector<Weights> layers(given.size() / part_count);
+  std::vector<EncoderWeights> layers(given.size() / part_count);
   TORCH_CHECK(formats.empty() || (formats.size() == layers.size() * products.size() && orders.size() == formats.size()),
               "Expected ", int64_t(products.size()),
               " `formats` and `orders` of tunesmith::prepare_encoder_layers for each of ", int64_t(layers.size()),
               " layers, got ", int64_t(formats.size()), " and ", int64_t(orders.size()), ".");
   for (size_t layer = 0; layer < layers.size(); layer++) {
-    Weights& weights = layers[layer];
+    EncoderWeights& weights = layers[layer];
     for (size_t i = 0; i < part_count; i++) {
       const Tensor& part = given[layer * part_count + i];
       if (part.defined()) weights.parts[i] = part.dim() == 1 ? part.contiguous() : part;
@@ -168,7 +169,7 @@ std::vector<Weights> Weights::check(const LayerTensors& given, const std::vector
 }
 
 // The layer norm of input + added, `rows` of the layers' width; `added` becomes the sum.
-void add_norm(const void* input, void* added, int64_t rows, const Weights& weights, Part part, double epsilon,
+void add_norm(const void* input, void* added, int64_t rows, const EncoderWeights& weights, Part part, double epsilon,
               void* output) {
   float* numbers = scratch(Scratch::decoder, 2 * rows);
   NormRows job{};
@@ -188,7 +189,7 @@ void add_norm(const void* input, void* added, int64_t rows, const Weights& weigh
              [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
 }
 
-void add_norm(const Tensor& input, const Tensor& added, const Weights& weights, Part part, double epsilon,
+void add_norm(const Tensor& input, const Tensor& added, const EncoderWeights& weights, Part part, double epsilon,
               const Tensor& output) {
   if (planning()) return;
   add_norm(address(input), mutable_address(added), input.size(0), weights, part, epsilon, mutable_address(output));
@@ -201,7 +202,7 @@ class BlockInput {
   BlockInput(Matrix rows, int64_t count) : rows_(rows), count_(count) {}
 
   // out [count,N], rows `stride` apart.
-  void multiply(float* out, int64_t stride, const Weights& weights, Part part) {
+  void multiply(float* out, int64_t stride, const EncoderWeights& weights, Part part) {
     const BlockMatrix& matrix = weights.matrices[part];
     const Tensor& bias = weights[part + 1];
     if (codes_ == nullptr || !share_input(code_, matrix.code))
@@ -233,7 +234,7 @@ class Input {
   explicit Input(Tensor rows) : rows_(std::move(rows)), blocks_(matrix_of(rows_), rows_.size(0)) {}
 
   // out [M,N] = rows times the transpose of a matrix, plus its bias, as tunesmith::linear and block_linear have it.
-  void multiply(const Tensor& out, const Weights& weights, Part part) {
+  void multiply(const Tensor& out, const EncoderWeights& weights, Part part) {
     if (weights.is_dense(part)) return linear_product(out, rows_, weights[part], weights[part + 1]);
     const BlockMatrix& matrix = weights.matrices[part];
     if (planning()) return count_product(rows_.size(0), matrix.rows, matrix.columns);
@@ -258,13 +259,13 @@ void activate(const Tensor& values, bool tanh) {
   if (!planning()) activate(mutable_address(values), values.numel(), type_of(values), tanh);
 }
 
-bool has_blocks_only(const Weights& weights) {
+bool has_blocks_only(const EncoderWeights& weights) {
   return std::none_of(products.begin(), products.end(), [&](Part part) { return weights.is_dense(part); });
 }
 
 // Whether the rows of a layer are computed in pieces: all steps but attention for some rows, before the next ones. What
 // the steps hand on then stays in the second cache. With few rows the threads share the columns of a product instead.
-bool in_pieces(const Weights& weights, int64_t rows) {
+bool in_pieces(const EncoderWeights& weights, int64_t rows) {
   constexpr int64_t least_rows = 32;  // for each thread
   return has_blocks_only(weights) && rows >= least_rows * at::get_num_threads();
 }
@@ -286,7 +287,7 @@ float* mutable_row_of(const Tensor& t, int64_t row) {
 }
 
 // Queries, keys and values of the rows. All [rows,width].
-void project_pieces(const Weights& weights, const Tensor& rows, const Tensor& query, const Tensor& keys,
+void project_pieces(const EncoderWeights& weights, const Tensor& rows, const Tensor& query, const Tensor& keys,
                     const Tensor& values) {
   const int64_t width = weights.width;
   if (planning()) return count_product(rows.size(0), 3 * width, width);
@@ -299,7 +300,7 @@ void project_pieces(const Weights& weights, const Tensor& rows, const Tensor& qu
 }
 
 // What follows attention: `mixed` is what it gave for the rows of `input`. All [rows,width].
-void finish_pieces(const Weights& weights, const Tensor& input, const Tensor& mixed, const Tensor& output,
+void finish_pieces(const EncoderWeights& weights, const Tensor& input, const Tensor& mixed, const Tensor& output,
                    double epsilon, bool tanh) {
   const int64_t width = weights.width, inner = weights.inner, rows = input.size(0);
   if (planning()) return count_product(rows, width + 2 * inner, width);
@@ -341,7 +342,8 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
                 "Expected int64 [M] as `read_places` of tunesmith::encoder_layers, got ", read_places->scalar_type(),
                 " ", read_places->sizes(), ".");
 
-  const std::vector<Weights> weights = held_object<PreparedLayers<Weights>>(prepared, op, "prepareEncoderLayers").use();
+  const std::vector<EncoderWeights> weights =
+      held_object<PreparedLayers<EncoderWeights>>(prepared, op, "prepareEncoderLayers").use();
   TORCH_CHECK(weights[0].width == width, "Expected [B,T,", weights[0].width,
               "], as the layers have, for `hidden` of tunesmith::encoder_layers, got ", hidden.sizes(), ".");
   TORCH_CHECK(weights[0].type == hidden.scalar_type(), "Expected ", weights[0].type,
@@ -351,7 +353,7 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
   Tensor queries = at::empty({tokens, width}, hidden.options()), keys = at::empty_like(queries);
   Tensor values = at::empty_like(queries), next = at::empty_like(queries), changes, middle, wide;
   for (int64_t layer = 0; layer < layers; layer++) {
-    const Weights& parts = weights[size_t(layer)];
+    const EncoderWeights& parts = weights[size_t(layer)];
     const int64_t inner = parts.inner;
     const bool some = reads && layer + 1 == layers;
     const Tensor input = some ? at::index_select(stream, 0, *read_places) : stream;
@@ -394,7 +396,8 @@ Tensor encoder_layers(const Tensor& hidden, const std::optional<Tensor>& mask, c
 
 Tensor prepare_encoder_layers(const c10::List<std::optional<Tensor>>& parts, c10::string_view formats,
                               const c10::List<std::optional<Tensor>>& orders) {
-  return hold_object(std::make_unique<PreparedLayers<Weights>>(layer_tensors(parts), formats, layer_tensors(orders)));
+  return hold_object(
+      std::make_unique<PreparedLayers<EncoderWeights>>(layer_tensors(parts), formats, layer_tensors(orders)));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr int64_t packed_limit = int64_t(2) << 20;   // floats of packed columns
 constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
 constexpr int64_t turned_columns = 16;               // a cache line of fp32
 constexpr int64_t few_rows = 128;                    // up to here, packing the weight costs more than it saves
-constexpr int64_t fewest_rows = 16;                  // and up to here in any layout
+constexpr int64_t fewest_gemm_rows = 16;             // and up to here in any layout
 constexpr int64_t few_floats = int64_t(1) << 18;     // more of them would not wait in a cache for the next weight rows
 
 // Floats that fill half of the second cache. No result depends on it.
@@ -260,7 +260,7 @@ void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
   const bool by_columns = p.frozen == nullptr && p.b.row_stride != 1 && p.b.column_stride == 1;
   const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 || by_columns : p.frozen_transposed;
-  const bool few = p.rows <= fewest_rows || (p.rows <= few_rows && p.rows * p.depth <= few_floats && !by_columns);
+  const bool few = p.rows <= fewest_gemm_rows || (p.rows <= few_rows && p.rows * p.depth <= few_floats && !by_columns);
   if (few && !batch_invariant() && !p.add_to_out && by_rows && !by_columns && p.a.column_stride != 1) {
     // Rows in one piece, so that the bits do not depend on how the rows lie.
     float* rows = scratch(Scratch::partial, p.rows * p.depth);

@@ -19,12 +19,12 @@ using at::Tensor;
 constexpr int64_t piece_size = 32768;
 
 // A run of elements of one tensor; the pieces of all tensors are the tasks of one pass.
-struct Piece {
+struct ParameterPiece {
   size_t tensor;
   int64_t first, count;
 };
-std::vector<Piece> pieces_of(at::TensorList tensors) {
-  std::vector<Piece> pieces;
+std::vector<ParameterPiece> pieces_of(at::TensorList tensors) {
+  std::vector<ParameterPiece> pieces;
   for (size_t i = 0; i < tensors.size(); i++)
     for (int64_t at = 0; at < tensors[i].numel(); at += piece_size)
       pieces.push_back({i, at, std::min(piece_size, tensors[i].numel() - at)});
@@ -91,7 +91,7 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   if (!fused)
     return plain::adamw_(params, exp_avgs, exp_avg_sqs, working_copies, gradients, learning_rates, weight_decays,
                          {beta1, beta2, eps, step, scale});
-  const std::vector<Piece> pieces = pieces_of(params);
+  const std::vector<ParameterPiece> pieces = pieces_of(params);
   AdamW shared{};
   shared.beta1 = float(beta1);
   shared.beta2 = float(beta2);
@@ -103,7 +103,7 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   const double correction1 = 1 / (1 - std::pow(beta1, double(step)));
   over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
-      const Piece& piece = pieces[size_t(i)];
+      const ParameterPiece& piece = pieces[size_t(i)];
       const size_t k = piece.tensor;
       AdamW job = shared;
       job.keep = float(1 - learning_rates[k] * weight_decays[k]);
@@ -133,11 +133,11 @@ std::vector<Tensor> dense(at::TensorList grads, const char* op) {
 }
 
 double norm_of(const std::vector<Tensor>& grads) {
-  const std::vector<Piece> pieces = pieces_of(grads);
+  const std::vector<ParameterPiece> pieces = pieces_of(grads);
   std::vector<double> sums(pieces.size());
   over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
-      const Piece& piece = pieces[size_t(i)];
+      const ParameterPiece& piece = pieces[size_t(i)];
       const Tensor& g = grads[piece.tensor];
       sums[size_t(i)] = kernels().square_sum(element(g, piece.first), type_of(g), piece.count);
     }
@@ -174,10 +174,10 @@ Tensor clip_grad_norm_(at::TensorList grads, double max_norm, double scale) {
   std::vector<Tensor> plain;
   for (const Tensor& g : grads)
     if (g.is_non_overlapping_and_dense()) plain.push_back(g);
-  const std::vector<Piece> pieces = pieces_of(plain);
+  const std::vector<ParameterPiece> pieces = pieces_of(plain);
   over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
-      const Piece& piece = pieces[size_t(i)];
+      const ParameterPiece& piece = pieces[size_t(i)];
       const Tensor& g = plain[piece.tensor];
       kernels().scale(static_cast<char*>(mutable_address(g)) + piece.first * g.element_size(), type_of(g), factor,
                       piece.count);

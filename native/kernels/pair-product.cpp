@@ -145,14 +145,14 @@ void multiply_block(const Product& p, const Split& split, const Stretch& s, Sums
 }
 
 // The columns of one piece, for all rows.
-struct Piece {
+struct ColumnPiece {
   const float* rows;  // packed: slices one after another
   int64_t padded_rows;
   int64_t column, columns;
   int64_t ahead;  // columns from this piece to the one that the thread is likely to take next
 };
 
-void multiply_piece(const Product& p, const Split& split, const Piece& piece) {
+void multiply_piece(const Product& p, const Split& split, const ColumnPiece& piece) {
   const Kernels& k = kernels();
   const int64_t width = k.tile_columns, panels = (piece.columns + width - 1) / width;
   float* packed = scratch(Scratch::columns, panels_of_piece * width * ceil_to(split.step, 8));

@@ -21,7 +21,7 @@ constexpr int64_t fewest_lanes = 192;
 constexpr int64_t waiting_limit = int64_t(1) << 19;   // bf16 values
 constexpr int64_t sums_limit = int64_t(1) << 20;      // floats that wait for more of the depth
 constexpr int64_t prepared_limit = int64_t(8) << 20;  // bf16 values that are packed for all threads
-constexpr int64_t fewest_rows = 128;                  // fewer are not worth packing a weight
+constexpr int64_t fewest_tile_rows = 128;             // fewer are not worth packing a weight
 
 constexpr int64_t most_rows = 256;                // that are multiplied without packing the weight
 constexpr int64_t rows_limit = int64_t(1) << 19;  // bf16 values of some rows, which wait in the second cache
@@ -146,7 +146,7 @@ bool fits_tiles(const Product& p) {
 }
 
 bool takes_tiles(const Product& p) {
-  return fits_tiles(p) && p.rows >= fewest_rows && p.depth >= side && p.columns >= side && !takes_tile_rows(p);
+  return fits_tiles(p) && p.rows >= fewest_tile_rows && p.depth >= side && p.columns >= side && !takes_tile_rows(p);
 }
 
 void multiply_by_tiles(const Product& p) {
@@ -184,7 +184,8 @@ bool fits_tile_weight(int64_t columns, int64_t row_stride) { return columns >= s
 bool takes_tile_rows(const Product& p) {
   return p.frozen == nullptr && p.panels == nullptr && p.a.type == Type::bfloat16 && p.b.type == Type::bfloat16 &&
          p.a.column_stride == 1 && p.b.row_stride == 1 && p.a.row_stride % 2 == 0 && fits_tile_rows(p.rows, p.depth) &&
-         (p.rows < fewest_rows || p.a.row_stride % shared_sets == 0) && fits_tile_weight(p.columns, p.b.column_stride);
+         (p.rows < fewest_tile_rows || p.a.row_stride % shared_sets == 0) &&
+         fits_tile_weight(p.columns, p.b.column_stride);
 }
 
 int64_t tile_rows_floats(int64_t rows, int64_t depth) { return ceil_to(rows, side) / side * tile_panel(depth); }

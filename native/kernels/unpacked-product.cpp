@@ -23,9 +23,9 @@ namespace {
 using at::Tensor;
 
 constexpr int64_t values_of_thread = int64_t(1) << 17;
-constexpr int64_t fewest_rows = 12;          // of fewer other products take less than dequantising all at once
-constexpr int64_t piece = int64_t(4) << 20;  // bf16 values
-constexpr int64_t column_unit = 256;         // blocks of a format end there
+constexpr int64_t fewest_unpacked_rows = 12;  // of fewer other products take less than dequantising all at once
+constexpr int64_t piece = int64_t(4) << 20;   // bf16 values
+constexpr int64_t column_unit = 256;          // blocks of a format end there
 constexpr int64_t values_of_task = int64_t(1) << 15;
 
 bool rounds(const Tensor& a) {
@@ -42,7 +42,7 @@ void unpack_rounded(const PackedMatrix& m, int64_t row, int64_t rows, int64_t co
 bool takes_strips(const Product& p) {
   if (p.a.column_stride != 1) return false;
   const bool tiles = fits_tile_rows(p.rows, p.depth) && fits_tile_weight(p.columns, p.depth);
-  return tiles || ((p.rows < fewest_rows || prefers_forward_pairs()) && takes_few_pairs(p.rows));
+  return tiles || ((p.rows < fewest_unpacked_rows || prefers_forward_pairs()) && takes_few_pairs(p.rows));
 }
 
 // Each thread dequantises some rows of the matrix at a time, and multiplies by them while they lie in its caches.
@@ -82,7 +82,7 @@ void unpacked_product_out(const Tensor& out, const Tensor& a, const PackedMatrix
   p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
   if (!rounds(a) || depth == 0) return multiply(p);
   if (transposed && takes_strips(p)) return multiply_by_strips(p);
-  if (p.rows < fewest_rows) return multiply(p);
+  if (p.rows < fewest_unpacked_rows) return multiply(p);
   const int64_t fitting = std::max<int64_t>(1, piece / depth / column_unit) * column_unit;
   const int64_t parts = (columns + fitting - 1) / fitting;
   const int64_t step = ceil_to((columns + parts - 1) / parts, column_unit);

@@ -2,6 +2,7 @@
 import { readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename } from 'node:path'
+import { systemFault } from '../core/index.ts'
 import type { Catalogue } from './command-help.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
 
@@ -82,12 +83,6 @@ export const runAsProcess = async (argv: readonly string[], options: ProcessOpti
   process.exit(exitCode === 0 ? 1 : exitCode)
 }
 
-const reasons: Record<string, string> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EFBIG: 'the file is too large',
-}
-
 /** A stream to which nothing more is written once its reader is gone: `… | head`, or a terminal that was closed. */
 class Output {
   readonly #stream: NodeJS.WriteStream
@@ -121,6 +116,6 @@ class Output {
   #fail(error: NodeJS.ErrnoException): void {
     this.closed = true
     // EIO: the terminal of a background process was closed.
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') this.fault ??= reasons[error.code ?? ''] ?? error.message
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') this.fault ??= systemFault(error)?.words ?? error.message
   }
 }

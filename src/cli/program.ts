@@ -8,6 +8,7 @@ import {
   programName,
   setAddonInstaller,
   suggest,
+  systemFault,
   TunesmithError,
 } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
@@ -230,15 +231,7 @@ const describeError = (error: unknown): string => {
   const message = error.message.split('\n')[0]
   const system = error as NodeJS.ErrnoException
   if (system.syscall !== undefined && system.path !== undefined) {
-    const reasons: Record<string, string> = {
-      ENOENT: 'no such file or folder',
-      EACCES: 'permission denied',
-      EISDIR: 'it is a folder',
-      ENOTDIR: 'a part of the path is not a folder',
-      EROFS: 'the file system is read-only',
-      ENOSPC: 'the disk is full',
-    }
-    return `Cannot ${system.syscall} \`${system.path}\`: ${reasons[system.code ?? ''] ?? system.code}.`
+    return `Cannot ${system.syscall} \`${system.path}\`: ${systemFault(error)?.words ?? system.code}.`
   }
   return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 for the stack)`
 }

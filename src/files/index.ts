@@ -4,7 +4,17 @@
 export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimited.ts'
 export { type PackedFile, packedFiles } from './packed-files.ts'
 export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
-export { expandFiles, filePattern, globBase, isGlob, listEntries, matchesExtension, schemeOf } from './paths.ts'
+export {
+  arrowAdvice,
+  expandFiles,
+  filePattern,
+  globBase,
+  isArrowFile,
+  isGlob,
+  listEntries,
+  matchesExtension,
+  schemeOf,
+} from './paths.ts'
 export { isOfSplit, splitOfPath, splitWords } from './split-names.ts'
 export {
   type ByteLine,

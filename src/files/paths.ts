@@ -2,7 +2,7 @@
 // does not depend on the file system.
 import { type Dirent, existsSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { dirname, isAbsolute, join, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, sep } from 'node:path'
 import { byCodeUnits, DataError } from '../core/index.ts'
 
 const compressions = ['', '.gz', '.bz2', '.zst']
@@ -26,8 +26,11 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
   if (path.startsWith('@') && !existsSync(path)) return expandList(path.slice(1), extensions)
   if (existsSync(path)) {
     if (!statSync(path).isDirectory()) return [path]
-    const files = (await walk(path)).filter((file) => matchesExtension(file, extensions))
+    const found = await walk(path)
+    const isArrow = found.some(isArrowFile)
+    const files = found.filter((file) => matchesExtension(file, extensions) && !describesData(file, isArrow))
     if (files.length === 0) {
+      if (isArrow) throw new DataError(arrowAdvice, path)
       throw new DataError(
         `Expected files ending in ${extensions.join(', ')} (plain, .gz, .bz2 or .zst) in the folder, got none. Name the files, or check the kind of source.`,
         path,
@@ -44,6 +47,19 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
   }
   throw new DataError('Expected a file, a folder or a glob, got a path that does not exist. Check the path.', path)
 }
+
+/** Whether a file is in the format that `save_to_disk` of Hugging Face's datasets writes. */
+export const isArrowFile = (file: string): boolean => file.toLowerCase().endsWith('.arrow')
+
+/** What to do with Arrow files. */
+export const arrowAdvice =
+  'Expected files of records, got Arrow files, as `save_to_disk` of the Python package datasets writes them. Write Parquet files with its `to_parquet`.'
+
+/** Whether a file describes a data set of Hugging Face: it has no records itself. */
+const describesData = (file: string, besideArrow: boolean): boolean =>
+  ['dataset_info.json', 'dataset_infos.json', 'dataset_dict.json', ...(besideArrow ? ['state.json'] : [])].includes(
+    basename(file),
+  )
 
 /** Whether a path is a pattern of paths. */
 export const isGlob = (path: string): boolean => /[*?{]/.test(path)

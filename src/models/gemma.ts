@@ -294,14 +294,21 @@ export const gemma3 = defineModel({
     /** Rotary settings by kind of layer; older files have `rope_theta`, `rope_scaling` and `rope_local_base_freq`. */
     read: (fields) => {
       refuse(fields, ['attn_logit_softcapping', 'final_logit_softcapping', 'use_bidirectional_attention'])
-      const { full_attention: full, sliding_attention: sliding } = (fields.rope_parameters ?? {}) as Fields
-      const local = (sliding ?? {}) as Fields
+      const { full_attention: full, sliding_attention: sliding } = (fields.rope_parameters ?? {}) as {
+        [layers: string]: Fields | undefined
+      }
+      const local = sliding ?? {}
       if (local.rope_type !== undefined && local.rope_type !== 'default')
         throw new ConfigError(
           `Expected unscaled rotary positions in sliding layers, got ${JSON.stringify(local.rope_type)?.slice(0, 80)} for \`rope_type\`.`,
         )
       return {
-        ...ropeFields.read({ ...fields, rope_parameters: full }),
+        // Where a file has both fields, transformers adds the older one to the newer.
+        ...ropeFields.read({
+          ...fields,
+          rope_parameters: { ...full, ...(fields.rope_scaling as Fields | null) },
+          rope_scaling: undefined,
+        }),
         localRopeTheta: local.rope_theta ?? fields.rope_local_base_freq,
         windowPattern: fields.sliding_window_pattern ?? fields._sliding_window_pattern,
       }

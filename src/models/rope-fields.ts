@@ -99,9 +99,15 @@ export const ropeSettings = {
     .describe('scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch'),
 }
 
+/** The settings of a file: where it has both fields, transformers takes the older one, unless that is empty. */
+const givenIn = ({ rope_scaling: older, rope_parameters: newer }: Fields): Fields => {
+  const isGiven = typeof older === 'object' && older !== null && Object.keys(older).length > 0
+  return ((isGiven ? older : newer) ?? {}) as Fields
+}
+
 /** @throws ConfigError for an unsupported kind of scaling */
 const read = (fields: Fields): Fields => {
-  const given = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields
+  const given = givenIn(fields)
   const kind = String(given.rope_type ?? given.type ?? 'default')
   const reader = Object.hasOwn(readers, kind) ? readers[kind] : undefined
   if (reader === undefined)
@@ -140,7 +146,7 @@ export const partialRopeSettings = {
 /** Reads and writes the settings of heads that are rotated in part; for `hfExtra`. */
 export const partialRopeFields = {
   read: (fields: Fields): Fields => {
-    const given = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields
+    const given = givenIn(fields)
     return { ...read(fields), partialRotaryFactor: given.partial_rotary_factor ?? fields.partial_rotary_factor }
   },
   write: (config: { ropeTheta: number; ropeScaling: RopeScaling; partialRotaryFactor: number }): Fields => {

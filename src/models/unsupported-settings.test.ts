@@ -87,6 +87,34 @@ describe('toHf', () => {
   })
 })
 
+describe('a file with the older and the newer field of rotary positions', () => {
+  const both = (rope_scaling: object | null, newer: object) => ({
+    rope_scaling,
+    rope_parameters: newer,
+    hidden_size: 32,
+    num_attention_heads: 4,
+  })
+  const newer = { rope_type: 'linear', factor: 2, rope_theta: 500 }
+
+  it('goes by the older one, as in transformers, unless it is empty', () => {
+    const { ropeScaling } = models.llama.fromHf(both({ rope_type: 'linear', factor: 8 }, newer))
+    expect(ropeScaling).toEqual({ kind: 'linear', factor: 8 })
+    for (const empty of [{}, null])
+      expect(models.llama.fromHf(both(empty, newer))).toMatchObject({
+        ropeTheta: 500,
+        ropeScaling: { kind: 'linear', factor: 2 },
+      })
+  })
+
+  it('adds the older one to the newer in Gemma 3', () => {
+    const fields = both({ rope_type: 'linear', factor: 8 }, { full_attention: newer })
+    expect(models.gemma3.fromHf(fields)).toMatchObject({
+      ropeTheta: 500,
+      ropeScaling: { kind: 'linear', factor: 8 },
+    })
+  })
+})
+
 describe('LongRoPE', () => {
   const scaled = (short_factor: number[]) => ({
     hidden_size: 32,

@@ -200,6 +200,11 @@ describe('a critic that begins as a reward model', () => {
     await expect(fault({ criticWarmup: 5 }, { objective: 'grpo' })).rejects.toThrow(
       /no `settings.criticWarmup`.*no critic/,
     )
+    await expect(fault({ value: { clip: 0.5 } }, { objective: 'grpo' })).rejects.toThrow(
+      /no `settings.value`.*no critic/,
+    )
+    await expect(fault({ klIn: 'loss' }, { objective: 'grpo' })).rejects.toThrow(/`klIn` has no effect.*`beta`/)
+    await expect(fault({ klRatioCorrected: true })).rejects.toThrow(/`klRatioCorrected` has no effect.*in the reward/)
   })
 })
 

@@ -236,6 +236,7 @@ describe('errors', () => {
     await expect(fault('dpo', { variant: 'lora', reference: { precision: 'int8' } })).rejects.toThrow(
       /no `reference.precision` with the variant lora/,
     )
+    await expect(fault('simpo', { reference: { cache: true } })).rejects.toThrow(/no `reference.cache`.*no reference/)
     await expect(fault('dpo', { frozenWeights: 'bfloat16', precision: 'bfloat16' })).rejects.toThrow(
       /no effect with bfloat16/,
     )

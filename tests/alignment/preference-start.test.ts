@@ -155,6 +155,16 @@ describe('a reference that follows the policy', () => {
   })
 })
 
+describe('settings of a reference that have no effect are refused', () => {
+  it.each([
+    [{ type: 'dpo', referenceMix: 0.5 }, '`referenceMix` has no effect without `referenceSyncSteps`'],
+    [{ type: 'ipo', divergenceAlpha: 0.3 }, '`divergenceAlpha` has no effect on the divergence reverse-kl'],
+  ] as [PreferenceInput, string][])('%o', (input, message) => {
+    const reference = modelReference(frozenCopy(build('llama', 'causal-lm')))
+    expect(() => preferenceCriterion(checked(input), { reference })).toThrow(message)
+  })
+})
+
 describe('a resumed run', () => {
   /** A run of DPO with a reference that follows, or of BCO with its running mean, on a LoRA or on all weights. */
   const make = (input: PreferenceInput, adapter: boolean, steps: number) => {

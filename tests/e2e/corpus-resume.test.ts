@@ -198,7 +198,7 @@ describe('a full disk', () => {
     const args = build(out, '--seed', '5', '--rebuild', '--workers', '2')
     const stopped = await runCli(args, { shellPrefix: 'ulimit -f 40' })
     expect(stopped.code).toBe(1)
-    expect(stopped.stderr).toMatch(/error: File size limit exceeded.*Finished work is kept/)
+    expect(stopped.stderr).toMatch(/error: File size limit reached.*Finished work is kept/)
     expect(stopped.stderr).not.toMatch(/\n\s+at /)
     const kept = Object.entries(snapshot(out)).filter(([path]) => path in expected)
     expect(Object.fromEntries(kept)).toEqual(expected)

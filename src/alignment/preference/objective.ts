@@ -179,9 +179,13 @@ interface FollowSettings {
   referenceMix: number
 }
 
-/** When and how far the reference moves. */
-export const syncOf = ({ referenceSyncSteps: steps, referenceMix: mix }: FollowSettings): PairOptions['sync'] =>
-  steps === undefined ? undefined : { steps, mix }
+/** When and how far the reference moves. @throws ConfigError for a share without steps, which has no effect */
+export const syncOf = ({ referenceSyncSteps: steps, referenceMix: mix }: FollowSettings): PairOptions['sync'] => {
+  if (steps !== undefined) return { steps, mix }
+  if (mix !== followFields.referenceMix.parse(undefined))
+    throw new ConfigError('`referenceMix` has no effect without `referenceSyncSteps`: set both or neither.')
+  return undefined
+}
 
 interface ReferenceSettings extends FollowSettings {
   sftWeight: number
@@ -191,14 +195,21 @@ interface ReferenceSettings extends FollowSettings {
   divergenceAlpha: number
 }
 
-/** The shared settings of an objective with a reference. */
-export const referenceOptions = (config: ReferenceSettings): PairOptions => ({
-  sftWeight: config.sftWeight,
-  sftPrompt: false,
-  weighting: config.weighting,
-  tailWeight: config.tailWeight,
-  sync: syncOf(config),
-})
+/** The shared settings of an objective with a reference. @throws ConfigError for one that has no effect */
+export const referenceOptions = (config: ReferenceSettings): PairOptions => {
+  const { divergence, divergenceAlpha } = config
+  if (divergence !== 'alpha' && divergenceAlpha !== referenceFields.divergenceAlpha.parse(undefined))
+    throw new ConfigError(
+      `\`divergenceAlpha\` has no effect on the divergence ${divergence}: set \`divergence\` to alpha, or remove it.`,
+    )
+  return {
+    sftWeight: config.sftWeight,
+    sftPrompt: false,
+    weighting: config.weighting,
+    tailWeight: config.tailWeight,
+    sync: syncOf(config),
+  }
+}
 
 /** The shared settings of an objective without a reference. */
 export const freeOptions = ({ sftWeight, weighting }: { sftWeight: number; weighting: boolean }): PairOptions => ({

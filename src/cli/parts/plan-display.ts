@@ -58,7 +58,9 @@ export const renderStartedPlan = ({ prediction, measured, costs }: StartedPlan):
     `peak in ${prediction.phase}; planned in ${formatDuration(1000 * prediction.planSeconds)}`,
     ...(prediction.source === undefined ? [] : [`time by ${prediction.source}`]),
     ...prediction.notes.map((note) => `note: ${note}`),
-    ...(measured === undefined ? ['The run has not ended yet: it is measured when it ends.'] : []),
+    ...(measured === undefined
+      ? ['No measurement: a run is measured when it ends, and this one still trains, was stopped, or failed.']
+      : []),
   ].join('\n')
 
 /** What was learned from runs as text. */

@@ -2,7 +2,7 @@
 // before the damage of a file are kept.
 
 import { existsSync } from 'node:fs'
-import { DataError } from '../../core/index.ts'
+import { DataError, systemFault } from '../../core/index.ts'
 import { type CorpusDocument, type DropLine, textBytes } from '../document.ts'
 import { isReject, type SourceDefinition } from '../sources/source.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
@@ -11,9 +11,6 @@ import { countDrop, type DamagedInput, emptyCounts, type StageCounts } from './s
 export const readStage = 'read'
 /** The reason of the drop line that represents the unread rest of a damaged file. */
 export const damagedReason = 'damaged-file'
-
-/** Faults of the machine, not of the data: they stop the build instead of losing the rest of a file. */
-const machineFaults = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EROFS', 'EIO'])
 
 export interface RecordReader {
   documents: AsyncIterable<CorpusDocument>
@@ -88,8 +85,8 @@ async function* readInput(
 /** The message of a fault of the data for the report; faults of the machine are rethrown. */
 const faultOf = (error: unknown, path: string): string => {
   const fault = error instanceof Error ? error : new Error(String(error))
-  const code = (fault as NodeJS.ErrnoException).code
-  if (code !== undefined && machineFaults.has(code)) throw fault
+  // Faults of the machine, not of the data, stop the build instead of losing the rest of a file.
+  if (!(fault instanceof DataError) && (systemFault(fault)?.of ?? 'path') !== 'path') throw fault
   if (!existsSync(path))
     throw new DataError(
       'Expected the file that was listed, got none: it was removed during the build. Run the build again.',

@@ -1,6 +1,6 @@
 // JSON lines: one object per line, with the text in one of its fields.
 import { z } from 'zod'
-import { DataError, parseJson } from '../../core/index.ts'
+import { DataError, parseJson, show } from '../../core/index.ts'
 import { type ByteStream, decodeUtf8, openBytes, splitLines } from '../../files/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { scalarMetadata } from './text-record.ts'
@@ -71,12 +71,10 @@ export const toDocument = (
 ): SourceRecord => {
   const text = record[config.textField]
   if (typeof text !== 'string') {
-    const fields = Object.keys(record).slice(0, 20).join(', ')
-    return {
-      reason: 'no-text-field',
-      source,
-      detail: `record ${number} has no text in "${config.textField}", only ${fields}`,
-    }
+    const has = Object.hasOwn(record, config.textField)
+      ? `has ${show(text)} in "${config.textField}"`
+      : `has no field "${config.textField}", only ${Object.keys(record).slice(0, 20).join(', ')}`
+    return { reason: 'no-text-field', source, detail: `record ${number} ${has}` }
   }
   if (text.trim() === '') return { reason: 'empty', source, detail: `record ${number}` }
   const id = record[config.idField]

@@ -1,5 +1,7 @@
 // The families of objectives, by what they learn from: how the recipes of each are completed, and how its runs are built and compared.
 
+import { findPreference } from '../../alignment/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import { fillDefaults } from '../engine/base-settings.ts'
 import type { BuildContext, BuiltRun, RunComparison } from '../engine/run-kind.ts'
 import { buildPreferences } from './build-preferences.ts'
@@ -21,9 +23,19 @@ export interface AlignFamily {
   comparison: RunComparison<AlignRecipe>
 }
 
+/** @throws ConfigError for settings of a reference that the objective does not have */
+const refuseReference = ({ objective, reference: { cache, precision } }: AlignRecipe): void => {
+  if (findPreference(objective).reference || (!cache && precision === undefined)) return
+  const name = cache ? 'cache' : 'precision'
+  throw new ConfigError(
+    `Expected no \`reference.${name}\` with the objective ${objective}, which has no reference model. Remove it, or choose an objective such as dpo.`,
+  )
+}
+
 const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
   complete(recipe) {
     refuseRolloutSettings(recipe)
+    refuseReference(recipe)
     checkRewards(recipe)
     fillDefaults(recipe, { sequences: 32, epochs: 1, best: alignmentData[kind].mainMetric })
   },

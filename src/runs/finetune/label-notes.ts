@@ -12,7 +12,11 @@ const alike = (labels: readonly string[]): string[][] => {
   return [...groups.values()].filter(({ length }) => length > 1)
 }
 
-/** `Labels of the training records: positive 305, negative 295.`, the most frequent first, and a line for labels that look the same. */
+/** Whether -1 is a label beside the numbers of classes: data sets of Hugging Face have it where a label is not known. */
+const hasUnknown = (labels: readonly string[]): boolean =>
+  labels.length > 1 && labels.includes('-1') && labels.every((label) => label === '-1' || /^\d+$/.test(label))
+
+/** `Labels of the training records: positive 305, negative 295.`, the most frequent first, and lines for labels that may be mistakes. */
 export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
   if (counts.size === 0) return []
   const listed = [...counts]
@@ -26,5 +30,10 @@ export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
       (labels) =>
         `The labels ${labels.map((label) => JSON.stringify(label)).join(' and ')} differ only in case or white space, and are different classes here. If they mean the same, spell them alike.`,
     ),
+    ...(hasUnknown([...counts.keys()])
+      ? [
+          'The label -1 is a class like the others here. Data sets of Hugging Face have it in records without a label: if yours does, leave those records out.',
+        ]
+      : []),
   ]
 }

@@ -76,6 +76,11 @@ export interface PpoSettings {
   klIn?: 'reward' | 'loss'
   /** Estimator of the KL divergence (default: the objective's; k1 or k3 in the reward). */
   klEstimator?: 'k1' | 'k2' | 'k3' | 'k3-k2'
+  /**
+   * Multiply by the probability ratio, which makes the gradients of k1 and k3 unbiased and that of k2
+   * biased (default: for k1 and k3, as DeepSeek-V3.2).
+   */
+  klRatioCorrected?: boolean
   /** Adapt beta, so that the KL divergence stays near a target. */
   adaptiveKl?: {
     /** KL divergence per answer to aim for, in nats. Default: `6`. */

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, relative } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { expandFiles, isOfSplit, splitOfPath } from '../../files/index.ts'
+import { arrowAdvice, expandFiles, isArrowFile, isOfSplit, splitOfPath } from '../../files/index.ts'
 import { classFolders } from './class-folders.ts'
 import { csv, tsv } from './delimited-rows.ts'
 import { json, jsonLines } from './json-rows.ts'
@@ -128,6 +128,7 @@ export const formatOfName = (file: string): FormatName | undefined => {
 const formatOf = (file: string): RowFormat => {
   const found = formatOfName(file)
   if (found !== undefined) return formats[found]
+  if (isArrowFile(file)) throw new DataError(arrowAdvice, file)
   throw new DataError(
     `Expected a file ending in ${formatNames.flatMap((key) => formats[key].extensions).join(', ')} (plain, .gz, .bz2 or .zst), got another ending. Set \`format\`.`,
     file,

@@ -72,13 +72,20 @@ export interface RolloutObjective extends AlignObjective {
 const dynamicRounds = 4
 
 /** Where the KL divergence counts, with which coefficient and estimator; undefined for none. */
-const klOf = ({ kl }: AlgorithmDefinition, { beta = kl?.coefficient ?? 0, klIn, klEstimator }: AlgorithmSettings) => {
+const klOf = (
+  { kl }: AlgorithmDefinition,
+  { beta = kl?.coefficient ?? 0, klIn, klEstimator, klRatioCorrected: ratioCorrected }: AlgorithmSettings,
+) => {
   if (!(beta > 0)) return undefined
   const place = klIn ?? kl?.in ?? 'loss'
   const estimator = klEstimator ?? (kl?.in === place ? kl.estimator : place === 'reward' ? 'k1' : 'k3')
   if (place === 'reward' && estimator !== 'k1' && estimator !== 'k3')
     throw new ConfigError(`Expected k1 or k3 for \`klEstimator\` with \`klIn\` reward, got ${estimator}.`)
-  return { in: place, coefficient: beta, estimator }
+  if (place === 'reward' && ratioCorrected !== undefined)
+    throw new ConfigError(
+      '`klRatioCorrected` has no effect on a KL divergence in the reward: set `klIn` to loss, or remove it.',
+    )
+  return { in: place, coefficient: beta, estimator, ratioCorrected }
 }
 
 /** The estimator of advantages with its settings. @throws ConfigError for groups that are too small for it */
@@ -91,20 +98,19 @@ const advantagesOf = (definition: AlgorithmDefinition, settings: AlgorithmSettin
   return advantages
 }
 
-/** @throws ConfigError for settings that would have no effect */
+const defaults = algorithmSchema.parse({})
+
+/** @throws ConfigError for settings that would have no effect. Recipes of run.json have the defaults of all. */
 const checkAlgorithm = (definition: AlgorithmDefinition, settings: AlgorithmSettings, critic: Critic | undefined) => {
-  for (const name of ['critic', 'criticFrom'] as const)
-    if (critic === undefined && settings[name] !== undefined)
-      throw new ConfigError(
-        `Expected no \`settings.${name}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
-      )
-  // Recipes of run.json have its default, which is 0.
-  if (critic === undefined && settings.criticWarmup > 0)
+  const isSet = (name: keyof AlgorithmSettings) => JSON.stringify(settings[name]) !== JSON.stringify(defaults[name])
+  const ofCritic = (['critic', 'criticFrom', 'criticWarmup', 'value'] as const).find(isSet)
+  if (critic === undefined && ofCritic !== undefined)
     throw new ConfigError(
-      `Expected no \`settings.criticWarmup\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
+      `Expected no \`settings.${ofCritic}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
     )
-  if (settings.adaptiveKl !== undefined && klOf(definition, settings) === undefined)
-    throw new ConfigError('`adaptiveKl` needs a KL divergence to adapt: set `beta`.')
+  const ofKl = (['klIn', 'klEstimator', 'klRatioCorrected', 'adaptiveKl'] as const).find(isSet)
+  if (ofKl !== undefined && klOf(definition, settings) === undefined)
+    throw new ConfigError(`\`${ofKl}\` has no effect without a KL divergence: set \`beta\`, or remove it.`)
 }
 
 const algorithmMethod = (
@@ -162,7 +168,14 @@ const createAlgorithm = (
         temperature: rollout.temperature,
         maxTokens,
         ...(kl?.in === 'loss'
-          ? { kl: { coefficient: kl.coefficient, estimator: kl.estimator, adaptive: adaptiveKl } }
+          ? {
+              kl: {
+                coefficient: kl.coefficient,
+                estimator: kl.estimator,
+                ratioCorrected: kl.ratioCorrected,
+                adaptive: adaptiveKl,
+              },
+            }
           : {}),
         entropy,
         criticWarmup,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { adaptiveKlSchema, policySchema, rewardShapingSchema } from '../../../alignment/index.ts'
 
-const { entropy, criticWarmup, importance, offPolicyThreshold, highEntropyShare, value } = policySchema.shape
+const { entropy, criticWarmup, importance, offPolicyThreshold, highEntropyShare, kl, value } = policySchema.shape
 
 /** The schema of the settings of every algorithm. */
 export const algorithmSchema = z.strictObject({
@@ -19,6 +19,7 @@ export const algorithmSchema = z.strictObject({
     .enum(['k1', 'k2', 'k3', 'k3-k2'])
     .optional()
     .describe("estimator of the KL divergence (default: the objective's; k1 or k3 in the reward)"),
+  klRatioCorrected: kl.unwrap().shape.ratioCorrected,
   adaptiveKl: adaptiveKlSchema.optional().describe('adapt beta, so that the KL divergence stays near a target'),
   advantages: z
     .record(z.string(), z.unknown())

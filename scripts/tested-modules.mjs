@@ -1,0 +1,90 @@
+// For `npm test`: the modules of src that tests import, joined into few files, which every process of vitest loads without vite. Through vite
+// each module takes a message to the main process, and a file whose test imports a thousand of them up to three CPU seconds before its first
+// test. `npx vitest` takes the sources as they are.
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { startCompiled } from './compiled-workers.mjs'
+import { listFiles } from './setup/hashes.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const sources = join(root, 'src')
+const folder = join(root, 'build', 'tested')
+const used = process.env.TUNESMITH_TEST_BUNDLE === '1'
+
+/** Tests, and what they share, import modules; they are none themselves. */
+const isTest = (path) => path.endsWith('.test.ts') || path.includes('/fixtures/')
+const importedFile = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+\.ts)\1/g
+
+/** Every module of src that a file outside it, or a test in it, imports. */
+const entries = () => {
+  const importers = [
+    ...listFiles([sources], isTest),
+    ...listFiles(
+      ['tests', 'scripts', 'bench', 'recipes'].map((name) => join(root, name)),
+      (path) => /\.(ts|mjs)$/.test(path),
+    ),
+  ]
+  const found = importers.flatMap((importer) =>
+    [...readFileSync(importer, 'utf8').matchAll(importedFile)].map(([, , name]) => resolve(dirname(importer), name)),
+  )
+  return [...new Set(found)].filter((path) => path.startsWith(`${sources}/`) && !isTest(path) && existsSync(path))
+}
+
+/** Each module finds what lies beside its source. */
+const ownPlace = {
+  name: 'own-place',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      contents: startCompiled(readFileSync(path, 'utf8'), path).replaceAll(
+        'import.meta.url',
+        JSON.stringify(pathToFileURL(path).href),
+      ),
+      loader: 'ts',
+    })),
+}
+
+/** Writes the joined modules. */
+export const bundleTested = async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await build({
+    absWorkingDir: root,
+    entryPoints: entries(),
+    outbase: sources,
+    outdir: folder,
+    chunkNames: 'chunks/[hash]',
+    bundle: true,
+    splitting: true,
+    // Names of classes are in messages.
+    keepNames: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+    plugins: [ownPlace],
+  })
+}
+
+/** A test that replaces modules needs those of vite. */
+const replacesModules = (importer) => readFileSync(importer, 'utf8').includes('vi.mock(')
+
+export const testedModules = {
+  name: 'tested-modules',
+  enforce: 'pre',
+  resolveId(name, importer) {
+    if (!used || importer === undefined || !name.startsWith('.') || importer.startsWith('\0')) return
+    const path = resolve(dirname(importer), name)
+    const isSource = (file) => file.startsWith(`${sources}/`) && file.endsWith('.ts') && !isTest(file)
+    if (!isSource(path) || isSource(importer) || replacesModules(importer)) return
+    const joined = join(folder, relative(sources, path).replace(/\.ts$/, '.js'))
+    if (existsSync(joined)) return joined
+    // A second copy of a module, made by vite, would not be the one that the others see.
+    throw new Error(`${importer} imports ${path}, which scripts/tested-modules.mjs did not find.`)
+  },
+}
+
+/** Modules that vitest loads as Node does. */
+export const external = [/\/build\/tested\//]

@@ -2,7 +2,7 @@
 // what is sent. The other processes are taken to be as this one is. Independent of training, and of networks.
 import { serialize } from 'node:v8'
 import { ConfigError } from '../core/index.ts'
-import { dtypeFacts, empty, freeTensors, keepUntilFreed, noteMark, noteTensors, type Tensor } from '../tensor/index.ts'
+import { bytesOf, empty, freeTensors, keepUntilFreed, noteMark, noteTensors, type Tensor } from '../tensor/index.ts'
 import { exchangeSettings } from './exchange-settings.ts'
 import { GroupError, messageRoom, ProcessGroup } from './process-group.ts'
 
@@ -156,5 +156,3 @@ export class PlannedGroup extends ProcessGroup {
 
   async leave(): Promise<void> {}
 }
-
-const bytesOf = (tensor: Tensor): number => tensor.size * dtypeFacts(tensor.dtype).bytes

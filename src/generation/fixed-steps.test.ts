@@ -156,7 +156,7 @@ it('a model whose steps wait for the device is decoded without graphs, and says 
   expect(replays).toBe(0)
   expect(warnings).toHaveLength(1)
   expect(warnings[0]).toMatch(
-    /^Decoding goes on without a graph of its steps: .*Expected no wait for the device in the capture of a graph/,
+    /^Decoding continues without a graph of its steps: .*Expected no wait for the device in the capture of a graph/,
   )
 })
 

@@ -116,7 +116,7 @@ export class FixedSteps {
       if (isOutOfMemory(error)) throw error
       this.#graphs = false
       const reason = error instanceof Error ? error.message : String(error)
-      process.emitWarning(`Decoding goes on without a graph of its steps: ${reason}`, 'TunesmithWarning')
+      process.emitWarning(`Decoding continues without a graph of its steps: ${reason}`, 'TunesmithWarning')
       return this.#forward(positionsBelow, given, Math.max(...positions) + 1, keys)
     }
   }

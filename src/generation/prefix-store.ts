@@ -2,12 +2,10 @@
 // computed again. A block is found by the hash of its tokens, of all tokens before it, and of the weights and adapter that
 // computed it. Independent of models and of the cache of the rows.
 import { OutOfMemoryError, sha256 } from '../core/index.ts'
-import { dtypeFacts, type Tensor } from '../tensor/index.ts'
+import { bytesOf, type Tensor } from '../tensor/index.ts'
 
 /** Tokens of a block; only whole blocks are stored. */
 export const blockTokens = 16
-
-const bytesOf = (tensor: Tensor): number => tensor.size * dtypeFacts(tensor.dtype).bytes
 
 /** Blocks of keys and values, least recently used first. */
 export class PrefixStore {

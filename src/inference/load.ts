@@ -116,7 +116,7 @@ export const loadForInference = async (
   expectWeightForm(path, given)
   if (quantizedFormat(given) !== undefined && ((await isAdapterFolder(path)) || (await isFeatureModel(path))))
     throw new ConfigError(
-      `\`weights: ${given}\` quantises a whole model, got ${path}, which stands on a base. Serve it as a specialist of that base.`,
+      `\`weights: ${given}\` quantises a whole model, got ${path}, which is an adapter on a base. Serve it as a specialist of that base.`,
     )
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })

@@ -2,7 +2,7 @@
 // Independent of update rules.
 import type { z } from 'zod'
 import { CheckpointError, ConfigError, ShapeError } from '../core/index.ts'
-import { type Dtype, dtypeFacts, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
+import { bytesOf, type Dtype, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
 import { swapWeights, type WeightAverage } from './average.ts'
 import { measureGradients } from './gradient-norm.ts'
 import type {
@@ -34,7 +34,6 @@ interface Entry {
 
 const trainable: readonly Dtype[] = ['float32', 'bfloat16', 'float16']
 const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i])
-const bytesOf = ({ size, dtype }: Tensor) => size * dtypeFacts(dtype).bytes
 
 /** Shape and dtype of a tensor of state. */
 const slotFacts = (slot: SlotShape): { shape: readonly number[]; dtype: 'float32' | 'uint8' } =>

@@ -63,6 +63,23 @@ export const dtypeFacts = (dtype: Dtype): DtypeFacts => {
   return factsByName[dtype]
 }
 
+/** What the elements of a tensor are. */
+export interface Elements {
+  /** Number of elements. */
+  size: number
+  dtype: Dtype
+}
+
+/** Bytes of a tensor's elements. */
+export const bytesOf = ({ size, dtype }: Elements): number => size * dtypeFacts(dtype).bytes
+
+/** Bytes of the elements of tensors. */
+export const totalBytes = (tensors: Iterable<Elements>): number => {
+  let bytes = 0
+  for (const tensor of tensors) bytes += bytesOf(tensor)
+  return bytes
+}
+
 const byCode = new Map(dtypes.map((name) => [factsByName[name].code as number, name]))
 
 /** The dtype of libtorch's ScalarType number. */

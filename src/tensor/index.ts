@@ -34,7 +34,17 @@ export {
 } from './device.ts'
 export { checkGpu } from './device-check.ts'
 export { DeviceGraph, hasDeviceGraphs } from './device-graph.ts'
-export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
+export {
+  bytesOf,
+  type Dtype,
+  dtypeFacts,
+  dtypes,
+  type Elements,
+  expectDtype,
+  isDtype,
+  type TypedArray,
+  totalBytes,
+} from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
 
 import './install.ts'

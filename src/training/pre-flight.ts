@@ -3,7 +3,7 @@ import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
 import { type Optimizer, type ScheduleConfig, scheduleAt } from '../optim/index.ts'
-import { deviceMemory, memoryStatistics, type Tensor } from '../tensor/index.ts'
+import { deviceMemory, memoryStatistics, type Tensor, totalBytes } from '../tensor/index.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainableModel, totalWeights } from './gradients.ts'
 
@@ -45,12 +45,6 @@ export interface PreFlight {
   products: { tokens: number; width: number }
   memory: { parameters: number; gradients: number; optimizer: number; activations: number; available: number }
   warnings: string[]
-}
-
-const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => {
-  let bytes = 0
-  for (const { size, dtype } of tensors) bytes += size * (dtype === 'float32' ? 4 : 2)
-  return bytes
 }
 
 /** Embedding tables are looked up, not multiplied; the head computes the trained tokens only. */
@@ -169,8 +163,8 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
     flopsPerToken: flopsPerToken(trainable, trained / Math.max(1, tokens)),
     products: { tokens: Math.min(facts.microTokens, tokens), width: hiddenSize },
     memory: {
-      parameters: bytesOf(all),
-      gradients: bytesOf(all),
+      parameters: totalBytes(all),
+      gradients: totalBytes(all),
       optimizer: facts.optimizer.stateBytes,
       activations,
       available: availableOn(trainable.model.body.embedTokens.device),

@@ -5,7 +5,7 @@ import { extraTensors, hfStateOf, saveModel, saveSafetensors, shardName, writeSh
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Piece, ShardedOptimizer, TensorPart } from '../optim/index.ts'
-import { dtypeFacts, freeTensors, keepUntilFreed, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { freeTensors, keepUntilFreed, noGrad, scope, type Tensor, totalBytes } from '../tensor/index.ts'
 import { checkpointFiles } from '../tracking/index.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
 import {
@@ -101,8 +101,7 @@ const writeWeights = async (
     const name = shardName(group.rank + 1, group.size)
     if (tensors.size > 0)
       files[join(below, name)] = await saveSafetensors(join(folder, below, name), tensors, { format: 'pt' })
-    const bytes = [...tensors.values()].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
-    const all = await group.gather({ name, keys: [...tensors.keys()], bytes })
+    const all = await group.gather({ name, keys: [...tensors.keys()], bytes: totalBytes(tensors.values()) })
     const map = Object.fromEntries(all.flatMap((one) => one.keys.map((key) => [key, one.name])))
     if (group.first)
       await writeShardIndex(

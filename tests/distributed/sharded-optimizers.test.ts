@@ -1,6 +1,6 @@
 // Optimizers that need whole parameters, divided in every way (ZeRO-1, 2 and 3): Muon orthogonalises matrices, Adafactor has rows and
 // columns, 8-bit AdamW blocks of codes. Losses are those of one process, checkpoints open with any number of processes, and a run that is
-// killed resumes with the same bits. All runs share the processes, as starting them takes longer than training.
+// interrupted resumes with the same bits. All runs share the processes, as starting them takes longer than training.
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type PretrainInput, pretrain, resume } from '../../src/runs/index.ts'

@@ -1,12 +1,12 @@
 // What an export does where something is wrong: a process that is killed half-way, a full disk, names that are paths, an adapter
-// of another base, NaN, and a consumer that is too old. Nothing half-written opens afterwards.
+// of another base, and NaN. Nothing half-written opens afterwards.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
 import { exportModel, exportTargets } from '../../src/export/index.ts'
@@ -163,33 +163,6 @@ describe('an export', () => {
 })
 
 describe('the proof', () => {
-  it('says which program is missing, and how to install it', async () => {
-    // A package that cannot be imported stands for one that is not installed.
-    vi.doMock('node-llama-cpp', () => {
-      throw new Error('not found')
-    })
-    const { notes, proof } = await exportModel({ model: at('model'), to: 'gguf:f16', out: at('no-consumer') })
-    vi.doUnmock('node-llama-cpp')
-    expect(notes.join()).toMatch(/read back by Tunesmith only: `npm install .*node-llama-cpp`/)
-    expect(new Set(proof.map(({ consumer }) => consumer))).toEqual(new Set(['tunesmith']))
-  })
-
-  it.each([
-    ['node-llama-cpp', { getModuleVersion: async () => '2.8.16' }, 'gguf:f16', '2.8.16'],
-    ['onnxruntime-node', { env: { versions: { node: '1.9.1' } } }, 'onnx', '1.9.1'],
-    ['@huggingface/transformers', { env: { version: '3.7.0' } }, 'onnx', '3.7.0'],
-  ])('says that %s is too old, and compares without it', async (name, module, to, version) => {
-    vi.doMock(name, () => module)
-    const out = at(`old-${name.replace(/\W/g, '')}`)
-    const { notes, proof } = await exportModel({ model: at('model'), to, out })
-    vi.doUnmock(name)
-    expect(notes.join('\n')).toMatch(
-      new RegExp(`${name} ${version} is installed, and [\\d.]+ or newer is needed: \`npm install`),
-    )
-    expect(proof.filter(({ consumer }) => consumer.includes(version))).toEqual([])
-    expect(existsSync(out)).toBe(true)
-  })
-
   it('is in a file that says which program compared what', async () => {
     const out = at('proved')
     await exportModel({ model: at('model'), to: 'onnx', out })

@@ -224,7 +224,7 @@ describe('open', () => {
       /`weights: q8_0` has float32 beside the matrices: leave out `dtype`/,
     )
     await expect(open(at('adapter'), { weights: 'int8' })).rejects.toThrow(
-      /`weights: int8` quantises a whole model, got .*adapter, which stands on a base/,
+      /`weights: int8` quantises a whole model, got .*adapter, which is an adapter on a base/,
     )
   })
 

@@ -7,8 +7,8 @@ import { z } from 'zod'
 import { ConfigError, parseJson, programCall, SetupError, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { runFiles } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { askToOpen, openBrowser } from '../parts/open-browser.ts'
 import { type BaseResult, trainBase } from '../quickstart/base-model.ts'
-import { askToOpen, openPage } from '../quickstart/open-page.ts'
 import { renderQuickstartPage } from '../quickstart/page.ts'
 import { baseRecipe, limited, plans, type QuickstartPlan, specialistPlans } from '../quickstart/plan.ts'
 import { type QuickstartResult, renderQuickstart } from '../quickstart/report.ts'
@@ -178,7 +178,7 @@ export const quickstart = defineCommand({
     }
     await writeFileAtomic(page, await renderQuickstartPage(result))
     if (open || (!context.json && (await askToOpen(page, context.signal)))) {
-      if (!(await openPage(page))) context.warn(`Found no program that opens ${page}. Open it in a browser.`)
+      if (!(await openBrowser(page))) context.warn(`Found no program that opens ${page}. Open it in a browser.`)
     }
     return result
   },

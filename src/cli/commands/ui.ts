@@ -37,7 +37,7 @@ export const ui = defineCommand({
     const { url, port } = studio
     if (context.json) context.emit({ url, runs: roots })
     log(`The studio shows ${roots.join(', ')} on ${url}. Press Ctrl-C to stop.`)
-    if (open && !context.json) openBrowser(url)
+    if (open && !context.json) void openBrowser(url)
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve()
       signal.addEventListener('abort', () => resolve(), { once: true })

@@ -45,7 +45,8 @@ export const withStudio = async <Result>(
         if (studio !== undefined) return
         studio = await startStudioProcess({ roots: [folder], port: uiPort ?? studioPort }, { onError })
         context.log(`The studio shows the run on ${studio.url}, and ends with it.`)
-        if (!context.json) openBrowser(studio.url)
+        // Without a browser, the address is on the terminal.
+        if (!context.json) void openBrowser(studio.url)
       },
       onModel: (model) => LiveModel.open(model, {}, { onError }),
     })

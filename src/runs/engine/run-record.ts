@@ -127,8 +127,11 @@ export class RunRecord {
   /** Records the error that ends the run. */
   async fail({ message }: Error, step: number): Promise<void> {
     try {
-      this.#tracker?.append({ type: 'end', reason: 'failed', time: new Date().toISOString(), step, message })
-      this.#tracker?.close()
+      try {
+        this.#tracker?.append({ type: 'end', reason: 'failed', time: new Date().toISOString(), step, message })
+      } finally {
+        this.#tracker?.close()
+      }
     } catch {
       // A full disk may refuse this record too; the error itself is thrown.
     }

@@ -4,13 +4,12 @@ import type { PlannedGroup, ProcessGroup } from '../../distributed/index.ts'
 import { buildModel, type ModelDefinition } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import {
-  dtypeFacts,
   type MemoryHolder,
   noteTensors,
   type Plan,
   type PlannedOperations,
   plan,
-  type Tensor,
+  totalBytes,
 } from '../../tensor/index.ts'
 import {
   evaluateValidation,
@@ -68,16 +67,10 @@ export interface RunPlan {
   diskBytes: number
 }
 
-const bytesOf = (tensors: Iterable<Tensor>): number => {
-  let bytes = 0
-  for (const { size, dtype } of tensors) bytes += size * dtypeFacts(dtype).bytes
-  return bytes
-}
-
 /** Bytes of the checkpoints that a run keeps, and of its model. */
 const diskOf = ({ trainable, optimizer, weights, recipe }: BuiltRun): number => {
   const all = weights === undefined ? trainable.model.parameters().values() : trainable.parameters.values()
-  const model = bytesOf(all)
+  const model = totalBytes(all)
   const kept = recipe.keep.last + (recipe.keep.best === undefined ? 0 : 1)
   return kept * (model + optimizer.stateBytes) + model
 }

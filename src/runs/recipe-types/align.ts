@@ -54,8 +54,8 @@ export interface AlignSettings extends RunSettings {
      */
     texts?: 'auto' | 'raw' | 'turns'
     /**
-     * Maximum share of records that teach nothing (ties, identical, empty, contradicting or truncated
-     * answers) before the run stops with an error.
+     * Maximum share of records without anything to learn (ties, identical, empty, contradicting or
+     * truncated answers) before the run stops with an error.
      */
     maxSkipped?: number
     /** Column with the better answer: text, a message, or messages. */

@@ -50,8 +50,8 @@ export interface RewardSettings {
    */
   texts?: 'auto' | 'raw' | 'turns'
   /**
-   * Maximum share of records that teach nothing (ties, identical, empty, contradicting or truncated
-   * answers) before the run stops with an error. Default: `0.1`.
+   * Maximum share of records without anything to learn (ties, identical, empty, contradicting or
+   * truncated answers) before the run stops with an error. Default: `0.1`.
    */
   maxSkipped?: number
   /** Column with the better answer: text, a message, or messages. Default: `chosen`. */

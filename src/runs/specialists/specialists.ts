@@ -24,7 +24,7 @@ import {
   taskMaxLength,
   tasks,
 } from '../../tasks/index.ts'
-import { dtypeFacts, freeTensors, type Tensor } from '../../tensor/index.ts'
+import { freeTensors, totalBytes } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
@@ -74,9 +74,6 @@ interface Specialist {
   tokenizer: Tokenizer
   maxLength: number
 }
-
-const bytesOf = (tensors: Iterable<Tensor>): number =>
-  [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
 /** The task that a model was fine-tuned on, from its files or from its run; undefined for a pretrained model. */
 export const fineTunedTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
@@ -264,10 +261,10 @@ export class Specialists {
       const shared = new Set(base.values())
       const partsOf = ({ attached }: Specialist) => {
         const own = new Set(attached.tensors())
-        return bytesOf([...own].filter((tensor) => !shared.has(tensor)))
+        return totalBytes([...own].filter((tensor) => !shared.has(tensor)))
       }
       return {
-        base: bytesOf(base.values()),
+        base: totalBytes(base.values()),
         specialists: Object.fromEntries([...this.#all.values()].map((one) => [one.name, partsOf(one)])),
       }
     } finally {

@@ -33,7 +33,7 @@ export const alignmentFields = {
     .max(1)
     .default(0.1)
     .describe(
-      'maximum share of records that teach nothing (ties, identical, empty, contradicting or truncated answers) before the run stops with an error',
+      'maximum share of records without anything to learn (ties, identical, empty, contradicting or truncated answers) before the run stops with an error',
     ),
 }
 

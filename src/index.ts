@@ -71,6 +71,7 @@ export {
   openSpecialists,
   type PretrainInput,
   pretrain,
+  type ResumeOptions,
   type RunListener,
   type RunResult,
   resume,

@@ -1,7 +1,7 @@
 // The model that generation needs, and a batch of sequences that grow by one token at a time: padding, positions, cache
 // and encoder outputs. Independent of architectures and of how tokens are chosen.
 import { ConfigError, invariant, ShapeError } from '../core/index.ts'
-import { LanguageHead, type Model } from '../models/index.ts'
+import { type LanguageHead, type Model, writesText } from '../models/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
 
@@ -14,9 +14,8 @@ export type LanguageModel = Model<LanguageHead>
  * @throws ConfigError for another head, or for an encoder without a decoder
  */
 export const asLanguageModel = (model: Model, caller: string): LanguageModel => {
-  const { head, facts, headType, definition } = model
-  const writes = head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
-  if (!writes)
+  const { headType, definition } = model
+  if (!writesText(model))
     throw new ConfigError(
       `\`${caller}\` needs a model that writes text, with the head causal-lm or seq2seq-lm: this ${definition.type} has the head ${headType}. Load it with that head, or choose another model.`,
     )

@@ -2,17 +2,17 @@
 import { modelOfTask, resolveModel, taskFolders } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, optionCheck, parseConfig } from '../core/index.ts'
 import { modelFilesHash } from '../features/index.ts'
-import { fineTunedTask, useModulesOf } from '../runs/index.ts'
+import { fineTunedTask, type SpecialistTask, useModulesOf } from '../runs/index.ts'
 import { dataHash } from './data-hash.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
-import { evaluationTypes, findEvaluation, impliedEvaluation } from './evaluations/index.ts'
+import { evaluationTypes, findEvaluation, impliedEvaluation, trainedEvaluation } from './evaluations/index.ts'
 import type { ModelChoice } from './load.ts'
 
 /** Which model is evaluated on what. */
 export interface EvaluateInput extends ModelChoice {
   /**
-   * Task whose metrics are computed, `language-modelling`, `ranked-choices` or `harness` (default: the task of the specialist); for a model of
-   * several tasks, the name of one of them.
+   * Task whose metrics are computed, `language-modelling`, `ranked-choices`, `preferences`, `ratings` or `harness` (default: the task of the
+   * specialist); for a model of several tasks, the name of one of them.
    */
   task?: string
   /** Files, folders, corpora or token shards. */
@@ -51,6 +51,20 @@ export const evaluatedModel = async (
     : { model, ...(task === undefined ? {} : { task }) }
 
 /**
+ * What a model is evaluated on: as given, as an option calls for, or what it was trained for.
+ * @param path folder of its files
+ */
+export const evaluatedTask = async (
+  model: string,
+  path: string,
+  { task: given, options }: { task?: string | undefined; options: Readonly<Record<string, unknown>> },
+): Promise<{ task: string | undefined; recorded?: SpecialistTask | undefined }> => {
+  const recorded = await fineTunedTask(model, path)
+  const task = given ?? impliedEvaluation(options) ?? recorded?.task ?? (await trainedEvaluation(model))
+  return { task, ...(recorded?.task === task && { recorded }) }
+}
+
+/**
  * Evaluates a model on data.
  * @throws ConfigError for an unknown task or option, DataError with file and line, CheckpointError for files that cannot be loaded
  */
@@ -62,8 +76,7 @@ export const evaluate = async (input: EvaluateInput, hooks: EvaluateHooks = {}):
   const { revision } = choice
   const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
   await useModulesOf(model)
-  const recorded = await fineTunedTask(model, path)
-  const task = given ?? impliedEvaluation(options) ?? recorded?.task
+  const { task, recorded } = await evaluatedTask(model, path, { task: given, options })
   const names = evaluationTypes()
   if (task === undefined)
     throw new ConfigError(
@@ -74,8 +87,7 @@ export const evaluate = async (input: EvaluateInput, hooks: EvaluateHooks = {}):
     throw new ConfigError(`Expected one of ${names.join(', ')} for \`task\`, got "${task}".${didYouMean(task, names)}`)
   const parsed = parseConfig(entry.options, options, `options of ${task}`)
   await hooks.group?.expectEqual({ model: await modelFilesHash(path), data: await dataHash([data].flat()) })
-  const known = recorded?.task === task ? { recorded } : {}
-  const result = await entry.run({ ...choice, data: [data].flat(), ...known }, parsed, hooks)
+  const result = await entry.run({ ...choice, data: [data].flat(), recorded }, parsed, hooks)
   return { task, model, ...(result as object) }
 }
 

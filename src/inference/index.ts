@@ -2,9 +2,16 @@
 
 export { type ChatInput, chat, chatWith } from './chat.ts'
 export { type ChatAnswer, Conversation, type ConversationOptions, type Message } from './conversation.ts'
-export { type EvaluateInput, type EvaluateResult, evaluate, evaluatedModel, renderEvaluation } from './evaluate.ts'
+export {
+  type EvaluateInput,
+  type EvaluateResult,
+  evaluate,
+  evaluatedModel,
+  evaluatedTask,
+  renderEvaluation,
+} from './evaluate.ts'
 export type { EvaluateHooks, EvaluationEntry } from './evaluations/evaluation.ts'
-export { evaluationTypes, findEvaluation, impliedEvaluation } from './evaluations/index.ts'
+export { evaluationTypes, findEvaluation } from './evaluations/index.ts'
 export { generationDefaults } from './generation-defaults.ts'
 export { type JudgeHooks, type JudgeInput, type JudgeResult, judgeAnswers } from './judge/judge-answers.ts'
 export {

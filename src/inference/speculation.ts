@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import type { SpeculationOptions } from '../generation/index.ts'
-import { freeWeights } from '../models/index.ts'
+import { continuesText, freeWeights } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type InferenceModel, type LoadHooks, loadLanguageModel } from './load.ts'
 
@@ -57,7 +57,7 @@ export const openSpeculation = async (
     if (draftTokens === undefined) return undefined
     throw new ConfigError('`draftTokens` has no effect without `promptLookup` or `draftModel`: set one of them.')
   }
-  if (!model.facts.causal || model.headType !== 'causal-lm')
+  if (!continuesText(model))
     throw new ConfigError(
       `Speculative decoding needs a model that continues texts, with the head causal-lm: this one has the head ${model.headType}. Remove \`promptLookup\` and \`draftModel\`.`,
     )

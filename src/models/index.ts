@@ -75,6 +75,7 @@ export { GptNeoxBody } from './gpt-neox.ts'
 export { Gpt2Body } from './gpt2.ts'
 export {
   CausalLmHead,
+  continuesText,
   EmbeddingHead,
   Head,
   type HeadEntry,
@@ -92,6 +93,7 @@ export {
   SentencePretrainingHead,
   Seq2SeqLmHead,
   TokenClassifier,
+  writesText,
 } from './heads/index.ts'
 export { currentLayerWeights, type LayerPass, type LayerWeights, withLayerWeights } from './layer-weights.ts'
 export {

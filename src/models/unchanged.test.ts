@@ -6,6 +6,12 @@ import { SeenModules } from './unchanged.ts'
 class Layer extends Module {
   norm = new RmsNorm(4, { eps: 1e-5 })
   up = new Linear(4, 8)
+
+  constructor() {
+    super()
+    // Weights that are not initialised have any bits, also those of no number.
+    noGrad(() => this.up.weight.fill_(0.5))
+  }
 }
 
 const seen = (layers: readonly Layer[]): SeenModules => {

@@ -2,6 +2,13 @@
 
 export { modelFiles, runFiles } from '../tracking/index.ts'
 export { align } from './align/align.ts'
+export { columnFields as preferenceColumnFields } from './align/columns.ts'
+export {
+  evaluatePreferences,
+  type PreferenceKind,
+  type PreferenceReport,
+  preferenceRunOf,
+} from './align/evaluate-preferences.ts'
 export { alignObjectives } from './align/objectives.ts'
 export { type PreferenceMargin, readPreferenceMargins, type ScoredAnswerText } from './align/preference-margins.ts'
 export { type AlignRecipe, alignSchema } from './align/recipe.ts'
@@ -130,7 +137,7 @@ export {
   type SchemaPart,
 } from './recipe-schema.ts'
 export type * from './recipe-types/index.ts'
-export { type ResumeProof, resume, verifyResume } from './resume.ts'
+export { type ResumeOptions, type ResumeProof, resume, verifyResume } from './resume.ts'
 export { findRunModel, listRunModels, parseRunReference, type RunModel, type RunReference } from './run-models.ts'
 export { readRunRecipe } from './run-recipe.ts'
 export {

@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import type { z } from 'zod'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
 import { expectOneProcess } from '../distributed/index.ts'
 import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
-import { listSnapshots, type RunState } from '../training/index.ts'
+import { budgetSchema, listSnapshots, type RunState } from '../training/index.ts'
 import { execute } from './engine/execute.ts'
 import { isFinished } from './engine/run-folder.ts'
 import type { RunRecipe } from './engine/run-kind.ts'
@@ -14,15 +15,44 @@ import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
 import { kindOf } from './kinds.ts'
 import { readRunRecipe } from './run-recipe.ts'
 
-/** Continues a run from its newest intact checkpoint, to the same end with the same bits. */
-export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> => {
+/** How a run is resumed, and who listens to it. */
+export interface ResumeOptions extends RunListener {
+  /** Its new length, in place of the budget of its recipe: a finished run goes on, too, with the state of its optimizer (default: its own). */
+  budget?: z.input<typeof budgetSchema> | undefined
+}
+
+/**
+ * Continues a run from its newest intact checkpoint: to the same end with the same bits, or beyond it under a larger `budget`, over
+ * which its schedule is stretched.
+ * @throws ConfigError for a budget that is spent already, or a run without steps
+ */
+export const resume = async (folder: string, options: ResumeOptions = {}): Promise<RunResult> => {
+  const { budget, ...listener } = options
   const recipe = await readRunRecipe(folder)
+  const extended = budget === undefined ? recipe : withBudget(recipe, budget)
+  if (!isDeepStrictEqual(extended.budget, recipe.budget))
+    return execute(kindOf(recipe.command), extended, 'extend', listener)
   const finished = await finishedResult(recipe)
   if (finished !== undefined) {
     listener.onNote?.(`The run in ${recipe.out} has already finished: nothing is left to do.`)
     return finished
   }
   return execute(kindOf(recipe.command), recipe, 'resume', listener)
+}
+
+/** The recipe with another budget. @throws ConfigError for one without limits, or a run without steps */
+const withBudget = (recipe: RunRecipe, given: z.input<typeof budgetSchema>): RunRecipe => {
+  expectSteps(recipe, 'It has no budget, so there is nothing to extend.')
+  const limits = Object.entries(parseConfig(budgetSchema, given, 'budget')).filter(([, limit]) => limit !== undefined)
+  if (limits.length === 0)
+    throw new ConfigError('Expected `steps`, `tokens`, `epochs` or `minutes` in `budget`, got none of them.')
+  return { ...recipe, budget: Object.fromEntries(limits) }
+}
+
+/** @param consequence what follows for a variant without steps, for the message @throws ConfigError for such a run */
+const expectSteps = (recipe: RunRecipe, consequence: string): void => {
+  if (kindOf(recipe.command).nonIterative?.(recipe) !== undefined)
+    throw new ConfigError(`Expected a run with steps, got one of a variant without steps. ${consequence}`)
 }
 
 /** What a finished run gave, from its files; undefined for a run that is not, or whose recipe was changed since. */
@@ -74,10 +104,7 @@ export const verifyResume = async (
 ): Promise<ResumeProof> => {
   expectOneProcess('verify-resume')
   const recipe = await readRunRecipe(folder)
-  if (kindOf(recipe.command).nonIterative?.(recipe) !== undefined)
-    throw new ConfigError(
-      'Expected a run with steps, got one of a variant without steps. It keeps no checkpoints, so there is nothing to verify.',
-    )
+  expectSteps(recipe, 'It keeps no checkpoints, so there is nothing to verify.')
   if (recipe.budget.minutes !== undefined)
     throw new ConfigError(
       'Expected a budget of steps, tokens or epochs, got minutes. The length of such a run depends on the machine.',

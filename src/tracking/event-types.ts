@@ -7,7 +7,7 @@ interface EventBase {
   step: number
 }
 
-/** The first event of a run. */
+/** The first event of a run, and of one that goes on with another length. */
 export interface StartEvent extends EventBase {
   type: 'start'
   /** Name of the run. */

@@ -26,9 +26,10 @@ export { Mixout } from './mixout.ts'
 export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps, type StepMark } from './plan-steps.ts'
 export { evaluateLargest } from './planned-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
-export { type TrainingSettings, trainingSchema } from './settings.ts'
+export { budgetSchema, type TrainingSettings, trainingSchema } from './settings.ts'
 export { ShardedWeights } from './sharded-weights.ts'
 export { writeSharedSnapshot } from './shared-snapshot.ts'
+export { shareOf } from './shared-work.ts'
 export {
   type FoundSnapshot,
   listSnapshots,

@@ -24,6 +24,14 @@ const every = (what: string, interval: Interval = {}) =>
     })
     .default(interval)
 
+/** The schema of the length of a run: the limit that is reached first ends it. */
+export const budgetSchema = z.strictObject({
+  steps: count().optional().describe('stop after this many steps'),
+  tokens: count().optional().describe('stop after this many tokens'),
+  epochs: z.number().positive().optional().describe('stop after this many epochs'),
+  minutes: z.number().positive().optional().describe('stop after this many minutes; such a run is not reproducible'),
+})
+
 /** The schema of the settings that every kind of run has. */
 export const trainingSchema = z.strictObject({
   use: z
@@ -67,18 +75,7 @@ export const trainingSchema = z.strictObject({
       padded: z.boolean().default(false).describe('pad examples to one length even if the model can do without'),
     })
     .prefault({}),
-  budget: z
-    .strictObject({
-      steps: count().optional().describe('stop after this many steps'),
-      tokens: count().optional().describe('stop after this many tokens'),
-      epochs: z.number().positive().optional().describe('stop after this many epochs'),
-      minutes: z
-        .number()
-        .positive()
-        .optional()
-        .describe('stop after this many minutes; such a run is not reproducible'),
-    })
-    .prefault({}),
+  budget: budgetSchema.prefault({}),
   optimizer: optimizerSchema.prefault({ type: 'adamw' }),
   shard: z
     .enum(['none', 'optimizer', 'gradients', 'parameters'])

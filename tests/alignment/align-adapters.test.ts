@@ -95,6 +95,24 @@ const rewarding = (name: string, more: object) => ({
   ...more,
 })
 
+describe('virtual tokens', () => {
+  it.each([
+    ['dpo', 'prefix-tuning'],
+    ['grpo', 'prompt-tuning'],
+  ])('%s: %s learns, and a note says that it does not begin at the reference', async (objective, variant) => {
+    const recipe = (objective === 'dpo' ? preferring : rewarding)(`${objective}-${variant}`, {
+      objective,
+      base: small.base,
+      variant,
+      adapter: { virtualTokens: 2 },
+      settings: { beta: 0.1 },
+    })
+    const { result, notes } = await run(recipe)
+    expect(result.reason).toBe('finished')
+    expect(notes).toMatch(/The 2 virtual tokens change the model before the first step, by up to [\d.]+ nats per token/)
+  })
+})
+
 describe('an adapter as base', () => {
   it('is trained further, with itself as it was as the reference, and the base in memory once', async () => {
     const { steps, notes } = await run(preferring('further', { variant: 'lora', untrainedBaseline: true }))

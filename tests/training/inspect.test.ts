@@ -69,6 +69,7 @@ describe('inspectData', () => {
     ])
     expect(lengths).toEqual({
       unit: 'words',
+      of: 'text',
       // 20, 3, 3, 5, 5, 21, 21 and 6 words.
       mean: 84 / 8,
       min: 3,
@@ -113,6 +114,8 @@ describe('inspectData', () => {
     const data = lines('chats.jsonl', [{ messages: [turns[0], { ...turns[1], weight: 0 }, ...turns.slice(2)] }])
     const inspection = await inspectData(data, { task: 'instructions', tokenizer, settings: { template: 'chatml' } })
     expect(inspection.example).toMatchObject({ place: `${data}:1`, trainedTokens: 2 })
+    // Prompts and answers through the template, as a run truncates them.
+    expect(inspection.train.lengths).toMatchObject({ of: 'example', min: inspection.example?.tokens })
     expect(inspection.example?.text).toContain('assistant\na<|im_end|>')
     expect(renderDataInspection(inspection)).toContain('assistant\n          ⟦b<|im_end|>⟧')
   })

@@ -4,13 +4,13 @@ import { resolveModel } from '../../checkpoint/index.ts'
 import { openEnum } from '../../core/index.ts'
 import {
   evaluatedModel,
+  evaluatedTask,
   evaluate as evaluateModel,
   evaluationTypes,
   findEvaluation,
-  impliedEvaluation,
   renderEvaluation,
 } from '../../inference/index.ts'
-import { fineTunedTask, useModulesOf } from '../../runs/index.ts'
+import { useModulesOf } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
@@ -64,7 +64,7 @@ export const evaluate = defineCommand({
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
     await useModulesOf(model)
-    const task = given ?? impliedEvaluation(rest) ?? (await fineTunedTask(model, path))?.task
+    const { task } = await evaluatedTask(model, path, { task: given, options: rest })
     const own = task === undefined ? {} : ownOptions(rest, findEvaluation(task), shape, `the task ${task}`)
     const { onProgress, stop } = labelledProgress(context)
     try {

@@ -133,7 +133,7 @@ const bestLines = ({ settings, clear }: SweepResult): string[] => {
 
 /** A sweep as text. */
 export const renderSweep = (result: SweepResult): string => {
-  const { out, reason, metric = 'score', settings, runs, trials } = result
+  const { out, reason, metric = 'score', settings, runs, trials, unranked = [] } = result
   const failed = runs.filter(({ status }) => status === 'failed')
   const left = runs.filter(({ status }) => status === 'waiting' || status === 'interrupted')
   const repeated = settings.some((setting) => setting.runs.length > 1)
@@ -142,6 +142,9 @@ export const renderSweep = (result: SweepResult): string => {
     ...(trials === undefined ? [] : trialTable(trials, metric)),
     ...(settings.length > 0 && (trials === undefined || repeated) ? [settingRows(inOrder(settings), metric)] : []),
     ...failed.map(({ name, message }) => `${name} failed: ${message}`),
+    ...unranked.map(
+      ({ name, metric: other }) => `${name} is not ranked: it has ${other ?? 'no score'}, not ${metric}.`,
+    ),
     ...bestLines(result),
     ...(reason === 'interrupted'
       ? [

@@ -1,6 +1,6 @@
 // Compares what a program computes from an export with the model: logits, padded batches, greedy tokens and their cache, and
 // the first layer that differs.
-import { LanguageHead, type Model } from '../../models/index.ts'
+import { continuesText, LanguageHead, type Model, writesText } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { argmax, type Comparison, LogitDifferences, RelativeDifference, rounded } from './differences.ts'
 import { type ProofInput, type Runner, runModel } from './runner.ts'
@@ -23,15 +23,14 @@ const inputOf = ({ model, tokenizer }: Reading, text: string, most = 256): Proof
   const ids = Array.from(tokenizer.encode(text).ids)
     .filter((id) => id < vocabSize)
     .slice(0, Math.min(maxPositions, most))
-  const generates = model.head instanceof LanguageHead && !causal && decoderStartTokenId !== undefined
-  if (!generates || !('decoder' in model.body)) return { ids }
+  if (causal || decoderStartTokenId === undefined || !writesText(model) || !('decoder' in model.body)) return { ids }
   return { ids, decoderIds: [decoderStartTokenId, ...ids.slice(0, decoderTokens - 1)] }
 }
 
 /** The token that each row of logits should predict; none where they predict no next token. */
 const targetsOf = ({ model }: ExportSource, { ids, decoderIds }: ProofInput): readonly number[] => {
   if (decoderIds !== undefined) return decoderIds.slice(1)
-  return model.facts.causal && model.head instanceof LanguageHead ? ids.slice(1) : []
+  return continuesText(model) ? ids.slice(1) : []
 }
 
 const inputsOf = (source: Reading, texts: readonly string[], most?: number): ProofInput[] =>

@@ -3,10 +3,10 @@
 import { DecodingBatch, type LanguageModel } from '../../generation/index.ts'
 import {
   type BodyInputs,
-  LanguageHead,
   type Model,
   MultipleChoiceHead,
   ReplacedTokenDetectionHead,
+  writesText,
 } from '../../models/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { chosenExperts, mixturesOf, withExperts } from './experts.ts'
@@ -140,8 +140,7 @@ export const runModel = (model: Model, padId?: number): Runner => {
       }),
     )
   const mixtures = mixturesOf(model)
-  const writes =
-    model.head instanceof LanguageHead && (model.facts.causal || model.facts.decoderStartTokenId !== undefined)
+  const writes = writesText(model)
   return {
     consumer: 'tunesmith',
     logits: async (input) => compute([input]).values,

@@ -8,7 +8,7 @@ import type { LoadHooks, ModelChoice } from '../load.ts'
 export interface EvaluationInput extends ModelChoice {
   data: readonly string[]
   /** How the model was fine-tuned on this task, when it is a specialist in it. */
-  recorded?: Pick<SpecialistTask, 'settings' | 'maxLength'>
+  recorded?: Pick<SpecialistTask, 'settings' | 'maxLength'> | undefined
 }
 
 /** Called while a model is evaluated. */
@@ -25,6 +25,8 @@ export interface EvaluationEntry<Options extends z.ZodObject = z.ZodObject, Resu
   type: string
   /** An option that only this entry has: where it is given, `task` need not be. */
   impliedBy?: string
+  /** Whether it measures what the model was trained for, as its folder says: then `task` need not be given. */
+  measures?(model: string): Promise<boolean>
   /** Options beside those of every evaluation; a name that two entries share means the same in both. */
   options: Options
   run(input: EvaluationInput, options: z.output<Options>, hooks: EvaluateHooks): Promise<Result>

@@ -12,6 +12,7 @@ import {
 } from '../../tasks/index.ts'
 import { loadLanguageModel } from '../load.ts'
 import { defineEvaluation } from './evaluation.ts'
+import { renderMetrics } from './render-metrics.ts'
 import { recordOptions } from './task-evaluations.ts'
 
 const { prompt, delimiter, maxLength } = rankedChoicesSchema.shape
@@ -47,10 +48,7 @@ export const rankedChoices = defineEvaluation({
   },
   render: ({ records, metrics, truncatedRecords, seconds }: RankedChoicesReport) =>
     [
-      ...Object.entries(metrics).map(
-        ([name, { value, low, high }]) =>
-          `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
-      ),
+      ...renderMetrics(metrics),
       ...(truncatedRecords === 0
         ? []
         : [`${formatCount(truncatedRecords)} prompts were truncated at the beginning to the model's context`]),

@@ -17,6 +17,7 @@ import {
 } from '../../tasks/index.ts'
 import { loadForInference } from '../load.ts'
 import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
+import { renderMetrics, renderSkipped } from './render-metrics.ts'
 
 /** Options of the evaluation of every task with records. */
 export const recordOptions = z.strictObject({
@@ -97,14 +98,9 @@ const evaluationOf = (type: string): EvaluationEntry => {
     },
     render: ({ records, answered, skipped, metrics, seconds }: RecordsReport) =>
       [
-        ...Object.entries(metrics).map(
-          ([name, { value, low, high }]) =>
-            `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
-        ),
+        ...renderMetrics(metrics),
         `${formatCount(records)} records${renderAnswered(answered, records)} in ${formatDuration(seconds * 1000)}`,
-        ...Object.entries(skipped).map(
-          ([reason, { count, first }]) => `skipped: ${formatCount(count)} ${reason}, first: ${first}`,
-        ),
+        ...renderSkipped(skipped),
       ].join('\n'),
   })
 }

@@ -25,3 +25,4 @@ export {
   sequenceClassification,
 } from './sequence-classification.ts'
 export { questionAnswering, TokenClassifier, tokenClassification } from './token-classification.ts'
+export { continuesText, writesText } from './writing.ts'

@@ -1,14 +1,11 @@
 // Builds a run that learns preferences from its recipe: base with adapter, encoded records, reference, criterion, optimizer. Writes nothing before the end.
 import { findPreference } from '../../alignment/index.ts'
 import { loadTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
-import { contextLength, type Model } from '../../models/index.ts'
 import { type Criterion, vocabularyFacts } from '../../objectives/index.ts'
 import {
   type CompletionEncoder,
   createCompletionEncoder,
-  expectFewSkipped,
   type TaskExample,
   type TaskRecord,
 } from '../../tasks/index.ts'
@@ -21,13 +18,14 @@ import {
 } from '../../training/index.ts'
 import { type AdaptedBase, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
-import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
+import { hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
 import { type AlignmentData, dataOf } from './data.ts'
 import { withoutDropout } from './dropout.ts'
+import { encodeAnswers, encodingNotes, lengthsOf, noneFits } from './encode-answers.ts'
 import { exportAligned } from './export-aligned.ts'
 import { openJudge } from './judged-answers.ts'
 import { learningRateOf } from './learning-rate.ts'
@@ -70,23 +68,6 @@ const readInputs = async (recipe: AlignRecipe): Promise<AlignInputs> => {
   return { recipe, objective, data, files, tokenizer, records }
 }
 
-/** Maximum tokens of a prompt with its completion, and of a prompt. @throws ConfigError for more than the model takes */
-const lengthsOf = (
-  { maxLength: given, maxPromptLength }: AlignRecipe,
-  model: Model,
-  virtualTokens: number,
-): { maxLength: number; maxPromptLength: number } => {
-  const limit = (contextLength(model) ?? Number.POSITIVE_INFINITY) - virtualTokens
-  if (given !== undefined && given > limit)
-    throw new ConfigError(
-      `Expected at most ${limit} for \`maxLength\`, the limit of the model${virtualTokens > 0 ? ` without ${virtualTokens} virtual tokens` : ''}, got ${given}.`,
-    )
-  const maxLength = given ?? Math.min(limit, 1024)
-  return { maxLength, maxPromptLength: maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)) }
-}
-
-const countOf = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
-
 const encodeRecords = (
   { recipe, data, tokenizer, records }: AlignInputs,
   { model, virtualTokens }: AdaptedBase['applied'],
@@ -94,43 +75,25 @@ const encodeRecords = (
   const { template, system, tooLong } = recipe
   const lengths = lengthsOf(recipe, model, virtualTokens)
   const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, ...lengths })
-  const train: TaskExample[] = []
-  const sources: TaskRecord[] = []
-  for (const record of records.train) {
-    const example = data.encode(encoder, record)
-    if (example === undefined) continue
-    train.push(example)
-    sources.push(record)
-  }
+  const train = encodeAnswers(data, encoder, records.train)
+  const validation = encodeAnswers(data, encoder, records.validation)
   const usesTemplate = [...records.train, ...records.validation].some((one) => typeof data.promptOf(one) !== 'string')
-  const kept: EncodedRecords = {
+  const notes = encodingNotes(encoder, lengths, {
+    records: records.train.length + records.validation.length,
+    columns: recipe.columns,
+    path: recipe.data,
+  })
+  if (train.examples.length === 0) throw noneFits(data.noun, lengths, 'training')
+  if (validation.examples.length === 0) throw noneFits(data.noun, lengths, 'validation')
+  return {
     encoder,
-    train,
-    sources,
-    validation: [],
-    validationRecords: [],
+    train: train.examples,
+    sources: train.records,
+    validation: validation.examples,
+    validationRecords: validation.records,
     usesTemplate,
-    notes: [],
+    notes,
   }
-  for (const record of records.validation) {
-    const example = data.encode(encoder, record)
-    if (example === undefined) continue
-    kept.validation.push(example)
-    kept.validationRecords.push(record)
-  }
-  const { maxSkipped = 0.1 } = recipe.columns as { maxSkipped?: number }
-  expectFewSkipped(encoder.skipped, records.train.length + records.validation.length, maxSkipped, recipe.data)
-  if (kept.train.length === 0 || kept.validation.length === 0)
-    throw new ConfigError(
-      `Expected ${data.noun}s that fit in ${lengths.maxLength} tokens, got none for ${kept.train.length === 0 ? 'training' : 'validation'}. Raise \`maxLength\`, or set \`tooLong\` to truncate.`,
-    )
-  const { prompts, completions } = encoder.truncated
-  if (prompts + completions > 0)
-    kept.notes.push(
-      `Truncated ${countOf(prompts, 'prompt')} to ${lengths.maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${lengths.maxLength} with the prompt: a truncated completion has no end token.`,
-    )
-  kept.notes.push(...encoder.notes, ...describeSkipped(encoder.skipped))
-  return kept
 }
 
 /** Builds a run that learns preferences. */
@@ -187,7 +150,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     check: async () =>
       reference === undefined
         ? []
-        : checkReference(applied.model, reference, all().slice(0, 8), {
+        : checkReference(applied, reference, all().slice(0, 8), {
             ...how,
             exact: recipe.reference.precision === undefined,
           }),

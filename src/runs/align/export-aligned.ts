@@ -2,7 +2,6 @@
 
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
-import { scoreCompletions } from '../../alignment/index.ts'
 import { jsonLines, writeFileAtomic } from '../../core/index.ts'
 import { generateMany } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -15,9 +14,11 @@ import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
 import type { SavedSample } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
+import type { EncodedAnswers } from './encode-answers.ts'
 import { judgeAnswers, type RunJudge } from './judged-answers.ts'
 import { writePromptFiles } from './prompt-files.ts'
-import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
+import { type AnswerSum, predictionsOf, sumAnswers } from './score-answers.ts'
+import type { AlignmentPrediction } from './scores.ts'
 
 /** What the export needs. */
 export interface Aligned {
@@ -28,21 +29,15 @@ export interface Aligned {
   judge: RunJudge | undefined
 }
 
-interface Scored {
-  logProb: number
-  tokens: number
-}
+const validationOf = ({ validation: examples, validationRecords: records }: EncodedRecords): EncodedAnswers => ({
+  records,
+  examples,
+})
 
 /** Sums of the log-probabilities of all completions of the validation examples, in their order. */
-const scoreValidation = async (model: Model, { inputs, encoded }: Aligned): Promise<Scored[]> => {
-  const { recipe, data } = inputs
+const scoreValidation = (model: Model, { inputs: { recipe, data }, encoded }: Aligned): Promise<AnswerSum[]> => {
   const { microTokens, padded } = recipe.batch
-  const completions = encoded.validation.flatMap((example) => data.completions(example))
-  const scores = await scoreCompletions(model, completions, { microTokens, padded, device: recipe.device })
-  return scores.map(({ logProbs }) => ({
-    logProb: logProbs.reduce((sum, value) => sum + value, 0),
-    tokens: logProbs.length,
-  }))
+  return sumAnswers(model, data, encoded.validation, { microTokens, padded, device: recipe.device })
 }
 
 /** Answers to the first validation prompts, without sampling. */
@@ -58,7 +53,7 @@ const answersOf = async (model: Model, { inputs, encoded }: Aligned): Promise<st
 }
 
 interface BaseFacts {
-  scores: Scored[]
+  scores: AnswerSum[]
   answers: string[]
 }
 
@@ -69,22 +64,6 @@ const baseFacts = async (aligned: Aligned): Promise<BaseFacts | undefined> => {
   return withUntrainedBase(recipe, { ...files, head: 'causal-lm', tokenizer }, aligned.applied, async (model) => ({
     scores: await scoreValidation(model, aligned),
     answers: await answersOf(model, aligned),
-  }))
-}
-
-const predictionsOf = (
-  { inputs, encoded }: Aligned,
-  policy: readonly Scored[],
-  base: readonly Scored[] | undefined,
-): AlignmentPrediction[] => {
-  let at = 0
-  return encoded.validation.map((example, i) => ({
-    id: encoded.validationRecords[i].id,
-    completions: inputs.data.completions(example).map((): ScoredCompletion => {
-      const own = { ...policy[at], ...(base === undefined ? {} : { base: base[at].logProb }) }
-      at++
-      return own
-    }),
   }))
 }
 
@@ -100,7 +79,7 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
   const seconds = (performance.now() - started) / 1000
   const answers = await answersOf(applied.model, aligned)
   const before = await baseFacts(aligned)
-  const predictions = predictionsOf(aligned, policy, before?.scores)
+  const predictions = predictionsOf(data, validationOf(encoded), policy, before?.scores)
   const judged = aligned.judge === undefined ? {} : await judgeAnswers(inputs, encoded, applied, aligned.judge)
   const metrics = { ...intervalsOf(aligned, predictions), ...judged }
   const mainMetric = data.scores.mainMetric(before !== undefined)
@@ -125,14 +104,14 @@ const intervalsOf = ({ inputs, encoded }: Aligned, predictions: readonly Alignme
   scoreIntervals(inputs.data.scores.score(encoded.validationRecords, predictions), { seed: inputs.recipe.seed })
 
 /** The base compares with itself: its rewards are 0, and only its likelihoods tell the answers apart. */
-const untrainedScores = (aligned: Aligned, scores: readonly Scored[]): ReferenceScores => ({
+const untrainedScores = (aligned: Aligned, scores: readonly AnswerSum[]): ReferenceScores => ({
   name: untrainedBase,
-  metrics: intervalsOf(aligned, predictionsOf(aligned, scores, scores)),
+  metrics: intervalsOf(aligned, predictionsOf(aligned.inputs.data, validationOf(aligned.encoded), scores, scores)),
 })
 
 const countsOf = (
   { encoded }: Aligned,
-  policy: readonly Scored[],
+  policy: readonly AnswerSum[],
 ): Pick<TaskResult, 'examples' | 'tokens' | 'truncatedTokens' | 'truncatedRecords' | 'details'> => ({
   examples: encoded.validation.length,
   tokens: policy.reduce((sum, { tokens }) => sum + tokens, 0),

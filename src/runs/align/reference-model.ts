@@ -39,13 +39,14 @@ const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promi
 const tolerance = 1e-3
 
 /**
- * Before the first step, policy and reference are the same model: the loss starts from margins of 0.
+ * Before the first step, policy and reference are the same model: the loss starts from margins of 0. New virtual tokens alone change what a
+ * model computes before they have learned anything.
  * @param how.exact whether they have the same precision
  * @returns a line for people
  * @throws ConfigError where they differ
  */
 export const checkReference = async (
-  policy: Model,
+  { model: policy, virtualTokens }: Pick<AppliedAdapter, 'model' | 'virtualTokens'>,
   reference: Reference,
   completions: readonly CompletionTokens[],
   { exact, ...how }: ScoreCompletionsOptions & { exact: boolean },
@@ -60,6 +61,10 @@ export const checkReference = async (
   const difference = Number(largest.toPrecision(2))
   if (!exact)
     return [`The reference differs from the base by up to ${difference} nats per token, as it has another precision.`]
+  if (largest > tolerance && virtualTokens > 0)
+    return [
+      `The ${virtualTokens} virtual tokens change the model before the first step, by up to ${difference} nats per token: margins and KL divergences do not start at 0.`,
+    ]
   if (!(largest <= tolerance))
     throw new ConfigError(
       `Expected the same log-probabilities from policy and reference before the first step, got a difference of ${difference} nats. Delete the cache of reference log-probabilities if \`reference.cache\` is set; otherwise this is a fault of Tunesmith.`,

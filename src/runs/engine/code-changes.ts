@@ -15,7 +15,7 @@ import type { RunMode } from './run-listener.ts'
 export const checkCode = async (recipe: CommonRecipe, mode: RunMode): Promise<string[]> => {
   const path = join(recipe.out, runFiles.code)
   const now = await hashCode(recipe)
-  const notes = await restoreFunctions(recipe, { again: mode === 'resume' })
+  const notes = await restoreFunctions(recipe, { again: mode !== 'new' })
   const text = mode === 'new' ? undefined : await readFile(path, 'utf8').catch(() => undefined)
   if (Object.keys(now).length === 0) return notes
   const before =

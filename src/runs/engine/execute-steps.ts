@@ -26,6 +26,7 @@ import { checkBestMetric } from './best-metric.ts'
 import { restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
 import { explainDiskFault } from './execute.ts'
 import { exportModel } from './export-model.ts'
+import { extendedState, noCheckpoint, recordExtension } from './extended-run.ts'
 import { expectBudgetFits } from './memory-limits.ts'
 import { RunCallbacks } from './run-callbacks.ts'
 import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
@@ -40,6 +41,8 @@ interface Latest {
   /** Examples up to the last checkpoint. */
   examples: number
   loss: number
+  /** Of the last step; undefined before the first one. */
+  learningRate?: number
   metrics: Record<string, number>
   /** Step of the best evaluation by `keep.best`. */
   best?: number
@@ -61,7 +64,7 @@ export const executeSteps = async (
   const flight = checkRun(run)
   expectBudgetFits(recipe.memoryBudget, flight.memory.gradients, recipe.device)
   if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
-  const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line), group) : undefined
+  const saved = mode === 'new' ? undefined : await savedState(run, mode, (line) => listener.onNote?.(line), group)
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
   const callbacks = new RunCallbacks(recipe, group === undefined || group.first)
   const { prediction } = start
@@ -81,6 +84,7 @@ export const executeSteps = async (
   callbacks.open()
   try {
     await startRecord(record, run, saved, flight, latest, callbacks)
+    if (mode === 'extend') recordExtension(record, run, state, latest.learningRate)
     if (prediction !== undefined && !start.isPlanned) await writePrediction(recipe.out, prediction)
     const { signal } = listener
     // From here on each process has its part of the weights only.
@@ -176,6 +180,7 @@ const checkRun = (run: BuiltRun): PreFlight => {
 /** The state of the newest intact checkpoint, restored; undefined if the run has none yet. */
 const savedState = async (
   run: BuiltRun,
+  mode: Exclude<RunMode, 'new'>,
   note: (line: string) => void,
   group?: ProcessGroup,
 ): Promise<LoopState | undefined> => {
@@ -188,10 +193,12 @@ const savedState = async (
   if (found === undefined) {
     if (damaged.length > 0)
       throw new CheckpointError(`Every checkpoint in ${recipe.out} is damaged: start the run again. ${damaged[0]}`)
+    if (mode === 'extend') throw noCheckpoint(recipe.out)
     note('There is no checkpoint yet: the run starts again.')
     return undefined
   }
-  const state = await restoreCheckpoint(run, found.path)
+  const restored = await restoreCheckpoint(run, found.path)
+  const state = mode === 'extend' ? extendedState(restored, run) : restored
   await onFirst(group, () => setAsideAfter(recipe.out, state.step))
   return resumedState(state, recipe, trainable.model.facts.numLayers)
 }
@@ -212,7 +219,7 @@ const startRecord = async (
   }
   for await (const event of readEvents(join(out, runFiles.events))) {
     if (event.type === 'step') {
-      latest.loss = event.loss
+      Object.assign(latest, { loss: event.loss, learningRate: event.learningRate })
       latest.costs.add(event)
     }
     if (event.type === 'step' && stream.online === undefined) latest.rise.add(event.loss)

@@ -90,7 +90,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal, shared }
     const isFirst = group === undefined || group.first
     // A run that was stopped before it had a plan gets one when it goes on.
-    const planned = mode === 'new' || !isFirst ? undefined : await readPrediction(out)
+    const planned = mode === 'resume' && isFirst ? await readPrediction(out) : undefined
     const prediction = isFirst
       ? (planned ?? (await predictRun(kind as RunKind, recipe, { ...context, group })))
       : undefined

@@ -4,8 +4,8 @@ import type { Model } from '../../models/index.ts'
 import type { EndCause, RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 
-/** Whether a run is started in a new folder, or continued from what is in its folder. */
-export type RunMode = 'new' | 'resume'
+/** Whether a run is started in a new folder, or continued from what is in its folder: under its budget, or under a larger one. */
+export type RunMode = 'new' | 'resume' | 'extend'
 
 /** How a run starts. */
 export interface RunStartFacts {

@@ -81,13 +81,13 @@ export class RunRecord {
   }
 
   /**
-   * Writes the recipe of a new run. The events of a resumed one are cut back to the checkpoint of `resumeAt`, or all of them where there
+   * Writes the recipe of a run that is new or has a new budget. The events of a resumed one are cut back to the checkpoint of `resumeAt`, or all of them where there
    * is none.
    */
   async start(resumeAt?: number): Promise<CutRecords | undefined> {
     const { out } = this.#recipe
     if (this.#silent) return undefined
-    if (this.#mode === 'new') await writeRecipe(this.#recipe)
+    if (this.#mode !== 'resume') await writeRecipe(this.#recipe)
     this.#tracker = await trackRun(out, this.#mode === 'new' ? {} : { resumeAt: resumeAt ?? -1 })
     return this.#tracker.cut
   }

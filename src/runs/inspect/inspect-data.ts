@@ -51,18 +51,20 @@ export const inspectDataSchema = z.strictObject({
 /** Settings of `inspectData`, as given. */
 export type InspectDataInput = z.input<typeof inspectDataSchema>
 
-/** Lengths of texts. */
+/** Lengths of texts, or of whole examples. */
 export interface Lengths {
   unit: 'tokens' | 'words'
+  /** What is measured: the text of a record, or prompt and answer together as a decoder is trained on them. */
+  of: 'text' | 'example'
   mean: number
   min: number
   median: number
   p95: number
   p99: number
   max: number
-  /** Texts longer than `maxLength`. */
+  /** Those longer than `maxLength`. */
   tooLong: number
-  /** Texts by length, in ranges of equal width; the last one has the longest hundredth. `to` is the first length of the next range. */
+  /** How many there are of each length, in ranges of equal width; the last one has the longest hundredth. `to` is the first length of the next range. */
   histogram: { from: number; to: number; count: number }[]
 }
 
@@ -200,11 +202,12 @@ const histogramOf = (sorted: Float64Array, p99: number): Lengths['histogram'] =>
   return bins
 }
 
-const lengthsOf = (all: number[], unit: Lengths['unit'], maxLength: number): Lengths => {
+const lengthsOf = (all: number[], { unit, of }: Pick<Lengths, 'unit' | 'of'>, maxLength: number): Lengths => {
   const sorted = Float64Array.from(all).sort()
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
   return {
     unit,
+    of,
     mean: sorted.reduce((sum, length) => sum + length, 0) / sorted.length,
     min: sorted[0],
     median: at(0.5),
@@ -236,7 +239,7 @@ const inspectPart = async (
   path: string,
   task: TaskDefinition,
   config: object,
-  { settings, measure, unit, onRecord, others }: Measured & { others?: Index },
+  { settings, measure, onRecord, others }: Measured & { others?: Index },
 ): Promise<{ part: InspectedPart; index: Index; shared: { texts: Finding; near: Finding } }> => {
   const { examples, similarity, nearRecords, maxLength } = settings
   const counter = () => new PairCounter(examples)
@@ -250,7 +253,7 @@ const inspectPart = async (
     const { text, answer } = partsOf(record, task.answerFields ?? [])
     const seen: Seen = { place: describePlace(record), answer }
     onRecord()
-    lengths.push(measure(text))
+    lengths.push(measure.lengthOf(record, text))
     const hash = sha256(text)
     const sameText = others?.exact.get(hash)
     if (sameText !== undefined) shared.texts.add(sameText, seen, text)
@@ -270,7 +273,7 @@ const inspectPart = async (
     part: {
       path,
       report,
-      lengths: lengthsOf(lengths, unit, maxLength),
+      lengths: lengthsOf(lengths, measure, maxLength),
       labels: labelsOf(task, statistics),
       copies: copies.finding,
       contradictions: contradictions.finding,
@@ -285,26 +288,41 @@ const inspectPart = async (
 interface Measured {
   settings: Settings
   onRecord(): void
-  measure(text: string): number
-  unit: Lengths['unit']
+  measure: Measure
 }
 
-const measureOf = (tokenizer: Tokenizer | undefined): Pick<Measured, 'measure' | 'unit'> =>
-  tokenizer === undefined
-    ? { unit: 'words', measure: (text) => text.match(/\S+/g)?.length ?? 0 }
-    : { unit: 'tokens', measure: (text) => tokenizer.encodeIds(text).length }
+/** How long records are. @param text their input as one text */
+interface Measure extends Pick<Lengths, 'unit' | 'of'> {
+  lengthOf(record: TaskRecord, text: string): number
+}
+
+/** The task as a decoder learns it; undefined for tasks that generate no text. */
+const preparedFor = (task: TaskDefinition, config: object, tokenizer: Tokenizer, maxLength: number) =>
+  task.head.includes('causal-lm')
+    ? task.prepare(tokenizer, config, { maxLength, headOptions: {}, facts: { causal: true, maxPositions: undefined } })
+    : undefined
+
+const measureOf = (task: TaskDefinition, config: object, tokenizer: Tokenizer | undefined): Measure => {
+  if (tokenizer === undefined)
+    return { unit: 'words', of: 'text', lengthOf: (_, text) => text.match(/\S+/g)?.length ?? 0 }
+  // Without a limit, as the length of what a run would truncate is asked for.
+  const prepared = preparedFor(task, config, tokenizer, Number.MAX_SAFE_INTEGER)
+  if (prepared === undefined)
+    return { unit: 'tokens', of: 'text', lengthOf: (_, text) => tokenizer.encodeIds(text).length }
+  return {
+    unit: 'tokens',
+    of: 'example',
+    lengthOf: (record) => prepared.encode(record).reduce((sum, example) => sum + prepared.criterion.tokens(example), 0),
+  }
+}
 
 /** The first record of a part as a decoder is trained on it; undefined for tasks that generate no text. */
 const trainedExample = async (
   { data, task, config, maxLength }: { data: string; task: TaskDefinition; config: object; maxLength: number },
   tokenizer: Tokenizer,
 ): Promise<TrainedExample | undefined> => {
-  if (!task.head.includes('causal-lm')) return undefined
-  const prepared = task.prepare(tokenizer, config, {
-    maxLength,
-    headOptions: {},
-    facts: { causal: true, maxPositions: undefined },
-  })
+  const prepared = preparedFor(task, config, tokenizer, maxLength)
+  if (prepared === undefined) return undefined
   const { records } = await task.read(data, { ...config, limit: 1 })
   const [record] = records
   const [example] = prepared.encode(record)
@@ -340,7 +358,7 @@ export const inspectData = async (
   }
   const tokenizer =
     settings.tokenizer === undefined ? undefined : await loadTokenizer(await resolveModel(settings.tokenizer))
-  const measured = { settings, onRecord, ...measureOf(tokenizer) }
+  const measured = { settings, onRecord, measure: measureOf(task, config, tokenizer) }
   const { part: train, index } = await inspectPart(data, task, config, measured)
   const { maxLength } = settings
   const example = tokenizer && (await trainedExample({ data, task, config, maxLength }, tokenizer))

@@ -13,14 +13,14 @@ interface Section {
 }
 
 const summaryOf = ({ path, report, lengths, labels }: InspectedPart, name: string): Section[] => {
-  const { unit, min, median, mean, p95, p99, max, tooLong } = lengths
+  const { unit, of, min, median, mean, p95, p99, max, tooLong } = lengths
   const skipped = Object.entries(report.skipped).map(([reason, { count }]) => `${count} ${reason}`)
   const rows = [
     ['data', path],
     ['records', formatCount(report.records)],
     ...(skipped.length > 0 ? [['skipped', skipped.join(', ')]] : []),
     ...(report.unreadColumns === undefined ? [] : [['columns not read', report.unreadColumns.join(', ')]]),
-    [`${unit} per text`, `${min} to ${max}, median ${median}, mean ${mean.toFixed(1)}, p95 ${p95}, p99 ${p99}`],
+    [`${unit} per ${of}`, `${min} to ${max}, median ${median}, mean ${mean.toFixed(1)}, p95 ${p95}, p99 ${p99}`],
     ['too long', `${formatCount(tooLong)} (${percent(tooLong / report.records)})`],
   ]
   return [

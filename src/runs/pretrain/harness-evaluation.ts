@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
-import type { Model } from '../../models/index.ts'
+import { continuesText, type Model } from '../../models/index.ts'
 import {
   benchmarkNames,
   findHarnessTasks,
@@ -61,7 +61,7 @@ export const openHarness = async (
     if (given) throw new ConfigError('`harness` needs `harness.tasks`: name the benchmarks.')
     return undefined
   }
-  if (!model.facts.causal || model.headType !== 'causal-lm')
+  if (!continuesText(model))
     throw new ConfigError(
       `\`harness.tasks\` needs a causal language model, got ${model.definition.type} with the head ${model.headType}. Remove it.`,
     )

@@ -17,12 +17,30 @@ const run = (rank: number, seed: number, value: number, low: number, high: numbe
   writeFileSync(join(folder, 'model', 'evaluation.json'), JSON.stringify({ mainMetric: 'accuracy', metrics }))
   return { name, folder, over: { rank, seed }, status: 'finished' as const, number: 0, of: 0 }
 }
+const recipeIn = (out: string) => ({
+  command: 'finetune',
+  base: '/b',
+  task: 'sequence-classification',
+  data: '/d',
+  out,
+})
 const clear = async (...runs: ReturnType<typeof run>[]) => (await summarize(runs as never)).clear
 
 it('takes the confidence intervals where each setting has one run', async () => {
   expect(await clear(run(8, 0, 0.9, 0.88, 0.92), run(4, 0, 0.8, 0.77, 0.83))).toBe(true)
   expect(await clear(run(8, 0, 0.9, 0.85, 0.95), run(4, 0, 0.89, 0.84, 0.94))).toBe(false)
   expect(await clear(run(8, 0, 0.9, 0.85, 0.95))).toBeUndefined()
+})
+
+it('names the runs that have another metric, or none', async () => {
+  const [first, other, none] = [run(8, 0, 0.9, 0.88, 0.92), run(4, 0, 0.8, 0.77, 0.83), run(2, 0, 0.7, 0.6, 0.8)]
+  const metrics = { auc: { value: 0.99, low: 0.9, high: 1 } }
+  writeFileSync(join(other.folder, 'model', 'evaluation.json'), JSON.stringify({ mainMetric: 'auc', metrics }))
+  rmSync(join(none.folder, 'model', 'evaluation.json'))
+  writeFileSync(join(none.folder, 'run.json'), JSON.stringify(recipeIn(none.folder)))
+  const { metric, settings, unranked } = await summarize([first, other, none] as never)
+  expect([metric, settings.length]).toEqual(['accuracy', 1])
+  expect(unranked).toEqual([{ name: other.name, metric: 'auc' }, { name: none.name }])
 })
 
 it('takes the range over seeds where each setting has several', async () => {
@@ -34,14 +52,7 @@ it('takes the range over seeds where each setting has several', async () => {
 it('tests settings against the best on the splits that they share', async () => {
   const split = (rank: number, fold: number, value: number) => {
     const made = run(rank, 0, value, 0, 1)
-    const recipe = {
-      command: 'finetune',
-      base: '/b',
-      task: 'sequence-classification',
-      data: '/d',
-      out: made.folder,
-      split: { folds: 3, fold },
-    }
+    const recipe = { ...recipeIn(made.folder), split: { folds: 3, fold } }
     writeFileSync(join(made.folder, 'run.json'), JSON.stringify(recipe))
     return { ...made, name: `${made.name},fold=${fold}`, over: { rank, 'split.fold': fold } }
   }

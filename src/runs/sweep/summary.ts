@@ -116,19 +116,32 @@ const differenceOf = (best: ScoredSetting, other: ScoredSetting): SweepSetting['
   return found && { ...found, splits: common.length }
 }
 
+/** What the runs of a sweep show together. */
+export interface SweepSummary {
+  /** The metric that settings are ordered by: the main one of the first run that has a score. */
+  metric: string | undefined
+  /** Runs grouped by everything but seed and split, the best first. */
+  settings: SweepSetting[]
+  /** Whether the best setting stands out from the second; undefined where that is not known. */
+  clear?: boolean
+  /** Finished runs that are in no setting, as they have another main metric, or none. */
+  unranked?: { name: string; metric?: string }[]
+}
+
 /** Fills in the values of finished runs, and groups those that differ in their seeds and splits alone. */
-export const summarize = async (
-  runs: SweptRun[],
-): Promise<{ metric: string | undefined; settings: SweepSetting[]; clear?: boolean }> => {
+export const summarize = async (runs: SweptRun[]): Promise<SweepSummary> => {
   let metric: string | undefined
+  const unranked: NonNullable<SweepSummary['unranked']> = []
   const intervals = new Map<string, { low: number; high: number }>()
   const groups = new Map<string, { over: Record<string, unknown>; runs: SweptRun[] }>()
   for (const run of runs) {
     if (run.status !== 'finished') continue
     const result = await scoreOf(run.folder)
-    if (result === undefined) continue
-    metric ??= result.metric
-    if (result.metric !== metric) continue
+    metric ??= result?.metric
+    if (result === undefined || result.metric !== metric) {
+      unranked.push({ name: run.name, ...(result && { metric: result.metric }) })
+      continue
+    }
     run.value = result.value
     const { low = Number.NaN, high = Number.NaN } = result
     intervals.set(run.name, { low, high })
@@ -151,7 +164,7 @@ export const summarize = async (
     return { ...setting, ...(difference && { difference }) }
   })
   const clear = isClear(settings, intervals)
-  return { metric, settings, ...(clear === undefined ? {} : { clear }) }
+  return { metric, settings, ...(clear === undefined ? {} : { clear }), ...(unranked.length > 0 && { unranked }) }
 }
 
 /** A p-value below this counts as a difference. */

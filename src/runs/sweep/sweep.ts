@@ -23,7 +23,7 @@ import { expectSameSweep, type SweepFile } from './same-sweep.ts'
 import { openSearch, type Search, type SearchInput } from './search/methods.ts'
 import { runSearch, type SearchProgress, type SearchTrial } from './search/run-search.ts'
 import { expectEnoughPoints, isRange } from './search/space.ts'
-import { replicateKeys, type SweepSetting, summarize } from './summary.ts'
+import { replicateKeys, type SweepSummary, summarize } from './summary.ts'
 
 /** Name of the file in a sweep folder that holds its results so far. */
 export const SUMMARY_FILE = 'summary.json'
@@ -45,15 +45,9 @@ export interface SweepInput {
 }
 
 /** The outcome of a sweep. */
-export interface SweepResult {
+export interface SweepResult extends SweepSummary {
   out: string
   reason: 'finished' | 'interrupted'
-  /** The metric that settings are ordered by. */
-  metric: string | undefined
-  /** Runs grouped by everything but seed and split, the best first. */
-  settings: SweepSetting[]
-  /** Whether the best setting stands out from the second; undefined where that is not known. */
-  clear?: boolean
   runs: SweptRun[]
   /** Trials of a search, in the order of their proposals; undefined for a grid. */
   trials?: SearchTrial[]

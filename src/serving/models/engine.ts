@@ -3,7 +3,7 @@
 import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
 import { GenerationScheduler, type SpeculationOptions } from '../../generation/index.ts'
 import type { InferenceModel } from '../../inference/index.ts'
-import { freeWeights, keepPackedWeights, LanguageHead, type Model } from '../../models/index.ts'
+import { freeWeights, keepPackedWeights, writesText } from '../../models/index.ts'
 import { readArrivals } from '../arrivals.ts'
 
 /** Settings of an engine. */
@@ -24,10 +24,6 @@ export interface EngineOptions {
   /** Proposes the next tokens of texts; a model that does not continue texts ignores it. */
   speculation?: SpeculationOptions
 }
-
-/** Whether a model continues texts. */
-export const writesText = ({ head, facts }: Model): boolean =>
-  head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
 
 /** Texts that warm up an engine, and tokens of their prompts: less than are kept for later texts. */
 const warmUpRows = 16

@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
 import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
-import { contextLength, type Model } from '../../models/index.ts'
+import { contextLength, continuesText, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { trimmedEnd } from '../metrics/white-space.ts'
 import { type PromptContinuations, scoreContinuations } from './continuations.ts'
@@ -51,7 +51,7 @@ export interface RequestScores {
 
 /** @throws ConfigError for a model that cannot continue text */
 export const expectCausal = (model: Model, what: string): void => {
-  if (model.facts.causal && model.headType === 'causal-lm') return
+  if (continuesText(model)) return
   throw new ConfigError(
     `Expected a causal language model to ${what}, got ${model.definition.type} with the head ${model.headType}. Use the task multiple-choice for other models.`,
   )

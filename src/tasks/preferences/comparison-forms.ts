@@ -74,7 +74,9 @@ const promptIn = ({ values }: DataRow, { prompt, messages }: ComparisonColumns):
 const isAnswer = (text: PromptText) => typeof text === 'string' || (text.length === 1 && text[0].role === 'assistant')
 
 const pairs: ComparisonForm = {
-  fits: (values, { chosen, rejected }) => hasValue(values, chosen) && hasValue(values, rejected),
+  // A pair of which one answer is null is a broken pair, and no other form.
+  fits: (values, { chosen, rejected }) =>
+    chosen in values && rejected in values && (hasValue(values, chosen) || hasValue(values, rejected)),
   comparisons(row, columns) {
     const prompt = promptIn(row, columns)
     const chosen = textOrTurns(row.values[columns.chosen], columns.chosen)

@@ -208,6 +208,7 @@ describe('preference pairs', () => {
       [{ ...good, margin: 'much' }, /:2: Expected a number in column "margin"/],
       [{ ...good, margin: -1 }, /:2: Expected a margin of 0 or more/],
       [{ ...good, chosen: 7 }, /:2: Expected text or messages in column "chosen", got 7/],
+      [{ ...good, rejected: null }, /:2: Expected text or messages in column "rejected", got null/],
       [{ prompt: 'p', answers: ['a', 'b'], scores: [1] }, /:2: Expected a score or a rank for answer 1/],
       [
         { prompt: [said('a')], chosen: [said('a')], rejected: [said('b')] },

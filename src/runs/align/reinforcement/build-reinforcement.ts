@@ -350,10 +350,9 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     enoughSteps: 10,
     hashes: await hashesOf(records.files, files.base, { start: files.start, stack: recipe.stack }),
     notes: parts.notes,
-    check: () => {
-      const { model } = applied
-      return checkFirstAnswers({
-        model,
+    check: () =>
+      checkFirstAnswers({
+        applied,
         prompts: prompts.train,
         sample,
         rewards,
@@ -361,8 +360,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
         how,
         decode,
         seed: recipe.seed,
-      })
-    },
+      }),
     metrics: {
       known: ['reward', ...(independent === undefined ? [] : ['judge'])],
       measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),

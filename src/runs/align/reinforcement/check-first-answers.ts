@@ -1,5 +1,6 @@
 // Equalities that hold before the first step of a run that learns from rewards: sampling and training give the same probabilities, the policy
 // is its own reference, and rewards depend on the answer alone.
+import type { AppliedAdapter } from '../../../adapters/index.ts'
 import {
   type AnswerEpisode,
   type AnswerSampler,
@@ -13,13 +14,12 @@ import {
   scoreCompletions,
 } from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
-import type { Model } from '../../../models/index.ts'
 import { checkReference } from '../reference-model.ts'
 import { sampleOf } from './reward-judge.ts'
 
 /** What is checked. */
 export interface FirstAnswers {
-  model: Model
+  applied: Pick<AppliedAdapter, 'model' | 'virtualTokens'>
   prompts: readonly RolloutPrompt[]
   sample: AnswerSampler
   rewards: readonly RewardFunction[]
@@ -46,7 +46,7 @@ const largestDifference = (
 
 /** Checks answers to the first prompts. @returns lines for people @throws ConfigError for an equality that does not hold */
 export const checkFirstAnswers = async ({
-  model,
+  applied,
   prompts,
   sample,
   rewards,
@@ -55,6 +55,7 @@ export const checkFirstAnswers = async ({
   decode,
   seed,
 }: FirstAnswers): Promise<string[]> => {
+  const { model } = applied
   const first = prompts.slice(0, 2)
   const sampled = await sample(
     first.map((prompt, i) => ({ prompt, seed: seed + i })),
@@ -76,7 +77,7 @@ export const checkFirstAnswers = async ({
     `Sampling and training agree on ${tokens} tokens before the first step: largest difference ${Number(difference.toPrecision(2))} nats.`,
   ]
   if (reference !== undefined)
-    lines.push(...(await checkReference(model, reference, completions, { ...how, exact: isExact })))
+    lines.push(...(await checkReference(applied, reference, completions, { ...how, exact: isExact })))
   const samples = all.map(({ prompt, answer }) => sampleOf(prompt, answer, answerText(answer, decode)))
   for (const { name, constant } of await checkRewards(rewards, samples))
     if (constant)

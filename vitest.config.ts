@@ -1,10 +1,11 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { compiledWorkers } from './scripts/compiled-workers.mjs'
 import { LongestFirst } from './scripts/longest-first.mjs'
+import { sharedFiles } from './scripts/shared-files.mjs'
 import { everyTime } from './scripts/strict-suites.mjs'
 import { external, testedModules } from './scripts/tested-modules.mjs'
 
-// Native tensors live in one process-wide table, so files run in forked processes, one test file each.
+// Native tensors live in one process-wide table, so files run in forked processes, one test file each but for those that change nothing.
 const common = {
   pool: 'forks' as const,
   setupFiles: [
@@ -28,6 +29,9 @@ const strict = {
   include: everyTime,
   env: { TUNESMITH_TEST_DEVICE: 'strict', TUNESMITH_STRICT_OPERATORS: 'expected' },
 }
+const together = sharedFiles()
+const alone = { ...every, exclude: [...configDefaults.exclude, ...together] }
+const shared = { ...common, name: 'shared', isolate: false, include: together }
 const plugins = [testedModules, compiledWorkers]
 const chosen = process.env.TUNESMITH_TEST_DEVICE
 
@@ -39,7 +43,7 @@ export default defineConfig({
     reporters: ['default', './scripts/summary-reporter.mjs'],
     // Projects share nothing by inheritance: an `include` here would be joined with theirs, and each would run every file. Where a device
     // was chosen for all tests, there is one project.
-    projects: (chosen === undefined ? [every, strict] : [{ ...every, name: chosen }]).map((test) => ({
+    projects: (chosen === undefined ? [alone, shared, strict] : [{ ...every, name: chosen }]).map((test) => ({
       plugins,
       test,
     })),

@@ -2,7 +2,7 @@
 // second thread waits: it prints the name of the test, where the native threads stand if gdb is installed, and ends the process.
 // vitest then reports the file as failed, and continues with the others.
 import { Worker } from 'node:worker_threads'
-import { beforeEach, expect } from 'vitest'
+import { afterAll, beforeEach, expect } from 'vitest'
 
 /** Several times what the slowest file takes on a loaded machine. */
 const limitMinutes = Number(process.env.TUNESMITH_TEST_FILE_MINUTES ?? 15)
@@ -35,4 +35,7 @@ function watch({ workerData, fs, childProcess }) {
 const code = `(${watch})({ workerData: require('node:worker_threads').workerData, fs: require('node:fs'),
   childProcess: require('node:child_process') })`
 const file = expect.getState().testPath
-new Worker(code, { eval: true, workerData: { name, file, minutes: limitMinutes } }).unref()
+const watcher = new Worker(code, { eval: true, workerData: { name, file, minutes: limitMinutes } })
+watcher.unref()
+// Others may run in this process after the file.
+afterAll(() => watcher.terminate())

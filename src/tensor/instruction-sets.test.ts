@@ -58,7 +58,7 @@ describe('the vector code', () => {
       it.each([...others, ...own])('$isa passes the tests of kernels, products: $gemm', ({ isa, files, gemm }) => {
         const run = spawnSync(
           process.execPath,
-          ['node_modules/vitest/vitest.mjs', 'run', ...files, '--reporter=dot', '--pool=forks'],
+          ['node_modules/vitest/vitest.mjs', 'run', '--project', 'cpu', ...files, '--reporter=dot', '--no-isolate'],
           {
             cwd: root,
             encoding: 'utf8',

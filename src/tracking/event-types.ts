@@ -7,7 +7,7 @@ interface EventBase {
   step: number
 }
 
-/** The first event of a run, and of one that goes on with another length. */
+/** The first event of a run, and of one that gets another length. */
 export interface StartEvent extends EventBase {
   type: 'start'
   /** Name of the run. */

@@ -34,6 +34,7 @@ export interface PreferenceRun {
 /** How the run in a folder learned preferences; undefined for a folder without a run, or with another one. */
 export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | undefined> => {
   if (!(await exists(join(folder, runFiles.recipe)))) return undefined
+  // The next line checks that it is a recipe of `align`.
   const recipe = (await readRunRecipe(folder)) as unknown as AlignRecipe
   const kind = recipe.command === 'align' ? findObjective(recipe.objective).data : 'prompts'
   if (kind === 'prompts') return undefined

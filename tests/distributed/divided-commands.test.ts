@@ -33,6 +33,10 @@ const lines = (): Record<string, string[]> => {
   const [causal, classes, base] = ['causal', 'classes', 'base'].map((name) => at(join(name, 'model')))
   const sampled = ['--sample', '--seed', '3', '--num-return-sequences', '2', '--max-new-tokens', '8']
   const choices = ['--task', 'ranked-choices', '--data', at('choices.jsonl'), '--predictions', at('{who}-ranks.jsonl')]
+  const pairs = [
+    ...['--task', 'preferences', '--data', at('pairs.jsonl'), '--reference', causal],
+    ...['--predictions', at('{who}-pairs.jsonl')],
+  ]
   const summaries = ['--task', 'summarization', '--data', at('summaries.jsonl')]
   const fitted = ['--base', base, '--task', 'sequence-classification', '--data', at('rows.jsonl')]
   const columns = ['--text-column', 'review', '--label-column', 'stars']
@@ -64,6 +68,7 @@ const lines = (): Record<string, string[]> => {
       ...['evaluate', '--model', causal, ...summaries, '--settings.max-new-tokens', '6', '--json'],
       ...['--predictions', at('{who}-summaries.jsonl')],
     ],
+    'evaluate preferences': ['evaluate', '--model', causal, ...pairs, '--json'],
     'evaluate ranked choices': ['evaluate', '--model', causal, ...choices, '--json'],
     'evaluate language modelling': [
       ...['evaluate', '--model', base, '--task', 'language-modelling', '--data', at('shards')],
@@ -109,6 +114,10 @@ beforeAll(async () => {
     texts.map((text, i) => ({ text, choices: ['walks', 'green stone', `${i}`], label: i % 3 })),
   )
   rows(
+    'pairs.jsonl',
+    texts.map((prompt, i) => ({ prompt, chosen: ` river ${i}`, rejected: ` green ${i}` })),
+  )
+  rows(
     'summaries.jsonl',
     texts.map((text, i) => ({ text, summary: `river ${i}` })),
   )
@@ -145,6 +154,7 @@ const written = [
   'tokens.safetensors',
   'predictions.jsonl',
   'summaries.jsonl',
+  'pairs.jsonl',
   'ranks.jsonl',
   'page.html',
   'learned/model/learner.safetensors',

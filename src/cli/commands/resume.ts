@@ -10,6 +10,7 @@ export const resume = defineCommand({
   name: 'resume',
   summary: 'Resume a run that was stopped or killed; the result is bit for bit the same as without the stop',
   example: 'tunesmith resume runs/bert',
+  notes: ['A larger budget makes a run longer, a finished one too: --budget.steps 2000'],
   arguments: [{ name: 'run', description: 'folder of the run' }],
   processes: 'joined',
   options: z.strictObject({

@@ -1,7 +1,7 @@
 // Evaluation of a language model on preferences: which of two answers it gained for, or how it tells good answers from bad ones. The scores
 // are those at the end of a run of `align`.
 import { z } from 'zod'
-import { resolveData } from '../../checkpoint/index.ts'
+import { resolveData, resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError, formatCount, formatDuration, jsonLines, openObject, writeFileAtomic } from '../../core/index.ts'
 import {
   alignSchema,
@@ -56,6 +56,8 @@ const preferenceEvaluation = (type: string, kind: PreferenceKind): EvaluationEnt
       const found = await preferenceRunOf(choice.model)
       const run = found?.kind === kind ? found : undefined
       const reference = named ?? run?.base
+      // A wrong name is an error before the answers are scored.
+      if (reference !== undefined) await resolveModel(reference, { onProgress: hooks.onDownload })
       const { model, tokenizer } = await loadLanguageModel(choice, hooks)
       const { predictions: lines, ...report } = await evaluatePreferences(
         {

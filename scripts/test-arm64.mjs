@@ -148,7 +148,7 @@ Module._resolveFilename = function (name, ...rest) {
 const given = process.argv.slice(2)
 const files = given.length > 0 ? given : defaultFiles
 const vitest = join(tree, 'node_modules/vitest/vitest.mjs')
-const { status } = spawnSync(emulated, [vitest, 'run', '--project', 'cpu', ...files], {
+const { status } = spawnSync(emulated, [vitest, 'run', '--project', 'cpu', '--project', 'shared', ...files], {
   cwd: tree,
   stdio: 'inherit',
   // A program of this machine, which QEMU starts as such.

@@ -16,7 +16,13 @@ const used = process.env.TUNESMITH_TEST_BUNDLE === '1'
 
 /** Tests, and what they share, import modules; they are none themselves. */
 const isTest = (path) => path.endsWith('.test.ts') || path.includes('/fixtures/')
-const importedFile = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+\.ts)\1/g
+const importedFile = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+\.(?:ts|mjs))\1/g
+
+/** The files of this repository that a file imports. */
+export const importsOf = (path) =>
+  [...readFileSync(path, 'utf8').matchAll(importedFile)]
+    .map(([, , name]) => resolve(dirname(path), name))
+    .filter((imported) => existsSync(imported))
 
 /** Every module of src that a file outside it, or a test in it, imports. */
 const entries = () => {
@@ -27,10 +33,9 @@ const entries = () => {
       (path) => /\.(ts|mjs)$/.test(path),
     ),
   ]
-  const found = importers.flatMap((importer) =>
-    [...readFileSync(importer, 'utf8').matchAll(importedFile)].map(([, , name]) => resolve(dirname(importer), name)),
+  return [...new Set(importers.flatMap(importsOf))].filter(
+    (path) => path.startsWith(`${sources}/`) && path.endsWith('.ts') && !isTest(path),
   )
-  return [...new Set(found)].filter((path) => path.startsWith(`${sources}/`) && !isTest(path) && existsSync(path))
 }
 
 /** Each module finds what lies beside its source. */

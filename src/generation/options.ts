@@ -1,6 +1,6 @@
 // Generation options: the schema, the checks between options, and the mapping from and to generation_config.json.
 import { z } from 'zod'
-import { ConfigError, parseConfig } from '../core/index.ts'
+import { ConfigError, parseConfig, withoutUndefined } from '../core/index.ts'
 
 const id = z.int().nonnegative()
 
@@ -161,7 +161,7 @@ export const withDefaults = (defaults: GenerationOptions, given: GenerationOptio
   const isTooLong = (defaults.minNewTokens ?? 0) > (given.maxNewTokens ?? Number.POSITIVE_INFINITY)
   const merged = {
     ...(isTooLong ? without(defaults, ['minNewTokens']) : defaults),
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    ...withoutUndefined(given),
   }
   // The caller's own options stay, so that one without effect is still an error.
   return { ...effective(merged), ...given }

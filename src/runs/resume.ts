@@ -4,7 +4,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
-import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
+import { ConfigError, parseConfig, sha256, sha256File, withoutUndefined } from '../core/index.ts'
 import { expectOneProcess } from '../distributed/index.ts'
 import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
 import { budgetSchema, listSnapshots, type RunState } from '../training/index.ts'
@@ -17,7 +17,7 @@ import { readRunRecipe } from './run-recipe.ts'
 
 /** How a run is resumed, and who listens to it. */
 export interface ResumeOptions extends RunListener {
-  /** Its new length, in place of the budget of its recipe: a finished run goes on, too, with the state of its optimizer (default: its own). */
+  /** New length of the run, also of one that has finished: it keeps the state of its optimizer (default: that of its recipe). */
   budget?: z.input<typeof budgetSchema> | undefined
 }
 
@@ -43,10 +43,10 @@ export const resume = async (folder: string, options: ResumeOptions = {}): Promi
 /** The recipe with another budget. @throws ConfigError for one without limits, or a run without steps */
 const withBudget = (recipe: RunRecipe, given: z.input<typeof budgetSchema>): RunRecipe => {
   expectSteps(recipe, 'It has no budget, so there is nothing to extend.')
-  const limits = Object.entries(parseConfig(budgetSchema, given, 'budget')).filter(([, limit]) => limit !== undefined)
-  if (limits.length === 0)
+  const budget = withoutUndefined(parseConfig(budgetSchema, given, 'budget'))
+  if (Object.keys(budget).length === 0)
     throw new ConfigError('Expected `steps`, `tokens`, `epochs` or `minutes` in `budget`, got none of them.')
-  return { ...recipe, budget: Object.fromEntries(limits) }
+  return { ...recipe, budget }
 }
 
 /** @param consequence what follows for a variant without steps, for the message @throws ConfigError for such a run */

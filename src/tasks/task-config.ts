@@ -1,6 +1,6 @@
 // Settings of tasks as users give them: those of a known data set with others on top, and one schema for the settings of any task.
 import { z } from 'zod'
-import { ConfigError, didYouMean, parseConfig, unwrap } from '../core/index.ts'
+import { ConfigError, didYouMean, parseConfig, unwrap, withoutUndefined } from '../core/index.ts'
 import type { TaskDefinition } from './task.ts'
 
 /**
@@ -20,8 +20,7 @@ export const taskConfig = <Config extends object>(
       `Expected a known data set of ${task.type} for \`dataset\` (${known.join(', ') || 'there is none'}), got "${dataset}".${didYouMean(dataset, known)}`,
     )
   const settings = dataset === undefined ? {} : task.datasets[dataset].settings
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  return parseConfig(task.config, { ...fineTuned, ...settings, ...set }, task.type)
+  return parseConfig(task.config, { ...fineTuned, ...settings, ...withoutUndefined(given) }, task.type)
 }
 
 /** The fields of all tasks' settings, optional and without defaults; a name that several tasks have accepts what any of them does. */

@@ -66,6 +66,17 @@ describe('a run of align', () => {
     },
   )
 
+  it('truncates to what virtual tokens leave, as the run did', async () => {
+    const rows = Array.from({ length: 12 }, (_, i) => ({
+      prompt: `x${i}:`,
+      chosen: 'a'.repeat(200 + i),
+      rejected: 'b'.repeat(200 + i),
+    }))
+    const data = small.rows('long.jsonl', rows)
+    await train('long', 'dpo', { data, validation: data, variant: 'prefix-tuning' })
+    expectEqual((await evaluate({ model: small.at('long'), data })).metrics as Intervals, writtenBy('long'))
+  })
+
   it('on ratings', async () => {
     await train('kto', 'kto', { data: small.at('ratings.jsonl'), validation: small.at('held-out-ratings.jsonl') })
     const data = small.at('held-out-ratings.jsonl')

@@ -14,6 +14,7 @@ setThreads(1)
 let data: SmallData
 beforeAll(async () => {
   data = await makeSmallData()
+  await train('long', 20, constant)
 })
 afterAll(() => data.dispose())
 
@@ -24,7 +25,6 @@ const train = (name: string, steps: number, more: object = {}): Promise<unknown>
 const recipeOf = (name: string) => JSON.parse(readFileSync(join(at(name), 'run.json'), 'utf8')) as PretrainInput
 
 it('a finished run ends with the bits and the steps of one that had the larger budget', async () => {
-  await train('long', 20, constant)
   await train('extended', 9, constant)
   const short = remainsOf(at('extended'))['model/model.safetensors']
   expect(await resume(at('extended'), { budget: { steps: 20 } })).toMatchObject({ reason: 'finished', steps: 20 })

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { openSafetensors, saveSafetensors } from '../../checkpoint/index.ts'
-import { CheckpointError } from '../../core/index.ts'
+import { CheckpointError, withoutUndefined } from '../../core/index.ts'
 import { scope, Tensor } from '../../tensor/index.ts'
 import type { RolloutAnswer } from './rollout.ts'
 
@@ -144,7 +144,7 @@ export const readRolloutState = async (folder: string): Promise<RolloutState> =>
       ids: whole('ids'),
       mask: Uint8Array.from(whole('mask')),
       logProbs: part('logProbs') ?? new Float32Array(tokens),
-      ...Object.fromEntries(Object.entries(optional).filter(([, list]) => list !== undefined)),
+      ...withoutUndefined(optional),
     }
   })
   return { ...state, answers }

@@ -1,6 +1,6 @@
 // `tunesmith sweep`: one recipe at every point of a grid, resumable. The work is `sweep` of src/runs.
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, withoutUndefined } from '../../core/index.ts'
 import {
   finetuneSchema,
   parseRange,
@@ -96,7 +96,7 @@ export const sweep = defineCommand({
     const { ui, uiPort, track, trackProject, trackUrl, ...options } = all
     const { out, over, recipe: file, dryRun, textColumn, pairColumn, labelColumn, ...more } = options
     const { search, folds, repeats, ...flags } = more
-    const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
+    const given = withoutUndefined(flags)
     const {
       over: ownOver = {},
       search: ownSearch,

@@ -1,6 +1,7 @@
 // The second half of the quickstart: the base becomes specialists for three tasks, each with full fine-tuning and with LoRA, from the
 // pretrained weights and from random ones. Independent of tasks and variants.
 import { join } from 'node:path'
+import { withoutUndefined } from '../../core/index.ts'
 import { predict, renderPrediction } from '../../inference/index.ts'
 import { type Comparison, compareRuns, type FinetuneInput, runFiles } from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
@@ -53,9 +54,6 @@ export interface SpecialistResult {
   examples: string
 }
 
-const present = <Value extends object>(value: Value): Value =>
-  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Value
-
 const pairOf = ({ runs }: Comparison, folder: string, variant: SpecialistPair['variant']): SpecialistPair => {
   const runIn = (name: string) => runs.find(({ run }) => run === join(folder, name))
   const [base, random] = [runIn(variant), runIn(`${variant}-from-random`)]
@@ -80,7 +78,7 @@ export const makeSpecialists = async (
     for (const [variant, changes] of Object.entries(variantPlans(pretrained))) {
       const run = join(folder, variant)
       const shared = { base, data: join(data, files.data), validation: join(data, files.validation), out: run }
-      const input = present({ ...recipe, ...shared, ...changes }) as FinetuneInput
+      const input = withoutUndefined({ ...recipe, ...shared, ...changes }) as FinetuneInput
       const finished = await runToEnd({ ...input, command: 'finetune' }, `${name}, ${variant}`, context)
       context.signal.throwIfAborted()
       progress.done(runSeconds, { skipped: finished === undefined })

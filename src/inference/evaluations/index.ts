@@ -19,10 +19,10 @@ const builtIn: Readonly<Record<string, EvaluationEntry>> = {
 export const evaluationTypes = (): string[] => [
   'harness',
   'language-modelling',
-  ...taskTypes(),
   'preferences',
-  'ranked-choices',
   'ratings',
+  ...taskTypes(),
+  'ranked-choices',
 ]
 
 /** The evaluation of this name, if there is one. */

@@ -2,7 +2,15 @@
 // are those at the end of a run of `align`.
 import { z } from 'zod'
 import { resolveData, resolveModel } from '../../checkpoint/index.ts'
-import { ConfigError, formatCount, formatDuration, jsonLines, openObject, writeFileAtomic } from '../../core/index.ts'
+import {
+  ConfigError,
+  formatCount,
+  formatDuration,
+  jsonLines,
+  openObject,
+  withoutUndefined,
+  writeFileAtomic,
+} from '../../core/index.ts'
 import {
   alignSchema,
   evaluatePreferences,
@@ -16,31 +24,37 @@ import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
 import { renderMetrics, renderSkipped } from './render-metrics.ts'
 import { recordOptions } from './task-evaluations.ts'
 
-const { template, system, tooLong, maxPromptLength } = alignSchema.shape
-const { predictions, maxLength } = recordOptions.shape
+const { template, system, tooLong, maxLength, maxPromptLength } = alignSchema.shape
+const { predictions } = recordOptions.shape
 
 const options = z.strictObject({
   reference: z
     .string()
     .optional()
-    .describe('preferences: MODEL that answers are compared with (default: the base of the run, else none)'),
+    .describe('preferences, ratings: MODEL that answers are compared with (default: the base of the run, else none)'),
   columns: openObject(preferenceColumnFields)
     .prefault({})
-    .describe('preferences: columns, form and file format of the data (default: those of the run)'),
-  template: template.describe("preferences: chat template, as in `align` (default: the run's, else the model's)"),
-  system: system.describe('preferences: system prompt of conversations without one (default: that of the run)'),
-  maxPromptLength: maxPromptLength.describe('preferences: maximum tokens of a prompt (default: half of maxLength)'),
+    .describe('preferences, ratings: columns, form and file format of the data (default: those of the run)'),
+  template: template.describe(
+    "preferences, ratings: chat template, as in `align` (default: the run's, else the model's)",
+  ),
+  system: system.describe(
+    'preferences, ratings: system prompt of conversations without one (default: that of the run)',
+  ),
+  maxPromptLength: maxPromptLength.describe(
+    'preferences, ratings: maximum tokens of a prompt (default: half of maxLength)',
+  ),
   tooLong: tooLong
     .unwrap()
     .optional()
-    .describe('preferences: what happens to longer ones, as in `align` (default: as in the run, else truncate)'),
-  maxLength,
+    .describe(
+      'preferences, ratings: what happens to longer ones, as in `align` (default: as in the run, else truncate)',
+    ),
+  maxLength: maxLength.describe(
+    'preferences, ratings: maximum tokens of a prompt with its answer (default: as in the run, else model limit, at most 1024)',
+  ),
   predictions,
 })
-
-/** What was given, without what was left out. */
-const givenOf = <Given extends object>(given: Given): Partial<Given> =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<Given>
 
 const preferenceEvaluation = (type: string, kind: PreferenceKind): EvaluationEntry =>
   defineEvaluation({
@@ -62,7 +76,7 @@ const preferenceEvaluation = (type: string, kind: PreferenceKind): EvaluationEnt
       const { predictions: lines, ...report } = await evaluatePreferences(
         {
           ...run?.encoding,
-          ...givenOf(encoding),
+          ...withoutUndefined(encoding),
           columns: { ...run?.encoding.columns, ...columns },
           kind,
           path: await resolveData(data[0]),

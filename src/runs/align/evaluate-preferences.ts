@@ -1,6 +1,7 @@
 // Scores of a model on preferences or ratings that it was not trained with, the same as at the end of a run that learns them.
 
 import { join } from 'node:path'
+import { adaptersOf } from '../../adapters/index.ts'
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError, exists } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
@@ -80,6 +81,12 @@ export interface PreferenceReport {
 /** Tokens of a forward pass. */
 const microTokens = 4096
 
+/** Positions that the active adapters of a model take from its texts. */
+const virtualTokensOf = (model: Model): number => {
+  const bank = adaptersOf(model)
+  return bank.active.reduce((sum, name) => sum + (bank.get(name).attachment.virtualTokens ?? 0), 0)
+}
+
 /** @throws ConfigError for a reference whose tokens are others */
 const expectSameTokens = (own: ModelTokenizer, reference: ModelTokenizer, ids: Iterable<number>): void => {
   const text = (tokenizer: ModelTokenizer) => tokenizer.decode([...ids], { skipSpecialTokens: false })
@@ -100,7 +107,7 @@ export const evaluatePreferences = async (
   const { columns = {}, template, system, tooLong = 'truncate' } = encoding
   const data = alignmentData[kind]
   const { records, report } = await data.read(path, columns)
-  const lengths = lengthsOf(encoding, model, 0)
+  const lengths = lengthsOf(encoding, model, virtualTokensOf(model))
   const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, ...lengths })
   const encoded = encodeAnswers(data, encoder, records)
   for (const line of encodingNotes(encoder, lengths, { records: records.length, columns, path })) onNote?.(line)

@@ -2,7 +2,7 @@
 // data it learns from; nothing here knows a single one.
 import type { z } from 'zod'
 import { findPreference, preferenceTypes } from '../../alignment/index.ts'
-import { ConfigError, didYouMean, parseConfig } from '../../core/index.ts'
+import { ConfigError, didYouMean, parseConfig, withoutUndefined } from '../../core/index.ts'
 import { taskSettingFields } from '../../tasks/index.ts'
 import { findRolloutObjective, rolloutObjectiveTypes } from './reinforcement/objectives.ts'
 
@@ -47,8 +47,4 @@ export const objectiveFields = (): Record<string, z.ZodType> => {
 
 /** The settings of an objective, checked and with all defaults. @throws ConfigError for settings that it does not have */
 export const objectiveConfig = (objective: AlignObjective, settings: object): Record<string, unknown> =>
-  parseConfig(
-    objective.config,
-    Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)),
-    objective.type,
-  )
+  parseConfig(objective.config, withoutUndefined(settings), objective.type)

@@ -81,8 +81,8 @@ export class RunRecord {
   }
 
   /**
-   * Writes the recipe of a run that is new or has a new budget. The events of a resumed one are cut back to the checkpoint of `resumeAt`, or all of them where there
-   * is none.
+   * Writes the recipe of a run that is new or has a new budget. The events of a resumed one are cut back to the checkpoint of `resumeAt`,
+   * or all of them where there is none.
    */
   async start(resumeAt?: number): Promise<CutRecords | undefined> {
     const { out } = this.#recipe

@@ -64,7 +64,10 @@ export interface Lengths {
   max: number
   /** Those longer than `maxLength`. */
   tooLong: number
-  /** How many there are of each length, in ranges of equal width; the last one has the longest hundredth. `to` is the first length of the next range. */
+  /**
+   * How many there are of each length, in ranges of equal width; the last one has the longest hundredth. `to` is the first length of the
+   * next range.
+   */
   histogram: { from: number; to: number; count: number }[]
 }
 

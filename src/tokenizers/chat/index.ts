@@ -1,5 +1,5 @@
 // Conversations as token ids, with a mask of the assistant's tokens.
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, withoutUndefined } from '../../core/index.ts'
 import { encodeContinuation } from '../continuation.ts'
 import type { Span } from '../text.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -41,8 +41,7 @@ const completeOptions = (tokenizer: Tokenizer, options: ChatOptions): RenderOpti
     )
   const { bos, eos, pad, unk } = tokenizer.special
   const tokens = { bos_token: bos?.token, eos_token: eos?.token, pad_token: pad?.token, unk_token: unk?.token }
-  const known = Object.fromEntries(Object.entries(tokens).filter(([, token]) => token !== undefined))
-  return { ...options, template, variables: { ...known, ...options.variables } }
+  return { ...options, template, variables: { ...withoutUndefined(tokens), ...options.variables } }
 }
 
 /** Renders a conversation as text with the tokenizer's chat template. Throws ConfigError. */

@@ -9,7 +9,7 @@ import {
   type RewardConfig,
   type RewardSettings,
 } from '../../../alignment/index.ts'
-import { ConfigError } from '../../../core/index.ts'
+import { ConfigError, withoutUndefined } from '../../../core/index.ts'
 import type { PromptRecord } from '../../../tasks/index.ts'
 import { fillDefaults } from '../../engine/base-settings.ts'
 import type { AlignRecipe } from '../recipe.ts'
@@ -33,7 +33,7 @@ export const resolvedRollout = (recipe: AlignRecipe): ResolvedRollout =>
   ({
     exact: isFullPrecision(recipe),
     ...rolloutObjectiveOf(recipe).rollout,
-    ...Object.fromEntries(Object.entries(recipe.rollout).filter(([, value]) => value !== undefined)),
+    ...withoutUndefined(recipe.rollout),
   }) as ResolvedRollout
 
 const isNamed = (input: unknown): input is RewardSettings | string =>

@@ -210,6 +210,30 @@ const expectZeros = (
       )
 }
 
+/** Copies of a tensor have its values, or the model computes with others. @throws CheckpointError */
+const expectCopies = (
+  { hfCopies }: ModelDefinition,
+  keys: ReadonlyMap<string, () => Tensor>,
+  prefix: string,
+  path: string,
+): void => {
+  const original = hfCopies && keys.get(prefix + hfCopies.of)
+  if (original === undefined) return
+  for (const name of hfCopies?.theirs ?? []) {
+    const [copy, value] = [keys.get(prefix + name)?.(), original()]
+    if (copy !== undefined && (copy.shape.join() !== value.shape.join() || !copy.equal(value)))
+      throw new CheckpointError(
+        `${path}: Expected the values of \`${prefix}${hfCopies?.of}\` for \`${prefix}${name}\`, got others: a table of embeddings for each stack is not supported. Choose another base.`,
+      )
+  }
+}
+
+/** Whether a key is of a tensor that files may have, and that is no parameter. */
+const knownBeside = ({ hfIgnored, hfZeros = [], hfCopies }: ModelDefinition, prefix: string) => {
+  const copies = new Set(hfCopies?.theirs.map((name) => prefix + name))
+  return (key: string): boolean => copies.has(key) || [...hfIgnored, ...hfZeros].some((rule) => rule.test(key))
+}
+
 /** The first of several heads that the architecture has. @throws ConfigError if it has none of them */
 const chosenHead = (
   head: HeadType | readonly HeadType[] | undefined,
@@ -309,8 +333,9 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const unused = unknown.filter((key) => heads.has(key) || pooler.test(key))
   const set = new Set(unused)
   expectZeros(definition, keys, path)
-  const known = [...definition.hfIgnored, ...(definition.hfZeros ?? [])]
-  const unexpected = unknown.filter((key) => !set.has(key) && !known.some((rule) => rule.test(key)))
+  expectCopies(definition, keys, prefix, path)
+  const isKnown = knownBeside(definition, prefix)
+  const unexpected = unknown.filter((key) => !set.has(key) && !isKnown(key))
   const missing = report.missing.filter((name) => !name.startsWith('head.'))
   if (missing.length + unexpected.length + report.mismatched.length > 0)
     refuse(

@@ -2,7 +2,7 @@
 import { copyFile, cp, link, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
-import { type Model, modelKeys, quantizationOf } from '../models/index.ts'
+import { type Model, type ModelDefinition, modelKeys, quantizationOf } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
 import { loadTokenizer, longestInput } from '../tokenizers/index.ts'
 import { stringifyConfig } from './config-json.ts'
@@ -41,7 +41,7 @@ export interface SaveModelOptions {
 }
 
 const beside =
-  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|vocabulary|generation_config|modules|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_(Pooling|Normalize)$/
+  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|vocabulary|generation_config|modules|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^(\d+_)?(Pooling|Normalize)$/i
 const tokenizerFile = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|spiece|sentencepiece)/
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
@@ -118,7 +118,21 @@ export const writeShardIndex = (folder: string, map: Record<string, string>, byt
 export const hfStateOf = (model: Model, isIn: (parameter: Tensor) => boolean): Map<string, Tensor> => {
   const { definition, config, headType } = model
   const some = new Map([...model.parameters()].filter(([, parameter]) => isIn(parameter)))
-  return toHfKeys(some, modelKeys(definition, config, headType), definition.facts(config).numLayers)
+  const state = toHfKeys(some, modelKeys(definition, config, headType), definition.facts(config).numLayers)
+  return definition.needsCopies?.(config) ? withCopies(state, definition) : state
+}
+
+/** The tensors, each copy behind its original. */
+const withCopies = (state: Map<string, Tensor>, { hfCopies }: ModelDefinition): Map<string, Tensor> => {
+  if (hfCopies === undefined) return state
+  const { of, theirs } = hfCopies
+  return new Map(
+    [...state].flatMap(([key, tensor]): [string, Tensor][] => {
+      const prefix = key.slice(0, -of.length)
+      const isOriginal = key.endsWith(of) && (prefix === '' || prefix.endsWith('.'))
+      return [[key, tensor], ...(isOriginal ? theirs.map((name): [string, Tensor] => [prefix + name, tensor]) : [])]
+    }),
+  )
 }
 
 /** The file of a folder with exactly these tensors, which is one of a body that models share. */

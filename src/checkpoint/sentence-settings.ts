@@ -1,8 +1,10 @@
-// Settings of sentence-transformers beside a model: pooling, normalisation, maximum length.
+// Settings of sentence-transformers beside a model: pooling, normalisation, maximum length. Settings that change vectors and are not
+// followed here are refused.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, exists } from '../core/index.ts'
 import type { HeadOptions } from '../models/index.ts'
+import { loadTokenizer } from '../tokenizers/index.ts'
 import { readJsonFile } from './weights.ts'
 
 type Pooling = NonNullable<HeadOptions['pooling']>
@@ -14,8 +16,14 @@ const flags: Record<string, Pooling> = {
   pooling_mode_lasttoken: 'last',
 }
 
-/** Class names of the modules. */
-const stepsOf = async (folder: string): Promise<string[]> => {
+/** A module: its class without the package, and its folder. */
+interface Step {
+  type: string
+  path: string
+}
+
+/** The modules in order; none without modules.json. */
+const stepsOf = async (folder: string): Promise<Step[]> => {
   const path = join(folder, 'modules.json')
   if (!(await exists(path))) return []
   let parsed: unknown
@@ -24,18 +32,52 @@ const stepsOf = async (folder: string): Promise<string[]> => {
   } catch (error) {
     throw new CheckpointError(`${path}: Expected JSON, got something else (${(error as Error).message}).`)
   }
-  const types = Array.isArray(parsed) ? parsed.map((step) => (step as { type?: unknown } | null)?.type) : []
-  return types.filter((type) => typeof type === 'string').map((type) => type.slice(type.lastIndexOf('.') + 1))
+  const given = (Array.isArray(parsed) ? parsed : []) as ({ type?: unknown; path?: unknown } | null)[]
+  return given.flatMap((step) =>
+    typeof step?.type !== 'string'
+      ? []
+      : [{ type: step.type.slice(step.type.lastIndexOf('.') + 1), path: String(step.path ?? '') }],
+  )
 }
+
+const readSettings = async (folder: string, name: string): Promise<Record<string, unknown>> => {
+  const path = join(folder, name)
+  return (await exists(path)) ? readJsonFile(path) : {}
+}
+
+/** @throws CheckpointError where the library would write another text to the model than it is given */
+const expectPlainTexts = async (folder: string, lowers: unknown): Promise<void> => {
+  const name = 'config_sentence_transformers.json'
+  const { default_prompt_name: prompt, prompts } = await readSettings(folder, name)
+  const text = typeof prompt === 'string' ? (prompts as Record<string, unknown> | null)?.[prompt] : undefined
+  if (text !== undefined && text !== '')
+    throw new CheckpointError(
+      `${join(folder, name)}: Expected no \`default_prompt_name\`, got "${prompt}", which is not put before texts here. Set it to null, and begin each text with ${JSON.stringify(text)}.`,
+    )
+  if (lowers !== true) return
+  const tokenizer = await loadTokenizer(folder)
+  const [capital, small] = ['ÀBC', 'àbc'].map((letters) => tokenizer.encode(letters).ids.join())
+  if (capital !== small)
+    throw new CheckpointError(
+      `${join(folder, lengthsFile)}: Expected \`do_lower_case\` false for a tokenizer that tells capitals from small letters, got true, which is not followed here. Set it to false, and write texts in small letters.`,
+    )
+}
+
+const lengthsFile = 'sentence_bert_config.json'
 
 /**
  * Head options from the files; none if the folder is not of sentence-transformers.
- * @throws CheckpointError for modules that are not supported
+ * @throws CheckpointError for modules and settings that are not supported
  */
 export const sentenceOptions = async (folder: string | undefined): Promise<Partial<HeadOptions>> => {
   if (folder === undefined) return {}
-  const path = join(folder, '1_Pooling', 'config.json')
-  if (!(await exists(path))) return {}
+  const steps = await stepsOf(folder)
+  const place = steps.find(({ type }) => type === 'Pooling')?.path || '1_Pooling'
+  const path = join(folder, place, 'config.json')
+  if (!(await exists(path))) {
+    if (!steps.some(({ type }) => type === 'Pooling')) return {}
+    throw new CheckpointError(`${path}: Expected the settings of the pooling that modules.json names, got no file.`)
+  }
   const fields = await readJsonFile(path)
   const named = typeof fields.pooling_mode === 'string' ? [fields.pooling_mode] : []
   const chosen = [
@@ -45,17 +87,16 @@ export const sentenceOptions = async (folder: string | undefined): Promise<Parti
       .map(([flag]) => (Object.hasOwn(flags, flag) ? flags[flag] : undefined)),
   ]
   const [pooling] = chosen
-  const steps = await stepsOf(folder)
-  const strange = steps.find((step) => !['Transformer', 'Pooling', 'Normalize'].includes(step))
+  const strange = steps.find(({ type }) => !['Transformer', 'Pooling', 'Normalize'].includes(type))?.type
   if (pooling === undefined || chosen.length > 1 || strange !== undefined)
     throw new CheckpointError(
       `${path}: Expected pooling by the first, the last or the mean token, and at most a normalisation after it, got ${strange ?? 'something else'}. Choose another head or model.`,
     )
-  const lengths = join(folder, 'sentence_bert_config.json')
-  const { max_seq_length: longest } = (await exists(lengths)) ? await readJsonFile(lengths) : {}
+  const { max_seq_length: longest, do_lower_case: lowers } = await readSettings(folder, lengthsFile)
+  await expectPlainTexts(folder, lowers)
   return {
     pooling,
-    normalize: steps.includes('Normalize'),
+    normalize: steps.some(({ type }) => type === 'Normalize'),
     ...(Number.isInteger(longest) && (longest as number) > 0 ? { maxTokens: longest as number } : {}),
   }
 }

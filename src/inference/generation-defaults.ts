@@ -30,12 +30,12 @@ export const unservedFields = (fields: Record<string, unknown>): string[] =>
   )
 
 /** Says once for a folder which of its settings are not followed: the text would differ from that of transformers without a word. */
-const warnOfUnserved = (folder: string, fields: Record<string, unknown>): void => {
+const warnOfUnserved = (folder: string, file: string, fields: Record<string, unknown>): void => {
   const names = unservedFields(fields)
   if (names.length === 0 || warned.has(folder)) return
   warned.add(folder)
   createLogger('generation').warn(
-    `${join(folder, 'generation_config.json')}: ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} no effect here: texts may differ from those of transformers.`,
+    `${join(folder, file)}: ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} no effect here: texts may differ from those of transformers.`,
   )
 }
 
@@ -50,14 +50,14 @@ const lengthsOf = ({
   min_new_tokens: min_new_tokens ?? (typeof least === 'number' && least > 1 ? least - 1 : undefined),
 })
 
-const readFields = async (folder: string | undefined, name: string): Promise<Record<string, unknown>> => {
-  if (folder === undefined) return {}
-  const text = await readFile(join(folder, name), 'utf8').catch(() => '{}')
+/** The fields of a file; undefined without a file of JSON fields. */
+const readFields = async (folder: string, name: string): Promise<Record<string, unknown> | undefined> => {
+  const text = await readFile(join(folder, name), 'utf8').catch(() => '')
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
   } catch {
-    return {}
+    return undefined
   }
 }
 
@@ -66,12 +66,19 @@ export const generationDefaults = async ({
   folder,
   model,
 }: Pick<InferenceModel, 'folder' | 'model'>): Promise<GenerationOptions> => {
-  // Older models keep the decoder's start token in config.json.
-  const { decoder_start_token_id: start } = await readFields(folder, 'config.json')
-  const own = await readFields(folder, 'generation_config.json')
-  if (folder !== undefined) warnOfUnserved(folder, own)
+  if (folder === undefined) return {}
+  const all = (await readFields(folder, 'config.json')) ?? {}
+  const file = 'generation_config.json'
+  const written = await readFields(folder, file)
+  // Older models, of summarisation above all, have every setting in config.json; the decoder's start token is there in others too.
+  const own = written ?? all
+  warnOfUnserved(folder, written === undefined ? 'config.json' : file, own)
   const { causal } = model.facts
-  const fields = { decoder_start_token_id: start, ...own, ...(causal ? {} : lengthsOf(own)) }
+  const fields = {
+    decoder_start_token_id: all.decoder_start_token_id,
+    ...own,
+    ...(causal ? {} : lengthsOf(own)),
+  }
   const { decoderStartTokenId, ...options } = generationFromHf(fields)
   return causal ? options : { ...options, decoderStartTokenId }
 }

@@ -123,8 +123,11 @@ const stackOf = (normsBefore: boolean) =>
       ...stackKeys('encoder', false),
       ...stackKeys('decoder', true),
     ],
-    // Copies of the shared embedding, and numbers of versions in old checkpoints.
-    hfIgnored: [/(^|\.)(encoder|decoder)\.(embed_tokens\.weight|version)$/],
+    // Numbers of versions in old checkpoints.
+    hfIgnored: [/(^|\.)(encoder|decoder)\.version$/],
+    hfCopies: { of: 'shared.weight', theirs: ['encoder.embed_tokens.weight', 'decoder.embed_tokens.weight'] },
+    // Where the embeddings are not tied, it has a table for each stack.
+    needsCopies: ({ tiedEmbeddings }: BartConfig) => !tiedEmbeddings,
     hfZeros: [/^final_logits_bias$/],
   }) as const
 

@@ -24,6 +24,8 @@ const schema = z.strictObject({
   maxPositions: sizes.maxPositions.default(512),
   hiddenDropout: settings.hiddenDropout,
   attentionDropout: settings.attentionDropout.default(0.1),
+  classifierDropout: settings.attentionDropout.default(0.2).describe('dropout before the output layer of classifiers'),
+  answerDropout: settings.attentionDropout.default(0.1).describe('dropout before the output layer of answers'),
   initializerRange: settings.initializerRange,
   padTokenId: settings.padTokenId.default(0),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
@@ -49,6 +51,8 @@ export const distilbert = defineModel({
     maxPositions: 'max_position_embeddings',
     hiddenDropout: 'dropout',
     attentionDropout: 'attention_dropout',
+    classifierDropout: 'seq_classif_dropout',
+    answerDropout: 'qa_dropout',
     initializerRange: 'initializer_range',
     padTokenId: 'pad_token_id',
     tiedEmbeddings: 'tie_word_embeddings',
@@ -68,11 +72,11 @@ export const distilbert = defineModel({
     { ours: 'layers.{i}.mlpNorm', theirs: 'transformer.layer.{i}.output_layer_norm' },
   ],
   hfIgnored: encoderIgnored,
-  heads: ({ activation, hiddenDropout: dropout, tiedEmbeddings: tied }) => {
+  heads: ({ activation, hiddenDropout: dropout, classifierDropout, answerDropout, tiedEmbeddings: tied }) => {
     const classifier: ClassifierShape = {
       pooling: 'first',
       dense: { activation: 'relu', name: 'pre_classifier', dropoutBefore: false },
-      dropout: 0.2,
+      dropout: classifierDropout,
       output: 'classifier',
       bias: true,
     }
@@ -94,7 +98,7 @@ export const distilbert = defineModel({
         dropout,
         output: 'classifier',
       }),
-      'question-answering': questionAnswering('DistilBertForQuestionAnswering', { dropout: 0.1 }),
+      'question-answering': questionAnswering('DistilBertForQuestionAnswering', { dropout: answerDropout }),
       embedding: embedding('DistilBertModel'),
     }
   },

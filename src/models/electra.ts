@@ -27,6 +27,7 @@ const schema = z.strictObject({
   normEps: settings.normEps.default(1e-12),
   hiddenDropout: settings.hiddenDropout,
   attentionDropout: settings.attentionDropout.default(0.1),
+  summaryDropout: settings.attentionDropout.default(0.1).describe('dropout before the output layer of multiple choice'),
   initializerRange: settings.initializerRange,
   padTokenId: settings.padTokenId.default(0),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
@@ -44,12 +45,12 @@ export const electra = defineModel({
   },
   build: (config) => new EncoderBody(config, positionsOf),
   facts: (config) => ({ ...config, causal: false }),
-  hfFields: { ...encoderFields, embeddingSize: 'embedding_size' },
+  hfFields: { ...encoderFields, embeddingSize: 'embedding_size', summaryDropout: 'summary_last_dropout' },
   hfExtra: refuseDecoders,
   hfPrefix: 'electra.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ activation, normEps, hiddenDropout: dropout, tiedEmbeddings: tied }) => ({
+  heads: ({ activation, normEps, hiddenDropout: dropout, summaryDropout, tiedEmbeddings: tied }) => ({
     'masked-lm': maskedLm('ElectraForMaskedLM', {
       tied,
       activation: 'gelu',
@@ -75,7 +76,7 @@ export const electra = defineModel({
     'multiple-choice': multipleChoice('ElectraForMultipleChoice', {
       pooling: 'first',
       dense: { activation: 'gelu', name: 'sequence_summary.summary', dropoutBefore: false },
-      dropout: 0.1,
+      dropout: summaryDropout,
       output: 'classifier',
       bias: true,
     }),

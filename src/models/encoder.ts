@@ -232,6 +232,9 @@ export const refuseDecoders = {
   write: (): Record<string, unknown> => ({}),
 }
 
+/** What transformers takes where config.json has no `layer_norm_eps`, though published models of RoBERTa and MPNet have 1e-5. */
+export const normEpsOf = ({ layer_norm_eps: given }: Record<string, unknown>): unknown => given ?? 1e-12
+
 /** Names of the stack's parameters in Hugging Face checkpoints. */
 export const encoderKeys = [
   { ours: 'embedTokens', theirs: 'embeddings.word_embeddings' },

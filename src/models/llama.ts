@@ -82,8 +82,17 @@ export const mistral = defineModel({
   },
   hfFields: { ...decoderFields, slidingWindow: 'sliding_window' },
   hfExtra: {
-    read: ropeFields.read,
-    write: (config) => ({ ...ropeFields.write(config), ...windowField(config) }),
+    // What transformers takes where a file lacks the field; null means all keys, and as many heads as queries have.
+    read: (fields) => ({
+      ...ropeFields.read(fields),
+      slidingWindow: fields.sliding_window === undefined ? 4096 : (fields.sliding_window ?? 0),
+      numKvHeads: fields.num_key_value_heads === undefined ? 8 : fields.num_key_value_heads,
+    }),
+    write: (config) => ({
+      ...ropeFields.write(config),
+      ...windowField(config),
+      num_key_value_heads: config.numKvHeads ?? config.numHeads,
+    }),
   },
   heads: () => decoderHeads('Mistral', 'model.'),
 })

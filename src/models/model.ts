@@ -139,6 +139,13 @@ export interface BuildOptions {
   encoderOnly?: boolean
 }
 
+/** A tensor that files have again under other names. */
+export interface HfCopies {
+  /** Its key, without the prefix of the body. */
+  of: string
+  theirs: readonly string[]
+}
+
 /** An architecture. */
 export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<object>, Type extends string = string> {
   /** Name in recipes and flags, and `model_type` of config.json unless `hfType` is another. */
@@ -166,8 +173,12 @@ export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<ob
   hfKeys(config: z.output<Schema>): readonly KeyRule[]
   /** Prefix of the body's keys in checkpoints of models with a head. */
   hfPrefix: string
-  /** Keys in checkpoints that are no parameters: buffers, and copies of tied tensors. */
+  /** Keys in checkpoints that are no parameters, such as buffers. */
   hfIgnored: readonly RegExp[]
+  /** A tensor of the body that checkpoints may have several times; copies with other values are refused. */
+  hfCopies?: HfCopies
+  /** Whether transformers needs the copies, or else makes them at random (default: false). */
+  needsCopies?(config: z.output<Schema>): boolean
   /** Keys of buffers that we do not have and that are zero in published checkpoints; other values are refused. */
   hfZeros?: readonly RegExp[]
   /** The heads that the architecture has in transformers. */
@@ -185,6 +196,15 @@ type Declaration<Schema extends z.ZodType<object>, Type extends string> = Omit<
     read(fields: Record<string, unknown>): Record<string, unknown>
     write(config: z.output<Schema>): Record<string, unknown>
   }
+}
+
+/** Embedding models built on a decoder may let tokens attend to later ones. @throws ConfigError, as ours do not */
+const expectCausal = (fields: Record<string, unknown>, facts: BodyFacts, type: string): void => {
+  const hasDecoder = facts.causal || facts.decoderStartTokenId !== undefined
+  if (hasDecoder && fields.is_causal === false)
+    throw new ConfigError(
+      `Expected \`is_causal\` true or absent in config.json for ${type}, got false: attention to later tokens in a decoder is not supported. Choose another base.`,
+    )
 }
 
 const takesFractions = (schema: z.ZodType, field: string): boolean => {
@@ -208,11 +228,13 @@ export const defineModel = <const Type extends string, Schema extends z.ZodType<
     const all = { ...Object.fromEntries(read), ...hfExtra?.read(fields) }
     // Absent and null both mean the default.
     const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== null))
-    return parseConfig(
+    const config = parseConfig(
       rest.config,
       given,
       ([key]) => `${hfFields[key as keyof z.output<Schema> & string] ?? String(key)} in config.json`,
     )
+    expectCausal(fields, rest.facts(config), rest.type)
+    return config
   },
   toHf: (config) => {
     const values = config as Record<string, unknown>

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, normEpsOf } from './encoder.ts'
 import { defineModel } from './model.ts'
 import { countFromPadding, robertaHeads } from './roberta.ts'
 
@@ -61,12 +61,13 @@ export const mpnet = defineModel({
   }),
   hfFields: fields,
   hfExtra: {
-    read: ({ relative_attention_num_buckets: given = buckets }) => {
+    read: (fields) => {
+      const { relative_attention_num_buckets: given = buckets } = fields
       if (given !== buckets)
         throw new ConfigError(
           `Expected ${buckets} for \`relative_attention_num_buckets\` in config.json, got ${given}, which is not supported. Choose another base.`,
         )
-      return {}
+      return { normEps: normEpsOf(fields) }
     },
     write: () => ({ relative_attention_num_buckets: buckets }),
   },

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, normEpsOf, refuseDecoders } from './encoder.ts'
 import {
   embedding,
   type HeadEntries,
@@ -62,7 +62,10 @@ const shared = {
     causal: false,
   }),
   hfFields: encoderFields,
-  hfExtra: refuseDecoders,
+  hfExtra: {
+    read: (fields: Record<string, unknown>) => ({ ...refuseDecoders.read(fields), normEps: normEpsOf(fields) }),
+    write: refuseDecoders.write,
+  },
   hfPrefix: 'roberta.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,

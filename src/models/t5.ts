@@ -124,16 +124,19 @@ const stackKeys = (side: string, cross: boolean, gated: boolean): KeyRule[] => {
   ]
 }
 
-/** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU. */
+/** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU; `dense_act_fn` and `is_gated_act` win over it. */
 const blockFields = {
-  read: ({ feed_forward_proj: given }: Record<string, unknown>): Record<string, unknown> => {
-    if (typeof given !== 'string') return {}
+  read: (fields: Record<string, unknown>): Record<string, unknown> => {
+    const { feed_forward_proj: given, dense_act_fn: own, is_gated_act: ownGate } = fields
+    if (typeof given !== 'string') return { gated: ownGate, activation: own }
     const gated = given.startsWith('gated-')
     const name = gated ? given.slice('gated-'.length) : given
-    return { gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
+    return { gated: ownGate ?? gated, activation: own ?? (gated && name === 'gelu' ? 'gelu_new' : name) }
   },
   write: ({ gated, activation, numLayers, numDecoderLayers }: StackConfig): Record<string, unknown> => ({
     feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
+    dense_act_fn: activation,
+    is_gated_act: gated,
     // transformers takes `num_layers` where it is missing, transformers.js takes a decoder without a cache.
     num_decoder_layers: numDecoderLayers ?? numLayers,
     is_encoder_decoder: true,
@@ -174,11 +177,9 @@ const stack = {
     ...stackKeys('encoder', false, gated),
     ...stackKeys('decoder', true, gated),
   ],
-  // Copies of the shared embedding, and an unused table in old checkpoints.
-  hfIgnored: [
-    /(^|\.)(encoder|decoder)\.embed_tokens\.weight$/,
-    /(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
-  ],
+  // An unused table in old checkpoints.
+  hfIgnored: [/(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/],
+  hfCopies: { of: 'shared.weight', theirs: ['encoder.embed_tokens.weight', 'decoder.embed_tokens.weight'] },
 } as const
 
 /** @param family first part of the class names @param scale factor of the hidden states before the output layer */

@@ -24,6 +24,47 @@ describe('fromHf', () => {
     )
   })
 
+  it.each(['llama', 'gpt2', 't5', 'bart'] as const)('refuses a %s whose tokens attend to later ones', (type) => {
+    expect(models[type].fromHf({ is_causal: true }).hiddenSize).toBeGreaterThan(0)
+    expect(() => models[type].fromHf({ is_causal: false })).toThrow(
+      `Expected \`is_causal\` true or absent in config.json for ${type}, got false`,
+    )
+    expect(models.bert.fromHf({ is_causal: false }).hiddenSize).toBeGreaterThan(0)
+  })
+
+  // Defaults of transformers 5, which are not those of published models.
+  it('reads what transformers takes for fields that a file lacks', () => {
+    for (const type of ['roberta', 'xlm-roberta', 'camembert', 'mpnet'] as const)
+      expect(models[type].fromHf({}).normEps).toBe(1e-12)
+    expect(models.mistral.fromHf({})).toMatchObject({ slidingWindow: 4096, numKvHeads: 8 })
+    expect(models.mistral.fromHf({ sliding_window: null, num_key_value_heads: 4 })).toMatchObject({
+      slidingWindow: 0,
+      numKvHeads: 4,
+    })
+  })
+
+  it('reads the dropout of the heads of DistilBERT and ELECTRA', () => {
+    const config = models.distilbert.fromHf({ seq_classif_dropout: 0.3, qa_dropout: 0.4 })
+    expect(config).toMatchObject({ classifierDropout: 0.3, answerDropout: 0.4 })
+    expect(models.distilbert.toHf(config)).toMatchObject({ seq_classif_dropout: 0.3, qa_dropout: 0.4 })
+    expect(models.electra.fromHf({ summary_last_dropout: 0.3 }).summaryDropout).toBe(0.3)
+  })
+
+  it('reads the activation of T5 by its own name, and writes every one so that it is read again', () => {
+    const { fromHf, toHf } = models.t5
+    expect(fromHf({ feed_forward_proj: 'gated-gelu' })).toMatchObject({ gated: true, activation: 'gelu_new' })
+    expect(fromHf({ feed_forward_proj: 'relu', dense_act_fn: 'silu' })).toMatchObject({
+      gated: false,
+      activation: 'silu',
+    })
+    for (const activation of ['gelu', 'gelu_new', 'relu'] as const)
+      for (const gated of [false, true])
+        expect(fromHf(toHf(fromHf({ dense_act_fn: activation, is_gated_act: gated })))).toMatchObject({
+          activation,
+          gated,
+        })
+  })
+
   it('refuses an ALBERT with more distinct layers than layers', () => {
     const config = models.albert.fromHf({ num_hidden_layers: 2, num_hidden_groups: 3 })
     expect(() => models.albert.build(config)).toThrow(/at most `numLayers` \(2\) for `layerGroups`, got 3/)

@@ -88,6 +88,54 @@ describe('loadTokenizer', () => {
     expect(tokenizer.special.additional).toHaveLength(1)
   })
 
+  // Ids of transformers 5 with the same files.
+  it('takes the flags of BERT and GPT-2 from tokenizer_config.json, as their classes do', async () => {
+    const vocab = Object.fromEntries(
+      ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'hello', 'Hello'].map((t, i) => [t, i]),
+    )
+    const json = {
+      normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: false },
+      pre_tokenizer: { type: 'BertPreTokenizer' },
+      model: {
+        type: 'WordPiece',
+        vocab,
+        unk_token: '[UNK]',
+        continuing_subword_prefix: '##',
+        max_input_chars_per_word: 9,
+      },
+    }
+    write('tokenizer.json', JSON.stringify(json))
+    const idsWith = async (config: object) => {
+      write('tokenizer_config.json', JSON.stringify(config))
+      return [...(await loadTokenizer(folder)).encode('Hello', { addSpecialTokens: false }).ids]
+    }
+    expect(await idsWith({ tokenizer_class: 'BertTokenizer', do_lower_case: true })).toEqual([5])
+    expect(await idsWith({ tokenizer_class: 'BertTokenizer' })).toEqual([6])
+    expect(await idsWith({ tokenizer_class: 'PreTrainedTokenizerFast', do_lower_case: true })).toEqual([6])
+    const bytes = {
+      pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+      model: { type: 'BPE', vocab: { Hello: 0, ĠHello: 1, Ġ: 2, H: 3, e: 4, l: 5, o: 6 }, merges: [] },
+    }
+    write('tokenizer.json', JSON.stringify(bytes))
+    const first = async (config: object) => (await idsWith(config))[0]
+    expect(await first({ tokenizer_class: 'RobertaTokenizer', add_prefix_space: true })).toBe(2)
+    expect(await first({ tokenizer_class: 'RobertaTokenizer' })).toBe(3)
+  })
+
+  it('adds special tokens that only tokenizer_config.json lists, with the next ids', async () => {
+    write(
+      'tokenizer.json',
+      JSON.stringify({ model: { type: 'WordLevel', vocab: { a: 0, '[UNK]': 1 }, unk_token: '[UNK]' } }),
+    )
+    write('tokenizer_config.json', JSON.stringify({ additional_special_tokens: ['<x>', { content: '<y>' }] }))
+    const tokenizer = await loadTokenizer(folder)
+    expect([...tokenizer.encode('<y>a<x>').ids]).toEqual([3, 0, 2])
+    expect(tokenizer.special.additional).toEqual([
+      { token: '<x>', id: 2 },
+      { token: '<y>', id: 3 },
+    ])
+  })
+
   it('throws errors that name the file and the field', async () => {
     write('tokenizer.json', JSON.stringify({ model: { type: 'BPE', vocab: { a: 0 }, merges: [['a', 'b']] } }))
     await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer\.json: .*model\.merges\[0\]/)

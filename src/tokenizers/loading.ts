@@ -2,7 +2,7 @@
 // file or a folder with tokenizer_config.json.
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { DataError, parseJson, TunesmithError } from '../core/index.ts'
+import { createLogger, DataError, parseJson, TunesmithError, withoutUndefined } from '../core/index.ts'
 import { isObject, type JsonObject } from './fields.ts'
 import { type BertVocabularyOptions, bertJson, byteLevelJson } from './legacy-files.ts'
 import { sentencePieceJson } from './sentencepiece.ts'
@@ -115,8 +115,28 @@ const findVocabulary = async (folder: string): Promise<string> => {
   throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them. Name a tokenizer folder.`, folder)
 }
 
-const tokenizerJson = async (folder: string, name: string): Promise<JsonObject> =>
-  parse(await need(folder, name), join(folder, name))
+const tokenizerJson = async (folder: string, name: string, config: JsonObject): Promise<JsonObject> =>
+  withConfigFlags(parse(await need(folder, name), join(folder, name)), config)
+
+/** Classes of transformers whose flags in tokenizer_config.json win over tokenizer.json. */
+const BERT_CLASSES =
+  /^(Bert|ConvBert|DistilBert|Electra|Funnel|LayoutLM|Lxmert|MobileBert|SqueezeBert)Tokenizer(Fast)?$/
+const GPT2_CLASSES = /^(GPT2|Roberta|Longformer|Bart|LED|Blenderbot|GPTNeoX|CodeGen)Tokenizer(Fast)?$/
+
+/** The content of tokenizer.json with the flags that its class takes from tokenizer_config.json. */
+const withConfigFlags = (json: JsonObject, config: JsonObject): JsonObject => {
+  const { normalizer, pre_tokenizer: splitter } = json
+  const name = `${config.tokenizer_class ?? ''}`
+  if (BERT_CLASSES.test(name) && isObject(normalizer) && normalizer.type === 'BertNormalizer') {
+    const { lowercase, stripAccents, handleChineseChars } = bertOptions(config)
+    const flags = { lowercase, strip_accents: stripAccents, handle_chinese_chars: handleChineseChars }
+    return { ...json, normalizer: { ...normalizer, ...withoutUndefined(flags) } }
+  }
+  const prefixed = config.add_prefix_space
+  if (GPT2_CLASSES.test(name) && typeof prefixed === 'boolean' && isObject(splitter) && splitter.type === 'ByteLevel')
+    return { ...json, pre_tokenizer: { ...splitter, add_prefix_space: prefixed } }
+  return json
+}
 
 const bertOptions = (config: JsonObject): BertVocabularyOptions => {
   const flag = (key: string) => (typeof config[key] === 'boolean' ? config[key] : undefined)
@@ -165,8 +185,9 @@ const build = <Loaded extends Tokenizer>(
 ): Loaded => {
   try {
     const [config = {}] = files
+    if (config.split_special_tokens === true) warnOfSplitting(path)
     return new type(
-      { ...json, added_tokens: withConfigTokens(json, files) },
+      { ...json, added_tokens: withConfigTokens(json, files, path) },
       {
         special: (idOf) => resolveRoles(namedRoles(files), idOf, { conventional: !namesRoles(files) }),
         maxLength: longestInput(config),
@@ -184,6 +205,17 @@ const build = <Loaded extends Tokenizer>(
   }
 }
 
+const warned = new Set<string>()
+
+/** Says once for a file that a text with the name of a special token gives another encoding than in transformers. */
+const warnOfSplitting = (path: string): void => {
+  if (warned.has(path)) return
+  warned.add(path)
+  createLogger('tokenizers').warn(
+    `${path}: \`split_special_tokens\` of tokenizer_config.json has no effect here: the name of a special token in a text is read as that token.`,
+  )
+}
+
 const namesRoles = (files: readonly JsonObject[]): boolean =>
   files.some((file) => ROLES.some((role) => file[`${role}_token`] !== undefined))
 
@@ -197,7 +229,7 @@ const configTemplate = (config: JsonObject): string | undefined => {
 }
 
 /** The added tokens of tokenizer.json, followed by those that only the configuration files name. */
-const withConfigTokens = (json: JsonObject, files: readonly JsonObject[]): unknown[] => {
+const withConfigTokens = (json: JsonObject, files: readonly JsonObject[], path: string): unknown[] => {
   const listed = Array.isArray(json.added_tokens)
     ? json.added_tokens
     : json.added_tokens === undefined || json.added_tokens === null
@@ -229,5 +261,7 @@ const withConfigTokens = (json: JsonObject, files: readonly JsonObject[]): unkno
       add(tokenText(value), isObject(value) ? { ...value, special: true } : {})
     }
   }
+  // With a SentencePiece model they are left out: T5 numbers its own from the last to the first.
+  if (!path.endsWith('.model')) for (const content of namedRoles(files).additional) add(content, {})
   return tokens
 }

@@ -98,6 +98,19 @@ describe('a new head on a loaded body', () => {
     expect((await failure(loadModel(folder))).message).toMatch(/Expected zeros for `final_logits_bias`/)
   })
 
+  it.each(['bart', 't5'] as const)('is refused beside a table of embeddings for each stack of a %s', async (type) => {
+    const old = await smallFolder(folder, type, 'seq2seq-lm')
+    const { weight } = old.body.embedTokens
+    const prefix = type === 'bart' ? 'model.' : ''
+    const key = `${prefix}decoder.embed_tokens.weight`
+    await changeWeights(folder, (tensors) => tensors.set(key, weight))
+    expect((await loadModelWithReport(folder)).report).toEqual({ newHead: [], unused: [], notes: [] })
+    await changeWeights(folder, (tensors) => tensors.set(key, weight.add(1)))
+    expect((await failure(loadModel(folder))).message).toContain(
+      `Expected the values of \`${prefix}shared.weight\` for \`${key}\`, got others`,
+    )
+  })
+
   it('can be on the encoder of an encoder-decoder alone', async () => {
     const old = await smallFolder(folder, 't5', 'seq2seq-lm')
     for (const head of ['embedding', 'token-classification'] as const) {

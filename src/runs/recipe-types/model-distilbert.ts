@@ -30,6 +30,10 @@ export interface DistilbertConfig {
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
+  /** Dropout before the output layer of classifiers. Default: `0.2`. */
+  classifierDropout?: number
+  /** Dropout before the output layer of answers. Default: `0.1`. */
+  answerDropout?: number
   /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
   /** Id of the padding token. Default: `0`. */

@@ -36,6 +36,8 @@ export interface ElectraConfig {
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
+  /** Dropout before the output layer of multiple choice. Default: `0.1`. */
+  summaryDropout?: number
   /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
   /** Id of the padding token. Default: `0`. */

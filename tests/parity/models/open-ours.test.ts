@@ -38,7 +38,12 @@ interface Opened {
 /** Odd settings beside the test preset, by our names. */
 const variants: Record<string, Record<string, unknown>[]> = {
   albert: [{ numLayers: 3, layerGroups: 2, tiedEmbeddings: false, embeddingSize: 32 }],
-  bart: [{ numDecoderLayers: 1, numDecoderHeads: 2, decoderIntermediateSize: 40, scaleEmbeddings: true }],
+  bart: [
+    { numDecoderLayers: 1, numDecoderHeads: 2, decoderIntermediateSize: 40, scaleEmbeddings: true },
+    { tiedEmbeddings: false },
+  ],
+  mbart: [{ tiedEmbeddings: false }],
+  mistral: [{ numKvHeads: undefined }],
   bert: [{ tiedEmbeddings: false, activation: 'gelu_new' }],
   'deberta-v2': [
     { sharesProjections: false, positionBuckets: 0, absolutePositions: true, normedDistances: false, typeVocabSize: 2 },
@@ -51,7 +56,10 @@ const variants: Record<string, Record<string, unknown>[]> = {
   phi3: [{ slidingWindow: 8, partialRotaryFactor: 0.5 }],
   'gpt-neox': [{ parallelResidual: false, attentionBias: false, tiedEmbeddings: true }],
   qwen2: [{ tiedEmbeddings: true }],
-  t5: [{ gated: true, activation: 'gelu_new', tiedEmbeddings: false, numDecoderLayers: 1 }],
+  t5: [
+    { gated: true, activation: 'gelu_new', tiedEmbeddings: false, numDecoderLayers: 1 },
+    { gated: true, activation: 'gelu' },
+  ],
 }
 
 const padIdOf = (config: object) => (config as { padTokenId?: number }).padTokenId ?? 0

@@ -229,10 +229,9 @@ const expectCopies = (
 }
 
 /** Whether a key is of a tensor that files may have, and that is no parameter. */
-const knownBeside = ({ hfIgnored, hfZeros = [], hfCopies }: ModelDefinition, prefix: string) => {
-  const copies = new Set(hfCopies?.theirs.map((name) => prefix + name))
-  return (key: string): boolean => copies.has(key) || [...hfIgnored, ...hfZeros].some((rule) => rule.test(key))
-}
+const isBeside = (key: string, { hfIgnored, hfZeros = [], hfCopies }: ModelDefinition, prefix: string): boolean =>
+  [...hfIgnored, ...hfZeros].some((rule) => rule.test(key)) ||
+  (hfCopies?.theirs ?? []).some((name) => key === prefix + name)
 
 /** The first of several heads that the architecture has. @throws ConfigError if it has none of them */
 const chosenHead = (
@@ -334,8 +333,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const set = new Set(unused)
   expectZeros(definition, keys, path)
   expectCopies(definition, keys, prefix, path)
-  const isKnown = knownBeside(definition, prefix)
-  const unexpected = unknown.filter((key) => !set.has(key) && !isKnown(key))
+  const unexpected = unknown.filter((key) => !set.has(key) && !isBeside(key, definition, prefix))
   const missing = report.missing.filter((name) => !name.startsWith('head.'))
   if (missing.length + unexpected.length + report.mismatched.length > 0)
     refuse(

@@ -264,11 +264,14 @@ export class TextModel {
    * the place of a text, which are read as they are.
    * @throws ConfigError for a text without tokens
    */
-  embed(text: string, options?: Partial<EmbedSettings>): Promise<Float32Array>
-  embed(texts: readonly (string | readonly number[])[], options?: Partial<EmbedSettings>): Promise<Float32Array[]>
+  embed(text: string, options?: Partial<EmbedSettings> & { signal?: AbortSignal }): Promise<Float32Array>
+  embed(
+    texts: readonly (string | readonly number[])[],
+    options?: Partial<EmbedSettings> & { signal?: AbortSignal },
+  ): Promise<Float32Array[]>
   embed(
     input: string | readonly (string | readonly number[])[],
-    options: Partial<EmbedSettings> = {},
+    options: Partial<EmbedSettings> & { signal?: AbortSignal } = {},
   ): Promise<Float32Array | Float32Array[]> {
     const { model: whole } = this
     this.#embedding ??= this.head === 'embedding' ? whole : withHead(whole, 'embedding', whole.headOptions).eval()

@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { adaptersOf } from '../../adapters/index.ts'
 import { promptLogProbs, type RankedToken, type ScoredToken } from '../../generation/index.ts'
+import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { badRequest } from '../http/errors.ts'
+import { readArrivals } from '../arrivals.ts'
+import { badRequest, endedEarly } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { samplingFields, textSettings } from '../texts/sampling.ts'
 import {
@@ -19,6 +21,7 @@ import {
 } from '../texts/text-run.ts'
 import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
 import { tokenText, tokenTexts } from '../texts/token-text.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const maxPrompts = 128
@@ -133,12 +136,32 @@ const checkFields = ({ body: given }: Call<Body>): void => {
     throw badRequest('A stream needs new tokens: set `max_tokens` above 0.', 'stream')
 }
 
-const scorePrompt = (model: ServedModel, tokens: readonly number[], top: number): Promise<ScoredToken[]> =>
-  model.engine.inTurn(async () => {
-    const { model: base } = model.engine.loaded
-    if (model.adapter === undefined) return promptLogProbs(base, tokens, top)
-    return adaptersOf(base).using(model.adapter, (active) => promptLogProbs(active, tokens, top))
-  })
+/** @throws ApiError where the time of the request ends before all prompts are scored */
+const scorePrompts = async (
+  { signal, timedOut }: Call<Body>,
+  { engine, adapter }: ServedModel,
+  prompts: readonly (readonly number[])[],
+  top: number,
+): Promise<ScoredToken[][]> => {
+  const { model } = engine.loaded
+  const run = <Result>(compute: (active: Model) => Result): Result =>
+    adapter === undefined ? compute(model) : adaptersOf(model).using(adapter, compute)
+  const options = { top, signal, run, turn: readArrivals, partTokens: engine.prefillTokens }
+  const scored: ScoredToken[][] = []
+  try {
+    for (const prompt of prompts)
+      scored.push(
+        await untilAborted(
+          engine.inTurn(() => promptLogProbs(model, prompt, options)),
+          signal,
+        ),
+      )
+  } catch (error) {
+    if (signal.aborted) throw endedEarly(timedOut(), 'Send fewer or shorter prompts.')
+    throw error
+  }
+  return scored
+}
 
 const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> => {
   const { body: given, service, signal } = call
@@ -150,8 +173,7 @@ const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> =
   const requested = given.max_tokens ?? 16
   const counts = prompts.map((prompt) => newTokensOf(service, model, prompt.length, requested, 'prompt'))
   const echoed = given.echo === true && given.logprobs != null
-  const scored: ScoredToken[][] = []
-  for (const prompt of prompts) scored.push(echoed ? await scorePrompt(model, prompt, given.logprobs ?? 0) : [])
+  const scored = echoed ? await scorePrompts(call, model, prompts, given.logprobs ?? 0) : prompts.map(() => [])
   return prompts.map((prompt, i) => {
     const settings = textSettings(model, given, Math.max(1, counts[i]), { ids: [], stop: [] })
     const topLogProbs = given.logprobs ?? undefined

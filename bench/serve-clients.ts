@@ -69,11 +69,13 @@ const lmEval = async ({ url, folders, folder }: Sides): Promise<void> => {
   )
   const model = await loadModel(folders.base)
   const tokenizer = await loadTokenizer(folders.base)
-  const scoreOf = (context: string, choice: string): number => {
-    const scored = promptLogProbs(model, [...tokenizer.encode(context + choice).ids], 0)
+  const scoreOf = async (context: string, choice: string): Promise<number> => {
+    const scored = await promptLogProbs(model, [...tokenizer.encode(context + choice).ids])
     return scored.slice(tokenizer.encode(context).ids.length - 1).reduce((sum, { logProb }) => sum + logProb, 0)
   }
-  const ours = records.map(({ context, choices }) => choices.map((choice) => scoreOf(context, choice)))
+  const ours: number[][] = []
+  for (const { context, choices } of records)
+    ours.push(await Promise.all(choices.map((choice) => scoreOf(context, choice))))
   const accuracy = ours.filter((scores) => scores.indexOf(Math.max(...scores)) === 0).length / ours.length
   const worst = Math.max(...ours.flatMap((scores, i) => scores.map((one, j) => Math.abs(one - theirs.scores[i][j]))))
   console.log(

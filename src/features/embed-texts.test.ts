@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { loadTokenizer } from '../checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../models/index.ts'
 import { defaultDevice, Generator, liveTensors } from '../tensor/index.ts'
@@ -104,6 +104,35 @@ it('says how far it is, stops when told, frees what it made and leaves the mode 
   })
   await expect(stopped).rejects.toThrow(/abort/)
   expect(model.training).toBe(true)
+  expect(liveTensors()).toBe(before)
+})
+
+it('computes a long text of a decoder in parts of `batchTokens`, and stops between them', async () => {
+  const model = small('llama')
+  const [long] = texts
+  // The first call prepares what later ones use.
+  ;(await embedTexts(model, tokenizer, [long], { batchTokens: 5 })).free()
+  collectGarbage()
+  const before = liveTensors()
+  const forward = vi.spyOn(model.body, 'forward')
+  const parts = () => forward.mock.calls.map(([{ inputIds }]) => inputIds.shape[1])
+  ;(await embedTexts(model, tokenizer, [long], { batchTokens: 5 })).free()
+  expect(
+    parts()
+      .slice(0, -1)
+      .every((length) => length === 5),
+  ).toBe(true)
+  expect(parts().reduce((sum, length) => sum + length, 0)).toBe(countTokens(tokenizer, long))
+  const stop = new AbortController()
+  const { forward: compute } = Object.getPrototypeOf(model.body) as typeof model.body
+  forward.mockClear().mockImplementation((inputs) => {
+    stop.abort()
+    return compute.call(model.body, inputs)
+  })
+  const stopped = embedTexts(model, tokenizer, [long], { batchTokens: 5, signal: stop.signal })
+  await expect(stopped).rejects.toThrow(/abort/)
+  expect(parts()).toEqual([5])
+  forward.mockRestore()
   expect(liveTensors()).toBe(before)
 })
 

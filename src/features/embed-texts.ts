@@ -22,7 +22,7 @@ export const embedSchema = z.strictObject({
     .int()
     .positive()
     .default(2048)
-    .describe('maximum tokens per batch; a longer text is a batch of its own'),
+    .describe('maximum tokens per batch; a longer text is a batch of its own, which decoders compute in parts'),
   maxTokens: z
     .int()
     .positive()
@@ -72,7 +72,7 @@ export const embedWithRows = async (
       `Expected a model with an embedding head, got ${model.headType}. Load it with head: 'embedding'.`,
     )
   const { headOptions } = model
-  const { layer, batchTokens, maxTokens = longest(model, tokenizer) } = parsed
+  const { layer, batchTokens, maxTokens = maxTextTokens(model, tokenizer) } = parsed
   const { pooling = headOptions.pooling ?? 'mean', normalize = headOptions.normalize } = parsed
   // Matrices of one file give other vectors as blocks than in float32.
   const form = cache === undefined ? undefined : quantizationOf(model)
@@ -111,8 +111,8 @@ export const embedTexts = async (...args: Parameters<typeof embedWithRows>): Pro
 const unitLength = (rows: Tensor): Tensor =>
   rows.div(rows.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
 
-/** The smallest of the limits of the model's positions, its sentence settings and its tokenizer. */
-const longest = (model: Model, tokenizer: Tokenizer): number | undefined => {
+/** Maximum tokens of a text: the smallest of the limits of the model's positions, its sentence settings and its tokenizer. */
+export const maxTextTokens = (model: Model, tokenizer: Tokenizer): number | undefined => {
   const known = [model.facts.maxPositions, model.headOptions.maxTokens, tokenizer.maxLength]
   const limits = known.filter((limit) => limit !== undefined)
   return limits.length > 0 ? Math.min(...limits) : undefined

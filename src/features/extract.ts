@@ -3,9 +3,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { RowCache } from '../checkpoint/index.ts'
 import { computeByTurns, type ProcessGroup, shortHash } from '../distributed/index.ts'
+import { forEachPart } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
-import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
+import { cat, freeTensors, inferenceMode, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { keyOf } from './cache.ts'
 import { bodyInputsFor, type FeaturePooling, poolFeatures } from './layers.ts'
 
@@ -86,6 +87,9 @@ export const extractFeatures = async (
     await setImmediate()
     signal?.throwIfAborted()
     const chosen = batch.map(([, sequence]) => sequence)
+    // A long text of a decoder needs no more memory and time at once than a batch.
+    const isLong = chosen.length === 1 && chosen[0].ids.length > batchTokens
+    if (isLong && model.facts.causal && layer === 'last') return featuresInParts(model, chosen[0], options)
     return featuresOf(model, chosen, options)
   }
   const planned = [...batches(work, batchTokens, mustPad({ unpadded: true }, model))]
@@ -161,11 +165,7 @@ const featuresOf = (
       }))
       const { inputs } = placeSequences(examples, padId, { padded: mustPad({ unpadded: true }, model), device })
       const outputs = model.bodyForward(bodyInputsFor(inputs, layer, pooling))
-      const rows = poolFeatures(outputs, inputs, { layer, pooling })
-      const selected = selectedRows(sequences, pooling)
-      const kept =
-        selected === undefined ? rows : rows.indexSelect(0, Tensor.from(selected, { dtype: 'int64', device }))
-      return kept.to({ device: 'cpu' }).toFloat32Array()
+      return valuesOf(poolFeatures(outputs, inputs, { layer, pooling }), sequences, pooling)
     }),
   )
   let at = 0
@@ -173,6 +173,36 @@ const featuresOf = (
     const rows = pooling === 'tokens' ? (positions?.length ?? ids.length) : 1
     return values.subarray(at, (at += rows * width))
   })
+}
+
+/** The rows of one sequence, which a decoder computes in parts of at most `batchTokens` tokens. */
+const featuresInParts = async (
+  model: Model,
+  sequence: FeatureSequence,
+  { layer, pooling, batchTokens = defaultBatchTokens, signal }: ExtractOptions,
+): Promise<Float32Array[]> => {
+  const { ids } = sequence
+  const parts: Tensor[] = []
+  try {
+    await forEachPart(model, ids, (hidden) => parts.push(keep(hidden)), { partTokens: batchTokens, signal })
+    return noGrad(() =>
+      scope(() => {
+        const starts = Tensor.from(BigInt64Array.from([0n, BigInt(ids.length)]))
+        const rows = poolFeatures({ hidden: cat(parts, 0).unsqueeze(0) }, { starts }, { layer, pooling })
+        return [valuesOf(rows, [sequence], pooling)]
+      }),
+    )
+  } finally {
+    freeTensors(parts)
+  }
+}
+
+/** The values of the rows of a batch, without those that no sequence selects. */
+const valuesOf = (rows: Tensor, sequences: readonly FeatureSequence[], pooling: FeaturePooling): Float32Array => {
+  const selected = selectedRows(sequences, pooling)
+  const kept =
+    selected === undefined ? rows : rows.indexSelect(0, Tensor.from(selected, { dtype: 'int64', device: rows.device }))
+  return kept.to({ device: 'cpu' }).toFloat32Array()
 }
 
 /** Rows of a batch that are selected by `positions`; undefined for all. */

@@ -7,6 +7,7 @@ export {
   embedSchema,
   embedTexts,
   embedWithRows,
+  maxTextTokens,
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {

@@ -17,12 +17,13 @@ export {
   parseGeneration,
   withDefaults,
 } from './options.ts'
-export { promptLogProbs, type ScoredToken } from './prompt-log-probs.ts'
+export { type PromptLogProbsOptions, promptLogProbs, type ScoredToken } from './prompt-log-probs.ts'
 export { samplingProcessors } from './sampling.ts'
 export type { GenerationHandle, GenerationRequest } from './scheduled-text.ts'
 export { GenerationScheduler } from './scheduler.ts'
 export type { SchedulerOptions } from './scheduler-options.ts'
 export type { SpeculationOptions } from './speculation.ts'
 export { type FinishReason, TextAssembler } from './stopping.ts'
+export { forEachPart, type TextPartsOptions } from './text-parts.ts'
 export { TextSession } from './text-session.ts'
 export type { ChoiceOptions, LogProbKind, RankedToken } from './token-choice.ts'

@@ -54,4 +54,10 @@ describe('generation_config.json', () => {
     expect(withDefaults(defaults, { temperature: 1.1 })).toMatchObject({ sample: true, temperature: 1.1 })
     expect(() => parseGeneration(withDefaults(defaults, { sample: false, topK: 5 }))).toThrow(/topK/)
   })
+
+  it('gives defaults that an explicit undefined keeps', () => {
+    const defaults = generationFromHf({ do_sample: true, top_k: 1, max_new_tokens: 5 })
+    expect(withDefaults(defaults, { topK: undefined })).toEqual(defaults)
+    expect(withDefaults(defaults, { maxNewTokens: undefined })).toEqual(defaults)
+  })
 })

@@ -164,5 +164,5 @@ export const withDefaults = (defaults: GenerationOptions, given: GenerationOptio
     ...withoutUndefined(given),
   }
   // The caller's own options stay, so that one without effect is still an error.
-  return { ...effective(merged), ...given }
+  return { ...effective(merged), ...withoutUndefined(given) }
 }

@@ -21,18 +21,27 @@ export interface ChatInput extends ModelChoice {
   generation?: GenerationOptions
 }
 
-const expectInput = optionCheck<ChatInput>('chat', {
-  model: true,
-  task: true,
-  revision: true,
+/** How a conversation is held with a model that is in memory. */
+export type OpenedChatInput = Omit<ChatInput, 'model' | 'task' | 'revision' | 'weights'>
+
+const openedNames = {
   device: true,
-  weights: true,
   system: true,
   template: true,
   context: true,
   adapters: true,
   generation: true,
+} as const
+
+const expectInput = optionCheck<ChatInput>('chat', {
+  model: true,
+  task: true,
+  revision: true,
+  weights: true,
+  ...openedNames,
 })
+
+const expectOpenedInput = optionCheck<OpenedChatInput>('chat', openedNames)
 
 /** Rotary positions have no upper bound, but quality drops beyond the trained length. */
 const contextOf = (model: Model, requested: number | undefined): number | undefined => {
@@ -44,19 +53,14 @@ const contextOf = (model: Model, requested: number | undefined): number | undefi
   return requested ?? contextLength(model)
 }
 
-/** A conversation with a model that is in memory. @throws ConfigError for a model that cannot chat */
+/** A conversation with a model that is in memory. @throws ConfigError for unknown options, and for a model that cannot chat */
 export const chatWith = async (
   loaded: InferenceModel,
-  {
-    system,
-    template,
-    context,
-    adapters = [],
-    generation = {},
-    device,
-  }: Omit<ChatInput, 'model' | 'revision' | 'weights'>,
+  input: OpenedChatInput,
   hooks: LoadHooks = {},
 ): Promise<Conversation> => {
+  expectOpenedInput(input)
+  const { system, template, context, adapters = [], generation = {}, device } = input
   const { model } = loaded
   if (!model.facts.causal)
     throw new ConfigError(
@@ -77,8 +81,8 @@ export const chatWith = async (
  */
 export const chat = async (chosen: ChatInput, hooks: LoadHooks = {}): Promise<Conversation> => {
   expectInput(chosen)
-  const { model, revision, weights, ...input } = chosen
+  const { model, task, revision, weights, ...input } = chosen
   parseAdapters(input.adapters ?? [])
-  const loaded = await loadLanguageModel({ model, revision, weights, device: input.device }, hooks)
+  const loaded = await loadLanguageModel({ model, task, revision, weights, device: input.device }, hooks)
   return chatWith(loaded, input, hooks)
 }

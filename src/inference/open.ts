@@ -13,7 +13,7 @@ import {
 } from '../generation/index.ts'
 import { freeWeights, type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { entitySpans } from '../tasks/index.ts'
-import { type ChatInput, chatWith } from './chat.ts'
+import { chatWith, type OpenedChatInput } from './chat.ts'
 import type { Conversation } from './conversation.ts'
 import { generationDefaults } from './generation-defaults.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageModel, type ModelChoice } from './load.ts'
@@ -264,11 +264,14 @@ export class TextModel {
    * the place of a text, which are read as they are.
    * @throws ConfigError for a text without tokens
    */
-  embed(text: string, options?: Partial<EmbedSettings>): Promise<Float32Array>
-  embed(texts: readonly (string | readonly number[])[], options?: Partial<EmbedSettings>): Promise<Float32Array[]>
+  embed(text: string, options?: Partial<EmbedSettings> & { signal?: AbortSignal }): Promise<Float32Array>
+  embed(
+    texts: readonly (string | readonly number[])[],
+    options?: Partial<EmbedSettings> & { signal?: AbortSignal },
+  ): Promise<Float32Array[]>
   embed(
     input: string | readonly (string | readonly number[])[],
-    options: Partial<EmbedSettings> = {},
+    options: Partial<EmbedSettings> & { signal?: AbortSignal } = {},
   ): Promise<Float32Array | Float32Array[]> {
     const { model: whole } = this
     this.#embedding ??= this.head === 'embedding' ? whole : withHead(whole, 'embedding', whole.headOptions).eval()
@@ -315,7 +318,7 @@ export class TextModel {
   }
 
   /** Opens a conversation with a chat model. @throws ConfigError for a model without a chat template */
-  chat(options: Omit<ChatInput, 'model' | 'revision' | 'device' | 'weights'> = {}): Promise<Conversation> {
+  async chat(options: Omit<OpenedChatInput, 'device'> = {}): Promise<Conversation> {
     this.#generativeModel('chat')
     return chatWith(this.#loaded, options)
   }

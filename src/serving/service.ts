@@ -33,7 +33,10 @@ export interface ComputeSettings {
   prefillTokens?: number
   /** Maximum bytes of keys and values of earlier prompts that are kept (default: 256 MiB). */
   prefixCacheBytes?: number
-  /** Maximum tokens in a batch of texts that are classified, embedded or tagged (default: 2048). */
+  /**
+   * Maximum tokens in a batch of texts that are classified, embedded or tagged (default: 2048; vectors of decoders as many as
+   * `prefillTokens`).
+   */
   batchTokens?: number
   /**
    * Maximum bytes of float32 matrices that are also kept in the layout of the kernels, which makes small batches faster (default: a
@@ -64,6 +67,7 @@ export interface ServiceHooks extends LoadHooks {
 }
 
 const mebibyte = 2 ** 20
+const defaultBatchTokens = 2048
 /** More than any text has on average: a longer one need not be tokenised to be refused. */
 const charactersPerToken = 64
 
@@ -115,11 +119,11 @@ interface ProcessSettings {
 export class Service {
   readonly models: ServedModels
   readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
-  readonly batchTokens: number
   readonly adapterFolder: string | undefined
   readonly metrics = new Metrics()
   readonly batcher = new Batcher()
   readonly #hooks: ServiceHooks
+  readonly #batchTokens: number | undefined
   readonly #maxRows: number
   readonly #processBefore: ProcessSettings | undefined
   readonly #watch: SpecialistWatch | undefined
@@ -142,7 +146,7 @@ export class Service {
       maxTexts: settings.maxTexts ?? 128,
     }
     this.adapterFolder = settings.adapterFolder
-    this.batchTokens = settings.batchTokens ?? 2048
+    this.#batchTokens = settings.batchTokens
     this.#maxRows = settings.maxRows ?? 16
     this.#hooks = hooks
     this.#processBefore = own.before
@@ -210,16 +214,22 @@ export class Service {
     }
   }
 
+  /** Maximum tokens of a batch of texts. Requests are heard between batches, of decoders as often as while texts are generated. */
+  batchTokens({ engine, text }: ServedModel): number {
+    return this.#batchTokens ?? (text.model.facts.causal ? engine.prefillTokens : defaultBatchTokens)
+  }
+
   /**
    * Accepts work, or refuses it when too much waits.
    * @param texts number of texts to generate, or 1 for other work
-   * @throws ApiError with the status 429 and the seconds after which to try again
+   * @throws ApiError for more texts than can ever be accepted, else with the status 429 and the seconds after which to try again
    */
   admit(texts: number): void {
-    if (texts > this.limits.maxTexts)
-      throw new ApiError(400, `Expected at most ${this.limits.maxTexts} texts in one request, got ${texts}.`)
+    const places = this.limits.maxWaiting + this.#maxRows
+    const most = Math.min(this.limits.maxTexts, places)
+    if (texts > most) throw new ApiError(400, `Expected at most ${most} texts in one request, got ${texts}.`)
     const { waiting, running, queued } = this.load
-    if (waiting + running + queued + texts <= this.limits.maxWaiting + this.#maxRows) return
+    if (waiting + running + queued + texts <= places) return
     throw new ApiError(429, 'The server has too many requests. Try again later.', {
       code: 'rate_limit_exceeded',
       headers: { 'retry-after': String(Math.min(60, Math.max(1, Math.ceil(waiting / this.#maxRows)))) },

@@ -261,6 +261,10 @@ describe('chat', () => {
       /^2 error: Expected a different name for each `--adapter`.*\n$/,
     )
     expect(await fault('--model', at('base'), '--template', '{% if %}')).toMatch(/^2 error: .*chat template.*\n$/)
+    const opened = await open(at('base'))
+    const slip = { template: 'plain', sytem: 'Be brief.' } as object
+    await expect(opened.chat(slip)).rejects.toThrow(/for `chat`, got the unknown key `sytem`\. Did you mean `system`\?/)
+    opened.close()
     const { result, out } = await talk(['nonsense', '{"role": "tool", "content": "x"}', '[]'], '--json')
     expect(result.faults).toBe(3)
     expect(out.match(/"error":/g)).toHaveLength(3)

@@ -100,6 +100,11 @@ describe('a request', () => {
     ['an unknown model', chat({ model: 'gpt-4o' }), { status: 404, param: 'model', code: 'model_not_found' }],
     ['a path as the model', chat({ model: '../../etc/passwd' }), { status: 404, code: 'model_not_found' }],
     ['too many texts', chat({ n: 1000 }), { status: 400 }],
+    [
+      'more texts than there are places',
+      chat({ n: 5 }),
+      { status: 400, message: 'Expected at most 4 texts in one request, got 5.' },
+    ],
   ])('with %s is refused', async (_, body, error) => {
     expect(await errorOf(await post(body))).toMatchObject(error)
   })
@@ -385,6 +390,13 @@ describe('the server', () => {
       status: 504,
       code: 'timeout',
     })
+    // Neither is one forward pass, which nothing could end.
+    const prompt = Array.from({ length: 64 }, (_, i) => new Array(200).fill(i + 5))
+    for (const asked of [
+      other.client.completions.create({ model: 'base', prompt, max_tokens: 0, echo: true, logprobs: 0 }),
+      other.client.embeddings.create({ model: 'base', input: prompt }),
+    ])
+      await expect(asked).rejects.toMatchObject({ status: 504, code: 'timeout' })
     await other.server.close()
   })
 })

@@ -1,6 +1,6 @@
 // Specialists of every head and several methods on one base, by name: each answers as it does alone, whatever is asked of the
 // others meanwhile.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type OpenAI from 'openai'
@@ -46,6 +46,9 @@ const texts = [...seaTexts, 'The ship', 'a storm in the night, and the boy said 
 beforeAll(async () => {
   const { files } = await trainTokenizer(seaTexts, { type: 'wordpiece', vocabSize: 200 })
   await writeTokenizerFolder(at('tokenizer'), files)
+  const configFile = join(at('tokenizer'), 'tokenizer_config.json')
+  const tokenizerConfig = JSON.parse(readFileSync(configFile, 'utf8'))
+  writeFileSync(configFile, JSON.stringify({ ...tokenizerConfig, model_max_length: 160 }))
   const { maxId } = await loadTokenizer(at('tokenizer'))
   const definition = models.bert as unknown as ModelDefinition
   const config = definition.adjust(definition.presets.test, { vocabSize: maxId + 1, maxPositions: 256 })
@@ -196,6 +199,31 @@ describe('embeddings', () => {
     await expect(client.embeddings.create({ model: 'base', input: 'x', dimensions: 9999 })).rejects.toMatchObject({
       param: 'dimensions',
     })
+  })
+
+  it('are those of whole texts, unless a request asks for truncation', async () => {
+    const input = 'the ship and '.repeat(80)
+    const create = (more: object) =>
+      client.embeddings.create({ model: 'base', input, encoding_format: 'float', ...more } as never)
+    const refused = { status: 400, param: 'input', code: 'context_length_exceeded' }
+    await expect(create({})).rejects.toMatchObject(refused)
+    const { data } = await client.models.list()
+    // Less than the positions of the model: the tokenizer's own limit.
+    expect(data[0]).toMatchObject({ id: 'base', max_model_len: 160 })
+    for (const [given, read] of [
+      [-1, 160],
+      [9, 9],
+    ]) {
+      const { data: vectors, usage } = await create({ truncate_prompt_tokens: given })
+      expect(usage.prompt_tokens).toBe(read)
+      const wantedVector = await of('base').embed(input, { maxTokens: read })
+      expect(comparable([...Float32Array.from(vectors[0].embedding)])).toEqual(comparable([...wantedVector]))
+    }
+    const ids = Array.from({ length: 170 }, (_, i) => 5 + (i % 70))
+    await expect(create({ input: ids })).rejects.toMatchObject(refused)
+    const { usage } = await create({ input: [ids, ids.slice(0, 3)], truncate_prompt_tokens: 20 })
+    expect(usage.prompt_tokens).toBe(23)
+    await expect(create({ truncate_prompt_tokens: 161 })).rejects.toMatchObject({ param: 'truncate_prompt_tokens' })
   })
 
   it('order documents, as a model that reads pairs does', async () => {

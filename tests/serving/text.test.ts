@@ -1,4 +1,6 @@
 // Chats and completions through OpenAI's own client, against `generate` on the same model.
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel, loadTokenizer } from '../../src/checkpoint/index.ts'
@@ -196,6 +198,39 @@ describe('completions', () => {
     expect(tokens?.join('')).toBe('The shipssssss')
     expect(offsets?.map((at, i) => given.choices[0].text.startsWith(tokens![i], at))).not.toContain(false)
     for (const [i, token] of tokens!.entries()) if (i > 0) expect(top![i][token]).toBe(logProbs![i])
+  })
+
+  it('echo a prompt as it was given, whatever tokens are put in front of it', async () => {
+    const model = join(folders.folder, 'starting')
+    cpSync(folders.base, model, { recursive: true })
+    const file = join(model, 'tokenizer.json')
+    const tokenizer = JSON.parse(readFileSync(file, 'utf8'))
+    const [{ content, id }] = tokenizer.added_tokens
+    const parts = [{ SpecialToken: { id: content, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }]
+    const special_tokens = { [content]: { id: content, ids: [id], tokens: [content] } }
+    const post_processor = { type: 'TemplateProcessing', single: parts, pair: parts, special_tokens }
+    writeFileSync(file, JSON.stringify({ ...tokenizer, post_processor }))
+    const other = await startServer({ model, name: 'starting' })
+    try {
+      const prompt = 'The  ship'
+      const asked = { model: 'starting', prompt, echo: true, logprobs: 0, max_tokens: 0 }
+      const [{ text, logprobs }] = (await other.client.completions.create(asked)).choices
+      expect(text).toBe(prompt)
+      expect(logprobs?.tokens?.[0]).toBe(content)
+      expect(logprobs?.tokens?.slice(1).join('')).toBe(prompt)
+      expect(logprobs?.text_offset?.slice(0, 2)).toEqual([0, 0])
+      for (const [i, token] of logprobs!.tokens!.entries())
+        if (i > 0) expect(prompt.startsWith(token, logprobs!.text_offset![i])).toBe(true)
+    } finally {
+      await other.server.close()
+    }
+  })
+
+  it('end at tokens of the request also beside `ignore_eos`', async () => {
+    const tokenizer = await loadTokenizer(folders.base)
+    const [s] = tokenizer.encode('s').ids
+    const more = { logit_bias: { [s]: 100 }, temperature: 0, ignore_eos: true, stop_token_ids: [s] }
+    expect((await complete(more)).choices[0]).toMatchObject({ text: '', finish_reason: 'stop' })
   })
 
   it('refuse what they cannot do', async () => {

@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { adaptersOf } from '../../adapters/index.ts'
 import { promptLogProbs, type RankedToken, type ScoredToken } from '../../generation/index.ts'
-import type { Tokenizer } from '../../tokenizers/index.ts'
-import { badRequest } from '../http/errors.ts'
+import type { Model } from '../../models/index.ts'
+import { specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
+import { readArrivals } from '../arrivals.ts'
+import { badRequest, endedEarly } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import { samplingFields, textSettings } from '../texts/sampling.ts'
 import {
@@ -19,6 +21,7 @@ import {
 } from '../texts/text-run.ts'
 import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
 import { tokenText, tokenTexts } from '../texts/token-text.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const maxPrompts = 128
@@ -40,6 +43,8 @@ type Body = z.output<typeof body>
 /** A prompt with its tokens. */
 interface Prompt {
   ids: number[]
+  /** As the request has it; undefined for token ids. */
+  text?: string
   /** Log-probabilities of the tokens after the first one, where they are echoed. */
   scored: ScoredToken[]
 }
@@ -52,14 +57,14 @@ const encodePrompt = (tokenizer: Tokenizer, text: string): number[] => {
   throw badRequest('Expected at least one token for `prompt`, got none.', 'prompt')
 }
 
-const promptsOf = (call: Call<Body>, model: ServedModel): number[][] => {
+const promptsOf = (call: Call<Body>, model: ServedModel): Omit<Prompt, 'scored'>[] => {
   return textList(call.body.prompt).map((one, i) => {
     if (typeof one === 'string') {
       call.service.expectLength(one.length, model, 'prompt')
-      return encodePrompt(model.tokenizer, one)
+      return { ids: encodePrompt(model.tokenizer, one), text: one }
     }
     expectTokenIds(model, one, 'prompt', i)
-    return [...one]
+    return { ids: [...one] }
   })
 }
 
@@ -95,16 +100,27 @@ class LogProbs {
   }
 }
 
+/** What each token of a prompt adds to its text: nothing for tokens that the tokenizer puts around a text. */
+const promptTexts = (tokenizer: Tokenizer, { ids, text }: Prompt): string[] => {
+  if (text === undefined) return tokenTexts(tokenizer, ids)
+  if (text === '') return ids.map(() => '')
+  const [before, after] = specialTokenFrame(tokenizer, false).parts.map((part) => Array.from(part, () => ''))
+  return [...before, ...tokenTexts(tokenizer, ids.slice(before.length, ids.length - after.length)), ...after]
+}
+
 /** The tokens of a prompt with their log-probabilities. */
-const promptEntries = (tokenizer: Tokenizer, { ids: tokens, scored }: Prompt): { logProbs: LogProbs; text: string } => {
+const promptEntries = (tokenizer: Tokenizer, prompt: Prompt): { logProbs: LogProbs; text: string } => {
   const logProbs = new LogProbs(tokenizer)
-  let text = ''
-  for (const [i, added] of tokenTexts(tokenizer, tokens).entries()) {
+  const { ids: tokens, scored } = prompt
+  let shown = ''
+  for (const [i, added] of promptTexts(tokenizer, prompt).entries()) {
     const found = i === 0 ? undefined : scored[i - 1]
-    logProbs.add(found ?? { id: tokens[i], logProb: 0 }, found?.alternatives ?? null, text.length)
-    text += added
+    // A tokenizer that normalises texts may write one longer than it was.
+    const offset = Math.min(shown.length, prompt.text?.length ?? shown.length)
+    logProbs.add(found ?? { id: tokens[i], logProb: 0 }, found?.alternatives ?? null, offset)
+    shown += added
   }
-  return { logProbs, text }
+  return { logProbs, text: prompt.text ?? shown }
 }
 
 const addNew = (logProbs: LogProbs, tokenizer: Tokenizer, tokens: readonly GeneratedToken[], offset: number): void => {
@@ -133,12 +149,32 @@ const checkFields = ({ body: given }: Call<Body>): void => {
     throw badRequest('A stream needs new tokens: set `max_tokens` above 0.', 'stream')
 }
 
-const scorePrompt = (model: ServedModel, tokens: readonly number[], top: number): Promise<ScoredToken[]> =>
-  model.engine.inTurn(async () => {
-    const { model: base } = model.engine.loaded
-    if (model.adapter === undefined) return promptLogProbs(base, tokens, top)
-    return adaptersOf(base).using(model.adapter, (active) => promptLogProbs(active, tokens, top))
-  })
+/** @throws ApiError where the time of the request ends before all prompts are scored */
+const scorePrompts = async (
+  { signal, timedOut }: Call<Body>,
+  { engine, adapter }: ServedModel,
+  prompts: readonly Omit<Prompt, 'scored'>[],
+  top: number,
+): Promise<ScoredToken[][]> => {
+  const { model } = engine.loaded
+  const run = <Result>(compute: (active: Model) => Result): Result =>
+    adapter === undefined ? compute(model) : adaptersOf(model).using(adapter, compute)
+  const options = { top, signal, run, turn: readArrivals, partTokens: engine.prefillTokens }
+  const scored: ScoredToken[][] = []
+  try {
+    for (const { ids } of prompts)
+      scored.push(
+        await untilAborted(
+          engine.inTurn(() => promptLogProbs(model, ids, options)),
+          signal,
+        ),
+      )
+  } catch (error) {
+    if (signal.aborted) throw endedEarly(timedOut(), 'Send fewer or shorter prompts.')
+    throw error
+  }
+  return scored
+}
 
 const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> => {
   const { body: given, service, signal } = call
@@ -148,15 +184,14 @@ const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> =
   const prompts = promptsOf(call, model)
   service.admit(n * prompts.length)
   const requested = given.max_tokens ?? 16
-  const counts = prompts.map((prompt) => newTokensOf(service, model, prompt.length, requested, 'prompt'))
+  const counts = prompts.map(({ ids }) => newTokensOf(service, model, ids.length, requested, 'prompt'))
   const echoed = given.echo === true && given.logprobs != null
-  const scored: ScoredToken[][] = []
-  for (const prompt of prompts) scored.push(echoed ? await scorePrompt(model, prompt, given.logprobs ?? 0) : [])
+  const scored = echoed ? await scorePrompts(call, model, prompts, given.logprobs ?? 0) : prompts.map(() => [])
   return prompts.map((prompt, i) => {
     const settings = textSettings(model, given, Math.max(1, counts[i]), { ids: [], stop: [] })
     const topLogProbs = given.logprobs ?? undefined
-    const runs = requested === 0 ? [] : startTexts({ model, prompt, n, ...settings, topLogProbs, signal })
-    return { prompt: { ids: prompt, scored: scored[i] }, runs }
+    const runs = requested === 0 ? [] : startTexts({ model, prompt: prompt.ids, n, ...settings, topLogProbs, signal })
+    return { prompt: { ...prompt, scored: scored[i] }, runs }
   })
 }
 

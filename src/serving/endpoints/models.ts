@@ -1,10 +1,11 @@
 // Which models there are, and whether the server is up.
 import { answeredLabels, answeredPaths } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
+import { maxModelLength } from '../models/text-limits.ts'
 import { defineEndpoint } from './endpoint.ts'
 
 const describe = (model: ServedModel) => {
-  const { name, created, parent, text, tokenizer, context } = model
+  const { name, created, parent, text, tokenizer } = model
   return {
     id: name,
     object: 'model',
@@ -15,7 +16,7 @@ const describe = (model: ServedModel) => {
     labels: answeredLabels(model),
     mask_token: tokenizer.special.mask?.token ?? null,
     parameters: text.model.parameterCount,
-    max_model_len: context,
+    max_model_len: maxModelLength(model),
     endpoints: answeredPaths(model),
   }
 }

@@ -43,7 +43,8 @@ const byClass: Scorer = async (call, model, pairs) => {
 
 const byReward: Scorer = async (call, model, pairs) => {
   const inputs = pairs.map(([prompt, completion]) => ({ prompt, completion }))
-  return (await inBatch(call, model, 'reward', inputs, (all) => model.text.reward(all))).map(({ reward }) => reward)
+  const rewards = await inBatch(call, model, 'reward', inputs, (all, signal) => model.text.reward(all, { signal }))
+  return rewards.map(({ reward }) => reward)
 }
 
 const byAngle: Scorer = async (call, model, pairs) => {

@@ -5,6 +5,7 @@ import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
+import { embeddedTokens } from '../models/text-limits.ts'
 import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
@@ -19,7 +20,7 @@ export const inBatch = async <Input, Output>(
   model: ServedModel,
   kind: string,
   inputs: readonly Input[],
-  compute: (inputs: readonly Input[]) => Promise<Output[]>,
+  compute: (inputs: readonly Input[], signal: AbortSignal) => Promise<Output[]>,
 ): Promise<Output[]> => {
   call.service.admit(1)
   try {
@@ -37,11 +38,14 @@ export const textsOf = (call: Call, model: ServedModel, input: string | readonly
   return all
 }
 
-/** The tokens of texts, as the answer states them. */
-export const usageOf = ({ tokenizer }: ServedModel, all: readonly (string | readonly number[])[]) => {
-  const tokens = all.reduce((sum, one) => sum + (typeof one === 'string' ? countTokens(tokenizer, one) : one.length), 0)
+const usageOfLengths = (lengths: readonly number[]) => {
+  const tokens = lengths.reduce((sum, length) => sum + length, 0)
   return { prompt_tokens: tokens, total_tokens: tokens }
 }
+
+/** The tokens of texts, as the answer states them. */
+export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) =>
+  usageOfLengths(all.map((one) => countTokens(tokenizer, one)))
 
 /** Scales a vector to length one. */
 const unit = (vector: Float32Array): Float32Array => {
@@ -49,14 +53,46 @@ const unit = (vector: Float32Array): Float32Array => {
   return length > 0 ? vector.map((value) => value / length) : vector
 }
 
-/** Vectors of texts. */
+/** Vectors of texts, of whose tokens at most `maxTokens` are read. */
 export const embed = (
   call: Call,
   model: ServedModel,
   all: readonly (string | readonly number[])[],
+  maxTokens = embeddedTokens(model),
 ): Promise<Float32Array[]> => {
-  const { batchTokens } = call.service
-  return inBatch(call, model, 'embed', all, (inputs) => model.text.embed(inputs, { batchTokens }))
+  const batchTokens = call.service.batchTokens(model)
+  return inBatch(call, model, `embed ${maxTokens}`, all, (inputs, signal) =>
+    model.text.embed(inputs, { batchTokens, maxTokens, signal }),
+  )
+}
+
+/** The most tokens of each text that a request wants to be read; undefined where a longer one is an error. */
+const truncationOf = (model: ServedModel, wanted: number | null | undefined): number | undefined => {
+  const most = embeddedTokens(model)
+  if (wanted == null) return undefined
+  if (wanted <= most) return wanted < 0 ? most : wanted
+  throw badRequest(
+    `Expected at most ${most} for \`truncate_prompt_tokens\`, the tokens that ${model.name} reads of a text, got ${wanted}.`,
+    'truncate_prompt_tokens',
+  )
+}
+
+/** @throws ApiError for a text of more tokens than the model reads */
+const expectTokens = (model: ServedModel, lengths: readonly number[]): void => {
+  const most = embeddedTokens(model)
+  const long = lengths.findIndex((length) => length > most)
+  if (long < 0) return
+  throw badRequest(
+    `Expected at most ${most} tokens for \`input\`, as ${model.name} reads no more of a text, got ${lengths[long]} in input ${long}. Shorten the text, or set \`truncate_prompt_tokens\` to -1.`,
+    'input',
+    'context_length_exceeded',
+  )
+}
+
+/** Token ids without those beyond a limit, on the side where the tokenizer truncates texts. */
+const truncated = ({ tokenizer }: ServedModel, ids: readonly number[], most: number): readonly number[] => {
+  if (ids.length <= most) return ids
+  return tokenizer.truncationSide === 'left' ? ids.slice(-most) : ids.slice(0, most)
 }
 
 export const embeddings = defineEndpoint({
@@ -70,10 +106,16 @@ export const embeddings = defineEndpoint({
       .describe('text, token ids, or a list of either'),
     encoding_format: z.enum(['float', 'base64']).nullish().describe('numbers, or little-endian float32 as base64'),
     dimensions: z.int().positive().nullish().describe('first elements of each vector, scaled to length one'),
+    truncate_prompt_tokens: z
+      .union([z.literal(-1), z.int().positive()])
+      .nullish()
+      .describe(
+        'tokens of each text that are read, -1 for as many as the model reads (default: a longer text is an error)',
+      ),
     user,
   }),
   async answer(call) {
-    const { input, encoding_format: format, dimensions } = call.body
+    const { input, encoding_format: format, dimensions, truncate_prompt_tokens: truncate } = call.body
     const model = call.model(call.body.model)
     const all = textList(input)
     for (const [i, one] of all.entries())
@@ -82,13 +124,19 @@ export const embeddings = defineEndpoint({
     const width = model.text.model.facts.hiddenSize
     if (dimensions != null && dimensions > width)
       throw badRequest(`Expected at most ${width} for \`dimensions\`, got ${dimensions}.`, 'dimensions')
-    const vectors = await embed(call, model, all)
+    const most = truncationOf(model, truncate)
+    const lengths = all.map((one) => (typeof one === 'string' ? countTokens(model.tokenizer, one) : one.length))
+    if (most === undefined) expectTokens(model, lengths)
+    const read =
+      most === undefined ? all : all.map((one) => (typeof one === 'string' ? one : truncated(model, one, most)))
+    const vectors = await embed(call, model, read, most)
     const data = vectors.map((whole, index) => {
       const vector = dimensions == null ? whole : unit(whole.slice(0, dimensions))
       const bytes = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
       return { object: 'embedding', index, embedding: format === 'base64' ? bytes.toString('base64') : [...vector] }
     })
-    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+    const usage = usageOfLengths(lengths.map((length) => Math.min(length, most ?? length)))
+    return Response.json({ object: 'list', data, model: model.name, usage })
   },
 })
 
@@ -99,7 +147,7 @@ export const classifyAll = (
   inputs: readonly (string | { text: string; pair: string })[],
 ): Promise<Classification[]> => {
   expectHead(model, '/v1/classify')
-  return inBatch(call, model, 'classify', inputs, (all) => model.text.classify(all))
+  return inBatch(call, model, 'classify', inputs, (all, signal) => model.text.classify(all, { signal }))
 }
 
 export const classify = defineEndpoint({
@@ -131,7 +179,9 @@ export const tokens = defineEndpoint({
     const model = call.model(call.body.model)
     expectHead(model, '/v1/tokens')
     const all = textsOf(call, model, call.body.input)
-    const results = await inBatch(call, model, 'tokens', all, (inputs) => model.text.extract(inputs))
+    const results = await inBatch(call, model, 'tokens', all, (inputs, signal) =>
+      model.text.extract(inputs, { signal }),
+    )
     const data = results.map((entities, index) => ({ index, entities }))
     return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
   },
@@ -157,7 +207,9 @@ export const answers = defineEndpoint({
       model,
       questions.flatMap((one) => [one.question, one.context]),
     )
-    const results = await inBatch(call, model, 'answer', questions, (inputs) => model.text.answerAll(inputs))
+    const results = await inBatch(call, model, 'answer', questions, (inputs, signal) =>
+      model.text.answerAll(inputs, { signal }),
+    )
     const data = results.map(({ answer, noAnswerProbability, alternatives = [] }, index) => ({
       index,
       answer,

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { encodeChatPrompt, renderChatFor } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
+import { maxModelLength } from '../models/text-limits.ts'
 import { chatMessages, messagesOf, templateOf } from '../texts/chat-run.ts'
 import { tokenText } from '../texts/token-text.ts'
 import { defineEndpoint, modelName } from './endpoint.ts'
@@ -30,7 +31,7 @@ export const tokenize = defineEndpoint({
         : encodeChatPrompt(tokenizer, messagesOf(messages ?? []), { template: templateOf(model) })
     return Response.json({
       count: ids.length,
-      max_model_len: model.context,
+      max_model_len: maxModelLength(model),
       tokens: ids,
       token_strs: withTexts === true ? ids.map((id) => tokenText(tokenizer, id)) : null,
     })

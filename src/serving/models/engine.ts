@@ -36,6 +36,8 @@ export class Engine {
   readonly ownAdapter: string | null | undefined
   /** Undefined for a base that does not write text. */
   readonly scheduler: GenerationScheduler | undefined
+  /** Maximum number of tokens of a text that are computed before requests are heard. */
+  readonly prefillTokens: number
   readonly #borrowed: boolean
   readonly #packedWeightBytes: number | undefined
   readonly #maxRows: number
@@ -47,6 +49,7 @@ export class Engine {
     this.#borrowed = borrowed !== undefined
     this.#packedWeightBytes = packedWeightBytes
     this.#maxRows = options.maxRows
+    this.prefillTokens = options.prefillTokens
     const { model } = loaded
     model.eval()
     const bank = adaptersOf(model)

@@ -31,7 +31,7 @@ export const samplingFields = {
     .nullish()
     .describe('stop strings; the text ends before the first of them'),
   stop_token_ids: z.array(tokenId).max(64).nullish().describe('further token ids that end a text'),
-  ignore_eos: z.boolean().nullish().describe('continue after end tokens'),
+  ignore_eos: z.boolean().nullish().describe('continue after end tokens, but for those of `stop_token_ids`'),
   min_tokens: z.int().nonnegative().nullish().describe('minimum number of tokens before an end token'),
   n: z.int().min(1).nullish().describe('number of texts (default: 1)'),
   stream: z.boolean().nullish().describe('send the text as events while it is generated'),
@@ -114,8 +114,9 @@ export const textSettings = (
       ...defined({ repetitionPenalty: given.repetition_penalty ?? undefined, minNewTokens }),
       maxNewTokens,
       stop: [...new Set([...[given.stop ?? []].flat(), ...ends.stop])],
-      eosTokenIds:
-        given.ignore_eos === true ? [] : [...new Set([...eos, ...ends.ids, ...(given.stop_token_ids ?? [])])],
+      eosTokenIds: [
+        ...new Set([...(given.ignore_eos === true ? [] : [...eos, ...ends.ids]), ...(given.stop_token_ids ?? [])]),
+      ],
     },
     processors: [
       ...(presence !== 0 || frequency !== 0 ? [occurrencePenalty(presence, frequency)] : []),

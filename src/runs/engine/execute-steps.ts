@@ -236,7 +236,7 @@ interface TrainOptions {
   state: LoopState
   isResumed: boolean
   latest: Latest
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   visitor: ModelVisitor | undefined
   callbacks: RunCallbacks
   group?: ProcessGroup

@@ -96,7 +96,7 @@ export const executeSteps = async (
     callbacks.check()
     record.close()
   } catch (error) {
-    await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
+    await record.fail((await explainDiskFault(error, recipe.out)) as Error, latest.step)
     throw error
   } finally {
     callbacks.close()

@@ -68,13 +68,16 @@ const docOf = (schema) => {
   return lines.length === 1 ? `/** ${lines[0]} */\n` : `/**\n${lines.map((line) => ` * ${line}\n`).join('')} */\n`
 }
 
+/** A field; an optional one may be undefined, for programs under `exactOptionalPropertyTypes`. */
+const declared = (name, type, optional) =>
+  !optional || type === 'unknown'
+    ? `${key(name)}${optional ? '?' : ''}: ${type}`
+    : `${key(name)}?: ${type === 'undefined' ? type : `${type} | undefined`}`
+
 const fieldsOf = (shape, without = []) =>
   Object.entries(shape)
     .filter(([name]) => !without.includes(name))
-    .map(
-      ([name, field]) =>
-        `${docOf(field)}${key(name)}${isOptional(field) ? '?' : ''}: ${sharedTypes.get(field) ?? typeOf(field)}`,
-    )
+    .map(([name, field]) => docOf(field) + declared(name, sharedTypes.get(field) ?? typeOf(field), isOptional(field)))
     .join('\n')
 
 const objectType = (shape, without, empty = 'Record<never, never>') => {
@@ -191,9 +194,9 @@ export type NewModel = {
   [Type in keyof ModelConfigs]: {
 ${indent(
   indent(`${docOf(modelShape.type)}type: Type
-${docOf(modelShape.preset)}preset?: Type extends keyof ModelPresets ? ModelPresets[Type] : string
-${docOf(modelShape.depth)}depth?: number
-${docOf(modelShape.config)}config?: ModelConfigs[Type]`),
+${docOf(modelShape.preset)}preset?: (Type extends keyof ModelPresets ? ModelPresets[Type] : string) | undefined
+${docOf(modelShape.depth)}depth?: number | undefined
+${docOf(modelShape.config)}config?: ModelConfigs[Type] | undefined`),
 )}
   }
 }[keyof ModelConfigs]
@@ -239,7 +242,7 @@ export type TaskChoice = {
   [Task in keyof TaskSettings]: {
 ${indent(
   indent(`${docOf(finetune.schema.shape.task)}task: Task
-${docOf(finetune.schema.shape.settings)}settings?: TaskSettings[Task]`),
+${docOf(finetune.schema.shape.settings)}settings?: TaskSettings[Task] | undefined`),
 )}
   }
 }[keyof TaskSettings]
@@ -252,7 +255,7 @@ export type VariantChoice = {
   [Variant in keyof VariantSettings]: {
 ${indent(
   indent(`${docOf(finetune.schema.shape.variant)}variant: Variant
-${docOf(finetune.schema.shape.adapter)}adapter?: VariantSettings[Variant]`),
+${docOf(finetune.schema.shape.adapter)}adapter?: VariantSettings[Variant] | undefined`),
 )}
   }
 }[keyof VariantSettings]
@@ -289,7 +292,7 @@ import type { VariantChoice } from './variants.ts'
       ),
       `/** The recipe of a pretraining run: of a new \`model\`, or of a \`base\` that is trained further. */
 export type PretrainInput = PretrainSettings & {
-  command?: 'pretrain'
+  command?: 'pretrain' | undefined
 ${indent(`${docOf(objective)}objective: ObjectiveInput`)}
 } & (
     | {
@@ -302,7 +305,7 @@ ${indent(`${docOf(objective)}objective: ObjectiveInput`)}
 ${indent(indent(indent(indent(`${docOf(pretrain.schema.shape.base)}base: string`))))}
         model?: {
           type?: undefined
-${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { readonly [setting: string]: unknown }`)))))}
+${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { readonly [setting: string]: unknown } | undefined`)))))}
         }
       } & (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined }))
   )
@@ -361,7 +364,7 @@ export type MultitaskTask = {
   [Task in keyof TaskSettings]: MultitaskEntry & {
 ${indent(
   indent(`${docOf(entry.shape.type)}type: Task
-${docOf(entry.shape.settings)}settings?: TaskSettings[Task]`),
+${docOf(entry.shape.settings)}settings?: TaskSettings[Task] | undefined`),
 )}
   }
 }[keyof TaskSettings]
@@ -412,9 +415,9 @@ import type { VariantChoice } from './variants.ts'
       ),
       `/** Rewards and environment of a recipe: names with settings, or functions of answers and turns. */
 export interface AlignRewards {
-${indent(`${docOf(align.schema.shape.rewards)}rewards?: readonly RewardInput[]
-${docOf(align.schema.shape.judge)}judge?: RewardInput
-${docOf(align.schema.shape.environment)}environment?: EnvironmentChoice`)}
+${indent(`${docOf(align.schema.shape.rewards)}rewards?: readonly RewardInput[] | undefined
+${docOf(align.schema.shape.judge)}judge?: RewardInput | undefined
+${docOf(align.schema.shape.environment)}environment?: EnvironmentChoice | undefined`)}
 }
 `,
       `/** The recipe of an alignment run. */
@@ -439,7 +442,7 @@ ${familyNames
     ({ types, name }) => `  | {
 ${indent(
   indent(`${docOf(align.schema.shape.objective)}objective: ${unionOf(types.map(text))}
-${docOf(align.schema.shape.settings)}settings?: ${name}`),
+${docOf(align.schema.shape.settings)}settings?: ${name} | undefined`),
 )}
     }`,
   )

@@ -30,7 +30,23 @@ export {
 } from './core/index.ts'
 export { buildCorpus, inspectCorpus, readCorpus } from './corpus/index.ts'
 export { encodeShards, openTokens } from './data/index.ts'
-export { type ExportInput, type ExportResult, exportModel } from './export/index.ts'
+export {
+  type AverageInput,
+  type AverageResult,
+  averageModels,
+  type DropInput,
+  type DropResult,
+  dropAdapterLayers,
+  type ExportInput,
+  type ExportResult,
+  exportModel,
+  type MergeInput,
+  type MergeResult,
+  mergeModels,
+  type StackInput,
+  type StackResult,
+  stackAdapters,
+} from './export/index.ts'
 export { embedTexts } from './features/index.ts'
 export { type GenerationOptions, type GenerationResult, generate, streamText } from './generation/index.ts'
 export {
@@ -39,6 +55,7 @@ export {
   type Classification,
   Conversation,
   chat,
+  compareMatrix,
   type Entity,
   type EvaluateInput,
   type EvaluateResult,
@@ -47,12 +64,14 @@ export {
   type JudgeInput,
   type JudgeResult,
   judgeAnswers,
+  type MatrixInput,
   open,
   type PredictInput,
   predict,
   type ScoreInput,
   type ScoreResult,
   score,
+  type TaskMatrix,
   TextModel,
 } from './inference/index.ts'
 export { buildModel, defineModel, Model, type ModelType, registerModel } from './models/index.ts'

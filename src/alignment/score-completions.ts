@@ -27,7 +27,7 @@ export interface ScoreCompletionsOptions {
   temperature?: number
   /** Compute common beginnings of neighbouring completions once, where the model can (default: false). */
   shared?: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Divides the completions among the processes of a run (default: each of them scores all). */
   share?: ShareWork
 }

@@ -32,7 +32,7 @@ export interface PushInput {
 
 /** Progress and cancellation. */
 export interface HubHooks {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?(line: string): void
 }
 

@@ -11,13 +11,13 @@ import { expectOneTask } from './task-folders.ts'
 /** Where and how a Hub model is looked up. */
 export interface ResolveOptions {
   /** Branch, tag or commit of a Hub model (default: `main`). */
-  revision?: string
+  revision?: string | undefined
   /** Never use the network (default: HF_HUB_OFFLINE). */
-  offline?: boolean
+  offline?: boolean | undefined
   /** Folder of the cache (default: from HF_HUB_CACHE, HF_HOME or XDG_CACHE_HOME). */
-  cacheDir?: string
+  cacheDir?: string | undefined
   /** Called with each file before it is downloaded. */
-  onProgress?(file: string): void
+  onProgress?: ((file: string) => void) | undefined
 }
 
 /** A branch or tag, which is a file's name below `refs`. */

@@ -36,32 +36,32 @@ import { type OpenedWeights, openWeights } from './weights.ts'
 /** Options of `loadModel`. */
 export interface LoadModelOptions extends ResolveOptions {
   /** Head of the model, or the first of several that the architecture has (default: the head of the files). */
-  head?: HeadType | readonly HeadType[]
+  head?: HeadType | readonly HeadType[] | undefined
   /** Labels, dropout, pooling: override those of config.json. */
-  headOptions?: Partial<HeadOptions>
+  headOptions?: Partial<HeadOptions> | undefined
   /** Settings of the architecture by our names, such as dropout: override those of config.json. */
-  config?: Record<string, unknown>
+  config?: Record<string, unknown> | undefined
   /** Dropout of the body in training, from 0 to below 1, in place of the values of config.json. */
   dropout?: number | undefined
   /** dtype of the parameters (default: as stored). */
-  dtype?: Dtype
-  device?: string
+  dtype?: Dtype | undefined
+  device?: string | undefined
   /** Initialise the head at random even if the files have one of this kind. */
-  newHead?: boolean
+  newHead?: boolean | undefined
   /** Random seed of a new head (default: 0). */
-  seed?: number
+  seed?: number | undefined
   /**
    * Give each tensor its own mapping, for converting one matrix at a time: its pages leave memory when it is freed (default: where
    * `dtype` or `device` converts them).
    */
-  mapEachTensor?: boolean
+  mapEachTensor?: boolean | undefined
   /** Check that all weights are finite, before they are first used (default: true). */
-  checkWeights?: boolean
+  checkWeights?: boolean | undefined
   /**
    * Quantised matrices of a GGUF file as they lie in the file, or converted to float32 (default: unpacked). `q8_0` and `int8`
    * quantise the matrices of other files to 8 bits, see `quantizeToBlocks`.
    */
-  weights?: WeightForm
+  weights?: WeightForm | undefined
 }
 
 const expectOptions = optionCheck<LoadModelOptions>('loadModel', {

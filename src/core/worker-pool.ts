@@ -43,7 +43,7 @@ export interface PoolOptions<Task> {
   /** How many threads. */
   size: number
   tasks: AsyncIterable<Task> | Iterable<Task>
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Handed to each worker as `workerData`. */
   workerData?: unknown
 }

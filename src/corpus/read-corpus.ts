@@ -13,7 +13,7 @@ export interface ReadCorpusOptions {
   parts?: readonly number[]
   /** Compare each part's SHA-256 with the manifest before its first document (default: false). */
   verify?: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The parts of a corpus in order, for `readCorpus(folder, { parts })`. */

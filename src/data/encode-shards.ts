@@ -59,7 +59,7 @@ export interface EncodeShardsSettings {
   workers?: number
   /** Source of the documents, recorded in the manifest and compared when resuming. */
   source?: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?: (done: { documents: number; bytes: number; tokens: number }) => void
   /** Record the progress after this many bytes of text (default: 64 MiB). */
   recordEveryBytes?: number

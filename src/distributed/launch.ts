@@ -19,7 +19,7 @@ export interface LaunchOptions {
   /** Called before all processes are started again. */
   onRestart?(failed: EndedProcess, restart: number): void
   /** Ends all processes in order. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Time in which the others may end by themselves, after one has failed (default: 15 s). */
   graceMs?: number
   /** Where the first process's stdout goes (default: this process's stdout). */

@@ -14,7 +14,7 @@ import { proofTexts } from './proof/proof-texts.ts'
 
 /** Called while a model is exported. */
 export interface ExportHooks extends LoadHooks {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** One line about what is done now. */
   onProgress?(line: string): void
 }

@@ -68,7 +68,7 @@ export interface WriteContext {
   note(line: string): void
   /** The SHA-256 of a file that was computed while it was written. */
   onHash?(path: string, sha256: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What a target may use while it proves its files. */
@@ -78,7 +78,7 @@ export interface ProofContext {
   /** Validation records of the specialist, whose task's score is compared; undefined without any. */
   validation?: Validation
   note(line: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** One comparison of an export with its source. */

@@ -36,7 +36,7 @@ export interface ExtractOptions extends FeatureSource {
   /** Called after each batch with the number of sequences that are done, computed or cached. */
   onProgress?(done: number): void
   onNote?(line: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get all features, and the first one writes the cache. */
   group?: ProcessGroup | undefined
 }

@@ -15,7 +15,7 @@ export interface MinimizeOptions {
   maxIterations: number
   /** Estimate of the inverse second derivative along each axis. */
   scale: Float64Array
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The point that was found. */

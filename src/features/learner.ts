@@ -33,7 +33,7 @@ export interface FitHooks {
   /** Called with the share of the work that is done, from 0 to 1. */
   onProgress?(share: number): void
   onNote?(line: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A learner after its fit. */

@@ -4,7 +4,7 @@ import { type ByteStream, openBytes } from './streams/index.ts'
 
 /** Settings of `wholeFile` and `wholeStream`. */
 export interface WholeFileOptions {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Largest size after decompression in bytes (default: 256 MiB). */
   maxBytes?: number
 }

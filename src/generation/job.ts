@@ -47,7 +47,7 @@ export interface TextPiece {
 /** How a caller ends generation early. */
 export interface AbortOptions {
   /** Stops after the current token; texts so far are returned with the reason `aborted`. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A checked request. */

@@ -31,7 +31,7 @@ const expectInput = optionCheck<PredictInput>('predict', {
 export interface PredictHooks extends LoadHooks {
   /** Called after each text. */
   onProgress?(done: { texts: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** Predictions in the order of the texts. */

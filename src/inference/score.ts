@@ -33,7 +33,7 @@ export interface ScoreInput {
   resamples?: number
   /** Confidence level of the intervals (default: 0.95). */
   confidence?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const expectInput = optionCheck<ScoreInput>('score', {

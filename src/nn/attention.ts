@@ -123,7 +123,7 @@ const expectHeads = (sizes: { hidden: number; heads: number; kvHeads: number; he
     )
 }
 
-/** Multi-head attention with its projections. */
+/** Multi-head attention with its projections. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class Attention extends Module {
   qProj: Linear
   kProj: Linear

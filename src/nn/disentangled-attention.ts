@@ -21,7 +21,7 @@ export interface DisentangledAttentionOptions {
   sharesProjections: boolean
 }
 
-/** Multi-head attention with disentangled scores of content and distance. */
+/** Multi-head attention with disentangled scores of content and distance. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class DisentangledAttention extends Attention {
   posKeyProj?: Linear
   posQueryProj?: Linear

@@ -4,7 +4,7 @@ import type { BlockMatrix } from './block-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
 
-/** A table of vectors, looked up by id. */
+/** A table of vectors, looked up by id. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class Embedding extends Module {
   /** [entries, size]; dequantised at each access where the table is a matrix of blocks */
   weight: Tensor

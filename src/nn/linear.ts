@@ -23,7 +23,7 @@ export interface LowRankRows {
   scale: number
 }
 
-/** A linear layer, whose matrix may be quantised. */
+/** A linear layer, whose matrix may be quantised. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class Linear extends Module {
   /** [outputs, inputs]; dequantised at each access where the layer is quantised */
   weight: Tensor

@@ -42,7 +42,7 @@ interface MlpOptions {
   innerDropout?: number
 }
 
-/** `down(activation(up(x)))` */
+/** `down(activation(up(x)))`. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class PlainMlp extends Mlp {
   upProj: Linear
   downProj: Linear
@@ -70,7 +70,10 @@ export class PlainMlp extends Mlp {
   }
 }
 
-/** `down(activation(gate(x)) * up(x))` @source arXiv:2002.05202 */
+/**
+ * `down(activation(gate(x)) * up(x))`. Its parameters are not set until `initialize` or `loadState`, see `Module`.
+ * @source arXiv:2002.05202
+ */
 export class GatedMlp extends Mlp {
   gateProj: Linear
   upProj: Linear

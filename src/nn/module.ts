@@ -21,6 +21,9 @@ export interface LoadReport {
 /**
  * A part of a model. Every tensor in a public field is a parameter, every module (or array of modules) a child, and the field
  * names joined by dots are its path. Anything else belongs in `#private` fields.
+ *
+ * The parameters of a new module are not set: their elements are what the memory held before. Call `initialize({ std, generator })` or
+ * `loadState`, and `requireGrad(true)` to train it: without that, `backward` computes no gradients of them.
  */
 export abstract class Module {
   #training = false
@@ -148,7 +151,7 @@ export abstract class Module {
     return this.replaceParameters((_, parameter) => (parameter.isContiguous ? parameter : contiguous(parameter)))
   }
 
-  /** Whether `backward` computes gradients of the parameters. */
+  /** Whether `backward` computes gradients of the parameters; false for a new module, and for a model that was loaded. */
   requireGrad(required: boolean): this {
     if (required) this.makeContiguous()
     for (const parameter of this.parameters().values()) parameter.requiresGrad = required
@@ -166,7 +169,7 @@ export abstract class Module {
     return this
   }
 
-  /** Initialises this module's own parameters, not its children's. Layers with parameters override it. */
+  /** Initialises this module's own parameters, not its children's, for `initialize`. Layers with parameters override it. */
   protected reset(_: Initialization): void {}
 
   /**

@@ -13,7 +13,10 @@ export abstract class Norm extends Module {
   abstract readonly eps: number
 }
 
-/** Layer normalisation over the last dimension. @source arXiv:1607.06450 */
+/**
+ * Layer normalisation over the last dimension. Its parameters are not set until `initialize` or `loadState`, see `Module`.
+ * @source arXiv:1607.06450
+ */
 export class LayerNorm extends Norm {
   weight: Tensor
   bias?: Tensor
@@ -44,7 +47,10 @@ export class LayerNorm extends Norm {
   }
 }
 
-/** RMS normalisation over the last dimension. @source arXiv:1910.07467 */
+/**
+ * RMS normalisation over the last dimension. Its parameters are not set until `initialize` or `loadState`, see `Module`.
+ * @source arXiv:1910.07467
+ */
 export class RmsNorm extends Norm {
   weight: Tensor
   readonly #eps: number

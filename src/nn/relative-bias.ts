@@ -4,7 +4,7 @@ import { Tensor } from '../tensor/index.ts'
 import { Embedding } from './embedding.ts'
 import { Module } from './module.ts'
 
-/** A learned bias of attention scores by distance. */
+/** A learned bias of attention scores by distance. Its parameters are not set until `initialize` or `loadState`, see `Module`. */
 export class RelativeBias extends Module {
   table: Embedding
   readonly #buckets: number

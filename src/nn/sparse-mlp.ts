@@ -76,7 +76,10 @@ export const withRouting = <Result>(route: Routing, body: () => Result): Result 
   }
 }
 
-/** A mixture of experts in place of a feed-forward block. @source arXiv:1701.06538, arXiv:2401.04088 */
+/**
+ * A mixture of experts in place of a feed-forward block. Its parameters are not set until `initialize` or `loadState`, see `Module`.
+ * @source arXiv:1701.06538, arXiv:2401.04088
+ */
 export class SparseMlp extends Mlp {
   router: Router
   experts: GatedMlp[]

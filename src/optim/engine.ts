@@ -60,6 +60,9 @@ const makeEntry = (facts: ParameterFacts, parameter: Tensor, group: ParameterGro
 type Slots = Record<string, SlotShape>
 
 const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
+  // A model or a list of tensors, as PyTorch takes them.
+  if (!(parameters instanceof Object && 'size' in parameters && 'entries' in parameters))
+    throw new ConfigError('`createOptimizer` needs a Map of parameters by path: pass `model.parameters()`.')
   if (parameters.size === 0)
     throw new ConfigError('`createOptimizer` needs parameters that are trained: check which ones are frozen.')
   const seen = new Map<Tensor, string>()
@@ -137,6 +140,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
   }
 
   step(gradients: ReadonlyMap<string, Tensor>, options: StepOptions): StepResult {
+    expectStep(gradients, options)
     checkOptions(options)
     const updates = [...gradients].map(([path, gradient]) => this.#prepare(path, gradient, options.learningRate))
     // Of a sharded optimizer, another part may have all gradients of a step.
@@ -255,6 +259,15 @@ const statesOf = ({ parameter, weight, slots }: Entry): [string, Tensor][] => [
   ...(weight === parameter ? [] : ([[masterName, weight]] as [string, Tensor][])),
   ...Object.entries(slots),
 ]
+
+/** JavaScript may call `step()`, as PyTorch has it, or `step({ learningRate })`. */
+const expectStep = (gradients: unknown, options: unknown): void => {
+  const hasGradients = gradients instanceof Object && Symbol.iterator in gradients && 'size' in gradients
+  if (!hasGradients || !(options instanceof Object))
+    throw new ConfigError(
+      '`step` needs a Map of gradients by path, and options: call `step(gradients, { learningRate: 1e-4 })`. After `backward`, the gradient of each parameter is its `grad`.',
+    )
+}
 
 const checkOptions = ({ learningRate, maxGradientNorm, gradientNorm }: StepOptions): void => {
   if (!(Number.isFinite(learningRate) && learningRate >= 0))

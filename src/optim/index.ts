@@ -1,6 +1,6 @@
 // The registry of optimizers, and what other folders may use of optim.
 import type { z } from 'zod'
-import { openUnion, Registry } from '../core/index.ts'
+import { openUnion, optionCheck, parseConfig, Registry } from '../core/index.ts'
 import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 import { adafactor } from './adafactor.ts'
 import { adamw } from './adamw.ts'
@@ -59,6 +59,8 @@ export const optimizerSchema = openUnion('type', () =>
 )
 /** Checked settings of a built-in optimizer, defaults filled in. */
 export type OptimizerConfig = z.output<typeof optimizerSchema>
+/** Settings of a built-in optimizer: `type`, and those that differ from their defaults. */
+export type OptimizerSettings = z.input<typeof optimizerSchema>
 
 /**
  * Adds an optimizer to recipes and flags.
@@ -68,16 +70,29 @@ export const registerOptimizer = (definition: OptimizerDefinition): void => regi
 
 const definitionOf = ({ type }: OptimizerConfig) => optimizers[type] as OptimizerDefinition
 
+const expectGroupOptions = optionCheck<GroupOptions>('createOptimizer', {
+  groups: true,
+  layerOf: true,
+  numLayers: true,
+  isMatrixOfHiddenLayer: true,
+  learningRateScale: true,
+})
+
 /**
- * Creates the optimizer of a checked config over parameters by path. float32 parameters are updated in place; a bfloat16 one
- * gets a float32 master copy, which is updated, and is written as its rounded copy in the same step.
- * @throws ConfigError, ShapeError for parameters that cannot be trained
+ * Creates an optimizer over parameters by path, such as `model.parameters()`. float32 parameters are updated in place; a bfloat16
+ * one gets a float32 master copy, which is updated, and is written as its rounded copy in the same step.
+ * @param settings `{ type: 'adamw' }`, with the settings that differ from their defaults; the learning rate is an option of `step`
+ * @throws ConfigError for unknown settings; ConfigError, ShapeError for parameters that cannot be trained
  */
 export const createOptimizer = (
-  config: OptimizerConfig,
+  settings: OptimizerSettings,
   parameters: ReadonlyMap<string, Tensor>,
   options: GroupOptions = {},
-): Optimizer => new RunningOptimizer(definitionOf(config), config, parameters, options)
+): Optimizer => {
+  const config = parseConfig(optimizerSchema, settings, 'optimizer')
+  expectGroupOptions(options)
+  return new RunningOptimizer(definitionOf(config), config, parameters, options)
+}
 
 /**
  * Creates one part of the optimizer of a checked config, for processes that share its state.

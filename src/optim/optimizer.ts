@@ -76,11 +76,11 @@ export interface StepOptions {
   /** Learning rate of this step. */
   learningRate: number
   /** Factor of the gradients (default 1), such as 1 / the weight of the global batch. */
-  gradientScale?: Tensor | number
+  gradientScale?: Tensor | number | undefined
   /** Clips the global norm of the scaled gradients to this value (default: no clipping). */
-  maxGradientNorm?: number
+  maxGradientNorm?: number | undefined
   /** Global norm of the unscaled gradients, where it is known already (default: computed). */
-  gradientNorm?: number
+  gradientNorm?: number | undefined
 }
 
 /** Outcome of an optimizer step. */

@@ -285,11 +285,24 @@ describe('a step', () => {
     ['a negative rate', () => optimizer.step(gradients, { learningRate: -1 }), ConfigError],
     ['a negative norm', () => optimizer.step(gradients, { ...rate, gradientNorm: -1 }), ConfigError],
     ['a clip of 0', () => optimizer.step(gradients, { ...rate, maxGradientNorm: 0 }), ConfigError],
+    // @ts-expect-error as PyTorch has it
+    ['nothing', () => optimizer.step(), ConfigError],
+    // @ts-expect-error no gradients
+    ['options alone', () => optimizer.step(rate), ConfigError],
+    // @ts-expect-error no learning rate
+    ['gradients alone', () => optimizer.step(gradients), ConfigError],
+    // @ts-expect-error no paths
+    ['a list', () => optimizer.step([...gradients.values()], rate), ConfigError],
   ])('refuses %s and changes nothing', (_, act, kind) => {
     const before = copyOf(parameters)
     expect(act).toThrow(kind)
     expectSameBits(parameters, before)
     expect(optimizer.state().step).toBe(0)
+  })
+
+  it('says what it needs', () => {
+    // @ts-expect-error as PyTorch has it
+    expect(() => optimizer.step()).toThrow(/needs a Map of gradients by path.*step\(gradients, \{ learningRate/)
   })
 
   it('counts updates of each parameter on its own, and saves that', () => {
@@ -325,6 +338,27 @@ it('refuses parameters that it cannot train', () => {
       ['b', one],
     ]),
   ).toThrow(/one as `a` and `b`/)
+})
+
+it('fills in the defaults of settings, and refuses what it does not have', () => {
+  const parameters = makeParameters('float32')
+  const { groups } = createOptimizer({ type: 'adamw' }, parameters)
+  expect(groups).toEqual(
+    createOptimizer(parseConfig(optimizerSchema, { type: 'adamw' }, 'optimizer'), parameters).groups,
+  )
+  expect(groups.map(({ weightDecay }) => weightDecay)).toEqual([0.01, 0])
+  // @ts-expect-error as PyTorch has it
+  expect(() => createOptimizer({ type: 'adamw', lr: 1e-3 }, parameters)).toThrow(
+    /`optimizer`, got the unknown key `lr`/,
+  )
+  // @ts-expect-error no such optimizer
+  expect(() => createOptimizer({ type: 'adam' }, parameters)).toThrow(/Did you mean `adamw`/)
+  // @ts-expect-error an option of a step
+  expect(() => createOptimizer({ type: 'adamw' }, parameters, { learningRate: 1 })).toThrow(
+    /unknown key `learningRate`/,
+  )
+  // @ts-expect-error as PyTorch has it
+  expect(() => createOptimizer({ type: 'adamw' }, [...parameters.values()])).toThrow(/pass `model.parameters\(\)`/)
 })
 
 it.each([

@@ -6,19 +6,19 @@ import type { AlignInput, FinetuneInput, MultitaskInput, MultitaskTask, Pretrain
 /** Functions that any recipe may have. */
 export interface RecipeCode {
   /** Called with every event of the run, which waits for each, one after the other. */
-  callbacks?: readonly (RecipeCallback | { name: string; onEvent: RecipeCallback })[]
+  callbacks?: readonly (RecipeCallback | { name: string; onEvent: RecipeCallback })[] | undefined
   /** Ends the run after an evaluation by returning true. */
-  stopWhen?: StopRule
+  stopWhen?: StopRule | undefined
 }
 
 /** Functions that a fine-tuning recipe may have, and a task of a run of several. */
 export interface TaskCode {
   /** Computes the loss of a batch in place of the task. */
-  loss?: RecipeLoss
+  loss?: RecipeLoss | undefined
   /** Reads `data` and `validation`: rows with the columns that the settings of the task name. */
-  read?: RecipeReader
+  read?: RecipeReader | undefined
   /** Score a prediction for a record; the mean is a metric with an interval, for `keep.best` too. */
-  metrics?: readonly RecipeMetric[]
+  metrics?: readonly RecipeMetric[] | undefined
 }
 
 /** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */

@@ -35,7 +35,8 @@ const makeEditor = () => {
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
   const read = (path: string) => (path === name ? source : ts.sys.readFile(path))
   const service = ts.createLanguageService({
-    getCompilationSettings: () => ({ ...options, noEmit: true }),
+    // The strictest setting that users have for optional fields.
+    getCompilationSettings: () => ({ ...options, noEmit: true, exactOptionalPropertyTypes: true }),
     getScriptFileNames: () => [name],
     getScriptVersion: (path) => (path === name ? String(version) : '1'),
     getScriptSnapshot: (path) => {
@@ -139,4 +140,29 @@ it('take the settings of a package that declares them', () => {
       .faults()
       .join(),
   ).toMatch(/'faktor' does not exist/)
+})
+
+it('take settings, listeners and options that may be undefined, under `exactOptionalPropertyTypes`', () => {
+  const program = `import { loadModel } from '../checkpoint/index.ts'
+import { defineRun, finetune } from './index.ts'
+export const start = async (maybe: string | undefined, count: number | undefined, signal?: AbortSignal) => {
+  const recipe = defineRun({
+    command: 'finetune',
+    base: 'b',
+    data: 'd',
+    out: 'o',
+    task: 'sequence-classification',
+    settings: undefined,
+    validation: maybe,
+    budget: { epochs: 1, steps: count },
+    optimizer: { type: 'adamw', beta2: count },
+    callbacks: undefined,
+  })
+  const onNote = maybe === undefined ? undefined : (line: string) => console.log(line)
+  await loadModel('b', { dtype: undefined, device: maybe, dropout: count, revision: maybe, headOptions: undefined })
+  return finetune(recipe, { signal, onNote })
+}
+`
+  expect(editorOf(program).faults()).toEqual([])
+  expect(editorOf(program.replace('{ signal, onNote }', '{ signal: maybe }')).faults()).not.toEqual([])
 })

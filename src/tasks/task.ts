@@ -52,7 +52,7 @@ export interface ExampleOutput<Example extends TaskExample = TaskExample> {
 export interface ReadOptions<Record extends TaskRecord = TaskRecord> {
   /** False for data without reference answers, as for prediction (default: true). */
   labelled?: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Takes each record as it is read, in place of the list; reading waits for what it returns. Only for a `read` marked `streaming`. */
   onRecord?(record: Record): void | Promise<void>
 }

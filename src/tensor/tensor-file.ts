@@ -25,7 +25,7 @@ export interface WriteTensorFileOptions {
   hash?: boolean
   /** The error for a part with NaN or infinity (default: one without a name). */
   notFinite?(part: number): Error
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** An error of the operating system, as Node's file functions throw it. */

@@ -47,7 +47,7 @@ export interface FillContext {
   microTokens: number
   padded: boolean
   device?: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Divides work among the processes of a run. */
   share?: ShareWork
 }

@@ -41,5 +41,5 @@ export interface TrainingRun<Example = unknown> {
   /** Whether somebody asks for a checkpoint now; called after each step. */
   wantsCheckpoint?(state: LoopState): boolean | Promise<boolean>
   /** When it is aborted, the loop finishes the current step, saves and ends. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }

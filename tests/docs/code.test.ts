@@ -1,12 +1,13 @@
 // The TypeScript of the documentation: every block compiles under strict settings, and every block runs, on small files and random models
 // that stand for those of the pages. `no-run` on a fence exempts a block from running and says why in the page.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { transform } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readTree } from '../architecture/files.ts'
 import { makeWorkFolder, substitutes } from './fixture.ts'
 import { type CodeBlock, codeBlocks, pages, root } from './pages.ts'
 
@@ -78,5 +79,45 @@ describe('code in the documentation', () => {
 
   it.each([...new Set(blocks.map(({ page }) => page))])('of %s runs', (page) => {
     expect(runPage(page)).toBe('')
+  })
+})
+
+/** Every function and class that the package exports, by name. */
+const publicNames = (): Set<string> => {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: object }
+  const entries = Object.keys(exports).flatMap((path) => (path.endsWith('.json') ? [] : [`tunesmith${path.slice(1)}`]))
+  const imports = entries.map((entry) => `...Object.keys(await import('${entry}'))`)
+  const script = `console.log(JSON.stringify([${imports.join(', ')}]))`
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' })
+  return new Set(JSON.parse(output) as string[])
+}
+
+/** Functions of src/, which guides name in camel case; other words in backticks are options, commands and values. */
+const functionsOfSource = (): Set<string> =>
+  new Set(
+    [...readTree(root)].flatMap(([path, text]) =>
+      /^src\/.*(?<!\.test)\.ts$/.test(path)
+        ? [...text.matchAll(/^export (?:async )?(?:const|function\*?) ([a-z]+[A-Z]\w*)/gm)].map(([, name]) => name)
+        : [],
+    ),
+  )
+
+/** Names that a guide has for something else than the function of this name: methods of an opened model and of a task, keywords of JSON Schema. */
+const otherThings = new Set(['fillMask', 'parsePrediction', 'anyOf', 'oneOf'])
+
+describe('functions that guides name', () => {
+  it('can be imported from the package', () => {
+    const exported = publicNames()
+    const functions = functionsOfSource()
+    expect(exported).toContain('finetune')
+    expect(functions).toContain('defineRun')
+    const guides = pages.filter(({ path }) => /^(README\.md|docs\/(?!internals|results|decisions))/.test(path))
+    const missing = guides.flatMap(({ path, text }) =>
+      [...text.matchAll(/`([a-z]+[A-Z]\w*)(?:\([^`\n]*\))?`/g)]
+        .map(([, name]) => name)
+        .filter((name) => functions.has(name) && !exported.has(name) && !otherThings.has(name))
+        .map((name) => `${path}: ${name}`),
+    )
+    expect(missing).toEqual([])
   })
 })

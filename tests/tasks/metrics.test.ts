@@ -143,6 +143,7 @@ describe('metrics', () => {
     }
     expect(() => entitySpans(['E-PER'], 'iob2')).toThrow(/Expected a tag such as O or B-NAME, .* got "E-PER"/)
     expect(() => entitySpans(['PER'])).toThrow(/got "PER"/)
+    expect(() => entitySpans(['O', 'B-'])).toThrow(/such as O or B-NAME, .* got "B-"/)
   })
 
   it('of answers are those of the official scripts', () => {

@@ -33,7 +33,7 @@ export interface EpisodeOptions extends EpisodeSettings {
   maxNewTokens: number
   /** Maximum tokens of the prompt and the episode together, which the model takes (default: no limit). */
   contextTokens?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /**

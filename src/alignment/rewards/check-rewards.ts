@@ -9,7 +9,7 @@ export interface CheckRewardsOptions {
   /** Largest difference that is accepted, as a share of the reward where that is above 1 (default: 1e-4). */
   tolerance?: number
   concurrency?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What was found about one function. */

@@ -11,7 +11,7 @@ export interface ScoreSamplesOptions {
   concurrency?: number
   /** Rewards of functions with an identity are looked up and kept here (default: only within this call). */
   cache?: RewardCache
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The rewards of a sample. */

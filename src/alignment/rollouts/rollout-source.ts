@@ -27,7 +27,7 @@ export interface RolloutContext {
   microTokens: number
   padded: boolean
   device?: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Divides what is computed of the answers among the processes of a run, which all have the same answers. */
   share?: ShareWork
 }

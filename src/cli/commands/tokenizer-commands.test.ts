@@ -20,6 +20,9 @@ const run = async (...argv: string[]) => {
   return { code, stdout, stderr }
 }
 
+/** No line is wider than a terminal. */
+const expectNarrow = (text: string) => expect(text.split('\n').filter((line) => line.length > 80)).toEqual([])
+
 let root: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
@@ -63,6 +66,7 @@ describe('tokenizer train and tokenizer encode', () => {
     )
     expect(encoded.code).toBe(0)
     expect(encoded.stdout).toMatch(/uint16.*\ntrain: [\d.]+k tokens in 12 documents, 1 shard,/)
+    expectNarrow(encoded.stdout)
     expect((await verifyShards(shards)).faults).toEqual([])
     const source = await openTokens(shards)
     const ids = source.readTokens(0, source.documentEnd(0))
@@ -83,7 +87,8 @@ describe('tokenizer train and tokenizer encode', () => {
     const common = ['--type', 'wordpiece', '--vocab-size', '500', '--validation', '0']
     const first = await run('train', '--corpus', corpus, ...common, '--out', join(root, 'a'), '--save-counts', counts)
     expect([first.code, first.stderr.includes('error')]).toEqual([0, false])
-    expect(first.stdout).toMatch(/wordpiece, 500 tokens, from .* in 12 documents/)
+    expect(first.stdout).toMatch(/wordpiece,\s+500\s+tokens,\s+from\s[\d.]+\s\w+\sin\s+12\s+documents/)
+    expectNarrow(first.stdout)
     expect((await run('train', ...common, '--from-counts', counts, '--out', join(root, 'b'))).code).toBe(0)
     const files = ['tokenizer.json', 'vocab.txt'].map((name) =>
       ['a', 'b'].map((folder) => readFileSync(join(root, folder, name), 'utf8')),

@@ -5,6 +5,7 @@ import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { openTexts } from '../../corpus/index.ts'
 import { encodeShards, encodeShardsSchema, type ShardManifest, splitWarnings } from '../../data/index.ts'
 import { defineCommand } from '../command.ts'
+import { wrapLine } from '../parts/text-lines.ts'
 
 // A book stays one document; only much longer files are split.
 const DOCUMENT_BYTES = 8 << 20
@@ -82,5 +83,7 @@ export const tokenizerEncode = defineCommand({
         return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} ${documents === 1 ? 'document' : 'documents'}, ${shards} ${shards === 1 ? 'shard' : 'shards'}, ${formatBytes(bytes)} of text, ${ratio} bytes per token`
       }),
       ...result.warnings,
-    ].join('\n'),
+    ]
+      .map(wrapLine)
+      .join('\n'),
 })

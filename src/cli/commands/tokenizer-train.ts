@@ -11,6 +11,7 @@ import {
   writeTokenizerFolder,
 } from '../../tokenizers/index.ts'
 import { defineCommand } from '../command.ts'
+import { wrapLine } from '../parts/text-lines.ts'
 
 // Long files are split into pieces: short enough to set some aside for validation, long enough that few words are split.
 const PIECE_BYTES = 1 << 20
@@ -43,7 +44,7 @@ const renderTraining = (result: TokenizerTrainResult): string => {
         `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
     )
   }
-  return lines.join('\n')
+  return lines.map(wrapLine).join('\n')
 }
 
 export const tokenizerTrain = defineCommand({

@@ -43,7 +43,7 @@ import type { WriteItem, WriteTask } from './write-task.ts'
 
 /** Cancellation and output of a build. */
 export interface BuildContext {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   progress?: (options: ProgressOptions) => Progress
   log?: (line: string) => void
   warn?: (line: string) => void

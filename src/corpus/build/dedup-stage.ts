@@ -19,7 +19,7 @@ export interface DeduplicateOptions {
   /** Folder of journal entries and temporary files. */
   folder: string
   memoryMegabytes: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   progress?: (options: ProgressOptions) => Progress
 }
 

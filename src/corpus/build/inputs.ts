@@ -26,7 +26,7 @@ export interface ListOptions {
   expand: (source: ResolvedSource, number: number) => Promise<{ paths: string[]; local: boolean }>
   /** Size and SHA-256 of inputs that were hashed where they are. */
   known?: ReadonlyMap<string, Pick<InputFile, 'bytes'> & { sha256: string }>
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?: (bytes: number) => void
 }
 

@@ -17,7 +17,7 @@ export interface WorkerSettings {
 export interface PhaseContext {
   settings: BuildSettings
   workers: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   progress?: (options: ProgressOptions) => Progress
 }
 

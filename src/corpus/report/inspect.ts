@@ -27,7 +27,7 @@ export interface InspectOptions {
   samples?: number
   /** Compare every file with its SHA-256 in the manifest (default: false). */
   verify?: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /**

@@ -33,7 +33,7 @@ export type SourceRecord = SourceDocument | SourceReject
 export const isReject = (record: SourceRecord): record is SourceReject => 'reason' in record
 
 export interface SourceContext {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A kind of source. Its files may be compressed by gzip, bzip2 or zstd, which is detected by magic bytes. */

@@ -16,7 +16,7 @@ export interface ServeRowsOptions {
   build: string
   input: AsyncIterable<Uint8Array>
   output: Writable
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /**

@@ -70,7 +70,7 @@ export interface SparkRun {
   script: string
   /** Called for each line of the results, in order. */
   onLine: (line: string) => void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The arguments of spark-submit. */

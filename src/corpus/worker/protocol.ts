@@ -33,7 +33,7 @@ export interface ServeLinesOptions {
   maxLineBytes: number
   /** Omit dropped documents instead of returning `{"id", "dropped": …}`. */
   omitDropped: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** Counts of the lines that `serveLines` has answered. */

@@ -41,7 +41,7 @@ export interface MergeInput extends z.input<typeof mergeSchema> {
 
 /** Progress and cancellation. */
 export interface MergeHooks {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?(line: string): void
 }
 

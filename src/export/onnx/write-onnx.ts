@@ -35,7 +35,7 @@ export interface WriteOnnxOptions {
   maxInlineBytes?: number
   /** Called with the path and the SHA-256 of each file. */
   onHash?(path: string, sha256: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** Smaller constants stay in the model file. */

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { CheckpointError, createRandom } from '../../core/index.ts'
-import { createOptimizer, type Optimizer, optimizerSchema } from '../../optim/index.ts'
+import { createOptimizer, type Optimizer } from '../../optim/index.ts'
 import { clearGrads, Generator, noGrad, randn, scope, Tensor, zeros } from '../../tensor/index.ts'
 import {
   defineLearner,
@@ -64,7 +64,7 @@ export const mlp = defineLearner<Config, 'mlp'>({
     ).keep()
     const weights = each && Tensor.from(Float32Array.from(each), { shape: [rows, each.length / rows] }).keep()
     const { weightDecay } = config
-    const optimizer = createOptimizer(optimizerSchema.parse({ type: 'adamw', weightDecay }), tensors)
+    const optimizer = createOptimizer({ type: 'adamw', weightDecay }, tensors)
     try {
       const last = await train(tensors, dataset, { targets, weights, optimizer }, config, hooks)
       for (const tensor of tensors.values()) tensor.requiresGrad = false

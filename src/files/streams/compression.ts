@@ -19,7 +19,7 @@ export type ByteStream = AsyncIterable<Uint8Array>
 export interface DecompressOptions {
   /** Path for error messages. */
   path: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Use the installed lbzip2, bzip2 or zstd, 3 to 6 times faster than JavaScript (default: true). */
   systemTools?: boolean
 }

@@ -15,7 +15,7 @@ export interface EvaluationInput extends ModelChoice {
 export interface EvaluateHooks extends LoadHooks {
   /** Called after each batch; `label` and `unit` name what is counted. */
   onProgress?(done: { label: string; unit: string; done: number; of?: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the work: all get the same result, and the first one writes files. */
   group?: ProcessGroup | undefined
 }

@@ -69,7 +69,7 @@ const expectInput = optionCheck<JudgeInput>('judgeAnswers', {
 /** Called while answers are judged. */
 export interface JudgeHooks {
   onProgress?(done: { requests: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** What the judge prefers. Shares are of the questions that it judged in both orders, and of those with equal answers. */

@@ -32,15 +32,15 @@ export interface MatrixInput {
   /** Folders of finished fine-tuning runs. */
   runs: readonly string[]
   /** Text of the base's corpus: token shards, a corpus or files, for the perplexity before and after fine-tuning. */
-  corpus?: string
+  corpus?: string | undefined
   /** Tokens of the corpus to score (default: all). */
-  corpusTokens?: number
+  corpusTokens?: number | undefined
   /** Validation records of each task to score, spread evenly (default: all, with the scores that runs have in their files). */
-  limit?: number
+  limit?: number | undefined
   /** Dtype of the weights (default: that of the files). With one, scores that runs have in their files are computed again. */
-  dtype?: 'float32' | 'bfloat16'
-  resamples?: number
-  seed?: number
+  dtype?: 'float32' | 'bfloat16' | undefined
+  resamples?: number | undefined
+  seed?: number | undefined
   /** File in which finished scores are kept: a comparison that was stopped continues with them. */
   keep?: string | undefined
 }

@@ -63,7 +63,7 @@ export interface EvaluatePreferencesHooks {
   onNote?(line: string): void
   /** Called after the answers of each model. */
   onProgress?(done: { answers: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   group?: ProcessGroup | undefined
 }
 

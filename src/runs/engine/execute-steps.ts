@@ -96,7 +96,7 @@ export const executeSteps = async (
     callbacks.check()
     record.close()
   } catch (error) {
-    await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
+    await record.fail((await explainDiskFault(error, recipe.out)) as Error, latest.step)
     throw error
   } finally {
     callbacks.close()
@@ -236,7 +236,7 @@ interface TrainOptions {
   state: LoopState
   isResumed: boolean
   latest: Latest
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   visitor: ModelVisitor | undefined
   callbacks: RunCallbacks
   group?: ProcessGroup

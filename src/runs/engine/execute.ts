@@ -3,7 +3,7 @@ import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } 
 import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
 import { checkGpu, deviceNotice, isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
-import type { PreFlight } from '../../training/index.ts'
+import { listSnapshots, type PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
 import { checkCode } from './code-changes.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
@@ -16,11 +16,13 @@ import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { SharedData } from './shared-data.ts'
 
 /** A full disk as one line with the remedy; other errors unchanged. */
-export const explainDiskFault = (error: unknown, out: string): unknown => {
+export const explainDiskFault = async (error: unknown, out: string): Promise<unknown> => {
   const fault = diskFault(error)
   if (fault === undefined || error instanceof TunesmithError) return error
+  const saved = await listSnapshots(out)
+  const remains = saved.length === 0 ? 'The run has no checkpoint and begins again' : 'Earlier checkpoints are intact'
   return new CheckpointError(
-    `${fault} while writing \`${out}\`. Earlier checkpoints are intact: free space, then \`${programCall('resume', out)}\`.`,
+    `${fault} while writing \`${out}\`. ${remains}: free space, then \`${programCall('resume', out)}\`.`,
   )
 }
 
@@ -104,7 +106,7 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     for (const note of run.notes) listener.onNote?.(note)
     return await executeSteps(run, mode, listener, { prediction, isPlanned: planned !== undefined, memory }, group)
   } catch (error) {
-    throw explainDiskFault(error, out)
+    throw await explainDiskFault(error, out)
   } finally {
     if (memoryBudget !== undefined) setMemoryLimit(undefined, device)
     if (deterministic) setDeterministic(before)

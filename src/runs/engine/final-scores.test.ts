@@ -13,11 +13,11 @@ const warningsOf = (metrics: ScoreIntervals) =>
 it('names the references that a model does not beat', () => {
   expect(warningsOf(accuracy(0.9, 0.85, 0.95))).toEqual([])
   expect(warningsOf(accuracy(0.505, 0.45, 0.55))).toEqual([
-    'accuracy 0.505 is not better than that of the majority class (0.505).',
+    'accuracy 0.505 is not better than the baseline `majority class` (0.505).',
     advice,
   ])
   expect(warningsOf(accuracy(0.52, 0.45, 0.58))).toEqual([
-    'accuracy 0.52 is not clearly better than that of the majority class (0.505): with so few records, the interval reaches 0.45.',
+    'accuracy 0.52 is not clearly better than the baseline `majority class` (0.505): with so few records, the interval reaches 0.45.',
     advice,
   ])
   expect(warningsOf(accuracy(0.4, 0.3, 0.5))).toHaveLength(3)
@@ -31,7 +31,7 @@ it('compares errors the other way round, keeps the warnings of the task, and say
       warnings: ['Odd.'],
     })
   expect(lower(1, 2).warnings).toEqual(['Odd.'])
-  expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than that of the mean (1).', advice, 'Odd.'])
+  expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than the baseline `mean` (1).', advice, 'Odd.'])
   expect(lower(Number.NaN, 1).warnings).toEqual(['Odd.'])
   expect(lower(1, 2).references).toEqual([{ name: 'mean', metrics: { loss: 2 } }])
 })

@@ -27,10 +27,11 @@ const notBeaten = ({ metrics, mainMetric }: Evaluated, references: readonly Refe
     const reference = theirs[mainMetric]?.value
     if (reference === undefined || !Number.isFinite(reference)) return []
     const scores = `${mainMetric} ${short(own.value)} is`
-    if (!beats(own.value, reference)) return [`${scores} not better than that of the ${name} (${short(reference)}).`]
+    if (!beats(own.value, reference))
+      return [`${scores} not better than the baseline \`${name}\` (${short(reference)}).`]
     if (name === untrainedBase || !Number.isFinite(bound) || beats(bound, reference)) return []
     return [
-      `${scores} not clearly better than that of the ${name} (${short(reference)}): with so few records, the interval reaches ${short(bound)}.`,
+      `${scores} not clearly better than the baseline \`${name}\` (${short(reference)}): with so few records, the interval reaches ${short(bound)}.`,
     ]
   })
 }

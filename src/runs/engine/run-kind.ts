@@ -96,7 +96,7 @@ export interface FitContext {
   note(line: string): void
   /** Shows a line without storing it. */
   say(line: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the work: all get the same result, and the first one writes. */
   group?: ProcessGroup
 }
@@ -127,7 +127,7 @@ export interface BuildContext {
   group?: ProcessGroup
   /** Shows a line without storing it. */
   say(line: string): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** What the plan of a run and the run itself share (default: every build makes its own). */
   shared?: Pick<SharedData, 'once'>
   /** Whether the run is planned only: it computes no values, and nothing outside this process is called (default: false). */

@@ -36,17 +36,17 @@ export interface ModelVisitor {
 /** Callbacks of a run, and the signal that stops it. */
 export interface RunListener {
   /** Called before the first step, which waits for it; `resumed` is true if the run continues from a checkpoint. */
-  onPreFlight?(facts: PreFlight, start: RunStartFacts): void | Promise<void>
+  onPreFlight?: ((facts: PreFlight, start: RunStartFacts) => void | Promise<void>) | undefined
   /** Called once the folder of the run is there and locked, before anything is loaded. */
-  onFolder?(folder: string): void | Promise<void>
+  onFolder?: ((folder: string) => void | Promise<void>) | undefined
   /** Called before the first step with the model; what it returns may use the model between the steps. */
-  onModel?(model: ModelInTraining): Promise<ModelVisitor>
+  onModel?: ((model: ModelInTraining) => Promise<ModelVisitor>) | undefined
   /** Called for each event, in order. Notes are passed to `onNote` instead. */
-  onEvent?(event: TrainingEvent): void
+  onEvent?: ((event: TrainingEvent) => void) | undefined
   /** Called with each line for people. */
-  onNote?(line: string): void
+  onNote?: ((line: string) => void) | undefined
   /** When it is aborted, the run finishes its step, saves and ends. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The outcome of a run. */

@@ -184,7 +184,7 @@ const mostSeconds = 2
 export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
   /** Data that the run shares with its plan. */
   shared?: SharedData
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that share each batch: one of them is planned. */
   group?: PlannedGroup | undefined
   /** Whether the run is planned for a card. */

@@ -78,7 +78,7 @@ const checkMemory = async (
 export interface PredictOptions {
   /** Data that the run shares with its plan. */
   shared?: SharedData
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that will train: the one of this process is planned. */
   group?: Pick<ProcessGroup, 'rank' | 'size'> | undefined
 }

@@ -3,15 +3,15 @@
 /** Settings of the architecture deberta-v2. */
 export interface DebertaV2Config {
   /** Vocabulary size. Default: `128100`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `768`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `12`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Attention heads. Default: `12`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Width of the feed-forward block. Default: `3072`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
@@ -24,32 +24,33 @@ export interface DebertaV2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `512`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Number of segment ids. Default: `0`. */
-  typeVocabSize?: number
+  typeVocabSize?: number | undefined
   /** Epsilon of the norms. Default: `1e-7`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Attention by distance. Default: `true`. */
-  relativeAttention?: boolean
+  relativeAttention?: boolean | undefined
   /** Largest distance (default: maxPositions). */
-  maxRelativePositions?: number
+  maxRelativePositions?: number | undefined
   /** Buckets of distances in each direction; 0 for none. Default: `256`. */
-  positionBuckets?: number
+  positionBuckets?: number | undefined
   /** Attention of content to distances. Default: `true`. */
-  contentToPosition?: boolean
+  contentToPosition?: boolean | undefined
   /** Attention of distances to content. Default: `true`. */
-  positionToContent?: boolean
+  positionToContent?: boolean | undefined
   /** Project distances by the matrices of queries and keys. Default: `true`. */
-  sharesProjections?: boolean
+  sharesProjections?: boolean | undefined
   /** Norm of the embeddings of distances. Default: `true`. */
-  normedDistances?: boolean
+  normedDistances?: boolean | undefined
   /** Learned positions in the input too. Default: `false`. */
-  absolutePositions?: boolean
+  absolutePositions?: boolean | undefined
   /** Dropout after embeddings and layers. Default: `0.1`. */
-  hiddenDropout?: number
+  hiddenDropout?: number | undefined
   /** Dropout of attention weights. Default: `0.1`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Activation function of the pooler of classifiers. Default: `gelu`. */
   poolerActivation?:
     | 'gelu'
@@ -62,12 +63,13 @@ export interface DebertaV2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Names of the masked-token head as in BERT, not as in the published v3. Default: `true`. */
-  bertLikeLm?: boolean
+  bertLikeLm?: boolean | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Id of the padding token. Default: `0`. */
-  padTokenId?: number
+  padTokenId?: number | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,7 +3,7 @@
 /** Settings of the architecture gemma. */
 export interface GemmaConfig {
   /** Size of a head. Default: `256`. */
-  headDim?: number
+  headDim?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu_pytorch_tanh`. */
   activation?:
     | 'gelu'
@@ -16,10 +16,11 @@ export interface GemmaConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -50,10 +51,10 @@ export interface GemmaConfig {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -61,28 +62,29 @@ export interface GemmaConfig {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
   /** Vocabulary size. Default: `256000`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `3072`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `28`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `16`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads. Default: `16`. */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Width of the feed-forward block. Default: `24576`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Maximum input length in tokens. Default: `8192`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
 }

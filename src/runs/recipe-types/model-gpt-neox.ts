@@ -3,15 +3,15 @@
 /** Settings of the architecture gpt-neox. */
 export interface GptNeoxConfig {
   /** Vocabulary size. Default: `50432`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `6144`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `44`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Attention heads. Default: `64`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Width of the feed-forward block. Default: `24576`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
@@ -24,12 +24,13 @@ export interface GptNeoxConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `2048`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.00001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -60,10 +61,10 @@ export interface GptNeoxConfig {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -71,22 +72,23 @@ export interface GptNeoxConfig {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Share of the elements of a head that are rotated. Default: `0.25`. */
-  partialRotaryFactor?: number
+  partialRotaryFactor?: number | undefined
   /** Attention and feed-forward block read the same input. Default: `true`. */
-  parallelResidual?: boolean
+  parallelResidual?: boolean | undefined
   /** Biases of the attention projections. Default: `true`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Dropout after embeddings and layers. Default: `0`. */
-  hiddenDropout?: number
+  hiddenDropout?: number | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Dropout before the output layer of token labels. Default: `0.1`. */
-  classifierDropout?: number
+  classifierDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,15 +3,15 @@
 /** Settings of the architecture gpt2. */
 export interface Gpt2Config {
   /** Vocabulary size. Default: `50257`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `768`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `12`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Attention heads. Default: `12`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Width of the feed-forward block (default: 4 x hiddenSize). */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu_new`. */
   activation?:
     | 'gelu'
@@ -24,22 +24,23 @@ export interface Gpt2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `1024`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.00001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Dropout after the embeddings. Default: `0.1`. */
-  embeddingDropout?: number
+  embeddingDropout?: number | undefined
   /** Dropout after attention and feed-forward block. Default: `0.1`. */
-  hiddenDropout?: number
+  hiddenDropout?: number | undefined
   /** Dropout of attention weights. Default: `0.1`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Divide attention scores by the root of the head size. Default: `true`. */
-  scaleAttention?: boolean
+  scaleAttention?: boolean | undefined
   /** Divide attention scores by the number of the layer too. Default: `false`. */
-  scaleAttentionByLayer?: boolean
+  scaleAttentionByLayer?: boolean | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,19 +3,19 @@
 /** Settings of the architecture llama. */
 export interface LlamaConfig {
   /** Vocabulary size. Default: `32000`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `4096`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `32`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `32`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads (default: numHeads). */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Size of a head (default: hiddenSize / numHeads). */
-  headDim?: number
+  headDim?: number | undefined
   /** Width of the feed-forward block. Default: `11008`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -28,12 +28,13 @@ export interface LlamaConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `2048`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -64,10 +65,10 @@ export interface LlamaConfig {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -75,18 +76,19 @@ export interface LlamaConfig {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Biases of the feed-forward block. Default: `false`. */
-  mlpBias?: boolean
+  mlpBias?: boolean | undefined
   /** Sliding window: keys that a query attends to (0: all). Default: `0`. */
-  slidingWindow?: number
+  slidingWindow?: number | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,15 +3,15 @@
 /** Settings of the architecture mpnet. */
 export interface MpnetConfig {
   /** Vocabulary size. Default: `30527`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `768`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `12`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Attention heads. Default: `12`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Width of the feed-forward block. Default: `3072`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
@@ -24,18 +24,19 @@ export interface MpnetConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Rows of the position table: maximum input length + 2. Default: `514`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.00001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Dropout after embeddings and layers. Default: `0.1`. */
-  hiddenDropout?: number
+  hiddenDropout?: number | undefined
   /** Dropout of attention weights. Default: `0.1`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Id of the padding token, from which positions count. Default: `1`. */
-  padTokenId?: number
+  padTokenId?: number | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,23 +3,23 @@
 /** Settings of the architecture mt5. */
 export interface Mt5Config {
   /** Vocabulary size. Default: `250112`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `512`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Size of a head. Default: `64`. */
-  headDim?: number
+  headDim?: number | undefined
   /** Width of the feed-forward block. Default: `1024`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Layers of the encoder. Default: `8`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Layers of the decoder (default: numLayers). */
-  numDecoderLayers?: number
+  numDecoderLayers?: number | undefined
   /** Attention heads. Default: `6`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Buckets of the relative bias. Default: `32`. */
-  relativeBuckets?: number
+  relativeBuckets?: number | undefined
   /** Distance from which on all share the last bucket. Default: `128`. */
-  relativeMaxDistance?: number
+  relativeMaxDistance?: number | undefined
   /** Activation function of the feed-forward block. Default: `gelu_new`. */
   activation?:
     | 'gelu'
@@ -32,18 +32,19 @@ export interface Mt5Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Gated feed-forward blocks. Default: `true`. */
-  gated?: boolean
+  gated?: boolean | undefined
   /** Dropout of embeddings, attention and feed-forward blocks. Default: `0.1`. */
-  dropout?: number
+  dropout?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Factor of the standard deviation of initial weights. Default: `1`. */
-  initializerFactor?: number
+  initializerFactor?: number | undefined
   /** Id of the padding token. Default: `0`. */
-  padTokenId?: number
+  padTokenId?: number | undefined
   /** Id of the first token of the decoder. Default: `0`. */
-  decoderStartTokenId?: number
+  decoderStartTokenId?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,17 +3,17 @@
 /** Settings of the architecture olmo2. */
 export interface Olmo2Config {
   /** Vocabulary size. Default: `50304`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `4096`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `32`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `32`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads (default: numHeads). */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Width of the feed-forward block. Default: `11008`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -26,12 +26,13 @@ export interface Olmo2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `2048`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.00001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -62,10 +63,10 @@ export interface Olmo2Config {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -73,14 +74,15 @@ export interface Olmo2Config {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

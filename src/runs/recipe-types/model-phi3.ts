@@ -3,17 +3,17 @@
 /** Settings of the architecture phi3. */
 export interface Phi3Config {
   /** Vocabulary size. Default: `32064`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `3072`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `32`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `32`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads (default: numHeads). */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Width of the feed-forward block. Default: `8192`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -26,12 +26,13 @@ export interface Phi3Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `4096`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.00001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -62,10 +63,10 @@ export interface Phi3Config {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -73,20 +74,21 @@ export interface Phi3Config {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Share of the elements of a head that are rotated. Default: `1`. */
-  partialRotaryFactor?: number
+  partialRotaryFactor?: number | undefined
   /** Sliding window: keys that a query attends to (0: all). Default: `0`. */
-  slidingWindow?: number
+  slidingWindow?: number | undefined
   /** Dropout after the embeddings. Default: `0`. */
-  embeddingDropout?: number
+  embeddingDropout?: number | undefined
   /** Dropout after attention and feed-forward block. Default: `0`. */
-  hiddenDropout?: number
+  hiddenDropout?: number | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

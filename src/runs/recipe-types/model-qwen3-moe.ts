@@ -3,21 +3,21 @@
 /** Settings of the architecture qwen3-moe. */
 export interface Qwen3MoeConfig {
   /** Vocabulary size. Default: `151936`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `2048`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `24`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `32`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads. Default: `4`. */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Size of a head (default: hiddenSize / numHeads). */
-  headDim?: number
+  headDim?: number | undefined
   /** Width of feed-forward blocks without experts. Default: `6144`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Width of each expert. Default: `768`. */
-  expertSize?: number
+  expertSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -30,12 +30,13 @@ export interface Qwen3MoeConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `32768`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -66,10 +67,10 @@ export interface Qwen3MoeConfig {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -77,32 +78,33 @@ export interface Qwen3MoeConfig {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Sliding-window attention in all layers. Default: `false`. */
-  useSlidingWindow?: boolean
+  useSlidingWindow?: boolean | undefined
   /** Keys that a query attends to then (default: 4096). */
-  slidingWindow?: number
+  slidingWindow?: number | undefined
   /** Experts of each mixture. Default: `128`. */
-  numExperts?: number
+  numExperts?: number | undefined
   /** Experts that each token is sent to. Default: `8`. */
-  expertsPerToken?: number
+  expertsPerToken?: number | undefined
   /** Add the loss that balances the experts, in training of a language model. Default: `false`. */
-  outputRouterLogits?: boolean
+  outputRouterLogits?: boolean | undefined
   /** Factor of that loss. Default: `0.001`. */
-  routerLossFactor?: number
+  routerLossFactor?: number | undefined
   /** Divide the weights of a token's experts by their sum. Default: `false`. */
-  normalizeWeights?: boolean
+  normalizeWeights?: boolean | undefined
   /** Each such layer has a mixture. Default: `1`. */
-  sparseInterval?: number
+  sparseInterval?: number | undefined
   /** Numbers of layers without a mixture, from 0. */
-  denseLayers?: readonly number[]
+  denseLayers?: readonly number[] | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,17 +3,17 @@
 /** Settings of the architecture qwen3. */
 export interface Qwen3Config {
   /** Vocabulary size. Default: `151936`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `896`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `24`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `14`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads. Default: `2`. */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Width of the feed-forward block. Default: `4864`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -26,12 +26,13 @@ export interface Qwen3Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `32768`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `10000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -62,10 +63,10 @@ export interface Qwen3Config {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -73,24 +74,25 @@ export interface Qwen3Config {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** Sliding-window attention in some layers. Default: `false`. */
-  useSlidingWindow?: boolean
+  useSlidingWindow?: boolean | undefined
   /** Keys that a query attends to in those layers (default: 4096). */
-  slidingWindow?: number
+  slidingWindow?: number | undefined
   /** Layers below this one attend to all keys. Default: `28`. */
-  maxWindowLayers?: number
+  maxWindowLayers?: number | undefined
   /** Attention of each layer (default: by maxWindowLayers). */
-  layerTypes?: readonly ('full_attention' | 'sliding_attention')[]
+  layerTypes?: readonly ('full_attention' | 'sliding_attention')[] | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `false`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
   /** Size of a head. Default: `128`. */
-  headDim?: number
+  headDim?: number | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
 }

@@ -3,17 +3,17 @@
 /** Settings of the architecture smollm3. */
 export interface Smollm3Config {
   /** Vocabulary size. Default: `128256`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `2048`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Number of layers. Default: `36`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Query heads. Default: `16`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Key and value heads. Default: `4`. */
-  numKvHeads?: number
+  numKvHeads?: number | undefined
   /** Width of the feed-forward block. Default: `11008`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
@@ -26,12 +26,13 @@ export interface Smollm3Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Maximum input length in tokens. Default: `32768`. */
-  maxPositions?: number
+  maxPositions?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Base of the rotary frequencies. Default: `2000000`. */
-  ropeTheta?: number
+  ropeTheta?: number | undefined
   /**
    * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
    * `{"kind":"default"}`.
@@ -62,10 +63,10 @@ export interface Smollm3Config {
         originalPositions: number
         betaFast: number
         betaSlow: number
-        attentionFactor?: number
-        mscale?: number
-        mscaleAllDim?: number
-        truncate?: boolean
+        attentionFactor?: number | undefined
+        mscale?: number | undefined
+        mscaleAllDim?: number | undefined
+        truncate?: boolean | undefined
       }
     | {
         kind: 'longrope'
@@ -73,26 +74,27 @@ export interface Smollm3Config {
         longFactor: readonly number[]
         originalPositions: number
         factor: number
-        attentionFactor?: number
+        attentionFactor?: number | undefined
       }
+    | undefined
   /** 1 for each layer with rotary positions (default: by positionlessInterval). */
-  ropeLayers?: readonly (0 | 1)[]
+  ropeLayers?: readonly (0 | 1)[] | undefined
   /** Each such layer has no positions. Default: `4`. */
-  positionlessInterval?: number
+  positionlessInterval?: number | undefined
   /** Sliding-window attention in layers without positions. Default: `false`. */
-  useSlidingWindow?: boolean
+  useSlidingWindow?: boolean | undefined
   /** Keys that a query attends to in those layers. */
-  slidingWindow?: number
+  slidingWindow?: number | undefined
   /** Attention of each layer (default: by useSlidingWindow). */
-  layerTypes?: readonly ('full_attention' | 'sliding_attention')[]
+  layerTypes?: readonly ('full_attention' | 'sliding_attention')[] | undefined
   /** Biases of the attention projections. Default: `false`. */
-  attentionBias?: boolean
+  attentionBias?: boolean | undefined
   /** Biases of the feed-forward block. Default: `false`. */
-  mlpBias?: boolean
+  mlpBias?: boolean | undefined
   /** Dropout of attention weights. Default: `0`. */
-  attentionDropout?: number
+  attentionDropout?: number | undefined
   /** Standard deviation of initial weights. Default: `0.02`. */
-  initializerRange?: number
+  initializerRange?: number | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
 }

@@ -3,23 +3,23 @@
 /** Settings of the architecture t5. */
 export interface T5Config {
   /** Vocabulary size. Default: `32128`. */
-  vocabSize?: number
+  vocabSize?: number | undefined
   /** Width of the residual stream. Default: `512`. */
-  hiddenSize?: number
+  hiddenSize?: number | undefined
   /** Size of a head. Default: `64`. */
-  headDim?: number
+  headDim?: number | undefined
   /** Width of the feed-forward block. Default: `2048`. */
-  intermediateSize?: number
+  intermediateSize?: number | undefined
   /** Layers of the encoder. Default: `6`. */
-  numLayers?: number
+  numLayers?: number | undefined
   /** Layers of the decoder (default: numLayers). */
-  numDecoderLayers?: number
+  numDecoderLayers?: number | undefined
   /** Attention heads. Default: `8`. */
-  numHeads?: number
+  numHeads?: number | undefined
   /** Buckets of the relative bias. Default: `32`. */
-  relativeBuckets?: number
+  relativeBuckets?: number | undefined
   /** Distance from which on all share the last bucket. Default: `128`. */
-  relativeMaxDistance?: number
+  relativeMaxDistance?: number | undefined
   /** Activation function of the feed-forward block. Default: `relu`. */
   activation?:
     | 'gelu'
@@ -32,20 +32,21 @@ export interface T5Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
+    | undefined
   /** Gated feed-forward blocks, as in v1.1 and flan. Default: `false`. */
-  gated?: boolean
+  gated?: boolean | undefined
   /** Dropout of embeddings, attention and feed-forward blocks. Default: `0.1`. */
-  dropout?: number
+  dropout?: number | undefined
   /** Epsilon of the norms. Default: `0.000001`. */
-  normEps?: number
+  normEps?: number | undefined
   /** Factor of the standard deviation of initial weights. Default: `1`. */
-  initializerFactor?: number
+  initializerFactor?: number | undefined
   /** Id of the padding token. Default: `0`. */
-  padTokenId?: number
+  padTokenId?: number | undefined
   /** Id of the first token of the decoder. Default: `0`. */
-  decoderStartTokenId?: number
+  decoderStartTokenId?: number | undefined
   /** Tie the output layer to the token embedding. Default: `true`. */
-  tiedEmbeddings?: boolean
+  tiedEmbeddings?: boolean | undefined
   /** Divide by the root of the hidden size before the output layer (default: tiedEmbeddings). */
-  scaleOutputs?: boolean
+  scaleOutputs?: boolean | undefined
 }

@@ -99,10 +99,10 @@ export type NewModel = {
     /** architecture. */
     type: Type
     /** Size from the literature, such as base or tiny. */
-    preset?: Type extends keyof ModelPresets ? ModelPresets[Type] : string
+    preset?: (Type extends keyof ModelPresets ? ModelPresets[Type] : string) | undefined
     /** Number of layers; sets width, heads, learning rate, batch and budget by rule, unless they are set. */
-    depth?: number
+    depth?: number | undefined
     /** Settings of the architecture, over the preset's. */
-    config?: ModelConfigs[Type]
+    config?: ModelConfigs[Type] | undefined
   }
 }[keyof ModelConfigs]

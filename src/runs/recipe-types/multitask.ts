@@ -18,48 +18,48 @@ export interface MultitaskEntry {
             /** File or folder with training data. */
             path: string
             /** Name in scores, such as accuracy/NAME (default: that of the file). */
-            name?: string
+            name?: string | undefined
             /** Relative share of the examples (default: by size). */
-            weight?: number
+            weight?: number | undefined
             /** Maximum number of examples, chosen at random by the seed. */
-            maxExamples?: number
+            maxExamples?: number | undefined
             /** Maximum number of epochs over the set in the whole run, after which the others share its part. */
-            maxEpochs?: number
+            maxEpochs?: number | undefined
             /** Its validation data (default: a share of it). */
-            validation?: string
+            validation?: string | undefined
             /** Share of it to validate on, if it has no `validation`. */
-            validationShare?: number
+            validationShare?: number | undefined
             /** Known data set of the task, whose columns need not be named. */
-            dataset?: string
+            dataset?: string | undefined
             /** Settings of reading it, such as columns, over those of the task. */
-            settings?: { readonly [name: string]: unknown }
+            settings?: { readonly [name: string]: unknown } | undefined
           }
       )[]
   /** Known data set of the task, whose columns need not be named. */
-  dataset?: string
+  dataset?: string | undefined
   /** Several data sets: shares by size to the power of 1/temperature: 1 by size, larger values more equal. */
-  dataTemperature?: number
+  dataTemperature?: number | undefined
   /** File or folder with validation data (default: a share of `data`). */
-  validation?: string
+  validation?: string | undefined
   /**
    * Approximate share of `data` to validate on, if there is no `validation`: a hash decides on each
    * record. Default: `0.1`.
    */
-  validationShare?: number
+  validationShare?: number | undefined
   /** Maximum tokens per example (default: that of the run). */
-  maxLength?: number
+  maxLength?: number | undefined
   /** Relative share of the examples (default: by size). */
-  weight?: number
+  weight?: number | undefined
   /** Maximum number of epochs over the task in the whole run, after which the others share its part. */
-  maxEpochs?: number
+  maxEpochs?: number | undefined
   /** Factor of the task's loss in the loss of a step. Default: `1`. */
-  scale?: number
+  scale?: number | undefined
   /** Function of a recipe that computes the loss in place of the task's. */
   loss?: unknown
   /** Function of a recipe that reads `data` and `validation`: rows with the columns of the task. */
   read?: unknown
   /** Functions of a recipe that score a prediction for a record; their mean is a metric. */
-  metrics?: readonly unknown[]
+  metrics?: readonly unknown[] | undefined
 }
 
 /** A task of a run of several, by its type. */
@@ -68,7 +68,7 @@ export type MultitaskTask = {
     /** Task to learn. */
     type: Task
     /** Settings of the task: columns, labels …. */
-    settings?: TaskSettings[Task]
+    settings?: TaskSettings[Task] | undefined
   }
 }[keyof TaskSettings]
 
@@ -89,7 +89,7 @@ export interface MultitaskSettings
     | 'metrics'
   > {
   /** Shares of the tasks by size to the power of 1/temperature: 1 by size, larger values more equal. */
-  taskTemperature?: number
+  taskTemperature?: number | undefined
 }
 
 /** The recipe of a run of several tasks. */

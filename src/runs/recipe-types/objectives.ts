@@ -7,87 +7,87 @@ export interface ObjectiveSettings {
      * Separate: no attention between the documents of a row; joined: one stream with end-of-text between
      * them, as GPT-2. Default: `separate`.
      */
-    documents?: 'separate' | 'joined'
+    documents?: 'separate' | 'joined' | undefined
     /** Begin each sequence with the start token of the vocabulary, as Llama does. Default: `false`. */
-    startToken?: boolean
+    startToken?: boolean | undefined
     /** Label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual. Default: `0`. */
-    labelSmoothing?: number
+    labelSmoothing?: number | undefined
   }
   'masked-lm': {
     /** Share of the tokens to predict, at least one in a row. Default: `0.15`. */
-    maskShare?: number
+    maskShare?: number | undefined
     /** Share of the predicted tokens replaced by the mask token. Default: `0.8`. */
-    replaceWithMask?: number
+    replaceWithMask?: number | undefined
     /** Share of the predicted tokens replaced by a random token. Default: `0.1`. */
-    replaceWithRandom?: number
+    replaceWithRandom?: number | undefined
     /** Whole-word masking: mask all tokens of a word together. Default: `false`. */
-    wholeWords?: boolean
+    wholeWords?: boolean | undefined
     /**
      * N-gram masking: maximum number of consecutive tokens (or words) to mask, length n with weight 1/n;
      * ALBERT uses 3. Default: `1`.
      */
-    maxNgram?: number
+    maxNgram?: number | undefined
     /**
      * Separate: no attention between the documents of a row; joined: one sequence with separators, as
      * RoBERTa. Default: `separate`.
      */
-    documents?: 'separate' | 'joined'
+    documents?: 'separate' | 'joined' | undefined
   }
   'replaced-token-detection': {
     /** Share of the tokens to predict, at least one in a row. Default: `0.15`. */
-    maskShare?: number
+    maskShare?: number | undefined
     /** Share of the predicted tokens replaced by the mask token. Default: `0.85`. */
-    replaceWithMask?: number
+    replaceWithMask?: number | undefined
     /** Share of the predicted tokens replaced by a random token. Default: `0`. */
-    replaceWithRandom?: number
+    replaceWithRandom?: number | undefined
     /** Whole-word masking: mask all tokens of a word together. Default: `false`. */
-    wholeWords?: boolean
+    wholeWords?: boolean | undefined
     /**
      * N-gram masking: maximum number of consecutive tokens (or words) to mask, length n with weight 1/n;
      * ALBERT uses 3. Default: `1`.
      */
-    maxNgram?: number
+    maxNgram?: number | undefined
     /**
      * Separate: no attention between the documents of a row; joined: one sequence with separators. Default:
      * `separate`.
      */
-    documents?: 'separate' | 'joined'
+    documents?: 'separate' | 'joined' | undefined
     /** Weight of the detection loss relative to the generator loss. Default: `50`. */
-    detectionWeight?: number
+    detectionWeight?: number | undefined
     /** Sampling temperature of the generator. Default: `1`. */
-    temperature?: number
+    temperature?: number | undefined
     /** Width of the generator as a share of the width of the model. Default: `0.25`. */
-    generatorShare?: number
+    generatorShare?: number | undefined
     /** Layers of the generator as a share of the layers of the model. Default: `1`. */
-    generatorLayers?: number
+    generatorLayers?: number | undefined
   }
   'sentence-pretraining': {
     /** Share of the tokens to predict, at least one in a row. Default: `0.15`. */
-    maskShare?: number
+    maskShare?: number | undefined
     /** Share of the predicted tokens replaced by the mask token. Default: `0.8`. */
-    replaceWithMask?: number
+    replaceWithMask?: number | undefined
     /** Share of the predicted tokens replaced by a random token. Default: `0.1`. */
-    replaceWithRandom?: number
+    replaceWithRandom?: number | undefined
     /** Whole-word masking: mask all tokens of a word together. Default: `false`. */
-    wholeWords?: boolean
+    wholeWords?: boolean | undefined
     /**
      * N-gram masking: maximum number of consecutive tokens (or words) to mask, length n with weight 1/n;
      * ALBERT uses 3. Default: `1`.
      */
-    maxNgram?: number
+    maxNgram?: number | undefined
     /**
      * Next-sentence: half of the second texts are from another document; sentence-order: half of the pairs
      * are swapped. Default: `next-sentence`.
      */
-    relation?: 'next-sentence' | 'sentence-order'
+    relation?: 'next-sentence' | 'sentence-order' | undefined
     /** Share of the pairs truncated to a random shorter length. Default: `0.1`. */
-    shortShare?: number
+    shortShare?: number | undefined
   }
   'span-corruption': {
     /** Share of noise tokens, which are replaced by sentinels. Default: `0.15`. */
-    noiseShare?: number
+    noiseShare?: number | undefined
     /** Mean length of a noise span, in tokens. Default: `3`. */
-    meanSpanLength?: number
+    meanSpanLength?: number | undefined
   }
 }
 

@@ -6,38 +6,38 @@ export interface MultipleChoiceSettings {
    * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
    * Default: `auto`.
    */
-  format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
+  format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders' | undefined
   /**
    * Split to read from a folder with several: files with this word, such as train, validation or test, in
    * their name or in that of their folder.
    */
-  split?: string
+  split?: string | undefined
   /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
-  onFault?: 'error' | 'skip'
+  onFault?: 'error' | 'skip' | undefined
   /** Maximum number of records. */
-  limit?: number
+  limit?: number | undefined
   /** CSV and TSV: the first line has the column names. Default: `true`. */
-  header?: boolean
+  header?: boolean | undefined
   /**
    * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
    * Default: `auto`.
    */
-  quotes?: 'auto' | 'read' | 'literal'
+  quotes?: 'auto' | 'read' | 'literal' | undefined
   /** Format folders: names of the folders to read (default: all). */
-  folders?: readonly string[]
+  folders?: readonly string[] | undefined
   /** Column with the id of a record (default: its number). */
-  id?: string
+  id?: string | undefined
   /**
    * Column whose rows with the same value stay together when data is split, such as an author or a
    * patient.
    */
-  group?: string
+  group?: string | undefined
   /** Columns to leave out although they look like a pair, a context or a weight. */
-  ignoreColumns?: readonly string[]
+  ignoreColumns?: readonly string[] | undefined
   /** Column with the text that the choices belong to. Default: `text`. */
-  text?: string
+  text?: string | undefined
   /** Column with the list of choices, or one column per choice. Default: `choices`. */
-  choices?: string | readonly string[]
+  choices?: string | readonly string[] | undefined
   /** Column with the right choice: its index from 0, a letter from A, or its text. Default: `label`. */
-  label?: string
+  label?: string | undefined
 }

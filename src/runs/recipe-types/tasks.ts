@@ -29,6 +29,6 @@ export type TaskChoice = {
     /** Task to learn. */
     task: Task
     /** Settings of the task: columns, labels, class weights …. */
-    settings?: TaskSettings[Task]
+    settings?: TaskSettings[Task] | undefined
   }
 }[keyof TaskSettings]

@@ -44,7 +44,7 @@ export interface SpecialistChoice {
 export interface QueryOptions {
   /** Tokens per batch, padding included. */
   batchTokens?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A query: the fields of the task, such as `text`, or `question` and `context`, with `id` and `specialist`. */

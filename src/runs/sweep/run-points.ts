@@ -10,7 +10,7 @@ export interface SweepListener {
   /** Called before each run; the listener that it returns is stopped after the run. */
   onRun?(run: { name: string; folder: string; number: number; of: number }): RunListener & { stop?(): void }
   onSkip?(run: { name: string }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A run of a sweep. */

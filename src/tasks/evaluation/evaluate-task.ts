@@ -40,7 +40,7 @@ export type EvaluateTaskSettings = z.input<typeof evaluateTaskSchema>
 export interface TaskHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the work; all get all predictions. */
   group?: ProcessGroup | undefined
 }

@@ -11,7 +11,7 @@ export interface PredictOptions {
   batchTokens: number
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get all predictions. */
   group?: ProcessGroup | undefined
 }

@@ -72,7 +72,7 @@ export interface HarnessHooks {
   onProgress?(done: { task: string; examples: number; of: number }): void
   /** Called with the examples of each task when it is done. */
   onExamples?(examples: readonly HarnessExample[]): void | Promise<void>
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the work; all get all results. */
   group?: ProcessGroup | undefined
 }

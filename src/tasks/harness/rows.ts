@@ -24,7 +24,7 @@ export interface HarnessSource {
   folder: string | undefined
   /** The local path of a split of a data set of the Hub, such as `hub:owner/name:subset/test`. It is needed for `hub:`. */
   resolve?(path: string): Promise<string>
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** Numbers of Parquet files and JSON as templates can take them. */

@@ -25,7 +25,7 @@ import { type CheckedSettings, checkSettings, type LanguageModellingSettings } f
 export interface EvaluationHooks {
   /** Called after each batch. `totalTokens` is known for token shards. */
   onProgress?: (progress: { tokens: number; totalTokens: number | undefined }) => void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get the same metrics. */
   group?: ProcessGroup | undefined
 }

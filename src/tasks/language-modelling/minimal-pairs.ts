@@ -38,7 +38,7 @@ export interface MinimalPairsResult {
 /** Progress and cancellation. */
 export interface MinimalPairsHooks {
   onProgress?: (progress: { pairs: number; totalPairs: number }) => void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get the same accuracies. */
   group?: ProcessGroup | undefined
 }

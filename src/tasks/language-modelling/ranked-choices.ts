@@ -57,7 +57,7 @@ export interface RankedChoicesResult {
 /** Progress and cancellation. */
 export interface RankedChoicesHooks {
   onProgress?(done: { records: number; of: number }): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get all predictions. */
   group?: ProcessGroup | undefined
 }

@@ -38,7 +38,7 @@ export interface RequestSettings {
 export interface RequestHooks {
   /** Called with the number of records that are done. */
   onProgress?(records: number): void
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get all scores. */
   group?: ProcessGroup | undefined
 }

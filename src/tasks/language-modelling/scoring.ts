@@ -45,7 +45,7 @@ export interface PieceScore {
 export interface ScoreOptions {
   /** Maximum tokens per batch; a longer piece is a batch of its own. */
   batchTokens: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the batches; all get all scores. */
   group?: ProcessGroup | undefined
 }

@@ -69,7 +69,8 @@ const outside: Tag = { prefix: 'O', type: '_' }
 /** @throws ConfigError for a tag that is not of the scheme */
 const parsed = (tag: string, letters: string): Tag => {
   const prefix = tag[0] ?? ''
-  const isTag = tag === 'O' || (letters.includes(prefix) && (tag[1] === '-' || tag.length === 1) && prefix !== '')
+  const named = tag.length === 1 || (tag[1] === '-' && tag.length > 2)
+  const isTag = tag === 'O' || (prefix !== '' && letters.includes(prefix) && named)
   if (!isTag)
     throw new ConfigError(
       `Expected a tag such as O or ${letters.replace('O', '')[0]}-NAME, with one of the letters ${letters}, got "${tag}".`,

@@ -16,7 +16,7 @@ export interface ConllOptions {
   /** Whether the last column is a tag. */
   tagged: boolean
   faults: FaultCounter
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const documentMark = /^-DOCSTART-/

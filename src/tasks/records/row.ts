@@ -25,7 +25,7 @@ export interface RowContext {
   folders?: readonly string[]
   /** Format folders: a folder above those of the classes. */
   split?: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A file format of rows. */

@@ -27,7 +27,7 @@ export interface CountWordsOptions {
   maxWords?: number
   /** Input size from which more threads are started; shorter input is counted sooner without them. */
   threadsFromBytes?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?: (bytes: number, documents: number) => void
 }
 

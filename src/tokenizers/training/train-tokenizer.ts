@@ -20,7 +20,7 @@ export interface TrainTokenizerSettings {
   saveCounts?: string
   /** Number of counting threads (default: number of cores). The result does not depend on it. */
   workers?: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?: (stage: 'count' | 'learn', done: number) => void
 }
 

@@ -18,7 +18,7 @@ import type { RunDestination, SentRun, SentState, SentStep } from './destination
 export interface SendOptions {
   /** Keep sending until the run ends (default: send what is there). */
   follow?: boolean
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   onProgress?(steps: number): void
 }
 

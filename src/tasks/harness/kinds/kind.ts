@@ -45,7 +45,7 @@ export interface HarnessEngine {
   /** Tokens of context and answer together. */
   maxLength: number | undefined
   batchTokens: number
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** The processes that divide the work; all get all outcomes. */
   group?: ProcessGroup | undefined
   /** Called with the number of examples that are done. */

@@ -23,7 +23,9 @@ describe('a plan of a pretraining run', () => {
     expect(run.flops).toBeCloseTo(20 * run.flopsPerStep)
     expect(speed?.flopsPerSecond).toBeCloseTo(2 * 0.4 * 19.5e12)
     expect(run.costs?.seconds).toBeCloseTo(run.flops / (2 * 0.4 * 19.5e12))
-    expect(run.costs?.money).toBeCloseTo(((run.costs?.seconds ?? 0) / 3600) * 3)
+    // Two cards are rented, each at this price, and each has the power of its data sheet.
+    expect(run.costs!.money! / (run.costs!.seconds / 3600)).toBeCloseTo(2 * 3)
+    expect(run.costs!.kilowattHours! / (run.costs!.seconds / 3600)).toBeCloseTo(2 * 0.4)
     expect(memoryBytes).toBe(80e9)
     expect(run.memory.holders.some(({ label }) => label === 'optimizer state')).toBe(true)
   })

@@ -11,7 +11,7 @@ import { nonIterativeVariants } from '../finetune/variant-names.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
 import { rememberedSpeed, unplannedMemory } from './calibration.ts'
-import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
+import { costsOf, type Limits, type Prices, pricesOfAll, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
 import { cardsOfMachine, findAccelerator } from './machines.ts'
 import { betweenMachines, findInterconnect, type Network, type NetworkSettings, namedNetwork } from './network.ts'
@@ -188,7 +188,10 @@ const recordedRow = (row: PlannedRow, card: RunCard, prices: Prices): PlannedRow
   }
 }
 
-/** The row of pretraining the base from scratch. */
+/**
+ * The row of pretraining the base from scratch.
+ * @param prices of one machine, which are those of what its run card recorded
+ */
 const planBase = async (
   { base, shard }: Pick<CommonRecipe, 'shard'> & { base?: string },
   planned: PlannedBase,
@@ -285,6 +288,15 @@ const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefi
 const cardNote = ({ memory }: RunPlan): string =>
   `With the segments of CUDA's allocator and its context a process has about ${formatBytes(memory.heldBytes)} of a card, counted with the kernels of the CPU.`
 
+/** What the money and energy of several processes are. */
+const priceNotes = ({ pricePerHour, watts }: Prices, { gpu, count = 1 }: PlanOptions): string[] => {
+  if (count === 1 || (pricePerHour === undefined && watts === undefined)) return []
+  const one = gpu === undefined ? 'machine' : 'card'
+  return [
+    `Money and energy are those of ${count} ${one}s, one for each process: prices and power are those of one ${one}.`,
+  ]
+}
+
 /** What a plan of several processes takes for granted. */
 const processNotes = (
   { processes, tokensPerStep }: RunPlan,
@@ -337,15 +349,16 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   expectProcesses(recipe, group)
   const network = group && networkOf(options)
   const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? deviceMemory(recipe.device)?.total ?? machineMemory()
-  const watts = options.watts ?? (card === undefined ? undefined : card.watts * (options.count ?? 1))
-  const prices: Prices = { ...options, watts, pricePerHour: options.pricePerHour ?? recipe.pricePerHour }
+  const { count = 1, watts = card?.watts, pricePerHour = recipe.pricePerHour, pricePerKilowattHour } = options
+  const eachPrices: Prices = { watts, pricePerHour, pricePerKilowattHour }
+  const prices = pricesOfAll(eachPrices, count)
   expectPrice(options, prices)
   const notes: string[] = []
   // Of a run that no machine here may hold, with cards or processes that are not here.
   const machines: PlanContext =
     card === undefined && group === undefined
       ? {}
-      : { group, card: card !== undefined, memoryBytes: memoryBytes * (options.count ?? 1) }
+      : { group, card: card !== undefined, memoryBytes: memoryBytes * count }
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
   if (features && group !== undefined)
@@ -362,7 +375,11 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     )
   if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   if (card !== undefined) notes.push(cardNote(planned))
-  notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
+  notes.push(
+    ...rolloutNotes(planned, speed),
+    ...processNotes(planned, options, network),
+    ...priceNotes(eachPrices, options),
+  )
   const context = { speed, network, memoryBytes, prices }
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
@@ -372,7 +389,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     const steps = planned.rollouts === undefined || options.gpu !== undefined
     const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { ...context, speed: steps ? speed : undefined })
     if (planned.base !== undefined)
-      rows.push(...(await planBase(recipe as CommonRecipe, planned.base, options, plain, prices, notes, group)))
+      rows.push(...(await planBase(recipe as CommonRecipe, planned.base, options, plain, eachPrices, notes, group)))
   }
   const fit =
     options.fit === undefined

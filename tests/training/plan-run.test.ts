@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { planRun, pretrain } from '../../src/runs/index.ts'
+import { formatBytes } from '../../src/core/index.ts'
+import { planFacts, planRun, pretrain } from '../../src/runs/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -37,12 +38,47 @@ describe('a plan of a pretraining run', () => {
   })
 
   test('finds the steps within limits of time, and the limit that decides', async () => {
-    const { fit, rows } = await planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 1 } })
+    const budget = { steps: 1e12 }
+    const { fit, rows } = await planRun(recipe({ budget }), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 1 } })
     expect(fit?.binds).toEqual(['money'])
     expect(fit?.steps).toBe(Math.floor((0.5 * 3600 * 0.4 * 8.1e12) / rows[0].flopsPerStep))
     // The price of the recipe, which is what `--price-per-hour` sets, is as good.
-    const priced = await planRun(recipe({ pricePerHour: 2 }), { gpu: 't4', fit: { hours: 1, money: 1 } })
+    const priced = await planRun(recipe({ budget, pricePerHour: 2 }), { gpu: 't4', fit: { hours: 1, money: 1 } })
     expect(priced.fit?.steps).toBe(fit?.steps)
+  })
+
+  test('leaves a run as it is that takes less than its limits, and says what is left', async () => {
+    const plans = await planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 3 } })
+    const { seconds, money } = plans.rows[0].costs!
+    expect(plans.fit).toMatchObject({ changes: {}, binds: [], steps: 20 })
+    expect(plans.fit?.left?.hours).toBeCloseTo(1 - seconds / 3600)
+    expect(plans.fit?.left?.money).toBeCloseTo(3 - money!)
+    expect(planFacts(plans).at(-1)).toMatch(/^fits within the limits as it is, with .* and 3\.00 of the money left$/)
+    const timed = await planRun(recipe({ budget: { minutes: 1 } }), { gpu: 't4', fit: { hours: 1 } })
+    expect(timed.fit).toMatchObject({ changes: {}, binds: [], steps: timed.rows[0].steps })
+  })
+
+  test('takes the speed of the settings that fit', async () => {
+    const config = { numLayers: 2, hiddenSize: 128, numHeads: 4, intermediateSize: 512 }
+    const large = { model: { type: 'bert', preset: 'test', config }, budget: { steps: 1e12 }, average: undefined }
+    const options = { gpu: 't4', story: false } as const
+    const heldWith = async (precision: string) => {
+      const least = { ...large, precision, recompute: 'all', batch: { sequences: 8, microTokens: 1024 } }
+      return (await planRun(recipe(least), options)).rows[0].memory.heldBytes
+    }
+    const [half, whole] = [await heldWith('bfloat16'), await heldWith('float32')]
+    expect(half).toBeLessThan(whole)
+    const { fit } = await planRun(recipe({ ...large, batch: { sequences: 8, microTokens: 1024 } }), {
+      ...{ ...options, fit: { memory: (half + whole) / 2, hours: 1 } },
+    })
+    expect(fit?.changes).toMatchObject({ precision: 'bfloat16' })
+    expect(fit?.speed?.flopsPerSecond).toBeCloseTo(0.4 * 65e12)
+    expect(fit?.steps).toBe(Math.floor((3600 * 0.4 * 65e12) / fit!.plan.flopsPerStep))
+    // What is refused says what the smallest of the settings take.
+    const smallest = planRun(recipe({ ...large, batch: { sequences: 8, microTokens: 1024 } }), {
+      ...{ ...options, fit: { memory: half / 2 } },
+    })
+    await expect(smallest).rejects.toThrow(`Expected at least ${formatBytes(half)} for \`fit.memory\``)
   })
 
   test('refuses an unknown card with the nearest name, and settings without effect', async () => {

@@ -57,6 +57,9 @@ export const planFields = {
       "power of one machine, or of one graphics card of `gpu` (default: the data sheet's); `count` are counted",
     ),
   pricePerKilowattHour: z.number().positive().optional().describe('price of energy'),
-  fit: z.string().optional().describe('limits to find the largest run within, such as memory=16GB,hours=8,money=50'),
+  fit: z
+    .string()
+    .optional()
+    .describe('limits to stay within by fewer steps and settings that take less, such as memory=16GB,hours=8,money=50'),
   html: z.string().optional().describe('HTML file to write, with the table and the memory of each run'),
 }

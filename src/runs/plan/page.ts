@@ -1,7 +1,7 @@
 // Plans as tables, and as one self-contained HTML page.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { escapeHtml, htmlPage, htmlTable } from '../../tracking/index.ts'
-import { describeChanges } from './fit.ts'
+import { describeChanges, type Fit } from './fit.ts'
 import type { PlannedRow, RunPlans } from './plan.ts'
 import type { ProcessPlan } from './step-time.ts'
 
@@ -90,6 +90,15 @@ export const peakHolders = ({ memory }: PlannedRow): { name: string; bytes: numb
 export const describePeak = ({ memory }: PlannedRow): string =>
   `${formatBytes(memory.peakBytes)} in ${[memory.phase, memory.operator].filter((part) => part !== '').join(', ')}`
 
+/** `with 3 h 10 min and 4.20 of the money left`. */
+const describeLeft = ({ hours, money }: NonNullable<Fit['left']>): string => {
+  const parts = [
+    ...(hours === undefined ? [] : [formatDuration(3_600_000 * hours)]),
+    ...(money === undefined ? [] : [`${money.toPrecision(3)} of the money`]),
+  ]
+  return `with ${parts.join(' and ')} left`
+}
+
 /** Lines about the run that was asked for, the source of its speed, and the limits. */
 export const planFacts = (plans: RunPlans): string[] => {
   const { rows, speed, memoryBytes, fit } = plans
@@ -107,6 +116,8 @@ export const planFacts = (plans: RunPlans): string[] => {
               ? 'fits within the limits as it is'
               : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
             ...(fit.memoryBytes === undefined ? [] : [`about ${formatBytes(fit.memoryBytes)} in all`]),
+            ...(fit.left === undefined ? [] : [describeLeft(fit.left)]),
+            ...(fit.speed === undefined ? [] : [`by ${fit.speed.source}`]),
           ].join(', '),
         ]),
   ]

@@ -44,7 +44,7 @@ export interface PlanOptions extends Prices, NetworkSettings {
   story?: boolean | undefined
   /** Tokens that the base is pretrained on (default: those of its run card, else 20 for each parameter). */
   pretrainingTokens?: number | undefined
-  /** Find the largest run within limits. */
+  /** Find settings and steps within limits. */
   fit?: Limits | undefined
 }
 
@@ -396,6 +396,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
       ? undefined
       : await fitRun(kind, recipe, planned, {
           ...{ limits: options.fit, speed, network, prices, machines },
+          speedOf: (found, plan) => speedOf(found, plan, options),
           unplannedBytes: unplanned.processBytes + unplanned.marginBytes,
         })
   return {

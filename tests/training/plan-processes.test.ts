@@ -195,6 +195,8 @@ test('options without an effect or that contradict each other are refused', asyn
   await refused({ count: 2, latency: 1e-6 }).toThrow(/`latency` needs the speed/)
   await refused({ count: 2, bandwidth: 1e9, interconnect: 'pcie-4' }).toThrow(/remove it, or remove `bandwidth`/)
   await refused({ gpu: 'h100', count: 2, interconnect: 'nvlnk-4' }).toThrow(/Did you mean nvlink-4/)
-  await refused({ gpu: 'h100' }, { shard: 'optimizer' }).toThrow(/needs several processes: set `count`/)
+  await refused({ gpu: 'h100' }, { shard: 'optimizer' }).toThrow(
+    /needs several processes: start them by `launch`, set `count`/,
+  )
   await refused({ gpu: 'h100', count: 8 }, { batch: { sequences: 4 } }).toThrow(/at least 8 for `batch.sequences`/)
 })

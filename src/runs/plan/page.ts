@@ -1,5 +1,5 @@
 // Plans as tables, and as one self-contained HTML page.
-import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { formatBytes, formatCount, formatPreciseDuration } from '../../core/index.ts'
 import { escapeHtml, htmlPage, htmlTable } from '../../tracking/index.ts'
 import { describeChanges, type Fit } from './fit.ts'
 import type { PlannedRow, RunPlans } from './plan.ts'
@@ -10,8 +10,9 @@ const flopsText = (flops: number): string => (flops === 0 ? '–' : flops.toExpo
 const timeText = ({ costs }: PlannedRow): string => {
   if (costs === undefined) return '–'
   const [from, to] = costs.range
-  const range = from === to ? '' : ` (${[from, to].map((seconds) => formatDuration(1000 * seconds)).join(' to ')})`
-  return `${formatDuration(1000 * costs.seconds)}${range}`
+  const range =
+    from === to ? '' : ` (${[from, to].map((seconds) => formatPreciseDuration(1000 * seconds)).join(' to ')})`
+  return `${formatPreciseDuration(1000 * costs.seconds)}${range}`
 }
 
 const optional = <Value>(value: Value | undefined, text: (value: Value) => string): string =>
@@ -43,7 +44,7 @@ export const planTable = ({ rows }: RunPlans): { head: string[]; rows: string[][
       ...(shared ? [optional(row.processes, (own) => formatBytes(sentBytes(own))), waitingText(row)] : []),
       optional(row.costs?.money, (money) => money.toPrecision(3)),
       optional(row.costs?.kilowattHours, (energy) => `${energy.toPrecision(3)} kWh`),
-      formatBytes(row.diskBytes),
+      optional(row.diskBytes, formatBytes),
     ]),
   }
 }
@@ -64,7 +65,7 @@ export const collectivesTable = ({ processes }: PlannedRow): { head: string[]; r
 const processFacts = ({ processes, step }: PlannedRow, { network }: RunPlans): string[] => {
   if (processes === undefined) return []
   const { rank, count, rows, tokens } = processes
-  const duration = (seconds: number) => formatDuration(1000 * seconds)
+  const duration = (seconds: number) => formatPreciseDuration(1000 * seconds)
   return [
     `rank ${rank} of ${count}: ${Number(rows.toFixed(1))} rows of together ${formatCount(tokens)} tokens in a step`,
     ...(step === undefined || network === undefined
@@ -93,7 +94,7 @@ export const describePeak = ({ memory }: PlannedRow): string =>
 /** `with 3 h 10 min and 4.20 of the money left`. */
 const describeLeft = ({ hours, money }: NonNullable<Fit['left']>): string => {
   const parts = [
-    ...(hours === undefined ? [] : [formatDuration(3_600_000 * hours)]),
+    ...(hours === undefined ? [] : [formatPreciseDuration(3_600_000 * hours)]),
     ...(money === undefined ? [] : [`${money.toPrecision(3)} of the money`]),
   ]
   return `with ${parts.join(' and ')} left`

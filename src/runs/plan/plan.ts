@@ -141,7 +141,7 @@ const planVariants = async (
     try {
       const other = { ...recipe, variant, adapter: {} } as CommonRecipe
       const isStepwise = kind.nonIterative?.(other) === undefined
-      const plan = isStepwise ? await planBuiltRun(kind, other, machines) : await planFeatures(kind, other)
+      const plan = isStepwise ? await planBuiltRun(kind, other, machines) : await planFeatures(kind, other, machines)
       rows.push(toRow(variant, plan))
     } catch (error) {
       notes.push(`${variant} is not planned: ${(error as Error).message}`)
@@ -193,7 +193,7 @@ const recordedRow = (row: PlannedRow, card: RunCard, prices: Prices): PlannedRow
  * @param prices of one machine, which are those of what its run card recorded
  */
 const planBase = async (
-  { base, shard }: Pick<CommonRecipe, 'shard'> & { base?: string },
+  { base, shard, precision }: Pick<CommonRecipe, 'shard' | 'precision'> & { base?: string },
   planned: PlannedBase,
   { pretrainingTokens, gpu }: PlanOptions,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
@@ -204,7 +204,7 @@ const planBase = async (
   if (base === undefined) return []
   const card = await readBaseCard(base)
   const batch = pretrainingBatch(card, planned.definition.facts(planned.config).maxPositions)
-  const step = await planPretraining(planned, batch, { group, card: gpu !== undefined, shard })
+  const step = await planPretraining(planned, batch, { group, card: gpu !== undefined, shard, precision })
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   const row = toRow('pretraining the base', {
     ...step,
@@ -327,7 +327,7 @@ const processNotes = (
 const expectProcesses = ({ shard }: CommonRecipe, group: PlannedGroup | undefined): void => {
   if (shard !== 'none' && group === undefined)
     throw new ConfigError(
-      `\`shard\` ${shard} needs several processes: set \`count\` of the plan to 2 or more, or \`shard\` to none.`,
+      `\`shard\` ${shard} needs several processes: start them by \`launch\`, set \`count\` of a plan to 2 or more, or \`shard\` to none.`,
     )
 }
 
@@ -362,10 +362,12 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
   if (features && group !== undefined)
-    throw new ConfigError(`\`variant\` ${variantOf(recipe)} is fitted in one process: remove \`count\`.`)
+    throw new ConfigError(
+      `\`variant\` ${variantOf(recipe)} is planned in one process only: plan it without \`launch\` or \`count\`.`,
+    )
   // A method without steps has no budget and no batches: those of a run with steps are planned, as it has them by default.
   const stepwise = features ? await startOf(command).resolve({ ...given, variant: 'full', adapter: {} }) : recipe
-  const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe, machines)
+  const planned = features ? await planFeatures(kind, stepwise, machines) : await planBuiltRun(kind, recipe, machines)
   // Before other methods are planned, which leave memory behind.
   const unplanned = card === undefined ? await unplannedMemory(recipe.device) : { processBytes: 0, marginBytes: 0 }
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatBytes, formatCount, formatDuration } from './format.ts'
+import { formatBytes, formatCount, formatDuration, formatPreciseDuration } from './format.ts'
 
 it('formats bytes', () => {
   expect([0, 12, 1023, 1024, 1536, 310 * 2 ** 20, 1.5 * 2 ** 30, -2048, 1023.9 * 1024].map(formatBytes)).toEqual([
@@ -51,5 +51,12 @@ it('formats durations', () => {
     '2 h 13 min',
     '3 d 4 h',
     'unknown',
+  ])
+})
+
+it('formatPreciseDuration has three significant digits below 10 ms', () => {
+  const cases = [0, 0.04123, 1.404, 2.3651, 9.994, 9.996, 12.4, 12_340]
+  expect(cases.map(formatPreciseDuration)).toEqual([
+    ...['0 ms', '0.0412 ms', '1.4 ms', '2.37 ms', '9.99 ms', '10 ms', '12 ms', '12.3 s'],
   ])
 })

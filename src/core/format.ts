@@ -41,6 +41,12 @@ export const formatDuration = (milliseconds: number): string => {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
+/** As `formatDuration`, with three significant digits below 10 ms: `2.37 ms`, `0.0412 ms`. */
+export const formatPreciseDuration = (milliseconds: number): string => {
+  const isShort = milliseconds > 0 && milliseconds < 9.995
+  return isShort ? `${Number(milliseconds.toPrecision(3))} ms` : formatDuration(milliseconds)
+}
+
 const two = (value: number): string => {
   return String(value).padStart(2, '0')
 }

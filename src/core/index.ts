@@ -6,7 +6,7 @@ export { type ConfigFault, configFaults, descriptionOf, parseConfig, schemaLayer
 export * from './errors.ts'
 export { exists } from './exists.ts'
 export { folderOwner, lockFolder } from './folder-lock.ts'
-export { formatBytes, formatCount, formatDuration } from './format.ts'
+export { formatBytes, formatCount, formatDuration, formatPreciseDuration } from './format.ts'
 export { groupBy } from './group-by.ts'
 export { sha256, sha256File } from './hashing.ts'
 export { fetchFault, isPassingStatus } from './http-faults.ts'

@@ -1,5 +1,6 @@
 // The checks before the first step, so that a run that cannot learn ends before it costs anything. Independent of the objective.
 import { ConfigError } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
 import { type Optimizer, type ScheduleConfig, scheduleAt } from '../optim/index.ts'
@@ -47,6 +48,16 @@ export interface PreFlight {
   warnings: string[]
 }
 
+/** Parameters of a body that tokens are multiplied with: embedding tables are looked up. */
+const multiplied = (body: Model['body']): Tensor[] => {
+  const tables = new Set([...body.modules()].flatMap(([, part]) => (part instanceof Embedding ? [part.weight] : [])))
+  return [...body.parameters().values()].filter((parameter) => !tables.has(parameter))
+}
+
+/** FLOPs of a token's matrix products with the weights of a body, forward: two for each parameter. */
+export const forwardFlopsPerToken = (body: Model['body']): number =>
+  2 * multiplied(body).reduce((sum, { size }) => sum + size, 0)
+
 /** Embedding tables are looked up, not multiplied; the head computes the trained tokens only. */
 const flopsPerToken = (
   { model, auxiliary, parameters }: Pick<TrainableModel, 'model' | 'auxiliary' | 'parameters'>,
@@ -57,10 +68,7 @@ const flopsPerToken = (
   let perToken = 0
   for (const one of [model, auxiliary]) {
     if (one === undefined) continue
-    const tables = new Set(
-      [...one.body.modules()].flatMap(([, part]) => (part instanceof Embedding ? [part.weight] : [])),
-    )
-    for (const parameter of one.body.parameters().values()) if (!tables.has(parameter)) perToken += flopsOf(parameter)
+    for (const parameter of multiplied(one.body)) perToken += flopsOf(parameter)
     for (const parameter of one.head.parameters().values()) perToken += flopsOf(parameter) * trainedShare
   }
   return perToken

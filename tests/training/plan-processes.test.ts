@@ -156,6 +156,18 @@ describe('a process of several', () => {
     expect(Object.keys((await one).fit?.changes ?? {})).not.toContain('shard')
   })
 
+  test('costs what all machines cost: rent, power and limits of money', async () => {
+    const prices = { pricePerHour: 2, watts: 700, pricePerKilowattHour: 0.5, story: false }
+    const asked = recipe({ batch: { sequences: 8 }, budget: { steps: 1e9 } })
+    const { rows, fit, notes } = await planRun(asked, { ...prices, ...gpu, fit: { money: 1 } })
+    const { costs, step } = rows[0]
+    const hours = costs!.seconds / 3600
+    expect(costs!.kilowattHours! / hours).toBeCloseTo(4 * 0.7)
+    expect(costs!.money! / hours).toBeCloseTo(4 * (2 + 0.7 * 0.5))
+    expect((fit!.steps! * step!.seconds) / 3600).toBeCloseTo(1 / (4 * 2.35), 5)
+    expect(notes.join(' ')).toContain('Money and energy are those of 4 cards')
+  })
+
   test('is in the table, the page and the facts', async () => {
     const plans = await planRun(recipe({ batch: { sequences: 8 } }), { ...gpu, story: false })
     const page = renderPlanPage(plans)
@@ -183,6 +195,8 @@ test('options without an effect or that contradict each other are refused', asyn
   await refused({ count: 2, latency: 1e-6 }).toThrow(/`latency` needs the speed/)
   await refused({ count: 2, bandwidth: 1e9, interconnect: 'pcie-4' }).toThrow(/remove it, or remove `bandwidth`/)
   await refused({ gpu: 'h100', count: 2, interconnect: 'nvlnk-4' }).toThrow(/Did you mean nvlink-4/)
-  await refused({ gpu: 'h100' }, { shard: 'optimizer' }).toThrow(/needs several processes: set `count`/)
+  await refused({ gpu: 'h100' }, { shard: 'optimizer' }).toThrow(
+    /needs several processes: start them by `launch`, set `count`/,
+  )
   await refused({ gpu: 'h100', count: 8 }, { batch: { sequences: 4 } }).toThrow(/at least 8 for `batch.sequences`/)
 })

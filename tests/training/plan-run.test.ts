@@ -2,7 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { planRun, pretrain } from '../../src/runs/index.ts'
+import { formatBytes } from '../../src/core/index.ts'
+import { type FinetuneInput, finetune, planFacts, planRun, pretrain } from '../../src/runs/index.ts'
+import { keptCheckpoints } from '../../src/runs/plan/plan-run.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -23,7 +25,9 @@ describe('a plan of a pretraining run', () => {
     expect(run.flops).toBeCloseTo(20 * run.flopsPerStep)
     expect(speed?.flopsPerSecond).toBeCloseTo(2 * 0.4 * 19.5e12)
     expect(run.costs?.seconds).toBeCloseTo(run.flops / (2 * 0.4 * 19.5e12))
-    expect(run.costs?.money).toBeCloseTo(((run.costs?.seconds ?? 0) / 3600) * 3)
+    // Two cards are rented, each at this price, and each has the power of its data sheet.
+    expect(run.costs!.money! / (run.costs!.seconds / 3600)).toBeCloseTo(2 * 3)
+    expect(run.costs!.kilowattHours! / (run.costs!.seconds / 3600)).toBeCloseTo(2 * 0.4)
     expect(memoryBytes).toBe(80e9)
     expect(run.memory.holders.some(({ label }) => label === 'optimizer state')).toBe(true)
   })
@@ -35,12 +39,47 @@ describe('a plan of a pretraining run', () => {
   })
 
   test('finds the steps within limits of time, and the limit that decides', async () => {
-    const { fit, rows } = await planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 1 } })
+    const budget = { steps: 1e12 }
+    const { fit, rows } = await planRun(recipe({ budget }), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 1 } })
     expect(fit?.binds).toEqual(['money'])
     expect(fit?.steps).toBe(Math.floor((0.5 * 3600 * 0.4 * 8.1e12) / rows[0].flopsPerStep))
     // The price of the recipe, which is what `--price-per-hour` sets, is as good.
-    const priced = await planRun(recipe({ pricePerHour: 2 }), { gpu: 't4', fit: { hours: 1, money: 1 } })
+    const priced = await planRun(recipe({ budget, pricePerHour: 2 }), { gpu: 't4', fit: { hours: 1, money: 1 } })
     expect(priced.fit?.steps).toBe(fit?.steps)
+  })
+
+  test('leaves a run as it is that takes less than its limits, and says what is left', async () => {
+    const plans = await planRun(recipe(), { gpu: 't4', pricePerHour: 2, fit: { hours: 1, money: 3 } })
+    const { seconds, money } = plans.rows[0].costs!
+    expect(plans.fit).toMatchObject({ changes: {}, binds: [], steps: 20 })
+    expect(plans.fit?.left?.hours).toBeCloseTo(1 - seconds / 3600)
+    expect(plans.fit?.left?.money).toBeCloseTo(3 - money!)
+    expect(planFacts(plans).at(-1)).toMatch(/^fits within the limits as it is, with .* and 3\.00 of the money left$/)
+    const timed = await planRun(recipe({ budget: { minutes: 1 } }), { gpu: 't4', fit: { hours: 1 } })
+    expect(timed.fit).toMatchObject({ changes: {}, binds: [], steps: timed.rows[0].steps })
+  })
+
+  test('takes the speed of the settings that fit', async () => {
+    const config = { numLayers: 2, hiddenSize: 128, numHeads: 4, intermediateSize: 512 }
+    const large = { model: { type: 'bert', preset: 'test', config }, budget: { steps: 1e12 }, average: undefined }
+    const options = { gpu: 't4', story: false } as const
+    const heldWith = async (precision: string) => {
+      const least = { ...large, precision, recompute: 'all', batch: { sequences: 8, microTokens: 1024 } }
+      return (await planRun(recipe(least), options)).rows[0].memory.heldBytes
+    }
+    const [half, whole] = [await heldWith('bfloat16'), await heldWith('float32')]
+    expect(half).toBeLessThan(whole)
+    const { fit } = await planRun(recipe({ ...large, batch: { sequences: 8, microTokens: 1024 } }), {
+      ...{ ...options, fit: { memory: (half + whole) / 2, hours: 1 } },
+    })
+    expect(fit?.changes).toMatchObject({ precision: 'bfloat16' })
+    expect(fit?.speed?.flopsPerSecond).toBeCloseTo(0.4 * 65e12)
+    expect(fit?.steps).toBe(Math.floor((3600 * 0.4 * 65e12) / fit!.plan.flopsPerStep))
+    // What is refused says what the smallest of the settings take.
+    const smallest = planRun(recipe({ ...large, batch: { sequences: 8, microTokens: 1024 } }), {
+      ...{ ...options, fit: { memory: half / 2 } },
+    })
+    await expect(smallest).rejects.toThrow(`Expected at least ${formatBytes(half)} for \`fit.memory\``)
   })
 
   test('refuses an unknown card with the nearest name, and settings without effect', async () => {
@@ -73,6 +112,37 @@ describe('a plan of a pretraining run', () => {
   })
 })
 
+describe('disk of a plan', () => {
+  test('has the checkpoints that are kept, with the average and the state of all processes', async () => {
+    const row = async (more: object, options: object = {}) =>
+      (await planRun(recipe({ average: undefined, ...more }), { gpu: 'a100', story: false, ...options })).rows[0]
+    const plain = await row({})
+    const weights = 4 * plain.parameters
+    const average = { decay: 0.9 }
+    const own = { checkpoint: {}, keep: { last: 2 } }
+    // Of 20 steps without checkpoints by steps, the last one is kept.
+    expect((await row({ average, ...own })).diskBytes! - (await row(own)).diskBytes!).toBe(weights)
+    const batch = { sequences: 8 }
+    const shared = await row({ batch, shard: 'optimizer' }, { count: 4 })
+    const whole = await row({ batch }, { count: 4 })
+    expect(shared.diskBytes! / whole.diskBytes!).toBeCloseTo(1, 1)
+  })
+
+  test.each([
+    [{ last: 2 }, { steps: 5 }, 20, 2],
+    [{ last: 2 }, {}, 20, 1],
+    [{ last: 2, best: 'loss' }, { steps: 5 }, 20, 3],
+    // At 10 and 20 by `every`, at 15 and 20 as the newest.
+    [{ last: 2, every: 10 }, { steps: 5 }, 20, 3],
+    // At 6, 12 and 18 by `every`, and at 20 as the newest.
+    [{ last: 1, every: 2 }, { steps: 3 }, 20, 4],
+    [{ last: 2, every: 10 }, { minutes: 5, epochs: 1 }, 20, 2],
+    [{ last: 2, every: 10 }, { steps: 5 }, undefined, 2],
+  ])('keeps by %j and %j the checkpoints of %d steps: %d', (keep, checkpoint, steps, expected) => {
+    expect(keptCheckpoints({ keep, checkpoint }, steps)).toBe(expected)
+  })
+})
+
 describe('a plan of a fine-tuning run', () => {
   const words = ['the', 'house', 'river', 'old', 'bird', 'rain', 'stone']
   let asked: object
@@ -92,10 +162,38 @@ describe('a plan of a fine-tuning run', () => {
     const of = (name: string) => rows.find((row) => row.name === name)!
     expect(of('full').trainedParameters).toBe(of('full').parameters)
     expect(of('lora').trainedParameters).toBeLessThan(of('full').trainedParameters)
-    expect(of('feature-based')).toMatchObject({ trainedParameters: 0, diskBytes: 0 })
+    expect(of('feature-based')).toMatchObject({ trainedParameters: 0 })
+    expect(of('feature-based').diskBytes).toBeUndefined()
+    // As all rows of a plan for a card, with the context of CUDA.
+    expect(of('feature-based').memory.heldBytes).toBeGreaterThan(0.5 * 2 ** 30)
     // One pass forward, beside three with gradients.
     expect(of('feature-based').flops).toBeLessThan(of('full').flops / 6)
     expect(notes.filter((note) => note.includes('is not planned'))).toEqual([])
+  })
+
+  test('of features counts training and validation records, and the run counts the same', async () => {
+    // Equal texts would be computed once.
+    const text = (i: number) => `${words[i % 7]} ${words[i % 5]} ${words[i % 3]}`
+    const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify({ text: text(i), label: `${i % 2}` }))
+    const file = join(data.root, 'different.jsonl')
+    writeFileSync(file, lines.join('\n'))
+    const fitted = { ...asked, data: file, variant: 'feature-based' }
+    const { rows } = await planRun(fitted, { gpu: 't4', story: false })
+    const out = join(data.root, 'features')
+    const adapter = { cache: join(data.root, 'cache') }
+    await finetune({ ...fitted, out, adapter } as FinetuneInput)
+    const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
+    expect(rows[0].tokens / card.tokens).toBeCloseTo(1, 1)
+    // Embedding tables are not multiplied: with them it would be a third more at least.
+    expect(card.flops / card.tokens).toBeLessThan((2 * rows[0].parameters) / 1.3)
+  })
+
+  test('plans the base in the precision of the run', async () => {
+    const heldOf = async (precision: string) =>
+      (await planRun({ ...asked, variant: 'full', precision }, { gpu: 't4' })).rows
+        .at(-1)!
+        .memory.phases.find(({ phase }) => phase === 'forward')!.peakBytes
+    expect(await heldOf('bfloat16')).not.toBe(await heldOf('float32'))
   })
 
   const baseRow = async (options: object = {}) =>

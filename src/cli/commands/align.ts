@@ -1,7 +1,7 @@
 // `tunesmith align`: the recipe of an alignment run as flags. The work is `align` of src/runs.
-import { type AlignInput, alignSchema, planRun, align as startRun } from '../../runs/index.ts'
+import { type AlignInput, alignSchema, align as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
+import { dryRunField, planDryRun, renderRunOrPlan } from '../parts/dry-run.ts'
 import { objectiveNotes } from '../parts/objective-notes.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
@@ -18,7 +18,7 @@ export const align = defineCommand({
   options: alignSchema.extend(watchFields).extend(dryRunField),
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
-    if (dryRun) return planRun({ ...options, command: 'align' })
+    if (dryRun) return planDryRun({ ...options, command: 'align' })
     const display = displayRun(context, { label: 'Aligning', ...options })
     try {
       return await watched(context, flags, (listener) => startRun(options as AlignInput, { ...display, ...listener }))

@@ -1,7 +1,7 @@
 // `tunesmith finetune`: the recipe of a fine-tuning run as flags. The work is `finetune` of src/runs.
-import { type FinetuneInput, finetuneSchema, planRun, finetune as startRun } from '../../runs/index.ts'
+import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
+import { dryRunField, planDryRun, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
@@ -19,7 +19,7 @@ export const finetune = defineCommand({
     const { dryRun, textColumn, pairColumn, labelColumn, ...given } = options
     const [flags, recipe] = watchFlagsOf(given)
     const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
-    if (dryRun) return planRun({ ...recipe, settings, command: 'finetune' })
+    if (dryRun) return planDryRun({ ...recipe, settings, command: 'finetune' })
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await watched(context, flags, (listener) =>

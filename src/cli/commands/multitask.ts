@@ -1,7 +1,7 @@
 // `tunesmith multitask`: the recipe of a run of several tasks as flags. The work is `multitask` of src/runs.
-import { type MultitaskInput, multitaskSchema, planRun, multitask as startRun } from '../../runs/index.ts'
+import { type MultitaskInput, multitaskSchema, multitask as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
+import { dryRunField, planDryRun, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
@@ -16,7 +16,7 @@ export const multitask = defineCommand({
   options: multitaskSchema.extend(watchFields).extend(dryRunField),
   async run({ dryRun, ...given }, _args, context) {
     const [flags, recipe] = watchFlagsOf(given)
-    if (dryRun) return planRun({ ...recipe, command: 'multitask' })
+    if (dryRun) return planDryRun({ ...recipe, command: 'multitask' })
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await watched(context, flags, (listener) =>

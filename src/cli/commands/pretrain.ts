@@ -1,7 +1,7 @@
 // `tunesmith pretrain`: the recipe of a pretraining run as flags. The work is `pretrain` of src/runs.
-import { type PretrainInput, planRun, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
+import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunField, renderRunOrPlan } from '../parts/dry-run.ts'
+import { dryRunField, planDryRun, renderRunOrPlan } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun, runExitCode } from '../parts/run-display.ts'
 import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
@@ -20,7 +20,7 @@ export const pretrain = defineCommand({
   options: pretrainSchema.extend(watchFields).extend(dryRunField),
   async run({ dryRun, ...given }, _args, context) {
     const [flags, options] = watchFlagsOf(given)
-    if (dryRun) return planRun({ ...options, command: 'pretrain' })
+    if (dryRun) return planDryRun({ ...options, command: 'pretrain' })
     const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
       return await watched(context, flags, (listener) =>

@@ -1,9 +1,9 @@
 // A command that trains has no flags of a plan: what its plan advises names the command that has them.
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { finetune } from '../commands/finetune.ts'
 import { flagNaming } from '../flag-names.ts'
 import { flagsOf } from '../flags.ts'
-import { renderRunOrPlan } from './dry-run.ts'
+import { planDryRun, renderRunOrPlan } from './dry-run.ts'
 
 const notes = [
   'use `measure`, or `gpu`. Set how many it had by `pretrainingTokens`. Raise `batch.tokens`.',
@@ -21,4 +21,19 @@ it('names the flags of its own command, and those of a plan with the command tha
     'note: Leave `measured` as it is.',
   ])
   expect(notesOf(renderRunOrPlan()(plan, context))[0]).toContain('use `measure`, or `gpu`.')
+})
+
+it('plans as many processes as a launcher started', async () => {
+  const launched = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: 'localhost', MASTER_PORT: '29500' }
+  const recipe = { command: 'pretrain', model: { type: 'bert', preset: 'test' }, shard: 'optimizer' }
+  // What is refused for one process is planned for two, until the data is read.
+  const given = { ...recipe, objective: { type: 'masked-lm' }, data: 'missing', tokenizer: 'missing', out: 'missing' }
+  try {
+    await expect(planDryRun(given)).rejects.toThrow(/`shard` optimizer needs several processes: start them by `launch`/)
+    for (const [name, value] of Object.entries(launched)) vi.stubEnv(name, value)
+    await expect(planDryRun(given)).rejects.not.toThrow(/needs several processes/)
+    await expect(planDryRun({ ...given, batch: { sequences: 1 } })).rejects.toThrow(/at least 2 for `batch.sequences`/)
+  } finally {
+    vi.unstubAllEnvs()
+  }
 })

@@ -1,6 +1,7 @@
 // The flag `--dry-run` of commands that train: the plan of the run in place of the run.
 import { z } from 'zod'
-import type { RunPlans, RunResult } from '../../runs/index.ts'
+import { readLaunch } from '../../distributed/index.ts'
+import { planRun, type RunPlans, type RunResult } from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
 import { flagNaming } from '../flag-names.ts'
 import { flagsOf } from '../flags.ts'
@@ -14,6 +15,12 @@ export const dryRunField = {
     .boolean()
     .default(false)
     .describe('print the plan of the run (memory, FLOPs, time and cost) instead of starting it'),
+}
+
+/** The plan of a run in place of it: that of the first of the processes that a launcher started, which shows it. */
+export const planDryRun = (recipe: object): Promise<RunPlans> => {
+  const { size = 1 } = readLaunch() ?? {}
+  return planRun(recipe, size === 1 ? {} : { count: size })
 }
 
 /** Names the settings of a plan as flags of the command that has them; the command that trains does not. */

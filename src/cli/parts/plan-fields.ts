@@ -44,8 +44,9 @@ export const planFields = {
     ),
   story: z.boolean().default(true).describe('plan other methods and the pretraining of the base too'),
   pretrainingTokens: z.number().positive().optional().describe('tokens that the base is pretrained on'),
-  watts: z.number().positive().optional().describe('power of the machine'),
+  pricePerHour: z.number().positive().optional().describe('rent per hour of one machine or `gpu`, of `count`'),
+  watts: z.number().positive().optional().describe('power of one machine or `gpu`, of `count`'),
   pricePerKilowattHour: z.number().positive().optional().describe('price of energy'),
-  fit: z.string().optional().describe('limits to find the largest run within, such as memory=16GB,hours=8,money=50'),
+  fit: z.string().optional().describe('limits to stay within, such as memory=16GB,hours=8,money=50'),
   html: z.string().optional().describe('HTML file to write, with the table and the memory of each run'),
 }

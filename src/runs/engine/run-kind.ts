@@ -73,6 +73,8 @@ export interface BuiltRun {
   enoughSteps?: number
   /** Documents of the validation split, where the data is split by document and evaluated. */
   validationDocuments?: number
+  /** Validation records, where a run without steps would turn them into features. */
+  validationRecords?: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
   notes: string[]

@@ -58,6 +58,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     }),
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,
+    validationRecords: data.validation.length,
     hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, start, stack: recipe.stack })),
     notes: [...notes, ...data.notes, ...encoded.notes],
     metrics: {

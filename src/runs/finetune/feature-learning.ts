@@ -32,6 +32,7 @@ import {
   taskMaxLength,
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
+import { forwardFlopsPerToken } from '../../training/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
@@ -281,8 +282,7 @@ export const fitFeatures =
         tokens,
         examples: train.examples.length,
         parameters: learned.fitted.parameterCount,
-        // A forward pass: two operations for every parameter and token.
-        flops: 2 * fit.base.model.parameterCount * tokens,
+        flops: forwardFlopsPerToken(fit.base.model.body) * tokens,
         cachedShare: cached / Math.max(1, cached + computed),
         hashes,
         model: modelFolder(recipe),

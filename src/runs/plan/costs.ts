@@ -15,10 +15,11 @@ export interface Speed {
   source: string
 }
 
-/** Prices and power of the user's machine. */
+/** Prices and power: the user's are for one machine or graphics card. */
 export interface Prices {
+  /** Rent of the machine or card. */
   pricePerHour?: number | undefined
-  /** Power of the whole machine. */
+  /** Power of the machine or card. */
   watts?: number | undefined
   pricePerKilowattHour?: number | undefined
 }
@@ -33,7 +34,17 @@ export interface RunCosts {
   kilowattHours?: number
 }
 
-/** The costs of a time that was taken from a speed. */
+/** Prices of several machines or cards together, from those of one. Energy has the same price for all. */
+export const pricesOfAll = ({ pricePerHour, watts, pricePerKilowattHour }: Prices, count: number): Prices => ({
+  pricePerHour: pricePerHour && count * pricePerHour,
+  watts: watts && count * watts,
+  pricePerKilowattHour,
+})
+
+/**
+ * The costs of a time that was taken from a speed.
+ * @param prices of all machines or cards together
+ */
 export const costsOf = (seconds: number, { tolerance }: Pick<Speed, 'tolerance'>, prices: Prices = {}): RunCosts => {
   const hours = seconds / 3600
   const kilowattHours = prices.watts === undefined ? undefined : (hours * prices.watts) / 1000
@@ -58,7 +69,10 @@ export interface Limits {
   money?: number
 }
 
-/** The longest time within limits of time and money, and the limit that binds; undefined without such limits. */
+/**
+ * The longest time within limits of time and money, and the limit that binds; undefined without such limits.
+ * @param prices of all machines or cards together
+ */
 export const affordableTime = (
   { hours, money }: Limits,
   speed: Speed,

@@ -1,8 +1,8 @@
-// The largest run within limits of memory, time and money: the micro-batch, then recomputation and precision, then the budget of tokens.
+// A run within limits of memory, time and money: the micro-batch, then recomputation and precision, then fewer steps.
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
-import { affordableTime, type Limits, type Prices, type Speed } from './costs.ts'
+import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './costs.ts'
 import type { Network } from './network.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
 import { stepTime } from './step-time.ts'
@@ -14,9 +14,13 @@ export interface Fit {
   plan: Omit<RunPlan, 'timeline'>
   /** Limits that decide these settings. */
   binds: string[]
-  /** Steps and tokens that time and money allow, where they are limited. */
+  /** Steps and tokens of the run within the limits of time and money, where there are any. */
   steps?: number
   tokens?: number
+  /** Hours and money that the limits leave, where the run takes less. */
+  left?: { hours?: number; money?: number }
+  /** Speed of the changed run, where it has another precision or method. */
+  speed?: Speed
   /** What the run is predicted to take of the memory that was limited: the process on the CPU, a card otherwise. */
   memoryBytes?: number
 }
@@ -52,8 +56,7 @@ const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
 }
 
 /** Settings of a recipe that change, and the plan with them. */
-export interface NearestFit {
-  changes: Record<string, unknown>
+export interface NearestFit extends Candidate {
   plan: RunPlan
 }
 
@@ -75,7 +78,7 @@ export const nearestFit = async (
   for (const { changes, recipe: changed } of candidates(recipe, context.group !== undefined)) {
     try {
       const plan = await planBuiltRun(kind, changed, 'variant' in changes ? own : context)
-      if (fits(plan)) return { changes, plan }
+      if (fits(plan)) return { changes, recipe: changed, plan }
     } catch (error) {
       if (Object.keys(changes).length === 0 || !(error instanceof ConfigError)) throw error
     }
@@ -87,6 +90,8 @@ export const nearestFit = async (
 interface FitContext {
   limits: Limits
   speed: Speed | undefined
+  /** The speed of another recipe of the same run. */
+  speedOf(recipe: CommonRecipe, plan: RunPlan): Promise<Speed | undefined>
   network: Network | undefined
   prices: Prices
   machines: PlanContext
@@ -94,18 +99,50 @@ interface FitContext {
   unplannedBytes: number
 }
 
-/** @throws ConfigError for less memory than any of the changes takes */
-const refuseMemory = (limit: number, { memory }: RunPlan, unplannedBytes: number): never => {
-  const states = memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0)
-  const least = `Expected at least ${formatBytes(unplannedBytes + states)} for \`fit.memory\``
+/**
+ * @param smallest memory that any of the planned settings takes
+ * @throws ConfigError for less memory than that
+ */
+const refuseMemory = (limit: number, smallest: number, unplannedBytes: number): never => {
+  const least = `Expected at least ${formatBytes(smallest)} for \`fit.memory\``
   if (unplannedBytes >= limit)
     throw new ConfigError(
       `${least}, got ${formatBytes(limit)}: the process takes about ${formatBytes(unplannedBytes)} before it has any tensors. Allow more.`,
     )
-  const beside = unplannedBytes === 0 ? '' : `the process (about ${formatBytes(unplannedBytes)}), `
+  const process = unplannedBytes === 0 ? '' : `, with about ${formatBytes(unplannedBytes)} of the process`
   throw new ConfigError(
-    `${least}, which ${beside}weights, gradients and optimizer state take, got ${formatBytes(limit)}. Choose a smaller model or a method that trains less.`,
+    `${least}, which the smallest of the planned settings take${process}, got ${formatBytes(limit)}. Choose a smaller model or a method that trains less.`,
   )
+}
+
+/** Settings that the speed of a run depends on. */
+const speedSettings = ['precision', 'variant']
+
+/** Steps of a run within its limits, and what it leaves of them where it takes fewer than they allow. */
+const stepsWithin = (
+  { steps: planned = Number.POSITIVE_INFINITY }: RunPlan,
+  { budget }: CommonRecipe,
+  { limits, prices, speed }: Pick<FitContext, 'limits' | 'prices'> & { speed: Speed },
+  stepSeconds: number,
+): { steps: number; binds?: 'hours' | 'money'; left?: Fit['left'] } => {
+  const affordable = affordableTime(limits, speed, prices)!
+  const { startSeconds = 0 } = speed
+  const allowed = Math.floor((affordable.seconds - startSeconds) / stepSeconds)
+  if (allowed < 1)
+    throw new ConfigError(
+      `Expected more for \`fit.${affordable.binds}\`: one step takes ${(stepSeconds * 1000).toPrecision(3)} ms${startSeconds === 0 ? '' : ` and the start ${startSeconds.toPrecision(3)} s`}, which is over the limit. Choose a smaller batch.`,
+    )
+  const byTime = budget.minutes === undefined ? planned : Math.floor((60 * budget.minutes) / stepSeconds)
+  const wanted = Math.min(planned, byTime)
+  if (wanted > allowed) return { steps: allowed, binds: affordable.binds }
+  const { seconds, money = 0 } = costsOf(wanted * stepSeconds + startSeconds, speed, prices)
+  return {
+    steps: wanted,
+    left: {
+      ...(limits.hours !== undefined && { hours: limits.hours - seconds / 3600 }),
+      ...(limits.money !== undefined && { money: limits.money - money }),
+    },
+  }
 }
 
 /** @throws ConfigError for limits that no run stays within, which names the one that binds */
@@ -113,40 +150,44 @@ export const fitRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
   planned: RunPlan,
-  { limits, speed, network, prices, machines, unplannedBytes }: FitContext,
+  { limits, speed: askedSpeed, speedOf, network, prices, machines, unplannedBytes }: FitContext,
 ): Promise<Fit> => {
   const { memory } = limits
   const takenBy = (plan: RunPlan) => unplannedBytes + plan.memory.heldBytes
+  let smallest = Number.POSITIVE_INFINITY
+  const isWithin = (plan: RunPlan, limit: number) => {
+    smallest = Math.min(smallest, takenBy(plan))
+    return takenBy(plan) <= limit
+  }
   const found =
     memory === undefined
-      ? { changes: {}, plan: planned }
-      : await nearestFit(kind, recipe, (plan) => takenBy(plan) <= memory, machines)
-  if (found === undefined) return refuseMemory(memory!, planned, unplannedBytes)
+      ? { changes: {}, recipe, plan: planned }
+      : await nearestFit(kind, recipe, (plan) => isWithin(plan, memory), machines)
+  if (found === undefined) return refuseMemory(memory!, smallest, unplannedBytes)
   const { timeline, ...plan } = found.plan
   const { changes } = found
   const binds = Object.keys(changes).length > 0 ? ['memory'] : []
   const taken = memory === undefined ? {} : { memoryBytes: takenBy(found.plan) }
   if (limits.hours === undefined && limits.money === undefined) return { changes, plan, binds, ...taken }
+  const isOther = speedSettings.some((name) => name in changes)
+  const speed = isOther ? await speedOf(found.recipe, found.plan) : askedSpeed
   if (speed === undefined)
     throw new ConfigError('`fit` by time or money needs the speed of the machine: add `measure`, or choose a `gpu`.')
-  const affordable = affordableTime(limits, speed, prices)
-  if (affordable === undefined) return { changes, plan, binds, ...taken }
   const time = stepTime({ ...plan, timeline }, speed, network)
   if (time === undefined)
     throw new ConfigError(
       '`fit` by time or money needs the network between the processes: set `interconnect`, or `bandwidth`.',
     )
-  const steps = Math.floor(affordable.seconds / time.seconds)
-  if (steps < 1)
-    throw new ConfigError(
-      `Expected more for \`fit.${affordable.binds}\`: one step takes ${(time.seconds * 1000).toPrecision(3)} ms, which is over the limit. Choose a smaller batch.`,
-    )
+  const within = stepsWithin(plan, found.recipe, { limits, prices, speed }, time.seconds)
+  const { steps, binds: limit, left } = within
   return {
-    changes: { ...changes, 'budget.steps': steps },
+    changes: limit === undefined ? changes : { ...changes, 'budget.steps': steps },
     plan,
     ...taken,
-    binds: [...binds, affordable.binds],
+    binds: limit === undefined ? binds : [...binds, limit],
     steps,
+    ...(left && { left }),
+    ...(isOther && { speed }),
     tokens: Math.floor(steps * plan.tokensPerStep),
   }
 }

@@ -1,7 +1,7 @@
 // Plans as tables, and as one self-contained HTML page.
-import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { formatBytes, formatCount, formatPreciseDuration } from '../../core/index.ts'
 import { escapeHtml, htmlPage, htmlTable } from '../../tracking/index.ts'
-import { describeChanges } from './fit.ts'
+import { describeChanges, type Fit } from './fit.ts'
 import type { PlannedRow, RunPlans } from './plan.ts'
 import type { ProcessPlan } from './step-time.ts'
 
@@ -10,8 +10,9 @@ const flopsText = (flops: number): string => (flops === 0 ? '–' : flops.toExpo
 const timeText = ({ costs }: PlannedRow): string => {
   if (costs === undefined) return '–'
   const [from, to] = costs.range
-  const range = from === to ? '' : ` (${[from, to].map((seconds) => formatDuration(1000 * seconds)).join(' to ')})`
-  return `${formatDuration(1000 * costs.seconds)}${range}`
+  const range =
+    from === to ? '' : ` (${[from, to].map((seconds) => formatPreciseDuration(1000 * seconds)).join(' to ')})`
+  return `${formatPreciseDuration(1000 * costs.seconds)}${range}`
 }
 
 const optional = <Value>(value: Value | undefined, text: (value: Value) => string): string =>
@@ -43,7 +44,7 @@ export const planTable = ({ rows }: RunPlans): { head: string[]; rows: string[][
       ...(shared ? [optional(row.processes, (own) => formatBytes(sentBytes(own))), waitingText(row)] : []),
       optional(row.costs?.money, (money) => money.toPrecision(3)),
       optional(row.costs?.kilowattHours, (energy) => `${energy.toPrecision(3)} kWh`),
-      formatBytes(row.diskBytes),
+      optional(row.diskBytes, formatBytes),
     ]),
   }
 }
@@ -64,7 +65,7 @@ export const collectivesTable = ({ processes }: PlannedRow): { head: string[]; r
 const processFacts = ({ processes, step }: PlannedRow, { network }: RunPlans): string[] => {
   if (processes === undefined) return []
   const { rank, count, rows, tokens } = processes
-  const duration = (seconds: number) => formatDuration(1000 * seconds)
+  const duration = (seconds: number) => formatPreciseDuration(1000 * seconds)
   return [
     `rank ${rank} of ${count}: ${Number(rows.toFixed(1))} rows of together ${formatCount(tokens)} tokens in a step`,
     ...(step === undefined || network === undefined
@@ -90,6 +91,15 @@ export const peakHolders = ({ memory }: PlannedRow): { name: string; bytes: numb
 export const describePeak = ({ memory }: PlannedRow): string =>
   `${formatBytes(memory.peakBytes)} in ${[memory.phase, memory.operator].filter((part) => part !== '').join(', ')}`
 
+/** `with 3 h 10 min and 4.20 of the money left`. */
+const describeLeft = ({ hours, money }: NonNullable<Fit['left']>): string => {
+  const parts = [
+    ...(hours === undefined ? [] : [formatPreciseDuration(3_600_000 * hours)]),
+    ...(money === undefined ? [] : [`${money.toPrecision(3)} of the money`]),
+  ]
+  return `with ${parts.join(' and ')} left`
+}
+
 /** Lines about the run that was asked for, the source of its speed, and the limits. */
 export const planFacts = (plans: RunPlans): string[] => {
   const { rows, speed, memoryBytes, fit } = plans
@@ -107,6 +117,8 @@ export const planFacts = (plans: RunPlans): string[] => {
               ? 'fits within the limits as it is'
               : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
             ...(fit.memoryBytes === undefined ? [] : [`about ${formatBytes(fit.memoryBytes)} in all`]),
+            ...(fit.left === undefined ? [] : [describeLeft(fit.left)]),
+            ...(fit.speed === undefined ? [] : [`by ${fit.speed.source}`]),
           ].join(', '),
         ]),
   ]

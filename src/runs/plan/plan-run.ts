@@ -3,6 +3,7 @@ import { ConfigError, createRandom, parseConfig } from '../../core/index.ts'
 import type { PlannedGroup, ProcessGroup } from '../../distributed/index.ts'
 import { buildModel, type ModelDefinition } from '../../models/index.ts'
 import { type ObjectiveDefinition, objectives, type VocabularyFacts } from '../../objectives/index.ts'
+import { ShardedOptimizer } from '../../optim/index.ts'
 import {
   type MemoryHolder,
   noteTensors,
@@ -27,6 +28,7 @@ import {
   trainedParameters,
   trainingSchema,
 } from '../../training/index.ts'
+import { placeModel } from '../engine/adapted-base.ts'
 import { expectRows } from '../engine/group-checks.ts'
 import { setOptimization } from '../engine/optimization.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
@@ -63,16 +65,46 @@ export interface RunPlan {
     phases: Plan<unknown>['phases']
   }
   operations: PlannedOperations[]
-  /** Bytes on disk: checkpoints that are kept, and the model. */
-  diskBytes: number
+  /** Bytes on disk: checkpoints that are kept, and the model; undefined for features, whose files are small or in the cache. */
+  diskBytes?: number
+}
+
+const greatestDivisor = (a: number, b: number): number => (b === 0 ? a : greatestDivisor(b, a % b))
+
+/**
+ * Checkpoints that a run keeps at its end: the newest, the best, and those at multiples of `keep.every`. Of runs and
+ * checkpoints by time, whose steps are not known, those of `keep.every` are not counted.
+ */
+export const keptCheckpoints = (
+  { keep, checkpoint }: Pick<TrainingSettings, 'keep' | 'checkpoint'>,
+  steps: number | undefined,
+): number => {
+  const best = keep.best === undefined ? 0 : 1
+  const { steps: apart, ...others } = checkpoint
+  const isKnown = steps !== undefined && Object.values(others).every((value) => value === undefined)
+  if (!isKnown) return keep.last + best
+  // The last step has a checkpoint, too. Each best one is written besides, at any evaluation.
+  const written = apart === undefined ? 1 : Math.ceil(steps / apart)
+  const newestKept = Math.min(written, keep.last)
+  if (keep.every === undefined || apart === undefined) return newestKept + best
+  const every = (keep.every / greatestDivisor(keep.every, apart)) * apart
+  const newest = Array.from({ length: newestKept }, (_, i) => (i === 0 ? steps : (written - i) * apart))
+  const besides = newest.filter((step) => step % keep.every! !== 0).length
+  return Math.floor(steps / every) + (steps % apart !== 0 && steps % keep.every === 0 ? 1 : 0) + besides + best
 }
 
 /** Bytes of the checkpoints that a run keeps, and of its model. */
-const diskOf = ({ trainable, optimizer, weights, recipe }: BuiltRun): number => {
+const diskOf = (
+  { trainable, optimizer, average, weights, recipe }: BuiltRun,
+  steps: number | undefined,
+  group: PlannedGroup | undefined,
+): number => {
   const all = weights === undefined ? trainable.model.parameters().values() : trainable.parameters.values()
   const model = totalBytes(all)
-  const kept = recipe.keep.last + (recipe.keep.best === undefined ? 0 : 1)
-  return kept * (model + optimizer.stateBytes) + model
+  // A checkpoint has the parts of all processes.
+  const state = optimizer.stateBytes * (optimizer instanceof ShardedOptimizer ? (group?.size ?? 1) : 1)
+  const averaged = average === undefined ? 0 : totalBytes(trainable.parameters.values())
+  return keptCheckpoints(recipe, steps) * (model + state + averaged) + model
 }
 
 /** What the loop needs of a built run. */
@@ -84,7 +116,8 @@ export const trainingOf = (run: BuiltRun, group?: ProcessGroup): TrainingRun => 
 }
 
 /** Facts of a run that its build gives. */
-interface BuiltFacts extends Pick<RunPlan, 'parameters' | 'trainedParameters' | 'steps' | 'diskBytes'> {
+interface BuiltFacts extends Pick<RunPlan, 'parameters' | 'trainedParameters' | 'steps'> {
+  diskBytes: number
   base: PlannedBase
 }
 
@@ -97,14 +130,15 @@ export interface PlannedBase {
   length: number
 }
 
-const factsOf = (run: BuiltRun): BuiltFacts => {
+const factsOf = (run: BuiltRun, group?: PlannedGroup): BuiltFacts => {
   const { trainable, length, stream, vocabulary } = run
   const { model, auxiliary, parameters, objective } = trainable
+  const steps = length.timed ? undefined : length.totalSteps(trainingOf(run).state)
   return {
     parameters: model.parameterCount + (auxiliary?.parameterCount ?? 0),
     trainedParameters: [...parameters.values()].reduce((sum, { size }) => sum + size, 0),
-    ...(length.timed ? {} : { steps: length.totalSteps(trainingOf(run).state) }),
-    diskBytes: diskOf(run),
+    ...(steps === undefined ? {} : { steps }),
+    diskBytes: diskOf(run, steps, group),
     base: {
       definition: model.definition,
       config: model.config,
@@ -159,14 +193,16 @@ const sharedStep = (
   timeline,
 })
 
+const plannedPrecision = ({ precision }: Pick<TrainingSettings, 'precision'>): TrainingSettings['precision'] =>
+  precision === 'float16' ? 'bfloat16' : precision
+
 /**
  * The recipe as it is planned: on the CPU, whose kernels a plan counts, and which has bfloat16 in place of float16, of the same size. What is
  * cached on disk is computed, as a plan's values must not get into a cache.
  */
 const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
   const { reference } = recipe as { reference?: object }
-  const precision = recipe.precision === 'float16' ? 'bfloat16' : recipe.precision
-  const placed = { ...recipe, precision, device: 'cpu' } as CommonRecipe
+  const placed = { ...recipe, precision: plannedPrecision(recipe), device: 'cpu' } as CommonRecipe
   return reference === undefined ? placed : ({ ...placed, reference: { ...reference, cache: false } } as CommonRecipe)
 }
 
@@ -217,7 +253,7 @@ export const planBuiltRun = async (
       async () => {
         const context = { say: () => {}, shared, signal, planned: true, unrecorded: true, memoryBytes }
         run = await kind.build(plannedRecipe(recipe), { ...context, ...(group && { group }) })
-        facts = factsOf(run)
+        facts = factsOf(run, group)
         if (group !== undefined) expectOwnExamples(run, group)
         const training = trainingOf(run, group)
         const { lossScale } = initialState(recipe, run.trainable.model.facts.numLayers)
@@ -241,24 +277,45 @@ export const planBuiltRun = async (
  * Plans one pass over the examples of a run without gradients, as features of a frozen base take it. The pass is that of a
  * run that trains the whole model.
  */
-export const planFeatures = async (kind: RunKind, recipe: CommonRecipe): Promise<RunPlan & { base: PlannedBase }> => {
+export const planFeatures = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  { card, memoryBytes }: Pick<PlanContext, 'card' | 'memoryBytes'> = {},
+): Promise<RunPlan & { base: PlannedBase }> => {
   let run: BuiltRun | undefined
   try {
     const planned = await plan(async () => {
       run = await kind.build({ ...plannedRecipe(recipe), variant: 'full', adapter: {} } as CommonRecipe, {
-        say: () => {},
+        ...{ say: () => {}, memoryBytes },
       })
       const { trainable, stream } = run
       const { microTokens, padded } = recipe.batch
-      const { examples, tokens } = takeBatch(stream, trainable.objective.tokens, 0, { tokens: microTokens })
+      // A batch may be longer than the data, of which each example is there once.
+      const taken = takeBatch(stream, trainable.objective.tokens, 0, { tokens: microTokens })
+      const examples = taken.examples.slice(0, stream.perEpoch)
+      const tokens = examples.reduce<number>((sum, example) => sum + trainable.objective.tokens(example), 0)
       trainable.model.requireGrad(false).eval()
       noteTensors('frozen weights', trainable.model.parameters().values())
       await evaluateValidation(trainable, stream, { examples: examples.length, microTokens, padded })
       return { facts: factsOf(run), examples: examples.length, tokens, steps: 1 }
     })
     const { facts, examples } = planned.result
-    const batches = Math.ceil(run!.stream.perEpoch / examples)
-    return { ...facts, trainedParameters: 0, steps: batches, diskBytes: 0, ...summaryOf(planned) }
+    const { diskBytes: _, ...others } = facts
+    // Training and validation records both become features.
+    const records = run!.stream.perEpoch + (run!.validationRecords ?? 0)
+    const steps = Math.ceil(records / examples)
+    const summary = summaryOf(planned, { card })
+    // The last batch is smaller.
+    const share = records / examples / steps
+    return {
+      ...others,
+      ...summary,
+      trainedParameters: 0,
+      steps,
+      tokensPerStep: share * summary.tokensPerStep,
+      flopsPerStep: share * summary.flopsPerStep,
+      plainFlopsPerStep: share * summary.plainFlopsPerStep,
+    }
   } finally {
     run?.close()
   }
@@ -286,11 +343,16 @@ export interface PretrainingBatch {
   microTokens?: number | undefined
 }
 
-/** Plans a step of pretraining a model of the same architecture from scratch, over rows of one length. */
+/** Plans a step of pretraining a model of the same architecture from scratch, over rows of one length, in a precision. */
 export const planPretraining = async (
   base: PlannedBase,
   { length, microTokens, ...asked }: PretrainingBatch,
-  { group, card, shard = 'none' }: Pick<PlanContext, 'group' | 'card'> & { shard?: TrainingSettings['shard'] } = {},
+  {
+    group,
+    card,
+    shard = 'none',
+    precision = 'float32',
+  }: Pick<PlanContext, 'group' | 'card'> & Partial<Pick<TrainingSettings, 'shard' | 'precision'>> = {},
 ): Promise<RunPlan> => {
   const { definition, config, vocabulary } = base
   const sequences = Math.max(asked.sequences ?? pretrainingRows * (group?.size ?? 1), group?.size ?? 1)
@@ -300,8 +362,15 @@ export const planPretraining = async (
       const { create, head, config: schema } = objectiveOf(base)
       const objective = create(schema.parse({}), { vocabulary, maxLength: length })
       const model = buildModel(definition, config, head).requireGrad(true)
+      const placed = { precision: plannedPrecision({ precision }), device: 'cpu' }
+      placeModel(model, placed)
       const parameters = trainedParameters(model)
-      const common = { batch: { sequences, microTokens }, budget: { steps: 1 }, shard }
+      const common = {
+        batch: { sequences, microTokens },
+        budget: { steps: 1 },
+        shard,
+        precision: placed.precision,
+      }
       const settings = parseConfig(trainingSchema, common, 'plan')
       const size = model.parameterCount
       const ids = ordinaryIds(vocabulary, objective.rows.length)
@@ -315,7 +384,7 @@ export const planPretraining = async (
       // The criterion's type of example is the objective's own, which its registry does not know.
       const trainable = { model, objective, parameters } as unknown as TrainingRun['trainable']
       const optimization = setOptimization(recipe, trainable, stream, { group })
-      const { stateBytes } = optimization.optimizer
+      const stateBytes = optimization.optimizer.stateBytes * (shard === 'none' ? 1 : (group?.size ?? 1))
       facts = { parameters: size, trainedParameters: size, diskBytes: 4 * size + 2 * (4 * size + stateBytes) }
       return {
         ...optimization,

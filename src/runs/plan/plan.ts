@@ -11,7 +11,7 @@ import { nonIterativeVariants } from '../finetune/variant-names.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
 import { rememberedSpeed, unplannedMemory } from './calibration.ts'
-import { costsOf, type Limits, type Prices, type RunCosts, type Speed } from './costs.ts'
+import { costsOf, type Limits, type Prices, pricesOfAll, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
 import { cardsOfMachine, findAccelerator } from './machines.ts'
 import { betweenMachines, findInterconnect, type Network, type NetworkSettings, namedNetwork } from './network.ts'
@@ -44,7 +44,7 @@ export interface PlanOptions extends Prices, NetworkSettings {
   story?: boolean | undefined
   /** Tokens that the base is pretrained on (default: those of its run card, else 20 for each parameter). */
   pretrainingTokens?: number | undefined
-  /** Find the largest run within limits. */
+  /** Find settings and steps within limits. */
   fit?: Limits | undefined
 }
 
@@ -141,7 +141,7 @@ const planVariants = async (
     try {
       const other = { ...recipe, variant, adapter: {} } as CommonRecipe
       const isStepwise = kind.nonIterative?.(other) === undefined
-      const plan = isStepwise ? await planBuiltRun(kind, other, machines) : await planFeatures(kind, other)
+      const plan = isStepwise ? await planBuiltRun(kind, other, machines) : await planFeatures(kind, other, machines)
       rows.push(toRow(variant, plan))
     } catch (error) {
       notes.push(`${variant} is not planned: ${(error as Error).message}`)
@@ -188,9 +188,12 @@ const recordedRow = (row: PlannedRow, card: RunCard, prices: Prices): PlannedRow
   }
 }
 
-/** The row of pretraining the base from scratch. */
+/**
+ * The row of pretraining the base from scratch.
+ * @param prices of one machine, which are those of what its run card recorded
+ */
 const planBase = async (
-  { base, shard }: Pick<CommonRecipe, 'shard'> & { base?: string },
+  { base, shard, precision }: Pick<CommonRecipe, 'shard' | 'precision'> & { base?: string },
   planned: PlannedBase,
   { pretrainingTokens, gpu }: PlanOptions,
   toRow: (name: string, plan: RunPlan) => PlannedRow,
@@ -201,7 +204,7 @@ const planBase = async (
   if (base === undefined) return []
   const card = await readBaseCard(base)
   const batch = pretrainingBatch(card, planned.definition.facts(planned.config).maxPositions)
-  const step = await planPretraining(planned, batch, { group, card: gpu !== undefined, shard })
+  const step = await planPretraining(planned, batch, { group, card: gpu !== undefined, shard, precision })
   const tokens = pretrainingTokens ?? card?.tokens ?? 20 * step.parameters
   const row = toRow('pretraining the base', {
     ...step,
@@ -285,6 +288,15 @@ const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefi
 const cardNote = ({ memory }: RunPlan): string =>
   `With the segments of CUDA's allocator and its context a process has about ${formatBytes(memory.heldBytes)} of a card, counted with the kernels of the CPU.`
 
+/** What the money and energy of several processes are. */
+const priceNotes = ({ pricePerHour, watts }: Prices, { gpu, count = 1 }: PlanOptions): string[] => {
+  if (count === 1 || (pricePerHour === undefined && watts === undefined)) return []
+  const one = gpu === undefined ? 'machine' : 'card'
+  return [
+    `Money and energy are those of ${count} ${one}s, one for each process: prices and power are those of one ${one}.`,
+  ]
+}
+
 /** What a plan of several processes takes for granted. */
 const processNotes = (
   { processes, tokensPerStep }: RunPlan,
@@ -315,7 +327,7 @@ const processNotes = (
 const expectProcesses = ({ shard }: CommonRecipe, group: PlannedGroup | undefined): void => {
   if (shard !== 'none' && group === undefined)
     throw new ConfigError(
-      `\`shard\` ${shard} needs several processes: set \`count\` of the plan to 2 or more, or \`shard\` to none.`,
+      `\`shard\` ${shard} needs several processes: start them by \`launch\`, set \`count\` of a plan to 2 or more, or \`shard\` to none.`,
     )
 }
 
@@ -337,22 +349,25 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
   expectProcesses(recipe, group)
   const network = group && networkOf(options)
   const memoryBytes = recipe.memoryBudget ?? card?.memoryBytes ?? deviceMemory(recipe.device)?.total ?? machineMemory()
-  const watts = options.watts ?? (card === undefined ? undefined : card.watts * (options.count ?? 1))
-  const prices: Prices = { ...options, watts, pricePerHour: options.pricePerHour ?? recipe.pricePerHour }
+  const { count = 1, watts = card?.watts, pricePerHour = recipe.pricePerHour, pricePerKilowattHour } = options
+  const eachPrices: Prices = { watts, pricePerHour, pricePerKilowattHour }
+  const prices = pricesOfAll(eachPrices, count)
   expectPrice(options, prices)
   const notes: string[] = []
   // Of a run that no machine here may hold, with cards or processes that are not here.
   const machines: PlanContext =
     card === undefined && group === undefined
       ? {}
-      : { group, card: card !== undefined, memoryBytes: memoryBytes * (options.count ?? 1) }
+      : { group, card: card !== undefined, memoryBytes: memoryBytes * count }
   const kind = kindOf(command)
   const features = kind.nonIterative?.(recipe) !== undefined
   if (features && group !== undefined)
-    throw new ConfigError(`\`variant\` ${variantOf(recipe)} is fitted in one process: remove \`count\`.`)
+    throw new ConfigError(
+      `\`variant\` ${variantOf(recipe)} is planned in one process only: plan it without \`launch\` or \`count\`.`,
+    )
   // A method without steps has no budget and no batches: those of a run with steps are planned, as it has them by default.
   const stepwise = features ? await startOf(command).resolve({ ...given, variant: 'full', adapter: {} }) : recipe
-  const planned = features ? await planFeatures(kind, stepwise) : await planBuiltRun(kind, recipe, machines)
+  const planned = features ? await planFeatures(kind, stepwise, machines) : await planBuiltRun(kind, recipe, machines)
   // Before other methods are planned, which leave memory behind.
   const unplanned = card === undefined ? await unplannedMemory(recipe.device) : { processBytes: 0, marginBytes: 0 }
   const speed = features && options.measure ? undefined : await speedOf(recipe, planned, options)
@@ -362,7 +377,11 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     )
   if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   if (card !== undefined) notes.push(cardNote(planned))
-  notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network))
+  notes.push(
+    ...rolloutNotes(planned, speed),
+    ...processNotes(planned, options, network),
+    ...priceNotes(eachPrices, options),
+  )
   const context = { speed, network, memoryBytes, prices }
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]
@@ -372,13 +391,14 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     const steps = planned.rollouts === undefined || options.gpu !== undefined
     const plain = (name: string, plan: RunPlan) => rowOf(name, plan, { ...context, speed: steps ? speed : undefined })
     if (planned.base !== undefined)
-      rows.push(...(await planBase(recipe as CommonRecipe, planned.base, options, plain, prices, notes, group)))
+      rows.push(...(await planBase(recipe as CommonRecipe, planned.base, options, plain, eachPrices, notes, group)))
   }
   const fit =
     options.fit === undefined
       ? undefined
       : await fitRun(kind, recipe, planned, {
           ...{ limits: options.fit, speed, network, prices, machines },
+          speedOf: (found, plan) => speedOf(found, plan, options),
           unplannedBytes: unplanned.processBytes + unplanned.marginBytes,
         })
   return {

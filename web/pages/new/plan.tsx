@@ -37,8 +37,12 @@ const Figures = ({ plan }: { plan: Plan }) => (
         <dd>{plan.money.toPrecision(3)}</dd>
       </>
     )}
-    <dt>Disk</dt>
-    <dd>{formatBytes(plan.diskBytes)}</dd>
+    {plan.diskBytes !== undefined && (
+      <>
+        <dt>Disk</dt>
+        <dd>{formatBytes(plan.diskBytes)}</dd>
+      </>
+    )}
   </dl>
 )
 

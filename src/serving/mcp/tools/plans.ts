@@ -19,7 +19,11 @@ export const planTool = defineTool({
       .string()
       .optional()
       .describe('network between the processes, such as infiniband-400 (default: that of up to 8 cards)'),
-    pricePerHour: z.number().positive().optional().describe('price of the machine'),
+    pricePerHour: z
+      .number()
+      .positive()
+      .optional()
+      .describe('rent per hour of one machine, or of one card of `gpu`; `count` are paid'),
     story: z.boolean().default(false).describe('plan other methods and the pretraining of the base too'),
   }),
   run({ command, recipe, ...options }) {

@@ -26,7 +26,7 @@ const planOf = async (recipe: object): Promise<RecipePlan> => {
       peakBytes: memory.peakBytes,
       memoryBytes,
       fits: row.fits,
-      diskBytes: row.diskBytes,
+      ...(row.diskBytes !== undefined && { diskBytes: row.diskBytes }),
       holders: memory.holders
         .slice(0, maxHolders)
         .map(({ label, operator, bytes }) => ({ label: `${label} ${operator}`.trim(), bytes })),

@@ -75,7 +75,8 @@ export interface RecipePlan {
     /** Memory of the machine or the budget. */
     memoryBytes: number
     fits: boolean
-    diskBytes: number
+    /** Undefined for a method that keeps no checkpoints. */
+    diskBytes?: number
     /** What holds the memory at its peak, largest first. */
     holders: { label: string; bytes: number }[]
     /** Seconds with their bounds, where the speed of the machine is known. */

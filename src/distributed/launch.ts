@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism, constants } from 'node:os'
 import { createInterface } from 'node:readline'
-import { ConfigError, NativeError } from '../core/index.ts'
+import { ConfigError, NativeError, programCall } from '../core/index.ts'
 import { ProcessStore } from '../tensor/index.ts'
 import { readLaunch } from './launch-environment.ts'
 
@@ -79,6 +79,13 @@ export const launchProcesses = async (options: LaunchOptions): Promise<LaunchRes
   }
 }
 
+const cannotStart = ([program]: readonly string[], { code, message }: NodeJS.ErrnoException): NativeError => {
+  if (code !== 'ENOENT') return new NativeError(`Cannot start \`${program}\`: ${code ?? message}.`)
+  return new NativeError(
+    `Cannot start \`${program}\`: expected a program, found none of this name (ENOENT). Write the whole command after \`--\`, with its program: \`-- ${programCall('pretrain')} --recipe recipe.ts\`.`,
+  )
+}
+
 /** Starts all processes once. @returns how they ended, in the order of their ends */
 const launchOnce = async (options: LaunchOptions, restart: number): Promise<EndedProcess[]> => {
   const { processes, command, signal, graceMs = 15_000 } = options
@@ -110,7 +117,7 @@ const launchOnce = async (options: LaunchOptions, restart: number): Promise<Ende
     )
   } catch (error) {
     endAll('SIGKILL')
-    throw new NativeError(`Cannot start \`${command[0]}\`: ${(error as NodeJS.ErrnoException).code ?? error}.`)
+    throw cannotStart(command, error as NodeJS.ErrnoException)
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', stop)

@@ -132,14 +132,17 @@ export interface Best {
   step: number
 }
 
+/** Whether an evaluation takes the place of the best before it: of equal ones the last is the best. */
+export const replacesBest = (value: number, { metric, value: best }: Pick<Best, 'metric' | 'value'>): boolean =>
+  isLowerBetter(metric) ? value <= best : value >= best
+
 /** The best evaluation by `metric` (default: the first metric), of equal ones the last. */
 export const bestOf = (evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined => {
   const column = evaluations[metric]
   if (column === undefined) return undefined
-  const sign = isLowerBetter(metric) ? -1 : 1
   let best: Best | undefined
   column.values.forEach((value, i) => {
-    if (!Number.isNaN(value) && (best === undefined || sign * value >= sign * best.value))
+    if (!Number.isNaN(value) && (best === undefined || replacesBest(value, best)))
       best = { metric, value, step: column.steps[i] }
   })
   return best

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { startEnergyMeter } from './energy.ts'
 import type { TrainingEvent } from './event-types.ts'
 import { openEvents } from './events.ts'
+import { bestOf } from './history.ts'
 import { runFiles } from './run-files.ts'
 import { lockRun, runOwner } from './run-lock.ts'
 import { listRuns, renderRuns, summarizeRun } from './runs.ts'
@@ -127,6 +128,14 @@ describe('listRuns', () => {
       writeFileSync(join(folder, runFiles.recipe), recipe)
       expect((await summarizeRun(folder)).best).toEqual(best)
     }
+  })
+
+  test('takes the last of equal evaluations, as the run and its report do', async () => {
+    const events = [evaluation(1, 0.5), evaluation(2, 0.4), evaluation(3, 0.4), evaluation(4, 0.6)]
+    const { best } = await summarizeRun(await writeRun('kept/equal', events))
+    expect(best).toEqual({ metric: 'loss', value: 0.4, step: 3 })
+    const column = { steps: [1, 2, 3, 4], values: [0.5, 0.4, 0.4, 0.6] }
+    expect(bestOf({ loss: column })).toEqual(best)
   })
 
   test('says that a folder is missing and that one is empty', async () => {

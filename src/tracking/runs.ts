@@ -6,7 +6,7 @@ import Table from 'cli-table3'
 import { byCodeUnits, ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
 import type { TrainingEvent } from './event-types.ts'
 import { outlineEvents } from './events.ts'
-import { type Best, isLowerBetter } from './history.ts'
+import { type Best, replacesBest } from './history.ts'
 import { runFiles } from './run-files.ts'
 import { runOwner } from './run-lock.ts'
 import type { StepOutline } from './step-lines.ts'
@@ -105,8 +105,7 @@ const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline, kept: s
     const metric = kept ?? summary.best?.metric ?? Object.keys(event.metrics)[0]
     const value = event.metrics[metric]
     if (value === undefined || Number.isNaN(value)) return
-    const { best } = summary
-    if (best === undefined || (isLowerBetter(metric) ? value < best.value : value > best.value))
+    if (summary.best === undefined || replacesBest(value, summary.best))
       summary.best = { metric, value, step: event.step }
   }
 }

@@ -187,7 +187,7 @@ describe('connecting', () => {
 
   it('names a program that cannot be started', async () => {
     await expect(launchProcesses({ processes: 2, command: ['no-such-program'] })).rejects.toThrow(
-      'Cannot start `no-such-program`: ENOENT.',
+      'Cannot start `no-such-program`: expected a program, found none of this name (ENOENT). Write the whole command after `--`, with its program: `-- ',
     )
   })
 })

@@ -145,6 +145,24 @@ describe('events', () => {
     expect(entry.row.best).toEqual({ metric: 'f1', value: 0.5, step: 2, lower: false })
   })
 
+  it('cost what their sessions took while they run, and what their card says when they have finished', async () => {
+    const folder = join(other, 'priced')
+    await writeEvents(folder, stepEvents(1, 4))
+    await writeJson(join(folder, 'run.json'), { command: 'finetune', pricePerHour: 3.6 })
+    await writeJson(
+      join(folder, 'sessions.json'),
+      [500, 1500].map((wallSeconds) => ({ started: new Date(0).toISOString(), wallSeconds, cpuSeconds: 1 })),
+    )
+    const entry = new RunEntry('priced', folder)
+    await entry.refresh()
+    expect(entry.row.cost).toEqual({ amount: 2, currency: 'USD' })
+    const end = { type: 'end' as const, time: new Date(0).toISOString(), step: 4, reason: 'finished' as const }
+    await writeEvents(folder, [end])
+    await writeJson(join(folder, 'run-card.json'), { cost: { amount: 2.5, currency: 'USD', pricePerHour: 3.6 } })
+    await entry.refresh()
+    expect(entry.row.cost).toEqual({ amount: 2.5, currency: 'USD' })
+  })
+
   it('of which curves are wanted while they are read are read to their end', async () => {
     const folder = join(other, 'long')
     await writeEvents(folder, stepEvents(1, 20_000))

@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { lockFolder } from '../../src/core/index.ts'
 import { pretrain, sweep } from '../../src/runs/index.ts'
+import { sweepPoints } from '../../src/runs/sweep/points.ts'
 import { startStudioProcess } from '../../src/serving/index.ts'
-import { sweepRow } from '../../src/serving/studio/sweeps/sweep-pages.ts'
+import { sweepDetails, sweepRow } from '../../src/serving/studio/sweeps/sweep-pages.ts'
 import type { Curves } from '../../src/serving/studio/types/api-types.ts'
 import { runOwner } from '../../src/tracking/index.ts'
 import { formatInterval } from '../../web/format.ts'
+import { statusText } from '../../web/pages/sweeps/words.ts'
 import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
 import { browserPath, isLostConnection, runsFolder, StudioUnderTest } from './studio-fixture.ts'
 
@@ -53,6 +55,25 @@ describe('the state of a sweep', () => {
     expect(await stateNow()).toBe('running')
     await unlock()
     expect(await stateNow()).toBe('unfinished')
+  })
+
+  it('has the runs that are not ranked, and how many of a trial failed', async () => {
+    const folder = join(data.root, 'unranked')
+    await mkdir(folder)
+    const file = {
+      recipe: { command: 'finetune', task: 'sequence-classification' },
+      over: { learningRate: [1, 2], seed: [0, 1] },
+    }
+    await writeFile(join(folder, 'sweep.json'), JSON.stringify(file))
+    const runs = sweepPoints(file.over).map(({ name, over }, i) => ({
+      ...{ name, over, status: i === 1 ? 'failed' : 'finished' },
+      ...(i === 1 && { message: 'The loss is not finite.' }),
+    }))
+    const summary = { metric: 'accuracy', settings: [], runs, unranked: [{ name: runs[3].name, metric: 'auc' }] }
+    await writeFile(join(folder, 'summary.json'), JSON.stringify(summary))
+    const { unranked, trials } = await sweepDetails({ id: 'unranked', folder, runs: new Map() }, new Map())
+    expect(unranked).toEqual([{ name: runs[3].name, id: null, reason: 'it has auc, not accuracy' }])
+    expect(trials.map(statusText)).toEqual(['1 of 2 runs failed', 'finished'])
   })
 })
 

@@ -74,6 +74,8 @@ it('a schedule over the whole run is stretched, and a note says that the rate ri
       /^The learning rate rises from 0\.000500 to 0\.00150 at step 7: the schedule \(linear\) covers 12 steps now\./,
     ),
   ])
+  // It is kept with the step after which it was said.
+  expect(await eventsOf(at('linear'))).toContainEqual({ type: 'note', step: 6, message: rise[0] })
 })
 
 it('patience begins anew', async () => {

@@ -60,6 +60,7 @@ export const sweep = defineCommand({
     'A search takes ranges too: --search.method tpe --over.learning-rate 1e-5..1e-3:log --over.adapter.rank 2..64:log:int --over.variant lora,ia3',
     '`--search.method asha` trains all trials for some steps and continues the best ones; it needs --budget.steps.',
     'Cross-validation: --folds 5, with --repeats 3 on three random divisions; settings are compared by the corrected resampled t-test.',
+    "Three seeds or more of each setting (--over.seed 0,1,2) tell by Welch's t-test whether the best one stands out; a setting with a failed run is ranked after the others.",
     'Learning curve: --over.share 0.1,0.3,1 trains on nested parts of the data.',
     'Any key of the recipe can vary: --over.batch.sequences 16,32 --over.adapter.rank 4,8; in a recipe file `over` is a map of lists.',
     'Run the same command again to continue: finished runs are skipped, a stopped one is resumed, and values may be added.',

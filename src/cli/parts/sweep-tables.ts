@@ -1,6 +1,6 @@
 // The results of a sweep for a terminal: settings with their scores, the trials of a search, and learning curves.
 import { byCodeUnits, formatDuration, programCall, shellWord } from '../../core/index.ts'
-import type { SearchTrial, SweepResult, SweepSetting } from '../../runs/index.ts'
+import { type SearchTrial, type SweepResult, type SweepSetting, unrankedReason } from '../../runs/index.ts'
 import { isLowerBetter, renderCurves, type Series } from '../../tracking/index.ts'
 import { renderTable } from './table.ts'
 
@@ -29,7 +29,7 @@ const settingRows = (settings: readonly SweepSetting[], metric: string): string 
     'runs',
     'time',
   ]
-  const rows = settings.map(({ over, mean, spread, runs, seconds, difference, ...setting }) => [
+  const rows = settings.map(({ over, mean, spread, runs, seconds, difference, failed, of, ...setting }) => [
     ...axes.map((axis) => String(over[axis])),
     shown(mean),
     ...(several ? [runs.length > 1 ? `± ${shown(spread)}` : ''] : []),
@@ -37,7 +37,7 @@ const settingRows = (settings: readonly SweepSetting[], metric: string): string 
     ...(hasTest
       ? [shown(difference && Math.abs(difference.value)), difference ? probability(difference.probability) : '']
       : []),
-    String(runs.length),
+    failed === undefined ? String(runs.length) : `${runs.length} (${failed} of ${of} failed)`,
     formatDuration(seconds * 1000),
   ])
   return renderTable(
@@ -117,18 +117,30 @@ const descending = (a: number, b: number): number => ascending(b, a)
 const bestLines = ({ settings, clear }: SweepResult): string[] => {
   const axes = axesOf(settings)
   if (axes.length === 0) return []
-  const several = settings.some(({ runs }) => runs.length > 1)
-  const tested = settings[1]?.difference
-  const why =
-    tested !== undefined
-      ? `p = ${probability(tested.probability)} over ${tested.splits} splits, by the corrected resampled t-test`
-      : `${several ? 'the scores of their seeds' : 'their confidence intervals'} overlap`
   return [
     `Best: ${axes.map((axis) => `${axis} ${String(settings[0].over[axis])}`).join(', ')}`,
     ...(clear === false
-      ? [`No clear difference from the next: ${why}. More seeds or validation records may tell.`]
+      ? [`No clear difference from the next: ${whyUnclear(settings[1])}. More seeds or validation records may tell.`]
       : []),
+    ...(clear === undefined ? unknownLines(settings) : []),
   ]
+}
+
+const whyUnclear = ({ difference }: SweepSetting): string => {
+  if (difference === undefined) return 'their confidence intervals overlap'
+  const p = `p = ${probability(difference.probability)}`
+  return 'splits' in difference
+    ? `${p} over ${difference.splits} splits, by the corrected resampled t-test`
+    : `${p} over ${difference.seeds} seeds, by Welch's t-test`
+}
+
+/** Why it is not known whether the best setting stands out, where more runs would tell. */
+const unknownLines = ([best, next]: readonly SweepSetting[]): string[] => {
+  if (next === undefined) return []
+  const start = 'Whether it differs from the next is not known'
+  if (best.failed !== undefined || next.failed !== undefined) return [`${start}: runs of them failed.`]
+  if (best.runs.length !== next.runs.length) return [`${start}: they have different numbers of runs.`]
+  return best.runs.length === 2 ? [`${start}: a test takes three seeds of each.`] : []
 }
 
 /** A sweep as text. */
@@ -142,9 +154,7 @@ export const renderSweep = (result: SweepResult): string => {
     ...(trials === undefined ? [] : trialTable(trials, metric)),
     ...(settings.length > 0 && (trials === undefined || repeated) ? [settingRows(inOrder(settings), metric)] : []),
     ...failed.map(({ name, message }) => `${name} failed: ${message}`),
-    ...unranked.map(
-      ({ name, metric: other }) => `${name} is not ranked: it has ${other ?? 'no score'}, not ${metric}.`,
-    ),
+    ...unranked.map((run) => `${run.name} is not ranked: ${unrankedReason(run, metric)}.`),
     ...bestLines(result),
     ...(reason === 'interrupted'
       ? [

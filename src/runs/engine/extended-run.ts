@@ -43,5 +43,6 @@ export const recordExtension = (
   if (before === undefined || next <= before) return
   record.note(
     `The learning rate rises from ${before.toPrecision(3)} to ${next.toPrecision(3)} at step ${step + 1}: the schedule (${schedule.type}) covers ${totalSteps} steps now.`,
+    step,
   )
 }

@@ -103,14 +103,20 @@ export class RunRecord {
     this.#tracker?.append(event)
   }
 
-  /** Stores a line for people, without showing it. */
-  store(message: string): void {
-    this.#tracker?.append({ type: 'note', time: new Date().toISOString(), step: 0, message })
+  /**
+   * Stores a line for people, without showing it.
+   * @param step after which it is said
+   */
+  store(message: string, step = 0): void {
+    this.#tracker?.append({ type: 'note', time: new Date().toISOString(), step, message })
   }
 
-  /** Stores a line for people and shows it. */
-  note(message: string): void {
-    this.store(message)
+  /**
+   * Stores a line for people and shows it.
+   * @param step after which it is said
+   */
+  note(message: string, step = 0): void {
+    this.store(message, step)
     this.#listener.onNote?.(message)
   }
 

@@ -57,6 +57,10 @@ export const openSessions = async (out: string, { first }: { first: boolean }): 
   }
 }
 
+/** Wall time of all sessions of a run, in seconds, as far as they have noted it. */
+export const sessionSeconds = async (out: string): Promise<number> =>
+  (await readSessions(join(out, runFiles.sessions))).reduce((sum, { wallSeconds }) => sum + wallSeconds, 0)
+
 /** A missing or damaged file counts as no sessions: it must not prevent a resume. */
 const readSessions = async (path: string): Promise<Session[]> => {
   try {

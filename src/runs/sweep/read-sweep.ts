@@ -7,7 +7,7 @@ import { combinations, type GridAxes, type SweepAxes, sweepPoints } from './poin
 import type { SweptRun } from './run-points.ts'
 import type { SweepFile } from './same-sweep.ts'
 import type { SearchTrial } from './search/run-search.ts'
-import { type SweepSetting, withoutReplicates } from './summary.ts'
+import { type SweepSetting, type SweepSummary, withoutReplicates } from './summary.ts'
 import { SUMMARY_FILE } from './sweep.ts'
 
 /** A setting of a grid, or a trial of a search, with its results so far. */
@@ -16,6 +16,8 @@ export interface SweepTrial
     Partial<Pick<SweepSetting, 'interval' | 'difference' | 'seconds' | 'spread'>> {
   /** Why a run of it failed. */
   message?: string
+  /** Runs of it that failed, which its value leaves out. */
+  failed?: number
 }
 
 /** The state of a sweep on disk. */
@@ -35,12 +37,15 @@ export interface SweepState {
   best?: Record<string, unknown>
   /** Whether the best setting stands out from the second; undefined where that is not known. */
   clear?: boolean
+  /** Finished runs that are in no setting. */
+  unranked: NonNullable<SweepSummary['unranked']>
 }
 
 interface SummaryFile {
   metric?: string
   clear?: boolean
   settings?: SweepSetting[]
+  unranked?: SweepSummary['unranked']
   runs?: SweptRun[]
   trials?: SearchTrial[]
 }
@@ -111,11 +116,13 @@ export const readSweep = async (folder: string): Promise<SweepState | undefined>
     planned: plannedOf(file),
     metric: summary.metric,
     clear: summary.clear,
+    unranked: summary.unranked ?? [],
     best: summary.settings?.[0]?.over,
     trials: trials.map((trial): SweepTrial => {
       const { mean, interval, difference, seconds, spread } = settings.get(keyOf(trial.over)) ?? {}
       const message = trial.runs.map((name) => runs.get(name)?.message).find((one) => one !== undefined)
-      return { ...trial, value: trial.value ?? mean, interval, difference, seconds, spread, message }
+      const failed = trial.runs.filter((name) => runs.get(name)?.status === 'failed').length
+      return { ...trial, value: trial.value ?? mean, interval, difference, seconds, spread, message, failed }
     }),
   }
 }

@@ -43,10 +43,37 @@ it('names the runs that have another metric, or none', async () => {
   expect(unranked).toEqual([{ name: other.name, metric: 'auc' }, { name: none.name }])
 })
 
-it('takes the range over seeds where each setting has several', async () => {
-  const eights = [run(8, 0, 0.9, 0.5, 1), run(8, 1, 0.92, 0.5, 1)]
-  expect(await clear(...eights, run(4, 0, 0.8, 0.5, 1), run(4, 1, 0.85, 0.5, 1))).toBe(true)
-  expect(await clear(...eights, run(4, 0, 0.8, 0.5, 1), run(4, 1, 0.91, 0.5, 1))).toBe(false)
+const seeds = (rank: number, values: number[], half = 0.01) =>
+  values.map((value, seed) => run(rank, seed, value, value - half, value + half))
+
+it("tests settings by Welch's t-test where each has three seeds, and leaves two seeds open", async () => {
+  expect(await clear(...seeds(8, [0.9, 0.92, 0.91]), ...seeds(4, [0.8, 0.81, 0.83]))).toBe(true)
+  expect(await clear(...seeds(8, [0.9, 0.92, 0.91]), ...seeds(4, [0.8, 0.85, 0.9]))).toBe(false)
+  expect(await clear(...seeds(8, [0.9, 0.92]), ...seeds(4, [0.8, 0.85]))).toBeUndefined()
+  expect(await clear(...seeds(8, [0.9, 0.92]), ...seeds(4, [0.8]))).toBeUndefined()
+  const { settings } = await summarize([...seeds(8, [0.9, 0.92, 0.91]), ...seeds(4, [0.8, 0.85, 0.9])] as never)
+  // SciPy, as in seed-test.test.ts.
+  expect(settings[1].difference?.probability).toBeCloseTo(0.1689034675625472, 10)
+  expect(settings[1].difference).toMatchObject({ seeds: 3 })
+})
+
+it('ranks a setting with a failed run after those without, and calls no winner clear then', async () => {
+  const [good, lost] = seeds(8, [0.99, 0.99])
+  const failed = { ...lost, status: 'failed' as const, message: 'The loss is not finite.' }
+  const found = await summarize([good, failed, ...seeds(4, [0.8, 0.81])] as never)
+  expect(found.settings.map(({ over, failed: count, of }) => [over.rank, count, of])).toEqual([
+    [4, undefined, 2],
+    [8, 1, 2],
+  ])
+  expect(found.clear).toBeUndefined()
+})
+
+it('has intervals over seeds that are no narrower than those of the runs', async () => {
+  const { settings } = await summarize([...seeds(8, [0.5, 0.5], 0.05), ...seeds(4, [0.1, 0.3], 0.05)] as never)
+  expect(settings[0].interval?.low).toBeCloseTo(0.45, 12)
+  expect(settings[0].interval?.high).toBeCloseTo(0.55, 12)
+  // Student's t: 0.2 ± 12.706204736 · 0.1.
+  expect(settings[1].interval?.low).toBeCloseTo(0.2 - 1.2706204736, 8)
 })
 
 it('tests settings against the best on the splits that they share', async () => {
@@ -62,7 +89,7 @@ it('tests settings against the best on the splits that they share', async () => 
   expect(settings.map(({ over }) => over)).toEqual([{ rank: 8 }, { rank: 4 }])
   // By hand: differences 0.02, 0.01, 0.03; two thirds of the data train and one third validates, so the error is √((1/3 + 1/2) · 0.0001)
   // and t = 0.02 / 0.00912871 = 2.19089, of which with 2 degrees of freedom p = 1 − t/√(2 + t²) = 0.1598.
-  expect(settings[1].difference?.splits).toBe(3)
+  expect(settings[1].difference).toMatchObject({ splits: 3 })
   expect(settings[1].difference?.value).toBeCloseTo(0.02, 10)
   expect(settings[1].difference?.probability).toBeCloseTo(0.1598, 3)
   expect(settings[0].difference).toBeUndefined()

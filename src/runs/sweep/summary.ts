@@ -5,6 +5,7 @@ import { readEvaluation } from '../engine/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ResampledMean, resampledMean } from './resampled.ts'
 import type { SweptRun } from './run-points.ts'
+import { isConstant, seedDifference } from './seed-test.ts'
 
 /** Keys whose values repeat a setting and do not make another: the seed, and which records validate. */
 export const replicateKeys: readonly string[] = ['seed', 'split.fold', 'split.repeat']
@@ -27,11 +28,18 @@ export interface SweepSetting {
   high: number
   /**
    * Confidence interval (95 %) of the mean: over splits with the correction for training records that they share, over seeds by Student's
-   * t, and for one run by the bootstrap of its evaluation.
+   * t, and for one run by the bootstrap of its evaluation. Over seeds it reaches at least as far as the bootstraps of the runs do on average.
    */
   interval?: { low: number; high: number }
-  /** The best setting minus this one on the same splits, by the corrected resampled t-test. */
-  difference?: ResampledMean & { splits: number }
+  /**
+   * The best setting minus this one: on the same splits by the corrected resampled t-test, or, with three seeds of each or more, by
+   * Welch's t-test over these.
+   */
+  difference?: ResampledMean & ({ splits: number } | { seeds: number })
+  /** Runs of it that failed, which the mean leaves out; undefined where none did. */
+  failed?: number
+  /** Runs that it has in the sweep, whatever became of them. */
+  of: number
   /** Mean wall time of a run. */
   seconds: number
 }
@@ -68,6 +76,8 @@ const ratioOf = ({ validationShare = 0, share = 1, split }: SplitRecipe): number
 }
 
 interface ScoredSetting extends SweepSetting {
+  /** Value of each finished run. */
+  values: number[]
   /** Mean value of each split, over seeds. */
   splits: Map<string, number>
   ratio: number
@@ -77,12 +87,37 @@ const meanOf = (values: readonly number[]): number => values.reduce((sum, value)
 
 const splitOf = ({ over }: SweptRun): string => JSON.stringify([over['split.repeat'], over['split.fold']])
 
-/** @param first interval of the score of a single run */
-const settingOf = async (
-  over: Record<string, unknown>,
-  runs: readonly SweptRun[],
-  first: { low: number; high: number },
-): Promise<ScoredSetting> => {
+/** All runs of a setting, and the finished ones that have the metric. */
+interface RunGroup {
+  over: Record<string, unknown>
+  planned: SweptRun[]
+  runs: SweptRun[]
+}
+
+/** Confidence interval of the score of each run, by its name. */
+type Intervals = ReadonlyMap<string, { low: number; high: number }>
+
+const noInterval = { low: Number.NaN, high: Number.NaN }
+
+const intervalOf = (
+  values: readonly number[],
+  splits: ReadonlyMap<string, number>,
+  ratio: number,
+  own: readonly { low: number; high: number }[],
+): { low: number; high: number } | undefined => {
+  const mean = { low: meanOf(own.map(({ low }) => low)), high: meanOf(own.map(({ high }) => high)) }
+  const hasOwn = Number.isFinite(mean.low) && Number.isFinite(mean.high)
+  const resampled = splits.size > 1 ? resampledMean([...splits.values()], ratio) : resampledMean(values, 0)
+  if (resampled === undefined || !Number.isFinite(resampled.low)) return hasOwn ? mean : undefined
+  const { low, high } = resampled
+  // Each split validates other records, so that the interval of one split says nothing of all.
+  if (splits.size > 1 || !hasOwn)
+    return isConstant(splits.size > 1 ? [...splits.values()] : values) ? undefined : { low, high }
+  // Few seeds may agree by chance, and all are scored on the same records.
+  return { low: Math.min(low, mean.low), high: Math.max(high, mean.high) }
+}
+
+const settingOf = async ({ over, planned, runs }: RunGroup, intervals: Intervals): Promise<ScoredSetting> => {
   const values = runs.map(({ value = Number.NaN }) => value)
   const mean = meanOf(values)
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
@@ -90,8 +125,9 @@ const settingOf = async (
   for (const run of runs) bySplit.set(splitOf(run), [...(bySplit.get(splitOf(run)) ?? []), run.value ?? Number.NaN])
   const splits = new Map([...bySplit].map(([split, own]) => [split, meanOf(own)]))
   const ratio = splits.size > 1 ? ratioOf((await readRunRecipe(runs[0].folder)) as SplitRecipe) : 0
-  const resampled = splits.size > 1 ? resampledMean([...splits.values()], ratio) : resampledMean(values, 0)
-  const interval = resampled ?? first
+  const own = runs.map(({ name }) => intervals.get(name) ?? noInterval)
+  const interval = intervalOf(values, splits, ratio, own)
+  const failed = planned.filter(({ status }) => status === 'failed').length
   return {
     over,
     runs: runs.map(({ name }) => name),
@@ -99,15 +135,22 @@ const settingOf = async (
     spread: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)),
     low: Math.min(...values),
     high: Math.max(...values),
-    ...(Number.isFinite(interval.low) && { interval: { low: interval.low, high: interval.high } }),
+    ...(interval && { interval }),
+    ...(failed > 0 && { failed }),
+    of: planned.length,
     seconds: meanOf(runs.map(({ seconds = 0 }) => seconds)),
+    values,
     splits,
     ratio,
   }
 }
 
-/** How much better the best setting is than another, on the splits that both have. */
+/** How much better the best setting is than another: on the splits that both have, or over their seeds. */
 const differenceOf = (best: ScoredSetting, other: ScoredSetting): SweepSetting['difference'] => {
+  if (best.splits.size < 2 && other.splits.size < 2) {
+    const found = seedDifference(best.values, other.values)
+    return found && { ...found, seeds: Math.min(best.values.length, other.values.length) }
+  }
   const common = [...best.splits].flatMap(([split, value]) => {
     const others = other.splits.get(split)
     return others === undefined ? [] : [value - others]
@@ -128,12 +171,40 @@ export interface SweepSummary {
   unranked?: { name: string; metric?: string }[]
 }
 
+/** Why a finished run is in no setting. */
+export const unrankedReason = (run: { metric?: string }, metric = 'a score'): string =>
+  `it has ${run.metric ?? 'no score'}, not ${metric}`
+
+/** Runs grouped by everything but seed and split. */
+const groupsOf = (runs: readonly SweptRun[]): Map<string, RunGroup> => {
+  const groups = new Map<string, RunGroup>()
+  for (const run of runs) {
+    const over = withoutReplicates(run.over)
+    const key = JSON.stringify(over)
+    const group = groups.get(key) ?? { over, planned: [], runs: [] }
+    group.planned.push(run)
+    groups.set(key, group)
+  }
+  return groups
+}
+
+/**
+ * The order of settings: settings with a failed run come after those without, as a search ranks them too, and scores that are no numbers
+ * come last.
+ */
+const byRank = (metric: string | undefined) => {
+  const sign = metric !== undefined && isLowerBetter(metric) ? 1 : -1
+  const tier = ({ mean, failed = 0 }: SweepSetting) => (Number.isNaN(mean) ? 2 : failed > 0 ? 1 : 0)
+  return (a: SweepSetting, b: SweepSetting): number =>
+    tier(a) - tier(b) || (Number.isNaN(a.mean) ? 0 : sign * (a.mean - b.mean))
+}
+
 /** Fills in the values of finished runs, and groups those that differ in their seeds and splits alone. */
 export const summarize = async (runs: SweptRun[]): Promise<SweepSummary> => {
   let metric: string | undefined
   const unranked: NonNullable<SweepSummary['unranked']> = []
   const intervals = new Map<string, { low: number; high: number }>()
-  const groups = new Map<string, { over: Record<string, unknown>; runs: SweptRun[] }>()
+  const groups = groupsOf(runs)
   for (const run of runs) {
     if (run.status !== 'finished') continue
     const result = await scoreOf(run.folder)
@@ -146,20 +217,12 @@ export const summarize = async (runs: SweptRun[]): Promise<SweepSummary> => {
     const { low = Number.NaN, high = Number.NaN } = result
     intervals.set(run.name, { low, high })
     run.seconds = (await readRunCard(run.folder))?.wallSeconds ?? 0
-    const over = withoutReplicates(run.over)
-    const key = JSON.stringify(over)
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, { over, runs: [run] })
-    else group.runs.push(run)
+    groups.get(JSON.stringify(withoutReplicates(run.over)))?.runs.push(run)
   }
-  const none = { low: Number.NaN, high: Number.NaN }
-  const scored = await Promise.all(
-    [...groups.values()].map((group) => settingOf(group.over, group.runs, intervals.get(group.runs[0].name) ?? none)),
-  )
-  const sign = metric !== undefined && isLowerBetter(metric) ? -1 : 1
-  const rank = ({ mean }: SweepSetting) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : sign * mean)
-  scored.sort((a, b) => rank(b) - rank(a))
-  const settings = scored.map(({ splits: _, ratio: __, ...setting }, i): SweepSetting => {
+  const ranked = [...groups.values()].filter((group) => group.runs.length > 0)
+  const scored = await Promise.all(ranked.map((group) => settingOf(group, intervals)))
+  scored.sort(byRank(metric))
+  const settings = scored.map(({ values: _, splits: __, ratio: ___, ...setting }, i): SweepSetting => {
     const difference = i === 0 ? undefined : differenceOf(scored[0], scored[i])
     return { ...setting, ...(difference && { difference }) }
   })
@@ -171,19 +234,16 @@ export const summarize = async (runs: SweptRun[]): Promise<SweepSummary> => {
 const significant = 0.05
 
 /**
- * Whether the best setting stands out from the second: by the test over splits where there are several; else the ranges of their seeds do
- * not overlap, or, with one seed each, the confidence intervals of their scores. Undefined where none is known.
+ * Whether the best setting stands out from the second: by the test over splits or over seeds; with one run each, the confidence intervals
+ * of their scores do not overlap, which speaks of other validation records and not of other seeds. Undefined where that is not known: for
+ * two seeds, where runs failed, and where one setting has more runs than the other.
  */
-const isClear = (
-  [best, second]: readonly SweepSetting[],
-  intervals: ReadonlyMap<string, { low: number; high: number }>,
-): boolean | undefined => {
+const isClear = ([best, second]: readonly SweepSetting[], intervals: Intervals): boolean | undefined => {
   if (best === undefined || second === undefined) return undefined
+  if ((best.failed ?? 0) > 0 || (second.failed ?? 0) > 0 || best.runs.length !== second.runs.length) return undefined
   if (second.difference !== undefined) return second.difference.probability < significant
-  const ranges = [best, second].map((setting) =>
-    best.runs.length > 1 && second.runs.length > 1 ? setting : intervals.get(setting.runs[0]),
-  )
-  const [a, b] = ranges
-  if (a === undefined || b === undefined || ![a.low, a.high, b.low, b.high].every(Number.isFinite)) return undefined
+  if (best.runs.length > 1) return undefined
+  const [a, b] = [best, second].map(({ runs }) => intervals.get(runs[0]) ?? noInterval)
+  if (![a.low, a.high, b.low, b.high].every(Number.isFinite)) return undefined
   return a.low > b.high || b.low > a.high
 }

@@ -225,6 +225,21 @@ const Trials = ({ details }: { details: SweepDetails }) => {
   )
 }
 
+/** Runs that have finished and are no part of any score. */
+const Unranked = ({ runs }: { runs: SweepDetails['unranked'] }) =>
+  runs.length === 0 ? null : (
+    <section aria-label="Runs that are not ranked">
+      <h2>Not ranked</h2>
+      <ul>
+        {runs.map(({ name, id, reason }) => (
+          <li key={name}>
+            {id === null ? name : <a href={linkTo(['runs', id])}>{name}</a>}: {reason}
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+
 export const SweepPage = ({ id }: { id: string }) => {
   const loaded = usePolled<SweepDetails>(`/api/sweep?id=${encodeURIComponent(id)}`)
   return (
@@ -257,6 +272,7 @@ export const SweepPage = ({ id }: { id: string }) => {
             )}
             <Picture details={details} />
             <Trials details={details} />
+            <Unranked runs={details.unranked} />
           </>
         )}
       </Show>

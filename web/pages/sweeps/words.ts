@@ -17,6 +17,13 @@ const classes: Record<SweepRow['state'] | SweepTrialRow['status'], string> = {
 /** Class of a state, for its colour. */
 export const stateClass = (state: SweepRow['state'] | SweepTrialRow['status']): string => classes[state]
 
-/** `pruned at step 6`. */
-export const statusText = ({ status, stoppedAt }: Pick<SweepTrialRow, 'status' | 'stoppedAt'>): string =>
-  status === 'stopped' ? (stoppedAt === null ? 'pruned' : `pruned at step ${stoppedAt}`) : status
+/** `pruned at step 6`, `1 of 2 runs failed`. */
+export const statusText = ({
+  status,
+  stoppedAt,
+  failed,
+  of,
+}: Pick<SweepTrialRow, 'status' | 'stoppedAt' | 'failed' | 'of'>): string => {
+  if (status === 'stopped') return stoppedAt === null ? 'pruned' : `pruned at step ${stoppedAt}`
+  return status === 'failed' && of > 1 ? `${failed} of ${of} runs failed` : status
+}

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists } from '../../../core/index.ts'
+import { sessionSeconds } from '../../../runs/index.ts'
 import {
   bestOf,
   type DamagedLine,
@@ -10,6 +11,7 @@ import {
   isLowerBetter,
   isStopping,
   keptMetric,
+  readRunCard,
   runFiles,
   runOwner,
   type SampleEvent,
@@ -134,6 +136,10 @@ export class RunEntry {
   #recipe: Record<string, unknown> | undefined
   /** Version of the file that the recipe was read from. */
   #recipeVersion: string | undefined
+  /** From the run card of a finished run; of another by the wall time of its sessions. */
+  #cost: RunRow['cost'] = null
+  /** Version of the file that the cost was read from, with the price. */
+  #costVersion: string | undefined
   #isRead = false
   /** Whether the row has changed since `takeNews` was called. */
   #hasNews = false
@@ -156,6 +162,7 @@ export class RunEntry {
     const before = JSON.stringify([this.#state, this.#stopping, this.#failure])
     await this.#readState(isBare)
     await this.#readRecipe()
+    await this.#readCost()
     const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
     if (!isSame || this.#row === undefined) this.#changed()
     this.#isRead = true
@@ -209,6 +216,17 @@ export class RunEntry {
     // The version comes with what it names: another call at the same time would find the one without the other.
     this.#recipe = recipe
     this.#recipeVersion = version
+    this.#row = undefined
+  }
+
+  async #readCost(): Promise<void> {
+    const { pricePerHour: price, currency } = this.#recipe ?? {}
+    const isFinished = this.#state === 'finished'
+    const version = [price, currency, await fileVersion(join(this.folder, runFiles[isFinished ? 'card' : 'sessions']))]
+    if (JSON.stringify(version) === this.#costVersion) return
+    const cost = typeof price === 'number' ? await costOf(this.folder, isFinished, price, currency) : null
+    this.#cost = cost
+    this.#costVersion = JSON.stringify(version)
     this.#row = undefined
   }
 
@@ -277,7 +295,7 @@ export class RunEntry {
           : running
             ? null
             : (this.#failure ?? end?.message ?? null),
-      cost: costOf(this.#recipe, seconds),
+      cost: this.#cost,
       tags: [],
     }
   }
@@ -312,10 +330,17 @@ const bestEvaluation = (
   return best === undefined ? null : { ...best, lower: isLowerBetter(metric) }
 }
 
-/** Price of the time of a run, from the price per hour of its recipe. */
-const costOf = (recipe: Record<string, unknown> | undefined, seconds: number): RunRow['cost'] => {
-  const { pricePerHour, currency } = (recipe ?? {}) as { pricePerHour?: unknown; currency?: unknown }
-  if (typeof pricePerHour !== 'number') return null
+/** Price of the wall time of a run: what its card says, which a finished run has, or what its sessions took so far. */
+const costOf = async (
+  folder: string,
+  isFinished: boolean,
+  pricePerHour: number,
+  currency: unknown,
+): Promise<RunRow['cost']> => {
+  // A damaged card must not hide the run.
+  const card = isFinished ? await readRunCard(folder).catch(() => undefined) : undefined
+  if (card?.cost !== undefined) return { amount: card.cost.amount, currency: card.cost.currency }
+  const seconds = await sessionSeconds(folder)
   return { amount: (pricePerHour * seconds) / 3600, currency: typeof currency === 'string' ? currency : 'USD' }
 }
 

@@ -1,7 +1,7 @@
 // Sweeps in the studio's folders: the state on disk, joined with the runs that the studio follows, so that what trains now is there.
 import { basename, dirname, join } from 'node:path'
 import { exists, folderOwner } from '../../../core/index.ts'
-import { readSweep, replicateKeys, type SweepState, type SweepTrial } from '../../../runs/index.ts'
+import { readSweep, replicateKeys, type SweepState, type SweepTrial, unrankedReason } from '../../../runs/index.ts'
 import { isLowerBetter, SWEEP_FILE } from '../../../tracking/index.ts'
 import { recipeTitle } from '../runs/recipe-title.ts'
 import { finiteOrNull } from '../shown-values.ts'
@@ -44,13 +44,14 @@ const isOver = ({ status }: Pick<SweepTrialRow, 'status'>): boolean =>
 
 const trialRow = (trial: SweepTrial, axes: readonly string[], runs: ReadonlyMap<string, RunRow>): SweepTrialRow => {
   const own = trial.runs.flatMap((name) => runs.get(name) ?? [])
-  const { status, steps, message, value, interval, difference, seconds } = trial
+  const { status, steps, message, value, interval, difference, seconds, failed = 0 } = trial
   return {
     number: trial.number,
     values: valuesOf(trial.over, axes),
     runs: own.map(({ id }) => id),
     of: trial.runs.length,
     done: own.filter(({ state }) => state === 'finished').length,
+    failed,
     status: own.some(({ state }) => state === 'running') ? 'running' : status,
     stoppedAt: status === 'stopped' ? (steps ?? null) : null,
     message: message ?? null,
@@ -132,6 +133,11 @@ export const sweepDetails = async (
       return range?.scale === 'log'
     }),
     trials,
+    unranked: state.unranked.map((run) => ({
+      name: run.name,
+      id: found.runs.get(run.name)?.id ?? null,
+      reason: unrankedReason(run, state.metric),
+    })),
     best: best < 0 ? null : trials[best].number,
   }
 }

@@ -36,7 +36,7 @@ export interface RunRow {
   incidents: number
   started: string | null
   updated: string | null
-  /** Price of its time, if its recipe has a price per hour. */
+  /** Price of its wall time over all sessions, as on its run card, if its recipe has a price per hour. */
   cost: { amount: number; currency: string } | null
   tags: string[]
 }

@@ -11,6 +11,8 @@ export interface SweepTrialRow {
   /** Runs of it, one for each seed and split, and those that have finished. */
   of: number
   done: number
+  /** Runs of it that failed, which its score leaves out. */
+  failed: number
   status: 'running' | 'finished' | 'stopped' | 'interrupted' | 'failed' | 'waiting'
   /** Step of the last comparison with others, for a trial that was stopped by one. */
   stoppedAt: number | null
@@ -18,7 +20,7 @@ export interface SweepTrialRow {
   value: number | null
   low: number | null
   high: number | null
-  /** The best minus this one, with its p-value, where both have the same splits. */
+  /** The best minus this one, with its p-value, where both have the same splits, or three seeds or more. */
   difference: { value: number; probability: number } | null
   seconds: number | null
 }
@@ -60,6 +62,8 @@ export interface SweepDetails {
   /** Keys whose values are numbers on a logarithmic scale. */
   logAxes: string[]
   trials: SweepTrialRow[]
+  /** Finished runs that no score is of, as they have another metric or none. */
+  unranked: { name: string; id: string | null; reason: string }[]
   /** Number of the best trial; null before the first result. */
   best: number | null
 }

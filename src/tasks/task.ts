@@ -261,6 +261,8 @@ export interface TaskDefinition<
   baselines?(trained: Statistics, config: Config, random: Random): Baseline<Record, Prediction>[]
   /** Scores predictions. @param headLabels of the predicting head, where there is one: data may have their numbers instead of names */
   scorer(config: Config, headLabels?: readonly string[]): Scorer<Record, Prediction>
+  /** Scores baselines, whose predictions have less than those of a model, such as no probabilities (default: `scorer`). */
+  baselineScorer?(config: Config, headLabels?: readonly string[]): Scorer<Record, Prediction>
 }
 
 /** Declares a task; `registerTask` makes it known to recipes, flags and evaluations. */

@@ -15,6 +15,10 @@ beforeAll(async () => {
 })
 afterAll(() => data.dispose())
 
+/** Reads what baselines do not have. */
+const sure = `{ name: 'sure',
+    score: (_row, { probabilities }: { probabilities: Record<string, number> }) => Math.max(...Object.values(probabilities)) }`
+
 /** The recipe of a run whose callback runs `body` at step 3, on line 19. */
 const writeRecipe = (out: string, body: string): string => {
   const file = at(`${out}.ts`)
@@ -44,7 +48,7 @@ export default defineRun({
     const { terms, metrics } = standard()
     return { terms: terms.map((term) => ({ ...term, scale: 3 * term.scale })), metrics }
   },
-  metrics: [{ name: '${out}Words', direction: 'lower', score: ({ text }: Row) => text.split(' ').length }],
+  metrics: [{ name: '${out}Words', direction: 'lower', score: ({ text }: Row) => text.split(' ').length }, ${sure}],
   read: (path) => readFileSync(path, 'utf8').split('\\n').map((line) => {
     const [text, label] = line.split(',')
     return { text, label }
@@ -87,6 +91,8 @@ describe('functions of a recipe', () => {
     expect(result.metrics.ownWords).toBeLessThan(4)
     const evaluation = JSON.parse(readFileSync(at('own', 'model', 'evaluation.json'), 'utf8'))
     expect(evaluation.records.count).toBe(texts)
+    expect(evaluation.metrics.sure.value).toBeGreaterThan(0)
+    expect(Object.keys(evaluation.references[0].metrics)).not.toContain('sure')
     expect(evaluation.metrics.ownWords.low).toBeLessThan(evaluation.metrics.ownWords.high)
 
     // The same run with the loss of the task: a third of it in the first step, which both take from the same weights.

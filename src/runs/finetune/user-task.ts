@@ -156,8 +156,8 @@ const scorerWith =
         name,
         score(record, prediction) {
           const found = callNow(callOf('metric', input, recipe), () => score(record, prediction))
-          if (typeof found === 'number') return found
-          throw new ConfigError(`Expected a number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
+          if (typeof found === 'number' && Number.isFinite(found)) return found
+          throw new ConfigError(`Expected a finite number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
         },
         values: new GrowingList(),
       }
@@ -193,6 +193,8 @@ export const withUserCode = (task: TaskDefinition, recipe: UserTaskRecipe): Task
       ? {}
       : {
           scorer: scorerWith(task, recipe),
+          // A baseline has no probabilities that a metric could read.
+          baselineScorer: task.scorer,
           metricNames: (config: object) => [...task.metricNames(config), ...metrics.map(nameOf)],
         }),
   }

@@ -110,10 +110,11 @@ export class EvaluationDraft {
     this.#input = input
     this.#predictions = new LineFile(folder)
     this.measurement = task.afterTraining?.(config)
+    const plain = { ...task, scorer: task.baselineScorer ?? task.scorer }
     this.#baselines = (task.baselines?.(trained, config, createRandom(`baselines/${seed}`)) ?? []).map((baseline) => ({
       baseline,
-      scorer: task.scorer(config, labels),
-      sets: new SetScores(input),
+      scorer: plain.scorer(config, labels),
+      sets: new SetScores({ ...input, task: plain }),
     }))
   }
 

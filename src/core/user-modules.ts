@@ -30,7 +30,14 @@ export const importUserModule = async (
   // Node's own import uses the hooks also where a test runner replaces the import of its modules.
   const source = 'data:text/javascript,export const load = (url) => import(url)'
   const { load } = (await import(source)) as { load(url: string): Promise<Record<string, unknown>> }
-  return load(`${pathToFileURL(file).href}${again ? `?read=${++reads}` : ''}`)
+  // Errors of its code name lines of the source.
+  const before = process.sourceMapsEnabled
+  process.setSourceMapsEnabled(true)
+  try {
+    return await load(`${pathToFileURL(file).href}${again ? `?read=${++reads}` : ''}`)
+  } finally {
+    process.setSourceMapsEnabled(before)
+  }
 }
 
 /** The value of package.json's `exports` for an import; conditions of Node in their order. */

@@ -1,6 +1,6 @@
 // Embeddings of texts: sorted by length and packed, so that there is no padding.
 import { z } from 'zod'
-import { ConfigError, parseConfig } from '../core/index.ts'
+import { ConfigError, parseConfig, show } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { EmbeddingHead, type Model, quantizationOf } from '../models/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
@@ -78,8 +78,11 @@ export const embedWithRows = async (
   const form = cache === undefined ? undefined : quantizationOf(model)
   const limit = maxTokens ?? Number.MAX_SAFE_INTEGER
   const encode = createTextEncoder(tokenizer, limit)
-  const idsOf = (text: string | readonly number[], index: number): Uint32Array =>
-    typeof text === 'string' ? encode(text).ids : Uint32Array.from(expectFewer(text, limit, index))
+  const idsOf = (text: string | readonly number[], index: number): Uint32Array => {
+    if (typeof text === 'string') return encode(text).ids
+    if (Array.isArray(text)) return Uint32Array.from(expectFewer(text, limit, index))
+    throw new ConfigError(`Expected a text or token ids for \`texts[${index}]\`, got ${show(text)}.`)
+  }
   const { features: vectors, rows } = await extractFeatures(
     model,
     texts.map((text, index) => ({ ids: expectTokens(idsOf(text, index), index) })),

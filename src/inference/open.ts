@@ -107,6 +107,12 @@ export interface Entity {
   end: number
 }
 
+/** Settings of vectors that are one for each text. */
+export type TextEmbedSettings = Omit<Partial<EmbedSettings>, 'pooling'> & {
+  pooling?: Exclude<EmbedSettings['pooling'], 'tokens'>
+  signal?: AbortSignal | undefined
+}
+
 const isOne = <Value>(value: Value | readonly Value[]): value is Value => !Array.isArray(value)
 
 /** Applies a function of lists to one value or to a list. */
@@ -262,17 +268,18 @@ export class TextModel {
   /**
    * A vector for each text, for search, clustering or any other model: float32, of the model's hidden size. A list may have token ids in
    * the place of a text, which are read as they are.
-   * @throws ConfigError for a text without tokens
+   * @throws ConfigError for a text without tokens, and for pooling `tokens`: `embedWithRows` gives the vectors of tokens
    */
-  embed(text: string, options?: Partial<EmbedSettings> & { signal?: AbortSignal }): Promise<Float32Array>
-  embed(
-    texts: readonly (string | readonly number[])[],
-    options?: Partial<EmbedSettings> & { signal?: AbortSignal },
-  ): Promise<Float32Array[]>
+  embed(text: string, options?: TextEmbedSettings): Promise<Float32Array>
+  embed(texts: readonly (string | readonly number[])[], options?: TextEmbedSettings): Promise<Float32Array[]>
   embed(
     input: string | readonly (string | readonly number[])[],
-    options: Partial<EmbedSettings> & { signal?: AbortSignal } = {},
+    options: TextEmbedSettings = {},
   ): Promise<Float32Array | Float32Array[]> {
+    if ((options as Partial<EmbedSettings>).pooling === 'tokens')
+      throw new ConfigError(
+        'Expected a pooling that gives one vector for each text, got tokens. Call `embedWithRows` of `tunesmith/features`, which says how many rows are of each text.',
+      )
     const { model: whole } = this
     this.#embedding ??= this.head === 'embedding' ? whole : withHead(whole, 'embedding', whole.headOptions).eval()
     const model = this.#embedding
@@ -287,7 +294,7 @@ export class TextModel {
 
   /**
    * Continues each prompt; an empty one begins at the start token. Settings that are left out come from the model's generation_config.json.
-   * @throws ConfigError for a model without a language modelling head
+   * @throws ConfigError for a model without a language modelling head; the reason of an aborted signal
    */
   generate(prompt: string, options?: GenerationOptions & { signal?: AbortSignal }): Promise<string>
   generate(prompts: readonly string[], options?: GenerationOptions & { signal?: AbortSignal }): Promise<string[]>
@@ -296,10 +303,17 @@ export class TextModel {
     { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
   ): Promise<string | string[]> {
     const model = this.#generativeModel('generate')
+    const { numReturnSequences = 1 } = options
+    if (numReturnSequences !== 1)
+      throw new ConfigError(
+        `Expected 1 for \`numReturnSequences\`, got ${numReturnSequences}. Call the function \`generate\`, which returns several texts for a prompt.`,
+      )
     return forOneOrMany(input, async (prompts) => {
-      const settings = withDefaults(await generationDefaults(this.#loaded), options)
+      const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences })
       const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
       const results: GenerationResult[] = await generateMany(model, this.tokenizer, begun, settings, { signal })
+      // A text that was cut must not look like a whole one.
+      signal?.throwIfAborted()
       return results.map(({ text = '' }) => text)
     })
   }

@@ -147,6 +147,8 @@ describe('open', () => {
     expect(masks[0]).toHaveLength(3)
     expect(masks[0][0].probability).toBeGreaterThanOrEqual(masks[0][1].probability)
     expect(filled).not.toContain('[MASK]')
+    for (const topK of [0, -2, 1.5]) expect(() => model.fillMask('a [MASK]', { topK })).toThrow(/`?topK`?/)
+    expect(() => model.fillMask(['a [MASK]'] as never)).toThrow('Expected a text for `fillMask`, got ["a [MASK]"]')
     model.close()
   })
 
@@ -161,6 +163,22 @@ describe('open', () => {
     vectors[0].forEach((value, i) => {
       expect(alone[i]).toBeCloseTo(value, 5)
     })
+    expect(() => model.embed(texts, { pooling: 'tokens' as never })).toThrow(/one vector for each text, got tokens/)
+    await expect(model.embed(['a', null as never])).rejects.toThrow(
+      'Expected a text or token ids for `texts[1]`, got null.',
+    )
+    await expect(model.embed(5 as never)).rejects.toThrow('Expected a text or token ids for `texts[0]`, got 5.')
+    model.close()
+  })
+
+  it('generates one whole text for each prompt, or none', async () => {
+    const model = await open(golden('gpt2'))
+    const signal = AbortSignal.abort(new Error('enough'))
+    for (const prompts of ['the sea', ['the sea', 'the ships']])
+      await expect(model.generate(prompts as string, { maxNewTokens: 6, signal })).rejects.toThrow('enough')
+    expect(() => model.generate('the sea', { sample: true, numReturnSequences: 3 })).toThrow(
+      'Expected 1 for `numReturnSequences`, got 3. Call the function `generate`',
+    )
     model.close()
   })
 

@@ -150,6 +150,8 @@ describe('functions of a recipe', () => {
     expect(stderr.replace(/\s+/g, ' ')).toMatch(message)
     // The first evaluation calls them.
     expect(existsSync(at(name, 'checkpoints', 'step-00000002'))).toBe(true)
+    const again = await resume(at(name)).catch((error: Error) => error.message)
+    expect(String(again).replace(/\s+/g, ' ')).toMatch(message)
     writeRecipe(name, '')
     expect(await resume(at(name))).toMatchObject({ reason: 'finished' })
   })

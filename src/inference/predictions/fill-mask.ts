@@ -1,6 +1,6 @@
 // Predictions of masked language models: the most likely tokens for each mask of a text.
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, parseConfig, show } from '../../core/index.ts'
 import { inferenceMode, scope, tensor } from '../../tensor/index.ts'
 import type { InferenceModel } from '../load.ts'
 import { definePrediction } from './prediction.ts'
@@ -25,6 +25,10 @@ const mostLikely = (probabilities: Float32Array, count: number): { id: number; p
   return order.slice(0, count).map((id) => ({ id, probability: probabilities[id] }))
 }
 
+const fillOptions = z.strictObject({
+  topK: z.int().positive().max(1000).default(5).describe('candidates shown per mask'),
+})
+
 /**
  * Fills the mask tokens of a text.
  * `topK` is the number of candidates per mask (default: 5).
@@ -33,8 +37,11 @@ const mostLikely = (probabilities: Float32Array, count: number): { id: number; p
 export const fillMask = (
   { model, tokenizer }: InferenceModel,
   text: string,
-  { topK = 5 }: { topK?: number } = {},
+  options: { topK?: number } = {},
 ): FilledText => {
+  const { topK } = parseConfig(fillOptions, options, 'options of fillMask')
+  if (typeof text !== 'string')
+    throw new ConfigError(`Expected a text for \`fillMask\`, got ${show(text)}. Call it for each text.`)
   const mask = tokenizer.special.mask
   if (mask === undefined) throw new ConfigError('Expected a tokenizer with a mask token, got one without.')
   const ids = Array.from(tokenizer.encode(text).ids)
@@ -70,9 +77,7 @@ export const fillMask = (
 }
 
 export const fillMaskPrediction = definePrediction({
-  options: z.strictObject({
-    topK: z.int().positive().max(1000).default(5).describe('candidates shown per mask'),
-  }),
+  options: fillOptions,
   predict: fillMask,
   render: ({ filled, masks }: FilledText) =>
     [

@@ -70,8 +70,10 @@ export const generationDefaults = async ({
   const all = (await readFields(folder, 'config.json')) ?? {}
   const file = 'generation_config.json'
   const written = await readFields(folder, file)
-  // Older models, of summarisation above all, have every setting in config.json; the decoder's start token is there in others too.
-  const own = written ?? all
+  // Older models, of summarisation above all, have every setting in config.json; the decoder's start token is there in others too. The ends
+  // of texts are those of the tokenizer then.
+  const { eos_token_id: _end, pad_token_id: _padding, ...settings } = all
+  const own = written ?? settings
   warnOfUnserved(folder, written === undefined ? 'config.json' : file, own)
   const { causal } = model.facts
   const fields = {

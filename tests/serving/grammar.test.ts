@@ -110,6 +110,44 @@ describe('grammars of schemas', () => {
     for (const text of bad) expect([text, accepts(schema, text)]).toEqual([text, false])
   })
 
+  it.each([
+    [{ minimum: -12, maximum: 105 }],
+    [{ minimum: 7, exclusiveMaximum: 120 }],
+    [{ exclusiveMinimum: -100.5, maximum: -9 }],
+    [{ minimum: 0, maximum: 0 }],
+    [{ minimum: 19, maximum: 21.5 }],
+  ])('accept the integers of %o, and no others', (bounds) => {
+    const {
+      minimum = -1e9,
+      exclusiveMinimum = -1e9,
+      maximum = 1e9,
+      exclusiveMaximum = 1e9,
+    } = bounds as {
+      [bound: string]: number
+    }
+    for (let value = -130; value <= 130; value++) {
+      const isValid = value >= minimum && value > exclusiveMinimum && value <= maximum && value < exclusiveMaximum
+      expect([value, accepts({ type: 'integer', ...bounds }, String(value))]).toEqual([value, isValid])
+    }
+    for (const text of ['-0', '00', '07', '1e1']) expect(accepts({ type: 'integer', ...bounds }, text)).toBe(false)
+  })
+
+  // What zod writes for `z.int()`, and pydantic for numbers of 0 or more.
+  it('accept bounds that say little', () => {
+    const safe = { type: 'integer', minimum: -9007199254740991, maximum: 9007199254740991 }
+    for (const text of ['0', '-999999999999999', '12']) expect(accepts(safe, text)).toBe(true)
+    const large = { type: 'integer', minimum: 0, maximum: 9007199254740991 }
+    expect(['0', '999999999999999', '-1'].map((text) => accepts(large, text))).toEqual([true, true, false])
+    const positive = { type: 'number', minimum: 0 }
+    expect(['0.5', '3e2', '0', '-0.5', '-0'].map((text) => accepts(positive, text))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ])
+  })
+
   it('refuse bytes that are no UTF-8', () => {
     const machine = new Machine(jsonSchemaGrammar({ type: 'string' }, 'schema'))
     for (const bytes of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5], [0x80]]) {
@@ -129,6 +167,13 @@ describe('grammars of schemas', () => {
     ['an empty enumeration', { enum: [] }, /at least one element/],
     ['an unknown type', { type: 'text' }, /one of object/],
     ['a keyword that cannot be held', { type: 'string', pattern: '^a' }, /`schema.pattern` is not supported/],
+    [
+      'no integer within bounds',
+      { type: 'integer', minimum: 3, exclusiveMaximum: 3 },
+      /an integer between them .*3 to 2/,
+    ],
+    ['a bound of numbers', { type: 'number', minimum: 0.5 }, /`schema.minimum` of a number is supported for 0 only/],
+    ['a bound that is none', { type: 'integer', maximum: '3' }, /Expected a number for `schema.maximum`/],
     ['more items than allowed', { type: 'array', minItems: 3, maxItems: 2 }, /maxItems/],
     ['a property that is not described', { type: 'object', required: ['x'], properties: { y: {} } }, /"x"/],
     ['a reference to nothing', { $ref: '#/$defs/x' }, /found none/],

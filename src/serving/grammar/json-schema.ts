@@ -1,6 +1,7 @@
 // JSON schemas as grammars: every text of the grammar is valid by the schema. A keyword that a grammar cannot hold is an error,
 // so that nothing invalid is ever written.
 import { ConfigError, show } from '../../core/index.ts'
+import { integersBetween } from './integer-range.ts'
 import {
   anyOf,
   choice,
@@ -23,15 +24,16 @@ const maxSchemas = 5000
 const maxDigits = 15
 
 const digit = oneOf([0x30, 0x39])
-const integer = sequence(
-  optional(literal('-')),
-  choice(literal('0'), sequence(oneOf([0x31, 0x39]), repeat(digit, 0, maxDigits - 1))),
-)
-const number = sequence(
-  integer,
+const natural = choice(literal('0'), sequence(oneOf([0x31, 0x39]), repeat(digit, 0, maxDigits - 1)))
+const minus = optional(literal('-'))
+const integer = sequence(minus, natural)
+/** A number of 0 or more. */
+const positive = sequence(
+  natural,
   optional(sequence(literal('.'), repeat(digit, 1, maxDigits))),
   optional(sequence(anyOf('eE'), optional(anyOf('+-')), repeat(digit, 1, 2))),
 )
+const number = sequence(minus, positive)
 const tail = oneOf([0x80, 0xbf])
 const hex = choice(oneOf([0x30, 0x39]), oneOf([0x41, 0x46], [0x61, 0x66]))
 /** One character of a string: an ASCII character, an escape, or a whole UTF-8 sequence. */
@@ -108,8 +110,8 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
   string: ['minLength', 'maxLength'],
-  number: [],
-  integer: [],
+  number: ['minimum'],
+  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   boolean: [],
   null: [],
 }
@@ -122,6 +124,34 @@ const countOf = (schema: Schema, key: string, fallback: number, where: string): 
   if (given === undefined) return fallback
   if (typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= 100_000) return given
   throw new ConfigError(`Expected a whole number up to 100000 for \`${where}.${key}\`, got ${show(given)}.`)
+}
+
+const boundOf = (schema: Schema, key: string, where: string): number | undefined => {
+  const given = schema[key]
+  if (given === undefined || typeof given === 'number') return given
+  throw new ConfigError(`Expected a number for \`${where}.${key}\`, got ${show(given)}.`)
+}
+
+/** Integers within the bounds of a schema; bounds beyond all integers that are written say nothing. */
+const integerOf = (schema: Schema, where: string): Node => {
+  const most = 10 ** maxDigits - 1
+  const bound = (key: string) => boundOf(schema, key, where)
+  const [above, below] = [bound('exclusiveMinimum'), bound('exclusiveMaximum')]
+  const low = Math.max(-most, Math.ceil(bound('minimum') ?? -most), above === undefined ? -most : Math.floor(above) + 1)
+  const high = Math.min(most, Math.floor(bound('maximum') ?? most), below === undefined ? most : Math.ceil(below) - 1)
+  if (low > high)
+    throw new ConfigError(`Expected bounds with an integer between them for \`${where}\`, got ${low} to ${high}.`)
+  return low === -most && high === most ? integer : integersBetween(low, high)
+}
+
+/** A lower bound of 0 is a sign that is left out; others are no grammar of digits. */
+const numberOf = (schema: Schema, where: string): Node => {
+  const least = boundOf(schema, 'minimum', where)
+  if (least === undefined) return number
+  if (least === 0) return positive
+  throw new ConfigError(
+    `\`${where}.minimum\` of a number is supported for 0 only, as a text that follows it cannot be guaranteed. Remove the keyword, or take an integer.`,
+  )
 }
 
 /** Makes the grammar of one document. */
@@ -227,9 +257,9 @@ class Compiler {
           countOf(schema, 'maxLength', Number.POSITIVE_INFINITY, where),
         )
       case 'number':
-        return number
+        return numberOf(schema, where)
       case 'integer':
-        return integer
+        return integerOf(schema, where)
       case 'boolean':
         return choice(literal('true'), literal('false'))
       case 'null':

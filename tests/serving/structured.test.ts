@@ -136,6 +136,24 @@ describe('tools', () => {
     expect(again.usage?.prompt_tokens).toBeGreaterThan(20)
   })
 
+  it('come back as OpenAI and its clients give them', async () => {
+    const call = {
+      id: 'call_1',
+      type: 'function',
+      function: { name: 'rest', arguments: '', parsed_arguments: {} },
+    }
+    const answer = { role: 'assistant', content: null, tool_calls: [call], annotations: [], audio: null, parsed: null }
+    const request = (more: object) =>
+      chat({
+        max_tokens: 1,
+        messages: [...messages, { ...answer, ...more }, { role: 'tool', tool_call_id: 'call_1', content: 'done' }],
+      })
+    const plain = await request({})
+    const thinking = await request({ reasoning_content: 'Hm.', function_call: null, refusal: null })
+    expect(thinking.usage?.prompt_tokens).toBe(plain.usage?.prompt_tokens)
+    await expect(request({ thoughts: 'Hm.' })).rejects.toThrow(/thoughts/)
+  })
+
   it('are text where the model writes none, and refused where they do not fit', async () => {
     const { choices } = await chat({ tools, max_tokens: 8, temperature: 0 })
     const plain = await chat({ tools, tool_choice: 'none', max_tokens: 8, temperature: 0 })
@@ -223,5 +241,27 @@ describe('adapters', () => {
     expect(await refused('x', 'low')).toEqual([400, 'adapter_not_loaded'])
     expect((await post('/v1/unload_lora_adapter', { lora_name: 'base' })).status).toBe(400)
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['base'])
+  })
+})
+
+describe('variables of the template', () => {
+  const post = async (path: string, body: object) => {
+    const response = await fetch(`${server.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'base', messages, ...body }),
+    })
+    return (await response.json()) as { prompt: string; count: number; error?: { message: string } }
+  }
+
+  it('are those of the request, which shows and counts the prompt with its tools', async () => {
+    const [plain, withTools] = [await post('/apply-template', {}), await post('/apply-template', { tools })]
+    expect(plain.prompt).not.toContain('Sails.')
+    expect(withTools.prompt).toContain('Sails.')
+    const { usage } = await chat({ tools, max_tokens: 1, chat_template_kwargs: { enable_thinking: false } })
+    expect((await post('/tokenize', { tools })).count).toBe(usage?.prompt_tokens)
+    await expect(chat({ chat_template_kwargs: { messages: [] } })).rejects.toThrow(/got `messages`, which comes from/)
+    const { error } = await post('/tokenize', { messages: undefined, prompt: 'x', tools })
+    expect(error?.message).toMatch(/an effect beside `messages` only/)
   })
 })

@@ -29,10 +29,42 @@ const message = z.strictObject({
   tool_calls: z.array(toolCall).max(128).nullish(),
   tool_call_id: z.string().max(256).nullish(),
   refusal: z.null().optional(),
+  reasoning_content: z.string().nullish(),
+  // What OpenAI's service and its clients put into an answer, and send back with it.
+  annotations: z.array(z.unknown()).max(0).nullish(),
+  audio: z.null().optional(),
+  function_call: z.null().optional(),
+  parsed: z.unknown().optional(),
 })
 
 /** Schema of a conversation. */
 export const chatMessages = z.array(message).min(1).max(4096)
+
+/** Variables of templates that come from other fields, or are the conversation itself. */
+const ownVariables = ['messages', 'tools', 'add_generation_prompt', 'bos_token', 'eos_token']
+
+/** Fields that change how the chat template writes a conversation. */
+export const templateFields = {
+  chat_template_kwargs: z
+    .record(z.string().max(256), z.unknown())
+    .nullish()
+    .describe('variables of the chat template, such as `enable_thinking`'),
+}
+
+/** Variables of the template from the request. @throws ApiError for a name that another field has */
+export const variablesOf = (
+  { chat_template_kwargs: given }: { chat_template_kwargs?: Record<string, unknown> | null | undefined },
+  tools?: readonly object[],
+): { variables?: Record<string, unknown> } => {
+  const reserved = ownVariables.find((name) => given != null && Object.hasOwn(given, name))
+  if (reserved !== undefined)
+    throw badRequest(
+      `Expected variables of the template alone, got \`${reserved}\`, which comes from the request or the tokenizer. Remove it.`,
+      'chat_template_kwargs',
+    )
+  const variables = { ...given, ...(tools === undefined ? {} : { tools }) }
+  return Object.keys(variables).length === 0 ? {} : { variables }
+}
 
 /** Fields of a request for an answer to a conversation. */
 export const chatFields = {
@@ -43,6 +75,7 @@ export const chatFields = {
   top_logprobs: z.int().min(0).max(20).nullish().describe('most likely tokens to show for each new token'),
   response_format: responseFormat.nullish().describe('text, any JSON object, or JSON of a schema'),
   ...toolFields,
+  ...templateFields,
   ...samplingFields,
 }
 
@@ -59,9 +92,10 @@ export const serviceFields = {
 export type ChatRequest = z.output<z.ZodObject<typeof chatFields>>
 
 /** A call as templates take it: with its arguments as values. */
-const callOf = ({ function: called, ...call }: ToolCall, where: string) => {
+const callOf = ({ function: { name, arguments: text }, ...call }: ToolCall, where: string) => {
   try {
-    return { ...call, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } }
+    // Of a function without parameters, streams have no text.
+    return { ...call, function: { name, arguments: (text === '' ? {} : JSON.parse(text)) as unknown } }
   } catch {
     throw badRequest(
       `Expected JSON for \`${where}.function.arguments\`, got another text.`,
@@ -72,7 +106,7 @@ const callOf = ({ function: called, ...call }: ToolCall, where: string) => {
 
 /** The conversation as the template takes it. */
 export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] =>
-  given.map(({ role, content: text, name, tool_calls: calls, tool_call_id: id }, i) => {
+  given.map(({ role, content: text, name, tool_calls: calls, tool_call_id: id, reasoning_content: thought }, i) => {
     if (text == null && calls == null)
       throw badRequest(`Expected text for \`messages[${i}].content\`, got none.`, `messages[${i}].content`)
     return {
@@ -80,6 +114,7 @@ export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] 
       content: text == null ? '' : typeof text === 'string' ? text : text.map((part) => part.text).join(''),
       ...(name == null ? {} : { name }),
       ...(id == null ? {} : { tool_call_id: id }),
+      ...(thought == null ? {} : { reasoning_content: thought }),
       ...(calls == null ? {} : { tool_calls: calls.map((call, c) => callOf(call, `messages[${i}].tool_calls[${c}]`)) }),
     }
   })
@@ -129,7 +164,7 @@ export const startChat = (
   const { forTemplate } = tools
   const ids = encodeChatPrompt(tokenizer, messages, {
     template,
-    ...(forTemplate === undefined ? {} : { variables: { tools: forTemplate } }),
+    ...variablesOf(given, forTemplate),
   })
   const requested = given.max_completion_tokens ?? given.max_tokens ?? undefined
   const maxNewTokens = newTokensOf(service, model, ids.length, requested, 'messages')

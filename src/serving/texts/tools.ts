@@ -46,7 +46,12 @@ export const toolFields = {
 export const toolCall = z.strictObject({
   id: z.string(),
   type: z.literal('function'),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  function: z.strictObject({
+    name: z.string(),
+    arguments: z.string(),
+    // openai's `parse` adds it to what it returns; the arguments say the same.
+    parsed_arguments: z.unknown().optional(),
+  }),
 })
 
 /** A call in an answer. */

@@ -2,12 +2,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import OpenAI from 'openai'
 import { adaptersOf, applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { buildModel, type Model, type ModelDefinition, models } from '../../src/models/index.ts'
 import { createServer, type RunningServer, type ServerSettings } from '../../src/serving/index.ts'
-import { Generator, noGrad } from '../../src/tensor/index.ts'
+import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
 import {
   CHAT_TEMPLATES,
   saveTokenizer,
@@ -25,6 +28,18 @@ export const seaTexts = [
 /** A chat template that knows tools. */
 export const toolTemplate =
   '{% for message in messages %}{{ message.role }}: {{ message.content }}{% if message.tool_calls %}{{ message.tool_calls | tojson }}{% endif %}\n{% endfor %}{% if tools %}{{ tools | tojson }}\n{% endif %}{% if add_generation_prompt %}assistant: {% endif %}'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+/** Live tensors without those that only wait to be collected, which happens at any time. */
+export const collectedTensors = async (): Promise<number> => {
+  // Finalizers run in later turns of the event loop.
+  for (let i = 0; i < 2; i++) {
+    collect()
+    await setImmediate()
+  }
+  return liveTensors()
+}
 
 export const random = (model: Model, name: string, seed: number): void =>
   noGrad(() => {

@@ -9,7 +9,7 @@ import type { RunningServer } from '../../src/serving/index.ts'
 import { isBatchInvariant, liveTensors } from '../../src/tensor/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import { away, sameBits, skippedAway } from '../device.ts'
-import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
+import { collectedTensors, type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 let folders: ModelFolders
 let server: RunningServer
@@ -280,7 +280,7 @@ describe('answers in a crowd', () => {
 
   it('leave no tensors behind', async () => {
     await chat({ temperature: 0 })
-    const before = liveTensors()
+    const before = await collectedTensors()
     for (let i = 0; i < 3; i++) await chat({ temperature: 0 })
     expect(liveTensors()).toBe(before)
   })

@@ -1,16 +1,13 @@
 // Specialists that follow files while requests run: a watched folder of adapters, and the newest checkpoint of a run that trains.
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type OpenAI from 'openai'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { buildModel, freeWeights, type ModelDefinition, models } from '../../src/models/index.ts'
 import type { RunningServer } from '../../src/serving/index.ts'
-import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
-import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
+import { Generator, noGrad } from '../../src/tensor/index.ts'
+import { collectedTensors, type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 let folders: ModelFolders
 let server: RunningServer
@@ -160,18 +157,6 @@ it('frees a model whose loading ends after the server has stopped', async () => 
   await until(async () => stopped.service.models.engines.length === 0)
   await stopped.close()
 })
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
-/** Live tensors without those that only wait to be collected, which happens at any time. */
-const collectedTensors = async (): Promise<number> => {
-  // Finalizers run in later turns of the event loop.
-  for (let i = 0; i < 2; i++) {
-    collect()
-    await setImmediate()
-  }
-  return liveTensors()
-}
 
 it('frees a model or an adapter whose loading fails after its weights were read', async () => {
   const { server: own } = await startServer({ model: folders.base, context: 200 })

@@ -157,7 +157,9 @@ const scorerWith =
         score(record, prediction) {
           const found = callNow(callOf('metric', input, recipe), () => score(record, prediction))
           if (typeof found === 'number' && Number.isFinite(found)) return found
-          throw new ConfigError(`Expected a finite number from the metric \`${name}\` of the recipe, got ${show(found)}.`)
+          throw new ConfigError(
+            `Expected a finite number from the metric \`${name}\` of the recipe, got ${show(found)}.`,
+          )
         },
         values: new GrowingList(),
       }

@@ -2,6 +2,7 @@
 import { runFilter, runTest } from './filters.ts'
 import type { Token } from './lexer.ts'
 import { attributeOf, elementOf, sliceOf } from './methods.ts'
+import { literalInteger } from './numbers.ts'
 import { binary, callValue, type Expression, type Scope, signed } from './runtime.ts'
 import { Float, isTrue, iterate, type Named, str, TemplateError, Tuple, Undefined } from './values.ts'
 
@@ -204,7 +205,7 @@ export class ExpressionParser {
     }
     if (kind === 'integer' || kind === 'float') {
       this.at++
-      const constant = kind === 'integer' ? Number(value) : new Float(Number(value))
+      const constant = kind === 'integer' ? literalInteger(value) : new Float(Number(value))
       return () => constant
     }
     if (this.operator('(') !== undefined) {

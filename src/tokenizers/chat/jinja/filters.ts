@@ -1,5 +1,7 @@
 // The filters and tests of Jinja, and `tojson` as transformers defines it.
 import { capitalized, elementOf, replaced, splitLines, strip } from './methods.ts'
+import { arithmetic, floatFrom, integerFrom, rounded, truncated } from './numbers.ts'
+import { percentFormat } from './percent-format.ts'
 import {
   Callable,
   characters,
@@ -7,6 +9,7 @@ import {
   contains,
   Float,
   isEqual,
+  isInteger,
   isIterable,
   isNumber,
   isTrue,
@@ -92,29 +95,30 @@ const mapped: Filter = (value, given, named) => {
   return iterate(value).map((one) => runFilter(str(name), one, rest, named))
 }
 
-const rounded: Filter = (value, given, named) => {
+const roundedTo: Filter = (value, given, named) => {
   const precision = Number(option(given, named, 0, 'precision', 0))
   const method = option(given, named, 1, 'method', 'common')
+  if (method === 'common') return rounded(value, precision)
+  if (method !== 'ceil' && method !== 'floor') throw new TemplateError('method must be common, ceil or floor')
   const scale = 10 ** precision
-  const scaled = numberOf(value as number | Float) * scale
-  const half = Math.abs(scaled % 1) === 0.5
-  // Python rounds halves to even.
-  const common = half ? 2 * Math.round(scaled / 2) : Math.round(scaled)
-  return new Float((method === 'ceil' ? Math.ceil(scaled) : method === 'floor' ? Math.floor(scaled) : common) / scale)
+  const scaled = numberOf(arithmetic('*', value, new Float(scale)))
+  return new Float((method === 'ceil' ? Math.ceil(scaled) : Math.floor(scaled)) / scale)
 }
 
 const toInteger: Filter = (value, given, named) => {
   const otherwise = option(given, named, 0, 'default', 0)
-  if (isNumber(value)) return Math.trunc(numberOf(value))
+  if (isNumber(value)) return truncated(value)
   const text = typeof value === 'string' ? strip(value, 'both') : ''
-  return /^[-+]?\d+(\.\d*)?([eE][-+]?\d+)?$/.test(text) ? Math.trunc(Number(text)) : otherwise
+  const whole = integerFrom(text, Number(option(given, named, 1, 'base', 10)))
+  if (whole !== undefined) return whole
+  const float = floatFrom(text)
+  return float === undefined || !Number.isFinite(float) ? otherwise : truncated(new Float(float))
 }
 
 const toFloat: Filter = (value, given, named) => {
   if (isNumber(value)) return new Float(numberOf(value))
-  const text = typeof value === 'string' ? strip(value, 'both') : ''
-  const found = text === '' ? Number.NaN : Number(text)
-  return Number.isNaN(found) ? option(given, named, 0, 'default', new Float(0)) : new Float(found)
+  const found = floatFrom(typeof value === 'string' ? strip(value, 'both') : '')
+  return found === undefined ? option(given, named, 0, 'default', new Float(0)) : new Float(found)
 }
 
 const indented: Filter = (value, given, named) => {
@@ -129,10 +133,11 @@ const indented: Filter = (value, given, named) => {
   )
 }
 
-const truncated: Filter = (value, given, named) => {
+const shortened: Filter = (value, given, named) => {
   const length = Number(option(given, named, 0, 'length', 255))
   const end = str(option(given, named, 2, 'end', '...'))
   const leeway = Number(option(given, named, 3, 'leeway', 5))
+  if (length < lengthOf(end)) throw new TemplateError(`expected length >= ${lengthOf(end)}, got ${length}`)
   const all = characters(str(value))
   if (all.length <= length + leeway) return str(value)
   const cut = all.slice(0, length - lengthOf(end)).join('')
@@ -201,10 +206,9 @@ const unique: Filter = (value, given, named) => {
 
 const summed: Filter = (value, given, named) => {
   const attribute = option(given, named, 0, 'attribute')
-  const values = iterate(value).map((one) => (attribute === undefined ? one : under(one, attribute)) as number | Float)
-  const start = option(given, named, 1, 'start', 0) as number | Float
-  const sum = values.reduce((total: number, one) => total + numberOf(one), numberOf(start))
-  return [start, ...values].some((one) => one instanceof Float) ? new Float(sum) : sum
+  return iterate(value)
+    .map((one) => (attribute === undefined ? one : under(one, attribute)))
+    .reduce((sum: unknown, one) => arithmetic('+', sum, one), option(given, named, 1, 'start', 0))
 }
 
 const byDefault: Filter = (value, given, named) => {
@@ -219,7 +223,10 @@ const textFilter =
     change(str(value))
 
 const filters: { readonly [name: string]: Filter } = {
-  abs: (value) => (value instanceof Float ? new Float(Math.abs(value.value)) : Math.abs(Number(value))),
+  abs: (value) => {
+    if (!isNumber(value)) throw new TemplateError(`bad operand type for abs(): '${typeName(value)}'`)
+    return numberOf(value) < 0 ? arithmetic('-', 0, value) : arithmetic('+', value, 0)
+  },
   attr: (value, [name]) => elementOf(value, str(name)),
   batch: batched,
   capitalize: textFilter(capitalized),
@@ -232,7 +239,11 @@ const filters: { readonly [name: string]: Filter } = {
   first: (value) => firstOf(iterate(value), 'first'),
   float: toFloat,
   forceescape: escaped,
-  format: (value, given) => percentFormat(str(value), given),
+  format: (value, given, named) => {
+    if (given.length > 0 && named.size > 0)
+      throw new TemplateError("can't handle positional and keyword arguments at the same time")
+    return percentFormat(str(value), named.size > 0 ? new Map(named) : Tuple.from(given))
+  },
   groupby: grouped,
   indent: indented,
   int: toInteger,
@@ -254,7 +265,7 @@ const filters: { readonly [name: string]: Filter } = {
   replace: (value, [old, other, count]) => replaced(str(value), str(old), str(other), count),
   reverse: (value) =>
     typeof value === 'string' ? characters(value).reverse().join('') : [...iterate(value)].reverse(),
-  round: rounded,
+  round: roundedTo,
   safe: (value) => value,
   select: choose(true, false),
   selectattr: choose(true, true),
@@ -270,7 +281,7 @@ const filters: { readonly [name: string]: Filter } = {
   ),
   tojson: asJson,
   trim: (value, given, named) => strip(str(value), 'both', option(given, named, 0, 'chars')),
-  truncate: truncated,
+  truncate: shortened,
   unique,
   upper: textFilter((text) => text.toUpperCase()),
   urlencode: (value) =>
@@ -286,20 +297,17 @@ const ordered =
     fits(compare(value, other, operator))
 
 const equal: Test = (value, [other]) => isEqual(value, other)
-const remainder = (value: unknown, by: unknown) => {
-  const rest = numberOf(value as number) % numberOf(by as number)
-  return rest === 0
-}
+const remains = (value: unknown, by: unknown, rest: number): boolean => isEqual(arithmetic('%', value, by), rest)
 
 const tests: { readonly [name: string]: Test } = {
   boolean: (value) => typeof value === 'boolean',
   callable: (value) => value instanceof Callable,
   defined: (value) => !(value instanceof Undefined),
-  divisibleby: (value, [by]) => remainder(value, by),
+  divisibleby: (value, [by]) => remains(value, by, 0),
   eq: equal,
   equalto: equal,
   '==': equal,
-  even: (value) => remainder(value, 2),
+  even: (value) => remains(value, 2, 0),
   false: (value) => value === false,
   filter: (value) => Object.hasOwn(filters, str(value)),
   float: (value) => value instanceof Float,
@@ -307,7 +315,7 @@ const tests: { readonly [name: string]: Test } = {
   gt: ordered((order) => order > 0, '>'),
   greaterthan: ordered((order) => order > 0, '>'),
   in: (value, [container]) => contains(container, value),
-  integer: (value) => typeof value === 'number',
+  integer: isInteger,
   iterable: (value) => isIterable(value),
   le: ordered((order) => order <= 0, '<='),
   lower: (value) => str(value) === str(value).toLowerCase() && /\p{L}/u.test(str(value)),
@@ -317,7 +325,7 @@ const tests: { readonly [name: string]: Test } = {
   ne: (value, [other]) => !isEqual(value, other),
   none: (value) => value === null,
   number: (value) => isNumber(value),
-  odd: (value) => Math.abs(numberOf(value as number) % 2) === 1,
+  odd: (value) => remains(value, 2, 1),
   sameas: (value, [other]) => value === other,
   sequence: (value) =>
     Array.isArray(value) || typeof value === 'string' || value instanceof Map || value instanceof Undefined,
@@ -344,21 +352,7 @@ const tolerant = new Set([
     'capitalize',
     'replace',
   ],
-  ...[
-    'tojson',
-    'int',
-    'float',
-    'indent',
-    'truncate',
-    'wordcount',
-    'escape',
-    'e',
-    'min',
-    'max',
-    'sum',
-    'batch',
-    'reverse',
-  ],
+  ...['tojson', 'truncate', 'wordcount', 'escape', 'e', 'min', 'max', 'sum', 'batch', 'reverse'],
 ])
 
 /** Throws for a name that is no filter. */
@@ -380,20 +374,4 @@ export const runFilter = (name: string, value: unknown, given: unknown[], named:
 export const runTest = (name: string, value: unknown, given: unknown[]): boolean => {
   expectTest(name)
   return tests[name](value, given)
-}
-
-/** `text % values` with %s, %r, %d, %i, %f and %%. */
-export const percentFormat = (text: string, given: unknown[]): string => {
-  let next = 0
-  const result = text.replace(/%(?:\.(\d+))?([%a-zA-Z])/g, (whole, digits: string | undefined, kind: string) => {
-    if (kind === '%') return '%'
-    if (next >= given.length) throw new TemplateError('not enough arguments for format string')
-    const value = given[next++]
-    if (kind === 's') return str(value)
-    if (!'dif'.includes(kind)) throw new TemplateError(`unsupported format character in ${whole}`)
-    if (!isNumber(value)) throw new TemplateError(`%${kind} format: a real number is required, not ${typeName(value)}`)
-    return kind === 'f' ? numberOf(value).toFixed(Number(digits ?? 6)) : str(Math.trunc(numberOf(value)))
-  })
-  if (next < given.length) throw new TemplateError('not all arguments converted during string formatting')
-  return result
 }

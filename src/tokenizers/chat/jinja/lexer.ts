@@ -151,7 +151,8 @@ export class Lexer {
 
   #inTag(open: string[]): void {
     const word = /[\p{L}_][\p{L}\p{N}_]*/uy
-    const number = /(\d[\d_]*)(\.\d+)?([eE][+-]?\d+)?/y
+    const number =
+      /0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|((?:[1-9](?:_?\d)*|0(?:_?0)*))(\.\d(?:_?\d)*)?([eE][+-]?\d(?:_?\d)*)?/y
     const text = /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"/y
     for (const pattern of [word, number, text]) pattern.lastIndex = this.#at
     const literal = text.exec(this.#source)

@@ -1,6 +1,7 @@
 // What a template runs on: scopes of variables, the output with the owners of its parts, and operators with Python's meaning.
 import type { Span } from '../../text.ts'
-import { percentFormat } from './filters.ts'
+import { arithmetic } from './numbers.ts'
+import { percentFormat } from './percent-format.ts'
 import {
   Callable,
   checkLength,
@@ -12,7 +13,6 @@ import {
   iterate,
   type Named,
   Namespace,
-  numberOf,
   str,
   TemplateError,
   Tuple,
@@ -134,13 +134,7 @@ export const callValue = (callee: unknown, given: unknown[], named: Named): unkn
   throw new TemplateError(`'${typeName(callee)}' object is not callable`)
 }
 
-const unsupported = (operator: string, a: unknown, b: unknown): TemplateError => {
-  for (const one of [a, b]) if (one instanceof Undefined) one.use()
-  return new TemplateError(`unsupported operand type(s) for ${operator}: '${typeName(a)}' and '${typeName(b)}'`)
-}
-
 const add = (a: unknown, b: unknown): unknown => {
-  if (isNumber(a) && isNumber(b)) return number(numberOf(a) + numberOf(b), a, b)
   if (typeof a === 'string' && typeof b === 'string') {
     checkLength(a.length + b.length)
     return a + b
@@ -149,14 +143,12 @@ const add = (a: unknown, b: unknown): unknown => {
     checkLength(a.length + b.length)
     return a instanceof Tuple ? Tuple.from([...a, ...b]) : [...a, ...b]
   }
+  if (isNumber(a) && isNumber(b)) return arithmetic('+', a, b)
   for (const one of [a, b]) if (one instanceof Undefined) one.use()
   const kind = typeof a === 'string' ? 'str' : a instanceof Tuple ? 'tuple' : Array.isArray(a) ? 'list' : undefined
   if (kind !== undefined) throw new TemplateError(`can only concatenate ${kind} (not "${typeName(b)}") to ${kind}`)
-  throw unsupported('+', a, b)
+  return arithmetic('+', a, b)
 }
-
-const number = (value: number, ...from: unknown[]): number | Float =>
-  from.some((one) => one instanceof Float) ? new Float(value) : value
 
 const repeat = (value: unknown, times: unknown): unknown => {
   const count = Math.max(0, Number(times))
@@ -166,39 +158,26 @@ const repeat = (value: unknown, times: unknown): unknown => {
   }
   const list = value as unknown[]
   checkLength(list.length * count)
-  return Array.from({ length: count }, () => list).flat()
+  const all = Array.from({ length: count }, () => [...list]).flat()
+  return value instanceof Tuple ? Tuple.from(all) : all
 }
 
 const multiply = (a: unknown, b: unknown): unknown => {
-  if (isNumber(a) && isNumber(b)) return number(numberOf(a) * numberOf(b), a, b)
   const isSequence = (value: unknown) => typeof value === 'string' || Array.isArray(value)
   if (isSequence(a) && typeof b === 'number') return repeat(a, b)
   if (isSequence(b) && typeof a === 'number') return repeat(b, a)
-  throw unsupported('*', a, b)
+  return arithmetic('*', a, b)
 }
-
-const arithmetic =
-  (operator: string, compute: (a: number, b: number) => number, divides = false) =>
-  (a: unknown, b: unknown): unknown => {
-    if (!isNumber(a) || !isNumber(b)) throw unsupported(operator, a, b)
-    if (divides && numberOf(b) === 0)
-      throw new TemplateError(operator === '/' ? 'division by zero' : 'integer division or modulo by zero')
-    return number(compute(numberOf(a), numberOf(b)), a, b)
-  }
-
-const modulo = arithmetic('%', (a, b) => a - b * Math.floor(a / b), true)
-const divide = arithmetic('/', (a, b) => a / b, true)
-const power = arithmetic('** or pow()', (a, b) => a ** b)
 
 /** Operators of two values. */
 export const binary: { readonly [operator: string]: (a: unknown, b: unknown) => unknown } = {
   '+': add,
-  '-': arithmetic('-', (a, b) => a - b),
+  '-': (a, b) => arithmetic('-', a, b),
   '*': multiply,
-  '/': (a, b) => new Float(numberOf(divide(a, b) as number | Float)),
-  '//': arithmetic('//', (a, b) => Math.floor(a / b), true),
-  '%': (a, b) => (typeof a === 'string' ? percentFormat(a, b instanceof Tuple ? [...b] : [b]) : modulo(a, b)),
-  '**': (a, b) => (isNumber(b) && numberOf(b) < 0 ? new Float(numberOf(power(a, b) as number | Float)) : power(a, b)),
+  '/': (a, b) => arithmetic('/', a, b),
+  '//': (a, b) => arithmetic('//', a, b),
+  '%': (a, b) => (typeof a === 'string' ? percentFormat(a, b) : arithmetic('%', a, b)),
+  '**': (a, b) => arithmetic('**', a, b),
   '~': (a, b) => {
     const text = str(a) + str(b)
     checkLength(text.length)
@@ -218,5 +197,8 @@ export const binary: { readonly [operator: string]: (a: unknown, b: unknown) => 
 export const signed = (operator: string, value: unknown): unknown => {
   if (value instanceof Undefined) value.use()
   if (!isNumber(value)) throw new TemplateError(`bad operand type for unary ${operator}: '${typeName(value)}'`)
-  return number(operator === '-' ? -numberOf(value) : numberOf(value), value)
+  // -0 is an int in Python, as 0 is.
+  if (value instanceof Float) return new Float(operator === '-' ? -value.value : value.value)
+  const exact = typeof value === 'bigint' ? value : Number(value)
+  return operator === '-' && exact !== 0 ? -exact : exact
 }

@@ -1,10 +1,10 @@
 // Values of templates with Python's meaning: how they print, compare, and count as true. Strings, booleans, null (None), integers as
-// numbers, lists as arrays and dicts as Maps are JavaScript's own; the other kinds are classes here.
+// numbers (as bigints where a number is not exact), lists as arrays and dicts as Maps are JavaScript's own; the other kinds are classes here.
 
 /** An error of a template or of its data, in the words of Jinja or Python. */
 export class TemplateError extends Error {}
 
-/** A float; integers are plain numbers. */
+/** A float; integers are plain numbers, or bigints from 2^53. */
 export class Float {
   constructor(readonly value: number) {}
 }
@@ -49,9 +49,12 @@ export const checkLength = (length: number): void => {
 
 /** Data as template values: objects become Maps. */
 export const toValue = (value: unknown): unknown => {
-  // JSON writes whole numbers of this size with an exponent, as floats.
-  if (typeof value === 'number') return Number.isInteger(value) && Math.abs(value) < 1e21 ? value : new Float(value)
-  if (typeof value === 'bigint') return Number(value)
+  // JSON writes whole numbers from 1e21 with an exponent, as floats; the digits of others are those that it writes.
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value) || Math.abs(value) >= 1e21) return new Float(value)
+    return Number.isSafeInteger(value) ? value : BigInt(String(value))
+  }
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value
   if (value === undefined) return null
   if (Array.isArray(value)) return value.map(toValue)
   if (typeof value !== 'object' || value === null || value instanceof Callable) return value
@@ -63,7 +66,7 @@ export const typeName = (value: unknown): string => {
   if (value === null) return 'NoneType'
   if (typeof value === 'string') return 'str'
   if (typeof value === 'boolean') return 'bool'
-  if (typeof value === 'number') return 'int'
+  if (isInteger(value)) return 'int'
   if (value instanceof Float) return 'float'
   if (value instanceof Tuple) return 'tuple'
   if (Array.isArray(value)) return 'list'
@@ -80,12 +83,19 @@ export const missing = (object: unknown, key: unknown): Undefined => {
   )
 }
 
-export const isNumber = (value: unknown): value is number | Float | boolean =>
-  typeof value === 'number' || value instanceof Float || typeof value === 'boolean'
+export const isInteger = (value: unknown): value is number | bigint =>
+  typeof value === 'number' || typeof value === 'bigint'
 
-/** The number of an int, float or bool. */
-export const numberOf = (value: number | Float | boolean): number =>
+export const isNumber = (value: unknown): value is number | bigint | Float | boolean =>
+  isInteger(value) || value instanceof Float || typeof value === 'boolean'
+
+/** The number of an int, float or bool; rounded for an int beyond 2^53. */
+export const numberOf = (value: number | bigint | Float | boolean): number =>
   value instanceof Float ? value.value : Number(value)
+
+/** An int exactly, another number as it is: JavaScript compares both kinds exactly. */
+const comparable = (value: number | bigint | Float | boolean): number | bigint =>
+  typeof value === 'bigint' ? value : numberOf(value)
 
 export const isTrue = (value: unknown): boolean => {
   if (value instanceof Float) return value.value !== 0
@@ -111,17 +121,16 @@ const floatText = (value: number): string => {
   return text.includes('e') ? value.toFixed(-at + shortest[0].replace(/[-.]/g, '').length - 1) : text
 }
 
-/** An int as Python writes it, also beyond 1e21. */
-const intText = (value: number): string => String(Math.abs(value) < 1e21 ? value : BigInt(value))
-
 const escapes: { readonly [character: string]: string } = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
-const special = /[\\\u0000-\u001f\u007f-\u00a0\u00ad\u2028\u2029\ufeff]/g
+// Python escapes what Unicode has as other or as separators, but for the space.
+const special = /[\\\p{C}]|(?! )\p{Z}/gu
 
 const stringRepr = (text: string): string => {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
   const escaped = text.replace(special, (character) => {
-    const code = character.charCodeAt(0)
-    return escapes[character] ?? (code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`)
+    const code = character.codePointAt(0)!
+    const shown = code < 0x100 ? `x${hex(code, 2)}` : code < 0x10000 ? `u${hex(code, 4)}` : `U${hex(code, 8)}`
+    return escapes[character] ?? `\\${shown}`
   })
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote
 }
@@ -143,7 +152,7 @@ export const str = (value: unknown): string => {
   if (typeof value === 'string') return value
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
-  if (typeof value === 'number') return intText(value)
+  if (isInteger(value)) return String(value)
   if (value instanceof Float) return floatText(value.value)
   if (value instanceof Undefined) return ''
   if (Array.isArray(value) || value instanceof Map) return repr(value)
@@ -152,7 +161,8 @@ export const str = (value: unknown): string => {
 }
 
 export const isEqual = (a: unknown, b: unknown): boolean => {
-  if (isNumber(a) && isNumber(b)) return numberOf(a) === numberOf(b)
+  // biome-ignore lint/suspicious/noDoubleEquals: a bigint and a number are compared by value
+  if (isNumber(a) && isNumber(b)) return comparable(a) == comparable(b)
   if (Array.isArray(a) && Array.isArray(b))
     return a instanceof Tuple === b instanceof Tuple && a.length === b.length && a.every((one, i) => isEqual(one, b[i]))
   if (a instanceof Map && b instanceof Map)
@@ -169,7 +179,10 @@ const compareCodePoints = (a: string, b: string): number => {
 
 /** Order of two values. @throws TemplateError for values that have none */
 export const compare = (a: unknown, b: unknown, operator = '<'): number => {
-  if (isNumber(a) && isNumber(b)) return numberOf(a) - numberOf(b)
+  if (isNumber(a) && isNumber(b)) {
+    const [left, right] = [comparable(a), comparable(b)]
+    return left < right ? -1 : left > right ? 1 : left >= right ? 0 : Number.NaN
+  }
   if (typeof a === 'string' && typeof b === 'string') return compareCodePoints(a, b)
   if (Array.isArray(a) && Array.isArray(b)) {
     const at = a.findIndex((one, i) => i >= b.length || !isEqual(one, b[i]))
@@ -237,7 +250,7 @@ export const toJson = (value: unknown, options: JsonOptions, depth = 0): string 
   if (value === null || typeof value === 'boolean') return `${value}`
   if (value instanceof Float)
     return Number.isFinite(value.value) ? str(value) : JSON.stringify(value.value) && String(value.value)
-  if (typeof value === 'number') return str(value)
+  if (isInteger(value)) return str(value)
   const line = indent === undefined ? '' : `\n${indent.repeat(depth + 1)}`
   const end = indent === undefined ? '' : `\n${indent.repeat(depth)}`
   const around = (open: string, parts: string[], close: string) =>

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ConfigError, parseConfig, programCall, unwrap } from '../core/index.ts'
 import type { Command } from './command.ts'
 import { helpOf, helpText, parserOf } from './command-help.ts'
-import { flagNaming } from './flag-names.ts'
+import { dataFlagNaming, flagNaming } from './flag-names.ts'
 import { coerceTexts, type Flag, flagsOf, kebab, mergeOver, setAt, spellMapFlags, withDefaultKinds } from './flags.ts'
 import { readRecipeFile } from './recipe-file.ts'
 
@@ -13,16 +13,19 @@ export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-export type ParsedLine =
-  | { kind: 'help'; text: string }
-  | {
-      kind: 'run'
-      options: Record<string, unknown>
-      args: Record<string, string | string[] | undefined>
-      json: boolean
-      /** Names settings of messages as this command line does. */
-      withFlags(text: string): string
-    }
+/** A command line to run. */
+export interface ParsedRun {
+  kind: 'run'
+  options: Record<string, unknown>
+  args: Record<string, string | string[] | undefined>
+  json: boolean
+  /** Names settings of messages as this command line does. */
+  withFlags(text: string): string
+  /** As `withFlags`, for errors of data, whose names in backquotes are mostly no settings. */
+  withDataFlags(text: string): string
+}
+
+export type ParsedLine = { kind: 'help'; text: string } | ParsedRun
 
 /** Whether a command line has the flag `--use`, whose modules may add flags and choices. */
 export const usesModules = (argv: readonly string[]): boolean =>
@@ -104,8 +107,9 @@ export const parseCommandLine = async (command: Command, argv: readonly string[]
   const args = Object.fromEntries(
     specs.map((spec, i) => [spec.name, parser.processedArgs[i] as string | string[] | undefined]),
   )
-  const withFlags = path === undefined ? flagNaming(flags) : (text: string) => text
-  return { kind: 'run', options, args, json: parser.getOptionValue('json') === true, withFlags }
+  const [withFlags, withDataFlags] =
+    path === undefined ? [flagNaming(flags), dataFlagNaming(flags)] : [(text: string) => text, (text: string) => text]
+  return { kind: 'run', options, args, json: parser.getOptionValue('json') === true, withFlags, withDataFlags }
 }
 
 const flagPath = (path: readonly PropertyKey[]): string => {

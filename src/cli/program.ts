@@ -58,7 +58,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     return 0
   }
   let json = false
-  let withFlags = (text: string): string => text
+  let naming: Pick<ParsedRun, 'withFlags' | 'withDataFlags'> = { withFlags: String, withDataFlags: String }
   try {
     const command = await commands[name]()
     const line = await parseCommandLine(command, rest)
@@ -67,7 +67,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
       return 0
     }
     json = line.json
-    withFlags = line.withFlags
+    naming = line
     setAddonInstaller(command.engine === false ? undefined : options.installEngine)
     options.onCommand?.(command)
     const run = async ({ group, shows = true }: ProcessPlace = {}): Promise<number> => {
@@ -88,7 +88,7 @@ export const runProgram = async (argv: readonly string[], options: ProgramOption
     }
     // Errors of data and files have names in backquotes too, which are no settings.
     const namesSettings = error instanceof ConfigError || error instanceof NativeError
-    terminal.stderr(`error: ${namesSettings ? withFlags(describeError(error)) : describeError(error)}\n`)
+    terminal.stderr(`error: ${(namesSettings ? naming.withFlags : naming.withDataFlags)(describeError(error))}\n`)
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
   }
 }

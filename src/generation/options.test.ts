@@ -8,10 +8,20 @@ describe('parseGeneration', () => {
     expect(parseGeneration({ eosTokenIds: 3, stop: 'x' })).toMatchObject({ eosTokenIds: [3], stop: ['x'] })
   })
 
+  it('takes a temperature of 0 as greedy decoding', () => {
+    const greedy = parseGeneration({ sample: false })
+    expect(parseGeneration({ temperature: 0 })).toEqual(greedy)
+    expect(parseGeneration({ temperature: 0, sample: true })).toEqual(greedy)
+    expect(parseGeneration({ temperature: 0, numBeams: 2 })).toEqual(parseGeneration({ numBeams: 2 }))
+  })
+
   it.each([
     [{ maxNewToken: 3 }, /did you mean|maxNewTokens/i],
     [{ maxNewTokens: 0 }, /maxNewTokens/],
-    [{ temperature: 0, sample: true }, /temperature/],
+    [{ temperature: -1, sample: true }, /temperature/],
+    [{ temperature: 0, topP: 0.9 }, /`topP` has no effect with a `temperature` of 0/],
+    [{ temperature: 0, sample: true, topK: 5, seed: 1 }, /`topK` has no effect.*\n.*`seed` has no effect/],
+    [{ temperature: 0, sample: true, numReturnSequences: 2 }, /Raise `temperature` above 0/],
     [{ topP: 1.5, sample: true }, /topP/],
     [{ temperature: 0.7 }, /no effect without `sample`/],
     [{ seed: 1 }, /no effect without `sample`/],
@@ -53,6 +63,10 @@ describe('generation_config.json', () => {
     expect(withDefaults(atLeast, { maxNewTokens: 40 })).toEqual({ minNewTokens: 30, maxNewTokens: 40 })
     expect(withDefaults(defaults, { temperature: 1.1 })).toMatchObject({ sample: true, temperature: 1.1 })
     expect(() => parseGeneration(withDefaults(defaults, { sample: false, topK: 5 }))).toThrow(/topK/)
+    // A model that recommends nucleus sampling decodes greedily at the caller's temperature of 0.
+    const nucleus = generationFromHf({ do_sample: true, top_p: 0.9, top_k: 20 })
+    expect(parseGeneration(withDefaults(nucleus, { temperature: 0 }))).toEqual(parseGeneration())
+    expect(() => parseGeneration(withDefaults(nucleus, { temperature: 0, topP: 0.5 }))).toThrow(/topP/)
   })
 
   it('gives defaults that an explicit undefined keeps', () => {

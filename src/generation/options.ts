@@ -21,7 +21,11 @@ export const generationSchema = z.strictObject({
     .default([])
     .describe('stop strings; the text is truncated before the first of them'),
   sample: z.boolean().default(false).describe('sample tokens at random instead of taking the most likely one (greedy)'),
-  temperature: z.number().positive().default(1).describe('sampling temperature; below 1 makes texts more predictable'),
+  temperature: z
+    .number()
+    .nonnegative()
+    .default(1)
+    .describe('sampling temperature; below 1 makes texts more predictable, 0 is greedy decoding'),
   topK: z.int().nonnegative().default(0).describe('sample from the k most likely tokens only (0: all)'),
   topP: z
     .number()
@@ -72,29 +76,33 @@ export type GenerationOptions = z.input<typeof generationSchema>
 /** Checked generation options with all defaults. */
 export type GenerationSettings = z.output<typeof generationSchema>
 
-const samplingOnly = ['temperature', 'topK', 'topP', 'minP', 'seed'] as const
+const filters = ['topK', 'topP', 'minP', 'seed'] as const
+const samplingOnly = ['temperature', ...filters] as const
 const beamsOnly = ['lengthPenalty', 'earlyStopping'] as const
 
 /**
- * Checks options and fills in defaults.
+ * Checks options and fills in defaults. A temperature of 0 is greedy decoding: `sample` is false then, and `temperature` its default.
  * @throws ConfigError that lists every fault, including options without effect
  */
 export const parseGeneration = (given: GenerationOptions = {}): GenerationSettings => {
-  const settings = parseConfig(generationSchema, given, 'generation')
+  const parsed = parseConfig(generationSchema, given, 'generation')
+  const isCold = parsed.temperature === 0
+  const settings: GenerationSettings = isCold ? { ...parsed, sample: false, temperature: 1 } : parsed
   const faults: string[] = []
   const defaults = generationSchema.parse({}) as Record<string, unknown>
-  const refuseUnused = (keys: readonly string[], condition: string) => {
+  const refuseUnused = (keys: readonly string[], reason: string) => {
     for (const key of keys)
       if ((settings as Record<string, unknown>)[key] !== defaults[key])
-        faults.push(`\`${key}\` has no effect without ${condition}: set both or neither.`)
+        faults.push(`\`${key}\` has no effect ${reason}.`)
   }
-  if (!settings.sample) refuseUnused(samplingOnly, '`sample`')
-  if (settings.numBeams === 1) refuseUnused(beamsOnly, '`numBeams` above 1')
+  if (isCold) refuseUnused(filters, 'with a `temperature` of 0, which is greedy decoding: remove one of them')
+  else if (!settings.sample) refuseUnused(samplingOnly, 'without `sample`: set both or neither')
+  if (settings.numBeams === 1) refuseUnused(beamsOnly, 'without `numBeams` above 1: set both or neither')
   if (settings.sample && settings.numBeams > 1)
     faults.push('Expected either `sample` or `numBeams`, got both. Choose one.')
   if (settings.numReturnSequences > 1 && !settings.sample && settings.numReturnSequences > settings.numBeams)
     faults.push(
-      `Expected at most ${settings.numBeams} for \`numReturnSequences\`, got ${settings.numReturnSequences}. Set \`sample\`, or raise \`numBeams\`.`,
+      `Expected at most ${settings.numBeams} for \`numReturnSequences\`, got ${settings.numReturnSequences}. ${isCold ? 'Raise `temperature` above 0' : 'Set `sample`'}, or raise \`numBeams\`.`,
     )
   if (settings.minNewTokens > settings.maxNewTokens)
     faults.push(
@@ -133,7 +141,9 @@ const without = (options: GenerationOptions, keys: readonly string[]): Generatio
 
 /** Drops options without effect: files often have sampling options beside `do_sample: false`. */
 const effective = (options: GenerationOptions): GenerationOptions => {
-  const kept = options.sample ? options : without(options, samplingOnly)
+  const isCold = options.sample === true && options.temperature === 0
+  const decoded = isCold ? { ...options, sample: false } : options
+  const kept = decoded.sample ? decoded : without(decoded, samplingOnly)
   return (kept.numBeams ?? 1) > 1 ? kept : without(kept, beamsOnly)
 }
 
@@ -144,8 +154,6 @@ export const generationFromHf = (fields: Record<string, unknown>): GenerationOpt
     return value === undefined || value === null ? [] : [[ours, value]]
   })
   const options = effective(Object.fromEntries(known) as GenerationOptions)
-  // A temperature of 0 means greedy decoding.
-  if (options.temperature === 0) return without({ ...options, sample: false }, samplingOnly)
   parseGeneration(options)
   return options
 }

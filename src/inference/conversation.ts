@@ -19,6 +19,8 @@ export interface ChatAnswer {
   /** The adapter that replied, or `base`. */
   adapter: string
   finishReason: FinishReason
+  /** The limit that cut the reply off; absent when the model ended it, or the caller. */
+  cutBy?: 'maxNewTokens' | 'context'
   promptTokens: number
   /** Prompt tokens whose keys and values were reused from the turns before. */
   reusedTokens: number
@@ -38,10 +40,14 @@ export interface ConversationOptions {
   template?: string
   /** System prompt. */
   system?: string
+  /** Generation settings; without `maxNewTokens` a reply may fill the context. */
   settings: GenerationOptions
   /** Context window in tokens, the reply included (default: the model's positions). */
   context?: number
 }
+
+/** Most tokens of the context that are kept free for a reply whose length has no limit. */
+const reservedTokens = 1024
 
 /** A conversation with one model; keys and values of unchanged messages are reused from turn to turn. */
 export class Conversation {
@@ -137,8 +143,10 @@ export class Conversation {
   async #answerTo(onText: (text: string) => void, signal: AbortSignal): Promise<ChatAnswer> {
     const tokenizer = this.#tokenizer
     const ends = turnEnds(tokenizer, { template: this.#template })
-    const { eosTokenIds = [], stop = [], seed, ...settings } = this.#options.settings
-    const prompt = this.#fit(settings.maxNewTokens ?? 128)
+    const { eosTokenIds = [], stop = [], seed, maxNewTokens, minNewTokens, ...settings } = this.#options.settings
+    const prompt = this.#fit(maxNewTokens ?? reservedTokens)
+    const space = this.#maxPositions === undefined ? Number.MAX_SAFE_INTEGER : this.#maxPositions - prompt.length
+    const most = Math.min(maxNewTokens ?? space, space)
     const started = performance.now()
     let first: number | undefined
     const ids: number[] = []
@@ -146,6 +154,8 @@ export class Conversation {
     let finishReason: FinishReason = 'aborted'
     const options: GenerationOptions = {
       ...settings,
+      maxNewTokens: most,
+      ...(minNewTokens === undefined ? {} : { minNewTokens: Math.min(minNewTokens, space) }),
       // Another reply to the same message samples with another seed.
       ...(typeof seed === 'number' ? { seed: seed + this.#answers } : {}),
       eosTokenIds: [...new Set([...[eosTokenIds].flat(), ...ends.ids])],
@@ -169,6 +179,7 @@ export class Conversation {
       content: content.trimEnd(),
       adapter: this.adapter,
       finishReason,
+      ...(finishReason === 'length' ? { cutBy: most === maxNewTokens ? 'maxNewTokens' : 'context' } : {}),
       promptTokens: prompt.length,
       reusedTokens: this.#session.reusedTokens,
       newTokens: ids.length,

@@ -58,8 +58,12 @@ interface Said {
 }
 
 /** A whole chat with these lines from a pipe. */
-const talk = async (lines: readonly string[], ...flags: string[]): Promise<Said> => {
-  const argv = ['--model', at('base'), '--template', 'plain', '--max-new-tokens', '6', ...flags]
+const talk = (lines: readonly string[], ...flags: string[]): Promise<Said> =>
+  talkFreely(lines, '--max-new-tokens', '6', ...flags)
+
+/** As `talk`, with replies of any length. */
+const talkFreely = async (lines: readonly string[], ...flags: string[]): Promise<Said> => {
+  const argv = ['--model', at('base'), '--template', 'plain', ...flags]
   const line = await parseCommandLine(chat, argv)
   if (line.kind !== 'run') throw new Error('help')
   const [said, source] = [{ out: '', err: '' }, new PassThrough()]
@@ -144,6 +148,32 @@ describe('chat', () => {
     expect(err).toMatch(/\(no system prompt\)/)
     expect(err).toMatch(/warning: Expected one of \/adapter, .*, got "\/nope"/)
     expect(result).toMatchObject({ answers: 3, faults: 1 })
+  })
+
+  it('replies until the context is full, and says which limit cut a reply', async () => {
+    const lines = [JSON.stringify(user('the cat'))]
+    const [free] = linesOf(await talkFreely(lines, '--context', '200', '--json'))
+    expect(free).toMatchObject({ finishReason: 'length', cutBy: 'context' })
+    expect(free.promptTokens + free.newTokens).toBe(200)
+    const [atLeast] = linesOf(await talkFreely(lines, '--context', '40', '--min-new-tokens', '64', '--json'))
+    expect(atLeast).toMatchObject({ cutBy: 'context', newTokens: 40 - atLeast.promptTokens })
+    expect((await talkFreely(['the cat'], '--context', '40')).err).toMatch(
+      /warning: The reply was cut: prompt and reply fill the context of 40 tokens\./,
+    )
+    const [few] = linesOf(await talk(lines, '--json'))
+    expect(few).toMatchObject({ newTokens: 6, cutBy: 'maxNewTokens' })
+    expect((await talk(['the cat'])).err).toMatch(
+      /warning: The reply was cut after 6 tokens, the limit by `--max-new-tokens`\./,
+    )
+    // A longer limit than the context has space for does not leave the context.
+    const [long] = linesOf(await talk(lines, '--max-new-tokens', '500', '--context', '40', '--json'))
+    expect(long).toMatchObject({ cutBy: 'context', newTokens: 40 - long.promptTokens })
+    // One that the model ends is not cut.
+    const { ids } = applyChatTemplate(tokenizer, [user('the cat')], { template: 'plain', addGenerationPrompt: true })
+    const [{ ids: reply }] = await generate(model, tokenizer, [ids], { maxNewTokens: 2 })
+    const [whole] = linesOf(await talk(lines, '--eos-token-ids', String(reply[1]), '--json'))
+    expect(whole.finishReason).toBe('eos')
+    expect(whole).not.toHaveProperty('cutBy')
   })
 
   it('switches adapters, each with the answers that it gives alone', async () => {
@@ -296,6 +326,10 @@ describe('generate', () => {
       expect(JSON.parse(adapted.stdout).texts[0]).toMatchObject({ adapter: 'loud', text: texts[5 + i].text })
     }
     expect(texts[0].text).not.toBe(texts[5].text)
+
+    // Greedy decoding as other programs name it.
+    const cold = await runHere(['generate', ...flags, '--prompt', prompts[0], '--temperature', '0', '--json'])
+    expect(JSON.parse(cold.stdout).texts[0].ids).toEqual(texts[0].ids)
 
     const sampled = ['--sample', '--json']
     const sample = async (...more: string[]): Promise<string[]> => {

@@ -11,37 +11,42 @@ describe('a missing column', () => {
       'comments.csv',
       'id,Customer Comment,stars\n1,A fine day.,5\n',
       {},
-      /comments\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment, stars\. Set `--text-column "Customer Comment"`, or `settings: \{ text: "Customer Comment" \}` in a recipe\./,
+      /comments\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment, stars\. Set `settings\.text: "Customer Comment"`\.$/,
     ],
     [
       'the flag and a likely column of a label',
       'stars.csv',
       'text,stars\nA fine day.,5\n',
       {},
-      /"label" for `label`.* Set `--label-column stars`, or `settings: \{ label: "stars" \}`/,
+      /"label" for `label`.* Set `settings\.label: "stars"`\.$/,
     ],
     [
       'the most similar name of a misspelt one',
       'review.csv',
       'reviews,label\nA fine day.,5\n',
       { text: 'review' },
-      /Did you mean `reviews`\? Set `--text-column reviews`/,
+      /Did you mean `reviews`\? Set `settings\.text: "reviews"`/,
     ],
   ])('names %s', async (_, name, content, settings, message) => {
     await expect(read(classes, file(name, content), settings)).rejects.toThrow(message)
   })
 
-  it('names the column of one set of a mixture, in quotes where the shell needs them', async () => {
-    const at = (name: string, head: string) => read(classes, file(name, `${head},label\nA fine day.,5\n`))
-    await expect(at('one.csv', 'review')).rejects.toThrow(
-      /In a mixture, of this set alone: `--data one\.csv,settings\.text=review`\.$/,
+  it('says so where the file has another delimiter than that of its name', async () => {
+    const at = (name: string, head: string) => read(classes, file(name, `${head}\nA fine day.\n`))
+    await expect(at('one.tsv', 'text,label')).rejects.toThrow(
+      /got the column "text,label"\. The file looks comma-separated: name it \.csv\.$/,
     )
-    await expect(at('two.csv', 'My words')).rejects.toThrow(/`--data "two\.csv,settings\.text=My words"`\.$/)
+    await expect(at('two.tsv', 'text;label')).rejects.toThrow(/looks semicolon-separated: name it \.csv\.$/)
+    await expect(at('three.csv', '"text,label"')).rejects.toThrow(
+      /looks comma-separated: read it as \.csv, and remove quotes around whole lines\.$/,
+    )
+    const { path, type } = { path: file('four.csv', 'a,b\tc\nx,y\tz\n'), type: classes }
+    await expect(read(type, path, { format: 'csv' })).rejects.toThrow(/got the columns a, b\tc/)
   })
 
-  it('names the setting of a column without a flag of its own', async () => {
+  it('names the setting of any column', async () => {
     const rows = lines({ q: 'who?', context: 'a cat', answers: [] })
-    await expect(read(answers, file('q.jsonl', rows))).rejects.toThrow(/Set `--settings\.question /)
+    await expect(read(answers, file('q.jsonl', rows))).rejects.toThrow(/Set `settings\.question: "q"`/)
   })
 })
 
@@ -70,35 +75,35 @@ describe('columns that no setting reads', () => {
       classes,
       { sentence1: 'a', sentence2: 'b', label: 'x' },
       { text: 'sentence1' },
-      /"sentence2" looks like the `pair`.* Set `--pair-column sentence2`.*`--settings\.ignore-columns sentence2`/,
+      /"sentence2" looks like the `pair`.* Set `settings\.pair: "sentence2"`.*`settings\.ignoreColumns: \["sentence2"\]`/,
     ],
     [
       'a hypothesis',
       numbers,
       { premise: 'a', hypothesis: 'b', label: 1 },
       { text: 'premise' },
-      /Set `--pair-column hypothesis`/,
+      /Set `settings\.pair: "hypothesis"`/,
     ],
     [
       'a context of questions',
       classes,
       { question: 'a', context: 'b', label: 'x' },
       { text: 'question' },
-      /Set `--pair-column context`/,
+      /Set `settings\.pair: "context"`/,
     ],
     [
       'a context of answers',
       'generative-qa',
       { question: 'a', context: 'b', answer: 'c' },
       {},
-      /"context" looks like the `context`.* Set `--settings\.context context`/,
+      /"context" looks like the `context`.* Set `settings\.context: "context"`/,
     ],
     [
       'weights',
       choices,
       { text: 'a', choices: ['b', 'c'], label: 0, sample_weight: '0.5' },
       {},
-      /"sample_weight" looks like a weight.*`classWeights`.*`--settings\.ignore-columns sample_weight`/,
+      /"sample_weight" looks like a weight.*`classWeights`.*`settings\.ignoreColumns: \["sample_weight"\]`/,
     ],
   ])(
     'stop the run where they look like %s, unless they are left out by name',

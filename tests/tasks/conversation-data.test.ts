@@ -117,7 +117,7 @@ describe('records of instructions', () => {
     [
       'none of the forms',
       { question: 'q' },
-      /Set `--settings\.instruction` and `--settings\.output` to the columns of your data, or `settings` in a recipe\.$/,
+      /Set `settings\.instruction` and `settings\.output` to the columns of your data\.$/,
     ],
   ]
   it.each(broken)('with %s are refused with the line, or skipped and counted', async (_, row, message) => {

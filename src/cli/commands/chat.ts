@@ -11,6 +11,7 @@ import { type ChatInput, openChatInput } from '../parts/chat-input.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 
 const {
+  maxNewTokens: _maxNewTokens,
   noRepeatNgramSize,
   numBeams: _,
   numReturnSequences: __,
@@ -35,6 +36,11 @@ const options = withFields(
       .positive()
       .optional()
       .describe('context window in tokens, the reply included (default: the length the model was trained with)'),
+    maxNewTokens: z
+      .int()
+      .positive()
+      .optional()
+      .describe("maximum number of tokens of a reply (default: the model's own, else until the context is full)"),
     adapter: z
       .array(z.string())
       .default([])
@@ -90,6 +96,15 @@ const describe = ({
 }: ChatAnswer) => {
   const reused = reusedTokens === 0 ? '' : ` (${reusedTokens} cached)`
   return `  ${newTokens} tokens, ${tokensPerSecond.toFixed(1)}/s; prompt ${promptTokens} tokens${reused}, ${formatDuration(secondsToFirst * 1000)}; ${finishReason}`
+}
+
+/** What cut a reply off, and what to do; undefined for one that ended by itself. */
+const describeCut = ({ cutBy, newTokens, promptTokens }: ChatAnswer, asked: number | undefined): string | undefined => {
+  if (cutBy === undefined) return undefined
+  if (cutBy === 'context')
+    return `The reply was cut: prompt and reply fill the context of ${promptTokens + newTokens} tokens. Start anew with /reset, or shorten the messages.`
+  const limit = asked === undefined ? "`max_new_tokens` in the model's generation_config.json" : '`--max-new-tokens`'
+  return `The reply was cut after ${newTokens} tokens, the limit by ${limit}. For longer replies, set \`--max-new-tokens\` higher.`
 }
 
 /** The chat, with lines from any source. */
@@ -149,6 +164,8 @@ export const runChat = async (given: Options, context: CommandContext, source: C
         if (reply.droppedMessages > dropped)
           context.log(`  The context is full: the first ${reply.droppedMessages} messages were dropped.`)
         context.log(describe(reply))
+        const cut = describeCut(reply, chatting.generation.maxNewTokens)
+        if (cut !== undefined) context.warn(cut)
       }
       dropped = reply.droppedMessages
     } finally {

@@ -39,9 +39,9 @@ describe('readTexts', () => {
     expect((await readTexts(golden, 'text', () => undefined)).length).toBeGreaterThan(1)
   })
 
-  it('names the flag and a likely column where the column is missing', async () => {
+  it('names the setting and a likely column where the column is missing', async () => {
     await expect(read('m.csv', 'id,Customer Comment\n1,a fine day\n')).rejects.toThrow(
-      /m\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment\. Set `--text-column "Customer Comment"`/,
+      /m\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment\. Set `settings\.text: "Customer Comment"`/,
     )
     await expect(read('n.csv', 'text,stars\none,1\n,2\n')).rejects.toThrow(/n\.csv:3: Expected text in column "text"/)
   })

@@ -1,5 +1,4 @@
 // Values of columns as texts, labels and numbers, or the fault that makes them unusable.
-import { basename } from 'node:path'
 import { DataError, didYouMean, show } from '../../core/index.ts'
 import type { RecordFault } from './read-report.ts'
 import type { DataRow, Fields } from './row.ts'
@@ -12,39 +11,39 @@ export const fault = (reason: string, message: string): { fault: RecordFault } =
 
 const idNames = /^(id|index|key|idx)$/i
 
-/** Settings with a flag of their own; the others have `--settings.NAME`. */
-const columnFlags: { readonly [setting: string]: string } = {
-  text: 'text-column',
-  pair: 'pair-column',
-  label: 'label-column',
-}
-
-const quoted = (column: string): string => (/^[\w.-]+$/.test(column) ? column : JSON.stringify(column))
-
 /** The flag of a setting in a part of the recipe, such as `--settings.text-pair` for `textPair`. */
 export const settingFlag = (part: 'settings' | 'columns', setting: string): string =>
   `--${part}.${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
-/** How a command and a recipe name the column of a setting. */
-const setColumn = (setting: string, column: string): string => {
-  const named = columnFlags[setting]
-  const flag = named === undefined ? settingFlag('settings', setting) : `--${named}`
-  return `Set \`${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
-}
+/** What to do about a column. Messages name settings as a recipe does; a command line puts its flags in place of those that it has. */
+const setColumn = (setting: string, column: string): string => `Set \`settings.${setting}: ${JSON.stringify(column)}\`.`
 
 /**
- * How a command and a recipe name columns that a reader of several forms has not found.
+ * What to do about columns that a reader of several forms has not found.
  * @param part of the recipe that has the settings: tasks have `settings`, alignment has `columns`
  */
 export const setColumns = (part: 'settings' | 'columns', settings: readonly string[]): string => {
-  const flags = settings.map((setting) => `\`${settingFlag(part, setting)}\``).join(' and ')
-  return `Set ${flags} to ${settings.length === 1 ? 'the column' : 'the columns'} of your data, or \`${part}\` in a recipe.`
+  const names = settings.map((setting) => `\`${part}.${setting}\``).join(' and ')
+  return `Set ${names} to ${settings.length === 1 ? 'the column' : 'the columns'} of your data.`
 }
 
-/** How one data set of a mixture names a column of its own. */
-const setColumnOfOne = (file: string, setting: string, column: string): string => {
-  const value = `${basename(file)},settings.${setting}=${column}`
-  return `In a mixture, of this set alone: \`--data ${/\s/.test(value) ? JSON.stringify(value) : value}\`.`
+const delimiterNames: { readonly [delimiter: string]: string } = {
+  ',': 'comma',
+  '\t': 'tab',
+  ';': 'semicolon',
+  '|': 'bar',
+}
+
+/** What to do about rows with a single column whose name has delimiters. */
+const splitAdvice = (names: readonly string[], file: string): string | undefined => {
+  const [name] = names
+  const found = Object.keys(delimiterNames).find((one) => name?.includes(one))
+  if (names.length !== 1 || found === undefined) return undefined
+  const ending = found === '\t' ? '.tsv' : '.csv'
+  const remedy = new RegExp(`\\${ending}(\\.\\w+)?$`, 'i').test(file)
+    ? `read it as ${ending}, and remove quotes around whole lines`
+    : `name it ${ending}`
+  return `The file looks ${delimiterNames[found]}-separated: ${remedy}.`
 }
 
 /** The column that a missing text or label is most likely in: the longest text, or the last short value. */
@@ -72,12 +71,17 @@ export const expectColumns = (
   for (const [setting, column] of Object.entries(columns)) {
     if (column === undefined || names.includes(column)) continue
     const shown = names.slice(0, 20).join(', ')
+    const got =
+      names.length === 1 ? `the column ${show(shown)}` : `the columns ${shown}${names.length > 20 ? ', …' : ''}`
+    const split = splitAdvice(names, file)
+    if (split !== undefined)
+      throw new DataError(`Expected a column "${column}" for \`${setting}\`, got ${got}. ${split}`, file, line)
     const similar = didYouMean(column, names)
     const found = /`(.+)`/.exec(similar)?.[1] ?? likelyColumn(setting, values, used)
     // A setting with a list of columns names each by `SETTING COLUMN`.
     const isList = setting.includes(' ')
     throw new DataError(
-      `Expected a column "${column}" for \`${setting}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${similar}${isList ? ' Correct the name.' : ` ${setColumn(setting, found)} ${setColumnOfOne(file, setting, found)}`}`,
+      `Expected a column "${column}" for \`${setting}\`, got ${got}.${similar} ${isList ? 'Correct the name.' : setColumn(setting, found)}`,
       file,
       line,
     )
@@ -107,7 +111,7 @@ export const unreadColumns = (
   if (optional === 'all') return []
   const read = new Set([...Object.values(columns), ...optional])
   const unread = Object.keys(values).filter((name) => !read.has(name))
-  const ignore = (name: string) => `\`--settings.ignore-columns ${quoted(name)}\``
+  const ignore = (name: string) => `\`settings.ignoreColumns: [${JSON.stringify(name)}]\``
   for (const name of unread) {
     if (ignored.includes(name)) continue
     const value = values[name]

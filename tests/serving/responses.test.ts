@@ -2,7 +2,6 @@
 import type OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunningServer } from '../../src/serving/index.ts'
-import { toolCallsOf } from '../../src/serving/texts/tools.ts'
 import { type ModelFolders, makeFolders, startServer } from './fixture.ts'
 
 const template =
@@ -148,14 +147,5 @@ describe('/v1/responses', () => {
     await refused({ input: '' }).toMatchObject({ status: 400 })
     await refused({ top_logprobs: 2 }).toThrow(/needs "message.output_text.logprobs" in `include`/)
     await refused({ parallel_tool_calls: false }).toThrow(/needs `tools`/)
-  })
-})
-
-describe('parallel_tool_calls', () => {
-  it('decides how many calls of an answer are given', () => {
-    const text = '[{"name": "sail", "arguments": {}}, {"name": "sail", "arguments": {"to": "Oslo"}}]'
-    const tools = { forTemplate: [], functions: [{ name: 'sail' }], constraint: undefined }
-    expect(toolCallsOf(text, { ...tools, maxCalls: Number.POSITIVE_INFINITY })).toHaveLength(2)
-    expect(toolCallsOf(text, { ...tools, maxCalls: 1 })?.map((call) => call.function.arguments)).toEqual(['{}'])
   })
 })

@@ -2,9 +2,16 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { ServedModel } from '../models/served-models.ts'
-import { chatFields, entryOf, type FinishedAnswer, readAnswer, serviceFields, startChat } from '../texts/chat-run.ts'
+import {
+  type AnswerForm,
+  chatFields,
+  entryOf,
+  type FinishedAnswer,
+  readAnswer,
+  serviceFields,
+  startChat,
+} from '../texts/chat-run.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import type { ChosenTools } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const body = z.strictObject({ model: modelName, ...chatFields, ...serviceFields })
@@ -12,25 +19,26 @@ const body = z.strictObject({ model: modelName, ...chatFields, ...serviceFields 
 type Body = z.output<typeof body>
 
 const choiceOf = (
-  { text, tokens, reason, calls }: FinishedAnswer,
+  { content, reasoning, tokens, reason, calls }: FinishedAnswer,
   index: number,
   { model, logprobs }: { model: ServedModel; logprobs: boolean },
 ) => ({
   index,
   message: {
     role: 'assistant',
-    content: calls === undefined ? text : null,
+    content: calls.length > 0 && content === '' ? null : content,
     refusal: null,
-    ...(calls === undefined ? {} : { tool_calls: calls }),
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
   },
   logprobs: logprobs ? { content: tokens.map((token) => entryOf(model.tokenizer, token)), refusal: null } : null,
-  finish_reason: calls === undefined ? reason : 'tool_calls',
+  finish_reason: calls.length === 0 ? reason : 'tool_calls',
 })
 
 /** Sends one text as events. A text that may be a call is sent when it is known. */
 const streamChoice = async (
   call: Call<Body>,
-  { run, index, tools }: { run: TextRun; index: number; tools: ChosenTools },
+  { run, index, form }: { run: TextRun; index: number; form: AnswerForm },
   send: (choice: object) => void,
 ): Promise<FinishedAnswer> => {
   const { tokenizer } = run.model
@@ -40,10 +48,12 @@ const streamChoice = async (
     send({ index, delta, logprobs, finish_reason: null })
   }
   sendDelta({ role: 'assistant', content: '', refusal: null })
-  const answer = await readAnswer(call, run, tools, (content, tokens) => sendDelta({ content }, tokens))
-  const { calls, tokens, reason } = answer
-  if (calls !== undefined) sendDelta({ tool_calls: calls.map((one, i) => ({ index: i, ...one })) }, tokens)
-  send({ index, delta: {}, logprobs: null, finish_reason: calls === undefined ? reason : 'tool_calls' })
+  let called = 0
+  const answer = await readAnswer(call, run, form, (part, tokens) => {
+    if (part.kind === 'call') sendDelta({ tool_calls: [{ index: called++, ...part.call }] }, tokens)
+    else sendDelta({ [part.kind === 'content' ? 'content' : 'reasoning_content']: part.text }, tokens)
+  })
+  send({ index, delta: {}, logprobs: null, finish_reason: called === 0 ? answer.reason : 'tool_calls' })
   return answer
 }
 
@@ -65,10 +75,10 @@ export const chatCompletions = defineEndpoint({
   async answer(call) {
     const { body: given } = call
     const model = call.model(given.model)
-    const { runs, tools } = startChat(call, given, model)
+    const { runs, form } = startChat(call, given, model)
     const head = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: model.name }
     if (given.stream !== true) {
-      const texts = await Promise.all(runs.map((run) => readAnswer(call, run, tools)))
+      const texts = await Promise.all(runs.map((run) => readAnswer(call, run, form)))
       return Response.json({
         ...head,
         object: 'chat.completion',
@@ -81,7 +91,7 @@ export const chatCompletions = defineEndpoint({
       const chunk = { ...head, object: 'chat.completion.chunk' }
       const sendChoice = (choice: object) =>
         send({ ...chunk, choices: [choice], ...(withUsage ? { usage: null } : {}) })
-      const texts = await Promise.all(runs.map((run, index) => streamChoice(call, { run, index, tools }, sendChoice)))
+      const texts = await Promise.all(runs.map((run, index) => streamChoice(call, { run, index, form }, sendChoice)))
       const usage = usageOf(call, model, [texts])
       if (withUsage) send({ ...chunk, choices: [], usage })
     })

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { badRequest } from '../http/errors.ts'
 import {
+  type AnswerForm,
   type ChatRequest,
   chatFields,
   entryOf,
@@ -14,7 +15,7 @@ import {
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
 import { samplingFields } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import { type ChosenTools, functionName } from '../texts/tools.ts'
+import { functionName, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const format = z.discriminatedUnion('type', [
@@ -89,24 +90,35 @@ const chatOf = (given: Body): ChatRequest => {
   }
 }
 
+/** The item of text that is written. */
+interface OpenItem {
+  kind: 'reasoning' | 'content'
+  id: string
+  text: string
+  logprobs: object[]
+}
+
+const newId = (prefix: string): string => `${prefix}_${randomUUID().replaceAll('-', '')}`
+
 /** One request: its answer is built item by item, whether it is sent in events or whole. */
 class ResponseBuilder {
   readonly #call: Call<Body>
   readonly #run: TextRun
-  readonly #tools: ChosenTools
+  readonly #form: AnswerForm
   readonly #head: object
-  readonly #messageId = `msg_${randomUUID().replaceAll('-', '')}`
+  readonly #output: object[] = []
   readonly #send: (event: object) => void
+  #open: OpenItem | undefined
   #sequence = 0
 
-  constructor(call: Call<Body>, { run, tools }: { run: TextRun; tools: ChosenTools }, send: (event: object) => void) {
+  constructor(call: Call<Body>, { run, form }: { run: TextRun; form: AnswerForm }, send: (event: object) => void) {
     this.#call = call
     this.#run = run
-    this.#tools = tools
+    this.#form = form
     this.#send = (event) => send({ ...event, sequence_number: this.#sequence++ })
     const { body: given } = call
     this.#head = {
-      id: `resp_${randomUUID().replaceAll('-', '')}`,
+      id: newId('resp'),
       object: 'response',
       created_at: Math.floor(Date.now() / 1000),
       model: run.model.name,
@@ -124,71 +136,83 @@ class ResponseBuilder {
     const open = { ...this.#head, status: 'in_progress', incomplete_details: null, output: [], usage: null }
     this.#send({ type: 'response.created', response: open })
     this.#send({ type: 'response.in_progress', response: open })
-    let begun = false
-    const answer = await readAnswer(this.#call, this.#run, this.#tools, (text, tokens) => {
-      if (!begun) this.#beginMessage()
-      begun = true
-      this.#send({
-        ...{ type: 'response.output_text.delta', item_id: this.#messageId, output_index: 0, content_index: 0 },
-        delta: text,
-        logprobs: this.#logprobs(tokens),
-      })
+    const answer = await readAnswer(this.#call, this.#run, this.#form, (part, tokens) => {
+      if (part.kind === 'call') this.#addCall(part.call)
+      else this.#addText(part, tokens)
     })
-    const output = answer.calls === undefined ? [this.#endMessage(answer, begun)] : this.#calls(answer.calls)
-    const isWhole = answer.calls !== undefined || answer.reason === 'stop'
+    const isWhole = answer.calls.length > 0 || answer.reason === 'stop'
+    if (this.#open === undefined && this.#output.length === 0) this.#begin('content')
+    this.#end(answer.reason === 'stop' ? 'completed' : 'incomplete')
     const response = {
       ...this.#head,
       status: isWhole ? 'completed' : 'incomplete',
       incomplete_details: isWhole ? null : { reason: 'max_output_tokens' },
-      output,
+      output: this.#output,
       usage: this.#usage(answer),
     }
     this.#send({ type: isWhole ? 'response.completed' : 'response.incomplete', response })
     return response
   }
 
-  #logprobs(tokens: readonly GeneratedToken[]): object[] {
-    return tokens.map((token) => entryOf(this.#run.model.tokenizer, token))
+  #addText({ kind, text }: { kind: OpenItem['kind']; text: string }, tokens: readonly GeneratedToken[]): void {
+    if (this.#open !== undefined && this.#open.kind !== kind) this.#end('completed')
+    const item = this.#open ?? this.#begin(kind)
+    item.text += text
+    const at = { item_id: item.id, output_index: this.#output.length, content_index: 0 }
+    if (kind === 'reasoning') {
+      this.#send({ type: 'response.reasoning_text.delta', ...at, delta: text })
+      return
+    }
+    const logprobs = tokens.map((token) => entryOf(this.#run.model.tokenizer, token))
+    item.logprobs.push(...logprobs)
+    this.#send({ type: 'response.output_text.delta', ...at, delta: text, logprobs })
   }
 
-  #beginMessage(): void {
-    const item = { id: this.#messageId, type: 'message', role: 'assistant', status: 'in_progress', content: [] }
-    this.#send({ type: 'response.output_item.added', output_index: 0, item })
-    const part = { type: 'output_text', text: '', annotations: [], logprobs: [] }
-    this.#send({
-      ...{ type: 'response.content_part.added', item_id: this.#messageId, output_index: 0, content_index: 0 },
-      part,
-    })
+  #begin(kind: OpenItem['kind']): OpenItem {
+    const open = { kind, id: newId(kind === 'content' ? 'msg' : 'rs'), text: '', logprobs: [] }
+    this.#open = open
+    const at = { output_index: this.#output.length }
+    const { item, part } = this.#shown(open, 'in_progress')
+    this.#send({ type: 'response.output_item.added', ...at, item: { ...item, content: [] } })
+    this.#send({ type: 'response.content_part.added', item_id: open.id, ...at, content_index: 0, part })
+    return open
   }
 
-  #endMessage({ text, tokens, reason }: FinishedAnswer, begun: boolean): object {
-    if (!begun) this.#beginMessage()
-    const at = { item_id: this.#messageId, output_index: 0, content_index: 0 }
-    const logprobs = this.#logprobs(tokens)
-    const part = { type: 'output_text', text, annotations: [], logprobs }
-    this.#send({ type: 'response.output_text.done', ...at, text, logprobs })
+  /** Ends the item of text that is open, if one is. */
+  #end(status: 'completed' | 'incomplete'): void {
+    if (this.#open === undefined) return
+    const { kind, id, text, logprobs } = this.#open
+    const at = { item_id: id, output_index: this.#output.length, content_index: 0 }
+    const { item, part } = this.#shown(this.#open, status)
+    if (kind === 'reasoning') this.#send({ type: 'response.reasoning_text.done', ...at, text })
+    else this.#send({ type: 'response.output_text.done', ...at, text, logprobs })
     this.#send({ type: 'response.content_part.done', ...at, part })
-    const status = reason === 'stop' ? 'completed' : 'incomplete'
-    const item = { id: this.#messageId, type: 'message', role: 'assistant', status, content: [part] }
-    this.#send({ type: 'response.output_item.done', output_index: 0, item })
-    return item
+    this.#send({ type: 'response.output_item.done', output_index: this.#output.length, item })
+    this.#output.push(item)
+    this.#open = undefined
   }
 
-  #calls(calls: NonNullable<FinishedAnswer['calls']>): object[] {
-    return calls.map(({ id: callId, function: { name, arguments: given } }, index) => {
-      const id = `fc_${randomUUID().replaceAll('-', '')}`
-      const item = { id, type: 'function_call', call_id: callId, name, arguments: given, status: 'completed' }
-      const at = { item_id: id, output_index: index }
-      this.#send({
-        type: 'response.output_item.added',
-        output_index: index,
-        item: { ...item, arguments: '', status: 'in_progress' },
-      })
-      this.#send({ type: 'response.function_call_arguments.delta', ...at, delta: given })
-      this.#send({ type: 'response.function_call_arguments.done', ...at, name, arguments: given })
-      this.#send({ type: 'response.output_item.done', output_index: index, item })
-      return item
-    })
+  /** An item of text as the client gets it. */
+  #shown({ kind, id, text, logprobs }: OpenItem, status: string): { item: object; part: object } {
+    if (kind === 'reasoning') {
+      const part = { type: 'reasoning_text', text }
+      return { item: { id, type: 'reasoning', status, summary: [], content: [part] }, part }
+    }
+    const part = { type: 'output_text', text, annotations: [], logprobs }
+    return { item: { id, type: 'message', role: 'assistant', status, content: [part] }, part }
+  }
+
+  #addCall({ id: callId, function: { name, arguments: given } }: ToolCall): void {
+    this.#end('completed')
+    const id = newId('fc')
+    const item = { id, type: 'function_call', call_id: callId, name, arguments: given, status: 'completed' }
+    const index = { output_index: this.#output.length }
+    const added = { ...item, arguments: '', status: 'in_progress' }
+    this.#send({ type: 'response.output_item.added', ...index, item: added })
+    this.#send({ type: 'response.function_call_arguments.delta', item_id: id, ...index, delta: given })
+    this.#send({ type: 'response.function_call_arguments.done', item_id: id, ...index, name, arguments: given })
+    this.#send({ type: 'response.output_item.done', ...index, item })
+    this.#output.push(item)
   }
 
   #usage(answer: FinishedAnswer): object {
@@ -197,7 +221,7 @@ class ResponseBuilder {
       input_tokens: usage.prompt_tokens,
       input_tokens_details: usage.prompt_tokens_details,
       output_tokens: usage.completion_tokens,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: answer.reasoningTokens },
       total_tokens: usage.total_tokens,
     }
   }
@@ -218,12 +242,12 @@ export const responses = defineEndpoint({
   },
   async answer(call) {
     const { body: given } = call
-    const { runs, tools } = startChat(call, chatOf(given), call.model(given.model))
+    const { runs, form } = startChat(call, chatOf(given), call.model(given.model))
     const [run] = runs
     if (given.stream !== true)
-      return Response.json(await new ResponseBuilder(call, { run, tools }, () => undefined).answer())
+      return Response.json(await new ResponseBuilder(call, { run, form }, () => undefined).answer())
     return call.stream(async (send) => {
-      await new ResponseBuilder(call, { run, tools }, send).answer()
+      await new ResponseBuilder(call, { run, form }, send).answer()
     })
   },
 })

@@ -5,6 +5,7 @@ import { type ChatMessage, encodeChatPrompt, type Tokenizer, turnEnds } from '..
 import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
+import { AnswerParser, type AnswerPart, beginsThinking, knowsThinking, type Thinking } from './answer-parser.ts'
 import { formatConstraint, responseFormat } from './output-format.ts'
 import { samplingFields, textSettings } from './sampling.ts'
 import {
@@ -17,7 +18,7 @@ import {
   type TextRun,
 } from './text-run.ts'
 import { tokenEntry } from './token-text.ts'
-import { type ChosenTools, chooseTools, mayBeCall, type ToolCall, toolCall, toolCallsOf, toolFields } from './tools.ts'
+import { type CallableFunctions, chooseTools, type ToolCall, toolCall, toolFields } from './tools.ts'
 
 const parts = z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)
 const content = z.union([z.string(), parts])
@@ -39,6 +40,9 @@ const message = z.strictObject({
 
 /** Schema of a conversation. */
 export const chatMessages = z.array(message).min(1).max(4096)
+
+/** Tokens at the end of a prompt that have the tag of reasoning, where it has one. */
+const tagTokens = 16
 
 /** Variables of templates that come from other fields, or are the conversation itself. */
 const ownVariables = ['messages', 'tools', 'add_generation_prompt', 'bos_token', 'eos_token']
@@ -135,10 +139,22 @@ export const entryOf = (tokenizer: Tokenizer, token: GeneratedToken) => ({
   top_logprobs: token.alternatives.map((one: RankedToken) => tokenEntry(tokenizer, one)),
 })
 
-/** The texts of a request, and the functions that they may call. */
+/** What the text of an answer may have beside content. */
+export interface AnswerForm {
+  tools: CallableFunctions
+  thinking: Thinking
+}
+
+/** The texts of a request, and the form of all of them. */
 export interface Chat {
   runs: TextRun[]
-  tools: ChosenTools
+  form: AnswerForm
+}
+
+/** An answer that a grammar holds is content from its start. */
+const thinkingOf = (template: string, prompt: () => string, isConstrained: boolean): Thinking => {
+  if (isConstrained || !knowsThinking(template)) return 'none'
+  return beginsThinking(prompt()) ? 'begun' : 'possible'
 }
 
 /** Starts the texts of a request. @throws ApiError for settings that do not fit the model or each other */
@@ -175,42 +191,51 @@ export const startChat = (
   const n = given.n ?? 1
   service.admit(n)
   const topLogProbs = given.logprobs === true ? (given.top_logprobs ?? 0) : undefined
-  return { runs: startTexts({ model, prompt: ids, n, ...settings, topLogProbs, signal }), tools }
+  const thinking = thinkingOf(template, () => tokenizer.decode(ids.slice(-tagTokens)), constraint !== undefined)
+  return { runs: startTexts({ model, prompt: ids, n, ...settings, topLogProbs, signal }), form: { tools, thinking } }
 }
 
-/** An answer that is done: its text, or the calls that it is. */
+/** An answer that is done, with its parts. */
 export interface FinishedAnswer extends FinishedText {
-  /** Undefined for text. */
-  calls: ToolCall[] | undefined
+  /** Empty where the template knows no reasoning, or the model wrote none. */
+  reasoning: string
+  /** Tokens before the end of the reasoning. */
+  reasoningTokens: number
+  content: string
+  calls: ToolCall[]
 }
 
 /**
  * Reads an answer to its end.
- * @param onText called with each piece of a text and its tokens; an answer that may be a call is given when it is known to be none
+ * @param onPart called with each part of the text and the tokens since the part before it; a text that may be the start of a
+ *   tag or of a call is given when it is known
  */
 export const readAnswer = async (
   { service, timedOut }: { service: Service; timedOut: () => boolean },
   run: TextRun,
-  tools: ChosenTools,
-  onText: (text: string, tokens: GeneratedToken[]) => void = () => undefined,
+  { tools, thinking }: AnswerForm,
+  onPart: (part: AnswerPart, tokens: GeneratedToken[]) => void = () => undefined,
 ): Promise<FinishedAnswer> => {
+  const parser = new AnswerParser(tools, thinking)
+  const answer = { reasoning: '', reasoningTokens: 0, content: '', calls: [] as ToolCall[] }
   let tokens: GeneratedToken[] = []
-  let waiting = ''
-  let begun = false
-  const pass = () => {
-    if (waiting === '' && tokens.length === 0) return
-    const given: [string, GeneratedToken[]] = [waiting, tokens]
-    waiting = ''
-    tokens = []
-    begun = true
-    onText(...given)
+  const pass = (parts: readonly AnswerPart[]) => {
+    const isUnseen = parts.length === 0 && tokens.length > 0 && !parser.isWaiting
+    const empty = { kind: parser.isThinking ? ('reasoning' as const) : ('content' as const), text: '' }
+    for (const part of isUnseen ? [empty] : parts) {
+      if (part.kind === 'call') answer.calls.push(part.call)
+      else answer[part.kind] += part.text
+      const given = tokens
+      tokens = []
+      onPart(part, given)
+    }
   }
   const finished = await readText(service, run, timedOut, ({ text, id, logProb, alternatives = [] }) => {
     if (id !== undefined && logProb !== undefined) tokens.push({ id, logProb, alternatives })
-    waiting += text
-    if (tools.functions.length === 0 || begun || !mayBeCall(waiting)) pass()
+    const parts = parser.read(text)
+    if (id !== undefined && parser.isThinking) answer.reasoningTokens++
+    pass(parts)
   })
-  const calls = toolCallsOf(finished.text, tools)
-  if (calls === undefined) pass()
-  return { ...finished, calls }
+  pass(parser.end())
+  return { ...finished, ...answer }
 }

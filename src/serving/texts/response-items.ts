@@ -40,11 +40,21 @@ const functionOutput = z.strictObject({
   status,
 })
 
+/** Reasoning of an earlier answer. Templates take it, or leave it out. */
+const reasoning = z.strictObject({
+  type: z.literal('reasoning'),
+  summary: z.array(z.unknown()).max(0).nullish(),
+  content: z.array(z.strictObject({ type: z.literal('reasoning_text'), text: z.string() })).nullish(),
+  encrypted_content: z.null().optional(),
+  id: id.nullish(),
+  status,
+})
+
 /** Schema of `input`. */
 export const responseInput = z.union([
   z.string().min(1),
   z
-    .array(z.union([message, functionCall, functionOutput]))
+    .array(z.union([message, functionCall, functionOutput, reasoning]))
     .min(1)
     .max(4096),
 ])
@@ -64,6 +74,14 @@ const addCall = (messages: Messages, call: z.output<typeof functionCall>): void 
   else messages.push({ role: 'assistant', tool_calls: [entry] })
 }
 
+/** Adds a message, to the reasoning before it where that is of the same answer. */
+const addMessage = (messages: Messages, role: Messages[number]['role'], content: string): void => {
+  const last = messages.at(-1)
+  const hasThoughtOnly = last?.reasoning_content != null && last.content === '' && last.tool_calls == null
+  if (role === 'assistant' && last !== undefined && hasThoughtOnly) last.content = content
+  else messages.push({ role, content })
+}
+
 /** The conversation of a request. */
 export const messagesOfInput = (input: Input, instructions: string | null | undefined): Messages => {
   const messages: Messages = instructions == null ? [] : [{ role: 'system', content: instructions }]
@@ -72,12 +90,12 @@ export const messagesOfInput = (input: Input, instructions: string | null | unde
     if (item.type === 'function_call') addCall(messages, item)
     else if (item.type === 'function_call_output')
       messages.push({ role: 'tool', tool_call_id: item.call_id, content: item.output })
-    else {
+    else if (item.type === 'reasoning') {
+      const thought = (item.content ?? []).map(({ text }) => text).join('')
+      messages.push({ role: 'assistant', content: '', reasoning_content: thought })
+    } else {
       const { role, content } = item
-      messages.push({
-        role,
-        content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-      })
+      addMessage(messages, role, typeof content === 'string' ? content : content.map(({ text }) => text).join(''))
     }
   }
   return messages

@@ -61,15 +61,19 @@ type Tools = z.output<(typeof toolFields)['tools']>
 type ToolChoice = z.output<(typeof toolFields)['tool_choice']>
 type Function = NonNullable<Tools>[number]['function']
 
+/** Functions that an answer may call. */
+export interface CallableFunctions {
+  functions: readonly Function[]
+  /** Maximum number of calls in an answer; further ones are left out. */
+  maxCalls: number
+}
+
 /** The tools of a request. */
-export interface ChosenTools {
+export interface ChosenTools extends CallableFunctions {
   /** As the template takes them; undefined for none. */
   forTemplate: object[] | undefined
-  functions: readonly Function[]
   /** Of a call that is required. */
   constraint: Constraint | undefined
-  /** Maximum number of calls in an answer. */
-  maxCalls: number
 }
 
 const noParameters = { type: 'object', properties: {}, additionalProperties: false }
@@ -145,20 +149,12 @@ const parsed = (text: string): unknown => {
   }
 }
 
-const openTag = '<tool_call>'
-const tagged = /<tool_call>\s*([\s\S]*?)\s*<\/tool_call>/g
+/** A call in JSON; undefined for another text. */
+export const callOf = (text: string, functions: readonly Function[]): ToolCall | undefined =>
+  asCall(parsed(text), functions)
 
-/** Whether an answer that begins so may be a call. Only an answer that begins with a call is one, streamed or not. */
-export const mayBeCall = (text: string): boolean => {
-  const start = text.trimStart()
-  return start === '' || /^[{[]/.test(start) || openTag.startsWith(start.slice(0, openTag.length))
-}
-
-/** The calls of an answer, at most as many as the request wants; undefined for an answer that is text. */
-export const toolCallsOf = (text: string, { functions, maxCalls }: ChosenTools): ToolCall[] | undefined => {
-  if (functions.length === 0 || !mayBeCall(text)) return undefined
-  const inTags = [...text.matchAll(tagged)]
-  const values = inTags.length > 0 ? inTags.map(([, inner]) => parsed(inner)) : [parsed(text.trim())].flat()
-  const calls = values.map((value) => asCall(value, functions))
-  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[]).slice(0, maxCalls)
+/** The calls of a text that is one call in JSON, or a list of them; undefined for another text. */
+export const callsOf = (text: string, functions: readonly Function[]): ToolCall[] | undefined => {
+  const calls = [parsed(text)].flat().map((value) => asCall(value, functions))
+  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[])
 }

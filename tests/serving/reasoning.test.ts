@@ -34,7 +34,7 @@ const write = (): GenerationHandle => {
 }
 
 beforeAll(async () => {
-  folders = await makeFolders({ chatTemplate: template })
+  folders = await makeFolders({ chatTemplate: template, maxPositions: 1024 })
   service = await Service.open({ model: folders.base, name: 'base' })
   const { model, release } = service.models.acquire('base')
   const { scheduler } = model.engine

@@ -197,7 +197,7 @@ export const startChat = (
 
 /** An answer that is done, with its parts. */
 export interface FinishedAnswer extends FinishedText {
-  /** Empty where the template knows no reasoning, or the model wrote none. */
+  /** Empty where the template has no reasoning, or the model wrote none. */
   reasoning: string
   /** Tokens before the end of the reasoning. */
   reasoningTokens: number

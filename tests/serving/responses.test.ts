@@ -107,6 +107,16 @@ describe('/v1/responses', () => {
     expect(response.usage?.input_tokens).toBe(usage?.prompt_tokens)
   })
 
+  it('calls one of the allowed functions', async () => {
+    const rest = { type: 'function' as const, name: 'rest', parameters: { type: 'object' as const }, strict: null }
+    const choice = { type: 'allowed_tools' as const, mode: 'required' as const }
+    const { output } = await respond({
+      ...{ input: 'Where to?', tools: [rest, sail], seed: 1 },
+      tool_choice: { ...choice, tools: [{ type: 'function', name: 'sail' }] },
+    })
+    expect(output).toMatchObject([{ type: 'function_call', name: 'sail' }])
+  })
+
   it('sends a call in events', async () => {
     const stream = await client.responses.create({
       ...{ model: 'base', input: 'Where to?', tools: [sail], tool_choice: { type: 'function', name: 'sail' } },

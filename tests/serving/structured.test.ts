@@ -127,6 +127,9 @@ describe('tools', () => {
     expect(reason).toBe('tool_calls')
     const any = await chat({ tools, tool_choice: 'required', temperature: 1.5, seed: 1 })
     expect(any.choices[0].message.tool_calls).toHaveLength(1)
+    const rest = { mode: 'required', tools: [{ type: 'function', function: { name: 'rest' } }] }
+    const some = await chat({ tools, tool_choice: { type: 'allowed_tools', allowed_tools: rest }, seed: 1 })
+    expect(some.choices[0].message.tool_calls).toMatchObject([{ function: { name: 'rest', arguments: '{}' } }])
     // The answer of the tool goes back in.
     const again = await chat({
       tools,
@@ -161,7 +164,11 @@ describe('tools', () => {
     expect(choices[0].message.content).not.toBe(plain.choices[0].message.content)
     await expect(chat({ tool_choice: 'required' })).rejects.toMatchObject({ status: 400, param: 'tool_choice' })
     await expect(chat({ tools, tool_choice: { type: 'function', function: { name: 'fly' } } })).rejects.toThrow(
-      /sail, rest/,
+      /sail, rest.*got fly/,
+    )
+    const unknown = { mode: 'auto', tools: [{ type: 'function', function: { name: 'fly' } }] }
+    await expect(chat({ tools, tool_choice: { type: 'allowed_tools', allowed_tools: unknown } })).rejects.toThrow(
+      /got fly/,
     )
     await expect(chat({ tools: [tools[0], tools[0]] })).rejects.toThrow(/twice/)
   })

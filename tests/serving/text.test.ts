@@ -92,7 +92,10 @@ describe('chat completions', () => {
   it('stream the same text as whole answers, with the usage last', async () => {
     const settings = { seed: 5, temperature: 0.8, n: 3 }
     const whole = await chat(settings)
-    const { chunks, texts, reasons } = await streamed({ ...settings, stream_options: { include_usage: true } })
+    const { chunks, texts, reasons } = await streamed({
+      ...settings,
+      stream_options: { include_usage: true, include_obfuscation: false },
+    })
     expect(texts).toEqual(whole.choices.map(({ message }) => message.content))
     expect(reasons).toEqual(whole.choices.map((choice) => choice.finish_reason))
     expect(new Set(texts).size).toBe(3)

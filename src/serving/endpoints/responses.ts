@@ -15,7 +15,7 @@ import {
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
 import { samplingFields } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import { functionName, type ToolCall } from '../texts/tools.ts'
+import { allowedMode, functionName, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const format = z.discriminatedUnion('type', [
@@ -42,6 +42,8 @@ const withLogprobs = 'message.output_text.logprobs'
 
 const { temperature, top_p, top_k, min_p, seed, stream, user } = samplingFields
 
+const namedFunction = z.strictObject({ type: z.literal('function'), name: functionName })
+
 const body = z.strictObject({
   model: modelName,
   input: responseInput.describe('a text, or messages, calls and their results'),
@@ -50,9 +52,17 @@ const body = z.strictObject({
   text: z.strictObject({ format: format.nullish() }).nullish().describe('text, any JSON object, or JSON of a schema'),
   tools: z.array(tool).max(128).nullish().describe('functions that the model may call'),
   tool_choice: z
-    .union([z.enum(['none', 'auto', 'required']), z.strictObject({ type: z.literal('function'), name: functionName })])
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      namedFunction,
+      z.strictObject({
+        type: z.literal('allowed_tools'),
+        mode: allowedMode,
+        tools: z.array(namedFunction).min(1).max(128),
+      }),
+    ])
     .nullish()
-    .describe('whether the model must call a function, and which (default: auto)'),
+    .describe('whether the model must call a function, and which it may call (default: auto)'),
   parallel_tool_calls: chatFields.parallel_tool_calls,
   include: z.array(z.literal(withLogprobs)).nullish().describe('log-probabilities of the new tokens'),
   top_logprobs: chatFields.top_logprobs,
@@ -63,12 +73,19 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>
 
+/** A choice of functions as one of a chat. */
+const choiceOf = (choice: Body['tool_choice']): ChatRequest['tool_choice'] => {
+  if (typeof choice !== 'object' || choice === null) return choice
+  if (choice.type === 'function') return { type: 'function', function: { name: choice.name } }
+  const tools = choice.tools.map(({ name }) => ({ type: 'function' as const, function: { name } }))
+  return { type: 'allowed_tools', allowed_tools: { mode: choice.mode, tools } }
+}
+
 /** The request as one of a chat. */
 const chatOf = (given: Body): ChatRequest => {
   if (given.top_logprobs != null && !given.include?.length)
     throw badRequest(`\`top_logprobs\` needs "${withLogprobs}" in \`include\`: add it.`, 'top_logprobs')
-  const { tool_choice: choice, text } = given
-  const form = text?.format
+  const form = given.text?.format
   return {
     messages: messagesOfInput(given.input, given.instructions),
     max_completion_tokens: given.max_output_tokens,
@@ -79,8 +96,7 @@ const chatOf = (given: Body): ChatRequest => {
         ? { type: 'json_schema', json_schema: { name: form.name, schema: form.schema, strict: form.strict } }
         : form,
     tools: given.tools?.map(({ type, ...called }) => ({ type, function: called })),
-    tool_choice:
-      typeof choice === 'object' && choice !== null ? { type: 'function', function: { name: choice.name } } : choice,
+    tool_choice: choiceOf(given.tool_choice),
     parallel_tool_calls: given.parallel_tool_calls,
     temperature: given.temperature,
     top_p: given.top_p,

@@ -36,7 +36,7 @@ export const samplingFields = {
   n: z.int().min(1).nullish().describe('number of texts (default: 1)'),
   stream: z.boolean().nullish().describe('send the text as events while it is generated'),
   stream_options: z
-    .strictObject({ include_usage: z.boolean().nullish() })
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.literal(false).nullish() })
     .nullish()
     .describe('whether the last event has the usage'),
   priority: z

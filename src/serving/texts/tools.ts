@@ -12,6 +12,11 @@ import { constraintOf } from './output-format.ts'
 /** Name of a function, as OpenAI allows it. */
 export const functionName = z.string().regex(/^[\w-]{1,64}$/)
 
+const namedFunction = z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: functionName }) })
+
+/** Modes of a choice among some of the functions. */
+export const allowedMode = z.enum(['auto', 'required'])
+
 /** Fields of a chat with tools. */
 export const toolFields = {
   tools: z
@@ -32,10 +37,14 @@ export const toolFields = {
   tool_choice: z
     .union([
       z.enum(['none', 'auto', 'required']),
-      z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: functionName }) }),
+      namedFunction,
+      z.strictObject({
+        type: z.literal('allowed_tools'),
+        allowed_tools: z.strictObject({ mode: allowedMode, tools: z.array(namedFunction).min(1).max(128) }),
+      }),
     ])
     .nullish()
-    .describe('whether the model must call a function, and which (default: auto)'),
+    .describe('whether the model must call a function, and which it may call (default: auto)'),
   parallel_tool_calls: z
     .boolean()
     .nullish()
@@ -90,6 +99,14 @@ const callGrammar = (functions: readonly Function[]) =>
     ),
   )
 
+/** What a choice says: whether a call is required, and the names of the functions that may be called, if not all. */
+const readChoice = (choice: NonNullable<ToolChoice>): { isRequired: boolean; names?: readonly string[] } => {
+  if (typeof choice === 'string') return { isRequired: choice === 'required' }
+  if (choice.type === 'function') return { isRequired: true, names: [choice.function.name] }
+  const { mode, tools } = choice.allowed_tools
+  return { isRequired: mode === 'required', names: tools.map((tool) => tool.function.name) }
+}
+
 /**
  * @param template source of the chat template
  * @throws ApiError for a choice without tools, an unknown function, or a template that writes no tools
@@ -119,13 +136,17 @@ export const chooseTools = (
   const all = tools.map((tool) => tool.function)
   const twice = all.find(({ name }, i) => all.findIndex((other) => other.name === name) !== i)
   if (twice !== undefined) throw badRequest(`Expected different names for \`tools\`, got ${twice.name} twice.`, 'tools')
-  const named = typeof wanted === 'object' ? all.filter(({ name }) => name === wanted.function.name) : all
-  if (named.length === 0)
-    throw badRequest(`Expected one of ${all.map(({ name }) => name).join(', ')} for \`tool_choice\`.`, 'tool_choice')
-  const constraint =
-    wanted === 'auto'
-      ? undefined
-      : constraintOf(tokenizer, `tools ${JSON.stringify(named)}`, 'tools', () => callGrammar(named))
+  const { isRequired, names } = readChoice(wanted)
+  const unknown = names?.find((name) => !all.some((one) => one.name === name))
+  if (unknown !== undefined)
+    throw badRequest(
+      `Expected names of \`tools\` for \`tool_choice\` (${all.map(({ name }) => name).join(', ')}), got ${unknown}.`,
+      'tool_choice',
+    )
+  const named = all.filter(({ name }) => names === undefined || names.includes(name))
+  const constraint = isRequired
+    ? constraintOf(tokenizer, `tools ${JSON.stringify(named)}`, 'tools', () => callGrammar(named))
+    : undefined
   const maxCalls = given.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY
   return { forTemplate: tools, functions: named, constraint, maxCalls }
 }

@@ -68,6 +68,14 @@ export interface CallOptions {
   signal?: AbortSignal
 }
 
+const expectPair = optionCheck<TextPair>('classify', { text: true, pair: true })
+const callCheck = (method: string) => optionCheck<CallOptions>(method, { maxLength: true, signal: true })
+const expectCallOptions = {
+  classify: callCheck('classify'),
+  reward: callCheck('reward'),
+  extract: callCheck('extract'),
+}
+
 /** The class of a text. */
 export interface SingleLabel {
   /** The most likely class. */
@@ -183,7 +191,7 @@ export class TextModel {
 
   /**
    * The class of each text, the labels of a multi-label model, or the number of a regression model.
-   * @throws ConfigError for a model without a classification head
+   * @throws ConfigError for a model without a classification head, and for unknown fields
    */
   classify(text: string | TextPair, options?: CallOptions): Promise<Classification>
   classify(texts: readonly (string | TextPair)[], options?: CallOptions): Promise<Classification[]>
@@ -192,6 +200,8 @@ export class TextModel {
     options: CallOptions = {},
   ): Promise<Classification | Classification[]> {
     this.#expectHead('classify', ['sequence-classification'])
+    expectCallOptions.classify(options)
+    for (const one of [input].flat()) if (typeof one !== 'string') expectPair(one)
     const task = classificationTask(this.model.headOptions)
     return forOneOrMany<string | TextPair, Classification>(input, async (texts) => {
       const inputs = texts.map((text) => (typeof text === 'string' ? { text } : { ...text }))
@@ -207,6 +217,7 @@ export class TextModel {
   reward(inputs: readonly RewardInput[], options?: CallOptions): Promise<Reward[]>
   reward(input: RewardInput | readonly RewardInput[], options: CallOptions = {}): Promise<Reward | Reward[]> {
     this.#expectHead('reward', ['reward'])
+    expectCallOptions.reward(options)
     return forOneOrMany(input, (inputs) => rewardsOf(this.#loaded, inputs, options))
   }
 
@@ -227,6 +238,7 @@ export class TextModel {
   extract(texts: readonly string[], options?: CallOptions): Promise<Entity[][]>
   extract(input: string | readonly string[], options: CallOptions = {}): Promise<Entity[] | Entity[][]> {
     this.#expectHead('extract', ['token-classification'])
+    expectCallOptions.extract(options)
     return forOneOrMany<string, Entity[]>(input, async (texts) => {
       const inputs = texts.map((text) => ({ text }))
       const predictions = await predictFields(this.#loaded, taggingTask(), inputs, options)

@@ -117,6 +117,8 @@ describe('open', () => {
     const found = await model.classify(pairs)
     expect(found).toEqual(await wanted.classify(pairs))
     expect(found[0].value).not.toBe(found[1].value)
+    expect(() => model.classify([{ text: 'the sea', pairs: 'the ships' } as never])).toThrow(/unknown key `pairs`/)
+    expect(() => model.classify('the sea', { maxlength: 3 } as never)).toThrow(/did you mean `maxLength`/i)
     for (const one of [wanted, model]) one.close()
   })
 

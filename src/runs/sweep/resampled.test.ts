@@ -16,5 +16,13 @@ it('without shared training records is the plain t-test, and undefined for one v
   // Two values: mean 2, error 1, t = 2 with one degree of freedom: p = 1 − (2/π)·atan(2).
   expect(found?.probability).toBeCloseTo(1 - (2 / Math.PI) * Math.atan(2), 10)
   expect(resampledMean([1], 0.25)).toBeUndefined()
-  expect(resampledMean([0.5, 0.5], 0.25)).toMatchObject({ value: 0.5, low: 0.5, high: 0.5, probability: 0 })
+})
+
+it('is not certain of a few equal values', () => {
+  expect(resampledMean([0.5, 0.5], 0.25)).toMatchObject({ value: 0.5, low: 0.5, high: 0.5, probability: 0.5 })
+  expect(resampledMean([0, 0, 0], 0.25)?.probability).toBe(1)
+  // Differences of accuracies: equal in decimals, not in binary.
+  const folds = [0.91 - 0.9, 0.81 - 0.8, 0.71 - 0.7, 0.61 - 0.6, 0.51 - 0.5]
+  expect(new Set(folds).size).toBeGreaterThan(1)
+  expect(resampledMean(folds, 0.25)?.probability).toBe(0.0625)
 })

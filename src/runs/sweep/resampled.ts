@@ -25,7 +25,10 @@ export const resampledMean = (values: readonly number[], ratio: number): Resampl
   const variance = values.reduce((sum, one) => sum + (one - value) ** 2, 0) / (count - 1)
   const error = Math.sqrt((1 / count + ratio) * variance)
   const half = error * studentQuantile(1 - confidence, count - 1)
-  // Equal values have no error: any difference is then certain, and none is none.
-  const probability = error > 0 ? studentProbability(value / error, count - 1) : value === 0 ? 1 : 0
+  // Values that are equal but for rounding show no error, which does not make a few of them certain: chance alone gives all of
+  // them one sign this often.
+  const bySign = value === 0 ? 1 : 2 ** (1 - count)
+  const areEqual = error <= 1e-9 * Math.abs(value)
+  const probability = areEqual ? bySign : studentProbability(value / error, count - 1)
   return { value, low: value - half, high: value + half, probability }
 }

@@ -14,7 +14,7 @@ import {
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
-import { parseCommandLine, UsageError, usesModules, wantsHelp } from './command-line.ts'
+import { type ParsedRun, parseCommandLine, UsageError, usesModules, wantsHelp } from './command-line.ts'
 import { wrapNote } from './help-choices.ts'
 
 /** Command names to their loaders: only the command that runs is loaded. */

@@ -30,6 +30,8 @@ export interface ScoreCompletionsOptions {
   signal?: AbortSignal | undefined
   /** Divides the completions among the processes of a run (default: each of them scores all). */
   share?: ShareWork
+  /** Divide whole micro-batches, so that scores have the same bits with any number of processes (default: false). */
+  wholeBatches?: boolean
 }
 
 /** Scores completions, which processes divide where they can. */
@@ -52,25 +54,58 @@ export const scoreCompletions = (
   examples: readonly CompletionTokens[],
   options: ScoreCompletionsOptions,
 ): Promise<readonly CompletionScores[]> =>
-  inShares(examples, options, {
-    work: (own) => scoreOwn(model, own, options),
-    standIn: (one) => ({ logProbs: unknown(one), entropy: unknown(one) }),
+  options.wholeBatches === true && options.share !== undefined
+    ? scoreWholeBatches(model, examples, options, options.share)
+    : inShares(examples, options, { work: (own) => scoreOwn(model, own, options), standIn })
+
+const standIn = (one: CompletionTokens): CompletionScores => ({ logProbs: unknown(one), entropy: unknown(one) })
+
+/** Whether completions are packed, and the indices of those of each forward pass. */
+const microBatchesOf = (
+  model: Model,
+  examples: readonly CompletionTokens[],
+  { microTokens, padded }: ScoreCompletionsOptions,
+): { packs: boolean; batches: number[][] } => {
+  const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, model))
+  const packs = !padded && model.facts.packs !== false
+  return { packs, batches: planMicroBatches(lengths, microTokens, !packs) }
+}
+
+const scoreWholeBatches = async (
+  model: Model,
+  examples: readonly CompletionTokens[],
+  options: ScoreCompletionsOptions,
+  share: ShareWork,
+): Promise<CompletionScores[]> => {
+  const { batches } = microBatchesOf(model, examples, options)
+  const parts = batches.map((indices) => indices.map((i) => examples[i]))
+  const scored = await share(parts, {
+    sizeOf: (part) => part.reduce((sum, { ids }) => sum + ids.length, 0),
+    async work(own) {
+      const results: CompletionScores[][] = []
+      for (const part of own) results.push(await scoreOwn(model, part, options))
+      return results
+    },
+    standIn: (part) => part.map(standIn),
   })
+  const scores: CompletionScores[] = []
+  for (const [b, indices] of batches.entries()) for (const [k, i] of indices.entries()) scores[i] = scored[b][k]
+  return scores
+}
 
 const scoreOwn = async (
   model: Model,
   examples: readonly CompletionTokens[],
   options: ScoreCompletionsOptions,
 ): Promise<CompletionScores[]> => {
-  const { microTokens, padded, device = model.body.embedTokens.device, temperature, signal } = options
-  const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, model))
-  const packs = !padded && model.facts.packs !== false
+  const { device = model.body.embedTokens.device, temperature, signal } = options
+  const { packs, batches } = microBatchesOf(model, examples, options)
   const shared = options.shared === true && sharesPrompts(model)
   const scores: CompletionScores[] = []
   const { training } = model
   model.eval()
   try {
-    for (const indices of planMicroBatches(lengths, microTokens, !packs)) {
+    for (const indices of batches) {
       // Signals and timers run between micro-batches.
       await setImmediate()
       signal?.throwIfAborted()

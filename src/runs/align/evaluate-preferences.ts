@@ -121,6 +121,7 @@ export const evaluatePreferences = async (
       padded: false,
       ...(signal && { signal }),
       ...shareOf(group),
+      wholeBatches: true,
     })
   const policy = await sums(model)
   onProgress?.({ answers: completions.length, of })

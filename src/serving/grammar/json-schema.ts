@@ -15,8 +15,8 @@ import {
   repeat,
   sequence,
 } from './nodes.ts'
-
-type Schema = Readonly<Record<string, unknown>>
+import { countOf, isObject, type Schema } from './schema.ts'
+import { StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000
@@ -34,35 +34,6 @@ const positive = sequence(
   optional(sequence(anyOf('eE'), optional(anyOf('+-')), repeat(digit, 1, 2))),
 )
 const number = sequence(minus, positive)
-const tail = oneOf([0x80, 0xbf])
-const hex = choice(oneOf([0x30, 0x39]), oneOf([0x41, 0x46], [0x61, 0x66]))
-/** One character of a string: an ASCII character, an escape, or a whole UTF-8 sequence. */
-const character = choice(
-  oneOf([0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7f]),
-  sequence(
-    literal('\\'),
-    choice(
-      anyOf('"\\/bfnrt'),
-      // No halves of surrogate pairs.
-      sequence(
-        literal('u'),
-        choice(
-          sequence(choice(oneOf([0x30, 0x39]), anyOf('abcefABCEF')), hex, hex, hex),
-          sequence(anyOf('dD'), oneOf([0x30, 0x37]), hex, hex),
-        ),
-      ),
-    ),
-  ),
-  sequence(oneOf([0xc2, 0xdf]), tail),
-  sequence(oneOf([0xe0, 0xe0]), oneOf([0xa0, 0xbf]), tail),
-  sequence(oneOf([0xe1, 0xec], [0xee, 0xef]), tail, tail),
-  sequence(oneOf([0xed, 0xed]), oneOf([0x80, 0x9f]), tail),
-  sequence(oneOf([0xf0, 0xf0]), oneOf([0x90, 0xbf]), tail, tail),
-  sequence(oneOf([0xf1, 0xf3]), tail, tail, tail),
-  sequence(oneOf([0xf4, 0xf4]), oneOf([0x80, 0x8f]), tail, tail),
-)
-const quote = literal('"')
-const string = (min = 0, max = Number.POSITIVE_INFINITY) => sequence(quote, repeat(character, min, max), quote)
 /** White space between parts: none, a space, or a new line with its indentation. */
 const space = choice(nothing, literal(' '), sequence(literal('\n'), repeat(literal(' '), 0, 24)))
 
@@ -109,21 +80,11 @@ const annotations = [
 const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
-  string: ['minLength', 'maxLength'],
+  string: stringKeywords,
   number: ['minimum'],
   integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   boolean: [],
   null: [],
-}
-
-const isObject = (given: unknown): given is Schema =>
-  typeof given === 'object' && given !== null && !Array.isArray(given)
-
-const countOf = (schema: Schema, key: string, fallback: number, where: string): number => {
-  const given = schema[key]
-  if (given === undefined) return fallback
-  if (typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= 100_000) return given
-  throw new ConfigError(`Expected a whole number up to 100000 for \`${where}.${key}\`, got ${show(given)}.`)
 }
 
 const boundOf = (schema: Schema, key: string, where: string): number | undefined => {
@@ -158,6 +119,7 @@ const numberOf = (schema: Schema, where: string): Node => {
 class Compiler {
   readonly #root: unknown
   readonly #known = new Map<unknown, Node>()
+  readonly #strings = new StringGrammars()
 
   constructor(root: unknown) {
     this.#root = root
@@ -184,12 +146,31 @@ class Compiler {
   }
 
   #make(schema: Schema, where: string, depth: number): Node {
+    if (schema.type === 'string' && Array.isArray(schema.allOf)) return this.#stringOfAll(schema, schema.allOf, where)
     const combined = ['$ref', 'const', 'enum', 'anyOf', 'allOf'].filter((key) => schema[key] !== undefined)
     if (combined.length > 0) return this.#combine(schema, combined, where, depth)
     const types = [schema.type ?? this.#impliedType(schema)].flat()
     this.#expectKeywords(schema, types.flatMap((type) => keywords[String(type)] ?? []).concat('type'), where)
     if (types.length === 0) throw new ConfigError(`Expected at least one type for \`${where}.type\`, got none.`)
     return choice(...types.map((type) => this.#ofType(type, schema, where, depth)))
+  }
+
+  /** A text with further conditions, as zod writes several patterns. */
+  #stringOfAll({ allOf, ...own }: Schema, given: readonly unknown[], where: string): Node {
+    const conditions = [{ schema: own, where }]
+    for (const [i, schema] of given.entries()) {
+      const place = `${where}.allOf[${i}]`
+      if (!isObject(schema)) throw new ConfigError(`Expected a schema for \`${place}\`, got ${show(schema)}.`)
+      conditions.push({ schema: { type: 'string', ...schema }, where: place })
+    }
+    for (const { schema, where: place } of conditions) {
+      this.#expectKeywords(schema, [...stringKeywords, 'type'], place)
+      if (schema.type !== 'string')
+        throw new ConfigError(
+          `Expected the type string for \`${place}\`, as \`${where}\` has, got ${show(schema.type)}.`,
+        )
+    }
+    return this.#strings.of(conditions)
   }
 
   #impliedType(schema: Schema): unknown {
@@ -252,10 +233,7 @@ class Compiler {
       case 'array':
         return this.#arrayOf(schema, where, depth)
       case 'string':
-        return string(
-          countOf(schema, 'minLength', 0, where),
-          countOf(schema, 'maxLength', Number.POSITIVE_INFINITY, where),
-        )
+        return this.#strings.of([{ schema, where }])
       case 'number':
         return numberOf(schema, where)
       case 'integer':

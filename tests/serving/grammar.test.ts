@@ -170,9 +170,19 @@ describe('grammars of schemas', () => {
     [
       'no integer within bounds',
       { type: 'integer', minimum: 3, exclusiveMaximum: 3 },
-      /an integer between them .*3 to 2/,
+      /No integer of at most 15 digits follows `schema` with `minimum` 3, `exclusiveMaximum` 3/,
     ],
-    ['a bound of numbers', { type: 'number', minimum: 0.5 }, /`schema.minimum` of a number is supported for 0 only/],
+    [
+      'no number within bounds',
+      { type: 'number', minimum: 1e20 },
+      /No number of at most 15 digits.* 100000000000000000000/,
+    ],
+    [
+      'a multiple of too large a number',
+      { type: 'integer', multipleOf: 86_399 },
+      /`multipleOf` 86399 .*too many states/,
+    ],
+    ['a multiple of nothing', { type: 'number', multipleOf: 0 }, /above 0 for `schema.multipleOf`/],
     ['a bound that is none', { type: 'integer', maximum: '3' }, /Expected a number for `schema.maximum`/],
     ['more items than allowed', { type: 'array', minItems: 3, maxItems: 2 }, /maxItems/],
     ['a property that is not described', { type: 'object', required: ['x'], properties: { y: {} } }, /"x"/],

@@ -1,7 +1,7 @@
 // JSON schemas as grammars: every text of the grammar is valid by the schema. A keyword that a grammar cannot hold is an error,
 // so that nothing invalid is ever written.
 import { ConfigError, show } from '../../core/index.ts'
-import { integersBetween } from './integer-range.ts'
+import { automatonNode } from './automaton.ts'
 import {
   anyOf,
   choice,
@@ -15,14 +15,12 @@ import {
   repeat,
   sequence,
 } from './nodes.ts'
+import { maxDigits, numberAutomaton } from './number-range.ts'
 import { countOf, isObject, type Schema } from './schema.ts'
 import { StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000
-/** Digits of a number at most: a model that repeats a digit must come to an end. */
-const maxDigits = 15
-
 const digit = oneOf([0x30, 0x39])
 const natural = choice(literal('0'), sequence(oneOf([0x31, 0x39]), repeat(digit, 0, maxDigits - 1)))
 const minus = optional(literal('-'))
@@ -76,13 +74,15 @@ const annotations = [
   'nullable',
 ]
 
+const numericKeywords = ['minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum', 'multipleOf']
+
 /** Keywords of each type. */
 const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
   string: stringKeywords,
-  number: ['minimum'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  number: numericKeywords,
+  integer: numericKeywords,
   boolean: [],
   null: [],
 }
@@ -93,25 +93,37 @@ const boundOf = (schema: Schema, key: string, where: string): number | undefined
   throw new ConfigError(`Expected a number for \`${where}.${key}\`, got ${show(given)}.`)
 }
 
-/** Integers within the bounds of a schema; bounds beyond all integers that are written say nothing. */
-const integerOf = (schema: Schema, where: string): Node => {
-  const most = 10 ** maxDigits - 1
-  const bound = (key: string) => boundOf(schema, key, where)
-  const [above, below] = [bound('exclusiveMinimum'), bound('exclusiveMaximum')]
-  const low = Math.max(-most, Math.ceil(bound('minimum') ?? -most), above === undefined ? -most : Math.floor(above) + 1)
-  const high = Math.min(most, Math.floor(bound('maximum') ?? most), below === undefined ? most : Math.ceil(below) - 1)
-  if (low > high)
-    throw new ConfigError(`Expected bounds with an integer between them for \`${where}\`, got ${low} to ${high}.`)
-  return low === -most && high === most ? integer : integersBetween(low, high)
-}
+const sides = [
+  ['minimum', 'least', false],
+  ['exclusiveMinimum', 'least', true],
+  ['maximum', 'most', false],
+  ['exclusiveMaximum', 'most', true],
+] as const
 
-/** A lower bound of 0 is a sign that is left out; others are no grammar of digits. */
-const numberOf = (schema: Schema, where: string): Node => {
-  const least = boundOf(schema, 'minimum', where)
-  if (least === undefined) return number
-  if (least === 0) return positive
+/** Numbers within the bounds of a schema. @throws ConfigError where there are none */
+const numberOf = (schema: Schema, isInteger: boolean, where: string): Node => {
+  const bounds = sides.flatMap(([key, side, isExclusive]) => {
+    const value = boundOf(schema, key, where)
+    return value === undefined ? [] : [{ value, side, isExclusive }]
+  })
+  const multipleOf = boundOf(schema, 'multipleOf', where)
+  if (multipleOf !== undefined && multipleOf <= 0)
+    throw new ConfigError(`Expected a number above 0 for \`${where}.multipleOf\`, got ${multipleOf}.`)
+  if (multipleOf === undefined && bounds.length === 0) return isInteger ? integer : number
+  // The most common bound, which is a sign that is left out.
+  if (multipleOf === undefined && schema.minimum === 0 && bounds.length === 1) return isInteger ? natural : positive
+  const given = numericKeywords.filter((key) => schema[key] !== undefined)
+  const shown = given.map((key) => `\`${key}\` ${String(schema[key])}`).join(', ')
+  let found: Node | undefined
+  try {
+    found = automatonNode(numberAutomaton({ isInteger, bounds, multipleOf }))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(`\`${where}\` with ${shown} is not supported: ${error.message}`)
+  }
+  if (found !== undefined) return found
   throw new ConfigError(
-    `\`${where}.minimum\` of a number is supported for 0 only, as a text that follows it cannot be guaranteed. Remove the keyword, or take an integer.`,
+    `No ${isInteger ? 'integer' : 'number'} of at most ${maxDigits} digits follows \`${where}\` with ${shown}. Change the bounds.`,
   )
 }
 
@@ -235,9 +247,9 @@ class Compiler {
       case 'string':
         return this.#strings.of([{ schema, where }])
       case 'number':
-        return numberOf(schema, where)
+        return numberOf(schema, false, where)
       case 'integer':
-        return integerOf(schema, where)
+        return numberOf(schema, true, where)
       case 'boolean':
         return choice(literal('true'), literal('false'))
       case 'null':

@@ -83,7 +83,10 @@ describe('response_format', () => {
     await expect(
       chat(format({ type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] })),
     ).rejects.toMatchObject({ status: 400, code: 'invalid_schema' })
-    await expect(chat(format({ type: 'string', pattern: 'x' }))).rejects.toThrow(/pattern/)
+    await expect(chat(format({ type: 'string', pattern: '(x)\\1' }))).rejects.toThrow(/pattern/)
+    const dated = { type: 'object', properties: { day: { type: 'string', format: 'date' } }, required: ['day'] }
+    const [{ message }] = (await chat({ ...format(dated), temperature: 1.5, seed: 1 })).choices
+    expect(message.content).toMatch(/"\d{4}-\d\d-\d\d"/)
     expect((await chat({ max_tokens: 1 })).choices).toHaveLength(1)
   })
 })

@@ -1,7 +1,7 @@
 // JSON schemas as grammars: every text of the grammar is valid by the schema. A keyword that a grammar cannot hold is an error,
 // so that nothing invalid is ever written.
 import { ConfigError, show } from '../../core/index.ts'
-import { integersBetween } from './integer-range.ts'
+import { automatonNode } from './automaton.ts'
 import {
   anyOf,
   choice,
@@ -15,14 +15,12 @@ import {
   repeat,
   sequence,
 } from './nodes.ts'
-
-type Schema = Readonly<Record<string, unknown>>
+import { maxDigits, numberAutomaton } from './number-range.ts'
+import { countOf, isObject, type Schema } from './schema.ts'
+import { StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000
-/** Digits of a number at most: a model that repeats a digit must come to an end. */
-const maxDigits = 15
-
 const digit = oneOf([0x30, 0x39])
 const natural = choice(literal('0'), sequence(oneOf([0x31, 0x39]), repeat(digit, 0, maxDigits - 1)))
 const minus = optional(literal('-'))
@@ -34,35 +32,6 @@ const positive = sequence(
   optional(sequence(anyOf('eE'), optional(anyOf('+-')), repeat(digit, 1, 2))),
 )
 const number = sequence(minus, positive)
-const tail = oneOf([0x80, 0xbf])
-const hex = choice(oneOf([0x30, 0x39]), oneOf([0x41, 0x46], [0x61, 0x66]))
-/** One character of a string: an ASCII character, an escape, or a whole UTF-8 sequence. */
-const character = choice(
-  oneOf([0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7f]),
-  sequence(
-    literal('\\'),
-    choice(
-      anyOf('"\\/bfnrt'),
-      // No halves of surrogate pairs.
-      sequence(
-        literal('u'),
-        choice(
-          sequence(choice(oneOf([0x30, 0x39]), anyOf('abcefABCEF')), hex, hex, hex),
-          sequence(anyOf('dD'), oneOf([0x30, 0x37]), hex, hex),
-        ),
-      ),
-    ),
-  ),
-  sequence(oneOf([0xc2, 0xdf]), tail),
-  sequence(oneOf([0xe0, 0xe0]), oneOf([0xa0, 0xbf]), tail),
-  sequence(oneOf([0xe1, 0xec], [0xee, 0xef]), tail, tail),
-  sequence(oneOf([0xed, 0xed]), oneOf([0x80, 0x9f]), tail),
-  sequence(oneOf([0xf0, 0xf0]), oneOf([0x90, 0xbf]), tail, tail),
-  sequence(oneOf([0xf1, 0xf3]), tail, tail, tail),
-  sequence(oneOf([0xf4, 0xf4]), oneOf([0x80, 0x8f]), tail, tail),
-)
-const quote = literal('"')
-const string = (min = 0, max = Number.POSITIVE_INFINITY) => sequence(quote, repeat(character, min, max), quote)
 /** White space between parts: none, a space, or a new line with its indentation. */
 const space = choice(nothing, literal(' '), sequence(literal('\n'), repeat(literal(' '), 0, 24)))
 
@@ -105,25 +74,17 @@ const annotations = [
   'nullable',
 ]
 
+const numericKeywords = ['minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum', 'multipleOf']
+
 /** Keywords of each type. */
 const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
-  string: ['minLength', 'maxLength'],
-  number: ['minimum'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  string: stringKeywords,
+  number: numericKeywords,
+  integer: numericKeywords,
   boolean: [],
   null: [],
-}
-
-const isObject = (given: unknown): given is Schema =>
-  typeof given === 'object' && given !== null && !Array.isArray(given)
-
-const countOf = (schema: Schema, key: string, fallback: number, where: string): number => {
-  const given = schema[key]
-  if (given === undefined) return fallback
-  if (typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= 100_000) return given
-  throw new ConfigError(`Expected a whole number up to 100000 for \`${where}.${key}\`, got ${show(given)}.`)
 }
 
 const boundOf = (schema: Schema, key: string, where: string): number | undefined => {
@@ -132,25 +93,37 @@ const boundOf = (schema: Schema, key: string, where: string): number | undefined
   throw new ConfigError(`Expected a number for \`${where}.${key}\`, got ${show(given)}.`)
 }
 
-/** Integers within the bounds of a schema; bounds beyond all integers that are written say nothing. */
-const integerOf = (schema: Schema, where: string): Node => {
-  const most = 10 ** maxDigits - 1
-  const bound = (key: string) => boundOf(schema, key, where)
-  const [above, below] = [bound('exclusiveMinimum'), bound('exclusiveMaximum')]
-  const low = Math.max(-most, Math.ceil(bound('minimum') ?? -most), above === undefined ? -most : Math.floor(above) + 1)
-  const high = Math.min(most, Math.floor(bound('maximum') ?? most), below === undefined ? most : Math.ceil(below) - 1)
-  if (low > high)
-    throw new ConfigError(`Expected bounds with an integer between them for \`${where}\`, got ${low} to ${high}.`)
-  return low === -most && high === most ? integer : integersBetween(low, high)
-}
+const sides = [
+  ['minimum', 'least', false],
+  ['exclusiveMinimum', 'least', true],
+  ['maximum', 'most', false],
+  ['exclusiveMaximum', 'most', true],
+] as const
 
-/** A lower bound of 0 is a sign that is left out; others are no grammar of digits. */
-const numberOf = (schema: Schema, where: string): Node => {
-  const least = boundOf(schema, 'minimum', where)
-  if (least === undefined) return number
-  if (least === 0) return positive
+/** Numbers within the bounds of a schema. @throws ConfigError where there are none */
+const numberOf = (schema: Schema, isInteger: boolean, where: string): Node => {
+  const bounds = sides.flatMap(([key, side, isExclusive]) => {
+    const value = boundOf(schema, key, where)
+    return value === undefined ? [] : [{ value, side, isExclusive }]
+  })
+  const multipleOf = boundOf(schema, 'multipleOf', where)
+  if (multipleOf !== undefined && multipleOf <= 0)
+    throw new ConfigError(`Expected a number above 0 for \`${where}.multipleOf\`, got ${multipleOf}.`)
+  if (multipleOf === undefined && bounds.length === 0) return isInteger ? integer : number
+  // The most common bound, which is a sign that is left out.
+  if (multipleOf === undefined && schema.minimum === 0 && bounds.length === 1) return isInteger ? natural : positive
+  const given = numericKeywords.filter((key) => schema[key] !== undefined)
+  const shown = given.map((key) => `\`${key}\` ${String(schema[key])}`).join(', ')
+  let found: Node | undefined
+  try {
+    found = automatonNode(numberAutomaton({ isInteger, bounds, multipleOf }))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(`\`${where}\` with ${shown} is not supported: ${error.message}`)
+  }
+  if (found !== undefined) return found
   throw new ConfigError(
-    `\`${where}.minimum\` of a number is supported for 0 only, as a text that follows it cannot be guaranteed. Remove the keyword, or take an integer.`,
+    `No ${isInteger ? 'integer' : 'number'} of at most ${maxDigits} digits follows \`${where}\` with ${shown}. Change the bounds.`,
   )
 }
 
@@ -158,6 +131,7 @@ const numberOf = (schema: Schema, where: string): Node => {
 class Compiler {
   readonly #root: unknown
   readonly #known = new Map<unknown, Node>()
+  readonly #strings = new StringGrammars()
 
   constructor(root: unknown) {
     this.#root = root
@@ -184,12 +158,31 @@ class Compiler {
   }
 
   #make(schema: Schema, where: string, depth: number): Node {
+    if (schema.type === 'string' && Array.isArray(schema.allOf)) return this.#stringOfAll(schema, schema.allOf, where)
     const combined = ['$ref', 'const', 'enum', 'anyOf', 'allOf'].filter((key) => schema[key] !== undefined)
     if (combined.length > 0) return this.#combine(schema, combined, where, depth)
     const types = [schema.type ?? this.#impliedType(schema)].flat()
     this.#expectKeywords(schema, types.flatMap((type) => keywords[String(type)] ?? []).concat('type'), where)
     if (types.length === 0) throw new ConfigError(`Expected at least one type for \`${where}.type\`, got none.`)
     return choice(...types.map((type) => this.#ofType(type, schema, where, depth)))
+  }
+
+  /** A text with further conditions, as zod writes several patterns. */
+  #stringOfAll({ allOf, ...own }: Schema, given: readonly unknown[], where: string): Node {
+    const conditions = [{ schema: own, where }]
+    for (const [i, schema] of given.entries()) {
+      const place = `${where}.allOf[${i}]`
+      if (!isObject(schema)) throw new ConfigError(`Expected a schema for \`${place}\`, got ${show(schema)}.`)
+      conditions.push({ schema: { type: 'string', ...schema }, where: place })
+    }
+    for (const { schema, where: place } of conditions) {
+      this.#expectKeywords(schema, [...stringKeywords, 'type'], place)
+      if (schema.type !== 'string')
+        throw new ConfigError(
+          `Expected the type string for \`${place}\`, as \`${where}\` has, got ${show(schema.type)}.`,
+        )
+    }
+    return this.#strings.of(conditions)
   }
 
   #impliedType(schema: Schema): unknown {
@@ -252,14 +245,11 @@ class Compiler {
       case 'array':
         return this.#arrayOf(schema, where, depth)
       case 'string':
-        return string(
-          countOf(schema, 'minLength', 0, where),
-          countOf(schema, 'maxLength', Number.POSITIVE_INFINITY, where),
-        )
+        return this.#strings.of([{ schema, where }])
       case 'number':
-        return numberOf(schema, where)
+        return numberOf(schema, false, where)
       case 'integer':
-        return integerOf(schema, where)
+        return numberOf(schema, true, where)
       case 'boolean':
         return choice(literal('true'), literal('false'))
       case 'null':

@@ -12,6 +12,7 @@ export type Node =
   | { kind: 'choice'; parts: readonly Node[] }
   | { kind: 'repeat'; part: Node; min: number; max: number }
   | { kind: 'reference'; resolve(): Node }
+  | { kind: 'known'; resolve(): Node }
 
 /** The text of nothing. */
 export const nothing: Node = { kind: 'sequence', parts: [] }
@@ -25,6 +26,18 @@ export const repeat = (part: Node, min = 0, max = Number.POSITIVE_INFINITY): Nod
   max,
 })
 export const reference = (resolve: () => Node): Node => ({ kind: 'reference', resolve })
+
+/** A part that is made when a text comes to it, and is known to have texts. */
+export const known = (make: () => Node): Node => {
+  let made: Node | undefined
+  return {
+    kind: 'known',
+    resolve() {
+      made ??= make()
+      return made
+    },
+  }
+}
 
 /** One byte of several ranges, each `[first, last]`. */
 export const oneOf = (...ranges: readonly (readonly [number, number])[]): Node => {
@@ -135,6 +148,7 @@ export class Machine {
       case 'choice':
         return node.parts.map((part) => this.#push(part, rest))
       case 'reference':
+      case 'known':
         return [this.#push(node.resolve(), rest)]
       case 'repeat': {
         const again = node.max > 0 ? [this.#push(node.part, this.#push(this.#less(node), rest))] : []
@@ -181,6 +195,8 @@ export const hasText = (grammar: Node): boolean => {
         return node.parts.some((part) => productive.has(part))
       case 'repeat':
         return node.max >= node.min && (node.min === 0 || productive.has(node.part))
+      case 'known':
+        return true
       default:
         return productive.has(node.resolve())
     }

@@ -91,6 +91,25 @@ it('scores without dropout, and leaves the model in its mode', async () => {
   expect(model.training).toBe(true)
 })
 
+it('divides whole micro-batches, each of which has the bits that it has among all', async () => {
+  const model = build('gpt2', 'causal-lm')
+  const options = { microTokens: 20, padded: false }
+  const sizes: number[] = []
+  const scores = await scoreCompletions(model, examples, {
+    ...options,
+    wholeBatches: true,
+    // Two processes: the items of the second one are worked on first.
+    async share(items, { sizeOf, work }) {
+      sizes.push(...items.map(sizeOf))
+      const later = await work(items.slice(1))
+      return [...(await work(items.slice(0, 1))), ...later]
+    },
+  })
+  expect(sizes.length).toBeGreaterThan(2)
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(examples.reduce((sum, { ids }) => sum + ids.length, 0))
+  expect(scores).toEqual(await scoreCompletions(model, examples, options))
+})
+
 it('stops when it is aborted', async () => {
   const model = build('gpt2', 'causal-lm')
   const scored = scoreCompletions(model, examples, { microTokens: 1, padded: false, signal: AbortSignal.abort('stop') })

@@ -14,7 +14,7 @@ describe('a missing column', () => {
       /comments\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment, stars\. Set `settings\.text: "Customer Comment"`\.$/,
     ],
     [
-      'the flag and a likely column of a label',
+      'the setting and a likely column of a label',
       'stars.csv',
       'text,stars\nA fine day.,5\n',
       {},

@@ -21,6 +21,7 @@ import { StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000
+
 const digit = oneOf([0x30, 0x39])
 const natural = choice(literal('0'), sequence(oneOf([0x31, 0x39]), repeat(digit, 0, maxDigits - 1)))
 const minus = optional(literal('-'))

@@ -28,8 +28,13 @@ const classes: Readonly<Record<string, CodePoints>> = {
 const controls: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', v: '\v', f: '\f', 0: '\0' }
 const mostRepeated = 10_000
 
+/** Properties that were read: there are some hundreds in all, and each takes a look at every character. */
+const properties = new Map<string, CodePoints>()
+
 /** The characters of a Unicode property, as the engine knows it. */
 const propertyOf = (property: string): CodePoints => {
+  const known = properties.get(property)
+  if (known !== undefined) return known
   const matcher = new RegExp(property, 'u')
   const found: [number, number][] = []
   for (const [from, to] of everyCharacter)
@@ -39,6 +44,7 @@ const propertyOf = (property: string): CodePoints => {
       if (before !== undefined && before[1] === point - 1) before[1] = point
       else found.push([point, point])
     }
+  properties.set(property, found)
   return found
 }
 

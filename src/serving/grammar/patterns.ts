@@ -25,7 +25,7 @@ const hasAssertion = (pattern: Pattern): boolean => {
   }
 }
 
-/** The fewest and most characters of a part, the most only as none or some. */
+/** The fewest characters of a part, and whether it never has any. */
 const lengthOf = (pattern: Pattern): { min: number; isEmpty: boolean } => {
   switch (pattern.kind) {
     case 'characters':

@@ -202,7 +202,7 @@ describe('preference pairs', () => {
     for (const [row, message] of [
       [
         { prompt: 'p', text: 'a' },
-        /:2: Expected columns chosen and rejected, .*got prompt, text\. Set `--columns\.chosen` and `--columns\.rejected` to/,
+        /:2: Expected columns chosen and rejected, .*got prompt, text\. Set `columns\.chosen` and `columns\.rejected` to/,
       ],
       [{ chosen: 'a', rejected: 'b' }, /:2: Expected a prompt in column prompt or question/],
       [{ ...good, margin: 'much' }, /:2: Expected a number in column "margin"/],
@@ -241,7 +241,7 @@ describe('ratings', () => {
     await expect(
       readRatings(written({ prompt: 'p', completion: 'c', label: 'perhaps' }), ratingSchema.parse({})),
     ).rejects.toThrow(
-      /:1: Expected true or false in column "label", got "perhaps"\. Set `--columns\.label` to the column of your data, or `columns` in a recipe\./,
+      /:1: Expected true or false in column "label", got "perhaps"\. Set `columns\.label` to the column of your data\./,
     )
   })
 })

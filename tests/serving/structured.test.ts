@@ -254,6 +254,25 @@ describe('adapters', () => {
   })
 })
 
+describe('contents that are no text', () => {
+  it('are refused by name', async () => {
+    const image = { type: 'image_url', image_url: { url: 'data:,' } }
+    const content = [{ type: 'text', text: 'Who?' }, image]
+    await expect(chat({ messages: [{ role: 'user', content }] })).rejects.toMatchObject({
+      status: 400,
+      code: 'unsupported_content',
+      param: 'messages[0].content[1].type',
+      message: expect.stringMatching(/is of the type image_url: this server reads text only/),
+    })
+    const audio = { type: 'input_audio', input_audio: { data: '', format: 'wav' } }
+    await expect(chat({ messages: [{ role: 'user', content: [audio] }] })).rejects.toThrow(/the type input_audio/)
+    const input = [{ role: 'user' as const, content: [{ type: 'input_image' as const, detail: 'auto' as const }] }]
+    await expect(client.responses.create({ model: 'base', input })).rejects.toThrow(
+      /`input\[0\].content\[0\]` is of the type input_image/,
+    )
+  })
+})
+
 describe('variables of the template', () => {
   const post = async (path: string, body: object) => {
     const response = await fetch(`${server.url}${path}`, {

@@ -6,6 +6,7 @@ import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { AnswerParser, type AnswerPart, beginsThinking, knowsThinking, type Thinking } from './answer-parser.ts'
+import { otherParts, textOf } from './content.ts'
 import { formatConstraint, responseFormat } from './output-format.ts'
 import { samplingFields, textSettings } from './sampling.ts'
 import {
@@ -20,7 +21,11 @@ import {
 import { tokenEntry } from './token-text.ts'
 import { type CallableFunctions, chooseTools, type ToolCall, toolCall, toolFields } from './tools.ts'
 
-const parts = z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)
+const part = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text'), text: z.string() }),
+  otherParts(['image_url', 'input_audio', 'file', 'refusal']),
+])
+const parts = z.array(part).min(1)
 const content = z.union([z.string(), parts])
 
 const message = z.strictObject({
@@ -115,7 +120,7 @@ export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] 
       throw badRequest(`Expected text for \`messages[${i}].content\`, got none.`, `messages[${i}].content`)
     return {
       role: role === 'developer' ? 'system' : role,
-      content: text == null ? '' : typeof text === 'string' ? text : text.map((part) => part.text).join(''),
+      content: text == null ? '' : textOf(text, `messages[${i}].content`),
       ...(name == null ? {} : { name }),
       ...(id == null ? {} : { tool_call_id: id }),
       ...(thought == null ? {} : { reasoning_content: thought }),

@@ -1,6 +1,7 @@
 // The items of `/v1/responses` as messages of a conversation: messages, calls of functions, and what the functions returned.
 import { z } from 'zod'
 import type { ChatRequest } from './chat-run.ts'
+import { otherParts, textOf } from './content.ts'
 
 const id = z.string().max(256)
 const status = z.enum(['in_progress', 'completed', 'incomplete']).nullish()
@@ -15,10 +16,16 @@ const outputText = z.strictObject({
   logprobs: z.array(z.unknown()).nullish(),
 })
 
+const part = z.discriminatedUnion('type', [
+  inputText,
+  outputText,
+  otherParts(['input_image', 'input_audio', 'input_file', 'refusal']),
+])
+
 const message = z.strictObject({
   type: z.literal('message').optional(),
   role: z.enum(['system', 'developer', 'user', 'assistant']),
-  content: z.union([z.string(), z.array(z.union([inputText, outputText])).min(1)]),
+  content: z.union([z.string(), z.array(part).min(1)]),
   id: id.nullish(),
   status,
 })
@@ -86,7 +93,7 @@ const addMessage = (messages: Messages, role: Messages[number]['role'], content:
 export const messagesOfInput = (input: Input, instructions: string | null | undefined): Messages => {
   const messages: Messages = instructions == null ? [] : [{ role: 'system', content: instructions }]
   if (typeof input === 'string') return [...messages, { role: 'user', content: input }]
-  for (const item of input) {
+  for (const [i, item] of input.entries()) {
     if (item.type === 'function_call') addCall(messages, item)
     else if (item.type === 'function_call_output')
       messages.push({ role: 'tool', tool_call_id: item.call_id, content: item.output })
@@ -95,7 +102,7 @@ export const messagesOfInput = (input: Input, instructions: string | null | unde
       messages.push({ role: 'assistant', content: '', reasoning_content: thought })
     } else {
       const { role, content } = item
-      addMessage(messages, role, typeof content === 'string' ? content : content.map(({ text }) => text).join(''))
+      addMessage(messages, role, textOf(content, `input[${i}].content`))
     }
   }
   return messages

@@ -22,9 +22,10 @@ import { predictWith } from './predict.ts'
 import { type FilledText, fillMask } from './predictions/fill-mask.ts'
 import { type Answer, findAnswers } from './predictions/find-answer.ts'
 import { generateAnswers } from './predictions/generate-answer.ts'
-import { type Reward, type RewardInput, rewardsOf } from './predictions/reward.ts'
+import { type Reward, type RewardInput, rewardsOf, rewardTask } from './predictions/reward.ts'
 import {
   classificationTask,
+  maxInputTokens,
   predictFields,
   type TaskTextPrediction,
   taggingTask,
@@ -219,6 +220,17 @@ export class TextModel {
     this.#expectHead('reward', ['reward'])
     expectCallOptions.reward(options)
     return forOneOrMany(input, (inputs) => rewardsOf(this.#loaded, inputs, options))
+  }
+
+  /**
+   * Maximum tokens of an input that `classify` and `reward` read without `maxLength`: as in fine-tuning, else the default of the
+   * task, and at most the positions of the model. Pairs that are encoded separately have so many for each text.
+   * @throws ConfigError for a model with another head
+   */
+  async maxInputTokens(): Promise<number> {
+    this.#expectHead('maxInputTokens', ['sequence-classification', 'reward'])
+    const implied = this.head === 'reward' ? rewardTask() : classificationTask(this.model.headOptions)
+    return maxInputTokens(this.#loaded, implied)
   }
 
   /**

@@ -79,9 +79,11 @@ export const hasSegments = (tokenizer: Tokenizer): boolean => {
 
 const specialTokens = ({ parts }: Frame): number => parts.reduce((sum, { length }) => sum + length, 0)
 
-/** Number of tokens of a text with its special tokens, without a limit. */
-export const countTokens = (tokenizer: Tokenizer, text: string): number =>
-  tokenizer.encodeIds(text).length + specialTokens(specialTokenFrame(tokenizer, false))
+/** Number of tokens of a text, or of a pair in one sequence, with special tokens and without a limit. */
+export const countTokens = (tokenizer: Tokenizer, text: string, pair?: string): number =>
+  tokenizer.encodeIds(text).length +
+  (pair === undefined ? 0 : tokenizer.encodeIds(pair).length) +
+  specialTokens(specialTokenFrame(tokenizer, pair !== undefined))
 
 /** Lengths of a pair truncated longest first, as transformers does. */
 const splitLength = (first: number, second: number, capacity: number): [number, number] => {

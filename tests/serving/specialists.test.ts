@@ -226,6 +226,33 @@ describe('embeddings', () => {
     await expect(create({ truncate_prompt_tokens: 161 })).rejects.toMatchObject({ param: 'truncate_prompt_tokens' })
   })
 
+  it('are read whole for classes and scores too, unless a request asks for truncation', async () => {
+    const long = 'the ship and '.repeat(200)
+    const refused = (body: object, param: string) =>
+      expect(post(...(body as [string, object]))).rejects.toThrow(new RegExp(`for .*${param}.*, as .* reads no more`))
+    await refused(['/v1/classify', { model: 'mood', input: ['calm', long] }], 'input')
+    await refused(['/v1/score', { model: 'stars', text_1: 'calm', text_2: long }], 'text_2')
+    await refused(['/v1/score', { model: 'base', text_1: 'calm', text_2: long }], 'text_2')
+    await refused(['/v1/rerank', { model: 'base', query: 'calm', documents: [long] }], 'documents')
+    const cut = { truncate_prompt_tokens: 12 }
+    const mood = await post('/v1/classify', { model: 'mood', input: [long], ...cut })
+    expect(mood.usage).toEqual({ prompt_tokens: 12, total_tokens: 12 })
+    expect(comparable(mood.data)).toMatchObject(comparable(await of('mood').classify([long], { maxLength: 12 })))
+    const stars = await post('/v1/score', { model: 'stars', text_1: 'calm', text_2: [long, long], ...cut })
+    expect(stars.usage).toEqual({ prompt_tokens: 24, total_tokens: 24 })
+    const [pair] = await of('stars').classify([{ text: 'calm', pair: long }], { maxLength: 12 })
+    expect(comparable(stars.data[0])).toMatchObject(comparable({ score: pair.value }))
+    // Vectors of each text once: those of the query, and of the document as far as it is read.
+    const tokenizer = await loadTokenizer(at('base'))
+    const { usage } = await post('/v1/rerank', { model: 'base', query: 'calm', documents: [long, long], ...cut })
+    expect(usage).toMatchObject({ total_tokens: 12 + tokenizer.encode('calm').ids.length })
+    const whole = await post('/v1/classify', { model: 'mood', input: long, truncate_prompt_tokens: -1 })
+    expect(whole.usage).toMatchObject({ total_tokens: await of('mood').maxInputTokens() })
+    await expect(post('/v1/classify', { model: 'mood', input: 'x', truncate_prompt_tokens: 9999 })).rejects.toThrow(
+      /Expected at most .* for `truncate_prompt_tokens`/,
+    )
+  })
+
   it('order documents, as a model that reads pairs does', async () => {
     const { results } = (await post('/v1/rerank', {
       model: 'base',

@@ -11,6 +11,7 @@ import {
   tasks,
   taskTypes,
 } from '../../tasks/index.ts'
+import { defaultMaxLength } from '../../tokenizers/index.ts'
 import type { InferenceModel } from '../load.ts'
 import { definePrediction, recordedTask, taskPredictionOptions } from './prediction.ts'
 
@@ -50,6 +51,19 @@ export interface TaskTextPrediction {
   parts: { tokens?: readonly string[] }
 }
 
+const choose = async (loaded: InferenceModel, implied: TaskChoice) => {
+  const recorded = await recordedTask(loaded)
+  const { task, settings } = taskFor(loaded.model.headType, implied, recorded)
+  return { task, settings, own: recorded?.task === task.type ? recorded : undefined }
+}
+
+/** Maximum tokens of an input that a task's model reads: as in fine-tuning, else the task's or the tokenizer's own. */
+export const maxInputTokens = async (loaded: InferenceModel, implied: TaskChoice): Promise<number> => {
+  const { task, own } = await choose(loaded, implied)
+  const { maxPositions = Number.POSITIVE_INFINITY } = loaded.model.facts
+  return Math.min(own?.maxLength ?? task.maxLength ?? defaultMaxLength(loaded.tokenizer), maxPositions)
+}
+
 /**
  * Predictions of a task's model for inputs given as fields (`text`, or `question` and `context`), with the settings and the maximum
  * length that the specialist was fine-tuned with.
@@ -62,9 +76,7 @@ export const predictFields = async (
   { maxLength, signal }: { maxLength?: number; signal?: AbortSignal } = {},
 ): Promise<TaskTextPrediction[]> => {
   const { model, tokenizer } = loaded
-  const recorded = await recordedTask(loaded)
-  const { task, settings } = taskFor(model.headType, implied, recorded)
-  const own = recorded?.task === task.type ? recorded : undefined
+  const { task, settings, own } = await choose(loaded, implied)
   const config = taskConfig(task, settings, undefined, own?.settings)
   const records = inputs.map((fields, i) => task.recordFromInput(fields, String(i), config))
   const length = maxLength ?? own?.maxLength

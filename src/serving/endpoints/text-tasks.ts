@@ -58,7 +58,7 @@ export const embed = (
   call: Call,
   model: ServedModel,
   all: readonly (string | readonly number[])[],
-  maxTokens = embeddedTokens(model),
+  maxTokens: number,
 ): Promise<Float32Array[]> => {
   const batchTokens = call.service.batchTokens(model)
   return inBatch(call, model, `embed ${maxTokens}`, all, (inputs, signal) =>
@@ -66,27 +66,44 @@ export const embed = (
   )
 }
 
-/** The most tokens of each text that a request wants to be read; undefined where a longer one is an error. */
-const truncationOf = (model: ServedModel, wanted: number | null | undefined): number | undefined => {
-  const most = embeddedTokens(model)
-  if (wanted == null) return undefined
-  if (wanted <= most) return wanted < 0 ? most : wanted
-  throw badRequest(
-    `Expected at most ${most} for \`truncate_prompt_tokens\`, the tokens that ${model.name} reads of a text, got ${wanted}.`,
-    'truncate_prompt_tokens',
-  )
+/** The field of requests whose texts may be cut. */
+export const truncateField = z
+  .union([z.literal(-1), z.int().positive()])
+  .nullish()
+  .describe('tokens of each text that are read, -1 for as many as the model reads (default: a longer text is an error)')
+
+/** What is read of the texts of a request. */
+export interface ReadTokens {
+  /** Maximum tokens of each. */
+  maxTokens: number
+  usage: { prompt_tokens: number; total_tokens: number }
 }
 
-/** @throws ApiError for a text of more tokens than the model reads */
-const expectTokens = (model: ServedModel, lengths: readonly number[]): void => {
-  const most = embeddedTokens(model)
+/**
+ * What is read of texts, of which a request may cut the longer ones.
+ * @param most tokens of a text that the model reads
+ * @throws ApiError for a text of more tokens that may not be cut
+ */
+export const readTokens = (
+  { name }: ServedModel,
+  lengths: readonly number[],
+  most: number,
+  { wanted, param }: { wanted: number | null | undefined; param: string },
+): ReadTokens => {
+  if (wanted != null && wanted > most)
+    throw badRequest(
+      `Expected at most ${most} for \`truncate_prompt_tokens\`, the tokens that ${name} reads of a text, got ${wanted}.`,
+      'truncate_prompt_tokens',
+    )
   const long = lengths.findIndex((length) => length > most)
-  if (long < 0) return
-  throw badRequest(
-    `Expected at most ${most} tokens for \`input\`, as ${model.name} reads no more of a text, got ${lengths[long]} in input ${long}. Shorten the text, or set \`truncate_prompt_tokens\` to -1.`,
-    'input',
-    'context_length_exceeded',
-  )
+  if (wanted == null && long >= 0)
+    throw badRequest(
+      `Expected at most ${most} tokens for \`${param}\`, as ${name} reads no more of a text, got ${lengths[long]} in input ${long}. Shorten the text, or set \`truncate_prompt_tokens\` to -1.`,
+      param,
+      'context_length_exceeded',
+    )
+  const maxTokens = wanted == null || wanted < 0 ? most : wanted
+  return { maxTokens, usage: usageOfLengths(lengths.map((length) => Math.min(length, maxTokens))) }
 }
 
 /** Token ids without those beyond a limit, on the side where the tokenizer truncates texts. */
@@ -106,12 +123,7 @@ export const embeddings = defineEndpoint({
       .describe('text, token ids, or a list of either'),
     encoding_format: z.enum(['float', 'base64']).nullish().describe('numbers, or little-endian float32 as base64'),
     dimensions: z.int().positive().nullish().describe('first elements of each vector, scaled to length one'),
-    truncate_prompt_tokens: z
-      .union([z.literal(-1), z.int().positive()])
-      .nullish()
-      .describe(
-        'tokens of each text that are read, -1 for as many as the model reads (default: a longer text is an error)',
-      ),
+    truncate_prompt_tokens: truncateField,
     user,
   }),
   async answer(call) {
@@ -124,41 +136,44 @@ export const embeddings = defineEndpoint({
     const width = model.text.model.facts.hiddenSize
     if (dimensions != null && dimensions > width)
       throw badRequest(`Expected at most ${width} for \`dimensions\`, got ${dimensions}.`, 'dimensions')
-    const most = truncationOf(model, truncate)
     const lengths = all.map((one) => (typeof one === 'string' ? countTokens(model.tokenizer, one) : one.length))
-    if (most === undefined) expectTokens(model, lengths)
-    const read =
-      most === undefined ? all : all.map((one) => (typeof one === 'string' ? one : truncated(model, one, most)))
-    const vectors = await embed(call, model, read, most)
+    const limits = { wanted: truncate, param: 'input' }
+    const { maxTokens, usage } = readTokens(model, lengths, embeddedTokens(model), limits)
+    const read = all.map((one) => (typeof one === 'string' ? one : truncated(model, one, maxTokens)))
+    const vectors = await embed(call, model, read, maxTokens)
     const data = vectors.map((whole, index) => {
       const vector = dimensions == null ? whole : unit(whole.slice(0, dimensions))
       const bytes = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
       return { object: 'embedding', index, embedding: format === 'base64' ? bytes.toString('base64') : [...vector] }
     })
-    const usage = usageOfLengths(lengths.map((length) => Math.min(length, most ?? length)))
     return Response.json({ object: 'list', data, model: model.name, usage })
   },
 })
 
-/** Classes of texts or pairs of texts. */
+/** Classes of texts or pairs of texts, of whose tokens at most `maxTokens` are read. */
 export const classifyAll = (
   call: Call,
   model: ServedModel,
   inputs: readonly (string | { text: string; pair: string })[],
-): Promise<Classification[]> => {
-  expectHead(model, '/v1/classify')
-  return inBatch(call, model, 'classify', inputs, (all, signal) => model.text.classify(all, { signal }))
-}
+  maxTokens: number,
+): Promise<Classification[]> =>
+  inBatch(call, model, `classify ${maxTokens}`, inputs, (all, signal) =>
+    model.text.classify(all, { maxLength: maxTokens, signal }),
+  )
 
 export const classify = defineEndpoint({
   method: 'post',
   path: '/v1/classify',
   summary: 'The class of each text, its labels, or a number, by the head of the model',
-  body: z.strictObject({ model: modelName, input: texts, user }),
+  body: z.strictObject({ model: modelName, input: texts, truncate_prompt_tokens: truncateField, user }),
   async answer(call) {
     const model = call.model(call.body.model)
+    expectHead(model, '/v1/classify')
     const all = textsOf(call, model, call.body.input)
-    const results = await classifyAll(call, model, all)
+    const lengths = all.map((one) => countTokens(model.tokenizer, one))
+    const limits = { wanted: call.body.truncate_prompt_tokens, param: 'input' }
+    const { maxTokens, usage } = readTokens(model, lengths, await model.text.maxInputTokens(), limits)
+    const results = await classifyAll(call, model, all, maxTokens)
     const data = results.map((result, index) => ({
       index,
       ...result,
@@ -166,7 +181,7 @@ export const classify = defineEndpoint({
         ? {}
         : { probs: Object.values(result.probabilities), num_classes: Object.keys(result.probabilities).length }),
     }))
-    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+    return Response.json({ object: 'list', data, model: model.name, usage })
   },
 })
 

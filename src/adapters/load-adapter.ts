@@ -260,7 +260,12 @@ const loadBase = async (
 }
 
 /** Whether the label names are equal, not only their number: predictions are label names. */
-const sameOptions = ({ labels, rewardScale }: Partial<HeadOptions>, { headOptions }: Model): boolean =>
+const sameOptions = (
+  { labels, rewardScale, pooling, normalize }: Partial<HeadOptions>,
+  { headOptions }: Model,
+): boolean =>
+  (pooling === undefined || pooling === headOptions.pooling) &&
+  (normalize === undefined || normalize === headOptions.normalize) &&
   (labels === undefined || labels.join('\0') === headOptions.labels.join('\0')) &&
   rewardScale?.mean === headOptions.rewardScale?.mean &&
   rewardScale?.deviation === headOptions.rewardScale?.deviation

@@ -63,6 +63,7 @@ export {
   shardName,
   writeShardIndex,
 } from './save-model.ts'
+export { writeSentenceSettings } from './sentence-settings.ts'
 export { modelOfTask, taskFolders } from './task-folders.ts'
 export {
   type ChangedVocabulary,

@@ -442,6 +442,11 @@ export const loadWeightsInto = async (model: Model, folder: string): Promise<voi
   const { definition, config, headType } = model
   const { tensors } = await openWeights(folder)
   const { state, unknown } = fromHfKeys(tensors, modelKeys(definition, config, headType), layersOf(definition, config))
-  if (unknown.length > 0) refuse({ missing: [], unexpected: unknown, mismatched: [] }, folder)
+  // What `saveModel` writes beside the parameters: tensors of the files that the model was loaded from, and copies for transformers.
+  const extra = sourceOf(model)?.extra
+  const copies = definition.needsCopies?.(config) ? (definition.hfCopies?.theirs ?? []) : []
+  const isCopy = (key: string) => copies.some((name) => key === name || key.endsWith(`.${name}`))
+  const unexpected = unknown.filter((key) => extra?.has(key) !== true && !isCopy(key))
+  if (unexpected.length > 0) refuse({ missing: [], unexpected, mismatched: [] }, folder)
   model.loadState(state)
 }

@@ -10,6 +10,7 @@ import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './load-model.ts'
 import { saveSafetensors, type WrittenFile } from './safetensors.ts'
+import { writeSentenceSettings } from './sentence-settings.ts'
 
 /** Options of `saveModel`. */
 export interface SaveModelOptions {
@@ -259,6 +260,8 @@ export const saveModel = async (model: Model, folder: string, options: SaveModel
       )
       await limitTokenizer(target, model.facts.maxPositions)
     }
+    // A pooling of its own, or that of the files it was loaded from.
+    if (model.headOptions.pooling !== undefined) await writeSentenceSettings(target, model)
     if (options.weights ?? true) await writeParts(target, partsOf(model, tensors, options), options)
     await options.addFiles?.(target)
   })

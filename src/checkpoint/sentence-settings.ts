@@ -1,9 +1,9 @@
-// Settings of sentence-transformers beside a model: pooling, normalisation, maximum length. Settings that change vectors and are not
-// followed here are refused.
-import { readFile } from 'node:fs/promises'
+// Settings of sentence-transformers beside a model, read and written: pooling, normalisation, maximum length. Settings that change vectors
+// and are not followed here are refused.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, exists } from '../core/index.ts'
-import type { HeadOptions } from '../models/index.ts'
+import { EmbeddingHead, type HeadOptions, type Model } from '../models/index.ts'
 import { loadTokenizer } from '../tokenizers/index.ts'
 import { readJsonFile } from './weights.ts'
 
@@ -98,5 +98,39 @@ export const sentenceOptions = async (folder: string | undefined): Promise<Parti
     pooling,
     normalize: steps.some(({ type }) => type === 'Normalize'),
     ...(Number.isInteger(longest) && (longest as number) > 0 ? { maxTokens: longest as number } : {}),
+  }
+}
+
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+
+/**
+ * Writes what sentence-transformers needs beside a model whose head gives a vector for each text, so that it computes the same vectors;
+ * nothing for another head. Its own settings in the folder, such as prompts, stay.
+ * @param maxTokens maximum tokens of a text (default: as the model was loaded, else that of the tokenizer)
+ */
+export const writeSentenceSettings = async (
+  folder: string,
+  { head, headOptions, facts }: Pick<Model, 'head' | 'headOptions' | 'facts'>,
+  maxTokens = headOptions.maxTokens,
+): Promise<void> => {
+  if (!(head instanceof EmbeddingHead)) return
+  const { pooling, normalize } = head.settings
+  const types = ['Transformer', 'Pooling', ...(normalize ? ['Normalize'] : [])]
+  const steps = types.map((type, idx) => ({
+    idx,
+    name: String(idx),
+    path: idx === 0 ? '' : `${idx}_${type}`,
+    type: `sentence_transformers.models.${type}`,
+  }))
+  await writeFile(join(folder, 'modules.json'), json(steps))
+  for (const { path } of steps.slice(1)) await mkdir(join(folder, path), { recursive: true })
+  const chosen = Object.entries(flags).map(([flag, kind]) => [flag, kind === pooling])
+  await writeFile(
+    join(folder, '1_Pooling', 'config.json'),
+    json({ word_embedding_dimension: facts.hiddenSize, ...Object.fromEntries(chosen), include_prompt: true }),
+  )
+  if (maxTokens !== undefined) {
+    const before = await readSettings(folder, lengthsFile)
+    await writeFile(join(folder, lengthsFile), json({ do_lower_case: false, ...before, max_seq_length: maxTokens }))
   }
 }

@@ -2,6 +2,7 @@
 // place of use in the model, of the token's example, sequence and position, and of the feature (in attention: of the
 // head and the key). Rows of a batch have keys that say which token they are, so micro-batches, padding, packing and the
 // number of processes change no mask. Independent of models and of the training loop.
+import { createRandom } from '../core/index.ts'
 import { arange, dropout, empty, Generator, keep, noGrad, scope, Tensor, upload } from '../tensor/index.ts'
 import { Module } from './module.ts'
 
@@ -140,6 +141,10 @@ export class DropoutMasks {
     for (const part of this.#parts.splice(0)) part.free()
   }
 }
+
+/** Seeds the generator of a step: its random numbers depend on the seed and the number of the step alone. */
+export const reseed = (generator: Generator, seed: number, step: number): Generator =>
+  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
 /** A seed from a generator, which moves on. */
 const drawSeed = (generator: Generator): bigint =>

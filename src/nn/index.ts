@@ -18,6 +18,7 @@ export {
   dropElements,
   type NumberedExample,
   type RowLayout,
+  reseed,
   withDropout,
 } from './dropout.ts'
 export { Embedding } from './embedding.ts'

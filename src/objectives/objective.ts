@@ -163,6 +163,11 @@ export interface Criterion<Example = unknown> {
    * the meantime.
    */
   readonly preparesWithModel?: boolean
+  /**
+   * Whether the loss of an example depends on the other ones of its batch. `prepare` is called again where a batch is split into other
+   * micro-batches than it was called for.
+   */
+  readonly comparesExamples?: boolean
   /** What `prepare` carries from step to step. */
   readonly carried?: CarriedState
   /** Runs the model. @throws ConfigError when the model has another head than the criterion needs */

@@ -6,6 +6,7 @@ import { instructions } from './instructions.ts'
 import { multipleChoice } from './multiple-choice.ts'
 import { regression } from './regression.ts'
 import { reward } from './reward.ts'
+import { sentenceSimilarity } from './sentence-similarity.ts'
 import { sequenceClassification } from './sequence-classification.ts'
 import { summarization } from './summarization.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from './task.ts'
@@ -22,6 +23,7 @@ export const tasks = registry.builtIn([
   multipleChoice,
   regression,
   reward,
+  sentenceSimilarity,
   sequenceClassification,
   summarization,
   tokenClassification,

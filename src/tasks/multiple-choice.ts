@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
-import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
+import { createTextEncoder, defaultMaxLength, joinTexts } from '../tokenizers/index.ts'
 import { mostFrequent } from './evaluation/baselines.ts'
 import { createChoiceCriterion, splitChoices } from './learning/choice-criterion.ts'
 import { argmax, rounded, softmax } from './learning/probabilities.ts'
@@ -121,19 +121,7 @@ export const multipleChoice = defineTask<
         const rows = choices.map((choice) => encodeText(text, choice))
         if (rows.some(({ ids }) => ids.length === 0))
           throw new DataError('Expected texts with at least one token, got none.', file, line)
-        const total = rows.reduce((sum, { ids }) => sum + ids.length, 0)
-        const ids = new Uint32Array(total)
-        const typeIds = rows[0].typeIds === undefined ? undefined : new Uint8Array(total)
-        const starts: number[] = []
-        let at = 0
-        for (const row of rows) {
-          starts.push(at)
-          ids.set(row.ids, at)
-          if (row.typeIds !== undefined) typeIds?.set(row.typeIds, at)
-          at += row.ids.length
-        }
-        const truncatedTokens = rows.reduce((sum, row) => sum + row.truncatedTokens, 0)
-        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), truncatedTokens, answer }]
+        return [{ ...joinTexts(rows), answer }]
       },
       split: splitChoices,
       decode: ({ id }, [{ logits }]) => ({

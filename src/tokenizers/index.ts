@@ -38,6 +38,7 @@ export {
   type EncodedText,
   type Frame,
   hasSegments,
+  joinTexts,
   specialTokenFrame,
   type TextEncoder,
 } from './text-encoder.ts'

@@ -140,20 +140,26 @@ export const createTextEncoder = (
   }
   if (pairs === 'together') return encode
   return (text, pair) => {
-    if (pair !== undefined) return joined(encode(text), encode(pair))
+    if (pair !== undefined) return joinTexts([encode(text), encode(pair)])
     throw new ConfigError('The model encodes pairs separately and needs a second text: give `pair`.')
   }
 }
 
-/** Two sequences, one after the other. */
-const joined = (first: EncodedText, second: EncodedText): EncodedText => {
-  const end = first.ids.length
-  const ids = new Uint32Array(end + second.ids.length)
-  ids.set(first.ids)
-  ids.set(second.ids, end)
-  // A text that is encoded alone has the first segment id.
-  const typeIds = first.typeIds === undefined ? {} : { typeIds: new Uint8Array(ids.length) }
-  return { ids, starts: [0, end], truncatedTokens: first.truncatedTokens + second.truncatedTokens, ...typeIds }
+/** Encoded texts as one, each a sequence of its own. */
+export const joinTexts = (texts: readonly EncodedText[]): EncodedText => {
+  const total = texts.reduce((sum, { ids }) => sum + ids.length, 0)
+  const ids = new Uint32Array(total)
+  const typeIds = texts[0].typeIds === undefined ? undefined : new Uint8Array(total)
+  const starts: number[] = []
+  let at = 0
+  for (const text of texts) {
+    starts.push(at)
+    ids.set(text.ids, at)
+    if (text.typeIds !== undefined) typeIds?.set(text.typeIds, at)
+    at += text.ids.length
+  }
+  const truncatedTokens = texts.reduce((sum, text) => sum + text.truncatedTokens, 0)
+  return { ids, starts, truncatedTokens, ...(typeIds === undefined ? {} : { typeIds }) }
 }
 
 /** The tokenizer's maximum length, up to 512. */

@@ -1,7 +1,7 @@
 // Loss and gradients of one global batch, independent of how it is split into micro-batches, and of the objective.
 import { setImmediate } from 'node:timers/promises'
 import type { EmbeddingAdversary, MethodTraining } from '../adapters/index.ts'
-import { createRandom, DataError } from '../core/index.ts'
+import { DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import { type LayerWeights, type Model, withLayerWeights } from '../models/index.ts'
 import { DropoutMasks, withDropout } from '../nn/index.ts'
@@ -93,10 +93,6 @@ export interface GradientSink {
   /** @param own number of micro-batches of this process; `rounds` is the most that a process has */
   endPass(rounds: number, own: number): Promise<void>
 }
-
-/** Seeds the generator of a step: its random numbers depend on the seed and the number of the step alone. */
-export const reseed = (generator: Generator, seed: number, step: number): Generator =>
-  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
 /** Means of what was measured. */
 export const metricsOf = (measured: BatchGradients['measured']): Record<string, number> =>

@@ -14,7 +14,6 @@ export {
   type BatchGradients,
   computeGradients,
   type GradientOptions,
-  reseed,
   type TrainableModel,
   totalWeights,
   trainedParameters,

@@ -2,6 +2,7 @@
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { GroupError } from '../distributed/index.ts'
+import { reseed } from '../nn/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, ShardedOptimizer, scheduleAt } from '../optim/index.ts'
 import { clearGrads, Generator, isOutOfMemory, notePhase, processMemory, type Tensor } from '../tensor/index.ts'
@@ -11,7 +12,7 @@ import { assignRows, type ReducedGradients, reduceGradients, takeStep } from './
 import { type TakenBatch, takeBatch } from './example-stream.ts'
 import type { GradientExchange } from './gradient-exchange.ts'
 import { exchangeOf, updatesOf } from './gradient-sinks.ts'
-import { type BatchGradients, computeGradients, type GradientOptions, reseed } from './gradients.ts'
+import { type BatchGradients, computeGradients, type GradientOptions } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
 import { layerNorms } from './layer-gradients.ts'
@@ -419,7 +420,7 @@ class TrainingLoop<Example> {
 
   async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
     const { trainable, group, shardedWeights } = this.#run
-    const { examples, numbers } = this.#own(batch)
+    let { examples, numbers } = this.#own(batch)
     const exchange = this.#exchange
     const shared =
       this.#updates?.share(batch.examples) ??
@@ -452,6 +453,10 @@ class TrainingLoop<Example> {
           'out-of-memory',
           `Memory ran out: ${change}. The global batch and the loss stay as they were.`,
         )
+        if (trainable.objective.comparesExamples) {
+          yield* this.#prepare(batch)
+          ;({ examples, numbers } = this.#own(batch))
+        }
       }
     }
   }

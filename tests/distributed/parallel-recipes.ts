@@ -5,7 +5,7 @@ import { type FinetuneInput, finetune, type PretrainInput, pretrain } from '../.
 import { makeSmallData, smallRecipe } from '../training/small-run.ts'
 
 /** Names of the recipes. */
-export const parallelKinds = ['masked', 'masked, padded', 'causal', 'full', 'lora'] as const
+export const parallelKinds = ['masked', 'masked, padded', 'causal', 'full', 'lora', 'pairs'] as const
 export type ParallelRecipes = Record<(typeof parallelKinds)[number], { out: string }>
 
 /** Trains each in this process. */
@@ -67,6 +67,9 @@ export const makeParallelRecipes = async (numLayers = 1) => {
   }))
   writeFileSync(join(data.root, 'rows.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'))
 
+  const pairs = rows.map(({ review }, i) => ({ text: review, pair: `a ${words[i % 4]} number ${i}` }))
+  writeFileSync(join(data.root, 'pairs.jsonl'), pairs.map((row) => JSON.stringify(row)).join('\n'))
+
   /** Every kind of run, under a name for each number of processes. */
   const recipesFor = (name: string, more: object = {}): ParallelRecipes => ({
     masked: masked(`${name}-masked`, more),
@@ -79,6 +82,13 @@ export const makeParallelRecipes = async (numLayers = 1) => {
     }),
     causal: causal(`${name}-causal`, more),
     full: classes(`${name}-full`, { variant: 'full', ...more }),
+    // The loss compares all texts of a batch, whichever process computes them.
+    pairs: classes(`${name}-pairs`, {
+      task: 'sentence-similarity',
+      settings: {},
+      data: join(data.root, 'pairs.jsonl'),
+      ...more,
+    }),
     lora: classes(`${name}-lora`, { variant: 'lora', adapter: { rank: 4, dropout: 0.1 }, ...more }),
   })
   const dispose = () => {

@@ -1,6 +1,7 @@
 // Exports what a fine-tuning run made: the model or adapter, its evaluation, its task, and samples of tasks that generate text.
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
+import { writeSentenceSettings } from '../../checkpoint/index.ts'
 import { parseConfig, writeFileAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -199,6 +200,8 @@ export const writeTaskFiles = async (
 ): Promise<void> => {
   await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
   const own = !applied.inPlace && (generation !== undefined || recipe.tokenizer !== undefined)
+  // Those of an adapter are in its own settings.
+  if (applied.inPlace) await writeSentenceSettings(folder, applied.model, maxLength)
   await writeTextFiles(folder, { tokenizer, template: generation?.template, own })
 }
 

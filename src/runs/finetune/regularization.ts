@@ -44,6 +44,10 @@ export const regularized = <Example>(
 ): TrainableModel<Example> => {
   const { neftuneAlpha, fgmEpsilon } = recipe
   if (neftuneAlpha !== undefined) addEmbeddingNoise(applied.model, neftuneAlpha)
+  if (fgmEpsilon !== undefined && trainable.objective.comparesExamples)
+    throw new ConfigError(
+      '`fgmEpsilon` needs a loss of single examples, and that of this task compares the texts of a batch with each other. Remove it.',
+    )
   const mixout = createMixout(recipe, applied, trainable.parameters)
   return {
     ...trainable,

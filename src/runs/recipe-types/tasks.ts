@@ -6,6 +6,7 @@ import type { InstructionsSettings } from './task-instructions.ts'
 import type { MultipleChoiceSettings } from './task-multiple-choice.ts'
 import type { RegressionSettings } from './task-regression.ts'
 import type { RewardSettings } from './task-reward.ts'
+import type { SentenceSimilaritySettings } from './task-sentence-similarity.ts'
 import type { SequenceClassificationSettings } from './task-sequence-classification.ts'
 import type { SummarizationSettings } from './task-summarization.ts'
 import type { TokenClassificationSettings } from './task-token-classification.ts'
@@ -18,6 +19,7 @@ export interface TaskSettings {
   'multiple-choice': MultipleChoiceSettings
   regression: RegressionSettings
   reward: RewardSettings
+  'sentence-similarity': SentenceSimilaritySettings
   'sequence-classification': SequenceClassificationSettings
   summarization: SummarizationSettings
   'token-classification': TokenClassificationSettings

@@ -1,0 +1,146 @@
+// Losses that compare vectors of a batch with each other, so that the cosine of two vectors says how alike their texts are.
+import { ConfigError } from '../../core/index.ts'
+import { cat, Tensor, upload, zeros } from '../../tensor/index.ts'
+
+/** Which rows of a batch of vectors belong together. */
+export interface ComparedRows {
+  /** Rows of the first text of each record. */
+  first: readonly number[]
+  /** Rows of the second text of each record. */
+  second: readonly number[]
+  /** Rows of texts that do not belong to any first text. */
+  negatives: readonly number[]
+  /** How alike the texts of each record are; NaN where it is not known. */
+  labels: readonly number[]
+  /** Equal numbers for equal texts, by row. */
+  texts: readonly number[]
+}
+
+/** Settings of the losses. */
+export interface SimilaritySettings {
+  /** Factor of cosines before the softmax, one divided by its temperature. */
+  scale: number
+}
+
+/** What a batch comes to. */
+export interface ComparedLoss {
+  /** Sum over the records: the mean loss times their number. */
+  sum: Tensor
+  /** Records whose second text is nearer to the first one than every other text, where they are ranked. */
+  right?: Tensor
+}
+
+/** @param vectors float32 [rows,C], of any norm */
+export type SimilarityLoss = (vectors: Tensor, rows: ComparedRows, settings: SimilaritySettings) => ComparedLoss
+
+/** Vectors of norm 1, [rows,C]. Rows of zeros stay as they are. */
+export const unitRows = (vectors: Tensor): Tensor =>
+  vectors.div(vectors.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
+
+const rowsOf = (vectors: Tensor, rows: readonly number[]): Tensor =>
+  vectors.indexSelect(0, upload(Tensor.from(BigInt64Array.from(rows, BigInt)), vectors.device))
+
+const numbers = (values: Iterable<number>, shape: number[], like: Tensor): Tensor =>
+  upload(Tensor.from(Float32Array.from(values), { shape }), like.device)
+
+/** Cosines of the two texts of each record, [B]. */
+const cosines = (vectors: Tensor, { first, second }: ComparedRows): Tensor => {
+  const unit = unitRows(vectors)
+  return rowsOf(unit, first).mul(rowsOf(unit, second)).sum(-1)
+}
+
+/**
+ * 0 where a candidate may be ranked against the second text of a record, minus infinity where it is right as well: a copy of the second text,
+ * or the second text of a record with the same first text. Row i has its own second text in column i.
+ */
+const rightElsewhere = ({ first, second, negatives, texts }: ComparedRows): Float32Array => {
+  const candidates = [...second, ...negatives]
+  const masked = new Float32Array(first.length * candidates.length)
+  // Texts that are right for a first text, whichever record says so.
+  const right = new Map<number, Set<number>>()
+  first.forEach((row, i) => {
+    const known = right.get(texts[row]) ?? new Set()
+    right.set(texts[row], known.add(texts[second[i]]))
+  })
+  first.forEach((row, i) => {
+    const known = right.get(texts[row])
+    candidates.forEach((candidate, j) => {
+      if (j !== i && known?.has(texts[candidate])) masked[i * candidates.length + j] = Number.NEGATIVE_INFINITY
+    })
+  })
+  return masked
+}
+
+/**
+ * Cross entropy of the second text of each record among the second texts of all records and all negatives.
+ * @source van den Oord et al. 2018, arXiv:1807.03748 (InfoNCE); Henderson et al. 2017, arXiv:1705.00652 (negatives of the batch)
+ */
+const multipleNegatives: SimilarityLoss = (vectors, rows, { scale }) => {
+  const unit = unitRows(vectors)
+  const { first, second, negatives } = rows
+  const candidates = rowsOf(unit, [...second, ...negatives])
+  const shape = [first.length, second.length + negatives.length]
+  const scores = rowsOf(unit, first)
+    .matmul(candidates.transpose(0, 1))
+    .mul(scale)
+    .add(numbers(rightElsewhere(rows), shape, vectors))
+  const targets = upload(Tensor.from(BigInt64Array.from(first, (_, i) => BigInt(i))), vectors.device)
+  return {
+    sum: scores.crossEntropy(targets, { reduction: 'sum' }),
+    right: scores.detach().argmax(-1).eq(targets).sum(),
+  }
+}
+
+/**
+ * The squared distance of each cosine from its label.
+ * @source Reimers and Gurevych 2019, arXiv:1908.10084, section 3
+ */
+const cosine: SimilarityLoss = (vectors, rows) => {
+  const labels = numbers(rows.labels, [rows.labels.length], vectors)
+  return { sum: cosines(vectors, rows).sub(labels).square().sum() }
+}
+
+/**
+ * Pairs of records in the wrong order: log(1 + sum of exp(scale (cosine of the less alike pair - cosine of the more alike one))).
+ * @source Su 2022, kexue.fm/archives/8847 (CoSENT)
+ */
+const cosent: SimilarityLoss = (vectors, rows, { scale }) => {
+  const { labels } = rows
+  const count = labels.length
+  const scores = cosines(vectors, rows).mul(scale)
+  const ordered = new Float32Array(count * count)
+  for (let i = 0; i < count; i++)
+    for (let j = 0; j < count; j++) ordered[i * count + j] = labels[i] < labels[j] ? 0 : Number.NEGATIVE_INFINITY
+  const differences = scores
+    .unsqueeze(1)
+    .sub(scores.unsqueeze(0))
+    .add(numbers(ordered, [count, count], vectors))
+  // The 1 is the exponential of a zero among the differences.
+  const all = cat([zeros([1], { device: vectors.device }), differences.flatten()], 0)
+  return { sum: all.logsumexp(0).mul(count) }
+}
+
+/** All losses by name. */
+export const similarityLosses = { 'multiple-negatives': multipleNegatives, cosent, cosine } satisfies {
+  [name: string]: SimilarityLoss
+}
+/** Name of a loss. */
+export type SimilarityLossName = keyof typeof similarityLosses
+
+/**
+ * The loss of whole vectors, and of their first numbers where `dimensions` has other lengths, added up.
+ * @source Kusupati et al. 2022, arXiv:2205.13147 (Matryoshka)
+ */
+export const nested =
+  (loss: SimilarityLoss, dimensions: readonly number[] = []): SimilarityLoss =>
+  (vectors, rows, settings) => {
+    const width = vectors.shape[1]
+    const longest = Math.max(0, ...dimensions)
+    if (longest > width)
+      throw new ConfigError(
+        `Expected at most ${width} for \`settings.dimensions\`, as vectors of this base have that many numbers, got ${longest}. Lower it.`,
+      )
+    const whole = loss(vectors, rows, settings)
+    const parts = dimensions.map((length) => loss(vectors.narrow(1, 0, length), rows, settings).sum)
+    return { ...whole, sum: parts.reduce((total, part) => total.add(part), whole.sum) }
+  }

@@ -85,7 +85,8 @@ export const makeParallelRecipes = async (numLayers = 1) => {
     // The loss compares all texts of a batch, whichever process computes them.
     pairs: classes(`${name}-pairs`, {
       task: 'sentence-similarity',
-      settings: {},
+      // A large scale would multiply what is rounded.
+      settings: { scale: 5 },
       data: join(data.root, 'pairs.jsonl'),
       ...more,
     }),

@@ -53,6 +53,8 @@ const writeData = (folder: string): void => {
     ],
   }))
   writeFileSync(join(folder, 'pairs.jsonl'), pairs.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const questions = rows.map(({ text }) => ({ question: `Who wrote about ${text}?`, passage: `It was about ${text}.` }))
+  writeFileSync(join(folder, 'questions.jsonl'), questions.map((row) => `${JSON.stringify(row)}\n`).join(''))
   const problems = rows.map((_, i) => ({ question: `What is ${i} + 1?`, answer: `#### ${i + 1}` }))
   writeFileSync(join(folder, 'problems.jsonl'), problems.map((row) => `${JSON.stringify(row)}\n`).join(''))
   mkdirSync(join(folder, 'books'))

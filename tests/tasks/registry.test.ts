@@ -48,6 +48,14 @@ const scored: [task: string, settings: object, records: object[], predictions: o
   ],
   ['extractive-qa', { version: '1.1' }, [{ answers: [{ text: 'a', start: 0 }] }], [{ answer: 'a' }]],
   ['multiple-choice', {}, [{ choices: ['a', 'b'], answer: 0 }], [{ choice: 0, probabilities: [1, 0] }]],
+  ['sentence-similarity', { label: 'score' }, [{ label: 1 }, { label: 2 }], [{ similarity: 0.1 }, { similarity: 0.3 }]],
+  [
+    'sentence-similarity',
+    {},
+    [{ text: 'a', pair: 'b' }],
+    // Three vectors of one number.
+    [{ similarity: 1, embeddings: ['AACAPw==', 'AACAPw=='] }],
+  ],
   [
     'reward',
     {},

@@ -9,7 +9,9 @@ import type { Model } from '../../models/index.ts'
 import { DropoutMasks, reseed, withDropout } from '../../nn/index.ts'
 import {
   type Batch,
+  type CollateOptions,
   type Criterion,
+  type LossOptions,
   type Metric,
   mustPad,
   type PrepareContext,
@@ -17,7 +19,7 @@ import {
   positionsIn,
   sequencesIn,
 } from '../../objectives/index.ts'
-import { Generator, noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { Generator, noGrad, scope, Tensor, upload } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
 import type { ComparedRows, SimilarityLoss, SimilaritySettings } from './similarity-losses.ts'
@@ -95,28 +97,97 @@ const rowsOf = (examples: readonly ComparedExample[]): ComparedRows => {
 const blocksOf = <Item>(items: readonly Item[], size: number): Item[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
 
+/** An example with its number in the batch, which decides its dropout. */
+interface Numbered<Example> {
+  example: Example
+  number: number
+}
+
 /** The criterion of texts whose vectors are compared. */
-export const createSimilarityCriterion = <Example extends ComparedExample>({
-  padId,
-  loss,
-  scale,
-}: SimilarityCriterionOptions): Criterion<Example> => {
-  const collate: Criterion<Example>['collate'] = (examples, how): ComparedBatch => {
-    const { inputs, tokens } = placeSequences(examples, padId, how)
+export const createSimilarityCriterion = <Example extends ComparedExample>(
+  options: SimilarityCriterionOptions,
+): Criterion<Example> => new SimilarityCriterion(options)
+
+class SimilarityCriterion<Example extends ComparedExample> implements Criterion<Example> {
+  readonly unpadded = true
+  readonly comparesExamples = true
+  readonly #options: SimilarityCriterionOptions
+
+  constructor(options: SimilarityCriterionOptions) {
+    this.#options = options
+  }
+
+  tokens({ ids }: Example): number {
+    return ids.length
+  }
+
+  weights(example: Example): Record<string, number> {
+    return { [similarityTerm]: isKnown(example) ? 1 : 0 }
+  }
+
+  collate(examples: readonly Example[], how: CollateOptions): ComparedBatch {
+    const { inputs, tokens } = placeSequences(examples, this.#options.padId, how)
     return { inputs, tokens, examples }
   }
-  const vectorsOf = (model: Model, { inputs }: Batch): Tensor => model.forward(inputs).logits.to('float32')
+
+  async prepare(examples: readonly Example[], context: PrepareContext): Promise<readonly Example[]> {
+    const { model, share, evaluation = false, microTokens } = context
+    const how = { ...context, padded: context.padded || mustPad(this, model) }
+    const lengths = examples.map(positionsIn(this, model))
+    if (!evaluation && share === undefined && planMicroBatches(lengths, microTokens, how.padded).length === 1)
+      return examples.map((example) => ({ ...example, prepared: { whole: examples.length } }))
+    const numbered = examples.map((example, number) => ({ example, number }))
+    const { training } = model
+    if (evaluation) model.eval()
+    try {
+      const vectors =
+        share === undefined
+          ? await this.#computeVectors(numbered, how)
+          : await share(numbered, {
+              sizeOf: ({ example }) => example.ids.length,
+              work: (own) => this.#computeVectors(own, how),
+              standIn: ({ example }) => new Float32Array(sequencesIn(example) * model.facts.hiddenSize),
+            })
+      return blocksOf(numbered, evaluation ? evaluatedTogether : numbered.length).flatMap((block) => {
+        const own = block.map(({ number }) => vectors[number])
+        const shares = this.#shareLoss(
+          block.map(({ example }) => example),
+          own,
+          how,
+        )
+        return block.map(({ example }, i) => ({ ...example, prepared: shares[i] }))
+      })
+    } finally {
+      if (training) model.train()
+    }
+  }
+
+  loss(model: Model, batch: Batch, { metrics }: LossOptions = {}): ReturnType<Criterion['loss']> {
+    expectHead(model, 'embedding')
+    const compared = batch as ComparedBatch
+    const known = compared.examples.filter(isKnown).length
+    const { sum, right } = this.#lossOf(model, compared)
+    const measured: Record<string, Metric> = {}
+    if (metrics && right !== undefined) measured.accuracy = { sum: right, weight: known }
+    return { terms: [{ name: similarityTerm, sum, weight: known, scale: 1 }], metrics: measured }
+  }
+
+  describe({ ids, starts, label }: Example, decode: (ids: readonly number[]) => string): string {
+    const texts = starts.map((start, i) => decode(Array.from(ids.subarray(start, starts[i + 1] ?? ids.length))))
+    return [...texts, ...(label === undefined ? [] : [`→ ${label}`])].join('\n')
+  }
 
   /** Vectors of examples, computed as the training step will compute them: with the same dropout, from the same weights. */
-  const computeVectors = async (
-    numbered: readonly { example: Example; number: number }[],
+  async #computeVectors(
+    numbered: readonly Numbered<Example>[],
     { model, microTokens, padded, device, seed, step }: PrepareContext,
-  ): Promise<Float32Array[]> => {
-    const lengths = numbered.map(({ example }) => positionsIn(criterion, model)(example))
+  ): Promise<Float32Array[]> {
+    const lengths = numbered.map(({ example }) => positionsIn(this, model)(example))
     const results: Float32Array[] = []
     const generator = reseed(new Generator(0), seed, step)
     const start = generator.state()
     for (const indices of planMicroBatches(lengths, microTokens, padded)) {
+      // Signals and timers run between micro-batches.
       await setImmediate()
       const part = indices.map((i) => numbered[i])
       generator.setState(start)
@@ -127,12 +198,14 @@ export const createSimilarityCriterion = <Example extends ComparedExample>({
       try {
         noGrad(() =>
           scope(() => {
-            const batch = collate(
+            const batch = this.collate(
               part.map(({ example }) => example),
               { padded, device },
             )
-            const vectors = withDropout(masks, () => vectorsOf(model, batch))
-            const split = splitVectors(vectors, batch)
+            const split = splitVectors(
+              withDropout(masks, () => vectorsOf(model, batch)),
+              batch,
+            )
             for (const [k, i] of indices.entries()) results[i] = split[k].slice()
           }),
         )
@@ -144,121 +217,62 @@ export const createSimilarityCriterion = <Example extends ComparedExample>({
   }
 
   /** The loss of examples that are compared with each other, and what each has of it. */
-  const shareLoss = (
+  #shareLoss(
     examples: readonly Example[],
     vectors: readonly Float32Array[],
     { device, evaluation = false }: PrepareContext,
-  ): PreparedExample[] =>
-    scope(() => {
-      const rows = examples.flatMap(sequencesIn)
-      const count = rows.reduce((sum, own) => sum + own, 0)
-      const width = vectors[0].length / rows[0]
-      const values = new Float32Array(count * width)
-      let at = 0
-      for (const own of vectors) {
-        values.set(own, at)
-        at += own.length
-      }
-      const leaf = Tensor.from(values, { shape: [count, width], device })
+  ): PreparedExample[] {
+    const { loss, scale } = this.#options
+    const compared = rowsOf(examples)
+    const known = compared.first.length
+    const none = (i: number): PreparedExample => ({
+      loss: 0,
+      right: 0,
+      ...(evaluation ? {} : { gradient: new Float32Array(vectors[i].length) }),
+    })
+    if (known === 0) return examples.map((_, i) => none(i))
+    return scope(() => {
+      const width = vectors[0].length / sequencesIn(examples[0])
+      const leaf = Tensor.from(joined(vectors), { device }).view([-1, width])
       leaf.requiresGrad = !evaluation
-      const compared = rowsOf(examples)
-      const known = compared.first.length
-      if (known === 0)
-        return examples.map(() => ({ loss: 0, right: 0, ...(evaluation ? {} : { gradient: values.fill(0) }) }))
       const { sum, right } = loss(leaf, compared, { scale })
-      const value = sum.item() / known
-      const share = right === undefined ? {} : { right: right.item() / known }
+      const share = { loss: sum.item() / known, ...(right && { right: right.item() / known }) }
       if (!evaluation) sum.backward()
       const gradients = evaluation ? undefined : leaf.grad?.toFloat32Array()
-      let from = 0
+      let at = 0
       return examples.map((example, i) => {
-        const to = from + rows[i] * width
-        const gradient = gradients && { gradient: gradients.slice(from, to) }
-        from = to
-        return isKnown(example) ? { loss: value, ...share, ...gradient } : { loss: 0, right: 0, ...gradient }
+        const gradient = gradients && { gradient: gradients.slice(at, (at += vectors[i].length)) }
+        return isKnown(example) ? { ...share, ...gradient } : { ...none(i), ...gradient }
       })
     })
-
-  const criterion: Criterion<Example> = {
-    unpadded: true,
-    comparesExamples: true,
-    tokens: ({ ids }) => ids.length,
-    weights: (example) => ({ [similarityTerm]: isKnown(example) ? 1 : 0 }),
-    collate,
-    async prepare(examples, context) {
-      const { model, share, evaluation = false, microTokens } = context
-      const padded = context.padded || mustPad(criterion, model)
-      const lengths = examples.map(positionsIn(criterion, model))
-      if (!evaluation && share === undefined && planMicroBatches(lengths, microTokens, padded).length === 1)
-        return examples.map((example) => ({ ...example, prepared: { whole: examples.length } }))
-      const numbered = examples.map((example, number) => ({ example, number }))
-      const how = { ...context, padded }
-      const width = model.facts.hiddenSize
-      const { training } = model
-      if (evaluation) model.eval()
-      try {
-        const vectors =
-          share === undefined
-            ? await computeVectors(numbered, how)
-            : await share(numbered, {
-                sizeOf: ({ example }) => example.ids.length,
-                work: (own) => computeVectors(own, how),
-                standIn: ({ example }) => new Float32Array(sequencesIn(example) * width),
-              })
-        const blocks = blocksOf(numbered, evaluation ? evaluatedTogether : numbered.length)
-        return blocks.flatMap((block) => {
-          const own = block.map(({ example }) => example)
-          const shares = shareLoss(
-            own,
-            block.map(({ number }) => vectors[number]),
-            how,
-          )
-          return own.map((example, i) => ({ ...example, prepared: shares[i] }))
-        })
-      } finally {
-        if (training) model.train()
-      }
-    },
-    loss(model, batch, { metrics } = {}) {
-      const { examples } = batch as ComparedBatch
-      expectHead(model, 'embedding')
-      const known = examples.filter(isKnown).length
-      const { sum, right } = lossOf(model, batch as ComparedBatch)
-      const measured: Record<string, Metric> = {}
-      if (metrics && right !== undefined) measured.accuracy = { sum: right, weight: known }
-      return { terms: [{ name: similarityTerm, sum, weight: known, scale: 1 }], metrics: measured }
-    },
-    describe({ ids, starts, label }, decode) {
-      const texts = starts.map((start, i) => decode(Array.from(ids.subarray(start, starts[i + 1] ?? ids.length))))
-      return [...texts, ...(label === undefined ? [] : [`→ ${label}`])].join('\n')
-    },
   }
 
-  const lossOf = (model: Model, batch: ComparedBatch): { sum: Tensor; right?: Tensor | number } => {
+  #lossOf(model: Model, batch: ComparedBatch): { sum: Tensor; right?: Tensor | number } {
+    const { loss, scale } = this.#options
     const { examples } = batch
     const prepared = examples.map((example) => example.prepared)
-    const total = (field: 'loss' | 'right') => prepared.reduce((sum, one) => sum + (one?.[field] ?? 0), 0)
-    const ranks = prepared.some((one) => one?.right !== undefined) ? { right: total('right') } : {}
-    const constant = () =>
-      Tensor.from(Float32Array.of(total('loss')))
-        .to({ device: model.body.embedTokens.device })
-        .squeeze()
     const [first] = prepared
-    if (first?.loss !== undefined && first.gradient === undefined) return { sum: constant(), ...ranks }
-    const vectors = vectorsOf(model, batch)
-    if (first?.gradient === undefined) {
+    if (first?.loss === undefined) {
       if (first?.whole !== undefined && first.whole !== examples.length)
         throw new ConfigError(
           `Expected the ${first.whole} examples of a batch together, as their loss compares them, got ${examples.length} of them.`,
         )
-      return loss(vectors, rowsOf(examples), { scale })
+      return loss(vectorsOf(model, batch), rowsOf(examples), { scale })
     }
-    const gradients = Tensor.from(joined(prepared.map((one) => one!.gradient!)), { device: vectors.device })
-    const moved = vectors.flatten().mul(gradients).sum()
-    return { sum: moved.sub(moved.detach()).add(constant()), ...ranks }
+    const total = (field: 'loss' | 'right') => prepared.reduce((sum, one) => sum + (one?.[field] ?? 0), 0)
+    const { device } = model.body.embedTokens
+    const value = upload(Tensor.from(Float32Array.of(total('loss'))), device).squeeze()
+    const ranks = prepared.some((one) => one?.right !== undefined) ? { right: total('right') } : {}
+    // In evaluations nothing else is left to compute.
+    if (first.gradient === undefined) return { sum: value, ...ranks }
+    const vectors = vectorsOf(model, batch).flatten()
+    const gradients = Tensor.from(joined(prepared.map((one) => one!.gradient!)), { device })
+    const moved = vectors.mul(gradients).sum()
+    return { sum: moved.sub(moved.detach()).add(value), ...ranks }
   }
-  return criterion
 }
+
+const vectorsOf = (model: Model, { inputs }: Batch): Tensor => model.forward(inputs).logits.to('float32')
 
 const joined = (parts: readonly Float32Array[]): Float32Array => {
   const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))

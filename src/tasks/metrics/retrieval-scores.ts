@@ -83,18 +83,19 @@ export class RetrievalScores implements ScoredUnits {
     }
     const ranks = new Float64Array(this.#records.length)
     const count = this.#candidates.length
-    for (let from = 0; from < answers.length; from += together) {
-      const to = Math.min(answers.length, from + together)
-      const scores = inferenceMode(() =>
-        scope(() =>
-          this.#questions.rows(from, to).matmul(this.#candidates.rows(0, count).transpose(0, 1)).toFloat32Array(),
-        ),
-      )
-      for (let question = from; question < to; question++) {
-        const own = scores.subarray((question - from) * count, (question - from + 1) * count)
-        for (const i of records[question]) ranks[i] = rankOf(own, this.#records[i].answer, answers[question])
-      }
-    }
+    inferenceMode(() =>
+      scope(() => {
+        const candidates = this.#candidates.rows(0, count).transpose(0, 1)
+        for (let from = 0; from < answers.length; from += together) {
+          const to = Math.min(answers.length, from + together)
+          const scores = scope(() => this.#questions.rows(from, to).matmul(candidates).toFloat32Array())
+          for (let question = from; question < to; question++) {
+            const own = scores.subarray((question - from) * count, (question - from + 1) * count)
+            for (const i of records[question]) ranks[i] = rankOf(own, this.#records[i].answer, answers[question])
+          }
+        }
+      }),
+    )
     return ranks
   }
 

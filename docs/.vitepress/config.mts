@@ -56,6 +56,7 @@ export default defineConfig({
           page('Hugging Face Trainer', '/coming-from/trainer'),
           page('PEFT', '/coming-from/peft'),
           page('TRL', '/coming-from/trl'),
+          page('sentence-transformers', '/coming-from/sentence-transformers'),
           page('transformers.js', '/coming-from/transformers-js'),
         ],
       },

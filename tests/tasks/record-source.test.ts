@@ -144,6 +144,12 @@ const made: [type: string, settings: object, record: (i: number) => object][] = 
     }),
   ],
   ['multiple-choice', {}, (i) => ({ text: text(i), choices: [text(i + 1), text(i + 2)], answer: i % 2 })],
+  [
+    'sentence-similarity',
+    {},
+    (i) => ({ text: text(i), pair: text(i + 1), negatives: i % 3 === 0 ? [text(i + 2)] : [] }),
+  ],
+  ['sentence-similarity', { label: 'score' }, (i) => ({ text: text(i), pair: text(i + 1), label: Math.sin(i) })],
 ]
 
 describe.each(made)('the evaluation of %s %j', (type, settings, recordOf) => {

@@ -30,6 +30,10 @@ CASES = {
     "gpt2-dora": ("gpt2", lambda base, task: LoraConfig(r=3, use_dora=True, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
     "llama-rslora": ("llama", lambda base, task: LoraConfig(r=4, lora_alpha=6, use_rslora=True, task_type=task, target_modules=ALL["llama"],
                                                            rank_pattern={"q_proj": 2}, alpha_pattern={"layers.1.mlp.up_proj": 12})),
+    # Patterns are expressions of the end of a module name: "^self_attn.v_proj" matches none.
+    "llama-patterns": ("llama", lambda base, task: LoraConfig(r=3, lora_alpha=5, task_type=task, target_modules=["q_proj", "v_proj"],
+                                                             rank_pattern={r"model\.layers\.[01]\.self_attn\.q_proj": 2},
+                                                             alpha_pattern={"^self_attn.v_proj": 50, r"^model\.layers\.(0|3)\..*": 9, "layers.1.self_attn.q_proj$": 12})),
     # Tied and untied output layers: rows of some tokens beside the low-rank matrices.
     "qwen2-tokens": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices=[5, 17, 60])),
     "gpt2-tokens": ("gpt2", lambda base, task: LoraConfig(r=2, task_type=task, fan_in_fan_out=True, trainable_token_indices=[60])),

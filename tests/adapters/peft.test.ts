@@ -131,6 +131,27 @@ const changedCopy = async (
   return folder
 }
 
+it.each([
+  [
+    { '((\\w+\\.?)+)+x': 3 },
+    /expressions that take less than 0\.1 s for `rank_pattern`, got .* Write names of modules/,
+  ],
+  [
+    { '(?P<layer>q_proj)': 3 },
+    /regular expressions that JavaScript has for `rank_pattern`, got .* Write names of modules/,
+  ],
+  [{ q_proj: '3' }, /positive numbers for `rank_pattern`, got "3"/],
+])('ranks by module are refused where they are %j', async (patterns, message) => {
+  const folder = await changedCopy(
+    'llama-patterns',
+    `ranks-${Object.values(patterns)}-${message.source.length}`,
+    (_, fields) => {
+      fields.rank_pattern = patterns
+    },
+  )
+  await expect(loadAdapter(folder)).rejects.toThrow(message)
+})
+
 it('a LoRA outside the numbered layers is saved under its whole module name', async () => {
   const source = join(golden, 'bert-lora')
   const folder = await changedCopy('bert-lora', 'pooler', (tensors, fields) => {

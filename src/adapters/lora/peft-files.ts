@@ -4,6 +4,7 @@ import type { Model } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import type { LayerAdapter } from '../layer-adapter.ts'
 import { expectNoBias, numberField, type PeftFile, type PeftFormat } from '../peft/format.ts'
+import { modulePatterns } from '../peft/module-patterns.ts'
 import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, outputLayers } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
@@ -19,23 +20,6 @@ const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_m
  * contain.
  */
 const supportedInits: readonly unknown[] = [true, false, undefined, null, 'gaussian', 'eva', 'orthogonal']
-
-/** The value for a module in `rank_pattern` or `alpha_pattern`, whose patterns match the end of a module name. */
-const patternValue = (file: PeftFile, field: string, module: string): number | undefined => {
-  const patterns = file.fields[field]
-  if (typeof patterns !== 'object' || patterns === null) return undefined
-  for (const [pattern, value] of Object.entries(patterns)) {
-    // Patterns are regular expressions in PEFT. Only names are accepted here, since a hostile expression could run for
-    // ever.
-    const name = pattern.replace(/^\^|\$$/g, '').replaceAll('\\.', '.')
-    if (!/^[\w.]+$/.test(name))
-      throw new CheckpointError(`${file.path}: Expected module names for \`${field}\`, got ${show(pattern)}.`)
-    if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value))
-      throw new CheckpointError(`${file.path}: Expected positive numbers for \`${field}\`, got ${show(value)}.`)
-    if (module === name || module.endsWith(`.${name}`)) return value
-  }
-  return undefined
-}
 
 const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LayerAdapter }[]) => {
   const tensors = new Map<string, Tensor>()
@@ -111,12 +95,13 @@ const read = (file: PeftFile, model: Model) => {
   const [rsLora, dora] = [fields.use_rslora === true, fields.use_dora === true]
   const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
   const dropout = numberField(file, 'lora_dropout', 0)
+  const [rankOf, alphaOf] = [modulePatterns(file, 'rank_pattern'), modulePatterns(file, 'alpha_pattern')]
   const changed = namedLinears(model).filter(
     ({ theirs }) => file.has(theirs + suffixes.a) || file.has(theirs + suffixes.b) || isTargeted(file, theirs),
   )
   const found = changed.flatMap((linear) => {
     const { theirs, parts } = linear
-    const rankHere = patternValue(file, 'rank_pattern', theirs) ?? rank
+    const rankHere = rankOf(theirs) ?? rank
     const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const a = file.take(theirs + suffixes.a, [rankHere, inputs])
     const b = file.take(theirs + suffixes.b, [outputs, rankHere])
@@ -124,7 +109,7 @@ const read = (file: PeftFile, model: Model) => {
     const magnitude = dora ? file.take(theirs + suffixes.magnitude, [outputs]) : undefined
     const shape: LoraShape = {
       rank: rankHere,
-      alpha: patternValue(file, 'alpha_pattern', theirs) ?? alpha,
+      alpha: alphaOf(theirs) ?? alpha,
       rsLora,
       dora,
       dropout,
@@ -133,8 +118,8 @@ const read = (file: PeftFile, model: Model) => {
   })
   const table = embeddingIn(file, model)
   const tableShape: LoraShape = {
-    rank: (table === undefined ? undefined : patternValue(file, 'rank_pattern', table)) ?? rank,
-    alpha: (table === undefined ? undefined : patternValue(file, 'alpha_pattern', table)) ?? alpha,
+    rank: (table === undefined ? undefined : rankOf(table)) ?? rank,
+    alpha: (table === undefined ? undefined : alphaOf(table)) ?? alpha,
     rsLora,
     dora,
     dropout,

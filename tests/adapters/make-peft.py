@@ -34,6 +34,8 @@ CASES = {
     "llama-patterns": ("llama", lambda base, task: LoraConfig(r=3, lora_alpha=5, task_type=task, target_modules=["q_proj", "v_proj"],
                                                              rank_pattern={r"model\.layers\.[01]\.self_attn\.q_proj": 2},
                                                              alpha_pattern={"^self_attn.v_proj": 50, r"^model\.layers\.(0|3)\..*": 9, "layers.1.self_attn.q_proj$": 12})),
+    # Names of T5's modules have two numbers, of which the first is the layer.
+    "t5-layers": ("t5", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["q", "wo"], layers_to_transform=[1])),
     # Tied and untied output layers: rows of some tokens beside the low-rank matrices.
     "qwen2-tokens": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, trainable_token_indices=[5, 17, 60])),
     "gpt2-tokens": ("gpt2", lambda base, task: LoraConfig(r=2, task_type=task, fan_in_fan_out=True, trainable_token_indices=[60])),

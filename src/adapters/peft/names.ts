@@ -125,18 +125,27 @@ export const splitRows = (tensor: Tensor, { parts, heads }: NamedLinear): Tensor
 export const joinRows = (rows: readonly Tensor[], { heads }: NamedLinear): Tensor => joinFused(rows, heads)
 
 /**
- * Whether a module is adapted according to the file's fields; undefined if a regular expression decides it.
+ * Whether a module is adapted according to the file's fields; undefined if a regular expression or PEFT's version decides it.
  * @source peft/tuners/tuners_utils.py, check_target_module_exists
  */
 export const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
-  const { target_modules, exclude_modules, layers_to_transform, modules_to_save } = fields
+  const { target_modules, exclude_modules, layers_to_transform, layers_pattern, modules_to_save } = fields
   const ends = (names: unknown) =>
     Array.isArray(names) && names.some((name) => module === name || module.endsWith(`.${name}`))
   if (typeof target_modules === 'string' || typeof exclude_modules === 'string') return undefined
   if (!ends(target_modules) || ends(exclude_modules)) return false
   if (Array.isArray(modules_to_save) && modules_to_save.some((name) => `.${module}.`.includes(`.${name}.`)))
     return false
-  if (layers_to_transform === undefined || layers_to_transform === null) return true
-  const layer = /.*\.(\d+)\./.exec(module)?.[1]
-  return layer !== undefined && [layers_to_transform].flat().includes(Number(layer))
+  const layers = [layers_to_transform ?? []].flat()
+  if (layers.length === 0) return true
+  const patterns = [layers_pattern ?? []].flat()
+  if (!patterns.every((pattern) => typeof pattern === 'string' && /^[\w.]+$/.test(pattern))) return undefined
+  const names = patterns.length === 0 ? '[^.]*' : `(?:${patterns.join('|')})`
+  const [first, last] = ['.*?', '.*'].map((start) => {
+    const before = patterns.length === 0 ? `${start}\\.` : `(?:${start}\\.)?`
+    const number = new RegExp(`^${before}${names}\\.(\\d+)\\.`).exec(module)?.[1]
+    return number !== undefined && layers.includes(Number(number))
+  })
+  // PEFT counts by the first number of a name, and did so by the last before its pull request 3318.
+  return first === last ? first : undefined
 }

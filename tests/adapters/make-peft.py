@@ -43,6 +43,8 @@ CASES = {
     # Output layers of their own and tied ones; PEFT also stores them as they are in the base.
     "llama-output": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["v_proj", "lm_head"])),
     "qwen2-output": ("qwen2", lambda base, task: LoraConfig(r=2, task_type=task, use_dora=True, target_modules=["q_proj", "lm_head"])),
+    # Rows of the embeddings alone beside an output layer of its own.
+    "llama-embedded-rows": ("llama", lambda base, task: LoraConfig(r=2, task_type=task, target_modules=["v_proj", "lm_head"], trainable_token_indices={"embed_tokens": [9, 4]})),
     # The token embeddings, of which PEFT also stores the base's; a tied output layer keeps that table.
     "bert-embedding": ("bert", lambda base, task: LoraConfig(r=3, lora_alpha=5, task_type=task, target_modules=["query", "word_embeddings"], rank_pattern={"word_embeddings": 2})),
     "qwen2-embedding": ("qwen2", lambda base, task: LoraConfig(r=2, lora_alpha=3, use_rslora=True, task_type=task, target_modules=["embed_tokens", "v_proj"])),

@@ -152,6 +152,16 @@ it.each([
   await expect(loadAdapter(folder)).rejects.toThrow(message)
 })
 
+it('rows of tokens beside a LoRA of the output layer are refused where they change the same matrix', async () => {
+  const folder = await changedCopy('qwen2-output', 'tied-rows', (tensors, fields) => {
+    const [first] = tensors.values()
+    const key = 'base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta'
+    tensors.set(key, first.flatten().narrow(0, 0, 24).view([1, 24]))
+    fields.trainable_token_indices = [8]
+  })
+  await expect(loadAdapter(folder)).rejects.toThrow(/LoRA of the output layer or rows of it .*, got both/)
+})
+
 it('a LoRA outside the numbered layers is saved under its whole module name', async () => {
   const source = join(golden, 'bert-lora')
   const folder = await changedCopy('bert-lora', 'pooler', (tensors, fields) => {
@@ -338,6 +348,7 @@ describe('initial values that decompose the base', () => {
     [{ targets: ['embedTokens'], dropout: 0.1 }, /`adapter.dropout` has no effect on the token embeddings/],
     [{ targets: ['qProj', 'embedTokens'], dora: true }, /`adapter.dora` needs linear layers, got the token embeddings/],
     [{ targets: ['embedTokens'], tokens: ['a'] }, /`adapter.tokens` or embedTokens .*, got both/],
+    [{ targets: ['qProj', 'lmHead'], tokens: ['a'] }, /`adapter.tokens` or lmHead .*, got both/],
     [{ targets: ['qPorj'] }, /`adapter.targets`, got qPorj. Did you mean `qProj`\?/],
   ] as const)('refuses %j', async (settings, message) => {
     const base = await loadModel(join(golden, 'bases', 'llama'))

@@ -33,7 +33,12 @@ const shapedTargets = (
   ])
   const isEmbedding = ({ path }: { path: string }) => path === EMBEDDING_PATH
   if (targets.some(isEmbedding)) expectEmbedding(config, targets.every(isEmbedding))
-  if (dropout > 0 && targets.some(({ path }) => outputs.some((output) => output.path === path)))
+  const isOutput = ({ path }: { path: string }) => outputs.some((output) => output.path === path)
+  if (config.tokens.length > 0 && targets.some(isOutput))
+    throw new ConfigError(
+      'Expected `adapter.tokens` or lmHead in `adapter.targets`, got both, which train the same matrix. Remove one.',
+    )
+  if (dropout > 0 && targets.some(isOutput))
     throw new ConfigError(
       '`adapter.dropout` has no effect on the output layer, whose logits are computed from its whole matrix: set it to 0, or leave lmHead out of `adapter.targets`.',
     )

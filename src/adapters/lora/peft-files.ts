@@ -7,6 +7,7 @@ import { expectNoBias, numberField, type PeftFile, type PeftFormat } from '../pe
 import { modulePatterns } from '../peft/module-patterns.ts'
 import { isTargeted, joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, outputLayers } from '../targets.ts'
+import { tiedLayer } from '../tied-head.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import { type LoraConfig, plainConfig } from './config.ts'
 import { attachEmbedding, embeddingIn, readEmbedding, tokenEmbeddings, writeEmbedding } from './embedding.ts'
@@ -151,6 +152,10 @@ const read = (file: PeftFile, model: Model) => {
     tokens: [],
   }
   const rows = readTokenRows(file, model)
+  if (rows.ids.length > 0 && outputs.length > 0 && (rows.withOutput || tiedLayer(model) !== undefined))
+    throw new CheckpointError(
+      `${file.path}: Expected LoRA of the output layer or rows of it in \`${tokenRowsField}\`, got both. Merge the adapter into its base with PEFT.`,
+    )
   return {
     config,
     plan: (context: Parameters<typeof attachLora>[3]) => {
@@ -159,7 +164,11 @@ const read = (file: PeftFile, model: Model) => {
       const shaped = tables.map((target) => ({ ...target, shape: tableShape }))
       return {
         ...attachment,
-        placements: [...placements, ...attachEmbedding(model, shaped, context), ...attachTokenRows(model, rows.ids)],
+        placements: [
+          ...placements,
+          ...attachEmbedding(model, shaped, context),
+          ...attachTokenRows(model, rows.ids, rows.withOutput),
+        ],
       }
     },
     fill: ({ placements }: ReturnType<typeof attachLora>) => {

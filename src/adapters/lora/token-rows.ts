@@ -70,8 +70,11 @@ export class TokenRows extends LayerAdapter<Embedding | Linear, Way> {
   }
 }
 
-/** Puts trained rows on the embedding and, in language models, on the output layer. */
-export const attachTokenRows = (model: Model, ids: readonly number[]): Placement[] => {
+/**
+ * Puts trained rows on the embedding and, in language models, on the output layer.
+ * @param withOutput whether an output layer with a matrix of its own gets some too
+ */
+export const attachTokenRows = (model: Model, ids: readonly number[], withOutput = true): Placement[] => {
   if (ids.length === 0) return []
   const { embedTokens } = model.body
   if (embedTokens.blocks !== undefined)
@@ -82,6 +85,7 @@ export const attachTokenRows = (model: Model, ids: readonly number[]): Placement
   // The type of a model names no head: the check above does.
   const { lmHead } = model.head as unknown as LanguageHead
   const isTied = tiedLayer(model) !== undefined
+  if (!isTied && !withOutput) return placements
   const output = new TokenRows(lmHead, ids, isTied ? embedding.rows : undefined)
   return [...placements, { path: TIED_PATH.replace(/\.weight$/, ''), host: lmHead, adapter: output }]
 }
@@ -133,7 +137,7 @@ export const readTokenRows = (file: PeftFile, model: Model) => {
   const given = file.fields[field]
   const names = tableNames(model)
   if (given === undefined || given === null || names.embedding === undefined)
-    return { ids: [] as number[], fill: () => {} }
+    return { ids: [] as number[], withOutput: false, fill: () => {} }
   const lists = isIds(given) ? [given] : Object.values(given)
   const [ids] = lists
   if (!lists.every(isIds) || lists.some((list) => list.join() !== ids.join()))
@@ -148,11 +152,13 @@ export const readTokenRows = (file: PeftFile, model: Model) => {
     )
   const width = model.body.embedTokens.shape[1]
   const isTied = tiedLayer(model) !== undefined
-  const values = [names.embedding, ...(isTied || names.output === undefined ? [] : [names.output])]
-    .filter((name, i) => i === 0 || file.has(name + suffix))
-    .map((name) => file.take(name + suffix, [ids.length, width]))
+  const withOutput = !isTied && names.output !== undefined && file.has(names.output + suffix)
+  const values = [names.embedding, ...(withOutput ? [names.output] : [])].map((name) =>
+    file.take(name + suffix, [ids.length, width]),
+  )
   return {
     ids,
+    withOutput,
     fill: (adapters: readonly LayerAdapter[]) =>
       noGrad(() => {
         const rows = adapters.flatMap((adapter) => (adapter instanceof TokenRows ? [adapter.rows] : []))

@@ -1,5 +1,5 @@
 // Reading and writing tokenizer files: folders, older formats, SentencePiece models, special tokens.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -88,36 +88,39 @@ describe('loadTokenizer', () => {
     expect(tokenizer.special.additional).toHaveLength(1)
   })
 
+  // Made by tests/tokenizers/make_bert_flags.py.
+  it('follows the flags of BERT in tokenizer_config.json, and their defaults, as transformers does', async () => {
+    interface Flags {
+      vocab: string[]
+      texts: string[]
+      json: object
+      cases: { files: Record<string, object>; normalizer: object | null; ids: number[][] }[]
+    }
+    const { vocab, texts, json, cases } = JSON.parse(fixture('bert-flags.json.gz').toString()) as Flags
+    for (const { files, normalizer, ids } of cases) {
+      rmSync(folder, { recursive: true })
+      mkdirSync(folder)
+      for (const [name, content] of Object.entries(files)) write(name, JSON.stringify(content))
+      if (normalizer === null) write('vocab.txt', vocab.join('\n'))
+      else write('tokenizer.json', JSON.stringify({ ...json, normalizer }))
+      const tokenizer = await loadTokenizer(folder)
+      const encoded = texts.map((text) => [...tokenizer.encode(text, { addSpecialTokens: false }).ids])
+      expect(encoded, JSON.stringify({ files, normalizer })).toEqual(ids)
+    }
+    expect(cases.length).toBeGreaterThan(50)
+  })
+
   // Ids of transformers 5 with the same files.
-  it('takes the flags of BERT and GPT-2 from tokenizer_config.json, as their classes do', async () => {
-    const vocab = Object.fromEntries(
-      ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'hello', 'Hello'].map((t, i) => [t, i]),
-    )
-    const json = {
-      normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: false },
-      pre_tokenizer: { type: 'BertPreTokenizer' },
-      model: {
-        type: 'WordPiece',
-        vocab,
-        unk_token: '[UNK]',
-        continuing_subword_prefix: '##',
-        max_input_chars_per_word: 9,
-      },
-    }
-    write('tokenizer.json', JSON.stringify(json))
-    const idsWith = async (config: object) => {
-      write('tokenizer_config.json', JSON.stringify(config))
-      return [...(await loadTokenizer(folder)).encode('Hello', { addSpecialTokens: false }).ids]
-    }
-    expect(await idsWith({ tokenizer_class: 'BertTokenizer', do_lower_case: true })).toEqual([5])
-    expect(await idsWith({ tokenizer_class: 'BertTokenizer' })).toEqual([6])
-    expect(await idsWith({ tokenizer_class: 'PreTrainedTokenizerFast', do_lower_case: true })).toEqual([6])
+  it('takes the flag of GPT-2 from tokenizer_config.json, as its classes do', async () => {
     const bytes = {
       pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
       model: { type: 'BPE', vocab: { Hello: 0, ĠHello: 1, Ġ: 2, H: 3, e: 4, l: 5, o: 6 }, merges: [] },
     }
     write('tokenizer.json', JSON.stringify(bytes))
-    const first = async (config: object) => (await idsWith(config))[0]
+    const first = async (config: object) => {
+      write('tokenizer_config.json', JSON.stringify(config))
+      return (await loadTokenizer(folder)).encode('Hello', { addSpecialTokens: false }).ids[0]
+    }
     expect(await first({ tokenizer_class: 'RobertaTokenizer', add_prefix_space: true })).toBe(2)
     expect(await first({ tokenizer_class: 'RobertaTokenizer' })).toBe(3)
   })

@@ -2,7 +2,7 @@
 // file or a folder with tokenizer_config.json.
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { createLogger, DataError, parseJson, TunesmithError, withoutUndefined } from '../core/index.ts'
+import { createLogger, DataError, parseJson, TunesmithError } from '../core/index.ts'
 import { isObject, type JsonObject } from './fields.ts'
 import { type BertVocabularyOptions, bertJson, byteLevelJson } from './legacy-files.ts'
 import { sentencePieceJson } from './sentencepiece.ts'
@@ -115,22 +115,28 @@ const findVocabulary = async (folder: string): Promise<string> => {
   throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them. Name a tokenizer folder.`, folder)
 }
 
-const tokenizerJson = async (folder: string, name: string, config: JsonObject): Promise<JsonObject> =>
-  withConfigFlags(parse(await need(folder, name), join(folder, name)), config)
+const tokenizerJson = async (folder: string, name: string, config: JsonObject): Promise<JsonObject> => {
+  const json = parse(await need(folder, name), join(folder, name))
+  // Without a class, transformers takes that of the model.
+  const model = config.tokenizer_class === undefined ? await readJson(join(folder, 'config.json')) : undefined
+  return withConfigFlags(json, BERT_MODELS.test(`${model?.model_type}`) ? 'BertTokenizer' : undefined, config)
+}
 
-/** Classes of transformers whose flags in tokenizer_config.json win over tokenizer.json. */
+/** Classes of transformers whose flags in tokenizer_config.json, also those by default, win over tokenizer.json. */
 const BERT_CLASSES =
-  /^(Bert|ConvBert|DistilBert|Electra|Funnel|LayoutLM|Lxmert|MobileBert|SqueezeBert)Tokenizer(Fast)?$/
+  /^(Bert|ConvBert|DistilBert|Electra|Funnel|LayoutLM|Lxmert|MobileBert|MPNet|SqueezeBert)Tokenizer(Fast)?$/
+/** Types of models that have these classes. */
+const BERT_MODELS = /^(bert|convbert|distilbert|electra|funnel|layoutlm|lxmert|mobilebert|mpnet|squeezebert)$/
 const GPT2_CLASSES = /^(GPT2|Roberta|Longformer|Bart|LED|Blenderbot|GPTNeoX|CodeGen)Tokenizer(Fast)?$/
 
 /** The content of tokenizer.json with the flags that its class takes from tokenizer_config.json. */
-const withConfigFlags = (json: JsonObject, config: JsonObject): JsonObject => {
+const withConfigFlags = (json: JsonObject, classOfModel: string | undefined, config: JsonObject): JsonObject => {
   const { normalizer, pre_tokenizer: splitter } = json
-  const name = `${config.tokenizer_class ?? ''}`
+  const name = `${config.tokenizer_class ?? classOfModel ?? ''}`
   if (BERT_CLASSES.test(name) && isObject(normalizer) && normalizer.type === 'BertNormalizer') {
-    const { lowercase, stripAccents, handleChineseChars } = bertOptions(config)
+    const { lowercase = true, stripAccents = null, handleChineseChars = true } = bertOptions(config)
     const flags = { lowercase, strip_accents: stripAccents, handle_chinese_chars: handleChineseChars }
-    return { ...json, normalizer: { ...normalizer, ...withoutUndefined(flags) } }
+    return { ...json, normalizer: { ...normalizer, ...flags } }
   }
   const prefixed = config.add_prefix_space
   if (GPT2_CLASSES.test(name) && typeof prefixed === 'boolean' && isObject(splitter) && splitter.type === 'ByteLevel')

@@ -8,12 +8,27 @@ import type { CommonRecipe } from './run-kind.ts'
 /** Whether the run in a folder has finished. */
 export const isFinished = (folder: string): Promise<boolean> => exists(join(folder, runFiles.model))
 
-/** @throws ConfigError for a folder that already has a run */
+/** What may be in a new run's folder: what the studio writes before the run starts, and what is of no use after it. */
+const replaceable: readonly string[] = [
+  runFiles.lock,
+  runFiles.live,
+  runFiles.checkpointRequest,
+  runFiles.stopRequest,
+  runFiles.form,
+  runFiles.console,
+]
+
+/** @throws ConfigError for a folder that already has a run, or files of a user that a run would replace */
 export const expectNewFolder = async (out: string): Promise<void> => {
   const present: string[] = await readdir(out).catch(() => [])
   if ([runFiles.recipe, runFiles.events, runFiles.checkpoints].some((name) => present.includes(name)))
     throw new ConfigError(
       `Expected a new folder for \`out\`, found a run in ${out}. Continue it (\`${programCall('resume', out)}\`), or name another folder.`,
+    )
+  const replaced = Object.values(runFiles).filter((name) => present.includes(name) && !replaceable.includes(name))
+  if (replaced.length > 0)
+    throw new ConfigError(
+      `Expected a new folder for \`out\`, found ${replaced.join(', ')} in ${out}, which the run would replace. Name another folder.`,
     )
 }
 

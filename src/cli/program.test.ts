@@ -37,11 +37,12 @@ const failing = defineCommand({
   name: 'data check',
   summary: 'Fail in a way',
   example: 'tunesmith data check',
-  options: z.strictObject({ how: z.enum(['data', 'plain', 'code', 'system', 'abort']).default('data') }),
+  options: z.strictObject({ how: z.enum(['data', 'plain', 'code', 'system', 'full', 'abort']).default('data') }),
   async run({ how }, _args, { signal }) {
     if (how === 'data') throw new DataError('Expected JSON, got a comma.', 'x.jsonl', 3)
     if (how === 'plain') throw new TypeError('one\ntwo')
     if (how === 'system') await readdir('/no/such/folder')
+    if (how === 'full') throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
     if (how === 'abort') throw signal.reason
     return { equal: false }
   },
@@ -137,6 +138,7 @@ describe('runProgram', () => {
     expect((await run(['data', 'check', '--how', 'system'])).stderr).toBe(
       'error: Cannot scandir `/no/such/folder`: no such file or folder.\n',
     )
+    expect((await run(['data', 'check', '--how', 'full'])).stderr).toBe('error: Disk full (ENOSPC).\n')
     expect(await run(['data', 'check', '--how', 'code'])).toMatchObject({ code: 1, stdout: 'They differ.\n' })
   })
 

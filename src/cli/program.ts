@@ -1,6 +1,7 @@
 // The program around the commands: finds the command, runs it, and prints its result or its error. Independent of single
 // commands: it gets their registry.
 import {
+  beginFault,
   ConfigError,
   createProgress,
   NativeError,
@@ -233,6 +234,8 @@ const describeError = (error: unknown): string => {
   if (system.syscall !== undefined && system.path !== undefined) {
     return `Cannot ${system.syscall} \`${system.path}\`: ${systemFault(error)?.words ?? system.code}.`
   }
+  const fault = beginFault(error)
+  if (fault !== undefined && system.code !== undefined) return `${fault} (${system.code}).`
   return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 for the stack)`
 }
 

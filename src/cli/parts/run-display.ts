@@ -153,7 +153,8 @@ export const renderRun = (result: RunResult): string => {
     `${steps} ${steps === 1 ? 'step' : 'steps'}`,
     `${formatCount(tokens)} tokens`,
     formatDuration(seconds * 1000),
-    `loss ${number(loss)}`,
+    // There is none before the first step.
+    ...(steps === 0 ? [] : [`loss ${number(loss)}`]),
   ]
   const validation = validationLines(metrics)
   if (reason === 'interrupted')

@@ -232,6 +232,21 @@ describe('conversations that are too long', () => {
     expect(prompt.truncatedTokens).toBeGreaterThan(100)
   })
 
+  it('keep a quarter of the length as prompt beside a long answer, whose end is lost then', () => {
+    const answer = 'ho '.repeat(300).trim()
+    const [cut] = form('truncate').encode(question, answer, place)
+    expect(cut.ids.length).toBe(200)
+    const [prompt, rest] = decode(cut.ids).split('Assistant:')
+    expect(prompt).toMatch(/^User: Read this\.\n\nword0 .*word\d+\n\nhi\n$/s)
+    expect(rest).toMatch(/^( ho)+ ?h?$/)
+    expect(decode(cut.targets)).not.toContain('</s>')
+    const asked = fillPrompt('{question}', { question: 'word1 hi' }, 'question')
+    const [short] = form('truncate', 120).encode(asked, answer, place)
+    expect(decode(short.ids)).toMatch(/^User: word1 hi\nAssistant: ho/)
+    expect(short.ids.length).toBe(120)
+    expect(short.truncatedTokens).toBeGreaterThan(40)
+  })
+
   it('then lose the end of the answer with its end token', () => {
     const [example] = form('truncate', 40).encode({ turns: [turn('user', 'hi')] }, 'ho '.repeat(60).trim(), place)
     expect(example.ids.length).toBe(40)

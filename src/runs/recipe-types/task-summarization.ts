@@ -60,8 +60,8 @@ export interface SummarizationSettings {
    */
   lossOn?: 'all-answers' | 'last-answer' | undefined
   /**
-   * Examples longer than maxLength: truncate the source text, then the end; drop and count them; split
-   * them; or stop with an error. Default: `truncate`.
+   * Examples longer than maxLength: truncate the source text, with a prompt of a quarter of maxLength
+   * left, then the end; drop and count them; split them; or stop with an error. Default: `truncate`.
    */
   tooLong?: 'truncate' | 'drop' | 'split' | 'error' | undefined
   /** Label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual. Default: `0`. */

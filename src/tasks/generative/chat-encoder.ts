@@ -58,6 +58,9 @@ const shortened = ({ turns, source = [0, 0], ...more }: ChatPrompt, length: numb
   }
 }
 
+/** Share of `maxLength` that a prompt keeps beside a long answer: an answer to nothing teaches nothing. */
+const KEPT_PROMPT = 1 / 4
+
 /**
  * Truncates the source until the prompt has at most `limit` tokens, or no source is left.
  * @returns the prompt and the number of truncated tokens
@@ -205,7 +208,10 @@ export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOpti
             line,
           )
         if (tooLong === 'truncate') {
-          const fitted = truncateSource(question, maxLength, (one) => lastTrained(whole(one).weights))
+          const kept = Math.floor(maxLength * KEPT_PROMPT)
+          let fitted = truncateSource(question, maxLength, (one) => lastTrained(whole(one).weights))
+          if (fitted.truncatedTokens > 0 && promptIds(fitted.question).length < kept)
+            fitted = truncateSource(question, kept, (one) => promptIds(one).length)
           rendered = whole(fitted.question)
           truncatedTokens = fitted.truncatedTokens + Math.max(0, length() - maxLength)
         }

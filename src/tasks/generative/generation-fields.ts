@@ -23,7 +23,7 @@ export const generationFields = {
     .enum(['truncate', 'drop', 'split', 'error'])
     .default('truncate')
     .describe(
-      'examples longer than maxLength: truncate the source text, then the end; drop and count them; split them; or stop with an error',
+      'examples longer than maxLength: truncate the source text, with a prompt of a quarter of maxLength left, then the end; drop and count them; split them; or stop with an error',
     ),
   labelSmoothing: labelSmoothingField,
   maxNewTokens: z

@@ -42,6 +42,17 @@ describe('a missing column', () => {
     )
   })
 
+  it('says nothing of delimiters where the format has none', async () => {
+    const rows = lines({ 'text,label': 'A fine day.' })
+    for (const [name, content] of [
+      ['split.jsonl', rows],
+      ['split.json', `[${rows.trim()}]`],
+    ])
+      await expect(read(classes, file(name, content))).rejects.toThrow(
+        /got the column "text,label"\. Set `settings\.text: "text,label"`\.$/,
+      )
+  })
+
   it('names the setting of any column', async () => {
     const rows = lines({ q: 'who?', context: 'a cat', answers: [] })
     await expect(read(answers, file('q.jsonl', rows))).rejects.toThrow(/Set `settings\.question: "q"`/)

@@ -34,8 +34,10 @@ const delimiterNames: { readonly [delimiter: string]: string } = {
   '|': 'bar',
 }
 
-/** What to do about rows with a single column whose name has delimiters. */
-const splitAdvice = (names: readonly string[], file: string): string | undefined => {
+/** What to do about rows of a text file with a single column whose name has delimiters; other formats have no delimiters to mistake. */
+const splitAdvice = ({ values, file, delimiter }: DataRow): string | undefined => {
+  if (delimiter === undefined) return undefined
+  const names = Object.keys(values)
   const [name] = names
   const found = Object.keys(delimiterNames).find((one) => name?.includes(one))
   if (names.length !== 1 || found === undefined) return undefined
@@ -62,10 +64,8 @@ const likelyColumn = (setting: string, values: Fields, used: ReadonlySet<string>
  * Checks that a row has the columns that settings name. For the first row of a file: a column that is missing there is
  * misnamed, while a later row may lack a value. @throws DataError with the columns that there are
  */
-export const expectColumns = (
-  { values, file, line }: DataRow,
-  columns: { [setting: string]: string | undefined },
-): void => {
+export const expectColumns = (row: DataRow, columns: { [setting: string]: string | undefined }): void => {
+  const { values, file, line } = row
   const names = Object.keys(values)
   const used = new Set(Object.values(columns).filter((column) => column !== undefined))
   for (const [setting, column] of Object.entries(columns)) {
@@ -73,7 +73,7 @@ export const expectColumns = (
     const shown = names.slice(0, 20).join(', ')
     const got =
       names.length === 1 ? `the column ${show(shown)}` : `the columns ${shown}${names.length > 20 ? ', …' : ''}`
-    const split = splitAdvice(names, file)
+    const split = splitAdvice(row)
     if (split !== undefined)
       throw new DataError(`Expected a column "${column}" for \`${setting}\`, got ${got}. ${split}`, file, line)
     const similar = didYouMean(column, names)

@@ -12,6 +12,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
   async function* rows(file: string, context: RowContext): AsyncGenerator<DataRow> {
     const { faults, header, quotes, signal } = context
     let parser: DelimitedParser | undefined
+    let delimiter = delimiters[0]
     let names: readonly string[] | undefined
     let recordLength = 0
     /** Line where the current record begins. */
@@ -19,7 +20,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
     for await (const { text, number } of textLines(file, signal)) {
       if (parser === undefined) {
         if (text.trim() === '') continue
-        const delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
+        delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
         parser = new DelimitedParser(delimiter, quotes === 'read' || (quotes === 'auto' && delimiter !== '\t'))
       }
       if (!parser.isOpen) {
@@ -39,7 +40,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
       }
       const columns: readonly string[] = names ?? fields.map((_, i) => String(i))
       if (fields.length === columns.length)
-        yield { values: Object.fromEntries(columns.map((name, i) => [name, fields[i]])), file, line: first }
+        yield { values: Object.fromEntries(columns.map((name, i) => [name, fields[i]])), file, line: first, delimiter }
       else
         faults.fault(
           {

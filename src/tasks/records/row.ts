@@ -11,6 +11,8 @@ export const isFields = (value: unknown): value is Fields =>
 /** A row with its place. */
 export interface DataRow extends Place {
   values: Fields
+  /** What separates the columns of a text file, such as a comma; undefined for formats that name the columns of each row. */
+  delimiter?: string
   /** By column: names of classes whose numbers the column has, as files of Hugging Face declare them. */
   classNames?: { readonly [column: string]: readonly string[] }
 }

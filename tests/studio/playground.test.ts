@@ -194,6 +194,36 @@ describe('models that write', () => {
     await studio.checkAndClose(watched)
   })
 
+  it.skipIf(browserPath === undefined)(
+    'shows reasoning apart from the answer, also where there is no answer',
+    async () => {
+      const watched = await studio.open('#/playground?a=text%40model')
+      const { page } = watched
+      const message = page.getByLabel('Message', { exact: true })
+      await message.waitFor()
+      const ask = async (deltas: object[]): Promise<string | null> => {
+        const logprobs = { content: [{ token: 'x', logprob: -1, top_logprobs: [] }] }
+        const events = deltas.map((delta) => JSON.stringify({ choices: [{ delta, logprobs }] })).concat('[DONE]')
+        await page.route('**/api/playground/ask', (route) =>
+          route.fulfill({ contentType: 'text/event-stream', body: events.map((data) => `data: ${data}\n\n`).join('') }),
+        )
+        await message.fill('Hello')
+        await message.press('Enter')
+        await page.getByRole('button', { name: 'Ask again' }).and(page.locator(':enabled')).waitFor()
+        return page
+          .getByRole('region', { name: /^Answer of/ })
+          .last()
+          .textContent()
+      }
+      const alone = await ask([{ reasoning_content: 'They greet ' }, { reasoning_content: 'me.' }])
+      expect(alone).toMatch(/ReasoningThey greet me\.\(no answer after the reasoning\)$/)
+      const both = await ask([{ reasoning_content: 'Once more.' }, { content: 'Hello.' }])
+      expect(both).toMatch(/ReasoningOnce more\.xUnder/)
+      expect(await ask([{ content: '' }])).not.toContain('Reasoning')
+      await studio.checkAndClose(watched)
+    },
+  )
+
   it('give errors in words for models that are not there, cannot be loaded, or are asked the wrong thing', async () => {
     for (const model of ['text@7', 'text@../../x', 'none@model', 'given/other', 'x'])
       expect(await load(model)).toMatchObject({ error: { code: expect.stringMatching(/not_found/) } })

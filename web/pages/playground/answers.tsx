@@ -19,13 +19,21 @@ const waitingText = (model: string): string =>
   model.endsWith('@live') ? 'Waiting for the end of the step …' : 'Waiting for the answer …'
 
 const AnswerView = ({ answer, turn }: { answer: Answer; turn: Turn }) => {
-  const { model, step, state, text, tokens, body, error } = answer
+  const { model, step, state, text, reasoning, tokens, body, error } = answer
   return (
     <article class="answer">
       <header class="muted">{versionOf(model, step)}</header>
       {state === 'waiting' && <p class="muted">{waitingText(model)}</p>}
+      {reasoning !== '' && (
+        <details class="reasoning" open>
+          <summary>Reasoning</summary>
+          <p class="written muted">{reasoning}</p>
+        </details>
+      )}
       {tokens.length > 0 ? <TokenText tokens={tokens} /> : text !== '' && <p class="written">{text}</p>}
-      {state === 'done' && turn.mode.writes && text === '' && <p class="muted">(an empty text)</p>}
+      {state === 'done' && turn.mode.writes && text === '' && (
+        <p class="muted">{reasoning === '' ? '(an empty text)' : '(no answer after the reasoning)'}</p>
+      )}
       {state === 'done' && turn.mode.view?.(body, turn.question)}
       {error !== undefined && (
         <p class="error" role="alert">

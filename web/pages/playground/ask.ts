@@ -16,6 +16,9 @@ export interface ModelAnswer {
 /** A piece of a text that is generated. */
 export interface TextPiece {
   text: string
+  /** What a model thinks before its answer, which chats send apart from it. */
+  reasoning: string
+  /** Tokens of the text: those of reasoning are left out. */
   tokens: ShownToken[]
 }
 
@@ -49,7 +52,7 @@ interface Chunk {
   error?: { message: string }
   choices?: {
     text?: string
-    delta?: { content?: string | null }
+    delta?: { content?: string | null; reasoning_content?: string | null }
     logprobs?: {
       content?: (Chance & { top_logprobs: Chance[] })[]
       tokens?: string[]
@@ -74,7 +77,9 @@ const pieceOf = ({ choices = [] }: Chunk): TextPiece => {
       logprob,
     })),
   }))
-  return { text: text ?? delta?.content ?? '', tokens: chat ?? completion ?? [] }
+  const reasoning = delta?.reasoning_content
+  if (reasoning != null) return { text: '', reasoning, tokens: [] }
+  return { text: text ?? delta?.content ?? '', reasoning: '', tokens: chat ?? completion ?? [] }
 }
 
 /** Asks for a text, piece by piece. @throws RequestError, and an error for a stream that breaks off */

@@ -12,6 +12,8 @@ export interface Answer {
   step: number | null
   state: 'waiting' | 'arriving' | 'done' | 'failed'
   text: string
+  /** What the model thought before the text; empty for most. */
+  reasoning: string
   tokens: readonly ShownToken[]
   /** The answer of a mode that does not write. */
   body: unknown
@@ -78,7 +80,8 @@ export class Session {
     const { signal: stopped } = this.#controller
     const set = (change: Partial<Answer>) => this.#change(number, place, id, change)
     this.#add(number, place, {
-      ...{ number: id, model, step: null, state: 'waiting', text: '', tokens: [], body: undefined, error: undefined },
+      ...{ number: id, model, step: null, state: 'waiting', text: '', reasoning: '', tokens: [] },
+      ...{ body: undefined, error: undefined },
     })
     this.#running.value++
     try {
@@ -104,14 +107,16 @@ export class Session {
     set: (change: Partial<Answer>) => void,
   ): Promise<void> {
     let text = ''
+    let reasoning = ''
     let tokens: readonly ShownToken[] = []
     await askText(model, mode.path, request, {
       signal: stopped,
       onStart: (step) => set({ step, state: 'arriving' }),
       onPiece: (piece) => {
         text += piece.text
+        reasoning += piece.reasoning
         if (piece.tokens.length > 0) tokens = [...tokens, ...piece.tokens]
-        set({ text, tokens })
+        set({ text, reasoning, tokens })
       },
     })
   }

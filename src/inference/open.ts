@@ -324,22 +324,30 @@ export class TextModel {
   generate(prompts: readonly string[], options?: GenerationOptions & { signal?: AbortSignal }): Promise<string[]>
   generate(
     input: string | readonly string[],
-    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
+    options: GenerationOptions & { signal?: AbortSignal } = {},
   ): Promise<string | string[]> {
+    return forOneOrMany(input, async (prompts) =>
+      (await this.generateResults(prompts, options)).map(({ text = '' }) => text),
+    )
+  }
+
+  /** As `generate` for several prompts, with the reason why each text ended and its numbers of tokens. @throws as `generate` */
+  async generateResults(
+    prompts: readonly string[],
+    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
+  ): Promise<GenerationResult[]> {
     const model = this.#generativeModel('generate')
     const { numReturnSequences = 1 } = options
     if (numReturnSequences !== 1)
       throw new ConfigError(
         `Expected 1 for \`numReturnSequences\`, got ${numReturnSequences}. Call the function \`generate\`, which returns several texts for a prompt.`,
       )
-    return forOneOrMany(input, async (prompts) => {
-      const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences })
-      const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
-      const results: GenerationResult[] = await generateMany(model, this.tokenizer, begun, settings, { signal })
-      // A text that was cut must not look like a whole one.
-      signal?.throwIfAborted()
-      return results.map(({ text = '' }) => text)
-    })
+    const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences })
+    const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
+    const results = await generateMany(model, this.tokenizer, begun, settings, { signal })
+    // A text that was cut must not look like a whole one.
+    signal?.throwIfAborted()
+    return results
   }
 
   /** Continues a prompt and yields the text piece by piece. @throws ConfigError for a model without a language modelling head */

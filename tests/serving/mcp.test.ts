@@ -117,12 +117,16 @@ describe('mcp', () => {
     const model = await open(folders.base)
     const expected = await model.generate(input.prompt, { sample: false, maxNewTokens: 8 })
     model.close()
-    expect(await answer('generate_text', input)).toEqual({ text: expected })
+    const cut = 'The text ends at `maxNewTokens`, 8 tokens. Raise it for a longer text, up to 2048.'
+    expect(await answer('generate_text', input)).toEqual({ text: expected, truncated: cut })
     const sampled = { ...input, temperature: 1.1, seed: 4 }
     const first = await answer('generate_text', sampled)
     expect(await answer('generate_text', sampled)).toEqual(first)
     const chat = await answer<{ text: string }>('generate_text', { ...input, chat: true, system: 'Be brief.' })
+    expect(chat).toEqual({ text: expect.any(String), truncated: cut })
     expect(chat.text).not.toBe(expected)
+    const { tools } = await client.listTools()
+    expect(tools.find(({ name }) => name === 'generate_text')?.description).toContain('128 by default')
     const refused = await call('classify_texts', { model: folders.base, texts: ['calm'] })
     expect(refused).toMatchObject({ isError: true, text: expect.stringMatching(/classif/) })
     expect(await call('generate_text', { model: join(runs, 'none'), prompt: 'x' })).toMatchObject({ isError: true })

@@ -9,16 +9,27 @@ const model = z.string().describe('folder of a run (`folder` in list_runs), fold
 /** Longest list in an answer; longer ones, such as scores of single records, would fill the context of the agent. */
 const maxListed = 100
 
+/** New tokens of a text: by default, and at most. */
+const defaultNewTokens = 128
+const mostNewTokens = 2048
+
+/** Says which limit has cut a text, for the agent that reads the answer. */
+const truncationOf = (cutBy: 'maxNewTokens' | 'context', newTokens: number, maxNewTokens: number): string => {
+  if (cutBy === 'context') return `The text ends after ${newTokens} tokens, where the context of the model is full.`
+  const remedy = maxNewTokens < mostNewTokens ? ` Raise it for a longer text, up to ${mostNewTokens}.` : ''
+  return `The text ends at \`maxNewTokens\`, ${maxNewTokens} tokens.${remedy}`
+}
+
 export const generateText = defineTool({
   name: 'generate_text',
   title: 'Generate text',
-  description: 'Continue a prompt with a language model, or answer a message with a chat model.',
+  description: `Continue a prompt with a language model, or answer a message with a chat model. The text has at most \`maxNewTokens\` tokens, ${defaultNewTokens} by default; \`truncated\` says where that cut it.`,
   input: z.strictObject({
     model,
     prompt: z.string().min(1).describe('text to continue, or the message with `chat`'),
     chat: z.boolean().default(false).describe("whether the prompt is a message, written by the model's chat template"),
     system: z.string().optional().describe('system prompt of a chat'),
-    maxNewTokens: z.int().min(1).max(2048).default(128).describe('maximum number of new tokens'),
+    maxNewTokens: z.int().min(1).max(mostNewTokens).default(defaultNewTokens).describe('maximum number of new tokens'),
     temperature: z.number().min(0).max(2).default(0).describe('sampling temperature; 0 takes the most likely token'),
     seed: z.int().nonnegative().default(0).describe('random seed'),
   }),
@@ -26,10 +37,20 @@ export const generateText = defineTool({
     const sampling = temperature === 0 ? { sample: false } : { sample: true, temperature, seed }
     const generation = { ...sampling, maxNewTokens }
     return models.use(name, async (opened) => {
-      if (!chat) return { text: await opened.generate(prompt, { ...generation, signal }) }
+      const answerOf = (text: string, newTokens: number, cutBy?: 'maxNewTokens' | 'context') =>
+        cutBy === undefined ? { text } : { text, truncated: truncationOf(cutBy, newTokens, maxNewTokens) }
+      if (!chat) {
+        const [{ text = '', newTokens, finishReason }] = await opened.generateResults([prompt], {
+          ...generation,
+          signal,
+        })
+        const limit = newTokens < maxNewTokens ? 'context' : 'maxNewTokens'
+        return answerOf(text, newTokens, finishReason === 'length' ? limit : undefined)
+      }
       const conversation = await opened.chat({ system, generation })
       conversation.add({ role: 'user', content: prompt })
-      return { text: (await conversation.answer(undefined, signal)).content }
+      const { content, newTokens, cutBy } = await conversation.answer(undefined, signal)
+      return answerOf(content, newTokens, cutBy)
     })
   },
 })

@@ -47,6 +47,15 @@ const make = (type: ModelType, head: HeadType = 'sequence-classification', seed 
 const hasDropout = ({ config }: Model): boolean =>
   Object.entries(config).some(([key, value]) => /dropout/i.test(key) && !/classifier/i.test(key) && Number(value) > 0)
 
+/** What tests ask of an architecture, of one model each: they are too many to build one for each question. */
+const traits = new Map(
+  architectures.map((type) => {
+    const model = make(type)
+    const writes = 'causal-lm' in headsOf(models[type] as ModelDefinition, model.config)
+    return [type, { packs: model.facts.packs !== false, hasDropout: hasDropout(model), writes }]
+  }),
+)
+
 const batch = (rows: number[][]) =>
   placed(tensor(BigInt64Array.from(rows.flat(), BigInt), { shape: [rows.length, rows[0].length] }))
 const ids = batch([
@@ -150,22 +159,27 @@ describe.each(working)('%s on %s', (type, architecture) => {
   })
 
   it('takes dropout from the seed, also in recomputed layers', () => {
-    const run = (recompute: number, seed = 3) => {
+    const prepared = () => {
       const model = make(architecture)
       const config = type === 'lora' ? { ...configOf(type), dropout: 0.4 } : configOf(type)
-      const applied = applyAdapter(model, config as AdapterConfig, { seed: 5, below: belowOf(type, model) })
+      const { trainable } = applyAdapter(model, config as AdapterConfig, { seed: 5, below: belowOf(type, model) })
       // Not the start: there, B is zero and A gets no gradient.
-      step(model, applied.trainable)
-      descend(applied.trainable)
+      step(model, trainable)
+      descend(trainable)
       model.train()
-      const { loss, gradients } = step(model, applied.trainable, seed, recompute)
-      return { loss, gradients: [...gradients].map(([path, gradient]) => [path, gradient!.toFloat32Array()] as const) }
+      return (recompute: number, seed = 3) => {
+        const { loss, gradients } = step(model, trainable, seed, recompute)
+        const values = [...gradients].map(([path, gradient]) => [path, gradient!.toFloat32Array()] as const)
+        for (const parameter of trainable.values()) parameter.grad = undefined
+        return { loss, gradients: values }
+      }
     }
-    const [first, second, again, other] = [run(0), run(0), run(2), run(0, 4)]
+    const [run, runOfAnother] = [prepared(), prepared()]
+    const [first, second, again, other] = [run(0), runOfAnother(0), runOfAnother(2), run(0, 4)]
     expect(second.loss).toBe(first.loss)
     expect(again.loss).toBe(first.loss)
     // Llama and its kin have no dropout of their own; ALBERT has it before the classifier alone.
-    const draws = type === 'lora' || architecture === 'albert' || hasDropout(make(architecture))
+    const draws = type === 'lora' || architecture === 'albert' || traits.get(architecture)?.hasDropout
     expect(other.loss !== first.loss).toBe(draws)
     first.gradients.forEach(([path, values], i) => {
       expect(apart(values, second.gradients[i][1]), path).toBe(0)
@@ -173,7 +187,7 @@ describe.each(working)('%s on %s', (type, architecture) => {
     })
   })
 
-  const packs = make(architecture).facts.packs !== false
+  const packs = traits.get(architecture)?.packs
   it.skipIf(!packs)(
     `takes packed rows as padded ones${packs ? '' : ` (skipped: ${architecture} has no packed form)`}`,
     () => {
@@ -188,9 +202,7 @@ describe.each(working)('%s on %s', (type, architecture) => {
   )
 })
 
-const decoders = architectures.filter(
-  (type) => 'causal-lm' in headsOf(models[type] as ModelDefinition, make(type).config),
-)
+const decoders = architectures.filter((type) => traits.get(type)?.writes)
 describe.each(decoders)('generation with %s', (architecture) => {
   const writers = types.filter((type) => refusals[type]?.[architecture] === undefined && type !== 'full')
   it.each(writers)('%s gives the same tokens with and without a cache, and others than the base', async (type) => {

@@ -50,7 +50,7 @@ beforeAll(async () => {
   const env = { TUNESMITH_BUCKET_MEGABYTES: String(bucketBytes / 2 ** 20) }
   // Of the plans, which are made in this process.
   Object.assign(process.env, env)
-  const { codes, lines } = await runTogether(2, runs(), '', env)
+  const { codes, lines } = await runTogether(2, runs(), '', { ...env, MEASURE_PEAK: '1' })
   expect(lines.filter((line) => line.includes('error'))).toEqual([])
   expect(codes).toEqual([0, 0])
   const found = lines.flatMap((line) => (line.startsWith('1 {') ? [JSON.parse(line.slice(2)).peak as number] : []))

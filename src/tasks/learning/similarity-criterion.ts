@@ -125,6 +125,11 @@ class SimilarityCriterion<Example extends ComparedExample> implements Criterion<
     return { [similarityTerm]: isKnown(example) ? 1 : 0 }
   }
 
+  /** Every token is part of a vector that is compared. */
+  trainedTokens(example: Example): number {
+    return isKnown(example) ? example.ids.length : 0
+  }
+
   collate(examples: readonly Example[], how: CollateOptions): ComparedBatch {
     const { inputs, tokens } = placeSequences(examples, this.#options.padId, how)
     return { inputs, tokens, examples }

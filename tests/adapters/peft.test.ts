@@ -162,6 +162,14 @@ it('rows of tokens beside a LoRA of the output layer are refused where they chan
   await expect(loadAdapter(folder)).rejects.toThrow(/LoRA of the output layer or rows of it .*, got both/)
 })
 
+it('rows of the output layer alone are refused by name', async () => {
+  const folder = await changedCopy('llama-tokens', 'output-rows', (tensors, fields) => {
+    for (const key of [...tensors.keys()]) if (key.includes('embed_tokens')) tensors.delete(key)
+    fields.trainable_token_indices = { lm_head: [9, 4] }
+  })
+  await expect(loadAdapter(folder)).rejects.toThrow(/token ids of the embeddings model\.embed_tokens .*, got .*lm_head/)
+})
+
 it('a LoRA outside the numbered layers is saved under its whole module name', async () => {
   const source = join(golden, 'bert-lora')
   const folder = await changedCopy('bert-lora', 'pooler', (tensors, fields) => {

@@ -139,6 +139,10 @@ export const readTokenRows = (file: PeftFile, model: Model) => {
   if (given === undefined || given === null || names.embedding === undefined)
     return { ids: [] as number[], withOutput: false, fill: () => {} }
   const lists = isIds(given) ? [given] : Object.values(given)
+  if (!isIds(given) && !Object.keys(given).some((name) => `.${names.embedding}`.endsWith(`.${name}`)))
+    throw new CheckpointError(
+      `${file.path}: Expected token ids of the embeddings ${names.embedding} in \`${field}\`, got ${show(given)}. Merge the adapter into its base with PEFT.`,
+    )
   const [ids] = lists
   if (!lists.every(isIds) || lists.some((list) => list.join() !== ids.join()))
     throw new CheckpointError(

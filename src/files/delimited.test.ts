@@ -14,6 +14,17 @@ describe('DelimitedParser', () => {
     expect(parser.isOpen).toBe(false)
   })
 
+  it('tells where text follows the closing quote of a field of several lines', () => {
+    const parser = new DelimitedParser(',', true)
+    parser.push('"never closed,1')
+    expect(parser.push('"next record",2')).toEqual(['never closed,1\nnext record"', '2'])
+    expect(parser.hasStrayText).toBe(true)
+    for (const lines of [['"one" line,1'], ['"two', 'lines" ,"a" b'], ['a,b']]) {
+      for (const line of lines) parser.push(line)
+      expect(parser.hasStrayText).toBe(false)
+    }
+  })
+
   it('keeps quotes inside a field that does not begin with one', () => {
     expect(new DelimitedParser(',', true).push('5" pipe,"x"')).toEqual(['5" pipe', 'x'])
   })
@@ -57,6 +68,7 @@ describe('parseDelimited', () => {
       ['a', 'b'],
       ['1', '2'],
     ])
+    expect(() => parseDelimited('a,b\n1,"open\n2,"x"\n', 'a.csv')).toThrow(/^a\.csv:2: .* before it is not closed\./)
     expect(() => parseDelimited('a,b\n1,"open\nmore\n', 'a.csv')).toThrow(/^a\.csv:2: Expected a closing quote/)
     expect(() => parseDelimited('"', 'a.csv')).toThrow(DataError)
   })

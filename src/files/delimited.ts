@@ -12,6 +12,7 @@ export class DelimitedParser {
   #fields: string[] = []
   /** Text so far of a quoted field that is not closed yet. */
   #open: string | undefined
+  #hasStrayText = false
 
   /**
    * @param delimiter text between two fields
@@ -27,9 +28,19 @@ export class DelimitedParser {
     return this.#open !== undefined
   }
 
+  /**
+   * Whether text follows the closing quote of a field of several lines in the last record. That quote then opens a field of
+   * its own as a rule: a quote before it was never closed, and swallowed lines.
+   */
+  get hasStrayText(): boolean {
+    return this.#hasStrayText
+  }
+
   /** The fields of the record that this line completes, or undefined while a quoted field is open. */
   push(line: string): string[] | undefined {
+    if (this.#open === undefined) this.#hasStrayText = false
     if (this.#open === undefined && !(this.#quoted && line.includes(QUOTE))) return line.split(this.#delimiter)
+    let isLong = this.#open !== undefined
     let insideQuotes = this.#open !== undefined
     let field = insideQuotes ? `${this.#open}\n` : ''
     for (let at = 0; ; ) {
@@ -53,7 +64,10 @@ export class DelimitedParser {
       }
       // Text after a closing quote is kept, as spreadsheets do.
       const next = line.indexOf(this.#delimiter, at)
-      this.#fields.push(field + (next < 0 ? line.slice(at) : line.slice(at, next)))
+      const rest = next < 0 ? line.slice(at) : line.slice(at, next)
+      if (isLong && rest.trim() !== '') this.#hasStrayText = true
+      isLong = false
+      this.#fields.push(field + rest)
       if (next < 0) return this.#finish()
       at = next + this.#delimiter.length
       field = ''
@@ -81,6 +95,10 @@ export interface DelimitedOptions {
   quoted?: boolean
 }
 
+/** What is wrong with a record that has stray text. */
+export const STRAY_TEXT =
+  'Expected a delimiter after the closing quote of a field of several lines, got text: a quote before it is not closed'
+
 /** All records of a text without its empty lines. @throws DataError with the line of a quote that is never closed */
 export const parseDelimited = (
   text: string,
@@ -93,6 +111,7 @@ export const parseDelimited = (
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (!parser.isOpen) firstLine = index + 1
     const fields = parser.push(line)
+    if (parser.hasStrayText) throw new DataError(`${STRAY_TEXT}. Close the field.`, path, firstLine)
     if (fields !== undefined && (fields.length > 1 || fields[0] !== '')) records.push(fields)
   }
   if (parser.isOpen)

@@ -1,7 +1,7 @@
 // Reading files of any format: paths and globs, byte streams, compression, lines, strict UTF-8, delimited values,
 // Parquet, zip, tar and XML.
 
-export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimited.ts'
+export { type DelimitedOptions, DelimitedParser, parseDelimited, STRAY_TEXT } from './delimited.ts'
 export { type PackedFile, packedFiles } from './packed-files.ts'
 export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 export {

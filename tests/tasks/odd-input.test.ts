@@ -112,6 +112,14 @@ describe('a skipped record', () => {
     ])
   })
 
+  it('is an open quote that the next quoted field closes', async () => {
+    const path = file('skipped/swallowed.csv', 'text,label\n"a",x\n"b,y\n"c",x\n"d",y\n')
+    await expect(read(classes, path)).rejects.toThrow(/swallowed\.csv:3: Expected a delimiter after the closing quote/)
+    const { records, report } = await read(classes, path, { onFault: 'skip' })
+    expect(records).toMatchObject([{ text: 'a' }, { text: 'd' }])
+    expect(report.skipped['unclosed-quote']).toMatchObject({ count: 1 })
+  })
+
   it('is named by reason where no record is left', async () => {
     const path = file('skipped/all.json', squad(answer('dog', 2)))
     await expect(read(answers, path, { onMisplaced: 'skip' })).rejects.toThrow(

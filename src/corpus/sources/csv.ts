@@ -121,6 +121,11 @@ export async function* readCsv(
       openLength += line.length + 1
       continue
     }
+    if (parser.hasStrayText) {
+      openLines.push(current)
+      yield* readOpenLines()
+      continue
+    }
     const record = toRecord(fields, openLines[0] ?? current)
     openLines = []
     openLength = 0

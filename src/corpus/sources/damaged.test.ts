@@ -305,6 +305,11 @@ describe('csv', () => {
     expect(rejects).toMatchObject([{ reason: 'unclosed-quote', detail: 'line 3' }])
     expect(documents).toHaveLength(501)
   })
+  it('loses one line to a quote that the next quoted field closes', async () => {
+    const { documents, rejects } = await read('csv', 'text,n\n"one",1\n"two,2\n"three",3\n"four",4\n')
+    expect(rejects).toMatchObject([{ reason: 'unclosed-quote', detail: 'line 3' }])
+    expect(documents.map(({ text }) => text)).toEqual(['one', 'three', 'four'])
+  })
   it('reads quotes literally with tabs, and counts ragged rows', async () => {
     const { documents, rejects } = await read('csv', 'text\tn\n"so\t1\nshort\nit is 5" wide\t2\n')
     expect(documents.map(({ text }) => text)).toEqual(['"so', 'it is 5" wide'])

@@ -2,7 +2,7 @@
 // are plain text by default, as in GLUE's files. Where the first line of a .csv file has no comma, semicolons, tabs or bars are the
 // delimiter, as in exports of spreadsheets. Columns without a name are called 0, 1, 2 …
 import { DataError } from '../../core/index.ts'
-import { DelimitedParser, textLines } from '../../files/index.ts'
+import { DelimitedParser, STRAY_TEXT, textLines } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const maxRecordLength = 2 ** 26
@@ -31,6 +31,16 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
       const fields = parser.push(text)
       if (fields === undefined) {
         if (recordLength > maxRecordLength) break
+        continue
+      }
+      if (parser.hasStrayText) {
+        faults.fault(
+          {
+            reason: 'unclosed-quote',
+            message: `${STRAY_TEXT}. Double the quotes inside fields, or set \`quotes\` literal.`,
+          },
+          { file, line: first },
+        )
         continue
       }
       if (fields.length === 1 && fields[0].trim() === '') continue

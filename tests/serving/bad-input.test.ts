@@ -89,6 +89,11 @@ describe('a request', () => {
     ['an unknown field', chat({ stopp: 'x' }), { status: 400, param: 'stopp', code: 'unknown_parameter' }],
     ['a field that is not served', chat({ audio: {} }), { status: 400, param: 'audio', code: 'unsupported_parameter' }],
     ['a verbosity', chat({ verbosity: 'low' }), { status: 400, param: 'verbosity', code: 'unsupported_parameter' }],
+    [
+      'padded events',
+      chat({ stream: true, stream_options: { include_obfuscation: true } }),
+      { status: 400, param: 'stream_options.include_obfuscation', message: /got true\. Events are never padded/ },
+    ],
     ['an answer to store', chat({ store: true }), { status: 400, param: 'store' }],
     ['a paid tier', chat({ service_tier: 'flex' }), { status: 400, param: 'service_tier' }],
     [

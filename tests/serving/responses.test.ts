@@ -52,7 +52,8 @@ describe('/v1/responses', () => {
   it('sends in events what it answers whole, in the order that the client builds a response from', async () => {
     const request = { input: 'Who sails?', max_output_tokens: 16, seed: 2, temperature: 1.2 }
     const whole = await respond(request)
-    const stream = client.responses.stream({ model: 'base', ...request } as never)
+    const options = { stream_options: { include_obfuscation: false } }
+    const stream = client.responses.stream({ model: 'base', ...request, ...options } as never)
     const kinds: string[] = []
     let text = ''
     const numbers: number[] = []
@@ -154,6 +155,8 @@ describe('/v1/responses', () => {
     await refused({ background: true }).toThrow(/background/)
     await refused({ tools: [{ type: 'web_search' }] }).toMatchObject({ status: 400 })
     await refused({ max_tokens: 4 }).toThrow(/max_output_tokens|max_tokens/)
+    await refused({ stream_options: { include_obfuscation: true } }).toThrow(/got true\. Events are never padded/)
+    await refused({ stream_options: { include_usage: true } }).toThrow(/unknown key `include_usage`/)
     await refused({ input: '' }).toMatchObject({ status: 400 })
     await refused({ top_logprobs: 2 }).toThrow(/needs "message.output_text.logprobs" in `include`/)
     await refused({ parallel_tool_calls: false }).toThrow(/needs `tools`/)

@@ -13,7 +13,7 @@ import {
   startChat,
 } from '../texts/chat-run.ts'
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
-import { samplingFields } from '../texts/sampling.ts'
+import { samplingFields, withoutObfuscation } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
 import { allowedMode, functionName, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
@@ -66,6 +66,10 @@ const body = z.strictObject({
   parallel_tool_calls: chatFields.parallel_tool_calls,
   include: z.array(z.literal(withLogprobs)).nullish().describe('log-probabilities of the new tokens'),
   top_logprobs: chatFields.top_logprobs,
+  stream_options: z
+    .strictObject({ include_obfuscation: withoutObfuscation.nullish() })
+    .nullish()
+    .describe('options of events'),
   truncation: z.literal('disabled').nullish().describe('inputs are never shortened'),
   ...serviceFields,
   ...{ temperature, top_p, top_k, min_p, seed, stream, user },

@@ -7,6 +7,15 @@ import type { ServedModel } from '../models/served-models.ts'
 const stops = z.string().min(1).max(256)
 const tokenId = z.int().nonnegative()
 
+/** OpenAI pads events to hide the lengths of tokens from who watches the connection. */
+export const withoutObfuscation = z
+  .boolean()
+  .refine(
+    (given) => !given,
+    'Expected false for `stream_options.include_obfuscation`, got true. Events are never padded: leave it out.',
+  )
+  .describe('events are never padded to hide the lengths of tokens')
+
 /** Fields of chats and completions. OpenAI's clients send null for what is not set. */
 export const samplingFields = {
   temperature: z
@@ -36,7 +45,7 @@ export const samplingFields = {
   n: z.int().min(1).nullish().describe('number of texts (default: 1)'),
   stream: z.boolean().nullish().describe('send the text as events while it is generated'),
   stream_options: z
-    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.literal(false).nullish() })
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: withoutObfuscation.nullish() })
     .nullish()
     .describe('whether the last event has the usage'),
   priority: z

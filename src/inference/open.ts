@@ -326,6 +326,7 @@ export class TextModel {
     input: string | readonly string[],
     options: GenerationOptions & { signal?: AbortSignal } = {},
   ): Promise<string | string[]> {
+    this.#expectGeneration(options)
     return forOneOrMany(input, async (prompts) =>
       (await this.generateResults(prompts, options)).map(({ text = '' }) => text),
     )
@@ -336,13 +337,8 @@ export class TextModel {
     prompts: readonly string[],
     { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
   ): Promise<GenerationResult[]> {
-    const model = this.#generativeModel('generate')
-    const { numReturnSequences = 1 } = options
-    if (numReturnSequences !== 1)
-      throw new ConfigError(
-        `Expected 1 for \`numReturnSequences\`, got ${numReturnSequences}. Call the function \`generate\`, which returns several texts for a prompt.`,
-      )
-    const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences })
+    const model = this.#expectGeneration(options)
+    const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences: 1 })
     const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
     const results = await generateMany(model, this.tokenizer, begun, settings, { signal })
     // A text that was cut must not look like a whole one.
@@ -391,6 +387,15 @@ export class TextModel {
     if (heads.includes(this.model.headType)) return
     throw new ConfigError(
       `Expected a model with the head ${heads.join(' or ')} for \`${method}\`, got ${this.head}. Use the method that fits: ${methodsOf(this.head)}.`,
+    )
+  }
+
+  /** The model for `generate`. @throws ConfigError for one that writes no text, or several texts for a prompt */
+  #expectGeneration({ numReturnSequences = 1 }: GenerationOptions): Model {
+    const model = this.#generativeModel('generate')
+    if (numReturnSequences === 1) return model
+    throw new ConfigError(
+      `Expected 1 for \`numReturnSequences\`, got ${numReturnSequences}. Call the function \`generate\`, which returns several texts for a prompt.`,
     )
   }
 

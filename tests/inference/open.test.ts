@@ -285,6 +285,9 @@ describe('predict, evaluate and score', () => {
     expect(predictions).toMatchObject([{ text: 'a' }, { text: 'the sea' }])
     const alone = await predict({ model: at('classes'), texts: 'the sea' })
     expect(alone.predictions).toEqual([predictions[1]])
+    const cut = await predict({ model: at('classes'), texts: 'the sea '.repeat(8), options: { maxLength: 8 } })
+    expect(cut.predictions).toMatchObject([{ truncatedTokens: 26 }])
+    expect(renderPrediction(head, cut.predictions[0])).toMatch(/\n {2}The end of the text, 26 tokens, was truncated\.$/)
     await expect(predict({ model: at('classes'), texts: ['a'], options: { topK: 3 } })).rejects.toThrow(/topK/)
     await expect(predict({ model: at('classes'), texts: [] })).rejects.toThrow(/at least one text/)
     await expect(predict({ model: at('classes'), texts: ['a'], head: 'embedding' })).rejects.toThrow(
@@ -305,6 +308,13 @@ describe('predict, evaluate and score', () => {
     expect(renderPrediction(head, found)).toBe('what sailed\n  the ships (sea 25.0 %)')
     expect(renderPrediction(head, { question: 'why', answer: '', noAnswerProbability: 0.9 })).toBe(
       'why\n  no answer (no answer 90.0 %)',
+    )
+    // 64 tokens of a question are read, in however many windows of the context.
+    const long = 'the '.repeat(70).trim()
+    const cut = await predict({ model: at('spans'), texts: long, options: { context: `${context} `.repeat(40) } })
+    expect(cut.predictions).toMatchObject([{ question: long, truncatedTokens: 6 }])
+    expect(renderPrediction(head, cut.predictions[0])).toMatch(
+      /\n {2}The end of the question, 6 tokens, was truncated\.$/,
     )
     for (const options of [{}, { context: '' }])
       await expect(predict({ model: at('spans'), texts: questions, options })).rejects.toThrow(

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import type { InferenceModel } from '../load.ts'
 import { definePrediction, taskPredictionOptions } from './prediction.ts'
-import { predictFields, spanTask } from './task-predictions.ts'
+import { predictFields, spanTask, truncationNote } from './task-predictions.ts'
 
 /** An answer to a question. */
 export interface Answer {
@@ -13,6 +13,8 @@ export interface Answer {
   noAnswerProbability?: number
   /** Further answers of an extractive model. */
   alternatives?: { answer: string; probability: number }[]
+  /** Tokens of the question beyond `maxQuestionTokens`, which an extractive model did not read; absent for a whole question. */
+  truncatedTokens?: number
 }
 
 /** The spans of contexts that answer questions. @throws ConfigError for a model of another task */
@@ -23,10 +25,11 @@ export const findAnswers = async (
 ): Promise<Answer[]> => {
   const inputs = questions.map((one) => ({ ...one }))
   const predictions = await predictFields(loaded, spanTask(), inputs, options)
-  return predictions.map(({ prediction }) => {
+  return predictions.map(({ prediction, truncatedTokens }) => {
     const { id: _, ...answer } = prediction
     // The fields of a span prediction; the registry gives every task as one type, without its own predictions.
-    return answer as unknown as Answer
+    const found = answer as unknown as Answer
+    return truncatedTokens === 0 ? found : { ...found, truncatedTokens }
   })
 }
 
@@ -46,10 +49,10 @@ export const spanPrediction = definePrediction({
     const [answer] = await findAnswers(loaded, [{ question, context }], options)
     return { question, ...answer }
   },
-  render({ question, answer, noAnswerProbability, alternatives = [] }: Answer & { question: string }) {
+  render({ question, answer, noAnswerProbability, alternatives = [], truncatedTokens }: Answer & { question: string }) {
     const others = alternatives.map((one) => `${one.answer} ${percent(one.probability)}`)
     const none = noAnswerProbability === undefined ? [] : [`no answer ${percent(noAnswerProbability)}`]
     const more = [...none, ...others].join(', ')
-    return `${question}\n  ${answer === '' ? 'no answer' : answer}${more === '' ? '' : ` (${more})`}`
+    return `${question}\n  ${answer === '' ? 'no answer' : answer}${more === '' ? '' : ` (${more})`}${truncationNote('question', truncatedTokens)}`
   },
 })

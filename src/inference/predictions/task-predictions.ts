@@ -1,5 +1,6 @@
 // Predictions of models with a task's head, such as classes or tags: the task of the specialist, applied to one text.
 import { z } from 'zod'
+import { formatCount } from '../../core/index.ts'
 import type { HeadOptions, HeadType } from '../../models/index.ts'
 import type { SpecialistTask } from '../../runs/index.ts'
 import {
@@ -49,6 +50,8 @@ const taskFor = (headType: HeadType, implied: TaskChoice, recorded: SpecialistTa
 export interface TaskTextPrediction {
   prediction: TaskPrediction & { [field: string]: unknown }
   parts: { tokens?: readonly string[] }
+  /** Tokens of the input that the model did not read, since it was too long. */
+  truncatedTokens: number
 }
 
 const choose = async (loaded: InferenceModel, implied: TaskChoice) => {
@@ -80,10 +83,12 @@ export const predictFields = async (
   const config = taskConfig(task, settings, undefined, own?.settings)
   const records = inputs.map((fields, i) => task.recordFromInput(fields, String(i), config))
   const length = maxLength ?? own?.maxLength
-  const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length, signal })
+  const options = { maxLength: length, signal }
+  const { predictions, truncated } = await predictTask(model, tokenizer, task, records, config, options)
   return predictions.map((prediction, i) => ({
     prediction: prediction as TaskTextPrediction['prediction'],
     parts: task.alignedInputs?.(records[i]) ?? {},
+    truncatedTokens: truncated[i],
   }))
 }
 
@@ -109,16 +114,34 @@ const renderPrediction = (
   return `${shown.join(', ')}${alternatives.length === 0 ? '' : ` (${alternatives.join(', ')})`}`
 }
 
+/** What a rendered prediction says of a text that was too long. */
+export const truncationNote = (what: string, tokens = 0): string =>
+  tokens === 0
+    ? ''
+    : `\n  The end of the ${what}, ${formatCount(tokens)} ${tokens === 1 ? 'token' : 'tokens'}, was truncated.`
+
+interface TextPrediction {
+  text: string
+  tokens?: readonly string[]
+  /** Absent where the whole text was read. */
+  truncatedTokens?: number
+}
+
 const taskPrediction = (choose: (options: HeadOptions) => TaskChoice) =>
   definePrediction({
     options: z.strictObject(taskPredictionOptions),
     async predict(loaded, text, options) {
-      const [{ prediction, parts }] = await predictFields(loaded, choose(loaded.model.headOptions), [{ text }], options)
+      const [{ prediction, parts, truncatedTokens }] = await predictFields(
+        loaded,
+        choose(loaded.model.headOptions),
+        [{ text }],
+        options,
+      )
       const { id: _, ...fields } = prediction
-      return { text, ...parts, ...fields }
+      return { text, ...parts, ...fields, ...(truncatedTokens === 0 ? {} : { truncatedTokens }) }
     },
-    render: ({ text, tokens, ...fields }: { text: string; tokens?: readonly string[] }) =>
-      `${text}\n  ${renderPrediction(fields, tokens)}`,
+    render: ({ text, tokens, truncatedTokens, ...fields }: TextPrediction) =>
+      `${text}\n  ${renderPrediction(fields, tokens)}${truncationNote('text', truncatedTokens)}`,
   })
 
 export const classPrediction = taskPrediction(classificationTask)

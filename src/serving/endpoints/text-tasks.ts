@@ -225,11 +225,12 @@ export const answers = defineEndpoint({
     const results = await inBatch(call, model, 'answer', questions, (inputs, signal) =>
       model.text.answerAll(inputs, { signal }),
     )
-    const data = results.map(({ answer, noAnswerProbability, alternatives = [] }, index) => ({
+    const data = results.map(({ answer, noAnswerProbability, alternatives = [], truncatedTokens }, index) => ({
       index,
       answer,
       no_answer_probability: noAnswerProbability ?? null,
       alternatives,
+      ...(truncatedTokens === undefined ? {} : { truncated_tokens: truncatedTokens }),
     }))
     return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
   },

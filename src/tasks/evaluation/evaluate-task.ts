@@ -57,6 +57,12 @@ export interface PredictionResult<Prediction extends TaskPrediction = TaskPredic
   predictions: Prediction[]
 }
 
+/** Predictions with what the model did not read. */
+interface ReadPredictions<Prediction extends TaskPrediction> extends PredictionResult<Prediction> {
+  /** Tokens of each record that were truncated, in the order of the records. */
+  truncated: number[]
+}
+
 /** Scores of predictions. */
 export interface TaskSummary extends PredictionSummary {
   metrics: ScoreIntervals
@@ -151,13 +157,15 @@ export const predictTask = async <
   records: readonly Record[],
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
-): Promise<PredictionResult<Prediction>> => {
+): Promise<ReadPredictions<Prediction>> => {
   const predictions: Prediction[] = []
+  const truncated: number[] = []
   const source = recordsInMemory(records)
-  const summary = await predictRecords(model, tokenizer, task, source, config, options, (_, prediction) => {
+  const summary = await predictRecords(model, tokenizer, task, source, config, options, (_, prediction, tokens) => {
     predictions.push(prediction)
+    truncated.push(tokens)
   })
-  return { predictions, ...summary }
+  return { predictions, truncated, ...summary }
 }
 
 /** Scores without predictions, and what they show. */
@@ -198,10 +206,18 @@ export const evaluateRecords = async <
   take: TakePrediction<Record, Prediction> = () => {},
 ): Promise<EvaluatedRecords> => {
   const scorer = task.scorer(config, model.headOptions.labels)
-  const summary = await predictRecords(model, tokenizer, task, records, config, options, (record, prediction) => {
-    scorer.add(record, prediction)
-    take(record, prediction)
-  })
+  const summary = await predictRecords(
+    model,
+    tokenizer,
+    task,
+    records,
+    config,
+    options,
+    (record, prediction, tokens) => {
+      scorer.add(record, prediction)
+      take(record, prediction, tokens)
+    },
+  )
   const scored = scorer.units()
   const { seed, resamples, confidence, signal } = options
   return {

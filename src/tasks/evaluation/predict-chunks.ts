@@ -8,6 +8,7 @@ import type { Predictions, PredictOptions } from './predict-from-logits.ts'
 export type TakePrediction<Record extends TaskRecord, Prediction extends TaskPrediction> = (
   record: Record,
   prediction: Prediction,
+  truncatedTokens: number,
 ) => void
 
 /** What happened to the records. */
@@ -48,7 +49,7 @@ export const predictChunks = async <Record extends TaskRecord, Prediction extend
     })
     for (const [i, record] of chunk.entries()) {
       if (i % turnRecords === turnRecords - 1) await setImmediate()
-      take(record, part.predictions[i])
+      take(record, part.predictions[i], part.truncated[i])
     }
     for (const tokens of part.truncated) {
       all.truncatedTokens += tokens

@@ -12,7 +12,7 @@ export interface QuestionWindow {
   contextLength: number
   /** UTF-16 offsets of the context's tokens in its text: start, end, start, end … */
   offsets: Int32Array
-  /** Tokens of the question beyond `maxQuestionTokens`. */
+  /** Tokens of the question beyond `maxQuestionTokens`, in the first window; 0 in the others. */
   truncatedTokens: number
 }
 
@@ -82,7 +82,7 @@ export const createWindows = (
         contextAt,
         contextLength: to - from,
         offsets: offsets.subarray(2 * from, 2 * to),
-        truncatedTokens: whole.length - questionIds.length,
+        truncatedTokens: from === 0 ? whole.length - questionIds.length : 0,
       })
       if (to === contextIds.length) return windows
     }

@@ -86,6 +86,14 @@ const expectBase = (file: PeftFile, { theirs, parts }: NamedLinear): void => {
     )
 }
 
+/** @throws CheckpointError where rows of tokens change the output layer, which LoRA changes */
+const expectOneChange = (file: PeftFile, model: Model, withOutput: boolean): void => {
+  if (withOutput || tiedLayer(model) !== undefined)
+    throw new CheckpointError(
+      `${file.path}: Expected LoRA of the output layer or rows of it in \`${tokenRowsField}\`, got both. Merge the adapter into its base with PEFT.`,
+    )
+}
+
 const read = (file: PeftFile, model: Model) => {
   const { fields } = file
   if (!supportedInits.includes(fields.init_lora_weights))
@@ -97,34 +105,29 @@ const read = (file: PeftFile, model: Model) => {
   const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
   const dropout = numberField(file, 'lora_dropout', 0)
   const [rankOf, alphaOf] = [modulePatterns(file, 'rank_pattern'), modulePatterns(file, 'alpha_pattern')]
+  const shapeOf = (module: string): LoraShape => ({
+    rank: rankOf(module) ?? rank,
+    alpha: alphaOf(module) ?? alpha,
+    rsLora,
+    dora,
+    dropout,
+  })
   const changed = namedLinears(model).filter(
     ({ theirs }) => file.has(theirs + suffixes.a) || file.has(theirs + suffixes.b) || isTargeted(file, theirs),
   )
   const found = changed.flatMap((linear) => {
     const { theirs, parts } = linear
-    const rankHere = rankOf(theirs) ?? rank
+    const { rank: rankHere } = shapeOf(theirs)
     const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const a = file.take(theirs + suffixes.a, [rankHere, inputs])
     const b = file.take(theirs + suffixes.b, [outputs, rankHere])
     expectBase(file, linear)
     const magnitude = dora ? file.take(theirs + suffixes.magnitude, [outputs]) : undefined
-    const shape: LoraShape = {
-      rank: rankHere,
-      alpha: alphaOf(theirs) ?? alpha,
-      rsLora,
-      dora,
-      dropout,
-    }
+    const shape = shapeOf(theirs)
     return [{ linear, shape, a, b, magnitude }]
   })
   const table = embeddingIn(file, model)
-  const tableShape: LoraShape = {
-    rank: (table === undefined ? undefined : rankOf(table)) ?? rank,
-    alpha: (table === undefined ? undefined : alphaOf(table)) ?? alpha,
-    rsLora,
-    dora,
-    dropout,
-  }
+  const tableShape = shapeOf(table ?? '')
   const fillTable = table === undefined ? undefined : readEmbedding(file, model, table, tableShape.rank)
   const blocks = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
   const paths = found.flatMap(({ linear }) => linear.parts.map(({ path }) => path))
@@ -152,10 +155,7 @@ const read = (file: PeftFile, model: Model) => {
     tokens: [],
   }
   const rows = readTokenRows(file, model)
-  if (rows.ids.length > 0 && outputs.length > 0 && (rows.withOutput || tiedLayer(model) !== undefined))
-    throw new CheckpointError(
-      `${file.path}: Expected LoRA of the output layer or rows of it in \`${tokenRowsField}\`, got both. Merge the adapter into its base with PEFT.`,
-    )
+  if (rows.ids.length > 0 && outputs.length > 0) expectOneChange(file, model, rows.withOutput)
   return {
     config,
     plan: (context: Parameters<typeof attachLora>[3]) => {

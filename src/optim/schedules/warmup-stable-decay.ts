@@ -1,4 +1,5 @@
 // Warmup-stable-decay: a constant phase, then a short decay at the end, so that a long run can be ended at any length.
+// Warmup starts at 0 as in all schedules, where that of transformers starts at the floor.
 import { z } from 'zod'
 import { defineSchedule, floorField, oneWarmup, oneWarmupMessage, warmupFields, warmupLength } from './schedule.ts'
 

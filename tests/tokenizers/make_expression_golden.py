@@ -291,6 +291,32 @@ strftime_now("%Y")|length
 1.e5
 1..e
 10 // 3 * 3 }}{{ 10 % 3 }}{{ -10 // 3
+"hello".startswith("l", 2)
+"hello".startswith("", 9)
+"hello".startswith(("l", "x"), 2)
+"hello".endswith("l", 0, -1)
+"hello".find("", 9)
+"hello".find("", 5)
+"hello".find("l", 3)
+"hello".find("l", none, 3)
+"hello".find("l", -2)
+"hello".find("l", "x")
+u.find("e", 3, 9)
+"hello".rfind("l", 0, 3)
+"hello".rfind("", 1, 3)
+"hello".index("l", 3)
+"hello".index("l", 4)
+"hello".count("", 2)
+"hello".count("l", -3, -1)
+"hello".count("", 9)
+"a".partition("")
+"a".rpartition("")
+u.casefold()
+"\u1e9e\u03c2".casefold()
+u.title()
+"\u00dfa".title()
+"\u00dfa".capitalize()
+"\u01c6a".title()
 """.strip().split("\n")
 
 

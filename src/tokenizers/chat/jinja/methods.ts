@@ -84,16 +84,37 @@ const splitWhite = (text: string, limit: number, fromRight: boolean): string[] =
   return fromRight ? [rest, ...parts] : [...parts, rest]
 }
 
+const digraphs: readonly (readonly [RegExp, string])[] = [
+  [/[\u01c4-\u01c6]/, '\u01c5'],
+  [/[\u01c7-\u01c9]/, '\u01c8'],
+  [/[\u01ca-\u01cc]/, '\u01cb'],
+  [/[\u01f1-\u01f3]/, '\u01f2'],
+]
+
+/** A character at the start of a title: of several letters only the first is large, as in Ss. */
+const titleCase = (one: string): string => {
+  const digraph = digraphs.find(([set]) => set.test(one))
+  if (digraph !== undefined) return digraph[1]
+  const [first = '', ...rest] = characters(one.toUpperCase())
+  return first + rest.join('').toLowerCase()
+}
+
+/** `str.casefold` by Unicode's full folding, which the way through capitals gives: \u00df becomes ss. Only a dotless i stays. */
+const casefolded = (text: string): string =>
+  characters(text)
+    .map((one) => (one === '\u0131' ? one : one.toLowerCase().toUpperCase().toLowerCase()))
+    .join('')
+
 /** `str.title`: a capital at the start of each run of letters. */
 const titled = (text: string) =>
   text.replace(/\p{L}+/gu, (word) => {
     const [first, ...rest] = characters(word)
-    return first.toUpperCase() + rest.join('').toLowerCase()
+    return titleCase(first) + rest.join('').toLowerCase()
   })
 
 export const capitalized = (text: string): string => {
   const [first = '', ...rest] = characters(text)
-  return first.toUpperCase() + rest.join('').toLowerCase()
+  return titleCase(first) + rest.join('').toLowerCase()
 }
 
 const pad = (text: string, width: unknown, fill: unknown, side: 'left' | 'right' | 'center'): string => {
@@ -154,11 +175,36 @@ const found = (at: number): number => {
   return at
 }
 
-/** A position in code points from one in UTF-16 units. */
-const inCharacters = (text: string, at: number): number => (at <= 0 ? at : lengthOf(text.slice(0, at)))
+/** The part of a text from one character to another, as methods of Python take it; undefined where it begins after its end. */
+const windowOf = (text: string, [from, to]: readonly unknown[]): { part: string; at: number } | undefined => {
+  if ((from ?? null) === null && (to ?? null) === null) return { part: text, at: 0 }
+  const all = characters(text)
+  const { length } = all
+  const at = bounds(from, 0, length, 0, Number.POSITIVE_INFINITY)
+  const end = bounds(to, length, length, 0, length)
+  return at > end ? undefined : { part: all.slice(at, end).join(''), at }
+}
+
+/** The place of a text in another, in characters; -1 for none. */
+const placeOf = (text: string, [given, ...window]: readonly unknown[], last: boolean): number => {
+  const wanted = textOf(given, 'must')
+  const inside = windowOf(text, window)
+  if (inside === undefined) return -1
+  const { part, at } = inside
+  const place = last ? part.lastIndexOf(wanted) : part.indexOf(wanted)
+  return place < 0 ? -1 : at + lengthOf(part.slice(0, place))
+}
+
+const countIn = (text: string, [given, ...window]: readonly unknown[]): number => {
+  const wanted = textOf(given, 'must')
+  const part = windowOf(text, window)?.part
+  if (part === undefined) return 0
+  return wanted === '' ? lengthOf(part) + 1 : part.split(wanted).length - 1
+}
 
 const partitioned = (text: string, separator: unknown, last: boolean): Tuple => {
   const by = textOf(separator, 'separator')
+  if (by === '') throw new TemplateError('empty separator')
   const at = last ? text.lastIndexOf(by) : text.indexOf(by)
   if (at < 0) return last ? Tuple.of('', '', text) : Tuple.of(text, '', '')
   return Tuple.of(text.slice(0, at), by, text.slice(at + by.length))
@@ -167,7 +213,7 @@ const partitioned = (text: string, separator: unknown, last: boolean): Tuple => 
 const stringMethods: { readonly [name: string]: Method<string> } = {
   upper: (text) => text.toUpperCase(),
   lower: (text) => text.toLowerCase(),
-  casefold: (text) => text.toLowerCase(),
+  casefold: casefolded,
   swapcase: (text) =>
     characters(text)
       .map((one) => (one === one.toLowerCase() ? one.toUpperCase() : one.toLowerCase()))
@@ -180,18 +226,20 @@ const stringMethods: { readonly [name: string]: Method<string> } = {
   split: (text, [by, most], named) => split(text, by ?? named.get('sep'), most ?? named.get('maxsplit'), false),
   rsplit: (text, [by, most], named) => split(text, by ?? named.get('sep'), most ?? named.get('maxsplit'), true),
   splitlines: (text, [keep], named) => splitLines(text, (keep ?? named.get('keepends')) === true),
-  startswith: (text, [start]) => affix(start, 'startswith', (one) => text.startsWith(one)),
-  endswith: (text, [end]) => affix(end, 'endswith', (one) => text.endsWith(one)),
+  startswith: (text, [start, ...window]) =>
+    affix(start, 'startswith', (one) => windowOf(text, window)?.part.startsWith(one) === true),
+  endswith: (text, [end, ...window]) =>
+    affix(end, 'endswith', (one) => windowOf(text, window)?.part.endsWith(one) === true),
   removeprefix: (text, [start]) =>
     typeof start === 'string' && text.startsWith(start) ? text.slice(start.length) : text,
   removesuffix: (text, [end]) =>
     typeof end === 'string' && end !== '' && text.endsWith(end) ? text.slice(0, -end.length) : text,
   replace: (text, [old, other, count], named) => replaced(text, old, other, count ?? named.get('count')),
-  find: (text, [part]) => inCharacters(text, text.indexOf(textOf(part, 'must'))),
-  rfind: (text, [part]) => inCharacters(text, text.lastIndexOf(textOf(part, 'must'))),
-  index: (text, [part]) => inCharacters(text, found(text.indexOf(textOf(part, 'must')))),
-  rindex: (text, [part]) => inCharacters(text, found(text.lastIndexOf(textOf(part, 'must')))),
-  count: (text, [part]) => (part === '' ? lengthOf(text) + 1 : text.split(textOf(part, 'must')).length - 1),
+  find: (text, given) => placeOf(text, given, false),
+  rfind: (text, given) => placeOf(text, given, true),
+  index: (text, given) => found(placeOf(text, given, false)),
+  rindex: (text, given) => found(placeOf(text, given, true)),
+  count: countIn,
   join: (text, [list]) =>
     iterate(list)
       .map((one, i) => textOf(one, `sequence item ${i}: expected`))

@@ -26,8 +26,9 @@ it('names the way to continue a run', async () => {
   await expect(expectNewFolder(folderWith('run', 'run.json', 'report.html'))).rejects.toThrow('found a run in')
 })
 
-it('takes a folder with other files, with those of the studio, and one that does not exist', async () => {
+it('takes a folder with other files, with those of the studio and of a run that failed before it began, and one that does not exist', async () => {
   await expectNewFolder(folderWith('other', 'notes.txt', 'data.csv'))
   await expectNewFolder(folderWith('studio', 'form.json', 'console.log', '.lock'))
+  await expectNewFolder(folderWith('failed', 'code.json', 'sessions.json'))
   await expectNewFolder(join(root, 'missing'))
 })

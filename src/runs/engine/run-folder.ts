@@ -8,7 +8,7 @@ import type { CommonRecipe } from './run-kind.ts'
 /** Whether the run in a folder has finished. */
 export const isFinished = (folder: string): Promise<boolean> => exists(join(folder, runFiles.model))
 
-/** What may be in a new run's folder: what the studio writes before the run starts, and what is of no use after it. */
+/** What may be in a new run's folder: what the studio and a run that fails before its first step write, and what is of no use later. */
 const replaceable: readonly string[] = [
   runFiles.lock,
   runFiles.live,
@@ -16,6 +16,8 @@ const replaceable: readonly string[] = [
   runFiles.stopRequest,
   runFiles.form,
   runFiles.console,
+  runFiles.code,
+  runFiles.sessions,
 ]
 
 /** @throws ConfigError for a folder that already has a run, or files of a user that a run would replace */

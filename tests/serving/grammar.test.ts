@@ -1,6 +1,7 @@
 // Grammars of JSON schemas against JSON.parse and hand-written values: what is accepted, what is refused, and what a random
 // model writes under them.
 import { describe, expect, it } from 'vitest'
+import { Effort } from '../../src/serving/grammar/effort.ts'
 import { jsonSchemaGrammar } from '../../src/serving/grammar/json-schema.ts'
 import {
   hasText,
@@ -191,6 +192,38 @@ describe('grammars of schemas', () => {
     ['a deep nesting', Array.from({ length: 99 }).reduce((inner) => ({ type: 'array', items: inner }), {}), /nested/],
   ])('are refused for %s', (_, schema, message) => {
     expect(() => jsonSchemaGrammar(schema, 'schema')).toThrow(message)
+  })
+
+  it('take a second of the processor at most, whatever the schema asks for', () => {
+    const properties = Object.fromEntries(
+      Array.from({ length: 4000 }, (_, i) => [`p${i}`, { type: 'integer', multipleOf: 701 + (i % 500) }]),
+    )
+    const before = process.cpuUsage()
+    expect(() => jsonSchemaGrammar({ type: 'object', properties }, 'schema')).toThrow(
+      /`schema\.properties\.p\d+` with `multipleOf` \d+ is not supported: the schema takes more than a second to compile/,
+    )
+    const { user, system } = process.cpuUsage(before)
+    expect((user + system) / 1e6).toBeLessThan(2)
+  })
+
+  it('find the end of many optional properties in one pass', () => {
+    const properties = Object.fromEntries(Array.from({ length: 4900 }, (_, i) => [`p${i}`, { type: 'string' }]))
+    const before = process.cpuUsage()
+    expect(hasText(jsonSchemaGrammar({ type: 'object', properties }, 'schema'))).toBe(true)
+    const { user, system } = process.cpuUsage(before)
+    // By passes over all nodes it takes 2 seconds.
+    expect((user + system) / 1e6).toBeLessThan(1)
+  })
+
+  it('end where a text has too many readings', () => {
+    const array = { type: 'array', items: { $ref: '#/$defs/a' } }
+    const a = { anyOf: [array, { ...array, minItems: 1 }, { const: 'x' }] }
+    const effort = new Effort('too many readings', 100)
+    const machine = new Machine(jsonSchemaGrammar({ $ref: '#/$defs/a', $defs: { a } }, 'schema'), effort)
+    expect(() => {
+      let state: State | undefined = machine.start
+      for (let i = 0; i < 60; i++) state = state && machine.next(state, 0x5b)
+    }).toThrow('too many readings')
   })
 
   it('have few states for the inside of a long text', () => {

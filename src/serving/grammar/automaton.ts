@@ -2,6 +2,7 @@
 // into a place that it cannot leave.
 import { ConfigError } from '../../core/index.ts'
 import { type CodePoints, characterNode } from './code-points.ts'
+import type { Effort } from './effort.ts'
 import { choice, known, type Node, nothing, sequence } from './nodes.ts'
 
 /** Reads texts character by character. Equal states have one key. */
@@ -23,8 +24,8 @@ interface Place {
   distance: number
 }
 
-/** @throws ConfigError for too many states */
-const explore = <State>(automaton: Automaton<State>): Place[] => {
+/** @throws ConfigError for too many states, or where they take too long */
+const explore = <State>(automaton: Automaton<State>, effort: Effort): Place[] => {
   const numbers = new Map<string | number, number>()
   const states: State[] = []
   const numberOf = (state: State): number => {
@@ -40,6 +41,7 @@ const explore = <State>(automaton: Automaton<State>): Place[] => {
   for (let at = 0; at < states.length; at++) {
     const ends = automaton.accepts(states[at])
     const steps = automaton.steps(states[at]).map(([set, to]) => ({ set, to: numberOf(to) }))
+    effort.spend(1 + steps.length)
     places.push({ ends, steps, distance: ends ? 0 : Number.POSITIVE_INFINITY })
   }
   return places
@@ -62,10 +64,14 @@ const measure = (places: readonly Place[]): void => {
  * The texts of an automaton.
  * @param max characters of a text at most
  * @returns undefined for none
- * @throws ConfigError for too many states, without the place in a schema
+ * @throws ConfigError for too many states, or where they take too long, without the place in a schema
  */
-export const automatonNode = <State>(automaton: Automaton<State>, max = Number.POSITIVE_INFINITY): Node | undefined => {
-  const places = explore(automaton)
+export const automatonNode = <State>(
+  automaton: Automaton<State>,
+  effort: Effort,
+  max = Number.POSITIVE_INFINITY,
+): Node | undefined => {
+  const places = explore(automaton, effort)
   measure(places)
   const nodes = new Map<string, Node>()
   const characters = new Map<string, Node>()

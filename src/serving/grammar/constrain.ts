@@ -3,6 +3,7 @@
 import type { LogitsProcessor } from '../../generation/index.ts'
 import { type Tokenizer, tokenBytes } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
+import { Effort } from './effort.ts'
 import { Machine, type Node, type State } from './nodes.ts'
 
 /** Tokens by their bytes. */
@@ -38,18 +39,27 @@ const treeOf = (tokenizer: Tokenizer): Branch => {
 /** States whose tokens are kept; a string and the places around it are few. */
 const maxCached = 512
 
+/** Milliseconds that each token of a vocabulary adds to the time in which the next one must be found. */
+const timePerToken = 0.01
+
 /** The tokens of one tokenizer that a grammar allows. */
 export class Constraint {
+  readonly #effort: Effort
   readonly #machine: Machine
   readonly #tokenizer: Tokenizer
   readonly #allowed = new Map<number, Uint32Array>()
   /** How far each text has been read, by its list of ids. */
   readonly #read = new WeakMap<readonly number[], { count: number; state: State | undefined }>()
 
-  /** @throws ApiError where no token begins a text of the grammar */
+  /** @throws ApiError where no token begins a text of the grammar, ConfigError where finding them takes too long */
   constructor(grammar: Node, tokenizer: Tokenizer, param: string) {
-    this.#machine = new Machine(grammar)
     this.#tokenizer = tokenizer
+    treeOf(tokenizer)
+    this.#effort = new Effort(
+      `Finding the next token takes too long: a text can be read in too many ways by the schema of \`${param}\`. Give alternatives different beginnings.`,
+      500 + tokenizer.maxId * timePerToken,
+    )
+    this.#machine = new Machine(grammar, this.#effort)
     if (this.#tokensAfter(this.#machine.start).length === 0)
       throw badRequest(`No token of the model's vocabulary begins a text for \`${param}\`.`, param)
   }
@@ -57,6 +67,7 @@ export class Constraint {
   /** Excludes all other tokens; the end tokens are allowed where the text may end. */
   processor(eosTokenIds: readonly number[]): LogitsProcessor {
     return (scores, { ids, newTokens }) => {
+      this.#effort.restart()
       const state = this.#stateOf(ids, newTokens)
       const allowed = state === undefined ? [] : this.#tokensAfter(state)
       const kept = new Map<number, number>()
@@ -89,6 +100,7 @@ export class Constraint {
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
       const [branch, at] = next
       found.push(...branch.ids)
+      this.#effort.spend()
       for (const [byte, child] of branch.children) {
         const after = this.#machine.next(at, byte)
         if (after !== undefined) todo.push([child, after])

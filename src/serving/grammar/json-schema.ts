@@ -2,6 +2,8 @@
 // so that nothing invalid is ever written.
 import { ConfigError, show } from '../../core/index.ts'
 import { automatonNode } from './automaton.ts'
+import type { Effort } from './effort.ts'
+import { Languages } from './languages.ts'
 import {
   anyOf,
   choice,
@@ -102,7 +104,7 @@ const sides = [
 ] as const
 
 /** Numbers within the bounds of a schema. @throws ConfigError where there are none */
-const numberOf = (schema: Schema, isInteger: boolean, where: string): Node => {
+const numberOf = (schema: Schema, isInteger: boolean, where: string, effort: Effort): Node => {
   const bounds = sides.flatMap(([key, side, isExclusive]) => {
     const value = boundOf(schema, key, where)
     return value === undefined ? [] : [{ value, side, isExclusive }]
@@ -117,7 +119,7 @@ const numberOf = (schema: Schema, isInteger: boolean, where: string): Node => {
   const shown = given.map((key) => `\`${key}\` ${String(schema[key])}`).join(', ')
   let found: Node | undefined
   try {
-    found = automatonNode(numberAutomaton({ isInteger, bounds, multipleOf }))
+    found = automatonNode(numberAutomaton({ isInteger, bounds, multipleOf }), effort)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     throw new ConfigError(`\`${where}\` with ${shown} is not supported: ${error.message}`)
@@ -132,7 +134,8 @@ const numberOf = (schema: Schema, isInteger: boolean, where: string): Node => {
 class Compiler {
   readonly #root: unknown
   readonly #known = new Map<unknown, Node>()
-  readonly #strings = new StringGrammars()
+  readonly #languages = new Languages()
+  readonly #strings = new StringGrammars(this.#languages)
 
   constructor(root: unknown) {
     this.#root = root
@@ -248,9 +251,9 @@ class Compiler {
       case 'string':
         return this.#strings.of([{ schema, where }])
       case 'number':
-        return numberOf(schema, false, where)
+        return numberOf(schema, false, where, this.#languages.effort)
       case 'integer':
-        return numberOf(schema, true, where)
+        return numberOf(schema, true, where, this.#languages.effort)
       case 'boolean':
         return choice(literal('true'), literal('false'))
       case 'null':

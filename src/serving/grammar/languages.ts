@@ -3,6 +3,7 @@
 // are one object, so that those that can follow are few.
 import { ConfigError } from '../../core/index.ts'
 import { type CodePoints, everyCharacter, includes, unionOf } from './code-points.ts'
+import { compilingEffort } from './effort.ts'
 
 /** A set of texts. */
 export interface Language {
@@ -61,6 +62,7 @@ const keyOf = (shape: Shape): string => {
 
 /** Makes and reads languages. */
 export class Languages {
+  readonly effort = compilingEffort()
   readonly #known = new Map<string, Language>()
   readonly #cuts = new Map<Language, readonly number[]>()
   readonly #after = new Map<string, Language>()
@@ -71,8 +73,9 @@ export class Languages {
   /** Every text. */
   readonly every = this.repeat(this.characters(everyCharacter))
 
-  /** @throws ConfigError where there are too many */
+  /** @throws ConfigError where there are too many, or they take too long */
   #make(shape: Shape): Language {
+    this.effort.spend('parts' in shape ? shape.parts.length : 'set' in shape ? shape.set.length : 1)
     const key = keyOf(shape)
     const known = this.#known.get(key)
     if (known !== undefined) return known
@@ -148,6 +151,7 @@ export class Languages {
     const known = this.#cuts.get(of)
     if (known !== undefined) return known
     const found = [...new Set(this.#findCuts(of))].sort((a, b) => a - b)
+    this.effort.spend(found.length)
     this.#cuts.set(of, found)
     return found
   }
@@ -173,6 +177,7 @@ export class Languages {
     const key = `${of.id},${point}`
     const known = this.#after.get(key)
     if (known !== undefined) return known
+    this.effort.spend()
     const found = this.#findAfter(of, point)
     this.#after.set(key, found)
     return found

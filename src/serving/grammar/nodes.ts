@@ -1,6 +1,7 @@
 // Grammars over bytes: nodes that describe texts, and a machine that reads a text byte by byte and tells which bytes may come
 // next. Nodes may be recursive, so the machine keeps a stack; equal stacks are one object, so that states can be compared and
 // cached by number.
+import type { Effort } from './effort.ts'
 
 /** A set of bytes: 256 flags. */
 export type Bytes = Uint8Array
@@ -55,10 +56,17 @@ export const literal = (text: string): Node => sequence(...[...Buffer.from(text,
 export const anyOf = (characters: string): Node =>
   oneOf(...[...Buffer.from(characters, 'latin1')].map((byte) => [byte, byte] as const))
 
+/** A sequence without its first parts, so that a long one is read no further than a text goes. */
+interface Tail {
+  kind: 'tail'
+  parts: readonly Node[]
+  from: number
+}
+
 /** What is still to be read: a node, then the rest. */
 interface Stack {
   readonly id: number
-  readonly node: Node
+  readonly node: Node | Tail
   readonly rest: Stack | undefined
 }
 
@@ -78,13 +86,18 @@ interface FullState extends State {
 /** Reads texts of one grammar. */
 export class Machine {
   readonly start: State
-  readonly #nodes = new Map<Node, number>()
+  readonly #nodes = new Map<Node | Tail, number>()
   readonly #stacks = new Map<string, Stack>()
   readonly #states = new Map<string, FullState>()
   /** A repetition after one of its parts, by the node and the number of parts so far. */
   readonly #repeated = new Map<string, Node>()
+  /** Sequences without their first parts, by the parts and their number. */
+  readonly #tails = new Map<readonly Node[], Tail[]>()
+  readonly #effort: Effort | undefined
 
-  constructor(grammar: Node) {
+  /** @param effort limits the work; its error comes from the constructor and from `next` */
+  constructor(grammar: Node, effort?: Effort) {
+    this.#effort = effort
     this.start = this.#stateOf([this.#push(grammar, undefined)])
   }
 
@@ -100,13 +113,14 @@ export class Machine {
     return found ?? undefined
   }
 
-  #numberOf(node: Node): number {
+  #numberOf(node: Node | Tail): number {
     const number = this.#nodes.get(node) ?? this.#nodes.size
     this.#nodes.set(node, number)
     return number
   }
 
-  #push(node: Node, rest: Stack | undefined): Stack {
+  #push(node: Node | Tail, rest: Stack | undefined): Stack {
+    this.#effort?.spend()
     const key = `${this.#numberOf(node)}:${rest?.id ?? ''}`
     const known = this.#stacks.get(key)
     if (known !== undefined) return known
@@ -140,11 +154,10 @@ export class Machine {
 
   #expand({ node, rest }: Stack): (Stack | undefined)[] {
     switch (node.kind) {
-      case 'sequence': {
-        let stack = rest
-        for (const part of node.parts.toReversed()) stack = this.#push(part, stack)
-        return [stack]
-      }
+      case 'sequence':
+        return [this.#pushParts(node.parts, 0, rest)]
+      case 'tail':
+        return [this.#pushParts(node.parts, node.from, rest)]
       case 'choice':
         return node.parts.map((part) => this.#push(part, rest))
       case 'reference':
@@ -157,6 +170,16 @@ export class Machine {
       default:
         return []
     }
+  }
+
+  /** Parts of a sequence from one of them. */
+  #pushParts(parts: readonly Node[], from: number, rest: Stack | undefined): Stack | undefined {
+    if (from >= parts.length) return rest
+    if (from === parts.length - 1) return this.#push(parts[from], rest)
+    const tails = this.#tails.get(parts) ?? []
+    this.#tails.set(parts, tails)
+    tails[from + 1] ??= { kind: 'tail', parts, from: from + 1 }
+    return this.#push(parts[from], this.#push(tails[from + 1], rest))
   }
 
   /** The repetition with one part less. */
@@ -172,38 +195,54 @@ export class Machine {
 
 /** Whether a grammar has any text at all: one that only refers to itself has none. */
 export const hasText = (grammar: Node): boolean => {
-  const nodes = new Set<Node>()
-  const collect = (node: Node): void => {
-    const todo = [node]
-    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-      if (nodes.has(next)) continue
-      nodes.add(next)
-      if (next.kind === 'sequence' || next.kind === 'choice') todo.push(...next.parts)
-      else if (next.kind === 'repeat') todo.push(next.part)
-      else if (next.kind === 'reference') todo.push(next.resolve())
+  /** Nodes by those that they have as a part. */
+  const users = new Map<Node, Node[]>([[grammar, []]])
+  for (const node of users.keys())
+    for (const part of partsOf(node)) {
+      const known = users.get(part)
+      if (known === undefined) users.set(part, [node])
+      else known.push(node)
     }
-  }
-  collect(grammar)
+  /** Parts that a sequence waits for. */
+  const missing = new Map<Node, number>()
   const productive = new Set<Node>()
-  const isProductive = (node: Node): boolean => {
-    switch (node.kind) {
-      case 'bytes':
-        return node.bytes.includes(1)
-      case 'sequence':
-        return node.parts.every((part) => productive.has(part))
-      case 'choice':
-        return node.parts.some((part) => productive.has(part))
-      case 'repeat':
-        return node.max >= node.min && (node.min === 0 || productive.has(node.part))
-      case 'known':
-        return true
-      default:
-        return productive.has(node.resolve())
+  const todo = [...users.keys()].filter(isProductiveAlone)
+  for (let node = todo.pop(); node !== undefined; node = todo.pop()) {
+    if (productive.has(node)) continue
+    productive.add(node)
+    for (const user of users.get(node) ?? []) {
+      const left = user.kind === 'sequence' ? (missing.get(user) ?? user.parts.length) - 1 : 0
+      missing.set(user, left)
+      if (left === 0 && (user.kind !== 'repeat' || user.max >= user.min)) todo.push(user)
     }
-  }
-  for (let before = -1; before < productive.size; ) {
-    before = productive.size
-    for (const node of nodes) if (isProductive(node)) productive.add(node)
   }
   return productive.has(grammar)
+}
+
+const partsOf = (node: Node): readonly Node[] => {
+  switch (node.kind) {
+    case 'sequence':
+    case 'choice':
+      return node.parts
+    case 'repeat':
+      return [node.part]
+    case 'reference':
+      return [node.resolve()]
+    default:
+      return []
+  }
+}
+
+/** Whether a node has texts whatever its parts are. */
+const isProductiveAlone = (node: Node): boolean => {
+  switch (node.kind) {
+    case 'bytes':
+      return node.bytes.includes(1)
+    case 'sequence':
+      return node.parts.length === 0
+    case 'repeat':
+      return node.min === 0
+    default:
+      return node.kind === 'known'
+  }
 }

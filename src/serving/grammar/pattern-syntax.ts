@@ -28,24 +28,34 @@ const classes: Readonly<Record<string, CodePoints>> = {
 const controls: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', v: '\v', f: '\f', 0: '\0' }
 const mostRepeated = 10_000
 
-/** Properties that were read: there are some hundreds in all, and each takes a look at every character. */
+/** Properties that were read: there are some hundreds in all. */
 const properties = new Map<string, CodePoints>()
+
+/** Every character once, in order: in one text the engine finds those of a property much faster than one by one. */
+const everyText = (): string => {
+  const parts: string[] = []
+  for (const [from, to] of everyCharacter)
+    for (let first = from; first <= to; first += 4096)
+      parts.push(String.fromCodePoint(...Array.from({ length: Math.min(4096, to - first + 1) }, (_, i) => first + i)))
+  return parts.join('')
+}
+let characters: string | undefined
 
 /** The characters of a Unicode property, as the engine knows it. */
 const propertyOf = (property: string): CodePoints => {
   const known = properties.get(property)
   if (known !== undefined) return known
-  const matcher = new RegExp(property, 'u')
+  characters ??= everyText()
   const found: [number, number][] = []
-  for (const [from, to] of everyCharacter)
-    for (let point = from; point <= to; point++) {
-      if (!matcher.test(String.fromCodePoint(point))) continue
-      const before = found.at(-1)
-      if (before !== undefined && before[1] === point - 1) before[1] = point
-      else found.push([point, point])
-    }
-  properties.set(property, found)
-  return found
+  for (const { 0: run, index } of characters.matchAll(new RegExp(`${property}+`, 'gu'))) {
+    const first = characters.codePointAt(index) as number
+    // The last character may be a pair of code units; the low one alone is no character here.
+    const last = run.codePointAt(run.length - 2) as number
+    found.push([first, last > 0xffff ? last : run.charCodeAt(run.length - 1)])
+  }
+  const set = commonOf(found, everyCharacter)
+  properties.set(property, set)
+  return set
 }
 
 /** Reads one regular expression, whose syntax the engine has checked. */

@@ -71,6 +71,7 @@ class Compiler {
   /** A part with what follows it. */
   #withRest(pattern: Pattern, rest: Language, atStart: AtStart): Language {
     const languages = this.#languages
+    languages.effort.spend()
     switch (pattern.kind) {
       case 'characters':
         return languages.sequence(languages.characters(pattern.set), rest)
@@ -131,6 +132,7 @@ export const languageAutomaton = (languages: Languages, start: Language): Automa
     for (const [from, to] of everyCharacter) {
       const inside = cuts.filter((cut) => cut > from && cut <= to)
       for (const [i, first] of [from, ...inside].entries()) {
+        languages.effort.spend()
         const after = languages.after(state, first)
         if (after === languages.none) continue
         const set = sets.get(after) ?? []

@@ -3,7 +3,7 @@ import { ConfigError, show } from '../../core/index.ts'
 import { automatonNode } from './automaton.ts'
 import { everyCharacter } from './code-points.ts'
 import { formatPatterns } from './formats.ts'
-import { type Language, Languages } from './languages.ts'
+import type { Language, Languages } from './languages.ts'
 import { anyOf, choice, literal, type Node, oneOf, repeat, sequence } from './nodes.ts'
 import { languageAutomaton, patternLanguage } from './patterns.ts'
 import { countOf, type Schema } from './schema.ts'
@@ -63,8 +63,12 @@ const at = <Result>(where: string, make: () => Result): Result => {
 
 /** The strings of one document. They share their languages, so that the work of a document has a limit. */
 export class StringGrammars {
-  readonly #languages = new Languages()
+  readonly #languages: Languages
   readonly #known = new Map<string, Node | undefined>()
+
+  constructor(languages: Languages) {
+    this.#languages = languages
+  }
 
   /** The strings, in quotes, that follow all of the schemas. @throws ConfigError where there are none, or a grammar cannot hold them */
   of(conditions: readonly Condition[]): Node {
@@ -86,7 +90,8 @@ export class StringGrammars {
     const languages = this.#languages
     const language = languages.all(...parts, languages.repeat(languages.characters(everyCharacter), min))
     const key = `${language.id},${max}`
-    if (!this.#known.has(key)) this.#known.set(key, automatonNode(languageAutomaton(languages, language), max))
+    if (!this.#known.has(key))
+      this.#known.set(key, automatonNode(languageAutomaton(languages, language), languages.effort, max))
     return this.#known.get(key)
   }
 

@@ -181,7 +181,7 @@ describe('grammars of schemas', () => {
     [
       'a multiple of too large a number',
       { type: 'integer', multipleOf: 86_399 },
-      /`multipleOf` 86399 .*too many states/,
+      /`multipleOf` 86399 .*too many states.* Large multiples need `minimum` and `maximum` that leave few of them\.$/,
     ],
     ['a multiple of nothing', { type: 'number', multipleOf: 0 }, /above 0 for `schema.multipleOf`/],
     ['a bound that is none', { type: 'integer', maximum: '3' }, /Expected a number for `schema.maximum`/],

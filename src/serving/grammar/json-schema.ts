@@ -122,7 +122,9 @@ const numberOf = (schema: Schema, isInteger: boolean, where: string, effort: Eff
     found = automatonNode(numberAutomaton({ isInteger, bounds, multipleOf }), effort)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    throw new ConfigError(`\`${where}\` with ${shown} is not supported: ${error.message}`)
+    const advice =
+      multipleOf === undefined ? '' : ' Large multiples need `minimum` and `maximum` that leave few of them.'
+    throw new ConfigError(`\`${where}\` with ${shown} is not supported: ${error.message}${advice}`)
   }
   if (found !== undefined) return found
   throw new ConfigError(

@@ -64,6 +64,23 @@ describe('numbers', () => {
     },
   )
 
+  it.each([
+    { multipleOf: 3000 },
+    { multipleOf: 86_400 },
+    { multipleOf: 1024, maximum: -1024 },
+    { multipleOf: 86_399, minimum: 0, maximum: 10_000_000 },
+    { multipleOf: 86_399, minimum: -300_000, exclusiveMaximum: 172_798 },
+    { multipleOf: 1250.5, minimum: -100_000, maximum: 100_000 },
+  ])('that are integers, within %o of a large multiple, and no others', (bounds) => {
+    const accepts = reader({ type: 'integer', ...bounds })
+    for (let i = -130; i <= 130; i++)
+      for (const more of [0, 1, -10, 1000]) {
+        const value = i * bounds.multipleOf + more
+        if (Number.isInteger(value)) expect([value, accepts(String(value))]).toEqual([value, isValid(value, bounds)])
+      }
+    expect(accepts('100000000000001')).toBe(false)
+  })
+
   it('have at most 15 digits, so that none is rounded to a bound that it is below', () => {
     const accepts = reader({ type: 'number', exclusiveMaximum: 1 })
     expect(['0.99999999999999', '0.999999999999999'].map(accepts)).toEqual([true, false])

@@ -101,19 +101,61 @@ const readDigits = ({ isInteger, bounds, multipleOf }: NumberRange) => {
       return sign === 0 ? !limit.isExclusive : sign > 0 === (limit.side === 'least')
     })
 
-  return { limits, divisor, maxFraction, places: unit.fraction.length, afterDigit, afterPoint, isWithin }
+  const signs = [false, true]
+  /** Digits before the point at most, by the sign: a bound on the same side leaves no more than its own. */
+  const [maxPositive, maxNegative] = signs.map((isNegative) => {
+    const ends = limits.filter(({ side }) => side === (isNegative ? 'least' : 'most'))
+    return Math.min(maxDigits, ...ends.map((end) => (end.isNegative === isNegative ? end.whole.length : 1)))
+  })
+  const maxWhole = (place: Place): number => (place.isNegative ? maxNegative : maxPositive)
+
+  /** What a whole number must be a multiple of. */
+  const wholeDivisor = divisor / commonDivisor(divisor, 10 ** unit.fraction.length)
+
+  /**
+   * What of the remainder decides which digits may still come: for each number of further digits the least that makes a multiple of
+   * them, if so few digits can. Remainders that are alike in that are one state, so that multiples of 3000 have no more states than
+   * those of 3.
+   */
+  const futureOf = (place: Place): string => {
+    if (maxFraction > 0) return String(place.remainder)
+    let rest = place.remainder % wholeDivisor
+    const least: (number | string)[] = []
+    for (let size = 1, digits = place.whole; digits <= maxWhole(place); digits++, size *= 10) {
+      const missing = rest === 0 ? 0 : wholeDivisor - rest
+      least.push(missing < size ? missing : '')
+      rest = (rest * 10) % wholeDivisor
+    }
+    return least.join('/')
+  }
+
+  const places = unit.fraction.length
+  return { limits, divisor, maxFraction, places, afterDigit, afterPoint, isWithin, maxWhole, futureOf }
 }
+
+const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b))
 
 /** The automaton of the numbers, without exponents, and without a sign before 0. */
 export const numberAutomaton = (range: NumberRange): Automaton<Place> => {
-  const { divisor, maxFraction, places, afterDigit, afterPoint, isWithin, limits } = readDigits(range)
+  const { divisor, maxFraction, places, afterDigit, afterPoint, isWithin, limits, maxWhole, futureOf } =
+    readDigits(range)
   const single = (character: string): CodePoints => [[character.charCodeAt(0), character.charCodeAt(0)]]
   const zeros = limits.map(() => 0)
   return {
     start: { part: 'start', isNegative: false, isZero: true, whole: 0, fraction: 0, compared: zeros, remainder: 0 },
-    keyOf: ({ part, isNegative, isZero, whole, fraction, compared, remainder }) =>
+    keyOf: (place) => {
+      const { part, isNegative, isZero, whole, fraction, compared } = place
       // Without bounds, a number and its negative are alike but for 0.
-      [part, isNegative && (isZero || limits.length > 0), isZero, whole, fraction, compared, remainder].join(),
+      return [
+        part,
+        isNegative && (isZero || limits.length > 0),
+        isZero,
+        whole,
+        fraction,
+        compared,
+        futureOf(place),
+      ].join()
+    },
     accepts: (place) =>
       ['zero', 'whole', 'fraction'].includes(place.part) &&
       !(place.isNegative && place.isZero) &&
@@ -125,7 +167,10 @@ export const numberAutomaton = (range: NumberRange): Automaton<Place> => {
       if (part === 'start') found.push([single('-'), { ...place, part: 'sign', isNegative: true }])
       const canPoint = (part === 'zero' || part === 'whole') && maxFraction > 0 && whole < maxDigits
       if (canPoint) found.push([single('.'), afterPoint(place)])
-      const isFull = whole + fraction >= maxDigits || fraction >= maxFraction + (part === 'fraction' ? 0 : 1)
+      const isWhole = part !== 'point' && part !== 'fraction'
+      const isFull =
+        whole + fraction >= (isWhole ? maxWhole(place) : maxDigits) ||
+        fraction >= maxFraction + (part === 'fraction' ? 0 : 1)
       if (part !== 'zero' && !isFull)
         for (let digit = 0; digit <= 9; digit++) found.push([single(String(digit)), afterDigit(place, digit)])
       return found

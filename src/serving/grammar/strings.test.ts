@@ -154,10 +154,32 @@ describe('formats', () => {
     ['date', ['2024-02-29', '1999-12-31'], ['2023-02-29', '0000-01-01', '2024-13-01', '2024-04-31']],
     ['time', ['23:59:59Z', '01:02:03.5+02:00'], ['24:00:00Z', '01:02:03', '1:2:3Z']],
     ['duration', ['P1Y2M3DT4H5M6S', 'PT5M', 'P2W'], ['P', 'PT', 'P1W1D', 'PT1H1S', 'P1S']],
-    ['email', ['a.b+c@mail-1.example.org'], ['a..b@c.org', '.a@c.org', 'a@c', 'a@-c.org']],
-    ['hostname', ['localhost', 'db-01-eu.example.com'], ['-a.com', 'a-.com', 'a..b', '1.2.3.4', '']],
+    [
+      'email',
+      ['a.b+c@mail-1.example.org', `a@${'b'.repeat(63)}.org`, `a@b.${'c'.repeat(40)}.d.org`],
+      ['a..b@c.org', '.a@c.org', 'a@c', 'a@-c.org'],
+    ],
+    [
+      'hostname',
+      ['localhost', 'db-01-eu.example.com', `${'a'.repeat(63)}.${'b-'.repeat(31)}b.com`],
+      [`${'a'.repeat(64)}.com`, '-a.com', 'a-.com', 'a..b', '1.2.3.4', ''],
+    ],
     ['ipv6', ['::', '::1', 'fe80::1:2', '1:2:3:4:5:6:7:8'], ['1::2::3', '1:2:3:4:5:6:7', ':1', '12345::']],
-    ['uri', ['https://a.example:80/b/c?d=e#f'], ['a.example', 'https://', 'https://a b/', 'http://1.2.3.999/']],
+    [
+      'uri',
+      [
+        'https://a.example:80/b/c?d=e#f',
+        'wss://a.example/b',
+        'ftp://a.example/b.txt',
+        'file:///tmp/a.txt',
+        'mailto:a@b.example?subject=c',
+        'urn:isbn:0451450523',
+        's3://bucket/key',
+        'git+ssh://host.example/a.git',
+        'tel:+1-201-555-0123',
+      ],
+      ['a.example', 'https://', 'https:a', 'https://a b/', 'http://1.2.3.999/', 'ws:1.2.3.999', 'file:', '1a:b', 'a'],
+    ],
   ])('take and refuse: %s', (format, good, bad) => {
     const machine = machineOf({ format })
     for (const text of good) expect([text, accepts(machine, text)]).toEqual([text, true])

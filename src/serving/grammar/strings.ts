@@ -2,7 +2,7 @@
 import { ConfigError, show } from '../../core/index.ts'
 import { automatonNode } from './automaton.ts'
 import { everyCharacter } from './code-points.ts'
-import { formatPatterns } from './formats.ts'
+import { formatPatterns, impliedPatterns } from './formats.ts'
 import type { Language, Languages } from './languages.ts'
 import { anyOf, choice, literal, type Node, oneOf, repeat, sequence } from './nodes.ts'
 import { languageAutomaton, patternLanguage } from './patterns.ts'
@@ -112,7 +112,9 @@ export class StringGrammars {
         `\`${where}.${other}\` ${show(schema[other])} is not supported without \`pattern\`: describe the text by a pattern, or remove the keyword. Known formats are ${namesOfFormats}.`,
       )
     return [
-      ...(typeof pattern === 'string' ? [this.#languageOf(pattern, `${where}.pattern`)] : []),
+      ...(typeof pattern === 'string' && pattern !== impliedPatterns[name]
+        ? [this.#languageOf(pattern, `${where}.pattern`)]
+        : []),
       ...(known === undefined ? [] : [this.#languageOf(known, `${where}.format`)]),
     ]
   }

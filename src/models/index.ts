@@ -93,6 +93,7 @@ export {
   SentencePretrainingHead,
   Seq2SeqLmHead,
   TokenClassifier,
+  unitRows,
   writesText,
 } from './heads/index.ts'
 export { currentLayerWeights, type LayerPass, type LayerWeights, withLayerWeights } from './layer-weights.ts'

@@ -24,6 +24,7 @@ import {
   noAnswers,
   type RecordStatistics,
 } from './records/statistics.ts'
+import { textsFromInput } from './records/text-columns.ts'
 import { defineTask, type Scorer, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const lossNames = Object.keys(similarityLosses) as [SimilarityLossName, ...SimilarityLossName[]]
@@ -199,13 +200,10 @@ export const sentenceSimilarity = defineTask<
       statistics.values.push(label)
     },
   ),
-  recordFromInput(fields, id) {
-    const text = (name: 'text' | 'pair'): string => {
-      const value = fields[name]
-      if (typeof value === 'string' && value.trim() !== '') return value
-      throw new ConfigError(`Expected a text for \`${name}\`, got ${show(value)}.`)
-    }
-    return { id, file: 'input', line: undefined, text: text('text'), pair: text('pair'), label: undefined }
+  recordFromInput(fields, id, settings) {
+    // The setting `pair` has a default, so that both texts are there.
+    const { text, pair } = textsFromInput(fields, settings)
+    return { id, file: 'input', line: undefined, text, pair: pair as string, label: undefined }
   },
   headOptions(statistics, { label, pooling }) {
     if (label !== undefined) expectVariedAnswers(statistics, 'different numbers')

@@ -164,6 +164,10 @@ describe('scores of search', () => {
       })
     expect([...alike.ranks()]).toEqual(Array(12).fill(12))
     expect(alike.scores()).toEqual({ ndcgAt10: 0, mrrAt10: 0, recallAt1: 0, recallAt10: 0 })
+    const diverged = new RetrievalScores()
+    for (let i = 0; i < 12; i++)
+      diverged.add({ texts: [`q${i}`, `t${i}`], vectors: [[Number.NaN], [Number.NaN]].map(vector) })
+    expect([...diverged.ranks()]).toEqual(Array(12).fill(12))
   })
 
   it('count records as often as a resample has them', () => {

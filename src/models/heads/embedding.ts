@@ -4,6 +4,10 @@ import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry, type HeadOptions } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
 
+/** Vectors of norm 1, [B,C]. Rows of zeros stay as they are. */
+export const unitRows = (vectors: Tensor): Tensor =>
+  vectors.div(vectors.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
+
 /** Pools the hidden states of a row to one embedding. */
 export class EmbeddingHead extends Head {
   readonly #pooling: Pooling
@@ -27,8 +31,7 @@ export class EmbeddingHead extends Head {
   /** -> [B,C], of norm 1 with `normalize`. */
   forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
     const row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, this.#pooling)
-    if (!this.#normalize) return row
-    return row.div(row.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
+    return this.#normalize ? unitRows(row) : row
   }
 }
 

@@ -1,6 +1,6 @@
 // Heads, as architectures declare them and other folders use them.
 export { CausalLmHead, causalLm } from './causal-lm.ts'
-export { EmbeddingHead, embedding } from './embedding.ts'
+export { EmbeddingHead, embedding, unitRows } from './embedding.ts'
 export {
   Head,
   type HeadEntries,

@@ -102,7 +102,7 @@ const readDigits = ({ isInteger, bounds, multipleOf }: NumberRange) => {
     })
 
   const signs = [false, true]
-  /** Digits before the point at most, by the sign: a bound on the same side leaves no more than its own. */
+  /** Maximum number of digits before the point, by the sign: no more than a bound on that side of zero has. */
   const [maxPositive, maxNegative] = signs.map((isNegative) => {
     const ends = limits.filter(({ side }) => side === (isNegative ? 'least' : 'most'))
     return Math.min(maxDigits, ...ends.map((end) => (end.isNegative === isNegative ? end.whole.length : 1)))

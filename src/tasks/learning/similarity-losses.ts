@@ -1,5 +1,6 @@
 // Losses that compare vectors of a batch with each other, so that the cosine of two vectors says how alike their texts are.
 import { ConfigError } from '../../core/index.ts'
+import { unitRows } from '../../models/index.ts'
 import { cat, Tensor, upload, zeros } from '../../tensor/index.ts'
 
 /** Which rows of a batch of vectors belong together. */
@@ -32,10 +33,6 @@ export interface ComparedLoss {
 
 /** @param vectors float32 [rows,C], of any norm */
 export type SimilarityLoss = (vectors: Tensor, rows: ComparedRows, settings: SimilaritySettings) => ComparedLoss
-
-/** Vectors of norm 1, [rows,C]. Rows of zeros stay as they are. */
-export const unitRows = (vectors: Tensor): Tensor =>
-  vectors.div(vectors.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
 
 const rowsOf = (vectors: Tensor, rows: readonly number[]): Tensor =>
   vectors.indexSelect(0, upload(Tensor.from(BigInt64Array.from(rows, BigInt)), vectors.device))

@@ -127,6 +127,7 @@ export class RetrievalScores implements ScoredUnits {
 const rankOf = (scores: Float32Array, answer: number, right: ReadonlySet<number>): number => {
   const own = scores[answer]
   let rank = 1
-  for (let i = 0; i < scores.length; i++) if (scores[i] >= own && i !== answer && !right.has(i)) rank++
+  // Not `>=`: vectors of a model that has diverged are NaN, and find nothing.
+  for (let i = 0; i < scores.length; i++) if (!(scores[i] < own) && i !== answer && !right.has(i)) rank++
   return rank
 }

@@ -30,8 +30,8 @@ export class RouterBalance {
 
 let current: RouterBalance | undefined
 
-/** Runs `body` and adds the auxiliary loss of its forward passes to `balance`. */
-export const withRouterBalance = <Result>(balance: RouterBalance, body: () => Result): Result => {
+/** Runs `body` and adds the auxiliary loss of its forward passes to `balance`, or leaves it out without one. */
+export const withRouterBalance = <Result>(balance: RouterBalance | undefined, body: () => Result): Result => {
   const before = current
   current = balance
   try {

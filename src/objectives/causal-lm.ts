@@ -2,6 +2,8 @@
 // @source Radford et al. 2019 (GPT-2); Brown et al. 2020, arXiv:2005.14165 (documents joined by end-of-text)
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import { vocabularyDivergence, withTeacher } from './distillation.ts'
 import { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength, layOut } from './row-layout.ts'
@@ -64,6 +66,7 @@ export const causalLm = defineObjective({
     return {
       rows: { length: maxLength + 1 - (startToken ? 1 : 0), overlap: 1 },
       unpadded: true,
+      distils: true,
       example(row) {
         const { ids, starts, cut } = layOut(row, layout)
         return shifted(ids, starts, cut)
@@ -85,9 +88,12 @@ export const causalLm = defineObjective({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as CausalBatch
         const head = vocabularyHead(model, 'causal-lm')
-        const { hidden } = model.bodyForward(inputs)
-        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, { ...how, labelSmoothing })
-        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+        const hiddenOf = (one: Model) => one.bodyForward(inputs).hidden.flatten(0, 1)
+        const { sum, correct, prepared } = vocabularyLoss(head, hiddenOf(model), labels, { ...how, labelSmoothing })
+        const terms = withTeacher({ name: term, sum, weight, scale: 1 }, how.teacher, (teacher) =>
+          vocabularyDivergence({ head, prepared, labels }, teacher, hiddenOf, 'causal-lm'),
+        )
+        return { terms, metrics: accuracyOf(correct, weight) }
       },
       describe: ({ ids, starts, labels }, decode) =>
         starts

@@ -46,6 +46,17 @@ export type ObjectiveInput = z.input<typeof objectiveSchema>
 export const registerObjective = (definition: ObjectiveDefinition): void => registry.register(definition)
 
 export type { CausalExample } from './causal-lm.ts'
+export {
+  type Comparison,
+  distillationTerm,
+  distilled,
+  rowDivergence,
+  type Teacher,
+  teacherLogits,
+  unlikely,
+  vocabularyDivergence,
+  withTeacher,
+} from './distillation.ts'
 export { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 export type { MaskedExample } from './masked-lm.ts'
 export { rowLengthFor } from './noise-spans.ts'

@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import type { BodyInputs, Model } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { vocabularyDivergence, withTeacher } from './distillation.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
@@ -53,6 +54,7 @@ export const maskedLm = defineObjective({
     return {
       rows,
       unpadded: true,
+      distils: true,
       example(row, random) {
         const { ids, starts, documents: borders, cut } = lay(row)
         return { ids, starts, cut, ...masker.mask(ids, borders, random) }
@@ -67,9 +69,12 @@ export const maskedLm = defineObjective({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as MaskedBatch
         const head = vocabularyHead(model, 'masked-lm')
-        const hidden = hiddenOf(model, inputs, batch as MaskedBatch)
-        const { sum, correct } = vocabularyLoss(head, hidden, labels, how)
-        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+        const pickedOf = (one: Model) => hiddenOf(one, inputs, batch as MaskedBatch)
+        const { sum, correct, prepared } = vocabularyLoss(head, pickedOf(model), labels, how)
+        const terms = withTeacher({ name: term, sum, weight, scale: 1 }, how.teacher, (teacher) =>
+          vocabularyDivergence({ head, prepared, labels }, teacher, pickedOf, 'masked-lm'),
+        )
+        return { terms, metrics: accuracyOf(correct, weight) }
       },
       describe: describeMasked,
       show: showMasked,

@@ -6,6 +6,7 @@ import type { Row } from '../data/index.ts'
 import type { BlockWork } from '../distributed/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import type { Teacher } from './distillation.ts'
 import type { Sequences } from './sequences.ts'
 import type { ShownTokens } from './shown-tokens.ts'
 
@@ -97,6 +98,8 @@ export interface LossOptions {
   metrics?: boolean
   /** The second model, if the objective has one. */
   auxiliary?: Model
+  /** A model whose predictions are learned too, by criteria that `distils`. */
+  teacher?: Teacher
   /**
    * Receives the loss of each label in the order of the batch, float32 [N], 0 where a label is -100, without a gradient.
    * Called once by criteria whose `show` names places in it.
@@ -168,6 +171,8 @@ export interface Criterion<Example = unknown> {
    * micro-batches than it was called for.
    */
   readonly comparesExamples?: boolean
+  /** Whether `loss` can learn the predictions of a teacher. */
+  readonly distils?: boolean
   /** What `prepare` carries from step to step. */
   readonly carried?: CarriedState
   /** Runs the model. @throws ConfigError when the model has another head than the criterion needs */

@@ -3,7 +3,9 @@
 import { z } from 'zod'
 import { ConfigError, DataError } from '../core/index.ts'
 import { collatePadded } from '../data/index.ts'
+import type { Model } from '../models/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
+import { vocabularyDivergence, withTeacher } from './distillation.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
@@ -48,6 +50,7 @@ export const spanCorruption = defineObjective({
     return {
       rows: { length: rowLength, overlap: 0 },
       unpadded: false,
+      distils: true,
       example(row, random) {
         const length = Math.min(row.ids.length, rowLength)
         const ids = row.ids.subarray(0, length)
@@ -108,9 +111,12 @@ export const spanCorruption = defineObjective({
         const head = vocabularyHead(model, 'seq2seq-lm')
         const { decoderStartTokenId: start = pad } = model.facts
         if (start !== pad) noGrad(() => inputs.decoderInputIds?.narrow(1, 0, 1).fill_(start))
-        const { hidden } = model.bodyForward(inputs)
-        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
-        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+        const hiddenOf = (one: Model) => one.bodyForward(inputs).hidden.flatten(0, 1)
+        const { sum, correct, prepared } = vocabularyLoss(head, hiddenOf(model), labels, how)
+        const terms = withTeacher({ name: term, sum, weight, scale: 1 }, how.teacher, (teacher) =>
+          vocabularyDivergence({ head, prepared, labels }, teacher, hiddenOf, 'seq2seq-lm'),
+        )
+        return { terms, metrics: accuracyOf(correct, weight) }
       },
       describe: ({ inputs, targets }, decode) => `${decode([...inputs])}\n⟦${decode([...targets])}⟧`,
       show: ({ inputs, targets, trained }) => inputAndTarget(inputs, trained > 0 ? targets : []),

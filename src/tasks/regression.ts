@@ -108,6 +108,7 @@ export const regression = defineTask<
     const criterion = createRowCriterion<RegressionExample>({
       term: 'regression',
       head: 'sequence-classification',
+      outputs: 'numbers',
       padId: tokenizer.special.pad?.id ?? 0,
       weight: ({ value }) => (value === undefined ? 0 : 1),
       // NaN marks an unknown target.

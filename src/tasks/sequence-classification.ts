@@ -208,6 +208,7 @@ export const sequenceClassification = defineTask<
     const criterion = createRowCriterion<ClassificationExample>({
       term,
       head: 'sequence-classification',
+      outputs: multiLabel ? 'labels' : 'classes',
       padId: tokenizer.special.pad?.id ?? 0,
       weight: weightOf,
       targets(examples, device) {

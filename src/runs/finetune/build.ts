@@ -1,5 +1,5 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
-import { vocabularyFacts } from '../../objectives/index.ts'
+import { distilled, vocabularyFacts } from '../../objectives/index.ts'
 import {
   firstRecords,
   type RecordSource,
@@ -18,6 +18,7 @@ import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
+import { openTeacher } from '../engine/teacher.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { openTrainingData, stratumOf } from './data.ts'
 import { encodeRecords } from './encode.ts'
@@ -35,9 +36,12 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
   const { prepared, mixed, targets, maxLength, ...encoded } = await encodeRecords(recipe, data, applied, context)
   expectWithinLimits(recipe.budget.epochs, mixed.most)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, targets)
+  const { model } = applied
+  const taught = await openTeacher(recipe, { model, tokenizer: data.tokenizer, maxLength })
+  const criterion = prepared.criterion as TrainableModel['objective']
   const trainable = regularized(recipe, applied, {
-    model: applied.model,
-    objective: prepared.criterion as TrainableModel['objective'],
+    model,
+    objective: taught === undefined ? criterion : distilled(criterion, taught.teacher),
     parameters: applied.trainable,
   })
   const stream: BuiltRun['stream'] = mixed.source
@@ -59,8 +63,11 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     ...savedAs(recipe, base, applied, (folder) => writeTaskFiles(specialist, folder)),
     enoughSteps: 10,
     validationRecords: data.validation.length,
-    hashes: await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, start, stack: recipe.stack })),
-    notes: [...notes, ...data.notes, ...encoded.notes],
+    hashes: {
+      ...(await once(context, 'hashes', () => hashesOf(files, base, { known: hashes, start, stack: recipe.stack }))),
+      ...taught?.hashes,
+    },
+    notes: [...notes, ...data.notes, ...encoded.notes, ...(taught?.notes ?? [])],
     metrics: {
       known: [main, ...validationSets.map(({ name }) => metricOfSet(main, name))],
       measure: async () =>

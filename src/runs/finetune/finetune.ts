@@ -9,6 +9,7 @@ import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import { settleTeacher } from '../engine/teacher.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { finetuneKind } from './build.ts'
@@ -36,6 +37,7 @@ export const resolveFinetuning = async (
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
   recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
+  recipe.distillation = await settleTeacher(recipe.distillation)
   return recipe
 }
 
@@ -91,6 +93,7 @@ const expectNoSteps = (recipe: FinetuneRecipe): void => {
       'neftuneAlpha',
       'fgmEpsilon',
       'mixout',
+      'distillation',
       'resample',
       'stack',
       'exampleCache',

@@ -7,6 +7,7 @@ import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
 import { type DataSet, dataField, dataSetsOf } from '../engine/data-sets.ts'
 import { expectSplit } from '../engine/folds.ts'
+import { distillationSchema } from '../engine/teacher.ts'
 import { withUserCode } from './user-task.ts'
 import { variantSchema } from './variant-names.ts'
 
@@ -76,6 +77,7 @@ export const finetuneSchema = trainingSchema.extend({
     .describe(
       'mixout: share of the elements of trained matrices that are those of the base in a step; 0.5 to 0.9 are usual (default: none)',
     ),
+  distillation: distillationSchema.prefault({}),
   resample: z
     .enum(['balanced', 'sqrt'])
     .optional()

@@ -3,7 +3,7 @@ import { loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
-import { type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
+import { distilled, type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import {
   ExampleStream,
@@ -17,6 +17,7 @@ import { checkBaseTokenizer } from '../engine/base-tokenizer.ts'
 import { setOptimization } from '../engine/optimization.ts'
 import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
 import { once } from '../engine/shared-data.ts'
+import { openTeacher } from '../engine/teacher.ts'
 import { type AdaptedModel, expectWholeBase, openAdapted } from './adapted-model.ts'
 import { type HarnessEvaluation, openHarness } from './harness-evaluation.ts'
 import { makeAuxiliary, makeModel } from './make-model.ts'
@@ -78,14 +79,17 @@ export const buildRun = async (
   const { type, ...config } = recipe.objective
   const definition = objectives[type] as ObjectiveDefinition
   const { model, notes, adapted } = await openModel(recipe, definition, tokenizer, context.memoryBytes)
-  const objective = definition.create(config, { vocabulary, maxLength: lengthOf(recipe, model) })
+  const maxLength = lengthOf(recipe, model)
+  const objective = definition.create(config, { vocabulary, maxLength })
   const train = await openData(recipe, 'train', objective)
   if (recipe.outputBias === 'frequencies') await setFrequencyBias(model, train.sources, recipe.dataWeights, context)
   const auxiliary = makeAuxiliary(definition, config, model, recipe.seed)
   if (adapted === undefined) prepareModels(recipe, definition, model, auxiliary)
   const applied = adapted?.applied
   const parameters = applied?.trainable ?? trainedParameters(model, auxiliary)
-  const trainable: TrainableModel = { model, auxiliary, objective, parameters }
+  const taught = await openTeacher(recipe, { model, tokenizer, maxLength })
+  const learned = taught === undefined ? objective : distilled(objective, taught.teacher)
+  const trainable: TrainableModel = { model, auxiliary, objective: learned, parameters }
   const held = await openData(recipe, 'validation', objective)
   if (train.sampler === undefined) throw new ConfigError('Expected training data, got none.')
   const stream = new ExampleStream(objective, train.sampler, recipe.seed)
@@ -106,11 +110,11 @@ export const buildRun = async (
     enoughSteps: recipe.base === undefined ? 100 : 10,
     validationDocuments:
       validationExamples === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),
-    hashes: { ...hashes, ...adapted?.hashes },
-    notes,
+    hashes: { ...hashes, ...adapted?.hashes, ...taught?.hashes },
+    notes: [...notes, ...(taught?.notes ?? [])],
     ...withHarness(
       validation !== undefined && validationExamples > 0
-        ? evaluationOf(recipe, trainable, validation, context.group)
+        ? evaluationOf(recipe, { ...trainable, objective }, validation, context.group)
         : undefined,
       await openHarness(recipe.harness, model, tokenizer),
       context.group,

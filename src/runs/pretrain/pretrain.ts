@@ -6,6 +6,7 @@ import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import { settleTeacher } from '../engine/teacher.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { expectAdaptable } from './adapted-model.ts'
@@ -34,6 +35,7 @@ export const resolvePretraining = async (input: object): Promise<PretrainRecipe>
   recipe.harness = absoluteHarness(recipe.harness)
   recipe.base = await absoluteModel(recipe.base)
   recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
+  recipe.distillation = await settleTeacher(recipe.distillation)
   expectAdaptable(recipe)
   expectPrecision(recipe)
   return recipe

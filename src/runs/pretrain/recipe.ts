@@ -7,6 +7,7 @@ import { objectiveSchema } from '../../objectives/index.ts'
 import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
+import { distillationSchema } from '../engine/teacher.ts'
 import { harnessEvaluationSchema } from './harness-evaluation.ts'
 
 /** The schema of the model to pretrain. */
@@ -47,6 +48,7 @@ export const pretrainSchema = trainingSchema.extend({
       'initial output bias: zero, or frequencies (log unigram frequency of the training data, which helps short runs)',
     ),
   objective: objectiveSchema,
+  distillation: distillationSchema.prefault({}),
   data: z
     .union([z.string().transform((folder) => [folder]), z.array(z.string()).min(1)])
     .describe('folders of token shards, from `tokenizer encode`'),

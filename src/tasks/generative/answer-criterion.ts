@@ -13,8 +13,10 @@ import {
   placesOf,
   type ShownTokens,
   toInt64,
+  vocabularyDivergence,
   vocabularyHead,
   vocabularyLoss,
+  withTeacher,
 } from '../../objectives/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import type { AnswerLoss, TaskExample } from '../task.ts'
@@ -69,6 +71,7 @@ const createCriterion = <Example extends Targets>(options: {
     model.bodyForward(inputs).hidden.flatten(0, 1).indexSelect(0, places)
   return {
     unpadded: options.unpadded,
+    distils: true,
     tokens: options.tokens,
     describe: options.describe,
     show: options.show,
@@ -79,12 +82,20 @@ const createCriterion = <Example extends Targets>(options: {
       const { labels, weights, weight } = batch as AnswerBatch
       const head = vocabularyHead(model, options.head)
       const hidden = hiddenOf(model, batch as AnswerBatch)
-      const { sum, correct } = vocabularyLoss(head, hidden, labels, {
+      const { sum, correct, prepared } = vocabularyLoss(head, hidden, labels, {
         ...lossOptions,
         weights,
         labelSmoothing: options.labelSmoothing,
       })
-      return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
+      const terms = withTeacher({ name: term, sum, weight, scale: 1 }, lossOptions.teacher, (teacher) =>
+        vocabularyDivergence(
+          { head, prepared, labels, weights },
+          teacher,
+          (one) => hiddenOf(one, batch as AnswerBatch),
+          options.head,
+        ),
+      )
+      return { terms, metrics: accuracyOf(correct, labels.size) }
     },
     losses: (model, batch) =>
       noGrad(() =>

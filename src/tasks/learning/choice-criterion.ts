@@ -1,6 +1,16 @@
 // The criterion of multiple choice: cross entropy over the scores of a record's choices. Records may differ in their number of choices.
 import type { BodyInputs } from '../../models/index.ts'
-import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
+import {
+  type Batch,
+  type Criterion,
+  type Metric,
+  placeSequences,
+  rowDivergence,
+  teacherLogits,
+  toInt64,
+  unlikely,
+  withTeacher,
+} from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
@@ -25,6 +35,7 @@ const term = 'multiple-choice'
 /** Collation and loss of multiple choice. */
 export const createChoiceCriterion = <Example extends RowsExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
+  distils: true,
   tokens: ({ ids }) => ids.length,
   weights: ({ answer }) => ({ [term]: answer === undefined ? 0 : 1 }),
   collate(examples, options): ChoiceBatch {
@@ -53,15 +64,21 @@ export const createChoiceCriterion = <Example extends RowsExample>(padId: number
       counts,
     }
   },
-  loss(model, batch, { metrics } = {}) {
+  loss(model, batch, { metrics, teacher: given } = {}) {
     const { inputs, rows, beyond, answers, known } = batch as ChoiceBatch
     expectHead(model, 'multiple-choice')
-    const logits = model.forward(inputs).logits.to('float32').flatten()
-    const scores = logits.indexSelect(0, rows).view(beyond.shape).maskedFill(beyond.ne(0), Number.NEGATIVE_INFINITY)
+    const scoresOf = (logits: Tensor, padding: number) =>
+      logits.flatten().indexSelect(0, rows).view(beyond.shape).maskedFill(beyond.ne(0), padding)
+    const logits = model.forward(inputs).logits.to('float32')
+    const scores = scoresOf(logits, Number.NEGATIVE_INFINITY)
     const sum = scores.crossEntropy(answers, { reduction: 'sum', ignoreIndex: -100 })
     const measured: Record<string, Metric> = {}
     if (metrics) measured.accuracy = { sum: noGrad(() => scores.argmax(-1).eq(answers).sum()), weight: known }
-    return { terms: [{ name: term, sum, weight: known, scale: 1 }], metrics: measured }
+    const terms = withTeacher({ name: term, sum, weight: known, scale: 1 }, given, (teacher) => {
+      const theirs = scoresOf(teacherLogits(teacher, inputs), unlikely)
+      return rowDivergence(scoresOf(logits, unlikely), theirs, teacher).mul(answers.ge(0)).sum()
+    })
+    return { terms, metrics: measured }
   },
   describe({ ids, starts, answer }, decode) {
     const rows = starts.map((start, i) => decode(Array.from(ids.subarray(start, starts[i + 1] ?? ids.length))))

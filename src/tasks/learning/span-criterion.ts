@@ -1,7 +1,17 @@
 // The criterion of extractive question answering: cross entropy of the first and the last token of the answer over the tokens of an
 // example; the first token of the example stands for no answer. Padding is masked, so that padded and packed batches have the same loss.
 // @source Devlin et al. 2019, arXiv:1810.04805, section 4.2
-import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
+import {
+  type Batch,
+  type Criterion,
+  type Metric,
+  placeSequences,
+  rowDivergence,
+  teacherLogits,
+  toInt64,
+  unlikely,
+  withTeacher,
+} from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
@@ -28,6 +38,7 @@ const term = 'extractive-qa'
 /** Collation and loss of answer spans. */
 export const createSpanCriterion = <Example extends SpanExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
+  distils: true,
   tokens: ({ ids }) => ids.length,
   weights: ({ answer }) => ({ [term]: answer === undefined ? 0 : 1 }),
   collate(examples, options): SpanBatch {
@@ -59,14 +70,19 @@ export const createSpanCriterion = <Example extends SpanExample>(padId: number):
       spans,
     }
   },
-  loss(model, batch, { metrics } = {}) {
+  loss(model, batch, { metrics, teacher: given } = {}) {
     const { inputs, places, beyond, firsts, lasts, known } = batch as SpanBatch
     expectHead(model, 'question-answering')
-    const logits = model.forward(inputs).logits.to('float32').flatten(0, 1) // [B*T,2]
-    const scores = logits.indexSelect(0, places).view([...beyond.shape, 2]) // [B,T,2]
     const hidden = beyond.ne(0)
-    const of = (which: 0 | 1) => scores.select(2, which).maskedFill(hidden, Number.NEGATIVE_INFINITY)
-    const [first, last] = [of(0), of(1)]
+    const bordersOf = (logits: Tensor, padding: number) => {
+      const scores = logits
+        .flatten(0, 1)
+        .indexSelect(0, places)
+        .view([...beyond.shape, 2]) // [B,T,2]
+      return ([0, 1] as const).map((which) => scores.select(2, which).maskedFill(hidden, padding))
+    }
+    const logits = model.forward(inputs).logits.to('float32')
+    const [first, last] = bordersOf(logits, Number.NEGATIVE_INFINITY)
     const each = (border: Tensor, target: Tensor) =>
       border.crossEntropy(target, { reduction: 'sum', ignoreIndex: -100 })
     const sum = each(first, firsts).add(each(last, lasts)).mul(0.5)
@@ -76,7 +92,12 @@ export const createSpanCriterion = <Example extends SpanExample>(padId: number):
         sum: noGrad(() => first.argmax(-1).eq(firsts).logicalAnd(last.argmax(-1).eq(lasts)).sum()),
         weight: known,
       }
-    return { terms: [{ name: term, sum, weight: known, scale: 1 }], metrics: measured }
+    const terms = withTeacher({ name: term, sum, weight: known, scale: 1 }, given, (teacher) => {
+      const theirs = bordersOf(teacherLogits(teacher, inputs), unlikely)
+      const each = bordersOf(logits, unlikely).map((own, i) => rowDivergence(own, theirs[i], teacher))
+      return each[0].add(each[1]).mul(firsts.ge(0)).sum().mul(0.5)
+    })
+    return { terms, metrics: measured }
   },
   describe({ ids, answer }, decode) {
     const all = Array.from(ids)

@@ -5,8 +5,11 @@ import {
   type Metric,
   type PlacedBatch,
   placeSequences,
+  rowDivergence,
   spread,
+  teacherLogits,
   toInt64,
+  withTeacher,
 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
@@ -59,6 +62,7 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
   }
   return {
     unpadded: true,
+    distils: true,
     tokens: ({ ids }) => ids.length,
     weights: (example) => ({ [term]: weightOf(example) }),
     collate(examples, collateOptions): TokenBatch {
@@ -73,7 +77,7 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
         spans: spansOf(examples, placed),
       }
     },
-    loss(model, batch, { metrics, onLabelLosses } = {}) {
+    loss(model, batch, { metrics, onLabelLosses, teacher: given } = {}) {
       const { inputs, labels, weight, labelled } = batch as TokenBatch
       expectHead(model, 'token-classification')
       const logits = model.forward(inputs).logits.to('float32').flatten(0, 1) // [B*T,L]
@@ -83,7 +87,14 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
       onLabelLosses?.(noGrad(() => logits.crossEntropy(labels, { ...how, reduction: 'none' })))
       const measured: Record<string, Metric> = {}
       if (metrics) measured.accuracy = { sum: noGrad(() => logits.argmax(-1).eq(labels).sum()), weight: labelled }
-      return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: measured }
+      const terms = withTeacher({ name: term, sum, weight, scale: 1 }, given, (teacher) => {
+        const theirs = teacherLogits(teacher, inputs).flatten(0, 1)
+        const known = labels.ge(0).to('float32')
+        const factors =
+          classWeights === undefined ? known : known.mul(classWeights.indexSelect(0, labels.clamp({ min: 0 })))
+        return rowDivergence(logits, theirs, teacher).mul(factors).sum()
+      })
+      return { terms, metrics: measured }
     },
     describe: ({ ids, labels }, decode) =>
       Array.from(ids, (id, i) => (labels[i] === -100 ? decode([id]) : `${decode([id])}⟦${names[labels[i]]}⟧`)).join(

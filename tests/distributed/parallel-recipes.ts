@@ -5,7 +5,7 @@ import { type FinetuneInput, finetune, type PretrainInput, pretrain } from '../.
 import { makeSmallData, smallRecipe } from '../training/small-run.ts'
 
 /** Names of the recipes. */
-export const parallelKinds = ['masked', 'masked, padded', 'causal', 'full', 'lora', 'pairs'] as const
+export const parallelKinds = ['masked', 'masked, padded, with a teacher', 'causal', 'full', 'lora', 'pairs'] as const
 export type ParallelRecipes = Record<(typeof parallelKinds)[number], { out: string }>
 
 /** Trains each in this process. */
@@ -73,7 +73,8 @@ export const makeParallelRecipes = async (numLayers = 1) => {
   /** Every kind of run, under a name for each number of processes. */
   const recipesFor = (name: string, more: object = {}): ParallelRecipes => ({
     masked: masked(`${name}-masked`, more),
-    'masked, padded': masked(`${name}-padded`, {
+    'masked, padded, with a teacher': masked(`${name}-padded`, {
+      distillation: { teacher: base },
       batch: { sequences: 7, padded: true },
       evaluate: {},
       average: undefined,

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { type AdapterConfig, applyAdapter } from '../../src/adapters/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { type HeadType, type ModelType, quantizeWeights } from '../../src/models/index.ts'
-import { type Objective, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
+import { distilled, type Objective, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { emptyCache, keep, memoryStatistics, plan, resetPeakMemory, Tensor, zeros } from '../../src/tensor/index.ts'
 import { type ExampleSource, planSteps, type TrainingRun, train } from '../../src/training/index.ts'
 import { away, skippedAway } from '../device.ts'
@@ -26,6 +26,8 @@ interface Case {
   frozenWeights?: 'int8' | 'nf4' | 'nf4-double'
   adapter?: AdapterConfig
   documents?: number[]
+  /** Settings of a larger model of the same kind, whose predictions are learned. */
+  teacher?: object
 }
 
 const size = { hiddenSize: 192, numLayers: 3, numHeads: 6, maxPositions: 512 }
@@ -81,6 +83,14 @@ const cases: Record<string, Case> = {
     config: size,
     settings: { updateInBackward: 'two-pass', precision: 'bfloat16' },
   },
+  'GPT-2, a teacher': { model: 'gpt2', config: size, teacher: { ...size, numLayers: 4 } },
+  'BERT, masked, bfloat16, a teacher': {
+    model: 'bert',
+    config: encoder,
+    objective: 'masked-lm',
+    teacher: { ...encoder, hiddenSize: 384 },
+    settings: { precision: 'bfloat16', batch: { sequences: 8, microTokens: 600 } },
+  },
   'Llama, LoRA': { model: 'llama', config: gated, adapter: { type: 'lora', rank: 8 } as AdapterConfig },
   'Llama, LoRA on int8': {
     model: 'llama',
@@ -113,7 +123,7 @@ const sourceOf = (objective: Objective<never>, documents: readonly number[]): Ex
 })
 
 const makeRun = ({ model: type, config, settings, adapter, ...rest }: Case): TrainingRun<never> => {
-  const { objective: name = 'causal-lm', frozenWeights, documents = [90, 140] } = rest
+  const { objective: name = 'causal-lm', frozenWeights, documents = [90, 140], teacher } = rest
   const definition = objectives[name as keyof typeof objectives] as ObjectiveDefinition
   const objective = definition.create(definition.config.parse({}), { vocabulary, maxLength: 256 }) as Objective<never>
   const model = build(type, definition.head as HeadType, { vocabSize: 2048, ...config })
@@ -125,7 +135,12 @@ const makeRun = ({ model: type, config, settings, adapter, ...rest }: Case): Tra
   if (precision !== 'float32') model.to({ dtype: precision })
   const source = sourceOf(objective, documents)
   if (adapter !== undefined) applyAdapter(model, adapter, { seed: 0 })
-  return runOf(type as never, { ...settings }, { source, model, objective })
+  if (teacher === undefined) return runOf(type as never, { ...settings }, { source, model, objective })
+  const theirs = build(type, definition.head as HeadType, { vocabSize: 2048, ...teacher })
+  if (precision !== 'float32') theirs.to({ dtype: precision })
+  const how = { weight: 0.5, temperature: 2, divergence: 'jensen-shannon' } as const
+  const taught = distilled(objective, { model: theirs.requireGrad(false).eval(), ...how })
+  return runOf(type as never, { ...settings }, { source, model, objective: taught })
 }
 
 const measure = async (one: Case): Promise<number> => {

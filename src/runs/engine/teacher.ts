@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { loadAdapter } from '../../adapters/index.ts'
 import { describeModelLoad, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, formatCount } from '../../core/index.ts'
 import { type Model, quantizeWeights } from '../../models/index.ts'
 import { type Quantization, quantizations } from '../../nn/index.ts'
 import type { Teacher } from '../../objectives/index.ts'
@@ -172,7 +172,7 @@ export const openTeacher = async (
   noteTensors('teacher', model.parameters().values())
   return {
     teacher: { model, weight, temperature: temperature ?? 2, divergence: divergence ?? 'forward-kl' },
-    notes: [...notes, `Learns from the teacher ${choice}, which has ${model.parameterCount} parameters.`],
+    notes: [...notes, `Learns from the teacher ${choice}, which has ${formatCount(model.parameterCount)} parameters.`],
     hashes: await hashesOf([], files.base, { start: files.start }),
   }
 }

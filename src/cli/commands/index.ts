@@ -19,6 +19,7 @@ export const commands: CommandRegistry = {
   generate: async () => (await import('./generate.ts')).generate,
   inspect: async () => (await import('./inspect.ts')).inspect,
   judge: async () => (await import('./judge.ts')).judge,
+  'keep-layers': async () => (await import('./keep-layers.ts')).keepLayers,
   launch: async () => (await import('./launch.ts')).launch,
   mcp: async () => (await import('./mcp.ts')).mcp,
   merge: async () => (await import('./merge.ts')).merge,

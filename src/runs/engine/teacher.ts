@@ -20,32 +20,26 @@ export const distillationSchema = z.strictObject({
   teacher: z
     .string()
     .optional()
-    .describe(
-      'distillation: model whose predictions are learned too, with the same vocabulary and labels: a folder, a .gguf file, a run or a Hub id (default: none)',
-    ),
+    .describe('distillation: model whose predictions are learned too, as `base` names one (default: none)'),
   weight: z
     .number()
     .gt(0)
     .max(1)
     .optional()
-    .describe("distillation: share of the teacher's predictions in the loss; the rest is the data's (default: 0.5)"),
+    .describe('distillation: share of its predictions in the loss, beside the data (default: 0.5)'),
   temperature: z
     .number()
     .positive()
     .optional()
-    .describe(
-      'distillation: divides the logits of both models, so that unlikely answers of the teacher count more (default: 2)',
-    ),
+    .describe('distillation: divides the logits of both models (default: 2)'),
   divergence: z
     .enum(['forward-kl', 'reverse-kl', 'jensen-shannon'])
     .optional()
-    .describe(
-      'distillation: forward-kl (learn all that the teacher finds likely), reverse-kl (what it finds most likely), or jensen-shannon (between them) (default: forward-kl)',
-    ),
+    .describe('distillation: distance from the predictions of the teacher (default: forward-kl)'),
   precision: z
     .enum(['float32', ...quantizations])
     .optional()
-    .describe('distillation: precision of the teacher, which int8, nf4 and nf4-double quantise (default: `precision`)'),
+    .describe('distillation: precision of the teacher (default: `precision`)'),
 })
 
 /** Checked settings. */

@@ -16,27 +16,15 @@ export interface PretrainSettings extends RunSettings {
   outputBias?: 'zero' | 'frequencies' | undefined
   distillation?:
     | {
-        /**
-         * Distillation: model whose predictions are learned too, with the same vocabulary and labels: a folder,
-         * a .gguf file, a run or a Hub id (default: none).
-         */
+        /** Distillation: model whose predictions are learned too, as `base` names one (default: none). */
         teacher?: string | undefined
-        /** Distillation: share of the teacher's predictions in the loss; the rest is the data's (default: 0.5). */
+        /** Distillation: share of its predictions in the loss, beside the data (default: 0.5). */
         weight?: number | undefined
-        /**
-         * Distillation: divides the logits of both models, so that unlikely answers of the teacher count more
-         * (default: 2).
-         */
+        /** Distillation: divides the logits of both models (default: 2). */
         temperature?: number | undefined
-        /**
-         * Distillation: forward-kl (learn all that the teacher finds likely), reverse-kl (what it finds most
-         * likely), or jensen-shannon (between them) (default: forward-kl).
-         */
+        /** Distillation: distance from the predictions of the teacher (default: forward-kl). */
         divergence?: 'forward-kl' | 'reverse-kl' | 'jensen-shannon' | undefined
-        /**
-         * Distillation: precision of the teacher, which int8, nf4 and nf4-double quantise (default:
-         * `precision`).
-         */
+        /** Distillation: precision of the teacher (default: `precision`). */
         precision?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double' | undefined
       }
     | undefined

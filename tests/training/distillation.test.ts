@@ -3,13 +3,16 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { applyAdapter } from '../../src/adapters/index.ts'
 import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
-import { distilled, type Teacher } from '../../src/objectives/index.ts'
+import { type Criterion, distilled, type Teacher } from '../../src/objectives/index.ts'
 import { finetune, pretrain, resume } from '../../src/runs/index.ts'
-import { Generator, noGrad, setThreads } from '../../src/tensor/index.ts'
+import { createAnswerCriterion } from '../../src/tasks/generative/answer-criterion.ts'
+import { Generator, noGrad, randn, setThreads } from '../../src/tensor/index.ts'
 import { computeGradients } from '../../src/training/index.ts'
+import { build } from '../objectives/small-models.ts'
 import { accumulationGolden, basePath, compareNorms, layouts, readGolden } from './golden-batches.ts'
 import { eventsOf as eventsIn, makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -49,6 +52,41 @@ it.each(Object.entries(golden).flatMap(([name, cases]) => cases.map((one) => ({ 
     }
   },
 )
+
+it('has the gradients of parts of a batch where its tokens are more than fit at once, with an adapter on the output layer', async () => {
+  const model = build('llama', 'causal-lm').requireGrad(false)
+  const targets = ['qProj', 'lmHead']
+  const { trainable } = applyAdapter(model, { type: 'lora', rank: 4, targets } as never, { seed: 0 })
+  noGrad(() => {
+    for (const [name, factor] of trainable)
+      if (name.endsWith('.b')) factor.add_(randn(factor.shape, { generator: new Generator(4) }).mul(0.3))
+  })
+  const teacher = build('llama', 'causal-lm', { seed: 9 }).requireGrad(false).eval()
+  const how = { weight: 0.5, temperature: 2, divergence: 'forward-kl' } as const
+  const objective = distilled(createAnswerCriterion(0), { model: teacher, ...how }) as Criterion
+  const examples = Array.from({ length: 12 }, (_, k) => {
+    const ids = Uint32Array.from({ length: 60 }, (_, i) => 7 + ((i * 13 + k * 7) % 100))
+    const weights = Float32Array.from({ length: 59 }, (_, i) => 1 + (i % 2))
+    return { ids, starts: [0], positions: Uint32Array.from(weights.keys()), targets: ids.slice(1), weights }
+  })
+  const computed = async (microTokens: number) => {
+    const settings = { microTokens, padded: false, recompute: 0, generator: new Generator(1) }
+    const { gradients, loss, release } = await computeGradients(
+      { model, objective, parameters: trainable },
+      examples,
+      settings,
+    )
+    const norms = new Map([...gradients].map(([name, gradient]) => [name, gradient.square().sum().item()]))
+    release()
+    return { loss, norms }
+  }
+  const [parts, whole] = [await computed(64), await computed(4096)]
+  expect(parts.loss).toBeCloseTo(whole.loss, 5)
+  for (const [name, norm] of whole.norms) {
+    expect(norm, name).toBeGreaterThan(1e-6)
+    expect(Math.abs(parts.norms.get(name)! / norm - 1), name).toBeLessThan(1e-3)
+  }
+})
 
 describe('a run', () => {
   let data: SmallData

@@ -205,6 +205,13 @@ describe('a run', () => {
     bytes.dispose()
     await expect(refused(teach('other-words'))).rejects.toThrow('a teacher with the vocabulary of the student')
     await expect(refused({ variant: 'feature-based', ...teach('teacher') })).rejects.toThrow('`distillation`')
+    await finetune({
+      ...recipe('features', { variant: 'feature-based', data: at('right.jsonl') }),
+      batch: undefined,
+      budget: undefined,
+      learningRate: undefined,
+    })
+    await expect(refused(teach('features'))).rejects.toThrow('whose learner was fitted on features')
     const pairs = { task: 'sentence-similarity', settings: { pair: 'label' }, validation: undefined }
     await expect(refused({ ...pairs, ...teach('base') })).rejects.toThrow('cannot learn from a teacher')
   })

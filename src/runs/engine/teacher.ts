@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { loadAdapter } from '../../adapters/index.ts'
 import { describeModelLoad, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError, formatCount } from '../../core/index.ts'
+import { isFeatureModel } from '../../features/index.ts'
 import { type Model, quantizeWeights } from '../../models/index.ts'
 import { type Quantization, quantizations } from '../../nn/index.ts'
 import type { Teacher } from '../../objectives/index.ts'
@@ -20,26 +21,22 @@ export const distillationSchema = z.strictObject({
   teacher: z
     .string()
     .optional()
-    .describe('distillation: model whose predictions are learned too, as `base` names one (default: none)'),
+    .describe('model whose predictions are learned too, as `base` names one (default: none)'),
   weight: z
     .number()
     .gt(0)
     .max(1)
     .optional()
-    .describe('distillation: share of its predictions in the loss, beside the data (default: 0.5)'),
-  temperature: z
-    .number()
-    .positive()
-    .optional()
-    .describe('distillation: divides the logits of both models (default: 2)'),
+    .describe('share of its predictions in the loss, beside the data (default: 0.5)'),
+  temperature: z.number().positive().optional().describe('divides the logits of both models (default: 2)'),
   divergence: z
     .enum(['forward-kl', 'reverse-kl', 'jensen-shannon'])
     .optional()
-    .describe('distillation: distance from the predictions of the teacher (default: forward-kl)'),
+    .describe('distance from the predictions of the teacher (default: forward-kl)'),
   precision: z
     .enum(['float32', ...quantizations])
     .optional()
-    .describe('distillation: precision of the teacher (default: `precision`)'),
+    .describe('precision of the teacher (default: `precision`)'),
 })
 
 /** Checked settings. */
@@ -157,6 +154,10 @@ export const openTeacher = async (
       `\`distillation.${fixed}\` has no effect on a task with numbers, whose squared difference from those of the teacher is learned. Remove it.`,
     )
   const files = await findBase(choice)
+  if (await isFeatureModel(files.base))
+    throw new ConfigError(
+      `Expected a teacher with a head for \`distillation.teacher\`, got ${choice}, whose learner was fitted on features. Choose one that was fine-tuned by another variant.`,
+    )
   await expectSameTokens(choice, files, student.tokenizer)
   const isFloat = precision === undefined || precision === 'float32' || precision === 'bfloat16'
   const { model, notes } = await loadTeacher(choice, files, student.model, isFloat ? undefined : precision)
@@ -166,7 +167,10 @@ export const openTeacher = async (
   noteTensors('teacher', model.parameters().values())
   return {
     teacher: { model, weight, temperature: temperature ?? 2, divergence: divergence ?? 'forward-kl' },
-    notes: [...notes, `Learns from the teacher ${choice}, which has ${formatCount(model.parameterCount)} parameters.`],
+    notes: [
+      ...notes.map((line) => `Teacher: ${line}`),
+      `Learns from the teacher ${choice}, which has ${formatCount(model.parameterCount)} parameters.`,
+    ],
     hashes: await hashesOf([], files.base, { start: files.start }),
   }
 }

@@ -16,15 +16,15 @@ export interface PretrainSettings extends RunSettings {
   outputBias?: 'zero' | 'frequencies' | undefined
   distillation?:
     | {
-        /** Distillation: model whose predictions are learned too, as `base` names one (default: none). */
+        /** Model whose predictions are learned too, as `base` names one (default: none). */
         teacher?: string | undefined
-        /** Distillation: share of its predictions in the loss, beside the data (default: 0.5). */
+        /** Share of its predictions in the loss, beside the data (default: 0.5). */
         weight?: number | undefined
-        /** Distillation: divides the logits of both models (default: 2). */
+        /** Divides the logits of both models (default: 2). */
         temperature?: number | undefined
-        /** Distillation: distance from the predictions of the teacher (default: forward-kl). */
+        /** Distance from the predictions of the teacher (default: forward-kl). */
         divergence?: 'forward-kl' | 'reverse-kl' | 'jensen-shannon' | undefined
-        /** Distillation: precision of the teacher (default: `precision`). */
+        /** Precision of the teacher (default: `precision`). */
         precision?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double' | undefined
       }
     | undefined

@@ -93,6 +93,18 @@ describe('inspectData', () => {
     expect(overlap).toMatchObject({ onlyInTraining: [], onlyInValidation: ['sports'] })
   })
 
+  it('reports labels of both parts that differ only in case', async () => {
+    const clear = await inspectData(lines('train.jsonl', train), settings)
+    expect(clear.labelNotes).toEqual([])
+    expect(renderDataInspection(clear)).not.toContain('mistakes')
+    const inspection = await inspectData(lines('train.jsonl', train), {
+      ...settings,
+      validation: lines('cased.jsonl', [...validation, { text: 'of another case', label: 'News' }]),
+    })
+    expect(inspection.labelNotes).toEqual([expect.stringMatching(/^The labels "news" and "News" differ only in case/)])
+    expect(renderDataInspection(inspection)).toContain(`Labels that may be mistakes\n  ${inspection.labelNotes[0]}`)
+  })
+
   it('renders every finding as text and as a page, with text escaped', async () => {
     const inspection = await inspectData(
       lines('odd.jsonl', [...train, { text: '<b>bold</b> text', label: '<i>' }]),

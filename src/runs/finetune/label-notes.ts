@@ -1,4 +1,4 @@
-// What is said of the labels of the training records before the first step, so that a misspelt label is seen before it costs a run.
+// What a run and `inspect` say of the labels of the training records, so that a misspelt label is seen before it costs a run.
 
 const shown = 20
 
@@ -16,6 +16,19 @@ const alike = (labels: readonly string[]): string[][] => {
 const hasUnknown = (labels: readonly string[]): boolean =>
   labels.length > 1 && labels.includes('-1') && labels.every((label) => label === '-1' || /^\d+$/.test(label))
 
+/** What may be a mistake in these labels: some that are spelt alike, and -1 among numbers of classes. Empty where nothing is. */
+export const doubtfulLabels = (labels: readonly string[]): string[] => [
+  ...alike(labels).map(
+    (same) =>
+      `The labels ${same.map((label) => JSON.stringify(label)).join(' and ')} differ only in case or white space, and are different classes here. If they mean the same, spell them alike.`,
+  ),
+  ...(hasUnknown(labels)
+    ? [
+        'The label -1 is a class like the others here. Data sets of Hugging Face have it in records without a label: if yours does, leave those records out.',
+      ]
+    : []),
+]
+
 /** `Labels of the training records: positive 305, negative 295.`, the most frequent first, and lines for labels that may be mistakes. */
 export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
   if (counts.size === 0) return []
@@ -24,16 +37,5 @@ export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
     .slice(0, shown)
     .map(([label, count]) => `${label} ${count}`)
   const others = counts.size > shown ? ` and ${counts.size - shown} more` : ''
-  return [
-    `Labels of the training records: ${listed.join(', ')}${others}.`,
-    ...alike([...counts.keys()]).map(
-      (labels) =>
-        `The labels ${labels.map((label) => JSON.stringify(label)).join(' and ')} differ only in case or white space, and are different classes here. If they mean the same, spell them alike.`,
-    ),
-    ...(hasUnknown([...counts.keys()])
-      ? [
-          'The label -1 is a class like the others here. Data sets of Hugging Face have it in records without a label: if yours does, leave those records out.',
-        ]
-      : []),
-  ]
+  return [`Labels of the training records: ${listed.join(', ')}${others}.`, ...doubtfulLabels([...counts.keys()])]
 }

@@ -16,6 +16,7 @@ import {
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { describePlace } from '../engine/data-splits.ts'
 import { streamRecords } from '../examples/survey-records.ts'
+import { doubtfulLabels } from '../finetune/label-notes.ts'
 import { recordParts } from '../record-parts.ts'
 import { useModules } from '../use-modules.ts'
 import { NearCopies } from './near-copies.ts'
@@ -132,6 +133,8 @@ export interface DataInspection {
   train: InspectedPart
   validation?: InspectedPart
   overlap?: Overlap
+  /** Labels of both parts that may be mistakes, such as two that differ only in case; a sentence each. */
+  labelNotes: string[]
   /** The first training example, for tasks that generate text, where a tokenizer is given. */
   example?: TrainedExample
   /** Records that were compared for near copies. */
@@ -365,21 +368,23 @@ export const inspectData = async (
   const { part: train, index } = await inspectPart(data, task, config, measured)
   const { maxLength } = settings
   const example = tokenizer && (await trainedExample({ data, task, config, maxLength }, tokenizer))
+  const names = ({ labels }: InspectedPart) => labels.map(({ label }) => label)
   const common = {
     task: type,
     train,
+    labelNotes: doubtfulLabels(names(train)),
     ...(example === undefined ? {} : { example }),
     nearRecords: Math.min(nearRecords, train.report.records),
     similarity,
   }
   if (path === undefined) return common
   const { part: validation, shared } = await inspectPart(path, task, config, { ...measured, others: index })
-  const names = ({ labels }: InspectedPart) => labels.map(({ label }) => label)
   const lacking = (some: InspectedPart, others: InspectedPart) =>
     names(some).filter((label) => !names(others).includes(label))
   return {
     ...common,
     validation,
+    labelNotes: doubtfulLabels([...new Set([...names(train), ...names(validation)])]),
     overlap: { ...shared, onlyInTraining: lacking(train, validation), onlyInValidation: lacking(validation, train) },
   }
 }

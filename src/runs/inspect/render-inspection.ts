@@ -53,7 +53,7 @@ const findingsOf = ({ train, validation, overlap }: DataInspection): [string, Fi
 }
 
 const sectionsOf = (inspection: DataInspection): Section[] => {
-  const { train, validation, overlap, example, nearRecords, similarity } = inspection
+  const { train, validation, overlap, labelNotes, example, nearRecords, similarity } = inspection
   const findings = findingsOf(inspection)
   const labels = [
     ...(overlap?.onlyInTraining.map((label) => [label, 'training only']) ?? []),
@@ -62,6 +62,7 @@ const sectionsOf = (inspection: DataInspection): Section[] => {
   return [
     ...summaryOf(train, 'training'),
     ...(validation === undefined ? [] : summaryOf(validation, 'validation')),
+    { title: 'Labels that may be mistakes', head: [''], rows: labelNotes.map((note) => [note]) },
     {
       title: `Findings (near: ${similarity} of the word pairs, first ${formatCount(nearRecords)} records)`,
       head: ['finding', 'records'],

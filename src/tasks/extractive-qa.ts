@@ -241,7 +241,7 @@ async function readQuestions(
   { labelled = true, signal, onRecord }: ReadOptions<QuestionRecord> = {},
 ): Promise<TaskData<QuestionRecord>> {
   const { limit = Number.POSITIVE_INFINITY, onFault, onMisplaced, split, version, format } = settings
-  const faults = new FaultCounter(onFault)
+  const faults = new FaultCounter(onFault, 'settings')
   const misplaced = new FaultCounter(onMisplaced === 'error' ? 'error' : 'skip')
   const sink = new RecordSink<QuestionRecord>({ onRecord })
   const seen = new Set<string>()

@@ -294,7 +294,7 @@ async function readTagged(
   { labelled = true, signal, onRecord }: ReadOptions<TaggedRecord> = {},
 ): Promise<TaskData<TaggedRecord>> {
   const { onFault, limit = Number.POSITIVE_INFINITY, split } = settings
-  const faults = new FaultCounter(onFault)
+  const faults = new FaultCounter(onFault, 'settings')
   // A text file with tags can only be CoNLL; without tags it may have plain sentences.
   const isTaggedText = labelled && settings.format === 'auto' && /\.txt(\.(gz|bz2|zst))?$/.test(path)
   const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)

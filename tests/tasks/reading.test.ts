@@ -181,7 +181,7 @@ describe('records', () => {
       'e.csv',
       'text,label\na,x\n ,y\n',
       {},
-      /e.csv:3: Expected text in column "text", got an empty text/,
+      /e.csv:3: Expected text in column "text", got an empty text\. Correct the record, or skip and count such records: `settings\.onFault: "skip"`\.$/,
     ],
     ['broken JSON', 'b.jsonl', '{"text":"a","label":"x"}\n{"text"\n', {}, /b.jsonl:2: Expected JSON/],
     ['other columns', 'c.csv', 'text,label\na,b,c\n', {}, /c.csv:2: Expected 2 columns, as in the header, got 3/],

@@ -129,7 +129,7 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
 ): GenerativeTask<Record, TaskExample, GeneratedPrediction> => {
   const encoder = recordEncoder(spec, config, tokenizer, options)
   const generation = generationOf(config, options.facts)
-  const faults = new FaultCounter(config.onFault)
+  const faults = new FaultCounter(config.onFault, 'settings')
   // Not a fault of the data: `tooLong` is set to drop them.
   const dropped = new FaultCounter('skip')
   /** Runs `work`; a ConfigError becomes a fault of the record, with file and line. */

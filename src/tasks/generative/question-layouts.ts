@@ -91,7 +91,7 @@ const unwrapped = (text: string): string =>
 /** MedQuAD: a file per document with pairs of a question and an answer. */
 const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
   const files = await packedFiles(path, ['.xml'], signal)
-  const faults = new FaultCounter(onFault)
+  const faults = new FaultCounter(onFault, 'settings')
   // Not a fault of the copy: the published data has documents without pairs, and answers removed for copyright.
   const lacking = new FaultCounter('skip')
   const records: (TaskRecord & QuestionAnswer)[] = []

@@ -78,7 +78,7 @@ const opinosis: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY 
     const text = topic === undefined ? '' : utf8OrLatin1(file).trim()
     if (topic !== undefined && text !== '') golds.set(topic, [...(golds.get(topic) ?? []), text])
   }
-  const faults = new FaultCounter(onFault)
+  const faults = new FaultCounter(onFault, 'settings')
   const records: (TaskRecord & SourceSummary)[] = []
   for (const file of files.filter(({ name }) => topicSource.test(name))) {
     if (records.length >= limit) break

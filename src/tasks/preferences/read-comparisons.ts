@@ -65,6 +65,7 @@ export const readComparisons = async (
     {
       columns: {},
       optional: 'all',
+      part: 'columns',
       dropped,
       several: (row) => {
         const fields = otherFields(row.values, known)

@@ -157,6 +157,7 @@ export const readPrompts = (
     {
       columns: {},
       optional: 'all',
+      part: 'columns',
       dropped,
       several: (row) => {
         const fields = otherFields(row.values, new Set())

@@ -113,6 +113,7 @@ export const readRatings = async (
     {
       columns: {},
       optional: 'all',
+      part: 'columns',
       dropped,
       several: (row) => {
         const fields = otherFields(row.values, known)

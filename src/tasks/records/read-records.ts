@@ -45,6 +45,8 @@ export interface SeveralReader<Fields> extends Columns {
   several(row: DataRow): Checked<Fields>[]
   /** What `several` left out by itself, whatever `onFault` is. */
   dropped?: FaultCounter
+  /** Part of the recipe that has the settings (default: settings, as of tasks). */
+  part?: 'settings' | 'columns'
 }
 
 /** How reading is stopped, and where records go. */
@@ -63,11 +65,11 @@ export const readRecords = <Fields extends object>(
 export const readSeveral = async <Fields extends object>(
   path: string,
   settings: RecordSettings,
-  { columns, several, dropped = new FaultCounter('skip'), ...others }: SeveralReader<Fields>,
+  { columns, several, dropped = new FaultCounter('skip'), part = 'settings', ...others }: SeveralReader<Fields>,
   { signal, onRecord }: Flow<TaskRecord & Fields> = {},
 ): Promise<TaskData<TaskRecord & Fields>> => {
   const { onFault, limit = Number.POSITIVE_INFINITY, id, group, ignoreColumns } = settings
-  const faults = new FaultCounter(onFault)
+  const faults = new FaultCounter(onFault, part)
   const source = await openRows(path, settings)
   const sink = new RecordSink<TaskRecord & Fields>({ onRecord })
   const seen = new Map<string, string>()

@@ -33,21 +33,32 @@ export interface Place {
   line: number | undefined
 }
 
+/** Reasons that single records have in data that is read rightly: a value is missing. Others are mostly wrong settings. */
+const ownFaults: ReadonlySet<string> = new Set(['empty-text', 'no-text', 'no-label', 'no-number'])
+
+const skipAdvice = (part: 'settings' | 'columns' | undefined): string =>
+  `Correct the record, or skip and count such records: \`${part}.onFault: "skip"\`.`
+
 /** Throws for faults, or counts them. */
 export class FaultCounter {
   readonly skipped: ReadReport['skipped'] = {}
   readonly #onFault: 'error' | 'skip'
+  readonly #part: 'settings' | 'columns' | undefined
 
-  constructor(onFault: 'error' | 'skip') {
+  /** @param part of the recipe that `onFault` is set in, for errors to name; undefined where no user can set it */
+  constructor(onFault: 'error' | 'skip', part?: 'settings' | 'columns') {
     this.#onFault = onFault
+    this.#part = part
   }
 
   /** Counts a fault. @throws DataError with file and line unless faults are skipped */
   fault({ reason, message }: RecordFault, { file, line }: Place): void {
-    const error = new DataError(message, file, line)
-    if (this.#onFault === 'error') throw error
+    if (this.#onFault === 'error') {
+      const isOwn = this.#part !== undefined && ownFaults.has(reason)
+      throw new DataError(isOwn ? `${message} ${skipAdvice(this.#part)}` : message, file, line)
+    }
     const known = this.skipped[reason]
-    if (known === undefined) this.skipped[reason] = { count: 1, first: error.message }
+    if (known === undefined) this.skipped[reason] = { count: 1, first: new DataError(message, file, line).message }
     else known.count++
   }
 }

@@ -3,7 +3,7 @@ import { type Command as CommanderCommand, CommanderError, Option } from 'comman
 import { z } from 'zod'
 import { ConfigError, parseConfig, programCall, unwrap } from '../core/index.ts'
 import type { Command } from './command.ts'
-import { helpOf, helpText, parserOf } from './command-help.ts'
+import { type CommandHelp, helpOf, helpText, parserOf } from './command-help.ts'
 import { dataFlagNaming, flagNaming } from './flag-names.ts'
 import { coerceTexts, type Flag, flagsOf, kebab, mergeOver, setAt, spellMapFlags, withDefaultKinds } from './flags.ts'
 import { readRecipeFile } from './recipe-file.ts'
@@ -94,7 +94,7 @@ export const parseCommandLine = async (command: Command, argv: readonly string[]
     parser.parse(spellMapFlags(argv, flags), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    throw new UsageError(`${oneLine(error.message)} Run \`${programCall(command.name)} --help\`.`)
+    throw new UsageError(`${oneLine(error.message, flagNames(page))} Run \`${programCall(command.name)} --help\`.`)
   }
   const given = readFlags(parser, flags)
   const path = parser.getOptionValue('recipe')
@@ -120,12 +120,33 @@ const flagPath = (path: readonly PropertyKey[]): string => {
   }, '')
 }
 
-/** Commander's message as one sentence, followed by its suggestion. */
-const oneLine = (message: string): string => {
+/** At most this many flags are suggested. */
+const mostSuggested = 3
+
+/** The names of all flags of a command, with those that only some choices have, such as an architecture. */
+const flagNames = ({ flags, choices }: CommandHelp): string[] => {
+  const all = [...flags, ...choices.flatMap(({ types }) => Object.values(types).flat())]
+  return [...new Set(all.map(({ name }) => name))]
+}
+
+/** Flags that end as an unknown one does, with another path before it: those that share most of its path. */
+const misplaced = (typed: string, names: readonly string[]): string[] => {
+  const parts = typed.split('.')
+  const found = names.map((name) => name.split('.')).filter((own) => own.at(-1) === parts.at(-1))
+  const sharedBy = (own: readonly string[]) => parts.findIndex((part, i) => part !== own[i])
+  const most = Math.max(...found.map(sharedBy))
+  return found.filter((own) => sharedBy(own) === most).map((own) => `--${own.join('.')}`)
+}
+
+/** Commander's message as one sentence, followed by its suggestion, or by flags that end as an unknown one does. */
+const oneLine = (message: string, names: readonly string[]): string => {
   const [first, ...rest] = message.replace(/^error: /, '').split('\n')
   const sentence = `${first[0].toUpperCase()}${first.slice(1)}`.replaceAll("'", '`')
   const hint = /\(Did you mean (one of )?(.*?)\?\)/.exec(rest.join(' '))
-  return `${/[.?!]$/.test(sentence) ? sentence : `${sentence}.`}${hint === null ? '' : ` Did you mean \`${hint[2]}\`?`}`
+  const unknown = /^unknown option '--([^'=]+)/.exec(first)
+  const near = hint !== null ? hint[2].split(', ') : unknown === null ? [] : misplaced(unknown[1], names)
+  const shown = near.length > mostSuggested ? [] : near.map((flag) => `\`${flag}\``)
+  return `${/[.?!]$/.test(sentence) ? sentence : `${sentence}.`}${shown.length === 0 ? '' : ` Did you mean ${shown.join(' or ')}?`}`
 }
 
 const readFlags = (parser: CommanderCommand, flags: readonly Flag[]): Record<string, unknown> => {

@@ -107,6 +107,11 @@ describe('flags from a schema', () => {
   it('refuses what the schema does not know, with a suggestion and the name of the flag', async () => {
     expect(await fault('--vocab-siz', '3')).toMatch(/Unknown option `--vocab-siz`\. Did you mean `--vocab-size`\?/)
     expect(await fault('--model.hidden-sise', '3')).toContain('Did you mean `--model.hidden-size`?')
+    // The last part alone is enough, wherever it belongs.
+    expect(await fault('--model.warmup', '3')).toMatch(/`--model\.warmup`\. Did you mean `--schedule\.warmup`\?/)
+    expect(await fault('--hidden-size', '3')).toContain('Did you mean `--model.hidden-size`?')
+    expect(await fault('--schedule.training.type', 'x')).toContain('Did you mean `--schedule.type`?')
+    expect(await fault('--training.type', 'x')).toContain('Did you mean `--schedule.type` or `--model.type`?')
     expect(await fault('--vocab-size', 'many')).toBe('Expected a number for `--vocab-size`, got "many".')
     expect(await fault('--vocab-size', '-3')).toContain('more than 0 for `--vocab-size`, got -3')
     expect(await fault('--kind', 'bpee')).toContain('Did you mean `bpe`?')

@@ -35,3 +35,8 @@ describe('wrong values of flags', () => {
     }
   })
 })
+
+it('suggests a setting of an architecture for a flag without its path', async () => {
+  const fault = parseCommandLine(await commands.pretrain(), ['--model.max-positions', '64'])
+  await expect(fault).rejects.toThrow('Did you mean `--model.config.max-positions`?')
+})

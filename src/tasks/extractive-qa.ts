@@ -9,7 +9,7 @@ import { defaultMaxLength } from '../tokenizers/index.ts'
 import { randomItem } from './evaluation/baselines.ts'
 import { bestSpans } from './learning/answer-spans.ts'
 import { rounded, sigmoid, softmax } from './learning/probabilities.ts'
-import { createWindows, type QuestionWindow } from './learning/question-windows.ts'
+import { createWindows, defaultStride, type QuestionWindow, roomOfWindow } from './learning/question-windows.ts'
 import { createSpanCriterion } from './learning/span-criterion.ts'
 import { splitPlaces } from './learning/token-criterion.ts'
 import { AnswerScores, spanScoreNames } from './metrics/answer-scores.ts'
@@ -52,7 +52,13 @@ const config = z.strictObject({
     .enum(['1.1', '2.0'])
     .default('2.0')
     .describe('SQuAD version: in 1.1 every question has an answer, in 2.0 it may have none'),
-  stride: z.int().nonnegative().default(128).describe('overlap of consecutive windows of a long text, in tokens'),
+  stride: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe(
+      'overlap of consecutive windows of a long text, in tokens (default: 128, at most half of the tokens next to the question)',
+    ),
   maxQuestionTokens: z.int().positive().default(64).describe('maximum tokens of a question; longer ones are truncated'),
   maxAnswerTokens: z.int().positive().default(30).describe('maximum tokens of a predicted answer'),
   nBest: z.int().positive().default(20).describe('start and end candidates per window'),
@@ -134,7 +140,14 @@ export const extractiveQa = defineTask<
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer) }) {
     const { stride, maxQuestionTokens, version, nBest, maxAnswerTokens, alternatives, nullThreshold } = settings
     const windowsOf = createWindows(tokenizer, { maxLength, stride, maxQuestionTokens })
+    const most = Math.floor(roomOfWindow(tokenizer, maxLength) / 2)
     return {
+      notes:
+        stride === undefined && most < defaultStride
+          ? [
+              `Windows of long texts share half of their context tokens, at most ${most}, as \`maxLength\` ${maxLength} is too short for the usual ${defaultStride}. \`settings.stride\` sets another number.`,
+            ]
+          : [],
       criterion: createSpanCriterion<QuestionExample>(tokenizer.special.pad?.id ?? 0),
       encode({ question, context, answers, file, line }) {
         // Training uses the first answer; scoring compares with all.

@@ -171,6 +171,24 @@ describe('prediction', () => {
   })
 })
 
+it('windows of questions share half of their context by default where the length is short, with a note', () => {
+  const task = tasks['extractive-qa']
+  const prepare = (maxLength: number, settings: { stride?: number }) =>
+    expectDiscriminative(task.prepare(tokenizer, taskConfig(task, settings), { maxLength, headOptions: {} }))
+  const record = { id: '0', ...at, question: 'a b', context: 'c d e f g h i j k l', answers: [] }
+  // 3 special tokens and a question of 2 leave 8 of 13 tokens.
+  const short = prepare(13, {})
+  expect(short.encode(record).map(({ contextLength }) => contextLength)).toEqual([8, 6])
+  expect(short.notes).toEqual([expect.stringMatching(/at most 5, as `maxLength` 13 is too short.*`settings\.stride`/)])
+  expect(prepare(13, { stride: 7 }).encode(record)).toHaveLength(3)
+  expect(prepare(13, { stride: 7 }).notes).toEqual([])
+  expect(prepare(384, {}).notes).toEqual([])
+  expect(() => prepare(13, { stride: 8 }).encode(record)).toThrow(
+    'leaves 8 tokens of context next to a question of 2 tokens, which must be more than `settings.stride` 8: raise `maxLength`',
+  )
+  expect(() => prepare(5, {}).encode(record)).toThrow('or lower `settings.maxQuestionTokens`')
+})
+
 it('evaluation resolves labels that data has as numbers by those of the head', async () => {
   const { model, task, config } = built(cases[0])
   const named = await evaluateTask(model, tokenizer, task, cases[0].records, config, { maxLength: 12, resamples: 5 })

@@ -151,7 +151,8 @@ export const answer = async (opened: Opened, question: string, context: string):
   const frame = frameOf(tokenizer, 2)
   const capacity = Math.max(1, facts.maxLength - frameSize(frame) - asked.length)
   // Windows too small for the stride share half of their tokens.
-  const shared = capacity > facts.stride ? facts.stride : capacity >> 1
+  const stride = facts.stride ?? Math.min(128, capacity >> 1)
+  const shared = capacity > stride ? stride : capacity >> 1
   let best = { score: Number.NEGATIVE_INFINITY, start: 0, end: 0 }
   let none = Number.POSITIVE_INFINITY
   for (let from = 0; from === 0 || from + shared < ids.length; from += capacity - shared) {

@@ -23,8 +23,8 @@ export interface SpecialistFacts {
   multiLabel: boolean
   /** The text has a second one. */
   pair: boolean
-  /** Question answering: tokens that two windows of a long text share. */
-  stride: number
+  /** Question answering: tokens that two windows of a long text share; absent for 128, at most half of the context tokens. */
+  stride?: number
   /** Question answering: maximum tokens of a question; longer ones are truncated. */
   maxQuestionTokens: number
   /** Question answering: maximum tokens of an answer. */

@@ -92,7 +92,7 @@ const factsOf = (source: ExportSource, variant: string): SpecialistFacts => {
     labels: isRegression ? [] : [...headOptions.labels],
     multiLabel: headOptions.problemType === 'multi-label',
     pair: typeof settings.pair === 'string',
-    stride: numberOf(settings.stride) ?? 128,
+    ...(typeof settings.stride === 'number' ? { stride: settings.stride } : {}),
     maxQuestionTokens: numberOf(settings.maxQuestionTokens) ?? 64,
     maxAnswerTokens: numberOf(settings.maxAnswerTokens) ?? 30,
     ...(settings.version === '2.0' ? { nullThreshold: numberOf(settings.nullThreshold) ?? 0 } : {}),

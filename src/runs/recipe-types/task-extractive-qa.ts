@@ -37,7 +37,10 @@ export interface ExtractiveQaSettings {
   answers?: string | undefined
   /** SQuAD version: in 1.1 every question has an answer, in 2.0 it may have none. Default: `2.0`. */
   version?: '1.1' | '2.0' | undefined
-  /** Overlap of consecutive windows of a long text, in tokens. Default: `128`. */
+  /**
+   * Overlap of consecutive windows of a long text, in tokens (default: 128, at most half of the tokens
+   * next to the question).
+   */
   stride?: number | undefined
   /** Maximum tokens of a question; longer ones are truncated. Default: `64`. */
   maxQuestionTokens?: number | undefined

@@ -18,8 +18,8 @@ export interface QuestionWindow {
 
 export interface WindowOptions {
   maxLength: number
-  /** Tokens that consecutive windows share. */
-  stride: number
+  /** Tokens that consecutive windows share (default: 128, at most half of the tokens next to the question). */
+  stride?: number | undefined
   maxQuestionTokens: number
 }
 
@@ -31,14 +31,22 @@ interface EncodedContext {
 /** Contexts whose encoding is cached: the questions of a context follow each other in files. */
 const cachedContexts = 4
 
-/** Encodes questions with their contexts. @throws ConfigError where a window has no more tokens than the stride */
+/** Default of `stride` in windows with room for twice as many tokens of context. */
+export const defaultStride = 128
+
+/** Tokens of a window for question and context together. */
+export const roomOfWindow = (tokenizer: Tokenizer, maxLength: number): number =>
+  specialTokenFrame(tokenizer, true).parts.reduce((left, { length }) => left - length, maxLength)
+
+/** Encodes questions with their contexts. @throws ConfigError where a window has no context, or no more tokens of it than the stride */
 export const createWindows = (
   tokenizer: Tokenizer,
-  { maxLength, stride, maxQuestionTokens }: WindowOptions,
+  { maxLength, stride: given, maxQuestionTokens }: WindowOptions,
 ): ((question: string, context: string) => QuestionWindow[]) => {
   const { parts, partTypes, textTypes } = specialTokenFrame(tokenizer, true)
   const typed = hasSegments(tokenizer)
-  const special = parts.reduce((sum, { length }) => sum + length, 0)
+  const room = roomOfWindow(tokenizer, maxLength)
+  const special = maxLength - room
   const contexts = new Map<string, EncodedContext>()
   const encoded = (context: string): EncodedContext => {
     const known = contexts.get(context)
@@ -53,10 +61,13 @@ export const createWindows = (
     const whole = tokenizer.encodeIds(question)
     const questionIds = whole.subarray(0, maxQuestionTokens)
     const { ids: contextIds, offsets } = encoded(context)
-    const capacity = maxLength - special - questionIds.length
+    const capacity = room - questionIds.length
+    const left = `\`maxLength\` ${maxLength} leaves ${Math.max(0, capacity)} tokens of context next to a question of ${questionIds.length} tokens`
+    if (capacity < 1) throw new ConfigError(`${left}: raise \`maxLength\` or lower \`settings.maxQuestionTokens\`.`)
+    const stride = given ?? Math.min(defaultStride, Math.floor(capacity / 2))
     if (capacity <= stride)
       throw new ConfigError(
-        `\`maxLength\` ${maxLength} leaves ${Math.max(0, capacity)} tokens of context next to a question of ${questionIds.length} tokens, which must be more than \`stride\` ${stride}: raise \`maxLength\` or lower \`stride\`.`,
+        `${left}, which must be more than \`settings.stride\` ${stride}: raise \`maxLength\`, or lower or remove \`settings.stride\`.`,
       )
     const windows: QuestionWindow[] = []
     for (let from = 0; ; from += capacity - stride) {

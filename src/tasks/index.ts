@@ -121,6 +121,7 @@ export {
 export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pairs.ts'
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
+export { classNumberNote } from './learning/label-set.ts'
 export { expectPositions } from './learning/max-length.ts'
 export { addSums, addTargets, noTargets, priorLogits, scaleSums, type TargetSums } from './learning/prior.ts'
 export type { RowTargets, TargetKind } from './learning/row-targets.ts'

@@ -9,7 +9,7 @@ import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { embedTexts } from '../../src/features/index.ts'
 import { generate } from '../../src/generation/index.ts'
-import { evaluate, open, predict, renderPrediction, score } from '../../src/inference/index.ts'
+import { evaluate, open, predict, renderEvaluation, renderPrediction, score } from '../../src/inference/index.ts'
 import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, models } from '../../src/models/index.ts'
 import { type BlockMatrix, Linear } from '../../src/nn/index.ts'
 import { defineTask, registerTask, tasks } from '../../src/tasks/index.ts'
@@ -339,6 +339,13 @@ describe('predict, evaluate and score', () => {
     })
     const scored = await score({ task, references: at('rows.jsonl'), predictions: at('predictions.jsonl') })
     expect((result.metrics as typeof scored.metrics).accuracy).toEqual(scored.metrics.accuracy)
+    expect(result.notes).toBeUndefined()
+    const numbered = rows.map((row, i) => `${JSON.stringify({ ...row, label: i % 2 })}\n`)
+    writeFileSync(at('numbered.jsonl'), numbered.join(''))
+    const again = await evaluate({ model: at('classes'), task, data: at('numbered.jsonl') })
+    expect(again.metrics).toEqual(result.metrics)
+    expect(again.notes).toEqual([expect.stringMatching(/numbers of the model's classes: 0 = bad, 1 = good\./)])
+    expect(renderEvaluation(again)).toContain((again.notes as string[])[0])
     await expect(evaluate({ model: at('classes'), data: at('rows.jsonl') })).rejects.toThrow(/needs a task/)
     await expect(evaluate({ model: at('classes'), task: 'sequence-clasification' })).rejects.toThrow(
       /Did you mean `?sequence-classification/,

@@ -5,6 +5,7 @@ import { resolveData } from '../../checkpoint/index.ts'
 import { ConfigError, formatCount, formatDuration, LineFile, makeFolder, writeFileAtomic } from '../../core/index.ts'
 import {
   anyTaskSettings,
+  classNumberNote,
   evaluateRecords,
   evaluateTaskSchema,
   findTask,
@@ -41,6 +42,8 @@ export interface RecordsReport extends TaskSummary {
   records: number
   /** Records that could not be used, by reason. */
   skipped: ReadReport['skipped']
+  /** What to know of the scores, in sentences, such as how labels were read. Absent where there is nothing. */
+  notes?: string[]
 }
 
 /** Over which answers the metrics of answers are. */
@@ -72,6 +75,7 @@ const evaluationOf = (type: string): EvaluationEntry => {
       const config = taskConfig(task, settings, dataset, recorded?.settings)
       const { records, report } = await openRecords(task, await resolveData(data[0]), config, { signal })
       const { model, tokenizer } = await loadForInference(choice, { head: task.head, ...hooks })
+      const seen = task.statistics.empty()
       const predictions = file === undefined || group?.first === false ? undefined : await linesBeside(file)
       try {
         const { result } = await evaluateRecords(
@@ -88,19 +92,29 @@ const evaluationOf = (type: string): EvaluationEntry => {
             onProgress: ({ examples, of }) =>
               onProgress?.({ label: `Evaluating ${type}`, unit: 'examples', done: examples, of }),
           },
-          (_, prediction) => predictions?.add(prediction),
+          (record, prediction) => {
+            if (task.labelCounts !== undefined) task.statistics.add(seen, record)
+            predictions?.add(prediction)
+          },
         )
         if (file !== undefined && predictions !== undefined) await writeFileAtomic(file, predictions.pieces())
-        return { records: records.length, skipped: report.skipped, ...result }
+        const note = classNumberNote(task.labelCounts?.(seen).keys() ?? [], model.headOptions.labels)
+        return {
+          records: records.length,
+          skipped: report.skipped,
+          ...(note === undefined ? {} : { notes: [note] }),
+          ...result,
+        }
       } finally {
         predictions?.close()
       }
     },
-    render: ({ records, answered, skipped, metrics, seconds }: RecordsReport) =>
+    render: ({ records, answered, skipped, notes = [], metrics, seconds }: RecordsReport) =>
       [
         ...renderMetrics(metrics),
         `${formatCount(records)} records${renderAnswered(answered, records)} in ${formatDuration(seconds * 1000)}`,
         ...renderSkipped(skipped),
+        ...notes,
       ].join('\n'),
   })
 }

@@ -44,6 +44,17 @@ export const resolveLabel = (value: string, labels: readonly string[]): string |
   return whole.test(value) ? labels[Number(value)] : undefined
 }
 
+/** A sentence on labels of data that are no labels of a model and were read as numbers of its classes; undefined for none. */
+export const classNumberNote = (found: Iterable<string>, labels: readonly string[]): string | undefined => {
+  const read = sortedLabels(found).flatMap((label) => {
+    const meant = labels.includes(label) ? undefined : resolveLabel(label, labels)
+    return meant === undefined ? [] : [`${label} = ${meant}`]
+  })
+  if (read.length === 0) return undefined
+  const shown = `${read.slice(0, 20).join(', ')}${read.length > 20 ? ', …' : ''}`
+  return `Labels of the data were read as numbers of the model's classes: ${shown}. If they mean others, name them with \`settings.labelMap\`.`
+}
+
 /** The fault of a value that is no label. */
 export const unknownLabel = (value: string, labels: readonly string[]): RecordFault => ({
   reason: 'unknown-label',

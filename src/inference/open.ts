@@ -1,7 +1,7 @@
 // `open`: any MODEL behind one small interface, a line for each thing people do with a model.
 
 import type { ModelTokenizer } from '../checkpoint/index.ts'
-import { ConfigError, optionCheck } from '../core/index.ts'
+import { ConfigError, optionCheck, show } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
 import {
   beginPrompt,
@@ -70,6 +70,14 @@ export interface CallOptions {
 }
 
 const expectPair = optionCheck<TextPair>('classify', { text: true, pair: true })
+const expectTextOrPair = (input: string | TextPair): void => {
+  if (typeof input === 'string') return
+  if (typeof input !== 'object' || input === null)
+    throw new ConfigError(
+      `Expected a text, or an object with \`text\` and \`pair\`, for \`classify\`, got ${show(input)}.`,
+    )
+  expectPair(input)
+}
 const callCheck = (method: string) => optionCheck<CallOptions>(method, { maxLength: true, signal: true })
 const expectCallOptions = {
   classify: callCheck('classify'),
@@ -202,7 +210,7 @@ export class TextModel {
   ): Promise<Classification | Classification[]> {
     this.#expectHead('classify', ['sequence-classification'])
     expectCallOptions.classify(options)
-    for (const one of [input].flat()) if (typeof one !== 'string') expectPair(one)
+    for (const one of [input].flat()) expectTextOrPair(one)
     const task = classificationTask(this.model.headOptions)
     return forOneOrMany<string | TextPair, Classification>(input, async (texts) => {
       const inputs = texts.map((text) => (typeof text === 'string' ? { text } : { ...text }))

@@ -103,6 +103,7 @@ describe('listRuns', () => {
     expect(runs.find(({ name }) => name === 'e-damaged')?.message).toContain('events.jsonl:2')
     await unlock()
     expect((await summarizeRun(running)).status).toBe('interrupted')
+    await expect(summarizeRun(join(root, 'missing'))).rejects.toThrow(/folder of a run, got ".*missing", which has no/)
     const table = renderRuns(runs)
     for (const { name } of runs) expect(table).toContain(name)
     expect(table).toContain('loss 0.4 at 2')

@@ -48,8 +48,13 @@ export const listRuns = async (folder: string): Promise<RunSummary[]> => {
 
 const isRun = (folder: string): Promise<boolean> => exists(join(folder, runFiles.events))
 
-/** Summarises one run. A damaged run gives a summary too, not an error. */
+/**
+ * Summarises one run. A damaged run gives a summary too, not an error.
+ * @throws ConfigError for a path that is no folder of a run
+ */
 export const summarizeRun = async (folder: string): Promise<RunSummary> => {
+  if (!(await isRun(folder)))
+    throw new ConfigError(`Expected the folder of a run, got "${folder}", which has no ${runFiles.events}.`)
   const summary: RunSummary = {
     name: folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder,
     folder,

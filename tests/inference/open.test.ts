@@ -55,6 +55,8 @@ describe('open', () => {
     const one = await model.classify('the sea and the ships')
     expect(Object.keys(one.probabilities!).sort()).toEqual(['bad', 'good'])
     expect(Object.values(one.probabilities!).reduce((sum, share) => sum + share)).toBeCloseTo(1, 3)
+    for (const wrong of [null, undefined, 3, ['a', null]])
+      expect(() => model.classify(wrong as never)).toThrow(/^Expected a text, or an object with `text` and `pair`, for/)
     const both = await model.classify(['the sea and the ships', 'a'])
     for (const [i, alone] of [one, await model.classify('a')].entries()) {
       expect(both[i].label).toBe(alone.label)

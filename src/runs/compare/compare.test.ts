@@ -56,6 +56,10 @@ it.each([
   await expect(compareRuns([folder])).rejects.toThrow(message)
 })
 
+it('refuses to compare no runs', async () => {
+  await expect(compareRuns([])).rejects.toThrow('Expected one folder of a run or more to compare, got none.')
+})
+
 it('says in words which run is best and which ones it beats by more than chance', () => {
   const run = (name: string, value: number, probability?: number, records = 'a') =>
     ({

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { MethodFamily } from '../../adapters/index.ts'
-import { byCodeUnits, DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
+import { byCodeUnits, ConfigError, DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { describeData } from '../engine/data-sets.ts'
 import { variantFamily } from '../finetune/variant-names.ts'
@@ -274,9 +274,11 @@ const readRuns = async (folders: readonly string[], { onSkip }: CompareOptions):
 
 /**
  * Compares runs with each other and with references; differences need predictions of the same records.
+ * @throws ConfigError for no folder
  * @throws DataError for folders without a finished fine-tuning run
  */
 export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
+  if (folders.length === 0) throw new ConfigError('Expected one folder of a run or more to compare, got none.')
   const all = await readRuns(folders, options)
   const runs = [...new Set(all.map(({ row }) => row.run))]
   const names = new Map(shortNames(runs).map((name, i) => [runs[i], name]))

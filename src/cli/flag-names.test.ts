@@ -21,6 +21,8 @@ it('names settings of data by the flags that a command has, and no others', () =
     'Set `--text-column "My words"`, `--settings.question q` or `--settings.ignore-columns "a b"`; `--text-column`, `text`.',
   )
   const predict = dataFlagNaming(flagsOf(z.strictObject({ textColumn: text })))
+  const known = dataFlagNaming(flagsOf(z.strictObject({ dataset: text })))
+  expect(known('Set `dataset: "rte"`, one of `dataset`.')).toBe('Set `--dataset rte`, one of `dataset`.')
   expect(predict('Set `settings.text: "words"` or `settings.question`.')).toBe(
     'Set `--text-column words` or `settings.question`.',
   )

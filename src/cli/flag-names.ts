@@ -8,7 +8,7 @@ export const flagNaming = (flags: readonly Flag[]): ((text: string) => string) =
     text.replaceAll(/`([A-Za-z][\w.]*)`/g, (word, key) => (names.has(key) ? `\`--${names.get(key)}\`` : word))
 }
 
-const settingPattern = /`((?:settings|columns)\.(\w+))(?:: \[?("(?:[^"\\]|\\.)*")\]?)?`/g
+const settingPattern = /`((?:settings|columns)\.(\w+)|dataset(?=:))(?:: \[?("(?:[^"\\]|\\.)*")\]?)?`/g
 
 /**
  * A function that replaces settings of data in the message of an error, such as `settings.text: "review"`, by the flags of a command:
@@ -17,7 +17,7 @@ const settingPattern = /`((?:settings|columns)\.(\w+))(?:: \[?("(?:[^"\\]|\\.)*"
 export const dataFlagNaming = (flags: readonly Flag[]): ((text: string) => string) => {
   const names = new Map(flags.map(({ path, name }) => [path.join('.'), name]))
   return (text) =>
-    text.replaceAll(settingPattern, (phrase, key: string, setting: string, value: string | undefined) => {
+    text.replaceAll(settingPattern, (phrase, key: string, setting: string | undefined, value: string | undefined) => {
       const name = names.get(`${setting}Column`) ?? names.get(key)
       if (name === undefined) return phrase
       const plain: unknown = value === undefined ? '' : JSON.parse(value)

@@ -140,6 +140,7 @@ export const sequenceClassification = defineTask<
       settings,
       {
         columns,
+        datasets: classificationDatasets,
         unset: unsetPair(settings),
         fields: (row) => {
           const labels = labelled ? labelsIn(settings, row) : { value: undefined }

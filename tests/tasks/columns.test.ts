@@ -31,6 +31,15 @@ describe('a missing column', () => {
     await expect(read(classes, file(name, content), settings)).rejects.toThrow(message)
   })
 
+  it('names the known data set whose columns the file has', async () => {
+    const rows = lines({ fname: 'dev_0', dialogue: '#Person1#: Hello.', summary: 'A greeting.', topic: 'hello' })
+    await expect(read('summarization', file('dialogues.jsonl', rows))).rejects.toThrow(
+      /Set `settings\.text: "dialogue"`\. For the data set dialogsum, set `dataset: "dialogsum"` instead\.$/,
+    )
+    const other = lines({ dialogue: '#Person1#: Hello.', summary: 'A greeting.' })
+    await expect(read('summarization', file('others.jsonl', other))).rejects.toThrow(/"dialogue"`\.$/)
+  })
+
   it('says so where the file has another delimiter than that of its name', async () => {
     const at = (name: string, head: string) => read(classes, file(name, `${head}\nA fine day.\n`))
     await expect(at('one.tsv', 'text,label')).rejects.toThrow(

@@ -2,6 +2,7 @@
 import { show } from '../../core/index.ts'
 import { packedFiles, strictText, xmlElements } from '../../files/index.ts'
 import { type Checked, fault, namedValueIn, textIn } from '../records/columns.ts'
+import { questionDatasets } from '../records/known-datasets.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, isFields } from '../records/row.ts'
@@ -57,6 +58,7 @@ const rows: Read = (path, settings, { labelled, ...flow }) => {
     settings,
     {
       columns: { question, context, ...(labelled ? { answer } : {}) },
+      datasets: questionDatasets,
       unset: context === undefined ? { context: /^(contexts?|passages?|documents?)$/i } : {},
       several: (row) => {
         const text = textIn(row, question)

@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import { DataError, show } from '../../core/index.ts'
 import { type PackedFile, packedFiles, strictText } from '../../files/index.ts'
 import { type Checked, fault, textIn } from '../records/columns.ts'
+import { summaryDatasets } from '../records/known-datasets.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
@@ -46,6 +47,7 @@ const rows: Read = (path, settings, { labelled, ...flow }) =>
     settings,
     {
       columns: { text: settings.text, ...(labelled ? { summary: settings.summary } : {}) },
+      datasets: summaryDatasets,
       several: (row) => {
         const source = textIn(row, settings.text)
         if ('fault' in source) return [source]

@@ -1,5 +1,6 @@
 // Values of columns as texts, labels and numbers, or the fault that makes them unusable.
 import { DataError, didYouMean, show } from '../../core/index.ts'
+import type { DatasetDeclaration } from '../task.ts'
 import type { RecordFault } from './read-report.ts'
 import type { DataRow, Fields } from './row.ts'
 
@@ -60,11 +61,34 @@ const likelyColumn = (setting: string, values: Fields, used: ReadonlySet<string>
   return short.at(-1)?.[0] ?? 'NAME'
 }
 
+/** What to do about columns of a known data set: its name, where a row has two of its columns or more, and all that it names. */
+const datasetAdvice = (
+  names: readonly string[],
+  settings: readonly string[],
+  datasets: { readonly [name: string]: DatasetDeclaration },
+): string => {
+  const found = Object.keys(datasets).filter((dataset) => {
+    const own = datasets[dataset].settings as { readonly [setting: string]: unknown }
+    const columns = [...new Set(['id', ...settings])].flatMap((setting) =>
+      own[setting] === undefined ? [] : [own[setting]],
+    )
+    return columns.length > 1 && columns.every((column) => names.includes(column as string))
+  })
+  if (found.length === 0) return ''
+  return ` For the data set ${found[0]}, set \`dataset: ${JSON.stringify(found[0])}\` instead.`
+}
+
 /**
  * Checks that a row has the columns that settings name. For the first row of a file: a column that is missing there is
- * misnamed, while a later row may lack a value. @throws DataError with the columns that there are
+ * misnamed, while a later row may lack a value.
+ * @param datasets known data sets of the task, of which one may be meant
+ * @throws DataError with the columns that there are
  */
-export const expectColumns = (row: DataRow, columns: { [setting: string]: string | undefined }): void => {
+export const expectColumns = (
+  row: DataRow,
+  columns: { [setting: string]: string | undefined },
+  datasets: { readonly [name: string]: DatasetDeclaration } = {},
+): void => {
   const { values, file, line } = row
   const names = Object.keys(values)
   const used = new Set(Object.values(columns).filter((column) => column !== undefined))
@@ -81,7 +105,7 @@ export const expectColumns = (row: DataRow, columns: { [setting: string]: string
     // A setting with a list of columns names each by `SETTING COLUMN`.
     const isList = setting.includes(' ')
     throw new DataError(
-      `Expected a column "${column}" for \`${setting}\`, got ${got}.${similar} ${isList ? 'Correct the name.' : setColumn(setting, found)}`,
+      `Expected a column "${column}" for \`${setting}\`, got ${got}.${similar} ${isList ? 'Correct the name.' : setColumn(setting, found)}${datasetAdvice(names, Object.keys(columns), datasets)}`,
       file,
       line,
     )

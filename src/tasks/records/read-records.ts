@@ -1,5 +1,5 @@
 // Records of a task from rows: checks the columns once per file, counts faults, stops at the limit.
-import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
+import type { DatasetDeclaration, ReadOptions, TaskData, TaskRecord } from '../task.ts'
 import { type Checked, expectColumns, idIn, type OptionalColumns, unreadColumns } from './columns.ts'
 import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
 import { openRows, type RowSettings } from './read-rows.ts'
@@ -32,6 +32,8 @@ export const allOf = <Values extends object>(
 interface Columns extends OptionalColumns {
   /** Column names by the setting that names them. */
   columns: { [field: string]: string | undefined }
+  /** Known data sets of the task, of which one is suggested where the columns are its own. */
+  datasets?: { readonly [name: string]: DatasetDeclaration } | undefined
 }
 
 /** How a row becomes one record. */
@@ -84,7 +86,7 @@ export const readSeveral = async <Fields extends object>(
   for await (const row of source.rows(faults, signal)) {
     if (sink.count >= limit) break
     if (row.file !== file) {
-      expectColumns(row, { ...columns, id, group })
+      expectColumns(row, { ...columns, id, group }, others.datasets)
       for (const name of unreadColumns(row, { ...columns, id, group }, others, ignoreColumns)) unread.add(name)
       file = row.file
     }

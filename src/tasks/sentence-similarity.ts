@@ -46,9 +46,20 @@ const config = z
       .enum(lossNames)
       .optional()
       .describe(
-        'multiple-negatives: the second text among those of the batch; with `label`, cosent: the order of the pairs, or cosine: labels from -1 to 1 (default: multiple-negatives, with `label` cosent)',
+        'multiple-negatives: the second text among those of the batch; symmetric: the first text as well; triplet: each negative farther away than the second text; with `label`, cosent: the order of the pairs, or cosine: labels from -1 to 1 (default: multiple-negatives, with `label` cosent)',
       ),
     scale: z.number().positive().optional().describe('factor of the cosines in the loss (default: 20)'),
+    margin: z
+      .number()
+      .positive()
+      .optional()
+      .describe(
+        'triplet: how much farther than the second text a negative should be (default: 5, with the distance cosine 0.5)',
+      ),
+    distance: z
+      .enum(['euclidean', 'cosine'])
+      .optional()
+      .describe('triplet: distance of vectors, of which cosine is one minus the cosine (default: euclidean)'),
     dimensions: z
       .array(z.int().positive())
       .min(1)
@@ -59,16 +70,27 @@ const config = z
       .optional()
       .describe('how tokens become a vector (default: as the base has it, or mean)'),
   })
-  .superRefine(({ label, loss, negatives, scale }, context) => {
+  .superRefine(({ label, loss, negatives, scale, margin, distance }, context) => {
     const refuse = (field: string, message: string) => context.addIssue({ code: 'custom', path: [field], message })
-    if (label === undefined && loss !== undefined && loss !== 'multiple-negatives')
+    if (label === undefined && (loss === 'cosent' || loss === 'cosine'))
       refuse('loss', `Expected \`label\` with the loss ${loss}, which learns from numbers. Set it, or remove \`loss\`.`)
-    if (label !== undefined && loss === 'multiple-negatives')
-      refuse('loss', 'Expected no `label` with the loss multiple-negatives, which reads none. Remove one of them.')
+    if (label !== undefined && loss !== undefined && loss !== 'cosent' && loss !== 'cosine')
+      refuse('loss', `Expected no \`label\` with the loss ${loss}, which reads none. Remove one of them.`)
+    if (loss === 'triplet' && label === undefined && negatives === undefined)
+      refuse(
+        'negatives',
+        'The loss triplet needs `negatives`: set it to the column with texts that do not belong to the first one.',
+      )
+    for (const [name, value] of Object.entries({ margin, distance }))
+      if (value !== undefined && loss !== 'triplet')
+        refuse(
+          name,
+          `Expected no \`${name}\` without the loss triplet, as it has no effect. Remove it, or set \`loss: triplet\`.`,
+        )
     if (label !== undefined && negatives !== undefined)
       refuse('negatives', 'Expected no `negatives` with `label`, where they have no effect. Remove one of them.')
-    if (loss === 'cosine' && scale !== undefined)
-      refuse('scale', 'Expected no `scale` with the loss cosine, where it has no effect. Remove it.')
+    if ((loss === 'cosine' || loss === 'triplet') && scale !== undefined)
+      refuse('scale', `Expected no \`scale\` with the loss ${loss}, where it has no effect. Remove it.`)
   })
 
 type Config = z.output<typeof config>
@@ -209,7 +231,11 @@ export const sentenceSimilarity = defineTask<
     if (label !== undefined) expectVariedAnswers(statistics, 'different numbers')
     return pooling === undefined ? {} : { pooling }
   },
-  prepare(tokenizer, { label, loss, scale = 20, dimensions }, { maxLength = defaultMaxLength(tokenizer) }) {
+  prepare(
+    tokenizer,
+    { label, loss, scale = 20, margin, distance, dimensions },
+    { maxLength = defaultMaxLength(tokenizer) },
+  ) {
     const encodeText = createTextEncoder(tokenizer, maxLength)
     const chosen = loss ?? (label === undefined ? 'multiple-negatives' : 'cosent')
     return {
@@ -217,6 +243,8 @@ export const sentenceSimilarity = defineTask<
         padId: tokenizer.special.pad?.id ?? 0,
         loss: nested(similarityLosses[chosen], dimensions),
         scale,
+        margin,
+        distance,
       }),
       encode({ text, pair, negatives = [], label: value, file, line }) {
         const rows = [text, pair, ...negatives].map((one) => encodeText(one))

@@ -1,10 +1,12 @@
 // Losses of vectors that are compared, and scores of search, beside sentence-transformers. Golden values from golden/make_similarity.py.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { taskConfig, tasks } from '../../src/tasks/index.ts'
 import {
   type ComparedRows,
   nested,
   type SimilarityLossName,
+  type SimilaritySettings,
   similarityLosses,
 } from '../../src/tasks/learning/similarity-losses.ts'
 import { RetrievalScores } from '../../src/tasks/metrics/retrieval-scores.ts'
@@ -29,6 +31,7 @@ const rowsOf = (width: number): ComparedRows => {
     first: places,
     second: places.map((at) => at + 1),
     negatives: places.flatMap((at) => Array.from({ length: width - 2 }, (_, i) => at + 2 + i)),
+    owners: places.flatMap((_, record) => Array.from({ length: width - 2 }, () => record)),
     labels: golden.labels,
     texts: Array.from({ length: count * width }, (_, i) => i),
   }
@@ -38,7 +41,7 @@ const rowsOf = (width: number): ComparedRows => {
 const measured = (
   name: SimilarityLossName,
   columns: readonly Matrix[],
-  { scale = 20, dimensions, texts }: { scale?: number; dimensions?: number[]; texts?: number[] } = {},
+  { dimensions, texts, ...settings }: Partial<SimilaritySettings> & { dimensions?: number[]; texts?: number[] } = {},
 ) =>
   scope(() => {
     const values = columns[0].flatMap((_, i) => columns.flatMap((column) => column[i]))
@@ -49,7 +52,7 @@ const measured = (
     })
     vectors.requiresGrad = true
     const rows = { ...rowsOf(columns.length), ...(texts && { texts }) }
-    const { sum, right } = nested(similarityLosses[name], dimensions)(vectors, rows, { scale })
+    const { sum, right } = nested(similarityLosses[name], dimensions)(vectors, rows, { scale: 20, ...settings })
     sum.backward()
     const all = vectors.grad!.toFloat32Array()
     const gradients = columns.map((column, c) =>
@@ -65,12 +68,17 @@ const measured = (
 
 const { columns, cases } = golden
 const pairs = columns.slice(0, 2)
+const triplets = columns.slice(0, 3)
 
 describe('losses as in sentence-transformers', () => {
   it.each([
     ['pairs', measured('multiple-negatives', pairs)],
     ['negatives', measured('multiple-negatives', columns)],
     ['scale', measured('multiple-negatives', columns, { scale: 7.5 })],
+    ['symmetric', measured('symmetric', pairs)],
+    ['symmetric-negatives', measured('symmetric', triplets)],
+    ['triplet', measured('triplet', triplets)],
+    ['triplet-cosine', measured('triplet', triplets, { distance: 'cosine', margin: 0.2 })],
     ['cosent', measured('cosent', pairs)],
     ['cosine', measured('cosine', pairs)],
     ['dimensions', measured('multiple-negatives', pairs, { dimensions: [5, 3] })],
@@ -108,6 +116,18 @@ describe('losses as in sentence-transformers', () => {
       'Expected at most 12 for `settings.dimensions`, as vectors of this base have that many numbers, got 13. Lower it.',
     )
   })
+})
+
+it('settings that the loss does not read are refused', () => {
+  const refusal = (settings: { [name: string]: unknown }) => () =>
+    taskConfig(tasks['sentence-similarity'], settings as { loss?: 'triplet' })
+  expect(refusal({ loss: 'triplet', negatives: 'negative', distance: 'cosine', margin: 1 })).not.toThrow()
+  expect(refusal({ loss: 'triplet' })).toThrow('The loss triplet needs `negatives`')
+  expect(refusal({ loss: 'symmetric', margin: 1 })).toThrow('Expected no `margin` without the loss triplet')
+  expect(refusal({ loss: 'triplet', negatives: 'negative', scale: 2 })).toThrow(
+    'Expected no `scale` with the loss triplet',
+  )
+  expect(refusal({ loss: 'symmetric', label: 'score' })).toThrow('Expected no `label` with the loss symmetric')
 })
 
 describe('scores of search', () => {

@@ -43,12 +43,20 @@ export interface SentenceSimilaritySettings {
   /** Column with a number that says how alike the texts are (default: all pairs belong together). */
   label?: string | undefined
   /**
-   * Multiple-negatives: the second text among those of the batch; with `label`, cosent: the order of the
+   * Multiple-negatives: the second text among those of the batch; symmetric: the first text as well;
+   * triplet: each negative farther away than the second text; with `label`, cosent: the order of the
    * pairs, or cosine: labels from -1 to 1 (default: multiple-negatives, with `label` cosent).
    */
-  loss?: 'multiple-negatives' | 'cosent' | 'cosine' | undefined
+  loss?: 'multiple-negatives' | 'symmetric' | 'triplet' | 'cosent' | 'cosine' | undefined
   /** Factor of the cosines in the loss (default: 20). */
   scale?: number | undefined
+  /**
+   * Triplet: how much farther than the second text a negative should be (default: 5, with the distance
+   * cosine 0.5).
+   */
+  margin?: number | undefined
+  /** Triplet: distance of vectors, of which cosine is one minus the cosine (default: euclidean). */
+  distance?: 'euclidean' | 'cosine' | undefined
   /** Also train the first N numbers of each vector, for each N of this list, so that vectors can be cut. */
   dimensions?: readonly number[] | undefined
   /** How tokens become a vector (default: as the base has it, or mean). */

@@ -76,6 +76,7 @@ const rowsOf = (examples: readonly ComparedExample[]): ComparedRows => {
     first: [] as number[],
     second: [] as number[],
     negatives: [] as number[],
+    owners: [] as number[],
     labels: [] as number[],
     texts,
   }
@@ -85,7 +86,10 @@ const rowsOf = (examples: readonly ComparedExample[]): ComparedRows => {
     if (isKnown(example)) {
       rows.first.push(at)
       rows.second.push(at + 1)
-      for (let i = 2; i < length; i++) rows.negatives.push(at + i)
+      for (let i = 2; i < length; i++) {
+        rows.negatives.push(at + i)
+        rows.owners.push(rows.first.length - 1)
+      }
       rows.labels.push(example.label ?? 1)
     }
     at += length
@@ -227,7 +231,7 @@ class SimilarityCriterion<Example extends ComparedExample> implements Criterion<
     vectors: readonly Float32Array[],
     { device, evaluation = false }: PrepareContext,
   ): PreparedExample[] {
-    const { loss, scale } = this.#options
+    const { loss, ...settings } = this.#options
     const compared = rowsOf(examples)
     const known = compared.first.length
     const none = (i: number): PreparedExample => ({
@@ -240,7 +244,7 @@ class SimilarityCriterion<Example extends ComparedExample> implements Criterion<
       const width = vectors[0].length / sequencesIn(examples[0])
       const leaf = Tensor.from(joined(vectors), { device }).view([-1, width])
       leaf.requiresGrad = !evaluation
-      const { sum, right } = loss(leaf, compared, { scale })
+      const { sum, right } = loss(leaf, compared, settings)
       const share = { loss: sum.item() / known, ...(right && { right: right.item() / known }) }
       if (!evaluation) sum.backward()
       const gradients = evaluation ? undefined : leaf.grad?.toFloat32Array()
@@ -253,7 +257,7 @@ class SimilarityCriterion<Example extends ComparedExample> implements Criterion<
   }
 
   #lossOf(model: Model, batch: ComparedBatch): { sum: Tensor; right?: Tensor | number } {
-    const { loss, scale } = this.#options
+    const { loss, ...settings } = this.#options
     const { examples } = batch
     const prepared = examples.map((example) => example.prepared)
     const [first] = prepared
@@ -262,7 +266,7 @@ class SimilarityCriterion<Example extends ComparedExample> implements Criterion<
         throw new ConfigError(
           `Expected the ${first.whole} examples of a batch together, as their loss compares them, got ${examples.length} of them.`,
         )
-      return loss(vectorsOf(model, batch), rowsOf(examples), { scale })
+      return loss(vectorsOf(model, batch), rowsOf(examples), settings)
     }
     const total = (field: 'loss' | 'right') => prepared.reduce((sum, one) => sum + (one?.[field] ?? 0), 0)
     const { device } = model.body.embedTokens

@@ -11,6 +11,8 @@ export interface ComparedRows {
   second: readonly number[]
   /** Rows of texts that do not belong to any first text. */
   negatives: readonly number[]
+  /** The record that each negative is of, as its place in `first`. */
+  owners: readonly number[]
   /** How alike the texts of each record are; NaN where it is not known. */
   labels: readonly number[]
   /** Equal numbers for equal texts, by row. */
@@ -21,7 +23,17 @@ export interface ComparedRows {
 export interface SimilaritySettings {
   /** Factor of cosines before the softmax, one divided by its temperature. */
   scale: number
+  /** `triplet`: how much farther a negative should be from the first text than the second one is, in units of the distance. */
+  margin?: number | undefined
+  /** `triplet`: length of the difference of two vectors, or one minus their cosine (default: euclidean). */
+  distance?: TripletDistance | undefined
 }
+
+/** Distance between two vectors. */
+export type TripletDistance = 'euclidean' | 'cosine'
+
+/** Default margins of the triplet loss: that of sentence-transformers, and a quarter of the range of cosine distances. */
+export const tripletMargins: { readonly [Distance in TripletDistance]: number } = { euclidean: 5, cosine: 0.5 }
 
 /** What a batch comes to. */
 export interface ComparedLoss {
@@ -68,24 +80,87 @@ const rightElsewhere = ({ first, second, negatives, texts }: ComparedRows): Floa
   return masked
 }
 
+/** A place for each record: its own number. */
+const ownPlaces = (rows: readonly number[], { device }: Tensor): Tensor =>
+  upload(Tensor.from(BigInt64Array.from(rows, (_, i) => BigInt(i))), device)
+
+/** Scaled cosines of first texts and candidates, [B,second + negatives]; minus infinity for candidates that are right elsewhere. */
+const candidateScores = (vectors: Tensor, rows: ComparedRows, scale: number): Tensor => {
+  const unit = unitRows(vectors)
+  const { first, second, negatives } = rows
+  const candidates = rowsOf(unit, [...second, ...negatives])
+  const shape = [first.length, second.length + negatives.length]
+  return rowsOf(unit, first)
+    .matmul(candidates.transpose(0, 1))
+    .mul(scale)
+    .add(numbers(rightElsewhere(rows), shape, vectors))
+}
+
 /**
  * Cross entropy of the second text of each record among the second texts of all records and all negatives.
  * @source van den Oord et al. 2018, arXiv:1807.03748 (InfoNCE); Henderson et al. 2017, arXiv:1705.00652 (negatives of the batch)
  */
 const multipleNegatives: SimilarityLoss = (vectors, rows, { scale }) => {
-  const unit = unitRows(vectors)
-  const { first, second, negatives } = rows
-  const candidates = rowsOf(unit, [...second, ...negatives])
-  const shape = [first.length, second.length + negatives.length]
-  const scores = rowsOf(unit, first)
-    .matmul(candidates.transpose(0, 1))
-    .mul(scale)
-    .add(numbers(rightElsewhere(rows), shape, vectors))
-  const targets = upload(Tensor.from(BigInt64Array.from(first, (_, i) => BigInt(i))), vectors.device)
+  const scores = candidateScores(vectors, rows, scale)
+  const targets = ownPlaces(rows.first, vectors)
   return {
     sum: scores.crossEntropy(targets, { reduction: 'sum' }),
     right: scores.detach().argmax(-1).eq(targets).sum(),
   }
+}
+
+/**
+ * The mean of `multiple-negatives` and of the cross entropy of the first text of each record among the first texts of all records.
+ * @source sentence-transformers, MultipleNegativesSymmetricRankingLoss
+ */
+const symmetric: SimilarityLoss = (vectors, rows, { scale }) => {
+  const scores = candidateScores(vectors, rows, scale)
+  const targets = ownPlaces(rows.first, vectors)
+  const back = scores.narrow(1, 0, rows.second.length).transpose(0, 1)
+  const both = scores
+    .crossEntropy(targets, { reduction: 'sum' })
+    .add(back.contiguous().crossEntropy(targets, { reduction: 'sum' }))
+  return { sum: both.mul(0.5), right: scores.detach().argmax(-1).eq(targets).sum() }
+}
+
+/** Below this squared length the gradient of a distance would grow without bound. */
+const smallestSquare = 1e-12
+
+/** Distances of two lists of vectors, row by row. */
+const distances: { readonly [Distance in TripletDistance]: (a: Tensor, b: Tensor) => Tensor } = {
+  euclidean: (a, b) => a.sub(b).square().sum(-1).add(smallestSquare).sqrt(),
+  cosine: (a, b) => unitRows(a).mul(unitRows(b)).sum(-1).mul(-1).add(1),
+}
+
+/**
+ * How much nearer than `margin` each negative is, compared with the second text: max(0, d(first, second) - d(first, negative) + margin).
+ * The loss of a record is the mean over its negatives, and 0 without any.
+ * @source Schroff et al. 2015, arXiv:1503.03832; sentence-transformers, TripletLoss
+ */
+const triplet: SimilarityLoss = (vectors, rows, { distance = 'euclidean', margin = tripletMargins[distance] }) => {
+  const { first, second, negatives, owners } = rows
+  if (negatives.length === 0) return { sum: vectors.sum().mul(0) }
+  const anchors = rowsOf(
+    vectors,
+    owners.map((owner) => first[owner]),
+  )
+  const right = rowsOf(
+    vectors,
+    owners.map((owner) => second[owner]),
+  )
+  const counts = new Map<number, number>()
+  for (const owner of owners) counts.set(owner, (counts.get(owner) ?? 0) + 1)
+  const shares = numbers(
+    owners.map((owner) => 1 / counts.get(owner)!),
+    [owners.length],
+    vectors,
+  )
+  const between = distances[distance]
+  const short = between(anchors, right)
+    .sub(between(anchors, rowsOf(vectors, negatives)))
+    .add(margin)
+    .relu()
+  return { sum: short.mul(shares).sum() }
 }
 
 /**
@@ -118,7 +193,13 @@ const cosent: SimilarityLoss = (vectors, rows, { scale }) => {
 }
 
 /** All losses by name. */
-export const similarityLosses = { 'multiple-negatives': multipleNegatives, cosent, cosine } satisfies {
+export const similarityLosses = {
+  'multiple-negatives': multipleNegatives,
+  symmetric,
+  triplet,
+  cosent,
+  cosine,
+} satisfies {
   [name: string]: SimilarityLoss
 }
 /** Name of a loss. */

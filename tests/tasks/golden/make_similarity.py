@@ -40,6 +40,12 @@ cases = {
     "pairs": measured(ranking, columns[:2], None),
     "negatives": measured(ranking, columns, None),
     "scale": measured(losses.MultipleNegativesRankingLoss(model, scale=7.5), columns, None),
+    "symmetric": measured(losses.MultipleNegativesSymmetricRankingLoss(model), columns[:2], None),
+    "symmetric-negatives": measured(losses.MultipleNegativesSymmetricRankingLoss(model), columns[:3], None),
+    "triplet": measured(losses.TripletLoss(model), columns[:3], None),
+    "triplet-cosine": measured(
+        losses.TripletLoss(model, losses.TripletDistanceMetric.COSINE, triplet_margin=0.2), columns[:3], None
+    ),
     "cosent": measured(losses.CoSENTLoss(model), columns[:2], labels),
     "cosine": measured(losses.CosineSimilarityLoss(model), columns[:2], labels),
     "dimensions": measured(

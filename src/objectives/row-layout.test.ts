@@ -46,6 +46,24 @@ describe('layOut', () => {
     expect(plain(layOut(row, { ...options, limit: 5 }))).toMatchObject({ ids: [10, 11, 12, 9, 20], cut: 2 })
   })
 
+  it('keeps the end token that shards have after each document, once', () => {
+    // The end of a document of the last row, a document, and one that goes on in the next row.
+    const shard = { ids: Uint16Array.of(9, 10, 11, 9, 20, 21), starts: [0, 1, 4], part: 0 }
+    const options = { close: 9, closes: 'ended', limit: 20 } as const
+    expect(plain(layOut(shard, { ...options, separate: false }))).toMatchObject({ ids: [9, 10, 11, 9, 20, 21], cut: 0 })
+    expect(plain(layOut(shard, { ...options, separate: true }))).toEqual({
+      ids: [10, 11, 9, 20, 21],
+      starts: [0, 3],
+      documents: [0, 3],
+      cut: 0,
+    })
+    expect(plain(layOut(shard, { ...options, separate: true, limit: 2 }))).toMatchObject({ ids: [10, 11], cut: 3 })
+    // A row that ends with a document ends with its end token, also where every document gets one.
+    const ended = { ids: Uint16Array.of(10, 11, 9), starts: [0], part: 0 }
+    expect(plain(layOut(ended, { ...options, separate: true }))).toMatchObject({ ids: [10, 11, 9], cut: 0 })
+    expect(plain(layOut(ended, { ...options, separate: true, closes: 'all' })).ids).toEqual([10, 11, 9])
+  })
+
   it('does not count tokens that are labels only', () => {
     const options = { separate: true, close: 9, closes: 'ended', limit: 6, uncounted: 1 } as const
     // 4 + 3 + 1 tokens in three sequences, of which 3 + 2 + 0 are read.

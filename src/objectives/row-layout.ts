@@ -42,21 +42,29 @@ export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
   for (let i = 0; i < count; i++) {
     const begins = separate || i === 0
     const from = row.starts[i]
-    const size = (row.starts[i + 1] ?? row.ids.length) - from
+    const end = row.starts[i + 1] ?? row.ids.length
+    // Shards have the end token after a document: it must not be there twice.
+    const closed = close !== undefined && row.ids[end - 1] === close
+    const size = end - from - (closed ? 1 : 0)
+    // A row may begin with the end token of the last row's document, which is nothing to learn by itself.
+    if (size === 0 && separate && count > 1) {
+      kept++
+      continue
+    }
     const opening = begins && open !== undefined ? 1 : 0
     const space = limit + uncounted * (starts.length + (begins ? 1 : 0)) - at - opening
     const always = close !== undefined && closes === 'all'
     const take = Math.min(size, space - (always ? 1 : 0))
-    if (take < 1) break
-    const ended = i < count - 1 || row.endsDocument === true
-    const closing = always || (close !== undefined && ended && take === size && size < space)
+    if (take < 1 && (size > 0 || space < 1)) break
+    const ended = closed || i < count - 1 || row.endsDocument === true
     if (begins) starts.push(at)
     documents.push(at)
     if (opening === 1) ids[at++] = open as number
+    const closing = always || (close !== undefined && ended && take === size && size < space)
     ids.set(row.ids.subarray(from, from + take), at)
     at += take
-    kept += take
     if (closing) ids[at++] = close as number
+    kept += take + (closed && closing && take === size ? 1 : 0)
     if (take < size) break
   }
   return { ids: ids.subarray(0, at), starts, documents, cut: row.ids.length - kept }

@@ -1,7 +1,7 @@
 // Text generation: `generate`, `streamText`, and the parts that other folders use.
 
 export type { AdapterRouting, AdapterSegment } from './adapter-routing.ts'
-export { beginPrompt } from './begin-prompt.ts'
+export { beginPrompt, beginPrompts } from './begin-prompt.ts'
 export { DecodingBatch, type DecodingBatchOptions, type LanguageModel } from './decoding-batch.ts'
 export { generate, streamText } from './generate.ts'
 export { type GenerateManyOptions, generateMany } from './generate-many.ts'
@@ -16,6 +16,7 @@ export {
   generationToHf,
   parseGeneration,
   withDefaults,
+  withEnds,
 } from './options.ts'
 export { type PromptLogProbsOptions, promptLogProbs, type ScoredToken } from './prompt-log-probs.ts'
 export { samplingProcessors } from './sampling.ts'

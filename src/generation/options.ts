@@ -174,3 +174,13 @@ export const withDefaults = (defaults: GenerationOptions, given: GenerationOptio
   // The caller's own options stay, so that one without effect is still an error.
   return { ...effective(merged), ...withoutUndefined(given) }
 }
+
+/** The options with further tokens and strings that end a text. */
+export const withEnds = (
+  options: GenerationOptions,
+  { ids, stop = [] }: { ids: readonly number[]; stop?: readonly string[] },
+): GenerationOptions => ({
+  ...options,
+  eosTokenIds: [...new Set([...[options.eosTokenIds ?? []].flat(), ...ids])],
+  stop: [...new Set([...[options.stop ?? []].flat(), ...stop])],
+})

@@ -40,6 +40,7 @@ export {
   type OpenSettings,
   open,
   type Question,
+  type TextGenerationOptions,
   TextModel,
   type TextPair,
 } from './open.ts'

@@ -4,7 +4,7 @@ import type { ModelTokenizer } from '../checkpoint/index.ts'
 import { ConfigError, optionCheck, show } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
 import {
-  beginPrompt,
+  beginPrompts,
   type GenerationOptions,
   type GenerationResult,
   generateMany,
@@ -122,6 +122,16 @@ export interface Entity {
   /** Character offsets in the text, `end` exclusive. */
   start: number
   end: number
+}
+
+/** Settings of generated texts. */
+export type TextGenerationOptions = GenerationOptions & {
+  /**
+   * Text after a gap: the text between the prompt and it is generated. It needs a model with the tokens of fill-in-the-middle;
+   * an empty one is none.
+   */
+  suffix?: string | undefined
+  signal?: AbortSignal | undefined
 }
 
 /** Settings of vectors that are one for each text. */
@@ -325,15 +335,14 @@ export class TextModel {
   }
 
   /**
-   * Continues each prompt; an empty one begins at the start token. Settings that are left out come from the model's generation_config.json.
-   * @throws ConfigError for a model without a language modelling head; the reason of an aborted signal
+   * Continues each prompt, or fills the gap before `suffix`; an empty prompt begins at the start token. Settings that are left out come
+   * from the model's generation_config.json.
+   * @throws ConfigError for a model without a language modelling head, and for a suffix without tokens of fill-in-the-middle; the reason of
+   * an aborted signal
    */
-  generate(prompt: string, options?: GenerationOptions & { signal?: AbortSignal }): Promise<string>
-  generate(prompts: readonly string[], options?: GenerationOptions & { signal?: AbortSignal }): Promise<string[]>
-  generate(
-    input: string | readonly string[],
-    options: GenerationOptions & { signal?: AbortSignal } = {},
-  ): Promise<string | string[]> {
+  generate(prompt: string, options?: TextGenerationOptions): Promise<string>
+  generate(prompts: readonly string[], options?: TextGenerationOptions): Promise<string[]>
+  generate(input: string | readonly string[], options: TextGenerationOptions = {}): Promise<string | string[]> {
     this.#expectGeneration(options)
     return forOneOrMany(input, async (prompts) =>
       (await this.generateResults(prompts, options)).map(({ text = '' }) => text),
@@ -343,27 +352,23 @@ export class TextModel {
   /** As `generate` for several prompts, with the reason why each text ended and its numbers of tokens. @throws as `generate` */
   async generateResults(
     prompts: readonly string[],
-    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
+    { signal, suffix, ...options }: TextGenerationOptions = {},
   ): Promise<GenerationResult[]> {
     const model = this.#expectGeneration(options)
     const settings = withDefaults(await generationDefaults(this.#loaded), { ...options, numReturnSequences: 1 })
-    const begun = prompts.map((prompt) => beginPrompt(this.tokenizer, prompt))
-    const results = await generateMany(model, this.tokenizer, begun, settings, { signal })
+    const begun = beginPrompts(this.tokenizer, prompts, settings, suffix)
+    const results = await generateMany(model, this.tokenizer, begun.prompts, begun.options, { signal })
     // A text that was cut must not look like a whole one.
     signal?.throwIfAborted()
     return results
   }
 
   /** Continues a prompt and yields the text piece by piece. @throws ConfigError for a model without a language modelling head */
-  async *stream(
-    prompt: string,
-    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
-  ): AsyncGenerator<string> {
+  async *stream(prompt: string, { signal, suffix, ...options }: TextGenerationOptions = {}): AsyncGenerator<string> {
     const model = this.#generativeModel('stream')
     const settings = withDefaults(await generationDefaults(this.#loaded), options)
-    for await (const { text } of streamText(model, this.tokenizer, beginPrompt(this.tokenizer, prompt), settings, {
-      signal,
-    }))
+    const begun = beginPrompts(this.tokenizer, [prompt], settings, suffix)
+    for await (const { text } of streamText(model, this.tokenizer, begun.prompts[0], begun.options, { signal }))
       if (text !== '') yield text
   }
 

@@ -4,25 +4,29 @@ import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyDivergence, withTeacher } from './distillation.ts'
+import { createFim, fimFault, fimFields, fimFits, fimGrowth } from './fill-in-the-middle.ts'
 import { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength, layOut } from './row-layout.ts'
 import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
 import { type ShownTokens, sequencesOf } from './shown-tokens.ts'
 
-const schema = z.strictObject({
-  documents: z
-    .enum(['separate', 'joined'])
-    .default('separate')
-    .describe(
-      'separate: no attention between the documents of a row; joined: one stream with end-of-text between them, as GPT-2',
-    ),
-  startToken: z
-    .boolean()
-    .default(false)
-    .describe('begin each sequence with the start token of the vocabulary, as Llama does'),
-  labelSmoothing: labelSmoothingField,
-})
+const schema = z
+  .strictObject({
+    documents: z
+      .enum(['separate', 'joined'])
+      .default('separate')
+      .describe(
+        'separate: no attention between the documents of a row; joined: one stream with end-of-text between them, as GPT-2',
+      ),
+    startToken: z
+      .boolean()
+      .default(false)
+      .describe('begin each sequence with the start token of the vocabulary, as Llama does'),
+    labelSmoothing: labelSmoothingField,
+    ...fimFields,
+  })
+  .refine(fimFits, fimFault)
 
 /** An example of causal language modelling. */
 export interface CausalExample extends Sequences {
@@ -45,9 +49,11 @@ export const causalLm = defineObjective({
   source: 'Radford et al. 2019; arXiv:2005.14165',
   config: schema,
   head: 'causal-lm',
-  create({ documents, startToken, labelSmoothing }, { vocabulary, maxLength }): Objective<CausalExample> {
+  create({ documents, startToken, labelSmoothing, ...filling }, { vocabulary, maxLength }): Objective<CausalExample> {
     const { bos, eos, pad } = vocabulary
-    expectLength(maxLength, startToken ? 2 : 1, term)
+    const fim = createFim(filling, vocabulary)
+    const added = (startToken ? 1 : 0) + (fim === undefined ? 0 : fimGrowth)
+    expectLength(maxLength, 1 + added, term)
     if (startToken && bos === undefined)
       throw new ConfigError(
         '`startToken` needs a vocabulary with a start token: set it to false, or choose another tokenizer.',
@@ -64,11 +70,11 @@ export const causalLm = defineObjective({
     // Padding is masked and has no label: any id works.
     const padId = pad ?? eos ?? 0
     return {
-      rows: { length: maxLength + 1 - (startToken ? 1 : 0), overlap: 1 },
+      rows: { length: maxLength + 1 - added, overlap: 1 },
       unpadded: true,
       distils: true,
-      example(row) {
-        const { ids, starts, cut } = layOut(row, layout)
+      example(row, random) {
+        const { ids, starts, cut } = layOut(row, { ...layout, rewrite: fim?.(random) })
         return shifted(ids, starts, cut)
       },
       tokens: ({ ids }) => ids.length,

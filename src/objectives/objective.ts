@@ -2,11 +2,21 @@
 // Independent of particular objectives, architectures and the training loop.
 import type { z } from 'zod'
 import type { Random } from '../core/index.ts'
-import type { Row } from '../data/index.ts'
+import type { IdArray, Row } from '../data/index.ts'
 import type { BlockWork } from '../distributed/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+
+<<<<<<< HEAD
+
 import type { Teacher } from './distillation.ts'
+
+=======
+
+import type { FimTokens } from '../tokenizers/index.ts'
+
+>>>>>>> d6866663 (causal-lm trains fill-in-the-middle; generate, open and /v1/completions fill the gap before a suffix)
+
 import type { Sequences } from './sequences.ts'
 import type { ShownTokens } from './shown-tokens.ts'
 
@@ -28,6 +38,10 @@ export interface VocabularyFacts {
   endsSentence?(id: number): boolean
   /** Ids of T5's sentinels `<extra_id_0>` …, in order. */
   sentinels?: readonly number[]
+  /** Tokens of fill-in-the-middle. */
+  fim?: FimTokens
+  /** Text of ids, and ids of a text without special tokens around it, which may continue another text. */
+  texts?: { decode(ids: ArrayLike<number>): string; encode(text: string, how: { continues: boolean }): IdArray }
 }
 
 /** What an objective is created for. */

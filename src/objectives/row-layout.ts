@@ -1,7 +1,14 @@
 // Arranges the documents of a row as sequences, with start and end tokens, and truncates what exceeds the limit. Works
 // on plain arrays.
 import { ConfigError } from '../core/index.ts'
+import type { IdArray } from '../data/index.ts'
 import type { TextRow } from './objective.ts'
+
+/**
+ * Another form of a document, of at most `space` tokens with its end token; undefined leaves the document as it is. `kept` is
+ * the number of tokens of the document that are in it.
+ */
+export type RewriteDocument = (document: IdArray, space: number) => { ids: Uint32Array; kept: number } | undefined
 
 /** How a row becomes sequences. */
 export interface LayoutOptions {
@@ -17,6 +24,8 @@ export interface LayoutOptions {
   limit: number
   /** Tokens of each sequence that do not count towards the limit. */
   uncounted?: number
+  /** Rewrites documents. */
+  rewrite?: RewriteDocument
 }
 
 /** A row as sequences. */
@@ -32,9 +41,11 @@ export interface Layout {
 
 /** Arranges the documents of a row. */
 export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
-  const { separate, open, close, closes, limit, uncounted = 0 } = options
+  const { separate, open, close, closes, limit, uncounted = 0, rewrite } = options
   const count = row.starts.length
-  const ids = new Uint32Array(row.ids.length + 2 * count)
+  const ids = new Uint32Array(
+    Math.max(row.ids.length + 2 * count, rewrite === undefined ? 0 : limit + uncounted * count),
+  )
   const starts: number[] = []
   const documents: number[] = []
   let at = 0
@@ -60,12 +71,16 @@ export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
     if (begins) starts.push(at)
     documents.push(at)
     if (opening === 1) ids[at++] = open as number
-    const closing = always || (close !== undefined && ended && take === size && size < space)
-    ids.set(row.ids.subarray(from, from + take), at)
-    at += take
+    const rewritten = rewrite?.(row.ids.subarray(from, from + size), space)
+    const written = rewritten?.ids ?? row.ids.subarray(from, from + take)
+    const own = rewritten?.kept ?? take
+    const closing =
+      rewritten === undefined && (always || (close !== undefined && ended && take === size && size < space))
+    ids.set(written, at)
+    at += written.length
     if (closing) ids[at++] = close as number
-    kept += take + (closed && closing && take === size ? 1 : 0)
-    if (take < size) break
+    kept += own + (closed && own === size && (closing || rewritten !== undefined) ? 1 : 0)
+    if (own < size) break
   }
   return { ids: ids.subarray(0, at), starts, documents, cut: row.ids.length - kept }
 }

@@ -1,6 +1,6 @@
 // Facts about a tokenizer that objectives need: special tokens, and which tokens begin words or end sentences, for
 // WordPiece, byte-level BPE and SentencePiece vocabularies. Independent of objectives.
-import type { Tokenizer } from '../tokenizers/index.ts'
+import { encodeContinuation, findFimTokens, type Tokenizer } from '../tokenizers/index.ts'
 import type { VocabularyFacts } from './objective.ts'
 
 /** Facts about a tokenizer for objectives. The table of words is made when it is first used. */
@@ -18,6 +18,7 @@ export const vocabularyFacts = (tokenizer: Tokenizer): VocabularyFacts => {
   const sentinels = sentinelsOf(tokenizer)
   for (const id of sentinels) specialIds.add(id)
   const size = Math.max(tokenizer.maxId + 1, tokenizer.vocabSize)
+  const fim = findFimTokens(tokenizer)
   let words: WordTable | undefined
   const table = () => {
     words ??= wordTable(tokenizer, size)
@@ -30,6 +31,12 @@ export const vocabularyFacts = (tokenizer: Tokenizer): VocabularyFacts => {
     continuesWord: (id, previous) => table().continues(id, previous),
     endsSentence: (id) => table().sentenceEnds[id] === 1,
     ...(sentinels.length > 0 ? { sentinels } : {}),
+    ...(fim === undefined ? {} : { fim }),
+    texts: {
+      decode: (ids) => tokenizer.decode(ids),
+      encode: (text, { continues }) =>
+        continues ? Uint32Array.from(encodeContinuation(tokenizer, text)) : tokenizer.encodeIds(text),
+    },
   }
 }
 

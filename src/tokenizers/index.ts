@@ -25,6 +25,16 @@ export {
 export { encodeContinuation } from './continuation.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
+export {
+  type FimOrder,
+  type FimParts,
+  type FimTokens,
+  fimAdvice,
+  findFimTokens,
+  type GapPrompt,
+  gapPrompt,
+  layOutGap,
+} from './fill-in-the-middle.ts'
 export { type LoadOptions, loadTokenizer, loadTokenizerAs, longestInput, type TokenizerClass } from './loading.ts'
 export { readNormalizer, WHOLE_SEGMENT } from './normalizers/index.ts'
 export { probeRegex } from './oniguruma.ts'

@@ -111,7 +111,7 @@ describe('registerObjective', () => {
       type: 'next-token',
       config: z.strictObject({ startToken: z.boolean().default(false).describe('open with the start token') }),
       create: ({ startToken }, context) =>
-        objectives['causal-lm'].create({ startToken, documents: 'separate', labelSmoothing: 0 }, context),
+        objectives['causal-lm'].create({ startToken, documents: 'separate', labelSmoothing: 0, fimRate: 0 }, context),
     })
     expect(() => objectiveSchema.parse({ type: 'next-token' })).toThrow()
     registerObjective(nextToken)

@@ -239,6 +239,8 @@ describe('completions', () => {
   it('refuse what they cannot do', async () => {
     for (const [more, param] of [
       [{ suffix: 'x' }, 'suffix'],
+      [{ suffix: 'x', echo: true }, 'echo'],
+      [{ suffix: 'x', prompt: [1] }, 'prompt'],
       [{ best_of: 3 }, 'best_of'],
       [{ max_tokens: 0 }, 'max_tokens'],
       [{ max_tokens: 300 }, 'prompt'],

@@ -38,7 +38,7 @@ export const layouts: Record<string, Layout> = {
     head: 'causal-lm',
     criterion: (labelSmoothing) =>
       objectives['causal-lm'].create(
-        { documents: 'separate', startToken: false, labelSmoothing },
+        { documents: 'separate', startToken: false, labelSmoothing, fimRate: 0 },
         context,
       ) as Criterion,
     example: ({ ids }) => ({

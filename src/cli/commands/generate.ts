@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError, expectWritable, formatCount, writeFileAtomic } from '../../core/index.ts'
 import { onFirst, shareItems } from '../../distributed/index.ts'
 import {
-  beginPrompt,
+  beginPrompts,
   type GenerationOptions,
   type GenerationResult,
   GenerationScheduler,
@@ -13,6 +13,7 @@ import {
   type SpeculationOptions,
   streamText,
   withDefaults,
+  withEnds,
 } from '../../generation/index.ts'
 import {
   AdapterSwitch,
@@ -41,15 +42,12 @@ interface ChatForm {
   system: string | undefined
 }
 
-const promptOf = (tokenizer: Tokenizer, text: string, chat: ChatForm | undefined): Prompt => {
-  if (chat !== undefined) {
-    const messages = [
-      ...(chat.system === undefined ? [] : [{ role: 'system', content: chat.system }]),
-      { role: 'user', content: text },
-    ]
-    return applyChatTemplate(tokenizer, messages, { template: chat.template, addGenerationPrompt: true }).ids
-  }
-  return beginPrompt(tokenizer, text)
+const chatPrompt = (tokenizer: Tokenizer, text: string, { template, system }: ChatForm): Prompt => {
+  const messages = [
+    ...(system === undefined ? [] : [{ role: 'system', content: system }]),
+    { role: 'user', content: text },
+  ]
+  return applyChatTemplate(tokenizer, messages, { template, addGenerationPrompt: true }).ids
 }
 
 /** @throws ConfigError for a model without a template where none is named */
@@ -60,16 +58,6 @@ const chatFormOf = (adapters: AdapterSwitch, given: string | undefined, system: 
       `\`--chat\` needs a chat template, and this model has none: set \`--template\` to the one it was trained with (${Object.keys(CHAT_TEMPLATES).join(', ')}).`,
     )
   return { template: fitTemplate(adapters.tokenizer, template), system }
-}
-
-/** The settings with the end-of-turn tokens and strings of the chat template added. */
-const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: string): GenerationOptions => {
-  const ends = turnEnds(tokenizer, { template })
-  return {
-    ...settings,
-    eosTokenIds: [...new Set([...[settings.eosTokenIds ?? []].flat(), ...ends.ids])],
-    stop: [...new Set([...[settings.stop ?? []].flat(), ...ends.stop])],
-  }
 }
 
 /** The settings with a seed for each prompt: a flag that can be repeated is read as a list, and one number gives each its own. */
@@ -146,6 +134,12 @@ export const generate = defineCommand({
         .default([])
         .describe('prompt to continue; repeat for several texts')
         .meta({ commas: false, keepsEmpty: true }),
+      suffix: z
+        .string()
+        .default('')
+        .describe(
+          'text after a gap: the text between the prompt and it is generated, by a model with fill-in-the-middle tokens',
+        ),
       input: z
         .string()
         .optional()
@@ -182,6 +176,7 @@ export const generate = defineCommand({
       device,
       weights,
       prompt,
+      suffix,
       input,
       promptField,
       out,
@@ -191,6 +186,8 @@ export const generate = defineCommand({
     const { adapter, chat, system, template, promptLookup, draftModel, draftTokens, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
+    if (suffix !== '' && chat)
+      throw new ConfigError('`--suffix` has no effect on answers of a chat: leave out one of `--suffix` and `--chat`.')
     const texts = input === undefined ? prompt : [...prompt, ...(await readSharedTexts(input, promptField, context))]
     if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
     if (out !== undefined) await onFirst(context.group, () => expectWritable(out, 'out'))
@@ -210,7 +207,7 @@ export const generate = defineCommand({
       total: texts.length * Math.max(1, named.length),
       enabled: !streamed,
     })
-    if (!chat && texts.includes(''))
+    if (!chat && suffix === '' && texts.includes(''))
       context.log('The prompt is empty: the text begins at the start token. To continue a text, set `prompt` to it.')
     const started = performance.now()
     const generated: GeneratedText[] = []
@@ -218,8 +215,13 @@ export const generate = defineCommand({
       for (const name of named.length === 0 ? [adapters.active] : named.map((one) => one.name)) {
         const model = adapters.use(name)
         const form = chat ? chatFormOf(adapters, template, system) : undefined
-        const settings = form === undefined ? plain : withEnds(plain, tokenizer, form.template)
-        const prompts = texts.map((text) => promptOf(tokenizer, text, form))
+        const { prompts, options: settings } =
+          form === undefined
+            ? beginPrompts(tokenizer, texts, plain, suffix)
+            : {
+                prompts: texts.map((text) => chatPrompt(tokenizer, text, form)),
+                options: withEnds(plain, turnEnds(tokenizer, form)),
+              }
         const before = generated.length
         const write = async (own: readonly Prompt[], places: readonly number[]): Promise<GenerationResult[][]> => {
           const ownSettings = withSeedsOf(settings, places)

@@ -12,6 +12,18 @@ export interface ObjectiveSettings {
     startToken?: boolean | undefined
     /** Label smoothing: probability mass spread over the vocabulary in training; 0.1 is usual. Default: `0`. */
     labelSmoothing?: number | undefined
+    /**
+     * Fill-in-the-middle: share of documents whose middle is moved to the end, so that the model learns to
+     * fill gaps; 0.5 to 0.9 for code (0: off). Default: `0`.
+     */
+    fimRate?: number | undefined
+    /** With `fimRate`: share of these documents in the order suffix, prefix, middle (SPM) (default: 0.5). */
+    fimSpmRate?: number | undefined
+    /**
+     * With `fimRate`: cut documents between any two characters, also within a word, or between tokens only
+     * (default: characters).
+     */
+    fimCuts?: 'characters' | 'tokens' | undefined
   }
   'masked-lm': {
     /** Share of the tokens to predict, at least one in a row. Default: `0.15`. */

@@ -1,10 +1,11 @@
-// `/v1/completions`: the continuation of prompts, given as text or token ids, whole or as events.
+// `/v1/completions`: the continuation of prompts, given as text or token ids, or the text of a gap before `suffix`, whole or as events.
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { adaptersOf } from '../../adapters/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import { promptLogProbs, type RankedToken, type ScoredToken } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
-import { specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
+import { type GapPrompt, gapPrompt, specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
 import { readArrivals } from '../arrivals.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
@@ -32,6 +33,12 @@ const body = z.strictObject({
     .union([z.string(), z.array(z.string()).min(1).max(maxPrompts), tokenIds, z.array(tokenIds).min(1).max(maxPrompts)])
     .describe('text, token ids, or a list of either'),
   max_tokens: z.int().min(0).nullish().describe('maximum number of new tokens (default: 16)'),
+  suffix: z
+    .string()
+    .nullish()
+    .describe(
+      'text after a gap: the text between `prompt` and it is generated, by a model with fill-in-the-middle tokens',
+    ),
   echo: z.boolean().nullish().describe('return the prompt with the text'),
   logprobs: z.int().min(0).max(20).nullish().describe('log-probabilities, and this number of the most likely tokens'),
   best_of: z.int().positive().nullish().describe('accepted where it equals `n`'),
@@ -45,6 +52,8 @@ interface Prompt {
   ids: number[]
   /** As the request has it; undefined for token ids. */
   text?: string
+  /** Tokens that end a text beside the model's own: those of a gap. */
+  ends: readonly number[]
   /** Log-probabilities of the tokens after the first one, where they are echoed. */
   scored: ScoredToken[]
 }
@@ -57,14 +66,32 @@ const encodePrompt = (tokenizer: Tokenizer, text: string): number[] => {
   throw badRequest('Expected at least one token for `prompt`, got none.', 'prompt')
 }
 
+/** @throws ApiError for a model without the tokens of fill-in-the-middle */
+const gapOf = (tokenizer: Tokenizer, prefix: string, suffix: string): GapPrompt => {
+  try {
+    return gapPrompt(tokenizer, prefix, suffix)
+  } catch (error) {
+    if (error instanceof ConfigError) throw badRequest(error.message, 'suffix', 'unsupported_parameter')
+    throw error
+  }
+}
+
 const promptsOf = (call: Call<Body>, model: ServedModel): Omit<Prompt, 'scored'>[] => {
-  return textList(call.body.prompt).map((one, i) => {
+  const { prompt, suffix } = call.body
+  return textList(prompt).map((one, i) => {
     if (typeof one === 'string') {
       call.service.expectLength(one.length, model, 'prompt')
-      return { ids: encodePrompt(model.tokenizer, one), text: one }
+      if (!suffix) return { ids: encodePrompt(model.tokenizer, one), text: one, ends: [] }
+      call.service.expectLength(suffix.length, model, 'suffix')
+      return { ...gapOf(model.tokenizer, one, suffix), text: one }
     }
+    if (suffix)
+      throw badRequest(
+        'Expected text for `prompt` with `suffix`, got token ids. Send the text before the gap.',
+        'prompt',
+      )
     expectTokenIds(model, one, 'prompt', i)
-    return { ids: [...one] }
+    return { ids: [...one], ends: [] }
   })
 }
 
@@ -145,6 +172,8 @@ const checkFields = ({ body: given }: Call<Body>): void => {
     throw badRequest('`best_of` is not supported: leave it out, or set it to `n`.', 'best_of', 'unsupported_parameter')
   if (given.max_tokens === 0 && given.echo !== true)
     throw badRequest('`max_tokens` of 0 needs `echo`: set it to true, or ask for more tokens.', 'max_tokens')
+  if (given.suffix && given.echo === true)
+    throw badRequest('`echo` has no effect on a gap: leave out one of `echo` and `suffix`.', 'echo')
   if (given.stream === true && given.echo === true && given.max_tokens === 0)
     throw badRequest('A stream needs new tokens: set `max_tokens` above 0.', 'stream')
 }
@@ -188,7 +217,7 @@ const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> =
   const echoed = given.echo === true && given.logprobs != null
   const scored = echoed ? await scorePrompts(call, model, prompts, given.logprobs ?? 0) : prompts.map(() => [])
   return prompts.map((prompt, i) => {
-    const settings = textSettings(model, given, Math.max(1, counts[i]), { ids: [], stop: [] })
+    const settings = textSettings(model, given, Math.max(1, counts[i]), { ids: prompt.ends, stop: [] })
     const topLogProbs = given.logprobs ?? undefined
     const runs = requested === 0 ? [] : startTexts({ model, prompt: prompt.ids, n, ...settings, topLogProbs, signal })
     return { prompt: { ...prompt, scored: scored[i] }, runs }
@@ -255,9 +284,8 @@ const streamChoice = async (
 export const completions = defineEndpoint({
   method: 'post',
   path: '/v1/completions',
-  summary: 'The continuation of prompts',
+  summary: 'The continuation of prompts, or the text between a prompt and a suffix',
   body,
-  unsupported: { suffix: 'the models continue texts, and do not fill gaps in them.' },
   async answer(call) {
     const { body: given, service } = call
     const model = call.model(given.model)

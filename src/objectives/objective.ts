@@ -6,16 +6,8 @@ import type { IdArray, Row } from '../data/index.ts'
 import type { BlockWork } from '../distributed/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
-
-<<<<<<< HEAD
-
-import type { Teacher } from './distillation.ts'
-
-=======
-
 import type { FimTokens } from '../tokenizers/index.ts'
-
->>>>>>> d6866663 (causal-lm trains fill-in-the-middle; generate, open and /v1/completions fill the gap before a suffix)
+import type { Teacher } from './distillation.ts'
 
 import type { Sequences } from './sequences.ts'
 import type { ShownTokens } from './shown-tokens.ts'

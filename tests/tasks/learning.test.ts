@@ -175,7 +175,7 @@ it('windows of questions share half of their context by default where the length
   const task = tasks['extractive-qa']
   const prepare = (maxLength: number, settings: { stride?: number }) =>
     expectDiscriminative(task.prepare(tokenizer, taskConfig(task, settings), { maxLength, headOptions: {} }))
-  const record = { id: '0', ...at, question: 'a b', context: 'c d e f g h i j k l', answers: [] }
+  const record = { id: '0', file: 'x', line: 1, question: 'a b', context: 'c d e f g h i j k l', answers: [] }
   // 3 special tokens and a question of 2 leave 8 of 13 tokens.
   const short = prepare(13, {})
   expect(short.encode(record).map(({ contextLength }) => contextLength)).toEqual([8, 6])

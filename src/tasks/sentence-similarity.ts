@@ -56,10 +56,7 @@ const config = z
       .describe(
         'triplet: how much farther than the second text a negative should be (default: 5, with the distance cosine 0.5)',
       ),
-    distance: z
-      .enum(['euclidean', 'cosine'])
-      .optional()
-      .describe('triplet: distance of vectors, of which cosine is one minus the cosine (default: euclidean)'),
+    distance: z.enum(['euclidean', 'cosine']).optional().describe('triplet: distance of vectors; cosine is 1 - cosine'),
     dimensions: z
       .array(z.int().positive())
       .min(1)

@@ -18,25 +18,17 @@ import type { CommonRecipe } from './run-kind.ts'
 
 /** The setting `distillation` of a recipe. */
 export const distillationSchema = z.strictObject({
-  teacher: z
-    .string()
-    .optional()
-    .describe('model whose predictions are learned too, as `base` names one (default: none)'),
-  weight: z
-    .number()
-    .gt(0)
-    .max(1)
-    .optional()
-    .describe('share of its predictions in the loss, beside the data (default: 0.5)'),
-  temperature: z.number().positive().optional().describe('divides the logits of both models (default: 2)'),
+  teacher: z.string().optional().describe('model to learn from (default: none)'),
+  weight: z.number().gt(0).max(1).optional().describe('its share of the loss (default: 0.5)'),
+  temperature: z.number().positive().optional().describe('divisor of all logits (default: 2)'),
   divergence: z
     .enum(['forward-kl', 'reverse-kl', 'jensen-shannon'])
     .optional()
-    .describe('distance from the predictions of the teacher (default: forward-kl)'),
+    .describe('measure (default: forward-kl)'),
   precision: z
     .enum(['float32', ...quantizations])
     .optional()
-    .describe('precision of the teacher (default: `precision`)'),
+    .describe("its precision (default: the run's)"),
 })
 
 /** Checked settings. */

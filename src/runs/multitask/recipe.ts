@@ -47,6 +47,7 @@ export const multitaskSchema = finetuneSchema
     metrics: true,
     untrainedBaseline: true,
     resample: true,
+    distillation: true,
   })
   .extend({
     learningRate: trainingSchema.shape.learningRate.describe("peak learning rate (default: the variant's)"),
@@ -119,6 +120,7 @@ export const recipeOfTask = (
     command: 'finetune',
     task: type,
     split: {},
+    distillation: {},
     untrainedBaseline: false,
   }
 }

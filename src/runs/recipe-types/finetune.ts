@@ -85,15 +85,15 @@ export interface FinetuneSettings extends RunSettings {
   mixout?: number | undefined
   distillation?:
     | {
-        /** Model whose predictions are learned too, as `base` names one (default: none). */
+        /** Model to learn from (default: none). */
         teacher?: string | undefined
-        /** Share of its predictions in the loss, beside the data (default: 0.5). */
+        /** Its share of the loss (default: 0.5). */
         weight?: number | undefined
-        /** Divides the logits of both models (default: 2). */
+        /** Divisor of all logits (default: 2). */
         temperature?: number | undefined
-        /** Distance from the predictions of the teacher (default: forward-kl). */
+        /** Measure (default: forward-kl). */
         divergence?: 'forward-kl' | 'reverse-kl' | 'jensen-shannon' | undefined
-        /** Precision of the teacher (default: `precision`). */
+        /** Its precision (default: the run's). */
         precision?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double' | undefined
       }
     | undefined

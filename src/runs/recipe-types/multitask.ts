@@ -82,6 +82,7 @@ export interface MultitaskSettings
     | 'validation'
     | 'validationShare'
     | 'split'
+    | 'distillation'
     | 'resample'
     | 'untrainedBaseline'
     | 'loss'

@@ -55,7 +55,7 @@ export interface SentenceSimilaritySettings {
    * cosine 0.5).
    */
   margin?: number | undefined
-  /** Triplet: distance of vectors, of which cosine is one minus the cosine (default: euclidean). */
+  /** Triplet: distance of vectors; cosine is 1 - cosine. */
   distance?: 'euclidean' | 'cosine' | undefined
   /** Also train the first N numbers of each vector, for each N of this list, so that vectors can be cut. */
   dimensions?: readonly number[] | undefined

@@ -83,7 +83,8 @@ it('is what a plan says', async () => {
     // Gloo's thread keeps a copy of a bucket for a moment after the wait for it, longer on a busy machine, and may be done with the parts
     // that it collects before they are waited for.
     expect(measured, text).toBeLessThan(planned + (isExact ? 1e4 : 2 * bucketBytes))
-    expect(measured, text).toBeGreaterThan(isExact ? planned - 1e4 : 0.9 * planned)
+    // The plan has the largest batch in a step that holds all optimizer state; here it may be the first one, which does not yet.
+    expect(measured, text).toBeGreaterThan((isExact ? 0.99 : 0.9) * planned)
   }
 })
 

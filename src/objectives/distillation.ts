@@ -4,8 +4,11 @@
 import { ConfigError } from '../core/index.ts'
 import { type BodyInputs, type HeadType, type LanguageHead, type Model, withRouterBalance } from '../models/index.ts'
 import { checkpoint, linear, noGrad, softCap, Tensor } from '../tensor/index.ts'
-import { vocabularyHead } from './language-loss.ts'
+import { logitRows, vocabularyHead } from './language-loss.ts'
 import { type Criterion, type LossTerm, mustPad } from './objective.ts'
+
+/** Names of the divergences. */
+export const divergenceNames = ['forward-kl', 'reverse-kl', 'jensen-shannon'] as const
 
 /** How the predictions of two models are compared, each by its logits divided by `temperature`. */
 export interface Comparison {
@@ -14,7 +17,7 @@ export interface Comparison {
    * `forward-kl`: KL(teacher ‖ student), which covers all that the teacher finds likely; `reverse-kl`: KL(student ‖ teacher), which gives up
    * what it cannot follow; `jensen-shannon`: the mean of both divergences from their mean distribution.
    */
-  divergence: 'forward-kl' | 'reverse-kl' | 'jensen-shannon'
+  divergence: (typeof divergenceNames)[number]
 }
 
 /** A model whose predictions are learned. */
@@ -81,9 +84,6 @@ export const rowDivergence = (own: Tensor, theirs: Tensor, { temperature, diverg
   return temperature === 1 ? sum : sum.mul(temperature ** 2)
 }
 
-/** Rows whose logits are in memory at the same time. */
-const chunk = 256
-
 /** Logits of rows of `prepare`d hidden states, float32 [N,width]. */
 const logitsOf = ({ outputLayer }: LanguageHead, prepared: Tensor, width: number): Tensor => {
   const { matrix, bias = null, softcap } = outputLayer
@@ -113,8 +113,8 @@ export const vocabularyDivergence = (
   const known = labels.ge(0).to('float32')
   const factors = weights === undefined ? known : known.mul(weights)
   let sum = Tensor.from(new Float32Array(1), { shape: [], device: prepared.device })
-  for (let start = 0; start < prepared.shape[0]; start += chunk) {
-    const part = (tensor: Tensor) => tensor.narrow(0, start, Math.min(chunk, prepared.shape[0] - start))
+  for (let start = 0; start < prepared.shape[0]; start += logitRows) {
+    const part = (tensor: Tensor) => tensor.narrow(0, start, Math.min(logitRows, prepared.shape[0] - start))
     const divergence = checkpoint(
       (own: Tensor, their: Tensor, factor: Tensor) =>
         rowDivergence(logitsOf(head, own, width), logitsOf(theirHead, their, width), teacher)

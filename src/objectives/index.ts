@@ -50,6 +50,7 @@ export {
   type Comparison,
   distillationTerm,
   distilled,
+  divergenceNames,
   rowDivergence,
   type Teacher,
   teacherLogits,

@@ -83,11 +83,11 @@ const smoothed = (layer: PreparedLayer, labels: Tensor, share: number): Tensor =
 /** The mean logit of each row, float32 [N], of logits that exist in chunks, and again in backward. */
 const meanLogits = ({ prepared, weight, bias }: PreparedLayer, softcap: number): Tensor => {
   const parts: Tensor[] = []
-  for (let start = 0; start < prepared.shape[0]; start += chunk)
+  for (let start = 0; start < prepared.shape[0]; start += logitRows)
     parts.push(
       checkpoint(
         (rows) => softCap(linear(rows, weight, bias).to('float32'), softcap).mean(-1),
-        [prepared.narrow(0, start, Math.min(chunk, prepared.shape[0] - start))],
+        [prepared.narrow(0, start, Math.min(logitRows, prepared.shape[0] - start))],
       ),
     )
   return cat(parts, 0)
@@ -106,16 +106,16 @@ export const accuracyOf = (correct: Tensor | undefined, weight: number): Record<
   correct === undefined ? {} : { accuracy: { sum: correct, weight } }
 
 /** Rows whose logits are in memory at the same time. */
-const chunk = 256
+export const logitRows = 256
 
 const countCorrect = (prepared: Tensor, weight: Tensor, bias: Tensor | null, labels: Tensor): Tensor =>
   noGrad(() =>
     scope(() => {
       const rows = labels.size
       const correct = zeros([], { dtype: 'int64', device: labels.device })
-      for (let start = 0; start < rows; start += chunk)
+      for (let start = 0; start < rows; start += logitRows)
         scope(() => {
-          const size = Math.min(chunk, rows - start)
+          const size = Math.min(logitRows, rows - start)
           const best = linear(prepared.narrow(0, start, size), weight, bias).argmax(-1)
           correct.add_(best.eq(labels.narrow(0, start, size)).sum())
         })

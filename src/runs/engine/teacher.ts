@@ -7,7 +7,7 @@ import { ConfigError, formatCount } from '../../core/index.ts'
 import { isFeatureModel } from '../../features/index.ts'
 import { type Model, quantizeWeights } from '../../models/index.ts'
 import { type Quantization, quantizations } from '../../nn/index.ts'
-import type { Teacher } from '../../objectives/index.ts'
+import { divergenceNames, type Teacher } from '../../objectives/index.ts'
 import { noteTensors } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { absoluteModel } from './absolute-paths.ts'
@@ -21,10 +21,7 @@ export const distillationSchema = z.strictObject({
   teacher: z.string().optional().describe('model to learn from (default: none)'),
   weight: z.number().gt(0).max(1).optional().describe('its share of the loss (default: 0.5)'),
   temperature: z.number().positive().optional().describe('divisor of all logits (default: 2)'),
-  divergence: z
-    .enum(['forward-kl', 'reverse-kl', 'jensen-shannon'])
-    .optional()
-    .describe('measure (default: forward-kl)'),
+  divergence: z.enum(divergenceNames).optional().describe('measure (default: forward-kl)'),
   precision: z
     .enum(['float32', ...quantizations])
     .optional()

@@ -1,14 +1,15 @@
 // Models with some of their layers: they compute what the whole model does when its other layers change nothing, open as written, and are
 // refused where a layer would compute something else.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { keepLayers } from '../../src/export/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../src/models/index.ts'
 import { Generator, inferenceMode, noGrad, setThreads, Tensor } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
+import { hasStories, storiesGguf } from '../checkpoint/stories.ts'
 
 setThreads(1)
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-layers-'))
@@ -99,6 +100,36 @@ it('writes lists with an entry for each layer for those that stay', async () => 
   }
   const whole = JSON.parse(readFileSync(join(at('gemma3'), 'config.json'), 'utf8')) as { layer_types: string[] }
   expect(types).toEqual([whole.layer_types[0], whole.layer_types[2]])
+})
+
+it.skipIf(!hasStories)(
+  'takes a .gguf file, whose tokenizer and ids of special tokens stay (needs the shared data)',
+  async () => {
+    writeFileSync(at('stories.gguf'), storiesGguf())
+    await keepLayers({ model: at('stories.gguf'), layers: [0, 2, 4], out: at('stories') })
+    const [whole, cut] = [await loadTokenizer(at('stories.gguf')), await loadTokenizer(at('stories'))]
+    expect(cut.encode('Once upon a time').ids).toEqual(whole.encode('Once upon a time').ids)
+    expect(JSON.parse(readFileSync(join(at('stories'), 'config.json'), 'utf8'))).toMatchObject({
+      bos_token_id: 1,
+      eos_token_id: 2,
+      num_hidden_layers: 3,
+    })
+  },
+)
+
+it('keeps fields of config.json and files that it does not know, and lists of ids whatever their length', async () => {
+  await save(build('llama'), 'more')
+  const file = join(at('more'), 'config.json')
+  const fields = { own: 1, own_layers: [1, 2, 3, 4], eos_token_id: [1, 2, 3, 4] }
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...fields }))
+  writeFileSync(join(at('more'), 'generation_config.json'), '{"temperature":0.5}')
+  await keepLayers({ model: at('more'), layers: [0, 2], out: at('more-cut') })
+  expect(JSON.parse(readFileSync(join(at('more-cut'), 'config.json'), 'utf8'))).toMatchObject({
+    ...fields,
+    own_layers: [1, 3],
+    num_hidden_layers: 2,
+  })
+  expect(readFileSync(join(at('more-cut'), 'generation_config.json'), 'utf8')).toContain('0.5')
 })
 
 it('refuses what it cannot keep', async () => {

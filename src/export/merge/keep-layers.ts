@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
-import { loadModelWithReport, resolveModel, saveModel } from '../../checkpoint/index.ts'
+import { loadModelWithReport, rememberSource, resolveModel, saveModel, sourceOf } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import { buildModel, expectFinite, type Model } from '../../models/index.ts'
 import { fineTunedTask, publicName, writeTask } from '../../runs/index.ts'
@@ -56,7 +56,18 @@ const byPlace: { [field: string]: (fields: Fields) => boolean } = {
   mlp_only_layers: ({ mlp_only_layers: list }) => Array.isArray(list) && list.length > 0,
 }
 
-/** The config with these layers. Lists with an entry for each layer keep those of them. */
+/** Lists with an entry for each layer keep those of the layers that are kept; lists of token ids may be as long by chance. */
+const withLayers = (fields: Fields, layers: readonly number[], count: number): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      Array.isArray(value) && value.length === count && !name.endsWith('_id')
+        ? layers.map((layer) => value[layer] as unknown)
+        : value,
+    ]),
+  )
+
+/** The config with these layers. */
 const configOf = ({ definition, config, facts }: Model, layers: readonly number[], given: string): object => {
   const fields = definition.toHf(config) as Fields
   const isFirst = layers.every((layer, i) => layer === i)
@@ -65,12 +76,7 @@ const configOf = ({ definition, config, facts }: Model, layers: readonly number[
       throw new ConfigError(
         `Expected the first layers of ${given} for \`layers\`, got ${layers.join(', ')}: by \`${field}\` of its config.json, a layer computes something else at another place. Keep ${[...layers.keys()].join(', ')}.`,
       )
-  const kept = Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [
-      name,
-      Array.isArray(value) && value.length === facts.numLayers ? layers.map((layer) => value[layer] as unknown) : value,
-    ]),
-  )
+  const kept = withLayers(fields, layers, facts.numLayers)
   return definition.adjust(definition.fromHf(kept), { numLayers: layers.length })
 }
 
@@ -95,6 +101,9 @@ const cutOf = (model: Model, layers: readonly number[], given: string): Model =>
     state.set(name, all.get(from) as Tensor)
   }
   cut.loadState(state)
+  const source = sourceOf(model)
+  if (source !== undefined)
+    rememberSource(cut, { ...source, fields: withLayers(source.fields, layers, model.facts.numLayers) })
   return cut.eval()
 }
 

@@ -59,6 +59,26 @@ describe('a recipe outside the repository', () => {
     expect(await readRecipeFile(path)).toEqual({})
   })
 
+  it('prefers JavaScript to the TypeScript beside it, in its own folder and in packages that use `require`', async () => {
+    const own = join(folder, 'project', 'node_modules', 'both')
+    await mkdir(own, { recursive: true })
+    await writeFile(join(own, 'package.json'), '{"name": "both", "main": "index.js"}')
+    await writeFile(
+      join(own, 'index.js'),
+      `const load = ${'require'}\nmodule.exports = { kind: load('./data'), other: load('./data.js') }\n`,
+    )
+    for (const at of ['project/node_modules/both/data', 'project/own'])
+      await write(`${at}.ts`, 'throw new Error("compiled")\n')
+    await write('project/node_modules/both/data.js', "module.exports = 'JavaScript'\n")
+    await write('project/own.js', "export const own = 'JavaScript'\n")
+    await write('project/package.json', '{"type": "module"}')
+    const path = await write(
+      'project/both.ts',
+      "import both from 'both'\nimport { own } from './own.js'\nexport default { ...both, own }\n",
+    )
+    expect(await readRecipeFile(path)).toEqual({ kind: 'JavaScript', other: 'JavaScript', own: 'JavaScript' })
+  })
+
   it('runs again at each reading', async () => {
     const path = await write('twice.ts', 'export default { seed: process.env.TUNESMITH_TEST_SEED }\n')
     for (const seed of ['1', '2']) {

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { parseConfig } from './config.ts'
+import { parseConfig, show } from './config.ts'
 import { ConfigError } from './errors.ts'
 
 const schema = z.strictObject({
@@ -118,6 +118,22 @@ describe('parseConfig', () => {
 
   it('keeps messages short for huge values', () => {
     expect(faults({ vocabSize: 'x'.repeat(1_000_000), model: { type: 'bert' } })[0].length).toBeLessThan(200)
+  })
+})
+
+describe('the picture of a value', () => {
+  it('names a deep nesting, whether or not its text can be made', () => {
+    for (const depth of [100, 500_000]) {
+      const list = `${'['.repeat(depth)}${']'.repeat(depth)}`
+      expect(show(JSON.parse(list))).toBe('a deeply nested list')
+      expect(show({ a: JSON.parse(list) })).toBe('a deeply nested object')
+    }
+  })
+
+  it('is the beginning of a value whose brackets stand side by side or in texts', () => {
+    const wide = Array.from({ length: 200 }, () => [{}])
+    const quoted = ['['.repeat(200), '"\\', '{'.repeat(200)]
+    for (const value of [wide, quoted]) expect(show(value)).toBe(`${JSON.stringify(value).slice(0, 79)}…`)
   })
 })
 

@@ -166,22 +166,45 @@ const list = (values: readonly string[]): string => {
   return shown.map((value) => (value === '…' ? value : `\`${value}\``)).join(', ')
 }
 
+/** Nesting from which a picture of a value would show little else than brackets. */
+const deepNesting = 100
+
+const isDeep = (json: string): boolean => {
+  let depth = 0
+  let quoted = false
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i]
+    if (character === '"') quoted = !quoted
+    else if (quoted) {
+      // An escaped character may be a quote.
+      if (character === '\\') i++
+    } else if (character === '[' || character === '{') {
+      if (++depth >= deepNesting) return true
+    } else if (character === ']' || character === '}') depth--
+  }
+  return false
+}
+
 /** A short, one-line picture of a value for error messages. */
 export const show = (value: unknown): string => {
   if (value === undefined) return 'nothing'
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'number' || value === null) return String(value)
   if (typeof value === 'function') return 'a function'
+  const nested = Array.isArray(value) ? 'a deeply nested list' : 'a deeply nested object'
   let text: string | undefined
   try {
     text = JSON.stringify(value)
-  } catch {
-    // A cycle, a bigint inside or too deep a nesting: fall through to the plain form.
+    // V8 gives the text of any depth from Node 26 on; before, it throws a RangeError.
+    if (text !== undefined && isDeep(text)) return nested
+  } catch (error) {
+    if (error instanceof RangeError) return nested
+    // A cycle or a bigint inside: fall through to the plain form.
   }
   try {
     text ??= String(value)
   } catch {
-    text = Array.isArray(value) ? 'a deeply nested list' : 'a deeply nested object'
+    text = nested
   }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }

@@ -1,21 +1,41 @@
 // Imports modules of users, such as recipes and packages that register objectives: TypeScript or JavaScript, from any folder.
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire, register } from 'node:module'
+import module, { createRequire } from 'node:module'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ConfigError } from './errors.ts'
 import { packageRoot } from './installation.ts'
 import { installCall } from './program-call.ts'
 
-let registered = false
+let registration: Promise<void> | undefined
 /** Makes each read run a file again, as its text or the environment may have changed. */
 let reads = 0
 
-const registerHooks = (): void => {
-  if (registered) return
-  registered = true
-  const packageFile = pathToFileURL(join(packageRoot(), 'package.json')).href
-  register(new URL('./user-module-hooks.mjs', import.meta.url), { data: { packageFile } })
+/** What `user-module-hooks.mjs` exports, and the function of Node that takes it; the types of Node 20 do not have it. */
+interface UserModuleHooks {
+  initialize(data: { packageFile: string }): void
+  resolve: unknown
+  load: unknown
+}
+interface NodeWithHooks {
+  registerHooks?(hooks: { resolve: unknown; load: unknown }): void
+}
+
+/**
+ * Registers the hooks in this thread where Node has `registerHooks` (22.15 and newer): `register`, which needs a thread for them, is
+ * deprecated there and prints a warning from Node 26 on.
+ */
+const registerHooks = async (): Promise<void> => {
+  const data = { packageFile: pathToFileURL(join(packageRoot(), 'package.json')).href }
+  const file = new URL('./user-module-hooks.mjs', import.meta.url)
+  const node = module as NodeWithHooks
+  if (node.registerHooks === undefined) {
+    module.register(file, { data })
+    return
+  }
+  const { initialize, ...hooks } = (await import(file.href)) as UserModuleHooks
+  initialize(data)
+  node.registerHooks(hooks)
 }
 
 /**
@@ -26,7 +46,8 @@ export const importUserModule = async (
   file: string,
   { again = false }: { again?: boolean } = {},
 ): Promise<Record<string, unknown>> => {
-  registerHooks()
+  registration ??= registerHooks()
+  await registration
   // Node's own import uses the hooks also where a test runner replaces the import of its modules.
   const source = 'data:text/javascript,export const load = (url) => import(url)'
   const { load } = (await import(source)) as { load(url: string): Promise<Record<string, unknown>> }

@@ -52,6 +52,17 @@ describe('programs', () => {
     expect(found.json[0]).toBe('true')
   })
 
+  it('may use the heap that their limit names, with each version of Node', async () => {
+    const program = 'const all = []; for (let i = 0; i < 48; i++) all.push(new Array(2 ** 17).fill(1.5))'
+    expect(await passed(program, ['all.length === 48'])).toMatchObject({ passed: [true], end: 'finished' })
+  })
+
+  it('that were never run are an error, not failed tests', async () => {
+    // Node ends while it reads this program, which is larger than its memory.
+    const run = runProgram(`/* ${'x'.repeat(6e7)} */`, ['true'], { ...limits, memory: 16 })
+    await expect(run).rejects.toThrow(/^it ended with .+ before it ran the program$/)
+  })
+
   it('are found in answers', () => {
     expect(programIn('f = 1')).toBe('f = 1')
     expect(programIn('First:\n```js\nlet a\n```\nbetter:\n```javascript\nlet b\n```\n```python\nc\n```')).toBe(
@@ -207,7 +218,17 @@ describe('a program that has left its context', () => {
       await attempt('tls', async () => once((await import('node:tls')).connect(${port}, '127.0.0.1'), 'connect'))
       await attempt('udp', () => dgram.createSocket('udp4').send('x', ${port}, '127.0.0.1'))
       await attempt('look-up', () => dns.promises.resolve4('example.org'))
+      await attempt('look-up by name', async () => (await import('node:dns')).lookup('example.org', () => {}))
       await attempt('kill', () => system.kill(system.ppid, 0))
+      await attempt('debugger', () => system._debugProcess(system.ppid))
+      await attempt('replace', () => system.execve('/bin/true', ['true'], {}))
+      await attempt('addon', () => system.dlopen({ exports: {} }, 'any.node'))
+      await attempt('library', async () => (await import('node:ffi')).dlopen(null, {}))
+      await attempt('wasi', async () => new (await import('node:wasi')).WASI({ version: 'preview1', preopens: { '/': '/' } }))
+      await attempt('database', async () => new (await import('node:sqlite')).DatabaseSync(${JSON.stringify(file)}))
+      await attempt('report', () => system.report.writeReport(${JSON.stringify(file)}))
+      await attempt('heap', async () => (await import('node:v8')).writeHeapSnapshot(${JSON.stringify(file)}))
+      await attempt('variables', () => system.loadEnvFile('/etc/passwd'))
       await attempt('inspector', async () => (await import('node:inspector')).open(0))
       await attempt('code', () => new Function('return 1')())
       await attempt('globals', () => { if (typeof process + typeof fetch === 'undefinedundefined') throw new Error('gone') })
@@ -220,7 +241,9 @@ describe('a program that has left its context', () => {
     const { environment, ...results } = JSON.parse(stdout || JSON.stringify({ failed: stderr }))
     // An attempt that works gives a list.
     expect(Object.entries(results).filter(([, result]) => Array.isArray(result))).toEqual([])
-    expect(Object.keys(results)).toHaveLength(16)
+    expect(Object.keys(results)).toHaveLength(26)
+    // Loading this file fails anyway, so the reason counts.
+    expect(results.addon).toBe('not available')
     expect(environment).toEqual([])
     expect(existsSync(file)).toBe(false)
     expect(connections).toBe(0)

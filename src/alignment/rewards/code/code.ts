@@ -103,7 +103,9 @@ export const code = defineReward({
       const { outcomes } = await runProgram(programIn(sample.completion), sources, { seconds, memory }, signal).catch(
         (error: unknown) => {
           signal.throwIfAborted()
-          throw new RewardError(`The reward \`code\` cannot start a process: ${(error as Error).message}.`)
+          throw new RewardError(
+            `The reward \`code\` cannot start a process: ${(error as Error).message}. Try a larger \`memory\`.`,
+          )
         },
       )
       const passed = tests.filter(({ expected }, i) => {

@@ -4,6 +4,7 @@
 import dgram from 'node:dgram'
 import dns from 'node:dns'
 import { readFileSync, writeSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import vm from 'node:vm'
 
@@ -26,7 +27,11 @@ const close = (object) => {
 }
 for (const object of [net, net.Socket.prototype, net.Server.prototype, dgram, dgram.Socket.prototype]) close(object)
 for (const object of [dns, dns.promises, dns.Resolver.prototype, dns.promises.Resolver.prototype]) close(object)
-for (const name of ['kill', '_kill', 'abort', 'binding', '_linkedBinding', 'dlopen', 'getBuiltinModule', 'chdir'])
+// Imports by name have copies of the functions, which follow only at this call.
+syncBuiltinESMExports()
+// `_debugProcess` sends a signal to a process, which then opens its debugger.
+const closed = ['kill', '_kill', '_debugProcess', 'abort', 'binding', '_linkedBinding', 'dlopen', 'getBuiltinModule']
+for (const name of [...closed, 'chdir', 'execve'])
   if (name in process) Object.defineProperty(process, name, { value: refuse, writable: false, configurable: false })
 const known = new Set(vm.runInNewContext('Object.getOwnPropertyNames(globalThis)'))
 for (const name of Object.getOwnPropertyNames(globalThis))
@@ -155,6 +160,8 @@ const outcome = (code) => {
   }
 }
 
+// Tells failures of this process from those of the program.
+writeSync(1, `${nonce} ready\n`)
 let runs = true
 try {
   new Script(program).runInContext(context)

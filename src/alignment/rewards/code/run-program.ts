@@ -4,7 +4,8 @@
 // 1. An empty context (node:vm): no `process`, no `import`, no timers, no `fetch`; only the language itself.
 // 2. Code from strings is off outside that context, built-in objects there are frozen, and the functions of sockets, name
 //    look-ups and signals are replaced, so that a program that leaves its context finds nothing to call.
-// 3. Node's permissions: no file can be read or written, no process, worker or addon can be started.
+// 3. Node's permissions: no file can be read or written, no process, worker or addon can be started. They do not cover the
+//    databases of Node, so these are off.
 // 4. No environment variables, no inherited file descriptors but three pipes, and `/` as the working folder.
 // 5. Limits of the system (`ulimit`, where there is a shell): memory, processor time, no file of any size. On Linux the
 //    process is also in a network namespace without any interface, where unprivileged ones are allowed.
@@ -50,8 +51,10 @@ export interface ProgramResult {
 
 /** Bytes that a program may write, its results included. */
 const maxOutput = 1 << 20
-/** Memory of Node itself, in MiB. */
-const nodeMemory = 128
+/** MiB that Node has reserved once it has started, where the system does not say. */
+const usualStartMemory = 54
+/** MiB that Node may reserve after its start beside the memory of a program: young objects, compilers, stacks of threads. */
+const spareMemory = 74
 
 let harness: string | undefined
 const harnessSource = (): string => {
@@ -59,9 +62,15 @@ const harnessSource = (): string => {
   return harness
 }
 
-/** Permissions are not experimental from Node 23.5 on. */
-const permissionFlag = (): string =>
-  process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
+const flags = process.allowedNodeEnvironmentFlags
+/**
+ * The flags that take files, processes, workers and addons away. `--permission` has a longer name in older versions. Node's permissions
+ * do not cover databases of `node:sqlite`, so a Node that has this module is started without it.
+ */
+const permissionFlags = (): string[] => [
+  flags.has('--permission') ? '--permission' : '--experimental-permission',
+  ...(flags.has('--no-experimental-sqlite') ? ['--no-experimental-sqlite'] : []),
+]
 
 let namespace: string[] | undefined
 /** The command that puts a program into a network namespace of its own; empty where that is not allowed. */
@@ -76,6 +85,31 @@ const networkNamespace = (): string[] => {
   return namespace
 }
 
+/** Windows starts no program without its own folder. */
+const { SystemRoot } = process.env
+const emptyEnvironment = platform === 'win32' ? { SystemRoot } : {}
+
+const nodeFlags = ['--no-warnings', '--disallow-code-generation-from-strings', '--frozen-intrinsics']
+
+let startKibibytes: number | undefined
+/**
+ * KiB that the running Node has reserved once it has started, counted as the system's limit on data counts them.
+ *
+ * It is measured, because it varies by version. V8 of Node 24 and newer makes its whole range of machine code writable at the
+ * start: 512 MiB of addresses, without which Node does not start. A program cannot keep data there, and the limit on the heap
+ * includes machine code, so a program may take as much memory with every version.
+ */
+const measuredStartKibibytes = (): number => {
+  if (startKibibytes === undefined) {
+    const script = `import { readFileSync } from 'node:fs'; process.stdout.write(readFileSync('/proc/self/status', 'utf8'))`
+    const args = [...nodeFlags, '--input-type=module', '--eval', script]
+    const { stdout } = spawnSync(process.execPath, args, { cwd: '/', env: emptyEnvironment, encoding: 'utf8' })
+    const reserved = /^VmData:\s+(\d+) kB$/m.exec(stdout)
+    startKibibytes = reserved === null ? usualStartMemory * 1024 : Number(reserved[1])
+  }
+  return startKibibytes
+}
+
 /** The command that runs a source in a child process with all limits but those of time and output. */
 export const sandboxCommand = (
   { seconds, memory }: ProgramLimits,
@@ -83,26 +117,20 @@ export const sandboxCommand = (
 ): [program: string, ...args: string[]] => {
   const node: [string, ...string[]] = [
     process.execPath,
-    permissionFlag(),
-    '--no-warnings',
-    '--disallow-code-generation-from-strings',
-    '--frozen-intrinsics',
+    ...permissionFlags(),
+    ...nodeFlags,
     `--max-old-space-size=${memory}`,
     '--input-type=module',
     '--eval',
     source,
   ]
   if (!existsSync('/bin/sh')) return node
-  const kibibytes = (memory + nodeMemory) * 1024
+  const kibibytes = measuredStartKibibytes() + (spareMemory + memory) * 1024
   // Each limit by itself: a system may not know one of them.
   const limits = ['-c 0', '-f 0', `-d ${kibibytes}`, `-t ${Math.ceil(seconds) + 1}`]
   const script = `${limits.map((limit) => `ulimit ${limit} 2>/dev/null;`).join(' ')} exec "$@"`
   return ['/bin/sh', '-c', script, 'sh', ...networkNamespace(), ...node]
 }
-
-/** Windows starts no program without its own folder. */
-const { SystemRoot } = process.env
-const emptyEnvironment = platform === 'win32' ? { SystemRoot } : {}
 
 /** The outcomes in what the process wrote: the first one of each test counts. */
 const readOutcomes = (output: string, nonce: string, tests: number): (TestOutcome | undefined)[] => {
@@ -120,7 +148,7 @@ const readOutcomes = (output: string, nonce: string, tests: number): (TestOutcom
 
 /**
  * Runs a program and its tests, each an expression or statements of JavaScript that may await.
- * @throws an Error where no process can be started, the signal's reason when it is aborted
+ * @throws an Error where no process can be started, or where it ends before it runs the program; the signal's reason when it is aborted
  */
 export const runProgram = (
   program: string,
@@ -163,10 +191,14 @@ export const runProgram = (
       settle()
     }
     child.on('error', (error) => finish(() => reject(error)))
-    child.on('close', () =>
+    child.on('close', (status, killedBy) =>
       finish(() => {
         if (signal?.aborted) return reject(signal.reason)
-        const found = readOutcomes(Buffer.concat(pieces).toString('utf8'), nonce, tests.length)
+        const output = Buffer.concat(pieces).toString('utf8')
+        // Not the program's fault, so no failure of its tests: a sandbox that cannot start would score every program 0.
+        if (end === 'finished' && !output.startsWith(`${nonce} ready\n`))
+          return reject(new Error(`it ended with ${killedBy ?? `exit status ${status}`} before it ran the program`))
+        const found = readOutcomes(output, nonce, tests.length)
         const early = end === 'finished' && found.includes(undefined)
         resolve({
           outcomes: found.map((outcome) => outcome ?? { passed: false, json: undefined }),

@@ -390,11 +390,12 @@ const alignFamilies = (alignment) => {
     const key = data === 'prompts' ? own : data
     families.set(key, [...(families.get(key) ?? []), type])
   }
-  return [...families.values()].map((types) => ({
-    types,
-    name: `${pascal(types[0])}Settings`,
-    schema: z.object(Object.assign({}, ...types.map((type) => alignment.schemas[type].shape).reverse())),
-  }))
+  return [...families.values()].map((types) => {
+    const shape = Object.assign({}, ...types.map((type) => alignment.schemas[type].shape).reverse())
+    // The type of an object without settings would take any.
+    const name = Object.keys(shape).length === 0 ? 'Record<string, never>' : `${pascal(types[0])}Settings`
+    return { types, name, shape }
+  })
 }
 
 const alignFiles = (align, shared) => {
@@ -428,13 +429,15 @@ export type AlignInput = AlignSettings &
 `,
     ],
     'align-objectives.ts': [
-      ...familyNames.map(({ types, name, schema }) =>
-        settings(
-          name,
-          `Settings of \`settings\` with the objectives ${types.join(', ')}; each has some of them.`,
-          schema,
+      ...familyNames
+        .filter(({ shape }) => Object.keys(shape).length > 0)
+        .map(({ types, name, shape }) =>
+          settings(
+            name,
+            `Settings of \`settings\` with the objectives ${types.join(', ')}; each has some of them.`,
+            z.object(shape),
+          ),
         ),
-      ),
       `/** An objective of alignment with its settings. */
 export type AlignObjectiveChoice =
 ${familyNames

@@ -89,7 +89,7 @@ export const checkRewards = async (
     }
   })
   if (faults.length > 0) throw new ConfigError(faults)
-  if (samples.length > 0 && together.scores.every(({ reward }) => reward === null))
+  if (samples.length > 0 && functions.length > 0 && together.scores.every(({ reward }) => reward === null))
     throw new RewardError(
       `Expected a reward for at least one of ${samples.length} answers from ${functions.map(({ name }) => `\`${name}\``).join(', ')}, got none. Check the settings of the rewards and the columns of the data.`,
     )

@@ -9,23 +9,23 @@ export const alarmSchema = z.strictObject({
     .number()
     .nonnegative()
     .default(0.2)
-    .describe('alarm when the entropy of the policy falls below this share of its first value (0 disables)'),
+    .describe('alarm when the entropy of the policy falls below this share of its first value (0: off)'),
   kl: z
     .number()
     .nonnegative()
     .default(50)
-    .describe('alarm when the KL divergence from the reference exceeds this, in nats per answer (0 disables)'),
+    .describe('alarm above this KL divergence from the reference, in nats per answer (0: off)'),
   length: z
     .number()
     .nonnegative()
     .default(3)
-    .describe('alarm when answers are this many times as long as at first (0 disables)'),
+    .describe('alarm when answers are this many times as long as at first (0: off)'),
   judge: z
     .number()
     .nonnegative()
     .default(0.5)
     .describe(
-      'alarm when the reward has risen and the score of the independent judge has fallen by this many of its standard errors (0 disables)',
+      'alarm when the reward has risen and the score of the judge has fallen by this many standard errors (0: off)',
     ),
 })
 

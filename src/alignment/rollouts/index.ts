@@ -34,5 +34,5 @@ export {
   type SampledAnswer,
   type TrainedAnswer,
 } from './rollout-source.ts'
-export { onlinePreferenceMethod, raftMethod } from './selection-methods.ts'
+export { distillationMethod, onlinePreferenceMethod, raftMethod } from './selection-methods.ts'
 export { type ResolvedRollout, type RolloutSettings, rolloutSchema } from './settings.ts'

@@ -33,14 +33,14 @@ export const measureRollout = (groups: readonly RolloutGroup[], names: readonly 
   for (const [i, name] of names.entries())
     if (names.length > 1)
       add(`reward.${name}`, meanOf(answers.flatMap(({ rewards: own }) => (own[i] === null ? [] : [own[i]]))))
-  add('unscored', 1 - rewards.length / answers.length)
+  if (names.length > 0) add('unscored', 1 - rewards.length / answers.length)
   add('completionTokens', meanOf(answers.map(({ ids }) => ids.length)))
   add('finished', meanOf(answers.map((answer) => (isFinished(answer) ? 1 : 0))))
   const episodes = answers.flatMap(({ episode, ids, mask }) =>
     episode === undefined ? [] : [{ ...episode, ids, mask }],
   )
   if (episodes.length > 0) for (const [name, value] of Object.entries(measureEpisodes(episodes))) add(name, value)
-  add('equalGroups', meanOf(groups.map((group) => (hasVariance(group) ? 0 : 1))))
+  if (names.length > 0) add('equalGroups', meanOf(groups.map((group) => (hasVariance(group) ? 0 : 1))))
   const sums = { kl: 0, klAnswers: 0, reference: 0, tokens: 0, entropy: 0, entropyTokens: 0 }
   for (const { mask, logProbs, reference, entropy } of answers) {
     if (reference !== undefined) {

@@ -160,9 +160,10 @@ export class RolloutSource<Example> {
   describe(): string {
     const { prompts, settings, decode, judge } = this.#parts
     const answers = settings.answers === 1 ? '1 answer' : `${settings.answers} answers`
+    const scored = judge.names.length === 0 ? '' : `, scored by ${judge.names.join(', ')}`
     return [
       `${decode(prompts[this.#order.at(0)].ids, { special: true })}⟦…⟧`,
-      `${answers} to each of ${settings.prompts} prompts, up to ${settings.maxNewTokens} tokens long, scored by ${judge.names.join(', ')}`,
+      `${answers} to each of ${settings.prompts} prompts, up to ${settings.maxNewTokens} tokens long${scored}`,
     ].join('\n')
   }
 

@@ -1,6 +1,6 @@
-// Learning from rollouts by choosing among the answers to a prompt: fine-tuning on the best ones (best-of-n, RAFT), or DPO on the best and the
-// worst (online DPO).
-import type { CompletionExample } from '../../tasks/index.ts'
+// Learning from rollouts without advantages: fine-tuning on the best answers to a prompt (best-of-n, RAFT), DPO on the best and the worst
+// (online DPO), or the predictions of a teacher at every token (distillation).
+import type { AnswerExample, CompletionExample } from '../../tasks/index.ts'
 import { type PreferencePair, pairOf } from '../preference/index.ts'
 import type { Reference } from '../reference.ts'
 import { bestAndWorst, type RaftOptions, type RolloutExample, raftSelection } from '../reinforcement/index.ts'
@@ -33,7 +33,7 @@ const measuredBy = (reference: Reference | undefined, temperature: number): Pick
         },
       }
 
-/** What a selection measures answers with. */
+/** What a method measures answers with. */
 interface Measuring {
   reference?: Reference
   temperature: number
@@ -77,5 +77,28 @@ export const onlinePreferenceMethod = ({ reference, temperature }: Measuring): R
       trained: pairs.flat().map(({ answer }) => ({ answer })),
       metrics: { pairs: pairs.length / Math.max(1, groups.length) },
     }
+  },
+})
+
+/** The tokens that the model chose, as targets of a criterion. */
+const chosenTokens = ({ prompt, answer }: Chosen): AnswerExample => {
+  const { ids, promptTokens } = completionOf(prompt, answer)
+  // Nothing predicts the first token of a text.
+  const chosen = Array.from(answer.mask.keys()).filter((t) => answer.mask[t] !== 0 && promptTokens + t > 0)
+  return {
+    ids: ids.subarray(0, -1),
+    starts: [0],
+    positions: Uint32Array.from(chosen, (t) => promptTokens + t - 1),
+    targets: Uint32Array.from(chosen, (t) => answer.ids[t]),
+    truncatedTokens: 0,
+  }
+}
+
+/** Learns the predictions of a teacher at every token of its own answers. @source arXiv:2306.13649 */
+export const distillationMethod = ({ reference, temperature }: Measuring): RolloutMethod<AnswerExample> => ({
+  ...measuredBy(reference, temperature),
+  examples(groups) {
+    const all = flat(groups)
+    return { examples: all.map(chosenTokens), trained: all.map(({ answer }) => ({ answer })), metrics: {} }
   },
 })

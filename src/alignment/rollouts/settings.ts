@@ -6,9 +6,7 @@ const count = () => z.int().positive()
 /** The schema of the settings of rollouts. */
 export const rolloutSchema = z.strictObject({
   prompts: count().default(16).describe('prompts per rollout'),
-  answers: count()
-    .optional()
-    .describe("answers per prompt, the group that advantages are computed in (default: the objective's)"),
+  answers: count().optional().describe("answers per prompt, which advantages compare (default: the objective's)"),
   maxNewTokens: count().default(256).describe('maximum tokens of an answer'),
   temperature: z
     .number()
@@ -19,19 +17,19 @@ export const rolloutSchema = z.strictObject({
   rounds: count()
     .optional()
     .describe(
-      "rounds of sampling to fill a rollout with groups whose rewards differ (dynamic sampling); from 2 on, groups without variance are left out (default: the objective's)",
+      "rounds of sampling to fill a rollout with groups whose rewards differ (dynamic sampling); from 2 on, others are left out (default: the objective's)",
     ),
-  concurrency: count().default(32).describe('answers that are decoded at the same time'),
+  concurrency: count().default(32).describe('answers decoded at once'),
   exact: z
     .boolean()
     .optional()
     .describe(
-      'compute so that sampling and training give the same log-probabilities to the bit; needs float32 weights on a CPU, where it is the default',
+      'the same log-probabilities, to the bit, in sampling and training; needs float32 weights on a CPU, where it is the default',
     ),
   measureKl: z
     .boolean()
     .default(true)
-    .describe('measure the KL divergence from the base, also where the objective does not need it'),
+    .describe('measure the KL divergence from the base or teacher, also if not needed'),
   keep: z.boolean().default(true).describe('write every answer to rollouts/ in the folder of the run (Parquet)'),
 })
 

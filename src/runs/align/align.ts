@@ -6,6 +6,7 @@ import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import { settleTeacher } from '../engine/teacher.ts'
 import type { AlignInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { alignKind } from './build.ts'
@@ -33,6 +34,7 @@ export const resolveAlignment = async (
   if (recipe.validation !== undefined) recipe.validation = await settledData(recipe.validation, listener)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
+  recipe.distillation = await settleTeacher(recipe.distillation)
   recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   return recipe
 }

@@ -11,6 +11,7 @@ import { type DataKind, findObjective, objectiveConfig } from './objectives.ts'
 import { preferenceComparison } from './preference-comparison.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { answerComparison } from './reinforcement/answer-comparison.ts'
+import { checkAnswerTeacher } from './reinforcement/answer-teacher.ts'
 import { buildReinforcement } from './reinforcement/build-reinforcement.ts'
 import { checkRewards, completeReinforcement } from './reinforcement/complete-recipe.ts'
 import { refuseRolloutSettings } from './rollout-settings.ts'
@@ -37,6 +38,7 @@ const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
     refuseRolloutSettings(recipe)
     refuseReference(recipe)
     checkRewards(recipe)
+    checkAnswerTeacher(recipe, false)
     fillDefaults(recipe, { sequences: 32, epochs: 1, best: alignmentData[kind].mainMetric })
   },
   build: buildPreferences,

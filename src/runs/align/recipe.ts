@@ -8,6 +8,7 @@ import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
 import { columnFields } from './columns.ts'
 import { objectiveFields, objectiveTypes } from './objectives.ts'
+import { answerDistillationSchema } from './reinforcement/answer-teacher.ts'
 
 /** The schema of an alignment recipe; flags, help and run.json follow from it. */
 export const alignSchema = trainingSchema.extend({
@@ -17,7 +18,7 @@ export const alignSchema = trainingSchema.extend({
   command: z.literal('align').default('align').describe('kind of run').meta({ flag: false }),
   base: baseFields.base,
   objective: openEnum<string>(objectiveTypes).describe(
-    'what the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo …)',
+    'what the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd)',
   ),
   settings: openObject(objectiveFields).prefault({}).describe('settings of the objective: beta, label smoothing …'),
   data: baseFields.data,
@@ -68,6 +69,7 @@ export const alignSchema = trainingSchema.extend({
       'partner of the model in answers of several turns: a name such as calculator (a function `step`, or an object with it, in a recipe)',
     ),
   episode: episodeSchema.prefault({}).describe('limits of answers of several turns'),
+  distillation: answerDistillationSchema.prefault({}).describe('teacher of the objective gkd'),
   alarms: alarmSchema
     .prefault({})
     .describe('signs that the model no longer learns what was meant; each becomes an incident'),

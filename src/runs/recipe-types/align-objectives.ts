@@ -206,10 +206,7 @@ export interface OnlineDpoSettings {
 /** An objective of alignment with its settings. */
 export type AlignObjectiveChoice =
   | {
-      /**
-       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-       * …).
-       */
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
       objective:
         | 'dpo'
         | 'robust-dpo'
@@ -234,19 +231,13 @@ export type AlignObjectiveChoice =
       settings?: DpoSettings | undefined
     }
   | {
-      /**
-       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-       * …).
-       */
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
       objective: 'kto'
       /** Settings of the objective: beta, label smoothing …. */
       settings?: KtoSettings | undefined
     }
   | {
-      /**
-       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-       * …).
-       */
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
       objective:
         | 'ppo'
         | 'grpo'
@@ -267,20 +258,20 @@ export type AlignObjectiveChoice =
       settings?: PpoSettings | undefined
     }
   | {
-      /**
-       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-       * …).
-       */
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
       objective: 'raft'
       /** Settings of the objective: beta, label smoothing …. */
       settings?: RaftSettings | undefined
     }
   | {
-      /**
-       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-       * …).
-       */
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
       objective: 'online-dpo'
       /** Settings of the objective: beta, label smoothing …. */
       settings?: OnlineDpoSettings | undefined
+    }
+  | {
+      /** What the model learns: preferences (dpo …), rewards of its own answers (ppo …) or a teacher (gkd). */
+      objective: 'gkd'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: Record<string, never> | undefined
     }

@@ -132,7 +132,7 @@ export interface AlignSettings extends RunSettings {
     | {
         /** Prompts per rollout. Default: `16`. */
         prompts?: number | undefined
-        /** Answers per prompt, the group that advantages are computed in (default: the objective's). */
+        /** Answers per prompt, which advantages compare (default: the objective's). */
         answers?: number | undefined
         /** Maximum tokens of an answer. Default: `256`. */
         maxNewTokens?: number | undefined
@@ -142,17 +142,17 @@ export interface AlignSettings extends RunSettings {
         epochs?: number | undefined
         /**
          * Rounds of sampling to fill a rollout with groups whose rewards differ (dynamic sampling); from 2 on,
-         * groups without variance are left out (default: the objective's).
+         * others are left out (default: the objective's).
          */
         rounds?: number | undefined
-        /** Answers that are decoded at the same time. Default: `32`. */
+        /** Answers decoded at once. Default: `32`. */
         concurrency?: number | undefined
         /**
-         * Compute so that sampling and training give the same log-probabilities to the bit; needs float32
-         * weights on a CPU, where it is the default.
+         * The same log-probabilities, to the bit, in sampling and training; needs float32 weights on a CPU,
+         * where it is the default.
          */
         exact?: boolean | undefined
-        /** Measure the KL divergence from the base, also where the objective does not need it. Default: `true`. */
+        /** Measure the KL divergence from the base or teacher, also if not needed. Default: `true`. */
         measureKl?: boolean | undefined
         /** Write every answer to rollouts/ in the folder of the run (Parquet). Default: `true`. */
         keep?: boolean | undefined
@@ -177,24 +177,34 @@ export interface AlignSettings extends RunSettings {
         onFailure?: 'stop' | 'null' | undefined
       }
     | undefined
+  /** Teacher of the objective gkd. */
+  distillation?:
+    | {
+        /** Model to learn from (default: none). */
+        teacher?: string | undefined
+        /** Divisor of all logits (default: sampling's). */
+        temperature?: number | undefined
+        /** Measure (default: reverse-kl). */
+        divergence?: 'forward-kl' | 'reverse-kl' | 'jensen-shannon' | undefined
+        /** Its precision (default: the run's). */
+        precision?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double' | undefined
+      }
+    | undefined
   /** Signs that the model no longer learns what was meant; each becomes an incident. */
   alarms?:
     | {
         /**
-         * Alarm when the entropy of the policy falls below this share of its first value (0 disables). Default:
+         * Alarm when the entropy of the policy falls below this share of its first value (0: off). Default:
          * `0.2`.
          */
         entropy?: number | undefined
-        /**
-         * Alarm when the KL divergence from the reference exceeds this, in nats per answer (0 disables).
-         * Default: `50`.
-         */
+        /** Alarm above this KL divergence from the reference, in nats per answer (0: off). Default: `50`. */
         kl?: number | undefined
-        /** Alarm when answers are this many times as long as at first (0 disables). Default: `3`. */
+        /** Alarm when answers are this many times as long as at first (0: off). Default: `3`. */
         length?: number | undefined
         /**
-         * Alarm when the reward has risen and the score of the independent judge has fallen by this many of its
-         * standard errors (0 disables). Default: `0.5`.
+         * Alarm when the reward has risen and the score of the judge has fallen by this many standard errors
+         * (0: off). Default: `0.5`.
          */
         judge?: number | undefined
       }

@@ -19,8 +19,13 @@ const rewardNames = (rewards: readonly unknown[]): string =>
     .join(' + ')
 
 export const answerComparison: RunComparison<AlignRecipe> = {
-  describe: ({ rewards, judge, objective, variant }) => ({
-    task: judge === undefined ? `answers by ${rewardNames(rewards)}` : `answers judged by ${rewardNames([judge])}`,
+  describe: ({ rewards, judge, objective, variant, distillation: { teacher } }) => ({
+    task:
+      judge !== undefined
+        ? `answers judged by ${rewardNames([judge])}`
+        : rewards.length > 0
+          ? `answers by ${rewardNames(rewards)}`
+          : `answers like those of ${teacher}`,
     variant: `${objective}, ${variant}`,
   }),
   async records(recipe) {

@@ -98,7 +98,7 @@ const meanOf = (values: readonly (number | null | undefined)[], counts?: ArrayLi
   return count === 0 ? Number.NaN : sum / count
 }
 
-/** Entropy of the policy per token, and perplexity of its answers under the reference, both estimated by the sampled tokens. */
+/** Entropy of the policy and its divergence from the reference per token, and perplexity of its answers under the reference, estimated by them. */
 const tokenScores = (predictions: readonly AnswerPrediction[], counts?: ArrayLike<number>): Record<string, number> => {
   const sums = { logProb: 0, reference: 0, tokens: 0 }
   for (const [i, { logProb, kl = Number.NaN, chosenTokens }] of predictions.entries()) {
@@ -110,6 +110,7 @@ const tokenScores = (predictions: readonly AnswerPrediction[], counts?: ArrayLik
   }
   const scores = {
     entropy: -sums.logProb / sums.tokens,
+    klPerToken: (sums.logProb - sums.reference) / sums.tokens,
     referencePerplexity: Math.exp(-sums.reference / sums.tokens),
   }
   return Object.fromEntries(Object.entries(scores).filter(([, score]) => Number.isFinite(score)))

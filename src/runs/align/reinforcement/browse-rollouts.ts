@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type RolloutRow, readRollout, rolloutFiles } from '../../../alignment/index.ts'
-import { DataError, parseConfig, writeFileAtomic } from '../../../core/index.ts'
+import { ConfigError, DataError, parseConfig, writeFileAtomic } from '../../../core/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 
 /** Filters of `browseRollouts`. */
@@ -109,12 +109,17 @@ const makers: Record<(typeof rolloutForms)[number], (rows: readonly RolloutRow[]
  * Writes answers as JSON lines: all of them with everything that is known (`rows`), the best to each prompt to fine-tune on (`sft`), or the
  * best with the worst as preferences (`pairs`). Prompts are raw text, special tokens of the chat template included.
  * @returns the number of lines
+ * @throws ConfigError for a form that takes the best answers of some without rewards
  */
 export const writeRollouts = async (
   path: string,
   rows: readonly RolloutRow[],
   form: (typeof rolloutForms)[number],
 ): Promise<number> => {
+  if (form !== 'rows' && rows.length > 0 && rows.every(({ reward }) => reward === null))
+    throw new ConfigError(
+      `Expected answers with rewards for the form ${form}, which takes the best of them, but none of the ${rows.length} has one. Choose the form rows, or score them with \`--reward\`.`,
+    )
   const lines = makers[form](rows)
   await writeFileAtomic(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
   return lines.length

@@ -45,10 +45,17 @@ import { learningRateOf } from '../learning-rate.ts'
 import { objectiveConfig } from '../objectives.ts'
 import { writePromptFiles } from '../prompt-files.ts'
 import type { AlignRecipe } from '../recipe.ts'
-import { openReference } from '../reference-model.ts'
+import { type OpenedReference, openReference } from '../reference-model.ts'
 import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
+import { openAnswerTeacher } from './answer-teacher.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
-import { expectReferences, isFullPrecision, resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
+import {
+  expectReferences,
+  isFullPrecision,
+  mainMetricOf,
+  resolvedRollout,
+  rolloutObjectiveOf,
+} from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
 import { plannedJudge, plannedSampler } from './planned-rollouts.ts'
@@ -60,6 +67,8 @@ export interface EncodedPrompts {
   encoder: CompletionEncoder
   train: RolloutPrompt[]
   validation: RolloutPrompt[]
+  /** Maximum tokens of a prompt with an answer of one turn. */
+  maxLength: number
   /** Maximum tokens of a prompt with its answer, which the model takes. */
   contextTokens: number
   /** Whether prompts are conversations, which the chat template renders. */
@@ -106,6 +115,7 @@ const encodePrompts = (
     encoder,
     train,
     validation,
+    maxLength: environment === undefined ? maxLength : limit,
     contextTokens: limit,
     usesTemplate: environment !== undefined || train.some(({ record }) => typeof record.prompt !== 'string'),
     notes: [
@@ -205,10 +215,17 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
   const { microTokens, padded } = recipe.batch
   const how = { microTokens, padded, device: recipe.device, temperature: rollout.temperature }
-  const reference =
-    objective.usesReference(settings) || rollout.measureKl
-      ? await openReference(recipe, applied, () => [], how, context)
-      : undefined
+  const taught = await openAnswerTeacher(recipe, rollout, {
+    model: applied.model,
+    tokenizer,
+    maxLength: prompts.maxLength,
+  })
+  const reference: OpenedReference | undefined =
+    taught !== undefined
+      ? taught.reference
+      : objective.usesReference(settings) || rollout.measureKl
+        ? await openReference(recipe, applied, () => [], how, context)
+        : undefined
   const critic = objective.usesCritic
     ? await openCritic(recipe, { ...(settings as CriticSettings), applied, base, tokenizer })
     : undefined
@@ -229,6 +246,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     prompts,
     how,
     reference,
+    taught,
     critic,
     scores: context.planned ? { ...scores, judge: withoutCalls(scores, recipe) } : scores,
     sampler,
@@ -240,7 +258,8 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
       ...notes,
       ...records.notes,
       ...prompts.notes,
-      ...describeParts(environment, reference, critic),
+      ...(taught?.notes ?? []),
+      ...describeParts(environment, taught === undefined ? reference : undefined, critic),
     ],
   }
 }
@@ -253,11 +272,10 @@ const withoutCalls = (
 
 type RunParts = Awaited<ReturnType<typeof openParts>>
 type Critic = Awaited<ReturnType<typeof openCritic>>
-type Reference = Awaited<ReturnType<typeof openReference>>
 
 const describeParts = (
   environment: Environment | undefined,
-  reference: Reference | undefined,
+  reference: OpenedReference | undefined,
   critic: Critic | undefined,
 ): string[] => [
   ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
@@ -267,7 +285,7 @@ const describeParts = (
 
 /** The objective's method for rollouts, and the policy with its criterion as what is trained. */
 const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
-  const { objective, settings, applied, reference, critic, scores, rollout, updates, prompts } = parts
+  const { objective, settings, applied, reference, taught, critic, scores, rollout, updates, prompts } = parts
   const { criterion, method } = objective.create(settings, {
     policy: applied.model,
     reference,
@@ -277,6 +295,7 @@ const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
     updates,
     maxTokens: longestAnswer(recipe, rollout, prompts.contextTokens),
     fullPrecision: isFullPrecision(recipe),
+    teacher: taught?.teacher,
   })
   const trainable: TrainableModel = {
     model: applied.model,
@@ -298,10 +317,11 @@ const savedParts = (recipe: AlignRecipe, { applied, critic, files, tokenizer, pr
 export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const parts = await openParts(recipe, context)
   const { objective, settings, rollout, files, tokenizer, records, applied, prompts, scores, sampler } = parts
-  const { how, reference, sample, decode } = parts
+  const { how, reference, taught, sample, decode } = parts
   const { method, trainable } = trainedParts(recipe, parts)
   const { rewards, judge, independent } = scores
-  const alarms = new Alarms(recipe.alarms)
+  // A student begins far from its teacher.
+  const alarms = new Alarms(taught === undefined ? recipe.alarms : { ...recipe.alarms, kl: 0 })
   const written = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
   const { group } = context
   const shared =
@@ -348,7 +368,10 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     ...(reference?.weights && { besideWeights: reference.weights }),
     ...savedParts(recipe, parts),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, files.base, { start: files.start, stack: recipe.stack }),
+    hashes: {
+      ...(await hashesOf(records.files, files.base, { start: files.start, stack: recipe.stack })),
+      ...taught?.hashes,
+    },
     notes: parts.notes,
     check: () =>
       checkFirstAnswers({
@@ -356,13 +379,14 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
         prompts: prompts.train,
         sample,
         rewards,
-        reference,
+        // A teacher is another model from the first step on.
+        reference: taught === undefined ? reference : undefined,
         how,
         decode,
         seed: recipe.seed,
       }),
     metrics: {
-      known: ['reward', ...(independent === undefined ? [] : ['judge'])],
+      known: [...(rewards.length === 0 ? [] : ['reward']), mainMetricOf(recipe)],
       measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),
     },
     evaluate: () => evaluate(together, alarms, stream),

@@ -14,6 +14,7 @@ import type { PromptRecord } from '../../../tasks/index.ts'
 import { fillDefaults } from '../../engine/base-settings.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { limitsEpisodes } from '../rollout-settings.ts'
+import { checkAnswerTeacher } from './answer-teacher.ts'
 import { findRolloutObjective, type RolloutObjective } from './objectives.ts'
 
 /** The objective of a recipe. @throws ConfigError for one that does not learn from rewards */
@@ -94,11 +95,18 @@ const completeEnvironment = (recipe: AlignRecipe): void => {
   if (rewards.length === 0) recipe.rewards = ['environment']
 }
 
+/** The score that tells how good the answers of a model are. */
+export const mainMetricOf = ({ rewards, judge }: Pick<AlignRecipe, 'rewards' | 'judge'>): string => {
+  if (judge !== undefined) return 'judge'
+  return rewards.length > 0 ? 'reward' : 'klPerToken'
+}
+
 /** One step for each epoch over a rollout, unless the recipe says otherwise. @throws ConfigError for a run without rewards */
 export const completeReinforcement = (recipe: AlignRecipe): void => {
   completeEnvironment(recipe)
-  const { objective, rewards, judge } = recipe
-  if (rewards.length === 0)
+  const { objective, rewards } = recipe
+  const { usesTeacher = false } = rolloutObjectiveOf(recipe)
+  if (rewards.length === 0 && !usesTeacher)
     throw new ConfigError(
       `The objective ${objective} needs rewards: set \`rewards\`, such as numeric-match or length:cost=0.001.`,
     )
@@ -107,6 +115,7 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
     throw new ConfigError(
       `Expected no \`reference.cache\` with the objective ${objective}, whose answers are new in every step. Remove it.`,
     )
+  checkAnswerTeacher(recipe, usesTeacher)
   const rollout = resolvedRollout(recipe)
   if (rollout.exact && !isFullPrecision(recipe))
     throw new ConfigError(
@@ -116,6 +125,6 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
   fillDefaults(recipe, {
     sequences: rollout.prompts * rollout.answers,
     epochs: 1,
-    best: judge === undefined ? 'reward' : 'judge',
+    best: mainMetricOf(recipe),
   })
 }

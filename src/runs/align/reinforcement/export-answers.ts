@@ -18,6 +18,7 @@ import { writePromptFiles } from '../prompt-files.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { type AnswerEvaluation, type AnswerPrediction, evaluateAnswers, scoreAnswers } from './answer-evaluation.ts'
 import type { EncodedPrompts } from './build-reinforcement.ts'
+import { mainMetricOf } from './complete-recipe.ts'
 import { criticFolder, type OpenedCritic } from './critic-weights.ts'
 
 /** What the export needs. */
@@ -58,7 +59,7 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
       )
     : undefined
   const metrics = intervalsOf(policy, predictions)
-  const mainMetric = evaluation.judge === undefined ? 'reward' : 'judge'
+  const mainMetric = mainMetricOf(recipe)
   const references = before === undefined ? [] : [{ name: untrainedBase, metrics: intervalsOf(policy, before) }]
   await writeSamples(policy, predictions, before)
   await exportAdapted(recipe, files.base, applied, folder, async (target) => {
@@ -81,7 +82,10 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
     await critic?.export?.(join(target, criticFolder))
     await writePromptFiles(target, { recipe, applied, tokenizer, prompts })
   })
-  const advice = `What was rewarded? \`${programCall('rollouts', recipe.out, '--sort', 'reward')}\` shows answers with their rewards, and the report their curve.`
+  const advice =
+    recipe.rewards.length === 0
+      ? `What was learned from? \`${programCall('rollouts', recipe.out, '--sort', 'kl')}\` shows answers with their divergence from the teacher.`
+      : `What was rewarded? \`${programCall('rollouts', recipe.out, '--sort', 'reward')}\` shows answers with their rewards, and the report their curve.`
   return finalScores({ metrics, mainMetric }, references, { advice })
 }
 

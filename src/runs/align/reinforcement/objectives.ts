@@ -1,5 +1,5 @@
-// Objectives that learn from rewards of the model's own answers: every reinforcement learning algorithm, fine-tuning on the best answers, and
-// DPO on the best and the worst. Each makes the criterion and the rollout method of a run.
+// Objectives that learn from the model's own answers: every reinforcement learning algorithm, fine-tuning on the best answers, DPO on the best
+// and the worst, and distillation. Each makes the criterion and the rollout method of a run.
 import { z } from 'zod'
 import {
   type AlgorithmDefinition,
@@ -7,6 +7,7 @@ import {
   advantageSchema,
   algorithmTypes,
   type Critic,
+  distillationMethod,
   findAlgorithm,
   findPreference,
   KlController,
@@ -21,9 +22,10 @@ import {
   type RolloutMethod,
   raftMethod,
 } from '../../../alignment/index.ts'
-import { ConfigError, parseConfig } from '../../../core/index.ts'
+import { ConfigError, invariant, parseConfig } from '../../../core/index.ts'
 import type { Model } from '../../../models/index.ts'
-import type { Criterion } from '../../../objectives/index.ts'
+import { type Criterion, distilled, type Teacher } from '../../../objectives/index.ts'
+import { createAnswerCriterion } from '../../../tasks/index.ts'
 import type { AlignObjective } from '../objectives.ts'
 import { type AlgorithmSettings, algorithmSchema } from './settings.ts'
 
@@ -46,17 +48,21 @@ export interface RolloutObjectiveParts extends MethodParts {
   updates: number
   /** Whether sampling and training compute in float32, so that they give the same log-probabilities. */
   fullPrecision: boolean
+  /** Undefined for objectives that learn from none. */
+  teacher?: Teacher
 }
 
-/** An objective that learns from rewards. */
+/** An objective that learns from the model's own answers. */
 export interface RolloutObjective extends AlignObjective {
   data: 'prompts'
   /** Settings of rollouts that the recipe leaves open. */
-  rollout: { answers: number; epochs: number; rounds: number }
+  rollout: { answers: number; epochs: number; rounds: number; exact?: boolean }
   /** Whether it needs the reference model. */
   usesReference(settings: object): boolean
   /** Whether it trains a critic. */
   usesCritic: boolean
+  /** Whether it learns from a teacher (default: from rewards). */
+  usesTeacher?: boolean
   /** Whether it learns from the tokens of the policy alone, so that an environment may write others between them. */
   masksTokens: boolean
   /** @throws ConfigError for settings that do not go together */
@@ -258,13 +264,38 @@ const onlineDpo: RolloutObjective = {
     onlinePreferenceMethod({ reference, temperature }) as RolloutMethod<unknown>,
 }
 
-const selections = [raft, onlineDpo]
+/** Any id works as padding: it is masked and is no target. */
+const padId = 0
 
-/** Names of all objectives that learn from rewards. */
-export const rolloutObjectiveTypes = (): string[] => [...algorithmTypes(), ...selections.map(({ type }) => type)]
+const gkd: RolloutObjective = {
+  type: 'gkd',
+  source: 'arXiv:2306.13649',
+  summary: 'on-policy distillation: the predictions of a larger model for each token of the own answers',
+  config: z.strictObject({}),
+  data: 'prompts',
+  learningRate: 1e-5,
+  // Nothing is divided by the probabilities of sampling, so that they need not be those of training.
+  rollout: { answers: 1, epochs: 1, rounds: 1, exact: false },
+  usesReference: () => false,
+  usesCritic: false,
+  usesTeacher: true,
+  masksTokens: true,
+  create(settings, parts) {
+    const { teacher } = parts
+    invariant(teacher !== undefined, 'a run of gkd has a teacher.')
+    return { criterion: distilled(createAnswerCriterion(padId), teacher), method: gkd.method(settings, parts) }
+  },
+  method: (_, { reference, rollout: { temperature } }) =>
+    distillationMethod({ reference, temperature }) as RolloutMethod<unknown>,
+}
+
+const others = [raft, onlineDpo, gkd]
+
+/** Names of all objectives that learn from the model's own answers. */
+export const rolloutObjectiveTypes = (): string[] => [...algorithmTypes(), ...others.map(({ type }) => type)]
 
 /** The objective of this name, if there is one. */
 export const findRolloutObjective = (type: string): RolloutObjective | undefined => {
   const algorithm = findAlgorithm(type)
-  return algorithm === undefined ? selections.find((one) => one.type === type) : algorithmObjective(algorithm)
+  return algorithm === undefined ? others.find((one) => one.type === type) : algorithmObjective(algorithm)
 }

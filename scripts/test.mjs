@@ -25,6 +25,7 @@ const steps = [
   ['types', bin('typescript', 'bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']],
   ['types of the pages', bin('typescript', 'bin/tsc'), ['-p', 'web/tsconfig.json', '--noEmit']],
   ['style', bin('@biomejs/biome', 'bin/biome'), ['check', '--error-on-warnings', '.']],
+  ['unused code', bin('knip', 'bin/knip.js'), []],
   ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]
 // All at once, as each of them has one thread for most of its time; what they print stays together.

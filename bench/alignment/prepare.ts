@@ -23,7 +23,7 @@ export interface PairRow {
   chosen: number[]
   rejected: number[]
 }
-export interface PromptRow {
+interface PromptRow {
   ids: number[]
   text: string
 }

@@ -8,7 +8,7 @@ import { TIED_PATH } from './tied-head.ts'
 
 /** Names of the linear layers of a block. */
 export const linearNames = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const
-export type LinearName = (typeof linearNames)[number]
+type LinearName = (typeof linearNames)[number]
 
 /** Layers to adapt: names, or patterns of paths. */
 export const targetsSchema = z.union([

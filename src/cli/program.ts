@@ -21,7 +21,7 @@ import { wrapNote } from './help-choices.ts'
 /** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
 
-export interface Terminal {
+interface Terminal {
   stdout(text: string): void
   stderr(text: string): void
 }

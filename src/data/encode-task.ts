@@ -14,7 +14,7 @@ export interface EncodeTaskSettings {
 }
 
 /** The encoded documents of one split of a batch. */
-export interface EncodedSplit {
+interface EncodedSplit {
   ids: IdArray
   /** End of each document in `ids`. */
   ends: Uint32Array

@@ -30,7 +30,7 @@ const splitSchema = z.strictObject({
 })
 
 /** Schema of manifest.json. */
-export const shardManifestSchema = z.strictObject({
+const shardManifestSchema = z.strictObject({
   format: z.literal('tunesmith-shards'),
   version: z.literal(1),
   dtype: z.enum(['uint16', 'uint32']),

@@ -96,7 +96,7 @@ export interface SingleLabel {
 }
 
 /** The labels of a text, from a multi-label model. */
-export interface MultiLabel {
+interface MultiLabel {
   labels: string[]
   /** Probability of each label. */
   probabilities: { [label: string]: number }
@@ -105,7 +105,7 @@ export interface MultiLabel {
 }
 
 /** The number that a regression model predicts for a text. */
-export interface PredictedValue {
+interface PredictedValue {
   value: number
   label?: undefined
   labels?: undefined

@@ -25,7 +25,7 @@ export interface TaskCode {
 export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
 /** A recipe of several tasks with its kind. */
-export type MultitaskDefinition = MultitaskInput &
+type MultitaskDefinition = MultitaskInput &
   RecipeCode & {
     command: 'multitask'
     tasks: { readonly [name: string]: MultitaskTask & TaskCode } | readonly string[]
@@ -35,7 +35,7 @@ export type MultitaskDefinition = MultitaskInput &
 export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 
 /** Recipes by their command. */
-export interface RecipeDefinitions {
+interface RecipeDefinitions {
   pretrain: PretrainInput & RecipeCode
   finetune: FinetuneDefinition
   multitask: MultitaskDefinition

@@ -3,7 +3,7 @@ import { ConfigError } from '../core/index.ts'
 import type { Encoding, Side } from './encoding.ts'
 
 /** Which sequence of a pair is truncated, named as in transformers. */
-export const STRATEGIES = ['longest_first', 'only_first', 'only_second'] as const
+const STRATEGIES = ['longest_first', 'only_first', 'only_second'] as const
 /** Which sequence of a pair is truncated. */
 export type Strategy = (typeof STRATEGIES)[number]
 

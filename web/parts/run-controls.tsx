@@ -32,7 +32,7 @@ export const MainAction = ({ run }: { run: RunRow }) => {
 const maxConsole = 256 * 1024
 
 /** What the program of a run prints, as it prints it. */
-export const Console = ({ id }: { id: string }) => {
+const Console = ({ id }: { id: string }) => {
   const output = useSignal<{ text: string; missing: boolean } | undefined>(undefined)
   const frame = useRef<HTMLElement>(null)
   useEffect(

@@ -14,7 +14,7 @@ import { type LoraShape, scaleOf } from './layer.ts'
 type Way = (ids: Tensor) => Tensor
 
 /** E[ids] + scale · (B A[:, ids])ᵀ. @source peft/tuners/lora/layer.py, Embedding */
-export class EmbeddingLora extends LayerAdapter<Embedding, Way> {
+class EmbeddingLora extends LayerAdapter<Embedding, Way> {
   /** [R,vocabulary] */
   a: Tensor
   /** [width,R] */

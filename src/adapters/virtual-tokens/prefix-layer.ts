@@ -147,7 +147,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
 type AttentionWay = Attention['forward']
 
 /** On the attention of one layer; without parameters of its own. */
-export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
+class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
   readonly #bank: PrefixBank
   readonly #index: number
 

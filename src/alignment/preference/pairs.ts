@@ -13,7 +13,7 @@ export interface PreferencePair extends TaskExample {
 }
 
 /** Values of a pair that are computed before its loss. */
-export interface PreparedPair {
+interface PreparedPair {
   /** Log-probabilities of the completion tokens under the reference; empty for objectives without one. */
   chosen: Float32Array
   rejected: Float32Array
@@ -49,7 +49,7 @@ export interface RatedCompletion extends CompletionExample {
 }
 
 /** Values of a rated completion that are computed before its loss. */
-export interface PreparedRating {
+interface PreparedRating {
   /** Log-probabilities of the completion tokens under the reference. */
   reference: Float32Array
   /** Estimated KL divergence of the policy from the reference over the global batch, in nats per completion, not negative. */

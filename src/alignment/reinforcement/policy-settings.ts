@@ -6,7 +6,7 @@ import { policyLossSchema } from './policy-losses/index.ts'
 import { valueLossSchema } from './value-loss.ts'
 
 /** Settings of the KL divergence from the reference as a part of the loss. */
-export const lossKlSchema = z.strictObject({
+const lossKlSchema = z.strictObject({
   coefficient: z.number().nonnegative().default(0.04).describe('coefficient of the KL divergence in the loss, β'),
   estimator: z
     .enum(lossKlEstimators)
@@ -24,7 +24,7 @@ export const lossKlSchema = z.strictObject({
 })
 
 /** Settings of the correction for probabilities that differ between sampling and training. */
-export const importanceSchema = z.strictObject({
+const importanceSchema = z.strictObject({
   level: z
     .enum(['token', 'answer'])
     .default('token')

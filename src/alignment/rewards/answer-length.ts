@@ -4,7 +4,7 @@ import { spacedWords } from '../../tasks/index.ts'
 import { defineReward, type RewardSample, scoreEach } from './reward.ts'
 
 /** Units of length. */
-export const unitField = z
+const unitField = z
   .enum(['tokens', 'words', 'characters'])
   .default('tokens')
   .describe('unit of length; tokens are those of the policy, with the end token')

@@ -4,7 +4,7 @@ import { spacedWords } from '../../tasks/index.ts'
 import { defineReward, scoreEach } from './reward.ts'
 
 /** 1 - distinct / all n-grams; 0 for a text with fewer than two. */
-export const repeatedShare = (items: readonly (string | number)[], n: number): number => {
+const repeatedShare = (items: readonly (string | number)[], n: number): number => {
   const count = items.length - n + 1
   if (count < 2) return 0
   const seen = new Set<string>()

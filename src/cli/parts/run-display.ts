@@ -36,7 +36,7 @@ const memoryLines = ({ memory }: PreFlight, prediction: RunPrediction | undefine
 }
 
 /** @param withFlags names the settings in a line as the command's flags */
-export const describePreFlight = (
+const describePreFlight = (
   facts: PreFlight,
   prediction?: RunPrediction,
   withFlags = (line: string): string => line,

@@ -24,7 +24,7 @@ export interface DeduplicateOptions {
 }
 
 /** A decision file and the SHA-256 of its bytes. */
-export interface DecisionFile {
+interface DecisionFile {
   path: string
   sha256: string
 }
@@ -90,7 +90,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
   }
 }
 
-export const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
+const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
 
 const describe = async (path: string): Promise<EntryFile> => ({
   path: dropsName,

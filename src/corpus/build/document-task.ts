@@ -13,7 +13,7 @@ import type { BuildSettings } from './resolve-options.ts'
 import { SignatureWriter } from './signatures.ts'
 import { type DamagedInput, type DropSample, DropSampler, type StageCounts } from './stage-counts.ts'
 
-export type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
+type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
 
 export interface DocumentTask {
   type: 'documents'
@@ -30,7 +30,7 @@ export interface ReadTask {
 }
 
 /** A file of documents, before or after filtering. */
-export interface DocumentFile extends EntryFile {
+interface DocumentFile extends EntryFile {
   documents: number
   textBytes: number
 }

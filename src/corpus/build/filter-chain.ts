@@ -39,7 +39,7 @@ export const resolveFilters = (specs: readonly FilterSpec[], registry = register
   })
 }
 
-export const registeredFilters = (): Readonly<Record<string, FilterDefinition>> => filters
+const registeredFilters = (): Readonly<Record<string, FilterDefinition>> => filters
 
 export type ChainResult =
   | { document: CorpusDocument }

@@ -4,13 +4,13 @@
 import type { InputFile } from './inputs.ts'
 
 /** Files that one worker reads and filters in one task. */
-export interface FileGroup {
+interface FileGroup {
   kind: 'group'
   inputs: InputFile[]
 }
 
 /** A file that is first read into segments, which are then filtered by all workers. */
-export interface LargeFile {
+interface LargeFile {
   kind: 'large'
   input: InputFile
 }

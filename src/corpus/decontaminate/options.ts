@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-export const testSetFormats = ['auto', 'jsonl', 'json', 'squad', 'csv', 'tsv', 'text'] as const
+const testSetFormats = ['auto', 'jsonl', 'json', 'squad', 'csv', 'tsv', 'text'] as const
 
 export const testSetOptions = z.strictObject({
   path: z.string().min(1).describe('file of the test set, optionally compressed'),
@@ -56,4 +56,3 @@ export const decontaminationOptions = z.strictObject({
     .describe('maximum documents with an overlap; overlaps in more are common phrases and ignored'),
 })
 export type DecontaminationOptions = z.input<typeof decontaminationOptions>
-export type ResolvedDecontaminationOptions = z.output<typeof decontaminationOptions>

@@ -7,7 +7,7 @@ import { decodePlainBytes } from '../extract/charset.ts'
 import { type TestSetOptions, testSetOptions } from './options.ts'
 
 /** One text of a test set; `item` is its row, 1-based, or its id in SQuAD files. */
-export interface TestItem {
+interface TestItem {
   readonly item: string
   readonly field: string
   readonly text: string

@@ -9,10 +9,10 @@ import { urlDuplicates } from './url.ts'
 export { Clusters } from './clusters.ts'
 export * from './deduplicator.ts'
 export * from './drop-file.ts'
-export type { WrittenKeyFile } from './key-file.ts'
+
 export { removeLines } from './lines.ts'
 export * from './minhash.ts'
-export { type KeepRule, keepRules } from './queries.ts'
+
 export { normalizeUrl } from './url.ts'
 
 /** All deduplicators by type; document deduplicators should run before line deduplicators. */

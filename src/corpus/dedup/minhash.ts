@@ -21,7 +21,7 @@ export const minhashOptions = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).default(1).describe('random seed of the hash functions'),
 })
 export type MinhashOptions = z.input<typeof minhashOptions>
-export type ResolvedMinhashOptions = z.output<typeof minhashOptions>
+type ResolvedMinhashOptions = z.output<typeof minhashOptions>
 
 export interface Minhasher {
   readonly options: ResolvedMinhashOptions

@@ -5,7 +5,7 @@ import { ConfigError, createRandom, parseConfig } from '../../core/index.ts'
 import { extractFeatures, type FeatureOptions, type Features } from './features.ts'
 import { readModelFile, writeModelFile } from './model-file.ts'
 
-export const qualityTrainingOptions = z.strictObject({
+const qualityTrainingOptions = z.strictObject({
   nGrams: z.number().int().min(1).max(5).default(2).describe('maximum n of the word n-grams'),
   bits: z.number().int().min(8).max(24).default(18).describe('logarithm to base 2 of the number of weights'),
   maxWords: z.number().int().min(1).default(10_000).describe('maximum words read per document'),

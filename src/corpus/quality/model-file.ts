@@ -8,7 +8,7 @@ import { DataError, parseConfig, sha256, writeFileAtomic } from '../../core/inde
 const magic = 'TSQUAL1\n'
 const maxHeaderBytes = 64 * 2 ** 10
 
-export const modelHeader = z.strictObject({
+const modelHeader = z.strictObject({
   bits: z.number().int().min(8).max(24),
   nGrams: z.number().int().min(1).max(5),
   maxWords: z.number().int().min(1).max(10_000_000),

@@ -43,7 +43,7 @@ export interface FinishedBuild {
   index?: string
 }
 
-export const maxListedDamaged = 1000
+const maxListedDamaged = 1000
 
 export const summarize = async ({ inputs, reads, documents, writes, index }: FinishedBuild): Promise<BuildFindings> => {
   const summary = new BuildSummary()

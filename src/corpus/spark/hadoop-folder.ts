@@ -10,7 +10,7 @@ import { type CorpusManifest, manifestName, parseManifest } from '../manifest.ts
 import { type HadoopShell, splitAddress } from './hadoop-shell.ts'
 
 /** The local folder of builds at an address. */
-export const localWork = (address: string): string => userCache('corpus-builds', sha256(address).slice(0, 16))
+const localWork = (address: string): string => userCache('corpus-builds', sha256(address).slice(0, 16))
 
 export class HadoopFolder implements CorpusFolder {
   readonly path: string

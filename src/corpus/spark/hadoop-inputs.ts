@@ -21,7 +21,7 @@ import { scriptConf } from './spark-conf.ts'
 import { runSpark } from './submit.ts'
 
 /** Size and SHA-256 of a file at an address. */
-export interface RemoteFile {
+interface RemoteFile {
   bytes: number
   sha256: string
 }

@@ -45,7 +45,7 @@ export const partColumns = {
 export type RowValues<Columns extends RowColumns> = { [Name in keyof Columns]?: string | number }
 
 /** How Spark's script transform writes and reads NULL. */
-export const nullField = '\\N'
+const nullField = '\\N'
 
 /** The fields of a line; undefined stands for NULL. */
 export const parseRow = (line: string): (string | undefined)[] =>

@@ -34,7 +34,7 @@ export type PieceSummary = Pick<PieceResult, 'counts' | 'samples' | 'damage'>
 export type PartSummary = PartContents & { droppedLines: number }
 
 /** A decision as the SQL writes it; `stage` is the number of the deduplicator. */
-export interface RowDecision {
+interface RowDecision {
   stage: number
   keptId?: string
   clusterSize?: number

@@ -3,4 +3,4 @@
 export * from './characters.ts'
 export * from './punctuation.ts'
 export { readWordList } from './word-list.ts'
-export { countSentences, splitWords, type WordRule, wordRules } from './words.ts'
+export { countSentences, splitWords, wordRules } from './words.ts'

@@ -76,7 +76,7 @@ const nameOf = ({ name, tokenizer }: ExportSource): string =>
   phi3Tokens.every((token) => tokenizer.tokenToId(token) !== undefined) ? name : name.replace(/(phi)-?(?=3)/gi, '$1 ')
 
 /** Whether a file type has quantised matrices that an importance matrix changes. */
-export const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted ?? false
+const usesImportance = (variant: string): boolean => quantizers[mixes[variant].type]?.weighted ?? false
 
 const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
   const settings = settingsOf(source.model)

@@ -3,7 +3,7 @@
 import type { ChatMessage } from '../../tokenizers/index.ts'
 
 /** Where the system message is written: as a turn of its own, or within the first or the last question. */
-export type SystemPlace = 'turn' | 'first question' | 'last question'
+type SystemPlace = 'turn' | 'first question' | 'last question'
 
 /** The texts around messages. */
 export interface Turns {

@@ -25,7 +25,7 @@ export const hasTwoStacks = (body: object): body is TwoStackBody =>
 type Stack = RelativeStack | CrossStack
 
 /** Cross attention of the decoder: keys and values of the encoder's output, by layer, and its mask. */
-export interface CrossValues {
+interface CrossValues {
   source: readonly KeysAndValues[]
   mask: string
 }

@@ -23,7 +23,7 @@ export type FilePiece = Uint8Array | NamedPart
 export const piecesOf = ({ part, chunks }: Streamed): Iterable<FilePiece> => (part === undefined ? chunks() : [part])
 
 /** A field of a message. */
-export interface ProtoField {
+interface ProtoField {
   number: number
   /** A scalar type, or the name of a message or enum. */
   type: string

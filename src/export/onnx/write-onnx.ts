@@ -21,7 +21,7 @@ const formats = {
 /** Name of an ONNX format, as transformers.js names its dtypes. */
 export type OnnxFormat = keyof typeof formats
 /** All formats. */
-export const onnxFormats = Object.keys(formats) as OnnxFormat[]
+const onnxFormats = Object.keys(formats) as OnnxFormat[]
 
 /** Options of `writeOnnx`. */
 export interface WriteOnnxOptions {

@@ -163,7 +163,7 @@ export const compareEmbeddings = async (
 }
 
 /** Compares a batch of texts that are padded with the same texts one by one, in the program of the export. */
-export const compareBatch = async (
+const compareBatch = async (
   source: ExportSource,
   runner: Runner,
   texts: readonly string[],

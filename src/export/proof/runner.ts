@@ -28,7 +28,7 @@ export interface Decoding {
 }
 
 /** Logits of a text whose experts were given. */
-export interface ExpertLogits {
+interface ExpertLogits {
   logits: Float32Array
   /** Tokens for which the router would have chosen another expert in some layer. */
   changed: number
@@ -55,7 +55,7 @@ export interface Runner {
 }
 
 /** Whether texts of the model are padded on the left. */
-export const padsLeft = ({ facts }: Model): boolean => facts.causal
+const padsLeft = ({ facts }: Model): boolean => facts.causal
 
 const int64 = (values: readonly number[], shape: readonly number[]): Tensor =>
   Tensor.from(BigInt64Array.from(values, BigInt), { shape })

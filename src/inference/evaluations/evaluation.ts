@@ -5,7 +5,7 @@ import type { SpecialistTask } from '../../runs/index.ts'
 import type { LoadHooks, ModelChoice } from '../load.ts'
 
 /** What is evaluated: a model on data. */
-export interface EvaluationInput extends ModelChoice {
+interface EvaluationInput extends ModelChoice {
   data: readonly string[]
   /** How the model was fine-tuned on this task, when it is a specialist in it. */
   recorded?: Pick<SpecialistTask, 'settings' | 'maxLength'> | undefined

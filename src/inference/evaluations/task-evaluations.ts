@@ -38,7 +38,7 @@ export const recordOptions = z.strictObject({
 })
 
 /** Metrics of a task with intervals, and what happened to the records. */
-export interface RecordsReport extends TaskSummary {
+interface RecordsReport extends TaskSummary {
   records: number
   /** Records that could not be used, by reason. */
   skipped: ReadReport['skipped']

@@ -21,7 +21,7 @@ import type { AlignmentPrediction } from './scores.ts'
 export type PreferenceKind = keyof typeof alignmentData
 
 /** How records are read and encoded; what is undefined is as in a recipe that does not name it. */
-export type PreferenceEncoding = Pick<AlignRecipe, 'template' | 'system' | 'maxLength' | 'maxPromptLength'> &
+type PreferenceEncoding = Pick<AlignRecipe, 'template' | 'system' | 'maxLength' | 'maxPromptLength'> &
   Partial<Pick<AlignRecipe, 'columns' | 'tooLong'>>
 
 /** What a run that learned preferences says of evaluating its model. */
@@ -44,7 +44,7 @@ export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | u
 }
 
 /** A model with its tokenizer. */
-export interface ScoringModel {
+interface ScoringModel {
   model: Model
   tokenizer: ModelTokenizer
 }

@@ -7,7 +7,7 @@ import type { AlignRecipe } from './recipe.ts'
  * the whole model has 5e-7, and 1e-5 where it has its default of 1e-6; the guide to GRPO the same. The optimum does not depend on the rank.
  * @source TRL 1.16, docs/source/peft_integration.md and dpo_trainer.md; Schulman et al. 2025, LoRA Without Regret
  */
-export const adapterLearningRate = 10
+const adapterLearningRate = 10
 
 /** The learning rate of a run. @param inPlace whether the variant trains the weights of the base itself */
 export const learningRateOf = (

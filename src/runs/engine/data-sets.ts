@@ -30,7 +30,7 @@ export const dataSetSchema = z.strictObject({
     .describe('settings of reading it, such as columns, over those of the task'),
 })
 /** One of several data sets of a run, as declared. */
-export type DataSetInput = z.output<typeof dataSetSchema>
+type DataSetInput = z.output<typeof dataSetSchema>
 
 /** A declared data set with its name. */
 export interface DataSet extends DataSetInput {

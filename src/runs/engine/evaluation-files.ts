@@ -25,7 +25,7 @@ export interface Evaluation extends Omit<TaskSummary, 'seconds'> {
 }
 
 /** The content of timing.json. */
-export interface EvaluationTiming {
+interface EvaluationTiming {
   /** Encoding, model and decoding. */
   seconds: number
   examplesPerSecond: number

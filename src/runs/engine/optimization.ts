@@ -52,7 +52,7 @@ const meanTokens = ({ tokens }: TrainableModel['objective'], stream: ExampleSour
  * The examples of a step: `batch.sequences`, or as many as `batch.tokens` takes, by the mean length of the first examples.
  * @throws ConfigError when both are set, or when the examples of a step do not fit in memory
  */
-export const examplesOfStep = (
+const examplesOfStep = (
   recipe: Pick<CommonRecipe, 'batch'>,
   { objective }: Pick<TrainableModel, 'objective'>,
   stream: ExampleSource<unknown>,

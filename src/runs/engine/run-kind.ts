@@ -177,7 +177,7 @@ export interface RunComparison<Recipe> {
 }
 
 /** A part of a run that is compared on its own. */
-export interface RunPart {
+interface RunPart {
   name: string
   /** The recipe of a run that has this part alone. */
   recipe: CommonRecipe

@@ -8,7 +8,7 @@ import type { PreFlight } from '../../training/index.ts'
 export type RunMode = 'new' | 'resume' | 'extend'
 
 /** How a run starts. */
-export interface RunStartFacts {
+interface RunStartFacts {
   resumed: boolean
   step: number
   /** What the run was predicted to take; undefined for runs that cannot be planned. */

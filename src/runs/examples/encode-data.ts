@@ -41,7 +41,7 @@ export interface EncodedBytes extends ExampleBytes {
 }
 
 /** What is known of a file of examples. */
-export interface ExamplesMeta {
+interface ExamplesMeta {
   length: number
   shapes: readonly Shape[]
   files: string[]

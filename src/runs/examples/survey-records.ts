@@ -39,7 +39,7 @@ export interface RecordsRequest {
 }
 
 /** What is known of the records after the first look. */
-export interface Survey {
+interface Survey {
   /** Statistics of the training records, and of all. */
   trained: RecordStatistics
   all: RecordStatistics

@@ -73,7 +73,7 @@ export interface InMemoryData extends FinetuneData {
 type EncodeOptions = Pick<PrepareOptions, 'maxLength' | 'headOptions' | 'facts'>
 
 /** A data set whose training records are encoded when the model is known. */
-export interface TrainingSet extends RecipeSet {
+interface TrainingSet extends RecipeSet {
   encode(prepared: PreparedTask, options: EncodeOptions): Promise<EncodedSet>
 }
 

@@ -27,7 +27,7 @@ type LossOf = Criterion['loss']
 export type RecipeLoss = (model: Model, batch: Batch, standard: () => ReturnType<LossOf>) => ReturnType<LossOf>
 
 /** The score of a prediction for a record; the metric is the mean. */
-export type ScorePrediction = (record: never, prediction: never) => number
+type ScorePrediction = (record: never, prediction: never) => number
 
 /** A metric of a recipe: a function, whose name it has, of which higher is better, or an object that says more. */
 export type RecipeMetric = ScorePrediction | { name: string; direction?: 'higher' | 'lower'; score: ScorePrediction }

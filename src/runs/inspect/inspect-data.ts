@@ -118,7 +118,7 @@ export interface Overlap {
 }
 
 /** An example as a decoder is trained on it. */
-export interface TrainedExample {
+interface TrainedExample {
   /** `chats.jsonl:1` */
   place: string
   /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */

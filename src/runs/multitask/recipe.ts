@@ -10,7 +10,7 @@ import { type FinetuneRecipe, finetuneSchema, typedSettings } from '../finetune/
 const ofFinetuning = finetuneSchema.shape
 
 /** One task of a run of several. */
-export const taskEntrySchema = z.strictObject({
+const taskEntrySchema = z.strictObject({
   type: taskTypeSchema.describe('task to learn'),
   data: dataField,
   dataset: ofFinetuning.dataset,

@@ -17,7 +17,7 @@ const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
 }
 
 /** The config of a new model: preset, then vocabulary, then `model.config`. */
-export const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
+const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
   const definition = definitionOf(recipe)
   const { preset, config } = recipe.model
   if (preset !== undefined && !Object.hasOwn(definition.presets, preset))

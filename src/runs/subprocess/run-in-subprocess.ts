@@ -60,7 +60,7 @@ const send = (child: ChildProcess, message: MessageToSubprocess): void => {
  * Starts or resumes a run in a subprocess and returns its result. An abort stops it in order.
  * @throws what the run throws; the signal's reason if it was stopped before it started; NativeError if its process was killed
  */
-export const startSubprocess = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
+const startSubprocess = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
   const { signal } = listener
   signal?.throwIfAborted()
   // What a library writes to stdout goes to stderr, as stdout is the program's.

@@ -3,7 +3,7 @@ import { studentProbability, studentQuantile } from '../../core/index.ts'
 import type { ResampledMean } from './resampled.ts'
 
 /** Fewer seeds of a setting say too little of its spread: with two, settings far apart seldom differ significantly. */
-export const fewestSeeds = 3
+const fewestSeeds = 3
 
 const confidence = 0.95
 

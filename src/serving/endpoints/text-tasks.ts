@@ -44,7 +44,7 @@ const usageOfLengths = (lengths: readonly number[]) => {
 }
 
 /** The tokens of texts, as the answer states them. */
-export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) =>
+const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) =>
   usageOfLengths(all.map((one) => countTokens(tokenizer, one)))
 
 /** Scales a vector to length one. */

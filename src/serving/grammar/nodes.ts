@@ -4,7 +4,7 @@
 import type { Effort } from './effort.ts'
 
 /** A set of bytes: 256 flags. */
-export type Bytes = Uint8Array
+type Bytes = Uint8Array
 
 /** A part of a grammar. */
 export type Node =

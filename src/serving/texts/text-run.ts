@@ -155,7 +155,7 @@ export const readText = async (
 }
 
 /** Counts the prompt of a request. */
-export const countPrompt = ({ metrics }: Service, { name }: ServedModel, tokens: number, cached: number): void => {
+const countPrompt = ({ metrics }: Service, { name }: ServedModel, tokens: number, cached: number): void => {
   const labels = { model_name: name }
   metrics.promptTokens.add(labels, tokens)
   metrics.requestPromptTokens.observe(labels, tokens)

@@ -1,13 +1,6 @@
 // Parts of baselines that need no model: counts, the most frequent value, a random item.
 import { invariant, type Random } from '../../core/index.ts'
 
-/** How often each value occurs. */
-export const countValues = <Value>(values: Iterable<Value>): Map<Value, number> => {
-  const counts = new Map<Value, number>()
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
-  return counts
-}
-
 /** The most frequent value; of equals, the one that was counted first. */
 export const mostFrequent = <Value>(counts: ReadonlyMap<Value, number>): Value => {
   invariant(counts.size > 0, 'there are values to choose from.')

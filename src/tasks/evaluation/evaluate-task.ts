@@ -46,7 +46,7 @@ export interface TaskHooks {
 }
 
 /** What happened on the way to predictions. */
-export interface PredictionSummary extends PredictionCounts {
+interface PredictionSummary extends PredictionCounts {
   /** Seconds of encoding, forward passes and decoding. */
   seconds: number
 }
@@ -88,7 +88,7 @@ export const taskMaxLength = (
  * Predicts records of any number, and hands each prediction over with its record, in their order.
  * @throws ConfigError for a model with another head, DataError for a record that cannot be encoded
  */
-export const predictRecords = async <
+const predictRecords = async <
   Config extends object,
   Record extends TaskRecord,
   Example extends TaskExample,

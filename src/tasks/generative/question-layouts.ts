@@ -17,13 +17,13 @@ export interface QuestionAnswer {
   references: readonly string[]
 }
 
-export interface QuestionSettings extends RecordSettings {
+interface QuestionSettings extends RecordSettings {
   question: string
   context?: string
   answer: string
 }
 
-export type QuestionData = TaskData<TaskRecord & QuestionAnswer>
+type QuestionData = TaskData<TaskRecord & QuestionAnswer>
 
 type Read = (
   path: string,

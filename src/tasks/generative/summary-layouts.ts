@@ -19,12 +19,12 @@ export interface SourceSummary {
   references: readonly string[]
 }
 
-export interface SummarySettings extends RecordSettings {
+interface SummarySettings extends RecordSettings {
   text: string
   summary: string
 }
 
-export type SummaryData = TaskData<TaskRecord & SourceSummary>
+type SummaryData = TaskData<TaskRecord & SourceSummary>
 
 type Read = (
   path: string,

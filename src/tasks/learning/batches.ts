@@ -10,7 +10,7 @@ export interface RecordExample<Example> {
 }
 
 /** Ranges of ascending lengths with at most `maxTokens` tokens each; a longer item is a batch of its own. */
-export function* batchesByTokens(
+function* batchesByTokens(
   lengths: readonly number[],
   maxTokens: number,
   padded: boolean,

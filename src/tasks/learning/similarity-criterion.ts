@@ -54,7 +54,7 @@ export interface SimilarityCriterionOptions extends SimilaritySettings {
 }
 
 /** Name of the loss term. */
-export const similarityTerm = 'similarity'
+const similarityTerm = 'similarity'
 
 /** Records that are compared with each other in evaluations, where there are no batches. */
 const evaluatedTogether = 64

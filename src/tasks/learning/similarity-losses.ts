@@ -30,13 +30,13 @@ export interface SimilaritySettings {
 }
 
 /** Distance between two vectors. */
-export type TripletDistance = 'euclidean' | 'cosine'
+type TripletDistance = 'euclidean' | 'cosine'
 
 /** Default margins of the triplet loss: that of sentence-transformers, and a quarter of the range of cosine distances. */
-export const tripletMargins: { readonly [Distance in TripletDistance]: number } = { euclidean: 5, cosine: 0.5 }
+const tripletMargins: { readonly [Distance in TripletDistance]: number } = { euclidean: 5, cosine: 0.5 }
 
 /** What a batch comes to. */
-export interface ComparedLoss {
+interface ComparedLoss {
   /** Sum over the records: the mean loss times their number. */
   sum: Tensor
   /** Records whose second text is nearer to the first one than every other text, where they are ranked. */

@@ -20,7 +20,7 @@ export interface LabelledTokens extends TaskExample {
   labels: Int32Array
 }
 
-export interface TokenBatch extends Batch {
+interface TokenBatch extends Batch {
   /** int64 [B*T] */
   labels: Tensor
   weight: number

@@ -11,7 +11,7 @@ export interface F1 {
 const ratio = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
 
 /** From counts as reference, as prediction, and as both. */
-export const f1Of = (right: number, predicted: number, both: number): F1 => ({
+const f1Of = (right: number, predicted: number, both: number): F1 => ({
   precision: ratio(both, predicted),
   recall: ratio(both, right),
   f1: ratio(2 * both, right + predicted),

@@ -23,7 +23,7 @@ export interface RatingSettings extends ComparisonSettings {
 }
 
 /** An answer with its rating. */
-export interface Rated {
+interface Rated {
   prompt: PromptText
   completion: PromptText
   good: boolean
@@ -71,7 +71,7 @@ export const answerIn = (
 }
 
 /** The ratings of a row. */
-export const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>[] => {
+const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>[] => {
   const { values } = row
   if (comparisonFormOf(values, settings) !== undefined && values[settings.label] === undefined)
     return comparisonsIn(row, settings)

@@ -108,7 +108,7 @@ const readers = { steps, ratings, comparison } as const
 
 /** Names of the forms that a setting may ask for. */
 export const rewardForms = ['steps', 'ratings', ...comparisonFormNames] as const
-export type RewardForm = (typeof rewardForms)[number]
+type RewardForm = (typeof rewardForms)[number]
 
 const byForm: { readonly [form in RewardForm]: RewardReader } = {
   steps,

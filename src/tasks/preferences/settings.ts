@@ -75,7 +75,7 @@ export const ratingFields = {
 }
 
 /** Settings of prompts. */
-export const promptFields = {
+const promptFields = {
   reference: columnNames(
     'column with the reference answer, if there is one; of several names, the first in the row',
     'reference',
@@ -92,7 +92,7 @@ export const promptFields = {
 }
 
 /** Form of compared answers. */
-export const comparisonForm = z
+const comparisonForm = z
   .enum(['auto', ...comparisonFormNames])
   .default('auto')
   .describe(

@@ -20,7 +20,7 @@ export type FormatName = keyof typeof formats
 const formatNames = Object.keys(formats) as FormatName[]
 
 /** Settings of every task: how its files are read. */
-export const fileFields = {
+const fileFields = {
   format: z
     .enum(['auto', ...formatNames])
     .default('auto')

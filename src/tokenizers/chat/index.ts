@@ -11,7 +11,7 @@ export type { TemplateOptions } from './jinja/lexer.ts'
 export { type Program, parseTemplate, type Rendered, runTemplate } from './jinja/template.ts'
 export { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 export { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
-export { type ChatText, renderWithSpans } from './spans.ts'
+export { renderWithSpans } from './spans.ts'
 
 /** Options of `applyChatTemplate` and `renderChatFor`. */
 export type ChatOptions = Omit<RenderOptions, 'template'> & {

@@ -109,7 +109,7 @@ const formatNow = (format: string): string => {
 }
 
 /** Checks the number of messages and that each has a role. Throws ConfigError. */
-export const checkMessages = (messages: readonly ChatMessage[]): void => {
+const checkMessages = (messages: readonly ChatMessage[]): void => {
   if (!Array.isArray(messages) || messages.length > MAX_MESSAGES)
     throw new ConfigError(`Expected a list of at most ${MAX_MESSAGES} messages for \`messages\`.`)
   for (const [i, message] of messages.entries())

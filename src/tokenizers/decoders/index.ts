@@ -29,7 +29,7 @@ const all = [
 ]
 
 /** All decoder types by name. */
-export const decoders: Readonly<Record<string, DecoderDefinition>> = Object.fromEntries(
+const decoders: Readonly<Record<string, DecoderDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 

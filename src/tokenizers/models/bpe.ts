@@ -15,7 +15,7 @@ import {
 import { PairTable } from './pair-table.ts'
 
 /** Options of a BPE model, named as in tokenizer.json. */
-export interface BpeOptions {
+interface BpeOptions {
   unkToken?: string
   continuingSubwordPrefix?: string
   endOfWordSuffix?: string
@@ -27,7 +27,7 @@ export interface BpeOptions {
 type Merge = readonly [left: string, right: string]
 
 /** A byte-pair encoding model: a vocabulary and a list of merges, best first. */
-export class Bpe extends VocabularyModel {
+class Bpe extends VocabularyModel {
   readonly #table: PairTable
   readonly #symbols = new Symbols()
   readonly #byteIds: (number | undefined)[]
@@ -183,7 +183,7 @@ export class Bpe extends VocabularyModel {
 }
 
 /** Reads merges, given as pairs or, in older files, as strings. Throws DataError. */
-export const readMerges = (list: readonly unknown[], where: string): Merge[] => {
+const readMerges = (list: readonly unknown[], where: string): Merge[] => {
   const merges: Merge[] = []
   for (const [i, item] of list.entries()) {
     if (typeof item === 'string') {

@@ -6,16 +6,12 @@ import { unigram } from './unigram.ts'
 import { wordLevel } from './word-level.ts'
 import { wordPiece } from './wordpiece.ts'
 
-export { Bpe, type BpeOptions, readMerges } from './bpe.ts'
-export { createTokenSink, type Model, readVocabulary, type TokenSink, Vocabulary } from './model.ts'
-export { Unigram, type UnigramOptions } from './unigram.ts'
-export { WordLevel } from './word-level.ts'
-export { WordPiece, type WordPieceOptions } from './wordpiece.ts'
+export { createTokenSink, type Model } from './model.ts'
 
 const all = [bpe, unigram, wordLevel, wordPiece]
 
 /** All model types by name. */
-export const models: Readonly<Record<string, ModelDefinition>> = Object.fromEntries(
+const models: Readonly<Record<string, ModelDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 

@@ -9,13 +9,13 @@ import { UnitTrie } from './unit-trie.ts'
 const UNKNOWN_PENALTY = 10
 
 /** Options of a Unigram model, named as in tokenizer.json. */
-export interface UnigramOptions {
+interface UnigramOptions {
   unkId?: number
   byteFallback?: boolean
 }
 
 /** A Unigram model: tokens with their log-probabilities; the id of a token is its index. */
-export class Unigram implements Model {
+class Unigram implements Model {
   readonly #ids = new Map<string, number>()
   readonly #scoreOf: Float64Array
   readonly #trie: UnitTrie

@@ -12,7 +12,7 @@ import {
 } from './model.ts'
 
 /** A word-level model. */
-export class WordLevel extends VocabularyModel {
+class WordLevel extends VocabularyModel {
   readonly #unkToken: string
   constructor(vocabulary: Vocabulary, unkToken: string) {
     super(vocabulary)

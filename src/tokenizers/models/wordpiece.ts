@@ -13,14 +13,14 @@ import {
 } from './model.ts'
 
 /** Options of a WordPiece model, named as in tokenizer.json. */
-export interface WordPieceOptions {
+interface WordPieceOptions {
   unkToken: string
   continuingSubwordPrefix: string
   maxInputCharsPerWord: number
 }
 
 /** A WordPiece model. */
-export class WordPiece extends VocabularyModel {
+class WordPiece extends VocabularyModel {
   readonly #longest: number
   readonly #options: WordPieceOptions
 

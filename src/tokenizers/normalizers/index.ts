@@ -30,7 +30,7 @@ const all = [
 ]
 
 /** All normalizer types by name. */
-export const normalizers: Readonly<Record<string, NormalizerDefinition>> = Object.fromEntries(
+const normalizers: Readonly<Record<string, NormalizerDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 

@@ -10,7 +10,7 @@ export type { PostProcessor } from './post-processor.ts'
 const all = [bertProcessing, byteLevelProcessing, postProcessorSequence, robertaProcessing, templateProcessing]
 
 /** All post-processor types by name. */
-export const postProcessors: Readonly<Record<string, PostProcessorDefinition>> = Object.fromEntries(
+const postProcessors: Readonly<Record<string, PostProcessorDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 

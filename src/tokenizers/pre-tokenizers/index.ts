@@ -27,7 +27,7 @@ const all = [
 ]
 
 /** All pre-tokenizer types by name. */
-export const preTokenizers: Readonly<Record<string, PreTokenizerDefinition>> = Object.fromEntries(
+const preTokenizers: Readonly<Record<string, PreTokenizerDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 

@@ -92,7 +92,7 @@ const measure = (json: string, validationTexts: readonly string[], plan: Trainin
 }
 
 /** Learns a vocabulary from word counts, which are not modified. */
-export const learnVocabulary = (
+const learnVocabulary = (
   counts: WordCounts,
   plan: TrainingPlan,
   onProgress?: (tokens: number) => void,

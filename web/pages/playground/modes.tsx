@@ -138,7 +138,7 @@ const viewMap = (body: unknown, { text }: Question): ComponentChildren => (
 const message = (role: string, content: string) => ({ role, content })
 
 /** All modes, in the order in which the page offers them. */
-export const modes: readonly Mode[] = [
+const modes: readonly Mode[] = [
   {
     path: '/v1/chat/completions',
     title: 'Chat',

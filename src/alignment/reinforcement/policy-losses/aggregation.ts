@@ -17,7 +17,7 @@ const rules = {
 } as const satisfies Record<string, Rule>
 
 /** Names of the ways to aggregate. */
-export const aggregations = Object.keys(rules) as (keyof typeof rules)[]
+const aggregations = Object.keys(rules) as (keyof typeof rules)[]
 /** Name of a way to aggregate. */
 export type Aggregation = keyof typeof rules
 

@@ -52,12 +52,11 @@ export const registerPolicyLoss = (definition: PolicyLossDefinition): void => re
 export const tokenLosses = (tokens: PolicyTokens, config: PolicyLossConfig): TokenLosses =>
   (policyLosses[config.type] as PolicyLossDefinition).losses(tokens, config)
 
-export { type Aggregation, aggregate, aggregations } from './aggregation.ts'
+export { type Aggregation, aggregate } from './aggregation.ts'
 export { AnswerTokens } from './answer-tokens.ts'
 export {
   definePolicyLoss,
   type PolicyLossDefinition,
-  type PolicyLossFields,
   type PolicyTokens,
   type TokenLosses,
 } from './policy-loss.ts'

@@ -3,7 +3,6 @@
 import type { z } from 'zod'
 import { type Named, named } from '../../../core/index.ts'
 import type { Tensor } from '../../../tensor/index.ts'
-import type { Aggregation } from './aggregation.ts'
 import type { AnswerTokens } from './answer-tokens.ts'
 
 /** The N trained tokens of a micro-batch; each tensor is float32 [N]. */
@@ -23,12 +22,6 @@ export interface TokenLosses {
   ratio: Tensor
   /** bool [N]: tokens without a gradient because their ratio is too low, or too high. */
   clipped?: { low: Tensor; high: Tensor }
-}
-
-/** Settings that every policy loss has. */
-export interface PolicyLossFields {
-  type: string
-  aggregation: Aggregation
 }
 
 /** A policy loss. */

@@ -33,14 +33,14 @@ export interface ProgramLimits {
 }
 
 /** The outcome of a test: whether it ran without an error and gave something else than false, and its value as JSON. */
-export interface TestOutcome {
+interface TestOutcome {
   passed: boolean
   /** undefined where the value has no JSON, such as a function. */
   json: string | undefined
 }
 
 /** Why a program ended before all its tests had an outcome. */
-export type ProgramEnd = 'finished' | 'time' | 'output' | 'ended-early'
+type ProgramEnd = 'finished' | 'time' | 'output' | 'ended-early'
 
 /** The result of `runProgram`. */
 export interface ProgramResult {

@@ -54,7 +54,7 @@ const taskSchema = z.looseObject({
 })
 
 /** What task.json says. */
-export type JudgeTask = z.output<typeof taskSchema>
+type JudgeTask = z.output<typeof taskSchema>
 
 /** The task in the files of a model that Tunesmith fine-tuned. @throws DataError for a damaged file */
 const readTask = async (folder: string): Promise<JudgeTask | undefined> => {

@@ -5,7 +5,7 @@ import { contextInside, inBoilerplate, inCode, inHidden, inLink, inMain } from '
 import { endsElement, isBlock, isCell, isHeading, isHidden, isVoid, traitsOf } from './elements.ts'
 import { type TokenHandler, tokenize } from './tokens.ts'
 
-export type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
+type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
 
 export interface HtmlBlock {
   kind: BlockKind

@@ -9,10 +9,8 @@ export const droppedTags = new Set(
 )
 export const verbatimTags = new Set(['syntaxhighlight', 'source', 'pre'])
 export const formulaTags = new Set(['math', 'chem', 'ce'])
-export const paragraphTags = new Set(
-  'p div center blockquote section article poem h1 h2 h3 h4 h5 h6 ul ol dl'.split(' '),
-)
-export const inlineTags = new Set(
+const paragraphTags = new Set('p div center blockquote section article poem h1 h2 h3 h4 h5 h6 ul ol dl'.split(' '))
+const inlineTags = new Set(
   (
     'b i u s del ins em strong small big sub sup span font tt code kbd samp var cite q dfn abbr strike bdi bdo ruby rb rp rt ' +
     'a mark time data wbr nowiki onlyinclude translate tvar languages noinclude caption thead tbody tfoot tr td th col ' +

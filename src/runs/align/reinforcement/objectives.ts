@@ -30,7 +30,7 @@ import type { AlignObjective } from '../objectives.ts'
 import { type AlgorithmSettings, algorithmSchema } from './settings.ts'
 
 /** What the method of an objective is made of beside its settings. */
-export interface MethodParts {
+interface MethodParts {
   /** Undefined for answers that have what it would compute. */
   policy?: Model
   /** Undefined where nothing needs it. */
@@ -41,7 +41,7 @@ export interface MethodParts {
 }
 
 /** What an objective is made of beside its settings. */
-export interface RolloutObjectiveParts extends MethodParts {
+interface RolloutObjectiveParts extends MethodParts {
   /** Most tokens of the policy in an answer. */
   maxTokens: number
   /** Optimizer steps on the answers of a rollout. */

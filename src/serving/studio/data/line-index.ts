@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 const stride = 64
 const chunkBytes = 1 << 20
 /** Longer lines are not read. */
-export const maxLineBytes = 2 ** 25
+const maxLineBytes = 2 ** 25
 
 /** A line with its number from 0. */
 export interface FileLine {

@@ -149,7 +149,7 @@ export class ParquetStore implements RowStore {
 export const maxSpillBytes = 2 ** 31
 
 /** A line that the process that reads records writes: the record, and its place in the data. */
-export interface SpilledRecord {
+interface SpilledRecord {
   place: string
   record: { [field: string]: unknown }
 }

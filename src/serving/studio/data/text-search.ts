@@ -24,7 +24,7 @@ export interface SearchedText {
 const giveTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The matches in one text. */
-export const matchesIn = ({ number, where, text }: SearchedText, wanted: string): SearchHit[] => {
+const matchesIn = ({ number, where, text }: SearchedText, wanted: string): SearchHit[] => {
   const hits: SearchHit[] = []
   const lower = text.toLowerCase()
   // Lower case may have another length, as that of İ has: then only texts of the same case are found at their place.

@@ -26,14 +26,14 @@ const expectKind = (kind: DataKind, wanted: DataKind): void => {
   if (kind !== wanted) throw badRequest(`Expected the id of ${wanted} data, got that of ${kind}.`)
 }
 
-export const dataList = defineStudioEndpoint({
+const dataList = defineStudioEndpoint({
   method: 'get',
   path: '/api/data',
   summary: 'List the data that runs use, and the corpora and shards under the folders',
   answer: ({ studio }): Promise<DataSourceList> => studio.data.catalog.list(),
 })
 
-export const dataCorpus = defineStudioEndpoint({
+const dataCorpus = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/corpus',
   summary: 'Describe a corpus: stages, drop reasons with examples, lengths and languages',
@@ -44,7 +44,7 @@ export const dataCorpus = defineStudioEndpoint({
   },
 })
 
-export const dataShards = defineStudioEndpoint({
+const dataShards = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/shards',
   summary: 'Describe token shards, and the runs that read them',
@@ -55,7 +55,7 @@ export const dataShards = defineStudioEndpoint({
   },
 })
 
-export const dataDocuments = defineStudioEndpoint({
+const dataDocuments = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/documents',
   summary: 'Documents of a corpus or of shards from a number on; one document alone has a longer text',
@@ -72,7 +72,7 @@ export const dataDocuments = defineStudioEndpoint({
   },
 })
 
-export const dataPacked = defineStudioEndpoint({
+const dataPacked = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/packed',
   summary: 'Rows of shards as a run sees them, from a position on',
@@ -90,7 +90,7 @@ export const dataPacked = defineStudioEndpoint({
   },
 })
 
-export const dataRows = defineStudioEndpoint({
+const dataRows = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/rows',
   summary: 'Rows of records from an index on, with their texts cut',
@@ -104,7 +104,7 @@ export const dataRows = defineStudioEndpoint({
   },
 })
 
-export const dataRow = defineStudioEndpoint({
+const dataRow = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/rows/:index',
   summary: 'One row of records with its texts',
@@ -163,7 +163,7 @@ const textsOf = async (
   return entry.source.kind === 'corpus' ? corpusTexts(entry.source) : shardTexts(studio, entry.source, split)
 }
 
-export const dataSearch = defineStudioEndpoint({
+const dataSearch = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/search',
   summary: 'Search all texts of a source; results are sent as they are found',

@@ -30,7 +30,7 @@ const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll(
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** The whole page. @throws SetupError if set-up has not built the pages */
-export const renderSharedFile = async (file: SharedFile): Promise<string> => {
+const renderSharedFile = async (file: SharedFile): Promise<string> => {
   const folder = await builtPages('share.js')
   const read = (name: string) => readFile(join(folder, name), 'utf8')
   const script = (await read('share.js')).replaceAll('</script', '<\\/script')

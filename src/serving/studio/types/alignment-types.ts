@@ -1,7 +1,7 @@
 // What the page "Alignment" and the server say to each other. Only types, and independent of Node, since the pages import it too.
 
 /** What a run of alignment learned from. */
-export type AlignmentKind = 'rollouts' | 'preferences'
+type AlignmentKind = 'rollouts' | 'preferences'
 
 /** Answer of `GET /api/runs/:run/alignment`. */
 export interface AlignmentFacts {

@@ -48,7 +48,7 @@ export interface ComparedRunRow extends IntervalValue {
 }
 
 /** The score of a baseline without training. */
-export interface ReferenceRow extends IntervalValue {
+interface ReferenceRow extends IntervalValue {
   task: string
   metric: string
   name: string
@@ -57,7 +57,7 @@ export interface ReferenceRow extends IntervalValue {
 }
 
 /** A place on a chart of reward against KL divergence. */
-export interface RewardPlace extends IntervalValue {
+interface RewardPlace extends IntervalValue {
   /** Id of the run, or what else has this place. */
   name: string
   method: string

@@ -42,7 +42,7 @@ export interface DataSourceList {
 }
 
 /** Texts by a length; `to` is the first length of the next range. */
-export interface LengthBucket {
+interface LengthBucket {
   from: number
   to: number
   count: number
@@ -231,7 +231,7 @@ export interface ShownPart {
 }
 
 /** A look at all records: what the page shows of `DataInspection` of the runs. */
-export interface ShownInspection {
+interface ShownInspection {
   train: ShownPart
   validation?: ShownPart
   overlap?: {

@@ -24,7 +24,7 @@ export interface FormSchema {
 }
 
 /** A part whose fields depend on a choice: `adapter` on `variant`. */
-export interface FormPart {
+interface FormPart {
   choice: readonly string[]
   part: readonly string[]
   schemas: Record<string, FormSchema>

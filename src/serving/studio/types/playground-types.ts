@@ -55,7 +55,7 @@ export interface LoadedModel {
 }
 
 /** A token with its log-probability. */
-export interface TokenChance {
+interface TokenChance {
   token: string
   logprob: number
 }

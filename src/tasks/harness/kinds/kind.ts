@@ -53,7 +53,7 @@ export interface HarnessEngine {
 }
 
 /** Outcomes in the order of the rows. */
-export interface KindOutcome {
+interface KindOutcome {
   outcomes: ExampleOutcome[]
   /** Examples whose prompt was truncated at the beginning. */
   truncated: number
@@ -62,7 +62,7 @@ export interface KindOutcome {
 }
 
 /** The question and the right answer of a row, as a few-shot example has them. */
-export interface QuestionAnswer {
+interface QuestionAnswer {
   /** The prompts that are scored: one, or one for each choice. */
   prompts: string[]
   /** The prompt of the right answer. */

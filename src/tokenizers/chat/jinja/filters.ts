@@ -356,12 +356,12 @@ const tolerant = new Set([
 ])
 
 /** Throws for a name that is no filter. */
-export const expectFilter = (name: string): void => {
+const expectFilter = (name: string): void => {
   if (!Object.hasOwn(filters, name)) throw new TemplateError(`No filter named '${name}'.`)
 }
 
 /** Throws for a name that is no test. */
-export const expectTest = (name: string): void => {
+const expectTest = (name: string): void => {
   if (!Object.hasOwn(tests, name)) throw new TemplateError(`No test named '${name}'.`)
 }
 

@@ -10,7 +10,7 @@ const mostDigits = 4300
 const largest = 10n ** BigInt(mostDigits)
 
 /** An integer as a number where that is exact. @throws TemplateError beyond 4300 digits */
-export const integerOf = (value: bigint): Integer => {
+const integerOf = (value: bigint): Integer => {
   if (value >= largest || value <= -largest)
     throw new TemplateError(`an integer has at most ${mostDigits} digits in a template`)
   const small = Number(value)

@@ -117,16 +117,6 @@ export interface Overlap {
   onlyInValidation: string[]
 }
 
-/** An example as a decoder is trained on it. */
-interface TrainedExample {
-  /** `chats.jsonl:1` */
-  place: string
-  /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */
-  text: string
-  tokens: number
-  trainedTokens: number
-}
-
 /** Everything that `inspectData` found. */
 export interface DataInspection {
   task: string
@@ -136,7 +126,14 @@ export interface DataInspection {
   /** Labels of both parts that may be mistakes, such as two that differ only in case; a sentence each. */
   labelNotes: string[]
   /** The first training example, for tasks that generate text, where a tokenizer is given. */
-  example?: TrainedExample
+  example?: {
+    /** `chats.jsonl:1` */
+    place: string
+    /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */
+    text: string
+    tokens: number
+    trainedTokens: number
+  }
   /** Records that were compared for near copies. */
   nearRecords: number
   similarity: number
@@ -326,7 +323,7 @@ const measureOf = (task: TaskDefinition, config: object, tokenizer: Tokenizer | 
 const trainedExample = async (
   { data, task, config, maxLength }: { data: string; task: TaskDefinition; config: object; maxLength: number },
   tokenizer: Tokenizer,
-): Promise<TrainedExample | undefined> => {
+): Promise<DataInspection['example']> => {
   const prepared = preparedFor(task, config, tokenizer, maxLength)
   if (prepared === undefined) return undefined
   const { records } = await task.read(data, { ...config, limit: 1 })

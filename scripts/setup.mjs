@@ -138,7 +138,8 @@ const setUp = async (build, wishes) => {
   const previous = before !== undefined && sameWishes(before, wishes) ? before : undefined
   const cache = writableCache(root)
   // A missing compiler is reported before libtorch is fetched.
-  if (previous === undefined && !mayHavePrebuilt(root)) await findTools(cache, setupCommand(root))
+  if (previous === undefined && !mayHavePrebuilt(root, cache, sourcesDigest(root)))
+    await findTools(cache, setupCommand(root))
   const libtorch = await findLibtorch({ root, cuda: wishes.cuda, previous })
   const inputs = inputsDigest()
   const addon = await makeAddon({ root, build, cache, libtorch, cuda: wishes.cuda })

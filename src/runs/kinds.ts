@@ -1,12 +1,14 @@
 // The registry of kinds of runs: how a recipe of each kind is checked, built and started. `command` in run.json names the kind.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
-import { ConfigError, parseConfig } from '../core/index.ts'
+import { ConfigError, DataError, parseConfig, parseJson, show } from '../core/index.ts'
+import { runFiles } from '../tracking/index.ts'
 import { align, completeAlignment, resolveAlignment } from './align/align.ts'
 import { alignKind } from './align/build.ts'
 import { alignSchema } from './align/recipe.ts'
-import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
-import type { RunListener, RunResult } from './engine/run-listener.ts'
+import type { CommonRecipe, RunKind, RunListener, RunRecipe, RunResult } from './engine/run-kind.ts'
 import { finetuneKind } from './finetune/build.ts'
 import { completeRecipe, finetune, resolveFinetuning } from './finetune/finetune.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
@@ -15,9 +17,9 @@ import { completeMultitask, multitask, resolveMultitask } from './multitask/mult
 import { multitaskSchema } from './multitask/recipe.ts'
 import { pretrainKind } from './pretrain/build.ts'
 import { pretrain, resolvePretraining } from './pretrain/pretrain.ts'
-import { pretrainSchema } from './pretrain/recipe.ts'
-import { applyDepth } from './pretrain/size-rule.ts'
+import { applyDepth, pretrainSchema } from './pretrain/recipe.ts'
 import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
+import { comesWith, modulesOutside, useModules } from './use-modules.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
 export interface RunStart {
@@ -84,3 +86,31 @@ export const kindOf = (command: unknown = 'pretrain'): RunKind => entryOf(comman
 
 /** How runs of the named kind are checked and started. @throws ConfigError for an unknown kind */
 export const startOf = (command: unknown): RunStart => entryOf(command)
+
+interface Fields {
+  command?: unknown
+  use?: unknown
+  recipeFile?: unknown
+}
+
+const fieldsOf = (text: string, path: string): Fields => {
+  const fields = parseJson(text, { path, advice: () => 'The file is damaged.' })
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
+  throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
+}
+
+/**
+ * The recipe of a run's folder. Imports the modules of its `use`. Code in the folder itself, which may be somebody else's run, is neither
+ * imported nor part of the recipe.
+ * @throws DataError for a folder without a run, or a damaged recipe
+ */
+export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
+  const path = join(folder, runFiles.recipe)
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new DataError(`${folder}: Expected the folder of a run, with ${runFiles.recipe}, found none. Check the path.`)
+  })
+  const fields = fieldsOf(text, path)
+  if (fields.use !== undefined) fields.use = await useModules(modulesOutside(folder, fields.use))
+  if (typeof fields.recipeFile === 'string' && comesWith(folder, fields.recipeFile)) delete fields.recipeFile
+  return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
+}

@@ -9,11 +9,9 @@ import { expectOneProcess } from '../distributed/index.ts'
 import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
 import { budgetSchema, listSnapshots, type RunState } from '../training/index.ts'
 import { execute } from './engine/execute.ts'
-import { isFinished } from './engine/run-folder.ts'
-import type { RunRecipe } from './engine/run-kind.ts'
-import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
-import { kindOf } from './kinds.ts'
-import { readRunRecipe } from './run-recipe.ts'
+import type { RunListener, RunMode, RunRecipe, RunResult } from './engine/run-kind.ts'
+import { isFinished } from './engine/run-record.ts'
+import { kindOf, readRunRecipe } from './kinds.ts'
 
 /** How a run is resumed, and who listens to it. */
 export interface ResumeOptions extends RunListener {

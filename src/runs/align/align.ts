@@ -1,16 +1,14 @@
 // Alignment as a function.
 import { parseConfig } from '../../core/index.ts'
-import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
-import { expectPrecision } from '../engine/base-settings.ts'
+import { absoluteModel, expectPrecision, settledData } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
-import { expectNewFolder } from '../engine/run-folder.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
+import { expectNewFolder } from '../engine/run-record.ts'
 import { settleTeacher } from '../engine/teacher.ts'
 import type { AlignInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
-import { alignKind } from './build.ts'
-import { completeRecipe } from './families.ts'
+import { alignKind, completeRecipe } from './build.ts'
 import { type AlignRecipe, alignSchema } from './recipe.ts'
 
 /**

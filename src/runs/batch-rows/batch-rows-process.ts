@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
 import type { BatchRows } from './batch-rows-types.ts'
-import { recipeVersion } from './recipe-version.ts'
+import { recipeVersion } from './locate-batch.ts'
 
 /** A message to the process. */
 export interface BatchQuestion {

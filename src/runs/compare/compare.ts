@@ -6,10 +6,9 @@ import type { MethodFamily } from '../../adapters/index.ts'
 import { byCodeUnits, ConfigError, DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { describeData } from '../engine/data-sets.ts'
-import { variantFamily } from '../finetune/variant-names.ts'
+import { variantFamily } from '../finetune/recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
-import { type RewardChart, rewardCharts } from './reward-charts.ts'
-import { baseCosts, type Costs, costsOfPoints, type PointCosts } from './run-costs.ts'
+import { baseCosts, type Costs, costsOfPoints, type PointCosts, type RewardChart, rewardCharts } from './run-costs.ts'
 import { type BaseRunRecipe, openScoredRuns, type ScoredRun } from './scored-run.ts'
 
 /** A run as a row of the comparison. */

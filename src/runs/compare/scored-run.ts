@@ -7,8 +7,7 @@ import type { DeclaredData } from '../engine/data-sets.ts'
 import { factsOfRecords } from '../engine/data-splits.ts'
 import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
 import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
-import { kindOf } from '../kinds.ts'
-import { readRunRecipe } from '../run-recipe.ts'
+import { kindOf, readRunRecipe } from '../kinds.ts'
 
 /** A recipe of a run on a base. */
 export interface BaseRunRecipe extends RunRecipe {

@@ -15,14 +15,13 @@ import { type HeadOptions, type HeadType, type Model, quantizeWeights } from '..
 import { Generator, isOutOfMemory, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
-import { describeBase } from './base-files.ts'
+import { checkBaseTokenizer, describeBase } from './base-files.ts'
 import type { BaseRecipe } from './base-settings.ts'
-import { checkBaseTokenizer } from './base-tokenizer.ts'
 import type { BuiltRun } from './run-kind.ts'
 import { applyVariant, mergeStart, type StartChoice } from './start-adapter.ts'
 
 /** Which files to load, and with which head. */
-export interface BaseChoice {
+interface BaseChoice {
   /** Folder or file of the base. */
   base: string
   /** Folder of an adapter on it that training begins with. */

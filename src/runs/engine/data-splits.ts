@@ -1,4 +1,4 @@
-// The examples of a run in their order, and its records for training and validation. Independent of what is learned.
+// The records of a run for training and validation, their parts, and its examples in their order. Independent of what is learned.
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -238,4 +238,25 @@ export const hashesOf = async (
   for (const path of [...files, join(base, 'model.safetensors'), base, ...weights.flat()])
     if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = known[path] ?? (await sha256File(path))
   return hashes
+}
+
+/** The content of a record. */
+interface RecordParts {
+  /** Fields of the input by name, in their order. */
+  inputs: [name: string, value: unknown][]
+  /** The reference answer; empty where it is not known. */
+  answer: string
+}
+
+const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+
+/** @param answerFields fields with the reference answer; all others are the input */
+export const recordParts = (record: TaskRecord, answerFields: readonly string[]): RecordParts => {
+  const { id: _, file: __, line: ___, group: ____, ...content } = record
+  const fields: [string, unknown][] = Object.entries(content)
+  const answers = fields.filter(([name, value]) => answerFields.includes(name) && value !== undefined)
+  return {
+    inputs: fields.filter(([name]) => !answerFields.includes(name)),
+    answer: answers.map(([, value]) => (Array.isArray(value) ? value : [value]).map(shown).join(', ')).join('; '),
+  }
 }

@@ -1,11 +1,24 @@
-// The evaluation of a model as files beside it: scores with intervals, scores of references, and the prediction for each record.
-// Independent of what was learned; runs no model.
+// The evaluation of a model as files beside it: scores with intervals, scores of references, the prediction for each record, and what its card
+// says of it. Independent of what was learned; runs no model.
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DataError } from '../../core/index.ts'
-import type { ScoreIntervals, TaskSummary } from '../../tasks/index.ts'
-import { modelFiles } from '../../tracking/index.ts'
+import { basename, dirname, join } from 'node:path'
+import { DataError, exists, formatCount } from '../../core/index.ts'
+import { type ScoreIntervals, scoresOf, type TaskSummary } from '../../tasks/index.ts'
+import {
+  type CardData,
+  type CardResult,
+  type CardTable,
+  isLowerBetter,
+  licenseOf,
+  type ModelCardInput,
+  modelFiles,
+  readRunCard,
+  renderModelCard,
+  runCardRows,
+  runFiles,
+} from '../../tracking/index.ts'
 import type { RecordFacts } from './data-splits.ts'
+import type { FinalScores } from './run-kind.ts'
 
 /** Scores of predictions that take no training, on the same records. */
 export interface ReferenceScores {
@@ -32,7 +45,7 @@ interface EvaluationTiming {
 }
 
 /** What an evaluation is written from. */
-export interface EvaluationFiles {
+interface EvaluationFiles {
   /** Scores and counts. */
   result: TaskSummary
   /** Of the records that were scored. */
@@ -80,4 +93,176 @@ export const readEvaluation = async (folder: string): Promise<Evaluation | undef
   } catch (error) {
     throw new DataError(`Expected an evaluation, got ${(error as Error).message}. Evaluate the model again.`, path)
   }
+}
+
+/** The name of the reference that is the base before training. */
+export const untrainedBase = 'untrained base'
+
+interface Evaluated {
+  metrics: ScoreIntervals
+  mainMetric: string
+}
+
+const short = (value: number) => String(Number(value.toPrecision(4)))
+
+/** Lines about references that the model does not beat: by a clear margin, or at all in the case of the base that it comes from. */
+const notBeaten = ({ metrics, mainMetric }: Evaluated, references: readonly ReferenceScores[]): string[] => {
+  const own = metrics[mainMetric]
+  if (own === undefined || !Number.isFinite(own.value)) return []
+  const lower = isLowerBetter(mainMetric)
+  const beats = (value: number, reference: number) => (lower ? value < reference : value > reference)
+  // The same records answer both for the base and for the model: the interval, which is over records, is too wide for this.
+  const bound = lower ? own.high : own.low
+  return references.flatMap(({ name, metrics: theirs }) => {
+    const reference = theirs[mainMetric]?.value
+    if (reference === undefined || !Number.isFinite(reference)) return []
+    const scores = `${mainMetric} ${short(own.value)} is`
+    if (!beats(own.value, reference))
+      return [`${scores} not better than the baseline \`${name}\` (${short(reference)}).`]
+    if (name === untrainedBase || !Number.isFinite(bound) || beats(bound, reference)) return []
+    return [
+      `${scores} not clearly better than the baseline \`${name}\` (${short(reference)}): with so few records, the interval reaches ${short(bound)}.`,
+    ]
+  })
+}
+
+/** @param more.advice what to look at if the model is no better than a reference; `warnings` of the task about the predictions */
+export const finalScores = (
+  evaluated: Evaluated,
+  references: readonly ReferenceScores[],
+  { advice, warnings = [] }: { advice: string; warnings?: readonly string[] },
+): FinalScores => {
+  const missed = notBeaten(evaluated, references)
+  return {
+    metrics: scoresOf(evaluated),
+    mainMetric: evaluated.mainMetric,
+    references: references.map(({ name, metrics }) => ({ name, metrics: scoresOf({ metrics }) })),
+    warnings: [...missed, ...(missed.length === 0 ? [] : [advice]), ...warnings],
+  }
+}
+
+/** The fields of a recipe that a card shows. */
+interface CardRecipe {
+  base?: string
+  data?: unknown
+  validation?: unknown
+  task?: string
+  variant?: string
+}
+
+const dataNames = (value: unknown, use: string): CardData[] =>
+  [value].flat().flatMap((one: unknown) => {
+    const path = typeof one === 'string' ? one : (one as { path?: unknown } | null)?.path
+    return typeof path === 'string' ? [{ name: basename(path), use }] : []
+  })
+
+/** A Hub id, or the name of a folder: no path of this machine goes into a card. */
+export const publicName = async (base: string): Promise<string> => ((await exists(base)) ? nameOfFolder(base) : base)
+
+const nameOfFolder = (path: string): string =>
+  basename(path) === runFiles.model ? basename(dirname(path)) : basename(path)
+
+const readLicense = async (folder: string): Promise<string | undefined> => {
+  for (const path of [join(folder, 'README.md'), join(folder, runFiles.model, 'README.md')]) {
+    const found = licenseOf(await readFile(path, 'utf8').catch(() => ''))
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Facts of a model, as far as its folder has them. */
+export type CardFacts = Pick<
+  ModelCardInput,
+  'base' | 'relation' | 'license' | 'data' | 'results' | 'task' | 'tables' | 'limitations'
+>
+
+const referencesTable = (references: readonly { name: string; metrics: object }[], metric: string): CardTable[] => {
+  const rows = references.flatMap(({ name, metrics }) => {
+    const value = (metrics as Record<string, { value: number } | undefined>)[metric]?.value
+    return value === undefined ? [] : [[name, String(Number(value.toPrecision(4)))]]
+  })
+  return rows.length === 0
+    ? []
+    : [
+        {
+          title: 'References',
+          text: 'Scores without training, on the same records.',
+          header: ['reference', metric],
+          rows,
+        },
+      ]
+}
+
+/** Reads what the folder of a model, and the run that it is in, say about it. */
+export const readCardFacts = async (folder: string): Promise<CardFacts> => {
+  const evaluation = await readEvaluation(folder)
+  const run = basename(folder) === runFiles.model ? await readRunCard(dirname(folder)) : undefined
+  const recipe = (run?.config ?? {}) as CardRecipe
+  const results = Object.entries(evaluation?.metrics ?? {}).flatMap(([metric, { value, low, high }]): CardResult[] =>
+    Number.isFinite(value) ? [{ metric, value, ...(Number.isFinite(low) ? { low, high } : {}) }] : [],
+  )
+  const validation = dataNames(recipe.validation, 'validation')
+  const records = evaluation?.records?.count
+  const isAdapter = await exists(join(folder, 'adapter_config.json'))
+  const license =
+    (await readLicense(folder)) ?? (recipe.base === undefined ? undefined : await readLicense(recipe.base))
+  return {
+    ...(recipe.base === undefined
+      ? {}
+      : { base: await publicName(recipe.base), relation: isAdapter ? 'adapter' : 'finetune' }),
+    ...(license === undefined ? {} : { license }),
+    ...(recipe.task === undefined ? {} : { task: recipe.task }),
+    data: [
+      ...dataNames(recipe.data, 'training'),
+      ...(validation.length > 0 || records === undefined
+        ? validation
+        : [{ name: 'a share of the data', use: 'validation' }]
+      ).map((one) => ({ ...one, ...(records === undefined ? {} : { records }) })),
+    ],
+    results,
+    tables: [
+      ...referencesTable(evaluation?.references ?? [], evaluation?.mainMetric ?? ''),
+      ...(run === undefined
+        ? []
+        : [
+            {
+              title: 'Training and its cost',
+              header: ['what', 'value'],
+              rows: [
+                ...(recipe.variant === undefined ? [] : [['Method', recipe.variant]]),
+                ...(evaluation?.parameters === undefined
+                  ? []
+                  : [
+                      [
+                        'Trained parameters',
+                        `${formatCount(evaluation.parameters.trained)} of ${formatCount(evaluation.parameters.total)}`,
+                      ],
+                    ]),
+                ...runCardRows(run),
+              ],
+            },
+          ]),
+    ],
+    limitations: [...(run?.warnings ?? [])],
+  }
+}
+
+const summaryOf = ({ task, base }: CardFacts): string => {
+  if (task !== undefined) return `${base ?? 'A model'}, fine-tuned for ${task}.`
+  return base === undefined ? 'A language model, pretrained from scratch.' : `${base}, trained further.`
+}
+
+/** The card of a model that a run has finished. */
+export const runModelCard = async (folder: string, name: string): Promise<string> => {
+  const facts = await readCardFacts(folder)
+  return renderModelCard({
+    ...facts,
+    name,
+    summary: summaryOf(facts),
+    library: facts.relation === 'adapter' ? 'peft' : 'transformers',
+    limitations: [
+      ...(facts.limitations ?? []),
+      'Measured on the records above only: other texts, languages and domains were not tested.',
+    ],
+  })
 }

@@ -1,11 +1,17 @@
-// Executes the training loop in a run's folder: pre-flight, checkpoints, events, and the model at the end. Independent of the kind of
-// run.
+// Executes the training loop in a run's folder: pre-flight, checkpoints, events, a larger budget, and the model at the end. Independent of the
+// kind of run.
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { CheckpointError, ConfigError, writeFileAtomic } from '../../core/index.ts'
+import { CheckpointError, ConfigError, didYouMean, writeFileAtomic } from '../../core/index.ts'
 import { onFirst, type ProcessGroup } from '../../distributed/index.ts'
-import { ShardedOptimizer } from '../../optim/index.ts'
-import { readEvents, runFiles, type TrainingEvent, takeCheckpointRequest } from '../../tracking/index.ts'
+import { ShardedOptimizer, scheduleAt } from '../../optim/index.ts'
+import {
+  metricDirection,
+  readEvents,
+  runFiles,
+  type TrainingEvent,
+  takeCheckpointRequest,
+} from '../../tracking/index.ts'
 import {
   initialState,
   type LoopState,
@@ -22,17 +28,86 @@ import {
   type TrainingRun,
   train,
 } from '../../training/index.ts'
-import { checkBestMetric } from './best-metric.ts'
-import { restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
+import { exportModel, restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
 import { explainDiskFault } from './execute.ts'
-import { exportModel } from './export-model.ts'
-import { extendedState, noCheckpoint, recordExtension } from './extended-run.ts'
-import { expectBudgetFits } from './memory-limits.ts'
-import { RunCallbacks } from './run-callbacks.ts'
-import { type StartCosts, StepCosts, writePrediction } from './run-costs.ts'
-import type { BuiltRun } from './run-kind.ts'
-import type { ModelVisitor, RunListener, RunMode, RunResult } from './run-listener.ts'
-import { openRecord, type RunRecord } from './run-record.ts'
+import type { BuiltRun, CommonRecipe, ModelVisitor, RunListener, RunMode, RunResult } from './run-kind.ts'
+import { expectBudgetFits } from './run-limits.ts'
+import { openRecord, type RunRecord, type StartCosts, StepCosts, writePrediction } from './run-record.ts'
+import { RunCallbacks } from './user-code.ts'
+
+/** The parts of a run that the check needs. */
+export interface MeasuredRun extends Pick<BuiltRun, 'evaluate' | 'metrics'> {
+  recipe: Pick<CommonRecipe, 'evaluate' | 'keep' | 'patience' | 'plateau'>
+}
+
+/** @throws ConfigError for `keep.best`, `patience` or `plateau` that would have no effect */
+export const checkBestMetric = async ({ recipe, evaluate, metrics }: MeasuredRun): Promise<void> => {
+  const { keep, patience, plateau } = recipe
+  if (keep.best === undefined) {
+    if (patience === undefined && plateau === undefined) return
+    const setting = patience === undefined ? 'plateau' : 'patience'
+    throw new ConfigError(`\`${setting}\` needs a metric to watch: set \`keep.best\`, for instance to loss.`)
+  }
+  if (evaluate === undefined || metrics === undefined)
+    throw new ConfigError(
+      '`keep.best` needs validation data: encode the corpus with a validation split (`--validation 0.05`), and leave `validationExamples` above 0.',
+    )
+  if (Object.values(recipe.evaluate).every((value) => value === undefined))
+    throw new ConfigError('`keep.best` needs evaluations: set `evaluate.steps`.')
+  if (metrics.known.includes(keep.best) && metricDirection(keep.best) !== undefined) return
+  const measured = await metrics.measure()
+  const names = measured.filter((name) => metricDirection(name) !== undefined)
+  if (names.includes(keep.best)) return
+  if (measured.includes(keep.best))
+    throw new ConfigError(
+      `Expected a metric for \`keep.best\` of which higher or lower is better (${names.join(', ')}), got ${keep.best}. Choose one of them; a package declares its own with \`registerMetricInfo\` of tunesmith/tracking.`,
+    )
+  throw new ConfigError(
+    `Expected a metric of this run for \`keep.best\` (${names.join(', ')}), got ${keep.best}.${didYouMean(keep.best, names)}`,
+  )
+}
+
+/** The error for a run that has no checkpoint to go on from. */
+const noCheckpoint = (out: string): ConfigError =>
+  new ConfigError(`Expected a checkpoint in ${out} to go on from, found none. Start a run with the larger budget.`)
+
+/**
+ * The state of a run at its last checkpoint, under a new budget. Patience begins anew, as a run that it ended would end again at once.
+ * @throws ConfigError for a budget that is spent already
+ */
+const extendedState = (state: LoopState, { length, recipe: { budget } }: BuiltRun): LoopState => {
+  if (length.done(state))
+    throw new ConfigError(
+      `Expected a budget beyond step ${state.step}, where the run is after ${state.tokens} tokens, got ${JSON.stringify(budget)}. Raise it.`,
+    )
+  return { ...state, stale: 0 }
+}
+
+/**
+ * Notes where a run goes on, how long it is now, and that its schedule, which has another length, raises the learning rate.
+ * @param before learning rate of its last step; undefined before the first one
+ */
+const recordExtension = (
+  record: RunRecord,
+  { length, learningRate, recipe: { schedule } }: BuiltRun,
+  state: LoopState,
+  before: number | undefined,
+): void => {
+  const { step } = state
+  const totalSteps = length.totalSteps(state)
+  record.append({
+    type: 'start',
+    time: new Date().toISOString(),
+    step,
+    ...(length.timed ? {} : { totalSteps }),
+  })
+  const next = learningRate * scheduleAt(schedule, { step, totalSteps })
+  if (before === undefined || next <= before) return
+  record.note(
+    `The learning rate rises from ${before.toPrecision(3)} to ${next.toPrecision(3)} at step ${step + 1}: the schedule (${schedule.type}) covers ${totalSteps} steps now.`,
+    step,
+  )
+}
 
 /** What is known of a run's last step and evaluation. */
 interface Latest {

@@ -1,19 +1,126 @@
-// Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
-import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
+// Executes a run of any kind in its folder: locks the folder, builds the run, trains it or does its work without steps, and explains what ended it.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { memoryUsage } from 'node:process'
+import {
+  CheckpointError,
+  ConfigError,
+  diskFault,
+  parseJson,
+  programCall,
+  TunesmithError,
+  writeFileAtomic,
+} from '../../core/index.ts'
 import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
 import { checkGpu, deviceNotice, isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
-import { lockRun } from '../../tracking/index.ts'
+import { lockRun, runFiles } from '../../tracking/index.ts'
 import { listSnapshots, type PreFlight } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
-import { checkCode } from './code-changes.ts'
-import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
-import { expectGroupFits } from './group-checks.ts'
-import { explainBudget } from './memory-limits.ts'
-import { readPrediction, watchMemory } from './run-costs.ts'
-import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
-import type { RunListener, RunMode, RunResult } from './run-listener.ts'
-import { SharedData } from './shared-data.ts'
+import { hashCode, restoreFunctions } from './recipe-functions.ts'
+import {
+  type BuiltRun,
+  type CommonRecipe,
+  type FitResult,
+  type NonIterativeFit,
+  type RunKind,
+  type RunListener,
+  type RunMode,
+  type RunRecipe,
+  type RunResult,
+  SharedData,
+} from './run-kind.ts'
+import { expectGroupFits, explainBudget } from './run-limits.ts'
+import { openRecord, type RunRecord, readPrediction, watchMemory } from './run-record.ts'
+
+/**
+ * Keeps the hashes of the user's code in the folder of a new run, and compares those of a resumed one. Reads the functions of its recipe.
+ * @returns lines for people
+ * @throws ConfigError for a recipe file that throws, or is gone
+ */
+const checkCode = async (recipe: CommonRecipe, mode: RunMode): Promise<string[]> => {
+  const path = join(recipe.out, runFiles.code)
+  const now = await hashCode(recipe)
+  const notes = await restoreFunctions(recipe, { again: mode !== 'new' })
+  const text = mode === 'new' ? undefined : await readFile(path, 'utf8').catch(() => undefined)
+  if (Object.keys(now).length === 0) return notes
+  const before =
+    text === undefined ? {} : (parseJson(text, { path, advice: () => 'Delete the file.' }) as Record<string, string>)
+  await writeFileAtomic(path, `${JSON.stringify({ ...now, ...before }, null, 2)}\n`)
+  const changed = Object.keys(now).filter((file) => before[file] !== undefined && before[file] !== now[file])
+  return [
+    ...notes,
+    ...changed.map(
+      (file) =>
+        `warning: ${file} has changed since the run was started, and its new code is used: steps before and after may not be comparable. Restore the file, or start the run again in a new folder, for one result.`,
+    ),
+  ]
+}
+
+/** @param group processes that divide the work, of which the first one writes and shows it */
+const executeNonIterative = async (
+  work: NonIterativeFit,
+  recipe: RunRecipe,
+  mode: RunMode,
+  listener: RunListener,
+  group?: ProcessGroup,
+): Promise<RunResult> => {
+  const { signal } = listener
+  if (mode === 'resume') listener.onNote?.('Starting again; features that are in the cache are not computed again.')
+  // Its one step and its start are of no use to a listener that shows a loop.
+  const shown: RunListener = {
+    ...listener,
+    onEvent: (event) => {
+      if (event.type === 'evaluation' || event.type === 'end') listener.onEvent?.(event)
+    },
+  }
+  const silent = group !== undefined && !group.first
+  const record = await openRecord(recipe, mode, shown, { silent })
+  await record.start()
+  const at = (step: number) => ({ time: new Date().toISOString(), step })
+  try {
+    record.append({ type: 'start', ...at(0), totalSteps: 1 })
+    const started = performance.now()
+    const result = await work({
+      note: (line) => record.note(line),
+      say: (line) => listener.onNote?.(line),
+      signal,
+      ...(group && { group }),
+    })
+    appendResult(record, result, (performance.now() - started) / 1000)
+    return await record.finish({ ...result, reason: 'finished', steps: 1 })
+  } catch (error) {
+    if (signal?.aborted !== true || silent) {
+      await record.fail(error as Error, 0)
+      throw error
+    }
+    // The others may wait for this process: they end by its error, while this one writes what it has.
+    group?.abort(error as Error)
+    record.append({ type: 'end', ...at(0), reason: 'interrupted' })
+    return record.finish({ ...nothing, reason: 'interrupted', steps: 0 })
+  }
+}
+
+const nothing = { loss: Number.NaN, metrics: {}, tokens: 0, examples: 0, parameters: 0, flops: 0, hashes: {} }
+
+const appendResult = (record: RunRecord, { loss, tokens, metrics }: FitResult, seconds: number): void => {
+  const at = { time: new Date().toISOString(), step: 1 }
+  record.append({
+    type: 'step',
+    ...at,
+    loss,
+    learningRate: Number.NaN,
+    gradientNorm: Number.NaN,
+    tokens,
+    tokensPerSecond: tokens / seconds,
+    seconds,
+    dataSeconds: 0,
+    memoryBytes: memoryUsage.rss(),
+    totalSteps: 1,
+  })
+  record.append({ type: 'evaluation', ...at, metrics, seconds: 0, best: true })
+  record.append({ type: 'end', ...at, reason: 'finished' })
+}
 
 /** A full disk as one line with the remedy; other errors unchanged. */
 export const explainDiskFault = async (error: unknown, out: string): Promise<unknown> => {

@@ -5,7 +5,7 @@ import type { TaskRecord } from '../../tasks/index.ts'
 import { expectBothParts, splitKey } from './data-splits.ts'
 
 /** Which records of one file validate. */
-export interface SplitSettings {
+interface SplitSettings {
   /** Number of parts. */
   folds?: number | undefined
   /** The part that validates, from 0. */

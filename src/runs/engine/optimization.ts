@@ -23,11 +23,11 @@ import {
   ShardedWeights,
   type TrainableModel,
 } from '../../training/index.ts'
-import { expectBatchFits } from './memory-limits.ts'
 import type { CommonRecipe } from './run-kind.ts'
+import { expectBatchFits } from './run-limits.ts'
 
 /** The optimizer of a run and its length. */
-export interface Optimization {
+interface Optimization {
   /** What is trained, with what its method does beside its parameters. */
   trainable: TrainableModel
   optimizer: Optimizer

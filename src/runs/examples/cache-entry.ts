@@ -1,7 +1,8 @@
-// Folders of a cache on disk: each is written whole or not at all, checked before it is used, and made again when it is damaged. Does not
-// know what is in it.
+// Folders of a cache on disk: each is named by a hash of what it was made from, the program included, written whole or not at all, checked before
+// it is used, and made again when it is damaged. Does not know what is in it.
 import { mkdir, readdir, readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import {
   ConfigError,
   diskFault,
@@ -13,6 +14,8 @@ import {
   userCache,
   writeFolderAtomic,
 } from '../../core/index.ts'
+import { expandFiles } from '../../files/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 
 /** Where encoded examples are kept. */
 export const exampleCache = (): string => userCache('examples')
@@ -31,7 +34,7 @@ interface Manifest<Meta> {
 }
 
 /** A folder of the cache that is complete. */
-export interface CacheEntry<Meta> {
+interface CacheEntry<Meta> {
   folder: string
   meta: Meta
   /** Whether it was made just now. */
@@ -151,3 +154,39 @@ export const cacheEntry = async <Meta>(
   await makeRoom(root, name)
   return { folder, meta: meta as Meta, built: true, ...(problem === undefined ? {} : { problem }) }
 }
+
+/** SHA-256 of every file below a path, by its path. */
+export const contentOf = async (path: string): Promise<{ [file: string]: string }> => {
+  const hashes: { [file: string]: string } = {}
+  for (const file of await expandFiles(path, [''])) hashes[file] = await sha256File(file)
+  return hashes
+}
+
+/**
+ * Folders of the code that reads and encodes records. In a built package they hold what is exported and started, which
+ * imports the rest by names that are hashes of it.
+ */
+const codeFolders = ['../../files/', '../../tokenizers/', '../../tasks/', './']
+let code: Promise<string> | undefined
+
+/** A hash of the code that reads and encodes, so that another version of it does not use what this one made. */
+export const codeHash = (): Promise<string> => {
+  code ??= (async () => {
+    const hashes: string[] = []
+    for (const folder of codeFolders) {
+      const files = await expandFiles(fileURLToPath(new URL(folder, import.meta.url)), ['.ts', '.js'])
+      for (const file of files) if (!/\.d\.ts$|\.test\.\w+$/.test(file)) hashes.push(sha256(await readFile(file)))
+    }
+    return sha256(hashes.join())
+  })()
+  return code
+}
+
+/** A hash of all of a tokenizer that changes ids. */
+export const tokenizerHash = (tokenizer: Tokenizer): string => {
+  const { special, maxLength, truncationSide, chatTemplate, config } = tokenizer
+  return sha256(JSON.stringify([tokenizer.toJson(), special, maxLength, truncationSide, chatTemplate, config]))
+}
+
+/** A short hash of any plain data. */
+export const keyOf = (...parts: readonly unknown[]): string => sha256(JSON.stringify(parts)).slice(0, 32)

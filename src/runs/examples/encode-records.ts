@@ -19,7 +19,7 @@ export interface EncodingTally {
 }
 
 /** The examples of a batch of records. */
-export interface EncodedBatch {
+interface EncodedBatch {
   examples: TaskExample[]
   /** Number of each example's record in the batch. */
   sources: number[]

@@ -76,7 +76,7 @@ const describeProblem = (what: string, problem: string | undefined): string[] =>
   problem === undefined ? [] : [`The cache of ${what} was ${problem}: made again.`]
 
 /** The records of a run after the first look, and how they are encoded. */
-export interface LargeData {
+interface LargeData {
   survey: SurveyResult
   validation: ValidationFile
   notes: string[]

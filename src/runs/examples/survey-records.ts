@@ -18,8 +18,7 @@ import {
 } from '../../tasks/index.ts'
 import { contentHash, expectBothParts, expectShare, isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
-import { cacheEntry } from './cache-entry.ts'
-import { codeHash, contentOf, keyOf } from './content-key.ts'
+import { cacheEntry, codeHash, contentOf, keyOf } from './cache-entry.ts'
 
 /** How the records of a run are read. Plain data, for other threads. */
 export interface RecordsRequest {

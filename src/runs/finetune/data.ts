@@ -26,12 +26,12 @@ import { isSplit, splitByLabel } from '../engine/folds.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
 import { isCached, openLargeData } from '../examples/large-data.ts'
-import { labelNotes } from './label-notes.ts'
 import { type FinetuneRecipe, type RecipeSet, setsOf, taskOf } from './recipe.ts'
 import {
   expectOtherFiles,
   expectSameLabels,
   joinValidation,
+  labelNotes,
   notesOfSets,
   overlapOfSets,
   type ValidationSet,

@@ -21,12 +21,16 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
-import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
 import type { FinetuneData } from './data.ts'
-import { inspectAdvice } from './inspect-advice.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeTask, writeTextFiles } from './specialist-files.ts'
-import { EvaluationDraft, SetScores } from './write-evaluation.ts'
+import {
+  EvaluationDraft,
+  type FinalEvaluation,
+  inspectAdvice,
+  measureSpecialist,
+  SetScores,
+} from './write-evaluation.ts'
 
 /** What the evaluation and the export of a specialist need. */
 export interface Specialist {

@@ -34,14 +34,18 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { forwardFlopsPerToken } from '../../training/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
-import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
-import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
+import { expectSameRun } from '../engine/run-limits.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
-import { inspectAdvice } from './inspect-advice.ts'
-import type { FinetuneRecipe } from './recipe.ts'
+import type { FinetuneRecipe, NonIterativeVariant } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
-import { EvaluationDraft, SetScores } from './write-evaluation.ts'
+import {
+  EvaluationDraft,
+  type FinalEvaluation,
+  inspectAdvice,
+  measureSpecialist,
+  SetScores,
+} from './write-evaluation.ts'
 
 /** Time between two lines of progress. */
 const lineMs = 10_000
@@ -240,7 +244,7 @@ const saveFit = async (
 const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
 
 /** The work of the variant `feature-based`. Processes of a group divide the extraction; the first one fits, scores and writes. */
-export const fitFeatures =
+const fitFeatures =
   (recipe: FinetuneRecipe): NonIterativeFit =>
   async (context): Promise<FitResult> => {
     if (recipe.frozenWeights !== 'float32')
@@ -289,3 +293,11 @@ export const fitFeatures =
       }
     })
   }
+
+const fits: Record<NonIterativeVariant, (recipe: FinetuneRecipe) => NonIterativeFit> = {
+  'feature-based': fitFeatures,
+}
+
+/** The work of each variant without steps; undefined for variants that train in steps. */
+export const nonIterativeFits: Readonly<Record<string, ((recipe: FinetuneRecipe) => NonIterativeFit) | undefined>> =
+  fits

@@ -74,7 +74,7 @@ export interface SavedSample {
   after: string
 }
 
-export interface SamplesInput {
+interface SamplesInput {
   promptOf(record: TaskRecord): string
   /** Predictions of the base for the same records. */
   before: readonly TaskPrediction[] | undefined

@@ -14,10 +14,9 @@ import {
   taskTypeSchema,
 } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { describePlace } from '../engine/data-splits.ts'
+import { describePlace, recordParts } from '../engine/data-splits.ts'
 import { streamRecords } from '../examples/survey-records.ts'
-import { doubtfulLabels } from '../finetune/label-notes.ts'
-import { recordParts } from '../record-parts.ts'
+import { doubtfulLabels } from '../finetune/several-sets.ts'
 import { useModules } from '../use-modules.ts'
 import { NearCopies } from './near-copies.ts'
 

@@ -7,7 +7,7 @@ import type { Batch, Criterion, LossTerm, Metric, Sequences } from '../../object
 import { metricOfTask } from '../../tracking/index.ts'
 
 /** A task that is trained. */
-export interface TrainedTask {
+interface TrainedTask {
   name: string
   /** The shared body with the head of the task. */
   model: Model

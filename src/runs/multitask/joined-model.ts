@@ -161,7 +161,7 @@ export const loadJoined = async (recipe: MultitaskRecipe, tasks: readonly Opened
 }
 
 /** Puts more files beside the weights of a task. */
-export type AddTaskFiles = (name: string, folder: string) => Promise<void>
+type AddTaskFiles = (name: string, folder: string) => Promise<void>
 
 /** Writes the model of one task into a folder. @param body folder of another task, written before, whose body is the same */
 export const saveTaskModel = async (

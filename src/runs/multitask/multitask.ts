@@ -1,21 +1,19 @@
 // Fine-tuning on several tasks as a function.
 import { ConfigError, parseConfig, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, metricNames, metricOfTask } from '../../tracking/index.ts'
-import { absoluteModel } from '../engine/absolute-paths.ts'
-import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
+import { absoluteModel, expectPrecision, fillDefaults } from '../engine/base-settings.ts'
 import { readDataSets } from '../engine/data-sets.ts'
 import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
-import { expectNewFolder } from '../engine/run-folder.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
+import { expectNewFolder } from '../engine/run-record.ts'
+import { nonIterativeFits } from '../finetune/feature-learning.ts'
 import { settlePaths } from '../finetune/finetune.ts'
 import { setsOf, taskOf } from '../finetune/recipe.ts'
-import { nonIterativeFits } from '../finetune/variants.ts'
 import type { MultitaskInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
-import { multitaskKind } from './build.ts'
+import { meanMetric, multitaskKind } from './build.ts'
 import { type MultitaskRecipe, multitaskSchema, readTasks, recipeOfTask, type TaskEntry } from './recipe.ts'
-import { meanMetric } from './scores.ts'
 
 /**
  * Fine-tunes one base on several tasks at once, in a new folder: one body, and a head for each task. By default: three epochs, 32 examples

@@ -1,9 +1,9 @@
 // A run within limits of memory, time and money: the micro-batch, then recomputation and precision, then fewer steps.
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import { variantFamily } from '../finetune/variant-names.ts'
+import { variantFamily } from '../finetune/recipe.ts'
 import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './costs.ts'
-import type { Network } from './network.ts'
+import type { Network } from './machines.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
 import { stepTime } from './step-time.ts'
 
@@ -56,7 +56,7 @@ const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
 }
 
 /** Settings of a recipe that change, and the plan with them. */
-export interface NearestFit extends Candidate {
+interface NearestFit extends Candidate {
   plan: RunPlan
 }
 

@@ -29,10 +29,9 @@ import {
   trainingSchema,
 } from '../../training/index.ts'
 import { placeModel } from '../engine/adapted-base.ts'
-import { expectRows } from '../engine/group-checks.ts'
 import { setOptimization } from '../engine/optimization.ts'
-import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import type { SharedData } from '../engine/shared-data.ts'
+import type { BuiltRun, CommonRecipe, RunKind, SharedData } from '../engine/run-kind.ts'
+import { expectRows } from '../engine/run-limits.ts'
 import { collectivesOf, type ProcessPlan, type Timeline, timelineOf } from './step-time.ts'
 
 /** Memory and arithmetic of a run. */

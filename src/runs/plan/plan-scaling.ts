@@ -6,12 +6,11 @@ import { ConfigError, DataError, formatCount, parseJson, writeFileAtomic } from 
 import { expectOneProcess } from '../../distributed/index.ts'
 import { readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { evaluationPhase } from '../../training/index.ts'
-import { readMark } from '../engine/marked-folder.ts'
 import type { RunKind } from '../engine/run-kind.ts'
 import { pretrainKind } from '../pretrain/build.ts'
 import { resolvePretraining } from '../pretrain/pretrain.ts'
 import type { PretrainRecipe } from '../pretrain/recipe.ts'
-import { runPoints, type SweepListener, type SweptRun } from '../sweep/run-points.ts'
+import { readMark, runPoints, type SweepListener, type SweptRun } from '../sweep/run-points.ts'
 import { type PlannedBase, planBuiltRun, type RunPlan } from './plan-run.ts'
 import {
   type Bounded,

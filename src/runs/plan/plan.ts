@@ -5,16 +5,22 @@ import { PlannedGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
 import type { RunCard } from '../../tracking/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
-import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import { nonIterativeVariants } from '../finetune/variant-names.ts'
+import { machineMemory } from '../engine/run-limits.ts'
+import { nonIterativeVariants } from '../finetune/recipe.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
-import { rememberedSpeed, unplannedMemory } from './calibration.ts'
 import { costsOf, type Limits, type Prices, pricesOfAll, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
-import { cardsOfMachine, findAccelerator } from './machines.ts'
-import { betweenMachines, findInterconnect, type Network, type NetworkSettings, namedNetwork } from './network.ts'
+import {
+  betweenMachines,
+  cardsOfMachine,
+  findAccelerator,
+  findInterconnect,
+  type Network,
+  type NetworkSettings,
+  namedNetwork,
+} from './machines.ts'
 import {
   type PlanContext,
   type PlannedBase,
@@ -25,7 +31,7 @@ import {
   planPretraining,
   type RunPlan,
 } from './plan-run.ts'
-import { measureSpeed, tableSpeed, timesCount } from './speed.ts'
+import { measureSpeed, rememberedSpeed, tableSpeed, timesCount, unplannedMemory } from './speed.ts'
 import { type StepTime, stepTime } from './step-time.ts'
 
 /** Settings of a plan. */

@@ -4,13 +4,12 @@ import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup, type ProcessGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
 import type { RunPrediction } from '../../tracking/index.ts'
-import { machineMemory } from '../engine/memory-limits.ts'
-import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import type { SharedData } from '../engine/shared-data.ts'
-import { rememberedSpeed, unplannedMemory } from './calibration.ts'
+import type { CommonRecipe, RunKind, SharedData } from '../engine/run-kind.ts'
+import { machineMemory } from '../engine/run-limits.ts'
 import { costsOf } from './costs.ts'
 import { describeChanges, nearestFit } from './fit.ts'
 import { type PlanContext, planBuiltRun, plannedElsewhere, type RunPlan } from './plan-run.ts'
+import { rememberedSpeed, unplannedMemory } from './speed.ts'
 
 /** Micro-batches of a step that are planned before a run: more take the same memory, and their FLOPs follow from their tokens. */
 const plannedMicroBatches = 3
@@ -75,7 +74,7 @@ const checkMemory = async (
 }
 
 /** Options of a prediction. */
-export interface PredictOptions {
+interface PredictOptions {
   /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal | undefined

@@ -3,7 +3,7 @@ import type { CollectiveKind, CollectiveLibrary } from '../../distributed/index.
 import type { PlanMark } from '../../tensor/index.ts'
 import type { StepMark } from '../../training/index.ts'
 import type { Speed } from './costs.ts'
-import { type Network, ringCost, ringSeconds } from './network.ts'
+import { type Network, ringCost, ringSeconds } from './machines.ts'
 
 /** Collectives of one kind in a step. */
 export interface PlannedCollectives {

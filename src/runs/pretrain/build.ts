@@ -1,9 +1,29 @@
-// Builds a pretraining run from its recipe: tokenizer, model, data, optimizer. Writes nothing.
+// Builds a pretraining run from its recipe: tokenizer, model, token shards, optimizer. Writes nothing.
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../adapters/index.ts'
 import { loadTokenizer } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, sha256File } from '../../core/index.ts'
+import {
+  mixture,
+  type OpenTokensOptions,
+  openTokens,
+  packedRows,
+  readShardManifest,
+  type Sampler,
+  type SplitName,
+  type TokenSource,
+} from '../../data/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
-import type { Model } from '../../models/index.ts'
-import { distilled, type ObjectiveDefinition, objectives, vocabularyFacts } from '../../objectives/index.ts'
+import { LanguageHead, type Model } from '../../models/index.ts'
+import {
+  distilled,
+  type Objective,
+  type ObjectiveDefinition,
+  objectives,
+  vocabularyFacts,
+} from '../../objectives/index.ts'
+import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import {
   ExampleStream,
@@ -13,18 +33,173 @@ import {
   type TrainableModel,
   trainedParameters,
 } from '../../training/index.ts'
-import { checkBaseTokenizer } from '../engine/base-tokenizer.ts'
+import { exportAdapted, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
+import { checkBaseTokenizer, findBase } from '../engine/base-files.ts'
+import type { BaseRecipe } from '../engine/base-settings.ts'
+import { hashesOf } from '../engine/data-splits.ts'
 import { setOptimization } from '../engine/optimization.ts'
-import type { BuildContext, BuiltRun, RunKind } from '../engine/run-kind.ts'
-import { once } from '../engine/shared-data.ts'
+import { type BuildContext, type BuiltRun, once, type RunKind, type SharedData } from '../engine/run-kind.ts'
 import { openTeacher } from '../engine/teacher.ts'
-import { type AdaptedModel, expectWholeBase, openAdapted } from './adapted-model.ts'
-import { type HarnessEvaluation, openHarness } from './harness-evaluation.ts'
+import { type HarnessEvaluation, openHarness, takeSamples } from './evaluation.ts'
 import { makeAuxiliary, makeModel } from './make-model.ts'
-import { checkTokenizer, openData } from './open-data.ts'
-import { setFrequencyBias } from './output-bias.ts'
 import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
-import { takeSamples } from './samples.ts'
+
+/** A mixture has no end; its validation rows are bounded by this. */
+const maxValidationRows = 4096
+
+interface OpenedData {
+  /** Undefined if no folder has a whole row. */
+  sampler: Sampler | undefined
+  sources: TokenSource[]
+  close(): void
+}
+
+/** @throws ConfigError for folders without enough training text, or weights that do not match the folders */
+export const openData = async (
+  { data, dataWeights, seed }: PretrainRecipe,
+  split: SplitName,
+  { rows: { length, overlap } }: Objective,
+  options: OpenTokensOptions = {},
+): Promise<OpenedData> => {
+  if (dataWeights !== undefined && dataWeights.length !== data.length)
+    throw new ConfigError(
+      `Expected a weight for each of ${data.length} folders for \`dataWeights\`, got ${dataWeights.length}.`,
+    )
+  const sources: TokenSource[] = []
+  const samplers: Sampler[] = []
+  for (const folder of data) {
+    const source = await openTokens(folder, split, options)
+    sources.push(source)
+    if (source.tokens >= length)
+      samplers.push(packedRows(source, { seed, length, overlap, shuffle: split === 'train' ? 'rows' : 'none' }))
+    else if (split === 'train')
+      throw new ConfigError(
+        `Expected at least ${length} tokens in ${folder}, got ${source.tokens}. Encode more text, or lower maxLength.`,
+      )
+  }
+  const close = () => {
+    for (const source of sources) source.close()
+  }
+  if (samplers.length < 2) return { sampler: samplers[0], sources, close }
+  const rows = samplers.reduce((sum, one) => sum + one.rowsPerEpoch, 0)
+  const sampler = mixture(
+    samplers.map((one, i) => ({ sampler: one, weight: dataWeights?.[i] ?? one.rowsPerEpoch })),
+    { seed, ...(split === 'validation' ? { rows: Math.min(maxValidationRows, rows) } : {}) },
+  )
+  return { sampler, sources, close }
+}
+
+/** SHA-256 of tokenizer and shards. @throws ConfigError for shards of another tokenizer */
+const checkTokenizer = async ({ tokenizer, data }: PretrainRecipe): Promise<Record<string, string>> => {
+  const isFolder = (await stat(tokenizer).catch(() => undefined))?.isDirectory() ?? false
+  const file = isFolder ? join(tokenizer, 'tokenizer.json') : tokenizer
+  const own = await sha256File(file).catch(() => undefined)
+  const hashes: Record<string, string> = own === undefined ? {} : { tokenizer: own }
+  for (const folder of data) {
+    const manifest = await readShardManifest(folder)
+    if (own !== undefined && manifest.tokenizer.sha256 !== own)
+      throw new ConfigError(
+        `Expected shards of the tokenizer ${tokenizer} in ${folder}, got those of another one. Encode the corpus with this tokenizer.`,
+      )
+    hashes[folder] = await sha256File(join(folder, 'manifest.json'))
+  }
+  return hashes
+}
+
+/** Tokens that are read at once. */
+const piece = 1 << 16
+
+/** Frequency of each token id in the weighted sources, with one added to each count. */
+const sharesOf = (sources: readonly TokenSource[], weights: readonly number[] | undefined, size: number) => {
+  const shares = new Float64Array(size)
+  const whole =
+    weights?.reduce((sum, weight) => sum + weight, 0) ?? sources.reduce((sum, { tokens }) => sum + tokens, 0)
+  sources.forEach((source, i) => {
+    const share = (weights?.[i] ?? source.tokens) / whole
+    const counts = new Float64Array(size).fill(1)
+    for (let at = 0; at < source.tokens; at += piece)
+      for (const id of source.readTokens(at, Math.min(piece, source.tokens - at))) counts[id]++
+    for (let id = 0; id < size; id++) shares[id] += (share * counts[id]) / (source.tokens + size)
+  })
+  return shares
+}
+
+/** Sets the output bias to the log frequencies. @throws ConfigError for a model without an output bias */
+const setFrequencyBias = async (
+  { head, headType }: Model,
+  sources: readonly TokenSource[],
+  weights?: readonly number[],
+  context: { shared?: Pick<SharedData, 'once'> } = {},
+): Promise<void> => {
+  const bias = head instanceof LanguageHead ? head.lmHead.bias : undefined
+  if (bias === undefined)
+    throw new ConfigError(
+      `\`outputBias\` frequencies needs a head with an output bias, which ${headType} of this model has not: set it to zero.`,
+    )
+  const shares = await once(context, 'frequencies', async () => sharesOf(sources, weights, bias.size))
+  const logs = Float32Array.from(shares, Math.log)
+  scope(() => noGrad(() => void bias.copy_(Tensor.from(logs, { shape: [bias.size] }))))
+}
+
+/** A base with what is trained on it. */
+interface AdaptedModel extends Pick<BuiltRun, 'hashes' | 'notes'> {
+  applied: AppliedAdapter
+  /** How checkpoints and the finished model are stored. */
+  stored: Pick<BuiltRun, 'weights' | 'addModelFiles' | 'exportModel'>
+}
+
+/** @throws ConfigError for settings of a fine-tuning method where all weights are trained, and for those that do not fit one */
+export const expectAdaptable = (recipe: PretrainRecipe): void => {
+  const { variant, adapter, stack, frozenWeights, base, model } = recipe
+  const given = [
+    ...(Object.keys(adapter).length > 0 ? ['adapter'] : []),
+    ...(stack.length > 0 ? ['stack'] : []),
+    ...(frozenWeights !== 'float32' ? ['frozenWeights'] : []),
+  ]
+  if (variant === undefined && given.length > 0)
+    throw new ConfigError(`\`${given[0]}\` needs a fine-tuning method: set \`variant\`, such as lora.`)
+  if (variant === undefined) return
+  if (base === undefined)
+    throw new ConfigError(`\`variant\` ${variant} needs a pretrained model: set \`base\`, or leave \`variant\` out.`)
+  if (Object.keys(model.config).length > 0)
+    throw new ConfigError(
+      `\`model.config\` changes a base that is trained itself: leave it out with the variant ${variant}.`,
+    )
+}
+
+/** @throws ConfigError for an adapter, which needs a method that trains it further or merges it */
+const expectWholeBase = async (base: string): Promise<void> => {
+  const { start } = await findBase(base)
+  if (start !== undefined)
+    throw new ConfigError(
+      `The adapter ${start} as \`base\` needs \`variant\`: its own method trains it further, and full merges it and trains all weights.`,
+    )
+}
+
+/** Opens the base of a recipe with a variant. @throws ConfigError for an objective that trains a second model */
+const openAdapted = async (
+  recipe: PretrainRecipe & { base: string; variant: string },
+  { head, auxiliary }: ObjectiveDefinition,
+  tokenizer: Tokenizer,
+): Promise<AdaptedModel> => {
+  const { objective, variant, stack } = recipe
+  if (auxiliary !== undefined)
+    throw new ConfigError(
+      `\`variant\` ${variant} needs an objective with one model, got ${objective.type}, which trains a second one. Choose masked-lm, or leave \`variant\` out.`,
+    )
+  const { base, start } = await findBase(recipe.base)
+  const settings: BaseRecipe = recipe
+  const { applied, notes } = await loadAdaptedBase(settings, { base, start, head, tokenizer })
+  const addNothing = async () => {}
+  const stored: AdaptedModel['stored'] = savedAs(recipe, base, applied, addNothing)
+  // Otherwise the model is a copy of a checkpoint, which also has the exact tensors of the run.
+  if (!applied.inPlace)
+    stored.exportModel = async (folder) => {
+      await exportAdapted(settings, base, applied, folder, addNothing)
+      return undefined
+    }
+  return { applied, notes, hashes: await hashesOf([], base, { start, stack }), stored }
+}
 
 const lengthOf = ({ maxLength }: PretrainRecipe, { facts }: Model): number => {
   const { maxPositions = Number.POSITIVE_INFINITY } = facts

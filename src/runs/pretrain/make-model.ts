@@ -4,9 +4,8 @@ import { ConfigError, didYouMean } from '../../core/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import type { ObjectiveDefinition, VocabularyFacts } from '../../objectives/index.ts'
 import { Generator } from '../../tensor/index.ts'
-import { expectModelFits, type ModelSize } from '../engine/memory-limits.ts'
-import type { PretrainRecipe } from './recipe.ts'
-import { sizeRule } from './size-rule.ts'
+import { expectModelFits, type ModelSize } from '../engine/run-limits.ts'
+import { type PretrainRecipe, sizeRule } from './recipe.ts'
 
 const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
   if (model.type === undefined)

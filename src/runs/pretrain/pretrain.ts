@@ -1,19 +1,16 @@
 // Pretraining as a function.
 import { parseConfig } from '../../core/index.ts'
-import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
-import { expectPrecision } from '../engine/base-settings.ts'
+import { absoluteData, absoluteModel, expectPrecision } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
-import { expectNewFolder } from '../engine/run-folder.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
+import { expectNewFolder } from '../engine/run-record.ts'
 import { settleTeacher } from '../engine/teacher.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
-import { expectAdaptable } from './adapted-model.ts'
-import { pretrainKind } from './build.ts'
-import { absoluteHarness } from './harness-evaluation.ts'
-import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
-import { applyDepth } from './size-rule.ts'
+import { expectAdaptable, pretrainKind } from './build.ts'
+import { absoluteHarness } from './evaluation.ts'
+import { applyDepth, type PretrainRecipe, pretrainSchema } from './recipe.ts'
 
 /**
  * Pretrains a model by a recipe, in a new folder.

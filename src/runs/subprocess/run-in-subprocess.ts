@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { exists, NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
 import { strictDeviceState } from '../../tensor/index.ts'
 import { runFiles, runOwner } from '../../tracking/index.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
 
 /** A recipe to start, with `command` and `out`, or the folder of a run to resume. `pauseAt` is the step after which it is stopped, in order. */
 export type SubprocessRun = ({ recipe: object } | { folder: string }) & { pauseAt?: number | undefined }

@@ -39,28 +39,31 @@ import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../
 import { setOptimization } from '../../engine/optimization.ts'
 import { functionOf, restoreFunctions } from '../../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
-import { columnsOf } from '../columns.ts'
-import { withoutDropout } from '../dropout.ts'
-import { learningRateOf } from '../learning-rate.ts'
-import { objectiveConfig } from '../objectives.ts'
-import { writePromptFiles } from '../prompt-files.ts'
+import { columnsOf, objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { type OpenedReference, openReference } from '../reference-model.ts'
-import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
-import { openAnswerTeacher } from './answer-teacher.ts'
+import { learningRateOf, withoutDropout, writePromptFiles } from '../trained-policy.ts'
+import {
+  type AnswerEvaluation,
+  evaluateAnswers,
+  judgeMean,
+  scoreAnswers,
+  shareEvaluation,
+  shareJudge,
+  shareSampler,
+} from './answer-evaluation.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
 import {
   expectReferences,
   isFullPrecision,
   mainMetricOf,
+  openAnswerTeacher,
   resolvedRollout,
   rolloutObjectiveOf,
 } from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
-import { plannedJudge, plannedSampler } from './planned-rollouts.ts'
-import { openRunRewards, rewardJudge } from './reward-judge.ts'
-import { shareEvaluation, shareJudge, shareSampler } from './shared-rollouts.ts'
+import { openRunRewards, plannedJudge, plannedSampler, rewardJudge } from './reward-judge.ts'
 
 /** Prompts that rollouts and evaluations answer. */
 export interface EncodedPrompts {

@@ -18,7 +18,7 @@ import { checkReference } from '../reference-model.ts'
 import { sampleOf } from './reward-judge.ts'
 
 /** What is checked. */
-export interface FirstAnswers {
+interface FirstAnswers {
   applied: Pick<AppliedAdapter, 'model' | 'virtualTokens'>
   prompts: readonly RolloutPrompt[]
   sample: AnswerSampler

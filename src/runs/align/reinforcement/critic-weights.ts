@@ -122,7 +122,7 @@ const criticOfRewardModel = async (
 }
 
 /** How a critic that is a model of its own is loaded. */
-export interface CriticModelOptions {
+interface CriticModelOptions {
   device?: string
   /** Of the policy, whose token ids it reads. */
   tokenizer: Tokenizer

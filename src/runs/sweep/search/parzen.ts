@@ -71,7 +71,7 @@ export const choiceProbabilities = (observed: readonly number[], choices: number
 }
 
 /** Settings of TPE. */
-export interface TpeSettings {
+interface TpeSettings {
   /** Trials with random values before the first that is estimated. */
   startup: number
   /** Values that each estimate chooses from. */

@@ -3,13 +3,12 @@
 import { join } from 'node:path'
 import { ConfigError, createRandom, exists } from '../../../core/index.ts'
 import { isLowerBetter, readHistory, runFiles } from '../../../tracking/index.ts'
-import { isFinished } from '../../engine/run-folder.ts'
-import { readRunRecipe } from '../../run-recipe.ts'
+import { isFinished } from '../../engine/run-record.ts'
+import { readRunRecipe } from '../../kinds.ts'
 import { nameOf, type SweepPoint } from '../points.ts'
 import { runPoint, type SweepListener, type SweptRun } from '../run-points.ts'
 import { type RunScore, scoreOf } from '../summary.ts'
-import { nextHalvingJob } from './halving.ts'
-import type { Search } from './methods.ts'
+import { nextHalvingJob, type Search } from './methods.ts'
 import type { Observation } from './parzen.ts'
 import { pointCount, type SearchAxis } from './space.ts'
 
@@ -30,7 +29,7 @@ export interface SearchTrial {
 }
 
 /** What a search needs to know. */
-export interface SearchRequest {
+interface SearchRequest {
   search: Search
   space: Readonly<Record<string, SearchAxis>>
   /** Values that each trial is run with, such as seeds and folds. */

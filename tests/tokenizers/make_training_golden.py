@@ -1,9 +1,11 @@
-"""Makes hf-training.json.gz: what the Python package `tokenizers` (0.23.3) learns from sample.txt.
-  python make_golden.py        (run in this folder)"""
+"""Makes fixtures/hf-training.json.gz: what the Python package `tokenizers` (0.23.3) learns from fixtures/training-sample.txt.
+  python make_training_golden.py"""
 import gzip, json
+from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers, Regex, __version__
 
-text = open("sample.txt", encoding="utf-8", newline="").read()
+fixtures = Path(__file__).parent / "fixtures"
+text = open(fixtures / "training-sample.txt", encoding="utf-8", newline="").read()
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 out = {"tokenizers": __version__}
 
@@ -42,6 +44,6 @@ tok.pre_tokenizer = pre_tokenizers.Metaspace()
 tok.train_from_iterator([text], trainers.UnigramTrainer(vocab_size=800, show_progress=False, unk_token="<unk>", special_tokens=["<pad>", "</s>", "<unk>", "<s>", "<mask>"]))
 out["unigram"] = json.loads(tok.to_str())["model"]["vocab"]
 
-with gzip.GzipFile("hf-training.json.gz", "wb", mtime=0) as f:
+with gzip.GzipFile(fixtures / "hf-training.json.gz", "wb", mtime=0) as f:
     f.write(json.dumps(out, ensure_ascii=False).encode())
 print({k: len(v) for k, v in out.items()}, list(sizes))

@@ -8,7 +8,7 @@ import type { Placement } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 import type { PeftFile } from '../peft/format.ts'
 import { tableNames } from '../peft/names.ts'
-import { TABLE_PATH, TIED_PATH, tiedLayer } from '../tied-head.ts'
+import { TABLE_PATH, TIED_PATH, tiedLayer } from '../targets.ts'
 
 type Way = (input: Tensor) => Tensor
 

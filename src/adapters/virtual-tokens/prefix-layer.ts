@@ -6,13 +6,14 @@ import { Attention, type AttentionContext, Linear } from '../../nn/index.ts'
 import { cat, type Dtype, empty, type Generator, keep, linear, type Tensor } from '../../tensor/index.ts'
 import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
-import { captureKeysAndValues } from './initial-tokens.ts'
-import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
+  captureKeysAndValues,
   checkCount,
   checkLength,
   hasEncoder,
   type KeysAndValues,
+  type PackedDocuments,
+  packedDocuments,
   prefixed,
   prefixedPacked,
   shiftPositions,

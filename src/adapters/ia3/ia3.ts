@@ -154,7 +154,7 @@ const schema = z.strictObject({
   ...adapterFields,
 })
 /** Checked settings of IA3. */
-export type Ia3Config = z.output<Named<'ia3', typeof schema>>
+type Ia3Config = z.output<Named<'ia3', typeof schema>>
 
 export const ia3 = defineAdapter({
   type: 'ia3',

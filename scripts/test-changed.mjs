@@ -1,9 +1,9 @@
 // `npm run test:changed`: checks of a change within a minute. Types, style, unused code, and the tests that the changed files can reach through
 // imports, nearest first, as far as the time goes. What it leaves out is named; `npm test` runs all.
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ImportGraph } from './changed/import-graph.mjs'
@@ -89,8 +89,19 @@ const chooseTests = (changed) => {
   for (const [path, distance] of distances) if (isTest(path)) reached.set(relative(root, path), distance)
   for (const [path, distance] of reachedWithoutImports(changed, modules.filter(isTest)))
     reached.set(path, Math.min(distance, reached.get(path) ?? Infinity))
-  // Of equal distance, the cheaper ones first: more of them fit.
-  const ordered = [...reached].sort((a, b) => a[1] - b[1] || costOf(a[0]) - costOf(b[0])).map(([path]) => path)
+  // Entries of a registry (commands, tasks, adapters) are used by name: tests with the name are the nearest.
+  const names = changed
+    .filter(isModule)
+    .map((path) => basename(path).replace(/\.\w+$/, ''))
+    .filter((name) => name !== 'index')
+  const nearness = ([path, distance]) => {
+    const text = readFileSync(join(root, path), 'utf8')
+    const isNamed = names.some((name) => basename(path).includes(name) || text.includes(`'${name}'`))
+    return isNamed ? distance / 4 : distance
+  }
+  const near = new Map([...reached].map((entry) => [entry[0], nearness(entry)]))
+  // Of equal nearness, the cheaper ones first: more of them fit.
+  const ordered = [...near].sort((a, b) => a[1] - b[1] || costOf(a[0]) - costOf(b[0])).map(([path]) => path)
   const chosen = []
   const leftOut = []
   for (const path of ordered) {

@@ -34,19 +34,27 @@ const readImports = (path) => {
   return [...found, ...others].filter(({ from }) => from !== undefined && /\.(?:ts|tsx|mjs)$/.test(from))
 }
 
+const add = (map, key, value) => {
+  if (!map.has(key)) map.set(key, new Set())
+  map.get(key).add(value)
+}
+
 export class ImportGraph {
   #imports = new Map()
+  /** Of each file, those that use a name that it declares. */
+  #users = new Map()
+  /** Of each file, those with an import statement of it. */
   #importers = new Map()
 
   /** @param {string[]} files absolute paths of all modules */
   constructor(files) {
     for (const path of files) this.#imports.set(path, readImports(path))
     for (const path of files)
-      for (const { from, names } of this.#imports.get(path))
-        for (const origin of this.#origins(from, names)) {
-          if (!this.#importers.has(origin)) this.#importers.set(origin, new Set())
-          this.#importers.get(origin).add(path)
-        }
+      for (const { from, names, passesOn } of this.#imports.get(path)) {
+        add(this.#importers, from, path)
+        if (passesOn) continue
+        for (const origin of this.#origins(from, names)) add(this.#users, origin, path)
+      }
   }
 
   /** The files that declare `names` of the file `path`, through those that pass them on. */
@@ -70,12 +78,15 @@ export class ImportGraph {
   reach(changed) {
     const distances = new Map(changed.map((path) => [path, 0]))
     const waiting = [...distances.keys()]
-    for (const path of waiting)
-      for (const importer of this.#importers.get(path) ?? [])
+    for (const path of waiting) {
+      // A change of a file that passes names on reaches all its importers, though most of them use what others declare.
+      const passesOn = distances.get(path) === 0 && this.#imports.get(path)?.some(({ passesOn }) => passesOn)
+      for (const importer of (passesOn ? this.#importers : this.#users).get(path) ?? [])
         if (!distances.has(importer)) {
           distances.set(importer, distances.get(path) + 1)
           waiting.push(importer)
         }
+    }
     return distances
   }
 }

@@ -91,7 +91,7 @@ describe('quickstart', () => {
     }
   })
 
-  it('starts the specialists from a model in a folder, without pretraining', async () => {
+  it.runIf(isFull)('starts the specialists from a model in a folder, without pretraining (test:full)', async () => {
     const model = join(interrupted, 'base', 'model')
     const argv = ['quickstart', '--out', fromFolder, '--pretrained', model, '--max-steps', '2']
     const done = await runChild([...argv, '--json'])

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { ImportGraph } from './changed/import-graph.mjs'
 import { pagesReadBy, reachedWithoutImports } from './changed/other-reach.mjs'
 import { costOf } from './costs.mjs'
+import { fullOnly } from './full-suite.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -106,6 +107,7 @@ const chooseTests = (changed) => {
   const leftOut = []
   for (const path of ordered) {
     const isChanged = changed.includes(path)
+    if (path in fullOnly && !isChanged) continue
     ;(isChanged || secondsOf([...chosen, path]) <= options.seconds ? chosen : leftOut).push(path)
   }
   return { chosen, leftOut }
@@ -149,7 +151,8 @@ if (changed.length === 0) {
   process.exit(0)
 }
 const { chosen, leftOut } = chooseTests(changed)
-const pages = pagesReadBy(changed)
+/** A changed file of the full suite runs as it is there. */
+const env = { ...pagesReadBy(changed), ...(chosen.some((path) => path in fullOnly) && { TUNESMITH_TESTS: 'full' }) }
 if (options.json) console.log(JSON.stringify({ changed, tests: chosen, leftOut }))
 if (options.json || options.list) {
   if (!options.json) for (const path of chosen) console.log(`${path}  ${costOf(path).toFixed(1)} CPU s`)
@@ -177,7 +180,7 @@ const tests = chosen.length > 0 && [
   `${chosen.length} test files`,
   bin('vitest', 'vitest.mjs'),
   ['run', '--project', 'cpu', '--project', 'shared', ...chosen],
-  pages,
+  env,
 ]
 const results = await Promise.all([...steps, tests].filter(Boolean).map((step) => run(...step)))
 if (leftOut.length > 0) {

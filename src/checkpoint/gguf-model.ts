@@ -6,14 +6,26 @@ import type { HeadOptions } from '../models/index.ts'
 import { standInFor } from '../nn/index.ts'
 import { scope, type Tensor } from '../tensor/index.ts'
 import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
-import { bertConfig, bertHead, bertNames } from './gguf-bert.ts'
-import { GgufFields } from './gguf-fields.ts'
-import { gpt2Config, gpt2Names, gptNeoxConfig, gptNeoxNames } from './gguf-gpt.ts'
-import { llamaConfig, llamaNames, llamaShapes } from './gguf-llama.ts'
-import { modernBertConfig, modernBertNames } from './gguf-modernbert.ts'
-import { type GgufName, type GgufSizes, hfKeysOf, storedRows } from './gguf-names.ts'
+import {
+  bertConfig,
+  bertHead,
+  bertNames,
+  modernBertConfig,
+  modernBertNames,
+  t5Config,
+  t5Names,
+} from './gguf-encoders.ts'
+import { GgufFields, type GgufName, type GgufSizes, hfKeysOf, storedRows } from './gguf-fields.ts'
+import {
+  gpt2Config,
+  gpt2Names,
+  gptNeoxConfig,
+  gptNeoxNames,
+  llamaConfig,
+  llamaNames,
+  llamaShapes,
+} from './gguf-llama.ts'
 import { ropeFactorNames } from './gguf-rope.ts'
-import { t5Config, t5Names } from './gguf-t5.ts'
 
 /** A checkpoint in Hugging Face's terms. */
 export interface HfCheckpoint {

@@ -6,8 +6,7 @@ import { CheckpointError } from '../core/index.ts'
 import { type BlockFormat, BlockMatrix } from '../nn/index.ts'
 import { empty, type MappedFile, mapFile, scope, Tensor, unpackBlocks } from '../tensor/index.ts'
 import { type GgufEntry, type GgufValue, readGgufHeader } from './gguf-header.ts'
-import type { Dequantize } from './gguf-low-bits.ts'
-import { readableGgufTypes } from './gguf-types.ts'
+import { type Dequantize, readableGgufTypes } from './gguf-types.ts'
 
 /** A tensor of a GGUF file. */
 export interface GgufTensor {

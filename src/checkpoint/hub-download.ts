@@ -7,8 +7,7 @@ import { dirname, join, relative, sep } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
-import { hubAccess } from './hub-access.ts'
-import { hubFailure } from './hub-failure.ts'
+import { hubAccess, hubFailure } from './hub-access.ts'
 
 /** Files of a model; other files of a repository are not downloaded. */
 const wanted =

@@ -1,7 +1,7 @@
 // Writes a GGUF file of version 3: typed metadata, then tensors, a piece at a time. Independent of models.
 // @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import { writeTensorFile } from '../../tensor/index.ts'
-import { type NamedPart, notFinite } from '../not-finite.ts'
+import { type NamedPart, notFinite } from '../save-into.ts'
 
 const types = { uint8: 0, uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
 

@@ -10,8 +10,8 @@ import { expectFinite, type Model } from '../../models/index.ts'
 import { fineTunedTask, publicName, type SpecialistTask, writeTask } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
 import { modelFiles, renderModelCard } from '../../tracking/index.ts'
-import { onFullDisk } from '../full-disk.ts'
 import { storedDtype } from '../open-source.ts'
+import { onFullDisk } from '../save-into.ts'
 import { type MergeMethod, type MergeSettings, mergeMethods, mergeParameter } from './merge-methods.ts'
 
 const methodNames = mergeMethods.map(({ type }) => type)

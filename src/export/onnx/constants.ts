@@ -2,7 +2,7 @@
 // written.
 import { CheckpointError } from '../../core/index.ts'
 import { noGrad, partBytes, scope, Tensor } from '../../tensor/index.ts'
-import { type NamedPart, notFinite } from '../not-finite.ts'
+import { type NamedPart, notFinite } from '../save-into.ts'
 import type { Streamed } from './protobuf.ts'
 import type { Constant } from './schema.ts'
 

@@ -3,7 +3,7 @@
 // written. A library of message classes holds the whole file, and a copy of it while serialising.
 // @source https://protobuf.dev/programming-guides/encoding
 
-import type { NamedPart } from '../not-finite.ts'
+import type { NamedPart } from '../save-into.ts'
 
 /** Bytes that are made when they are written. */
 export interface Streamed {

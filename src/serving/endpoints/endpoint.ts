@@ -1,12 +1,22 @@
 // What an endpoint declares, and what it may use while it answers. The app, the OpenAPI document and the tests derive from it.
+
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { maxTextTokens } from '../../features/index.ts'
 import { checkBody, readJson, type UnsupportedFields } from '../http/body.ts'
 import { ApiError, toApiError } from '../http/errors.ts'
 import { eventStream } from '../http/event-stream.ts'
+import { writes } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { RequestTrace, type SpanAttributes } from '../tracing.ts'
+
+/** Maximum tokens of a text that is read for its vector: the context, or less by the files of the model. */
+export const embeddedTokens = ({ context, text, tokenizer }: ServedModel): number =>
+  Math.min(context, maxTextTokens(text.model, tokenizer) ?? context)
+
+/** Maximum tokens of a request: a prompt with its completion, or a text. */
+export const maxModelLength = (model: ServedModel): number => (writes(model) ? model.context : embeddedTokens(model))
 
 /** Bytes of a text that may wait for its client: one that reads more slowly than the model writes has memory of the server. */
 const maxWaitingBytes = 4 * 2 ** 20

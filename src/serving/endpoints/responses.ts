@@ -15,28 +15,15 @@ import {
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
 import { samplingFields, withoutObfuscation } from '../texts/sampling.ts'
 import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import { allowedMode, functionName, type ToolCall } from '../texts/tools.ts'
+import { allowedMode, functionFields, functionName, plainFormats, schemaFields, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const format = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('text') }),
-  z.strictObject({ type: z.literal('json_object') }),
-  z.strictObject({
-    type: z.literal('json_schema'),
-    name: z.string().max(64),
-    description: z.string().nullish(),
-    schema: z.record(z.string(), z.unknown()),
-    strict: z.boolean().nullish(),
-  }),
+  ...plainFormats,
+  z.strictObject({ type: z.literal('json_schema'), ...schemaFields }),
 ])
 
-const tool = z.strictObject({
-  type: z.literal('function'),
-  name: functionName,
-  description: z.string().nullish(),
-  parameters: z.record(z.string(), z.unknown()).nullish(),
-  strict: z.boolean().nullish(),
-})
+const tool = z.strictObject({ type: z.literal('function'), ...functionFields })
 
 const withLogprobs = 'message.output_text.logprobs'
 

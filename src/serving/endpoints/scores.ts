@@ -5,8 +5,7 @@ import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
 import { hasManyClasses } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { embeddedTokens } from '../models/text-limits.ts'
-import { type Call, defineEndpoint, modelName } from './endpoint.ts'
+import { type Call, defineEndpoint, embeddedTokens, modelName } from './endpoint.ts'
 import {
   classifyAll,
   embed,

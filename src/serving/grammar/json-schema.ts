@@ -18,8 +18,7 @@ import {
   sequence,
 } from './nodes.ts'
 import { maxDigits, numberAutomaton } from './number-range.ts'
-import { countOf, isObject, type Schema } from './schema.ts'
-import { StringGrammars, string, stringKeywords } from './strings.ts'
+import { countOf, isObject, type Schema, StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000

@@ -6,6 +6,7 @@ import { byCodeUnits, startProcess, unpackError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { type ForwardedRequest, forward } from '../live/forward.ts'
 import type { Address } from '../live/live-file.ts'
+import { untilAborted } from '../models/batcher.ts'
 import type { MessageFromModel, MessageToModel } from './model-process.ts'
 
 /** A model in memory, or on its way there. */
@@ -68,7 +69,7 @@ export class ModelHosts {
       ended = true
     }
     try {
-      return await forward(await unlessAborted(host.ready, request.signal), request, end)
+      return await forward(await untilAborted(host.ready, request.signal), request, end)
     } catch (error) {
       end()
       throw error
@@ -141,15 +142,6 @@ export class ModelHosts {
     }
   }
 }
-
-/** @throws the reason of the signal when a client leaves while its model is loaded */
-const unlessAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
-  new Promise((resolve, reject) => {
-    signal.throwIfAborted()
-    const leave = () => reject(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
 
 /** The cause in its own words: who opens the studio may know the folders of this machine. */
 const loadingError = (id: string, error: unknown): ApiError =>

@@ -1,4 +1,5 @@
 // Values of any size for a page: texts that are cut between characters, and numbers that JSON can have.
+import type { IntervalValue } from './types/compare-types.ts'
 import type { CutText } from './types/data-types.ts'
 
 /** Characters of a cell in a table. */
@@ -49,6 +50,13 @@ export const listedValue = (value: unknown): string =>
 /** A number that JSON can have; null for NaN and infinities. */
 export const finiteOrNull = (value: number | null | undefined): number | null =>
   value !== null && value !== undefined && Number.isFinite(value) ? value : null
+
+/** A value with its confidence interval, as JSON can have it. */
+export const intervalOf = ({ value, low, high }: { value: number; low: number; high: number }): IntervalValue => ({
+  value: finiteOrNull(value),
+  low: finiteOrNull(low),
+  high: finiteOrNull(high),
+})
 
 /** Mean, smallest and largest of the values that are finite. */
 export const spreadOf = (values: readonly (number | null)[]) => {

@@ -154,29 +154,23 @@ export const readText = async (
   return { text, ids, tokens, reason: reasons[reason], promptTokens, cachedTokens: handle.reusedTokens }
 }
 
-/** Counts the prompt of a request. */
-const countPrompt = ({ metrics }: Service, { name }: ServedModel, tokens: number, cached: number): void => {
-  const labels = { model_name: name }
-  metrics.promptTokens.add(labels, tokens)
-  metrics.requestPromptTokens.observe(labels, tokens)
-  metrics.prefixQueries.add(labels, tokens)
-  metrics.prefixHits.add(labels, cached)
-}
-
 /** OpenAI's usage of prompts, each with its texts. */
 export const usageOf = (
   { service, describe }: { service: Service; describe(attributes: SpanAttributes): void },
   model: ServedModel,
   prompts: readonly (readonly FinishedText[])[],
 ) => {
-  let prompt = 0
-  let completion = 0
-  let cached = 0
+  const { metrics } = service
+  const labels = { model_name: model.name }
+  let [prompt, completion, cached] = [0, 0, 0]
   for (const texts of prompts) {
-    const [first] = texts
-    prompt += first.promptTokens
-    cached += first.cachedTokens
-    countPrompt(service, model, first.promptTokens, first.cachedTokens)
+    const [{ promptTokens, cachedTokens }] = texts
+    metrics.promptTokens.add(labels, promptTokens)
+    metrics.requestPromptTokens.observe(labels, promptTokens)
+    metrics.prefixQueries.add(labels, promptTokens)
+    metrics.prefixHits.add(labels, cachedTokens)
+    prompt += promptTokens
+    cached += cachedTokens
     for (const { ids } of texts) completion += ids.length
   }
   describe({

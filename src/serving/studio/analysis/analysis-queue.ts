@@ -1,7 +1,7 @@
 // Analyses of runs that take too long for the event loop, one after the other in a worker thread that ends when nobody asks.
 import type { Worker } from 'node:worker_threads'
 import { type PortableError, startWorker, unpackError } from '../../../core/index.ts'
-import type { Analyses } from './analyses.ts'
+import type { Analyses } from './analysis-worker.ts'
 
 /** A task for the worker. */
 export interface AnalysisTask {

@@ -2,23 +2,12 @@
 import { join } from 'node:path'
 import { type ComparedDifference, type ComparedRun, compareRuns } from '../../../runs/index.ts'
 import { isLowerBetter, modelFiles, runFiles } from '../../../tracking/index.ts'
-import { finiteOrNull } from '../shown-values.ts'
-import type { ComparedRunRow, IntervalValue, PairedDifference, RunComparisonAnswer } from '../types/compare-types.ts'
+import { finiteOrNull, intervalOf } from '../shown-values.ts'
+import type { RunRow } from '../types/api-types.ts'
+import type { ComparedRunRow, PairedDifference, RunComparisonAnswer } from '../types/compare-types.ts'
 import { Recent } from './recent.ts'
 
-/** A run that a page chose. */
-export interface ChosenRun {
-  id: string
-  folder: string
-}
-
 const recent = new Recent<RunComparisonAnswer>(8)
-
-const intervalOf = ({ value, low, high }: { value: number; low: number; high: number }): IntervalValue => ({
-  value: finiteOrNull(value),
-  low: finiteOrNull(low),
-  high: finiteOrNull(high),
-})
 
 const differenceOf = (
   difference: ComparedDifference | undefined,
@@ -26,11 +15,7 @@ const differenceOf = (
 ): PairedDifference | null =>
   difference === undefined
     ? null
-    : {
-        ...intervalOf(difference),
-        to: idOf(difference.to),
-        probability: finiteOrNull(difference.probability),
-      }
+    : { ...intervalOf(difference), to: idOf(difference.to), probability: finiteOrNull(difference.probability) }
 
 const rowOf = (run: ComparedRun, idOf: (name: string) => string): ComparedRunRow => ({
   id: idOf(run.name),
@@ -52,7 +37,11 @@ const rowOf = (run: ComparedRun, idOf: (name: string) => string): ComparedRunRow
 })
 
 /** Compares the runs; those without a score are named with the reason. */
-export const compareChosen = ({ runs }: { runs: readonly ChosenRun[] }): Promise<RunComparisonAnswer> => {
+export const compareChosen = ({
+  runs,
+}: {
+  runs: readonly Pick<RunRow, 'id' | 'folder'>[]
+}): Promise<RunComparisonAnswer> => {
   const files = runs.flatMap(({ folder }) =>
     [modelFiles.evaluation, modelFiles.predictions].map((name) => join(folder, runFiles.model, name)),
   )

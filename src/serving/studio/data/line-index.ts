@@ -29,38 +29,28 @@ const firstOf = (line: Buffer): string => new StringDecoder('utf8').write(line.s
 
 /** The lines of a file that others may still write at its end. */
 export class LineIndex {
-  readonly path: string
   #offsets = new Float64Array(256)
   #known = 1
   #lines = 0
   #read = 0
   #size = 0
   #lastLineOpen = false
-  #complete = false
-  #problem: string | undefined
+  complete = false
+  /** Why the rest of the lines is not known. */
+  problem: string | undefined
   #working: Promise<void> | undefined
   #closed = false
 
-  constructor(path: string) {
-    this.path = path
-  }
+  constructor(readonly path: string) {}
 
   /** Lines known so far. */
   get lines(): number {
-    return this.#lines + (this.#complete && this.#lastLineOpen ? 1 : 0)
-  }
-
-  get complete(): boolean {
-    return this.#complete
+    return this.#lines + (this.complete && this.#lastLineOpen ? 1 : 0)
   }
 
   /** Bytes looked at so far, of how many. */
   get share(): number {
     return this.#size === 0 ? 1 : this.#read / this.#size
-  }
-
-  get problem(): string | undefined {
-    return this.#problem
   }
 
   /** Looks at the file from where it stopped, to its present end. Calls at the same time share one look. */
@@ -75,12 +65,12 @@ export class LineIndex {
   /** Ends the look at the file: no more lines become known. */
   close(): void {
     this.#closed = true
-    if (!this.#complete) this.#problem ??= 'The rest of the file was not read, as it was closed. Load the page again.'
-    this.#complete = true
+    if (!this.complete) this.problem ??= 'The rest of the file was not read, as it was closed. Load the page again.'
+    this.complete = true
   }
 
   async #index(): Promise<void> {
-    this.#complete = false
+    this.complete = false
     let file: FileHandle | undefined
     try {
       file = await open(this.path, 'r')
@@ -92,10 +82,10 @@ export class LineIndex {
         this.#take(buffer.subarray(0, bytesRead))
         await setImmediate()
       }
-      this.#complete = true
+      this.complete = true
     } catch (error) {
-      this.#problem = (error as Error).message
-      this.#complete = true
+      this.problem = (error as Error).message
+      this.complete = true
     } finally {
       await file?.close()
     }

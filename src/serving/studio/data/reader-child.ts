@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { packError } from '../../../core/index.ts'
 import { inspectRecipeRecords, readRecipeRecords } from '../../../runs/index.ts'
 import type { TaskRecord } from '../../../tasks/index.ts'
-import type { ReaderMessage, ReaderRequest, ReaderResult } from './reader-messages.ts'
+import type { ReaderMessage, ReaderRequest, ReaderResult } from './reader-process.ts'
 
 process.on('disconnect', () => process.exit(1))
 

@@ -1,7 +1,21 @@
 // Reads records in another process, one request at a time, so that a page never waits for a large file.
+
 import { once } from 'node:events'
-import { startProcess, unpackError } from '../../../core/index.ts'
-import type { ReaderMessage, ReaderRequest, ReaderResult } from './reader-messages.ts'
+import { type PortableError, startProcess, unpackError } from '../../../core/index.ts'
+import type { DataInspection, RecordReading, TaskReading } from '../../../runs/index.ts'
+import type { ReadReport } from '../../../tasks/index.ts'
+
+/** What the process is asked for. */
+export type ReaderRequest =
+  | { work: 'inspect'; path: string; validation: string | undefined; reading: TaskReading }
+  /** Writes the records as JSON lines into a file. */
+  | { work: 'spill'; path: string; reading: RecordReading; file: string; maxBytes: number }
+
+/** What it found. */
+export type ReaderResult = { inspection: DataInspection } | { report: ReadReport }
+
+/** What the process sends. */
+export type ReaderMessage = { progress: number } | { result: ReaderResult } | { error: PortableError }
 
 const start = async (
   request: ReaderRequest,

@@ -32,7 +32,7 @@ export interface RowStore {
   /** Looks at what was written since, where the file still grows. */
   grow?(): Promise<void>
   /** Streams rows [from, to), as far as they are known. */
-  read(from: number, to: number): AsyncIterable<StoredRow>
+  rows(from: number, to: number): AsyncIterable<StoredRow>
   close(): void
 }
 
@@ -56,45 +56,23 @@ const parseLine = (text: string | undefined, start: string, bytes: number): Pars
 }
 
 /** JSON lines where they are. */
-export class LineStore implements RowStore {
-  readonly #index: LineIndex
+export class LineStore extends LineIndex implements RowStore {
   readonly #name: string
 
   /** @param name file that places name */
   constructor(path: string, name = basename(path)) {
-    this.#index = new LineIndex(path)
+    super(path)
     this.#name = name
-    void this.#index.index()
+    void this.index()
   }
 
   get total(): number {
-    return this.#index.lines
+    return this.lines
   }
 
-  get complete(): boolean {
-    return this.#index.complete
-  }
-
-  get share(): number {
-    return this.#index.share
-  }
-
-  get problem(): string | undefined {
-    return this.#index.problem
-  }
-
-  /** Looks again, from where the last look ended. */
-  look(): Promise<void> {
-    return this.#index.index()
-  }
-
-  async *read(from: number, to: number): AsyncGenerator<StoredRow> {
-    for await (const { number, text, bytes, start } of this.#index.read(from, to))
+  async *rows(from: number, to: number): AsyncGenerator<StoredRow> {
+    for await (const { number, text, bytes, start } of this.read(from, to))
       yield { index: number, place: `${this.#name}:${number + 1}`, bytes, ...parseLine(text, start, bytes) }
-  }
-
-  close(): void {
-    this.#index.close()
   }
 }
 
@@ -129,7 +107,7 @@ export class ParquetStore implements RowStore {
     return this.complete ? 1 : 0
   }
 
-  async *read(from: number, to: number): AsyncGenerator<StoredRow> {
+  async *rows(from: number, to: number): AsyncGenerator<StoredRow> {
     if (this.problem !== undefined) return
     const { file, metadata } = await this.#opened
     const end = Math.min(to, this.total)
@@ -158,7 +136,7 @@ interface SpilledRecord {
 export class SpillStore implements RowStore {
   readonly #lines: LineStore
   readonly #hasRecords: boolean
-  #written = false
+  complete = false
   #problem: string | undefined
 
   /** @param hasRecords whether each line is a `SpilledRecord` */
@@ -173,23 +151,19 @@ export class SpillStore implements RowStore {
 
   async #end(problem: string | undefined): Promise<void> {
     // A look that began before the end has not seen all of it.
-    await this.#lines.look()
-    await this.#lines.look()
+    await this.#lines.index()
+    await this.#lines.index()
     this.#problem = problem
-    this.#written = true
+    this.complete = true
   }
 
   async grow(): Promise<void> {
-    if (!this.#written) await this.#lines.look()
+    if (!this.complete) await this.#lines.index()
   }
 
   get total(): number {
     // The last line may be half written.
-    return this.#written ? this.#lines.total : Math.max(0, this.#lines.total - 1)
-  }
-
-  get complete(): boolean {
-    return this.#written
+    return this.complete ? this.#lines.total : Math.max(0, this.#lines.total - 1)
   }
 
   get share(): undefined {
@@ -200,8 +174,8 @@ export class SpillStore implements RowStore {
     return this.#problem ?? this.#lines.problem
   }
 
-  async *read(from: number, to: number): AsyncGenerator<StoredRow> {
-    for await (const row of this.#lines.read(from, Math.min(to, this.total))) {
+  async *rows(from: number, to: number): AsyncGenerator<StoredRow> {
+    for await (const row of this.#lines.rows(from, Math.min(to, this.total))) {
       const { place, record } = (row.values ?? {}) as Partial<SpilledRecord>
       yield this.#hasRecords && record !== undefined ? { ...row, place: place ?? row.place, values: record } : row
     }

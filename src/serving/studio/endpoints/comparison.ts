@@ -6,7 +6,7 @@ import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
 import { matrixPath, maxCompared, pairFilters } from '../compare-paths.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { intervalOf } from '../shown-values.ts'
 import type { Studio } from '../studio.ts'
 import type {
   CalibrationBin,
@@ -139,12 +139,7 @@ export const runEvaluation = defineStudioEndpoint({
     const bins = details.calibration
     return {
       mainMetric,
-      metrics: Object.fromEntries(
-        Object.entries(metrics).map(([name, { value, low, high }]) => [
-          name,
-          { value: finiteOrNull(value), low: finiteOrNull(low), high: finiteOrNull(high) },
-        ]),
-      ),
+      metrics: Object.fromEntries(Object.entries(metrics).map(([name, measured]) => [name, intervalOf(measured)])),
       records: records?.count ?? null,
       confusion: confusionOf(details),
       calibration: Array.isArray(bins) ? (bins as CalibrationBin[]) : null,

@@ -1,7 +1,6 @@
 // A run or a comparison as one HTML file.
 import { defineStudioEndpoint } from '../endpoint.ts'
-import { shareRun } from '../share/share.ts'
-import { shareComparison } from '../share/share-comparison.ts'
+import { shareComparison, shareRun } from '../share/share.ts'
 import { comparedIds, comparedQuery } from './comparison.ts'
 
 /** A page to be saved. */

@@ -14,8 +14,7 @@ import {
 } from '@duckdb/node-api'
 import { ConfigError, didYouMean } from '../../../core/index.ts'
 import { openSandbox, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
-import type { RunRow } from '../types/api-types.ts'
-import type { FilterFields } from '../types/filter-types.ts'
+import type { FilterFields, RunRow } from '../types/api-types.ts'
 import { quoteSettings } from './filter-condition.ts'
 
 /** More different settings are left out. */

@@ -19,34 +19,27 @@ export const ggufPooling = (pooling: NonNullable<HeadOptions['pooling']>): numbe
   throw new Error(`no pooling ${pooling} in GGUF`)
 }
 
-/** The tensors of a BERT. */
 export const bertNames = (sizes: GgufSizes): Map<string, GgufName> => {
   const { hidden, intermediate, layers, vocab, positions, segments = 1 } = sizes
-  const names = new Map<string, GgufName>()
-  const add = (ours: string, theirs: string, shape: number[]) => names.set(ours, { theirs, shape, required: true })
-  const both = (ours: string, theirs: string, shape: number[]) => {
-    add(`${ours}.weight`, `${theirs}.weight`, shape)
-    add(`${ours}.bias`, `${theirs}.bias`, shape.slice(0, 1))
-  }
-  add('token_embd.weight', 'embeddings.word_embeddings.weight', [vocab, hidden])
-  add('position_embd.weight', 'embeddings.position_embeddings.weight', [positions, hidden])
-  add('token_types.weight', 'embeddings.token_type_embeddings.weight', [segments, hidden])
-  both('token_embd_norm', 'embeddings.LayerNorm', [hidden])
+  const table = new NameTable()
+  table.layer('token_embd', 'embeddings.word_embeddings', [vocab, hidden])
+  table.layer('position_embd', 'embeddings.position_embeddings', [positions, hidden])
+  table.layer('token_types', 'embeddings.token_type_embeddings', [segments, hidden])
+  table.both('token_embd_norm', 'embeddings.LayerNorm', [hidden])
   for (let i = 0; i < layers; i++) {
     const [from, to] = [`blk.${i}`, `encoder.layer.${i}`]
-    both(`${from}.attn_q`, `${to}.attention.self.query`, [hidden, hidden])
-    both(`${from}.attn_k`, `${to}.attention.self.key`, [hidden, hidden])
-    both(`${from}.attn_v`, `${to}.attention.self.value`, [hidden, hidden])
-    both(`${from}.attn_output`, `${to}.attention.output.dense`, [hidden, hidden])
-    both(`${from}.attn_output_norm`, `${to}.attention.output.LayerNorm`, [hidden])
-    both(`${from}.ffn_up`, `${to}.intermediate.dense`, [intermediate, hidden])
-    both(`${from}.ffn_down`, `${to}.output.dense`, [hidden, intermediate])
-    both(`${from}.layer_output_norm`, `${to}.output.LayerNorm`, [hidden])
+    table.both(`${from}.attn_q`, `${to}.attention.self.query`, [hidden, hidden])
+    table.both(`${from}.attn_k`, `${to}.attention.self.key`, [hidden, hidden])
+    table.both(`${from}.attn_v`, `${to}.attention.self.value`, [hidden, hidden])
+    table.both(`${from}.attn_output`, `${to}.attention.output.dense`, [hidden, hidden])
+    table.both(`${from}.attn_output_norm`, `${to}.attention.output.LayerNorm`, [hidden])
+    table.both(`${from}.ffn_up`, `${to}.intermediate.dense`, [intermediate, hidden])
+    table.both(`${from}.ffn_down`, `${to}.output.dense`, [hidden, intermediate])
+    table.both(`${from}.layer_output_norm`, `${to}.output.LayerNorm`, [hidden])
   }
-  return names
+  return table.names
 }
 
-/** The fields of config.json. */
 export const bertConfig = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => ({
   vocab_size: sizes.vocab,
   hidden_size: sizes.hidden,
@@ -67,7 +60,7 @@ export const bertHead = (fields: GgufFields): Partial<HeadOptions> => {
   const code = fields.number('pooling_type') ?? 0
   const pooling = poolings.get(code)
   if (pooling === undefined && code !== 0)
-    throw fields.fault('0 (none), 1 (mean), 2 (first token) or 3 (last token)', fields.key('pooling_type'), code)
+    throw fields.fault('0 (none), 1 (mean), 2 (first token) or 3 (last token)', 'pooling_type', code)
   return { pooling: pooling ?? 'mean', normalize: true }
 }
 
@@ -98,15 +91,14 @@ const activations: Readonly<Record<string, string>> = {
   swiglu: 'silu',
 }
 
-/** The fields of config.json. */
 export const modernBertConfig = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => {
   const given = fields.string('hidden_activation') ?? 'gelu'
   if (!Object.hasOwn(activations, given))
-    throw fields.fault(Object.keys(activations).join(', '), fields.key('hidden_activation'), given)
+    throw fields.fault(Object.keys(activations).join(', '), 'hidden_activation', given)
   const window = fields.count('attention.sliding_window')
   const rope = readRope(fields, sizes.headDim)
   if (rope.rope_scaling !== undefined)
-    throw fields.fault('none', fields.key('rope.scaling.type'), fields.string('rope.scaling.type'))
+    throw fields.fault('none', 'rope.scaling.type', fields.string('rope.scaling.type'))
   return {
     vocab_size: sizes.vocab,
     hidden_size: sizes.hidden,
@@ -130,7 +122,6 @@ export const modernBertConfig = (fields: GgufFields, sizes: GgufSizes): Record<s
  */
 export const scaledNormKey = 'tunesmith.scaled_output_norm'
 
-/** The tensors of a T5. */
 export const t5Names = (sizes: GgufSizes): Map<string, GgufName> => {
   const { hidden, intermediate, layers, heads, headDim, vocab, buckets = 32, decoderLayers = layers } = sizes
   const names = new Map<string, GgufName>()
@@ -164,7 +155,6 @@ export const t5Names = (sizes: GgufSizes): Map<string, GgufName> => {
   return names
 }
 
-/** The fields of config.json. */
 export const t5Config = (fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> => ({
   vocab_size: sizes.vocab,
   d_model: sizes.hidden,

@@ -112,6 +112,11 @@ export class NameTable {
       ...(order === undefined ? {} : { order }),
     })
   }
+
+  /** A layer with a weight and a bias. */
+  both(ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}): void {
+    this.layer(ours, theirs, shape, { bias: 'required', ...more })
+  }
 }
 
 /** The fields under one prefix; errors name the full key. */
@@ -127,17 +132,17 @@ export class GgufFields {
   }
 
   /** The error for a field with a wrong value. */
-  fault(what: string, key: string, got: unknown): CheckpointError {
+  fault(what: string, name: string, got: unknown): CheckpointError {
     const text = typeof got === 'object' ? 'a list' : String(got)
     return new CheckpointError(
-      `${this.file.path}: Expected ${what} for \`${key}\`, got ${text.slice(0, 80)}. Check the file, or convert the model again.`,
+      `${this.file.path}: Expected ${what} for \`${this.key(name)}\`, got ${text.slice(0, 80)}. Check the file, or convert the model again.`,
     )
   }
 
   /** A string field, if present. @throws CheckpointError for another type */
   string(name: string): string | undefined {
     const value = this.file.metadata.get(this.key(name))
-    if (value !== undefined && typeof value !== 'string') throw this.fault('a string', this.key(name), value)
+    if (value !== undefined && typeof value !== 'string') throw this.fault('a string', name, value)
     return value
   }
 
@@ -145,7 +150,7 @@ export class GgufFields {
   number(name: string): number | undefined {
     const value = this.file.metadata.get(this.key(name))
     if (value === undefined) return undefined
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.fault('a number', this.key(name), value)
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.fault('a number', name, value)
     return value
   }
 
@@ -155,14 +160,14 @@ export class GgufFields {
    */
   positive(name: string): number {
     const value = this.number(name)
-    if (value === undefined || value <= 0) throw this.fault('a positive number', this.key(name), value)
+    if (value === undefined || value <= 0) throw this.fault('a positive number', name, value)
     return shortest(value)
   }
 
   /** A boolean field, if present. @throws CheckpointError for another type */
   boolean(name: string): boolean | undefined {
     const value = this.file.metadata.get(this.key(name))
-    if (value !== undefined && typeof value !== 'boolean') throw this.fault('true or false', this.key(name), value)
+    if (value !== undefined && typeof value !== 'boolean') throw this.fault('true or false', name, value)
     return value
   }
 
@@ -170,15 +175,14 @@ export class GgufFields {
    * A positive integer field, if present. A list, which llama.cpp writes for values per layer, must have equal values.
    */
   count(name: string): number | undefined {
-    const key = this.key(name)
-    const value = this.file.metadata.get(key)
+    const value = this.file.metadata.get(this.key(name))
     if (value === undefined) return undefined
     const list = typeof value === 'object' ? [...value] : [value]
     const [first] = list
-    if (list.some((one) => one !== first)) throw this.fault('the same value in every layer', key, value)
+    if (list.some((one) => one !== first)) throw this.fault('the same value in every layer', name, value)
     const count = typeof first === 'bigint' ? Number(first) : first
     if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > 2 ** 31)
-      throw this.fault('a count', key, value)
+      throw this.fault('a count', name, value)
     return count
   }
 
@@ -215,7 +219,7 @@ export const layerFlags = (
   const value = fields.file.metadata.get(fields.key(name))
   if (typeof value === 'object') {
     const list = [...value].map(Boolean)
-    if (list.length !== layers) throw fields.fault(`one value for each of ${layers} layers`, fields.key(name), value)
+    if (list.length !== layers) throw fields.fault(`one value for each of ${layers} layers`, name, value)
     return list
   }
   const period = fields.count(name) ?? every

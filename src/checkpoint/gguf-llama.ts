@@ -78,7 +78,6 @@ const mixture = (
   all('down', hidden, expertSize)
 }
 
-/** The tensors. */
 export const llamaNames = (shape: LlamaShape, sizes: GgufSizes): Map<string, GgufName> => {
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
   const { normOffset, headNorms, biases } = shape
@@ -184,7 +183,7 @@ const gemma3Windows = (fields: GgufFields, sizes: GgufSizes): Record<string, unk
 const gemma2More = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => {
   const theta = fields.number('rope.freq_base') ?? 10_000
   const local = fields.number('rope.freq_base_swa') ?? theta
-  if (local !== theta) throw fields.fault(`${theta}`, fields.key('rope.freq_base_swa'), local)
+  if (local !== theta) throw fields.fault(`${theta}`, 'rope.freq_base_swa', local)
   return {
     hidden_activation: 'gelu_pytorch_tanh',
     // llama.cpp knows the 27B model, which has another scale, by its layers.
@@ -239,29 +238,25 @@ export const llamaShapes = {
   },
 } as const satisfies Record<string, LlamaShape>
 
-/** The tensors of a GPT-2. */
 export const gpt2Names = ({ hidden, intermediate, layers, vocab, positions }: GgufSizes): Map<string, GgufName> => {
   const table = new NameTable()
-  const both = (ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}) =>
-    table.layer(ours, theirs, shape, { bias: 'required', ...more })
   table.layer('token_embd', 'transformer.wte', [vocab, hidden])
   table.layer('position_embd', 'transformer.wpe', [positions, hidden])
-  both('output_norm', 'transformer.ln_f', [hidden])
+  table.both('output_norm', 'transformer.ln_f', [hidden])
   table.layer('output', 'lm_head', [vocab, hidden], { required: false })
   const transposed = { transposed: true }
   for (let i = 0; i < layers; i++) {
     const [from, to] = [`blk.${i}`, `transformer.h.${i}`]
-    both(`${from}.attn_norm`, `${to}.ln_1`, [hidden])
-    both(`${from}.attn_qkv`, `${to}.attn.c_attn`, [3 * hidden, hidden], transposed)
-    both(`${from}.attn_output`, `${to}.attn.c_proj`, [hidden, hidden], transposed)
-    both(`${from}.ffn_norm`, `${to}.ln_2`, [hidden])
-    both(`${from}.ffn_up`, `${to}.mlp.c_fc`, [intermediate, hidden], transposed)
-    both(`${from}.ffn_down`, `${to}.mlp.c_proj`, [hidden, intermediate], transposed)
+    table.both(`${from}.attn_norm`, `${to}.ln_1`, [hidden])
+    table.both(`${from}.attn_qkv`, `${to}.attn.c_attn`, [3 * hidden, hidden], transposed)
+    table.both(`${from}.attn_output`, `${to}.attn.c_proj`, [hidden, hidden], transposed)
+    table.both(`${from}.ffn_norm`, `${to}.ln_2`, [hidden])
+    table.both(`${from}.ffn_up`, `${to}.mlp.c_fc`, [intermediate, hidden], transposed)
+    table.both(`${from}.ffn_down`, `${to}.mlp.c_proj`, [hidden, intermediate], transposed)
   }
   return table.names
 }
 
-/** The fields of config.json of a GPT-2. */
 export const gpt2Config = (fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> => ({
   vocab_size: sizes.vocab,
   n_embd: sizes.hidden,
@@ -274,29 +269,25 @@ export const gpt2Config = (fields: GgufFields, sizes: GgufSizes, tied: boolean):
   tie_word_embeddings: tied,
 })
 
-/** The tensors of a GPT-NeoX. */
 export const gptNeoxNames = (sizes: GgufSizes): Map<string, GgufName> => {
   const { hidden, intermediate, layers, vocab, heads, headDim } = sizes
   const table = new NameTable()
-  const both = (ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}) =>
-    table.layer(ours, theirs, shape, { bias: 'required', ...more })
   table.layer('token_embd', 'gpt_neox.embed_in', [vocab, hidden])
-  both('output_norm', 'gpt_neox.final_layer_norm', [hidden])
+  table.both('output_norm', 'gpt_neox.final_layer_norm', [hidden])
   table.layer('output', 'embed_out', [vocab, hidden], { required: false })
   const order = separatedRows(heads, headDim)
   for (let i = 0; i < layers; i++) {
     const [from, to] = [`blk.${i}`, `gpt_neox.layers.${i}`]
-    both(`${from}.attn_norm`, `${to}.input_layernorm`, [hidden])
-    both(`${from}.attn_qkv`, `${to}.attention.query_key_value`, [3 * hidden, hidden], { order })
-    both(`${from}.attn_output`, `${to}.attention.dense`, [hidden, hidden])
-    both(`${from}.ffn_norm`, `${to}.post_attention_layernorm`, [hidden])
-    both(`${from}.ffn_up`, `${to}.mlp.dense_h_to_4h`, [intermediate, hidden])
-    both(`${from}.ffn_down`, `${to}.mlp.dense_4h_to_h`, [hidden, intermediate])
+    table.both(`${from}.attn_norm`, `${to}.input_layernorm`, [hidden])
+    table.both(`${from}.attn_qkv`, `${to}.attention.query_key_value`, [3 * hidden, hidden], { order })
+    table.both(`${from}.attn_output`, `${to}.attention.dense`, [hidden, hidden])
+    table.both(`${from}.ffn_norm`, `${to}.post_attention_layernorm`, [hidden])
+    table.both(`${from}.ffn_up`, `${to}.mlp.dense_h_to_4h`, [intermediate, hidden])
+    table.both(`${from}.ffn_down`, `${to}.mlp.dense_4h_to_h`, [hidden, intermediate])
   }
   return table.names
 }
 
-/** The fields of config.json of a GPT-NeoX. */
 export const gptNeoxConfig = (fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> => ({
   vocab_size: sizes.vocab,
   hidden_size: sizes.hidden,

@@ -37,7 +37,6 @@ export interface GgufFile {
   close(): void
 }
 
-/** The error for a type that is not supported. */
 export const unreadable = (path: string, name: string, type: string): CheckpointError =>
   new CheckpointError(
     `${path}: Expected a tensor of type ${readableGgufTypes.join(', ')} for \`${name.slice(0, 100)}\`, got ${type}. ` +

@@ -6,17 +6,17 @@ import { dirname, join, relative } from 'node:path'
 import { CheckpointError, ConfigError, didYouMean, exists, parseJson, writeFileAtomic } from '../core/index.ts'
 import { filePattern, splitOfPath, splitWords } from '../files/index.ts'
 import { cacheFolder, commitPattern, idPattern, isOffline, type ResolveOptions, revisionPattern } from './hub.ts'
-import { hubAccess, hubFailure } from './hub-access.ts'
 import {
   cachedFile,
   downloadFiles,
   type HubRepository,
+  hubAccess,
+  hubFailure,
   listRepository,
   nameRevision,
   type RemoteFile,
 } from './hub-download.ts'
 
-/** A split and its files. */
 interface DatasetSplit {
   /** `train`, or `subset/train` where the card declares several subsets. */
   name: string
@@ -59,7 +59,6 @@ const matching = (files: readonly string[], patterns: unknown): string[] => {
   return files.filter((file) => tests.some((test) => test.test(file)))
 }
 
-/** The splits of one subset. */
 const ofConfig = (files: readonly string[], { data_files, data_dir }: DeclaredConfig): DatasetSplit[] => {
   const folder = typeof data_dir === 'string' ? `${data_dir.replace(/^\.?\/|\/$/g, '')}/` : ''
   const own = files.filter((file) => file.startsWith(folder))

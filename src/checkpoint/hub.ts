@@ -7,7 +7,6 @@ import { CheckpointError, ConfigError, didYouMean, exists, programCall, suggest 
 import { modelFiles, runFiles } from '../tracking/index.ts'
 import { downloadModel } from './hub-download.ts'
 
-/** The tasks of a model. */
 interface TaskFolders {
   folder: string
   names: string[]

@@ -74,7 +74,6 @@ const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields
   )
 }
 
-/** Whether a parameter is one of the head. */
 const inHead = (model: Model): ((parameter: Tensor) => boolean) => {
   const own = new Set([...model.parameters()].flatMap(([path, tensor]) => (path.startsWith('head.') ? [tensor] : [])))
   return (parameter) => own.has(parameter)
@@ -146,7 +145,6 @@ const fileWith = async (folder: string, keys: Iterable<string>): Promise<string 
   return file !== undefined && there.sort().join() === wanted.join() ? join(folder, file) : undefined
 }
 
-/** Links a file, or copies it where that is not possible. */
 const linkFile = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyFile(from, to))
 
 /** Splits tensors in order into parts, each as large as the limit allows. */

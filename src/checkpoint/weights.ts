@@ -47,7 +47,6 @@ export const refusePickle = async (path: string): Promise<void> => {
   )
 }
 
-/** An open checkpoint. */
 export interface OpenedWeights {
   /** Fields of config.json, or their equivalent in a GGUF file. */
   fields: HfFields

@@ -9,7 +9,7 @@ import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource } from './open-source.ts'
 import { openValidation, type Validation } from './proof/compare-scores.ts'
-import { proofTexts } from './proof/proof-texts.ts'
+import { proofTexts } from './proof/runner.ts'
 import { onFullDisk } from './save-into.ts'
 
 /** Called while a model is exported. */

@@ -22,7 +22,7 @@ import type { Dtype } from '../tensor/index.ts'
 import type { ExportSource } from './export-target.ts'
 import { textLogits } from './proof/compare-models.ts'
 import { RelativeDifference, rounded } from './proof/differences.ts'
-import { proofTexts } from './proof/proof-texts.ts'
+import { proofTexts } from './proof/runner.ts'
 
 /** What is merged, and the texts that both merges are compared on. */
 interface QuantizedMerge {

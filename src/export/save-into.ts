@@ -1,10 +1,13 @@
 // What every writer of an export shares: the files of `saveModel` in a folder that exists, a full disk, and weights that no export can hold.
 
-import { readdir, rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { saveModel } from '../checkpoint/index.ts'
+import { type SaveModelOptions, saveModel } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, diskFault, TunesmithError } from '../core/index.ts'
-import { type FilePart, noGrad, scope } from '../tensor/index.ts'
+import type { Model } from '../models/index.ts'
+import { type SpecialistTask, writeTask } from '../runs/index.ts'
+import { type Dtype, type FilePart, noGrad, scope } from '../tensor/index.ts'
+import { modelFiles } from '../tracking/index.ts'
 
 /** The error to throw: of a full disk in words, others as they are. @param out folder that appears when it is whole */
 export const onFullDisk = (error: unknown, out: string): unknown => {
@@ -13,7 +16,26 @@ export const onFullDisk = (error: unknown, out: string): unknown => {
   return new ConfigError(`${fault} while writing \`${out}\`. Nothing was left there: free space, then call it again.`)
 }
 
-/** A part of a file with its name in messages. */
+/** Saves a model that was made of other ones as a new folder. @param more.folder of the model whose tokenizer it has */
+export const saveMade = async (
+  model: Model,
+  out: string,
+  { folder, dtype, card, task }: { folder?: string; dtype: Dtype; card: string; task?: SpecialistTask },
+): Promise<void> => {
+  try {
+    await saveModel(model, out, {
+      dtype,
+      ...(folder === undefined ? {} : { tokenizer: folder }),
+      addFiles: async (target) => {
+        await writeFile(join(target, modelFiles.card), card)
+        if (task !== undefined) await writeTask(target, task)
+      },
+    })
+  } catch (error) {
+    throw onFullDisk(error, out)
+  }
+}
+
 export interface NamedPart extends FilePart {
   name: string
 }
@@ -31,13 +53,8 @@ export const notFinite = ({ tensor, as, name }: NamedPart): CheckpointError => {
   )
 }
 
-type SaveOptions = NonNullable<Parameters<typeof saveModel>[2]>
-
-export const saveInto = async (
-  model: Parameters<typeof saveModel>[0],
-  folder: string,
-  options: SaveOptions,
-): Promise<void> => {
+/** Writes the files of `saveModel` into a folder that exists: `saveModel` itself makes a whole folder. */
+export const saveInto = async (model: Model, folder: string, options: SaveModelOptions): Promise<void> => {
   const written = join(folder, '.model')
   await saveModel(model, written, options)
   for (const name of await readdir(written)) await rename(join(written, name), join(folder, name))

@@ -36,7 +36,6 @@ const pathOf = (path: string): { path: string; parameters: string[] } => {
   return { path: path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}'), parameters }
 }
 
-/** The document for these endpoints. */
 const openApiDocument = (endpoints: readonly Endpoint[]): object => {
   const paths: Record<string, Record<string, object>> = {}
   for (const { method, path: given, summary, body } of endpoints) {

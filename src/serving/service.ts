@@ -145,7 +145,6 @@ interface ProcessSettings {
 
 /** The models of a server and the work on them. Call `close` to free them. */
 export class Service {
-  readonly models: ServedModels
   readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
   readonly adapterFolder: string | undefined
   readonly metrics = new Metrics()
@@ -163,12 +162,11 @@ export class Service {
   #idle: (() => void)[] = []
 
   private constructor(
-    models: ServedModels,
+    readonly models: ServedModels,
     settings: ServiceSettings,
     hooks: ServiceHooks,
     own: { before?: ProcessSettings; watch?: SpecialistWatch } = {},
   ) {
-    this.models = models
     this.limits = {
       maxBodyBytes: settings.maxBodyBytes ?? 4 * mebibyte,
       maxNewTokens: settings.maxNewTokens,

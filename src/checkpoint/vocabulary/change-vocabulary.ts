@@ -10,8 +10,7 @@ import { cat, noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { CHAT_TEMPLATES, fitTemplate, loadTokenizer, type Tokenizer } from '../../tokenizers/index.ts'
 import { loadModelWithReport, rememberSource, sourceOf } from '../load-model.ts'
 import { saveModel } from '../save-model.ts'
-import { neededIds, surfaceOf, withTokens } from './tokenizer-json.ts'
-import { expectTokenizerOf, writeVocabularyRecord } from './vocabulary-record.ts'
+import { expectTokenizerOf, neededIds, surfaceOf, withTokens, writeVocabularyRecord } from './vocabulary-record.ts'
 
 /** Old ids whose mean is a row of the new vocabulary: one id keeps its row, none gives the mean of all rows. */
 export type RowSource = readonly number[]

@@ -17,7 +17,7 @@ import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } fro
 import { entryOf, isTied, namesOf } from '../gguf/gguf-tensors.ts'
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
-import { rounded } from '../proof/differences.ts'
+import { measuredRow } from '../proof/differences.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 
 /** The change `scale · B A` of one matrix. */
@@ -189,15 +189,7 @@ const compareChanges = async (
   } finally {
     file.close()
   }
-  return {
-    target,
-    consumer: 'tunesmith',
-    check: 'changes, largest error of a matrix',
-    value: rounded(worst),
-    limit,
-    ok: worst <= limit,
-    ...(at === '' ? {} : { detail: at }),
-  }
+  return measuredRow({ target, consumer: 'tunesmith' }, 'changes, largest error of a matrix', worst, limit, at)
 }
 
 const prove = async (

@@ -17,7 +17,7 @@ import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../expo
 import { compareRunner, freeModel } from '../proof/compare-models.ts'
 import { compareScores } from '../proof/compare-scores.ts'
 import { compareTemplates, compareTokenizers } from '../proof/compare-tokenizers.ts'
-import { compareWeights } from '../proof/compare-weights.ts'
+import { compareWeights } from '../proof/differences.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
 import { architectureOf, architectures, unknownToLlamaCpp } from './architectures.ts'

@@ -39,7 +39,6 @@ export interface GreedySoup {
   models: string[]
   /** Validation score of the mean. */
   score: number
-  /** Number of its parameters. */
   parameters: number
   /** All models, the best first. */
   trials: SoupTrial[]

@@ -1,17 +1,17 @@
 // Models and adapters with fewer layers. `keepLayers`: some layers of a model, as the student of a distillation begins (@source Sanh et al.
 // 2019, arXiv:1910.01108). `dropAdapterLayers`: an adapter without its parts in the first layers, which is faster (@source arXiv:2010.11918).
-import { cp, readdir, writeFile } from 'node:fs/promises'
+import { cp, readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { AppliedAdapter, baseOfAdapter, isAdapterFolder, loadAdapter, saveAdapter } from '../../adapters/index.ts'
-import { loadModelWithReport, rememberSource, resolveModel, saveModel, sourceOf } from '../../checkpoint/index.ts'
+import { loadModelWithReport, rememberSource, resolveModel, sourceOf } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import { buildModel, expectFinite, type Model } from '../../models/index.ts'
-import { fineTunedTask, publicName, writeTask } from '../../runs/index.ts'
+import { fineTunedTask, publicName } from '../../runs/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { modelFiles, renderModelCard } from '../../tracking/index.ts'
+import { renderModelCard } from '../../tracking/index.ts'
 import { storedDtype } from '../open-source.ts'
-import { onFullDisk } from '../save-into.ts'
+import { saveMade } from '../save-into.ts'
 
 /** Settings of `keepLayers`. */
 export const keepLayersSchema = z.strictObject({
@@ -68,7 +68,6 @@ const withLayers = (fields: Fields, layers: readonly number[], count: number): R
     ]),
   )
 
-/** The config with these layers. */
 const configOf = ({ definition, config, facts }: Model, layers: readonly number[], given: string): object => {
   const fields = definition.toHf(config) as Fields
   const isFirst = layers.every((layer, i) => layer === i)
@@ -128,26 +127,15 @@ export const keepLayers = async ({ model: given, out, ...rest }: KeepLayersInput
   expectLayers(layers, of, given)
   const cut = cutOf(model, layers, given)
   const task = await fineTunedTask(given, path)
-  try {
-    await saveModel(cut, out, {
-      dtype: storedDtype(model),
-      ...(folder === undefined ? {} : { tokenizer: folder }),
-      addFiles: async (target) => {
-        const card = renderModelCard({
-          name: basename(out),
-          summary: `Layers ${layers.join(', ')} of the ${of} of ${await publicName(given)}.`,
-          library: 'transformers',
-          base: await publicName(given),
-          relation: 'finetune',
-          limitations: ['Its layers were not trained together: train it before you use it.'],
-        })
-        await writeFile(join(target, modelFiles.card), card)
-        if (task !== undefined) await writeTask(target, task)
-      },
-    })
-  } catch (error) {
-    throw onFullDisk(error, out)
-  }
+  const card = renderModelCard({
+    name: basename(out),
+    summary: `Layers ${layers.join(', ')} of the ${of} of ${await publicName(given)}.`,
+    library: 'transformers',
+    base: await publicName(given),
+    relation: 'finetune',
+    limitations: ['Its layers were not trained together: train it before you use it.'],
+  })
+  await saveMade(cut, out, { folder, dtype: storedDtype(model), card, task })
   return { out, layers, of, before: model.parameterCount, after: cut.parameterCount }
 }
 

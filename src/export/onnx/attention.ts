@@ -209,14 +209,11 @@ const distanceScores = (
   return graph.node('Mul', [sum, graph.scalar(scale)])
 }
 
+/** What queries [B,H,T,D] read from values: [B,H,T,D]. @param bias of the scores, float32 */
+type Mix = (graph: ModelGraph, query: string, source: KeysAndValues, layer: Attention, bias: string) => string
+
 /** Of basic operators. Queries of heads that share keys are multiplied with them as one more dimension. */
-const plainAttention = (
-  graph: ModelGraph,
-  query: string,
-  { key, value }: KeysAndValues,
-  layer: Attention,
-  bias: string,
-): string => {
+const plainAttention: Mix = (graph, query, { key, value }, layer, bias) => {
   const { type } = graph.format
   const { heads, kvHeads, headDim, scale, softcap } = layer.settings
   const grouped = kvHeads !== heads
@@ -238,13 +235,7 @@ const plainAttention = (
 }
 
 /** By the operator of opset 23, in float32. */
-const standardAttention = (
-  graph: ModelGraph,
-  query: string,
-  { key, value }: KeysAndValues,
-  layer: Attention,
-  bias: string,
-): string => {
+const standardAttention: Mix = (graph, query, { key, value }, layer, bias) => {
   const length = graph.size(query, 2)
   const span = graph.size(key, 2)
   // The mask has its full shape but for heads and rows.

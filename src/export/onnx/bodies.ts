@@ -106,7 +106,6 @@ interface PreNormLayer {
   parallel?: boolean
 }
 
-/** A norm, or none. */
 const normed = (graph: ModelGraph, x: string, layer: Norm | undefined): string =>
   layer === undefined ? x : norm(graph, x, layer as AnyNorm)
 

@@ -9,7 +9,6 @@ import type { Constant } from './schema.ts'
 const bytesOf = (array: { buffer: ArrayBufferLike; byteOffset: number; byteLength: number }): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
-/** The bytes that a part has in the file. */
 const streamed = (part: NamedPart, bytes: number): Streamed => ({ bytes, part, chunks: () => partBytes(part) })
 
 /** A tensor as a constant. Refuses NaN and infinity when it is written. */

@@ -85,7 +85,6 @@ const readingGraph = (model: Model, format: GraphFormat): ModelGraph => {
   return graph
 }
 
-/** Number of segment ids of the body. */
 const segmentsOf = ({ body }: Model): number =>
   'embedTypes' in body ? (body.parameters().get('embedTypes.weight')?.shape[0] ?? 0) : 0
 

@@ -1,7 +1,9 @@
-// A program that has opened an export: what every comparison needs of it. Here is our own; onnxruntime and llama.cpp are in
-// files of their own. Rounding may exchange experts of a mixture whose shares are nearly equal, which changes logits by far more than
-// rounding does: a pass with given experts can be compared.
+// A program that has opened an export: what every comparison needs of it. Here is our own, and how optional packages are opened: one that is
+// missing, or older than what the proof calls, is said in one line. onnxruntime and llama.cpp are in files of their own. Rounding may
+// exchange experts of a mixture whose shares are nearly equal, which changes logits by far more than rounding does: a pass with given
+// experts can be compared.
 
+import { installCall } from '../../core/index.ts'
 import { DecodingBatch, type LanguageModel } from '../../generation/index.ts'
 import {
   type BodyInputs,
@@ -13,7 +15,6 @@ import {
 import { SparseMlp, withRouting } from '../../nn/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 
-/** The mixtures of experts in a model. */
 export const mixturesOf = ({ body }: Model): SparseMlp[] =>
   [...body.modules()].flatMap(([, module]) => (module instanceof SparseMlp ? [module] : []))
 
@@ -233,4 +234,67 @@ export const runModel = (model: Model, padId?: number): Runner => {
         ),
       ),
   }
+}
+
+const builtIn = [
+  'The quick brown fox jumps over the lazy dog, and then it runs 12 miles home.',
+  "It isn't what you'd expect: prices rose by 3.14% in 2024, didn't they?",
+  'def add(a, b):\n    return a + b\n\nprint(add(1, 22))  # 23',
+  'Größe, café, naïve — “quotes”, and an ellipsis…',
+  'Привет, мир! 你好，世界。 こんにちは。',
+  'one  two   three\n\n\tfour',
+]
+
+/** Texts of at most a few hundred characters, without empty ones. */
+export const proofTexts = (given: readonly string[] | undefined): readonly string[] => {
+  const texts = (given ?? []).map((text) => text.trim()).filter((text) => text !== '')
+  return (texts.length > 0 ? texts.slice(0, 16) : builtIn).map((text) => text.slice(0, 600))
+}
+
+/** A program, and what is said where it cannot be used. */
+export interface ConsumerPackage<Module> {
+  name: string
+  /** Oldest version with everything that the proof calls. */
+  oldest: string
+  /** The version that a loaded package says it has. */
+  versionOf(module: Module): string | undefined | Promise<string | undefined>
+  /** What is left undone without it, as the beginning of a sentence. */
+  without: string
+}
+
+/** A package that was loaded. */
+export interface OpenedConsumer<Module> {
+  module: Module
+  /** Name and version. */
+  consumer: string
+}
+
+/** Whether a version such as 3.10.1 comes before another; one that is no version does. */
+const isOlder = (version: string, than: string): boolean => {
+  const [ours, theirs] = [version, than].map((one) => one.split(/[.-]/).map(Number))
+  for (const [i, part] of theirs.entries()) {
+    const mine = ours[i] ?? 0
+    if (mine !== part) return !(mine > part)
+  }
+  return false
+}
+
+/** Loads a program. @param note gets a line where it is missing or too old @returns undefined then */
+export const openConsumer = async <Module>(
+  { name, oldest, versionOf, without }: ConsumerPackage<Module>,
+  note: (line: string) => void,
+): Promise<OpenedConsumer<Module> | undefined> => {
+  let module: Module
+  try {
+    module = (await import(name)) as Module
+  } catch {
+    note(`${without}: \`${installCall(name)}\` compares them in it too.`)
+    return undefined
+  }
+  const version = (await Promise.resolve(versionOf(module)).catch(() => undefined)) ?? 'of an unknown version'
+  if (!isOlder(version, oldest)) return { module, consumer: `${name.split('/').at(-1)} ${version}` }
+  note(
+    `${without}: ${name} ${version} is installed, and ${oldest} or newer is needed: \`${installCall(`${name}@latest`)}\`.`,
+  )
+  return undefined
 }

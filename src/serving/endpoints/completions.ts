@@ -10,15 +10,16 @@ import { readArrivals } from '../arrivals.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import { untilAborted } from '../models/batcher.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { samplingFields, textSettings } from '../texts/sampling.ts'
 import {
   type FinishedText,
   type GeneratedToken,
   newTokensOf,
   readText,
+  samplingFields,
   schedulerOf,
   startTexts,
   type TextRun,
+  textSettings,
   usageOf,
 } from '../texts/text-run.ts'
 import { expectTokenIds, textList, tokenIds, tokenText, tokenTexts } from '../texts/token-text.ts'
@@ -46,7 +47,6 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>
 
-/** A prompt with its tokens. */
 interface Prompt {
   ids: number[]
   /** As the request has it; undefined for token ids. */

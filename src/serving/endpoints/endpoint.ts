@@ -45,8 +45,6 @@ export const defineEndpoint = <Body extends z.ZodType>(endpoint: Endpoint<Body>)
 
 /** One request while it is answered. */
 export class Call<Body = unknown> {
-  readonly service: Service
-  readonly body: Body
   readonly #context: Context
   readonly #controller = new AbortController()
   readonly #releases: (() => void)[] = []
@@ -56,11 +54,14 @@ export class Call<Body = unknown> {
   #streams = false
   #ended = false
 
-  constructor(service: Service, context: Context, body: Body, trace: RequestTrace) {
-    this.service = service
+  constructor(
+    readonly service: Service,
+    context: Context,
+    readonly body: Body,
+    trace: RequestTrace,
+  ) {
     this.#trace = trace
     this.#context = context
-    this.body = body
     const { signal } = context.req.raw
     const abort = () => this.#controller.abort()
     if (signal.aborted) abort()
@@ -114,7 +115,6 @@ export class Call<Body = unknown> {
     })
   }
 
-  /** Answers the request. */
   static async answer(service: Service, endpoint: Endpoint, context: Context): Promise<Response> {
     const { method, path, body: schema, unsupported } = endpoint
     const { headers } = context.req.raw

@@ -13,8 +13,7 @@ import {
   startChat,
 } from '../texts/chat-run.ts'
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
-import { samplingFields, withoutObfuscation } from '../texts/sampling.ts'
-import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
+import { type GeneratedToken, samplingFields, type TextRun, usageOf, withoutObfuscation } from '../texts/text-run.ts'
 import { allowedMode, functionFields, functionName, plainFormats, schemaFields, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
@@ -64,7 +63,6 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>
 
-/** A choice of functions as one of a chat. */
 const choiceOf = (choice: Body['tool_choice']): ChatRequest['tool_choice'] => {
   if (typeof choice !== 'object' || choice === null) return choice
   if (choice.type === 'function') return { type: 'function', function: { name: choice.name } }
@@ -72,7 +70,6 @@ const choiceOf = (choice: Body['tool_choice']): ChatRequest['tool_choice'] => {
   return { type: 'allowed_tools', allowed_tools: { mode: choice.mode, tools } }
 }
 
-/** The request as one of a chat. */
 const chatOf = (given: Body): ChatRequest => {
   if (given.top_logprobs != null && !given.include?.length)
     throw badRequest(`\`top_logprobs\` needs "${withLogprobs}" in \`include\`: add it.`, 'top_logprobs')

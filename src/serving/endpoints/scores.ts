@@ -37,7 +37,6 @@ const cosine = (a: Float32Array, b: Float32Array): number => {
   return aa * bb > 0 ? dot / Math.sqrt(aa * bb) : 0
 }
 
-/** Pairs to score. */
 interface Pairs {
   pairs: readonly (readonly [string, string])[]
   /** Which tokens are read; see `readTokens`. */

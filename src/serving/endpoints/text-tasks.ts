@@ -73,7 +73,6 @@ export const truncateField = z
 
 /** What is read of the texts of a request. */
 export interface ReadTokens {
-  /** Maximum tokens of each. */
   maxTokens: number
   usage: { prompt_tokens: number; total_tokens: number }
 }

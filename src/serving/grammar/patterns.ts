@@ -3,8 +3,16 @@
 // end of the text the empty rest.
 import { ConfigError, show } from '../../core/index.ts'
 import type { Automaton } from './automaton.ts'
-import { type CodePoints, charactersOf, commonOf, everyCharacter, othersThan, unionOf } from './code-points.ts'
-import type { Language, Languages } from './languages.ts'
+import {
+  type CodePoints,
+  charactersOf,
+  commonOf,
+  everyCharacter,
+  type Language,
+  type Languages,
+  othersThan,
+  unionOf,
+} from './languages.ts'
 
 /** A part of a regular expression. */
 type Pattern =
@@ -314,7 +322,6 @@ class Compiler {
 export const patternLanguage = (languages: Languages, pattern: string): Language =>
   new Compiler(languages).search(parsePattern(pattern))
 
-/** The automaton of a language. */
 export const languageAutomaton = (languages: Languages, start: Language): Automaton<Language> => ({
   start,
   keyOf: ({ id }) => id,

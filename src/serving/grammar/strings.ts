@@ -2,8 +2,7 @@
 // standard, so that every validator takes it; where validators differ, the expression has what all of them take.
 import { ConfigError, show } from '../../core/index.ts'
 import { automatonNode } from './automaton.ts'
-import { everyCharacter } from './code-points.ts'
-import type { Language, Languages } from './languages.ts'
+import { everyCharacter, type Language, type Languages } from './languages.ts'
 import { anyOf, choice, literal, type Node, oneOf, repeat, sequence } from './nodes.ts'
 import { languageAutomaton, patternLanguage } from './patterns.ts'
 
@@ -97,7 +96,6 @@ export const formatPatterns: Readonly<Record<string, string>> = Object.fromEntri
   }).map(([name, pattern]) => [name, `^(?:${pattern})$`]),
 )
 
-/** Keywords of strings. */
 export const stringKeywords = ['minLength', 'maxLength', 'pattern', 'format', 'contentEncoding']
 
 const hex = choice(oneOf([0x30, 0x39]), oneOf([0x41, 0x46], [0x61, 0x66]))

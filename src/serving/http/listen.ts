@@ -23,7 +23,6 @@ export const tokenTest = (token: string): ((given: string | undefined) => boolea
   return (given) => given !== undefined && timingSafeEqual(digest(given), wanted)
 }
 
-/** The token in the header of a request. */
 export const bearerToken = (header: string | undefined): string | undefined => /^Bearer (.+)$/i.exec(header ?? '')?.[1]
 
 /**
@@ -130,7 +129,6 @@ const bind = (server: Server, port: number, host: string): Promise<number> =>
 export const hostsOf = (host: string): string[] | undefined =>
   isLoopback(host) ? [...new Set([...loopbackHosts, host])] : undefined
 
-/** A server that listens. */
 export interface Listening {
   server: Server
   port: number

@@ -8,7 +8,7 @@ import { readBytes } from '../http/body.ts'
 import { ApiError, errorResponse, toApiError } from '../http/errors.ts'
 import { bearerToken, type Listening, listen, loopbackHosts, tokenTest } from '../http/listen.ts'
 import { Service } from '../service.ts'
-import { removeLiveFile, stepHeader, writeLiveFile } from './live-file.ts'
+import { removeLiveFile, stepHeader, writeLiveFile } from './live-run.ts'
 
 /** Limits of the answers, so that training is not starved. */
 export interface LiveLimits {

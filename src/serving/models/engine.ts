@@ -31,7 +31,6 @@ const warmUpPrompt = 12
 
 /** A base and its work. */
 export class Engine {
-  readonly loaded: InferenceModel
   /** Adapter that the base itself was loaded with; null for none, and undefined for whatever is active on borrowed weights. */
   readonly ownAdapter: string | null | undefined
   /** Undefined for a base that does not write text. */
@@ -45,8 +44,10 @@ export class Engine {
   /** Work in the queue, without texts. */
   queued = 0
 
-  constructor(loaded: InferenceModel, { borrowed, speculation, packedWeightBytes, ...options }: EngineOptions) {
-    this.loaded = loaded
+  constructor(
+    readonly loaded: InferenceModel,
+    { borrowed, speculation, packedWeightBytes, ...options }: EngineOptions,
+  ) {
     this.#borrowed = borrowed !== undefined
     this.#packedWeightBytes = packedWeightBytes
     this.#maxRows = options.maxRows

@@ -6,15 +6,16 @@ import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { AnswerParser, type AnswerPart, beginsThinking, knowsThinking, type Thinking } from './answer-parser.ts'
-import { samplingFields, textSettings } from './sampling.ts'
 import {
   type FinishedText,
   type GeneratedToken,
   newTokensOf,
   readText,
+  samplingFields,
   schedulerOf,
   startTexts,
   type TextRun,
+  textSettings,
 } from './text-run.ts'
 import { tokenEntry } from './token-text.ts'
 import {

@@ -176,12 +176,10 @@ const histogramOf = (values: readonly number[]): PreferencePage['histogram'] => 
   return counts.map((count, i) => ({ from: min + i * width, to: min + (i + 1) * width, count }))
 }
 
-const rowOf = ({ id, prompt, answers, margin: value, displaced }: PreferenceMargin): PreferenceRow => ({
-  id,
-  prompt: listedText(prompt),
-  answers: answers.map((answer) => ({ ...answer, text: listedText(answer.text) })),
-  margin: value,
-  displaced,
+const rowOf = (record: PreferenceMargin): PreferenceRow => ({
+  ...record,
+  prompt: listedText(record.prompt),
+  answers: record.answers.map((answer) => ({ ...answer, text: listedText(answer.text) })),
 })
 
 export const preferencePage = async ({ folder, order, from, count }: PreferenceQuery): Promise<PreferencePage> => {

@@ -3,8 +3,7 @@
 import { serveTasks } from '../../../core/index.ts'
 import { preferencePage, rolloutAnswer, rolloutPage } from './alignment-pages.ts'
 import type { AnalysisTask } from './analysis-queue.ts'
-import { compareChosen } from './compare-chosen.ts'
-import { predictionPage } from './prediction-page.ts'
+import { compareChosen, predictionPage } from './compare-chosen.ts'
 
 const analyses = { compareChosen, predictionPage, rolloutPage, rolloutAnswer, preferencePage }
 

@@ -7,8 +7,7 @@ import { readSweep, replicateKeys, type SweepState, type SweepTrial, unrankedRea
 import { isLowerBetter, SWEEP_FILE } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint } from '../endpoint.ts'
-import { recipeTitle } from '../runs/recipe-title.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { finiteOrNull, recipeTitle } from '../shown-values.ts'
 import type { RunRow, SweepBest, SweepDetails, SweepList, SweepRow, SweepTrialRow } from '../types/api-types.ts'
 
 /** A folder with runs that is a sweep. */

@@ -28,7 +28,7 @@ export class Sparkline {
 }
 
 /** Numbers that grow at the end, without a boxed value for each. */
-class Growing {
+export class Growing {
   #values = new Float64Array(256)
   length = 0
 

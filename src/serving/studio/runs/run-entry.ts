@@ -20,11 +20,10 @@ import {
   type TrainingEvent,
 } from '../../../tracking/index.ts'
 import { fileVersion } from '../analysis/recent.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { finiteOrNull, recipeTitle } from '../shown-values.ts'
 import type { Mark, RunRow, RunState } from '../types/api-types.ts'
 import { Columns, Sparkline } from './columns.ts'
 import { consoleError } from './console-tail.ts'
-import { recipeTitle } from './recipe-title.ts'
 import type { RunProcesses } from './run-processes.ts'
 
 /** More marks, samples or damaged lines of one run are counted, but not kept. */

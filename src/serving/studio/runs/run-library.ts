@@ -75,7 +75,6 @@ const tellInterval = 60
 
 /** The runs of some folders. */
 export class RunLibrary {
-  readonly roots: readonly string[]
   /** Programs that were started here. */
   readonly processes = new RunProcesses()
   readonly #entries = new Map<string, RunEntry>()
@@ -88,9 +87,7 @@ export class RunLibrary {
   #nextSearch: Promise<void> | undefined
   readonly #listeners = new Set<(changes: RunChanges) => void>()
 
-  private constructor(roots: readonly string[]) {
-    this.roots = roots
-  }
+  private constructor(readonly roots: readonly string[]) {}
 
   /** @throws ConfigError for a folder that is missing */
   static async open(roots: readonly string[]): Promise<RunLibrary> {

@@ -1,5 +1,6 @@
 // What the studio's pages and its server say to each other. Only types, and independent of Node, since the pages import it too.
 import type { EvaluationEvent, TrainingEvent } from '../../../tracking/index.ts'
+import type { IntervalValue } from './compare-types.ts'
 
 /** State of a run; an `interrupted` run, stopped or killed, can be resumed. */
 export type RunState = 'running' | 'finished' | 'interrupted' | 'failed' | 'damaged'
@@ -200,7 +201,7 @@ export interface SharedFile {
 }
 
 /** A setting of a grid, or a trial of a search. */
-export interface SweepTrialRow {
+export interface SweepTrialRow extends IntervalValue {
   /** From 1, in the order of the sweep. */
   number: number
   /** Its value of each key that varies, in their order. */
@@ -216,9 +217,6 @@ export interface SweepTrialRow {
   /** Step of the last comparison with others, for a trial that was stopped by one. */
   stoppedAt: number | null
   message: string | null
-  value: number | null
-  low: number | null
-  high: number | null
   /** The best minus this one, with its p-value, where both have the same splits, or three seeds or more. */
   difference: { value: number; probability: number } | null
   seconds: number | null

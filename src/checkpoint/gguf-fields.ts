@@ -1,6 +1,123 @@
-// Typed access to the metadata of a GGUF file. Independent of particular fields.
+// Typed access to the metadata of a GGUF file, and what the tables of names of all architectures are made of. Independent of particular
+// fields and architectures.
+
 import { CheckpointError } from '../core/index.ts'
+import { noGrad, Tensor } from '../tensor/index.ts'
 import type { GgufFile } from './gguf.ts'
+
+/** Sizes that the shapes of tensors follow from. */
+export interface GgufSizes {
+  hidden: number
+  intermediate: number
+  layers: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  /** Elements of a head that are rotated (default: all). */
+  rotaryDim?: number
+  vocab: number
+  positions: number
+  /** Rows of the table of segments (default: 1). */
+  segments?: number
+  /** Of an encoder-decoder: layers of the decoder, buckets of the relative positions, and gated feed-forward blocks. */
+  decoderLayers?: number
+  buckets?: number
+  gated?: boolean
+  /** Of mixtures of experts: their number, and the width of each (default: that of feed-forward blocks). */
+  experts?: number
+  expertSize?: number
+}
+
+/** The order of a matrix's rows in the file: in Hugging Face's files they are a table, of which two dimensions change places. */
+interface RowOrder {
+  table: readonly [number, number, number]
+  swapped: readonly [number, number]
+}
+
+/** A tensor of a GGUF file in Hugging Face's terms. */
+export interface GgufName {
+  /** Key of the tensor. Where the file has the matrices of all experts in one tensor, `{e}` is the number of an expert. */
+  theirs: string
+  /** Number of those matrices, which is the first dimension. */
+  experts?: number
+  shape: number[]
+  required: boolean
+  /** Order of the rows, where it is not that of Hugging Face's files. */
+  order?: RowOrder
+  /** Whether the matrix is transposed in Hugging Face's files. */
+  transposed?: boolean
+  /** What the file adds to the values. */
+  offset?: number
+}
+
+/** Keys of a tensor in Hugging Face's files: one, or that of each expert. */
+export const hfKeysOf = ({ theirs, experts }: Pick<GgufName, 'theirs' | 'experts'>): string[] =>
+  experts === undefined
+    ? [theirs]
+    : Array.from({ length: experts }, (_, expert) => theirs.replace('{e}', String(expert)))
+
+/** The two halves of a head, which RoPE pairs up, as alternate rows. */
+export const pairedRows = (heads: number, headDim: number): RowOrder => ({
+  table: [heads, 2, headDim / 2],
+  swapped: [1, 2],
+})
+
+/** Queries, keys and values one after the other, which Hugging Face's files have head by head. */
+export const separatedRows = (heads: number, headDim: number): RowOrder => ({
+  table: [heads, 3, headDim],
+  swapped: [0, 1],
+})
+
+/** The rows of a tensor [R,…] of Hugging Face's order as the file has them: a view [·,·,·,…]. */
+export const inStoredOrder = (tensor: Tensor, { table, swapped: [a, b] }: RowOrder): Tensor =>
+  tensor
+    .contiguous()
+    .view([...table, ...tensor.shape.slice(1)])
+    .transpose(a, b)
+
+/** The stored row of each row of Hugging Face's order, int64 [R]. */
+export const storedRows = ({ table, swapped: [a, b] }: RowOrder): Tensor => {
+  const rows = table.reduce((product, size) => product * size, 1)
+  const stored: [number, number, number] = [...table]
+  ;[stored[a], stored[b]] = [table[b], table[a]]
+  const numbered = Tensor.from(
+    BigInt64Array.from({ length: rows }, (_, row) => BigInt(row)),
+    { shape: stored },
+  )
+  return noGrad(() => numbered.transpose(a, b).reshape([rows]))
+}
+
+/** Collects the names of an architecture. */
+export class NameTable {
+  readonly names = new Map<string, GgufName>()
+
+  /** One tensor. @param shape as in the file */
+  add(ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}): void {
+    this.names.set(ours, { theirs, shape, required: true, ...more })
+  }
+
+  /** The weight of a layer and, where it has one, its bias. @param bias whether it must have one (default: it has none) */
+  layer(
+    ours: string,
+    theirs: string,
+    shape: number[],
+    { bias, ...more }: Partial<GgufName> & { bias?: 'required' | 'optional' } = {},
+  ): void {
+    this.add(`${ours}.weight`, `${theirs}.weight`, shape, more)
+    if (bias === undefined) return
+    const { order } = more
+    const required = bias === 'required'
+    this.add(`${ours}.bias`, `${theirs}.bias`, shape.slice(0, 1), {
+      required,
+      ...(order === undefined ? {} : { order }),
+    })
+  }
+
+  /** A layer with a weight and a bias. */
+  both(ours: string, theirs: string, shape: number[], more: Partial<GgufName> = {}): void {
+    this.layer(ours, theirs, shape, { bias: 'required', ...more })
+  }
+}
 
 /** The fields under one prefix; errors name the full key. */
 export class GgufFields {
@@ -15,17 +132,17 @@ export class GgufFields {
   }
 
   /** The error for a field with a wrong value. */
-  fault(what: string, key: string, got: unknown): CheckpointError {
+  fault(what: string, name: string, got: unknown): CheckpointError {
     const text = typeof got === 'object' ? 'a list' : String(got)
     return new CheckpointError(
-      `${this.file.path}: Expected ${what} for \`${key}\`, got ${text.slice(0, 80)}. Check the file, or convert the model again.`,
+      `${this.file.path}: Expected ${what} for \`${this.key(name)}\`, got ${text.slice(0, 80)}. Check the file, or convert the model again.`,
     )
   }
 
   /** A string field, if present. @throws CheckpointError for another type */
   string(name: string): string | undefined {
     const value = this.file.metadata.get(this.key(name))
-    if (value !== undefined && typeof value !== 'string') throw this.fault('a string', this.key(name), value)
+    if (value !== undefined && typeof value !== 'string') throw this.fault('a string', name, value)
     return value
   }
 
@@ -33,7 +150,7 @@ export class GgufFields {
   number(name: string): number | undefined {
     const value = this.file.metadata.get(this.key(name))
     if (value === undefined) return undefined
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.fault('a number', this.key(name), value)
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.fault('a number', name, value)
     return value
   }
 
@@ -43,14 +160,14 @@ export class GgufFields {
    */
   positive(name: string): number {
     const value = this.number(name)
-    if (value === undefined || value <= 0) throw this.fault('a positive number', this.key(name), value)
+    if (value === undefined || value <= 0) throw this.fault('a positive number', name, value)
     return shortest(value)
   }
 
   /** A boolean field, if present. @throws CheckpointError for another type */
   boolean(name: string): boolean | undefined {
     const value = this.file.metadata.get(this.key(name))
-    if (value !== undefined && typeof value !== 'boolean') throw this.fault('true or false', this.key(name), value)
+    if (value !== undefined && typeof value !== 'boolean') throw this.fault('true or false', name, value)
     return value
   }
 
@@ -58,15 +175,14 @@ export class GgufFields {
    * A positive integer field, if present. A list, which llama.cpp writes for values per layer, must have equal values.
    */
   count(name: string): number | undefined {
-    const key = this.key(name)
-    const value = this.file.metadata.get(key)
+    const value = this.file.metadata.get(this.key(name))
     if (value === undefined) return undefined
     const list = typeof value === 'object' ? [...value] : [value]
     const [first] = list
-    if (list.some((one) => one !== first)) throw this.fault('the same value in every layer', key, value)
+    if (list.some((one) => one !== first)) throw this.fault('the same value in every layer', name, value)
     const count = typeof first === 'bigint' ? Number(first) : first
     if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > 2 ** 31)
-      throw this.fault('a count', key, value)
+      throw this.fault('a count', name, value)
     return count
   }
 
@@ -103,7 +219,7 @@ export const layerFlags = (
   const value = fields.file.metadata.get(fields.key(name))
   if (typeof value === 'object') {
     const list = [...value].map(Boolean)
-    if (list.length !== layers) throw fields.fault(`one value for each of ${layers} layers`, fields.key(name), value)
+    if (list.length !== layers) throw fields.fault(`one value for each of ${layers} layers`, name, value)
     return list
   }
   const period = fields.count(name) ?? every

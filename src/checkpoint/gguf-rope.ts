@@ -77,7 +77,7 @@ const readLongrope = (fields: GgufFields, theta: number, rotaryDim: number): obj
 
 const refuse = (fields: GgufFields, name: string, most: number): void => {
   const value = fields.number(name)
-  if (value !== undefined && value !== most) throw fields.fault(`${most}`, fields.key(name), value)
+  if (value !== undefined && value !== most) throw fields.fault(`${most}`, name, value)
 }
 
 const readScaling = (fields: GgufFields): object | undefined => {
@@ -85,10 +85,9 @@ const readScaling = (fields: GgufFields): object | undefined => {
   const factor = fields.number('rope.scaling.factor') ?? fields.number('rope.scale_linear')
   const linear = kind === 'linear' || (kind === undefined && factor !== undefined && factor !== 1)
   if (kind !== undefined && !['none', 'linear', 'yarn', 'longrope'].includes(kind))
-    throw fields.fault('none, linear, yarn or longrope', fields.key('rope.scaling.type'), kind)
+    throw fields.fault('none, linear, yarn or longrope', 'rope.scaling.type', kind)
   if (kind === 'none' || (!linear && kind !== 'yarn')) return undefined
-  if (factor === undefined || factor <= 0)
-    throw fields.fault('a positive number', fields.key('rope.scaling.factor'), factor)
+  if (factor === undefined || factor <= 0) throw fields.fault('a positive number', 'rope.scaling.factor', factor)
   if (linear) return factor === 1 ? undefined : { rope_type: 'linear', factor: shortest(factor) }
   refuse(fields, 'rope.scaling.yarn_attn_factor', 1)
   refuse(fields, 'rope.scaling.yarn_ext_factor', 1)
@@ -110,13 +109,13 @@ const readScaling = (fields: GgufFields): object | undefined => {
  */
 export const readRope = (fields: GgufFields, rotaryDim: number): { rope_theta: number; rope_scaling?: object } => {
   const theta = fields.number('rope.freq_base') ?? 10000
-  if (theta <= 0) throw fields.fault('a positive number', fields.key('rope.freq_base'), theta)
+  if (theta <= 0) throw fields.fault('a positive number', 'rope.freq_base', theta)
   const found = [
     readScaling(fields),
     readLlama3(fields, theta, rotaryDim),
     readLongrope(fields, theta, rotaryDim),
   ].filter((scaling) => scaling !== undefined)
-  if (found.length > 1) throw fields.fault('one kind of RoPE scaling', fields.key('rope.scaling.type'), 'two')
+  if (found.length > 1) throw fields.fault('one kind of RoPE scaling', 'rope.scaling.type', 'two')
   const [scaling] = found
   return { rope_theta: shortest(theta), ...(scaling === undefined ? {} : { rope_scaling: scaling }) }
 }

@@ -8,7 +8,6 @@ import { headDimOf, relativeDistance, type Settings } from './settings.ts'
 /** What llama.cpp needs, and what the model has. */
 type Refusal = [needed: string, got: string] | undefined
 
-/** An architecture in GGUF. */
 interface GgufArchitecture {
   /** ggml's name. */
   name: string
@@ -267,5 +266,4 @@ export const unknownToLlamaCpp: Readonly<Record<string, string>> = {
   'deberta-v2': 'llama.cpp has no disentangled attention',
 }
 
-/** GGUF's form of the model's architecture. */
 export const architectureOf = ({ definition }: Model): GgufArchitecture => architectures[definition.type]

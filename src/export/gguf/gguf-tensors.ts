@@ -5,7 +5,7 @@ import { type Model, modelKeys, Seq2SeqLmHead } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import { architectureOf } from './architectures.ts'
 import type { GgufEntry } from './gguf-file.ts'
-import { quantizers } from './quantizers.ts'
+import { quantizers } from './mixes.ts'
 import { headDimOf, settingsOf } from './settings.ts'
 
 /** Factor of the hidden states before the output layer. */

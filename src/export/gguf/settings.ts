@@ -53,14 +53,12 @@ const configSchema = z.object({
 /** The settings, of which each architecture has some. */
 export type Settings = z.output<typeof configSchema> & { intermediateSize: number }
 
-/** Size of a head. */
 export const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
 
 /** Elements of a head that are rotated. */
 export const rotaryDimOf = (settings: Settings): number =>
   Math.floor(headDimOf(settings) * settings.partialRotaryFactor)
 
-/** The settings of a model. */
 export const settingsOf = (model: Model): Settings => {
   // Rows of RoBERTa's table of positions before the first position are not counted.
   const { maxPositions } = model.facts

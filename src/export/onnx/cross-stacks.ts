@@ -15,7 +15,6 @@ import { attend, type KeysAndValues, keysAndValues } from './attention.ts'
 import { addWide, embed, feedForward, type ModelGraph, norm } from './layers.ts'
 import { type BodyResult, type BodyValues, distanceBias, present, range } from './masks.ts'
 
-/** A body with an encoder and a decoder. */
 export type TwoStackBody = T5Body | EncoderDecoderBody
 
 /** Whether a body has an encoder and a decoder. */

@@ -1,6 +1,6 @@
 // What models can be asked, by path of the serving API: the fields of the question, the request, and how the answer looks.
 import type { ComponentChildren } from 'preact'
-import type { LoadedModel, PlaygroundPath } from '../../../src/serving/studio/types/playground-types.ts'
+import type { LoadedModel, PlaygroundPath } from '../../../src/serving/studio/types/api-types.ts'
 import { Bars } from './bars.tsx'
 import { EmbeddingMap } from './embedding-map.tsx'
 import { MarkedText } from './marked-text.tsx'

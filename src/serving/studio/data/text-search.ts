@@ -1,4 +1,5 @@
 // Finds a text in texts that are streamed: case is ignored, and time and matches have a limit.
+import { setImmediate } from 'node:timers/promises'
 import type { SearchHit, SearchMessage } from '../types/data-types.ts'
 
 /** Milliseconds after which a search ends. */
@@ -20,8 +21,6 @@ export interface SearchedText {
   where: string
   text: string
 }
-
-const giveTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The matches in one text. */
 const matchesIn = ({ number, where, text }: SearchedText, wanted: string): SearchHit[] => {
@@ -77,7 +76,7 @@ export const searchTexts = async (
     if (end !== 'all') break
     if (now - sent > messageInterval) flush()
     if (now - turn > turnMs) {
-      await giveTurn()
+      await setImmediate()
       turn = performance.now()
     }
   }

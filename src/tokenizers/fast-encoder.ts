@@ -2,10 +2,10 @@
 // independently, and caches the ids of each. The normalizer, pre-tokenizer and model declare where a split is safe; if
 // it is never safe, the whole text is encoded at once. The ids always equal those of `encode`.
 
+import { safeSplitBeforeAll } from './components.ts'
 import { createTokenSink, type Model } from './models/index.ts'
 import { type Normalizer, type SegmentEdges, WHOLE_SEGMENT } from './normalizers/index.ts'
 import type { PreTokenizer, Scanner } from './pre-tokenizers/index.ts'
-import { safeSplitBeforeAll } from './split-points.ts'
 import { AlignedPiece, PlainPiece } from './text.ts'
 import { classOf, LETTER, NUMBER } from './unicode.ts'
 import { hashUnits, MAX_IDS, MAX_WORD, WordCache } from './word-cache.ts'

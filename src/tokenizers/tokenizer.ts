@@ -93,7 +93,7 @@ export class Tokenizer {
   readonly #sections: JsonObject
   #encodeSegment: SegmentEncoder | undefined
   #encodeNormalized: SegmentEncoder | undefined
-  readonly #buffer = new IdBuffer(1 << 16)
+  readonly #buffer = new IdBuffer()
 
   /** Builds a tokenizer from the content of a tokenizer.json. Throws DataError. */
   constructor(json: unknown, extras: TokenizerExtras = {}) {

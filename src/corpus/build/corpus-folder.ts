@@ -2,9 +2,8 @@
 
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, makeFolder, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, lockFolder, makeFolder, writeFileAtomic } from '../../core/index.ts'
 import { type CorpusManifest, manifestName, readManifestIfAny } from '../manifest.ts'
-import { lockFolder } from './build-lock.ts'
 import { isIntact } from './journal.ts'
 
 const workName = 'work'
@@ -63,7 +62,7 @@ export class LocalFolder implements CorpusFolder {
   async open(): Promise<() => Promise<void>> {
     await makeFolder(this.path, 'out')
     expectCorpusNames(this.path, await readdir(this.path))
-    return lockFolder(this.path)
+    return lockBuild(this.path)
   }
 
   manifest(): Promise<CorpusManifest | undefined> {
@@ -89,3 +88,12 @@ export class LocalFolder implements CorpusFolder {
       if (/\.(partial|tmp)$/.test(name)) await rm(join(this.path, dataName, name), { force: true })
   }
 }
+
+/** Locks the output folder and returns the function that unlocks it. @throws ConfigError when a running build has the lock */
+export const lockBuild = (folder: string): Promise<() => Promise<void>> =>
+  lockFolder(
+    folder,
+    (owner, path) =>
+      `Expected a folder that no other build uses for \`out\`, got ${folder}, which process ${owner} is writing. ` +
+      `Wait for that build or stop it; if it does not exist, delete ${path}.`,
+  )

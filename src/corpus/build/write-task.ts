@@ -15,8 +15,16 @@ import {
 } from './contamination-stage.ts'
 import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
 import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
-import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
-import { countDrop, type DropSample, DropSampler, emptyCounts, type StageCounts } from './stage-counts.ts'
+import {
+  addDocument,
+  countDrop,
+  type DropSample,
+  DropSampler,
+  emptyCounts,
+  emptyStatistics,
+  type PartStatistics,
+  type StageCounts,
+} from './stage-counts.ts'
 
 export type WriteItem =
   /** A drop list of an earlier stage, which is copied. */

@@ -6,12 +6,13 @@ import { type ContaminationReport, ContaminationSummary } from '../build/contami
 import type { PieceResult, ReadResult } from '../build/document-task.ts'
 import type { InputFile } from '../build/inputs.ts'
 import { readEntry } from '../build/journal.ts'
-import { mergeStatistics, type PartStatistics } from '../build/part-statistics.ts'
 import {
   type DamagedInput,
   type DropSample,
   DropSampler,
   mergeCounts,
+  mergeStatistics,
+  type PartStatistics,
   type StageCounts,
 } from '../build/stage-counts.ts'
 import type { WriteResult } from '../build/write-task.ts'

@@ -4,8 +4,13 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { sha256, userCache } from '../../core/index.ts'
-import { lockFolder } from '../build/build-lock.ts'
-import { type CorpusFile, type CorpusFolder, expectCorpusNames, isStaleName } from '../build/corpus-folder.ts'
+import {
+  type CorpusFile,
+  type CorpusFolder,
+  expectCorpusNames,
+  isStaleName,
+  lockBuild,
+} from '../build/corpus-folder.ts'
 import { type CorpusManifest, manifestName, parseManifest } from '../manifest.ts'
 import { type HadoopShell, splitAddress } from './hadoop-shell.ts'
 
@@ -28,7 +33,7 @@ export class HadoopFolder implements CorpusFolder {
 
   async open(): Promise<() => Promise<void>> {
     await mkdir(this.work, { recursive: true })
-    const unlock = await lockFolder(localWork(this.path))
+    const unlock = await lockBuild(localWork(this.path))
     try {
       await this.#list()
       expectCorpusNames(this.path, this.#names())

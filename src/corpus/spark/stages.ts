@@ -6,7 +6,7 @@ import { ContaminationCheck, contaminationStage, loadIndex } from '../build/cont
 import { applyDecisions, type Decision, duplicateDetail } from '../build/decisions.ts'
 import { FileSizes, filterDocument, type PieceResult, type FileSizes as Sizes } from '../build/document-task.ts'
 import { FilterChain } from '../build/filter-chain.ts'
-import { groupBySize } from '../build/plan.ts'
+import { groupBySize } from '../build/inputs.ts'
 import { readRecords, readStage } from '../build/read-records.ts'
 import { type BuildSettings, registeredSources } from '../build/resolve-options.ts'
 import { openDeduplicator } from '../build/signatures.ts'
@@ -89,7 +89,7 @@ class ReadStage implements RowStage {
     const place = { piece, segment: -1, item: -1 }
     const { documents, counts, damage } = readRecords(inputs, {
       sources: this.#settings.sources,
-      registry: registeredSources(),
+      registry: registeredSources,
       onDrop: (drop) =>
         this.#rows.write(documentColumns, { kind: 'drop', ...place, row: row++, line: JSON.stringify(drop) }),
     })
@@ -149,7 +149,7 @@ class DocumentsStage implements RowStage {
     let row = 0
     const { documents, counts, damage } = readRecords(inputs, {
       sources: this.#settings.sources,
-      registry: registeredSources(),
+      registry: registeredSources,
       onDrop: (drop) => this.#drop(row++, drop),
     })
     for await (const document of documents) await this.#filter(row++, document)

@@ -1,6 +1,7 @@
 // Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, leftmost
 // first. Short words use a linear scan, long words a heap.
 // @source Sennrich, Haddow and Birch 2016
+import { larger } from '../larger.ts'
 
 const SHORT = 48
 const NO_RANK = 0x7fffffff
@@ -29,16 +30,11 @@ export class Symbols {
 
   #grow(): void {
     const size = this.ids.length * 2
-    const grown = (old: Int32Array<ArrayBuffer>) => {
-      const bigger = new Int32Array(size)
-      bigger.set(old)
-      return bigger
-    }
-    this.ids = grown(this.ids)
-    this.starts = grown(this.starts)
-    this.ends = grown(this.ends)
-    this.#ranks = grown(this.#ranks)
-    this.#results = grown(this.#results)
+    this.ids = larger(this.ids, size)
+    this.starts = larger(this.starts, size)
+    this.ends = larger(this.ends, size)
+    this.#ranks = larger(this.#ranks, size)
+    this.#results = larger(this.#results, size)
   }
 
   merge(merges: PairTable): void {
@@ -184,7 +180,7 @@ const hash = (left: number, right: number): number => {
 
 /** A binary min-heap of numbers. */
 class Heap {
-  #keys: Float64Array
+  #keys: Float64Array<ArrayBuffer>
   #count = 0
 
   constructor(capacity: number) {
@@ -192,11 +188,7 @@ class Heap {
   }
 
   push(key: number): void {
-    if (this.#count === this.#keys.length) {
-      const bigger = new Float64Array(this.#count * 2)
-      bigger.set(this.#keys)
-      this.#keys = bigger
-    }
+    if (this.#count === this.#keys.length) this.#keys = larger(this.#keys, this.#count * 2)
     const keys = this.#keys
     let at = this.#count++
     while (at > 0) {

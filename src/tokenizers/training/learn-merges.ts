@@ -1,5 +1,6 @@
 // The training loop of byte-pair encoding: repeatedly merges the best adjacent pair of symbols, by frequency or by
 // likelihood. Independent of files and of pre-tokenization.
+import { larger } from '../larger.ts'
 import { PairStore, type SymbolWords } from './pair-store.ts'
 
 /** Score of a pair ab: `frequency` count(ab), or `likelihood` count(ab) / (count(a) · count(b)). */
@@ -178,12 +179,8 @@ class PriorityQueue {
 
   push(item: number, score: number): void {
     if (this.size === this.#items.length) {
-      const items = new Int32Array(this.size * 2)
-      items.set(this.#items)
-      this.#items = items
-      const scores = new Float64Array(this.size * 2)
-      scores.set(this.#scores)
-      this.#scores = scores
+      this.#items = larger(this.#items, this.size * 2)
+      this.#scores = larger(this.#scores, this.size * 2)
     }
     let at = this.size++
     while (at > 0) {

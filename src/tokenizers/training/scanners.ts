@@ -1,5 +1,6 @@
 // Split UTF-8 text into the words of a pre-tokenizer and count them, without creating strings. Each scanner equals the
 // regular expression or rule in its docstring.
+import { larger } from '../larger.ts'
 import { LETTER, NUMBER, WHITE_SPACE as SPACE, classOf as unicodeClassOf } from '../unicode.ts'
 import type { WordTable } from './word-table.ts'
 
@@ -156,11 +157,7 @@ export const bertAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner
       const byte = bytes[at]
       const kind = BERT_ASCII[byte]
       if (kind === 3) {
-        if (length === word.length) {
-          const longer = new Uint8Array(length * 2)
-          longer.set(word)
-          word = longer
-        }
+        if (length === word.length) word = larger(word, length * 2)
         word[length++] = lowercase && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
       } else if (kind !== 0) {
         if (length > 0) table.add(word, 0, length, count)
@@ -182,11 +179,7 @@ export const metaspaceAsciiScanner = ({ lowercase }: { lowercase: boolean }): Sc
       if (at === end) return
       let length = 3
       for (; at < end && ASCII_CLASSES[bytes[at]] !== SPACE; at++) {
-        if (length === word.length) {
-          const longer = new Uint8Array(length * 2)
-          longer.set(word)
-          word = longer
-        }
+        if (length === word.length) word = larger(word, length * 2)
         const byte = bytes[at]
         word[length++] = lowercase && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
       }

@@ -140,10 +140,10 @@ const hashesOf = async (
   await writeFile(script, [...statements, ...selects].map((sql) => `${sql};\n\n`).join(''))
   await runSpark({
     submit,
-    ...(master === undefined ? {} : { master }),
+    master,
     conf: { ...scriptConf(conf), 'spark.sql.warehouse.dir': `file://${join(folder, 'tables')}` },
     script,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
     onLine: (line) => {
       const [mark, bytes, sha256, prefix, ...path] = line.split('\t')
       if (mark !== outputMarks.input) return

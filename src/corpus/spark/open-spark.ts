@@ -27,7 +27,7 @@ export const openSpark = async ({ master, conf: settings }: SparkOptions, signal
   const folder = await mkdtemp(join(tmpdir(), 'tunesmith-spark-'))
   return {
     submit,
-    ...(master === undefined ? {} : { master }),
+    master,
     conf,
     folder,
     shell: new HadoopShell({ submit, conf, folder, signal }),

@@ -166,15 +166,15 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
   try {
     await runSpark({
       submit: spark.submit,
-      ...(spark.master === undefined ? {} : { master: spark.master }),
+      master: spark.master,
       conf: { ...scriptConf(spark.conf), 'spark.sql.warehouse.dir': places.uri(`${places.run}/tables`) },
-      ...(worker.archive === undefined ? {} : { archive: worker.archive }),
+      archive: worker.archive,
       script,
       onLine: (line) => {
         const phase = results.add(line)
         if (phase !== undefined) progress?.update(results.phases - 1, { phase })
       },
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     progress?.update(phases)
   } finally {

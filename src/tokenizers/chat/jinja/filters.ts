@@ -1,7 +1,7 @@
 // The filters and tests of Jinja, and `tojson` as transformers defines it.
+
 import { capitalized, elementOf, replaced, splitLines, strip } from './methods.ts'
-import { arithmetic, floatFrom, integerFrom, rounded, truncated } from './numbers.ts'
-import { percentFormat } from './percent-format.ts'
+import { arithmetic, floatFrom, integerFrom, percentFormat, rounded, truncated } from './numbers.ts'
 import {
   Callable,
   characters,

@@ -19,6 +19,12 @@ export interface Padding {
   token?: string
 }
 
+/** The parallel arrays of an encoding. */
+const COLUMNS = [
+  ...(['ids', 'typeIds', 'tokens', 'offsets'] as const),
+  ...(['wordIds', 'specialTokensMask', 'attentionMask', 'sequenceIds'] as const),
+]
+
 /** An encoded text or pair: parallel arrays with one element per token. */
 export class Encoding {
   /** Token ids. */
@@ -63,14 +69,8 @@ export class Encoding {
   /** A copy of tokens [start, end), without `overflowing`. */
   slice(start: number, end: number): Encoding {
     const part = new Encoding()
-    part.ids = this.ids.slice(start, end)
-    part.typeIds = this.typeIds.slice(start, end)
-    part.tokens = this.tokens.slice(start, end)
-    part.offsets = this.offsets.slice(start, end).map(([from, to]) => [from, to])
-    part.wordIds = this.wordIds.slice(start, end)
-    part.specialTokensMask = this.specialTokensMask.slice(start, end)
-    part.attentionMask = this.attentionMask.slice(start, end)
-    part.sequenceIds = this.sequenceIds.slice(start, end)
+    for (const column of COLUMNS) Object.assign(part, { [column]: this[column].slice(start, end) })
+    part.offsets = part.offsets.map(([from, to]) => [from, to])
     return part
   }
 
@@ -120,14 +120,7 @@ export class Encoding {
       for (const others of other.overflowing) windows.push(joined(own, others))
     }
     for (const others of other.overflowing) windows.push(joined(this, others))
-    this.ids = this.ids.concat(other.ids)
-    this.typeIds = this.typeIds.concat(other.typeIds)
-    this.tokens = this.tokens.concat(other.tokens)
-    this.offsets = this.offsets.concat(other.offsets)
-    this.wordIds = this.wordIds.concat(other.wordIds)
-    this.specialTokensMask = this.specialTokensMask.concat(other.specialTokensMask)
-    this.attentionMask = this.attentionMask.concat(other.attentionMask)
-    this.sequenceIds = this.sequenceIds.concat(other.sequenceIds)
+    for (const column of COLUMNS) Object.assign(this, { [column]: (this[column] as unknown[]).concat(other[column]) })
     this.overflowing = windows
   }
 

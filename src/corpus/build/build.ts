@@ -149,13 +149,9 @@ interface BuildParts {
   spark: OpenSpark | undefined
 }
 
-interface BuildLimits {
-  engine: ResolvedBuildOptions['engine']
-  workers: number
-  memoryMegabytes: number
-  rebuild: boolean
-  keepWork: boolean
-}
+type BuildLimits = Required<
+  Pick<ResolvedBuildOptions, 'engine' | 'workers' | 'memoryMegabytes' | 'rebuild' | 'keepWork'>
+>
 
 class Build {
   readonly #settings: BuildSettings

@@ -16,25 +16,6 @@ export interface CorpusFile {
   sha256: string
 }
 
-/** A folder that a corpus is built in. */
-export interface CorpusFolder {
-  /** As it was given. */
-  readonly path: string
-  /** Local folder of the plan and of what the command itself keeps. */
-  readonly work: string
-  /** Creates the folder and locks it. @returns the function that unlocks it. @throws ConfigError for a folder of something else */
-  open(): Promise<() => Promise<void>>
-  /** The manifest, or undefined when there is none. */
-  manifest(): Promise<CorpusManifest | undefined>
-  /** Whether a file is as the manifest says. */
-  isIntact(file: CorpusFile): Promise<boolean>
-  read(path: string): Promise<string>
-  /** Writes a file at once, so that no reader sees a part of it. */
-  write(path: string, text: string): Promise<void>
-  /** Removes older corpora, partial files and, unless they are kept, intermediate files. */
-  tidy(dataName: string, options: { keepWork: boolean }): Promise<void>
-}
-
 /** @throws ConfigError where a name is not of a corpus */
 export const expectCorpusNames = (path: string, names: readonly string[]): void => {
   if (names.includes(manifestName) || names.includes(workName)) return
@@ -49,9 +30,11 @@ export const expectCorpusNames = (path: string, names: readonly string[]): void 
 export const isStaleName = (name: string, dataName: string, { keepWork }: { keepWork: boolean }): boolean =>
   (/^data-/.test(name) && name !== dataName) || /^\..*\.tmp$/.test(name) || (name === workName && !keepWork)
 
-/** A folder of a file system. */
-export class LocalFolder implements CorpusFolder {
+/** A folder of a file system that a corpus is built in. */
+export class LocalFolder {
+  /** As it was given. */
   readonly path: string
+  /** Local folder of the plan and of what the command itself keeps. */
   readonly work: string
 
   constructor(path: string) {
@@ -59,16 +42,19 @@ export class LocalFolder implements CorpusFolder {
     this.work = join(path, workName)
   }
 
+  /** Creates the folder and locks it. @returns the function that unlocks it. @throws ConfigError for a folder of something else */
   async open(): Promise<() => Promise<void>> {
     await makeFolder(this.path, 'out')
     expectCorpusNames(this.path, await readdir(this.path))
     return lockBuild(this.path)
   }
 
+  /** The manifest, or undefined when there is none. */
   manifest(): Promise<CorpusManifest | undefined> {
     return readManifestIfAny(this.path)
   }
 
+  /** Whether a file is as the manifest says. */
   isIntact(file: CorpusFile): Promise<boolean> {
     return isIntact(join(this.path, file.path), file)
   }
@@ -77,10 +63,12 @@ export class LocalFolder implements CorpusFolder {
     return readFile(join(this.path, path), 'utf8')
   }
 
+  /** Writes a file at once, so that no reader sees a part of it. */
   write(path: string, text: string): Promise<void> {
     return writeFileAtomic(join(this.path, path), text)
   }
 
+  /** Removes older corpora, partial files and, unless they are kept, intermediate files. */
   async tidy(dataName: string, options: { keepWork: boolean }): Promise<void> {
     for (const name of await readdir(this.path))
       if (isStaleName(name, dataName, options)) await rm(join(this.path, name), { recursive: true, force: true })

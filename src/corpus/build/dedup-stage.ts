@@ -22,14 +22,8 @@ export interface DeduplicateOptions {
   progress?: (options: ProgressOptions) => Progress
 }
 
-/** A decision file and the SHA-256 of its bytes. */
-interface DecisionFile {
-  path: string
-  sha256: string
-}
-
 /** Decision files by `piece/file`, for files with at least one decision. */
-export type DecisionFiles = ReadonlyMap<string, DecisionFile>
+export type DecisionFiles = ReadonlyMap<string, Pick<EntryFile, 'path' | 'sha256'>>
 
 /** A file of filtered documents in the order of the build, and the ordinals of its documents in the piece. */
 interface KeptRange {
@@ -129,7 +123,7 @@ const splitDecisions = async (
     )
   }
   await clearFolder(folder)
-  const decisions = new Map<string, DecisionFile>()
+  const decisions = new Map<string, Pick<EntryFile, 'path' | 'sha256'>>()
   const files: EntryFile[] = []
   const names: Record<string, string> = {}
   let at = 0

@@ -6,7 +6,7 @@ import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDoc
 import { LineWriter, readLines } from '../part-file.ts'
 import { FilterChain } from './filter-chain.ts'
 import type { InputFile } from './inputs.ts'
-import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
+import { clearFolder, type EntryFile, type Task, writeEntry } from './journal.ts'
 import { readRecords } from './read-records.ts'
 import { type BuildSettings, registeredSources } from './resolve-options.ts'
 import { SignatureWriter } from './signatures.ts'
@@ -14,17 +14,11 @@ import { type DamagedInput, type DropSample, DropSampler, type StageCounts } fro
 
 type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
 
-export interface DocumentTask {
-  type: 'documents'
-  key: string
-  folder: string
+export interface DocumentTask extends Task<'documents'> {
   input: PieceInput
 }
 
-export interface ReadTask {
-  type: 'read'
-  key: string
-  folder: string
+export interface ReadTask extends Task<'read'> {
   input: InputFile
 }
 

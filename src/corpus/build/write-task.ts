@@ -14,7 +14,7 @@ import {
   type KnownMatches,
 } from './contamination-stage.ts'
 import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
-import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
+import { clearFolder, type EntryFile, type Task, writeEntry } from './journal.ts'
 import {
   addDocument,
   countDrop,
@@ -30,11 +30,7 @@ export type WriteItem =
   /** A drop list of an earlier stage, which is copied. */
   { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptDocumentsFile)
 
-export interface WriteTask {
-  type: 'write'
-  key: string
-  /** Folder of the journal entry. */
-  folder: string
+export interface WriteTask extends Task<'write'> {
   /** Folder of the corpus; paths of parts are relative to it. */
   base: string
   partPath: string

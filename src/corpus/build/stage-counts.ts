@@ -81,7 +81,7 @@ export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCount
   return [...merged.values()].map((counts) => ({ ...counts, dropped: sortKeys(counts.dropped) }))
 }
 
-export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> =>
+const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Samples of drops: the lowest-ranked ones of each stage and reason, in bounded memory. */

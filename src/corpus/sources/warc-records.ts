@@ -102,7 +102,7 @@ const readHead = async (reader: ByteReader): Promise<{ headers: Map<string, stri
 }
 
 /** Header lines as a map; folded lines are joined. */
-export const parseHeaders = (text: string, from: number): Map<string, string> => {
+const parseHeaders = (text: string, from: number): Map<string, string> => {
   const headers = new Map<string, string>()
   let last = ''
   for (const line of text.slice(from).split(/\r?\n/)) {

@@ -30,7 +30,7 @@ export interface DocumentCounterOptions {
 }
 
 /** The counts of one thread. */
-export interface CountedWords {
+interface CountedWords {
   words: WordTableData
   /** Paths of sorted runs on disk, to be added to `words`. */
   runs: string[]

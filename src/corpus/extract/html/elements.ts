@@ -4,11 +4,11 @@
 export const isBlock = 1
 export const isVoid = 2
 export const isHidden = 4
-export const isBoilerplate = 8
-export const isContainer = 16
+const isBoilerplate = 8
+const isContainer = 16
 export const isHeading = 32
 export const isCell = 64
-export const isMain = 128
+const isMain = 128
 
 const elementTraits = new Map<string, number>()
 const declare = (names: string, bits: number) => {

@@ -3,17 +3,17 @@
 
 import { parseConfig } from '../../core/index.ts'
 import type { GramIndex, GramOrigin } from './gram-index.ts'
-import { type DecontaminationOptions, decontaminationOptions } from './options.ts'
+import { type DecontaminationOptions, decontaminationOptions } from './test-sets.ts'
 
-export { GramCounter } from './gram-counter.ts'
-export { GramIndex, type TestSetFacts } from './gram-index.ts'
+export { GramCounter, GramIndex, type TestSetFacts } from './gram-index.ts'
 export {
   type DecontaminationOptions,
   decontaminationOptions,
+  readTestSet,
+  type TestSet,
   type TestSetOptions,
   testSetOptions,
-} from './options.ts'
-export { readTestSet, type TestSet } from './test-sets.ts'
+} from './test-sets.ts'
 
 /** One overlap of a document with a test set. */
 interface Overlap extends GramOrigin {

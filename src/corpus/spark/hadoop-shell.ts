@@ -159,7 +159,7 @@ export class HadoopShell {
       ],
       env: behindClassPath(own),
       onLine: (line) => lines.push(line),
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     return { code, lines, errors }
   }

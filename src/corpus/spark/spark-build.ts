@@ -4,17 +4,15 @@ import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promise
 import { basename, join, resolve } from 'node:path'
 import { ConfigError, DataError, exists, type Progress, type ProgressOptions } from '../../core/index.ts'
 import { schemeOf } from '../../files/index.ts'
-import { lookUp } from '../build/component-spec.ts'
 import { LocalFolder } from '../build/corpus-folder.ts'
-import type { InputFile } from '../build/inputs.ts'
-import type { Piece } from '../build/plan.ts'
+import type { InputFile, Piece } from '../build/inputs.ts'
 import type { BuildSettings } from '../build/resolve-options.ts'
-import { openDeduplicator, registeredDeduplicators } from '../build/signatures.ts'
+import { definitionOf, openDeduplicator } from '../build/signatures.ts'
 import { type BuildFindings, BuildSummary } from '../report/corpus-report.ts'
 import type { PieceTask } from './fetched-inputs.ts'
 import type { HadoopFolder } from './hadoop-folder.ts'
 import { splitAddress } from './hadoop-shell.ts'
-import type { OpenSpark } from './open-spark.ts'
+import { type OpenSpark, scriptConf } from './open-spark.ts'
 import {
   type FetchedInputs,
   type FetchedPlace,
@@ -24,7 +22,6 @@ import {
   sparkScript,
 } from './script.ts'
 import { shipWorker } from './ship-worker.ts'
-import { scriptConf } from './spark-conf.ts'
 import type { PartSummary, PieceSummary } from './stages.ts'
 import { runSpark } from './submit.ts'
 
@@ -156,7 +153,7 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
         }),
     dedup: settings.dedup.map((stage): ScriptDedup => {
       const { keyColumns, plan } = openDeduplicator(stage)
-      const { unit } = lookUp(registeredDeduplicators(), stage.type, 'dedup')
+      const { unit } = definitionOf(stage.type)
       return { stage: stage.stage, unit, columns: keyColumns, plan }
     }),
     ...(settings.contamination === undefined ? {} : { maxDocuments: settings.contamination.options.maxDocuments }),
@@ -169,15 +166,15 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
   try {
     await runSpark({
       submit: spark.submit,
-      ...(spark.master === undefined ? {} : { master: spark.master }),
+      master: spark.master,
       conf: { ...scriptConf(spark.conf), 'spark.sql.warehouse.dir': places.uri(`${places.run}/tables`) },
-      ...(worker.archive === undefined ? {} : { archive: worker.archive }),
+      archive: worker.archive,
       script,
       onLine: (line) => {
         const phase = results.add(line)
         if (phase !== undefined) progress?.update(results.phases - 1, { phase })
       },
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     progress?.update(phases)
   } finally {

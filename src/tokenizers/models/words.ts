@@ -1,10 +1,11 @@
-// WordPiece: greedy longest-match-first split; a word that cannot be split into tokens becomes one unknown token.
-// Independent of the normalizer and the pre-tokenizer.
+// Models in which a word outside the vocabulary becomes the unknown token: word-level, with one token per word, and
+// WordPiece, a greedy longest-match-first split. Independent of the normalizer and the pre-tokenizer.
 // @source Schuster and Nakajima 2012; Devlin et al. 2019 (BERT)
-import { DataError } from '../../core/index.ts'
-import type { Fields, JsonObject } from '../fields.ts'
+import type { ComponentType } from '../components.ts'
+import type { JsonObject } from '../fields.ts'
 import {
-  defineModel,
+  type Model,
+  putToken,
   readVocabulary,
   type TokenSink,
   type Vocabulary,
@@ -49,27 +50,14 @@ class WordPiece extends VocabularyModel {
       }
       if (id === undefined) start = -1
       else {
-        sink.ids.push(id)
-        sink.starts.push(start)
-        sink.ends.push(end)
+        putToken(sink, id, start, end)
         start = end
       }
     }
     if (start < 0) {
       sink.ids.length = sink.starts.length = sink.ends.length = first
-      sink.ids.push(this.#unknownId())
-      sink.starts.push(0)
-      sink.ends.push(word.length)
+      putToken(sink, this.unknownId(this.#options.unkToken), 0, word.length)
     }
-  }
-
-  #unknownId(): number {
-    const id = this.vocabulary.ids.get(this.#options.unkToken)
-    if (id === undefined)
-      throw new DataError(
-        `The unknown token ${JSON.stringify(this.#options.unkToken)} is not in the vocabulary: add it.`,
-      )
-    return id
   }
 
   allowsSplitBefore(): boolean {
@@ -107,13 +95,40 @@ const splitsPair = (word: string, at: number): boolean => {
   return before >= 0xd800 && before <= 0xdbff
 }
 
-/** The WordPiece model type. */
-export const wordPiece = defineModel({
-  type: 'WordPiece',
-  read: (fields: Fields) =>
-    new WordPiece(readVocabulary(fields.get('vocab'), fields.at('vocab')), {
-      unkToken: fields.string('unk_token'),
-      continuingSubwordPrefix: fields.string('continuing_subword_prefix'),
-      maxInputCharsPerWord: fields.integer('max_input_chars_per_word'),
-    }),
-})
+/** Reads a WordPiece model. */
+export const wordPiece: ComponentType<Model> = (fields) =>
+  new WordPiece(readVocabulary(fields.get('vocab'), fields.at('vocab')), {
+    unkToken: fields.string('unk_token'),
+    continuingSubwordPrefix: fields.string('continuing_subword_prefix'),
+    maxInputCharsPerWord: fields.integer('max_input_chars_per_word'),
+  })
+
+/** A word-level model. */
+class WordLevel extends VocabularyModel {
+  readonly #unkToken: string
+
+  constructor(vocabulary: Vocabulary, unkToken: string) {
+    super(vocabulary)
+    this.#unkToken = unkToken
+  }
+
+  tokenize(word: string, sink: TokenSink): void {
+    putToken(sink, this.vocabulary.ids.get(word) ?? this.unknownId(this.#unkToken), 0, word.length)
+  }
+
+  allowsSplitBefore(): boolean {
+    return false
+  }
+
+  toJson(): JsonObject {
+    return { type: 'WordLevel', vocab: vocabularyJson(this.entries()), unk_token: this.#unkToken }
+  }
+
+  files(): Record<string, string> {
+    return { 'vocab.json': JSON.stringify(vocabularyJson(this.entries())) }
+  }
+}
+
+/** Reads a word-level model. */
+export const wordLevel: ComponentType<Model> = (fields) =>
+  new WordLevel(readVocabulary(fields.get('vocab'), fields.at('vocab')), fields.string('unk_token'))

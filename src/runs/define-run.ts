@@ -24,7 +24,6 @@ export interface TaskCode {
 /** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */
 export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
-/** A recipe of several tasks with its kind. */
 type MultitaskDefinition = MultitaskInput &
   RecipeCode & {
     command: 'multitask'
@@ -34,7 +33,6 @@ type MultitaskDefinition = MultitaskInput &
 /** An alignment recipe with its kind. */
 export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 
-/** Recipes by their command. */
 interface RecipeDefinitions {
   pretrain: PretrainInput & RecipeCode
   finetune: FinetuneDefinition

@@ -41,14 +41,16 @@ export {
   shortNames,
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage, rewardTable, verdictsOf } from './compare/page.ts'
+export type { RewardChart, RewardChartPoint } from './compare/run-costs.ts'
 export {
   type ComparedDifference,
   comparePredictions,
+  openScoredRuns,
   type PredictionPair,
   type PredictionPairs,
-} from './compare/paired-differences.ts'
-export type { RewardChart, RewardChartPoint } from './compare/run-costs.ts'
-export { openScoredRuns, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
+  type ScoredRun,
+  scoredRecords,
+} from './compare/scored-run.ts'
 export {
   type AlignDefinition,
   defineRun,
@@ -106,7 +108,6 @@ export {
 export { type RunStart, readRunRecipe, startOf } from './kinds.ts'
 export { multitask } from './multitask/multitask.ts'
 export { type MultitaskRecipe, multitaskSchema } from './multitask/recipe.ts'
-export type { Limits, Prices, RunCosts, Speed } from './plan/costs.ts'
 export { calibratePlans, type LearnedCalibration, readRunPlan, type StartedPlan } from './plan/finished-plan.ts'
 export type { Fit } from './plan/fit.ts'
 export { acceleratorNames, interconnectNames, type Network, type NetworkSettings } from './plan/machines.ts'
@@ -130,10 +131,10 @@ export {
   type ScalingLaw,
   type ScalingPoint,
 } from './plan/scaling-law.ts'
+export type { Limits, Prices, RunCosts, Speed } from './plan/speed.ts'
 export type { PlannedCollectives, ProcessPlan, StepTime } from './plan/step-time.ts'
 export { openPretrainingRows, type PretrainingRow, type PretrainingRows } from './pretrain/browse-rows.ts'
-export { buildRun } from './pretrain/build.ts'
-export { pretrain } from './pretrain/pretrain.ts'
+export { buildRun, pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema, type SizeRule, sizeRule } from './pretrain/recipe.ts'
 export { recipeParts } from './recipe-parts.ts'
 export {
@@ -163,12 +164,11 @@ export {
   Specialists,
 } from './specialists/specialists.ts'
 export { runInSubprocess } from './subprocess/run-in-subprocess.ts'
-export type { SweepAxes } from './sweep/points.ts'
+export { parseRange, type SearchRange, type SweepAxes } from './sweep/points.ts'
 export { readSweep, type SweepState, type SweepTrial } from './sweep/read-sweep.ts'
 export type { SweepListener, SweptRun } from './sweep/run-points.ts'
 export { type SearchInput, searchSchema } from './sweep/search/methods.ts'
 export type { SearchTrial } from './sweep/search/run-search.ts'
-export { parseRange, type SearchRange } from './sweep/search/space.ts'
 export { replicateKeys, type SweepSetting, unrankedReason } from './sweep/summary.ts'
 export { type SweepInput, type SweepResult, sweep } from './sweep/sweep.ts'
 export { useModules, useModulesOf } from './use-modules.ts'

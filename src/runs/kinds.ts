@@ -5,20 +5,18 @@ import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, DataError, parseConfig, parseJson, show } from '../core/index.ts'
 import { runFiles } from '../tracking/index.ts'
-import { align, completeAlignment, resolveAlignment } from './align/align.ts'
+import { completeAlignment, resolveAlignment } from './align/align.ts'
 import { alignKind } from './align/build.ts'
 import { alignSchema } from './align/recipe.ts'
+import { startRun } from './engine/execute.ts'
 import type { CommonRecipe, RunKind, RunListener, RunRecipe, RunResult } from './engine/run-kind.ts'
-import { finetuneKind } from './finetune/build.ts'
-import { completeRecipe, finetune, resolveFinetuning } from './finetune/finetune.ts'
+import { completeRecipe, finetuneKind, resolveFinetuning } from './finetune/finetune.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
 import { multitaskKind } from './multitask/build.ts'
-import { completeMultitask, multitask, resolveMultitask } from './multitask/multitask.ts'
+import { completeMultitask, resolveMultitask } from './multitask/multitask.ts'
 import { multitaskSchema } from './multitask/recipe.ts'
-import { pretrainKind } from './pretrain/build.ts'
-import { pretrain, resolvePretraining } from './pretrain/pretrain.ts'
+import { pretrainKind, resolvePretraining } from './pretrain/pretrain.ts'
 import { applyDepth, pretrainSchema } from './pretrain/recipe.ts'
-import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
 import { comesWith, modulesOutside, useModules } from './use-modules.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
@@ -35,9 +33,13 @@ interface Entry extends RunStart {
   kind: RunKind
 }
 
-const entry = <Recipe extends CommonRecipe>(kind: RunKind<Recipe>, start: RunStart): Entry => ({
-  ...start,
+const entry = <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  parts: Pick<RunStart, 'schema' | 'check'> & { resolve(recipe: object, listener?: RunListener): Promise<Recipe> },
+): Entry => ({
+  ...parts,
   kind: kind as RunKind,
+  start: async (recipe, listener) => startRun(kind, await parts.resolve(recipe, listener), listener),
 })
 
 /** @throws ConfigError for settings of `adapter` that the variant does not have */
@@ -52,25 +54,21 @@ const kinds: Record<string, Entry> = {
     schema: pretrainSchema,
     check: (recipe) => void applyDepth(parseConfig(pretrainSchema, recipe, 'pretrain')),
     resolve: resolvePretraining,
-    start: (recipe, listener) => pretrain(recipe as PretrainInput, listener),
   }),
   finetune: entry(finetuneKind, {
     schema: finetuneSchema,
     check: (recipe) => checkAdapter(completeRecipe(recipe)),
     resolve: resolveFinetuning,
-    start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
   }),
   multitask: entry(multitaskKind, {
     schema: multitaskSchema,
     check: (recipe) => checkAdapter(completeMultitask(recipe)),
     resolve: resolveMultitask,
-    start: (recipe, listener) => multitask(recipe as MultitaskInput, listener),
   }),
   align: entry(alignKind, {
     schema: alignSchema,
     check: (recipe) => checkAdapter(completeAlignment(recipe)),
     resolve: resolveAlignment,
-    start: (recipe, listener) => align(recipe as AlignInput, listener),
   }),
 }
 

@@ -61,20 +61,20 @@ const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined>
   if (card === undefined || !isDeepStrictEqual({ ...(card.config as object), out }, { ...asJson(now), out })) return
   const { end, training } = await readHistory(out)
   if (end?.reason !== 'finished') return
+  const { modelStep, steps, tokens, wallSeconds: seconds, results, mainMetric, references, warnings = [] } = card
   return {
-    out,
-    model: join(out, runFiles.model),
-    reason: 'finished',
-    ...(end.cause && { cause: end.cause }),
-    ...(card.modelStep === undefined ? {} : { modelStep: card.modelStep }),
-    steps: card.steps,
-    tokens: card.tokens,
-    seconds: card.wallSeconds,
+    ...{
+      out,
+      model: join(out, runFiles.model),
+      modelStep,
+      reason: 'finished',
+      cause: end.cause,
+      steps,
+      tokens,
+      seconds,
+    },
     loss: training.loss?.values.at(-1) ?? Number.NaN,
-    metrics: { ...card.results },
-    ...(card.mainMetric && { mainMetric: card.mainMetric }),
-    ...(card.references && { references: card.references }),
-    warnings: card.warnings ?? [],
+    ...{ metrics: { ...results }, mainMetric, references, warnings },
   }
 }
 

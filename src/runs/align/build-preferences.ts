@@ -18,10 +18,10 @@ import {
 } from '../../training/index.ts'
 import { type AdaptedBase, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
-import { hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
 import { type BuildContext, type BuiltRun, once } from '../engine/run-kind.ts'
+import { hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../examples/run-data.ts'
 import { type AlignmentData, dataOf } from './data.ts'
 import { encodeAnswers, encodingNotes, lengthsOf, noneFits } from './encode-answers.ts'
 import { exportAligned, openJudge } from './export-aligned.ts'
@@ -40,7 +40,6 @@ export interface AlignInputs {
   records: SplitRecords<TaskRecord>
 }
 
-/** Examples of the records, by split. */
 export interface EncodedRecords {
   encoder: CompletionEncoder
   train: TaskExample[]
@@ -92,7 +91,6 @@ const encodeRecords = (
   }
 }
 
-/** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const restored = await restoreFunctions(recipe)
   // Shared with the plan, whose recipe is another one.
@@ -123,11 +121,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     ...(encoded.usesTemplate ? { chatTemplate: encoded.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
     stream,
-    ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
-      applied,
-      group: context.group,
-    }),
+    ...setOptimization({ ...recipe, learningRate }, trainable, stream, { applied, group: context.group }),
     ...(reference?.weights && { besideWeights: reference.weights }),
     ...savedAs(recipe, files.base, applied, (folder) =>
       writePromptFiles(folder, { recipe, applied, tokenizer, prompts: encoded }),

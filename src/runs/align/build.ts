@@ -16,7 +16,6 @@ import {
   refuseRolloutSettings,
 } from './reinforcement/complete-recipe.ts'
 
-/** A family of objectives. */
 interface AlignFamily {
   /** Fills in what the recipe leaves open. @throws ConfigError for settings that do not fit each other */
   complete(recipe: AlignRecipe): void
@@ -76,7 +75,6 @@ const comparison: RunComparison<AlignRecipe> = {
   rewards: (recipe, folder, metrics) => rewardPoints(recipe, folder, metrics),
 }
 
-/** The kind of run that aligns a model with preferences or rewards. */
 export const alignKind: RunKind<AlignRecipe> = {
   command: 'align',
   schema: alignSchema,

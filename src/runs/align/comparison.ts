@@ -14,8 +14,8 @@ import { resolveData } from '../../checkpoint/index.ts'
 import { DataError, parseJson } from '../../core/index.ts'
 import { readPrompts, type ScoreIntervals, scoreIntervals, type TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
-import { splitRecords } from '../engine/data-splits.ts'
 import type { RewardPoint, RunComparison } from '../engine/run-kind.ts'
+import { splitRecords } from '../examples/run-data.ts'
 import { type AlignmentPrediction, dataOf, parsePrediction } from './data.ts'
 import { columnsOf, findObjective } from './objectives.ts'
 import type { AlignRecipe } from './recipe.ts'
@@ -143,7 +143,6 @@ const bestOfN = async (recipe: AlignRecipe, folder: string, scorer: Scorer): Pro
   })
 }
 
-/** The places of a run. */
 export const rewardPoints = async (
   recipe: AlignRecipe,
   folder: string,

@@ -16,7 +16,6 @@ import {
 } from '../../tasks/index.ts'
 import { type AlignObjective, columnsOf } from './objectives.ts'
 
-/** Log-probabilities of a completion. */
 export interface ScoredCompletion {
   /** Sum over its tokens, in nats. */
   logProb: number
@@ -32,7 +31,6 @@ export interface AlignmentPrediction {
   completions: ScoredCompletion[]
 }
 
-/** How predictions for records of one kind are scored. */
 interface AlignmentScores<Record extends TaskRecord> {
   /**
    * The metric that runs are compared by. Without log-probabilities under the base it has another name, as it measures something else.
@@ -68,7 +66,6 @@ const half = (difference: number) =>
 const ratioOf = ({ logProb, base = Number.NaN }: ScoredCompletion) => logProb - base
 const perToken = ({ logProb, tokens }: ScoredCompletion) => logProb / tokens
 
-/** Accuracy and margin of pairs. */
 const pairScores: AlignmentScores<PreferenceRecord> = {
   mainMetric: (hasBase) => (hasBase ? 'accuracy' : 'likelihoodAccuracy'),
   score(records, predictions) {
@@ -152,7 +149,6 @@ export const parsePrediction = (fields: { [name: string]: unknown }, { id }: Tas
   return { id, completions }
 }
 
-/** What preference data says of an answer. */
 export type AnswerQuality = 'chosen' | 'rejected' | 'good' | 'bad'
 
 /** A kind of data: records, their examples, and the scores of a model on them. */
@@ -209,7 +205,6 @@ const ratings: AlignmentData<RatingRecord, RatedCompletion> = {
   scores: ratingScores,
 }
 
-/** The kinds of data that preference objectives learn from. */
 export const alignmentData = {
   // Each kind of data keeps its own type of record to itself, so that one list holds both.
   pairs: pairs as unknown as AlignmentData,

@@ -4,7 +4,7 @@ import { type ScoreCompletionsOptions, scoreCompletions } from '../../alignment/
 import { ConfigError } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type CompletionEncoder, expectFewSkipped, type TaskExample, type TaskRecord } from '../../tasks/index.ts'
-import { describeSkipped } from '../engine/data-splits.ts'
+import { describeSkipped } from '../examples/run-data.ts'
 import type { AlignmentData, AlignmentPrediction, ScoredCompletion } from './data.ts'
 import type { AlignRecipe } from './recipe.ts'
 
@@ -72,13 +72,12 @@ export const encodingNotes = (
 ): string[] => {
   const { maxSkipped = 0.1 } = columns as { maxSkipped?: number }
   expectFewSkipped(skipped, records, maxSkipped, path)
-  const truncated =
-    prompts + completions === 0
-      ? []
-      : [
-          `Truncated ${countOf(prompts, 'prompt')} to ${maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${maxLength} with the prompt: a truncated completion has no end token.`,
-        ]
-  return [...truncated, ...notes, ...describeSkipped(skipped)]
+  const lines = [...notes, ...describeSkipped(skipped)]
+  if (prompts + completions > 0)
+    lines.unshift(
+      `Truncated ${countOf(prompts, 'prompt')} to ${maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${maxLength} with the prompt: a truncated completion has no end token.`,
+    )
+  return lines
 }
 
 /** The sum over the tokens of a completion, in nats. */

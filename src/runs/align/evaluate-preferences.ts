@@ -29,16 +29,13 @@ export type PreferenceKind = keyof typeof alignmentData
 type PreferenceEncoding = Pick<AlignRecipe, 'template' | 'system' | 'maxLength' | 'maxPromptLength'> &
   Partial<Pick<AlignRecipe, 'columns' | 'tooLong'>>
 
-/** What a run that learned preferences says of evaluating its model. */
-interface PreferenceRun {
-  kind: PreferenceKind
-  /** What the run began with: the reference of its scores. */
-  base: string
-  encoding: PreferenceEncoding
-}
-
-/** How the run in a folder learned preferences; undefined for a folder without a run, or with another one. */
-export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | undefined> => {
+/**
+ * How the run in a folder learned preferences, with the base that it began with, which is the reference of its scores; undefined for a folder without
+ * a run, or with another one.
+ */
+export const preferenceRunOf = async (
+  folder: string,
+): Promise<{ kind: PreferenceKind; base: string; encoding: PreferenceEncoding } | undefined> => {
   if (!(await exists(join(folder, runFiles.recipe)))) return undefined
   // The next line checks that it is a recipe of `align`.
   const recipe = (await readRunRecipe(folder)) as unknown as AlignRecipe
@@ -48,22 +45,18 @@ export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | u
   return { kind, base, encoding: { columns, template, system, maxLength, maxPromptLength, tooLong } }
 }
 
-/** A model with its tokenizer. */
 interface ScoringModel {
   model: Model
   tokenizer: ModelTokenizer
 }
 
-/** What is evaluated. */
 interface EvaluatePreferencesInput extends PreferenceEncoding, ScoringModel {
   kind: PreferenceKind
-  /** File or folder of the records. */
   path: string
   /** Opens the model that answers are compared with; only likelihoods are scored without it. */
   reference?: (() => Promise<ScoringModel>) | undefined
 }
 
-/** Called while answers are scored. */
 interface EvaluatePreferencesHooks {
   onNote?(line: string): void
   /** Called after the answers of each model. */

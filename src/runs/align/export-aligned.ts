@@ -16,9 +16,9 @@ import { type ScoreIntervals, scoreIntervals, type TaskResult } from '../../task
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
-import { factsOfRecords } from '../engine/data-splits.ts'
 import { finalScores, type ReferenceScores, untrainedBase, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
+import { factsOfRecords } from '../examples/run-data.ts'
 import type { SavedSample } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
 import type { AlignmentPrediction } from './data.ts'
@@ -95,7 +95,6 @@ const judgeAnswers = async (
   return { judge: reward, kl }
 }
 
-/** What the export needs. */
 interface Aligned {
   inputs: AlignInputs
   encoded: EncodedRecords

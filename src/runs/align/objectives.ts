@@ -9,7 +9,6 @@ import { findRolloutObjective, rolloutObjectiveTypes } from './reinforcement/obj
 /** What an objective learns from: a key of `alignmentData`, or prompts that the model answers while it learns. */
 export type DataKind = 'pairs' | 'ratings' | 'prompts'
 
-/** An objective of alignment. */
 export interface AlignObjective {
   type: string
   source: string

@@ -21,7 +21,6 @@ import { findBase } from '../engine/base-files.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import type { AlignRecipe } from './recipe.ts'
 
-/** Folder of cached log-probabilities. */
 const cacheFolder = (): string => userCache('reference')
 
 /** What distinguishes the weights of the base, and the precision in which the reference computes. */
@@ -74,7 +73,6 @@ export const checkReference = async (
   ]
 }
 
-/** The reference of a run. */
 export interface OpenedReference extends Reference {
   /** Its weights, where each process has a part of them. */
   weights?: ShardedWeights

@@ -54,7 +54,6 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
   }
 }
 
-/** What decides on the files. */
 interface PromptFiles {
   recipe: Pick<AlignRecipe, 'tokenizer'>
   applied: Pick<AppliedAdapter, 'inPlace'>
@@ -63,7 +62,6 @@ interface PromptFiles {
   prompts: { usesTemplate: boolean; encoder: { template: string } }
 }
 
-/** Writes the files into the folder of a model. */
 export const writePromptFiles = async (
   folder: string,
   { recipe, applied, tokenizer, prompts: { usesTemplate, encoder } }: PromptFiles,

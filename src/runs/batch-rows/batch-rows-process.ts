@@ -4,14 +4,12 @@ import { NativeError, type PortableError, startProcess, unpackError } from '../.
 import type { BatchRows } from './batch-rows-types.ts'
 import { recipeVersion } from './locate-batch.ts'
 
-/** A message to the process. */
 export interface BatchQuestion {
   id: number
   folder: string
   step: number
 }
 
-/** A message from the process. */
 export type BatchAnswer = { id: number; rows: BatchRows } | { id: number; error: PortableError }
 
 /** Milliseconds without a question after which the process ends and frees its model. */

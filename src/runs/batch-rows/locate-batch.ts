@@ -11,7 +11,6 @@ export const recipeVersion = async (folder: string): Promise<string> => {
   return found === undefined ? '' : `${found.ino} ${found.mtimeMs} ${found.size}`
 }
 
-/** The place of a batch in a run. */
 export interface BatchLocation {
   /** Loss that was recorded; null for a step that was not completed. */
   loss: number | null

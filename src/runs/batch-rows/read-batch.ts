@@ -31,7 +31,6 @@ const tokenTexts = (tokenizer: Tokenizer, ids: readonly number[]): string[] =>
 const maxRows = 512
 const maxTokens = 60_000
 
-/** Loss of a row and of its labels. */
 interface RowLoss {
   loss: number | null
   /** Its part of the mean loss of the batch. */
@@ -119,7 +118,6 @@ export class BatchReader {
   }
 }
 
-/** Names of data that differ from what the run was trained on. */
 const changedData = async (folder: string, { hashes }: BuiltRun): Promise<string[]> => {
   const known = (await readRunCard(folder).catch(() => undefined))?.dataHashes ?? {}
   const changed = Object.keys(hashes).filter((name) => known[name] !== undefined && known[name] !== hashes[name])

@@ -3,7 +3,6 @@ import { isLowerBetter, type RunCard } from '../../tracking/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
 import type { RewardPoint } from '../engine/run-kind.ts'
 
-/** What a run took. */
 export interface Costs {
   seconds: number
   flops?: number
@@ -12,7 +11,6 @@ export interface Costs {
 
 /** What a point of score cost: 0.01 of the metric above the best score that takes no training. */
 export interface PointCosts extends Costs {
-  /** Points above the reference. */
   points: number
   /** The reference. */
   above: string
@@ -61,7 +59,6 @@ export interface RewardChartPoint extends Omit<RewardPoint, 'scorer' | 'reward'>
 
 /** Rewards against the KL divergence in nats that they were bought with. */
 export interface RewardChart {
-  /** Names of the rewards. */
   reward: string
   /** By KL divergence. */
   points: RewardChartPoint[]

@@ -7,7 +7,6 @@ import { ConfigError, exists } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type RunCard, readRunCard } from '../../tracking/index.ts'
 
-/** Where the parts of a base are. */
 export interface BaseFiles {
   /** Folder or file of the model. */
   base: string
@@ -55,7 +54,6 @@ export const readBaseCard = async (base: string): Promise<RunCard | undefined> =
   return undefined
 }
 
-/** What names a base and a tokenizer. */
 interface BaseAndTokenizer {
   base: string
   /** Tokenizer of the run (default: the base's own). */

@@ -52,7 +52,6 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   frozenWeights: FrozenWeights
   /** Initialise a new head although the base has one. */
   newHead?: boolean
-  /** Initialise all weights randomly. */
   randomInit?: boolean
 }
 
@@ -77,7 +76,6 @@ export const expectPrecision = ({
     )
 }
 
-/** The least that a recipe needs to have its defaults filled in. */
 interface Unfilled {
   batch: { sequences?: number; tokens?: number }
   budget: { [limit: string]: number | undefined }
@@ -108,3 +106,10 @@ export const absoluteModel = async <Path extends string | undefined>(path: Path)
 /** Data as it is kept in a recipe: an absolute path, or a data set of the Hub with its commit, whose files are downloaded. */
 export const settledData = (path: string, { onNote }: Pick<RunListener, 'onNote'> = {}): Promise<string> =>
   pinData(absoluteData(path), { onProgress: (file) => onNote?.(`Downloading ${file} …`) })
+
+/** The models that a recipe names, as absolute paths. */
+export const settleModels = async (recipe: { base?: string; tokenizer?: string; stack: string[] }): Promise<void> => {
+  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
+}

@@ -24,7 +24,6 @@ const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotP
   return sources.length === 0 ? undefined : () => new Map(sources.flatMap((tensors) => [...tensors()]))
 }
 
-/** The parts of a run that a checkpoint stores. */
 export const partsOf = ({
   trainable,
   stream,

@@ -12,12 +12,13 @@ import {
   licenseOf,
   type ModelCardInput,
   modelFiles,
+  type RunCard,
   readRunCard,
   renderModelCard,
   runCardRows,
   runFiles,
 } from '../../tracking/index.ts'
-import type { RecordFacts } from './data-splits.ts'
+import type { RecordFacts } from '../examples/run-data.ts'
 import type { FinalScores } from './run-kind.ts'
 
 /** Scores of predictions that take no training, on the same records. */
@@ -44,9 +45,7 @@ interface EvaluationTiming {
   examplesPerSecond: number
 }
 
-/** What an evaluation is written from. */
 interface EvaluationFiles {
-  /** Scores and counts. */
   result: TaskSummary
   /** Of the records that were scored. */
   records: RecordFacts
@@ -67,7 +66,7 @@ export const writeEvaluationFiles = async (
   const { seconds, ...summary } = result
   const evaluation: Evaluation = {
     ...summary,
-    ...(labels === undefined ? {} : { labels: [...labels] }),
+    labels: labels && [...labels],
     records,
     parameters,
     references: [...references],
@@ -95,7 +94,6 @@ export const readEvaluation = async (folder: string): Promise<Evaluation | undef
   }
 }
 
-/** The name of the reference that is the base before training. */
 export const untrainedBase = 'untrained base'
 
 interface Evaluated {
@@ -141,7 +139,6 @@ export const finalScores = (
   }
 }
 
-/** The fields of a recipe that a card shows. */
 interface CardRecipe {
   base?: string
   data?: unknown
@@ -176,21 +173,20 @@ export type CardFacts = Pick<
   'base' | 'relation' | 'license' | 'data' | 'results' | 'task' | 'tables' | 'limitations'
 >
 
-const referencesTable = (references: readonly { name: string; metrics: object }[], metric: string): CardTable[] => {
-  const rows = references.flatMap(({ name, metrics }) => {
-    const value = (metrics as Record<string, { value: number } | undefined>)[metric]?.value
-    return value === undefined ? [] : [[name, String(Number(value.toPrecision(4)))]]
-  })
-  return rows.length === 0
-    ? []
-    : [
-        {
-          title: 'References',
-          text: 'Scores without training, on the same records.',
-          header: ['reference', metric],
-          rows,
-        },
-      ]
+const referencesTable = (references: readonly ReferenceScores[], metric: string): CardTable[] => {
+  const rows = references.flatMap(({ name, metrics }) =>
+    metrics[metric] === undefined ? [] : [[name, short(metrics[metric].value)]],
+  )
+  const text = 'Scores without training, on the same records.'
+  return rows.length === 0 ? [] : [{ title: 'References', text, header: ['reference', metric], rows }]
+}
+
+const costTable = (run: RunCard, variant: string | undefined, parameters: Evaluation['parameters']): CardTable => {
+  const rows: string[][] = []
+  if (variant !== undefined) rows.push(['Method', variant])
+  if (parameters !== undefined)
+    rows.push(['Trained parameters', `${formatCount(parameters.trained)} of ${formatCount(parameters.total)}`])
+  return { title: 'Training and its cost', header: ['what', 'value'], rows: [...rows, ...runCardRows(run)] }
 }
 
 /** Reads what the folder of a model, and the run that it is in, say about it. */
@@ -204,44 +200,18 @@ export const readCardFacts = async (folder: string): Promise<CardFacts> => {
   const validation = dataNames(recipe.validation, 'validation')
   const records = evaluation?.records?.count
   const isAdapter = await exists(join(folder, 'adapter_config.json'))
-  const license =
-    (await readLicense(folder)) ?? (recipe.base === undefined ? undefined : await readLicense(recipe.base))
+  const { base, task, variant } = recipe
+  const held =
+    validation.length > 0 || records === undefined ? validation : [{ name: 'a share of the data', use: 'validation' }]
   return {
-    ...(recipe.base === undefined
-      ? {}
-      : { base: await publicName(recipe.base), relation: isAdapter ? 'adapter' : 'finetune' }),
-    ...(license === undefined ? {} : { license }),
-    ...(recipe.task === undefined ? {} : { task: recipe.task }),
-    data: [
-      ...dataNames(recipe.data, 'training'),
-      ...(validation.length > 0 || records === undefined
-        ? validation
-        : [{ name: 'a share of the data', use: 'validation' }]
-      ).map((one) => ({ ...one, ...(records === undefined ? {} : { records }) })),
-    ],
+    ...(base !== undefined && { base: await publicName(base), relation: isAdapter ? 'adapter' : 'finetune' }),
+    license: (await readLicense(folder)) ?? (base === undefined ? undefined : await readLicense(base)),
+    task,
+    data: [...dataNames(recipe.data, 'training'), ...held.map((one) => ({ ...one, records }))],
     results,
     tables: [
       ...referencesTable(evaluation?.references ?? [], evaluation?.mainMetric ?? ''),
-      ...(run === undefined
-        ? []
-        : [
-            {
-              title: 'Training and its cost',
-              header: ['what', 'value'],
-              rows: [
-                ...(recipe.variant === undefined ? [] : [['Method', recipe.variant]]),
-                ...(evaluation?.parameters === undefined
-                  ? []
-                  : [
-                      [
-                        'Trained parameters',
-                        `${formatCount(evaluation.parameters.trained)} of ${formatCount(evaluation.parameters.total)}`,
-                      ],
-                    ]),
-                ...runCardRows(run),
-              ],
-            },
-          ]),
+      ...(run === undefined ? [] : [costTable(run, variant, evaluation?.parameters)]),
     ],
     limitations: [...(run?.warnings ?? [])],
   }
@@ -252,7 +222,6 @@ const summaryOf = ({ task, base }: CardFacts): string => {
   return base === undefined ? 'A language model, pretrained from scratch.' : `${base}, trained further.`
 }
 
-/** The card of a model that a run has finished. */
 export const runModelCard = async (folder: string, name: string): Promise<string> => {
   const facts = await readCardFacts(folder)
   return renderModelCard({

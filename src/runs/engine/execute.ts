@@ -1,27 +1,20 @@
-// Executes a run of any kind in its folder: locks the folder, builds the run, trains it or does its work without steps, and explains what ended it.
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+// Executes a run of any kind in its folder: locks the folder, builds the run, trains it with checkpoints and events or does its work without steps,
+// exports the model, and explains what ended it.
 import { memoryUsage } from 'node:process'
-import {
-  CheckpointError,
-  ConfigError,
-  diskFault,
-  parseJson,
-  programCall,
-  TunesmithError,
-  writeFileAtomic,
-} from '../../core/index.ts'
-import { inGroup, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
+import { CheckpointError, ConfigError, diskFault, programCall, TunesmithError } from '../../core/index.ts'
+import { inGroup, onFirst, type ProcessGroup, readLaunch } from '../../distributed/index.ts'
 import { checkGpu, deviceNotice, isDeterministic, setDeterministic, setMemoryLimit } from '../../tensor/index.ts'
-import { lockRun, runFiles } from '../../tracking/index.ts'
-import { listSnapshots, type PreFlight } from '../../training/index.ts'
+import { lockRun, type TrainingEvent } from '../../tracking/index.ts'
+import { initialState, type LoopState, listSnapshots, type PreFlight, RiseWatch, train } from '../../training/index.ts'
 import { predictRun } from '../plan/predict-run.ts'
-import { executeSteps } from './execute-steps.ts'
-import { hashCode, restoreFunctions } from './recipe-functions.ts'
+import { exportModel } from './checkpoints.ts'
+import { callbacksOf, checkNew, checkRun, type Latest, recordExtension, savedState, startRecord } from './loop-setup.ts'
+import { checkCode } from './recipe-functions.ts'
 import {
   type BuiltRun,
   type CommonRecipe,
   type FitResult,
+  type ModelVisitor,
   type NonIterativeFit,
   type RunKind,
   type RunListener,
@@ -30,32 +23,18 @@ import {
   type RunResult,
   SharedData,
 } from './run-kind.ts'
-import { expectGroupFits, explainBudget } from './run-limits.ts'
-import { openRecord, type RunRecord, readPrediction, watchMemory } from './run-record.ts'
-
-/**
- * Keeps the hashes of the user's code in the folder of a new run, and compares those of a resumed one. Reads the functions of its recipe.
- * @returns lines for people
- * @throws ConfigError for a recipe file that throws, or is gone
- */
-const checkCode = async (recipe: CommonRecipe, mode: RunMode): Promise<string[]> => {
-  const path = join(recipe.out, runFiles.code)
-  const now = await hashCode(recipe)
-  const notes = await restoreFunctions(recipe, { again: mode !== 'new' })
-  const text = mode === 'new' ? undefined : await readFile(path, 'utf8').catch(() => undefined)
-  if (Object.keys(now).length === 0) return notes
-  const before =
-    text === undefined ? {} : (parseJson(text, { path, advice: () => 'Delete the file.' }) as Record<string, string>)
-  await writeFileAtomic(path, `${JSON.stringify({ ...now, ...before }, null, 2)}\n`)
-  const changed = Object.keys(now).filter((file) => before[file] !== undefined && before[file] !== now[file])
-  return [
-    ...notes,
-    ...changed.map(
-      (file) =>
-        `warning: ${file} has changed since the run was started, and its new code is used: steps before and after may not be comparable. Restore the file, or start the run again in a new folder, for one result.`,
-    ),
-  ]
-}
+import { expectBudgetFits, expectGroupFits, explainBudget } from './run-limits.ts'
+import {
+  expectNewFolder,
+  openRecord,
+  type RunRecord,
+  readPrediction,
+  type StartCosts,
+  StepCosts,
+  watchMemory,
+  writePrediction,
+} from './run-record.ts'
+import { RunCallbacks } from './user-code.ts'
 
 /** @param group processes that divide the work, of which the first one writes and shows it */
 const executeNonIterative = async (
@@ -169,6 +148,16 @@ export const execute = async <Recipe extends CommonRecipe>(
   return result
 }
 
+/** Executes a new run in its folder. @throws ConfigError for a folder that has a run, or files that a run would replace */
+export const startRun = async <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  recipe: Recipe,
+  listener: RunListener,
+): Promise<RunResult> => {
+  await expectNewFolder(recipe.out)
+  return execute(kind, recipe, 'new', listener)
+}
+
 const executeInFolder = async <Recipe extends CommonRecipe>(
   kind: RunKind<Recipe>,
   recipe: Recipe,
@@ -221,4 +210,177 @@ const executeInFolder = async <Recipe extends CommonRecipe>(
     await shared.close()
     await unlock()
   }
+}
+
+const executeSteps = async (
+  run: BuiltRun,
+  mode: RunMode,
+  listener: RunListener,
+  start: StartCosts,
+  group?: ProcessGroup,
+): Promise<RunResult> => {
+  const { recipe, trainable } = run
+  const record = await openRecord(recipe, mode, listener, { silent: group !== undefined && !group.first })
+  const flight = checkRun(run)
+  expectBudgetFits(recipe.memoryBudget, flight.memory.gradients, recipe.device)
+  if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
+  const saved = mode === 'new' ? undefined : await savedState(run, mode, (line) => listener.onNote?.(line), group)
+  const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
+  const callbacks = new RunCallbacks(recipe, group === undefined || group.first)
+  const { prediction } = start
+  await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step, prediction })
+  const { step, tokens, position: examples } = state
+  const latest: Latest = {
+    step,
+    tokens,
+    examples,
+    loss: Number.NaN,
+    metrics: {},
+    rise: new RiseWatch(),
+    costs: new StepCosts(),
+    reason: 'interrupted',
+  }
+  if (state.best !== null) latest.best = state.best.step
+  callbacks.open()
+  try {
+    await startRecord(record, run, saved, flight, latest, callbacks)
+    if (mode === 'extend') recordExtension(record, run, state, latest.learningRate)
+    if (prediction !== undefined && !start.isPlanned) await writePrediction(recipe.out, prediction)
+    const { signal } = listener
+    // From here on each process has its part of the weights only.
+    run.shardedWeights?.close()
+    run.besideWeights?.close()
+    await withVisitor(run, listener, (visitor) =>
+      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
+    )
+    callbacks.check()
+    record.close()
+  } catch (error) {
+    await record.fail((await explainDiskFault(error, recipe.out)) as Error, latest.step)
+    throw error
+  } finally {
+    callbacks.close()
+  }
+  const measured = latest.costs.measurement(start)
+  const { reason, cause, step: steps, tokens: seen, loss } = latest
+  const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exportModel>>> =
+    reason === 'finished' ? await exportModel(run, latest.best, group) : {}
+  const { parameters } = flight
+  return record.finish({
+    reason,
+    cause,
+    model,
+    modelStep,
+    steps,
+    tokens: seen,
+    examples: latest.examples,
+    loss,
+    metrics: latest.metrics,
+    ...scores,
+    ...(reason === 'finished' && { warnings: [...latest.rise.warnings(), ...(scores?.warnings ?? [])] }),
+    parameters,
+    flops: measured.flops ?? flight.flopsPerToken * seen,
+    prediction,
+    measured,
+    hashes: run.hashes,
+  })
+}
+
+/** Trains, with the visitor that the listener opens on the model, if there is one. */
+const withVisitor = async (
+  { trainable: { model }, tokenizer, chatTemplate, recipe: { out }, shardedWeights }: BuiltRun,
+  listener: RunListener,
+  trainWith: (visitor: ModelVisitor | undefined) => Promise<void>,
+): Promise<void> => {
+  const template = chatTemplate ?? tokenizer.chatTemplate
+  if (shardedWeights !== undefined && listener.onModel !== undefined)
+    throw new ConfigError('`--ui` needs all weights between steps: set `shard` to gradients, or leave it out.')
+  const visitor = await listener.onModel?.({
+    model,
+    tokenizer,
+    folder: out,
+    ...(template === undefined ? {} : { template }),
+  })
+  try {
+    await trainWith(visitor)
+  } finally {
+    await visitor?.close()
+  }
+}
+
+interface TrainOptions {
+  state: LoopState
+  isResumed: boolean
+  latest: Latest
+  signal?: AbortSignal | undefined
+  visitor: ModelVisitor | undefined
+  callbacks: RunCallbacks
+  group?: ProcessGroup
+}
+
+const trainRun = async (
+  record: RunRecord,
+  run: BuiltRun,
+  { state, isResumed, latest, signal, visitor, callbacks, group }: TrainOptions,
+): Promise<void> => {
+  const { trainable, stream, optimizer, average, shardedWeights, learningRate, length, evaluate, sample, recipe } = run
+  const events = train({
+    trainable,
+    stream,
+    optimizer,
+    average,
+    shardedWeights,
+    settings: recipe,
+    learningRate,
+    length: { ...length, done: (at) => callbacks.stopped || length.done(at) },
+    state,
+    device: recipe.device,
+    signal,
+    ...(visitor === undefined ? {} : { beforeStep: ({ step }: LoopState) => visitor.beforeStep(step) }),
+    group,
+    evaluate,
+    sample: sample && (() => onFirst(group, sample)),
+    ...callbacksOf(record, run, latest, group),
+  })
+  const take = (event: TrainingEvent): void => {
+    // A run that was stopped before its first step has its start event already.
+    if (event.type === 'start' && isResumed) return
+    if (event.type === 'step') {
+      Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
+      latest.costs.add(event)
+    }
+    if (event.type === 'evaluation') latest.metrics = event.metrics
+    if (event.type === 'evaluation' && event.best) latest.best = event.step
+    if (event.type === 'end' && event.reason === 'finished')
+      Object.assign(latest, { reason: 'finished', cause: event.cause })
+    record.append(event)
+    // The loss of examples that the model itself makes, rollouts, has no scale that its first step sets.
+    const rise = event.type === 'step' && stream.online === undefined ? latest.rise.add(event.loss) : undefined
+    if (rise !== undefined)
+      record.append({ type: 'incident', kind: 'divergence', time: event.time, step: event.step, message: rise })
+  }
+  for (let next = await events.next(); next.done !== true; next = await events.next()) {
+    try {
+      take(next.value)
+      await callbacks.take(next.value, signal)
+    } catch (error) {
+      await endWith(events, error, (event) => record.keep(event))
+    }
+  }
+}
+
+/** Ends the loop with the error of a listener, or of a record that cannot be written. The loop saves its last sound weights first. */
+const endWith = async (
+  events: ReturnType<typeof train>,
+  error: unknown,
+  keep: (event: TrainingEvent) => void,
+): Promise<never> => {
+  for (let next = await events.throw(error); next.done !== true; next = await events.next()) {
+    try {
+      keep(next.value)
+    } catch {
+      // The first error tells more.
+    }
+  }
+  throw error
 }

@@ -2,9 +2,8 @@
 // together. Independent of what is learned.
 import { ConfigError, sha256 } from '../../core/index.ts'
 import type { TaskRecord } from '../../tasks/index.ts'
-import { expectBothParts, splitKey } from './data-splits.ts'
+import { expectBothParts, splitKey } from '../examples/run-data.ts'
 
-/** Which records of one file validate. */
 interface SplitSettings {
   /** Number of parts. */
   folds?: number | undefined

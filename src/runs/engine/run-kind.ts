@@ -19,9 +19,7 @@ import type {
   TrainingSettings,
 } from '../../training/index.ts'
 
-/** The settings that every kind of recipe has. */
 export interface CommonRecipe extends TrainingSettings {
-  /** The kind of run. */
   command: string
   out: string
   device: string
@@ -37,7 +35,6 @@ export interface GeneratedSample {
   text: string
 }
 
-/** The final evaluation of a finished model. */
 export interface FinalScores {
   metrics: Record<string, number>
   /** The metric that tells the model from the references. */
@@ -94,7 +91,6 @@ export interface BuiltRun {
   close(): void
 }
 
-/** What a non-iterative fit may use while it works. */
 export interface FitContext {
   /** Stores and shows a line for people. */
   note(line: string): void
@@ -105,7 +101,6 @@ export interface FitContext {
   group?: ProcessGroup
 }
 
-/** The outcome of a non-iterative fit. */
 export interface FitResult extends FinalScores {
   loss: number
   tokens: number
@@ -118,16 +113,13 @@ export interface FitResult extends FinalScores {
   cachedShare?: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
-  /** Folder of the finished model. */
   model: string
 }
 
 /** Does the whole work of a run and writes its model. It throws when the signal aborts; repeated, it reuses what it cached. */
 export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
-/** What the building of a run may use. */
 export interface BuildContext {
-  /** The processes that train together. */
   group?: ProcessGroup
   /** Shows a line without storing it. */
   say(line: string): void
@@ -178,7 +170,6 @@ export interface RunComparison<Recipe> {
   rewards?(recipe: Recipe, folder: string, metrics: ScoreIntervals): Promise<RewardPoint[]>
 }
 
-/** A part of a run that is compared on its own. */
 interface RunPart {
   name: string
   /** The recipe of a run that has this part alone. */
@@ -187,7 +178,6 @@ interface RunPart {
   comparison: RunComparison<any>
 }
 
-/** A kind of run: `pretrain`, `finetune`, `align`. */
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
@@ -203,7 +193,6 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
 /** Whether a run is started in a new folder, or continued from what is in its folder: under its budget, or under a larger one. */
 export type RunMode = 'new' | 'resume' | 'extend'
 
-/** How a run starts. */
 interface RunStartFacts {
   resumed: boolean
   step: number
@@ -278,7 +267,6 @@ interface Closable {
 const isClosable = (value: unknown): value is Closable =>
   typeof (value as Partial<Closable> | null)?.close === 'function'
 
-/** Data by name. */
 export class SharedData {
   readonly #made = new Map<string, Promise<unknown>>()
 
@@ -296,7 +284,6 @@ export class SharedData {
     }
   }
 
-  /** Closes the values that can be closed. */
   async close(): Promise<void> {
     for (const made of this.#made.values()) {
       const value = await made.catch(() => undefined)

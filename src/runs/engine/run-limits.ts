@@ -40,7 +40,6 @@ export const expectBatchFits = (
   )
 }
 
-/** The sizes that the parameters of a transformer follow from. */
 export interface ModelSize {
   hiddenSize: number
   numLayers: number

@@ -31,9 +31,8 @@ import {
   writeRunCard,
 } from '../../tracking/index.ts'
 import { runModelCard } from './evaluation-files.ts'
-import type { CommonRecipe, FinalScores, RunListener, RunMode, RunResult } from './run-kind.ts'
+import type { CommonRecipe, FitResult, RunListener, RunMode, RunResult } from './run-kind.ts'
 
-/** Time and energy of one session. */
 interface Session {
   /** ISO time. */
   started: string
@@ -52,7 +51,6 @@ interface Sessions {
   stop(): void
 }
 
-/** Begins a session. */
 export const openSessions = async (out: string, { first }: { first: boolean }): Promise<Sessions> => {
   const path = join(out, runFiles.sessions)
   const earlier = first ? [] : await readSessions(path)
@@ -162,7 +160,6 @@ export interface StartCosts {
   memory: MemoryWatch
 }
 
-/** Sums of the steps of a run. */
 export class StepCosts {
   #seconds = 0
   #tokens = 0
@@ -195,31 +192,16 @@ export const readPrediction = async (folder: string): Promise<RunPrediction | un
   }
 }
 
-/** Stores the prediction of a run. */
 export const writePrediction = (folder: string, prediction: RunPrediction): Promise<void> =>
   writeFile(join(folder, runFiles.plan), `${JSON.stringify(prediction, null, 2)}\n`)
 
 /** What a run has done when it ends. */
-interface RunFacts extends FinalScores {
-  reason: RunResult['reason']
-  cause?: RunResult['cause']
-  model?: string
-  modelStep?: number
-  steps: number
-  tokens: number
-  examples: number
-  loss: number
-  /** Trained parameters. */
-  parameters: number
-  /** Floating-point operations, estimated. */
-  flops: number
-  /** Share of the texts whose features were in the cache. */
-  cachedShare?: number
+interface RunFacts
+  extends Omit<RunResult, 'out' | 'seconds' | 'warnings'>,
+    Pick<FitResult, 'examples' | 'parameters' | 'flops' | 'cachedShare' | 'hashes' | 'warnings'> {
   /** What the plan predicted before the first step, and what the steps took. */
   prediction?: RunPrediction
   measured?: RunMeasurement
-  /** SHA-256 of what the run depends on. */
-  hashes: Record<string, string>
 }
 
 const versions = (): Record<string, string> => ({
@@ -250,11 +232,11 @@ export class RunRecord {
   #tracker: RunTracker | undefined
 
   constructor(recipe: CommonRecipe, mode: RunMode, listener: RunListener, sessions: Sessions, silent: boolean) {
-    this.#silent = silent
     this.#recipe = recipe
     this.#mode = mode
     this.#listener = listener
     this.#sessions = sessions
+    this.#silent = silent
   }
 
   /**
@@ -302,12 +284,10 @@ export class RunRecord {
     this.#tracker?.flush({ sync: true })
   }
 
-  /** Writes what this session took so far. */
   noteSession(): Promise<void> {
     return this.#sessions.note()
   }
 
-  /** Records the error that ends the run. */
   async fail({ message }: Error, step: number): Promise<void> {
     try {
       try {
@@ -338,8 +318,6 @@ export class RunRecord {
     const { mainMetric, references, cachedShare = 0, prediction, measured } = facts
     const lacking = fallbackNotice(this.#fallbacks)
     const warnings = [...(facts.warnings ?? []), ...(lacking === undefined ? [] : [lacking])]
-    const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
-    const exported = modelStep === undefined ? {} : { modelStep }
     const card = makeRunCard({
       name: out,
       seed,
@@ -347,7 +325,7 @@ export class RunRecord {
       dataHashes: hashes,
       config: this.#recipe,
       steps,
-      ...exported,
+      modelStep,
       tokens,
       examples,
       wallSeconds,
@@ -355,14 +333,15 @@ export class RunRecord {
       resumed: count - 1,
       parameters,
       flops,
-      ...(cachedShare > 0 ? { cachedShare } : {}),
+      cachedShare: cachedShare > 0 ? cachedShare : undefined,
       energyJoules,
       pricePerHour,
       results: { ...metrics },
-      ...compared,
-      ...(warnings.length > 0 ? { warnings } : {}),
-      ...(prediction && { prediction }),
-      ...(measured && { measured }),
+      mainMetric,
+      references,
+      warnings: warnings.length > 0 ? warnings : undefined,
+      prediction,
+      measured,
     })
     if (!this.#silent) {
       await writeRunCard(out, card)
@@ -370,18 +349,20 @@ export class RunRecord {
         await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
       await writeReports(out)
     }
+    const seconds = wallSeconds
     return {
       out,
       model,
-      ...exported,
+      modelStep,
       reason,
-      ...(cause && { cause }),
+      cause,
       steps,
       tokens,
-      seconds: wallSeconds,
+      seconds,
       loss,
       metrics,
-      ...compared,
+      mainMetric,
+      references,
       warnings,
     }
   }

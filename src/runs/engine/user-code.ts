@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ConfigError, packageRoot, programCall, ShapeError, TunesmithError } from '../../core/index.ts'
 import type { TrainingEvent } from '../../tracking/index.ts'
-import { functionOf, namesFunctions } from './recipe-functions.ts'
+import { callableOf, namesFunctions } from './recipe-functions.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
 /** What a callback may use. */
@@ -29,7 +29,7 @@ export interface StopContext {
 export type StopRule = (context: StopContext) => boolean | Promise<boolean>
 
 /** Where a function of a recipe is, for messages. */
-export interface UserCall {
+interface UserCall {
   /** `callback`, `loss` … */
   noun: string
   name: string
@@ -54,6 +54,13 @@ const placeOf = (error: Error, recipeFile: string | undefined): string | undefin
   const root = packageRoot()
   return (own ?? frames.find(({ path }) => !path.startsWith(root) && !path.includes('/node_modules/')))?.place
 }
+
+/** The call of a function of a recipe. */
+export const callOf = (
+  noun: string,
+  input: unknown,
+  { out, recipeFile, callbackSeconds: seconds }: Pick<CommonRecipe, 'out' | 'recipeFile' | 'callbackSeconds'>,
+): UserCall => ({ noun, name: (input as { name?: string }).name ?? noun, out, recipeFile, seconds })
 
 const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
 
@@ -199,7 +206,6 @@ class StrayErrors {
 
 const strayEvents = ['uncaughtException', 'unhandledRejection'] as const
 
-/** Functions of a recipe that follow a run. */
 export class RunCallbacks {
   readonly #recipe: CommonRecipe
   readonly #callbacks: { call: UserCall; run: RecipeCallback }[]
@@ -214,22 +220,15 @@ export class RunCallbacks {
     const { out, callbacks, stopWhen } = recipe
     this.#recipe = recipe
     this.#strays = new StrayErrors(recipe)
-    this.#callbacks = (isFirst ? callbacks : []).map((input) => {
-      const given = functionOf(input, 'callbacks', out) as RecipeCallback | { onEvent: RecipeCallback }
-      const run: RecipeCallback =
-        typeof given === 'function' ? given : (event, context) => given.onEvent(event, context)
-      return { call: this.#call('callback', input), run }
-    })
-    if (stopWhen !== undefined) {
-      const given = functionOf(stopWhen, 'stopWhen', out) as StopRule | { stopWhen: StopRule }
-      const stops: StopRule = typeof given === 'function' ? given : (context) => given.stopWhen(context)
-      this.#rule = { call: this.#call('stopping rule', stopWhen), stops }
-    }
-  }
-
-  #call(noun: string, input: unknown): UserCall {
-    const { out, recipeFile, callbackSeconds: seconds } = this.#recipe
-    return { noun, name: (input as { name?: string }).name ?? noun, out, recipeFile, seconds }
+    this.#callbacks = (isFirst ? callbacks : []).map((input) => ({
+      call: callOf('callback', input, recipe),
+      run: callableOf<RecipeCallback>(input, 'callbacks', out),
+    }))
+    if (stopWhen !== undefined)
+      this.#rule = {
+        call: callOf('stopping rule', stopWhen, recipe),
+        stops: callableOf<StopRule>(stopWhen, 'stopWhen', out),
+      }
   }
 
   /** An evaluation of an earlier session. */

@@ -17,7 +17,6 @@ import {
 import { expandFiles } from '../../files/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 
-/** Where encoded examples are kept. */
 export const exampleCache = (): string => userCache('examples')
 
 const manifestFile = 'manifest.json'
@@ -31,16 +30,6 @@ interface Manifest<Meta> {
   files: { [name: string]: { bytes: number; sha256: string } }
   /** SHA-256 of the other fields. */
   sha256: string
-}
-
-/** A folder of the cache that is complete. */
-interface CacheEntry<Meta> {
-  folder: string
-  meta: Meta
-  /** Whether it was made just now. */
-  built: boolean
-  /** Why an earlier one could not be used. */
-  problem?: string
 }
 
 const sealed = <Meta>(content: Omit<Manifest<Meta>, 'sha256'>): string => sha256(JSON.stringify(content))
@@ -92,7 +81,6 @@ const makeRoom = async (root: string, keep: string): Promise<void> => {
   }
 }
 
-/** Size and SHA-256 of each file of a folder. */
 const filesOf = async (folder: string): Promise<Manifest<unknown>['files']> => {
   const files: Manifest<unknown>['files'] = {}
   for (const name of (await readdir(folder)).filter((one) => one !== '.lock').sort()) {
@@ -115,7 +103,8 @@ const makeRoot = async (root: string): Promise<void> => {
 }
 
 /**
- * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished.
+ * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished. `problem` says why an earlier one
+ * could not be used.
  * @param build fills an empty folder, and returns what is stored in the manifest
  * @throws ConfigError when the disk is full or cannot be written
  */
@@ -123,7 +112,7 @@ export const cacheEntry = async <Meta>(
   root: string,
   name: string,
   build: (folder: string) => Promise<Meta>,
-): Promise<CacheEntry<Meta>> => {
+): Promise<{ folder: string; meta: Meta; built: boolean; problem?: string | undefined }> => {
   const folder = join(root, name)
   await makeRoot(root)
   let problem = (await removeUnfinished(root, name)) ? 'unfinished' : undefined
@@ -152,7 +141,7 @@ export const cacheEntry = async <Meta>(
     throw new ConfigError(`${fault} while writing the cache of encoded examples in ${root}. Free space, ${elsewhere}.`)
   }
   await makeRoom(root, name)
-  return { folder, meta: meta as Meta, built: true, ...(problem === undefined ? {} : { problem }) }
+  return { folder, meta: meta as Meta, built: true, problem }
 }
 
 /** SHA-256 of every file below a path, by its path. */
@@ -188,5 +177,4 @@ export const tokenizerHash = (tokenizer: Tokenizer): string => {
   return sha256(JSON.stringify([tokenizer.toJson(), special, maxLength, truncationSide, chatTemplate, config]))
 }
 
-/** A short hash of any plain data. */
 export const keyOf = (...parts: readonly unknown[]): string => sha256(JSON.stringify(parts)).slice(0, 32)

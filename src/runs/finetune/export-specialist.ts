@@ -32,7 +32,6 @@ import {
   SetScores,
 } from './write-evaluation.ts'
 
-/** What the evaluation and the export of a specialist need. */
 export interface Specialist {
   recipe: FinetuneRecipe
   data: FinetuneData
@@ -45,14 +44,12 @@ export interface Specialist {
 /** Writes a model into a folder, with more files beside the weights. */
 type Save = (folder: string, addFiles: (folder: string) => Promise<void>) => Promise<void>
 
-/** How validation records are scored. */
 interface EvaluationSettings {
   maxLength: number
   /** Tasks that generate text answer this many records, the first ones. */
   answers: number
   /** Score the first ones only (default: all). */
   limit?: number | undefined
-  /** The processes that divide the records. */
   group?: ProcessGroup | undefined
   /** Whether scores have confidence intervals (default: true). */
   intervals?: boolean

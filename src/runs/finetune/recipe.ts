@@ -217,7 +217,6 @@ const configOfSet = (recipe: FinetuneRecipe, { name, dataset, settings = {} }: D
   return own
 }
 
-/** A data set of a recipe with all that its reading depends on. */
 export interface RecipeSet extends Pick<DataSet, 'name' | 'path' | 'weight' | 'maxExamples' | 'maxEpochs'> {
   /** Settings of the task, its own included. */
   config: object

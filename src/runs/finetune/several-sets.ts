@@ -3,9 +3,8 @@
 import { realpath } from 'node:fs/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
 import type { RecordSource, RecordStatistics, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
-import { contentHash } from '../engine/data-splits.ts'
+import { contentHash } from '../examples/run-data.ts'
 
-/** A data set of a run, and how many validation records it has. */
 export interface ValidationSet {
   name: string
   count: number
@@ -17,38 +16,19 @@ export function* turnsOf(sets: readonly Pick<ValidationSet, 'count'>[]): Generat
   for (let turn = 0; turn < longest; turn++) for (const [i, { count }] of sets.entries()) if (turn < count) yield i
 }
 
-/** Records of a source one after the other. */
-class RecordReader {
-  readonly #chunks: AsyncIterator<readonly TaskRecord[]>
-  #chunk: readonly TaskRecord[] = []
-  #at = 0
-
-  constructor(source: RecordSource, size: number) {
-    this.#chunks = source.chunks(size)[Symbol.asyncIterator]()
-  }
-
-  async next(): Promise<TaskRecord | undefined> {
-    if (this.#at === this.#chunk.length) {
-      this.#at = 0
-      this.#chunk = (await this.#chunks.next()).value ?? []
-    }
-    return this.#chunk[this.#at++]
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.()
-  }
+async function* recordsOf(source: RecordSource, size: number): AsyncGenerator<TaskRecord, void, undefined> {
+  for await (const chunk of source.chunks(size)) yield* chunk
 }
 
 async function* joinedRecords(
   sets: readonly { name: string; records: RecordSource }[],
   size: number,
 ): AsyncGenerator<readonly TaskRecord[], void, undefined> {
-  const readers = sets.map(({ records }) => new RecordReader(records, Math.ceil(size / sets.length)))
+  const readers = sets.map(({ records }) => recordsOf(records, Math.ceil(size / sets.length)))
   let chunk: TaskRecord[] = []
   try {
     for (const set of turnsOf(sets.map(({ records }) => ({ count: records.length })))) {
-      const record = (await readers[set].next()) as TaskRecord
+      const record = (await readers[set].next()).value as TaskRecord
       chunk.push({ ...record, id: `${sets[set].name}/${record.id}` })
       if (chunk.length < size) continue
       yield chunk
@@ -56,7 +36,7 @@ async function* joinedRecords(
     }
     if (chunk.length > 0) yield chunk
   } finally {
-    for (const reader of readers) await reader.close()
+    for (const reader of readers) await reader.return()
   }
 }
 

@@ -21,9 +21,9 @@ import {
 } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
 import { dataSetsOf } from '../engine/data-sets.ts'
-import { RecordHash } from '../engine/data-splits.ts'
 import { finalScores, type ReferenceScores, untrainedBase, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
+import { RecordHash } from '../examples/run-data.ts'
 import { type FinetuneRecipe, taskOf } from './recipe.ts'
 import { turnsOf, type ValidationSet } from './several-sets.ts'
 
@@ -62,7 +62,6 @@ export const inspectAdvice = (recipe: FinetuneRecipe): string => {
   return `Do the targets fit their texts? \`${call}\` shows records, and equal texts with different labels.`
 }
 
-/** What is scored. */
 interface ScoredData {
   task: TaskDefinition
   config: object
@@ -102,16 +101,13 @@ export class SetScores {
   }
 }
 
-/** A baseline of the task, and its scores. */
 interface ScoredBaseline {
   baseline: Baseline
   scorer: Scorer
   sets: SetScores
 }
 
-/** What a draft takes down. */
 interface DraftInput extends ScoredData {
-  /** Statistics of the training records. */
   trained: RecordStatistics
   /** Of the references that use random numbers. */
   seed: number | string
@@ -123,7 +119,6 @@ interface DraftInput extends ScoredData {
   samples: number
 }
 
-/** A validation record with its prediction. */
 export interface PredictedRecord {
   record: TaskRecord
   prediction: TaskPrediction
@@ -213,7 +208,6 @@ export class EvaluationDraft {
   }
 }
 
-/** What is written of an evaluation, besides predictions. */
 interface EvaluationOutcome {
   result: TaskSummary
   /** Of the task about the predictions. */
@@ -223,28 +217,22 @@ interface EvaluationOutcome {
   parameters: { trained: number; total: number }
 }
 
-/** The evaluation of a specialist on all of its validation records. */
 export interface FinalEvaluation {
   result: TaskSummary
   warnings: readonly string[]
   draft: EvaluationDraft
 }
 
-/** The result of a specialist with what was measured on its validation records. */
-interface MeasuredSpecialist extends Omit<FinalEvaluation, 'draft'> {
-  /** Settings of the task, with those that were fitted. */
-  config: object
-  headOptions: Pick<HeadOptions, 'rewardScale'> | undefined
-}
-
-/** Applies what the task measures on the validation records, which are read once more where predictions change. */
+/** The result of a specialist with what the task measures on the validation records, which are read once more where predictions change. */
 export const measureSpecialist = async (
   data: ScoredData & { validation: RecordSource },
   { result, warnings, draft }: FinalEvaluation,
-): Promise<MeasuredSpecialist> => {
+): Promise<
+  Omit<FinalEvaluation, 'draft'> & { config: object; headOptions?: Pick<HeadOptions, 'rewardScale'> | undefined }
+> => {
   const { task, config, labels, validation } = data
   const measured = draft.measurement?.finish()
-  if (measured === undefined) return { result, warnings, config, headOptions: undefined }
+  if (measured === undefined) return { result, warnings, config }
   const { headOptions, settings, fitted, predict = (prediction: TaskPrediction) => prediction } = measured
   if (settings === undefined) {
     if (measured.predict !== undefined) await draft.rewrite(validation, (_, prediction) => predict(prediction))

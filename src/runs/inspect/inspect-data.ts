@@ -14,7 +14,7 @@ import {
   taskTypeSchema,
 } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { describePlace, recordParts } from '../engine/data-splits.ts'
+import { describePlace, recordParts } from '../examples/run-data.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { doubtfulLabels } from '../finetune/several-sets.ts'
 import { useModules } from '../use-modules.ts'

@@ -7,14 +7,11 @@ import { vocabularyFacts } from '../../objectives/index.ts'
 import { scoresOf } from '../../tasks/index.ts'
 import { isLowerBetter, metricOfTask } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { hashesOf } from '../engine/data-splits.ts'
-import { type MixedSource, mixSources } from '../engine/example-mixture.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
 import { type BuildContext, type BuiltRun, type FinalScores, once, type RunKind } from '../engine/run-kind.ts'
-import { finetuneComparison, regularized, setPriorBias } from '../finetune/build.ts'
-import { openTrainingData } from '../finetune/data.ts'
-import { type EncodedRecords, encodeRecords } from '../finetune/encode.ts'
+import { hashesOf, type MixedSource, mixSources } from '../examples/run-data.ts'
+import { type EncodedRecords, encodeRecords, openTrainingData } from '../finetune/data.ts'
 import {
   evaluateFinally,
   evaluateSpecialist,
@@ -23,15 +20,17 @@ import {
   writeSpecialist,
   writeTaskFiles,
 } from '../finetune/export-specialist.ts'
+import { finetuneComparison, regularized, setPriorBias } from '../finetune/finetune.ts'
 import { expectWithinLimits } from '../finetune/several-sets.ts'
-import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
 import {
   forTask,
   type JoinedModel,
+  joinCriteria,
   joinedWeights,
   loadJoined,
   type OpenedTask,
   saveTaskModel,
+  type TaggedTaskExample,
   writeTaskNames,
 } from './joined-model.ts'
 import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts'
@@ -39,7 +38,6 @@ import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts
 /** The mean of the tasks' main metrics. */
 export const meanMetric = 'mean'
 
-/** Scores of a task. */
 interface TaskScores {
   name: string
   metrics: Record<string, number>
@@ -62,7 +60,6 @@ const joinScores = (tasks: readonly TaskScores[]): Record<string, number> => {
   return { ...(mean === undefined ? {} : { [meanMetric]: mean }), ...Object.fromEntries(own) }
 }
 
-/** The final scores of a run from those of its tasks. */
 const joinFinalScores = (tasks: readonly { name: string; scores: FinalScores }[]): FinalScores => {
   const partsOf = (of: (scores: FinalScores) => Record<string, number> | undefined) =>
     tasks.flatMap(({ name, scores }): TaskScores[] => {
@@ -90,7 +87,6 @@ const joinFinalScores = (tasks: readonly { name: string; scores: FinalScores }[]
   }
 }
 
-/** A task with its encoded examples and the model that predicts for it. */
 interface BuiltTask extends OpenedTask {
   specialist: Specialist
   encoded: EncodedRecords
@@ -160,7 +156,6 @@ const mixTasks = (recipe: MultitaskRecipe, tasks: readonly BuiltTask[]) => {
   return mixed
 }
 
-/** The scores of all tasks on their validation records. */
 const evaluateTasks = async (
   tasks: readonly BuiltTask[],
   answers: number,
@@ -242,7 +237,6 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
     vocabulary: vocabularyFacts(tokenizer),
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, asTrained, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
       applied,
       group: context.group,
     }),
@@ -281,7 +275,6 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   }
 }
 
-/** The kind of run that fine-tunes one base on several tasks. */
 export const multitaskKind: RunKind<MultitaskRecipe> = {
   command: 'multitask',
   // The tasks of a recipe that was resolved are by name.

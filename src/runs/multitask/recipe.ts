@@ -9,7 +9,6 @@ import { type FinetuneRecipe, finetuneSchema, typedSettings } from '../finetune/
 
 const ofFinetuning = finetuneSchema.shape
 
-/** One task of a run of several. */
 const taskEntrySchema = z.strictObject({
   type: taskTypeSchema.describe('task to learn'),
   data: dataField,
@@ -28,7 +27,6 @@ const taskEntrySchema = z.strictObject({
   read: ofFinetuning.read,
   metrics: ofFinetuning.metrics,
 })
-/** A task of a recipe, checked and with all defaults. */
 export type TaskEntry = z.output<typeof taskEntrySchema>
 
 /** The schema of the recipe of a run of several tasks; flags, help and run.json follow from it. */

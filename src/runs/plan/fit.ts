@@ -2,9 +2,9 @@
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
 import { variantFamily } from '../finetune/recipe.ts'
-import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './costs.ts'
 import type { Network } from './machines.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
+import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './speed.ts'
 import { stepTime } from './step-time.ts'
 
 /** A run within limits. */
@@ -55,7 +55,6 @@ const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
   return result
 }
 
-/** Settings of a recipe that change, and the plan with them. */
 interface NearestFit extends Candidate {
   plan: RunPlan
 }
@@ -86,7 +85,6 @@ export const nearestFit = async (
   return undefined
 }
 
-/** What a run must stay within, and what its time follows from. */
 interface FitContext {
   limits: Limits
   speed: Speed | undefined

@@ -17,41 +17,46 @@ interface Accelerator {
   link: string
 }
 
-const tera = 1e12
-const card = (
-  name: string,
-  [bfloat16, float32]: [number, number],
-  gigabytes: number,
-  watts: number,
-  source: string,
-  link: string,
-): Accelerator => ({
-  name,
-  bfloat16: bfloat16 * tera,
-  float32: float32 * tera,
-  memoryBytes: gigabytes * 1e9,
-  watts,
-  source,
-  link,
-})
-
 const nvidia = (sheet: string) => `NVIDIA, ${sheet}`
 
-const accelerators: readonly Accelerator[] = [
-  card('t4', [65, 8.1], 16, 70, nvidia('T4 data sheet; float16'), 'pcie-3'),
-  card('v100', [125, 15.7], 32, 300, nvidia('V100 data sheet; float16'), 'nvlink-2'),
-  card('l4', [121, 30.3], 24, 72, nvidia('L4 data sheet'), 'pcie-4'),
-  card('l40s', [362, 91.6], 48, 350, nvidia('L40S data sheet'), 'pcie-4'),
-  card('a100-40gb', [312, 19.5], 40, 400, nvidia('A100 data sheet'), 'nvlink-3'),
-  card('a100', [312, 19.5], 80, 400, nvidia('A100 data sheet'), 'nvlink-3'),
-  card('h100-pcie', [756, 51], 80, 350, nvidia('H100 data sheet'), 'pcie-5'),
-  card('h100', [989, 67], 80, 700, nvidia('H100 data sheet, SXM'), 'nvlink-4'),
-  card('h200', [989, 67], 141, 700, nvidia('H200 data sheet, SXM'), 'nvlink-4'),
-  card('b200', [2250, 75], 180, 1000, nvidia('HGX B200 data sheet'), 'nvlink-5'),
-  card('rtx-3090', [71, 35.6], 24, 350, nvidia('GA102 architecture paper'), 'pcie-4'),
-  card('rtx-4090', [165, 82.6], 24, 450, nvidia('Ada architecture paper'), 'pcie-4'),
-  card('mi300x', [1307, 163], 192, 750, 'AMD, Instinct MI300X data sheet', 'infinity-fabric'),
-]
+const accelerators: readonly Accelerator[] = (
+  [
+    ['t4', 65, 8.1, 16, 70, nvidia('T4 data sheet; float16'), 'pcie-3'],
+    ['v100', 125, 15.7, 32, 300, nvidia('V100 data sheet; float16'), 'nvlink-2'],
+    ['l4', 121, 30.3, 24, 72, nvidia('L4 data sheet'), 'pcie-4'],
+    ['l40s', 362, 91.6, 48, 350, nvidia('L40S data sheet'), 'pcie-4'],
+    ['a100-40gb', 312, 19.5, 40, 400, nvidia('A100 data sheet'), 'nvlink-3'],
+    ['a100', 312, 19.5, 80, 400, nvidia('A100 data sheet'), 'nvlink-3'],
+    ['h100-pcie', 756, 51, 80, 350, nvidia('H100 data sheet'), 'pcie-5'],
+    ['h100', 989, 67, 80, 700, nvidia('H100 data sheet, SXM'), 'nvlink-4'],
+    ['h200', 989, 67, 141, 700, nvidia('H200 data sheet, SXM'), 'nvlink-4'],
+    ['b200', 2250, 75, 180, 1000, nvidia('HGX B200 data sheet'), 'nvlink-5'],
+    ['rtx-3090', 71, 35.6, 24, 350, nvidia('GA102 architecture paper'), 'pcie-4'],
+    ['rtx-4090', 165, 82.6, 24, 450, nvidia('Ada architecture paper'), 'pcie-4'],
+    ['mi300x', 1307, 163, 192, 750, 'AMD, Instinct MI300X data sheet', 'infinity-fabric'],
+  ] as const
+).map(([name, teraBfloat16, teraFloat32, gigabytes, watts, source, link]) => ({
+  ...{ name, watts, source, link },
+  bfloat16: teraBfloat16 * 1e12,
+  float32: teraFloat32 * 1e12,
+  memoryBytes: gigabytes * 1e9,
+}))
+
+/** The entry of a table with a name. @throws ConfigError that names the nearest one */
+const findNamed = <Entry extends { name: string }>(
+  table: readonly Entry[],
+  option: string,
+  name: string,
+  plain: string,
+): Entry => {
+  const found = table.find((one) => one.name === plain)
+  if (found !== undefined) return found
+  const names = table.map((one) => one.name)
+  const nearest = suggest(plain, names)
+  throw new ConfigError(
+    `Expected ${names.join(', ')} for \`${option}\`, got ${name}.${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`,
+  )
+}
 
 /** Cards that a machine has at most: more need a network. */
 export const cardsOfMachine = 8
@@ -60,15 +65,8 @@ export const cardsOfMachine = 8
 export const acceleratorNames: readonly string[] = accelerators.map(({ name }) => name)
 
 /** The card of a name. @throws ConfigError that names the nearest one */
-export const findAccelerator = (name: string): Accelerator => {
-  const plain = name.toLowerCase().replace(/^nvidia[-_ ]|^amd[-_ ]/, '')
-  const found = accelerators.find((one) => one.name === plain)
-  if (found !== undefined) return found
-  const nearest = suggest(plain, acceleratorNames)
-  throw new ConfigError(
-    `Expected ${acceleratorNames.join(', ')} for \`gpu\`, got ${name}.${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`,
-  )
-}
+export const findAccelerator = (name: string): Accelerator =>
+  findNamed(accelerators, 'gpu', name, name.toLowerCase().replace(/^nvidia[-_ ]|^amd[-_ ]/, ''))
 
 /** Share of the peak that training reaches, where nothing is measured: arXiv:2407.21783 reports 38 to 43 % on H100. */
 export const usualUtilisation = 0.4
@@ -92,63 +90,32 @@ const [nvlinkLatency, pcieLatency, networkLatency] = [3.4e-6, 5.7e-6, 14e-6]
 /** Between two machines over TCP. */
 const tcpLatency = 50e-6
 
-const interconnect = (name: string, gigabytes: number, latency: number, source: string): Interconnect => ({
-  name,
-  bandwidth: gigabytes * 1e9,
-  latency,
-  source,
-})
-const ethernet = (gigabits: number): Interconnect =>
-  interconnect(`ethernet-${gigabits}`, gigabits / 8, tcpLatency, `${gigabits} Gb/s Ethernet, IEEE 802.3; 50 µs assumed`)
-const infiniband = (gigabits: number, generation: string): Interconnect =>
-  interconnect(
-    `infiniband-${gigabits}`,
-    gigabits / 8,
-    networkLatency,
-    `${gigabits} Gb/s InfiniBand ${generation} for each process, NVIDIA data sheet`,
-  )
-const nvlink = (generation: number, gigabytes: number): Interconnect =>
-  interconnect(
-    `nvlink-${generation}`,
-    gigabytes,
-    nvlinkLatency,
-    `NVLink ${generation}, ${gigabytes} GB/s in each direction, NVIDIA data sheet`,
-  )
-const pcie = (generation: number, gigabytes: number): Interconnect =>
-  interconnect(`pcie-${generation}`, gigabytes, pcieLatency, `PCIe ${generation}.0 x16, PCI-SIG`)
-
-const interconnects: readonly Interconnect[] = [
-  nvlink(2, 150),
-  nvlink(3, 300),
-  nvlink(4, 450),
-  nvlink(5, 900),
-  interconnect(
-    'infinity-fabric',
-    448,
-    nvlinkLatency,
-    'seven links of 64 GB/s in each direction, AMD MI300X data sheet',
-  ),
-  pcie(3, 15.75),
-  pcie(4, 31.5),
-  pcie(5, 63),
-  infiniband(100, 'EDR'),
-  infiniband(200, 'HDR'),
-  infiniband(400, 'NDR'),
-  ...[1, 10, 25, 100].map(ethernet),
-]
+const [eachWay, eachProcess] = ['GB/s in each direction, NVIDIA data sheet', 'for each process, NVIDIA data sheet']
+const interconnects: readonly Interconnect[] = (
+  [
+    ['nvlink-2', 150, nvlinkLatency, `NVLink 2, 150 ${eachWay}`],
+    ['nvlink-3', 300, nvlinkLatency, `NVLink 3, 300 ${eachWay}`],
+    ['nvlink-4', 450, nvlinkLatency, `NVLink 4, 450 ${eachWay}`],
+    ['nvlink-5', 900, nvlinkLatency, `NVLink 5, 900 ${eachWay}`],
+    ['infinity-fabric', 448, nvlinkLatency, 'seven links of 64 GB/s in each direction, AMD MI300X data sheet'],
+    ['pcie-3', 15.75, pcieLatency, 'PCIe 3.0 x16, PCI-SIG'],
+    ['pcie-4', 31.5, pcieLatency, 'PCIe 4.0 x16, PCI-SIG'],
+    ['pcie-5', 63, pcieLatency, 'PCIe 5.0 x16, PCI-SIG'],
+    ['infiniband-100', 12.5, networkLatency, `100 Gb/s InfiniBand EDR ${eachProcess}`],
+    ['infiniband-200', 25, networkLatency, `200 Gb/s InfiniBand HDR ${eachProcess}`],
+    ['infiniband-400', 50, networkLatency, `400 Gb/s InfiniBand NDR ${eachProcess}`],
+    ...[1, 10, 25, 100].map(
+      (bits) => [`ethernet-${bits}`, bits / 8, tcpLatency, `${bits} Gb/s Ethernet, IEEE 802.3; 50 µs assumed`] as const,
+    ),
+  ] as const
+).map(([name, gigabytes, latency, source]) => ({ name, bandwidth: gigabytes * 1e9, latency, source }))
 
 /** Names of the interconnects. */
 export const interconnectNames: readonly string[] = interconnects.map(({ name }) => name)
 
 /** The interconnect of a name. @throws ConfigError that names the nearest one */
-export const findInterconnect = (name: string): Network => {
-  const found = interconnects.find((one) => one.name === name.toLowerCase())
-  if (found !== undefined) return found
-  const nearest = suggest(name.toLowerCase(), interconnectNames)
-  throw new ConfigError(
-    `Expected ${interconnectNames.join(', ')} for \`interconnect\`, got ${name}.${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`,
-  )
-}
+export const findInterconnect = (name: string): Network =>
+  findNamed(interconnects, 'interconnect', name, name.toLowerCase())
 
 /** How processes are joined, as a user says it. */
 export interface NetworkSettings {
@@ -207,6 +174,5 @@ export const ringCost = (
   }
 }
 
-/** Seconds that a ring takes. */
 export const ringSeconds = ({ steps, sentBytes }: RingCost, { bandwidth, latency }: Network): number =>
   steps * latency + sentBytes / bandwidth

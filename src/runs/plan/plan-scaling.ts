@@ -7,8 +7,7 @@ import { expectOneProcess } from '../../distributed/index.ts'
 import { readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { evaluationPhase } from '../../training/index.ts'
 import type { RunKind } from '../engine/run-kind.ts'
-import { pretrainKind } from '../pretrain/build.ts'
-import { resolvePretraining } from '../pretrain/pretrain.ts'
+import { pretrainKind, resolvePretraining } from '../pretrain/pretrain.ts'
 import type { PretrainRecipe } from '../pretrain/recipe.ts'
 import { readMark, runPoints, type SweepListener, type SweptRun } from '../sweep/run-points.ts'
 import { type PlannedBase, planBuiltRun, type RunPlan } from './plan-run.ts'
@@ -96,7 +95,6 @@ const depthsFor = (layers: number): number[] => {
 const withoutSizes = (config: object): object =>
   Object.fromEntries(Object.entries(config).filter(([name]) => !sizeFields.includes(name)))
 
-/** The recipe of a small run. */
 const smallRecipe = (recipe: Record<string, unknown>, depth: number, tokens: number): Record<string, unknown> => {
   const { type, config = {} } = recipe.model as { type?: string; config?: object }
   return {

@@ -12,8 +12,8 @@ import {
 } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { ExampleStream } from '../../training/index.ts'
-import { openData } from './build.ts'
 import { positionLimit } from './make-model.ts'
+import { openData } from './pretrain.ts'
 import type { PretrainRecipe } from './recipe.ts'
 
 /** A row at a position. */

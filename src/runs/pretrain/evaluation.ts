@@ -23,7 +23,6 @@ import type { GeneratedSample } from '../engine/run-kind.ts'
 
 const { limit, fewShot, fewShotSeed } = harnessSchema.shape
 
-/** The schema of `harness` in a recipe. */
 export const harnessEvaluationSchema = z.strictObject({
   tasks: z
     .array(z.string())
@@ -34,17 +33,14 @@ export const harnessEvaluationSchema = z.strictObject({
   fewShot,
   fewShotSeed,
 })
-/** The checked `harness` of a recipe. */
 type HarnessEvaluationSettings = z.output<typeof harnessEvaluationSchema>
 
-/** The settings with absolute paths. */
 export const absoluteHarness = ({ tasks, data, ...rest }: HarnessEvaluationSettings): HarnessEvaluationSettings => ({
   ...rest,
   tasks: tasks.map((name) => (isTaskFile(name) ? resolve(name) : name)),
   ...(data === undefined ? {} : { data: data === hubBenchmarks ? data : resolve(data) }),
 })
 
-/** Benchmarks that are ready to be evaluated. */
 export interface HarnessEvaluation {
   /** Names of all metrics, such as `arc_easy.acc`. */
   names: string[]
@@ -86,7 +82,6 @@ export const openHarness = async (
   }
 }
 
-/** What samples are made from. */
 interface SampleInputs {
   model: Model
   tokenizer: Tokenizer

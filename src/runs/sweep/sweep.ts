@@ -21,7 +21,9 @@ import {
   combinations,
   endPoints,
   expectAxes,
+  expectEnoughPoints,
   type GridAxes,
+  isRange,
   recipeAt,
   type SweepAxes,
   type SweepPoint,
@@ -30,7 +32,6 @@ import {
 import { readMark, runPoints, type SweepListener, type SweptRun } from './run-points.ts'
 import { openSearch, type Search, type SearchInput } from './search/methods.ts'
 import { runSearch, type SearchProgress, type SearchTrial } from './search/run-search.ts'
-import { expectEnoughPoints, isRange } from './search/space.ts'
 import { replicateKeys, type SweepSummary, summarize } from './summary.ts'
 
 /** The content of sweep.json. */

@@ -19,7 +19,6 @@ export interface AnswerPrediction extends TaskPrediction {
   answer: string
   /** Weighted sum of the rewards; null where no reward applies. */
   reward: number | null
-  /** By reward function. */
   rewards: { [name: string]: number | null }
   /** Score of the judge; left out without one. */
   judge?: number | null
@@ -34,7 +33,6 @@ export interface AnswerPrediction extends TaskPrediction {
   turns?: number
 }
 
-/** What answers are made and scored with. */
 export interface AnswerEvaluation {
   prompts: readonly RolloutPrompt[]
   seed: number

@@ -35,10 +35,10 @@ import { runFiles } from '../../../tracking/index.ts'
 import type { TrainableModel } from '../../../training/index.ts'
 import { loadAdaptedBase, savedAs } from '../../engine/adapted-base.ts'
 import { findBase } from '../../engine/base-files.ts'
-import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
 import { setOptimization } from '../../engine/optimization.ts'
 import { functionOf, restoreFunctions } from '../../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
+import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../examples/run-data.ts'
 import { columnsOf, objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { type OpenedReference, openReference } from '../reference-model.ts'
@@ -65,7 +65,6 @@ import { type CriticSettings, openCritic, weightsWithCritic } from './critic-wei
 import { exportAnswers } from './export-answers.ts'
 import { openRunRewards, plannedJudge, plannedSampler, rewardJudge } from './reward-judge.ts'
 
-/** Prompts that rollouts and evaluations answer. */
 export interface EncodedPrompts {
   encoder: CompletionEncoder
   train: RolloutPrompt[]
@@ -267,7 +266,6 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   }
 }
 
-/** The judge of a plan. */
 const withoutCalls = (
   { rewards, judge }: Pick<Awaited<ReturnType<typeof openScores>>, 'rewards' | 'judge'>,
   { seed }: AlignRecipe,
@@ -316,7 +314,6 @@ const savedParts = (recipe: AlignRecipe, { applied, critic, files, tokenizer, pr
   return critic === undefined ? saved : { weights: weightsWithCritic(applied, critic, recipe.tokenizer, saved) }
 }
 
-/** Builds a run that learns from rewards. */
 export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const parts = await openParts(recipe, context)
   const { objective, settings, rollout, files, tokenizer, records, applied, prompts, scores, sampler } = parts
@@ -363,7 +360,6 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     vocabulary: vocabularyFacts(tokenizer),
     stream,
     ...setOptimization({ ...completed, learningRate }, trainable, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
       applied,
       group,
       beside: parts.critic === undefined || parts.critic.model.body === applied.model.body ? [] : [parts.critic.model],
@@ -378,15 +374,10 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     notes: parts.notes,
     check: () =>
       checkFirstAnswers({
-        applied,
-        prompts: prompts.train,
-        sample,
-        rewards,
+        ...evaluation,
+        ...{ applied, rewards, prompts: prompts.train },
         // A teacher is another model from the first step on.
         reference: taught === undefined ? reference : undefined,
-        how,
-        decode,
-        seed: recipe.seed,
       }),
     metrics: {
       known: [...(rewards.length === 0 ? [] : ['reward']), mainMetricOf(recipe)],

@@ -51,12 +51,6 @@ export const answerDistillationSchema = distillationSchema.omit({ weight: true }
   divergence: divergence.describe('measure (default: reverse-kl)'),
 })
 
-/** A teacher of answers. */
-interface AnswerTeacher extends OpenedTeacher {
-  /** Its log-probabilities of the answers; undefined where none are measured. */
-  reference: Reference | undefined
-}
-
 const alarmDefaults = alarmSchema.parse({})
 
 /** @throws ConfigError for settings that would have no effect with the objective, or without which it cannot learn */
@@ -98,7 +92,7 @@ export const checkAnswerTeacher = (
 }
 
 /**
- * Opens the teacher of a recipe. Unless the recipe says otherwise, the loss is the divergence that evaluations estimate: that of the student
+ * Opens the teacher of a recipe; `reference` has its log-probabilities, if they are measured. Unless the recipe says otherwise, the loss is the divergence that evaluations estimate: that of the student
  * from the teacher, at the temperature of sampling.
  * @throws ConfigError for a teacher of another vocabulary or head; CheckpointError for files that cannot be loaded
  */
@@ -106,7 +100,7 @@ export const openAnswerTeacher = async (
   recipe: AlignRecipe,
   { temperature, measureKl }: ResolvedRollout,
   student: StudentFacts,
-): Promise<AnswerTeacher | undefined> => {
+): Promise<(OpenedTeacher & { reference: Reference | undefined }) | undefined> => {
   const opened = await openTeacher(
     {
       ...recipe,

@@ -32,7 +32,6 @@ import type { AlignObjective } from '../objectives.ts'
 
 const { entropy, criticWarmup, importance, offPolicyThreshold, highEntropyShare, kl, value } = policySchema.shape
 
-/** The schema of the settings of every algorithm. */
 const algorithmSchema = z.strictObject({
   beta: z
     .number()
@@ -78,7 +77,6 @@ const algorithmSchema = z.strictObject({
   highEntropyShare,
 })
 
-/** Checked settings of an algorithm. */
 type AlgorithmSettings = z.output<typeof algorithmSchema>
 
 /** What the method of an objective is made of beside its settings. */
@@ -104,14 +102,11 @@ interface RolloutObjectiveParts extends MethodParts {
   teacher?: Teacher
 }
 
-/** An objective that learns from the model's own answers. */
 export interface RolloutObjective extends AlignObjective {
   data: 'prompts'
   /** Settings of rollouts that the recipe leaves open. */
   rollout: { answers: number; epochs: number; rounds: number; exact?: boolean }
-  /** Whether it needs the reference model. */
   usesReference(settings: object): boolean
-  /** Whether it trains a critic. */
   usesCritic: boolean
   /** Whether it learns from a teacher (default: from rewards). */
   usesTeacher?: boolean
@@ -343,10 +338,8 @@ const gkd: RolloutObjective = {
 
 const others = [raft, onlineDpo, gkd]
 
-/** Names of all objectives that learn from the model's own answers. */
 export const rolloutObjectiveTypes = (): string[] => [...algorithmTypes(), ...others.map(({ type }) => type)]
 
-/** The objective of this name, if there is one. */
 export const findRolloutObjective = (type: string): RolloutObjective | undefined => {
   const algorithm = findAlgorithm(type)
   return algorithm === undefined ? others.find((one) => one.type === type) : algorithmObjective(algorithm)

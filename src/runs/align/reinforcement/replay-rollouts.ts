@@ -139,7 +139,6 @@ const alignRecipe = async (run: string): Promise<AlignRecipe> => {
 /** The tokenizer that the answers of a run were written with. @throws DataError for a run of another kind */
 export const loadRolloutTokenizer = async (run: string): Promise<Tokenizer> => tokenizerOf(await alignRecipe(run))
 
-/** Scores by other rewards. */
 const scoreAgain = async (
   inputs: readonly unknown[],
   recipe: AlignRecipe,

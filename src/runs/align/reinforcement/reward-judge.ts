@@ -63,7 +63,6 @@ export const sampleOf = (prompt: RolloutPrompt, answer: SampledAnswer, text: str
   }
 }
 
-/** Rewards as the judge of rollouts. */
 export const rewardJudge = async (
   rewards: readonly RewardFunction[],
 ): Promise<AnswerJudge & { close(): Promise<void> }> => {

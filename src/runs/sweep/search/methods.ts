@@ -1,8 +1,8 @@
 // The methods of a search: their settings, how they propose a trial, and how far they train it. Runs no model.
 import { z } from 'zod'
 import { ConfigError, parseConfig, type Random } from '../../../core/index.ts'
+import { randomPoint, type SearchAxis } from '../points.ts'
 import { type Observation, tpePoint } from './parzen.ts'
-import { randomPoint, type SearchAxis } from './space.ts'
 
 /** Steps up to which runs are trained before they are compared. */
 export const rungsOf = (minSteps: number, maxSteps: number, reduction: number): number[] => {
@@ -11,14 +11,8 @@ export const rungsOf = (minSteps: number, maxSteps: number, reduction: number): 
   return [...rungs, maxSteps]
 }
 
-/** A trial to be trained up to a rung. */
-interface HalvingJob {
-  trial: number
-  rung: number
-}
-
 /**
- * The next job: the best `1 / reduction` of a rung that has not been promoted, from the highest rung down; else a new trial. Once all trials
+ * The next trial to be trained, and up to which rung: the best `1 / reduction` of a rung that has not been promoted, from the highest rung down; else a new trial. Once all trials
  * have begun, the best is trained to the end, also where they are too few for that.
  * @param scores losses by trial, of each rung; lower is better
  * @returns undefined when all is done
@@ -27,7 +21,7 @@ export const nextHalvingJob = (
   scores: readonly ReadonlyMap<number, number>[],
   trials: number,
   reduction: number,
-): HalvingJob | undefined => {
+): { trial: number; rung: number } | undefined => {
   const last = scores.length - 1
   const best = (rung: number) =>
     [...scores[rung]]

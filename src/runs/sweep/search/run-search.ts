@@ -5,12 +5,11 @@ import { ConfigError, createRandom, exists } from '../../../core/index.ts'
 import { isLowerBetter, readHistory, runFiles } from '../../../tracking/index.ts'
 import { isFinished } from '../../engine/run-record.ts'
 import { readRunRecipe } from '../../kinds.ts'
-import { nameOf, type SweepPoint } from '../points.ts'
+import { nameOf, pointCount, type SearchAxis, type SweepPoint } from '../points.ts'
 import { runPoint, type SweepListener, type SweptRun } from '../run-points.ts'
 import { type RunScore, scoreOf } from '../summary.ts'
 import { nextHalvingJob, type Search } from './methods.ts'
 import type { Observation } from './parzen.ts'
-import { pointCount, type SearchAxis } from './space.ts'
 
 /** A point of a search with its runs: one, or one for each seed and split. */
 export interface SearchTrial {

@@ -1,17 +1,11 @@
-// Executes the training loop in a run's folder: pre-flight, checkpoints, events, a larger budget, and the model at the end. Independent of the
-// kind of run.
+// What a run has around its training loop: checks before the first step, the restored state, perhaps under a larger budget, its first events, and how
+// the loop saves and reports. Independent of the kind of run.
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { CheckpointError, ConfigError, didYouMean, writeFileAtomic } from '../../core/index.ts'
 import { onFirst, type ProcessGroup } from '../../distributed/index.ts'
 import { ShardedOptimizer, scheduleAt } from '../../optim/index.ts'
-import {
-  metricDirection,
-  readEvents,
-  runFiles,
-  type TrainingEvent,
-  takeCheckpointRequest,
-} from '../../tracking/index.ts'
+import { metricDirection, readEvents, runFiles, takeCheckpointRequest } from '../../tracking/index.ts'
 import {
   initialState,
   type LoopState,
@@ -19,23 +13,19 @@ import {
   type PreFlight,
   preFlight,
   pruneSnapshots,
-  RiseWatch,
+  type RiseWatch,
   removeLeftovers,
   resumedState,
   setAsideAfter,
   snapshotPath,
   stepName,
   type TrainingRun,
-  train,
 } from '../../training/index.ts'
-import { exportModel, restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
-import { explainDiskFault } from './execute.ts'
-import type { BuiltRun, CommonRecipe, ModelVisitor, RunListener, RunMode, RunResult } from './run-kind.ts'
-import { expectBudgetFits } from './run-limits.ts'
-import { openRecord, type RunRecord, type StartCosts, StepCosts, writePrediction } from './run-record.ts'
-import { RunCallbacks } from './user-code.ts'
+import { restoreCheckpoint, saveCheckpoint } from './checkpoints.ts'
+import type { BuiltRun, CommonRecipe, RunListener, RunMode, RunResult } from './run-kind.ts'
+import type { RunRecord, StepCosts } from './run-record.ts'
+import type { RunCallbacks } from './user-code.ts'
 
-/** The parts of a run that the check needs. */
 export interface MeasuredRun extends Pick<BuiltRun, 'evaluate' | 'metrics'> {
   recipe: Pick<CommonRecipe, 'evaluate' | 'keep' | 'patience' | 'plateau'>
 }
@@ -67,7 +57,6 @@ export const checkBestMetric = async ({ recipe, evaluate, metrics }: MeasuredRun
   )
 }
 
-/** The error for a run that has no checkpoint to go on from. */
 const noCheckpoint = (out: string): ConfigError =>
   new ConfigError(`Expected a checkpoint in ${out} to go on from, found none. Start a run with the larger budget.`)
 
@@ -87,7 +76,7 @@ const extendedState = (state: LoopState, { length, recipe: { budget } }: BuiltRu
  * Notes where a run goes on, how long it is now, and that its schedule, which has another length, raises the learning rate.
  * @param before learning rate of its last step; undefined before the first one
  */
-const recordExtension = (
+export const recordExtension = (
   record: RunRecord,
   { length, learningRate, recipe: { schedule } }: BuiltRun,
   state: LoopState,
@@ -110,7 +99,7 @@ const recordExtension = (
 }
 
 /** What is known of a run's last step and evaluation. */
-interface Latest {
+export interface Latest {
   step: number
   tokens: number
   /** Examples up to the last checkpoint. */
@@ -127,104 +116,7 @@ interface Latest {
   cause?: RunResult['cause']
 }
 
-export const executeSteps = async (
-  run: BuiltRun,
-  mode: RunMode,
-  listener: RunListener,
-  start: StartCosts,
-  group?: ProcessGroup,
-): Promise<RunResult> => {
-  const { recipe, trainable } = run
-  const record = await openRecord(recipe, mode, listener, { silent: group !== undefined && !group.first })
-  const flight = checkRun(run)
-  expectBudgetFits(recipe.memoryBudget, flight.memory.gradients, recipe.device)
-  if (mode === 'new') await onFirst(group, () => checkNew(run, listener))
-  const saved = mode === 'new' ? undefined : await savedState(run, mode, (line) => listener.onNote?.(line), group)
-  const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
-  const callbacks = new RunCallbacks(recipe, group === undefined || group.first)
-  const { prediction } = start
-  await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step, prediction })
-  const { step, tokens, position: examples } = state
-  const latest: Latest = {
-    step,
-    tokens,
-    examples,
-    loss: Number.NaN,
-    metrics: {},
-    rise: new RiseWatch(),
-    costs: new StepCosts(),
-    reason: 'interrupted',
-  }
-  if (state.best !== null) latest.best = state.best.step
-  callbacks.open()
-  try {
-    await startRecord(record, run, saved, flight, latest, callbacks)
-    if (mode === 'extend') recordExtension(record, run, state, latest.learningRate)
-    if (prediction !== undefined && !start.isPlanned) await writePrediction(recipe.out, prediction)
-    const { signal } = listener
-    // From here on each process has its part of the weights only.
-    run.shardedWeights?.close()
-    run.besideWeights?.close()
-    await withVisitor(run, listener, (visitor) =>
-      trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal, visitor, callbacks, group }),
-    )
-    callbacks.check()
-    record.close()
-  } catch (error) {
-    await record.fail((await explainDiskFault(error, recipe.out)) as Error, latest.step)
-    throw error
-  } finally {
-    callbacks.close()
-  }
-  const measured = latest.costs.measurement(start)
-  const { reason, cause, step: steps, tokens: seen, loss } = latest
-  const { model, modelStep, scores }: Partial<Awaited<ReturnType<typeof exportModel>>> =
-    reason === 'finished' ? await exportModel(run, latest.best, group) : {}
-  const { parameters } = flight
-  return record.finish({
-    reason,
-    cause,
-    model,
-    modelStep,
-    steps,
-    tokens: seen,
-    examples: latest.examples,
-    loss,
-    metrics: latest.metrics,
-    ...scores,
-    ...(reason === 'finished' && { warnings: [...latest.rise.warnings(), ...(scores?.warnings ?? [])] }),
-    parameters,
-    flops: measured.flops ?? flight.flopsPerToken * seen,
-    prediction,
-    measured,
-    hashes: run.hashes,
-  })
-}
-
-/** Trains, with the visitor that the listener opens on the model, if there is one. */
-const withVisitor = async (
-  { trainable: { model }, tokenizer, chatTemplate, recipe: { out }, shardedWeights }: BuiltRun,
-  listener: RunListener,
-  trainWith: (visitor: ModelVisitor | undefined) => Promise<void>,
-): Promise<void> => {
-  const template = chatTemplate ?? tokenizer.chatTemplate
-  if (shardedWeights !== undefined && listener.onModel !== undefined)
-    throw new ConfigError('`--ui` needs all weights between steps: set `shard` to gradients, or leave it out.')
-  const visitor = await listener.onModel?.({
-    model,
-    tokenizer,
-    folder: out,
-    ...(template === undefined ? {} : { template }),
-  })
-  try {
-    await trainWith(visitor)
-  } finally {
-    await visitor?.close()
-  }
-}
-
-/** The checks of a run that has not begun. */
-const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => {
+export const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => {
   await checkBestMetric(run)
   for (const line of (await run.check?.()) ?? []) {
     run.notes.push(line)
@@ -232,7 +124,7 @@ const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => 
   }
 }
 
-const checkRun = (run: BuiltRun): PreFlight => {
+export const checkRun = (run: BuiltRun): PreFlight => {
   const { recipe, trainable, optimizer, stream, vocabulary, tokenizer, length, learningRate } = run
   const start = initialState(recipe, trainable.model.facts.numLayers)
   return preFlight({
@@ -253,7 +145,7 @@ const checkRun = (run: BuiltRun): PreFlight => {
 }
 
 /** The state of the newest intact checkpoint, restored; undefined if the run has none yet. */
-const savedState = async (
+export const savedState = async (
   run: BuiltRun,
   mode: Exclude<RunMode, 'new'>,
   note: (line: string) => void,
@@ -279,7 +171,7 @@ const savedState = async (
 }
 
 /** Opens the events. A resumed run takes its last results from them; a new one writes the notes of its build. */
-const startRecord = async (
+export const startRecord = async (
   record: RunRecord,
   { recipe: { out }, notes, stream }: BuiltRun,
   saved: LoopState | undefined,
@@ -307,88 +199,11 @@ const startRecord = async (
   record.append({ type: 'checkpoint', time: new Date().toISOString(), step: saved.step, path, seconds: 0 })
 }
 
-interface TrainOptions {
-  state: LoopState
-  isResumed: boolean
-  latest: Latest
-  signal?: AbortSignal | undefined
-  visitor: ModelVisitor | undefined
-  callbacks: RunCallbacks
-  group?: ProcessGroup
-}
-
-const trainRun = async (
-  record: RunRecord,
-  run: BuiltRun,
-  { state, isResumed, latest, signal, visitor, callbacks, group }: TrainOptions,
-): Promise<void> => {
-  const { trainable, stream, optimizer, average, shardedWeights, learningRate, length, evaluate, sample, recipe } = run
-  const events = train({
-    trainable,
-    stream,
-    optimizer,
-    average,
-    shardedWeights,
-    settings: recipe,
-    learningRate,
-    length: { ...length, done: (at) => callbacks.stopped || length.done(at) },
-    state,
-    device: recipe.device,
-    signal,
-    ...(visitor === undefined ? {} : { beforeStep: ({ step }: LoopState) => visitor.beforeStep(step) }),
-    group,
-    evaluate,
-    sample: sample && (() => onFirst(group, sample)),
-    ...callbacksOf(record, run, latest, group),
-  })
-  const take = (event: TrainingEvent): void => {
-    // A run that was stopped before its first step has its start event already.
-    if (event.type === 'start' && isResumed) return
-    if (event.type === 'step') {
-      Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
-      latest.costs.add(event)
-    }
-    if (event.type === 'evaluation') latest.metrics = event.metrics
-    if (event.type === 'evaluation' && event.best) latest.best = event.step
-    if (event.type === 'end' && event.reason === 'finished')
-      Object.assign(latest, { reason: 'finished', cause: event.cause })
-    record.append(event)
-    // The loss of examples that the model itself makes, rollouts, has no scale that its first step sets.
-    const rise = event.type === 'step' && stream.online === undefined ? latest.rise.add(event.loss) : undefined
-    if (rise !== undefined)
-      record.append({ type: 'incident', kind: 'divergence', time: event.time, step: event.step, message: rise })
-  }
-  for (let next = await events.next(); next.done !== true; next = await events.next()) {
-    try {
-      take(next.value)
-      await callbacks.take(next.value, signal)
-    } catch (error) {
-      await endWith(events, error, (event) => record.keep(event))
-    }
-  }
-}
-
-/** Ends the loop with the error of a listener, or of a record that cannot be written. The loop saves its last sound weights first. */
-const endWith = async (
-  events: ReturnType<typeof train>,
-  error: unknown,
-  keep: (event: TrainingEvent) => void,
-): Promise<never> => {
-  for (let next = await events.throw(error); next.done !== true; next = await events.next()) {
-    try {
-      keep(next.value)
-    } catch {
-      // The first error tells more.
-    }
-  }
-  throw error
-}
-
 /** Steps between two looks of a group of processes at requests for a checkpoint. */
 const groupRequestSteps = 10
 
 /** How the loop saves, restores and reports in the run's folder. */
-const callbacksOf = (
+export const callbacksOf = (
   record: RunRecord,
   run: BuiltRun,
   latest: Latest,

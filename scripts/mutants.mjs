@@ -232,11 +232,13 @@ const recordReach = async (files, places) => {
     }, 2000)
     const env = { TUNESMITH_MUTANT_REACH: reachFolder, TUNESMITH_MUTANT_PLACES: String(places) }
     const args = ['run', '--isolate', '--maxWorkers', String(options.workers), '--reporter', 'dot', ...missing]
-    await runVitest(args, { full: true, env })
+    const { output } = await runVitest(args, { full: true, env })
     clearInterval(timer)
-    for (const file of missing) if (!existsSync(recordPathOf(file))) leaveOut(file)
+    const lost = missing.filter((file) => !existsSync(recordPathOf(file)))
+    if (lost.length === missing.length) fail(`\nNo test file recorded its reach:\n${output}`)
+    for (const file of lost) leaveOut(file)
     save()
-    show(`Recorded the reach of ${missing.length} test files.`, true)
+    show(`Recorded the reach of ${missing.length} test files, ${lost.length} of them without a result.`, true)
   }
   return files.map((file) => JSON.parse(readFileSync(recordPathOf(file), 'utf8')))
 }

@@ -10,6 +10,7 @@ import { external, testedModules } from './scripts/tested-modules.mjs'
 const common = {
   pool: 'forks' as const,
   setupFiles: [
+    ...(process.env.TUNESMITH_MUTANT_REACH === undefined ? [] : ['./scripts/mutants/record-reach.mjs']),
     './scripts/property-seed.mjs',
     './scripts/test-threads.mjs',
     './scripts/test-watchdog.mjs',

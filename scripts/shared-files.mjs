@@ -30,7 +30,7 @@ const changes = [
 ]
 
 /** The file and its helpers, which are all that it imports beside modules under test. */
-const withHelpers = (path, found = new Set()) => {
+export const withHelpers = (path, found = new Set()) => {
   if (found.has(path)) return found
   found.add(path)
   for (const imported of importsOf(path)) {

@@ -4,4 +4,5 @@ export declare const testedModules: {
   name: string
   enforce: 'pre'
   resolveId: (name: string, importer: string | undefined) => string | undefined
+  load: (id: string) => string | undefined
 }

@@ -7,12 +7,15 @@ import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { startCompiled } from './compiled-workers.mjs'
+import { startedFile } from './setup/bundle.mjs'
 import { listFiles } from './setup/hashes.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const sources = join(root, 'src')
-const folder = join(root, 'build', 'tested')
-const used = process.env.TUNESMITH_TEST_BUNDLE === '1'
+/** `npm run test:mutants` has modules of its own, from sources with faults that are switched on one at a time. */
+const withMutants = process.env.TUNESMITH_TEST_BUNDLE === 'mutants'
+const folder = join(root, 'build', withMutants ? 'mutants/tested' : 'tested')
+const used = withMutants || process.env.TUNESMITH_TEST_BUNDLE === '1'
 
 /** Tests, and what they share, import modules; they are none themselves. */
 const isTest = (path) => path.endsWith('.test.ts') || path.includes('/fixtures/')
@@ -38,12 +41,36 @@ const entries = () => {
   )
 }
 
+/** The path of the text that stands for a source. */
+const textPath = (path) => {
+  if (!withMutants || !path.startsWith(`${sources}/`)) return path
+  const instrumented = join(root, 'build/mutants/sources', relative(root, path))
+  return existsSync(instrumented) ? instrumented : path
+}
+
+/** Files that threads and processes of src start with, by their sources. */
+const startedSources = () =>
+  listFiles([sources], (path) => path.endsWith('.ts') && !isTest(path))
+    .flatMap((path) =>
+      [...readFileSync(path, 'utf8').matchAll(startedFile)].map(([, , name]) => `${resolve(dirname(path), name)}.ts`),
+    )
+    .filter((path) => existsSync(path))
+
+/** Threads and processes begin with the compiled file, but where it lacks the faults. */
+const startJoined = (code, path) =>
+  withMutants
+    ? code.replaceAll(startedFile, (_whole, _quote, name) => {
+        const joined = join(folder, `${relative(sources, resolve(dirname(path), name))}.js`)
+        return `new URL(${JSON.stringify(pathToFileURL(joined).href)})`
+      })
+    : startCompiled(code, path)
+
 /** Each module finds what lies beside its source. */
 const ownPlace = {
   name: 'own-place',
   setup: ({ onLoad }) =>
     onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-      contents: startCompiled(readFileSync(path, 'utf8'), path).replaceAll(
+      contents: startJoined(readFileSync(textPath(path), 'utf8'), path).replaceAll(
         'import.meta.url',
         JSON.stringify(pathToFileURL(path).href),
       ),
@@ -56,7 +83,7 @@ export const bundleTested = async () => {
   rmSync(folder, { recursive: true, force: true })
   await build({
     absWorkingDir: root,
-    entryPoints: entries(),
+    entryPoints: [...entries(), ...(withMutants ? startedSources() : [])],
     outbase: sources,
     outdir: folder,
     chunkNames: 'chunks/[hash]',
@@ -96,7 +123,8 @@ export const testedModules = {
     // A second copy of a module, made by vite, would not be the one that the others see.
     throw new Error(`${importer} imports ${path}, which scripts/tested-modules.mjs did not find.`)
   },
+  load: (id) => (textPath(id) === id ? undefined : readFileSync(textPath(id), 'utf8')),
 }
 
 /** Modules that vitest loads as Node does. */
-export const external = [/\/build\/tested\//]
+export const external = [/\/build\/(?:mutants\/)?tested\//]

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { folders, instrument } from './mutants/instrument.mjs'
 import { summarise, writePage } from './mutants/report.mjs'
 import { digest, listFiles } from './setup/hashes.mjs'
-import { sourceDigest } from './setup/typescript.mjs'
+import { sourceDigest } from './setup/recipe-types.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'build', 'mutants')

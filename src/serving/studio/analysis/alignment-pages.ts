@@ -26,14 +26,6 @@ import type {
 } from '../types/alignment-types.ts'
 import { Recent } from './recent.ts'
 
-/** Which answers of which rollout. */
-interface RolloutQuery {
-  folder: string
-  rollout: number
-  from: number
-  count: number
-}
-
 const maxGroups = 500
 const maxTokens = 4000
 
@@ -75,7 +67,17 @@ export const rolloutPath = (folder: string, rollout: number): string =>
   join(folder, runFiles.rollouts, rolloutFile(rollout))
 
 /** A range of the answers, and what holds for all of them. */
-export const rolloutPage = async ({ folder, rollout, from, count }: RolloutQuery): Promise<RolloutPage> => {
+export const rolloutPage = async ({
+  folder,
+  rollout,
+  from,
+  count,
+}: {
+  folder: string
+  rollout: number
+  from: number
+  count: number
+}): Promise<RolloutPage> => {
   const path = rolloutPath(folder, rollout)
   const outline = await outlines.of('outline', [path], () => readRolloutOutline(path))
   const rows = await readRolloutRange(path, from, from + count)
@@ -143,14 +145,6 @@ export const rolloutAnswer = async ({
   return { ...answerRow(found, row), answerTokens: tokens, note }
 }
 
-/** Which records in which order. */
-interface PreferenceQuery {
-  folder: string
-  order: PreferenceOrder
-  from: number
-  count: number
-}
-
 const recent = new Recent<PreferenceMargin[]>(3)
 
 const margin = ({ margin: value }: PreferenceMargin) => value ?? 0
@@ -182,7 +176,17 @@ const rowOf = (record: PreferenceMargin): PreferenceRow => ({
   answers: record.answers.map((answer) => ({ ...answer, text: listedText(answer.text) })),
 })
 
-export const preferencePage = async ({ folder, order, from, count }: PreferenceQuery): Promise<PreferencePage> => {
+export const preferencePage = async ({
+  folder,
+  order,
+  from,
+  count,
+}: {
+  folder: string
+  order: PreferenceOrder
+  from: number
+  count: number
+}): Promise<PreferencePage> => {
   const files = [modelFiles.evaluation, modelFiles.predictions].map((name) => join(folder, runFiles.model, name))
   const all = await recent.of(folder, files, () => readPreferenceMargins(folder))
   const margins = all.flatMap(({ margin: value }) => (value === null ? [] : [value]))

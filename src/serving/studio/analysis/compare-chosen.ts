@@ -92,16 +92,6 @@ export const compareChosen = ({
   })
 }
 
-/** What a page of predictions is made from. */
-interface PredictionQuery {
-  first: string
-  second: string
-  filter: PairFilter
-  search: string
-  from: number
-  count: number
-}
-
 const recentPairs = new Recent<PredictionPairs>(3)
 
 /** Fields of predictions that are the answer itself; tasks name theirs differently. */
@@ -153,7 +143,14 @@ const predictionRow = ({ id, inputs, answer, predictions, scores }: PredictionPa
 })
 
 /** One page of the records that fit the filter and the search. */
-export const predictionPage = async (query: PredictionQuery): Promise<PredictionPage> => {
+export const predictionPage = async (query: {
+  first: string
+  second: string
+  filter: PairFilter
+  search: string
+  from: number
+  count: number
+}): Promise<PredictionPage> => {
   const { first, second, filter, search, from, count } = query
   const files = [first, second].flatMap((folder) =>
     [modelFiles.evaluation, modelFiles.predictions].map((name) => join(folder, runFiles.model, name)),

@@ -85,15 +85,9 @@ export const kindOf = (command: unknown = 'pretrain'): RunKind => entryOf(comman
 /** How runs of the named kind are checked and started. @throws ConfigError for an unknown kind */
 export const startOf = (command: unknown): RunStart => entryOf(command)
 
-interface Fields {
-  command?: unknown
-  use?: unknown
-  recipeFile?: unknown
-}
-
-const fieldsOf = (text: string, path: string): Fields => {
+const fieldsOf = (text: string, path: string): { [field: string]: unknown } => {
   const fields = parseJson(text, { path, advice: () => 'The file is damaged.' })
-  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { ...fields }
   throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
 }
 

@@ -47,11 +47,7 @@ const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
 const families: Record<DataKind, AlignFamily> = {
   pairs: preferences('pairs'),
   ratings: preferences('ratings'),
-  prompts: {
-    complete: completeReinforcement,
-    build: buildReinforcement,
-    comparison: answerComparison,
-  },
+  prompts: { complete: completeReinforcement, build: buildReinforcement, comparison: answerComparison },
 }
 
 /** The family of the objective of a recipe. @throws ConfigError for an unknown objective */
@@ -65,19 +61,9 @@ export const completeRecipe = (recipe: AlignRecipe): void => {
   familyOf(recipe).complete(recipe)
 }
 
-const comparisonOf = (recipe: AlignRecipe): AlignFamily['comparison'] => familyOf(recipe).comparison
-
-const comparison: RunComparison<AlignRecipe> = {
-  describe: (recipe) => comparisonOf(recipe).describe(recipe),
-  records: (recipe) => comparisonOf(recipe).records(recipe),
-  predictions: (path, records, recipe) => comparisonOf(recipe).predictions(path, records, recipe),
-  score: (records, predictions, recipe) => comparisonOf(recipe).score(records, predictions, recipe),
-  rewards: (recipe, folder, metrics) => rewardPoints(recipe, folder, metrics),
-}
-
 export const alignKind: RunKind<AlignRecipe> = {
   command: 'align',
   schema: alignSchema,
   build: (recipe, context) => familyOf(recipe).build(recipe, context),
-  comparison,
+  comparison: (recipe) => ({ ...familyOf(recipe).comparison, rewards: rewardPoints }),
 }

@@ -35,9 +35,15 @@ const readPredictionLines = async (path: string): Promise<Map<string, { [name: s
   )
 }
 
-/** Ids of the records that a run was scored on: those that were dropped as too long have no prediction. */
-const scoredIds = async (run: string): Promise<Set<string>> =>
-  new Set((await readPredictionLines(join(run, runFiles.model, modelFiles.predictions))).keys())
+/** The validation records among all of a file that were not dropped as too long, which have no prediction. */
+const scoredRecordsOf = async <Record extends TaskRecord>(
+  { validation, validationShare, out }: AlignRecipe,
+  records: readonly Record[],
+): Promise<Record[]> => {
+  const held = validation === undefined ? splitRecords(records, validationShare).validation : records
+  const lines = await readPredictionLines(join(out, runFiles.model, modelFiles.predictions))
+  return held.filter(({ id }) => lines.has(id))
+}
 
 const dataOfRecipe = ({ objective }: AlignRecipe) => dataOf(findObjective(objective))
 
@@ -45,12 +51,9 @@ export const preferenceComparison: RunComparison<AlignRecipe> = {
   describe: (recipe) => ({ task: dataOfRecipe(recipe).noun, variant: `${recipe.objective}, ${recipe.variant}` }),
   async records(recipe) {
     const data = dataOfRecipe(recipe)
-    const { data: all, validation: path = all, validationShare, columns, out } = recipe
+    const { data: all, validation: path = all, columns } = recipe
     const { records } = await data.read(await resolveData(path), columns)
-    const held = recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
-    // Records that were dropped as too long have no prediction.
-    const scored = await scoredIds(out)
-    return held.filter(({ id }) => scored.has(id))
+    return scoredRecordsOf(recipe, records)
   },
   async predictions(path, records) {
     const lines = await readPredictionLines(path)
@@ -85,13 +88,10 @@ export const answerComparison: RunComparison<AlignRecipe> = {
     variant: `${objective}, ${variant}`,
   }),
   async records(recipe) {
-    const { data: all, validation: path = all, validationShare, columns } = recipe
+    const { data: all, validation: path = all, columns } = recipe
     const { records } = await readPrompts(await resolveData(path), columnsOf('prompts', columns))
-    const held = recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
-    const scored = await scoredIds(recipe.out)
-    return held.filter(({ id }) => scored.has(id))
+    return scoredRecordsOf(recipe, records)
   },
-  answerFields: () => ['reference'],
   async predictions(path, records) {
     const lines = await readPredictionLines(path)
     return records.map(({ id }: TaskRecord): AnswerPrediction => {

@@ -18,15 +18,10 @@ const idleMs = 60_000
 /** Batches whose rows are kept. */
 const maxKept = 16
 
-interface Waiting {
-  resolve(rows: BatchRows): void
-  reject(error: Error): void
-}
-
 /** Reads the rows of batches in a process of its own. Call `close` at the end. */
 export class BatchRowsProcess {
   #child: ChildProcess | undefined
-  #waiting = new Map<number, Waiting>()
+  #waiting = new Map<number, { resolve(rows: BatchRows): void; reject(error: Error): void }>()
   #kept = new Map<string, BatchRows>()
   #next = 0
   #idle: NodeJS.Timeout | undefined

@@ -48,14 +48,8 @@ export const openScoredRuns = async (folder: string): Promise<ScoredRun[]> => {
     return Promise.all(
       parts(recipe).map(async ({ name, recipe: own, comparison: by }): Promise<ScoredRun> => {
         const ofTask = join(model, name)
-        return {
-          folder,
-          task: name,
-          model: ofTask,
-          recipe: own as BaseRunRecipe,
-          comparison: by,
-          evaluation: await evaluationOf(folder, ofTask),
-        }
+        const evaluation = await evaluationOf(folder, ofTask)
+        return { folder, task: name, model: ofTask, recipe: own as BaseRunRecipe, comparison: by, evaluation }
       }),
     )
   if (comparison === undefined)
@@ -63,7 +57,7 @@ export const openScoredRuns = async (folder: string): Promise<ScoredRun[]> => {
       `${folder}: Expected a fine-tuning run or an alignment run, found one of \`${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
     )
   const evaluation = await evaluationOf(folder, model)
-  return [{ folder, model, recipe: recipe as BaseRunRecipe, comparison, evaluation }]
+  return [{ folder, model, recipe: recipe as BaseRunRecipe, comparison: comparison(recipe), evaluation }]
 }
 
 /** @throws DataError for a folder without a finished run of a kind that is scored on records, or with a run of several tasks */

@@ -6,6 +6,7 @@ import { addedTokens, loadTokenizer, resolveModel } from '../../checkpoint/index
 import { ConfigError, exists } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type RunCard, readRunCard } from '../../tracking/index.ts'
+import type { BaseRecipe } from './base-settings.ts'
 
 export interface BaseFiles {
   /** Folder or file of the model. */
@@ -54,12 +55,6 @@ export const readBaseCard = async (base: string): Promise<RunCard | undefined> =
   return undefined
 }
 
-interface BaseAndTokenizer {
-  base: string
-  /** Tokenizer of the run (default: the base's own). */
-  tokenizer?: string
-}
-
 /** At most three texts, and how many there are. */
 const listed = (texts: readonly string[]): string =>
   `${texts
@@ -73,7 +68,7 @@ const listed = (texts: readonly string[]): string =>
  * @throws ConfigError for a tokenizer that gives tokens of the base other ids
  */
 export const checkBaseTokenizer = async (
-  { base, tokenizer: source }: BaseAndTokenizer,
+  { base, tokenizer: source }: Pick<BaseRecipe, 'base' | 'tokenizer'>,
   tokenizer: Tokenizer,
 ): Promise<string[]> => {
   if (source === undefined) return []

@@ -170,14 +170,6 @@ export interface RunComparison<Recipe> {
   rewards?(recipe: Recipe, folder: string, metrics: ScoreIntervals): Promise<RewardPoint[]>
 }
 
-interface RunPart {
-  name: string
-  /** The recipe of a run that has this part alone. */
-  recipe: CommonRecipe
-  // biome-ignore lint/suspicious/noExplicitAny: recipes of kinds differ
-  comparison: RunComparison<any>
-}
-
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
@@ -185,9 +177,10 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
   /** How its finished runs are compared; undefined for runs without an evaluation of records. */
-  comparison?: RunComparison<Recipe>
+  comparison?(recipe: Recipe): RunComparison<Recipe>
   /** The parts of a run that are compared each on its own, such as its tasks: each has a folder of its name in that of the model. */
-  parts?(recipe: Recipe): RunPart[]
+  // biome-ignore lint/suspicious/noExplicitAny: recipes of kinds differ
+  parts?(recipe: Recipe): { name: string; recipe: CommonRecipe; comparison: RunComparison<any> }[]
 }
 
 /** Whether a run is started in a new folder, or continued from what is in its folder: under its budget, or under a larger one. */

@@ -21,13 +21,11 @@ import {
   taskFeatures,
   taskPooling,
 } from '../../features/index.ts'
-import type { HeadType } from '../../models/index.ts'
 import {
   firstRecords,
   type PreparedTask,
   type PrepareOptions,
   scoreIntervalsByTurns,
-  type TaskDefinition,
   type TaskRecord,
   taskMaxLength,
 } from '../../tasks/index.ts'
@@ -218,7 +216,7 @@ const saveFit = async (
     ...initSeed,
     precision: featurePrecision(recipe),
     task: task.type,
-    head: headOf(task),
+    head: [task.head].flat()[0],
     headOptions: { ...headOptions, ...measured.headOptions },
     layer: settings.layer,
     pooling,
@@ -240,8 +238,6 @@ const saveFit = async (
   })
   return scores
 }
-
-const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
 
 /** The work of the variant `feature-based`. Processes of a group divide the extraction; the first one fits, scores and writes. */
 const fitFeatures =

@@ -206,7 +206,7 @@ export const finetuneKind: RunKind<FinetuneRecipe> = {
   schema: finetuneSchema,
   build: buildFinetune,
   nonIterative: (recipe) => nonIterativeFits[recipe.variant]?.(recipe),
-  comparison: finetuneComparison,
+  comparison: () => finetuneComparison,
 }
 
 /**

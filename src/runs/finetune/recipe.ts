@@ -11,7 +11,7 @@ import { expectSplit } from '../engine/folds.ts'
 import { distillationSchema } from '../engine/teacher.ts'
 import { withUserCode } from './user-task.ts'
 
-/** Variants that fit an estimator to features of the frozen base; `variants.ts` has the work of each. */
+/** Variants that fit an estimator to features of the frozen base; `feature-learning.ts` has the work of each. */
 export const nonIterativeVariants = ['feature-based'] as const
 export type NonIterativeVariant = (typeof nonIterativeVariants)[number]
 

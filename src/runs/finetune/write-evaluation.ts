@@ -101,12 +101,6 @@ export class SetScores {
   }
 }
 
-interface ScoredBaseline {
-  baseline: Baseline
-  scorer: Scorer
-  sets: SetScores
-}
-
 interface DraftInput extends ScoredData {
   trained: RecordStatistics
   /** Of the references that use random numbers. */
@@ -133,7 +127,7 @@ export class EvaluationDraft {
   /** Measures what is saved with the model; undefined where the task asks for nothing. */
   readonly measurement: Measurement | undefined
   readonly #input: DraftInput
-  readonly #baselines: readonly ScoredBaseline[]
+  readonly #baselines: readonly { baseline: Baseline; scorer: Scorer; sets: SetScores }[]
   readonly #hash = new RecordHash()
   #predictions: LineFile<TaskPrediction>
 

@@ -151,32 +151,6 @@ const partsOf = (record: TaskRecord, answerFields: readonly string[]): { text: s
   return { text: textsIn(Object.fromEntries(inputs)).join('\n'), answer }
 }
 
-class PairCounter {
-  count = 0
-  readonly examples: RecordPair[] = []
-  readonly #most: number
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  add(first: Seen, second: Seen, text: string): void {
-    this.count++
-    if (this.examples.length >= this.#most) return
-    const short = text.replace(/\s+/g, ' ').slice(0, 120)
-    this.examples.push({
-      first: first.place,
-      second: second.place,
-      text: short,
-      answers: [first.answer, second.answer],
-    })
-  }
-
-  get finding(): Finding {
-    return { count: this.count, examples: this.examples }
-  }
-}
-
 interface Seen {
   place: string
   answer: string
@@ -244,9 +218,16 @@ const inspectPart = async (
   { settings, measure, onRecord, others }: Measured & { others?: Index },
 ): Promise<{ part: InspectedPart; index: Index; shared: { texts: Finding; near: Finding } }> => {
   const { examples, similarity, nearRecords, maxLength } = settings
-  const counter = () => new PairCounter(examples)
-  const [copies, contradictions, nearCopies, nearContradictions] = [counter(), counter(), counter(), counter()]
-  const shared = { texts: counter(), near: counter() }
+  const none = (): Finding => ({ count: 0, examples: [] })
+  const [copies, contradictions, nearCopies, nearContradictions] = [none(), none(), none(), none()]
+  const shared = { texts: none(), near: none() }
+  const count = (finding: Finding, first: Seen, second: Seen, text: string): void => {
+    finding.count++
+    if (finding.examples.length >= examples) return
+    const short = text.replace(/\s+/g, ' ').slice(0, 120)
+    const answers: RecordPair['answers'] = [first.answer, second.answer]
+    finding.examples.push({ first: first.place, second: second.place, text: short, answers })
+  }
   const index: Index = { exact: new Map(), near: new NearCopies(similarity, nearRecords) }
   const statistics = task.statistics.empty()
   const lengths: number[] = []
@@ -258,17 +239,17 @@ const inspectPart = async (
     lengths.push(measure.lengthOf(record, text))
     const hash = sha256(text)
     const sameText = others?.exact.get(hash)
-    if (sameText !== undefined) shared.texts.add(sameText, seen, text)
+    if (sameText !== undefined) count(shared.texts, sameText, seen, text)
     else {
       const near = others?.near.find(text)
-      if (near !== undefined) shared.near.add(near, seen, text)
+      if (near !== undefined) count(shared.near, near, seen, text)
     }
     const before = index.exact.get(hash)
-    if (before !== undefined) (before.answer === answer ? copies : contradictions).add(before, seen, text)
+    if (before !== undefined) count(before.answer === answer ? copies : contradictions, before, seen, text)
     else {
       index.exact.set(hash, seen)
       const near = index.near.add(text, seen)
-      if (near !== undefined) (near.answer === answer ? nearCopies : nearContradictions).add(near, seen, text)
+      if (near !== undefined) count(near.answer === answer ? nearCopies : nearContradictions, near, seen, text)
     }
   })
   return {
@@ -277,13 +258,13 @@ const inspectPart = async (
       report,
       lengths: lengthsOf(lengths, measure, maxLength),
       labels: labelsOf(task, statistics),
-      copies: copies.finding,
-      contradictions: contradictions.finding,
-      nearContradictions: nearContradictions.finding,
-      nearCopies: nearCopies.finding,
+      copies,
+      contradictions,
+      nearContradictions,
+      nearCopies,
     },
     index,
-    shared: { texts: shared.texts.finding, near: shared.near.finding },
+    shared,
   }
 }
 

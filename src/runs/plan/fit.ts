@@ -55,10 +55,6 @@ const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
   return result
 }
 
-interface NearestFit extends Candidate {
-  plan: RunPlan
-}
-
 /** Settings as words: `batch.microTokens 1024 and recompute all`. */
 export const describeChanges = (changes: Record<string, unknown>): string =>
   Object.entries(changes)
@@ -71,7 +67,7 @@ export const nearestFit = async (
   recipe: CommonRecipe,
   fits: (plan: RunPlan) => boolean,
   context: PlanContext = {},
-): Promise<NearestFit | undefined> => {
+): Promise<(Candidate & { plan: RunPlan }) | undefined> => {
   // Another method may encode the records otherwise: it shares nothing.
   const { shared: _, ...own } = context
   for (const { changes, recipe: changed } of candidates(recipe, context.group !== undefined)) {

@@ -282,16 +282,10 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
     (run) => ({ ...points[swept.indexOf(run)].recipe, command: 'pretrain' }),
     listener,
   )
-  const runs = swept.map(
-    ({ name, folder, status }, i): ScalingRun => ({
-      name,
-      folder,
-      status,
-      depth: points[i].depth,
-      size: points[i].size,
-      tokens: points[i].tokens,
-    }),
-  )
+  const runs = swept.map(({ name, folder, status }, i): ScalingRun => {
+    const { recipe: _, ...point } = points[i]
+    return { name, folder, status, ...point }
+  })
   for (const [i, run] of runs.entries()) await readRun(run, swept[i].message)
   const result: ScalingResult = { out, reason, runs, gridFlops, gridShare: gridFlops / target.flops, target, notes }
   return reason === 'interrupted' ? result : { ...result, fit: fitRuns(runs, target) }

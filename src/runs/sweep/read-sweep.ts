@@ -40,11 +40,7 @@ export interface SweepState {
   unranked: NonNullable<SweepSummary['unranked']>
 }
 
-interface SummaryFile {
-  metric?: string
-  clear?: boolean
-  settings?: SweepSetting[]
-  unranked?: SweepSummary['unranked']
+interface SummaryFile extends Partial<SweepSummary> {
   runs?: SweptRun[]
   trials?: SearchTrial[]
 }

@@ -53,7 +53,7 @@ export const runPoints = async (
   runs: readonly SweptRun[],
   recipeOf: (run: SweptRun) => object,
   listener: SweepListener,
-  after: () => Promise<void> = async () => {},
+  after: () => Promise<unknown> = async () => {},
 ): Promise<'finished' | 'interrupted'> => {
   for (const [i, run] of runs.entries()) {
     if (await isFinished(run.folder)) {

@@ -257,11 +257,7 @@ const inFolder = async <Result>(out: string, file: SweepFile, run: () => Promise
   }
 }
 
-interface CheckedSweep {
-  recipe: object
-  over: SweepAxes
-  out: string
-}
+type CheckedSweep = Pick<SweepInput, 'recipe' | 'over' | 'out'>
 
 const sweepGrid = async ({ out, over, recipe }: CheckedSweep, listener: SweepListener): Promise<SweepResult> => {
   const points = sweepPoints(over)
@@ -272,14 +268,8 @@ const sweepGrid = async ({ out, over, recipe }: CheckedSweep, listener: SweepLis
   checkPoints(recipe, points, out)
   return inFolder(out, { recipe, over }, async () => {
     const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
-    const reason = await runPoints(
-      runs,
-      (run) => recipeAt(recipe, run),
-      listener,
-      async () => {
-        await writeSummary(out, { runs })
-      },
-    )
+    const after = () => writeSummary(out, { runs })
+    const reason = await runPoints(runs, (run) => recipeAt(recipe, run), listener, after)
     return { out, reason, ...(await writeSummary(out, { runs })), runs }
   })
 }
@@ -320,9 +310,7 @@ const sweepSearch = async (
       check: (point: SweepPoint) => checkPoints(recipe, [point], out),
       failed: await earlierFailures(out),
     }
-    const after = async ({ runs, trials }: SearchProgress) => {
-      await writeSummary(out, { runs, trials })
-    }
+    const after = ({ runs, trials }: SearchProgress) => writeSummary(out, { runs, trials })
     const { reason, runs, trials } = await runSearch(request, listener, after)
     return { out, reason, ...(await writeSummary(out, { runs, trials })), runs, trials }
   })

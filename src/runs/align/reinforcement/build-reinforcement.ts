@@ -232,17 +232,21 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     ? await openCritic(recipe, { ...(settings as CriticSettings), applied, base, tokenizer })
     : undefined
   const scores = await openScores(recipe, tokenizer, { base, applied, notes })
+  const { rewards, judge } = scores
   const real = samplerOf(recipe, rollout, tokenizer, prompts, environment)
   const sampler = context.planned ? (model: Model) => plannedSampler(real(model), prompts.train) : real
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
+  const lines = [...restored, ...notes, ...records.notes, ...prompts.notes, ...(taught?.notes ?? [])]
+  if (environment !== undefined) lines.push(`Answers are written in turns with the environment ${environment.name}.`)
+  if (reference !== undefined && taught === undefined) lines.push(`Reference model: ${reference.summary}.`)
+  if (critic !== undefined) lines.push(critic.summary)
   return {
     objective,
     settings,
     rollout,
     files,
     tokenizer,
-    environment,
     records,
     applied,
     prompts,
@@ -250,40 +254,19 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     reference,
     taught,
     critic,
-    scores: context.planned ? { ...scores, judge: withoutCalls(scores, recipe) } : scores,
+    // A plan calls no function, program or address.
+    scores: context.planned
+      ? { ...scores, judge: { ...plannedJudge(rewards, judge, recipe.seed), close: () => judge.close() } }
+      : scores,
     sampler,
     decode,
     sample: sampler(applied.model),
     updates: updatesOf(recipe, rollout),
-    notes: [
-      ...restored,
-      ...notes,
-      ...records.notes,
-      ...prompts.notes,
-      ...(taught?.notes ?? []),
-      ...describeParts(environment, taught === undefined ? reference : undefined, critic),
-    ],
+    notes: lines,
   }
 }
 
-const withoutCalls = (
-  { rewards, judge }: Pick<Awaited<ReturnType<typeof openScores>>, 'rewards' | 'judge'>,
-  { seed }: AlignRecipe,
-) => ({ ...plannedJudge(rewards, judge, seed), close: () => judge.close() })
-
 type RunParts = Awaited<ReturnType<typeof openParts>>
-type Critic = Awaited<ReturnType<typeof openCritic>>
-
-const describeParts = (
-  environment: Environment | undefined,
-  reference: OpenedReference | undefined,
-  critic: Critic | undefined,
-): string[] => [
-  ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
-  ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
-  ...(critic === undefined ? [] : [critic.summary]),
-]
-
 /** The objective's method for rollouts, and the policy with its criterion as what is trained. */
 const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
   const { objective, settings, applied, reference, taught, critic, scores, rollout, updates, prompts } = parts

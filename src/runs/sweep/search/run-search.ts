@@ -85,7 +85,7 @@ class SearchRuns {
     this.#listener = listener
   }
 
-  async go(after: (search: SearchRuns) => Promise<void>): Promise<'finished' | 'interrupted'> {
+  async go(after: (search: SearchRuns) => Promise<unknown>): Promise<'finished' | 'interrupted'> {
     const { search, steps: whole } = this.#request
     const { trials: most, reduction = 2 } = search.settings
     const rungs = search.rungs?.(whole ?? 0) ?? [whole ?? 0]
@@ -195,7 +195,7 @@ export type SearchProgress = Pick<SearchRuns, 'runs' | 'trials'>
 export const runSearch = async (
   request: SearchRequest,
   listener: SweepListener,
-  after: (progress: SearchProgress) => Promise<void>,
+  after: (progress: SearchProgress) => Promise<unknown>,
 ): Promise<SearchProgress & { reason: 'finished' | 'interrupted' }> => {
   const search = new SearchRuns(request, listener)
   const reason = await search.go(after)

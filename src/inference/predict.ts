@@ -3,8 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { ConfigError, optionCheck, parseConfig } from '../core/index.ts'
 import type { HeadType } from '../models/index.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, type ModelChoice } from './load.ts'
-import { methodsOf } from './methods-by-head.ts'
-import { predictions } from './predictions/index.ts'
+import { methodsOf, predictions } from './predictions/index.ts'
 
 /** Which model predicts what for which texts. */
 export interface PredictInput extends ModelChoice {

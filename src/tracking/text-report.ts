@@ -3,8 +3,7 @@ import { formatCount, formatDuration } from '../core/index.ts'
 import { type CurveOptions, renderCurves } from './curve.ts'
 import { bestOf, type RunHistory } from './history.ts'
 import { chartsOf } from './report-sections.ts'
-import { type RunCard, runCardRows } from './run-card.ts'
-import { verdictLines } from './verdict.ts'
+import { type RunCard, runCardRows, verdictLines } from './run-card.ts'
 
 /** Options of `renderTextReport`. */
 export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' | 'color'> {

@@ -127,9 +127,8 @@ const expectation = (issue: Issue, place: string): string => {
   }
 }
 
-const withArticle = (name: string): string => {
-  return /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
-}
+const withArticle = (name: string): string =>
+  /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
 
 const discriminatorFault = (issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType, place: string): string => {
   const discriminator = issue.discriminator ?? ''
@@ -149,9 +148,8 @@ const literalsOf = (schema: z.ZodType | undefined): string[] => {
   return []
 }
 
-const depthOf = (branch: readonly Issue[]): number => {
-  return Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
-}
+const depthOf = (branch: readonly Issue[]): number =>
+  Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
 
 const placeOf = (where: Where, path: readonly PropertyKey[]): string => {
   if (typeof where === 'function') return where(path)

@@ -23,9 +23,7 @@ export interface Random {
 }
 
 /** A generator that any number, bigint or text may seed. */
-export const createRandom = (seed: number | bigint | string): Random => {
-  return fromSeedText(`${typeof seed}:${String(seed)}`)
-}
+export const createRandom = (seed: number | bigint | string): Random => fromSeedText(`${typeof seed}:${String(seed)}`)
 
 /** The generator that gave this state, at the point where it stood. */
 export const restoreRandom = (state: RandomState): Random => {

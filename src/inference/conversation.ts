@@ -5,7 +5,7 @@ import { type FinishReason, type GenerationOptions, TextSession, withDefaults } 
 import { contextLength, type Model } from '../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../tokenizers/index.ts'
 import { generationDefaults } from './generation-defaults.ts'
-import { type InferenceModel, type LoadHooks, loadLanguageModel, type ModelChoice } from './load.ts'
+import { type InferenceModel, type LoadHooks, loadLanguageModel, type ModelChoice, modelChoiceNames } from './load.ts'
 import { AdapterSwitch, parseAdapters } from './named-adapters.ts'
 
 /** One message of a conversation. */
@@ -269,13 +269,7 @@ const openedNames = {
   generation: true,
 } as const
 
-const expectInput = optionCheck<ChatInput>('chat', {
-  model: true,
-  task: true,
-  revision: true,
-  weights: true,
-  ...openedNames,
-})
+const expectInput = optionCheck<ChatInput>('chat', { ...modelChoiceNames, ...openedNames })
 
 const expectOpenedInput = optionCheck<OpenedChatInput>('chat', openedNames)
 

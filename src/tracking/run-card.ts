@@ -82,15 +82,13 @@ export const inspectHardware = (gpus: string[] = []): Hardware => ({
 })
 
 /** Makes a run card, with the cost if a price is known. */
-export const makeRunCard = ({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard => {
-  return {
-    ...input,
-    hardware: input.hardware ?? inspectHardware(),
-    ...(pricePerHour !== undefined && {
-      cost: { amount: (input.wallSeconds / 3600) * pricePerHour, currency, pricePerHour },
-    }),
-  }
-}
+export const makeRunCard = ({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard => ({
+  ...input,
+  hardware: input.hardware ?? inspectHardware(),
+  ...(pricePerHour !== undefined && {
+    cost: { amount: (input.wallSeconds / 3600) * pricePerHour, currency, pricePerHour },
+  }),
+})
 
 /** Writes run-card.json and run-card.md into a folder. */
 export const writeRunCard = async (folder: string, card: RunCard): Promise<void> => {

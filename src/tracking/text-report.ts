@@ -64,12 +64,11 @@ export const describeRun = ({ end, start, lastStep, tokens, trainingSeconds, tra
   ].join(' · ')
 }
 
-const evaluationLines = ({ evaluations }: RunHistory): string[] => {
-  return Object.entries(evaluations).map(([name, { steps, values }]) => {
+const evaluationLines = ({ evaluations }: RunHistory): string[] =>
+  Object.entries(evaluations).map(([name, { steps, values }]) => {
     const best = bestOf(evaluations, name)
     const last = `${short(values.at(-1)!)} at step ${steps.at(-1)}`
     return `${name}: ${short(values[0])} at step ${steps[0]}, last ${last}${best === undefined ? '' : `, best ${short(best.value)} at step ${best.step}`}`
   })
-}
 
 const short = (value: number) => String(Number(value.toPrecision(5)))

@@ -4,6 +4,7 @@ import { readFile, statfs } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { promisify } from 'node:util'
 import { z } from 'zod'
+import type { policyGradientOracle } from '../../alignment/index.ts'
 import { ConfigError, formatBytes, programCall, SetupError, setupCall } from '../../core/index.ts'
 import type { DeviceMemory, MeasuredProducts, ProductChoices, ProductDtype } from '../../tensor/index.ts'
 import { defineCommand } from '../command.ts'
@@ -35,14 +36,7 @@ interface Engine {
 }
 
 /** How the gradient of an algorithm compares with the exact policy gradient. */
-interface AlgorithmCheck {
-  algorithm: string
-  expectation: string
-  cosine: number
-  scale: number
-  relativeError: number
-  passed: boolean
-}
+type AlgorithmCheck = Awaited<ReturnType<typeof policyGradientOracle>>[number]
 
 interface Diagnosis {
   node: string
@@ -100,8 +94,7 @@ export const doctor = defineCommand({
 
 /** The exact policy gradient of a tiny model against that of every algorithm. */
 const checkAlgorithms = async (faults: string[]): Promise<AlgorithmCheck[]> => {
-  const { policyGradientOracle } = await import('../../alignment/index.ts')
-  const rows = await policyGradientOracle()
+  const rows = await (await import('../../alignment/index.ts')).policyGradientOracle()
   for (const { algorithm, passed, relativeError } of rows)
     if (!passed)
       faults.push(
@@ -163,13 +156,8 @@ const measureMatmuls = (
 }
 
 /** Milliseconds of the fastest product within `budgetMs`, of two or more. */
-const fastestProduct = (
-  tensor: TensorModule,
-  dtype: 'bfloat16' | 'float32',
-  size: number,
-  budgetMs: number,
-): number => {
-  return tensor.noGrad(() =>
+const fastestProduct = (tensor: TensorModule, dtype: 'bfloat16' | 'float32', size: number, budgetMs: number): number =>
+  tensor.noGrad(() =>
     tensor.scope(() => {
       const generator = new tensor.Generator(0n)
       const a = tensor.randn([size, size], { generator }).to({ dtype })
@@ -184,7 +172,6 @@ const fastestProduct = (
       return fastest
     }),
   )
-}
 
 /** Who multiplies matrices of a dtype in the forward pass and for gradients of inputs and weights, and by which measurement. */
 const productsText = ({ products, measuredProducts }: Engine, dtype: ProductDtype): string => {
@@ -293,9 +280,7 @@ export const readInstructions = (cpuinfo: string, architecture: string): Record<
   )
 }
 
-const readProc = async (path: string): Promise<string> => {
-  return readFile(path, 'utf8').catch(() => '')
-}
+const readProc = async (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
 
 const readGpus = async (): Promise<{ name: string; memory: string }[]> => {
   try {

@@ -6,7 +6,7 @@ import { createServer, type Telemetry } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { countField, textField, textsField } from '../parts/fields.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
-import { namedFolders, readToken } from '../parts/server-flags.ts'
+import { namedFolders, readToken, untilStopped } from '../parts/server-flags.ts'
 
 const mebibyte = 2 ** 20
 
@@ -114,10 +114,7 @@ export const serve = defineCommand({
     const models = service.models.names
     if (context.json) context.emit({ url, models })
     log(`Serving ${models.join(', ')} on ${url}. Press Ctrl-C to stop.`)
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilStopped(signal)
     const open = service.openRequests
     if (open > 0) log(`Finishing ${open} ${open === 1 ? 'request' : 'requests'} …`)
     await server.close()

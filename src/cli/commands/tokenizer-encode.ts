@@ -10,12 +10,19 @@ import { wrapLine } from '../parts/text-lines.ts'
 // A book stays one document; only much longer files are split.
 const DOCUMENT_BYTES = 8 << 20
 
+interface SplitSummary {
+  tokens: number
+  documents: number
+  bytes: number
+  shards: number
+}
+
 export interface TokenizerEncodeResult {
   out: string
   dtype: ShardManifest['dtype']
   seconds: number
-  train: { tokens: number; documents: number; bytes: number; shards: number }
-  validation: { tokens: number; documents: number; bytes: number; shards: number }
+  train: SplitSummary
+  validation: SplitSummary
   /** Warnings about the validation split. */
   warnings: string[]
 }
@@ -44,10 +51,8 @@ export const tokenizerEncode = defineCommand({
         source: texts.description,
         onProgress: ({ bytes, tokens }) => progress.update(bytes, { tokens: formatCount(tokens) }),
       })
-      const summary = ({ tokens, documents, bytes, shards }: ShardManifest['splits']['train']) => ({
-        tokens,
-        documents,
-        bytes,
+      const summary = ({ shards, ...counts }: ShardManifest['splits']['train']) => ({
+        ...counts,
         shards: shards.length,
       })
       return {

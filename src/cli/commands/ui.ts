@@ -5,7 +5,7 @@ import { createStudio, studioPort } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
 import { textField, textsField } from '../parts/fields.ts'
 import { openBrowser } from '../parts/open-browser.ts'
-import { readToken, rootsOf, runsArgument } from '../parts/server-flags.ts'
+import { readToken, rootsOf, runsArgument, untilStopped } from '../parts/server-flags.ts'
 
 export const ui = defineCommand({
   name: 'ui',
@@ -35,10 +35,7 @@ export const ui = defineCommand({
     if (context.json) context.emit({ url, runs: roots })
     log(`The studio shows ${roots.join(', ')} on ${url}. Press Ctrl-C to stop.`)
     if (open && !context.json) void openBrowser(url)
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilStopped(signal)
     await studio.close()
     return { url, port, runs: roots }
   },

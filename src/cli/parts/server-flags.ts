@@ -31,6 +31,13 @@ export const namedFolders = (given: readonly string[], flag: string): Record<str
   return folders
 }
 
+/** Waits for Ctrl-C, or another signal that stops a server. */
+export const untilStopped = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
 /** The argument of commands that show runs. */
 export const runsArgument = {
   name: 'runs',

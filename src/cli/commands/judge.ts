@@ -1,11 +1,12 @@
 // `tunesmith judge`: which of two sets of answers a language model behind a server prefers. The work is `judgeAnswers` of src/inference.
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { ConfigError, formatCount, type Progress } from '../../core/index.ts'
+import { ConfigError, formatCount } from '../../core/index.ts'
 import { type JudgeResult, judgeAnswers } from '../../inference/index.ts'
 import { anyTaskSettings, bootstrapFields, type Interval } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 import { countField, switchField, textField } from '../parts/fields.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { useField } from '../parts/model-flags.ts'
 import { taskSchemas } from '../parts/recipe-choices.ts'
 import { readToken } from '../parts/server-flags.ts'
@@ -44,11 +45,7 @@ export const judge = defineCommand({
     ...bootstrapFields,
     out: textField("file of the judge's answers, a line for each: a second call asks only what is not there"),
   }),
-  async run(
-    { use: _, judge: model, tokenFile, prompt, ...input },
-    { task },
-    { signal, progress },
-  ): Promise<JudgeResult> {
+  async run({ use: _, judge: model, tokenFile, prompt, ...input }, { task }, context): Promise<JudgeResult> {
     const token = await readToken(tokenFile)
     const template =
       prompt === undefined
@@ -56,20 +53,17 @@ export const judge = defineCommand({
         : await readFile(prompt, 'utf8').catch((error: NodeJS.ErrnoException) => {
             throw new ConfigError(`Expected a file for \`prompt\`, got ${error.code} for ${prompt}.`)
           })
-    let bar: Progress | undefined
+    const { onProgress, stop } = labelledProgress(context)
     try {
       return await judgeAnswers(
         { task, model, token, ...input, ...(template === undefined ? {} : { prompt: template }) },
         {
-          signal,
-          onProgress({ requests, of }) {
-            bar ??= progress({ label: 'Judging', unit: 'requests', total: of })
-            bar.update(requests)
-          },
+          signal: context.signal,
+          onProgress: ({ requests, of }) => onProgress({ label: 'Judging', unit: 'requests', done: requests, of }),
         },
       )
     } finally {
-      bar?.stop()
+      stop()
     }
   },
   render(result) {

@@ -11,6 +11,7 @@ import {
 } from '../../tokenizers/index.ts'
 import { defineCommand } from '../command.ts'
 import { corpusField, filesArgument, switchField, textField, textsField, workersField } from '../parts/fields.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { wrapLine } from '../parts/text-lines.ts'
 
 // Long files are split into pieces: short enough to set some aside for validation, long enough that few words are split.
@@ -77,25 +78,18 @@ export const tokenizerTrain = defineCommand({
     const texts = onlyCounts
       ? undefined
       : await openTexts({ corpora: corpus, files: named }, { maxBytes: PIECE_BYTES, signal })
-    let stage = ''
-    let progress: ReturnType<typeof context.progress> | undefined
-    const onProgress = (next: 'count' | 'learn', done: number) => {
-      if (next !== stage) {
-        progress?.stop()
-        progress = context.progress(
-          next === 'count' ? { label: 'Counting words', unit: 'bytes' } : { label: 'Learning', unit: 'tokens' },
-        )
-        stage = next
-      }
-      progress?.update(done)
-    }
+    const { onProgress, stop } = labelledProgress(context)
     try {
       const trained = await trainTokenizer(texts?.documents() ?? [], options, {
         fromCounts,
         saveCounts,
         workers,
         signal,
-        onProgress,
+        onProgress: (stage, done) =>
+          onProgress({
+            ...(stage === 'count' ? { label: 'Counting words', unit: 'bytes' } : { label: 'Learning', unit: 'tokens' }),
+            done,
+          }),
       })
       await writeTokenizerFolder(out, trained.files)
       const { words } = trained
@@ -112,7 +106,7 @@ export const tokenizerTrain = defineCommand({
         report: trained.report ?? null,
       }
     } finally {
-      progress?.stop()
+      stop()
     }
   },
   render: renderTraining,

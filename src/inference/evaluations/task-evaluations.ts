@@ -17,8 +17,7 @@ import {
   taskTypes,
 } from '../../tasks/index.ts'
 import { loadForInference } from '../load.ts'
-import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
-import { renderMetrics, renderSkipped } from './render-metrics.ts'
+import { defineEvaluation, type EvaluationEntry, renderMetrics, renderSkipped } from './evaluation.ts'
 
 /** Options of the evaluation of every task with records. */
 export const recordOptions = z.strictObject({

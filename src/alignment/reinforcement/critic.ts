@@ -2,6 +2,7 @@
 // policy's frozen base with an adapter of its own, or over another model. So policy, critic, reward model and reference can
 // be adapters of one frozen base.
 import { setImmediate } from 'node:timers/promises'
+import { z } from 'zod'
 import { type AdapterInput, adaptersOf, addAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { planMicroBatches } from '../../data/index.ts'
@@ -90,7 +91,6 @@ const headOf = ({ model }: Critic): RewardHead => {
   )
 }
 
-/** Whether the critic reads the hidden states of the policy. */
 export const sharesHiddenStates = ({ model, adapter }: Critic, policy: Model): boolean =>
   model.body === policy.body && adapter === undefined
 
@@ -217,4 +217,39 @@ const scoreOwnValues = async (
     for (const model of inTraining) model.train()
   }
   return values
+}
+
+// @source arXiv:1707.06347; with clipping as in OpenAI's baselines
+export const valueLossSchema = z.strictObject({
+  coefficient: z.number().positive().default(0.1).describe('weight of the loss of the critic'),
+  clip: z
+    .number()
+    .positive()
+    .nullable()
+    .default(0.2)
+    .describe('largest change of a value that lowers the loss; null for none'),
+})
+
+type ValueLossConfig = z.output<typeof valueLossSchema>
+
+/**
+ * `½ · max((V − R)², (V_old + clip(V − V_old) − R)²)` of each token.
+ * @param values float32 [N], with a gradient
+ * @param targets.returns float32 [N]
+ * @param targets.oldValues float32 [N], before the update
+ * @returns `clipped`: bool [N], tokens whose clipped value has the larger error
+ */
+export const valueLosses = (
+  values: Tensor,
+  { returns, oldValues }: { returns: Tensor; oldValues: Tensor },
+  { clip }: Pick<ValueLossConfig, 'clip'>,
+): { losses: Tensor; clipped?: Tensor } => {
+  const plain = values.sub(returns).square()
+  if (clip === null) return { losses: plain.mul(0.5) }
+  // Within the bounds the value itself, not a rounded sum, so that both errors are equal there.
+  const moved = values
+    .clamp({ min: oldValues.sub(clip), max: oldValues.add(clip) })
+    .sub(returns)
+    .square()
+  return { losses: plain.maximum(moved).mul(0.5), clipped: noGrad(() => moved.gt(plain)) }
 }

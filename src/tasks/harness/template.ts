@@ -3,14 +3,12 @@ import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
 import { type Program, parseTemplate, runTemplate } from '../../tokenizers/index.ts'
 import type { Fields } from '../records/row.ts'
 
-/** A row with its place in a file. */
 export interface TemplateRow {
   values: Fields
   file: string
   line: number | undefined
 }
 
-/** A parsed template. */
 export interface Template {
   /** The text for a row. @throws DataError for a column that the row lacks, and for what the template cannot do with its values */
   text(row: TemplateRow): string

@@ -6,7 +6,6 @@ import { objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { Piece } from './scoring.ts'
 
-/** A document as token ids. */
 export interface EvaluatedDocument {
   /** Ids of the text, without special tokens at its ends. */
   ids: Uint32Array
@@ -64,7 +63,6 @@ export interface TextPiece extends Piece {
 }
 
 export interface WindowOptions {
-  /** Maximum tokens per window. */
   maxLength: number
   /** Tokens that each window but the first scores; the others are context. */
   stride: number

@@ -1,11 +1,13 @@
 // Log-probabilities of known tokens under a language model, summed over pieces of text in packed batches. Independent of metrics and of
 // the source of text.
+
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError } from '../../core/index.ts'
-import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
+import { computeByTurns } from '../../distributed/index.ts'
 import type { Body, BodyFacts } from '../../models/index.ts'
 import type { Linear, Module } from '../../nn/index.ts'
 import { inferenceMode, scope, Tensor } from '../../tensor/index.ts'
+import type { WorkHooks } from '../task.ts'
 
 /** The part of a model that scoring uses: any `Model` with a language-modelling head has it. */
 export interface ScoredModel {
@@ -42,12 +44,9 @@ export interface PieceScore {
   correct: number
 }
 
-export interface ScoreOptions {
+export interface ScoreOptions extends WorkHooks {
   /** Maximum tokens per batch; a longer piece is a batch of its own. */
   batchTokens: number
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get all scores. */
-  group?: ProcessGroup | undefined
 }
 
 /** Logits in memory at a time: 32 MiB of float32. */

@@ -2,8 +2,11 @@
 // what the model generates is never encoded again. Raw text gets the tokenizer's start and end tokens, turns get those of the chat
 // template.
 import { ConfigError, DataError, invariant } from '../../core/index.ts'
+import type { BodyFacts, HeadOptions } from '../../models/index.ts'
 import {
   applyChatTemplate,
+  createTextEncoder,
+  type EncodedText,
   encodeChatAnswer,
   encodeContinuation,
   fitTemplate,
@@ -11,11 +14,11 @@ import {
   type Tokenizer,
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
-import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
+import { type FittedPrompt, fitTurns, keepEnd } from '../generative/prompts.ts'
 import { messageOf, type Turn } from '../generative/turns.ts'
-import { FaultCounter, type Place, type Skipped } from '../records/read-report.ts'
+import { FaultCounter, type Place, type Skipped } from '../records/row.ts'
 import type { TaskExample } from '../task.ts'
-import type { PromptText } from './records.ts'
+import { contentOf, type PromptText } from './texts.ts'
 
 /** A prompt and its completion in one sequence: prompt ids, then completion ids with their end token. */
 export interface CompletionExample extends TaskExample {
@@ -227,4 +230,63 @@ const rawTextEncoder = (tokenizer: Tokenizer) => {
       return [...ids.slice(from, to), eos.id]
     },
   }
+}
+
+type AnswerSequence = Pick<EncodedText, 'ids' | 'typeIds' | 'truncatedTokens'>
+
+interface RewardEncoder {
+  /** Undefined for an answer that is dropped, which `skipped` counts. */
+  encode(prompt: PromptText, answer: PromptText, place: Place): AnswerSequence | undefined
+  readonly skipped: { readonly [reason: string]: Skipped }
+  readonly notes: readonly string[]
+}
+
+/** The encoder for a body. @throws ConfigError for a tokenizer that does not fit */
+export const createRewardEncoder = (
+  tokenizer: Tokenizer,
+  facts: Pick<BodyFacts, 'causal'> | undefined,
+  options: CompletionEncoderOptions,
+  headOptions: Partial<HeadOptions>,
+): RewardEncoder => {
+  if (facts?.causal ?? true) {
+    const encoder = createCompletionEncoder(tokenizer, options)
+    return {
+      encode: (prompt, answer, place) => encoder.completion(prompt, answer, place),
+      get skipped() {
+        return encoder.skipped
+      },
+      get notes() {
+        return encoder.notes
+      },
+    }
+  }
+  const encodeText = createTextEncoder(tokenizer, options.maxLength, headOptions)
+  return {
+    encode(prompt, answer) {
+      const [question, text] = [contentOf(prompt), contentOf(answer)]
+      return question.trim() === '' ? encodeText(text) : encodeText(question, text)
+    },
+    skipped: {},
+    notes: [],
+  }
+}
+
+export const joinSequences = (
+  sequences: readonly AnswerSequence[],
+): { ids: Uint32Array; starts: number[]; typeIds?: Uint8Array; truncatedTokens: number } => {
+  const starts: number[] = []
+  let end = 0
+  for (const { ids } of sequences) {
+    starts.push(end)
+    end += ids.length
+  }
+  const ids = new Uint32Array(end)
+  const typed = sequences.some(({ typeIds }) => typeIds !== undefined)
+  const typeIds = new Uint8Array(typed ? end : 0)
+  sequences.forEach((one, i) => {
+    ids.set(one.ids, starts[i])
+    if (one.typeIds !== undefined) typeIds.set(one.typeIds, starts[i])
+  })
+  const truncatedTokens = sequences.reduce((sum, one) => sum + one.truncatedTokens, 0)
+  return { ids, starts, truncatedTokens, ...(typed ? { typeIds } : {}) }
 }

@@ -3,7 +3,7 @@
 // @source https://universaldependencies.org/format.html; Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
 
 import { textLines } from '../../files/index.ts'
-import type { FaultCounter, Place } from './read-report.ts'
+import type { FaultCounter, Place } from './row.ts'
 
 /** A sentence with its tags. */
 export interface TaggedSentence extends Place {

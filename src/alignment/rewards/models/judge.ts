@@ -11,11 +11,9 @@ import type { Body, HeadType, Model } from '../../../models/index.ts'
 import { type PromptText, type Turn, turnsOf } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { modelFiles } from '../../../tracking/index.ts'
-import { withAdapters } from '../../reference.ts'
-import { isOnBase, putOnBase } from '../../shared-base.ts'
+import { isOnBase, putOnBase, withAdapters } from '../../reference.ts'
 import type { RewardContext, RewardSample } from '../reward.ts'
 
-/** Settings of rewards that are models. */
 export const judgeFields = {
   model: z
     .string()
@@ -33,7 +31,6 @@ export const judgeFields = {
     .describe("dtype of the scoring model's weights (default: as stored)"),
 }
 
-/** A model that scores. */
 export interface Judge {
   readonly model: Model
   readonly tokenizer: Tokenizer
@@ -53,7 +50,6 @@ const taskSchema = z.looseObject({
   maxLength: z.int().positive().optional(),
 })
 
-/** What task.json says. */
 type JudgeTask = z.output<typeof taskSchema>
 
 /** The task in the files of a model that Tunesmith fine-tuned. @throws DataError for a damaged file */
@@ -168,6 +164,5 @@ export const promptAndAnswer = ({
   return typeof prompt === 'string' ? { prompt, answer: completion } : { prompt, answer }
 }
 
-/** A prompt as one text. */
 export const plainText = (text: PromptText): string =>
   typeof text === 'string' ? text : text.map(({ content }) => content).join('\n')

@@ -269,23 +269,18 @@ async function readQuestions(
     const answers = onMisplaced === 'nearest' ? found.value.answers?.map(moved) : found.value.answers
     const name = id ?? String(sink.count)
     const wrong = answers?.find(({ start }) => start === undefined)
-    if (seen.has(name))
-      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again.` }, place)
+    if (seen.has(name)) faults.count('repeated-id', `Expected distinct ids, got "${name}" again.`, place)
     else if (version === '1.1' && answers?.length === 0)
-      faults.fault(
-        {
-          reason: 'no-answers',
-          message: `Expected an answer to question "${name}" in SQuAD 1.1, got none. Set \`version\` 2.0.`,
-        },
+      faults.count(
+        'no-answers',
+        `Expected an answer to question "${name}" in SQuAD 1.1, got none. Set \`version\` 2.0.`,
         place,
       )
     else {
       if (wrong !== undefined && onMisplaced !== 'keep') {
-        misplaced.fault(
-          {
-            reason: 'answer-not-in-context',
-            message: `Expected the answer ${show(wrong.text)} of question "${name}" at its \`answer_start\` in the context, got other text. Correct \`answer_start\`, or set \`onMisplaced\`.`,
-          },
+        misplaced.count(
+          'answer-not-in-context',
+          `Expected the answer ${show(wrong.text)} of question "${name}" at its \`answer_start\` in the context, got other text. Correct \`answer_start\`, or set \`onMisplaced\`.`,
           place,
         )
         return

@@ -103,23 +103,16 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
     signal?.throwIfAborted()
     const pairs = xmlElements(strictText(data, file), elements, file).filter(({ name }) => name === 'QAPair')
     if (pairs.length === 0)
-      lacking.fault(
-        { reason: 'no-pairs', message: 'Expected pairs of a question and an answer, got none.' },
-        { file, line: undefined },
-      )
+      lacking.count('no-pairs', 'Expected pairs of a question and an answer, got none.', { file, line: undefined })
     for (const [i, { line, children }] of pairs.entries()) {
       if (records.length >= limit) break
       const place = { file, line }
       const question = children.find(({ name }) => name === 'Question')
       const answer = unwrapped(children.find(({ name }) => name === 'Answer')?.text ?? '')
       const text = unwrapped(question?.text ?? '')
-      if (text === '')
-        faults.fault({ reason: 'empty-text', message: 'Expected a pair with a question, got none.' }, place)
+      if (text === '') faults.count('empty-text', 'Expected a pair with a question, got none.', place)
       else if (labelled && answer === '')
-        lacking.fault(
-          { reason: 'no-answer', message: `Expected an answer to "${text.slice(0, 60)}", got none.` },
-          place,
-        )
+        lacking.count('no-answer', `Expected an answer to "${text.slice(0, 60)}", got none.`, place)
       else
         records.push({
           // Ids inside the files repeat in other files.

@@ -161,7 +161,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
     const limits = { maxLength, maxPromptLength: Math.min(maxPromptLength, maxLength), tooLong }
     const encoder = createRewardEncoder(tokenizer, facts, { template, system, ...limits }, headOptions)
     const encodeAnswer = (prompt: PromptText, answer: PromptText, record: TaskRecord) =>
-      encoder.encode(prompt, answer, { file: record.file, line: record.line })
+      encoder.completion(prompt, answer, { file: record.file, line: record.line })
     return {
       criterion: createRewardCriterion({ padId: tokenizer.special.pad?.id ?? 0, centering }),
       rows: {

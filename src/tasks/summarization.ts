@@ -96,9 +96,9 @@ const opinosis: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY 
       .join('\n')
     const references = golds.get(topic) ?? []
     const place = { file: file.file, line: undefined }
-    if (source === '') faults.fault({ reason: 'empty-text', message: 'Expected sentences, got none.' }, place)
+    if (source === '') faults.count('empty-text', 'Expected sentences, got none.', place)
     else if (labelled && references.length === 0)
-      faults.fault({ reason: 'no-summary', message: `Expected summaries in summaries-gold/${topic}, got none.` }, place)
+      faults.count('no-summary', `Expected summaries in summaries-gold/${topic}, got none.`, place)
     else records.push({ id: topic, ...place, source, references: labelled ? references : [] })
   }
   if (records.length === 0) throw noRecords(path, faults)

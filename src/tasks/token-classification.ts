@@ -322,7 +322,7 @@ async function readTagged(
     const named = tags === undefined ? { names: undefined } : namesOf(tags, settings)
     if ('fault' in named) faults.fault(named.fault, { file, line })
     else if (id !== undefined && seen.has(id))
-      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${id}" again.` }, { file, line })
+      faults.count('repeated-id', `Expected distinct ids, got "${id}" again.`, { file, line })
     else {
       if (id !== undefined) seen.add(id)
       const wait = sink.add({ id: name, file, line, tokens, tags: named.names })
@@ -374,19 +374,15 @@ async function* rowsOf(
     const own = settings.id === undefined ? { value: undefined } : idIn(row, settings.id)
     if ('fault' in own) faults.fault(own.fault, place)
     else if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
-      faults.fault(
-        {
-          reason: 'empty-text',
-          message: `Expected words in column "${settings.tokens}", got ${show(row.values[settings.tokens])}.`,
-        },
+      faults.count(
+        'empty-text',
+        `Expected words in column "${settings.tokens}", got ${show(row.values[settings.tokens])}.`,
         place,
       )
     else if (labelled && tags?.length !== tokens.length)
-      faults.fault(
-        {
-          reason: 'misaligned-tags',
-          message: `Expected ${tokens.length} tags in column "${settings.tags}", one per word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
-        },
+      faults.count(
+        'misaligned-tags',
+        `Expected ${tokens.length} tags in column "${settings.tags}", one per word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
         place,
       )
     else yield { tokens, tags, ...place, ...(own.value === undefined ? {} : { id: own.value }) }

@@ -5,12 +5,11 @@ import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { type AdapterInput, adaptersOf, addAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
-import { positionsIn, sharesPrompts, toInt64 } from '../../objectives/index.ts'
+import { sharesPrompts, toInt64 } from '../../objectives/index.ts'
 import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, type CompletionTokens, collateCompletions, completionLength } from '../log-probs.ts'
-import { inShares, type ScoreCompletionsOptions } from '../score-completions.ts'
+import { inShares, microBatchesOf, type ScoreCompletionsOptions } from '../score-completions.ts'
 
 /** A critic. */
 export interface Critic {
@@ -186,15 +185,14 @@ const scoreOwnValues = async (
   examples: readonly CompletionTokens[],
   options: Omit<ScoreCompletionsOptions, 'temperature'>,
 ): Promise<Float32Array[]> => {
-  const { microTokens, padded, device = critic.model.body.embedTokens.device, signal } = options
+  const { device = critic.model.body.embedTokens.device, signal } = options
   const shared = options.shared === true && criticSharesPrompts(critic, policy)
-  const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, critic.model))
-  const packs = !padded && critic.model.facts.packs !== false
+  const { packs, batches } = microBatchesOf(critic.model, examples, options)
   const values: Float32Array[] = []
   const inTraining = [critic.model, policy].filter(({ training }) => training)
   for (const model of inTraining) model.eval()
   try {
-    for (const indices of planMicroBatches(lengths, microTokens, !packs)) {
+    for (const indices of batches) {
       // Signals and timers run between micro-batches.
       await setImmediate()
       signal?.throwIfAborted()

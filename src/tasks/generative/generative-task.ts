@@ -136,7 +136,7 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
       return work()
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      faults.fault({ reason: 'refused-by-template', message: error.message }, { file, line })
+      faults.count('refused-by-template', error.message, { file, line })
       return otherwise()
     }
   }
@@ -154,8 +154,7 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
         () => encoder.encode(record, { file, line }),
         () => undefined,
       )
-      if (examples?.length === 0)
-        dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
+      if (examples?.length === 0) dropped.count('too-long', 'Longer than maxLength.', { file, line })
       return examples ?? []
     },
     generation: {

@@ -1,7 +1,7 @@
 // Evaluation of language models on text: perplexity, bits per byte and accuracy of causal models, masked accuracy and
 // pseudo-perplexity of masked models, with confidence intervals. The text is streamed; only sums are in memory.
 
-import { createRandom, DataError } from '../../core/index.ts'
+import { createRandom, DataError, withoutUndefined } from '../../core/index.ts'
 import { type VocabularyFacts, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapRatio, type Interval } from '../metrics/bootstrap.ts'
@@ -114,12 +114,12 @@ const evaluateCausal = async (context: Context): Promise<Result> => {
 
 const evaluateMasked = async (context: Context): Promise<Result> => {
   const { settings, vocabulary, silent, intervals } = context
-  const { maxLength, seed, pseudoTokens = 0 } = settings
+  const { maxLength, seed, pseudoTokens = 0, maskShare, replaceWithMask, replaceWithRandom } = settings
   const random = createRandom(seed)
   const mask = createMaskedPieces(
     vocabulary,
     maxLength,
-    pick(settings, ['maskShare', 'replaceWithMask', 'replaceWithRandom']),
+    withoutUndefined({ maskShare, replaceWithMask, replaceWithRandom }),
   )
   const sums = await score(context, settings.maxTokens, {
     piecesOf: ({ ids }, i) => mask(ids, random.fork(`masks/${i}`)),
@@ -193,14 +193,6 @@ const mapped = ({ value, low, high }: Interval, map: (value: number) => number):
   low: map(low),
   high: map(high),
 })
-
-const pick = <Keys extends keyof CheckedSettings>(
-  settings: CheckedSettings,
-  keys: Keys[],
-): Partial<Pick<CheckedSettings, Keys>> => {
-  const given = keys.filter((key) => settings[key] !== undefined)
-  return Object.fromEntries(given.map((key) => [key, settings[key]])) as Partial<Pick<CheckedSettings, Keys>>
-}
 
 /** With fewer documents than this, the bootstrap resamples blocks. */
 const fewDocuments = 30

@@ -27,23 +27,10 @@ export interface ContinuationScore {
   greedy: boolean
 }
 
-export interface RequestSettings {
-  /** Maximum tokens of context; longer ones are truncated at the beginning (default: the context length of the model). */
-  maxLength?: number
-  /** Tokens per batch, padding included. */
-  batchTokens: number
-}
-
 /** Progress and cancellation. */
 export interface RequestHooks extends WorkHooks {
   /** Called with the number of records that are done. */
   onProgress?(records: number): void
-}
-
-/** Scores in the order of the requests of each record, and how many records have a truncated context. */
-export interface RequestScores {
-  scores: ContinuationScore[][]
-  truncated: number
 }
 
 /** @throws ConfigError for a model that cannot continue text */
@@ -144,17 +131,20 @@ function* batchesOf(
 
 /**
  * Scores the requests of each record.
+ * @param settings.maxLength maximum tokens of context; longer ones are truncated at the beginning (default: the context length of the model)
+ * @returns scores in the order of the requests of each record, and how many records have a truncated context
  * @throws ConfigError for a model that is not causal, DataError for a continuation without tokens
  */
 export const scoreRequests = async (
   model: Model,
   tokenizer: Tokenizer,
   records: readonly (readonly ContinuationRequest[])[],
-  { maxLength: given, batchTokens }: RequestSettings,
+  settings: { maxLength?: number; batchTokens: number },
   { onProgress, signal, group }: RequestHooks = {},
-): Promise<RequestScores> => {
+): Promise<{ scores: ContinuationScore[][]; truncated: number }> => {
   expectCausal(model, 'rank choices')
-  const maxLength = requestLength(model, tokenizer, given)
+  const { batchTokens } = settings
+  const maxLength = requestLength(model, tokenizer, settings.maxLength)
   const scores = records.map((requests) =>
     requests.map((): ContinuationScore => ({ logProbability: 0, tokens: 0, greedy: false })),
   )

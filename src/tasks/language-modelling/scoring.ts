@@ -128,7 +128,18 @@ export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceS
     at += piece.ids.length
     starts[i + 1] = BigInt(at)
   })
-  const { logProbabilities, correct } = scorePlaces(model, { inputIds, starts, places, labels })
+  const { device } = vocabularyHead(model).lmHead
+  const { logProbabilities, correct } = inferenceMode(() =>
+    scope(() => {
+      const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
+      const { hidden } = model.body.forward({
+        inputIds: toTensor(inputIds, [1, inputIds.length]),
+        // On the CPU, as starts decide shapes.
+        starts: Tensor.from(starts),
+      })
+      return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(places)), labels)
+    }),
+  )
   label = 0
   return pieces.map(({ labels: own }) => {
     const score: PieceScore = { logProbability: 0, correct: 0 }
@@ -138,31 +149,6 @@ export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceS
     }
     return score
   })
-}
-
-interface PackedPlaces {
-  inputIds: BigInt64Array
-  starts: BigInt64Array
-  places: BigInt64Array
-  labels: BigInt64Array
-}
-
-const scorePlaces = (
-  model: ScoredModel,
-  packed: PackedPlaces,
-): { logProbabilities: Float32Array; correct: Uint8Array } => {
-  const { device } = vocabularyHead(model).lmHead
-  return inferenceMode(() =>
-    scope(() => {
-      const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
-      const { hidden } = model.body.forward({
-        inputIds: toTensor(packed.inputIds, [1, packed.inputIds.length]),
-        // On the CPU, as starts decide shapes.
-        starts: Tensor.from(packed.starts),
-      })
-      return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)), packed.labels)
-    }),
-  )
 }
 
 /** Log-probability of a known token at each hidden state [N,C], and whether it has the highest logit. Call it inside a scope, without autograd. */

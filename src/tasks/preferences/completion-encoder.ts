@@ -71,7 +71,10 @@ export const createCompletionEncoder = (
   tokenizer: Tokenizer,
   { template: given, system, maxLength, maxPromptLength = maxLength, tooLong }: CompletionEncoderOptions,
 ): CompletionEncoder => {
-  expectLimits(maxPromptLength, maxLength)
+  if (maxPromptLength < 1 || maxPromptLength > maxLength)
+    throw new ConfigError(
+      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
+    )
   const template = fitTemplate(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
   const raw = rawTextEncoder(tokenizer)
   const dropped = new FaultCounter('skip')
@@ -166,14 +169,6 @@ export const createCompletionEncoder = (
   }
 }
 
-/** @throws ConfigError for limits that do not fit each other */
-const expectLimits = (maxPromptLength: number, maxLength: number): void => {
-  if (maxPromptLength < 1 || maxPromptLength > maxLength)
-    throw new ConfigError(
-      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
-    )
-}
-
 /** What ends a turn of the template, and remarks about it: found when the first turns are encoded, since raw text needs neither. */
 const turnFacts = (tokenizer: Tokenizer, template: string, isGiven: boolean) => {
   let ends: number[] | undefined
@@ -234,35 +229,26 @@ const rawTextEncoder = (tokenizer: Tokenizer) => {
 
 type AnswerSequence = Pick<EncodedText, 'ids' | 'typeIds' | 'truncatedTokens'>
 
-interface RewardEncoder {
-  /** Undefined for an answer that is dropped, which `skipped` counts. */
-  encode(prompt: PromptText, answer: PromptText, place: Place): AnswerSequence | undefined
-  readonly skipped: { readonly [reason: string]: Skipped }
-  readonly notes: readonly string[]
+/** Undefined for an answer that is dropped, which `skipped` counts. */
+interface RewardEncoder extends Pick<CompletionEncoder, 'skipped' | 'notes'> {
+  completion(prompt: PromptText, answer: PromptText, place: Place): AnswerSequence | undefined
 }
 
-/** The encoder for a body. @throws ConfigError for a tokenizer that does not fit */
+/**
+ * Encodes prompts with their answers for a reward model, one sequence for each answer: decoders read both as in generation, encoders read
+ * them as a pair of texts.
+ * @throws ConfigError for a tokenizer that does not fit
+ */
 export const createRewardEncoder = (
   tokenizer: Tokenizer,
   facts: Pick<BodyFacts, 'causal'> | undefined,
   options: CompletionEncoderOptions,
   headOptions: Partial<HeadOptions>,
 ): RewardEncoder => {
-  if (facts?.causal ?? true) {
-    const encoder = createCompletionEncoder(tokenizer, options)
-    return {
-      encode: (prompt, answer, place) => encoder.completion(prompt, answer, place),
-      get skipped() {
-        return encoder.skipped
-      },
-      get notes() {
-        return encoder.notes
-      },
-    }
-  }
+  if (facts?.causal ?? true) return createCompletionEncoder(tokenizer, options)
   const encodeText = createTextEncoder(tokenizer, options.maxLength, headOptions)
   return {
-    encode(prompt, answer) {
+    completion(prompt, answer) {
       const [question, text] = [contentOf(prompt), contentOf(answer)]
       return question.trim() === '' ? encodeText(text) : encodeText(question, text)
     },

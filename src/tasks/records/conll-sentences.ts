@@ -54,10 +54,10 @@ export async function* conllSentences(
     tags.push(tag)
     if (broken || (token.trim() !== '' && (!tagged || tag !== ''))) continue
     const what = token.trim() === '' ? 'a token' : 'a tag after the token'
-    faults.fault(
-      { reason: 'misaligned-tags', message: `Expected ${what}, got "${text.slice(0, 60)}". Check the columns.` },
-      { file, line: number },
-    )
+    faults.count('misaligned-tags', `Expected ${what}, got "${text.slice(0, 60)}". Check the columns.`, {
+      file,
+      line: number,
+    })
     broken = true
   }
   const last = close()

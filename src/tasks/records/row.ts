@@ -50,8 +50,12 @@ export class FaultCounter {
     this.#part = part
   }
 
+  fault({ reason, message }: RecordFault, place: Place): void {
+    this.count(reason, message, place)
+  }
+
   /** Counts a fault. @throws DataError with file and line unless faults are skipped */
-  fault({ reason, message }: RecordFault, { file, line }: Place): void {
+  count(reason: string, message: string, { file, line }: Place): void {
     if (this.#onFault === 'error') {
       const isOwn = this.#part !== undefined && ownFaults.has(reason)
       throw new DataError(isOwn ? `${message} ${skipAdvice(this.#part)}` : message, file, line)

@@ -118,6 +118,11 @@ export const loadJudge = async (
     expectHead(model, heads, where)
     return { model, task, identity: await hashFiles(folders), tokenizer: await loadTokenizer(tokenizer) }
   }
+  const alone = async (model: Model, folders: readonly string[], tokenizer: string): Promise<Judge> => ({
+    ...(await found(model, folders, tokenizer)),
+    use: (work) => inTurn(model.body, () => work(model)),
+    close: () => {},
+  })
   if (isFolder && (await isAdapterFolder(path))) {
     if (base !== undefined && (await isOnBase(path, base))) {
       const { model, name } = await putOnBase(path, base.model, where)
@@ -128,8 +133,7 @@ export const loadJudge = async (
       }
     }
     const { model, baseFolder = path } = await loadAdapter(path, { device, dtype: precision })
-    const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
-    return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
+    return alone(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
   }
   const special = isFolder ? await openFolder?.(path, { device }) : undefined
   if (special !== undefined) {
@@ -138,8 +142,7 @@ export const loadJudge = async (
         `Expected no \`precision\` for the reward \`${where}\` with a feature-based model, whose learner was fitted on features of one precision, got ${precision}. Remove it.`,
       )
     const { model, baseFolder } = special
-    const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
-    return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
+    return alone(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
   }
   const loaded = await loadModelWithReport(choice, { device, dtype: precision, head: heads })
   if (loaded.report.newHead.length > 0)
@@ -147,8 +150,7 @@ export const loadJudge = async (
       `Expected a model with weights of its head for \`model\` of the reward \`${where}\`, got ${choice} without: its head is new and gives random numbers. Fine-tune it first.`,
     )
   for (const line of describeModelLoad(loaded.report)) onNote?.(line)
-  const facts = await found(loaded.model, [path], choice)
-  return { ...facts, use: (work) => inTurn(loaded.model.body, () => work(loaded.model)), close: () => {} }
+  return alone(loaded.model, [path], choice)
 }
 
 /** The prompt and the answer of a sample. The prompt of an episode has all turns before the model's last one. */

@@ -1,5 +1,5 @@
-// Kinds that are scored by log-likelihood: one text after a prompt, and multiple choice, where the choices follow one prompt, or each choice makes a prompt of its own and what follows
-// is scored (partial scoring, as in WinoGrande). @source lm-eval 0.4.13, `multiple_choice`; Trinh and Le 2018, arXiv:1806.02847
+// Kinds that are scored by log-likelihood: one text after a prompt, and multiple choice, where the choices follow one prompt, or each
+// choice makes a prompt of its own and what follows is scored (partial scoring, as in WinoGrande). @source lm-eval 0.4.13, `multiple_choice`; Trinh and Le 2018, arXiv:1806.02847
 import { z } from 'zod'
 import { ConfigError, DataError } from '../../../core/index.ts'
 import { scoreRequests } from '../../language-modelling/score-requests.ts'

@@ -81,7 +81,6 @@ export const createCompletionEncoder = (
   const truncated = { prompts: 0, completions: 0 }
   const turns = turnFacts(tokenizer, template, given !== undefined)
 
-  /** Counts or throws, by `tooLong`. */
   const refuse = (reason: string, message: string, place: Place): undefined => {
     if (tooLong === 'error') throw new DataError(message, place.file, place.line)
     dropped.fault({ reason, message }, place)

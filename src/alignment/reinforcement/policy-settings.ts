@@ -1,11 +1,9 @@
 // Settings of the policy criterion: the loss and what is added to it, one strict schema.
 import { z } from 'zod'
-import { adaptiveKlSchema } from './kl-controller.ts'
-import { lossKlEstimators } from './kl-divergence.ts'
+import { valueLossSchema } from './critic.ts'
+import { adaptiveKlSchema, lossKlEstimators } from './kl-divergence.ts'
 import { policyLossSchema } from './policy-losses/index.ts'
-import { valueLossSchema } from './value-loss.ts'
 
-/** Settings of the KL divergence from the reference as a part of the loss. */
 const lossKlSchema = z.strictObject({
   coefficient: z.number().nonnegative().default(0.04).describe('coefficient of the KL divergence in the loss, β'),
   estimator: z

@@ -13,7 +13,6 @@ const stepField = z.union([
     with: z.string().default('').describe('replacement of every match'),
   }),
 ])
-/** A change of a text. */
 type TextStep = z.output<typeof stepField>
 
 const commonFields = {
@@ -84,7 +83,6 @@ const branch = <const Type extends string, Own extends z.ZodObject>({
 }): z.ZodObject<{ type: z.ZodLiteral<Type> } & typeof commonFields & Own['shape'], z.core.$strict> =>
   z.strictObject({ type: z.literal(type).describe('kind of benchmark'), ...commonFields, ...fields.shape }) as never
 
-/** The schema of a task file. */
 const harnessTaskSchema = z.discriminatedUnion('type', [
   branch(harnessKinds[0]),
   branch(harnessKinds[1]),
@@ -93,7 +91,6 @@ const harnessTaskSchema = z.discriminatedUnion('type', [
 ])
 /** A task file, as written. */
 export type HarnessTaskInput = z.input<typeof harnessTaskSchema>
-/** A checked task file. */
 type HarnessTaskFile = z.output<typeof harnessTaskSchema>
 
 /** Declares a benchmark; also what a task file in TypeScript exports by default. */

@@ -24,7 +24,6 @@ import { platform } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { invariant } from '../../../core/index.ts'
 
-/** Limits of a program. */
 export interface ProgramLimits {
   /** Time of the program and all its tests together. */
   seconds: number
@@ -42,7 +41,6 @@ interface TestOutcome {
 /** Why a program ended before all its tests had an outcome. */
 type ProgramEnd = 'finished' | 'time' | 'output' | 'ended-early'
 
-/** The result of `runProgram`. */
 export interface ProgramResult {
   /** In the order of the tests; one that has no outcome did not pass. */
   outcomes: TestOutcome[]

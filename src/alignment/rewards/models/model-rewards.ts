@@ -1,4 +1,5 @@
-// Any classifier or regressor of texts as a reward: the log-odds, the probability or the choice of a class, or the number.
+// Rewards that are models: the log-odds, the probability or the choice of a class, or the number of any classifier or regressor of texts;
+// and the score of a reward model.
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, didYouMean, invariant } from '../../../core/index.ts'
@@ -8,9 +9,13 @@ import { mustPad, positionsIn } from '../../../objectives/index.ts'
 import {
   type ClassificationRecord,
   expectDiscriminative,
+  type PromptText,
+  predictTask,
+  type RewardRecord,
   taskConfig,
   taskMaxLength,
   tasks,
+  turnsOf,
 } from '../../../tasks/index.ts'
 import { inferenceMode, scope } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
@@ -24,7 +29,6 @@ interface Texts {
 
 type ReadTexts = (sample: RewardSample) => Texts
 
-/** What the classifier reads. */
 const inputs: { readonly [input in 'text' | 'completion' | 'pair']: ReadTexts } = {
   completion: ({ completion }) => ({ text: completion, pair: undefined }),
   text(sample) {
@@ -51,7 +55,6 @@ const outputs = {
   decision: (_odds: number, margin: number) => (margin > 0 ? 1 : 0),
 }
 
-/** The logits of a model as a reward. */
 type ReadLogits = (logits: Float32Array) => number
 
 /** @throws ConfigError without a class where the model has several */
@@ -160,6 +163,69 @@ export const classifier = defineReward({
         )
         return logits.map(read)
       },
+    }
+  },
+})
+
+// @source arXiv:2203.02155
+const forms: {
+  readonly [form in 'auto' | 'raw' | 'turns']: (prompt: PromptText, answer: PromptText) => [PromptText, PromptText]
+} = {
+  auto: (prompt, answer) => [prompt, answer],
+  raw: (prompt, answer) => [plainText(prompt), plainText(answer)],
+  turns: (prompt, answer) => [turnsOf(prompt, 'user'), turnsOf(answer, 'assistant')],
+}
+
+export const rewardModel = defineReward({
+  type: 'reward-model',
+  source: 'arXiv:2203.02155',
+  summary: 'The score of a reward model, on its own scale.',
+  config: z.strictObject({
+    ...judgeFields,
+    texts: z
+      .enum(['auto', 'raw', 'turns'])
+      .optional()
+      .describe(
+        'what the model reads: raw text, turns through its own chat template, or auto, as the prompts are (default: as in fine-tuning)',
+      ),
+    template: z.string().optional().describe('chat template of the reward model (default: its own)'),
+    scale: z
+      .boolean()
+      .default(true)
+      .describe('scale scores as in the files of the model: 0 is the mean of good answers, 1 their standard deviation'),
+  }),
+  cached: true,
+  limits: { concurrency: 1, timeoutSeconds: 3600 },
+  async open({ texts, template, scale, maxLength, batchTokens, ...choice }, context) {
+    const judge = await loadJudge(choice, ['reward'], 'reward-model', context)
+    const fineTuned = judge.task?.task === tasks.reward.type ? judge.task : undefined
+    const known = fineTuned?.settings ?? {}
+    const config = taskConfig(tasks.reward, { template, tooLong: 'truncate' }, undefined, known)
+    const form = forms[texts ?? config.texts]
+    const recordOf = (sample: RewardSample, index: number): RewardRecord => {
+      const { file, line } = sample.record
+      const { prompt, answer } = promptAndAnswer(sample)
+      const [question, completion] = form(prompt, answer)
+      return { id: String(index), file, line, prompt: question, answers: [completion] }
+    }
+    return {
+      identity: judge.identity,
+      usesModel: true,
+      close: () => judge.close(),
+      score: (samples, { signal }) =>
+        judge.use(async (model) => {
+          const settings = { batchTokens, signal, maxLength: maxLength ?? fineTuned?.maxLength }
+          const { predictions } = await predictTask(
+            model,
+            judge.tokenizer,
+            tasks.reward,
+            samples.map(recordOf),
+            config,
+            settings,
+          )
+          // An answer that the encoder drops is NaN, which is a failure and no reward.
+          return predictions.map(({ rewards, logits = rewards }) => (scale ? rewards : logits)[0])
+        }),
     }
   },
 })

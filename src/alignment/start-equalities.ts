@@ -1,11 +1,13 @@
 // Equalities that must hold before the first step of a preference run, where the policy starts as its reference: log-probabilities,
 // loss, margin and divergence. They find adapters that are not off, dropout that is on, a wrong mask and a wrong base before they cost
 // a run.
-import { CheckpointError } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
-import type { Criterion, PrepareContext } from '../../objectives/index.ts'
-import { noGrad, scope } from '../../tensor/index.ts'
-import type { PreferenceDefinition } from './objective.ts'
+import { CheckpointError } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import type { Criterion, PrepareContext } from '../objectives/index.ts'
+import { noGrad, scope } from '../tensor/index.ts'
+import type { PreferenceDefinition } from './preference/objective.ts'
+import { checkRollouts, type RolloutExample } from './reinforcement/rollout-example.ts'
+import { type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'
 
 /** An equality and what was found. */
 export interface StartEquality {
@@ -107,4 +109,52 @@ export const assertEqualities = (equalities: readonly StartEquality[]): void => 
       throw new CheckpointError(
         `Expected ${expected.toPrecision(6)} for \`${name}\` before the first step, within ${tolerance.toPrecision(2)}, got ${found.toPrecision(6)}. The policy does not start as its reference model: check the base, its adapters and dropout.`,
       )
+}
+
+/** How the equalities are computed. */
+export interface RolloutEqualityOptions extends ScoreCompletionsOptions {
+  /** Largest difference of a log-probability that rounding explains (default: 1e-4, for float32). */
+  tolerance?: number
+  /** Whether policy and reference have the same weights in the same precision. */
+  startsAtReference?: boolean
+}
+
+/** Largest absolute difference of two log-probabilities over the trained tokens. */
+const largestDifference = (
+  examples: readonly RolloutExample[],
+  a: (i: number) => ArrayLike<number>,
+  b: (i: number) => ArrayLike<number>,
+): number => {
+  let most = 0
+  for (const [i, { mask }] of examples.entries())
+    for (let t = 0; t < mask.length; t++) if (mask[t] !== 0) most = Math.max(most, Math.abs(a(i)[t] - b(i)[t]))
+  return most
+}
+
+/**
+ * Largest log-ratio between training and sampling, largest effect of padding, and largest difference from the reference, each
+ * over all trained tokens. What the examples do not have is not checked.
+ * @param examples answers that the model has just sampled; `samplingLogProbs`, else `oldLogProbs`, are those of sampling
+ * @throws DataError for arrays of wrong lengths
+ */
+export const rolloutEqualities = async (
+  model: Model,
+  examples: readonly RolloutExample[],
+  { tolerance = 1e-4, startsAtReference = false, ...how }: RolloutEqualityOptions,
+): Promise<StartEquality[]> => {
+  checkRollouts(examples)
+  const scores = await scoreCompletions(model, examples, how)
+  const others = await scoreCompletions(model, examples, { ...how, padded: !how.padded })
+  const own = (i: number) => scores[i].logProbs
+  const equalities: StartEquality[] = []
+  const add = (name: string, other: (i: number) => Float32Array | undefined) => {
+    const all = [...examples.keys()].flatMap((i) => other(i) ?? [])
+    if (all.length < examples.length) return
+    const found = largestDifference(examples, own, (i) => all[i])
+    equalities.push({ name, expected: 0, found, tolerance, holds: found <= tolerance })
+  }
+  add('padding', (i) => others[i].logProbs)
+  add('logRatio', (i) => examples[i].samplingLogProbs ?? examples[i].oldLogProbs)
+  if (startsAtReference) add('referenceKl', (i) => examples[i].referenceLogProbs)
+  return equalities
 }

@@ -1,5 +1,5 @@
-// Multiple choice by log-likelihood: the choices follow one prompt, or each choice makes a prompt of its own and what follows
-// is scored (partial scoring, as in WinoGrande). @source lm-eval 0.4.13, `multiple_choice`; Trinh and Le 2018, arXiv:1806.02847
+// Kinds that are scored by log-likelihood: one text after a prompt, and multiple choice, where the choices follow one prompt, or each
+// choice makes a prompt of its own and what follows is scored (partial scoring, as in WinoGrande). @source lm-eval 0.4.13, `multiple_choice`; Trinh and Le 2018, arXiv:1806.02847
 import { z } from 'zod'
 import { ConfigError, DataError } from '../../../core/index.ts'
 import { scoreRequests } from '../../language-modelling/score-requests.ts'
@@ -105,6 +105,55 @@ export const multipleChoiceKind = defineHarnessKind({
           }
         })
         return { outcomes, truncated }
+      },
+    }
+  },
+})
+
+// @source lm-eval 0.4.13, `loglikelihood`; Paperno et al. 2016, arXiv:1606.06031
+const textFields = z.strictObject({
+  prompt: templateField.describe('text before the target'),
+  target: templateField.describe('text that is scored, with the white space before it'),
+})
+
+export const logLikelihoodKind = defineHarnessKind({
+  type: 'log-likelihood',
+  fields: textFields,
+  compile({ prompt, target }) {
+    const promptOf = compileTemplate(prompt, 'prompt').text
+    const targetOf = compileTemplate(target, 'target').text
+    return {
+      metrics: [
+        {
+          name: 'acc',
+          direction: 'higher',
+          unit: 'share',
+          summary: 'share of targets that greedy decoding gives',
+        },
+        {
+          name: 'perplexity',
+          direction: 'lower',
+          unit: 'tokens',
+          summary: 'exponential of the mean negative log-likelihood of a target',
+          ofMean: (mean) => Math.exp(-mean),
+        },
+      ],
+      question(row) {
+        const text = promptOf(row)
+        return { prompts: [text], prompt: text, answer: targetOf(row) }
+      },
+      async run(rows, { model, tokenizer, ...engine }) {
+        const requests = rows.map(({ row, prompts: [context] }) => [
+          { context, continuation: targetOf(row), file: row.file, line: row.line },
+        ])
+        const { scores, truncated } = await scoreRequests(model, tokenizer, requests, engine, engine)
+        return {
+          outcomes: scores.map(([{ logProbability, greedy }], i) => ({
+            scores: { acc: Number(greedy), perplexity: logProbability },
+            detail: { target: targetOf(rows[i].row), logLikelihoods: [logProbability], greedy: [greedy] },
+          })),
+          truncated,
+        }
       },
     }
   },

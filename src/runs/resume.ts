@@ -63,18 +63,19 @@ const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined>
   if (end?.reason !== 'finished') return
   const { modelStep, steps, tokens, wallSeconds: seconds, results, mainMetric, references, warnings = [] } = card
   return {
-    ...{
-      out,
-      model: join(out, runFiles.model),
-      modelStep,
-      reason: 'finished',
-      cause: end.cause,
-      steps,
-      tokens,
-      seconds,
-    },
+    out,
+    model: join(out, runFiles.model),
+    modelStep,
+    reason: 'finished',
+    cause: end.cause,
+    steps,
+    tokens,
+    seconds,
     loss: training.loss?.values.at(-1) ?? Number.NaN,
-    ...{ metrics: { ...results }, mainMetric, references, warnings },
+    metrics: { ...results },
+    mainMetric,
+    references,
+    warnings,
   }
 }
 

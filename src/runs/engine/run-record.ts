@@ -349,7 +349,6 @@ export class RunRecord {
         await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
       await writeReports(out)
     }
-    const seconds = wallSeconds
     return {
       out,
       model,
@@ -358,7 +357,7 @@ export class RunRecord {
       cause,
       steps,
       tokens,
-      seconds,
+      seconds: wallSeconds,
       loss,
       metrics,
       mainMetric,

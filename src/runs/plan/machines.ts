@@ -36,7 +36,10 @@ const accelerators: readonly Accelerator[] = (
     ['mi300x', 1307, 163, 192, 750, 'AMD, Instinct MI300X data sheet', 'infinity-fabric'],
   ] as const
 ).map(([name, teraBfloat16, teraFloat32, gigabytes, watts, source, link]) => ({
-  ...{ name, watts, source, link },
+  name,
+  watts,
+  source,
+  link,
   bfloat16: teraBfloat16 * 1e12,
   float32: teraFloat32 * 1e12,
   memoryBytes: gigabytes * 1e9,

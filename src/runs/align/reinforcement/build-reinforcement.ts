@@ -358,7 +358,9 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     check: () =>
       checkFirstAnswers({
         ...evaluation,
-        ...{ applied, rewards, prompts: prompts.train },
+        applied,
+        rewards,
+        prompts: prompts.train,
         // A teacher is another model from the first step on.
         reference: taught === undefined ? reference : undefined,
       }),

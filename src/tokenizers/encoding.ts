@@ -164,9 +164,7 @@ export const padEncodings = (encodings: readonly Encoding[], padding: Padding): 
 }
 
 /** Which sequence of a pair is truncated, named as in transformers. */
-const STRATEGIES = ['longest_first', 'only_first', 'only_second'] as const
-/** Which sequence of a pair is truncated. */
-export type Strategy = (typeof STRATEGIES)[number]
+export type Strategy = 'longest_first' | 'only_first' | 'only_second'
 
 /** Truncation of an encoding. */
 export interface Truncation {

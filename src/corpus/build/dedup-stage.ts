@@ -4,22 +4,21 @@
 import { rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { invariant, type Progress, type ProgressOptions, sha256File } from '../../core/index.ts'
+import { invariant, sha256File } from '../../core/index.ts'
 import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
 import { LineWriter } from '../part-file.ts'
 import { type Decision, duplicateDetail } from './decisions.ts'
 import type { PieceResult } from './document-task.ts'
 import { clearFolder, type EntryFile, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
+import type { PhaseContext } from './phase-runner.ts'
 import { type DedupStage, definitionOf, keyFileName, openDeduplicator } from './signatures.ts'
 
-export interface DeduplicateOptions {
+export interface DeduplicateOptions extends Pick<PhaseContext, 'signal' | 'progress'> {
   pieces: readonly { folder: string; key: string }[]
   stages: readonly DedupStage[]
   /** Folder of journal entries and temporary files. */
   folder: string
   memoryMegabytes: number
-  signal?: AbortSignal | undefined
-  progress?: (options: ProgressOptions) => Progress
 }
 
 /** Decision files by `piece/file`, for files with at least one decision. */

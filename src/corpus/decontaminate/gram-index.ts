@@ -146,6 +146,13 @@ export class GramIndex {
     return words
   }
 
+  /** The distinct n-grams of a document. */
+  gramsOf(text: string): Set<number> {
+    const grams = new Set<number>()
+    this.scan(text, ({ gram }) => grams.add(gram))
+    return grams
+  }
+
   origin(gram: number): GramOrigin {
     const [set, item, field] = this.#header.origins[this.#arrays.origins[gram]]
     return { testSet: this.#header.sets[set].name, item, field }
@@ -318,8 +325,7 @@ export class GramCounter {
 
   /** Counts each n-gram of a document once; returns the number of distinct ones. */
   add(text: string): number {
-    const grams = new Set<number>()
-    this.#index.scan(text, ({ gram }) => grams.add(gram))
+    const grams = this.#index.gramsOf(text)
     for (const gram of grams) this.#counts.set(gram, (this.#counts.get(gram) ?? 0) + 1)
     return grams.size
   }

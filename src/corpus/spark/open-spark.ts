@@ -5,15 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError } from '../../core/index.ts'
 import { HadoopShell } from './hadoop-shell.ts'
-import { findSparkSubmit } from './submit.ts'
+import { findSparkSubmit, type SparkRun } from './submit.ts'
 
-export interface OpenSpark {
-  /** Path of spark-submit. */
-  submit: string
-  /** URL of the cluster (default: that of Spark's configuration). */
-  master?: string
-  /** Settings by name. */
-  conf: Readonly<Record<string, string>>
+export interface OpenSpark extends Pick<SparkRun, 'submit' | 'master' | 'conf'> {
   /** Local folder that is removed afterwards. */
   folder: string
   shell: HadoopShell

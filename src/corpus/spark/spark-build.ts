@@ -2,11 +2,11 @@
 
 import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { ConfigError, DataError, exists, type Progress, type ProgressOptions } from '../../core/index.ts'
+import { ConfigError, DataError, exists } from '../../core/index.ts'
 import { schemeOf } from '../../files/index.ts'
 import { LocalFolder } from '../build/corpus-folder.ts'
 import type { InputFile, Piece } from '../build/inputs.ts'
-import type { BuildSettings } from '../build/resolve-options.ts'
+import type { PhaseContext } from '../build/phase-runner.ts'
 import { definitionOf, openDeduplicator } from '../build/signatures.ts'
 import { type BuildFindings, BuildSummary } from '../report/corpus-report.ts'
 import type { PieceTask } from './fetched-inputs.ts'
@@ -25,8 +25,7 @@ import { shipWorker } from './ship-worker.ts'
 import type { PartSummary, PieceSummary } from './stages.ts'
 import { runSpark } from './submit.ts'
 
-export interface SparkBuild {
-  settings: BuildSettings
+export interface SparkBuild extends Pick<PhaseContext, 'settings' | 'signal' | 'progress'> {
   pieces: readonly Piece[]
   inputs: readonly InputFile[]
   /** Folder of the corpus; nodes write it. */
@@ -36,8 +35,6 @@ export interface SparkBuild {
   /** Path of the index of the test sets, when there are any. */
   index?: string | undefined
   spark: Pick<OpenSpark, 'submit' | 'master' | 'conf'>
-  signal?: AbortSignal | undefined
-  progress?: ((options: ProgressOptions) => Progress) | undefined
 }
 
 /** Names of tables that a stopped build leaves, in the order in which they are made. */

@@ -292,9 +292,7 @@ class OverlapsStage extends SettingsStage {
     const document = decodeDocument(fieldOf(fields, 2, line), inputName, line)
     const text = applyDecisions(document.text, decisionsOf(fields[3], this.settings, line))
     if (text === undefined) return
-    const grams = new Set<number>()
-    this.#index.scan(text, ({ gram }) => grams.add(gram))
-    for (const gram of grams) await this.rows.write(overlapColumns, { piece, row, gram })
+    for (const gram of this.#index.gramsOf(text)) await this.rows.write(overlapColumns, { piece, row, gram })
   }
 
   override async end(): Promise<void> {}

@@ -59,6 +59,7 @@ export const findSparkSubmit = (env: Readonly<Record<string, string | undefined>
 }
 
 export interface SparkRun {
+  /** Path of spark-submit. */
   submit: string
   /** URL of the cluster (default: that of Spark's own configuration). */
   master?: string

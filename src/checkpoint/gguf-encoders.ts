@@ -2,9 +2,8 @@
 // there, with positions from 0 and segment embeddings.
 // @source https://github.com/ggml-org/llama.cpp, src/models/{bert,modern-bert,t5}.cpp (tensors), conversion/{bert,t5}.py (keys)
 import type { HeadOptions } from '../models/index.ts'
-import { type GgufFields, type GgufName, type GgufSizes, NameTable, shortest } from './gguf-fields.ts'
+import { type GgufFields, type GgufName, type GgufSizes, NameTable, readRope, shortest } from './gguf-fields.ts'
 import { layerTypes } from './gguf-llama.ts'
-import { readRope } from './gguf-rope.ts'
 
 /** llama.cpp's numbers of kinds of pooling. */
 const poolings: ReadonlyMap<number, NonNullable<HeadOptions['pooling']>> = new Map([

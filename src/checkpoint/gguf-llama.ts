@@ -8,10 +8,10 @@ import {
   layerFlags,
   NameTable,
   pairedRows,
+  readRope,
   separatedRows,
   shortest,
 } from './gguf-fields.ts'
-import { readRope } from './gguf-rope.ts'
 
 /** Where an architecture differs from Llama. */
 interface LlamaShape {

@@ -15,7 +15,7 @@ import {
   t5Config,
   t5Names,
 } from './gguf-encoders.ts'
-import { GgufFields, type GgufName, type GgufSizes, hfKeysOf, storedRows } from './gguf-fields.ts'
+import { GgufFields, type GgufName, type GgufSizes, hfKeysOf, ropeFactorNames, storedRows } from './gguf-fields.ts'
 import {
   gpt2Config,
   gpt2Names,
@@ -25,7 +25,6 @@ import {
   llamaNames,
   llamaShapes,
 } from './gguf-llama.ts'
-import { ropeFactorNames } from './gguf-rope.ts'
 
 /** A checkpoint in Hugging Face's terms. */
 export interface HfCheckpoint {

@@ -4,10 +4,16 @@
 
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
 export { ggufPooling, scaledNormKey } from './gguf-encoders.ts'
-export { type GgufName, type GgufSizes, hfKeysOf, inStoredOrder } from './gguf-fields.ts'
+export {
+  type GgufName,
+  type GgufSizes,
+  hfKeysOf,
+  inStoredOrder,
+  llama3Divisors,
+  ropeFactorNames,
+} from './gguf-fields.ts'
 export type { GgufValue } from './gguf-header.ts'
 export { ggufNames, ggufToHf, type HfCheckpoint } from './gguf-model.ts'
-export { llama3Divisors, ropeFactorNames } from './gguf-rope.ts'
 export { type GgufTokenizer, ggufNormalizerKey, ggufPreTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
 export { type GgufType, ggufType } from './gguf-types.ts'
 export type { HfFields } from './hf-config.ts'

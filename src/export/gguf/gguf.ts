@@ -20,12 +20,19 @@ import { compareTemplates, compareTokenizers } from '../proof/compare-tokenizers
 import { compareWeights } from '../proof/differences.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { runModel } from '../proof/runner.ts'
-import { architectureOf, architectures, unknownToLlamaCpp } from './architectures.ts'
+import {
+  architectureOf,
+  architectures,
+  headDimOf,
+  rotaryDimOf,
+  type Settings,
+  settingsOf,
+  unknownToLlamaCpp,
+} from './architectures.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
 import { entryOf, isTied, namesOf, stateOf } from './gguf-tensors.ts'
 import { importanceFields, importanceOf, writeImportance } from './importance.ts'
 import { isQuantised, mixes, quantizers, typeOf } from './mixes.ts'
-import { headDimOf, rotaryDimOf, type Settings, settingsOf } from './settings.ts'
 import { tokenizerFields } from './tokenizer-fields.ts'
 
 type Scaling = Settings['ropeScaling']

@@ -8,45 +8,40 @@ import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
 /** An adapter on a model. */
 export class AppliedAdapter {
-  readonly #bank: AdapterBank
+  /** All adapters of the same body. */
+  readonly bank: AdapterBank
   readonly name: string
   /** Name of a frozen copy of the values that training began with, where these are not those of the base alone. */
   readonly start: string | undefined
 
   constructor(bank: AdapterBank, name: string, { start }: { start?: string } = {}) {
-    this.#bank = bank
+    this.bank = bank
     this.name = name
     this.start = start
   }
 
   /** Its fine-tuning method. */
   get definition(): AdapterDefinition {
-    return this.#bank.get(this.name).definition
+    return this.bank.get(this.name).definition
   }
 
-  /** Its settings. */
   get config(): object {
-    return this.#bank.get(this.name).config
+    return this.bank.get(this.name).config
   }
 
   /** The model with the head of this adapter. */
   get model(): Model {
-    return this.#bank.get(this.name).model
+    return this.bank.get(this.name).model
   }
 
   /** Names of the frozen adapters that it stands on, lowest first. */
   get below(): readonly string[] {
-    return this.#bank.get(this.name).below
-  }
-
-  /** All adapters of the same body. */
-  get bank(): AdapterBank {
-    return this.#bank
+    return this.bank.get(this.name).below
   }
 
   /** Its tensors by their paths in the model while it is active: everything that is trained and saved. */
   get trainable(): Map<string, Tensor> {
-    return this.#bank.tensorsOf(this.name)
+    return this.bank.tensorsOf(this.name)
   }
 
   /** Number of trainable parameters. */
@@ -58,32 +53,32 @@ export class AppliedAdapter {
 
   /** Whether it is active. */
   get active(): boolean {
-    return this.#bank.active.includes(this.name)
+    return this.bank.active.includes(this.name)
   }
 
   /** Whether it is part of the base's matrices now. */
   get merged(): boolean {
-    return this.#bank.isMerged(this.name)
+    return this.bank.isMerged(this.name)
   }
 
   /** Whether the base itself is trained. */
   get inPlace(): boolean {
-    return this.#bank.get(this.name).definition.inPlace ?? false
+    return this.bank.get(this.name).definition.inPlace ?? false
   }
 
   /** Positions of the model that it uses in front of every row. */
   get virtualTokens(): number {
-    return this.#bank.get(this.name).attachment.virtualTokens ?? 0
+    return this.bank.get(this.name).attachment.virtualTokens ?? 0
   }
 
   /** Default learning rate with AdamW. */
   get learningRate(): number {
-    return this.#bank.get(this.name).definition.learningRate
+    return this.bank.get(this.name).definition.learningRate
   }
 
   /** Makes it the only active adapter, or none with `false`. @returns the model to use */
   enable(on = true): Model {
-    return this.#bank.activate(on ? this.name : undefined)
+    return this.bank.activate(on ? this.name : undefined)
   }
 
   /** Names of the adapters that training began with: those below it, or the copy of it as it was. */
@@ -93,7 +88,7 @@ export class AppliedAdapter {
 
   /** Makes what training began with active: the base with the adapters below, or with the copy as it was. @returns the model to use */
   enableStart(): Model {
-    return this.#bank.activate(this.startNames)
+    return this.bank.activate(this.startNames)
   }
 
   /**
@@ -102,24 +97,24 @@ export class AppliedAdapter {
    */
   merge(): void {
     this.#refuseInPlace('merge')
-    this.#bank.activate(this.name, { merged: [this.name] })
+    this.bank.activate(this.name, { merged: [this.name] })
   }
 
   /** Undoes `merge`: the base has its original tensors again. */
   unmerge(): void {
     this.#refuseInPlace('unmerge')
-    this.#bank.activate(this.name, { merged: [] })
+    this.bank.activate(this.name, { merged: [] })
   }
 
   /** Takes it out of the first layers of the model for good, which makes it faster (AdapterDrop). @throws ConfigError for other methods than bottlenecks */
   dropLayers(layers: number): void {
-    this.#bank.dropLayers(this.name, layers)
+    this.bank.dropLayers(this.name, layers)
   }
 
   /** Removes it from the model; the base is as it was before. */
   remove(): void {
     this.#refuseInPlace('remove')
-    this.#bank.remove(this.name)
+    this.bank.remove(this.name)
   }
 
   /**
@@ -132,16 +127,16 @@ export class AppliedAdapter {
 
   /** Factor of the learning rate for one of its tensors, by path. */
   learningRateScale(path: string): number {
-    return this.#bank.get(this.name).attachment.learningRateScale?.(path) ?? 1
+    return this.bank.get(this.name).attachment.learningRateScale?.(path) ?? 1
   }
 
   /** What its method does in a run that begins; undefined for most. @throws ConfigError for a run that does not suit it */
   beginTraining(facts: TrainingFacts): MethodTraining | undefined {
-    return this.#bank.get(this.name).attachment.beginTraining?.(facts)
+    return this.bank.get(this.name).attachment.beginTraining?.(facts)
   }
 
   #refuseInPlace(what: string): void {
-    const { definition } = this.#bank.get(this.name)
+    const { definition } = this.bank.get(this.name)
     if (definition.inPlace)
       throw new ConfigError(
         `\`${what}\` needs an adapter beside its base: \`${definition.type}\` trains the base itself. Use the model as it is.`,

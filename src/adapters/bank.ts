@@ -35,7 +35,6 @@ import {
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
 
-/** One adapter of a bank. */
 export interface BankEntry {
   name: string
   definition: AnyAdapter

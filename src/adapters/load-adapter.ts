@@ -270,7 +270,6 @@ const sameOptions = (
   rewardScale?.mean === headOptions.rewardScale?.mean &&
   rewardScale?.deviation === headOptions.rewardScale?.deviation
 
-/** The files of one adapter. */
 interface AdapterFiles {
   folder: string
   fields: Record<string, unknown>

@@ -1,7 +1,6 @@
 // Swaps parameters of a model for an adapter's own tensors, and puts the originals back. A parameter is a tensor in a
 // field of a module, and a tied one is in several fields: a swap assigns all of them, so that the model computes with
 // the new tensor.
-
 import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { Linear, type Module } from '../nn/index.ts'

@@ -1,4 +1,4 @@
-// Finds linear layers of a body by the names that all architectures share. Independent of architectures.
+// Finds linear layers of a body by the names that all architectures share, or by patterns of paths. Independent of architectures.
 import { z } from 'zod'
 import { ConfigError, didYouMean, show } from '../core/index.ts'
 import { LanguageHead, type Model } from '../models/index.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError, parseConfig, show } from '../core/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import { EmbeddingHead, type Model, quantizationOf } from '../models/index.ts'
-import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { noGradScope, type Tensor } from '../tensor/index.ts'
 import { createTextEncoder, type Tokenizer } from '../tokenizers/index.ts'
 import { extractFeatures } from './extract.ts'
 import { layerField, poolings } from './layers.ts'
@@ -50,7 +50,6 @@ export interface EmbedHooks {
 export interface Embedded {
   /** float32 [rows,C]: a row for each text, or for each token with pooling `tokens`. */
   vectors: Tensor
-  /** Number of rows of each text. */
   rows: Int32Array
 }
 
@@ -101,7 +100,7 @@ export const embedWithRows = async (
   )
   if (!normalize) return { vectors, rows }
   try {
-    return { vectors: noGrad(() => scope(() => unitLength(vectors))), rows }
+    return { vectors: noGradScope(() => unitLength(vectors)), rows }
   } finally {
     vectors.free()
   }

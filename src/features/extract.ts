@@ -1,14 +1,22 @@
 // Feature extraction with a frozen base: one vector, or one per token, for each sequence. Sequences are sorted by length and run
 // without padding where the model can; cached features are not computed again.
 import { setImmediate } from 'node:timers/promises'
-import { RowCache } from '../checkpoint/index.ts'
+import { RowCache, rowKey } from '../checkpoint/index.ts'
+import { userCache } from '../core/index.ts'
 import { computeByTurns, type ProcessGroup, shortHash } from '../distributed/index.ts'
 import { forEachPart } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
-import { cat, freeTensors, inferenceMode, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
-import { keyOf } from './cache.ts'
+import { cat, freeTensors, inferenceMode, keep, noGradScope, scope, Tensor } from '../tensor/index.ts'
 import { bodyInputsFor, type FeaturePooling, poolFeatures } from './layers.ts'
+
+/** The default folder of the feature cache. */
+export const defaultCache = (): string => userCache('features')
+
+/** The key of a sequence: token ids, segment ids and selected positions, whatever tokenizer they come from. */
+const keyOf = (ids: Uint32Array, typeIds: Uint8Array | undefined, positions: Uint32Array | undefined): string =>
+  // Missing segment ids mean the first segment.
+  rowKey([ids, typeIds?.some((type) => type !== 0) ? typeIds : undefined, positions])
 
 /** A sequence to extract features of. */
 export interface FeatureSequence {
@@ -185,13 +193,11 @@ const featuresInParts = async (
   const parts: Tensor[] = []
   try {
     await forEachPart(model, ids, (hidden) => parts.push(keep(hidden)), { partTokens: batchTokens, signal })
-    return noGrad(() =>
-      scope(() => {
-        const starts = Tensor.from(BigInt64Array.from([0n, BigInt(ids.length)]))
-        const rows = poolFeatures({ hidden: cat(parts, 0).unsqueeze(0) }, { starts }, { layer, pooling })
-        return [valuesOf(rows, [sequence], pooling)]
-      }),
-    )
+    return noGradScope(() => {
+      const starts = Tensor.from(BigInt64Array.from([0n, BigInt(ids.length)]))
+      const rows = poolFeatures({ hidden: cat(parts, 0).unsqueeze(0) }, { starts }, { layer, pooling })
+      return [valuesOf(rows, [sequence], pooling)]
+    })
   } finally {
     freeTensors(parts)
   }

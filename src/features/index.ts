@@ -1,5 +1,4 @@
 // Features (hidden states) of a frozen base model, and classical learners that are fitted on them: what other folders may use.
-export { defaultCache } from './cache.ts'
 export {
   type Embedded,
   type EmbedHooks,
@@ -9,7 +8,7 @@ export {
   embedWithRows,
   maxTextTokens,
 } from './embed-texts.ts'
-export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
+export { defaultCache, type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {
   type FeatureBase,
   isFeatureModel,
@@ -22,6 +21,9 @@ export {
 } from './feature-model.ts'
 export { type FeaturePooling, layerField, poolings } from './layers.ts'
 export {
+  type FeatureSettings,
+  featureFields,
+  featureSettings,
   type LearnableTask,
   type LearningResult,
   learnFromFeatures,
@@ -41,5 +43,4 @@ export type {
 } from './learner.ts'
 export { defineLearner } from './learner.ts'
 export { findLearner, type LearnerType, learners, registerLearner } from './learners/index.ts'
-export { type FeatureSettings, featureFields, featureSettings } from './settings.ts'
 export { type VectorsOfTexts, vectorFormat, vectorSuffixes } from './vector-files.ts'

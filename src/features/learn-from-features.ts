@@ -1,15 +1,77 @@
 // Learning a task from features: records become rows of the frozen base's hidden states, a learner is fitted on them, and its scores
 // of other rows become the task's predictions. Independent of single tasks, architectures and learners.
-import { ConfigError, DataError } from '../core/index.ts'
+import { z } from 'zod'
+import { ConfigError, DataError, openEnum, parseConfig } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { DiscriminativeTask, PredictionResult, RowTargets, TaskExample, TaskRecord } from '../tasks/index.ts'
-import { noGrad, scope, Tensor } from '../tensor/index.ts'
+import { noGrad, noGradScope, Tensor } from '../tensor/index.ts'
 import { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
-import { pairFeatures, type Scaler, scoreRows, standardized } from './feature-head.ts'
-import type { FeaturePooling } from './layers.ts'
-import type { FitHooks, FittedLearner, LearningProblem } from './learner.ts'
-import { findLearner } from './learners/index.ts'
-import type { FeatureSettings } from './settings.ts'
+import { pairFeatures, type Scaler, scoreRows, standardized } from './feature-model.ts'
+import { type FeaturePooling, layerField, poolings } from './layers.ts'
+import type { FitHooks, FittedLearner, LearningProblem, ProblemKind } from './learner.ts'
+import { findLearner, type LearnerType, learnerTypes } from './learners/index.ts'
+
+const fields = {
+  layer: layerField.default('last'),
+  pooling: z
+    .enum(poolings)
+    .optional()
+    .describe(
+      "pooling of a text's token vectors into one (default: mean; tasks that label tokens always use `tokens`)",
+    ),
+  pairs: z
+    .enum(['together', 'separate'])
+    .default('together')
+    .describe('two texts of a record: together in one sequence, or separate, with u, v, |u-v| and u*v as features'),
+  standardize: z
+    .boolean()
+    .default(false)
+    .describe('scale each feature to mean 0 and standard deviation 1 on the training data'),
+  batchTokens: z.int().positive().default(4096).describe('tokens per batch through the base'),
+  cache: z
+    .string()
+    .optional()
+    .describe("folder of the feature cache (default: tunesmith/features in the user's cache)"),
+}
+const shared = z.strictObject(fields)
+
+/** Checked settings of learning from features. */
+export type FeatureSettings = z.output<typeof shared> & {
+  learner: string
+  /** The learner's own settings. */
+  settings: object
+}
+
+/** Settings that all learners share, and the choice of the learner. */
+export const featureFields = shared.extend({
+  learner: openEnum<LearnerType>(learnerTypes)
+    .optional()
+    .describe('learner on the features (default: the first of these that supports the task)'),
+})
+
+/** Checks flat settings, those of the features and those of the learner together. @throws ConfigError for a learner without support for `kind` */
+export const featureSettings = (given: Record<string, unknown>, kind: ProblemKind): FeatureSettings => {
+  const { learner: named, ...rest } = given
+  const able = learnerTypes()
+    .map(findLearner)
+    .filter(({ kinds }) => kinds.includes(kind))
+  const definition = named === undefined ? able[0] : findLearner(String(named))
+  if (!definition.kinds.includes(kind))
+    throw new ConfigError(
+      `Expected a learner for ${describeKind[kind]} (${able.map(({ type }) => type).join(', ')}) for \`adapter.learner\`, got ${definition.type}.`,
+    )
+  const own = (definition.config as z.ZodObject).shape
+  const schema = z.strictObject({ ...fields, ...own })
+  const parsed = parseConfig(schema, rest, 'adapter') as Record<string, unknown>
+  const pick = (names: object) => Object.fromEntries(Object.entries(parsed).filter(([name]) => name in names))
+  return { ...(pick(fields) as z.output<typeof shared>), learner: definition.type, settings: pick(own) }
+}
+
+const describeKind: Record<ProblemKind, string> = {
+  class: 'classes',
+  labels: 'several labels at once',
+  number: 'numbers',
+}
 
 /** A task with targets for learners on features. */
 export type LearnableTask = DiscriminativeTask & { rows: RowTargets }
@@ -126,15 +188,12 @@ export const learnFromFeatures = async (
   const { rows, answers } = (definition.isLinear ? comparedRows(task, data) : undefined) ?? targetRows(task, data)
   if (answers.length === 0) throw new DataError('Expected records with a known target, got none.')
   const isPicked = !('from' in rows)
-  const picked =
-    isPicked && rows.length < features.shape[0] ? noGrad(() => scope(() => pick(features, rows))).keep() : features
+  const picked = isPicked && rows.length < features.shape[0] ? noGradScope(() => pick(features, rows)).keep() : features
   const scaler = standardize ? measure(picked) : undefined
-  const input = noGrad(() =>
-    scope(() => {
-      const scaled = standardized(picked, scaler)
-      return isPicked ? scaled : pick(scaled, rows.from).sub(pick(scaled, rows.to))
-    }),
-  ).keep()
+  const input = noGradScope(() => {
+    const scaled = standardized(picked, scaler)
+    return isPicked ? scaled : pick(scaled, rows.from).sub(pick(scaled, rows.to))
+  }).keep()
   try {
     const dataset = { ...learningProblem(task.rows), features: input, answers, weights: task.rows.weights }
     return { fitted: await definition.fit(dataset, settings, hooks), scaler }
@@ -152,13 +211,11 @@ const knownRows = (answers: Float64Array, each: number): number[] => {
 
 /** As scikit-learn's StandardScaler: a constant feature is not scaled. */
 const measure = (features: Tensor): Scaler => {
-  const [mean, deviation] = noGrad(() =>
-    scope(() => {
-      const wide = features.to('float64')
-      const spread = wide.std(0, { correction: 0 })
-      return [wide.mean(0).to('float32'), spread.maskedFill(spread.lt(1e-12), 1).to('float32')]
-    }),
-  )
+  const [mean, deviation] = noGradScope(() => {
+    const wide = features.to('float64')
+    const spread = wide.std(0, { correction: 0 })
+    return [wide.mean(0).to('float32'), spread.maskedFill(spread.lt(1e-12), 1).to('float32')]
+  })
   return { mean: mean.keep(), deviation: deviation.keep() }
 }
 

@@ -25,7 +25,6 @@ const startsOf = (rows: Int32Array): number[] => {
   return starts
 }
 
-/** The vector of each text, or the list of its vectors. */
 const listsOf = ({ texts, vectors, rows }: VectorsOfTexts): (number[] | number[][])[] => {
   const values = vectors.toFloat32Array()
   const width = vectors.shape[1]

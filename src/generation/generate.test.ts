@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { buildModel, models } from '../models/index.ts'
 import { defaultDevice, Generator } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import { checkBatchSize } from './batch-size.ts'
 import { generate, streamText } from './index.ts'
+import { checkBatchSize } from './job.ts'
 
 const definition = models.gpt2
 const config = definition.config.parse({

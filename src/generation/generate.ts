@@ -1,5 +1,6 @@
 // Text generation: complete (generate) or streamed (streamText). Joins the decoding batch, logits processors, sampling
-// or beam search, and stopping. Independent of architectures.
+// or beam search, and stopping. A session streams texts that begin alike, such as the turns of a conversation, without computing their
+// beginning again. Independent of architectures, roles and chat templates.
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
@@ -7,7 +8,7 @@ import { noGrad, scope } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { BeamSearch } from './beam-search.ts'
 import type { DecodingBatch } from './decoding-batch.ts'
-import { type GrowingText, textsOf } from './growing-text.ts'
+import { type GrowingText, TextAssembler, textsOf } from './growing-text.ts'
 import {
   type AbortOptions,
   type GenerationJob,
@@ -19,7 +20,6 @@ import {
 } from './job.ts'
 import { logitsProcessors } from './logits-processors.ts'
 import type { GenerationOptions } from './options.ts'
-import { TextAssembler } from './stopping.ts'
 import { chooseTokens, rowsAt, rowsOf, TokenChooser } from './token-choice.ts'
 
 interface Step {
@@ -165,7 +165,7 @@ export async function* streamText(
 }
 
 /** A request for one text, for `streamText` or `TextSession`. @throws ConfigError for options with several results */
-export const prepareStream = (
+const prepareStream = (
   model: Model,
   tokenizer: Tokenizer,
   prompt: Prompt,
@@ -180,7 +180,7 @@ export const prepareStream = (
 }
 
 /** Streams the text of a request, in a batch of the caller if one is passed. */
-export async function* streamJob(
+async function* streamJob(
   job: GenerationJob,
   signal: AbortSignal | undefined,
   batch?: DecodingBatch,
@@ -188,4 +188,57 @@ export async function* streamJob(
   const texts = textsOf(job)
   for await (const [{ id, final }] of decode(job, texts, signal, batch)) yield { text: final, id }
   yield { text: texts[0].assembler?.finish() ?? '', id: undefined, finishReason: texts[0].finishReason ?? 'aborted' }
+}
+
+/** Streams one text after another and computes only the part of each prompt that differs from the one before. */
+export class TextSession {
+  readonly #tokenizer: Tokenizer
+  #model: Model
+  #batch: DecodingBatch | undefined
+  #reusedTokens = 0
+
+  constructor(model: Model, tokenizer: Tokenizer) {
+    this.#model = model
+    this.#tokenizer = tokenizer
+  }
+
+  /** Tokens of the last prompt whose keys and values were reused. */
+  get reusedTokens(): number {
+    return this.#reusedTokens
+  }
+
+  /** As `streamText`: the same text, sooner. One stream at a time. */
+  async *stream(
+    prompt: Prompt,
+    options: GenerationOptions = {},
+    { signal }: AbortOptions = {},
+  ): AsyncGenerator<TextPiece> {
+    const job = prepareStream(this.#model, this.#tokenizer, prompt, options)
+    this.#reusedTokens = 0
+    if (!job.model.facts.causal || !job.settings.useCache) {
+      yield* streamJob(job, signal)
+      return
+    }
+    if (this.#batch === undefined) this.#batch = startBatch(job)
+    else this.#reusedTokens = this.#batch.reusePrefix(job.prompts[0])
+    try {
+      yield* streamJob(job, signal, this.#batch)
+    } catch (error) {
+      // The layers' caches may differ in length after an error within a step.
+      this.reset()
+      throw error
+    }
+  }
+
+  /** Continues with another model, or the same one after a change such as another adapter; the cache is dropped. */
+  setModel(model: Model): void {
+    this.#model = model
+    this.reset()
+  }
+
+  /** Drops the cache. */
+  reset(): void {
+    this.#batch?.free()
+    this.#batch = undefined
+  }
 }

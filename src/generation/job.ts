@@ -1,11 +1,11 @@
 // A checked request for generation, and its results: prompts as token ids, settings that fit each other and the model.
-import { ConfigError } from '../core/index.ts'
+import { freemem } from 'node:os'
+import { ConfigError, formatBytes } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
-import { checkBatchSize } from './batch-size.ts'
+import { gapPrompt, type Tokenizer } from '../tokenizers/index.ts'
 import { asLanguageModel, DecodingBatch, type LanguageModel } from './decoding-batch.ts'
-import { type GenerationOptions, type GenerationSettings, parseGeneration } from './options.ts'
-import type { FinishReason } from './stopping.ts'
+import type { FinishReason } from './growing-text.ts'
+import { type GenerationOptions, type GenerationSettings, parseGeneration, withEnds } from './options.ts'
 import type { RankedToken } from './token-choice.ts'
 
 /** A prompt as text, which needs a tokenizer, or as token ids. */
@@ -13,16 +13,13 @@ export type Prompt = string | readonly number[]
 
 /** One generated text. */
 export interface GenerationResult {
-  /** Index of its prompt. */
   promptIndex: number
   /** Generated text, without prompt, special tokens and stop string; absent without a tokenizer. */
   text?: string
   /** Generated token ids, including an end token. */
   ids: number[]
   finishReason: FinishReason
-  /** Tokens of the prompt. */
   promptTokens: number
-  /** Generated tokens. */
   newTokens: number
   /** Beam search: sum of log-probabilities, divided by the length penalty. */
   score?: number
@@ -123,3 +120,54 @@ export const startBatch = ({ model, tokenizer, settings, prompts, maxNewTokens }
     decoderStartTokenId: settings.decoderStartTokenId,
     padTokenId: settings.padTokenId ?? tokenizer?.special.pad?.id ?? 0,
   })
+
+/** float32 logits, their log-probabilities, and the copy that JavaScript reads. */
+const bytesPerLogit = 3 * 4
+
+/**
+ * Compares the logits of one step with free memory. The cache of keys and values comes on top, so what passes may still
+ * be too much; what fails cannot work.
+ * @throws ConfigError for more beams than tokens in the vocabulary, and for more rows than fit
+ */
+export const checkBatchSize = (
+  { numBeams, numReturnSequences }: Pick<GenerationSettings, 'numBeams' | 'numReturnSequences'>,
+  prompts: number,
+  vocabSize: number,
+  freeBytes: number = freemem(),
+): void => {
+  if (numBeams > vocabSize)
+    throw new ConfigError(
+      `Expected at most ${vocabSize} for \`numBeams\`, one for each token of the vocabulary, got ${numBeams}. Use fewer: 4 to 10 are usual.`,
+    )
+  const perPrompt = Math.max(numBeams, numReturnSequences)
+  const bytes = prompts * perPrompt * vocabSize * bytesPerLogit
+  if (bytes <= freeBytes) return
+  const key = numBeams > 1 ? 'numBeams' : 'numReturnSequences'
+  const remedy = perPrompt > 1 ? `Lower \`${key}\`, or pass fewer prompts.` : 'Pass fewer prompts.'
+  throw new ConfigError(
+    `Expected sequences that fit in ${formatBytes(freeBytes)} of free memory, got ${prompts} prompts × ${perPrompt}, whose logits alone need ${formatBytes(bytes)}. ${remedy}`,
+  )
+}
+
+/** A prompt; one without tokens begins with the start token of the tokenizer (bos, else eos), where it has one. */
+export const beginPrompt = (tokenizer: Tokenizer, text: string): Prompt => {
+  const ids = Array.from(tokenizer.encode(text).ids)
+  const start = tokenizer.special.bos ?? tokenizer.special.eos
+  return ids.length === 0 && start !== undefined ? [start.id] : ids
+}
+
+/**
+ * Prompts with their options. With a `suffix`, the text between each prompt and the suffix is generated, and ends at the end
+ * tokens of fill-in-the-middle; an empty suffix is none.
+ * @throws ConfigError for a suffix and a tokenizer without the tokens of fill-in-the-middle
+ */
+export const beginPrompts = (
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  options: GenerationOptions,
+  suffix = '',
+): { prompts: Prompt[]; options: GenerationOptions } => {
+  if (suffix === '') return { prompts: texts.map((text) => beginPrompt(tokenizer, text)), options }
+  const gaps = texts.map((text) => gapPrompt(tokenizer, text, suffix))
+  return { prompts: gaps.map(({ ids }) => ids), options: withEnds(options, { ids: gaps.flatMap(({ ends }) => ends) }) }
+}

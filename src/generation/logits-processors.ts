@@ -48,7 +48,6 @@ const minNewTokens = (minNewTokens: number, eosTokenIds: readonly number[]): Log
   }
 }
 
-/** Forces the first generated token. */
 const forcedFirstToken =
   (id: number): LogitsProcessor =>
   (scores, { newTokens }) => {

@@ -5,8 +5,6 @@ import { setImmediate } from 'node:timers/promises'
 import { byCodeUnits, ConfigError, OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { keep, noGrad, releaseDeviceCache, scope, type Tensor } from '../tensor/index.ts'
-import { AbortListeners } from './abort-listeners.ts'
-import type { AdapterRouting } from './adapter-routing.ts'
 import { Cohort } from './cohort.ts'
 import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
 import { FixedSteps } from './fixed-steps.ts'
@@ -14,8 +12,15 @@ import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
 import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
-import { type GenerationHandle, type GenerationRequest, inOrder, PromptGroup, ScheduledText } from './scheduled-text.ts'
-import type { SchedulerOptions } from './scheduler-options.ts'
+import {
+  AbortListeners,
+  type GenerationHandle,
+  type GenerationRequest,
+  inOrder,
+  PromptGroup,
+  ScheduledText,
+} from './scheduled-text.ts'
+import type { AdapterRouting, SchedulerOptions } from './scheduler-options.ts'
 import { SlotCache } from './slot-cache.ts'
 import { Speculation } from './speculation.ts'
 import { chooseTokens, rowsAt, type TokenChoice, TokenChooser } from './token-choice.ts'
@@ -61,7 +66,6 @@ export class GenerationScheduler {
   #waiting: ScheduledText[] = []
   /** In order of arrival. */
   #running: ScheduledText[] = []
-  /** The group whose prompt is in a slot. */
   readonly #slotGroups = new Map<number, PromptGroup>()
   /** Rows and prompt tokens of a step without other texts; less after memory did not suffice, until all texts are done. */
   #rows: number
@@ -557,7 +561,6 @@ export class GenerationScheduler {
     this.#cohorts = this.#cohorts.filter((other) => other !== cohort)
   }
 
-  /** Runs with the model of one adapter. */
   #with<Result>(adapter: string | null | undefined, tokens: number, run: (model: Model) => Result): Result {
     return adapter === undefined ? run(this.#model) : this.#routing(adapter).run([{ adapter, tokens }], run)
   }

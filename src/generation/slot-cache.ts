@@ -137,7 +137,6 @@ export class SlotCache {
     this.#capacity = Math.max(1, capacity)
   }
 
-  /** Number of slots. */
   get size(): number {
     return this.#slots.length
   }

@@ -1,6 +1,6 @@
 // Text from tokens: whole characters only, stop strings across borders. The tokenizer here has one token a byte.
 import { describe, expect, it } from 'vitest'
-import { TextAssembler } from './stopping.ts'
+import { TextAssembler } from './growing-text.ts'
 
 const bytes = { decode: (ids: ArrayLike<number>) => Buffer.from(Uint8Array.from(ids)).toString('utf8') }
 const feed = (text: string | Uint8Array, stops: string[]) => {

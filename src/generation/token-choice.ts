@@ -1,11 +1,136 @@
 // The choice of the next token of each row, from logits: greedy or by the row's own random stream, with the
-// log-probability of the choice.
-import { ConfigError } from '../core/index.ts'
+// log-probability of the choice. Filters and sampling work on one row of plain numbers, so that a text does not depend on the rest of the batch.
+import { ConfigError, type Random } from '../core/index.ts'
 import { noGrad, chooseTokens as sampleTokens, Tensor } from '../tensor/index.ts'
 import type { GrowingText } from './growing-text.ts'
 import { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
 import type { GenerationSettings } from './options.ts'
-import { mostLikelyToken, sampleToken, samplingProcessors } from './sampling.ts'
+
+/** Logit of a token that cannot be sampled. */
+const excluded = Number.NEGATIVE_INFINITY
+
+/** Divides the logits by the temperature. */
+const temperature =
+  (value: number): LogitsProcessor =>
+  (scores) => {
+    for (let i = 0; i < scores.length; i++) scores[i] /= value
+  }
+
+/** The k-th largest value. */
+const kthLargest = (values: Float32Array, k: number): number => {
+  // A min-heap of the k largest values so far.
+  const heap = new Float32Array(k).fill(excluded)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]
+    if (!(value > heap[0])) continue
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= k) break
+      if (child + 1 < k && heap[child + 1] < heap[child]) child++
+      if (!(heap[child] < value)) break
+      heap[at] = heap[child]
+      at = child
+    }
+    heap[at] = value
+  }
+  return heap[0]
+}
+
+/** Keeps the k most likely tokens, and those as likely as the last of them. */
+const topK =
+  (k: number): LogitsProcessor =>
+  (scores) => {
+    if (k >= scores.length) return
+    const lowest = kthLargest(scores, k)
+    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = excluded
+  }
+
+const highest = (scores: Float32Array): number => {
+  let top = excluded
+  for (let i = 0; i < scores.length; i++) if (scores[i] > top) top = scores[i]
+  return top
+}
+
+/** exp(logit − highest logit) of each token, and their sum. */
+const weightsOf = (scores: Float32Array): { weights: Float64Array; sum: number } => {
+  const top = highest(scores)
+  const weights = new Float64Array(scores.length)
+  let sum = 0
+  for (let i = 0; i < scores.length; i++)
+    if (scores[i] !== excluded) {
+      weights[i] = Math.exp(scores[i] - top)
+      sum += weights[i]
+    }
+  return { weights, sum }
+}
+
+/**
+ * Nucleus sampling: keeps the most likely tokens whose probabilities sum to p, at least one.
+ * @source arXiv:1904.09751
+ */
+const topP =
+  (p: number): LogitsProcessor =>
+  (scores) => {
+    const { weights, sum } = weightsOf(scores)
+    const rest = (1 - p) * sum
+    // Tokens below rest / V sum to less than the rest even all together, and are excluded without sorting.
+    const floor = rest / scores.length
+    const order: number[] = []
+    let below = 0
+    for (let i = 0; i < scores.length; i++) {
+      if (weights[i] > floor) order.push(i)
+      else {
+        below += weights[i]
+        scores[i] = excluded
+      }
+    }
+    order.sort((a, b) => weights[a] - weights[b])
+    for (let i = 0; i + 1 < order.length; i++) {
+      below += weights[order[i]]
+      if (below > rest) break
+      scores[order[i]] = excluded
+    }
+  }
+
+/** Keeps tokens at least `share` times as likely as the most likely one. @source arXiv:2407.01082 */
+const minP =
+  (share: number): LogitsProcessor =>
+  (scores) => {
+    const lowest = highest(scores) + Math.log(share)
+    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = excluded
+  }
+
+/** The sampling filters of the settings, in the order of transformers. */
+export const samplingProcessors = (settings: GenerationSettings): LogitsProcessor[] => {
+  const processors: LogitsProcessor[] = []
+  if (settings.temperature !== 1) processors.push(temperature(settings.temperature))
+  if (settings.topK > 0) processors.push(topK(settings.topK))
+  if (settings.topP < 1) processors.push(topP(settings.topP))
+  if (settings.minP > 0) processors.push(minP(settings.minP))
+  return processors
+}
+
+/** Samples a token by its probability. */
+export const sampleToken = (scores: Float32Array, random: Pick<Random, 'float'>): number => {
+  const { weights, sum } = weightsOf(scores)
+  let left = random.float() * sum
+  let last = 0
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] === 0) continue
+    last = i
+    left -= weights[i]
+    if (left < 0) return i
+  }
+  return last
+}
+
+/** The token with the highest logit; the first of equal ones. */
+const mostLikelyToken = (scores: Float32Array): number => {
+  let best = 0
+  for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i
+  return best
+}
 
 /**
  * Which log-probabilities of the generated tokens to return: `model` those of the model's distribution at the sampling
@@ -82,7 +207,8 @@ export const rankTokens = (
 export class TokenChooser {
   readonly #penalties: readonly LogitsProcessor[]
   readonly #filters: readonly LogitsProcessor[]
-  readonly #temperature: number | undefined
+  /** Temperature of the choice, where it needs nothing else; 0 for the most likely token. */
+  readonly temperature: number | undefined
   /** Which log-probabilities to return. */
   readonly logProbs: LogProbKind | undefined
   readonly topLogProbs: number
@@ -96,16 +222,11 @@ export class TokenChooser {
     this.logProbs = logProbs
     const heated = sample && settings.temperature !== 1 ? 1 : 0
     const truncating = this.#penalties.length > 0 || this.#filters.length > heated
-    if (!truncating) this.#temperature = sample ? settings.temperature : 0
+    if (!truncating) this.temperature = sample ? settings.temperature : 0
     if (logProbs === 'model' && truncating)
       throw new ConfigError(
         '`logProbs` of the model need sampling by temperature only: tokens are sampled from another distribution with top-k, top-p, min-p or penalties. Set `logProbs` to processed, or remove those settings.',
       )
-  }
-
-  /** Temperature of the choice, where it needs nothing else; 0 for the most likely token. */
-  get temperature(): number | undefined {
-    return this.#temperature
   }
 
   /**

@@ -3,19 +3,9 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, refuseDecoders } from './encoder.ts'
-import {
-  type ClassifierShape,
-  embedding,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  sentencePretraining,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { EncoderBody, encoderFields, encoderHeads, encoderIgnored, refuseDecoders } from './encoder.ts'
+import { sentencePretraining } from './heads/index.ts'
+import { defineModel, positionsOf } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(30000),
@@ -112,25 +102,23 @@ export const albert = defineModel({
         bias: 'predictions.bias',
       },
     }
-    const classifier: ClassifierShape = {
-      pooling: 'first',
-      dense: { activation: 'tanh', name: 'albert.pooler', dropoutBefore: false },
+    return encoderHeads('Albert', {
+      masked,
+      classifier: {
+        pooling: 'first',
+        dense: { activation: 'tanh', name: 'albert.pooler', dropoutBefore: false },
+        dropout,
+        output: 'classifier',
+        bias: true,
+      },
       dropout,
-      output: 'classifier',
-      bias: true,
-    }
-    return {
-      'masked-lm': maskedLm('AlbertForMaskedLM', masked),
-      // Their second score is of the order of two sentences, in the same form.
-      'sentence-pretraining': sentencePretraining('AlbertForPreTraining', masked, {
-        pooler: 'albert.pooler',
-        relation: 'sop_classifier.classifier',
-      }),
-      'sequence-classification': sequenceClassification('AlbertForSequenceClassification', classifier),
-      'multiple-choice': multipleChoice('AlbertForMultipleChoice', classifier),
-      'token-classification': tokenClassification('AlbertForTokenClassification', { dropout, output: 'classifier' }),
-      'question-answering': questionAnswering('AlbertForQuestionAnswering', { dropout: 0 }),
-      embedding: embedding('AlbertModel'),
-    }
+      pretraining: {
+        // Their second score is of the order of two sentences, in the same form.
+        'sentence-pretraining': sentencePretraining('AlbertForPreTraining', masked, {
+          pooler: 'albert.pooler',
+          relation: 'sop_classifier.classifier',
+        }),
+      },
+    })
   },
 })

@@ -1,19 +1,9 @@
 // BERT: an encoder with learned positions and segment embeddings. @source arXiv:1810.04805
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
-import {
-  type ClassifierShape,
-  embedding,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  sentencePretraining,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { EncoderBody, encoderFields, encoderHeads, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
+import { sentencePretraining } from './heads/index.ts'
+import { defineModel, positionsOf } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(30522),
@@ -72,25 +62,23 @@ export const bert = defineModel({
         bias: 'cls.predictions.bias',
       },
     }
-    // The dense layer is the body's pooler in their files.
-    const classifier: ClassifierShape = {
-      pooling: 'first',
-      dense: { activation: 'tanh', name: 'bert.pooler.dense', dropoutBefore: false },
+    return encoderHeads('Bert', {
+      masked,
+      // The dense layer is the body's pooler in their files.
+      classifier: {
+        pooling: 'first',
+        dense: { activation: 'tanh', name: 'bert.pooler.dense', dropoutBefore: false },
+        dropout,
+        output: 'classifier',
+        bias: true,
+      },
       dropout,
-      output: 'classifier',
-      bias: true,
-    }
-    return {
-      'masked-lm': maskedLm('BertForMaskedLM', masked),
-      'sentence-pretraining': sentencePretraining('BertForPreTraining', masked, {
-        pooler: 'bert.pooler.dense',
-        relation: 'cls.seq_relationship',
-      }),
-      'sequence-classification': sequenceClassification('BertForSequenceClassification', classifier),
-      'multiple-choice': multipleChoice('BertForMultipleChoice', classifier),
-      'token-classification': tokenClassification('BertForTokenClassification', { dropout, output: 'classifier' }),
-      'question-answering': questionAnswering('BertForQuestionAnswering', { dropout: 0 }),
-      embedding: embedding('BertModel'),
-    }
+      pretraining: {
+        'sentence-pretraining': sentencePretraining('BertForPreTraining', masked, {
+          pooler: 'bert.pooler.dense',
+          relation: 'cls.seq_relationship',
+        }),
+      },
+    })
   },
 })

@@ -5,18 +5,16 @@ import { ConfigError } from '../core/index.ts'
 import { DisentangledAttention, Dropout, Embedding, LayerNorm } from '../nn/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderLayer, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import { EncoderLayer, encoderFields, encoderHeads, encoderIgnored, encoderKeys } from './encoder.ts'
 import {
-  type ClassifierShape,
-  embedding,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel, refusePacking } from './model.ts'
-import { positionsOf } from './positions.ts'
+  attentionContext,
+  Body,
+  type BodyInputs,
+  type BodyOutputs,
+  defineModel,
+  positionsOf,
+  refusePacking,
+} from './model.ts'
 import { layerRunner } from './recompute.ts'
 
 const schema = z.strictObject({
@@ -238,15 +236,8 @@ export const debertaV2 = defineModel({
     const { activation, normEps, hiddenDropout: dropout, tiedEmbeddings: tied } = config
     const prefix = config.bertLikeLm ? 'cls.predictions' : 'lm_predictions.lm_head'
     const dense = config.bertLikeLm ? `${prefix}.transform` : prefix
-    const classifier: ClassifierShape = {
-      pooling: 'first',
-      dense: { activation: config.poolerActivation, name: 'pooler.dense', dropoutBefore: false },
-      dropout,
-      output: 'classifier',
-      bias: true,
-    }
-    return {
-      'masked-lm': maskedLm('DebertaV2ForMaskedLM', {
+    return encoderHeads('DebertaV2', {
+      masked: {
         tied,
         activation,
         normEps,
@@ -256,12 +247,15 @@ export const debertaV2 = defineModel({
           output: `${prefix}.decoder`,
           bias: `${prefix}.bias`,
         },
-      }),
-      'sequence-classification': sequenceClassification('DebertaV2ForSequenceClassification', classifier),
-      'multiple-choice': multipleChoice('DebertaV2ForMultipleChoice', classifier),
-      'token-classification': tokenClassification('DebertaV2ForTokenClassification', { dropout, output: 'classifier' }),
-      'question-answering': questionAnswering('DebertaV2ForQuestionAnswering', { dropout: 0 }),
-      embedding: embedding('DebertaV2Model'),
-    }
+      },
+      classifier: {
+        pooling: 'first',
+        dense: { activation: config.poolerActivation, name: 'pooler.dense', dropoutBefore: false },
+        dropout,
+        output: 'classifier',
+        bias: true,
+      },
+      dropout,
+    })
   },
 })

@@ -9,9 +9,15 @@ import {
   Tensor,
   useLargePages,
 } from '../tensor/index.ts'
-import { blockFormats, blocksOf, type FusedWeights, linearParts, PreparedWeights } from './fused-weights.ts'
+import {
+  blockFormats,
+  blocksOf,
+  type FusedWeights,
+  linearParts,
+  PreparedWeights,
+  SeenModules,
+} from './fused-weights.ts'
 import type { BodyInputs } from './model.ts'
-import { SeenModules } from './unchanged.ts'
 
 /** The modules of a layer that the fused call uses. */
 export interface StepLayer {

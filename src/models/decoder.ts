@@ -25,10 +25,9 @@ import {
   sequenceClassification,
   tokenClassification,
 } from './heads/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { attentionContext, Body, type BodyFacts, type BodyInputs, type BodyOutputs, positionsOf } from './model.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
-import { rotaryDimOf } from './rope-fields.ts'
+import { ropeFields, rotaryDimOf } from './rope-fields.ts'
 import { currentRouterBalance } from './router-balance.ts'
 
 /** Settings of the stack. */
@@ -46,11 +45,13 @@ export interface DecoderOptions {
   ropeScaling: RopeScaling
   /** Share of the elements of a head that are rotated (default: 1). */
   partialRotaryFactor?: number
-  qkvBias: boolean
-  outputBias: boolean
-  mlpBias: boolean
+  /** Biases of queries, keys, values and the output (default: false). */
+  attentionBias?: boolean
+  /** Biases of queries, keys and values (default: `attentionBias`). */
+  qkvBias?: boolean
+  mlpBias?: boolean
   /** RMS norms of each head's queries and keys. */
-  headNorms: boolean
+  headNorms?: boolean
   /** RMS norms of queries and keys over all heads together. */
   projectionNorms?: boolean
   /** Where the norms of attention and feed-forward block are (default: before). */
@@ -66,8 +67,8 @@ export interface DecoderOptions {
   /** The rotary positions of a layer: none, those of `ropeTheta`, or those of `localRopeTheta` (default: all `global`). */
   positionsOf?: (layer: number) => 'none' | 'global' | 'local'
   localRopeTheta?: number
-  /** Number of keys that a layer's queries see, their own included; 0 for all. */
-  slidingWindow: (layer: number) => number
+  /** Number of keys that a layer's queries see, their own included; 0 for all (default). */
+  slidingWindow?: (layer: number) => number
   attentionDropout: number
   /** Dropout after the embeddings (default: 0). */
   embeddingDropout?: number
@@ -115,10 +116,10 @@ export class DecoderLayer extends Module {
       heads: options.numHeads,
       kvHeads: options.numKvHeads,
       headDim,
-      bias: options.qkvBias,
-      outputBias: options.outputBias,
+      bias: options.qkvBias ?? options.attentionBias ?? false,
+      outputBias: options.attentionBias ?? false,
       causal: true,
-      window: options.slidingWindow(number),
+      window: options.slidingWindow?.(number),
       dropout: options.attentionDropout,
       scale: options.attentionScale,
       softcap: options.attentionSoftcap,
@@ -165,7 +166,8 @@ export class DecoderBody extends Body {
   readonly #rotary: RotaryTable
   readonly #localRotary: RotaryTable
   readonly #positions: readonly ('none' | 'global' | 'local')[]
-  readonly #embeddingScale: number
+  /** Factor of the token embeddings. */
+  readonly embeddingScale: number
   readonly #step: DecoderStep
   readonly #fusable: boolean
   readonly #expertsPerToken: number
@@ -174,7 +176,7 @@ export class DecoderBody extends Body {
     super()
     this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
     this.dropout = new Dropout(options.embeddingDropout ?? 0)
-    const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow(layer))
+    const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow?.(layer) ?? 0)
     this.layers = windows.map((_, layer) => new DecoderLayer(options, layer))
     this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps, offset: options.normOffset })
     const headDim = options.headDim ?? options.hiddenSize / options.numHeads
@@ -183,16 +185,11 @@ export class DecoderBody extends Body {
     const theta = options.localRopeTheta ?? options.ropeTheta
     this.#localRotary = new RotaryTable({ rotaryDim, theta, scaling: { kind: 'default' } })
     this.#positions = windows.map((_, layer) => options.positionsOf?.(layer) ?? 'global')
-    this.#embeddingScale = options.embeddingScale ?? 1
+    this.embeddingScale = options.embeddingScale ?? 1
     const scale = options.attentionScale ?? headDim ** -0.5
     this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
     this.#fusable = fusable(options)
     this.#expertsPerToken = options.experts?.perToken ?? 0
-  }
-
-  /** Factor of the token embeddings. */
-  get embeddingScale(): number {
-    return this.#embeddingScale
   }
 
   /** Rotary positions of a layer; none where it has no positions. */
@@ -204,7 +201,7 @@ export class DecoderBody extends Body {
     const positions = positionsOf(inputs)
     const context = attentionContext(inputs)
     const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds))
-    const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
+    const stream = this.embeddingScale === 1 ? embedded : embedded.mul(this.embeddingScale)
     const plan =
       inputs.allHidden || this.training ? undefined : this.#step.plan(inputs, this.layers, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {
@@ -308,3 +305,17 @@ export const decoderKeys = [
   { ours: 'layers.{i}.mlp.downProj', theirs: 'layers.{i}.mlp.down_proj' },
   { ours: 'finalNorm', theirs: 'norm' },
 ] as const
+
+export const decoderFacts = { maxPositions: undefined, causal: true, sharesKeys: true }
+
+/** What definitions of the Llama family share. */
+export const decoderDefinition = {
+  facts: <Config extends Omit<BodyFacts, 'maxPositions' | 'causal'>>(config: Config) => ({
+    ...config,
+    ...decoderFacts,
+  }),
+  hfExtra: ropeFields,
+  hfPrefix: 'model.',
+  hfKeys: () => decoderKeys,
+  hfIgnored: decoderIgnored,
+}

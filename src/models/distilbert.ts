@@ -1,18 +1,8 @@
 // DistilBERT: BERT's encoder with half the layers and no segment embeddings. @source arXiv:1910.01108
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderIgnored } from './encoder.ts'
-import {
-  type ClassifierShape,
-  embedding,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { EncoderBody, encoderHeads, encoderIgnored } from './encoder.ts'
+import { defineModel, positionsOf } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(30522),
@@ -72,16 +62,9 @@ export const distilbert = defineModel({
     { ours: 'layers.{i}.mlpNorm', theirs: 'transformer.layer.{i}.output_layer_norm' },
   ],
   hfIgnored: encoderIgnored,
-  heads: ({ activation, hiddenDropout: dropout, classifierDropout, answerDropout, tiedEmbeddings: tied }) => {
-    const classifier: ClassifierShape = {
-      pooling: 'first',
-      dense: { activation: 'relu', name: 'pre_classifier', dropoutBefore: false },
-      dropout: classifierDropout,
-      output: 'classifier',
-      bias: true,
-    }
-    return {
-      'masked-lm': maskedLm('DistilBertForMaskedLM', {
+  heads: ({ activation, hiddenDropout: dropout, classifierDropout, answerDropout, tiedEmbeddings: tied }) =>
+    encoderHeads('DistilBert', {
+      masked: {
         tied,
         activation,
         normEps: 1e-12,
@@ -91,15 +74,15 @@ export const distilbert = defineModel({
           output: 'vocab_projector',
           bias: 'vocab_projector.bias',
         },
-      }),
-      'sequence-classification': sequenceClassification('DistilBertForSequenceClassification', classifier),
-      'multiple-choice': multipleChoice('DistilBertForMultipleChoice', classifier),
-      'token-classification': tokenClassification('DistilBertForTokenClassification', {
-        dropout,
+      },
+      classifier: {
+        pooling: 'first',
+        dense: { activation: 'relu', name: 'pre_classifier', dropoutBefore: false },
+        dropout: classifierDropout,
         output: 'classifier',
-      }),
-      'question-answering': questionAnswering('DistilBertForQuestionAnswering', { dropout: answerDropout }),
-      embedding: embedding('DistilBertModel'),
-    }
-  },
+        bias: true,
+      },
+      dropout,
+      answerDropout,
+    }),
 })

@@ -1,18 +1,9 @@
 // ELECTRA: BERT's encoder with narrower embeddings that are projected up, as generator and discriminator. @source arXiv:2003.10555
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
-import {
-  embedding,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  replacedTokenDetection,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { EncoderBody, encoderFields, encoderHeads, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
+import { replacedTokenDetection } from './heads/index.ts'
+import { defineModel, positionsOf } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(30522),
@@ -50,38 +41,39 @@ export const electra = defineModel({
   hfPrefix: 'electra.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ activation, normEps, hiddenDropout: dropout, summaryDropout, tiedEmbeddings: tied }) => ({
-    'masked-lm': maskedLm('ElectraForMaskedLM', {
-      tied,
-      activation: 'gelu',
-      normEps,
-      names: {
-        dense: 'generator_predictions.dense',
-        norm: 'generator_predictions.LayerNorm',
-        output: 'generator_lm_head',
-        bias: 'generator_lm_head.bias',
+  heads: ({ activation, normEps, hiddenDropout: dropout, summaryDropout, tiedEmbeddings: tied }) =>
+    encoderHeads('Electra', {
+      masked: {
+        tied,
+        activation: 'gelu',
+        normEps,
+        names: {
+          dense: 'generator_predictions.dense',
+          norm: 'generator_predictions.LayerNorm',
+          output: 'generator_lm_head',
+          bias: 'generator_lm_head.bias',
+        },
+      },
+      classifier: {
+        pooling: 'first',
+        dense: { activation: 'gelu', name: 'classifier.dense', dropoutBefore: true },
+        dropout,
+        output: 'classifier.out_proj',
+        bias: true,
+      },
+      choice: {
+        pooling: 'first',
+        dense: { activation: 'gelu', name: 'sequence_summary.summary', dropoutBefore: false },
+        dropout: summaryDropout,
+        output: 'classifier',
+        bias: true,
+      },
+      dropout,
+      pretraining: {
+        'replaced-token-detection': replacedTokenDetection('ElectraForPreTraining', activation, {
+          dense: 'discriminator_predictions.dense',
+          classifier: 'discriminator_predictions.dense_prediction',
+        }),
       },
     }),
-    'replaced-token-detection': replacedTokenDetection('ElectraForPreTraining', activation, {
-      dense: 'discriminator_predictions.dense',
-      classifier: 'discriminator_predictions.dense_prediction',
-    }),
-    'sequence-classification': sequenceClassification('ElectraForSequenceClassification', {
-      pooling: 'first',
-      dense: { activation: 'gelu', name: 'classifier.dense', dropoutBefore: true },
-      dropout,
-      output: 'classifier.out_proj',
-      bias: true,
-    }),
-    'multiple-choice': multipleChoice('ElectraForMultipleChoice', {
-      pooling: 'first',
-      dense: { activation: 'gelu', name: 'sequence_summary.summary', dropoutBefore: false },
-      dropout: summaryDropout,
-      output: 'classifier',
-      bias: true,
-    }),
-    'token-classification': tokenClassification('ElectraForTokenClassification', { dropout, output: 'classifier' }),
-    'question-answering': questionAnswering('ElectraForQuestionAnswering', { dropout: 0 }),
-    embedding: embedding('ElectraModel'),
-  }),
 })

@@ -15,11 +15,20 @@ import {
 } from '../nn/index.ts'
 import { gradEnabled, prepareEncoderLayers, type Tensor } from '../tensor/index.ts'
 import { type FusedEncoderPlan, planEncoderLayers, runEncoderLayers } from './encoder-layers.ts'
-import { PreparedWeights } from './fused-weights.ts'
-import { currentLayerWeights } from './layer-weights.ts'
+import { PreparedWeights, SeenModules } from './fused-weights.ts'
+import {
+  type ClassifierShape,
+  embedding,
+  type HeadEntries,
+  type MaskedLmShape,
+  maskedLm,
+  multipleChoice,
+  questionAnswering,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens, refusePacking } from './model.ts'
-import { layerRunner } from './recompute.ts'
-import { SeenModules } from './unchanged.ts'
+import { currentLayerWeights, layerRunner } from './recompute.ts'
 
 /** Settings of the stack. */
 export interface EncoderOptions {
@@ -51,7 +60,6 @@ export interface EncoderOptions {
   relativeBias?: { buckets: number; maxDistance: number }
 }
 
-/** Settings of a layer. */
 export type EncoderLayerOptions = Pick<
   EncoderOptions,
   | 'hiddenSize'
@@ -110,7 +118,8 @@ export class EncoderBody extends Body {
   #bare: { layers: SeenModules; plan: FusedEncoderPlan } | undefined
   readonly #prepared = new PreparedWeights(prepareEncoderLayers)
   readonly #positions: (inputs: BodyInputs) => Tensor
-  readonly #paddingPosition: number | undefined
+  /** Position of padding, where others count from it; undefined where all tokens count from 0. */
+  readonly paddingPosition: number | undefined
 
   /** @param positions position ids of a batch, int64 [1|B,T] */
   constructor(options: EncoderOptions, positions: (inputs: BodyInputs) => Tensor) {
@@ -128,12 +137,7 @@ export class EncoderBody extends Body {
     this.layers = Array.from({ length: options.layerGroups ?? options.numLayers }, () => new EncoderLayer(options))
     this.#numLayers = options.numLayers
     this.#positions = positions
-    this.#paddingPosition = options.positionsFollowPadding ? options.padTokenId : undefined
-  }
-
-  /** Position of padding, where others count from it; undefined where all tokens count from 0. */
-  get paddingPosition(): number | undefined {
-    return this.#paddingPosition
+    this.paddingPosition = options.positionsFollowPadding ? options.padTokenId : undefined
   }
 
   /** The layers in the order in which they compute: shared ones several times. */
@@ -194,6 +198,32 @@ const forwardSelected = (
   { places, starts }: ReadTokens,
   context: AttentionContext,
 ): Tensor => layer.forward(input.indexSelect(1, places), { ...context, starts }, input)
+
+interface EncoderHeadShapes {
+  masked: MaskedLmShape
+  classifier: ClassifierShape
+  /** Head of multiple choice (default: as the classifier). */
+  choice?: ClassifierShape
+  /** Dropout before the output layer of token labels. */
+  dropout: number
+  /** Dropout before the output layer of answers (default: 0). */
+  answerDropout?: number
+  pretraining?: HeadEntries
+}
+
+/** Heads of the BERT family. @param family first part of the class names */
+export const encoderHeads = (family: string, shapes: EncoderHeadShapes): HeadEntries => {
+  const { masked, classifier, choice = classifier, dropout, answerDropout = 0, pretraining } = shapes
+  return {
+    'masked-lm': maskedLm(`${family}ForMaskedLM`, masked),
+    ...pretraining,
+    'sequence-classification': sequenceClassification(`${family}ForSequenceClassification`, classifier),
+    'multiple-choice': multipleChoice(`${family}ForMultipleChoice`, choice),
+    'token-classification': tokenClassification(`${family}ForTokenClassification`, { dropout, output: 'classifier' }),
+    'question-answering': questionAnswering(`${family}ForQuestionAnswering`, { dropout: answerDropout }),
+    embedding: embedding(`${family}Model`),
+  }
+}
 
 /** Buffers in older checkpoints. */
 export const encoderIgnored = [/(^|\.)embeddings\.(position_ids|token_type_ids)$/]

@@ -5,7 +5,8 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads, decoderKeys } from './decoder.ts'
+import type { HeadEntries } from './heads/index.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -31,6 +32,17 @@ const gemmaSchema = z.strictObject({
   maxPositions: sizes.maxPositions.default(8192),
 })
 
+/** Sizes of Gemma 2 and 3. */
+const largerSizes = {
+  vocabSize: sizes.vocabSize.default(256000),
+  hiddenSize: sizes.hiddenSize.default(2304),
+  numLayers: sizes.numLayers.default(26),
+  numHeads: sizes.numHeads.default(8).describe('query heads'),
+  numKvHeads: sizes.numHeads.default(4).describe('key and value heads'),
+  intermediateSize: sizes.intermediateSize.default(9216),
+  maxPositions: sizes.maxPositions.default(8192),
+}
+
 /** Settings of layers with a sliding window. */
 const sliding = {
   queryScale: z.int().positive().default(256).describe('divide attention scores by the root of this'),
@@ -39,13 +51,7 @@ const sliding = {
 
 const gemma2Schema = z.strictObject({
   ...shared,
-  vocabSize: sizes.vocabSize.default(256000),
-  hiddenSize: sizes.hiddenSize.default(2304),
-  numLayers: sizes.numLayers.default(26),
-  numHeads: sizes.numHeads.default(8).describe('query heads'),
-  numKvHeads: sizes.numHeads.default(4).describe('key and value heads'),
-  intermediateSize: sizes.intermediateSize.default(9216),
-  maxPositions: sizes.maxPositions.default(8192),
+  ...largerSizes,
   ...sliding,
   layerTypes: z
     .array(z.enum(['full_attention', 'sliding_attention']))
@@ -58,12 +64,8 @@ type Gemma2Config = z.output<typeof gemma2Schema>
 
 const gemma3Schema = z.strictObject({
   ...shared,
+  ...largerSizes,
   vocabSize: sizes.vocabSize.default(262208),
-  hiddenSize: sizes.hiddenSize.default(2304),
-  numLayers: sizes.numLayers.default(26),
-  numHeads: sizes.numHeads.default(8).describe('query heads'),
-  numKvHeads: sizes.numHeads.default(4).describe('key and value heads'),
-  intermediateSize: sizes.intermediateSize.default(9216),
   maxPositions: sizes.maxPositions.default(131072),
   ropeTheta: ropeSettings.ropeTheta.removeDefault().default(1e6),
   localRopeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies in sliding layers'),
@@ -115,6 +117,21 @@ const fourNorms = [
 const capFrom = (value: unknown): unknown => (value === null ? 0 : value)
 const capField = (cap: number): number | null => (cap === 0 ? null : cap)
 
+const windowedFields = {
+  ...decoderFields,
+  activation: 'hidden_activation',
+  attentionBias: 'attention_bias',
+  queryScale: 'query_pre_attn_scalar',
+  slidingWindow: 'sliding_window',
+  layerTypes: 'layer_types',
+} as const
+
+/** Heads of Gemma 1 and 2: transformers has no class for question answering. */
+const headsOf = (family: string): HeadEntries => {
+  const { 'question-answering': _, ...heads } = decoderHeads(family, '')
+  return heads
+}
+
 const test = {
   vocabSize: 128,
   hiddenSize: 32,
@@ -126,6 +143,7 @@ const test = {
 }
 
 export const gemma = defineModel({
+  ...decoderDefinition,
   type: 'gemma',
   source: 'arXiv:2403.08295',
   config: gemmaSchema,
@@ -137,15 +155,9 @@ export const gemma = defineModel({
   build: (config) =>
     new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
-      headNorms: false,
       normOffset: 1,
       embeddingScale: config.hiddenSize ** 0.5,
-      slidingWindow: () => 0,
     }),
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: { ...decoderFields, attentionBias: 'attention_bias' },
   hfExtra: {
     read: (fields) => {
@@ -158,17 +170,11 @@ export const gemma = defineModel({
     },
     write: ropeFields.write,
   },
-  hfPrefix: 'model.',
-  hfKeys: () => decoderKeys,
-  hfIgnored: decoderIgnored,
-  heads: () => {
-    // transformers has no class for question answering.
-    const { 'question-answering': _, ...heads } = decoderHeads('Gemma', '')
-    return heads
-  },
+  heads: () => headsOf('Gemma'),
 })
 
 export const gemma2 = defineModel({
+  ...decoderDefinition,
   type: 'gemma2',
   source: 'arXiv:2408.00118',
   config: gemma2Schema,
@@ -190,10 +196,6 @@ export const gemma2 = defineModel({
     expectPerLayer(config.layerTypes, config.numLayers)
     return new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
-      headNorms: false,
       norms: 'both',
       normOffset: 1,
       embeddingScale: config.hiddenSize ** 0.5,
@@ -201,14 +203,8 @@ export const gemma2 = defineModel({
       slidingWindow: (layer) => (slides(kinds2(config), layer) ? config.slidingWindow : 0),
     })
   },
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: {
-    ...decoderFields,
-    activation: 'hidden_activation',
-    attentionBias: 'attention_bias',
-    queryScale: 'query_pre_attn_scalar',
-    slidingWindow: 'sliding_window',
-    layerTypes: 'layer_types',
+    ...windowedFields,
     attentionSoftcap: 'attn_logit_softcapping',
     logitSoftcap: 'final_logit_softcapping',
   },
@@ -228,17 +224,12 @@ export const gemma2 = defineModel({
       layer_types: layerTypesField(kinds2(config), config.numLayers),
     }),
   },
-  hfPrefix: 'model.',
   hfKeys: () => fourNorms,
-  hfIgnored: decoderIgnored,
-  heads: () => {
-    // transformers has no class for question answering.
-    const { 'question-answering': _, ...heads } = decoderHeads('Gemma2', '')
-    return heads
-  },
+  heads: () => headsOf('Gemma2'),
 })
 
 export const gemma3 = defineModel({
+  ...decoderDefinition,
   type: 'gemma3',
   hfType: 'gemma3_text',
   source: 'arXiv:2503.19786',
@@ -269,9 +260,6 @@ export const gemma3 = defineModel({
     expectPerLayer(config.layerTypes, config.numLayers)
     return new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
       headNorms: true,
       norms: 'both',
       normOffset: 1,
@@ -281,15 +269,7 @@ export const gemma3 = defineModel({
       slidingWindow: (layer) => (slides(config, layer) ? config.slidingWindow : 0),
     })
   },
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
-  hfFields: {
-    ...decoderFields,
-    activation: 'hidden_activation',
-    attentionBias: 'attention_bias',
-    queryScale: 'query_pre_attn_scalar',
-    slidingWindow: 'sliding_window',
-    layerTypes: 'layer_types',
-  },
+  hfFields: windowedFields,
   hfExtra: {
     /** Rotary settings by kind of layer; older files have `rope_theta`, `rope_scaling` and `rope_local_base_freq`. */
     read: (fields) => {
@@ -321,9 +301,7 @@ export const gemma3 = defineModel({
       layer_types: layerTypesField(config, config.numLayers),
     }),
   },
-  hfPrefix: 'model.',
   hfKeys: () => fourNorms,
-  hfIgnored: decoderIgnored,
   heads: () => ({
     'causal-lm': decoderHeads('Gemma3', '')['causal-lm'],
     'sequence-classification': decoderHeads('Gemma3Text', '')['sequence-classification'],

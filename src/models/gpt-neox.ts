@@ -5,8 +5,7 @@ import { Attention, Dropout, Embedding, LayerNorm, Module, PlainMlp, RotaryTable
 import { settings, sizes } from './config-fields.ts'
 import { decoderIgnored } from './decoder.ts'
 import { causalLm, embedding, questionAnswering, sequenceClassification, tokenClassification } from './heads/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel, positionsOf } from './model.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
 import { partialRopeFields, partialRopeSettings, rotaryDimOf } from './rope-fields.ts'
 

@@ -3,8 +3,7 @@ import { z } from 'zod'
 import { Attention, Dropout, Embedding, LayerNorm, Module, PlainMlp } from '../nn/index.ts'
 import { settings, sizes } from './config-fields.ts'
 import { causalLm, embedding, questionAnswering, sequenceClassification, tokenClassification } from './heads/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel, positionsOf } from './model.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
 
 const schema = z.strictObject({

@@ -64,12 +64,11 @@ export type ModelType = keyof typeof models
  */
 export const registerModel = (definition: ModelDefinition): void => registry.register(definition)
 
+export { type CrossStack, EncoderDecoderBody, firstPosition } from './bart.ts'
 export { dropoutSettings } from './config-fields.ts'
 export { DebertaBody } from './deberta.ts'
 export { DecoderBody, DecoderLayer } from './decoder.ts'
 export { EncoderBody, EncoderLayer } from './encoder.ts'
-export { type CrossStack, EncoderDecoderBody, firstPosition } from './encoder-decoder.ts'
-export { expectFinite, expectFiniteBlocks } from './expect-finite.ts'
 export { freeWeights, keepPackedBlocksOf, keepPackedWeights } from './free-weights.ts'
 export { GptNeoxBody } from './gpt-neox.ts'
 export { Gpt2Body } from './gpt2.ts'
@@ -96,7 +95,6 @@ export {
   unitRows,
   writesText,
 } from './heads/index.ts'
-export { currentLayerWeights, type LayerPass, type LayerWeights, withLayerWeights } from './layer-weights.ts'
 export {
   Body,
   type BodyFacts,
@@ -120,7 +118,14 @@ export {
   withHead,
 } from './model-with-head.ts'
 export { ModernBertBody } from './modernbert.ts'
-export { quantizationOf, quantizeToBlocks, quantizeWeights, withQuantizedValues } from './quantize-weights.ts'
-export { RelativeStack } from './relative-stack.ts'
+export {
+  expectFinite,
+  expectFiniteBlocks,
+  quantizationOf,
+  quantizeToBlocks,
+  quantizeWeights,
+  withQuantizedValues,
+} from './quantize-weights.ts'
+export { currentLayerWeights, type LayerPass, type LayerWeights, withLayerWeights } from './recompute.ts'
 export { RouterBalance, withRouterBalance } from './router-balance.ts'
-export { T5Body } from './t5.ts'
+export { RelativeStack, T5Body } from './t5.ts'

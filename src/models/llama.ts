@@ -1,7 +1,7 @@
 // The Llama family: Llama 2 and 3, TinyLlama, SmolLM2, Mistral. @source arXiv:2302.13971, arXiv:2307.09288, arXiv:2310.06825
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys, windowField } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads, windowField } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -31,20 +31,9 @@ const test = { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, numKvH
 
 /** Shared by both types; transformers reads a sliding window for Mistral only. */
 const shared = {
+  ...decoderDefinition,
   config: schema,
-  build: (config: LlamaConfig) =>
-    new DecoderBody({
-      ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      headNorms: false,
-      slidingWindow: () => config.slidingWindow,
-    }),
-  facts: (config: LlamaConfig) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
-  hfExtra: ropeFields,
-  hfPrefix: 'model.',
-  hfKeys: () => decoderKeys,
-  hfIgnored: decoderIgnored,
+  build: (config: LlamaConfig) => new DecoderBody({ ...config, slidingWindow: () => config.slidingWindow }),
 }
 
 export const llama = defineModel({

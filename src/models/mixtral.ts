@@ -1,9 +1,16 @@
 // Mixtral: the Llama stack with a mixture of experts in place of each feed-forward block. @source arXiv:2401.04088
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
-import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys, windowField } from './decoder.ts'
-import { expertFields, expertKeys, expertSettings, expertSize, routerLoss } from './expert-fields.ts'
+import { expertFields, expertKeys, expertSettings, expertSize, routerLoss, settings, sizes } from './config-fields.ts'
+import {
+  DecoderBody,
+  decoderDefinition,
+  decoderFacts,
+  decoderFields,
+  decoderHeads,
+  decoderKeys,
+  windowField,
+} from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -30,6 +37,7 @@ const schema = z.strictObject({
 })
 
 export const mixtral = defineModel({
+  ...decoderDefinition,
   type: 'mixtral',
   source: 'arXiv:2401.04088',
   config: schema,
@@ -50,10 +58,6 @@ export const mixtral = defineModel({
   build: (config) =>
     new DecoderBody({
       ...config,
-      qkvBias: false,
-      outputBias: false,
-      mlpBias: false,
-      headNorms: false,
       slidingWindow: () => config.slidingWindow,
       experts: {
         count: config.numExperts,
@@ -62,13 +66,7 @@ export const mixtral = defineModel({
         normalize: true,
       },
     }),
-  facts: (config) => ({
-    ...config,
-    ...routerLoss(config),
-    maxPositions: undefined,
-    causal: true,
-    sharesKeys: true,
-  }),
+  facts: (config) => ({ ...config, ...routerLoss(config), ...decoderFacts }),
   hfFields: { ...decoderFields, ...expertFields, slidingWindow: 'sliding_window' },
   hfExtra: {
     read: (fields) => {
@@ -81,11 +79,9 @@ export const mixtral = defineModel({
     },
     write: (config) => ({ ...ropeFields.write(config), ...windowField(config) }),
   },
-  hfPrefix: 'model.',
   hfKeys: ({ numExperts }) => [
     ...decoderKeys.filter(({ ours }) => !ours.startsWith('layers.{i}.mlp.')),
     ...expertKeys(numExperts, 'block_sparse_moe', { gate: 'w1', up: 'w3', down: 'w2' }),
   ],
-  hfIgnored: decoderIgnored,
   heads: () => decoderHeads('Mixtral', 'model.'),
 })

@@ -10,6 +10,7 @@ import {
   type KeyRule,
   type LayerCache,
   Module,
+  positionRow,
 } from '../nn/index.ts'
 import { arange, type Tensor, upload } from '../tensor/index.ts'
 import type { HeadEntries } from './heads/index.ts'
@@ -271,4 +272,18 @@ export const attentionContext = (inputs: BodyInputs): AttentionContext => {
     // [B,S] -> [B,1,1,S]
     mask: attentionMask?.ne(0).unsqueeze(1).unsqueeze(1),
   }
+}
+
+/** Position ids, int64 [1,T] or [B,T]. */
+export const positionsOf = ({ inputIds, positionIds, starts, pastLength = 0 }: BodyInputs): Tensor => {
+  if (positionIds !== undefined) return positionIds
+  const length = inputIds.shape[1]
+  const ids = new BigInt64Array(length)
+  if (starts === undefined) for (let t = 0; t < length; t++) ids[t] = BigInt(t + pastLength)
+  else {
+    const edges = starts.to('int64').toTypedArray() as BigInt64Array
+    for (let row = 0; row + 1 < edges.length; row++)
+      for (let t = Number(edges[row]); t < Number(edges[row + 1]); t++) ids[t] = BigInt(t + pastLength) - edges[row]
+  }
+  return positionRow(ids, inputIds.device)
 }

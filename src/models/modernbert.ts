@@ -15,8 +15,7 @@ import {
   sequenceClassification,
   tokenClassification,
 } from './heads/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel, positionsOf } from './model.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
 
 const none = settings.attentionDropout.default(0)

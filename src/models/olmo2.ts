@@ -2,9 +2,9 @@
 // all heads together. @source arXiv:2501.00656
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads, decoderKeys } from './decoder.ts'
 import { defineModel } from './model.ts'
-import { ropeFields, ropeSettings } from './rope-fields.ts'
+import { ropeSettings } from './rope-fields.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(50304),
@@ -27,6 +27,7 @@ const { headDim: _, ...fields } = decoderFields
 const published = { vocabSize: 100352, maxPositions: 4096, normEps: 1e-6, ropeTheta: 500000 }
 
 export const olmo2 = defineModel({
+  ...decoderDefinition,
   type: 'olmo2',
   source: 'arXiv:2501.00656',
   config: schema,
@@ -38,24 +39,15 @@ export const olmo2 = defineModel({
   build: (config) =>
     new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
-      headNorms: false,
       projectionNorms: true,
       norms: 'after',
-      slidingWindow: () => 0,
     }),
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: { ...fields, attentionBias: 'attention_bias' },
-  hfExtra: ropeFields,
-  hfPrefix: 'model.',
   hfKeys: () => [
     ...decoderKeys.filter(({ ours }) => !/Norm$/.test(ours) || /(query|key|final)Norm$/.test(ours)),
     { ours: 'layers.{i}.attentionOutputNorm', theirs: 'layers.{i}.post_attention_layernorm' },
     { ours: 'layers.{i}.mlpOutputNorm', theirs: 'layers.{i}.post_feedforward_layernorm' },
   ],
-  hfIgnored: decoderIgnored,
   heads: () => {
     // The heads that transformers has classes for.
     const { 'causal-lm': causal, 'sequence-classification': classification, embedding } = decoderHeads('Olmo2', '')

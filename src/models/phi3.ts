@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { KeyRule } from '../nn/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys, windowField } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads, decoderKeys, windowField } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { partialRopeFields, partialRopeSettings } from './rope-fields.ts'
 
@@ -49,6 +49,7 @@ const keysOf = ({ hiddenSize, numHeads, numKvHeads = numHeads }: Phi3Config): Ke
 }
 
 export const phi3 = defineModel({
+  ...decoderDefinition,
   type: 'phi3',
   source: 'arXiv:2404.14219',
   config: schema,
@@ -70,13 +71,8 @@ export const phi3 = defineModel({
   build: (config) =>
     new DecoderBody({
       ...config,
-      qkvBias: false,
-      outputBias: false,
-      mlpBias: false,
-      headNorms: false,
       slidingWindow: () => config.slidingWindow,
     }),
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: {
     ...fields,
     slidingWindow: 'sliding_window',
@@ -91,9 +87,7 @@ export const phi3 = defineModel({
       return { ...partialRopeFields.write(config), ...windowField(config), original_max_position_embeddings: original }
     },
   },
-  hfPrefix: 'model.',
   hfKeys: keysOf,
-  hfIgnored: decoderIgnored,
   heads: () => {
     const { 'question-answering': __, ...heads } = decoderHeads('Phi3', 'model.')
     return heads

@@ -3,9 +3,9 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads } from './decoder.ts'
 import { defineModel } from './model.ts'
-import { ropeFields, ropeSettings } from './rope-fields.ts'
+import { ropeSettings } from './rope-fields.ts'
 
 const shared = {
   vocabSize: sizes.vocabSize.default(151936),
@@ -76,6 +76,7 @@ const test = {
 }
 
 export const qwen2 = defineModel({
+  ...decoderDefinition,
   type: 'qwen2',
   source: 'arXiv:2407.10671',
   config: qwen2Schema,
@@ -95,21 +96,14 @@ export const qwen2 = defineModel({
     new DecoderBody({
       ...config,
       qkvBias: true,
-      outputBias: false,
-      mlpBias: false,
-      headNorms: false,
       slidingWindow: slidingWindowOf(config),
     }),
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: { ...decoderFields, ...windowFields },
-  hfExtra: ropeFields,
-  hfPrefix: 'model.',
-  hfKeys: () => decoderKeys,
-  hfIgnored: decoderIgnored,
   heads: () => decoderHeads('Qwen2', 'transformer.'),
 })
 
 export const qwen3 = defineModel({
+  ...decoderDefinition,
   type: 'qwen3',
   source: 'arXiv:2505.09388',
   config: qwen3Schema,
@@ -128,17 +122,9 @@ export const qwen3 = defineModel({
   build: (config) =>
     new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
       headNorms: true,
       slidingWindow: slidingWindowOf(config),
     }),
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: { ...decoderFields, ...windowFields, attentionBias: 'attention_bias' },
-  hfExtra: ropeFields,
-  hfPrefix: 'model.',
-  hfKeys: () => decoderKeys,
-  hfIgnored: decoderIgnored,
   heads: () => decoderHeads('Qwen3', 'transformer.'),
 })

@@ -1,9 +1,8 @@
 // Qwen 3 with mixtures of experts: the stack of Qwen 3, where layers have a mixture in place of the feed-forward block.
 // @source arXiv:2505.09388
 import { z } from 'zod'
-import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
-import { expertFields, expertKeys, expertSettings, expertSize, routerLoss } from './expert-fields.ts'
+import { expertFields, expertKeys, expertSettings, expertSize, routerLoss, settings, sizes } from './config-fields.ts'
+import { DecoderBody, decoderDefinition, decoderFacts, decoderFields, decoderHeads, decoderKeys } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -41,6 +40,7 @@ const isSparse = ({ sparseInterval, denseLayers = [] }: Config, layer: number): 
 const published = { headDim: 128, maxPositions: 40960, ropeTheta: 1e6, normalizeWeights: true }
 
 export const qwen3Moe = defineModel({
+  ...decoderDefinition,
   type: 'qwen3-moe',
   hfType: 'qwen3_moe',
   source: 'arXiv:2505.09388',
@@ -74,9 +74,6 @@ export const qwen3Moe = defineModel({
     const window = config.useSlidingWindow ? (config.slidingWindow ?? 4096) : 0
     return new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      mlpBias: false,
       headNorms: true,
       slidingWindow: () => window,
       experts: {
@@ -88,13 +85,7 @@ export const qwen3Moe = defineModel({
       },
     })
   },
-  facts: (config) => ({
-    ...config,
-    ...routerLoss(config),
-    maxPositions: undefined,
-    causal: true,
-    sharesKeys: true,
-  }),
+  facts: (config) => ({ ...config, ...routerLoss(config), ...decoderFacts }),
   hfFields: {
     ...decoderFields,
     ...expertFields,
@@ -115,11 +106,9 @@ export const qwen3Moe = defineModel({
     }),
     write: ropeFields.write,
   },
-  hfPrefix: 'model.',
   hfKeys: ({ numExperts }) => [
     ...decoderKeys,
     ...expertKeys(numExperts, 'mlp', { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' }),
   ],
-  hfIgnored: decoderIgnored,
   heads: () => decoderHeads('Qwen3Moe', 'transformer.'),
 })

@@ -3,18 +3,17 @@
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, normEpsOf, refuseDecoders } from './encoder.ts'
 import {
-  embedding,
-  type HeadEntries,
-  maskedLm,
-  multipleChoice,
-  questionAnswering,
-  sequenceClassification,
-  tokenClassification,
-} from './heads/index.ts'
-import { type BodyInputs, defineModel } from './model.ts'
-import { positionsOf } from './positions.ts'
+  EncoderBody,
+  encoderFields,
+  encoderHeads,
+  encoderIgnored,
+  encoderKeys,
+  normEpsOf,
+  refuseDecoders,
+} from './encoder.ts'
+import type { HeadEntries } from './heads/index.ts'
+import { type BodyInputs, defineModel, positionsOf } from './model.ts'
 
 /** Settings; a type's file of published weights sets the sizes of its vocabulary. */
 const schemaOf = (vocabSize: number) =>
@@ -74,31 +73,30 @@ const shared = {
 /** @param family first part of the class names @param prefix of the body's keys */
 export const robertaHeads =
   (family: string, prefix = shared.hfPrefix) =>
-  ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }: HeadSettings): HeadEntries => ({
-    'masked-lm': maskedLm(`${family}ForMaskedLM`, {
-      tied,
-      activation: 'gelu',
-      normEps,
-      names: { dense: 'lm_head.dense', norm: 'lm_head.layer_norm', output: 'lm_head.decoder', bias: 'lm_head.bias' },
-    }),
-    'sequence-classification': sequenceClassification(`${family}ForSequenceClassification`, {
-      pooling: 'first',
-      dense: { activation: 'tanh', name: 'classifier.dense', dropoutBefore: true },
+  ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }: HeadSettings): HeadEntries =>
+    encoderHeads(family, {
+      masked: {
+        tied,
+        activation: 'gelu',
+        normEps,
+        names: { dense: 'lm_head.dense', norm: 'lm_head.layer_norm', output: 'lm_head.decoder', bias: 'lm_head.bias' },
+      },
+      classifier: {
+        pooling: 'first',
+        dense: { activation: 'tanh', name: 'classifier.dense', dropoutBefore: true },
+        dropout,
+        output: 'classifier.out_proj',
+        bias: true,
+      },
+      choice: {
+        pooling: 'first',
+        dense: { activation: 'tanh', name: `${prefix}pooler.dense`, dropoutBefore: false },
+        dropout,
+        output: 'classifier',
+        bias: true,
+      },
       dropout,
-      output: 'classifier.out_proj',
-      bias: true,
-    }),
-    'multiple-choice': multipleChoice(`${family}ForMultipleChoice`, {
-      pooling: 'first',
-      dense: { activation: 'tanh', name: `${prefix}pooler.dense`, dropoutBefore: false },
-      dropout,
-      output: 'classifier',
-      bias: true,
-    }),
-    'token-classification': tokenClassification(`${family}ForTokenClassification`, { dropout, output: 'classifier' }),
-    'question-answering': questionAnswering(`${family}ForQuestionAnswering`, { dropout: 0 }),
-    embedding: embedding(`${family}Model`),
-  })
+    })
 
 export const roberta = defineModel({
   ...shared,

@@ -6,7 +6,6 @@ import type { RopeScaling } from '../nn/index.ts'
 const factor = z.number().positive()
 const positions = z.int().positive()
 
-/** Settings of the scaling. */
 const ropeScalingSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('default') }),
   z.strictObject({ kind: z.literal('linear'), factor }),

@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderDefinition, decoderFields, decoderHeads } from './decoder.ts'
 import { defineModel } from './model.ts'
-import { ropeFields, ropeSettings } from './rope-fields.ts'
+import { ropeSettings } from './rope-fields.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(128256),
@@ -57,6 +57,7 @@ const windowOf =
   }
 
 export const smollm3 = defineModel({
+  ...decoderDefinition,
   type: 'smollm3',
   source: 'https://huggingface.co/blog/smollm3',
   config: schema,
@@ -69,14 +70,10 @@ export const smollm3 = defineModel({
     expectPerLayer('layer_types', config.layerTypes, config.numLayers)
     return new DecoderBody({
       ...config,
-      qkvBias: config.attentionBias,
-      outputBias: config.attentionBias,
-      headNorms: false,
       positionsOf: (layer) => (hasPositions(config, layer) ? 'global' : 'none'),
       slidingWindow: windowOf(config),
     })
   },
-  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfFields: {
     ...fields,
     ropeLayers: 'no_rope_layers',
@@ -87,9 +84,5 @@ export const smollm3 = defineModel({
     attentionBias: 'attention_bias',
     mlpBias: 'mlp_bias',
   },
-  hfExtra: ropeFields,
-  hfPrefix: 'model.',
-  hfKeys: () => decoderKeys,
-  hfIgnored: decoderIgnored,
   heads: () => decoderHeads('SmolLM3', 'transformer.'),
 })

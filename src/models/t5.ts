@@ -1,9 +1,22 @@
 // T5 (v1.0, v1.1, flan) and mT5: an encoder and a decoder with RMS norms, a learned relative bias instead of positions, and no
 // bias terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks), arXiv:2010.11934 (mT5)
 import { z } from 'zod'
-import { Embedding, type KeyRule } from '../nn/index.ts'
+import {
+  Attention,
+  type AttentionContext,
+  Dropout,
+  Embedding,
+  GatedMlp,
+  type KeyRule,
+  type Mlp,
+  Module,
+  PlainMlp,
+  RelativeBias,
+  RmsNorm,
+} from '../nn/index.ts'
+import { ones, type Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { shiftAfterStart } from './decoder-inputs.ts'
+import { shiftAfterStart } from './heads/head.ts'
 import {
   embedding,
   type HeadEntries,
@@ -21,7 +34,105 @@ import {
   layOutDropout,
   refusePacking,
 } from './model.ts'
-import { RelativeStack } from './relative-stack.ts'
+import { layerRunner } from './recompute.ts'
+
+class RelativeLayer extends Module {
+  attentionNorm: RmsNorm
+  attention: Attention
+  crossNorm?: RmsNorm
+  crossAttention?: Attention
+  mlpNorm: RmsNorm
+  mlp: Mlp
+  dropout: Dropout
+
+  constructor(config: StackConfig, decoder: boolean) {
+    super()
+    const { hiddenSize: hidden, normEps: eps, numHeads: heads, headDim, dropout } = config
+    const attention = () => new Attention({ hidden, heads, headDim, bias: false, scale: 1, dropout })
+    this.attentionNorm = new RmsNorm(hidden, { eps })
+    this.attention = attention()
+    if (decoder) {
+      this.crossNorm = new RmsNorm(hidden, { eps })
+      this.crossAttention = attention()
+    }
+    this.mlpNorm = new RmsNorm(hidden, { eps })
+    const mlp = {
+      hidden,
+      intermediate: config.intermediateSize,
+      activation: config.activation,
+      bias: false,
+      innerDropout: dropout,
+    }
+    this.mlp = config.gated ? new GatedMlp(mlp) : new PlainMlp(mlp)
+    this.dropout = new Dropout(dropout)
+  }
+}
+
+/** The encoder or the decoder of T5. */
+export class RelativeStack extends Module {
+  relativeBias: RelativeBias
+  layers: RelativeLayer[]
+  finalNorm: RmsNorm
+  dropout: Dropout
+  /** Norms before attention and feed-forward block. */
+  readonly normsBefore = true
+  readonly #decoder: boolean
+
+  constructor(config: StackConfig, decoder: boolean) {
+    super()
+    const { relativeBuckets: buckets, relativeMaxDistance: maxDistance, numHeads: heads } = config
+    this.relativeBias = new RelativeBias({ buckets, maxDistance, heads, bidirectional: !decoder })
+    const count = decoder ? (config.numDecoderLayers ?? config.numLayers) : config.numLayers
+    this.layers = Array.from({ length: count }, () => new RelativeLayer(config, decoder))
+    this.finalNorm = new RmsNorm(config.hiddenSize, { eps: config.normEps })
+    this.dropout = new Dropout(config.dropout)
+    this.#decoder = decoder
+  }
+
+  forward(
+    embedded: Tensor,
+    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'recompute' | 'recomputeIn' | 'allHidden'> & {
+      mask?: Tensor
+      source?: Tensor
+      sourceMask?: Tensor
+    },
+  ): { hidden: Tensor; allHidden: Tensor[] } {
+    const { pastLength = 0 } = options
+    const length = embedded.shape[1]
+    let bias = this.relativeBias.forward(length, length + pastLength, pastLength)
+    if (this.#decoder) {
+      const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
+      bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
+    }
+    const cross: AttentionContext = { mask: keyMask(options.sourceMask) }
+    const drop = (layer: { dropout: Dropout }, x: Tensor) => layer.dropout.forward(x)
+    let stream = drop(this, embedded)
+    const allHidden = [stream]
+    const run = layerRunner(options)
+    // Tensors with history are inputs of the layer, not captured: recomputing must not run their backward again.
+    const shared = [bias, ...(options.source === undefined ? [] : [options.source])]
+    this.layers.forEach((layer, i) => {
+      const forward = (input: Tensor, distances: Tensor, source?: Tensor): Tensor => {
+        const cache = options.cache?.[i]
+        const self: AttentionContext = { bias: distances, mask: keyMask(options.mask) }
+        let sum = input.add(drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache })))
+        if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
+          const crossed = layer.crossAttention.forward(layer.crossNorm.forward(sum), cross, { source, cache })
+          sum = sum.add(drop(layer, crossed))
+        }
+        return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum))))
+      }
+      stream = run(i, layer, forward, [stream, ...shared])
+      allHidden.push(stream)
+    })
+    const hidden = drop(this, this.finalNorm.forward(stream))
+    allHidden[allHidden.length - 1] = hidden
+    return { hidden, allHidden: options.allHidden ? allHidden : [] }
+  }
+}
+
+/** [B,S] of ones and zeros -> bool [B,1,1,S] */
+const keyMask = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).unsqueeze(1).unsqueeze(1)
 
 const shared = {
   vocabSize: sizes.vocabSize.default(32128),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Linear, Module, RmsNorm } from '../nn/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
-import { SeenModules } from './unchanged.ts'
+import { SeenModules } from './fused-weights.ts'
 
 class Layer extends Module {
   norm = new RmsNorm(4, { eps: 1e-5 })

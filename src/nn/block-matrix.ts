@@ -10,7 +10,7 @@ import {
   keep,
   keepPackedBlocks,
   noGrad,
-  scope,
+  noGradScope,
   type Tensor,
   unpackBlocks,
 } from '../tensor/index.ts'
@@ -27,7 +27,6 @@ import type { LowRankChange } from './quantized-matrix.ts'
 /** Whether a name is one of a block format. */
 export const isBlockFormat = (name: string): name is BlockFormat => (blockFormats as readonly string[]).includes(name)
 
-/** Parts of a matrix of blocks. */
 export interface BlockMatrixParts {
   format: IntegerFormat
   shape: readonly [outputs: number, inputs: number]
@@ -131,7 +130,7 @@ export class BlockMatrix {
   /** Whether all its elements are finite. */
   get isFinite(): boolean {
     if (this.#hasKernels) return finiteBlocks(this.codes, this.format)
-    return noGrad(() => scope(() => Boolean(this.dequantize().isfinite().all().item())))
+    return noGradScope(() => Boolean(this.dequantize().isfinite().all().item()))
   }
 
   /** All tensors that it is made of. */

@@ -2,8 +2,10 @@
 // place of use in the model, of the token's example, sequence and position, and of the feature (in attention: of the
 // head and the key). Rows of a batch have keys that say which token they are, so micro-batches, padding, packing and the
 // number of processes change no mask. Independent of models and of the training loop.
+
 import { createRandom } from '../core/index.ts'
-import { arange, dropout, empty, Generator, keep, noGrad, scope, Tensor, upload } from '../tensor/index.ts'
+import { arange, dropout, empty, Generator, keep, noGradScope, Tensor, upload } from '../tensor/index.ts'
+import { Ambient } from './ambient.ts'
 import { Module } from './module.ts'
 
 /** An example of a batch: its number in the global batch, and how many sequences it has. */
@@ -62,17 +64,15 @@ export class DropoutMasks {
   layOut({ shape, starts, places, device = 'cpu' }: RowLayout): void {
     this.#device = device
     const count = starts === undefined ? shape[0] : starts.shape[0] - 1
-    noGrad(() =>
-      scope(() => {
-        const sequences = Tensor.from(this.#numbers(count), { shape: [count] })
-        const host = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
-        const tokens = upload(host, device)
-        this.#note(upload(sequences, device))
-        if (places !== undefined) this.#note(tokens.indexSelect(0, places))
-        // Last, as all tokens may be read, and a document may have one token.
-        this.#note(tokens)
-      }),
-    )
+    noGradScope(() => {
+      const sequences = Tensor.from(this.#numbers(count), { shape: [count] })
+      const host = starts === undefined ? paddedKeys(sequences, shape[1]) : packedKeys(sequences, starts, shape[1])
+      const tokens = upload(host, device)
+      this.#note(upload(sequences, device))
+      if (places !== undefined) this.#note(tokens.indexSelect(0, places))
+      // Last, as all tokens may be read, and a document may have one token.
+      this.#note(tokens)
+    })
   }
 
   /** Keys of the first tokens of sequences. Others than those of the examples are numbered from the first of these. */
@@ -148,14 +148,12 @@ export const reseed = (generator: Generator, seed: number, step: number): Genera
 
 /** A seed from a generator, which moves on. */
 const drawSeed = (generator: Generator): bigint =>
-  noGrad(() =>
-    scope(() =>
-      BigInt(
-        Math.floor(
-          empty([1], { dtype: 'float64' })
-            .uniform_(0, 2 ** 52, { generator })
-            .item(),
-        ),
+  noGradScope(() =>
+    BigInt(
+      Math.floor(
+        empty([1], { dtype: 'float64' })
+          .uniform_(0, 2 ** 52, { generator })
+          .item(),
       ),
     ),
   )
@@ -176,55 +174,35 @@ const packedKeys = (sequences: Tensor, starts: Tensor, tokens: number): Tensor =
   return first.repeatInterleave(lengths, 0).add(arange(tokens, { dtype: 'int64' }))
 }
 
-let current: DropoutMasks | undefined
+const current = new Ambient<DropoutMasks | undefined>(undefined)
 
 /** The masks of the forward pass that runs now. */
-export const currentDropout = (): DropoutMasks | undefined => current
+export const currentDropout = (): DropoutMasks | undefined => current.value
 
 /** Runs `body` with these masks: every dropout in it, and in the backward pass if it is in it too, uses them. */
-export const withDropout = <Result>(masks: DropoutMasks | undefined, body: () => Result): Result => {
-  const before = current
-  current = masks
-  try {
-    return body()
-  } finally {
-    current = before
-  }
-}
+export const withDropout = <Result>(masks: DropoutMasks | undefined, body: () => Result): Result =>
+  current.during(masks, body)
 
-let rowsAreShared = false
+const rowsAreShared = new Ambient(false)
 
 /** Computes rows that belong to no example, such as a table of positions: each use of dropout has one mask in a step. */
-export const withSharedRows = <Result>(body: () => Result): Result => {
-  const before = rowsAreShared
-  rowsAreShared = true
-  try {
-    return body()
-  } finally {
-    rowsAreShared = before
-  }
-}
+export const withSharedRows = <Result>(body: () => Result): Result => rowsAreShared.during(true, body)
 
-let moved: { places: Tensor; tokens: number } | undefined
+const moved = new Ambient<{ places: Tensor; tokens: number } | undefined>(undefined)
 
 /** Computes rows that are some tokens of a batch in another order. @param places index of the token of each row, int64 [R] */
-export const withTokenPlaces = <Result>(places: Tensor, tokens: number, body: () => Result): Result => {
-  const before = moved
-  moved = { places, tokens }
-  try {
-    return body()
-  } finally {
-    moved = before
-  }
-}
+export const withTokenPlaces = <Result>(places: Tensor, tokens: number, body: () => Result): Result =>
+  moved.during({ places, tokens }, body)
 
 /** Generator and keys of rows for an operator with dropout. @param shape sizes of the rows */
 export const dropoutNumbers = (shape: readonly number[]): { generator?: Generator; rowKeys?: Tensor } => {
-  if (current === undefined) return {}
-  const generator = current.draw()
-  if (rowsAreShared) return { generator }
-  if (moved === undefined) return { generator, rowKeys: current.keysOf(shape) }
-  return { generator, rowKeys: current.keysOf([moved.tokens]).indexSelect(0, moved.places) }
+  const masks = current.value
+  if (masks === undefined) return {}
+  const generator = masks.draw()
+  if (rowsAreShared.value) return { generator }
+  if (moved.value === undefined) return { generator, rowKeys: masks.keysOf(shape) }
+  const { tokens, places } = moved.value
+  return { generator, rowKeys: masks.keysOf([tokens]).indexSelect(0, places) }
 }
 
 /** Drops elements of rows [...,C] of tokens or sequences. */

@@ -8,7 +8,8 @@ import { parameter } from './parameter.ts'
 export class Embedding extends Module {
   /** [entries, size]; dequantised at each access where the table is a matrix of blocks */
   weight: Tensor
-  readonly #paddingIndex: number | undefined
+  /** A row that gets no gradient. */
+  readonly paddingIndex: number | undefined
   #outputDtype: Dtype | undefined
   #blocks: BlockMatrix | undefined
 
@@ -16,19 +17,14 @@ export class Embedding extends Module {
   constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
     super()
     this.weight = parameter([entries, size])
-    this.#paddingIndex = options.paddingIndex
+    this.paddingIndex = options.paddingIndex
   }
 
   /** int64 [...] -> [..., size] */
   forward(ids: Tensor): Tensor {
-    const padding = this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex }
+    const padding = this.paddingIndex === undefined ? {} : { paddingIdx: this.paddingIndex }
     const rows = this.#blocks?.rows(ids) ?? embedding(this.weight, ids, padding)
     return this.#outputDtype === undefined ? rows : rows.to(this.#outputDtype)
-  }
-
-  /** A row that gets no gradient. */
-  get paddingIndex(): number | undefined {
-    return this.#paddingIndex
   }
 
   /** Dtype of the output. */
@@ -78,6 +74,6 @@ export class Embedding extends Module {
 
   protected override reset({ std, generator }: Initialization): void {
     this.weight.normal_(0, std, { generator })
-    if (this.#paddingIndex !== undefined) this.weight.select(0, this.#paddingIndex).zero_()
+    if (this.paddingIndex !== undefined) this.weight.select(0, this.paddingIndex).zero_()
   }
 }

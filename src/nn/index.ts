@@ -1,5 +1,5 @@
 // Layers that models are built of.
-export { type Activation, type ActivationName, activationNames, activations, fusedActivations } from './activation.ts'
+export { Ambient } from './ambient.ts'
 export {
   Attention,
   type AttentionContext,
@@ -22,20 +22,29 @@ export {
   withDropout,
 } from './dropout.ts'
 export { Embedding } from './embedding.ts'
-export { Identity } from './identity.ts'
-export type { KeyRule } from './key-rule.ts'
 export { Linear, type LowRankRows, type Quantization, quantizations } from './linear.ts'
-export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
+export {
+  type Activation,
+  type ActivationName,
+  activationNames,
+  activations,
+  fusedActivations,
+  GatedMlp,
+  Mlp,
+  PlainMlp,
+} from './mlp.ts'
 export {
   compareState,
   describeReport,
   expectLastSize,
+  Identity,
   type Initialization,
   type LoadReport,
   Module,
   restoreState,
 } from './module.ts'
 export { LayerNorm, Norm, RmsNorm } from './norm.ts'
+export type { KeyRule } from './parameter.ts'
 export { buildShapes, materialize } from './parameter.ts'
 export { type BlockFormat, blockFormats, type IntegerFormat } from './plain-blocks.ts'
 export { type MatrixFormat, QuantizedMatrix } from './quantized-matrix.ts'

@@ -1,9 +1,51 @@
-// Feed-forward blocks: plain, and gated.
-import { activatedLinear, geglu, gradEnabled, scope, swiglu, type Tensor } from '../tensor/index.ts'
-import { type ActivationName, activations, fusedActivations } from './activation.ts'
+// Activation functions, and feed-forward blocks: plain, and gated.
+import {
+  activatedLinear,
+  type FusedActivation,
+  fusedGelu,
+  geglu,
+  gradEnabled,
+  scope,
+  swiglu,
+  type Tensor,
+} from '../tensor/index.ts'
 import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
+
+/** A function of each element; the shape stays. */
+export type Activation = (input: Tensor) => Tensor
+
+const geluTanh: Activation = (input) => fusedGelu(input, { approximate: 'tanh' })
+
+/** Activation functions by name. */
+export const activations = {
+  gelu: (input) => fusedGelu(input),
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  gelu_fast: geluTanh,
+  quick_gelu: (input) => input.mul(input.mul(1.702).sigmoid()),
+  relu: (input) => input.relu(),
+  silu: (input) => input.silu(),
+  swish: (input) => input.silu(),
+  tanh: (input) => input.tanh(),
+  sigmoid: (input) => input.sigmoid(),
+} as const satisfies Record<string, Activation>
+
+/** Those that fused operators have, by their name there. */
+export const fusedActivations: { readonly [Name in ActivationName]?: FusedActivation } = {
+  gelu: 'gelu',
+  gelu_new: 'gelu-tanh',
+  gelu_pytorch_tanh: 'gelu-tanh',
+  gelu_fast: 'gelu-tanh',
+  silu: 'silu',
+  swish: 'silu',
+}
+
+/** Name of an activation function. */
+export type ActivationName = keyof typeof activations
+/** All names. */
+export const activationNames = Object.keys(activations) as ActivationName[]
 
 /** A feed-forward block. */
 export abstract class Mlp extends Module {
@@ -47,25 +89,21 @@ export class PlainMlp extends Mlp {
   upProj: Linear
   downProj: Linear
   dropout: Dropout
-  readonly #activation: ActivationName
+  readonly activation: ActivationName
 
   constructor({ hidden, intermediate, activation, bias = true, outputScale = 1, innerDropout = 0 }: MlpOptions) {
     super()
     this.upProj = new Linear(hidden, intermediate, { bias })
     this.downProj = new Linear(intermediate, hidden, { bias, initialScale: outputScale })
     this.dropout = new Dropout(innerDropout)
-    this.#activation = activation
-  }
-
-  get activation(): ActivationName {
-    return this.#activation
+    this.activation = activation
   }
 
   forward(input: Tensor): Tensor {
     // What lies between is freed at once where autograd does not hold it.
     const down = fusedDown(this)
     if (down !== undefined) return scope(() => down(this.upProj.forward(input), null))
-    const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
+    const wide = scope(() => activations[this.activation](this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
   }
 }
@@ -79,7 +117,7 @@ export class GatedMlp extends Mlp {
   upProj: Linear
   downProj: Linear
   dropout: Dropout
-  readonly #activation: ActivationName
+  readonly activation: ActivationName
 
   constructor({ hidden, intermediate, activation, bias = false, outputScale = 1, innerDropout = 0 }: MlpOptions) {
     super()
@@ -87,17 +125,13 @@ export class GatedMlp extends Mlp {
     this.upProj = new Linear(hidden, intermediate, { bias })
     this.downProj = new Linear(intermediate, hidden, { bias, initialScale: outputScale })
     this.dropout = new Dropout(innerDropout)
-    this.#activation = activation
-  }
-
-  get activation(): ActivationName {
-    return this.#activation
+    this.activation = activation
   }
 
   forward(input: Tensor): Tensor {
     const down = fusedDown(this)
     if (down !== undefined) return scope(() => down(this.gateProj.forward(input), this.upProj.forward(input)))
-    const wide = scope(() => gated(this.#activation, this.gateProj.forward(input), this.upProj.forward(input)))
+    const wide = scope(() => gated(this.activation, this.gateProj.forward(input), this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide))
   }
 }

@@ -1,6 +1,6 @@
 // The base class of layers and models: parameters by path, training mode, dtype and device, loading a state.
 import { CheckpointError, ShapeError } from '../core/index.ts'
-import { type Dtype, expectPlacement, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { type Dtype, expectPlacement, type Generator, keep, noGrad, noGradScope, Tensor } from '../tensor/index.ts'
 
 /** Settings of random initialisation; each layer decides how it uses them. */
 export interface Initialization {
@@ -20,7 +20,7 @@ export interface LoadReport {
 
 /**
  * A part of a model. Every tensor in a public field is a parameter, every module (or array of modules) a child, and the field
- * names joined by dots are its path. Anything else belongs in `#private` fields.
+ * names joined by dots are its path. Tensors and modules that are neither belong in `#private` fields.
  *
  * The parameters of a new module are not set: their elements are what the memory held before. Call `initialize({ std, generator })` or
  * `loadState`, and `requireGrad(true)` to train it: without that, `backward` computes no gradients of them.
@@ -135,7 +135,7 @@ export abstract class Module {
     expectPlacement(target)
     for (const parameter of this.parameters().values()) {
       const { requiresGrad } = parameter
-      parameter.become(noGrad(() => scope(() => parameter.detach().to(target))))
+      parameter.become(noGradScope(() => parameter.detach().to(target)))
       parameter.requiresGrad = requiresGrad
     }
     for (const [, module] of this.modules()) module.placeQuantized(target)
@@ -161,11 +161,9 @@ export abstract class Module {
   /** Initialises all parameters, in the order of paths, so that the same seed gives the same model. */
   initialize(options: Initialization): this {
     // A view of a parameter would keep its memory until it is garbage-collected, also when the parameter is converted.
-    noGrad(() =>
-      scope(() => {
-        for (const [, module] of this.modules()) module.reset(options)
-      }),
-    )
+    noGradScope(() => {
+      for (const [, module] of this.modules()) module.reset(options)
+    })
     return this
   }
 
@@ -199,8 +197,7 @@ export abstract class Module {
 }
 
 /** Copies values into a tensor, of which no other name is left: only the garbage collector would free that, and the memory with it. */
-const copyValues = (tensor: Tensor, values: Tensor): void =>
-  noGrad(() => scope(() => void tensor.detach().copy_(values)))
+const copyValues = (tensor: Tensor, values: Tensor): void => noGradScope(() => void tensor.detach().copy_(values))
 
 /**
  * Copies tensors into those of the same paths.
@@ -250,4 +247,11 @@ export const describeReport = (report: LoadReport): string => {
 export const expectLastSize = (where: string, input: Tensor, size: number): void => {
   if (input.shape.at(-1) !== size)
     throw new ShapeError(`Expected a last dimension of ${size} for \`${where}\`, got [${input.shape.join(', ')}].`)
+}
+
+/** Gives its input: a place where adapters may change something. */
+export class Identity extends Module {
+  forward(input: Tensor): Tensor {
+    return input
+  }
 }

@@ -20,17 +20,13 @@ export abstract class Norm extends Module {
 export class LayerNorm extends Norm {
   weight: Tensor
   bias?: Tensor
-  readonly #eps: number
+  readonly eps: number
 
   constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
     super()
     this.weight = parameter([size])
     if (options.bias ?? true) this.bias = parameter([size])
-    this.#eps = options.eps ?? 1e-5
-  }
-
-  get eps(): number {
-    return this.#eps
+    this.eps = options.eps ?? 1e-5
   }
 
   forward(input: Tensor): Tensor {
@@ -38,7 +34,7 @@ export class LayerNorm extends Norm {
   }
 
   add(input: Tensor, residual: Tensor | null): [Tensor, Tensor] {
-    return addLayerNorm(input, residual, this.weight, this.bias ?? null, this.#eps)
+    return addLayerNorm(input, residual, this.weight, this.bias ?? null, this.eps)
   }
 
   protected override reset(): void {
@@ -53,24 +49,16 @@ export class LayerNorm extends Norm {
  */
 export class RmsNorm extends Norm {
   weight: Tensor
-  readonly #eps: number
-  readonly #offset: number
+  readonly eps: number
+  /** What is added to the weight. */
+  readonly offset: number
 
   /** @param options.offset added to the weight, which is stored without it (Gemma: 1; default: 0) */
   constructor(size: number, options: { eps?: number; offset?: number } = {}) {
     super()
     this.weight = parameter([size])
-    this.#eps = options.eps ?? 1e-6
-    this.#offset = options.offset ?? 0
-  }
-
-  get eps(): number {
-    return this.#eps
-  }
-
-  /** What is added to the weight. */
-  get offset(): number {
-    return this.#offset
+    this.eps = options.eps ?? 1e-6
+    this.offset = options.offset ?? 0
   }
 
   forward(input: Tensor): Tensor {
@@ -78,11 +66,11 @@ export class RmsNorm extends Norm {
   }
 
   add(input: Tensor, residual: Tensor | null): [Tensor, Tensor] {
-    const weight = this.#offset === 0 ? this.weight : this.weight.add(this.#offset)
-    return addRmsNorm(input, residual, weight, this.#eps)
+    const weight = this.offset === 0 ? this.weight : this.weight.add(this.offset)
+    return addRmsNorm(input, residual, weight, this.eps)
   }
 
   protected override reset(): void {
-    this.weight.fill_(1 - this.#offset)
+    this.weight.fill_(1 - this.offset)
   }
 }

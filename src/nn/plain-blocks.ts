@@ -6,7 +6,7 @@ import {
   empty,
   gradEnabled,
   linear,
-  noGrad,
+  noGradScope,
   scope,
   stack,
   Tensor,
@@ -234,25 +234,20 @@ const unpackRows = (blocks: Tensor, format: IntegerFormat): Tensor => {
 
 /** The float32 matrix [rows, inputs] of uint8 `blocks` [rows, bytes of a row]. */
 export const plainUnpackBlocks = (blocks: Tensor, format: IntegerFormat): Tensor =>
-  noGrad(() =>
-    scope(() => {
-      const chunks = chunksOf(blocks, format)
-      if (chunks.length === 1) return unpackRows(blocks, format)
-      const out = empty([blocks.shape[0], inputsOf(format, blocks.shape[1])], { device: blocks.device })
-      for (const { from, rows } of chunks)
-        scope(() => out.narrow(0, from, rows.shape[0]).copy_(unpackRows(rows, format)))
-      return out
-    }),
-  )
+  noGradScope(() => {
+    const chunks = chunksOf(blocks, format)
+    if (chunks.length === 1) return unpackRows(blocks, format)
+    const out = empty([blocks.shape[0], inputsOf(format, blocks.shape[1])], { device: blocks.device })
+    for (const { from, rows } of chunks) scope(() => out.narrow(0, from, rows.shape[0]).copy_(unpackRows(rows, format)))
+    return out
+  })
 
 /** Rows by id: int64 [...] -> float32 [..., inputs]. */
 export const plainBlockRows = (blocks: Tensor, format: IntegerFormat, ids: Tensor): Tensor =>
-  noGrad(() =>
-    scope(() => {
-      const rows = plainUnpackBlocks(blocks.indexSelect(0, ids.flatten()), format)
-      return rows.view([...ids.shape, rows.shape[1]])
-    }),
-  )
+  noGradScope(() => {
+    const rows = plainUnpackBlocks(blocks.indexSelect(0, ids.flatten()), format)
+    return rows.view([...ids.shape, rows.shape[1]])
+  })
 
 /** Values that share a scale in a quantised input. */
 const groupSize = 32
@@ -314,7 +309,7 @@ const inputGradient = (gradient: Tensor, blocks: Tensor, format: IntegerFormat):
 
 /** `input Mᵀ + bias` with uint8 `blocks` [outputs, bytes of a row], which get no gradient: [..., inputs] -> [..., outputs]. */
 export const plainBlockLinear = (input: Tensor, blocks: Tensor, format: IntegerFormat, bias: Tensor | null): Tensor => {
-  const outputs = noGrad(() => scope(() => product(input, blocks, format)))
+  const outputs = noGradScope(() => product(input, blocks, format))
   const [attached] =
     input.requiresGrad && gradEnabled()
       ? withBackward([outputs], [input], ([gradient]) => [

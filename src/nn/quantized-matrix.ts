@@ -31,7 +31,6 @@ const quantizers = {
 } satisfies Record<string, (matrix: Tensor) => Packed>
 /** Name of a format. */
 export type MatrixFormat = keyof typeof quantizers
-/** All formats. */
 export const matrixFormats = Object.keys(quantizers) as MatrixFormat[]
 
 /** A change `scale · (x aᵀ) bᵀ` of a product, with a [R,inputs] and b [outputs,R]. */

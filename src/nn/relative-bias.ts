@@ -8,7 +8,8 @@ import { Module } from './module.ts'
 export class RelativeBias extends Module {
   table: Embedding
   readonly #buckets: number
-  readonly #maxDistance: number
+  /** Distance from which on all share the last bucket. */
+  readonly maxDistance: number
   readonly #bidirectional: boolean
 
   constructor(options: { buckets: number; maxDistance: number; heads: number; bidirectional: boolean }) {
@@ -20,13 +21,8 @@ export class RelativeBias extends Module {
       )
     this.table = new Embedding(options.buckets, options.heads)
     this.#buckets = options.buckets
-    this.#maxDistance = options.maxDistance
+    this.maxDistance = options.maxDistance
     this.#bidirectional = options.bidirectional
-  }
-
-  /** Distance from which on all share the last bucket. */
-  get maxDistance(): number {
-    return this.#maxDistance
   }
 
   /** The bucket of a distance (key position minus query position). @source arXiv:1910.10683, section 2.1 */
@@ -43,7 +39,7 @@ export class RelativeBias extends Module {
     if (back < exact) return start + back
     // Rounded to float32 as in the published implementation, so that distances at an edge get the same bucket.
     const grown = Math.fround(
-      Math.fround(Math.log(Math.fround(back / exact))) / Math.fround(Math.log(this.#maxDistance / exact)),
+      Math.fround(Math.log(Math.fround(back / exact))) / Math.fround(Math.log(this.maxDistance / exact)),
     )
     return start + Math.min(exact + Math.floor(Math.fround(grown * (buckets - exact))), buckets - 1)
   }

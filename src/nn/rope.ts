@@ -128,7 +128,7 @@ const magnitudeOf = (scaling: RopeScaling): number => {
 
 /** Tables of cosines and sines, extended for longer inputs. */
 export class RotaryTable {
-  readonly #options: RopeOptions
+  readonly options: RopeOptions
   #length = 0
   #regime = 0
   #device = 'cpu'
@@ -136,11 +136,7 @@ export class RotaryTable {
   #sin: Tensor | undefined
 
   constructor(options: RopeOptions) {
-    this.#options = options
-  }
-
-  get options(): RopeOptions {
-    return this.#options
+    this.options = options
   }
 
   /**
@@ -148,11 +144,11 @@ export class RotaryTable {
    * length only where `lengthDependent`.
    */
   frequencies(length: number): { frequencies: Float32Array; magnitude: number; lengthDependent: boolean } {
-    const { scaling } = this.#options
+    const { scaling } = this.options
     const derive = frequenciesOf[scaling.kind] as (o: RopeOptions, s: RopeScaling, length: number) => Float64Array
     return {
       // Published models compute angles in float32: the same rounding gives the same logits.
-      frequencies: Float32Array.from(derive(this.#options, scaling, length)),
+      frequencies: Float32Array.from(derive(this.options, scaling, length)),
       magnitude: magnitudeOf(scaling),
       lengthDependent: scaling.kind in regimes,
     }
@@ -168,18 +164,18 @@ export class RotaryTable {
   tablesAt(positions: Tensor): { cos: Tensor; sin: Tensor } {
     const room = knownRooms.get(positions)
     if (room === undefined) return this.#tablesFor(endOf(positions), 'float32', positions.device)
-    const { kind } = this.#options.scaling
+    const { kind } = this.options.scaling
     if (kind in regimes)
       throw new ShapeError(`Expected angles that do not depend on the length of the input, got rope scaling ${kind}.`)
     return this.#tablesFor(room, 'float32', positions.device)
   }
 
   #tablesFor(length: number, dtype: Dtype, device: string): { cos: Tensor; sin: Tensor } {
-    const regime = regimeOf(this.#options.scaling, length)
+    const regime = regimeOf(this.options.scaling, length)
     const outdated = regime !== this.#regime || length > this.#length || device !== this.#device
     if (this.#cos === undefined || this.#sin === undefined || outdated) {
       const rows = regime === this.#regime ? Math.max(length, 2 * this.#length, 128) : length
-      const half = this.#options.rotaryDim / 2
+      const half = this.options.rotaryDim / 2
       const { frequencies, magnitude } = this.frequencies(length)
       const cos = new Float32Array(rows * half)
       const sin = new Float32Array(rows * half)

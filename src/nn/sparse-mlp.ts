@@ -1,8 +1,9 @@
 // A sparse mixture of experts: a router chooses some gated feed-forward blocks for each token. Tokens are gathered by expert, each
 // expert computes its own as contiguous rows, and each token gets the weighted sum of its experts' outputs.
 import { arange, cat, gradEnabled, isPlanning, linear, noGrad, scope, type Tensor } from '../tensor/index.ts'
-import type { ActivationName } from './activation.ts'
+import { Ambient } from './ambient.ts'
 import { withTokenPlaces } from './dropout.ts'
+import type { ActivationName } from './mlp.ts'
 import { GatedMlp, Mlp } from './mlp.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
@@ -13,7 +14,6 @@ export interface SparseMlpOptions {
   /** Width of each expert. */
   intermediate: number
   activation: ActivationName
-  /** Number of experts. */
   experts: number
   /** Experts per token. */
   perToken: number
@@ -41,40 +41,25 @@ export class Router extends Module {
   }
 }
 
-let sink: Tensor[] | undefined
+const sink = new Ambient<Tensor[] | undefined>(undefined)
 
 /**
  * Runs `body` and adds the router logits of the mixtures in it to `logits`, [N,experts] each, with their gradient. Without it
  * they are not kept.
  */
-export const withRouterLogits = <Result>(logits: Tensor[] | undefined, body: () => Result): Result => {
-  const before = sink
-  sink = logits
-  try {
-    return body()
-  } finally {
-    sink = before
-  }
-}
+export const withRouterLogits = <Result>(logits: Tensor[] | undefined, body: () => Result): Result =>
+  sink.during(logits, body)
 
 /** Reads the shares of a mixture's experts, [N,experts], and may choose the experts of each token, int64 [N,k]. */
 export type Routing = (shares: Tensor) => Tensor | undefined
 
-let routing: Routing | undefined
+const routing = new Ambient<Routing | undefined>(undefined)
 
 /**
  * Runs `body`, asking `route` for the experts in each of its mixtures in turn; those with the largest shares where it gives
  * none. Experts that were given have their shares as weights, too.
  */
-export const withRouting = <Result>(route: Routing, body: () => Result): Result => {
-  const before = routing
-  routing = route
-  try {
-    return body()
-  } finally {
-    routing = before
-  }
-}
+export const withRouting = <Result>(route: Routing, body: () => Result): Result => routing.during(route, body)
 
 /**
  * A mixture of experts in place of a feed-forward block. Its parameters are not set until `initialize` or `loadState`, see `Module`.
@@ -83,52 +68,40 @@ export const withRouting = <Result>(route: Routing, body: () => Result): Result 
 export class SparseMlp extends Mlp {
   router: Router
   experts: GatedMlp[]
-  readonly #activation: ActivationName
-  readonly #perToken: number
-  readonly #normalize: boolean
+  readonly activation: ActivationName
+  /** Experts per token. */
+  readonly perToken: number
+  /** Whether the weights of a token's experts are divided by their sum. */
+  readonly normalizes: boolean
 
   constructor({ hidden, intermediate, activation, experts, perToken, normalize }: SparseMlpOptions) {
     super()
     this.router = new Router(hidden, experts)
     this.experts = Array.from({ length: experts }, () => new GatedMlp({ hidden, intermediate, activation }))
-    this.#activation = activation
-    this.#perToken = perToken
-    this.#normalize = normalize
-  }
-
-  get activation(): ActivationName {
-    return this.#activation
-  }
-
-  /** Experts per token. */
-  get perToken(): number {
-    return this.#perToken
-  }
-
-  /** Whether the weights of a token's experts are divided by their sum. */
-  get normalizes(): boolean {
-    return this.#normalize
+    this.activation = activation
+    this.perToken = perToken
+    this.normalizes = normalize
   }
 
   /** [...,C] -> [...,C] */
   forward(input: Tensor): Tensor {
     const rows = input.reshape([-1, input.shape.at(-1) ?? 0])
     const logits = this.router.forward(rows)
-    sink?.push(logits)
+    sink.value?.push(logits)
     return scope(() => this.#mix(rows, logits)).view(input.shape)
   }
 
   #mix(rows: Tensor, logits: Tensor): Tensor {
     const tokens = rows.shape[0]
     const shares = logits.to('float32').softmax(-1)
-    const given = routing?.(shares)
-    const [best, chosen] = given === undefined ? shares.topk(this.#perToken, -1) : [shares.gather(-1, given), given]
-    const weights = this.#normalize ? best.div(best.sum(-1, { keepdim: true })) : best
+    const given = routing.value?.(shares)
+    const [best, chosen] = given === undefined ? shares.topk(this.perToken, -1) : [shares.gather(-1, given), given]
+    const weights = this.normalizes ? best.div(best.sum(-1, { keepdim: true })) : best
     const { places, slots, counts } = noGrad(() => this.#group(chosen))
     const parts = rows.indexSelect(0, places).split(counts, 0)
     const grouped = this.#products(parts, places, tokens, counts)
     // [N*k,C] -> k of [N,C], each token's experts in the order of their weights
-    const byToken = grouped.indexSelect(0, slots).view([tokens, this.#perToken, -1])
+    const byToken = grouped.indexSelect(0, slots).view([tokens, this.perToken, -1])
     // One addition after the other, so that the bits of a token do not depend on the batch.
     return byToken
       .mul(weights.to(rows.dtype).unsqueeze(-1))
@@ -163,7 +136,7 @@ export class SparseMlp extends Mlp {
     const expert = isPlanning() ? arange(choices, { dtype: 'int64' }).remainder(experts) : chosen.flatten()
     const [, order] = expert.sort(0, { stable: true })
     return {
-      places: order.div(this.#perToken, { roundingMode: 'floor' }),
+      places: order.div(this.perToken, { roundingMode: 'floor' }),
       slots: order.argsort(),
       counts: Array.from(expert.bincount({ minlength: experts }).toArray() as number[], Number),
     }

@@ -8,8 +8,7 @@ import { createFim, fimFault, fimFields, fimFits, fimGrowth } from './fill-in-th
 import { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
 import { expectLength, layOut } from './row-layout.ts'
-import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
-import { type ShownTokens, sequencesOf } from './shown-tokens.ts'
+import { placeSequences, type Sequences, type ShownTokens, sequencesOf, spread, toInt64 } from './sequences.ts'
 
 const schema = z
   .strictObject({

@@ -11,7 +11,6 @@ import type { RewriteDocument } from './row-layout.ts'
 
 const share = z.number().min(0).max(1)
 
-/** Settings of an objective with fill-in-the-middle. */
 export const fimFields = {
   fimRate: share
     .default(0)

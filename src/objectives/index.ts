@@ -60,7 +60,6 @@ export {
 } from './distillation.ts'
 export { accuracyOf, labelSmoothingField, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 export type { MaskedExample } from './masked-lm.ts'
-export { rowLengthFor } from './noise-spans.ts'
 export {
   type AuxiliaryModel,
   type Batch,
@@ -86,9 +85,20 @@ export {
 } from './objective.ts'
 export type { DetectionExample } from './replaced-token-detection.ts'
 export type { PairExample } from './sentence-pretraining.ts'
-export { type PlacedBatch, placeSequences, placesOf, type Sequences, spread, toInt64 } from './sequences.ts'
+export {
+  inputAndTarget,
+  type PlacedBatch,
+  placeSequences,
+  placesOf,
+  type Sequences,
+  type ShownTokens,
+  sequencesOf,
+  spread,
+  toInt64,
+  trainedFrom,
+} from './sequences.ts'
 export { type SharedRow, shareBeginnings, sharesPrompts } from './shared-prompts.ts'
-export { inputAndTarget, type ShownTokens, sequencesOf, trainedFrom } from './shown-tokens.ts'
 export type { SpanExample } from './span-corruption.ts'
+export { rowLengthFor } from './span-corruption.ts'
 export { type SequenceView, type TokenView, viewExample } from './view-example.ts'
 export { vocabularyFacts } from './vocabulary.ts'

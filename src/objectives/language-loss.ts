@@ -9,6 +9,7 @@ import {
   linear,
   linearCrossEntropy,
   noGrad,
+  noGradScope,
   scope,
   softCap,
   type Tensor,
@@ -109,16 +110,14 @@ export const accuracyOf = (correct: Tensor | undefined, weight: number): Record<
 export const logitRows = 256
 
 const countCorrect = (prepared: Tensor, weight: Tensor, bias: Tensor | null, labels: Tensor): Tensor =>
-  noGrad(() =>
-    scope(() => {
-      const rows = labels.size
-      const correct = zeros([], { dtype: 'int64', device: labels.device })
-      for (let start = 0; start < rows; start += logitRows)
-        scope(() => {
-          const size = Math.min(logitRows, rows - start)
-          const best = linear(prepared.narrow(0, start, size), weight, bias).argmax(-1)
-          correct.add_(best.eq(labels.narrow(0, start, size)).sum())
-        })
-      return correct
-    }),
-  )
+  noGradScope(() => {
+    const rows = labels.size
+    const correct = zeros([], { dtype: 'int64', device: labels.device })
+    for (let start = 0; start < rows; start += logitRows)
+      scope(() => {
+        const size = Math.min(logitRows, rows - start)
+        const best = linear(prepared.narrow(0, start, size), weight, bias).argmax(-1)
+        correct.add_(best.eq(labels.narrow(0, start, size)).sum())
+      })
+    return correct
+  })

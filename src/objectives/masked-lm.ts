@@ -9,8 +9,15 @@ import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
 import { expectLength, type Layout, layOut } from './row-layout.ts'
-import { type PlacedBatch, placeSequences, placesOf, type Sequences, toInt64 } from './sequences.ts'
-import { type ShownTokens, sequencesOf } from './shown-tokens.ts'
+import {
+  type PlacedBatch,
+  placeSequences,
+  placesOf,
+  type Sequences,
+  type ShownTokens,
+  sequencesOf,
+  toInt64,
+} from './sequences.ts'
 
 const schema = z
   .strictObject({

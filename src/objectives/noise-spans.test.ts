@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../core/index.ts'
-import { corruptedLengths, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
+import { corruptedLengths, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './span-corruption.ts'
 
 const paper = { noiseShare: 0.15, meanSpanLength: 3 }
 

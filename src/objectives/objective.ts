@@ -8,9 +8,7 @@ import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/ind
 import type { Tensor } from '../tensor/index.ts'
 import type { FimTokens } from '../tokenizers/index.ts'
 import type { Teacher } from './distillation.ts'
-
-import type { Sequences } from './sequences.ts'
-import type { ShownTokens } from './shown-tokens.ts'
+import type { Sequences, ShownTokens } from './sequences.ts'
 
 /** Facts about a tokenizer for objectives; see `vocabularyFacts`. */
 export interface VocabularyFacts {

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { ConfigError, parseConfig, type Random } from '../core/index.ts'
 import { ReplacedTokenDetectionHead } from '../models/index.ts'
-import { cat, linear, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { cat, linear, noGrad, noGradScope, scope, Tensor } from '../tensor/index.ts'
 import { vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 import {
   describeMasked,
@@ -107,19 +107,17 @@ export const replacedTokenDetection = defineObjective({
         const generatorHead = vocabularyHead(how.auxiliary, 'masked-lm')
         const filled = hiddenOf(how.auxiliary, inputs, batch as DetectionBatch)
         const { sum, correct, prepared } = vocabularyLoss(generatorHead, filled, labels, how)
-        const { corrupted, replaced } = noGrad(() =>
-          scope(() => {
-            const { weight, bias = null } = generatorHead.lmHead
-            const sampled = sampleTokens(prepared, weight, bias, { uniforms, size, temperature })
-            const { inputIds } = inputs
-            const flat = inputIds.flatten()
-            return {
-              corrupted: flat.scatter(0, picked, sampled).view(inputIds.shape),
-              // A sample equal to the original token counts as original.
-              replaced: flat.ne(flat).scatter(0, picked, sampled.ne(labels)),
-            }
-          }),
-        )
+        const { corrupted, replaced } = noGradScope(() => {
+          const { weight, bias = null } = generatorHead.lmHead
+          const sampled = sampleTokens(prepared, weight, bias, { uniforms, size, temperature })
+          const { inputIds } = inputs
+          const flat = inputIds.flatten()
+          return {
+            corrupted: flat.scatter(0, picked, sampled).view(inputIds.shape),
+            // A sample equal to the original token counts as original.
+            replaced: flat.ne(flat).scatter(0, picked, sampled.ne(labels)),
+          }
+        })
         const outputs = model.bodyForward({ ...inputs, inputIds: corrupted })
         const logits = head.forward(outputs).flatten().to('float32')
         const real = inputs.attentionMask?.flatten().to('float32')
@@ -203,31 +201,29 @@ export const sampleTokens = (
   bias: Tensor | null,
   { uniforms, size, temperature }: { uniforms: Tensor; size: number; temperature: number },
 ): Tensor =>
-  noGrad(() =>
-    scope(() => {
-      const rows = uniforms.size
-      const tokens = Math.min(size, weight.shape[0])
-      // An empty part, so that a batch without rows gives an empty tensor.
-      const parts: Tensor[] = [uniforms.narrow(0, 0, 0).to('int64')]
-      for (let start = 0; start < rows; start += chunk) {
-        const count = Math.min(chunk, rows - start)
-        parts.push(
-          scope(() => {
-            const scores = linear(prepared.narrow(0, start, count), weight, bias)
-              .narrow(1, 0, tokens)
-              .to('float32')
-            const steps = scores.div(temperature).softmax(-1).cumsum(1)
-            const heights = uniforms
-              .narrow(0, start, count)
-              .unsqueeze(1)
-              .mul(steps.narrow(1, tokens - 1, 1))
-            return heights
-              .searchsorted(steps, { right: true })
-              .clamp({ max: tokens - 1 })
-              .squeeze(1)
-          }),
-        )
-      }
-      return cat(parts, 0)
-    }),
-  )
+  noGradScope(() => {
+    const rows = uniforms.size
+    const tokens = Math.min(size, weight.shape[0])
+    // An empty part, so that a batch without rows gives an empty tensor.
+    const parts: Tensor[] = [uniforms.narrow(0, 0, 0).to('int64')]
+    for (let start = 0; start < rows; start += chunk) {
+      const count = Math.min(chunk, rows - start)
+      parts.push(
+        scope(() => {
+          const scores = linear(prepared.narrow(0, start, count), weight, bias)
+            .narrow(1, 0, tokens)
+            .to('float32')
+          const steps = scores.div(temperature).softmax(-1).cumsum(1)
+          const heights = uniforms
+            .narrow(0, start, count)
+            .unsqueeze(1)
+            .mul(steps.narrow(1, tokens - 1, 1))
+          return heights
+            .searchsorted(steps, { right: true })
+            .clamp({ max: tokens - 1 })
+            .squeeze(1)
+        }),
+      )
+    }
+    return cat(parts, 0)
+  })

@@ -24,7 +24,6 @@ export interface LayoutOptions {
   limit: number
   /** Tokens of each sequence that do not count towards the limit. */
   uncounted?: number
-  /** Rewrites documents. */
   rewrite?: RewriteDocument
 }
 

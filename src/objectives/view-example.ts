@@ -2,7 +2,7 @@
 // the forms of examples, not the objectives: a registered objective whose examples have none of the forms has no view.
 import type { CausalExample } from './causal-lm.ts'
 import type { MaskedExample } from './masked-lm.ts'
-import { sequencesOf } from './shown-tokens.ts'
+import { sequencesOf } from './sequences.ts'
 import type { SpanExample } from './span-corruption.ts'
 
 /** A token of an example. */

@@ -1,8 +1,7 @@
 // Adafactor: the average squared gradient of a matrix factored into a row and a column, and updates relative to the weights.
 import { z } from 'zod'
 import { type Tensor, zeros } from '../tensor/index.ts'
-import { eachParameter, scaled } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+import { averageField, defineOptimizer, eachParameter, groupFields, scaled } from './optimizer.ts'
 
 const rootMeanSquare = (values: Tensor): Tensor => values.norm(2).mul_(1 / Math.sqrt(Math.max(1, values.size)))
 

@@ -1,8 +1,7 @@
 // Schedule-free AdamW: an average of the iterates takes the place of a decaying learning rate, so that the length of the
 // run need not be known. Gradients are taken between the iterate and the average; the average is evaluated and exported.
 import { z } from 'zod'
-import { eachParameter, scaled } from './each-parameter.ts'
-import { defineOptimizer, groupFields } from './optimizer.ts'
+import { defineOptimizer, eachParameter, groupFields, scaled } from './optimizer.ts'
 
 /** State: 8 bytes per element; 12 for bfloat16 parameters, with their master. */
 export const adamwScheduleFree = defineOptimizer({

@@ -1,7 +1,7 @@
 // AdamW: running averages of the gradient and of its square, with decoupled weight decay.
 import { z } from 'zod'
 import { adamw_, empty, tensor } from '../tensor/index.ts'
-import { averageField, defineOptimizer, groupFields, type ParameterUpdate } from './optimizer.ts'
+import { defineOptimizer, groupFields, momentFields, type ParameterUpdate } from './optimizer.ts'
 
 export interface AdamwSettings {
   beta1: number
@@ -51,9 +51,7 @@ export const adamw = defineOptimizer({
   summary: 'Averages of the gradient and its square, decoupled weight decay; 8 bytes of state per element.',
   config: z.strictObject({
     type: z.literal('adamw').describe('AdamW'),
-    beta1: averageField(0.9).describe('decay of the average gradient'),
-    beta2: averageField(0.999).describe('decay of the average squared gradient'),
-    eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square, for stability'),
+    ...momentFields(1e-8),
     ...groupFields(0.01),
   }),
   elementwise: true,

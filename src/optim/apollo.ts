@@ -4,8 +4,7 @@ import { z } from 'zod'
 import { sha256 } from '../core/index.ts'
 import { Generator, randn, type Tensor } from '../tensor/index.ts'
 import { adamwSlots } from './adamw.ts'
-import { eachParameter, scaled } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields, type SlotShape } from './optimizer.ts'
+import { defineOptimizer, eachParameter, groupFields, momentFields, type SlotShape, scaled } from './optimizer.ts'
 
 /** Rank of a matrix in the projection. */
 const rankOf = (rank: number, [rows, columns]: readonly number[]): number => Math.min(rank, rows, columns)
@@ -47,9 +46,7 @@ export const apollo = defineOptimizer({
       .enum(['channel', 'tensor'])
       .default('channel')
       .describe('a factor for each row or column, or one for the matrix: tensor for APOLLO-Mini'),
-    beta1: averageField(0.9).describe('decay of the average gradient'),
-    beta2: averageField(0.999).describe('decay of the average squared gradient'),
-    eps: z.number().gt(0).default(1e-6).describe('added to the root of the average square, for stability'),
+    ...momentFields(1e-6),
     ...groupFields(0),
   }),
   defaultLearningRate: () => 1e-3,

@@ -1,7 +1,7 @@
 // Exponential moving average or mean of the weights, evaluated or saved instead of them. Independent of optimizers.
 import { z } from 'zod'
 import { CheckpointError, invariant, ShapeError } from '../core/index.ts'
-import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { keep, noGradScope, scope, type Tensor } from '../tensor/index.ts'
 
 /** Settings of the average. */
 export const averageSchema = z
@@ -31,8 +31,6 @@ const shareOf = ({ method, decay = 0.999, warmup }: AverageConfig, before: numbe
   return 1 - (warmup ? Math.min(decay, (1 + before) / (10 + before)) : decay)
 }
 
-const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
-
 /** An average of weights. Memory: 4 bytes per element, plus a copy of the parameters while swapped in. */
 export interface WeightAverage {
   /** Updates the average from the weights; the first call copies them. Call after each step. */
@@ -61,15 +59,15 @@ export const swapWeights = (
     },
     swapIn() {
       invariant(stored === undefined, 'an average is swapped in twice.')
-      stored = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
-      inScope(() => {
+      stored = noGradScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
+      noGradScope(() => {
         for (const [i, { parameter }] of entries.entries()) scope(() => parameter.copy_(other(i)))
       })
     },
     swapOut() {
       const before = stored
       invariant(before !== undefined, 'an average is swapped out that was not swapped in.')
-      inScope(() => {
+      noGradScope(() => {
         entries.forEach(({ parameter }, i) => {
           parameter.copy_(before[i])
           before[i].free()
@@ -100,7 +98,7 @@ export const createAverage = (
       path,
       parameter,
       weight,
-      average: inScope(() => keep(weight.detach().to({ dtype: 'float32', copy: true }))),
+      average: noGradScope(() => keep(weight.detach().to({ dtype: 'float32', copy: true }))),
     }
   })
   let updates = 0
@@ -118,7 +116,7 @@ export const createAverage = (
       updates++
       if (since > 0 && since % config.interval !== 0) return
       const share = since <= 0 ? 1 : shareOf(config, since / config.interval)
-      inScope(() => {
+      noGradScope(() => {
         for (const { average, weight } of entries)
           if (share === 1) average.copy_(weight)
           else scope(() => average.lerp_(weight.to('float32'), share))
@@ -146,7 +144,7 @@ export const createAverage = (
           `Expected an average of the same weights, got ${faults.map(([kind, paths]) => `${paths.length} ${kind} (${paths.slice(0, 5).join(', ')})`).join(', ')}. Check that model and checkpoint belong together.`,
           report,
         )
-      inScope(() => {
+      noGradScope(() => {
         for (const { path, average } of entries) average.copy_(state.tensors.get(path)!)
       })
       updates = state.updates

@@ -2,9 +2,8 @@
 // Independent of update rules.
 import type { z } from 'zod'
 import { CheckpointError, ConfigError, ShapeError } from '../core/index.ts'
-import { bytesOf, type Dtype, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
+import { bytesOf, type Dtype, gradNorm, keep, noGradScope, stack, Tensor, zeros, zerosLike } from '../tensor/index.ts'
 import { swapWeights, type WeightAverage } from './average.ts'
-import { measureGradients } from './gradient-norm.ts'
 import type {
   GroupConfig,
   Optimizer,
@@ -39,10 +38,8 @@ const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b
 const slotFacts = (slot: SlotShape): { shape: readonly number[]; dtype: 'float32' | 'uint8' } =>
   'dtype' in slot ? slot : { shape: slot, dtype: 'float32' }
 
-const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
-
 const makeEntry = (facts: ParameterFacts, parameter: Tensor, group: ParameterGroup, shapes: Slots): Entry =>
-  inScope(() => {
+  noGradScope(() => {
     const master = parameter.dtype !== 'float32'
     const weight = master ? keep(parameter.detach().to('float32')) : parameter
     const slots: Record<string, Tensor> = {}
@@ -146,7 +143,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     // Of a sharded optimizer, another part may have all gradients of a step.
     if (updates.length === 0 && options.gradientNorm === undefined)
       throw new ShapeError('`step` needs at least one gradient: check that the loss depends on the parameters.')
-    return inScope(() => {
+    return noGradScope(() => {
       const { gradientNorm, factor } = measureGradients([...gradients.values()], options)
       if (Number.isNaN(factor)) return { applied: false, gradientNorm }
       this.#definition.update(this.#config, updates, factor)
@@ -161,7 +158,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     return {
       update: (path, gradient) => {
         const update = this.#prepare(path, gradient, learningRate)
-        inScope(() => this.#definition.update(this.#config, [update], scale))
+        noGradScope(() => this.#definition.update(this.#config, [update], scale))
         this.#entries.get(path)!.count++
       },
       end: () => {
@@ -229,7 +226,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     for (const key of tensors.keys()) if (!known.has(key)) report.unexpected.push(key)
     if (Object.values(report).some((faults) => faults.length > 0))
       throw new CheckpointError(describe(this.type, report), report)
-    inScope(() => {
+    noGradScope(() => {
       for (const [path, entry] of this.#entries) {
         for (const [name, own] of statesOf(entry)) own.copy_(tensors.get(`${path}/${name}`)!)
         if (entry.weight !== entry.parameter) entry.parameter.copy_(entry.weight)
@@ -285,4 +282,26 @@ const describe = (type: string, report: Record<string, readonly string[]>): stri
     .filter(([, keys]) => keys.length > 0)
     .map(([kind, keys]) => `${keys.length} ${kind} (${keys.slice(0, 5).join('; ')}${keys.length > 5 ? '; …' : ''})`)
   return `Expected the state of ${type} over the same parameters, got ${parts.join(', ')}. Check that optimizer and model match the checkpoint.`
+}
+
+/** The norm after scaling, and the factor of every gradient, NaN where one is not finite. Synchronises with the device once. */
+const measureGradients = (
+  gradients: readonly Tensor[],
+  options: StepOptions,
+): { gradientNorm: number; factor: number } => {
+  const { gradientScale = 1, maxGradientNorm, gradientNorm: known } = options
+  let [norm, scale] = [known, gradientScale]
+  if (typeof scale !== 'number') {
+    if (scale.size !== 1)
+      throw new ShapeError(`Expected a scalar for \`gradientScale\`, got shape [${scale.shape.join(', ')}].`)
+    const single = scale.detach().to('float32').reshape([])
+    if (norm === undefined) [norm, scale] = stack([gradNorm(gradients), single]).toFloat32Array()
+    else scale = single.item()
+  }
+  norm ??= gradNorm(gradients).item()
+  const scaled = norm * Math.abs(scale)
+  if (!Number.isFinite(scaled) || !Number.isFinite(scale)) return { gradientNorm: scaled, factor: Number.NaN }
+  // As torch's clip_grad_norm_: the factor never exceeds 1.
+  const clip = maxGradientNorm === undefined ? 1 : Math.min(1, maxGradientNorm / (scaled + 1e-6))
+  return { gradientNorm: scaled, factor: scale * clip }
 }

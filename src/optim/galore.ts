@@ -1,8 +1,7 @@
 // GaLore: AdamW on the gradients of hidden matrices in a low-rank subspace, which follows their singular vectors.
 import { z } from 'zod'
 import { largestSingular, type Tensor } from '../tensor/index.ts'
-import { eachParameter, scaled } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields, type SlotShape } from './optimizer.ts'
+import { defineOptimizer, eachParameter, groupFields, momentFields, type SlotShape, scaled } from './optimizer.ts'
 
 /** Rank of a matrix in the subspace. */
 const rankOf = (rank: number, [rows, columns]: readonly number[]): number => Math.min(rank, rows, columns)
@@ -18,9 +17,7 @@ export const galore = defineOptimizer({
     rank: z.int().min(1).max(8192).default(128).describe('rank of the subspace'),
     interval: z.int().min(1).default(200).describe('steps until the subspace is computed anew'),
     scale: z.number().gt(0).default(0.25).describe('factor of the updates of hidden matrices'),
-    beta1: averageField(0.9).describe('decay of the average gradient'),
-    beta2: averageField(0.999).describe('decay of the average squared gradient'),
-    eps: z.number().gt(0).default(1e-6).describe('added to the root of the average square, for stability'),
+    ...momentFields(1e-6),
     ...groupFields(0),
   }),
   defaultLearningRate: () => 1e-3,

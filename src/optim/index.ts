@@ -32,8 +32,17 @@ export {
 } from './optimizer.ts'
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
-export { averageOfPart, type PartGradients, ShardedOptimizer, type ShardPlace, type TensorPart } from './shard.ts'
-export { type GradientBucket, gradientBuckets, type Piece, ShardLayout } from './shard-layout.ts'
+export {
+  averageOfPart,
+  type GradientBucket,
+  gradientBuckets,
+  type PartGradients,
+  type Piece,
+  ShardedOptimizer,
+  ShardLayout,
+  type ShardPlace,
+  type TensorPart,
+} from './shard.ts'
 export { countName }
 
 const registry = new Registry<OptimizerDefinition>('an optimizer')

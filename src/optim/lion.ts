@@ -1,7 +1,6 @@
 // Lion: the sign of an average of gradients, so that every weight moves by the same amount.
 import { z } from 'zod'
-import { eachParameter } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+import { averageField, defineOptimizer, eachParameter, groupFields } from './optimizer.ts'
 
 /** State: 4 bytes per element (one float32 average); 8 for bfloat16 parameters, with their master. */
 export const lion = defineOptimizer({

@@ -3,8 +3,7 @@
 import { z } from 'zod'
 import { linear, type Tensor } from '../tensor/index.ts'
 import { adamwSlots, adamwUpdate } from './adamw.ts'
-import { eachParameter } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+import { averageField, defineOptimizer, eachParameter, groupFields } from './optimizer.ts'
 
 const [a, b, c] = [3.4445, -4.775, 2.0315]
 

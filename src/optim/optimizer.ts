@@ -1,6 +1,6 @@
 // The interface between the engine of this folder and the update rules, and the optimizer as the training loop uses it.
 import { z } from 'zod'
-import type { Tensor } from '../tensor/index.ts'
+import { scope, type Tensor } from '../tensor/index.ts'
 import type { WeightAverage } from './average.ts'
 
 /** Facts of a parameter that an update rule may use. */
@@ -11,7 +11,6 @@ export interface ParameterFacts {
   hiddenMatrix: boolean
 }
 
-/** A parameter in one update. */
 export interface ParameterUpdate extends ParameterFacts {
   /** float32, updated in place: the parameter itself, or the master of a bfloat16 or float16 one. */
   weight: Tensor
@@ -150,3 +149,27 @@ export interface GroupConfig {
 
 /** A setting: the decay of a running average. */
 export const averageField = (value: number) => z.number().min(0).lt(1).default(value)
+
+/** Settings of Adam's averages. */
+export const momentFields = (eps: number) => ({
+  beta1: averageField(0.9).describe('decay of the average gradient'),
+  beta2: averageField(0.999).describe('decay of the average squared gradient'),
+  eps: z.number().gt(0).default(eps).describe('added to the root of the average square, for stability'),
+})
+
+/** Calls `body` with each gradient in float32, which it must not change, and then rounds the bfloat16 copy. */
+export const eachParameter = (
+  updates: readonly ParameterUpdate[],
+  body: (update: ParameterUpdate, gradient: Tensor) => void,
+): void => {
+  for (const update of updates)
+    scope(() => {
+      // Row-major, so that the bits of sums do not depend on the gradient's memory layout.
+      const gradient = update.gradient.to('float32').contiguous()
+      body(update, gradient)
+      update.copy?.copy_(update.weight)
+    })
+}
+
+/** The scaled gradient, for rules that square it: the square of an unclipped gradient could overflow. */
+export const scaled = (gradient: Tensor, scale: number): Tensor => (scale === 1 ? gradient : gradient.mul(scale))

@@ -1,8 +1,7 @@
 // Stochastic gradient descent with momentum. Weight decay is added to the gradient, as in PyTorch, so momentum applies to it.
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
-import { eachParameter } from './each-parameter.ts'
-import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+import { averageField, defineOptimizer, eachParameter, groupFields } from './optimizer.ts'
 
 /** State: 4 bytes per element with momentum, none without; 4 more for bfloat16 parameters, with their master. */
 export const sgd = defineOptimizer({

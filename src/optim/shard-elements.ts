@@ -1,8 +1,9 @@
 // Parts of an optimizer that updates each element by itself: each part updates the elements whose gradients come to it.
-import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { noGradScope, type Tensor } from '../tensor/index.ts'
 import { RunningOptimizer } from './engine.ts'
 import type { GroupConfig, Optimizer, OptimizerDefinition, StepResult } from './optimizer.ts'
 import { type GroupOptions, groupsOf } from './parameter-groups.ts'
+import type { Piece } from './shard.ts'
 import {
   flatOf,
   isCount,
@@ -14,7 +15,6 @@ import {
   type SharedStepOptions,
   type TensorPart,
 } from './shard.ts'
-import type { Piece } from './shard-layout.ts'
 
 /** An optimizer over a range of all elements, of which its state is too. */
 export class ElementShardedOptimizer extends ShardedOptimizer {
@@ -90,12 +90,10 @@ export class ElementShardedOptimizer extends ShardedOptimizer {
       const { dtype } = this.parameters.get(parts[0].path) as Tensor
       const own = this.shareOf(bucket, this.ownParameters, dtype)
       const all = await exchange.collect(own)
-      noGrad(() =>
-        scope(() => {
-          for (const { path, at, size } of parts)
-            flatOf(this.parameters.get(path) as Tensor).copy_(all.narrow(0, at, size))
-        }),
-      )
+      noGradScope(() => {
+        for (const { path, at, size } of parts)
+          flatOf(this.parameters.get(path) as Tensor).copy_(all.narrow(0, at, size))
+      })
       own.free()
       all.free()
     }

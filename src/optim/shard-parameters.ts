@@ -9,6 +9,7 @@ import {
   keep,
   keepUntilFreed,
   noGrad,
+  noGradScope,
   noteTensors,
   scope,
   type Tensor,
@@ -78,7 +79,7 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
 
   #updated(parameter: Tensor): Tensor {
     if (this.place.own === undefined) return parameter
-    const copy = noGrad(() => scope(() => keep(parameter.detach().clone())))
+    const copy = noGradScope(() => keep(parameter.detach().clone()))
     noteTensors('weights', [copy])
     return copy
   }
@@ -139,14 +140,12 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
       const share = this.shareOf(bucket, gradients, 'float32')
       const all = await exchange.collect(share)
       share.free()
-      noGrad(() =>
-        scope(() => {
-          for (const { path, at, size } of some) {
-            const own = this.#own.get(path)
-            if (own !== undefined) whole.set(path, keep(all.narrow(0, at, size).clone().view(own.shape)))
-          }
-        }),
-      )
+      noGradScope(() => {
+        for (const { path, at, size } of some) {
+          const own = this.#own.get(path)
+          if (own !== undefined) whole.set(path, keep(all.narrow(0, at, size).clone().view(own.shape)))
+        }
+      })
       all.free()
     }
     noteTensors('gradients', [...whole.values()])
@@ -161,7 +160,7 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
         if (its.length === 0) continue
         const flat = this.#flatWeights(its, owner)
         await exchange.copyFrom_(owner, flat)
-        noGrad(() => scope(() => this.#write(its, flat)))
+        noGradScope(() => this.#write(its, flat))
         flat.free()
       }
   }
@@ -169,19 +168,17 @@ export class ParameterShardedOptimizer extends ShardedOptimizer {
   /** Weights of one part as a vector, or the memory for them on the other processes. */
   #flatWeights(parts: readonly { path: string; size: number }[], owner: number): Tensor {
     const { dtype } = this.parameters.get(parts[0].path) as Tensor
-    return noGrad(() =>
-      scope(() => {
-        const flat =
-          owner === this.place.index
-            ? cat(
-                parts.map(({ path }) => flatOf(this.#own.get(path) as Tensor)),
-                0,
-              )
-            : empty([parts.reduce((sum, { size }) => sum + size, 0)], { dtype })
-        keepUntilFreed([flat])
-        return flat
-      }),
-    )
+    return noGradScope(() => {
+      const flat =
+        owner === this.place.index
+          ? cat(
+              parts.map(({ path }) => flatOf(this.#own.get(path) as Tensor)),
+              0,
+            )
+          : empty([parts.reduce((sum, { size }) => sum + size, 0)], { dtype })
+      keepUntilFreed([flat])
+      return flat
+    })
   }
 
   /** Writes weights into parameters, or into the pieces of them that this process has. */

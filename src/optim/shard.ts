@@ -1,7 +1,7 @@
 // A part of an optimizer, for processes that share its state (ZeRO). Gradients come in equal shares of every bucket. What each part updates is
 // the matter of two kinds: the same elements (shard-elements.ts), or whole parameters (shard-parameters.ts). Independent of how processes talk.
 import { CheckpointError, ConfigError, LazyMap } from '../core/index.ts'
-import { type Dtype, keep, noGrad, scope, Tensor, zeros } from '../tensor/index.ts'
+import { type Dtype, keep, noGrad, noGradScope, Tensor, zeros } from '../tensor/index.ts'
 import type { WeightAverage } from './average.ts'
 import { countName } from './engine.ts'
 import type {
@@ -14,7 +14,92 @@ import type {
   StepResult,
 } from './optimizer.ts'
 import { type GroupOptions, parameterGroups } from './parameter-groups.ts'
-import { gradientBuckets, type Piece, ShardLayout } from './shard-layout.ts'
+
+/** Elements of a parameter that belong to the part, and where they are in it. */
+export interface Piece {
+  path: string
+  /** First element in the parameter, flattened. */
+  from: number
+  size: number
+  /** First element in the part. */
+  at: number
+}
+
+/** Parameters whose gradients are exchanged together. */
+export interface GradientBucket {
+  /** Parameters with their place in the bucket, flat. */
+  parts: { path: string; at: number; size: number }[]
+  /** Elements of all of them. */
+  size: number
+}
+
+/** The first bucket has at most this many bytes, as a fraction of the others: it is sent early. */
+const firstShare = 1 / 25
+
+/**
+ * Buckets of parameters in an order in which a backward pass completes gradients: the last ones first.
+ * @param early size of the first buckets as a fraction of the others
+ */
+export const gradientBuckets = (
+  parameters: ReadonlyMap<string, Tensor>,
+  bytes: number,
+  early = firstShare,
+): GradientBucket[] => {
+  const buckets: GradientBucket[] = []
+  for (const [path, { size }] of [...parameters].reverse()) {
+    const most = (buckets.length < 2 ? early : 1) * bytes
+    const last = buckets.at(-1)
+    if (last === undefined || (last.size + size) * 4 > most) buckets.push({ parts: [{ path, at: 0, size }], size })
+    else {
+      last.parts.push({ path, at: last.size, size })
+      last.size += size
+    }
+  }
+  return buckets
+}
+
+/** The layout of parameters in parts: each part has an equal share of every bucket, so that buckets are exchanged one by one. */
+export class ShardLayout {
+  readonly buckets: readonly GradientBucket[]
+  /** Elements of a part. */
+  readonly partSize: number
+  readonly #count: number
+  readonly #starts: readonly number[]
+
+  constructor(buckets: readonly GradientBucket[], count: number) {
+    this.#count = count
+    this.buckets = buckets
+    const starts: number[] = []
+    let at = 0
+    for (const { size } of this.buckets) {
+      starts.push(at)
+      at += this.paddedSize(size) / count
+    }
+    this.#starts = starts
+    this.partSize = at
+  }
+
+  /** Elements of a bucket with those that fill its last share. */
+  paddedSize(size: number): number {
+    return Math.ceil(size / this.#count) * this.#count
+  }
+
+  /** First element of the share of a bucket in each part. */
+  partStart(bucket: number): number {
+    return this.#starts[bucket]
+  }
+
+  piecesOf(index: number): Piece[] {
+    return this.buckets.flatMap(({ parts, size }, bucket) => {
+      const share = this.paddedSize(size) / this.#count
+      const [first, end] = [index * share, (index + 1) * share]
+      return parts.flatMap(({ path, at, size: length }) => {
+        const [from, to] = [Math.max(first, at), Math.min(end, at + length)]
+        return from < to ? [{ path, from: from - at, size: to - from, at: this.#starts[bucket] + from - first }] : []
+      })
+    })
+  }
+}
 
 /** Number of a part, from 0, and the number of parts. */
 export interface ShardPlace {
@@ -201,16 +286,14 @@ export abstract class ShardedOptimizer implements Optimizer {
     const { parts, size } = this.layout.buckets[bucket]
     const start = this.layout.partStart(bucket)
     const wanted = new Set(parts.map(({ path }) => path))
-    return noGrad(() =>
-      scope(() => {
-        const share = zeros([this.layout.paddedSize(size) / this.place.count], { dtype })
-        for (const { path, at, size: length } of this.pieces) {
-          const value = wanted.has(path) ? values.get(path) : undefined
-          if (value !== undefined) share.narrow(0, at - start, length).copy_(value)
-        }
-        return keep(share)
-      }),
-    )
+    return noGradScope(() => {
+      const share = zeros([this.layout.paddedSize(size) / this.place.count], { dtype })
+      for (const { path, at, size: length } of this.pieces) {
+        const value = wanted.has(path) ? values.get(path) : undefined
+        if (value !== undefined) share.narrow(0, at - start, length).copy_(value)
+      }
+      return keep(share)
+    })
   }
 
   /** Values of which each part has those of its pieces, whole on the first process by path; the others get none. */
@@ -230,27 +313,23 @@ export abstract class ShardedOptimizer implements Optimizer {
 
   /** Writes values of all parts, [count * partSize], into tensors by path, flat. */
   #unflatten(all: Tensor, tensorOf: (path: string) => Tensor): void {
-    noGrad(() =>
-      scope(() => {
-        for (let part = 0; part < this.place.count; part++)
-          for (const { path, from, size, at } of this.layout.piecesOf(part))
-            tensorOf(path)
-              .narrow(0, from, size)
-              .copy_(all.narrow(0, part * this.layout.partSize + at, size))
-      }),
-    )
+    noGradScope(() => {
+      for (let part = 0; part < this.place.count; part++)
+        for (const { path, from, size, at } of this.layout.piecesOf(part))
+          tensorOf(path)
+            .narrow(0, from, size)
+            .copy_(all.narrow(0, part * this.layout.partSize + at, size))
+    })
   }
 
   /** This part of values that every piece has, as one vector, padded with zeros. */
   #flatten(tensorOf: (piece: Piece) => Tensor): Tensor {
-    return noGrad(() =>
-      scope(() => {
-        const values = this.pieces.map((piece) => ({ piece, tensor: tensorOf(piece).view([-1]) }))
-        const flat = zeros([this.layout.partSize], { dtype: values[0].tensor.dtype })
-        for (const { piece, tensor } of values) flat.narrow(0, piece.at, piece.size).copy_(tensor)
-        return keep(flat)
-      }),
-    )
+    return noGradScope(() => {
+      const values = this.pieces.map((piece) => ({ piece, tensor: tensorOf(piece).view([-1]) }))
+      const flat = zeros([this.layout.partSize], { dtype: values[0].tensor.dtype })
+      for (const { piece, tensor } of values) flat.narrow(0, piece.at, piece.size).copy_(tensor)
+      return keep(flat)
+    })
   }
 }
 

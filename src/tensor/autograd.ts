@@ -23,6 +23,9 @@ const withGradMode = <Result>(enabled: boolean, body: () => Result): Result => {
 /** Runs `body`, which must be synchronous, without recording operators for backward. The mode belongs to the thread. */
 export const noGrad = <Result>(body: () => Result): Result => withGradMode(false, body)
 
+/** `noGrad` and `scope` in one: nothing is recorded for backward, and every tensor is freed but those that `body` returns. */
+export const noGradScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
+
 /** Runs `body` with recording for backward, inside a `noGrad`. */
 export const enableGrad = <Result>(body: () => Result): Result => withGradMode(true, body)
 

@@ -4,7 +4,7 @@ import { noGrad } from './autograd.ts'
 import { withTypedErrors } from './error-messages.ts'
 import { native } from './native.ts'
 import { operator } from './operator.ts'
-import type { RandomOptions, Shape, TensorOptions } from './operator-options.ts'
+import type { RandomOptions, Shape, TensorOptions } from './operator-entry.ts'
 import { Tensor } from './tensor.ts'
 
 type T = Tensor

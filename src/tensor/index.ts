@@ -19,6 +19,7 @@ export {
   gradients,
   inferenceMode,
   noGrad,
+  noGradScope,
   watchGradients,
   withBackward,
 } from './autograd.ts'
@@ -51,7 +52,6 @@ import './install.ts'
 
 export * from './functions.ts'
 export * from './fused-layers.ts'
-export { type MappedFile, mapFile } from './mapped-file.ts'
 export {
   type BuildFacts,
   type DeviceMemory,
@@ -60,7 +60,7 @@ export {
   readNativeBuild,
 } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
-export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
+export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-entry.ts'
 export { dropMemory, setMemory } from './parameter-memory.ts'
 export {
   isPlanning,
@@ -106,7 +106,6 @@ export {
   setThreads,
 } from './runtime.ts'
 export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
-export { largestSingular } from './singular.ts'
 export {
   enableStrictDevice,
   limitStrictDevice,
@@ -116,5 +115,12 @@ export {
   strictDeviceState,
 } from './strict-device.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
-export { type FilePart, partBytes, type WriteTensorFileOptions, writeTensorFile } from './tensor-file.ts'
-export { widened, wideTensor } from './wide.ts'
+export {
+  type FilePart,
+  type MappedFile,
+  mapFile,
+  partBytes,
+  type WriteTensorFileOptions,
+  writeTensorFile,
+} from './tensor-file.ts'
+export { largestSingular, widened, wideTensor } from './wide.ts'

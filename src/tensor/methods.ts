@@ -2,18 +2,9 @@
 // operators with all their arguments, and the TypeScript call. A test holds every line against libtorch's own schemas.
 // Meanings are PyTorch's. Results are new tensors, except views, which share memory, and methods that end in _, which
 // write into the tensor and return it.
-
 import type { Dtype } from './dtype.ts'
+import type { Dims, DtypeOptions, KeepDim, RandomOptions, Reduction, Shape, TensorOrNumber } from './operator-entry.ts'
 import { entry } from './operator-entry.ts'
-import type {
-  Dims,
-  DtypeOptions,
-  KeepDim,
-  RandomOptions,
-  Reduction,
-  Shape,
-  TensorOrNumber,
-} from './operator-options.ts'
 import type { Tensor } from './tensor.ts'
 
 type T = Tensor

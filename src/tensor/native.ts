@@ -47,7 +47,6 @@ export interface MemoryStatistics {
 
 /** Memory of an accelerator, in bytes. */
 export interface DeviceMemory {
-  /** Name of the device with its number. */
   device: string
   /** Memory of tensors. */
   inUse: number

@@ -51,10 +51,9 @@ export {
   zerosLike,
 } from './functions.ts'
 export { Generator } from './generator.ts'
-export { type MappedFile, mapFile } from './mapped-file.ts'
 export type { MemoryStatistics } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
-export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
+export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-entry.ts'
 export {
   getThreads,
   memoryStatistics,
@@ -65,3 +64,4 @@ export {
 } from './runtime.ts'
 export { freeTensors, keep, liveTensors, scope } from './scope.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
+export { type MappedFile, mapFile } from './tensor-file.ts'

@@ -1,12 +1,52 @@
-// Writes bytes and tensors to a new file on threads of the addon, converted, quantised and hashed on the way. Independent of
-// file formats.
+// Files of tensors, independent of their formats: mapped into memory, where pages are read when they are used and writes stay in memory; and
+// written on threads of the addon, converted, quantised and hashed on the way.
 import { getSystemErrorMap } from 'node:util'
-import { noGrad } from './autograd.ts'
-import { toTypedError } from './error-messages.ts'
+import { DataError } from '../core/index.ts'
+import { noGradScope } from './autograd.ts'
+import { type Dtype, dtypeFacts } from './dtype.ts'
+import { toTypedError, withTypedErrors } from './error-messages.ts'
 import { encodeRows } from './functions.ts'
 import { native } from './native.ts'
-import { scope } from './scope.ts'
 import { Tensor } from './tensor.ts'
+
+/** A file mapped into memory. */
+export interface MappedFile {
+  /** Size of the file when it was mapped, in bytes. */
+  readonly bytes: number
+  /**
+   * A tensor over the bytes from `byteOffset` on. It keeps the mapping; writing to it does not change the file.
+   * @throws ShapeError where the file is too short
+   */
+  tensor(byteOffset: number, shape: readonly number[], dtype: Dtype): Tensor
+  /**
+   * Gives up the file: its pages leave memory with the last tensor over it, which would otherwise wait for the garbage collector.
+   * No tensor can be made of it afterwards.
+   */
+  release(): void
+}
+
+/**
+ * Maps a whole file. A file that is truncated while it is mapped makes operators on the missing part throw a DataError.
+ * @throws DataError where the file cannot be opened
+ */
+export const mapFile = (path: string): MappedFile => {
+  let file: { external: object; bytes: number }
+  try {
+    file = native.mapFile(path)
+  } catch (error) {
+    throw new DataError(`${(error as Error).message}. Check that the file exists and can be read.`)
+  }
+  return {
+    bytes: file.bytes,
+    tensor: (byteOffset, shape, dtype) => {
+      const code = dtypeFacts(dtype).code
+      return Tensor.fromHandle(
+        withTypedErrors('mapFile', () => native.mapTensor(file.external, byteOffset, shape, code)),
+      )
+    },
+    release: () => native.releaseFile(file.external),
+  }
+}
 
 /** A tensor of a file. */
 export interface FilePart {
@@ -99,20 +139,18 @@ export function* partBytes({ tensor, as, columns }: FilePart): Iterable<Uint8Arr
   const step = Math.max(1, Math.floor(pieceElements / Math.max(1, width)))
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row)
-    yield noGrad(() =>
-      scope(() => {
-        const piece = tensor.detach().reshape([rows, width]).narrow(0, row, count)
-        const byRow = columns !== undefined && columns.length === rows && as === 'int8-by-row'
-        const numbers = byRow ? columns.slice(row, row + count) : columns
-        const encoded = encodeRows(
-          piece.to({ dtype: 'float32', device: 'cpu' }),
-          as ?? tensor.dtype,
-          numbers === undefined ? null : Tensor.from(numbers),
-        )
-        const bytes = new Uint8Array(encoded.size)
-        encoded.copyInto(bytes)
-        return bytes
-      }),
-    )
+    yield noGradScope(() => {
+      const piece = tensor.detach().reshape([rows, width]).narrow(0, row, count)
+      const byRow = columns !== undefined && columns.length === rows && as === 'int8-by-row'
+      const numbers = byRow ? columns.slice(row, row + count) : columns
+      const encoded = encodeRows(
+        piece.to({ dtype: 'float32', device: 'cpu' }),
+        as ?? tensor.dtype,
+        numbers === undefined ? null : Tensor.from(numbers),
+      )
+      const bytes = new Uint8Array(encoded.size)
+      encoded.copyInto(bytes)
+      return bytes
+    })
   }
 }

@@ -3,7 +3,7 @@
 // nothing changes where one is not finite. Independent of update rules and of the loop. @source arXiv:2306.09782 (LOMO)
 import { ConfigError, NativeError } from '../core/index.ts'
 import type { Optimizer, SingleUpdates, StepResult } from '../optim/index.ts'
-import { gradNorm, noGrad, scope, watchGradients } from '../tensor/index.ts'
+import { gradNorm, noGradScope, watchGradients } from '../tensor/index.ts'
 import {
   type GradientSink,
   type GradientSource,
@@ -207,20 +207,18 @@ export class BackwardUpdates<Example = unknown> implements GradientSink {
     this.#complete.add(index)
     const path = this.#paths[index]
     const source = this.#source as GradientSource
-    noGrad(() =>
-      scope(() => {
-        const gradient = source.take(path)
-        if (gradient === undefined) return
-        const norm = gradNorm([gradient]).item()
-        if (!Number.isFinite(norm)) this.#nonFinite.push({ path, values: badValues(gradient) })
-        // The second pass has the gradients of the first.
-        else if (this.#mode === 'measure' || this.passes === 1) this.#squares += norm ** 2
-        // After one that is not finite, no other weight changes.
-        if (this.#mode !== 'update' || this.#nonFinite.length > 0) return
-        this.#changed++
-        this.#updates?.update(path, gradient)
-      }),
-    )
+    noGradScope(() => {
+      const gradient = source.take(path)
+      if (gradient === undefined) return
+      const norm = gradNorm([gradient]).item()
+      if (!Number.isFinite(norm)) this.#nonFinite.push({ path, values: badValues(gradient) })
+      // The second pass has the gradients of the first.
+      else if (this.#mode === 'measure' || this.passes === 1) this.#squares += norm ** 2
+      // After one that is not finite, no other weight changes.
+      if (this.#mode !== 'update' || this.#nonFinite.length > 0) return
+      this.#changed++
+      this.#updates?.update(path, gradient)
+    })
     source.drop([path])
   }
 }

@@ -7,6 +7,7 @@ import {
   freeTensors,
   keepUntilFreed,
   noGrad,
+  noGradScope,
   noteTensors,
   scope,
   type Tensor,
@@ -34,7 +35,6 @@ export interface ExchangedGradients {
 /** Buckets on their way at once where gradients are sharded: more of them would be a second copy of all gradients. */
 const mostOnTheirWay = 2
 
-/** How gradients are exchanged. */
 export interface ExchangeOptions {
   /** Exchanges the gradients of every micro-batch, so that none are kept between two of them but the own part. */
   everyMicroBatch: boolean
@@ -161,7 +161,7 @@ export class GradientExchange implements GradientSink {
     for (const one of this.#sent.splice(0)) this.#add(one, await this.#group.arrived(one.begun))
     const present = new Set(this.#paths.filter((_, i) => missing.some((one) => !one.has(i))))
     await this.#addLate(late.map((i) => this.#paths[i]))
-    const views = noGrad(() => scope(() => this.#views(present)))
+    const views = noGradScope(() => this.#views(present))
     const sums = this.#arrived.filter((one) => one !== undefined)
     this.#arrived = []
     const release = () => freeTensors([...views.values(), ...sums])
@@ -235,20 +235,18 @@ export class GradientExchange implements GradientSink {
   #fill({ parts, size }: GradientBucket): Tensor {
     const source = this.#source as GradientSource
     const total = this.#sharded === undefined ? size : this.#sharded.layout.paddedSize(size)
-    return noGrad(() =>
-      scope(() => {
-        const pieces = parts.map(({ path, size: length }) => {
-          const gradient = source.take(path)
-          this.#late.delete(path)
-          if (gradient !== undefined) this.#present.add(path)
-          return gradient?.to('float32').reshape([-1]) ?? zeros([length])
-        })
-        const flat = cat([...pieces, ...(total > size ? [zeros([total - size])] : [])], 0)
-        keepUntilFreed([flat])
-        source.drop(parts.map(({ path }) => path))
-        return flat
-      }),
-    )
+    return noGradScope(() => {
+      const pieces = parts.map(({ path, size: length }) => {
+        const gradient = source.take(path)
+        this.#late.delete(path)
+        if (gradient !== undefined) this.#present.add(path)
+        return gradient?.to('float32').reshape([-1]) ?? zeros([length])
+      })
+      const flat = cat([...pieces, ...(total > size ? [zeros([total - size])] : [])], 0)
+      keepUntilFreed([flat])
+      source.drop(parts.map(({ path }) => path))
+      return flat
+    })
   }
 
   #add({ bucket, flat, begun }: Sent, sum: Tensor): void {
@@ -265,23 +263,19 @@ export class GradientExchange implements GradientSink {
     const source = this.#source as GradientSource
     for (const path of paths) {
       const { size } = this.#parameters.get(path) as Tensor
-      const flat = noGrad(() =>
-        scope(() => {
-          const own = this.#late.has(path)
-            ? source.take(path)?.to({ dtype: 'float32', copy: true }).reshape([-1])
-            : undefined
-          const kept = own ?? zeros([size])
-          keepUntilFreed([kept])
-          return kept
-        }),
-      )
+      const flat = noGradScope(() => {
+        const own = this.#late.has(path)
+          ? source.take(path)?.to({ dtype: 'float32', copy: true }).reshape([-1])
+          : undefined
+        const kept = own ?? zeros([size])
+        keepUntilFreed([kept])
+        return kept
+      })
       await this.#group.sum_([flat])
-      noGrad(() =>
-        scope(() => {
-          const own = this.#sumOf(path)
-          own?.sum.add_(flat.narrow(0, own.from, own.sum.size))
-        }),
-      )
+      noGradScope(() => {
+        const own = this.#sumOf(path)
+        own?.sum.add_(flat.narrow(0, own.from, own.sum.size))
+      })
       flat.free()
     }
     source.drop(paths)

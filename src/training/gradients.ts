@@ -19,7 +19,7 @@ import {
   freeTensors,
   type Generator,
   keepUntilFreed,
-  noGrad,
+  noGradScope,
   notePhase,
   noteTensors,
   scope,
@@ -67,7 +67,6 @@ export interface BatchGradients {
   /** The same as sums and their weights. */
   measured: Record<string, Metric<number>>
   gradients: Map<string, Tensor>
-  /** Number of micro-batches. */
   microBatches: number
   /** Frees the gradients, which the caller must do. */
   release(): void
@@ -299,18 +298,16 @@ class GradientSums implements GradientSource {
 
   add(): void {
     if (!this.#wide) return
-    noGrad(() =>
-      scope(() => {
-        for (const [path, parameter] of this.#parameters) {
-          const { grad } = parameter
-          if (grad === undefined) continue
-          const sum = this.#sums.get(path)
-          const own = this.#unscaled(grad)
-          if (sum !== undefined) sum.add_(own)
-          else this.#hold(path, own === grad ? grad.to({ dtype: 'float32', copy: true }) : own)
-        }
-      }),
-    )
+    noGradScope(() => {
+      for (const [path, parameter] of this.#parameters) {
+        const { grad } = parameter
+        if (grad === undefined) continue
+        const sum = this.#sums.get(path)
+        const own = this.#unscaled(grad)
+        if (sum !== undefined) sum.add_(own)
+        else this.#hold(path, own === grad ? grad.to({ dtype: 'float32', copy: true }) : own)
+      }
+    })
     clearGrads([...this.#parameters.values()])
   }
 

@@ -1,5 +1,5 @@
 // Diagnosis of failed steps: which examples and layers are not finite, and whether a loss is a spike. The loop decides what follows.
-import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { noGradScope, type Tensor } from '../tensor/index.ts'
 import { type BatchGradients, computeGradients, type GradientOptions, type TrainableModel } from './gradients.ts'
 
 /** The report of a step that is not finite. */
@@ -17,8 +17,7 @@ export interface NonFiniteReport {
 }
 
 /** Number of values that are not finite. */
-export const badValues = (tensor: Tensor): number =>
-  noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
+export const badValues = (tensor: Tensor): number => noGradScope(() => tensor.size - tensor.isfinite().sum().item())
 
 /**
  * Computes the examples of a failed step one by one to find those that make it fail.
@@ -65,31 +64,27 @@ export const describeNonFinite = ({ loss, parameters, weights, examples, places 
 
 /** Detects a loss far above those before it. */
 export class SpikeWatch {
-  readonly #window: number[]
+  /** The recent losses, which a checkpoint stores. */
+  readonly window: number[]
   static readonly size = 64
 
   constructor(window: readonly number[] = []) {
-    this.#window = [...window]
-  }
-
-  /** The recent losses, which a checkpoint stores. */
-  get window(): readonly number[] {
-    return this.#window
+    this.window = [...window]
   }
 
   /** The standard deviations by which a loss is above the recent mean if it is a spike, else undefined. */
   check(loss: number): number | undefined {
-    const { length } = this.#window
+    const { length } = this.window
     if (length < SpikeWatch.size / 2) return undefined
-    const mean = this.#window.reduce((sum, value) => sum + value, 0) / length
-    const spread = Math.sqrt(this.#window.reduce((sum, value) => sum + (value - mean) ** 2, 0) / length)
+    const mean = this.window.reduce((sum, value) => sum + value, 0) / length
+    const spread = Math.sqrt(this.window.reduce((sum, value) => sum + (value - mean) ** 2, 0) / length)
     const height = (loss - mean) / Math.max(spread, 0.01 * Math.abs(mean), 1e-6)
     return height > 6 ? height : undefined
   }
 
   add(loss: number): void {
-    this.#window.push(loss)
-    if (this.#window.length > SpikeWatch.size) this.#window.shift()
+    this.window.push(loss)
+    if (this.window.length > SpikeWatch.size) this.window.shift()
   }
 }
 

@@ -1,5 +1,6 @@
 // Training: the loop and its parts. What other folders may use of it.
 export { expectBackwardUpdates } from './backward-updates.ts'
+export type { TrainingProgress } from './budget.ts'
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
 export {
   type BatchSize,
@@ -19,7 +20,6 @@ export {
   trainedParameters,
 } from './gradients.ts'
 export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.ts'
-export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
 export { Mixout } from './mixout.ts'
 export { type PlanExtent, type PlannableRun, type PlannedSteps, planSteps, type StepMark } from './plan-steps.ts'
@@ -28,7 +28,6 @@ export { forwardFlopsPerToken, type PreFlight, type PreFlightFacts, preFlight } 
 export { budgetSchema, type TrainingSettings, trainingSchema } from './settings.ts'
 export { ShardedWeights } from './sharded-weights.ts'
 export { writeSharedSnapshot } from './shared-snapshot.ts'
-export { shareOf } from './shared-work.ts'
 export {
   type FoundSnapshot,
   listSnapshots,
@@ -47,4 +46,5 @@ export {
 } from './snapshot.ts'
 export { evaluationPhase, fillPhase, train } from './train.ts'
 export type { TrainingRun } from './training-run.ts'
+export { shareOf } from './training-run.ts'
 export { evaluateValidation, type ValidationOptions } from './validation.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { IntervalTrigger } from './interval-trigger.ts'
+import { IntervalTrigger } from './budget.ts'
 
 const at = (step: number) => ({ step, tokens: 10 * step, seconds: step })
 const steps = (due: IntervalTrigger, from: number, to: number) =>

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseConfig } from '../core/index.ts'
-import { initialLossScale, type LossScale, lossScaleMetrics, lossScaleSettings, nextLossScale } from './loss-scaling.ts'
+import { initialLossScale, type LossScale, lossScaleMetrics, lossScaleSettings, nextLossScale } from './loop-state.ts'
 import { trainingSchema } from './settings.ts'
 
 const settingsOf = (input: object) => parseConfig(trainingSchema, input, 'training')

@@ -5,9 +5,9 @@ import type { CollectiveMark } from '../distributed/index.ts'
 import { noteMark, notePhase, noteTensors, type Plan, plan } from '../tensor/index.ts'
 import { ownRows, plannedBatches, sourceOfBatches } from './planned-batches.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
-import { fillExamples } from './shared-work.ts'
 import { evaluationPhase, fillPhase, train } from './train.ts'
 import type { TrainingRun } from './training-run.ts'
+import { fillExamples } from './training-run.ts'
 
 /** The steps of a plan: the first allocates what the later ones reuse. */
 const plannedSteps = 2

@@ -79,7 +79,6 @@ export const ownRows = <Example>(
 
 /** A part of a step: some of its micro-batches. */
 interface StepPart<Example> {
-  /** Number of the step. */
   step: number
   examples: Example[]
   sizes: number[]
@@ -128,7 +127,6 @@ export interface PlannedShare extends Splitting {
   batch: { sequences?: number | undefined; tokens?: number | undefined }
   /** Steps that are looked at. */
   last: number
-  /** Steps that are planned. */
   steps: number
   /** Micro-batches of a step that are planned. Those of a group are planned whole, as each process finds its rows in them. */
   microBatches: number

@@ -1,6 +1,6 @@
 // Reduction on a plateau against torch.optim.lr_scheduler.ReduceLROnPlateau.
 import { expect, it } from 'vitest'
-import { afterEvaluation, plateauFactor } from './plateau.ts'
+import { afterEvaluation, plateauFactor } from './loop-state.ts'
 
 it('reduces the rate as ReduceLROnPlateau does', () => {
   const settings = { patience: 1, factor: 0.5, floor: 0.1 }

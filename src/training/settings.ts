@@ -1,7 +1,7 @@
 // The settings of the training loop, whatever it trains.
 import { z } from 'zod'
 import { averageSchema, optimizerSchema, scheduleSchema } from '../optim/index.ts'
-import { lossScaleSchema } from './loss-scaling.ts'
+import { lossScaleSchema } from './loop-state.ts'
 
 const count = () => z.int().positive()
 

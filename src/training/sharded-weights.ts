@@ -24,6 +24,7 @@ import {
   keep,
   keepUntilFreed,
   noGrad,
+  noGradScope,
   noteTensors,
   scope,
   setMemory,
@@ -457,14 +458,12 @@ export class ShardedWeights implements LayerWeights {
     const { size } = this.#group
     const share = layout.paddedSize(layout.buckets[bucket].size) / size
     this.#received += share * (size - 1) * bytesOf(own)
-    return noGrad(() =>
-      scope(() => {
-        const begun = this.#group.beginCollect(own.narrow(0, layout.partStart(bucket), share))
-        keepUntilFreed([begun])
-        noteTensors('gathered weights', [begun])
-        return begun
-      }),
-    )
+    return noGradScope(() => {
+      const begun = this.#group.beginCollect(own.narrow(0, layout.partStart(bucket), share))
+      keepUntilFreed([begun])
+      noteTensors('gathered weights', [begun])
+      return begun
+    })
   }
 
   /** Puts what has arrived behind the weights. */

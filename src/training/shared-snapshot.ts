@@ -5,7 +5,7 @@ import { extraTensors, hfStateOf, saveModel, saveSafetensors, shardName, writeSh
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Piece, ShardedOptimizer, TensorPart } from '../optim/index.ts'
-import { freeTensors, keepUntilFreed, noGrad, scope, type Tensor, totalBytes } from '../tensor/index.ts'
+import { freeTensors, keepUntilFreed, noGradScope, type Tensor, totalBytes } from '../tensor/index.ts'
 import { checkpointFiles } from '../tracking/index.ts'
 import type { ShardedWeights } from './sharded-weights.ts'
 import {
@@ -121,11 +121,9 @@ const extraOf = (model: Model): Map<string, Tensor> => {
 
 /** Views that keep the memory of weights, by their keys in files. */
 const viewsOf = (model: Model, gathered: ReadonlySet<Tensor>): Map<string, Tensor> =>
-  noGrad(() =>
-    scope(() => {
-      const named = hfStateOf(model, (parameter) => gathered.has(parameter))
-      const views = new Map([...named].map(([key, tensor]) => [key, tensor.detach()]))
-      keepUntilFreed([...views.values()])
-      return views
-    }),
-  )
+  noGradScope(() => {
+    const named = hfStateOf(model, (parameter) => gathered.has(parameter))
+    const views = new Map([...named].map(([key, tensor]) => [key, tensor.detach()]))
+    keepUntilFreed([...views.values()])
+    return views
+  })

@@ -8,20 +8,24 @@ import { type Optimizer, ShardedOptimizer, scheduleAt } from '../optim/index.ts'
 import { clearGrads, Generator, isOutOfMemory, notePhase, processMemory, type Tensor } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { BackwardUpdates } from './backward-updates.ts'
-import { assignRows, type ReducedGradients, reduceGradients, takeStep } from './data-parallel.ts'
+import { IntervalTrigger } from './budget.ts'
+import { assignRows, layerNorms, type ReducedGradients, reduceGradients, takeStep } from './data-parallel.ts'
 import { type TakenBatch, takeBatch } from './example-stream.ts'
 import type { GradientExchange } from './gradient-exchange.ts'
-import { exchangeOf, updatesOf } from './gradient-sinks.ts'
 import { type BatchGradients, computeGradients, type GradientOptions } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
-import { IntervalTrigger } from './interval-trigger.ts'
-import { layerNorms } from './layer-gradients.ts'
 import type { LoopState } from './loop-state.ts'
-import { describeOverflow, lossScaleMetrics, lossScaleSettings, nextLossScale } from './loss-scaling.ts'
-import { afterEvaluation, plateauFactor } from './plateau.ts'
+import {
+  afterEvaluation,
+  describeOverflow,
+  lossScaleMetrics,
+  lossScaleSettings,
+  nextLossScale,
+  plateauFactor,
+} from './loop-state.ts'
 import { shareBatch } from './shared-batch.ts'
-import { fillExamples, shareOf } from './shared-work.ts'
 import type { TrainingRun } from './training-run.ts'
+import { exchangeOf, fillExamples, shareOf, updatesOf } from './training-run.ts'
 
 /** Phases of plans that are no part of the steps. */
 export const [evaluationPhase, fillPhase] = ['evaluation', 'rollouts']

@@ -4,11 +4,11 @@ import { planMicroBatches } from '../data/index.ts'
 import type { ProcessGroup } from '../distributed/index.ts'
 import type { Model } from '../models/index.ts'
 import { joinMetrics, type Metric, mustPad } from '../objectives/index.ts'
-import { isOutOfMemory, noGrad, scope } from '../tensor/index.ts'
+import { isOutOfMemory, noGradScope } from '../tensor/index.ts'
 import { assignRows } from './data-parallel.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
-import { shareOf } from './shared-work.ts'
+import { shareOf } from './training-run.ts'
 
 /** How validation examples are evaluated. */
 export interface ValidationOptions {
@@ -58,22 +58,20 @@ export const evaluateValidation = async <Example>(
   const rows = group === undefined ? [...examples.keys()] : assignRows(tokens, group.size)[group.rank]
   const sums: Sums = new Map()
   const measure = (part: readonly number[]) =>
-    noGrad(() =>
-      scope(() => {
-        const batch = objective.collate(
-          part.map((i) => examples[rows[i]]),
-          { padded, device: options.device },
-        )
-        const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
-        // All values are read before any is added, as a micro-batch that runs out of memory is split and computed again.
-        const sumsOfTerms = terms.map(({ sum }) => sum.item())
-        const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
-        for (const [i, { name, weight, scale }] of terms.entries())
-          add(sums, `term ${name}`, { sum: sumsOfTerms[i], weight, scale })
-        for (const [i, [name, metric]] of Object.entries(metrics).entries())
-          add(sums, name, { ...metric, sum: sumsOfMetrics[i], scale: 0 })
-      }),
-    )
+    noGradScope(() => {
+      const batch = objective.collate(
+        part.map((i) => examples[rows[i]]),
+        { padded, device: options.device },
+      )
+      const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
+      // All values are read before any is added, as a micro-batch that runs out of memory is split and computed again.
+      const sumsOfTerms = terms.map(({ sum }) => sum.item())
+      const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
+      for (const [i, { name, weight, scale }] of terms.entries())
+        add(sums, `term ${name}`, { sum: sumsOfTerms[i], weight, scale })
+      for (const [i, [name, metric]] of Object.entries(metrics).entries())
+        add(sums, name, { ...metric, sum: sumsOfMetrics[i], scale: 0 })
+    })
   const models = [model, auxiliary].filter((one): one is Model => one !== undefined)
   const modes = models.map(({ training }) => training)
   for (const one of models) one.eval()

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { optimizers, scheduleAt, scheduleSchema, schedules } from '../../src/optim/index.ts'
 import { liveTensors, noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { layerOfPath } from '../../src/training/data-parallel.ts'
 import { type LoopState, type TrainingRun, train } from '../../src/training/index.ts'
-import { layerOfPath } from '../../src/training/layer-gradients.ts'
 import { eventsOf, kinds, lossesOf, objectiveOf, ofType, packedSource, runOf } from './small-loop.ts'
 
 describe('the end', () => {

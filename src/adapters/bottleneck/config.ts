@@ -1,9 +1,9 @@
-// Shared parts of the three bottleneck methods: their settings, and where the bottlenecks are inserted.
+// Shared parts of the three bottleneck methods: their settings, their layer, and where it is inserted.
 import { z } from 'zod'
 import { ConfigError, createRandom } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import { activationNames, Linear, Mlp } from '../../nn/index.ts'
-import { isPlanning } from '../../tensor/index.ts'
+import { type ActivationName, activationNames, activations, Linear, Mlp, type Module } from '../../nn/index.ts'
+import { type Dtype, type Generator, isPlanning, type Tensor } from '../../tensor/index.ts'
 import {
   type AttachContext,
   type Attachment,
@@ -12,8 +12,64 @@ import {
   type MethodTraining,
   type Placement,
 } from '../adapter.ts'
+import { LayerAdapter } from '../layer-adapter.ts'
 import { attachInvertible } from './invertible.ts'
-import { BottleneckLayer, type BottleneckShape } from './layer.ts'
+
+/** Size and placement of a bottleneck. */
+interface BottleneckShape {
+  size: number
+  activation: ActivationName
+  scale: number
+  /** Reads the layer's input instead of its output. */
+  parallel: boolean
+}
+
+type Way = (input: Tensor, ...more: never[]) => Tensor
+
+/**
+ * A projection to a few units, an activation, and a projection back, added to the output of a layer. It reads that output, or the input of
+ * the layer if it is parallel. The second projection is initially zero, so that nothing changes.
+ */
+export class BottleneckLayer extends LayerAdapter<Module, Way> {
+  down: Linear
+  up: Linear
+  readonly #shape: Readonly<BottleneckShape>
+  #dropped = false
+
+  /** @param width of the layer's input and output */
+  constructor(width: number, like: { dtype: Dtype; device: string }, shape: BottleneckShape, generator: Generator) {
+    super()
+    this.#shape = shape
+    this.down = new Linear(width, shape.size)
+    this.up = new Linear(shape.size, width)
+    this.down.initialize({ std: 0.02, generator })
+    this.up.weight.zero_()
+    this.up.bias?.zero_()
+    this.to({ dtype: like.dtype, device: like.device })
+  }
+
+  override get rowWise(): boolean {
+    return true
+  }
+
+  added(input: Tensor, output: Tensor): Tensor {
+    const { activation, scale, parallel } = this.#shape
+    const narrow = activations[activation](this.down.forward(parallel ? input : output))
+    return this.up.forward(scale === 1 ? narrow : narrow.mul(scale))
+  }
+
+  /** Leaves it out of the forward passes from now on, or no longer. */
+  drop(dropped: boolean): void {
+    this.#dropped = dropped
+  }
+
+  wrap(_: Module, next: Way): Way {
+    return (input, ...more) => {
+      const own = next(input, ...more)
+      return this.#dropped ? own : own.add(this.added(input, own))
+    }
+  }
+}
 
 /** Settings of a bottleneck method. @param defaults those of its publication */
 export const bottleneckFields = (defaults: { scale: number }) => ({

@@ -5,8 +5,8 @@ import { Linear, type Module } from '../../nn/index.ts'
 import { type Dtype, eye, type Generator, noGrad, stack, type Tensor } from '../../tensor/index.ts'
 import { type Attachment, adapterFields, defineAdapter, type LowerAdapter } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
+import { BottleneckLayer } from './config.ts'
 import { InvertibleLayer } from './invertible.ts'
-import { BottleneckLayer } from './layer.ts'
 
 // Attention over what several frozen bottlenecks add to the output of a layer: the output asks, each bottleneck answers.
 // @source arXiv:2005.00247, section 3.2

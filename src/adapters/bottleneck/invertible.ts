@@ -34,7 +34,6 @@ class Coupling extends Module {
   }
 }
 
-/** Settings of an invertible adapter. */
 export interface InvertibleShape {
   activation: ActivationName
   /** Units of a half over those within its coupling. */

@@ -16,12 +16,13 @@ type Way = (input: Tensor) => Tensor
 class Ia3Layer extends LayerAdapter<Linear, Way> {
   /** [outputs], or [inputs] */
   scale: Tensor
-  readonly #onInput: boolean
+  /** Whether the input is scaled instead of the output. */
+  readonly onInput: boolean
 
   /** @param shared tensor shared by layers that are fused in files */
   constructor({ shape, dtype, device }: Linear, onInput: boolean, shared?: Tensor) {
     super()
-    this.#onInput = onInput
+    this.onInput = onInput
     this.scale = shared ?? keep(ones([shape[onInput ? 1 : 0]], { dtype, device }))
   }
 
@@ -29,17 +30,12 @@ class Ia3Layer extends LayerAdapter<Linear, Way> {
     return true
   }
 
-  /** Whether the input is scaled instead of the output. */
-  get onInput(): boolean {
-    return this.#onInput
-  }
-
   wrap(_: Linear, next: Way): Way {
-    return this.#onInput ? (input) => next(input.mul(this.scale)) : (input) => next(input).mul(this.scale)
+    return this.onInput ? (input) => next(input.mul(this.scale)) : (input) => next(input).mul(this.scale)
   }
 
   override merged({ weight, bias }: Linear): Record<string, Tensor> {
-    if (this.#onInput) return { weight: weight.mul(this.scale) }
+    if (this.onInput) return { weight: weight.mul(this.scale) }
     const changed = { weight: weight.mul(this.scale.unsqueeze(1)) }
     return bias === undefined ? changed : { ...changed, bias: bias.mul(this.scale) }
   }

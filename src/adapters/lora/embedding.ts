@@ -19,24 +19,20 @@ class EmbeddingLora extends LayerAdapter<Embedding, Way> {
   a: Tensor
   /** [width,R] */
   b: Tensor
-  readonly #shape: Readonly<LoraShape>
+  /** Size and scaling. */
+  readonly shape: Readonly<LoraShape>
 
   constructor(host: Embedding, shape: LoraShape) {
     super()
     const { dtype, device } = host
     const [entries, width] = host.shape
-    this.#shape = shape
+    this.shape = shape
     this.a = keep(empty([shape.rank, entries], { dtype, device }).zero_())
     this.b = keep(empty([width, shape.rank], { dtype, device }).zero_())
   }
 
   override get rowWise(): boolean {
     return true
-  }
-
-  /** Size and scaling. */
-  get shape(): Readonly<LoraShape> {
-    return this.#shape
   }
 
   /** Normal values in B, as in PEFT. A is zero, so that the layer starts unchanged. */
@@ -49,20 +45,20 @@ class EmbeddingLora extends LayerAdapter<Embedding, Way> {
     return (ids) => {
       const narrow = embedding(this.a.t(), ids, options) // [...,R]
       const own = next(ids)
-      return own.add(linear(narrow.mul(scaleOf(this.#shape)), this.b).to(own.dtype))
+      return own.add(linear(narrow.mul(scaleOf(this.shape)), this.b).to(own.dtype))
     }
   }
 
   override merged({ weight }: Embedding): Record<string, Tensor> {
     const [a, b] = [this.a.to('float32'), this.b.to('float32')]
-    const change = b.matmul(a).t().mul(scaleOf(this.#shape)) // [vocabulary,width]
+    const change = b.matmul(a).t().mul(scaleOf(this.shape)) // [vocabulary,width]
     return { weight: weight.to('float32').add(change).to(weight.dtype).contiguous() }
   }
 
   /** The exact weighted sum of the changes: the matrices side by side, with the sum of the ranks. */
   override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as EmbeddingLora, weight }))
-    const factor = (layer: EmbeddingLora) => scaleOf(layer.shape) / scaleOf(this.#shape)
+    const factor = (layer: EmbeddingLora) => scaleOf(layer.shape) / scaleOf(this.shape)
     this.a.copy_(
       cat(
         layers.map(({ layer }) => layer.a),

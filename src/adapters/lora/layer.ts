@@ -28,7 +28,8 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   b: Tensor
   /** Norm of each row of the changed matrix, [outputs] */
   magnitude?: Tensor
-  readonly #shape: Readonly<LoraShape>
+  /** Size and scaling. */
+  readonly shape: Readonly<LoraShape>
   /** Initial values that are factors of the frozen matrix or of its error. */
   #start: { a: Tensor; b: Tensor; subtracts: boolean } | undefined
   #rowSquares: { of: unknown; squares: Tensor } | undefined
@@ -37,7 +38,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     super()
     const { dtype, device } = host
     const [outputs, inputs] = host.shape
-    this.#shape = shape
+    this.shape = shape
     this.a = shared ?? keep(empty([shape.rank, inputs], { dtype, device }))
     this.b = keep(empty([outputs, shape.rank], { dtype, device }).zero_())
     // The norms of the original matrix, since B is zero.
@@ -49,7 +50,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   }
 
   get #dropsOut(): boolean {
-    return this.training && this.#shape.dropout > 0
+    return this.training && this.shape.dropout > 0
   }
 
   /** A prompt that several answers share has one mask, where each answer alone would have its own. */
@@ -79,7 +80,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
    */
   get plain(): { a: Tensor; b: Tensor; shape: Readonly<LoraShape> } {
     const { a, b } = this
-    const shape = this.#shape
+    const shape = this.shape
     const start = this.#startLike(a)
     if (start === undefined) return { a, b, shape }
     const [rank, alpha] = [2 * shape.rank, shape.alpha * (shape.rsLora ? Math.SQRT2 : 2)]
@@ -92,14 +93,9 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return start && { ...start, a: start.a.to({ dtype, device }), b: start.b.to({ dtype, device }) }
   }
 
-  /** Size and scaling. */
-  get shape(): Readonly<LoraShape> {
-    return this.#shape
-  }
-
   /** Factor of the change. */
   get scale(): number {
-    return scaleOf(this.#shape)
+    return scaleOf(this.shape)
   }
 
   override lowRank(rows: number): readonly LowRankRows[] | undefined {
@@ -115,7 +111,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       const fused = lowest ? this.#fused(host, input) : undefined
       if (fused !== undefined) return fused
       const own = next(input)
-      const seen = dropped ? dropElements(input, this.#shape.dropout) : input
+      const seen = dropped ? dropElements(input, this.shape.dropout) : input
       const narrow = linear(seen, this.a) // [...,R]
       if (this.magnitude === undefined) return this.#withoutStart(this.#added(own, narrow), input)
       const change = linear(narrow.mul(this.scale), this.b)

@@ -16,25 +16,21 @@ type Way = (input: Tensor) => Tensor
 class TokenRows extends LayerAdapter<Embedding | Linear, Way> {
   /** [tokens, width]; the one tensor of embedding and output layer where these are tied */
   rows: Tensor
-  readonly #ids: readonly number[]
+  /** Ids of the tokens whose rows are trained. */
+  readonly ids: readonly number[]
   readonly #isTied: boolean
   readonly #isLookup: boolean
 
   constructor(host: Embedding | Linear, ids: readonly number[], tied?: Tensor) {
     super()
-    this.#ids = ids
+    this.ids = ids
     this.#isTied = tied !== undefined
     this.#isLookup = host instanceof Embedding
     this.rows = tied ?? keep(noGrad(() => host.weight.detach().indexSelect(0, this.#index(host.device)).clone()))
   }
 
-  /** Ids of the tokens whose rows are trained. */
-  get ids(): readonly number[] {
-    return this.#ids
-  }
-
   #index(device: string): Tensor {
-    return Tensor.from(Int32Array.from(this.#ids), { dtype: 'int64', device })
+    return Tensor.from(Int32Array.from(this.ids), { dtype: 'int64', device })
   }
 
   wrap(host: Embedding | Linear, next: Way): Way {

@@ -8,8 +8,7 @@ import { expectNoBias, numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
 import { targetsField } from '../targets.ts'
 import type { MatrixLayer, Tensors } from './layer.ts'
-import { attachMatrices, type MatrixMethod, modulesOf } from './layer.ts'
-import { matrixFiles } from './peft-files.ts'
+import { attachMatrices, type MatrixMethod, matrixFiles, modulesOf } from './layer.ts'
 import {
   fullMasks,
   keptIn,

@@ -4,8 +4,7 @@ import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, initializeUniform, type MatrixMethod, modulesOf } from './layer.ts'
-import { matrixFiles } from './peft-files.ts'
+import { attachMatrices, initializeUniform, type MatrixMethod, matrixFiles, modulesOf } from './layer.ts'
 
 const schema = z.strictObject({
   targets: targetsField,

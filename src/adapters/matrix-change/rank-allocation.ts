@@ -1,5 +1,5 @@
 // AdaLoRA's division of a budget of ranks among matrices: which components stay, by their importance over the steps.
-import { eye, noGrad, ones, scope, type Tensor, zerosLike } from '../../tensor/index.ts'
+import { eye, noGrad, noGradScope, ones, type Tensor, zerosLike } from '../../tensor/index.ts'
 import type { AfterUpdate } from '../adapter.ts'
 import type { Tensors } from './layer.ts'
 
@@ -12,7 +12,6 @@ export interface RankSchedule {
   total: number
 }
 
-/** Settings of the allocation. */
 export interface AllocationSettings {
   targetRank: number
   initialRank: number
@@ -99,23 +98,21 @@ export class RankAllocation {
   /** Measures importance, and sets the singular values of components that are not kept to zero. */
   update({ step, gradients, scale, weights, parameters }: AfterUpdate): void {
     const { total, final } = this.#schedule
-    noGrad(() =>
-      scope(() => {
-        if (step < total - final) this.#measure(gradients, weights, scale)
-        const { initialRank, targetRank, interval } = this.#settings
-        const count = this.#matrices.length
-        const sizes = { initial: initialRank * count, target: targetRank * count, interval }
-        const budget = budgetAt(step, this.#schedule, sizes)
-        if (budget !== undefined) this.#allocate(budget)
-        // After the last allocation the optimizer must not bring components back.
-        if (budget === undefined && step <= total - final) return
-        for (const { paths, mask } of this.#matrices) {
-          const [weight, parameter] = [weights.get(paths.singular), parameters.get(paths.singular)]
-          for (const tensor of new Set([weight, parameter]))
-            tensor?.detach().mul_(mask.to({ dtype: tensor.dtype, device: tensor.device }).unsqueeze(1))
-        }
-      }),
-    )
+    noGradScope(() => {
+      if (step < total - final) this.#measure(gradients, weights, scale)
+      const { initialRank, targetRank, interval } = this.#settings
+      const count = this.#matrices.length
+      const sizes = { initial: initialRank * count, target: targetRank * count, interval }
+      const budget = budgetAt(step, this.#schedule, sizes)
+      if (budget !== undefined) this.#allocate(budget)
+      // After the last allocation the optimizer must not bring components back.
+      if (budget === undefined && step <= total - final) return
+      for (const { paths, mask } of this.#matrices) {
+        const [weight, parameter] = [weights.get(paths.singular), parameters.get(paths.singular)]
+        for (const tensor of new Set([weight, parameter]))
+          tensor?.detach().mul_(mask.to({ dtype: tensor.dtype, device: tensor.device }).unsqueeze(1))
+      }
+    })
   }
 
   /** @source peft/tuners/adalora/layer.py, RankAllocator.update_ipt */

@@ -165,7 +165,6 @@ export const widenTypes = (types: Tensor | undefined, virtual: number): Tensor |
     ? undefined
     : cat([zeros([types.shape[0], virtual], { dtype: types.dtype, device: types.device }), types], 1)
 
-/** Keys and values of virtual positions. */
 export interface KeysAndValues {
   /** [1,P,K,D], or [P,K·D] */
   key: Tensor

@@ -42,7 +42,8 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   embedding: Tensor
   inner?: Linear
   outer?: Linear
-  readonly #shape: Readonly<PrefixShape>
+  /** Size of the prefix. */
+  readonly shape: Readonly<PrefixShape>
   readonly #maxPositions: number | undefined
   /** Documents by the `starts` of a batch, which layers get; recomputed layers need them after the body is done. */
   readonly #documents = new WeakMap<Tensor, PackedDocuments>()
@@ -54,7 +55,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     generator: Generator,
   ) {
     super()
-    this.#shape = shape
+    this.shape = shape
     this.#maxPositions = maxPositions
     const { virtualTokens, numLayers, projection, width } = shape
     this.embedding = keep(empty([virtualTokens, projection === undefined ? 2 * numLayers * width : width]))
@@ -76,13 +77,8 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     return false
   }
 
-  /** Size of the prefix. */
-  get shape(): Readonly<PrefixShape> {
-    return this.#shape
-  }
-
   wrap(_: Body, next: BodyWay): BodyWay {
-    const { virtualTokens, encoderDecoder } = this.#shape
+    const { virtualTokens, encoderDecoder } = this.shape
     return (inputs) => {
       const { pastLength = 0, positionIds } = inputs
       if (encoderDecoder)
@@ -113,19 +109,19 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
 
   /** Prefix of one layer, computed where it is used, so that activation recomputation covers it too. */
   ofLayer(index: number): KeysAndValues {
-    const { width } = this.#shape
+    const { width } = this.shape
     const columns = this.#columns(2 * index * width, 2 * width) // [P,2·K·D]
     return { key: columns.narrow(1, 0, width), value: columns.narrow(1, width, width) }
   }
 
   /** The prefix of all layers, as in files. */
   whole(): Tensor {
-    return this.#columns(0, 2 * this.#shape.numLayers * this.#shape.width)
+    return this.#columns(0, 2 * this.shape.numLayers * this.shape.width)
   }
 
   /** Sets the prefix of one layer. @param key [P,K·D], as `value` */
   setLayer(index: number, key: Tensor, value: Tensor): void {
-    const { width } = this.#shape
+    const { width } = this.shape
     this.embedding.narrow(1, 2 * index * width, 2 * width).copy_(cat([key, value], 1))
   }
 
@@ -172,7 +168,6 @@ class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
     }
   }
 
-  /** Sets the prefix of this layer to the keys and values of tokens. */
   setFrom({ key, value }: KeysAndValues): void {
     this.#bank.setLayer(this.#index, key, value)
   }

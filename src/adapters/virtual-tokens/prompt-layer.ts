@@ -75,7 +75,6 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     this.#pooled = how.pooled
   }
 
-  /** Number of virtual tokens. */
   get virtualTokens(): number {
     return this.embedding.shape[0]
   }

@@ -12,8 +12,7 @@ import {
   rowWeights,
   scoreColumns,
 } from '../learner.ts'
-import { binFeatures } from './feature-bins.ts'
-import { type Tree, TreeGrower } from './grow-tree.ts'
+import { binFeatures, type Tree, TreeGrower } from './grow-tree.ts'
 
 const config = z.strictObject({
   rounds: z.int().positive().default(100).describe('boosting rounds: trees per class, or in all for up to two classes'),

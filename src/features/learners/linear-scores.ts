@@ -1,7 +1,7 @@
 // What linear learners share: weights for each feature and output, fitted by minimising the summed loss of the scores plus L2
 // regularisation. Independent of the loss.
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
-import { type Evaluation, minimize } from '../lbfgs.ts'
+import { setImmediate } from 'node:timers/promises'
+import { noGradScope, scope, Tensor } from '../../tensor/index.ts'
 import {
   expectTensor,
   type FeatureDataset,
@@ -10,6 +10,149 @@ import {
   type LearningProblem,
   scoreColumns,
 } from '../learner.ts'
+
+// Minimises a smooth convex function by L-BFGS with a diagonal scale.
+// @source Nocedal and Wright, Numerical Optimization, 2nd edition, algorithms 7.4 and 3.5
+
+/** The function's value and gradient at a point. */
+interface Evaluation {
+  value: number
+  gradient: Float64Array
+}
+
+/** Stopping rules and scale. */
+interface MinimizeOptions {
+  /** Stop when no component of the gradient is larger. */
+  tolerance: number
+  maxIterations: number
+  /** Estimate of the inverse second derivative along each axis. */
+  scale: Float64Array
+  signal?: AbortSignal | undefined
+}
+
+/** The point that was found. */
+interface Minimum extends Evaluation {
+  at: Float64Array
+  iterations: number
+  converged: boolean
+}
+
+const memory = 20
+/** Consecutive steps without a lower value before stopping. */
+const mostIdle = 3
+
+const dot = (a: Float64Array, b: Float64Array): number => {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
+  return sum
+}
+
+const largest = (values: Float64Array): number => {
+  let most = 0
+  for (const value of values) most = Math.max(most, Math.abs(value))
+  return most
+}
+
+/** The minimum from `start` on. */
+const minimize = async (
+  evaluate: (at: Float64Array) => Evaluation,
+  start: Float64Array,
+  { tolerance, maxIterations, scale, signal }: MinimizeOptions,
+): Promise<Minimum> => {
+  let at = start
+  let { value, gradient } = evaluate(at)
+  const steps: Float64Array[] = []
+  const changes: Float64Array[] = []
+  let iterations = 0
+  let idle = 0
+  for (; iterations < maxIterations && largest(gradient) > tolerance; iterations++) {
+    await setImmediate()
+    signal?.throwIfAborted()
+    let direction = downhill(gradient, steps, changes, scale)
+    let slope = dot(direction, gradient)
+    if (!(slope < 0)) {
+      // Rounding errors have accumulated: restart from steepest descent.
+      steps.length = changes.length = 0
+      direction = downhill(gradient, steps, changes, scale)
+      slope = dot(direction, gradient)
+    }
+    const found = lineSearch(evaluate, { at, value, gradient }, direction, slope)
+    // No step lowers the value: the precision of float64 is reached.
+    if (found === undefined) break
+    idle = found.value < value ? 0 : idle + 1
+    if (idle === mostIdle) break
+    const step = found.at.map((x, i) => x - at[i])
+    const change = found.gradient.map((x, i) => x - gradient[i])
+    if (dot(step, change) > 1e-300) {
+      steps.push(step)
+      changes.push(change)
+      if (steps.length > memory) {
+        steps.shift()
+        changes.shift()
+      }
+    }
+    ;({ at, value, gradient } = found)
+  }
+  return { at, value, gradient, iterations, converged: largest(gradient) <= tolerance }
+}
+
+/** The two-loop recursion: minus the inverse Hessian estimate times the gradient. */
+const downhill = (
+  gradient: Float64Array,
+  steps: readonly Float64Array[],
+  changes: readonly Float64Array[],
+  scale: Float64Array,
+): Float64Array => {
+  const q = gradient.slice()
+  const shares: number[] = []
+  const add = (to: Float64Array, by: number, what: Float64Array) => {
+    for (let i = 0; i < to.length; i++) to[i] += by * what[i]
+  }
+  for (let k = steps.length - 1; k >= 0; k--) {
+    shares[k] = dot(steps[k], q) / dot(steps[k], changes[k])
+    add(q, -shares[k], changes[k])
+  }
+  let factor = 1
+  if (steps.length > 0) {
+    const [step, change] = [steps.at(-1)!, changes.at(-1)!]
+    let weighted = 0
+    for (let i = 0; i < change.length; i++) weighted += change[i] * change[i] * scale[i]
+    factor = dot(step, change) / weighted
+  }
+  for (let i = 0; i < q.length; i++) q[i] *= factor * scale[i]
+  for (let k = 0; k < steps.length; k++) add(q, shares[k] - dot(changes[k], q) / dot(steps[k], changes[k]), steps[k])
+  return q.map((x) => -x)
+}
+
+/** A step that meets the strong Wolfe conditions, or undefined where none lowers the value. */
+const lineSearch = (
+  evaluate: (at: Float64Array) => Evaluation,
+  from: Evaluation & { at: Float64Array },
+  direction: Float64Array,
+  slope: number,
+): (Evaluation & { at: Float64Array }) | undefined => {
+  const tried = (length: number) => {
+    const at = from.at.map((x, i) => x + length * direction[i])
+    const evaluation = evaluate(at)
+    return { at, ...evaluation, length, slope: dot(evaluation.gradient, direction) }
+  }
+  let [low, high] = [0, Number.POSITIVE_INFINITY]
+  let length = 1
+  let best: ReturnType<typeof tried> | undefined
+  for (let i = 0; i < 30; i++) {
+    const found = tried(length)
+    if (!(found.value <= from.value + 1e-4 * length * slope)) high = length
+    else {
+      best = found
+      if (Math.abs(found.slope) <= 0.9 * Math.abs(slope)) return found
+      if (found.slope < 0) low = length
+      else high = length
+    }
+    length = high === Number.POSITIVE_INFINITY ? 2 * length : (low + high) / 2
+    if (high - low < 1e-12) break
+  }
+  return best
+}
 
 /** A loss and its gradient. */
 export interface Slopes {
@@ -66,38 +209,34 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
   const { dataset, outputs, curvature, totalWeight, strength, regularizeIntercept } = problem
   const width = dataset.features.shape[1]
   // With a free intercept, centred features have the same minimum and converge faster.
-  const { rows, means, squares } = noGrad(() =>
-    scope(() => {
-      const wide = dataset.features.to('float64')
-      const middle = wide.mean(0)
-      const centred = regularizeIntercept ? wide : wide.sub(middle)
-      return {
-        rows: centred,
-        means: regularizeIntercept ? new Float64Array(width) : doublesOf(middle),
-        squares: doublesOf(centred.square().sum(0)),
-      }
-    }),
-  )
+  const { rows, means, squares } = noGradScope(() => {
+    const wide = dataset.features.to('float64')
+    const middle = wide.mean(0)
+    const centred = regularizeIntercept ? wide : wide.sub(middle)
+    return {
+      rows: centred,
+      means: regularizeIntercept ? new Float64Array(width) : doublesOf(middle),
+      squares: doublesOf(centred.square().sum(0)),
+    }
+  })
   const count = dataset.features.shape[0]
   const divisor = strength * totalWeight
   const evaluate = (at: Float64Array): Evaluation =>
-    noGrad(() =>
-      scope(() => {
-        const weight = Tensor.from(at.subarray(0, outputs * width), { shape: [outputs, width] })
-        const bias = Tensor.from(at.subarray(outputs * width))
-        const { loss, slope } = problem.loss(rows.matmul(weight.t()).add(bias))
-        const gradient = new Float64Array(at.length)
-        gradient.set(doublesOf(slope.t().matmul(rows).contiguous()))
-        gradient.set(doublesOf(slope.sum(0)), outputs * width)
-        const shrunk = regularizeIntercept ? at.length : outputs * width
-        let squared = 0
-        for (let i = 0; i < at.length; i++) {
-          gradient[i] = (strength * gradient[i] + (i < shrunk ? at[i] : 0)) / divisor
-          if (i < shrunk) squared += at[i] * at[i]
-        }
-        return { value: (strength * loss + squared / 2) / divisor, gradient }
-      }),
-    )
+    noGradScope(() => {
+      const weight = Tensor.from(at.subarray(0, outputs * width), { shape: [outputs, width] })
+      const bias = Tensor.from(at.subarray(outputs * width))
+      const { loss, slope } = problem.loss(rows.matmul(weight.t()).add(bias))
+      const gradient = new Float64Array(at.length)
+      gradient.set(doublesOf(slope.t().matmul(rows).contiguous()))
+      gradient.set(doublesOf(slope.sum(0)), outputs * width)
+      const shrunk = regularizeIntercept ? at.length : outputs * width
+      let squared = 0
+      for (let i = 0; i < at.length; i++) {
+        gradient[i] = (strength * gradient[i] + (i < shrunk ? at[i] : 0)) / divisor
+        if (i < shrunk) squared += at[i] * at[i]
+      }
+      return { value: (strength * loss + squared / 2) / divisor, gradient }
+    })
   const mean = totalWeight / count
   const scale = Float64Array.from({ length: outputs * (width + 1) }, (_, i) => {
     const second = i < outputs * width ? squares[i % width] : count

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { CheckpointError, createRandom } from '../../core/index.ts'
 import { createOptimizer, type Optimizer } from '../../optim/index.ts'
-import { clearGrads, Generator, noGrad, randn, scope, Tensor, zeros } from '../../tensor/index.ts'
+import { clearGrads, Generator, noGrad, noGradScope, randn, scope, Tensor, zeros } from '../../tensor/index.ts'
 import {
   defineLearner,
   expectTensor,
@@ -173,12 +173,10 @@ const network = (tensors: ReadonlyMap<string, Tensor>, { kind }: LearningProblem
     parameterCount: [...tensors.values()].reduce((sum, { size }) => sum + size, 0) - 2,
     loss,
     scores: (features) =>
-      noGrad(() =>
-        scope(() => {
-          const predicted = forward(tensors, features)
-          return kind === 'number' ? predicted.mul(spread).add(middle) : predicted
-        }),
-      ),
+      noGradScope(() => {
+        const predicted = forward(tensors, features)
+        return kind === 'number' ? predicted.mul(spread).add(middle) : predicted
+      }),
   }
 }
 

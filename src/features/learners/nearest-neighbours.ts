@@ -2,7 +2,7 @@
 // ranked in float32 and re-ranked in float64. @source scikit-learn KNeighborsClassifier, brute
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { noGrad, noGradScope, scope, Tensor } from '../../tensor/index.ts'
 import { defineLearner, expectTensor, type FittedLearner, type LearningProblem, rowWeights } from '../learner.ts'
 
 const config = z.strictObject({
@@ -69,13 +69,11 @@ const neighbours = (
     ).keep()
   })
   const nearest = (queries: Float32Array, rows: Tensor, out: Float32Array) => {
-    const candidates = noGrad(() =>
-      scope(() => {
-        const product = rows.matmul(known.t())
-        const rank = settings.metric === 'cosine' ? product.mul(side).neg() : side.sub(product.mul(2))
-        return rank.topk(many, 1, { largest: false, sorted: false })[1].toTypedArray() as BigInt64Array
-      }),
-    )
+    const candidates = noGradScope(() => {
+      const product = rows.matmul(known.t())
+      const rank = settings.metric === 'cosine' ? product.mul(side).neg() : side.sub(product.mul(2))
+      return rank.topk(many, 1, { largest: false, sorted: false })[1].toTypedArray() as BigInt64Array
+    })
     for (let row = 0; row < queries.length / width; row++) {
       const own = queries.subarray(row * width, (row + 1) * width)
       const length = Math.sqrt(own.reduce((sum, x) => sum + x * x, 0))

@@ -2,7 +2,7 @@
 // @source scikit-learn Ridge
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { noGradScope, Tensor } from '../../tensor/index.ts'
 import { defineLearner } from '../learner.ts'
 import { doublesOf, keptLinear, restoreLinear } from './linear-scores.ts'
 
@@ -18,20 +18,18 @@ export const ridge = defineLearner<z.output<typeof config>, 'ridge'>({
   kinds: ['number'],
   async fit({ features, answers, ...problem }, { alpha }) {
     const width = features.shape[1]
-    const { square, product, means, middle } = noGrad(() =>
-      scope(() => {
-        const wide = features.to('float64')
-        const targets = Tensor.from(answers)
-        const [centre, middle] = [wide.mean(0), targets.mean().item()]
-        const rows = wide.sub(centre)
-        return {
-          square: doublesOf(rows.t().matmul(rows)),
-          product: doublesOf(rows.t().matmul(targets.sub(middle))),
-          means: doublesOf(centre),
-          middle,
-        }
-      }),
-    )
+    const { square, product, means, middle } = noGradScope(() => {
+      const wide = features.to('float64')
+      const targets = Tensor.from(answers)
+      const [centre, middle] = [wide.mean(0), targets.mean().item()]
+      const rows = wide.sub(centre)
+      return {
+        square: doublesOf(rows.t().matmul(rows)),
+        product: doublesOf(rows.t().matmul(targets.sub(middle))),
+        means: doublesOf(centre),
+        middle,
+      }
+    })
     for (let i = 0; i < width; i++) square[i * width + i] += alpha
     const weight = solve(square, product)
     const bias = middle - weight.reduce((sum, x, i) => sum + x * means[i], 0)

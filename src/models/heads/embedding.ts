@@ -2,7 +2,7 @@
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry, type HeadOptions } from './head.ts'
-import { type Pooling, poolRows } from './pooling.ts'
+import { type Pooling, poolRows } from './sequence-classification.ts'
 
 /** Vectors of norm 1, [B,C]. Rows of zeros stay as they are. */
 export const unitRows = (vectors: Tensor): Tensor =>

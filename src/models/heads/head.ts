@@ -1,9 +1,9 @@
-// The interface of heads: the part of a model above its body, which turns hidden states into logits.
+// The interface of heads: the part of a model above its body, which turns hidden states into logits; and the decoder
+// inputs of heads of an encoder-decoder that read one text: the encoder's own, shifted right.
 import { z } from 'zod'
-import type { KeyRule, Linear } from '../../nn/index.ts'
-import { Module } from '../../nn/index.ts'
-import type { Tensor } from '../../tensor/index.ts'
-import type { DecoderShift } from '../decoder-inputs.ts'
+import { ConfigError } from '../../core/index.ts'
+import { type KeyRule, type Linear, Module } from '../../nn/index.ts'
+import { arange, cat, full, type Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyInputs, BodyOutputs } from '../model.ts'
 
 /** Names of all heads. */
@@ -104,3 +104,58 @@ export interface HeadEntry {
 
 /** Heads of an architecture by name. */
 export type HeadEntries = Partial<Record<HeadType, HeadEntry>>
+
+/** Heads by name; the parameters of each are below its name. */
+export class HeadSet extends Head {
+  readonly #heads: Readonly<Record<string, Head>>
+
+  constructor(heads: Readonly<Record<string, Head>>) {
+    super()
+    this.#heads = heads
+  }
+
+  // Names of users may be those of fields of a module, so that heads are no fields.
+  override *children(): Iterable<[string, Module]> {
+    yield* Object.entries(this.#heads)
+  }
+
+  /** @throws ConfigError: it is not known which head is meant */
+  forward(): Tensor {
+    throw new ConfigError(
+      `Expected a model with one head to compute logits, got ${Object.keys(this.#heads).join(', ')}. Use the model of one of them.`,
+    )
+  }
+}
+
+/** Derives the inputs of the decoder, whose first token is a fixed one or the last one that is no padding. */
+export interface DecoderShift {
+  (inputs: BodyInputs): BodyInputs
+  readonly first: { id: number } | { lastBefore: number }
+}
+
+/** The inputs with those of the decoder, unless they are given. @param first the first token of each row, int64 [B,1] */
+const shifted = (inputs: BodyInputs, first: (inputs: BodyInputs) => Tensor): BodyInputs => {
+  const { inputIds, decoderInputIds } = inputs
+  if (decoderInputIds !== undefined) return inputs
+  return { ...inputs, decoderInputIds: cat([first(inputs), inputIds.narrow(1, 0, inputIds.shape[1] - 1)], 1) }
+}
+
+/** Shifted right after the start token. */
+export const shiftAfterStart = (startId: number): DecoderShift =>
+  Object.assign(
+    (inputs: BodyInputs) =>
+      shifted(inputs, ({ inputIds: { shape, dtype, device } }) => full([shape[0], 1], startId, { dtype, device })),
+    { first: { id: startId } },
+  )
+
+/** Shifted right after the last token that is no padding, which is the code of the language (mBART). */
+export const shiftAfterLast = (padId: number): DecoderShift =>
+  Object.assign(
+    (inputs: BodyInputs) =>
+      shifted(inputs, ({ inputIds }) => {
+        const present = inputIds.ne(padId).to('int64')
+        const places = arange(inputIds.shape[1], { dtype: 'int64', device: inputIds.device })
+        return inputIds.gather(1, places.mul(present).argmax(1, { keepdim: true }))
+      }),
+    { first: { lastBefore: padId } },
+  )

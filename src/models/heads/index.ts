@@ -6,13 +6,13 @@ export {
   type HeadEntries,
   type HeadEntry,
   type HeadOptions,
+  HeadSet,
   type HeadType,
   headOptionsSchema,
   headTypes,
 } from './head.ts'
-export { HeadSet } from './head-set.ts'
-export { LanguageHead } from './language-head.ts'
-export { MaskedLmHead, maskedLm } from './masked-lm.ts'
+export { continuesText, LanguageHead, writesText } from './language-head.ts'
+export { MaskedLmHead, type MaskedLmShape, maskedLm } from './masked-lm.ts'
 export { MultipleChoiceHead, multipleChoice } from './multiple-choice.ts'
 export { ReplacedTokenDetectionHead, replacedTokenDetection } from './replaced-token-detection.ts'
 export { RewardHead, reward } from './reward.ts'
@@ -25,4 +25,3 @@ export {
   sequenceClassification,
 } from './sequence-classification.ts'
 export { questionAnswering, TokenClassifier, tokenClassification } from './token-classification.ts'
-export { continuesText, writesText } from './writing.ts'

@@ -3,6 +3,7 @@
 import { Identity, Linear, standInFor } from '../../nn/index.ts'
 import { type Dtype, roundedLinear, softCap, type Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
+import type { Model } from '../model-with-head.ts'
 import { Head } from './head.ts'
 
 /** A head with logits over the vocabulary. */
@@ -72,3 +73,12 @@ export abstract class LanguageHead extends Head {
     return this.logits(this.prepare(hidden))
   }
 }
+
+type Writer = Pick<Model, 'head' | 'facts'>
+
+/** Whether a model continues a text: a decoder. */
+export const continuesText = ({ head, facts }: Writer): boolean => head instanceof LanguageHead && facts.causal
+
+/** Whether a model writes text at all: a decoder, or an encoder with a decoder. */
+export const writesText = (model: Writer): boolean =>
+  continuesText(model) || (model.head instanceof LanguageHead && model.facts.decoderStartTokenId !== undefined)

@@ -24,23 +24,19 @@ export interface MaskedLmShape {
 export class MaskedLmHead extends LanguageHead {
   dense: Linear
   norm: LayerNorm
-  readonly #activation: ActivationName
+  /** Name of the function after the dense layer. */
+  readonly activation: ActivationName
 
   constructor(body: Body, facts: BodyFacts, { activation, normEps, biases }: MaskedLmShape) {
     super(body, facts, biases?.output ?? true)
     const width = this.lmHead.shape[1]
     this.dense = new Linear(facts.hiddenSize, width, { bias: biases?.dense ?? true })
     this.norm = new LayerNorm(width, { eps: normEps, bias: biases?.norm ?? true })
-    this.#activation = activation
-  }
-
-  /** Name of the function after the dense layer. */
-  get activation(): ActivationName {
-    return this.#activation
+    this.activation = activation
   }
 
   protected override transform(hidden: Tensor): Tensor {
-    return this.norm.forward(activations[this.#activation](this.dense.forward(hidden)))
+    return this.norm.forward(activations[this.activation](this.dense.forward(hidden)))
   }
 }
 

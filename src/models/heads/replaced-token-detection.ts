@@ -8,23 +8,19 @@ import { Head, type HeadEntry } from './head.ts'
 export class ReplacedTokenDetectionHead extends Head {
   dense: Linear
   classifier: Linear
-  readonly #activation: ActivationName
+  /** Name of the function after the dense layer. */
+  readonly activation: ActivationName
 
   constructor(hidden: number, activation: ActivationName) {
     super()
     this.dense = new Linear(hidden, hidden)
     this.classifier = new Linear(hidden, 1)
-    this.#activation = activation
-  }
-
-  /** Name of the function after the dense layer. */
-  get activation(): ActivationName {
-    return this.#activation
+    this.activation = activation
   }
 
   /** -> logits [B,T]; above 0 means replaced. */
   forward({ hidden }: BodyOutputs): Tensor {
-    return this.classifier.forward(activations[this.#activation](this.dense.forward(hidden))).squeeze(-1)
+    return this.classifier.forward(activations[this.activation](this.dense.forward(hidden))).squeeze(-1)
   }
 }
 

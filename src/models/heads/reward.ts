@@ -4,8 +4,7 @@ import type { Initialization } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
-import { ScoreLayer } from './score-layer.ts'
-import { RowClassifier } from './sequence-classification.ts'
+import { RowClassifier, ScoreLayer } from './sequence-classification.ts'
 
 /**
  * The output layer, whose scores begin small whatever the width C of the body: N(0, 1/sqrt(C + 1)).

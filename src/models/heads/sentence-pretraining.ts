@@ -4,7 +4,7 @@ import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyInputs } from '../model.ts'
 import type { HeadEntry } from './head.ts'
 import { MaskedLmHead, type MaskedLmShape, maskedLmKeys } from './masked-lm.ts'
-import { poolRows } from './pooling.ts'
+import { poolRows } from './sequence-classification.ts'
 
 /** Head of masked-token and next-sentence prediction. */
 export class SentencePretrainingHead extends MaskedLmHead {

@@ -6,20 +6,16 @@ import { LanguageHead } from './language-head.ts'
 
 /** Head of next-token prediction; logits [B,U,V]. */
 export class Seq2SeqLmHead extends LanguageHead {
-  readonly #scale: number
+  /** Factor of the hidden states. */
+  readonly scale: number
 
   constructor(body: Body, facts: BodyFacts, scale: number) {
     super(body, facts, false)
-    this.#scale = scale
-  }
-
-  /** Factor of the hidden states. */
-  get scale(): number {
-    return this.#scale
+    this.scale = scale
   }
 
   protected override transform(hidden: Tensor): Tensor {
-    return this.#scale === 1 ? hidden : hidden.mul(this.#scale)
+    return this.scale === 1 ? hidden : hidden.mul(this.scale)
   }
 }
 

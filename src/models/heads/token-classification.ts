@@ -3,8 +3,7 @@ import { activations, Dropout, type LayerNorm, type Linear } from '../../nn/inde
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
-import { ScoreLayer } from './score-layer.ts'
-import { type DenseShape, denseKeys, denseParts } from './sequence-classification.ts'
+import { type DenseShape, denseKeys, denseParts, ScoreLayer } from './sequence-classification.ts'
 
 /** Head with a logit per label and token; logits [B,T,labels]. */
 export class TokenClassifier extends Head {
@@ -12,12 +11,13 @@ export class TokenClassifier extends Head {
   denseNorm?: LayerNorm
   classifier: ScoreLayer
   dropout: Dropout
-  readonly #dense: DenseShape | undefined
+  /** The dense layer before the output layer. */
+  readonly denseShape: DenseShape | undefined
 
   constructor(hidden: number, labels: number, { dropout, dense }: Pick<Shape, 'dropout' | 'dense'>) {
     super()
     Object.assign(this, denseParts(hidden, dense))
-    this.#dense = dense
+    this.denseShape = dense
     this.classifier = new ScoreLayer(hidden, labels)
     this.dropout = new Dropout(dropout)
   }
@@ -26,19 +26,14 @@ export class TokenClassifier extends Head {
     return this.classifier
   }
 
-  /** The dense layer before the output layer. */
-  get denseShape(): DenseShape | undefined {
-    return this.#dense
-  }
-
   /** -> float32 [B,T,labels] */
   forward({ hidden }: BodyOutputs): Tensor {
     return this.classifier.forward(this.dropout.forward(this.#transform(hidden)))
   }
 
   #transform(hidden: Tensor): Tensor {
-    if (this.dense === undefined || this.#dense === undefined) return hidden
-    const wide = activations[this.#dense.activation](this.dense.forward(hidden))
+    if (this.dense === undefined || this.denseShape === undefined) return hidden
+    const wide = activations[this.denseShape.activation](this.dense.forward(hidden))
     return this.denseNorm?.forward(wide) ?? wide
   }
 }

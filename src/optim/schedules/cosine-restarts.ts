@@ -1,7 +1,6 @@
 // Cosine decay to a floor, several times: each cycle begins at the peak again. @source arXiv:1608.03983
 import { z } from 'zod'
-import { decayAt, decayFields } from './decay-to-floor.ts'
-import { defineSchedule, oneWarmup, oneWarmupMessage } from './schedule.ts'
+import { decayAt, decayFields, defineSchedule, oneWarmup, oneWarmupMessage } from './schedule.ts'
 
 export const cosineRestarts = defineSchedule({
   type: 'cosine-restarts',

@@ -1,6 +1,5 @@
 // Cosine decay to a floor, after warmup. Beyond the last step it stays at the floor, where transformers would rise again.
-import { decayAt, decayConfig } from './decay-to-floor.ts'
-import { defineSchedule } from './schedule.ts'
+import { decayAt, decayConfig, defineSchedule } from './schedule.ts'
 
 export const cosine = defineSchedule({
   type: 'cosine',

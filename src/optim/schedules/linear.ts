@@ -1,6 +1,5 @@
 // Linear decay to a floor, after warmup.
-import { decayAt, decayConfig } from './decay-to-floor.ts'
-import { defineSchedule } from './schedule.ts'
+import { decayAt, decayConfig, defineSchedule } from './schedule.ts'
 
 export const linear = defineSchedule({
   type: 'linear',

@@ -1,7 +1,6 @@
 // Polynomial decay to a floor, after warmup: linear with the power 1, steeper at first with more.
 import { z } from 'zod'
-import { decayAt, decayFields } from './decay-to-floor.ts'
-import { defineSchedule, oneWarmup, oneWarmupMessage } from './schedule.ts'
+import { decayAt, decayFields, defineSchedule, oneWarmup, oneWarmupMessage } from './schedule.ts'
 
 export const polynomial = defineSchedule({
   type: 'polynomial',

@@ -63,7 +63,7 @@ export const warmupLength = ({ warmupSteps, warmupShare }: WarmupConfig, totalSt
   warmupShare === 0 ? warmupSteps : Math.ceil(warmupShare * totalSteps)
 
 /** Completed share of the steps after warmup, from 0 to 1. */
-export const progressAfter = (warmup: number, { step, totalSteps }: SchedulePosition): number =>
+const progressAfter = (warmup: number, { step, totalSteps }: SchedulePosition): number =>
   Math.min(1, (step - warmup) / Math.max(1, totalSteps - warmup))
 
 /** Evaluates a schedule. @throws ConfigError for an invalid position, or where the length of the run is needed and unknown */
@@ -83,3 +83,19 @@ export const evaluateSchedule = <Schema extends z.ZodType>(
     )
   return definition.at(config, position)
 }
+
+/** Settings that such schedules share. */
+export const decayFields = { ...warmupFields, floor: floorField }
+
+/** Settings of such a schedule without others of its own. */
+export const decayConfig = <const Type extends string>(type: Type, description: string) =>
+  z.strictObject({ type: z.literal(type).describe(description), ...decayFields }).refine(oneWarmup, oneWarmupMessage)
+
+/** @param remaining share of the way to the floor that is left, by the completed share of the decay, both from 0 to 1 */
+export const decayAt =
+  (remaining: (completed: number) => number) =>
+  (config: WarmupConfig & { floor: number }, position: SchedulePosition): number => {
+    const warmup = warmupLength(config, position.totalSteps)
+    if (position.step < warmup) return position.step / warmup
+    return config.floor + (1 - config.floor) * remaining(progressAfter(warmup, position))
+  }

@@ -16,7 +16,7 @@ import {
   scoreValues,
 } from '../../../src/alignment/index.ts'
 import { createRandom } from '../../../src/core/index.ts'
-import { sampleToken } from '../../../src/generation/sampling.ts'
+import { sampleToken } from '../../../src/generation/token-choice.ts'
 import type { Model } from '../../../src/models/index.ts'
 import { createOptimizer, optimizerSchema } from '../../../src/optim/index.ts'
 import { Generator, noGrad, scope, Tensor } from '../../../src/tensor/index.ts'
